@@ -1,0 +1,28 @@
+# Two commands do everything on a fresh machine: make verify, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: verify test lint bench clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[load,prometheus,test,dev]'
+	@touch $@
+
+verify: $(STAMP)
+	$(BIN)/wscheck verify --format terminal --format html=reports/verify.html
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv reports/*.html reports/*.json reports/*.ndjson reports/*.xml

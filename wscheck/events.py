@@ -1,0 +1,232 @@
+"""WHAT WAS SEEN: the small vocabulary that every vantage point speaks.
+
+An event is frozen and carries its own time, so that nothing downstream reads a clock. Its wire form is one JSON
+object whose `type` is the class name in lower case; fields that are unknown are absent (schema `wscheck.events/1`,
+docs/recording.md). No event holds a payload or a credential: payloads are reduced to a keyed digest by the source.
+"""
+
+import msgspec
+
+
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A code location. `line` and `column` count from 1; 0 means unknown. `file` is as the source map names it."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+    function: str = ""
+
+    def __str__(self) -> str:
+        return ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=str.lower):
+    """What every event has.
+
+    at      seconds since the Unix epoch, None where the source had no clock (a log line without a timestamp)
+    source  who saw it: "client", "server-log", "browser", "har", "load"; a file's events also carry path and line
+    user    whoever the connection authenticates as, None where the evidence does not say
+    node    the server process that saw it, where several report
+    path, line  the evidence's own place: the log file and the 1-based line of its marker
+    """
+
+    at: float | None = None
+    source: str = ""
+    user: str | None = None
+    node: str | None = None
+    path: str | None = None
+    line: int | None = None
+
+
+class OnConnection(Event, frozen=True, kw_only=True):
+    """What every event about one connection may have.
+
+    sid        Socket.IO socket id, one per namespace
+    eio        Engine.IO session id: the connection itself, shared by its namespaces
+    namespace  "/" unless said otherwise
+    transport  "websocket" or "polling"
+    page       the tab, worker or client process that holds the connection
+    component  the part of the application that opened it or handled the event
+    opener     the code location that called io(): the first frame of `stack` outside libraries
+    """
+
+    sid: str | None = None
+    eio: str | None = None
+    namespace: str | None = None
+    transport: str | None = None
+    page: str | None = None
+    component: str | None = None
+    opener: Place | None = None
+    stack: tuple[Place, ...] = ()
+
+
+class Connecting(OnConnection, frozen=True, kw_only=True):
+    """A connection attempt began.
+
+    credential  "own", "foreign" (another user's token) or "invalid": what the client presented
+    fingerprint keyed hash of the token (per run), so that "the token changed" stays detectable
+    """
+
+    url: str | None = None
+    credential: str | None = None
+    fingerprint: str | None = None
+
+
+class Connected(OnConnection, frozen=True, kw_only=True):
+    """The namespace's CONNECT was acknowledged: the user now holds `sid`. `credential` as in Connecting."""
+
+    credential: str | None = None
+    fingerprint: str | None = None
+
+
+class Refused(OnConnection, frozen=True, kw_only=True):
+    """An attempt ended without a connection. `reason`: "refused", "timeout", "unreachable", "protocol"."""
+
+    reason: str | None = None
+    message: str | None = None
+    credential: str | None = None
+
+
+class Upgraded(OnConnection, frozen=True, kw_only=True):
+    """The connection moved to `transport`; it is still the same connection."""
+
+
+class Replaced(Event, frozen=True, kw_only=True):
+    """The server said that it closed `old_sid` in favour of `new_sid`."""
+
+    old_sid: str | None = None
+    new_sid: str | None = None
+
+
+class Disconnected(OnConnection, frozen=True, kw_only=True):
+    """`reason` as Socket.IO spells it ("io server disconnect", "transport close", ...), from the seer's side."""
+
+    reason: str | None = None
+
+
+class Delivered(OnConnection, frozen=True, kw_only=True):
+    """An application event arrived on a connection.
+
+    digest  keyed hash of the payload; equal digests mean equal payloads within one run
+    about   the user the payload names, where the contract says where to look
+    """
+
+    name: str = ""
+    digest: str | None = None
+    about: str | None = None
+
+
+class Handled(OnConnection, frozen=True, kw_only=True):
+    """A component's handler ran for an application event (`digest` as in Delivered)."""
+
+    name: str = ""
+    digest: str | None = None
+
+
+class Emitted(OnConnection, frozen=True, kw_only=True):
+    """The client sent an application event."""
+
+    name: str = ""
+
+
+class Mounted(OnConnection, frozen=True, kw_only=True):
+    """A component began to use a connection."""
+
+
+class Unmounted(OnConnection, frozen=True, kw_only=True):
+    """A component stopped using a connection; after the last one, none may stay open."""
+
+
+class Silenced(OnConnection, frozen=True, kw_only=True):
+    """The client stopped answering pings; the server must close the connection within `within` seconds."""
+
+    within: float = 0.0
+
+
+class Registered(OnConnection, frozen=True, kw_only=True):
+    """How many handlers `name` has on one connection, and where each is defined."""
+
+    name: str = ""
+    handlers: tuple[Place, ...] = ()
+
+
+class Expected(OnConnection, frozen=True, kw_only=True):
+    """What a scenario says must follow within `within` seconds.
+
+    what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
+              "disconnected", "upgraded"
+    required  False makes its absence a note rather than an error
+    """
+
+    what: str = ""
+    name: str | None = None
+    within: float = 0.0
+    required: bool = True
+
+
+class Unreadable(Event, frozen=True, kw_only=True):
+    """Looked like an event and could not be read. `text` is a redacted excerpt of at most 200 characters."""
+
+    reason: str = ""
+    text: str = ""
+
+
+class Restarted(Event, frozen=True, kw_only=True):
+    """The server process began anew: sockets it held before are gone whether or not it said so."""
+
+
+class Watching(Event, frozen=True, kw_only=True):
+    """A further source began to watch; from here on its silence is evidence."""
+
+
+class Lagged(Event, frozen=True, kw_only=True):
+    """Our own process stalled for `seconds`: what the server did meanwhile may be our doing."""
+
+    seconds: float = 0.0
+
+
+class Began(Event, frozen=True, kw_only=True):
+    """A scenario's phase began. `phase`: "subject" (the client under test) or "control" (the documented fault)."""
+
+    scenario: str = ""
+    phase: str = "subject"
+
+
+class Unjudged(Event, frozen=True, kw_only=True):
+    """Something could not be judged. `skipped` when it was not tried at all."""
+
+    reason: str = ""
+    skipped: bool = False
+
+
+class Ended(Event, frozen=True, kw_only=True):
+    """A scenario's phase ended."""
+
+    scenario: str = ""
+    phase: str = "subject"
+
+
+AnyEvent = (
+    Connecting
+    | Connected
+    | Refused
+    | Upgraded
+    | Replaced
+    | Disconnected
+    | Delivered
+    | Handled
+    | Emitted
+    | Mounted
+    | Unmounted
+    | Silenced
+    | Registered
+    | Expected
+    | Unreadable
+    | Restarted
+    | Watching
+    | Lagged
+    | Began
+    | Unjudged
+    | Ended
+)
+"""Every event type, as one tagged union: what a recording's lines decode to."""

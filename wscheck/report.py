@@ -1,0 +1,68 @@
+"""WHAT IS TOLD: the outcome of one run, as every reporter receives it and as `--format json` prints it.
+
+`Report` is what all runs share, so that a reporter written for one serves them all; each command adds its own fields
+and its own `schema` (docs/json.md). The events themselves travel beside the report, not in it.
+"""
+
+import msgspec
+
+from wscheck.findings import Finding, Verdict
+
+
+class Control(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """What the target did when the documented fault was driven at it: proof that the check could have failed.
+
+    did      what happened, in a sentence
+    verdict  what the same rules say of it; a control that PASSED shows that the check is blind
+    findings the rule ids it raised
+    """
+
+    client: str
+    did: str
+    verdict: Verdict
+    connections_opened: int = 0
+    connections_peak: int = 0
+    replacements: int = 0
+    findings: list[str] = msgspec.field(default_factory=list)
+
+
+class ScenarioResult(msgspec.Struct, kw_only=True):
+    """One scenario's outcome. `must_hold` is its claim; `reason` says why the verdict is not PASSED."""
+
+    id: str
+    verdict: Verdict
+    must_hold: str = ""
+    reason: str = ""
+    duration_s: float = 0.0
+    connections_opened: int = 0
+    connections_peak: int = 0
+    replacements: int = 0
+    events_received: dict[str, int] = msgspec.field(default_factory=dict)
+    control: Control | None = None
+    findings: list[Finding] = msgspec.field(default_factory=list)
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What every run's outcome has.
+
+    target       a URL, a file or a page, without credentials
+    started_at   seconds since the Unix epoch
+    reason       why the verdict is not PASSED, in a sentence
+    interrupted  the run was stopped before its end: what it says is partial
+    """
+
+    schema: str
+    target: str
+    verdict: Verdict
+    reason: str = ""
+    started_at: float | None = None
+    duration_s: float = 0.0
+    interrupted: bool = False
+    findings: list[Finding] = msgspec.field(default_factory=list)
+
+
+class VerifyReport(Report, kw_only=True):
+    """`wscheck verify` (schema `wscheck.verify/1`). `client`: "unified" or "per-component"."""
+
+    client: str = "unified"
+    scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
