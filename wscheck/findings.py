@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Severity).index(self)
+        return _RANK[self]
 
 
 class Confidence(StrEnum):
@@ -26,6 +26,13 @@ class Confidence(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+
+    @property
+    def rank(self) -> int:
+        return _RANK[self]
+
+
+_RANK = {name: rank for scale in (Severity, Confidence) for rank, name in enumerate(scale)}
 
 
 class Verdict(StrEnum):

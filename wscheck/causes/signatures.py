@@ -1,0 +1,134 @@
+"""Signatures: what in a user's trail points to which cause. Each returns the evidence in a sentence, or None."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from statistics import mean, pstdev
+
+from wscheck.causes.trail import Trail
+from wscheck.events import Connected
+from wscheck.findings import Confidence
+from wscheck.ledger import CUT
+from wscheck.rules.rule import opened_by
+
+Clue = tuple[Confidence, str]
+Signature = Callable[[Trail], Clue | None]
+
+# StrictMode mounts twice in one commit: measured within 5 ms, ten times that for slow machines.
+SAME_COMMIT_S = 0.05
+# How far a reconnect timer may stray and still be one.
+STEADY = 0.35
+
+
+def _together(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
+    """Pairs of connections that met: one replaced the other, or the second was opened while the first was held."""
+    yield from trail.pairs()
+    yield from pairwise(trail.openings)
+
+
+def two_openers(trail: Trail) -> Clue | None:
+    for old, new in _together(trail):
+        first, second = opened_by(old), opened_by(new)
+        if old.page is not None and old.page == new.page and first and second and first != second:
+            return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}"
+    return None
+
+
+def effect_without_cleanup(trail: Trail) -> Clue | None:
+    for old, new in _together(trail):
+        if old.at is None or new.at is None or not _same_opener(old, new):
+            continue
+        if abs(new.at - old.at) <= SAME_COMMIT_S:
+            gap = abs(new.at - old.at) * 1000
+            return Confidence.HIGH, f"{opened_by(old)} opened two connections {gap:.0f} ms apart"
+    return None
+
+
+def unmount_without_cleanup(trail: Trail) -> Clue | None:
+    for old, new in _together(trail):
+        if _same_opener(old, new):
+            return Confidence.MEDIUM, f"{opened_by(old)} opened another connection while its first was still open"
+    return None
+
+
+def _same_opener(old: Connected, new: Connected) -> bool:
+    return old.page is not None and old.page == new.page and bool(opened_by(old)) and opened_by(old) == opened_by(new)
+
+
+def token_refresh(trail: Trail) -> Clue | None:
+    for old, new in _together(trail):
+        if old.page == new.page and old.fingerprint and new.fingerprint and old.fingerprint != new.fingerprint:
+            return Confidence.HIGH, "the two connections of one page presented different tokens"
+    return None
+
+
+def several_tabs(trail: Trail) -> Clue | None:
+    for old, new in _together(trail):
+        if old.page is not None and new.page is not None and old.page != new.page:
+            return Confidence.HIGH, f"the connections belong to different pages ({old.page}, {new.page})"
+    return None
+
+
+def transport_closed(trail: Trail) -> Clue | None:
+    cut = [c for c in trail.closings if c.superseded and c.reason in CUT]
+    if not cut:
+        return None
+    certain = any(c.reason == "forced close" for c in cut)
+    return Confidence.HIGH if certain else Confidence.MEDIUM, f'the replaced connection ended with "{cut[0].reason}"'
+
+
+def reconnect_on_kick(trail: Trail) -> Clue | None:
+    gaps = trail.gaps()
+    if len(gaps) < 2 or mean(gaps) <= 0:
+        return None
+    spread = pstdev(gaps) / mean(gaps)
+    if spread > STEADY:
+        return None
+    confidence = Confidence.HIGH if len(gaps) >= 5 else Confidence.MEDIUM
+    return confidence, f"{len(gaps) + 1} replacements, one every {_seconds(mean(gaps))}"
+
+
+def map_per_process(trail: Trail) -> Clue | None:
+    for old, new in pairwise(trail.openings):
+        if old.node is not None and new.node is not None and old.node != new.node and not trail.replacements:
+            return Confidence.HIGH, f"{old.node} and {new.node} each hold a connection and neither replaced the other"
+    return None
+
+
+def lookup_race(trail: Trail) -> Clue | None:
+    if trail.replacements:
+        return None
+    for old, new in pairwise(trail.openings):
+        if old.at is not None and new.at is not None and 0 <= new.at - old.at <= 0.25:
+            gap = (new.at - old.at) * 1000
+            return Confidence.MEDIUM, f"two connections {gap:.0f} ms apart, and the server replaced neither"
+    return None
+
+
+def zombie(trail: Trail) -> Clue | None:
+    silent = [c for c in trail.closings if c.reason == "ping timeout" and c.held]
+    if silent:
+        return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one began"
+    return None
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+PAGE_SIGNATURES: dict[str, Signature] = {
+    "token-refresh": token_refresh,
+    "two-openers": two_openers,
+    "effect-without-cleanup": effect_without_cleanup,
+    "unmount-without-cleanup": unmount_without_cleanup,
+}
+"""Need to know which page and which code opened what."""
+
+SERVER_SIGNATURES: dict[str, Signature] = {
+    "transport-closed": transport_closed,
+    "zombie": zombie,
+    "map-per-process": map_per_process,
+    "reconnect-on-kick": reconnect_on_kick,
+    "several-tabs": several_tabs,
+    "lookup-race": lookup_race,
+}
+"""Need only connects, replacements and endings: a server log carries them."""

@@ -1,0 +1,70 @@
+"""What led up to a finding: one user's latest openings and endings, kept only for users in trouble, and bounded."""
+
+import itertools
+from collections import OrderedDict, deque
+
+from wscheck.events import Connected
+from wscheck.ledger import Ledger
+from wscheck.transitions import Closed, Opened, Superseded
+
+STEPS = 128
+USERS = 5_000
+
+
+class Trail:
+    """The last `STEPS` of each kind, oldest first. `latest_openings` excludes what only a replacement record told."""
+
+    __slots__ = ("closings", "openings", "replacements")
+
+    def __init__(self) -> None:
+        self.openings: deque[Connected] = deque(maxlen=STEPS)
+        self.replacements: deque[Superseded] = deque(maxlen=STEPS)
+        self.closings: deque[Closed] = deque(maxlen=STEPS)
+
+    def pairs(self) -> list[tuple[Connected, Connected]]:
+        """Who was replaced by whom, where both openings are known."""
+        return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]
+
+    def gaps(self) -> list[float]:
+        """Seconds between consecutive replacements."""
+        times = [r.event.at for r in self.replacements if r.event.at is not None]
+        return [b - a for a, b in itertools.pairwise(times)]
+
+
+class Trails:
+    """A trail for each user who ever held two connections or was replaced."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._trails: OrderedDict[str, Trail] = OrderedDict()
+
+    def of(self, user: str | None) -> Trail:
+        """The user's trail, empty when there is none."""
+        return self._trails.get(user or "") or Trail()
+
+    def opened(self, change: Opened) -> None:
+        trail = self._trails.get(change.user)
+        if trail is None:
+            if not change.others:
+                return
+            trail = self._begin(change.user)
+            trail.openings.extend(e for sid in change.others if (e := self._ledger.opened(sid)) is not None)
+        if isinstance(change.event, Connected):
+            trail.openings.append(change.event)
+
+    def superseded(self, change: Superseded) -> None:
+        if change.user is not None:
+            self._begin(change.user).replacements.append(change)
+
+    def closed(self, change: Closed) -> None:
+        trail = self._trails.get(change.user or "")
+        if trail is not None:
+            trail.closings.append(change)
+
+    def _begin(self, user: str) -> Trail:
+        trail = self._trails.get(user)
+        if trail is None:
+            trail = self._trails[user] = Trail()
+            if len(self._trails) > USERS:
+                self._trails.popitem(last=False)
+        return trail

@@ -1,0 +1,125 @@
+"""The pure core, wired: events go to the ledger, what changed goes to the rules, what they sight grows findings."""
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+from wscheck.causes import Trails, probable
+from wscheck.events import AnyEvent, Event
+from wscheck.findings import Finding
+from wscheck.ledger import Ledger
+from wscheck.rules import DOCUMENTED, Options, Rule, Sighting
+from wscheck.rules.rule import Handler
+from wscheck.transitions import Closed, Opened, Superseded
+
+__all__ = ["Judge", "Options"]
+
+# Of a loop of 500 replacements the first few and the latest few show everything.
+FIRST, LATEST = 4, 4
+
+
+class Judge:
+    """Feed events in the order of their time; ask for the findings whenever you like.
+
+    `on_sighting` is called with each finding as it opens or grows; the same object is passed again, grown.
+    """
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        rules: Iterable[type[Rule]] = DOCUMENTED,
+        *,
+        on_sighting: Callable[[Finding], None] | None = None,
+    ) -> None:
+        self.ledger = Ledger()
+        self._findings: dict[tuple[str, str | None, str], Finding] = {}
+        self._on_sighting = on_sighting
+        self._trails = Trails(self.ledger)
+        self._rules = [rule(self.ledger, options or Options(), self._grow) for rule in rules]
+        self._handlers: dict[type, list[Handler]] = {
+            Opened: [self._trails.opened],
+            Superseded: [self._trails.superseded],
+            Closed: [self._trails.closed],
+        }
+        for rule in self._rules:
+            for watched, handler in rule.watches().items():
+                self._handlers.setdefault(watched, []).append(handler)
+        # Only rules that wait for something need to hear that time passes.
+        self._timers = [rule.advance for rule in self._rules if type(rule).advance is not Rule.advance]
+        self._now: float | None = None
+
+    def feed(self, event: Event) -> None:
+        """Take one event: time first, then what it changed, then the event itself."""
+        if event.at is not None:
+            self.advance(event.at)
+        handlers = self._handlers
+        for change in self.ledger.apply(event):
+            for handler in handlers.get(type(change), ()):
+                handler(change)
+        for handler in handlers.get(type(event), ()):
+            handler(event)
+
+    def advance(self, at: float) -> None:
+        """Say that it is now `at`; an earlier time is ignored (two logs interleave imperfectly)."""
+        if self._now is not None and at < self._now:
+            return
+        self._now = at
+        for timer in self._timers:
+            timer(at)
+
+    def conclude(self, at: float | None = None) -> list[Finding]:
+        """Say that the evidence ends, at `at` or with the last event, and return the findings."""
+        if at is not None:
+            self.advance(at)
+        for rule in self._rules:
+            rule.conclude(self._now)
+        return self.findings()
+
+    def findings(self) -> list[Finding]:
+        """What was found so far, the worst first, each with its probable cause."""
+        for finding in self._findings.values():
+            self._explain(finding)
+        return sorted(self._findings.values(), key=lambda f: (-f.severity.rank, -f.confidence.rank, f.rule))
+
+    def _explain(self, finding: Finding) -> None:
+        finding.cause = probable(finding.rule, self._trails.of(finding.user))
+
+    def _grow(self, sighting: Sighting) -> None:
+        key = (sighting.rule, sighting.user, sighting.key)
+        finding = self._findings.get(key)
+        if finding is None:
+            finding = self._findings[key] = _first(sighting)
+        else:
+            _again(finding, sighting)
+        if self._on_sighting is not None:
+            self._explain(finding)
+            self._on_sighting(finding)
+
+
+def _first(sighting: Sighting) -> Finding:
+    return Finding(
+        rule=sighting.rule,
+        severity=sighting.severity,
+        confidence=sighting.confidence,
+        user=sighting.user,
+        message=sighting.message,
+        first_at=sighting.at,
+        last_at=sighting.at,
+        evidence=list(cast("tuple[AnyEvent, ...]", sighting.evidence)),
+    )
+
+
+def _again(finding: Finding, sighting: Sighting) -> None:
+    finding.count += 1
+    finding.message = sighting.message
+    finding.severity = max(finding.severity, sighting.severity, key=lambda s: s.rank)
+    finding.confidence = max(finding.confidence, sighting.confidence, key=lambda c: c.rank)
+    if sighting.at is not None:
+        finding.first_at = finding.first_at if finding.first_at is not None else sighting.at
+        finding.last_at = sighting.at
+        span = finding.last_at - finding.first_at
+        finding.rate = (finding.count - 1) / span if span > 0 else None
+    for event in cast("tuple[AnyEvent, ...]", sighting.evidence):
+        if event not in finding.evidence:
+            finding.evidence.append(event)
+    if len(finding.evidence) > FIRST + LATEST:
+        del finding.evidence[FIRST:-LATEST]

@@ -1,0 +1,83 @@
+"""The same event reached one page, or one handler, more than once (documented alert 3)."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from wscheck.events import Delivered, Handled
+from wscheck.findings import Confidence, Severity
+from wscheck.rules.rule import Handler, Rule
+
+REMEMBERED = 5_000
+
+Key = tuple[str | None, str | None, str, str]
+
+
+class _Seen:
+    """Where one payload was seen: deliveries per connection, handler runs per component."""
+
+    __slots__ = ("delivered", "first_at", "handled")
+
+    def __init__(self, at: float | None) -> None:
+        self.first_at = at
+        self.delivered: dict[str | None, int] = {}
+        self.handled: dict[str | None, int] = {}
+
+
+class EventDuplicated(Rule):
+    """Two tabs that each receive an event are not a duplicate; two connections of one page are."""
+
+    id = "event-duplicated"
+    severity = Severity.ERROR
+    title = "An event arrived or was handled more than once"
+    meaning = (
+        "The same event with the same payload arrived on several connections of one page, several times on one "
+        "connection, or ran the same handler more often than it arrived. Users see doubled messages and counters."
+    )
+    fix = "Receive on one connection; register each handler once and remove it with off() on unmount."
+    source = "documented behaviour, Alert If 3: same events handled multiple times"
+
+    def watches(self) -> Mapping[type, Handler]:
+        self._seen: OrderedDict[Key, _Seen] = OrderedDict()
+        return {Delivered: self._delivered, Handled: self._handled}
+
+    def _delivered(self, event: Delivered) -> None:
+        seen = self._recall(event)
+        if seen is None:
+            return
+        seen.delivered[event.sid] = seen.delivered.get(event.sid, 0) + 1
+        if len(seen.delivered) > 1:
+            self._tell(event, f"{event.name} arrived on {len(seen.delivered)} connections of one page")
+        elif seen.delivered[event.sid] > 1:
+            self._tell(event, f"{event.name} arrived {seen.delivered[event.sid]} times on one connection")
+
+    def _handled(self, event: Handled) -> None:
+        seen = self._recall(event)
+        if seen is None:
+            return
+        times = seen.handled[event.component] = seen.handled.get(event.component, 0) + 1
+        if times > max(1, sum(seen.delivered.values())):
+            by = f" by {event.component}" if event.component else ""
+            self._tell(event, f"{event.name} was handled {times} times{by}")
+
+    def _recall(self, event: Delivered | Handled) -> _Seen | None:
+        if event.digest is None:
+            return None
+        key = (event.user, event.page, event.name, event.digest)
+        seen = self._seen.get(key)
+        if seen is not None and _long_ago(seen.first_at, event.at, self.options.duplicate_s):
+            del self._seen[key]
+            seen = None
+        if seen is None:
+            seen = self._seen[key] = _Seen(event.at)
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+        return seen
+
+    def _tell(self, event: Delivered | Handled, message: str) -> None:
+        # Without a time the second sighting may be a legitimate repetition.
+        confidence = Confidence.HIGH if event.at is not None else Confidence.MEDIUM
+        self.sighted(event.user, message, event.at, event, key=event.name, confidence=confidence)
+
+
+def _long_ago(first: float | None, now: float | None, window: float) -> bool:
+    return first is not None and now is not None and now - first > window

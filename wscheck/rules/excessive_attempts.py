@@ -1,0 +1,69 @@
+"""A user attempts to connect far more often than one page needs (documented alert 4)."""
+
+from collections import deque
+from collections.abc import Mapping
+
+from wscheck.events import Connected, Connecting, Event, Refused
+from wscheck.findings import Severity
+from wscheck.rules.rule import Handler, Rule
+
+
+class ExcessiveAttempts(Rule):
+    """More than `max_attempts` within `attempts_window_s`. An attempt is what the source can see: its beginning
+    where it sees that (clients, browsers), its outcome otherwise (server logs). Attempts without a time are not
+    counted: a rate needs a clock."""
+
+    id = "excessive-attempts"
+    severity = Severity.ERROR
+    title = "A user connects again and again"
+    meaning = (
+        "The user's pages attempt many connections in a short time: a loop of replacement and reconnection, or a "
+        "client that retries a refusal at once. Each costs the server a handshake and an authentication."
+    )
+    fix = "Do not reconnect when replaced or refused; otherwise back off with jitter."
+    source = "documented behaviour, Alert If 4: excessive connection attempts"
+
+    def watches(self) -> Mapping[type, Handler]:
+        self._attempts: dict[str, float | deque[float]] = {}
+        self._sees_beginnings: set[str] = set()
+        self._swept = 0.0
+        return {Connecting: self._connecting, Connected: self._outcome, Refused: self._outcome}
+
+    def _connecting(self, event: Connecting) -> None:
+        self._sees_beginnings.add(event.source)
+        self._attempt(event)
+
+    def _outcome(self, event: Event) -> None:
+        # With both vantage points at hand the log would count each of the client's attempts a second time.
+        if not self._sees_beginnings:
+            self._attempt(event)
+
+    def _attempt(self, event: Event) -> None:
+        user, at = event.user, event.at
+        if user is None or at is None:
+            return
+        if at - self._swept > self.options.attempts_window_s:
+            self._sweep(at)
+        before = self._attempts.get(user)
+        if before is None:
+            self._attempts[user] = at
+            return
+        recent = before if isinstance(before, deque) else deque((before,))
+        recent.append(at)
+        self._attempts[user] = recent
+        while at - recent[0] > self.options.attempts_window_s:
+            recent.popleft()
+        if len(recent) > self.options.max_attempts:
+            self._tell(event, len(recent), at - recent[0])
+            recent.popleft()
+
+    def _tell(self, event: Event, count: int, span: float) -> None:
+        limit, window = self.options.max_attempts, self.options.attempts_window_s
+        message = f"{count} connection attempts within {span:.1f} s (allowed: {limit} in {window:g} s)"
+        self.sighted(event.user, message, event.at, event)
+
+    def _sweep(self, at: float) -> None:
+        """Forget whoever made no attempt for a window: memory follows activity, not the number of users."""
+        self._swept = at
+        horizon = at - self.options.attempts_window_s
+        self._attempts = {u: t for u, t in self._attempts.items() if (t[-1] if isinstance(t, deque) else t) > horizon}

@@ -1,0 +1,26 @@
+"""The server accepted one user's token for another user's identity."""
+
+from collections.abc import Mapping
+
+from wscheck.events import Connected
+from wscheck.findings import Severity
+from wscheck.rules.rule import Handler, Rule
+
+
+class IdentityUnverified(Rule):
+    id = "identity-unverified"
+    severity = Severity.ERROR
+    title = "Anybody's token opens anybody's connection"
+    meaning = (
+        "A connection that presented the token of one user and the id of another was accepted: whoever is logged "
+        "in can take over any user's connection, and replace the real one."
+    )
+    fix = "Take the user from the verified token; ignore or compare the userId that the client sends."
+    source = "documented behaviour, Connection Management: auth {token, userId}"
+
+    def watches(self) -> Mapping[type, Handler]:
+        return {Connected: self._connected}
+
+    def _connected(self, event: Connected) -> None:
+        if event.credential == "foreign":
+            self.sighted(event.user, "connected with a token that belongs to another user", event.at, event)

@@ -1,0 +1,97 @@
+"""A user holds more than one connection, or one page opened more than one (documented alert 1)."""
+
+from collections.abc import Mapping
+
+from wscheck.events import Connected
+from wscheck.findings import Confidence, Severity
+from wscheck.rules.rule import Handler, Rule, opened_by
+from wscheck.transitions import Closed, Opened, Superseded
+
+
+class MultipleConnections(Rule):
+    """Either evidence suffices: an overlap longer than the grace, or a page whose second connection made the
+    server close its first. The latter never overlaps for long on a server that keeps one socket per user."""
+
+    id = "multiple-connections"
+    severity = Severity.ERROR
+    title = "A user has more than one connection"
+    meaning = (
+        "The same user holds, or one page opened, several connections to the same backend. Every event is then "
+        "handled by several connections, or only by the one that the server happened to keep."
+    )
+    fix = "Open the connection in one module or provider and let every component use that one."
+    source = "documented behaviour, Alert If 1: same user with multiple WebSocket connections"
+
+    def watches(self) -> Mapping[type, Handler]:
+        self._since: dict[str, float | None] = {}
+        self._told: set[str] = set()
+        return {Opened: self._opened, Closed: self._fewer, Superseded: self._superseded}
+
+    def _opened(self, change: Opened) -> None:
+        if change.others and change.user not in self._since:
+            self._since[change.user] = change.event.at
+
+    def _superseded(self, change: Superseded) -> None:
+        if change.user is not None and change.old and change.new and _same_page(change.old, change.new):
+            self.sighted(
+                change.user,
+                _from_one_page(change.old, change.new),
+                change.event.at,
+                change.old,
+                change.new,
+                change.event,
+                confidence=change.confidence,
+            )
+        self._fewer(change)
+
+    def _fewer(self, change: Superseded | Closed) -> None:
+        if change.user is not None and len(change.held) < 2 and change.user in self._since:
+            self._overlapped(change.user, change.event.at)
+            del self._since[change.user]
+            self._told.discard(change.user)
+
+    def advance(self, at: float) -> None:
+        # Insertion order is time order, so the first overlap within the grace ends the search.
+        for user, since in self._since.items() if self._since else ():
+            if since is not None and at - since <= self.options.grace_s:
+                return
+            if user not in self._told:
+                self._overlapped(user, at)
+
+    def _overlapped(self, user: str, at: float | None) -> None:
+        since = self._since[user]
+        if user in self._told or since is None or at is None or at - since <= self.options.grace_s:
+            return
+        self._tell(user, at, Confidence.HIGH)
+
+    def _tell(self, user: str, at: float | None, confidence: Confidence) -> None:
+        self._told.add(user)
+        held = self.ledger.held(user)
+        opened = [self.ledger.opened(sid) for sid in held]
+        self.sighted(user, _held_at_once(len(held), opened), at, *opened, confidence=confidence)
+
+    def conclude(self, at: float | None) -> None:
+        """Without times an overlap that was closed later proves nothing; one that never closed does."""
+        for user, since in list(self._since.items()):
+            if since is None and user not in self._told and len(self.ledger.held(user)) > 1:
+                self._tell(user, None, Confidence.MEDIUM)
+
+
+def _same_page(old: Connected, new: Connected) -> bool:
+    return old.page is not None and old.page == new.page
+
+
+def _from_one_page(old: Connected, new: Connected) -> str:
+    openers = [opener for opener in (opened_by(old), opened_by(new)) if opener]
+    if len(openers) == 2 and openers[0] != openers[1]:
+        return f"one page opened 2 connections: one by {openers[0]}, one by {openers[1]}"
+    if openers:
+        return f"one page opened 2 connections, both by {openers[0]}"
+    return "one page opened 2 connections"
+
+
+def _held_at_once(count: int, opened: list[Connected | None]) -> str:
+    openers = [opener for event in opened[:3] if (opener := opened_by(event))]
+    told = f": {', '.join(openers)}" if openers else ""
+    more = f" and {count - len(openers)} more" if openers and count > len(openers) else ""
+    return f"holds {count} connections at once{told}{more}"

@@ -1,0 +1,103 @@
+"""What a rule is: it watches events and transitions, and reports sightings of one thing that is wrong."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from wscheck.events import AnyEvent, Event
+from wscheck.findings import Confidence, Severity
+from wscheck.ledger import Ledger
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user may tune.
+
+    grace_s       how long two connections of one user may overlap (a healthy replacement takes under 1 ms)
+    max_attempts  connection attempts of one user allowed within `attempts_window_s` seconds
+    duplicate_s   the same payload again within this many seconds is the same event
+    """
+
+    grace_s: float = 0.25
+    max_attempts: int = 5
+    attempts_window_s: float = 10.0
+    duplicate_s: float = 2.0
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """One occurrence. Those with the same rule, user and key grow one finding; the latest message stands."""
+
+    rule: str
+    severity: Severity
+    user: str | None
+    message: str
+    at: float | None
+    key: str = ""
+    confidence: Confidence = Confidence.HIGH
+    evidence: tuple[Event, ...] = ()
+
+
+Handler = Callable[[Any], None]
+
+
+class Rule:
+    """Subclass it in a file of its own, name it in `wscheck.rules.REGISTRY`, describe it in docs/rules.md.
+
+    id        public and stable
+    meaning   what it means for the application when this rule finds something
+    fix       what to change when no more precise cause is known
+    source    the document or protocol section that the rule comes from
+    """
+
+    id: ClassVar[str]
+    severity: ClassVar[Severity] = Severity.ERROR
+    title: ClassVar[str]
+    meaning: ClassVar[str]
+    fix: ClassVar[str]
+    source: ClassVar[str]
+
+    def __init__(self, ledger: Ledger, options: Options, report: Callable[[Sighting], None]) -> None:
+        self.ledger, self.options, self._report = ledger, options, report
+
+    def watches(self) -> Mapping[type, Handler]:
+        """Event and transition types, and what to call with each."""
+        raise NotImplementedError
+
+    def advance(self, at: float) -> None:
+        """Time passed; called before every event that has a time, so it must cost next to nothing."""
+
+    def conclude(self, at: float | None) -> None:
+        """The evidence ends; `at` is its last time, None when it has none."""
+
+    def sighted(
+        self,
+        user: str | None,
+        message: str,
+        at: float | None,
+        *evidence: AnyEvent | Event | None,
+        key: str = "",
+        confidence: Confidence = Confidence.HIGH,
+        severity: Severity | None = None,
+    ) -> None:
+        """Report one occurrence."""
+        self._report(
+            Sighting(
+                rule=self.id,
+                severity=severity or self.severity,
+                user=user,
+                message=message,
+                at=at,
+                key=key,
+                confidence=confidence,
+                evidence=tuple(e for e in evidence if e is not None),
+            )
+        )
+
+
+def opened_by(event: Event | None) -> str:
+    """Who opened a connection, as precisely as the evidence says: "dashboard (src/a.ts:5)", or "" when unknown."""
+    component = getattr(event, "component", None)
+    opener = getattr(event, "opener", None)
+    if component and opener:
+        return f"{component} ({opener})"
+    return component or (str(opener) if opener else "")

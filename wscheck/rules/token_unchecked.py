@@ -1,0 +1,23 @@
+"""The server accepted a token that is not one."""
+
+from collections.abc import Mapping
+
+from wscheck.events import Connected
+from wscheck.findings import Severity
+from wscheck.rules.rule import Handler, Rule
+
+
+class TokenUnchecked(Rule):
+    id = "token-unchecked"
+    severity = Severity.ERROR
+    title = "Any token is good enough"
+    meaning = "A connection with an invalid token was accepted: the connection is not authenticated at all."
+    fix = "Verify the token in the connection middleware (io.use) and refuse with an error."
+    source = "Socket.IO documentation, Middlewares: sending credentials"
+
+    def watches(self) -> Mapping[type, Handler]:
+        return {Connected: self._connected}
+
+    def _connected(self, event: Connected) -> None:
+        if event.credential == "invalid":
+            self.sighted(event.user, "connected with an invalid token", event.at, event)
