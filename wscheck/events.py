@@ -5,7 +5,29 @@ object whose `type` is the class name in lower case; fields that are unknown are
 docs/recording.md). No event holds a payload or a credential: payloads are reduced to a keyed digest by the source.
 """
 
+from typing import Any
+
 import msgspec
+
+SCHEMA = "wscheck.events/1"
+"""The schema of a recording, named in its first line."""
+
+
+class Header(msgspec.Struct, kw_only=True):
+    """A recording's first line: what was recorded, by which wscheck, of what.
+
+    options  how the run was asked to judge, without credentials; a replay judges by them
+    events   how many events follow, so that a truncated file is noticed; None where the writer could not know
+    """
+
+    schema: str
+    wscheck: str
+    target: str = ""
+    client: str = ""
+    started_at: float | None = None
+    interrupted: bool = False
+    events: int | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):

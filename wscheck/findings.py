@@ -44,7 +44,7 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"
 
 
-class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+class Cause(msgspec.Struct, frozen=True):
     """Why, as far as the evidence carries.
 
     id         public and stable (docs/causes.md)
@@ -60,7 +60,7 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     settle_by: str = ""
 
 
-class Finding(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Finding(msgspec.Struct, kw_only=True):
     """One thing that is wrong for one user, however often it happened.
 
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time

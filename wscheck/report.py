@@ -4,6 +4,8 @@
 and its own `schema` (docs/json.md). The events themselves travel beside the report, not in it.
 """
 
+from typing import Any
+
 import msgspec
 
 from wscheck.findings import Finding, Verdict
@@ -49,6 +51,8 @@ class Report(msgspec.Struct, kw_only=True):
     started_at   seconds since the Unix epoch
     reason       why the verdict is not PASSED, in a sentence
     interrupted  the run was stopped before its end: what it says is partial
+    options      how the run was asked to look and judge, without credentials
+    findings     all of them, those of the scenarios included
     """
 
     schema: str
@@ -58,6 +62,7 @@ class Report(msgspec.Struct, kw_only=True):
     started_at: float | None = None
     duration_s: float = 0.0
     interrupted: bool = False
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
     findings: list[Finding] = msgspec.field(default_factory=list)
 
 

@@ -1,0 +1,132 @@
+"""GitHub Actions: findings as annotations on the changed files, and the run as Markdown in the step summary."""
+
+from collections.abc import Iterable, Sequence
+
+from wscheck.events import AnyEvent, Place
+from wscheck.findings import Finding, Severity, Verdict
+from wscheck.report import Report, ScenarioResult, VerifyReport
+from wscheck.reporters import story
+from wscheck.reporters.wording import one_line, plural, seconds
+
+ANNOTATIONS = 10
+"""GitHub shows about this many annotations of one kind for each step and drops the rest without a word."""
+
+SUMMARY_BYTES = 1_000_000
+"""GitHub refuses a step summary of more than 1 MiB."""
+
+_COMMAND = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+_MARK = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.INCONCLUSIVE: "❔", Verdict.SKIPPED: "⏭️"}
+
+
+def render(report: Report, events: Sequence[AnyEvent]) -> str:
+    """Workflow commands, one a line, the worst first, at most ten of a kind; the last says how many were left out."""
+    openings = story.Openings(events)
+    lines = []
+    for severity in sorted(Severity, key=lambda s: -s.rank):
+        found = [_annotation(f, openings) for f in report.findings if f.severity is severity]
+        if severity is Severity.WARNING:
+            found += [_not_judged(what, why) for what, why in _unjudged(report)]
+        lines += _bounded(found, _COMMAND[severity])
+    return "".join(f"{line}\n" for line in lines)
+
+
+def step_summary(report: Report, events: Sequence[AnyEvent] = ()) -> str:
+    """The run as Markdown, findings first, cut at a whole finding when it would grow past GitHub's limit."""
+    openings = story.Openings(events)
+    head = [f"## {_MARK[report.verdict]} wscheck: {report.verdict}", _md(story.headline(report)), _facts(report)]
+    tail = _table(report.scenarios) if isinstance(report, VerifyReport) and report.scenarios else ""
+    parts, size = head, sum(len(part.encode()) for part in [*head, tail])
+    for number, finding in enumerate(findings := story.by_severity(report.findings)):
+        told = _section(finding, openings)
+        size += len(told.encode()) + 2
+        if size > SUMMARY_BYTES:
+            parts.append(f"_{plural(len(findings) - number, 'more finding')} not shown: GitHub's limit is 1 MiB._")
+            break
+        parts.append(told)
+    return "\n\n".join([*parts, tail]).strip() + "\n"
+
+
+def _annotation(finding: Finding, openings: story.Openings) -> str:
+    opened = openings.of(finding)
+    properties = {"title": f"wscheck: {finding.rule}"}
+    if place := next((opening.opener for opening in opened if opening.opener and _in_tree(opening.opener)), None):
+        properties = {"file": place.file, "line": str(max(place.line, 1)), **properties}
+    return _command(_COMMAND[finding.severity], story.text(finding, opened), properties)
+
+
+def _unjudged(report: Report) -> list[tuple[str, str]]:
+    """(what, why) for everything that was tried and could not be judged."""
+    scenarios = report.scenarios if isinstance(report, VerifyReport) else []
+    found = [(s.id, s.reason) for s in scenarios if s.verdict is Verdict.INCONCLUSIVE]
+    if not found and report.verdict is Verdict.INCONCLUSIVE:
+        found = [(report.target, report.reason)]
+    return found
+
+
+def _not_judged(what: str, why: str) -> str:
+    reason = one_line(why) or story.NOTHING_SAID[Verdict.INCONCLUSIVE]
+    return _command("warning", f"{one_line(what)}: {reason}", {"title": "wscheck: inconclusive"})
+
+
+def _bounded(commands: list[str], kind: str) -> list[str]:
+    if len(commands) <= ANNOTATIONS:
+        return commands
+    rest = len(commands) - (ANNOTATIONS - 1)
+    more = _command(
+        kind, f"{plural(rest, f'more {kind}')}: see the step summary or another report.", {"title": "wscheck"}
+    )
+    return [*commands[: ANNOTATIONS - 1], more]
+
+
+def _command(kind: str, message: str, properties: dict[str, str]) -> str:
+    said = ",".join(f"{key}={_property(one_line(value))}" for key, value in properties.items())
+    return f"::{kind} {said}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _in_tree(place: Place) -> bool:
+    """Whether `place` can be a file of the checkout: an absolute path or a URL never is, and GitHub would drop it."""
+    return "://" not in place.file and not place.file.startswith(("/", "..", "<"))
+
+
+def _facts(report: Report) -> str:
+    client = f" · {report.client} client" if isinstance(report, VerifyReport) else ""
+    partial = " · **interrupted: this is partial**" if report.interrupted else ""
+    return f"{_code(report.target)}{client} · {seconds(report.duration_s)}{partial}"
+
+
+def _section(finding: Finding, openings: story.Openings) -> str:
+    rows = "\n".join(f"- **{label}**: {_md(said)}" for label, said in _told(finding, openings))
+    return f"### {finding.severity}: {finding.rule}\n\n{_md(one_line(finding.message))}\n\n{rows}"
+
+
+def _told(finding: Finding, openings: story.Openings) -> list[tuple[str, str]]:
+    return [("seen", story.seen(finding)), *story.rows(finding, openings.of(finding))]
+
+
+def _table(scenarios: Iterable[ScenarioResult]) -> str:
+    head = "| | scenario | must hold | opened | peak | replaced | reason |\n|---|---|---|--:|--:|--:|---|"
+    return "\n".join([head, *(_table_row(scenario) for scenario in scenarios)])
+
+
+def _table_row(s: ScenarioResult) -> str:
+    cells = [_MARK[s.verdict], _code(s.id), _md(one_line(s.must_hold)), str(s.connections_opened)]
+    cells += [str(s.connections_peak), str(s.replacements), _md(one_line(s.reason))]
+    return f"| {' | '.join(cells)} |"
+
+
+def _md(text: str) -> str:
+    """`text` so that Markdown and HTML in it show as they were written."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
+
+
+def _code(text: str) -> str:
+    return "`" + one_line(text).replace("`", "'").replace("|", "\\|") + "`"

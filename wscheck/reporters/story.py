@@ -1,0 +1,170 @@
+"""What is told of a finding and in which order, whatever the medium: who, what, by whom, why, what to change."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from wscheck.events import AnyEvent, Connected, Connecting, OnConnection, Place, Replaced
+from wscheck.findings import Finding, Severity, Verdict
+from wscheck.report import Report
+from wscheck.reporters.wording import clean, clock, one_line, plural, rate, seconds
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A component that opened connections of a finding, from where, and which."""
+
+    component: str | None
+    opener: Place | None
+    sids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        who = one_line(self.component or "an unnamed component")
+        where = f" at {one_line(str(self.opener))}" if self.opener else ""
+        return f"{who}{where} ({_some(self.sids)})"
+
+
+class Openings:
+    """Who opened which connection, looked up by sid: built once a run, asked once a finding."""
+
+    def __init__(self, events: Iterable[AnyEvent]) -> None:
+        self._opened: dict[str, tuple[str | None, Place | None]] = {}
+        self._note(events)
+
+    def of(self, finding: Finding) -> list[Opening]:
+        """The openings behind `finding`, the busiest first; connections whose opener nobody saw are left out."""
+        self._note(finding.evidence)
+        sids: dict[tuple[str | None, Place | None], list[str]] = {}
+        for sid in _sids(finding.evidence):
+            if (who := self._opened.get(sid)) is not None:
+                sids.setdefault(who, []).append(sid)
+        return sorted((Opening(*who, tuple(its)) for who, its in sids.items()), key=lambda o: -len(o.sids))
+
+    def _note(self, events: Iterable[AnyEvent]) -> None:
+        for event in events:
+            if isinstance(event, Connected) and event.sid and (event.component or event.opener):
+                self._opened.setdefault(event.sid, (event.component, event.opener))
+
+
+def rows(finding: Finding, openings: Sequence[Opening]) -> list[tuple[str, str]]:
+    """(label, text) in telling order, each text one line of clean text, empty ones left out."""
+    cause = finding.cause
+    told = [
+        ("who", finding.user or ""),
+        *(("opened by", str(opening)) for opening in openings),
+        ("cause", f"{cause.name} ({cause.confidence} confidence)" if cause else ""),
+        ("because", cause.because if cause else ""),
+        ("fix", cause.fix if cause else ""),
+        ("to be sure", cause.settle_by if cause else ""),
+    ]
+    return [(label, one_line(text)) for label, text in told if text]
+
+
+def pace(finding: Finding) -> str:
+    """How often and how fast: `once`, `14 times in 3.9 s (3.6/s)`."""
+    if finding.count == 1:
+        return "once"
+    times, first, last = plural(finding.count, "time"), finding.first_at, finding.last_at
+    if first is None or last is None or last <= first:
+        return times
+    return f"{times} in {seconds(last - first)}" + (f" ({rate(finding.rate)})" if finding.rate else "")
+
+
+def seen(finding: Finding) -> str:
+    """`pace` and when: `14 times in 3.9 s (3.6/s), 12:00:01.123 to 12:00:05.020 UTC`."""
+    first, last = finding.first_at, finding.last_at
+    if first is None or last is None:
+        return pace(finding)
+    span = f"{clock(first)} to {clock(last)}" if last > first else f"at {clock(first)}"
+    return f"{pace(finding)}, {span} UTC"
+
+
+def text(finding: Finding, openings: Sequence[Opening]) -> str:
+    """The whole story as plain text: a headline, then one line for each row."""
+    told = [("seen", seen(finding)), *rows(finding, openings)]
+    width = max((len(label) for label, _ in told), default=0)
+    head = f"{finding.rule} ({finding.severity}, {finding.confidence} confidence): {one_line(finding.message)}"
+    return "\n".join([head, *(f"  {label:<{width}}  {said}" for label, said in told)])
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first; otherwise as they came."""
+    return sorted(findings, key=lambda finding: -finding.severity.rank)
+
+
+@dataclass(frozen=True)
+class Strand:
+    """Findings of one rule and one cause: the most frequent to tell in full, and the others like it."""
+
+    finding: Finding
+    others: tuple[Finding, ...] = ()
+
+
+def chapters(findings: Iterable[Finding]) -> list[list[Strand]]:
+    """What is to be mended, the worst first: strands that share severity and cause are told together.
+
+    A fault that shows in ten scenarios, for a thousand users or under two rules is still one thing to mend.
+    """
+    told: dict[tuple[str, str], dict[str, list[Finding]]] = {}
+    for finding in by_severity(findings):
+        key = (finding.severity, finding.cause.id if finding.cause else f"rule {finding.rule}")
+        told.setdefault(key, {}).setdefault(finding.rule, []).append(finding)
+    return [[_strand(group) for group in chapter.values()] for chapter in told.values()]
+
+
+def _strand(group: list[Finding]) -> Strand:
+    first, *others = sorted(group, key=lambda finding: -finding.count)
+    return Strand(first, tuple(others))
+
+
+def also(strand: Strand) -> str:
+    """Where else: `in race, second-tab`, `for user_2, user_3 and 997 more`; empty when nowhere."""
+    first, others = strand.finding, strand.others
+    scenarios = list(dict.fromkeys(o.scenario for o in others if o.scenario and o.scenario != first.scenario))
+    users = list(dict.fromkeys(o.user for o in others if o.user and o.user != first.user))
+    told = [f"in {_some(scenarios, 12)}" if scenarios else "", f"for {_some(users)}" if users else ""]
+    return ", ".join(part for part in told if part)
+
+
+def headline(report: Report) -> str:
+    """The run in one sentence, for the reader who reads only one."""
+    scenarios = getattr(report, "scenarios", [])
+    counts = Counter(scenario.verdict for scenario in scenarios)
+    if report.verdict is Verdict.PASSED and scenarios:
+        left_out = f", {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
+        return f"{counts[Verdict.PASSED]} of {plural(len(scenarios), 'scenario')} passed{left_out}."
+    if report.verdict is Verdict.FAILED and report.findings:
+        return clean(by_severity(report.findings)[0].message)
+    return clean(report.reason) or NOTHING_SAID[report.verdict]
+
+
+NOTHING_SAID = {
+    Verdict.PASSED: "Nothing is wrong.",
+    Verdict.FAILED: "The check failed.",
+    Verdict.INCONCLUSIVE: "Neither good nor bad was shown.",
+    Verdict.SKIPPED: "Nothing was checked.",
+}
+
+
+def next_step(report: Report) -> str | None:
+    """The one command that helps most now, None when there is nothing to do."""
+    worst = next(iter(by_severity(report.findings)), None)
+    if worst is not None and (report.verdict is Verdict.FAILED or worst.severity is not Severity.NOTE):
+        return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
+    return None
+
+
+def _sids(evidence: Iterable[AnyEvent]) -> list[str]:
+    """Every connection that `evidence` is about, in order, once."""
+    found: dict[str, None] = {}
+    for event in evidence:
+        if isinstance(event, Replaced):
+            found.update({sid: None for sid in (event.old_sid, event.new_sid) if sid})
+        elif isinstance(event, OnConnection) and not isinstance(event, Connecting) and event.sid:
+            found[event.sid] = None
+    return list(found)
+
+
+def _some(sids: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(one_line(sid) for sid in sids[:most])
+    return f"{shown} and {len(sids) - most} more" if len(sids) > most else shown

@@ -1,0 +1,158 @@
+"""The run for a person at a terminal: a pass is short and calm, a fail puts what is wrong first."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from wscheck.events import AnyEvent
+from wscheck.findings import Finding, Severity, Verdict
+from wscheck.report import Report, ScenarioResult, VerifyReport
+from wscheck.reporters import story
+from wscheck.reporters.wording import one_line, plural, seconds
+
+PLAIN_WIDTH = 100
+"""Columns of a report that goes to a file or a pipe, where there is no terminal to ask."""
+
+_STYLE = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow", Verdict.SKIPPED: "dim"}
+_HUE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+_MARK = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.INCONCLUSIVE: "?", Verdict.SKIPPED: "-"}
+
+
+def render(report: Report, events: Sequence[AnyEvent]) -> str:
+    """Plain text, 100 columns: what goes to a file."""
+    return _plain(report, events, PLAIN_WIDTH)
+
+
+def show(report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]) -> None:
+    """To `stdout`, as wide as the terminal is; plain text when it is none. NO_COLOR and FORCE_COLOR are obeyed."""
+    console = Console(file=stdout, highlight=False, _environ=environ)
+    if console.is_terminal:
+        tell(report, events, console)
+    else:
+        stdout.write(_plain(report, events, console.width if "COLUMNS" in environ else PLAIN_WIDTH))
+
+
+def _plain(report: Report, events: Sequence[AnyEvent], width: int) -> str:
+    """Without escapes and without the blanks that fill a terminal's lines."""
+    console = Console(file=StringIO(), width=width, color_system=None, highlight=False, _environ={})
+    with console.capture() as captured:
+        tell(report, events, console)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def tell(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
+    """Print to `console`, which decides width and colour. What failed comes first, what to do next comes last."""
+    openings = story.Openings(events)
+    chapters = story.chapters(report.findings)
+    grave = [chapter for chapter in chapters if _is_grave(chapter[0].finding, report)]
+    minor = [strand for chapter in chapters if chapter not in grave for strand in chapter]
+    console.print(_title(report), "", sep="\n")
+    for chapter in grave:
+        console.print(*(_strand(strand) for strand in chapter), _facts(chapter, openings), "", sep="\n")
+    if isinstance(report, VerifyReport) and report.scenarios:
+        console.print(_scenarios(report.scenarios, narrow=console.width < 100))
+        console.print()
+    if minor:
+        console.print(*(_remark(strand) for strand in minor), "", sep="\n")
+    console.print(_verdict(report))
+
+
+def _is_grave(finding: Finding, report: Report) -> bool:
+    """Whether `finding` is among the worst of a failed run: told first and in full."""
+    return report.verdict is Verdict.FAILED and finding.severity is story.by_severity(report.findings)[0].severity
+
+
+def _title(report: Report) -> Text:
+    client = f"  {report.client} client" if isinstance(report, VerifyReport) else ""
+    return Text.assemble(("wscheck", "bold"), f"  {one_line(report.target)}", (client, "dim"))
+
+
+def _strand(strand: story.Strand) -> RenderableType:
+    """One rule's head: what happened, how often, where else."""
+    finding = strand.finding
+    sure = f"  {finding.severity}, {finding.confidence} confidence, {story.pace(finding)}"
+    head = Text.assemble((f"{_MARK[Verdict.FAILED]} {finding.rule}", f"bold {_HUE[finding.severity]}"), (sure, "dim"))
+    told = Text(one_line(finding.message), "bold")
+    if strand.others:
+        told.append(f"\nalso {one_line(story.also(strand))}", "not bold dim")
+    return Group(head, Padding(told, (0, 0, 1, 2), expand=False))
+
+
+def _facts(chapter: Sequence[story.Strand], openings: story.Openings) -> RenderableType:
+    """Who, opened by, cause, fix: told once for all strands of a chapter."""
+    finding = max((strand.finding for strand in chapter), key=lambda f: len(openings.of(f)))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    previous = ""
+    for label, said in story.rows(finding, openings.of(finding)):
+        table.add_row("" if label == previous else label, Text(said, "bold green" if label == "fix" else ""))
+        previous = label
+    return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _scenarios(scenarios: Sequence[ScenarioResult], narrow: bool) -> RenderableType:
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_column(style="dim", justify="right", no_wrap=True)
+    for scenario in scenarios:
+        table.add_row(*_scenario(scenario, narrow))
+    return table
+
+
+def _scenario(scenario: ScenarioResult, narrow: bool) -> tuple[Text, Group, str]:
+    style = _STYLE[scenario.verdict]
+    mark = Text(f"{_MARK[scenario.verdict]} {scenario.id}", style)
+    told = [Text(one_line(scenario.must_hold))]
+    if scenario.verdict is not Verdict.PASSED:
+        told.append(Text(_why(scenario), style))
+    if scenario.control is not None:
+        told.append(Text(f"control: {one_line(scenario.control.did)}", "dim"))
+    return mark, Group(*told), _numbers(scenario, narrow)
+
+
+def _why(scenario: ScenarioResult) -> str:
+    """The rules that failed it, whose stories are told above; without findings, the reason."""
+    return ", ".join(dict.fromkeys(finding.rule for finding in scenario.findings)) or one_line(scenario.reason)
+
+
+def _numbers(scenario: ScenarioResult, narrow: bool) -> str:
+    if scenario.verdict is Verdict.SKIPPED:
+        return ""
+    opened = f"{scenario.connections_opened} opened, peak {scenario.connections_peak}"
+    return opened if narrow else f"{opened}, {seconds(scenario.duration_s)}"
+
+
+def _remark(strand: story.Strand) -> Text:
+    """A finding that does not fail the run, in one breath."""
+    finding, where = strand.finding, story.also(strand)
+    told = [finding.message, f"Fix: {finding.cause.fix}" if finding.cause else "", f"Also {where}." if where else ""]
+    said = one_line(" ".join(part for part in told if part))
+    return Text.assemble((f"! {finding.severity}: {finding.rule}  ", _HUE[finding.severity]), said)
+
+
+def _verdict(report: Report) -> Text:
+    style = _STYLE[report.verdict]
+    said = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
+    said.append(f"  {_tally(report)} in {seconds(report.duration_s)}")
+    if report.verdict is not Verdict.PASSED and report.reason:
+        said.append(f"\n  {one_line(report.reason)}")
+    if report.interrupted:
+        said.append("\n  Interrupted: what is said above is partial.", "yellow")
+    if (command := story.next_step(report)) is not None:
+        said.append("\n  next  ", "dim").append(command, "bold")
+    return said
+
+
+def _tally(report: Report) -> str:
+    if not isinstance(report, VerifyReport) or not report.scenarios:
+        return plural(len(report.findings), "finding")
+    count = Counter(scenario.verdict for scenario in report.scenarios)
+    return ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])

@@ -1,0 +1,54 @@
+"""How every reporter spells counts, times and text from outside, so that two reports of one run agree."""
+
+import re
+from datetime import UTC, datetime
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def clean(text: str) -> str:
+    """`text` with control characters, bidirectional overrides and lone surrogates spelled out.
+
+    User ids, event names and disconnect reasons come from the target: they must not steer a terminal, break XML or
+    make a line read backwards. Tabs and line feeds stay.
+    """
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """`clean` text with every run of white space made one space."""
+    return " ".join(clean(text).split())
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """1 connection, 2 connections, 1,200 connections."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def seconds(value: float) -> str:
+    """0.42 s, 8.1 s, 3 min 20 s: as fine as it is useful."""
+    if value < 10:
+        return f"{value:.2g} s" if value < 0.1 else f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def rate(per_second: float) -> str:
+    """3.6/s, 12/s; below one in ten seconds by the minute."""
+    if per_second < 0.1:
+        return f"{per_second * 60:.2g}/min"
+    return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:.0f}/s"
+
+
+def clock(at: float) -> str:
+    """12:00:01.123 (UTC)."""
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S.%f}"[:-3]
+
+
+def moment(at: float) -> str:
+    """2026-11-23 12:00:01 UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

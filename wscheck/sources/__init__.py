@@ -1,0 +1,1 @@
+"""WHO SAW IT: each file turns one kind of evidence into events."""
