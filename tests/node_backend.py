@@ -1,0 +1,74 @@
+"""The real Node backend as a context manager, for every test that wants a Socket.IO server that is not ours."""
+
+import fcntl
+import json
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.needs import needs, refuse
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "bot-dashboard"
+START_S = 20.0
+
+
+@dataclass(frozen=True)
+class NodeBackend:
+    """A running backend. `log` is the file its standard output goes to, `pid` its process."""
+
+    url: str
+    log: Path
+    pid: int
+
+    def counters(self) -> dict[str, Any]:
+        """What the server says it did (docs/reference-backend.md)."""
+        with urllib.request.urlopen(f"{self.url}/counters", timeout=5) as answer:
+            counted: dict[str, Any] = json.load(answer)
+        return counted
+
+
+@contextmanager
+def node_backend(*options: str) -> Iterator[NodeBackend]:
+    """Starts the backend on a free loopback port with `options`, and kills it at the end."""
+    install()
+    with tempfile.TemporaryDirectory(prefix="wscheck-node-") as folder:
+        log, errors = Path(folder, "server.log"), Path(folder, "server.err")
+        command = ["node", str(EXAMPLE / "backend" / "server.mjs"), "--port", "0", *options]
+        with log.open("wb") as out, errors.open("wb") as err:
+            process = subprocess.Popen(command, stdout=out, stderr=err, cwd=EXAMPLE)
+        try:
+            yield NodeBackend(_listening(process, errors), log, process.pid)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def install() -> None:
+    """Has npm install what the lock file says, once, however many test workers ask."""
+    needs("node", "npm")
+    with (EXAMPLE / ".npm-ci.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (EXAMPLE / "node_modules" / "socket.io").is_dir():
+            return
+        command = ["npm", "ci", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, check=False, cwd=EXAMPLE, capture_output=True, text=True, timeout=110)
+    if done.returncode:
+        refuse(f"npm ci failed in {EXAMPLE.name}: {done.stderr.strip()[-300:]}")
+
+
+def _listening(process: "subprocess.Popen[bytes]", errors: Path) -> str:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        said = errors.read_text()
+        if "listening on " in said and said.endswith("\n"):
+            return said.rpartition("listening on ")[2].strip()
+        if process.poll() is not None:
+            raise RuntimeError(f"the Node backend ended with {process.returncode}: {said}")
+        time.sleep(0.01)
+    raise RuntimeError(f"the Node backend did not listen within {START_S:.0f} s: {errors.read_text()}")
