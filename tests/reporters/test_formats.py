@@ -32,18 +32,18 @@ def test_the_default_is_the_terminal() -> None:
 
 def test_a_format_may_name_a_file_or_stdout() -> None:
     assert parse(["json", "junit=a/b=c.xml"]) == [Output("json"), Output("junit", Path("a/b=c.xml"))]
-    assert parse(["junit=-"]) == [Output("junit")]
+    assert parse(["html=-"]) == [Output("html")]
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github"),
+        (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, html"),
         (["JSON=x"], "Unknown format `JSON`"),
         (["json="], "`--format json=` names no file"),
         (["json", "junit"], "`json` and `junit` were both asked to write to stdout"),
         (["json", "json=-"], "both asked to write to stdout"),
-        (["json=a", "junit=./a"], "both asked to write to the file a"),
+        (["json=a", "html=./a"], "both asked to write to the file a"),
     ],
 )
 def test_what_cannot_be_is_refused(values: list[str], said: str) -> None:

@@ -28,5 +28,6 @@ REPORTERS: dict[str, Callable[[], Reporter]] = {
     "ndjson": _lazily("recording"),
     "junit": _lazily("junit"),
     "github": _lazily("github"),
+    "html": _lazily("html"),
 }
 """Format name, as `--format` takes it, to the loader of its reporter (docs/formats.md)."""

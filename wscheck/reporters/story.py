@@ -35,7 +35,7 @@ class Openings:
         """The openings behind `finding`, the busiest first; connections whose opener nobody saw are left out."""
         self._note(finding.evidence)
         sids: dict[tuple[str | None, Place | None], list[str]] = {}
-        for sid in _sids(finding.evidence):
+        for sid in connections(finding.evidence):
             if (who := self._opened.get(sid)) is not None:
                 sids.setdefault(who, []).append(sid)
         return sorted((Opening(*who, tuple(its)) for who, its in sids.items()), key=lambda o: -len(o.sids))
@@ -154,7 +154,7 @@ def next_step(report: Report) -> str | None:
     return None
 
 
-def _sids(evidence: Iterable[AnyEvent]) -> list[str]:
+def connections(evidence: Iterable[AnyEvent]) -> list[str]:
     """Every connection that `evidence` is about, in order, once."""
     found: dict[str, None] = {}
     for event in evidence:

@@ -1,0 +1,61 @@
+"""Events become lanes: one for each connection, whoever saw it, with arrows where one replaced another."""
+
+from tests.reporters.runs import DASHBOARD, START, Script
+from wscheck.events import Connected, Delivered, Disconnected, Refused, Replaced
+from wscheck.reporters.html.lanes import picture
+
+
+def test_a_connection_is_a_lane_from_its_opening_to_its_end() -> None:
+    drawn = picture(Script().opens("a").delivers("a", "x", "y").wait(1).closes("a", "transport close").events)
+    (lane,) = drawn.lanes
+    assert (lane.id, lane.user, lane.component, lane.opener) == ("a", "user_123", "Dashboard", DASHBOARD)
+    assert (lane.opened_at, lane.closed_at) == (START + 0.02, drawn.end)
+    assert lane.reasons == ["transport close"]
+    assert [name for _, name in lane.deliveries] == ["x", "y"]
+
+
+def test_a_replacement_is_an_arrow_from_the_old_lane_to_the_new() -> None:
+    drawn = picture(Script().opens("a").opens("b").replaces("a", "b").events)
+    ((at, old, new),) = drawn.arrows
+    assert (old.id, new.id, at) == ("a", "b", drawn.end)
+    assert (old.replaced_by, new.replaced_by) == ("b", None)
+
+
+def test_what_two_sources_saw_is_drawn_once() -> None:
+    drawn = picture(
+        [
+            Connected(at=1.0, source="server-log", user="u", sid="a"),
+            Connected(at=1.1, source="client", sid="a", component="Dashboard"),
+            Connected(at=2.0, source="client", sid="b"),
+            Replaced(at=2.0, source="server-log", old_sid="a", new_sid="b"),
+            Replaced(at=2.1, source="browser", old_sid="a", new_sid="b"),
+            Disconnected(at=2.0, source="server-log", sid="a", reason="server namespace disconnect"),
+            Disconnected(at=2.2, source="client", sid="a", reason="io server disconnect"),
+        ]
+    )
+    first, _ = drawn.lanes
+    assert (first.user, first.component, first.opened_at, first.closed_at) == ("u", "Dashboard", 1.0, 2.0)
+    assert first.reasons == ["server namespace disconnect", "io server disconnect"]
+    assert len(drawn.arrows) == 1
+
+
+def test_two_namespaces_of_one_session_are_one_lane() -> None:
+    drawn = picture([Connected(at=1, eio="e", sid="a"), Connected(at=2, eio="e", sid="b"), Delivered(at=3, sid="b")])
+    (lane,) = drawn.lanes
+    assert len(lane.deliveries) == 1
+
+
+def test_ends_that_were_not_seen_stay_open() -> None:
+    begun_before, stays = picture([Disconnected(at=1, sid="a"), Connected(at=2, sid="b")]).lanes
+    assert begun_before.opened_at is None
+    assert stays.closed_at is None
+
+
+def test_evidence_without_a_clock_is_drawn_in_its_order() -> None:
+    drawn = picture([Connected(sid="a"), Connected(sid="b"), Disconnected(sid="a")])
+    assert not drawn.timed
+    assert [(lane.opened_at, lane.closed_at) for lane in drawn.lanes] == [(0.0, 2.0), (1.0, None)]
+
+
+def test_refused_attempts_are_kept() -> None:
+    assert picture([Refused(at=1.0, reason="refused", message="invalid token")]).refused == [(1.0, "invalid token")]

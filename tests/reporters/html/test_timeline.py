@@ -1,0 +1,61 @@
+"""A drawing is bounded whatever the run was, says what it leaves out, and puts everything inside its frame."""
+
+from tests.reporters.runs import Script, looping
+from wscheck.events import Refused
+from wscheck.reporters.html.timeline import LANES, ROW, ROWS, TICKS, timeline
+
+
+def test_nothing_seen_draws_nothing() -> None:
+    assert timeline([]) is None
+
+
+def test_two_lanes_and_the_arrow_between_them() -> None:
+    drawn = timeline(
+        Script().opens("a").opens("b", "BotCreationWizard").replaces("a", "b").wait(1).closes("b").events
+    )
+    assert drawn is not None
+    first, second = drawn.bars
+    (arrow,) = drawn.arrows
+    assert (first.hue, second.hue) == (0, 1)
+    assert (first.kicked, second.kicked) == (True, False)
+    assert first.right == arrow.x
+    assert first.y == arrow.y1 < arrow.y2 < second.y
+    assert drawn.summary == "2 connections, 1 replacement in 1.0 s"
+    assert "replaced by b" in first.said
+    assert drawn.more == 0
+
+
+def test_five_hundred_connections_are_bounded_and_counted() -> None:
+    _, events = looping(rounds=499)
+    drawn = timeline(events, important={"s400"})
+    assert drawn is not None
+    assert len(drawn.bars) == LANES
+    assert drawn.more == 500 - LANES
+    assert drawn.height == LANES * ROW
+    assert "s400" in [bar.lane.id for bar in drawn.bars]
+    assert len(drawn.rows) == ROWS
+    assert drawn.summary.startswith("500 connections, 499 replacements")
+
+
+def test_ten_thousand_deliveries_become_a_bounded_number_of_ticks_that_count_them() -> None:
+    drawn = timeline(Script().opens("a").delivers("a", *["tick"] * 10_000).events)
+    assert drawn is not None
+    (bar,) = drawn.bars
+    assert len(bar.ticks) <= TICKS + 1
+    assert "deliveries" in bar.ticks[0].said
+
+
+def test_everything_lies_inside_the_frame() -> None:
+    _, events = looping()
+    drawn = timeline(events)
+    assert drawn is not None
+    places = [x for bar in drawn.bars for x in (bar.left, bar.right, *(tick.x for tick in bar.ticks))]
+    places += [arrow.x for arrow in drawn.arrows] + [line.x for line in drawn.grid]
+    assert all(0 <= x <= 100 for x in places)
+    assert 3 <= len(drawn.grid) <= 9
+
+
+def test_an_instant_is_drawn_in_the_middle() -> None:
+    drawn = timeline([Refused(at=5.0, reason="refused")])
+    assert drawn is not None
+    assert [tick.x for tick in drawn.refused] == [50.0]

@@ -1,0 +1,127 @@
+"""Who held which connection when, as the timeline draws it: events in, lanes and arrows between them out. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from wscheck.events import AnyEvent, Connected, Delivered, Disconnected, OnConnection, Place, Refused, Replaced
+
+
+@dataclass
+class Lane:
+    """One connection. Times are in the events' own measure; None where that end was not seen."""
+
+    id: str
+    user: str | None = None
+    component: str | None = None
+    opener: Place | None = None
+    opened_at: float | None = None
+    closed_at: float | None = None
+    reasons: list[str] = field(default_factory=list)
+    deliveries: list[tuple[float, str]] = field(default_factory=list)
+    replaced_by: str | None = None
+
+    @property
+    def begins(self) -> float:
+        """When it was first seen in any way."""
+        seen = [self.opened_at, self.closed_at, *(at for at, _ in self.deliveries[:1])]
+        return min((at for at in seen if at is not None), default=0.0)
+
+    @property
+    def who(self) -> tuple[str | None, Place | None]:
+        """Lanes with the same opener look the same."""
+        return self.component, self.opener
+
+
+@dataclass
+class Picture:
+    """Everything seen between `start` and `end`.
+
+    arrows   (time, lane that was replaced, lane that replaced it)
+    refused  times of the attempts that ended without a connection, and why
+    timed    False when the evidence has no clock: times are then positions in it
+    """
+
+    start: float = 0.0
+    end: float = 0.0
+    timed: bool = True
+    lanes: list[Lane] = field(default_factory=list)
+    arrows: list[tuple[float, Lane, Lane]] = field(default_factory=list)
+    refused: list[tuple[float, str]] = field(default_factory=list)
+
+
+def picture(events: Iterable[AnyEvent]) -> Picture:
+    """The picture of `events`, lanes in the order in which they opened."""
+    seen = list(events)
+    timed = any(event.at is not None for event in seen)
+    drawing = _Drawing()
+    at = 0.0
+    for position, event in enumerate(seen):
+        at = event.at if event.at is not None else at if timed else float(position)
+        drawing.add(event, at)
+    return drawing.done(timed)
+
+
+class _Drawing:
+    """The picture while it is being drawn. Two sources may tell of one connection: it is one lane."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, Lane] = {}
+        self._session: dict[str, str] = {}
+        self._replaced: list[tuple[float, str, str]] = []
+        self._refused: list[tuple[float, str]] = []
+        self._times: list[float] = []
+
+    def add(self, event: AnyEvent, at: float) -> None:
+        self._times.append(at)
+        match event:
+            case Replaced(old_sid=str(old), new_sid=str(new)):
+                self._replaced.append((at, old, new))
+            case Refused():
+                self._refused.append((at, event.message or event.reason or "refused"))
+            case Connected():
+                self._open(event, at)
+            case Disconnected():
+                self._close(event, at)
+            case Delivered() if (lane := self._lane(event)) is not None:
+                lane.deliveries.append((at, event.name))
+            case _:
+                pass
+
+    def done(self, timed: bool) -> Picture:
+        lanes = sorted(self._lanes.values(), key=lambda lane: lane.begins)
+        start, end = min(self._times, default=0.0), max(self._times, default=0.0)
+        return Picture(start, end, timed, lanes, list(self._arrows()), self._refused)
+
+    def _lane(self, event: OnConnection) -> Lane | None:
+        """The lane of the connection that `event` is about: its Engine.IO session, where one is known."""
+        if event.sid and event.eio:
+            self._session.setdefault(event.sid, event.eio)
+        key = self._session.get(event.sid or "") or event.eio or event.sid
+        if key is None:
+            return None
+        lane = self._lanes.setdefault(key, Lane(id=event.sid or key))
+        lane.user = lane.user or event.user
+        lane.component = lane.component or event.component
+        lane.opener = lane.opener or event.opener
+        return lane
+
+    def _open(self, event: Connected, at: float) -> None:
+        if (lane := self._lane(event)) is not None:
+            lane.opened_at = at if lane.opened_at is None else min(lane.opened_at, at)
+
+    def _close(self, event: Disconnected, at: float) -> None:
+        if (lane := self._lane(event)) is None:
+            return
+        lane.closed_at = at if lane.closed_at is None else min(lane.closed_at, at)
+        if event.reason and event.reason not in lane.reasons:
+            lane.reasons.append(event.reason)
+
+    def _arrows(self) -> Iterable[tuple[float, Lane, Lane]]:
+        drawn: set[tuple[str, str]] = set()
+        for at, old_sid, new_sid in self._replaced:
+            old, new = (self._lanes.get(self._session.get(sid, sid)) for sid in (old_sid, new_sid))
+            if new is None or old is None or (old.id, new.id) in drawn:
+                continue
+            drawn.add((old.id, new.id))
+            old.replaced_by = new.id
+            yield at, old, new

@@ -1,0 +1,189 @@
+"""What the page is given: the report in the order a tired person reads it, each scenario with its own timeline."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+import msgspec
+from markupsafe import Markup, escape
+
+from wscheck import __version__
+from wscheck.events import AnyEvent, Began, Ended, Place
+from wscheck.findings import Finding, Verdict
+from wscheck.report import Report, ScenarioResult, VerifyReport
+from wscheck.reporters import story
+from wscheck.reporters.html.timeline import Timeline, timeline
+from wscheck.reporters.wording import clean, clock, moment, one_line, plural, seconds
+
+EVIDENCE = 40
+"""Events shown beneath one finding."""
+
+_SHOWN = {
+    "type",
+    "at",
+    "source",
+    "user",
+    "sid",
+    "component",
+    "path",
+    "line",
+    "opener",
+    "stack",
+    "digest",
+    "fingerprint",
+}
+
+
+_QUOTED = re.compile("`([^`]+)`")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A further part of the page, for reports that have more to show: a plot, a screenshot."""
+
+    title: str
+    body: Markup
+
+
+@dataclass(frozen=True)
+class Told:
+    """A chapter of findings with its shared facts."""
+
+    strands: list[story.Strand]
+    rows: list[tuple[str, str]]
+    grave: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A scenario with its drawings."""
+
+    result: ScenarioResult
+    subject: Timeline | None
+    control: Timeline | None
+    open: bool
+
+
+def render(report: Report, events: Sequence[AnyEvent], extra: Sequence[Section] = ()) -> str:
+    """One file that needs nothing else: no network, no script, no font."""
+    scenarios = report.scenarios if isinstance(report, VerifyReport) else []
+    counts = Counter(scenario.verdict for scenario in scenarios)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            kind=report.schema.removeprefix("wscheck.").partition("/")[0],
+            client=report.client if isinstance(report, VerifyReport) else "",
+            headline=_headline(report),
+            fix=_fix(report),
+            tally=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
+            chapters=_chapters(report, events),
+            scenarios=_scenarios(report, scenarios, events),
+            timeline=None if scenarios else timeline(events, _involved(report.findings)),
+            next_step=story.next_step(report),
+            extra=extra,
+            version=__version__,
+        )
+    )
+
+
+def _headline(report: Report) -> str:
+    said = one_line(story.headline(report))
+    return said[:1].upper() + said[1:]
+
+
+def _fix(report: Report) -> str:
+    """What to change first, for a failed run whose cause is known."""
+    first = next(iter(story.by_severity(report.findings)), None)
+    return one_line(first.cause.fix) if first and first.cause and report.verdict is Verdict.FAILED else ""
+
+
+def _chapters(report: Report, events: Sequence[AnyEvent]) -> list[Told]:
+    openings = story.Openings(events)
+    return [_chapter(strands, openings, report.verdict) for strands in story.chapters(report.findings)]
+
+
+def _chapter(strands: list[story.Strand], openings: story.Openings, verdict: Verdict) -> Told:
+    fullest = max((strand.finding for strand in strands), key=lambda finding: len(openings.of(finding)))
+    rows: list[tuple[str, str]] = []
+    for label, said in story.rows(fullest, openings.of(fullest)):
+        rows.append(("" if rows and label in [known for known, _ in rows] else label, said))
+    return Told(strands, rows, grave=verdict is Verdict.FAILED)
+
+
+def _scenarios(report: Report, scenarios: Sequence[ScenarioResult], events: Sequence[AnyEvent]) -> list[Shown]:
+    phases = _phases(events)
+    calm = report.verdict is Verdict.PASSED
+    return [
+        Shown(
+            result=scenario,
+            subject=timeline(phases.get((scenario.id, "subject"), ()), _involved(scenario.findings)),
+            control=timeline(phases.get((scenario.id, "control"), ())),
+            open=scenario.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE) or (calm and index == 0),
+        )
+        for index, scenario in enumerate(scenarios)
+    ]
+
+
+def _phases(events: Sequence[AnyEvent]) -> dict[tuple[str, str], list[AnyEvent]]:
+    """The events of each scenario's phases: those between its beginning and its end."""
+    phases: dict[tuple[str, str], list[AnyEvent]] = {}
+    current: list[AnyEvent] | None = None
+    for event in events:
+        if isinstance(event, Began):
+            current = phases.setdefault((event.scenario, event.phase), [])
+        if current is not None:
+            current.append(event)
+        if isinstance(event, Ended):
+            current = None
+    return phases
+
+
+def _involved(findings: Sequence[Finding]) -> frozenset[str]:
+    return frozenset(sid for finding in findings for sid in story.connections(finding.evidence))
+
+
+def _evidence(finding: Finding) -> list[tuple[str, str, str, str, str]]:
+    """(time, what, connection, details, seen by) of the events behind `finding`."""
+    return [_event_row(event) for event in finding.evidence[:EVIDENCE]]
+
+
+def _event_row(event: AnyEvent) -> tuple[str, str, str, str, str]:
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    place: Place | None = getattr(event, "opener", None)
+    details = [f"{key}: {value}" for key, value in fields.items() if key not in _SHOWN]
+    who = " ".join(str(fields[key]) for key in ("sid", "component") if key in fields)
+    details += [str(place)] if place else []
+    seen_by = f"{fields['path']}:{fields.get('line', '')}" if "path" in fields else fields.get("source", "")
+    return clock(event.at) if event.at is not None else "", fields["type"], who, ", ".join(details), str(seen_by)
+
+
+def _breakable(text: str) -> Markup:
+    """`text`, which may break after a slash (paths outgrow a telephone); what stands in back quotes is code."""
+    escaped = str(escape(clean(text))).replace("/", "/<wbr>")
+    return Markup(_QUOTED.sub(r"<code>\1</code>", escaped))
+
+
+def _finalized(value: Any) -> Any:
+    """Everything printed by a template passes here: control characters are spelled out before escaping."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("wscheck.reporters.html"),
+        autoescape=True,
+        finalize=_finalized,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"breakable": _breakable, "plural": plural, "seconds": seconds, "moment": moment}
+    environment.globals |= {"evidence": _evidence, "pace": story.pace, "seen": story.seen, "also": story.also}
+    return environment

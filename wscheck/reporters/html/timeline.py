@@ -1,0 +1,211 @@
+"""Lanes as positions of a drawing: across in per cent, so that it fits any width; down in pixels; bounded."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from wscheck.events import AnyEvent, Place
+from wscheck.reporters.html.lanes import Lane, Picture, picture
+from wscheck.reporters.wording import one_line, plural, seconds
+
+LANES = 24
+"""Lanes drawn in one timeline; a note says how many more there are."""
+
+ROWS = 500
+"""Connections listed in the table beneath it."""
+
+TICKS = 200
+"""Places along a lane where deliveries can be told apart; those in one place become one tick with their number."""
+
+HUES = 6
+ROW, TOP, BAR = 46, 30, 12
+
+
+@dataclass(frozen=True)
+class Tick:
+    x: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One drawn lane. `left` and `right` in per cent; `y` is the middle of the bar; open ends were not seen."""
+
+    lane: Lane
+    y: int
+    left: float
+    right: float
+    hue: int
+    label: str
+    reason: str
+    said: str
+    kicked: bool
+    ticks: list[Tick]
+
+    @property
+    def width(self) -> float:
+        return round(max(self.right - self.left, 0.15), 3)
+
+
+@dataclass(frozen=True)
+class Arrow:
+    x: float
+    y1: int
+    y2: int
+    said: str
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What `templates/timeline.html.j2` draws."""
+
+    height: int
+    bars: list[Bar]
+    arrows: list[Arrow]
+    grid: list[Tick]
+    refused: list[Tick]
+    refused_y: int
+    more: int
+    many_users: bool
+    summary: str
+    openers: list[tuple[int, str]]
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    more_rows: int = 0
+
+
+def timeline(events: Iterable[AnyEvent], important: Collection[str] = ()) -> Timeline | None:
+    """The timeline of `events`, None when no connection was seen. Lanes in `important` are drawn before others."""
+    seen = picture(events)
+    if not seen.lanes and not seen.refused:
+        return None
+    shown = _choose(seen, important)
+    hues = {who: number % HUES for number, who in enumerate(dict.fromkeys(lane.who for lane in seen.lanes))}
+    many = len({lane.user for lane in seen.lanes}) > 1
+    bars = [_bar(seen, lane, index, hues[lane.who], many) for index, lane in enumerate(shown)]
+    place = {id(bar.lane): bar for bar in bars}
+    rows = [_row(seen, lane) for lane in seen.lanes[:ROWS]]
+    return Timeline(
+        height=ROW * (len(bars) + bool(seen.refused)),
+        bars=bars,
+        arrows=list(_arrows(seen, place)),
+        grid=list(_grid(seen)),
+        refused=[
+            Tick(_x(seen, at), f"refused: {one_line(why)}, {_when(seen, at)}") for at, why in seen.refused[:TICKS]
+        ],
+        refused_y=ROW * len(bars) + TOP,
+        more=len(seen.lanes) - len(shown),
+        many_users=many,
+        summary=_summary(seen),
+        openers=[(hue, name) for who, hue in hues.items() if (name := _opener(*who))][:HUES],
+        rows=rows,
+        more_rows=len(seen.lanes) - len(rows),
+    )
+
+
+def _choose(seen: Picture, important: Collection[str]) -> list[Lane]:
+    """At most LANES lanes in order of opening: the important, then the replaced and replacing, then the earliest."""
+    involved = {id(lane) for _, *pair in seen.arrows for lane in pair}
+    ranked = sorted(seen.lanes, key=lambda lane: (lane.id not in important, id(lane) not in involved))
+    chosen = {id(lane) for lane in ranked[:LANES]}
+    return [lane for lane in seen.lanes if id(lane) in chosen]
+
+
+def _bar(seen: Picture, lane: Lane, index: int, hue: int, many: bool) -> Bar:
+    opened = seen.start if lane.opened_at is None else lane.opened_at
+    closed = seen.end if lane.closed_at is None else lane.closed_at
+    user = lane.user if many else None
+    label = " · ".join(one_line(part) for part in (user, lane.component) if part)
+    return Bar(
+        lane=lane,
+        y=ROW * index + TOP,
+        left=_x(seen, opened),
+        right=_x(seen, closed),
+        hue=hue,
+        label=label,
+        reason=_reason(lane),
+        said=_said(seen, lane),
+        kicked=lane.replaced_by is not None or any("server" in reason for reason in lane.reasons),
+        ticks=list(_ticks(seen, lane)),
+    )
+
+
+def _ticks(seen: Picture, lane: Lane) -> Iterator[Tick]:
+    """One tick for each place along the lane where something arrived."""
+    places: dict[int, list[tuple[float, str]]] = {}
+    for at, name in lane.deliveries:
+        places.setdefault(round(_x(seen, at) / 100 * TICKS), []).append((at, name))
+    for group in places.values():
+        names = dict.fromkeys(one_line(name) for _, name in group)
+        told = ", ".join(list(names)[:5]) + (", ..." if len(names) > 5 else "")
+        times = f" ({len(group)} deliveries)" if len(group) > 1 else ""
+        yield Tick(_x(seen, group[0][0]), f"{told}{times}, {_when(seen, group[0][0])}")
+
+
+def _arrows(seen: Picture, place: dict[int, Bar]) -> Iterator[Arrow]:
+    for at, old, new in seen.arrows:
+        if id(old) in place and id(new) in place:
+            y1, y2 = place[id(old)].y, place[id(new)].y
+            near = BAR // 2 + 2 if y2 > y1 else -BAR // 2 - 2
+            said = f"{one_line(old.id)} was replaced by {one_line(new.id)}, {_when(seen, at)}"
+            yield Arrow(_x(seen, at), y1, y2 - near, said)
+
+
+def _grid(seen: Picture) -> Iterator[Tick]:
+    """Four to eight round times."""
+    span = seen.end - seen.start
+    if span <= 0:
+        return
+    step = next(s for s in _round_steps() if span / s <= 8)
+    count = int(span / step)
+    for number in range(count + 1):
+        name = seconds(number * step) if seen.timed else f"event {number * step:.0f}"
+        yield Tick(_x(seen, seen.start + number * step), name if number else "0")
+
+
+def _round_steps() -> Iterator[float]:
+    for power in range(-3, 12):
+        yield from (10.0**power, 2 * 10.0**power, 5 * 10.0**power)
+    yield float("inf")
+
+
+def _row(seen: Picture, lane: Lane) -> tuple[str, ...]:
+    opened, closed = (_when(seen, at) if at is not None else "" for at in (lane.opened_at, lane.closed_at))
+    opener = _opener(lane.component, lane.opener)
+    return lane.id, lane.user or "", opener, opened, closed or "still open", _reason(lane), str(len(lane.deliveries))
+
+
+def _summary(seen: Picture) -> str:
+    told = [plural(len(seen.lanes), "connection"), plural(len(seen.arrows), "replacement")]
+    if seen.refused:
+        told.append(plural(len(seen.refused), "refused attempt"))
+    return f"{', '.join(told)} in {seconds(seen.end - seen.start)}" if seen.timed else ", ".join(told)
+
+
+def _said(seen: Picture, lane: Lane) -> str:
+    """The whole lane in a sentence, for hover and for those who do not see the drawing."""
+    user = f" of {one_line(lane.user)}" if lane.user else ""
+    opener = _opener(lane.component, lane.opener)
+    told = [f"Connection {one_line(lane.id)}{user}" + (f", opened by {opener}" if opener else "")]
+    told.append(f"opened {_when(seen, lane.opened_at)}" if lane.opened_at is not None else "open from before")
+    told.append(f"closed {_when(seen, lane.closed_at)}" if lane.closed_at is not None else "still open at the end")
+    told += [f"replaced by {one_line(lane.replaced_by)}"] if lane.replaced_by is not None else []
+    told += [_reason(lane)] if lane.reasons else []
+    told.append(plural(len(lane.deliveries), "delivery", "deliveries"))
+    return "; ".join(told)
+
+
+def _reason(lane: Lane) -> str:
+    return " / ".join(one_line(reason) for reason in lane.reasons)
+
+
+def _opener(component: str | None, opener: Place | None) -> str:
+    where = one_line(str(opener)) if opener else ""
+    return f"{one_line(component)} at {where}" if component and where else one_line(component or "") or where
+
+
+def _when(seen: Picture, at: float) -> str:
+    return f"at {at - seen.start:.3f} s" if seen.timed else f"event {at:.0f}"
+
+
+def _x(seen: Picture, at: float) -> float:
+    span = seen.end - seen.start
+    return round(100 * (at - seen.start) / span, 3) if span > 0 else 50.0
