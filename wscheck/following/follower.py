@@ -1,0 +1,235 @@
+"""One log followed by its name: what is read next, whatever became of the file since the last look.
+
+Sources: what `tail -F` and its kin lose (docs/tail-logs.md names each case), inode(7) for what an inode promises.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import msgspec
+
+from wscheck.following.fingerprint import Position
+from wscheck.following.generations import Rest, continuation, identity_of, repeated, siblings, traces, unseen
+from wscheck.following.opened import OpenLog, Reader
+from wscheck.following.stream import Piece, Stream
+
+LATE_S = 60.0
+"""How long a file that was renamed away is still read after its last new byte."""
+LATE_FILES = 4
+REMEMBERED = 16
+NEWLINE = memoryview(b"\n")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where to go on with a log after a restart.
+
+    positions  the places reached in its files: those of late writers first, the current one last
+    seen       where earlier generations were left
+    since_ns   when the current file was opened: no later generation was modified before
+    """
+
+    positions: tuple[Position, ...]
+    seen: tuple[Position, ...] = ()
+    since_ns: int = 0
+
+
+class Late(msgspec.Struct):
+    """A file that was renamed away and may still be written to; `quiet_since` None: not looked at yet."""
+
+    stream: Stream
+    quiet_since: float | None = None
+
+
+class Follower:
+    """`read` yields what is new, in order and once. `note` is told of what was lost or could not be opened."""
+
+    def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None] = lambda _: None) -> None:
+        self.name = name
+        self.main: Stream | None = None
+        self._buffer, self._note = buffer, note
+        self._late: list[Late] = []
+        self._seen: deque[Position] = deque(maxlen=REMEMBERED)
+        self._known = traces(name)
+        self._since_ns = 0
+        self._settled: Position | None = None
+
+    # --- where to begin ----------------------------------------------------------------------------------------
+
+    def begin(self, *, at_end: bool = False) -> None:
+        """Begin with what the name is now; a file that appears later is read from its start."""
+        for path in siblings(self.name)[-LATE_FILES:]:
+            self._pass_over(path)
+        log = self._open(Rest(self.name, 0))
+        if log is not None:
+            self.main = Stream(log, _skip_to_end(log, self._buffer) if at_end else 0)
+
+    def _pass_over(self, path: Path) -> None:
+        """Count what lies in `path` as read: it was there before we were."""
+        log = self._open(Rest(path, 0))
+        if log is not None:
+            log.move_to(log.reader.size)
+            self._seen.append(log.position())
+            log.close()
+
+    def resume(self, place: Place) -> None:
+        """Begin where an earlier run stopped, in whatever file that place is now."""
+        *late, current = place.positions
+        self._known, self._since_ns = [], place.since_ns
+        self._seen.extend(place.seen)
+        for position in late:
+            stream = self._found(position)
+            self._late += [Late(stream)] if stream is not None else []
+        self.main = self._found(current)
+        self._since_ns = place.since_ns
+        if self.main is None:
+            self._seen.append(current)
+            self._lost(current)
+
+    def _found(self, position: Position) -> Stream | None:
+        rest = continuation(self.name, position)
+        log = self._open(rest) if rest is not None else None
+        return Stream(log, position.lines) if log is not None else None
+
+    def place(self) -> Place | None:
+        """Where to resume so that no complete record is read twice and none is missed; None before any file."""
+        if self.main is None:
+            return None
+        positions = tuple(stream.position() for stream in self.streams)
+        return Place(positions, tuple(self._seen)[-LATE_FILES:], self._since_ns)
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    @property
+    def streams(self) -> list[Stream]:
+        """Every stream that may still bring something, the current one last."""
+        return [late.stream for late in self._late] + ([self.main] if self.main is not None else [])
+
+    def read(self, now: float) -> Iterator[Piece]:
+        """What is new since the last look; `now` is any clock in seconds that only goes forward."""
+        yield from self._read_late(now)
+        if self.main is None and (log := self._open(self._next())) is not None:
+            self.main = Stream(log)
+        while self.main is not None:
+            truncated = yield from self._drain(self.main)
+            if not truncated:
+                if not self._moved(self.main):
+                    return
+                # What was written between the last read and the move is still behind the descriptor.
+                truncated = yield from self._drain(self.main)
+            if not (yield from (self._leave_truncated if truncated else self._leave)(self.main)):
+                return
+
+    def _drain(self, stream: Stream) -> Generator[Piece, None, bool]:
+        """Read to the end; returns whether the file turned out to be another one than was being read."""
+        while size := stream.log.read_into(self._buffer):
+            stream.length += size
+            yield Piece(stream, self._buffer[:size])
+        return size is None
+
+    def _read_late(self, now: float) -> Iterator[Piece]:
+        for late in list(self._late):
+            before = late.stream.length
+            truncated = yield from self._drain(late.stream)
+            if late.quiet_since is None or late.stream.length > before:
+                late.quiet_since = now
+            if truncated or now - late.quiet_since > LATE_S:
+                self._seen.append(late.stream.log.position())
+                self._late.remove(late)
+                late.stream.close()
+
+    # --- from one generation to the next -----------------------------------------------------------------------
+
+    def _moved(self, stream: Stream) -> bool:
+        """Whether the name stands for another file by now, and there is something to read in it or before it."""
+        found = identity_of(self.name)
+        if found == stream.log.reader.identity:
+            self._settled = stream.log.position()
+            return False
+        # A file that is still empty can wait: until it is written to, the writer may still be in the old one.
+        return (found is not None and self.name.stat().st_size > 0) or bool(self._unseen())
+
+    def _leave(self, stream: Stream) -> Generator[Piece, None, bool]:
+        """Go on from a file that was renamed or deleted to what came after it; False when that cannot be opened."""
+        left = stream.log
+        same = repeated(self.name, left, self._settled)
+        following = self._open(same or self._next())
+        if following is None:
+            return False
+        if same is None and not left.copied:
+            yield from self._end_line(stream)
+        self._seen.append(left.position())
+        if not (left.copied or left.reader.packed):
+            self._keep_late(stream)
+        stream.go_on_in(following, stream.line(stream.lines) if same else 0)
+        return True
+
+    def _leave_truncated(self, stream: Stream) -> Generator[Piece, None, bool]:
+        """Go on from a file that was emptied under us: in the copy that was kept of it, else with what it is now."""
+        left = stream.log
+        copy = continuation(self.name, left.position(), held=left.reader.identity)
+        if copy is not None:
+            left.become(Reader(copy.path))
+            return True
+        following = self._open(self._next())
+        if following is None:
+            return False
+        self._lost(left.position())
+        yield from self._end_line(stream)
+        self._seen.append(left.position())
+        stream.go_on_in(following)
+        stream.forget()
+        return True
+
+    def _end_line(self, stream: Stream) -> Iterator[Piece]:
+        """A line cut off by the end of its file must not swallow the first line of the next one."""
+        position = stream.log.position()
+        if position.offset and not position.tail.endswith(b"\n"):
+            stream.length += 1
+            yield Piece(stream, NEWLINE)
+
+    def _keep_late(self, stream: Stream) -> None:
+        """Keep reading the file that is left: its writer may not know yet that it was renamed."""
+        self._late.append(Late(Stream(stream.log.again(), stream.line(stream.lines))))
+        if len(self._late) > LATE_FILES:
+            self._late.pop(0).stream.close()
+
+    def _next(self) -> Rest:
+        """What comes after all that was read: the oldest unseen generation, else what the name stands for."""
+        return next(iter(self._unseen()), Rest(self.name, 0))
+
+    def _unseen(self) -> list[Rest]:
+        return unseen(self.name, self._since_ns, self._seen, self._known, [stream.log for stream in self.streams])
+
+    def _open(self, rest: Rest) -> OpenLog | None:
+        try:
+            log = OpenLog(Reader(rest.path), rest.offset)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._note(f"{rest.path} cannot be read: {error.strerror}.")
+            return None
+        self._since_ns = max(self._since_ns, log.reader.status.st_mtime_ns)
+        return log
+
+    def _lost(self, position: Position) -> None:
+        self._note(
+            f"{self.name} was truncated or replaced, and no file beside it holds what followed byte "
+            f"{position.offset}: lines that were written there after the last look are gone."
+        )
+
+    def close(self) -> None:
+        """Close every file."""
+        for stream in self.streams:
+            stream.close()
+
+
+def _skip_to_end(log: OpenLog, buffer: memoryview) -> int:
+    """Read past what is there, up to the last line end, and say how many lines that were."""
+    lines = last = 0
+    while size := log.read_into(buffer):
+        data = bytes(buffer[:size])
+        lines += data.count(b"\n")
+        last = log.offset - size + data.rfind(b"\n") + 1 if b"\n" in data else last
+    log.move_to(last)
+    return lines

@@ -1,0 +1,168 @@
+"""Which other files hold what came after a place: a rotated, copied or packed log lies beside its name.
+
+Sources of the naming: logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logrotate and winston-daily-rotate-file
+(`stem__2026-01-15.log`, `stem-2026-01-15.log`).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from wscheck.following.fingerprint import Position
+from wscheck.following.opened import OpenLog, Reader
+
+UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".checkpoint")
+
+
+class Rest(NamedTuple):
+    """Where to read on: `path` from `offset`."""
+
+    path: Path
+    offset: int
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """What tells whether a file beside the log was there before: its inode and how it looked."""
+
+    identity: tuple[int, int]
+    size: int
+    head: bytes
+
+    def is_of(self, reader: Reader) -> bool:
+        """Whether `reader` reads the file that left this trace; an inode reused by another file has another head."""
+        return (
+            reader.identity == self.identity
+            and reader.status.st_size >= self.size
+            and reader.read_at(len(self.head), 0) == self.head
+        )
+
+
+def siblings(name: Path) -> list[Path]:
+    """The files beside `name` that may be its earlier generations, the oldest first.
+
+    A link's target is asked too: Kubernetes rotates the file that the link points to.
+    """
+    found: dict[tuple[int, int], tuple[tuple[int, int, str], Path]] = {}
+    for base in dict.fromkeys((name, name.resolve())):
+        for path in _named_like(base):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            found[status.st_dev, status.st_ino] = ((status.st_mtime_ns, *_age_in_name(base, path)), path)
+    return [path for _, path in sorted(found.values())]
+
+
+def _named_like(base: Path) -> Iterator[Path]:
+    dated = re.compile(rf"{re.escape(base.stem)}[-._]+\d[-\d_.T:]*{re.escape(base.suffix)}(\.\d+)?(\.gz)?")
+    try:
+        entries = list(base.parent.iterdir())
+    except OSError:
+        return
+    names = {entry.name for entry in entries}
+    for entry in entries:
+        extended = entry.name.startswith((f"{base.name}.", f"{base.name}-"))
+        if not (extended or dated.fullmatch(entry.name)) or entry.name.endswith(UNFINISHED):
+            continue
+        being_packed = entry.suffix == ".gz" and entry.name.removesuffix(".gz") in names
+        if entry != base and not being_packed and entry.is_file():
+            yield entry
+
+
+def _age_in_name(base: Path, path: Path) -> tuple[int, str]:
+    """Orders files of the same modification time: `.2` is older than `.1`, an earlier date older than a later."""
+    number = re.match(r"\.(\d{1,4})(\.|$)", path.name.removeprefix(base.name))
+    return (-int(number.group(1)), "") if number else (0, path.name)
+
+
+def traces(name: Path) -> list[Trace]:
+    """What lies beside `name` now, to be told from what comes later."""
+    return [_trace(reader) for reader in _readers(siblings(name))]
+
+
+def _trace(reader: Reader) -> Trace:
+    size = reader.status.st_size
+    head = b"" if reader.packed else reader.read_at(min(256, size), 0)
+    return Trace(reader.identity, size, head)
+
+
+def _readers(paths: Iterable[Path]) -> Iterator[Reader]:
+    """Each path's reader, closed when the next is asked for; what cannot be opened is passed over."""
+    for path in paths:
+        try:
+            reader = Reader(path)
+        except OSError:
+            continue
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+def continuation(name: Path, position: Position, held: tuple[int, int] | None = None) -> Rest | None:
+    """The file in which the content before `position` goes on: `name`, or a copy beside it, but not `held`."""
+    for reader in _readers([name, *reversed(siblings(name))]):
+        if reader.identity != held and position.matches(reader.read_at):
+            return Rest(reader.path, position.offset)
+    return None
+
+
+def unseen(
+    name: Path, since_ns: int, seen: Iterable[Position], known: Iterable[Trace], open_logs: Iterable[OpenLog]
+) -> list[Rest]:
+    """The generations beside `name` that came and went unread, the oldest first.
+
+    since_ns   nothing modified before this is one
+    seen       places at which earlier generations were left: a file that ends there was read
+    known      what lay beside the name before
+    open_logs  what is being read anyway; a file that repeats one of them is a copy of it
+    """
+    seen, known, open_logs = list(seen), list(known), list(open_logs)
+    current = identity_of(name)
+    return [
+        Rest(reader.path, 0)
+        for reader in _readers(siblings(name))
+        if reader.status.st_mtime_ns >= since_ns
+        and reader.identity != current
+        and not any(reader.identity == log.reader.identity or log.has_read(reader) for log in open_logs)
+        and not any(trace.is_of(reader) for trace in known)
+        and not any(_ends_at(reader, position) for position in seen)
+    ]
+
+
+def _ends_at(reader: Reader, position: Position) -> bool:
+    return position.matches(reader.read_at) and not reader.read_at(1, position.offset)
+
+
+def identity_of(name: Path) -> tuple[int, int] | None:
+    """(device, inode) of what `name` stands for now, None when there is no such file."""
+    try:
+        found = name.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def repeated(name: Path, left: OpenLog, settled: Position | None) -> Rest | None:
+    """Where to go on in `name` when it repeats what was read of `left` (sed -i, rsync: same content, new inode).
+
+    settled  the place reached when the name last stood for `left`; what a late writer added to `left` since then is
+             not in the copy
+    """
+    for reader in _readers([name]):
+        if left.offset and left.position().matches(reader.read_at):
+            return Rest(name, left.offset)
+        if settled is not None and settled.offset and settled.matches(reader.read_at):
+            return Rest(name, settled.offset + _common_lines(reader, left, settled.offset))
+    return None
+
+
+def _common_lines(reader: Reader, left: OpenLog, start: int) -> int:
+    """How many bytes both have in common from `start` on, up to a line end."""
+    ours = left.reader.read_at(left.offset - start, start)
+    pairs = zip(ours.splitlines(True), reader.read_at(len(ours), start).splitlines(True), strict=False)
+    return sum(len(line) for line, _ in takewhile(lambda pair: pair[0] == pair[1] and pair[0].endswith(b"\n"), pairs))

@@ -1,0 +1,148 @@
+"""One file held open by its descriptor, and whether it still is the file that was being read.
+
+A descriptor outlives a rename, so what a late writer adds is still read. It does not outlive a truncation: before any
+byte counts as new, the bytes already read must still be where they were. Nothing is mapped: a truncation under a
+mapping kills the process.
+"""
+
+import gzip
+import os
+from pathlib import Path
+
+from wscheck.following.fingerprint import HEAD, TAIL, Position
+
+RECENT = 1 << 16
+"""Bytes kept of what was read last: enough to recognise a copy that was taken just before."""
+
+
+class Reader:
+    """A file's bytes by their place; a gzip file's are those inside it, as far as it is whole."""
+
+    def __init__(self, path: Path, fd: int | None = None) -> None:
+        """`fd`, when given, is a descriptor of the same file. Raises OSError when the file cannot be opened."""
+        self.path = path
+        self.fd = fd if fd is not None else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._packed = os.fdopen(os.dup(self.fd), "rb") if path.suffix == ".gz" else None
+        self._inside = gzip.GzipFile(fileobj=self._packed) if self._packed is not None else None
+
+    @property
+    def packed(self) -> bool:
+        return self._inside is not None
+
+    @property
+    def status(self) -> os.stat_result:
+        return os.fstat(self.fd)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """(device, inode): the same file under any name, until it is deleted and closed."""
+        return self.status.st_dev, self.status.st_ino
+
+    @property
+    def size(self) -> int:
+        """Bytes that can be read now; of a gzip file this takes unpacking it."""
+        if self._inside is None:
+            return self.status.st_size
+        try:
+            return self._inside.seek(0, os.SEEK_END)
+        except (OSError, EOFError):
+            return 0
+
+    def read_at(self, length: int, offset: int) -> bytes:
+        """Up to `length` bytes from `offset` on, fewer at the end."""
+        if self._inside is None:
+            return os.pread(self.fd, length, offset)
+        try:
+            self._inside.seek(offset)
+            return self._inside.read(length)
+        except (OSError, EOFError):
+            return b""
+
+    def close(self) -> None:
+        if self._packed is not None:
+            self._packed.close()
+        os.close(self.fd)
+
+
+class OpenLog:
+    """A log held open, read from `offset` on; `offset` is how far it was read, inside a gzip file what is inside.
+
+    copied  reading went on in a copy of the file, which nobody writes to
+    """
+
+    def __init__(self, reader: Reader, offset: int = 0) -> None:
+        self.reader = reader
+        self.copied = False
+        self.move_to(offset)
+
+    def move_to(self, offset: int) -> None:
+        """Go on from `offset`: what stands before it counts as read."""
+        here = Position.taken(self.reader.read_at, offset)
+        self.offset, self._head, self._recent = offset, here.head, bytearray(here.tail)
+        self._seen = (-1, -1)
+
+    def position(self) -> Position:
+        """The place where reading stands, from memory: true even when the file was truncated since."""
+        return Position(self._head, bytes(self._recent[-TAIL:]), self.offset)
+
+    def position_at(self, offset: int) -> Position:
+        """The place at `offset`, as the file is now; it may be before the one where reading stands."""
+        return self.position() if offset == self.offset else Position.taken(self.reader.read_at, offset)
+
+    def has_read(self, other: Reader) -> bool:
+        """Whether all that `other` holds was read here: a copy that was taken a moment ago."""
+        end = Position.taken(other.read_at, other.size)
+        behind = self.offset - end.offset
+        if behind < 0 or not self._head.startswith(end.head):
+            return False
+        if behind + len(end.tail) <= len(self._recent):
+            return self._recent[: len(self._recent) - behind].endswith(end.tail)
+        return end.matches(self.reader.read_at)
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """Read what is new into `buffer`; 0 when there is nothing, None when this is no longer the same file."""
+        size = self._unpack(buffer) if self.reader.packed else self._read_verified(buffer)
+        if size:
+            self._remember(buffer[:size])
+        return size
+
+    def _unpack(self, buffer: memoryview) -> int:
+        data = self.reader.read_at(len(buffer), self.offset)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _read_verified(self, buffer: memoryview) -> int | None:
+        """One call reads the old tail and the new bytes, so that no truncation fits between comparing and reading."""
+        status = self.reader.status
+        if status.st_size < self.offset:
+            return None
+        if status.st_size == self.offset and self._seen == (status.st_size, status.st_mtime_ns):
+            return 0
+        self._seen = (status.st_size, status.st_mtime_ns)
+        expected = self._recent[-TAIL:]
+        tail = bytearray(len(expected))
+        size = os.preadv(self.reader.fd, [tail, buffer], self.offset - len(tail)) - len(tail)
+        same = size >= 0 and tail == expected and self.reader.read_at(len(self._head), 0) == self._head
+        return size if same else None
+
+    def _remember(self, data: memoryview) -> None:
+        if self.offset == len(self._head) < HEAD:
+            self._head += bytes(data[: HEAD - len(self._head)])
+        self._recent += data[-RECENT:]
+        if len(self._recent) > 2 * RECENT:
+            del self._recent[:-RECENT]
+        self.offset += len(data)
+
+    def become(self, copy: Reader) -> None:
+        """Go on in `copy`, which holds this file's content; the place stays the same."""
+        self.reader.close()
+        self.reader, self.copied, self._seen = copy, True, (-1, -1)
+
+    def again(self) -> "OpenLog":
+        """The same file at the same place, behind a descriptor of its own."""
+        other = OpenLog(Reader(self.reader.path, os.dup(self.reader.fd)), 0)
+        other.offset, other._head, other._recent = self.offset, self._head, self._recent[-TAIL:]
+        return other
+
+    def close(self) -> None:
+        self.reader.close()
