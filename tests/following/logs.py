@@ -2,12 +2,15 @@
 
 import gzip
 import os
+import random
 import shutil
 from pathlib import Path
 
 from wscheck.following.fingerprint import Position
 from wscheck.following.follower import Follower, Place
 from wscheck.following.stream import Stream
+
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class Log:
@@ -16,29 +19,30 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.written: list[bytes] = []
-        self._out = path.open("ab", buffering=0)
+        self._fd = os.open(path, APPEND)
 
     def line(self, text: bytes | None = None) -> None:
         text = text if text is not None else b"line %d" % len(self.written)
         self.written.append(text)
-        self._out.write(text + b"\n")
+        os.write(self._fd, text + b"\n")
 
     def lines(self, count: int) -> None:
         for _ in range(count):
             self.line()
 
     def raw(self, data: bytes) -> None:
-        self._out.write(data)
+        os.write(self._fd, data)
 
     def reopen(self) -> None:
-        self._out.close()
-        self._out = self.path.open("ab", buffering=0)
+        os.close(self._fd)
+        self._fd = os.open(self.path, APPEND)
 
     def shift(self) -> None:
         """Rename the generations on: .1 to .2, the log to .1."""
-        numbers = sorted((int(p.suffix[1:]) for p in self.path.parent.glob(self.path.name + ".[0-9]")), reverse=True)
-        for number in numbers:
-            Path(f"{self.path}.{number}").rename(f"{self.path}.{number + 1}")
+        generations = {int(p.name.split(".")[2]): p for p in self.path.parent.glob(self.path.name + ".[0-9]*")}
+        for number in sorted(generations, reverse=True):
+            path = generations[number]
+            path.rename(path.with_name(path.name.replace(f".{number}", f".{number + 1}")))
 
     def rotate(self) -> None:
         self.shift()
@@ -60,8 +64,8 @@ class Log:
         os.utime(f"{plain}.gz", ns=(times.st_atime_ns, times.st_mtime_ns))
         plain.unlink()
 
-    def close(self) -> None:
-        self._out.close()
+    def __del__(self) -> None:
+        os.close(self._fd)
 
 
 class Lines:
@@ -92,6 +96,9 @@ class Lines:
             self.got.append(line)
             self.numbers.append(stream.line(stream.lines))
 
+    def __del__(self) -> None:
+        self.follower.close()
+
     def place(self) -> Place:
         place = self.follower.place()
         assert place is not None
@@ -99,3 +106,60 @@ class Lines:
 
     def position(self) -> Position:
         return self.place().positions[-1]
+
+
+class Story:
+    """A log's life at random: written to, rotated in every way that keeps its lines, looked at, the reader restarted.
+
+    Only what leaves every line on disk happens between two looks, so every line must come, in order and once.
+    """
+
+    def __init__(self, path: Path, chance: random.Random) -> None:
+        self.log, self._chance = Log(path), chance
+        self._lines = Lines(path)
+        self.got: list[bytes] = []
+        self._late = False
+
+    def step(self) -> None:
+        """One thing happens."""
+        happens = (self.write, self.write, self.write, self.look, self.restart, self.rotate, self.copy, self.replace)
+        self._chance.choice(happens)()
+
+    def write(self) -> None:
+        if self._late and self._chance.random() < 0.5:
+            self.log.reopen()
+            self._late = False
+        self.log.lines(self._chance.choice((1, 3, 40)))
+
+    def look(self) -> None:
+        self.got += self._lines.look()
+
+    def restart(self) -> None:
+        self.look()
+        place = self._lines.place()
+        self._lines.follower.close()
+        self._lines = Lines(self.log.path, place)
+
+    def rotate(self) -> None:
+        if self._late:
+            return
+        self.log.rotate()
+        self._late = True
+        if self._chance.random() < 0.3:
+            self.log.path.touch()
+
+    def copy(self) -> None:
+        if not self._late:
+            self.log.copytruncate(pack=self._chance.random() < 0.2)
+
+    def replace(self) -> None:
+        """The same content in a new inode, as an editor or rsync leaves it."""
+        if self._late or not self.log.path.exists():
+            return
+        copy = self.log.path.with_name("copy")
+        shutil.copy(self.log.path, copy)
+        copy.rename(self.log.path)
+        self.log.reopen()
+
+    def end(self) -> None:
+        self.look()

@@ -10,7 +10,16 @@ from pathlib import Path
 import msgspec
 
 from wscheck.following.fingerprint import Position
-from wscheck.following.generations import Rest, continuation, identity_of, repeated, siblings, traces, unseen
+from wscheck.following.generations import (
+    Rest,
+    continuation,
+    identity_of,
+    older_than,
+    repeated,
+    siblings,
+    traces,
+    unseen,
+)
 from wscheck.following.opened import OpenLog, Reader
 from wscheck.following.stream import Piece, Stream
 
@@ -53,6 +62,7 @@ class Follower:
         self._known = traces(name)
         self._since_ns = 0
         self._settled: Position | None = None
+        self._resumed_at: Place | None = None
 
     # --- where to begin ----------------------------------------------------------------------------------------
 
@@ -74,27 +84,34 @@ class Follower:
 
     def resume(self, place: Place) -> None:
         """Begin where an earlier run stopped, in whatever file that place is now."""
+        self._resumed_at = place
         *late, current = place.positions
         self._known, self._since_ns = [], place.since_ns
         self._seen.extend(place.seen)
-        for position in late:
-            stream = self._found(position)
-            self._late += [Late(stream)] if stream is not None else []
         self.main = self._found(current)
         self._since_ns = place.since_ns
-        if self.main is None:
+        for position in late:
+            stream = self._found(position, late=True)
+            self._late += [Late(stream)] if stream is not None else []
+        if self.main is None and current.offset:
             self._seen.append(current)
             self._lost(current)
 
-    def _found(self, position: Position) -> Stream | None:
-        rest = continuation(self.name, position)
+    def _found(self, position: Position, *, late: bool = False) -> Stream | None:
+        """The file that holds `position`; of a file in which nothing was read there is nothing to recognise.
+
+        What a late writer was in is not the name itself, nor a copy of it that went on and was read.
+        """
+        taken = [identity_of(self.name), *(stream.log.reader.identity for stream in self.streams)] if late else []
+        left = [seen for seen in self._seen if seen.offset > position.offset] if late else []
+        rest = continuation(self.name, position, taken, left) if position.offset else None
         log = self._open(rest) if rest is not None else None
         return Stream(log, position.lines) if log is not None else None
 
     def place(self) -> Place | None:
         """Where to resume so that no complete record is read twice and none is missed; None before any file."""
         if self.main is None:
-            return None
+            return self._resumed_at
         positions = tuple(stream.position() for stream in self.streams)
         return Place(positions, tuple(self._seen)[-LATE_FILES:], self._since_ns)
 
@@ -108,7 +125,9 @@ class Follower:
     def read(self, now: float) -> Iterator[Piece]:
         """What is new since the last look; `now` is any clock in seconds that only goes forward."""
         yield from self._read_late(now)
-        if self.main is None and (log := self._open(self._next())) is not None:
+        if self.main is not None:
+            self._step_back(self.main)
+        elif (log := self._open(self._next())) is not None:
             self.main = Stream(log)
         while self.main is not None:
             truncated = yield from self._drain(self.main)
@@ -152,8 +171,9 @@ class Follower:
     def _leave(self, stream: Stream) -> Generator[Piece, None, bool]:
         """Go on from a file that was renamed or deleted to what came after it; False when that cannot be opened."""
         left = stream.log
-        same = repeated(self.name, left, self._settled)
-        following = self._open(same or self._next())
+        rest = self._next()
+        same = repeated(rest.path, left, self._settled)
+        following = self._open(same or rest)
         if following is None:
             return False
         if same is None and not left.copied:
@@ -167,7 +187,7 @@ class Follower:
     def _leave_truncated(self, stream: Stream) -> Generator[Piece, None, bool]:
         """Go on from a file that was emptied under us: in the copy that was kept of it, else with what it is now."""
         left = stream.log
-        copy = continuation(self.name, left.position(), held=left.reader.identity)
+        copy = continuation(self.name, left.position(), [left.reader.identity])
         if copy is not None:
             left.become(Reader(copy.path))
             return True
@@ -193,6 +213,15 @@ class Follower:
         self._late.append(Late(Stream(stream.log.again(), stream.line(stream.lines))))
         if len(self._late) > LATE_FILES:
             self._late.pop(0).stream.close()
+
+    def _step_back(self, stream: Stream) -> None:
+        """A file in which nothing was read yet may have been filled, copied and emptied since the last look."""
+        if stream.log.offset:
+            return
+        older = older_than(self.name, stream.log.reader.identity)
+        missed = next((rest for rest in self._unseen() if rest.path in older), None)
+        if missed is not None and (log := self._open(missed)) is not None:
+            stream.go_on_in(log)
 
     def _next(self) -> Rest:
         """What comes after all that was read: the oldest unseen generation, else what the name stands for."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from wscheck.following.fingerprint import Position
-from wscheck.following.opened import OpenLog, Reader
+from wscheck.following.opened import Identity, OpenLog, Reader
 
 UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".checkpoint")
 
@@ -28,7 +28,7 @@ class Rest(NamedTuple):
 class Trace(msgspec.Struct, frozen=True):
     """What tells whether a file beside the log was there before: its inode and how it looked."""
 
-    identity: tuple[int, int]
+    identity: Identity
     size: int
     head: bytes
 
@@ -103,10 +103,18 @@ def _readers(paths: Iterable[Path]) -> Iterator[Reader]:
             reader.close()
 
 
-def continuation(name: Path, position: Position, held: tuple[int, int] | None = None) -> Rest | None:
-    """The file in which the content before `position` goes on: `name`, or a copy beside it, but not `held`."""
+def continuation(
+    name: Path, position: Position, taken: Iterable[Identity | None] = (), left: Iterable[Position] = ()
+) -> Rest | None:
+    """The file in which the content before `position` goes on: `name`, or one beside it.
+
+    taken  files that it cannot be
+    left   places at which a file was left for good: one that ends there has nothing more
+    """
+    taken, left = set(taken), list(left)
     for reader in _readers([name, *reversed(siblings(name))]):
-        if reader.identity != held and position.matches(reader.read_at):
+        candidate = reader.identity not in taken and position.matches(reader.read_at)
+        if candidate and not any(_ends_at(reader, place) for place in left):
             return Rest(reader.path, position.offset)
     return None
 
@@ -138,7 +146,12 @@ def _ends_at(reader: Reader, position: Position) -> bool:
     return position.matches(reader.read_at) and not reader.read_at(1, position.offset)
 
 
-def identity_of(name: Path) -> tuple[int, int] | None:
+def older_than(name: Path, identity: Identity) -> list[Path]:
+    """The generations beside `name` that are older than the file `identity`."""
+    return list(takewhile(lambda path: identity_of(path) != identity, siblings(name)))
+
+
+def identity_of(name: Path) -> Identity | None:
     """(device, inode) of what `name` stands for now, None when there is no such file."""
     try:
         found = name.stat()
@@ -147,17 +160,17 @@ def identity_of(name: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def repeated(name: Path, left: OpenLog, settled: Position | None) -> Rest | None:
-    """Where to go on in `name` when it repeats what was read of `left` (sed -i, rsync: same content, new inode).
+def repeated(path: Path, left: OpenLog, settled: Position | None) -> Rest | None:
+    """Where to go on in `path` when it repeats what was read of `left` (sed -i, rsync: same content, new inode).
 
     settled  the place reached when the name last stood for `left`; what a late writer added to `left` since then is
              not in the copy
     """
-    for reader in _readers([name]):
+    for reader in _readers([path]):
         if left.offset and left.position().matches(reader.read_at):
-            return Rest(name, left.offset)
+            return Rest(path, left.offset)
         if settled is not None and settled.offset and settled.matches(reader.read_at):
-            return Rest(name, settled.offset + _common_lines(reader, left, settled.offset))
+            return Rest(path, settled.offset + _common_lines(reader, left, settled.offset))
     return None
 
 

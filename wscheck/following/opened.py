@@ -14,6 +14,9 @@ from wscheck.following.fingerprint import HEAD, TAIL, Position
 RECENT = 1 << 16
 """Bytes kept of what was read last: enough to recognise a copy that was taken just before."""
 
+Identity = tuple[int, int]
+"""(device, inode): the same file under any name, until it is deleted and closed."""
+
 
 class Reader:
     """A file's bytes by their place; a gzip file's are those inside it, as far as it is whole."""
@@ -34,8 +37,7 @@ class Reader:
         return os.fstat(self.fd)
 
     @property
-    def identity(self) -> tuple[int, int]:
-        """(device, inode): the same file under any name, until it is deleted and closed."""
+    def identity(self) -> Identity:
         return self.status.st_dev, self.status.st_ino
 
     @property
@@ -59,9 +61,12 @@ class Reader:
             return b""
 
     def close(self) -> None:
+        """Give the descriptor back; a second call does nothing."""
         if self._packed is not None:
             self._packed.close()
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
+        self.fd = -1
 
 
 class OpenLog:
