@@ -1,0 +1,5 @@
+// What the worker of the page above runs.
+
+import { openSocket } from "../services/openSocket";
+
+export const socket = openSocket();
