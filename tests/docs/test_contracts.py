@@ -1,0 +1,80 @@
+"""The documents name every field, exit code, event type and format that the code has, and no other."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from wscheck.errors import ExitCode
+from wscheck.events import AnyEvent, Event, Header, OnConnection, Place
+from wscheck.findings import Cause, Confidence, Finding, Severity, Verdict
+from wscheck.report import Control, ScenarioResult, VerifyReport
+from wscheck.reporters import REPORTERS
+
+DOCS = Path(__file__).parents[2] / "docs"
+NAME = re.compile(r"`(\w+)`")
+
+
+def section(document: str, heading: str) -> str:
+    """The part of docs/`document` beneath `heading`."""
+    return (DOCS / document).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def first_cells(text: str) -> set[str]:
+    """The names in the first column of the tables of `text`."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in NAME.findall(row)}
+
+
+@pytest.mark.parametrize(
+    ("document", "heading", "struct"),
+    [
+        ("json.md", "The report", VerifyReport),
+        ("json.md", "A scenario", ScenarioResult),
+        ("json.md", "A control", Control),
+        ("json.md", "A finding", Finding),
+        ("json.md", "A cause", Cause),
+        ("recording.md", "The first line", Header),
+    ],
+)
+def test_every_field_has_its_row(document: str, heading: str, struct: type[msgspec.Struct]) -> None:
+    assert first_cells(section(document, heading)) == set(struct.__struct_fields__)
+
+
+def test_every_event_type_has_its_row_with_its_own_fields() -> None:
+    shared = set(OnConnection.__struct_fields__) | set(Event.__struct_fields__)
+    table = section("recording.md", "Every other line: an event")
+    documented = {
+        row.split("|")[1].strip(" `"): set(NAME.findall(row.split("|")[2]))
+        for row in table.splitlines()
+        if row.startswith("| `")
+    }
+    assert documented == {
+        kind.__struct_config__.tag: set(kind.__struct_fields__) - shared for kind in get_args(AnyEvent)
+    }
+
+
+def test_the_shared_fields_of_events_are_named() -> None:
+    told = section("recording.md", "Every other line: an event").split("Every event may have")[1]
+    for field in (*Event.__struct_fields__, *OnConnection.__struct_fields__):
+        assert f"`{field}`" in told, field
+    for field in Place.__struct_fields__:
+        assert f'"{field}"' in told, field
+
+
+def test_every_exit_code_has_its_row() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", (DOCS / "exit-codes.md").read_text(), re.M)
+    assert rows == [(str(code.value), code.name) for code in ExitCode]
+
+
+def test_every_format_has_its_row() -> None:
+    assert first_cells((DOCS / "formats.md").read_text()) == set(REPORTERS)
+
+
+@pytest.mark.parametrize("words", [Verdict, Severity, Confidence])
+def test_every_word_of_the_report_is_told(words: type[Verdict] | type[Severity] | type[Confidence]) -> None:
+    told = (DOCS / "json.md").read_text()
+    for word in words:
+        assert f"`{word}`" in told, word

@@ -1,0 +1,55 @@
+"""The machine-readable contracts: a JSON Schema of everything wscheck writes as JSON.
+
+`python -m wscheck.reporters.schemas DIRECTORY` writes them; `docs/schemas/` holds them and a test compares.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wscheck.events import SCHEMA, AnyEvent, Header
+from wscheck.findings import Cause, Finding
+from wscheck.report import Control, ScenarioResult, VerifyReport
+
+DOCUMENTS: dict[str, tuple[Any, ...]] = {
+    "wscheck.verify/1": (VerifyReport,),
+    SCHEMA: (Header, AnyEvent),
+}
+"""Schema name, as the `schema` field says it, to what a document (a line, for a recording) may be."""
+
+_WHOLE = (VerifyReport, ScenarioResult, Control, Finding, Cause, Header)
+"""These are always written with every field, so a reader may rely on each; events leave out what is unknown."""
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `name`. For a recording it is the schema of one line."""
+    kinds = DOCUMENTS[name]
+    documents, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    for kind in _WHOLE:
+        if (component := components.get(kind.__name__)) is not None:
+            component["required"] = list(component["properties"])
+    body = documents[0] if len(documents) == 1 else {"anyOf": list(documents)}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body, "$defs": components}
+
+
+def file_name(name: str) -> str:
+    """wscheck.verify/1 -> wscheck.verify-1.json"""
+    return name.replace("/", "-") + ".json"
+
+
+def encode(name: str) -> bytes:
+    """The schema as it is stored: indented, keys in the order of the fields."""
+    return msgspec.json.format(msgspec.json.encode(json_schema(name)), indent=2) + b"\n"
+
+
+def main(directory: Path) -> None:
+    """Write every schema into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in DOCUMENTS:
+        (directory / file_name(name)).write_bytes(encode(name))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
