@@ -64,7 +64,7 @@ class Finding(msgspec.Struct, kw_only=True):
     """One thing that is wrong for one user, however often it happened.
 
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
-    rate               occurrences per second between first and last, None under two occurrences
+    rate               occurrences per second from the first to the last, None where they are too few to tell
     evidence           the first and the latest events that show it, bounded
     """
 

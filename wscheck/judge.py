@@ -9,12 +9,15 @@ from wscheck.findings import Finding
 from wscheck.ledger import Ledger
 from wscheck.rules import DOCUMENTED, Options, Rule, Sighting
 from wscheck.rules.rule import Handler
-from wscheck.transitions import Closed, Opened, Superseded
+from wscheck.transitions import Closed, Opened, Superseded, Transition
 
 __all__ = ["Judge", "Options"]
 
 # Of a loop of 500 replacements the first few and the latest few show everything.
 FIRST, LATEST = 4, 4
+
+# Two sightings in one millisecond are no rate.
+RATED, RATED_S = 3, 0.1
 
 
 class Judge:
@@ -47,16 +50,18 @@ class Judge:
         self._timers = [rule.advance for rule in self._rules if type(rule).advance is not Rule.advance]
         self._now: float | None = None
 
-    def feed(self, event: Event) -> None:
-        """Take one event: time first, then what it changed, then the event itself."""
+    def feed(self, event: Event) -> tuple[Transition, ...]:
+        """Take one event: time first, then what it changed (which is returned), then the event itself."""
         if event.at is not None:
             self.advance(event.at)
         handlers = self._handlers
-        for change in self.ledger.apply(event):
+        changes = self.ledger.apply(event)
+        for change in changes:
             for handler in handlers.get(type(change), ()):
                 handler(change)
         for handler in handlers.get(type(event), ()):
             handler(event)
+        return changes
 
     def advance(self, at: float) -> None:
         """Say that it is now `at`; an earlier time is ignored (two logs interleave imperfectly)."""
@@ -117,7 +122,7 @@ def _again(finding: Finding, sighting: Sighting) -> None:
         finding.first_at = finding.first_at if finding.first_at is not None else sighting.at
         finding.last_at = sighting.at
         span = finding.last_at - finding.first_at
-        finding.rate = (finding.count - 1) / span if span > 0 else None
+        finding.rate = (finding.count - 1) / span if finding.count >= RATED and span >= RATED_S else None
     for event in cast("tuple[AnyEvent, ...]", sighting.evidence):
         if event not in finding.evidence:
             finding.evidence.append(event)

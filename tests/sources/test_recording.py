@@ -42,9 +42,7 @@ def test_what_is_written_is_read(events: list[AnyEvent]) -> None:
 
 
 def test_the_first_line_names_the_schema_first() -> None:
-    assert _lines(EVENT)[0].startswith(
-        b'{"schema":"wscheck.events/1","wscheck":"0.1.0","target":"http://127.0.0.1:1"'
-    )
+    assert _lines(EVENT)[0].startswith(b'{"schema":"wscheck.events/1","wscheck":"0.1.0","target":"http://127.0.0.1:1"')
 
 
 def test_unknown_fields_of_a_newer_minor_version_are_ignored() -> None:

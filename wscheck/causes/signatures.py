@@ -128,7 +128,7 @@ SERVER_SIGNATURES: dict[str, Signature] = {
     "zombie": zombie,
     "map-per-process": map_per_process,
     "reconnect-on-kick": reconnect_on_kick,
-    "several-tabs": several_tabs,
     "lookup-race": lookup_race,
+    "several-tabs": several_tabs,
 }
 """Need only connects, replacements and endings: a server log carries them."""

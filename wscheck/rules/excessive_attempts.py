@@ -7,6 +7,9 @@ from wscheck.events import Connected, Connecting, Event, Refused
 from wscheck.findings import Severity
 from wscheck.rules.rule import Handler, Rule
 
+# Of one user's attempts within a window: enough to tell a storm.
+REMEMBERED = 1_000
+
 
 class ExcessiveAttempts(Rule):
     """More than `max_attempts` within `attempts_window_s`. An attempt is what the source can see: its beginning
@@ -48,14 +51,13 @@ class ExcessiveAttempts(Rule):
         if before is None:
             self._attempts[user] = at
             return
-        recent = before if isinstance(before, deque) else deque((before,))
+        recent = before if isinstance(before, deque) else deque((before,), maxlen=REMEMBERED)
         recent.append(at)
         self._attempts[user] = recent
         while at - recent[0] > self.options.attempts_window_s:
             recent.popleft()
         if len(recent) > self.options.max_attempts:
             self._tell(event, len(recent), at - recent[0])
-            recent.popleft()
 
     def _tell(self, event: Event, count: int, span: float) -> None:
         limit, window = self.options.max_attempts, self.options.attempts_window_s

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from wscheck.events import Connected
 from wscheck.findings import Severity
 from wscheck.rules.rule import Handler, Rule
+from wscheck.transitions import Opened
 
 
 class IdentityUnverified(Rule):
@@ -19,8 +20,9 @@ class IdentityUnverified(Rule):
     source = "documented behaviour, Connection Management: auth {token, userId}"
 
     def watches(self) -> Mapping[type, Handler]:
-        return {Connected: self._connected}
+        return {Opened: self._opened}
 
-    def _connected(self, event: Connected) -> None:
-        if event.credential == "foreign":
+    def _opened(self, change: Opened) -> None:
+        event = change.event
+        if isinstance(event, Connected) and event.credential == "foreign":
             self.sighted(event.user, "connected with a token that belongs to another user", event.at, event)

@@ -27,24 +27,25 @@ class TabDisplaced(Rule):
     source = "documented behaviour, Connection Management: reconnection false; measured on socket.io 4.8"
 
     def watches(self) -> Mapping[type, Handler]:
-        self._displaced: dict[str, Superseded] = {}
-        return {Opened: self._opened, Superseded: self._superseded, Closed: self._closed, Refused: self._refused}
+        self._both_since: dict[str, float | None] = {}
+        return {Opened: self._opened, Superseded: self._fewer, Closed: self._closed, Refused: self._refused}
 
     def _opened(self, change: Opened) -> None:
         if change.others:
-            self.sighted(
-                change.user,
-                "each tab holds a connection of its own",
-                change.event.at,
-                severity=Severity.NOTE,
-                key="tabs",
-            )
+            self._both_since.setdefault(change.user, change.event.at)
 
-    def _superseded(self, change: Superseded) -> None:
-        if change.old_sid is not None:
-            self._displaced[change.old_sid] = change
+    def _fewer(self, change: Superseded | Closed) -> None:
+        if change.user is not None and len(change.held) < 2:
+            self._both_since.pop(change.user, None)
+
+    def advance(self, at: float) -> None:
+        for user, since in list(self._both_since.items()):
+            if since is not None and at - since > self.options.grace_s:
+                del self._both_since[user]
+                self.sighted(user, "each tab holds a connection of its own", at, severity=Severity.NOTE, key="each")
 
     def _closed(self, change: Closed) -> None:
+        self._fewer(change)
         if not change.superseded:
             return
         if change.reason in CUT:
@@ -57,6 +58,4 @@ class TabDisplaced(Rule):
     def _refused(self, event: Refused) -> None:
         told = f' and is told "{event.message}"' if event.message else " and is not told why"
         severity = Severity.NOTE if event.message else Severity.WARNING
-        self.sighted(
-            event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused"
-        )
+        self.sighted(event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused")

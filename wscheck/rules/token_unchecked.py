@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from wscheck.events import Connected
 from wscheck.findings import Severity
 from wscheck.rules.rule import Handler, Rule
+from wscheck.transitions import Opened
 
 
 class TokenUnchecked(Rule):
@@ -16,8 +17,9 @@ class TokenUnchecked(Rule):
     source = "Socket.IO documentation, Middlewares: sending credentials"
 
     def watches(self) -> Mapping[type, Handler]:
-        return {Connected: self._connected}
+        return {Opened: self._opened}
 
-    def _connected(self, event: Connected) -> None:
-        if event.credential == "invalid":
+    def _opened(self, change: Opened) -> None:
+        event = change.event
+        if isinstance(event, Connected) and event.credential == "invalid":
             self.sighted(event.user, "connected with an invalid token", event.at, event)

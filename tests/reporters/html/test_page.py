@@ -192,8 +192,7 @@ def test_text_can_be_told_from_its_background(scheme: str) -> None:
 
 def palette(html: str, scheme: str) -> dict[str, str]:
     blocks = [
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
-        for block in re.findall(r":root \{(.*?)\}", html, re.S)
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", html, re.S)
     ]
     return blocks[0] if scheme == "light" else blocks[0] | blocks[1]
 

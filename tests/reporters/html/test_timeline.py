@@ -10,9 +10,7 @@ def test_nothing_seen_draws_nothing() -> None:
 
 
 def test_two_lanes_and_the_arrow_between_them() -> None:
-    drawn = timeline(
-        Script().opens("a").opens("b", "BotCreationWizard").replaces("a", "b").wait(1).closes("b").events
-    )
+    drawn = timeline(Script().opens("a").opens("b", "BotCreationWizard").replaces("a", "b").wait(1).closes("b").events)
     assert drawn is not None
     first, second = drawn.bars
     (arrow,) = drawn.arrows

@@ -1,0 +1,37 @@
+"""What the reference backend can do wrong, by name (docs/reference-backend.md)."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from wscheck.errors import UsageError
+
+
+class Fault(StrEnum):
+    """Each makes at least one scenario of `wscheck verify` fail."""
+
+    CLOSE_TRANSPORT = "close-transport"
+    EMIT_TWICE = "emit-twice"
+    DROP_EVENT = "drop-event"
+    SLOW_LOOKUP = "slow-lookup"
+    TRUST_USER_ID = "trust-user-id"
+    LEAK_EVENTS = "leak-events"
+    NEVER_REAP = "never-reap"
+    ACCEPT_ANY_TOKEN = "accept-any-token"
+    LOG_NOTHING = "log-nothing"
+
+
+class Policy(StrEnum):
+    """What happens when a user connects a second time."""
+
+    REPLACE = "replace"
+    REJECT = "reject"
+    ALLOW = "allow"
+
+
+def named(names: Iterable[str]) -> frozenset[Fault]:
+    """The faults of these names. Raises UsageError naming the known ones."""
+    try:
+        return frozenset(Fault(name) for name in names)
+    except ValueError as error:
+        known = ", ".join(sorted(Fault))
+        raise UsageError(f"{error}.", f"Known faults: {known}.") from None

@@ -1,0 +1,46 @@
+"""The documented server log: the three records, as blocks with bullets or as one JSON object a line."""
+
+import json
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+Write = Callable[[str], None]
+
+
+class LogFormat(StrEnum):
+    """How the records are written."""
+
+    BLOCKS = "blocks"
+    JSON = "json"
+
+
+class Journal:
+    """Writes records to `write`, which takes whole lines; `write` None keeps silent."""
+
+    def __init__(self, write: Write | None, style: LogFormat = LogFormat.BLOCKS) -> None:
+        self._write, self._style = write, style
+
+    def connected(self, sid: str, user: str) -> None:
+        self._record("WebSocket client connected", socketId=sid, userId=user)
+
+    def replacing(self, user: str, old: str, new: str) -> None:
+        self._record("Replacing existing socket for user", userId=user, oldSocketId=old, newSocketId=new)
+
+    def disconnected(self, sid: str, reason: str) -> None:
+        self._record("WebSocket client disconnected", socketId=sid, reason=reason)
+
+    def _record(self, message: str, **fields: str) -> None:
+        if self._write is None:
+            return
+        if self._style is LogFormat.JSON:
+            record = {"level": 30, "time": int(time.time() * 1000), "msg": message, **fields}
+            self._write(json.dumps(record, ensure_ascii=False) + "\n")
+        else:
+            bullets = "".join(f"• {key}: {_one_line(value)}\n" for key, value in fields.items())
+            self._write(f"{message}\n{bullets}")
+
+
+def _one_line(value: str) -> str:
+    """A user id with a line break in it must not be able to forge a record."""
+    return value if value.isprintable() else json.dumps(value)

@@ -1,0 +1,173 @@
+"""The documented bot backend on python-socketio and aiohttp: one socket per user, and the faults on demand."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import socketio
+from aiohttp import web
+
+from wscheck.backend.faults import Fault, Policy
+from wscheck.backend.journal import Journal
+from wscheck.backend.patience import never_reap
+from wscheck.backend.tokens import owner_of
+
+SLOW_LOOKUP_S = 0.1
+
+# Disconnect reasons as a Node server of the documented application logs them.
+_REASONS = {"server disconnect": "server namespace disconnect", "client disconnect": "client namespace disconnect"}
+
+Sends = tuple[tuple[str, dict[str, Any]], ...]
+
+# What the client emits, and what the server then sends to every socket of that user.
+REPLIES: dict[str, Sends] = {
+    "request_bot_status": (("bot_status_update", {"botId": "bot_1", "status": "online"}),),
+    "request_message_sync": (("message_sync", {"chatId": "chat_1", "messages": 3}),),
+    "request_connection_update": (("connection_update", {"connection": "open"}),),
+    "trigger_whatsapp_connection": (
+        ("whatsapp_connection_event", {"type": "qr_updated", "qr": "2@made-up"}),
+        ("whatsapp_connection_event", {"type": "whatsapp_connected"}),
+    ),
+    "disconnect_whatsapp": (("whatsapp_connection_event", {"type": "whatsapp_disconnected"}),),
+}
+
+
+class Backend:
+    """The application; `app` is served by aiohttp. One instance holds one server's state."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        policy: Policy = Policy.REPLACE,
+        faults: Iterable[Fault] = (),
+        namespace: str = "/",
+        path: str = "/socket.io",
+        ping_interval_s: float = 25.0,
+        ping_timeout_s: float = 20.0,
+        transports: Iterable[str] = ("polling", "websocket"),
+    ) -> None:
+        self.faults, self.policy, self.namespace = frozenset(faults), policy, namespace
+        self._journal = Journal(None) if Fault.LOG_NOTHING in self.faults else journal
+        self._sockets: dict[str, str] = {}
+        self._users: dict[str, str] = {}
+        self._forced: set[str] = set()
+        self._sequence = 0
+        self._counts: Counter[str] = Counter()
+        self._disconnects: Counter[str] = Counter()
+        self._peak = 0
+        self.sio: Any = socketio.AsyncServer(
+            async_mode="aiohttp",
+            cors_allowed_origins="*",
+            ping_interval=ping_interval_s,
+            ping_timeout=ping_timeout_s,
+            transports=list(transports),
+            namespaces=[namespace],
+        )
+        self.sio.on("connect", self._connect, namespace=namespace)
+        self.sio.on("disconnect", self._disconnect, namespace=namespace)
+        self.sio.on("echo", self._echo, namespace=namespace)
+        for name in REPLIES:
+            self.sio.on(name, self._answering(name), namespace=namespace)
+        self.app = web.Application()
+        self.sio.attach(self.app, socketio_path=path.strip("/"))
+        self.app.router.add_get("/counters", self._counters)
+
+    async def close(self) -> None:
+        """Disconnect everybody and stop the server's own tasks."""
+        await self.sio.shutdown()
+
+    # --- who may connect ---------------------------------------------------------------------------------------
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
+        user = self._admit(auth)
+        before = self._sockets.get(user)
+        if Fault.SLOW_LOOKUP in self.faults:
+            await asyncio.sleep(SLOW_LOOKUP_S)
+        if before is not None and self.policy is Policy.REJECT:
+            self._refuse("already connected")
+        self._sockets[user] = sid
+        self._users[sid] = user
+        if Fault.NEVER_REAP in self.faults:
+            never_reap(self.sio.eio, self.sio.manager.eio_sid_from_sid(sid, self.namespace))
+        await self.sio.enter_room(sid, f"user:{user}", namespace=self.namespace)
+        self._counts["connects"] += 1
+        self._peak = max(self._peak, len(self._users))
+        self._journal.connected(sid, user)
+        if before is not None and self.policy is Policy.REPLACE:
+            self._counts["replaced"] += 1
+            self._journal.replacing(user, before, sid)
+            # After this handler, so that the new connection is acknowledged before the old one ends.
+            self.sio.start_background_task(self._end, before)
+
+    def _admit(self, auth: object) -> str:
+        claims = auth if isinstance(auth, dict) else {}
+        claimed, owner = claims.get("userId"), owner_of(claims.get("token"))
+        if owner is None and Fault.ACCEPT_ANY_TOKEN in self.faults:
+            owner = claimed
+        if owner is None:
+            self._refuse("invalid token")
+        if not isinstance(claimed, str) or not claimed:
+            self._refuse("userId is missing")
+        if claimed != owner and Fault.TRUST_USER_ID not in self.faults:
+            self._refuse("token does not belong to this user")
+        return claimed
+
+    def _refuse(self, message: str) -> NoReturn:
+        self._counts["refused"] += 1
+        raise socketio.exceptions.ConnectionRefusedError(message)
+
+    async def _end(self, sid: str) -> None:
+        if Fault.CLOSE_TRANSPORT not in self.faults:
+            await self.sio.disconnect(sid, namespace=self.namespace)
+            return
+        self._forced.add(sid)
+        session = self.sio.manager.eio_sid_from_sid(sid, self.namespace)
+        if session is not None:
+            await self.sio.eio.disconnect(session)
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        user = self._users.pop(sid, None)
+        if user is None:
+            return
+        if self._sockets.get(user) == sid:
+            del self._sockets[user]
+        told = "forced close" if sid in self._forced else _REASONS.get(reason, reason)
+        self._forced.discard(sid)
+        self._disconnects[told] += 1
+        self._journal.disconnected(sid, told)
+
+    # --- what it sends -----------------------------------------------------------------------------------------
+
+    def _answering(self, name: str) -> Any:
+        async def answer(sid: str, *data: object) -> dict[str, bool]:
+            self._counts["received"] += 1
+            for event, payload in REPLIES[name]:
+                await self._send(event, payload, self._users.get(sid, ""))
+            return {"ok": True}
+
+        return answer
+
+    async def _send(self, event: str, payload: dict[str, Any], user: str) -> None:
+        if event == "message_sync" and Fault.DROP_EVENT in self.faults:
+            return
+        self._sequence += 1
+        data = {**payload, "userId": user, "seq": self._sequence}
+        room = None if Fault.LEAK_EVENTS in self.faults else f"user:{user}"
+        sockets = len(self._users) if room is None else sum(u == user for u in self._users.values())
+        for _ in range(2 if Fault.EMIT_TWICE in self.faults else 1):
+            self._counts["emitted"] += sockets
+            await self.sio.emit(event, data, room=room, namespace=self.namespace)
+
+    async def _echo(self, sid: str, *data: object) -> object:
+        self._counts["received"] += 1
+        return data[0] if data else None
+
+    async def _counters(self, request: web.Request) -> web.Response:
+        return web.json_response(self.counters())
+
+    def counters(self) -> dict[str, Any]:
+        """Exact counts since the start (docs/reference-backend.md, What it counts)."""
+        counts = {name: self._counts[name] for name in ("connects", "replaced", "refused", "emitted", "received")}
+        return {**counts, "disconnects": dict(self._disconnects), "open": len(self._users), "peak": self._peak}

@@ -1,0 +1,15 @@
+"""The reference backend's made-up tokens: they protect nothing and exist so that a wrong one can be refused."""
+
+PREFIX = "token-of-"
+
+
+def token_of(user: str) -> str:
+    """The token that belongs to `user`."""
+    return PREFIX + user
+
+
+def owner_of(token: object) -> str | None:
+    """Whose token this is, None when it is not one."""
+    if isinstance(token, str) and token.startswith(PREFIX) and len(token) > len(PREFIX):
+        return token.removeprefix(PREFIX)
+    return None

@@ -1,0 +1,84 @@
+"""The command line: it parses, calls one command, and turns what comes of it into an exit code.
+
+Imports nothing heavy: `wscheck --help` must feel instant, and a Locust process must never meet socketio.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from wscheck import __version__
+from wscheck.commands.config import config
+from wscheck.commands.explain import explain, rules
+from wscheck.commands.init import init
+from wscheck.commands.serve import serve
+from wscheck.commands.verify import verify
+from wscheck.errors import ExitCode, WscheckError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (verify, serve, init, config, rules, explain):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wscheck {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Prove that a Socket.IO application holds exactly one connection per user.
+
+    Start with `wscheck verify`: it checks an embedded backend and needs nothing else.
+    """
+
+
+def main() -> None:
+    """The console script. A crash must never read as a verdict, so every way out has its own exit code."""
+    try:
+        app()
+    except WscheckError as error:
+        typer.echo(f"wscheck: {error.problem}\n  next: {error.next_step}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("wscheck: interrupted", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output left (| head): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.CLEAN)
+    except Exception as error:
+        _confess(error)
+        sys.exit(ExitCode.INTERNAL)
+
+
+def _confess(error: Exception) -> None:
+    """Name the defect without a traceback's values, which could hold a secret."""
+    if os.environ.get("WSCHECK_DEBUG"):
+        raise error
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else ""
+    typer.echo(
+        f"wscheck: this is a defect in wscheck, not a verdict: {type(error).__name__}{where}\n"
+        "  next: run again with WSCHECK_DEBUG=1 for the traceback, and report it",
+        err=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""THE CLIENT UNDER TEST: the unified page that shares one connection, and the per-component fault it replaced."""

@@ -1,0 +1,242 @@
+"""One Socket.IO connection on python-socketio's AsyncClient, observed packet by packet.
+
+The stock client loses a kick that arrives before its own connect() returned, and cannot be asked to fall silent;
+both are what wscheck is about, so this file reaches into it (python-socketio 5.x) where its public handlers do not.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import engineio
+import socketio
+
+from wscheck.client.target import Credentials, Target, present
+
+if TYPE_CHECKING:
+    from wscheck.client.witness import Listener
+
+KICKED = "io server disconnect"
+LEFT = "io client disconnect"
+CUT = "transport close"
+
+# More than any event of the documented application, and less than what would exhaust a CI machine.
+LARGEST_MESSAGE = 16 * 1024 * 1024
+
+logging.getLogger("socketio.client").addHandler(logging.NullHandler())
+logging.getLogger("engineio.client").addHandler(logging.NullHandler())
+
+
+class _Engine(engineio.AsyncClient):  # type: ignore[misc]
+    """An Engine.IO client that can stop answering pings."""
+
+    silent = False
+
+    async def _send_packet(self, pkt: Any) -> None:
+        if not (self.silent and pkt.packet_type == engineio.packet.PONG):
+            await super()._send_packet(pkt)
+
+    def fall_silent(self) -> None:
+        self.silent = True
+        # Otherwise the client itself would give up on a server that waits for its pong.
+        self.ping_timeout = 86_400.0
+
+
+class _Socket(socketio.AsyncClient):  # type: ignore[misc]
+    """A Socket.IO client that reports every packet to its connection."""
+
+    def __init__(self, connection: "Connection", **options: Any) -> None:
+        self._observer = connection
+        super().__init__(**options)
+
+    def _engineio_client_class(self) -> type:
+        return _Engine
+
+    async def _handle_eio_message(self, data: Any) -> None:
+        try:
+            await super()._handle_eio_message(data)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # A malformed packet must not vanish in a task that nobody awaits.
+            self._observer.malformed(error)
+
+    async def _handle_connect(self, namespace: str | None, data: Any) -> None:
+        await super()._handle_connect(namespace, data)
+        self._observer.acknowledged(data)
+
+    async def _handle_disconnect(self, namespace: str | None) -> None:
+        self._observer.ended(KICKED)
+        self.connected = True  # a kick may overtake connect(): the stock client would ignore it
+        await super()._handle_disconnect(namespace)
+
+    async def _handle_error(self, namespace: str | None, data: Any) -> None:
+        self._observer.rejected(data)
+        await super()._handle_error(namespace, data)
+
+    async def _handle_event(self, namespace: str | None, id: Any, data: Any) -> None:
+        self._observer.arrived(data)
+        await super()._handle_event(namespace, id, data)
+
+    async def _handle_eio_disconnect(self, reason: str) -> None:
+        self._observer.ended(CUT)
+        await super()._handle_eio_disconnect(reason)
+
+
+class Connection:
+    """One connection attempt and what becomes of it.
+
+    sid, eio and transport are None until connected.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        credentials: Credentials,
+        listener: "Listener",
+        *,
+        page: str,
+        component: str,
+    ) -> None:
+        self.target, self.credentials, self.page, self.component = target, credentials, page, component
+        self.sid: str | None = None
+        self.eio: str | None = None
+        self.rejection: str | None = None
+        self.failure: str | None = None
+        self.timed_out = False
+        self._listener = listener
+        self._http: aiohttp.ClientSession | None = None
+        self._socket: Any = None
+        self._left = False
+        self._over = asyncio.Event()
+
+    @property
+    def is_connected(self) -> bool:
+        return self.sid is not None and not self._over.is_set()
+
+    @property
+    def transport(self) -> str | None:
+        return self._socket.eio.current_transport if self._socket is not None else None
+
+    @property
+    def reap_after_s(self) -> float:
+        """pingInterval + pingTimeout, as the handshake announced them."""
+        return float(self._socket.eio.ping_interval + self._socket.eio.ping_timeout)
+
+    @property
+    def ping_timeout_s(self) -> float:
+        """pingTimeout, as the handshake announced it."""
+        return float(self._socket.eio.ping_timeout)
+
+    async def open(self) -> bool:
+        """Connect; True when the namespace acknowledged. Never raises for what the server does."""
+        self._listener.connecting(self)
+        presented = present(self.target, self.credentials)
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=not self.target.insecure))
+        self._socket = _Socket(
+            self,
+            reconnection=False,
+            handle_sigint=False,
+            http_session=self._http,
+            request_timeout=self.target.timeout_s,
+            websocket_extra_options={"max_msg_size": LARGEST_MESSAGE},
+        )
+        url = self.target.url + (("&" if "?" in self.target.url else "?") + presented.query if presented.query else "")
+        try:
+            async with asyncio.timeout(self.target.timeout_s):
+                await self._socket.connect(
+                    url,
+                    headers=presented.headers,
+                    auth=presented.auth,
+                    transports=list(self.target.transports),
+                    namespaces=[self.target.namespace],
+                    socketio_path=self.target.path.strip("/"),
+                    wait_timeout=self.target.timeout_s,
+                )
+        except TimeoutError:
+            await self._fail("timeout", f"no answer within {self.target.timeout_s:g} s")
+        except (socketio.exceptions.ConnectionError, engineio.exceptions.EngineIOError) as error:
+            await self._fail("refused" if self.rejection is not None else "unreachable", self.rejection or str(error))
+        except Exception as error:
+            # What a broken server can make the stock client raise has no end: KeyError, ValueError, UnicodeError.
+            await self._fail("protocol", f"{type(error).__name__}: {error}")
+        return self.is_connected
+
+    async def _fail(self, reason: str, message: str) -> None:
+        self.failure, self.timed_out = message, reason == "timeout"
+        if self.sid is None and not self._left:
+            self._listener.refused(self, reason, message)
+        await self._release()
+
+    async def close(self) -> None:
+        """Leave politely: DISCONNECT, then close the session."""
+        self._left = True
+        if self._socket is not None and self.is_connected:
+            self.ended(LEFT)
+            await _quietly(self._socket.disconnect())
+        await self._release()
+
+    async def cut(self) -> None:
+        """Drop the network under the connection, without a word to the server."""
+        if self._http is not None and self._http.connector is not None:
+            await self._http.connector.close()
+        await self.over()
+
+    async def over(self, within: float | None = None) -> bool:
+        """Wait until the connection has ended; False when it has not `within` seconds."""
+        try:
+            async with asyncio.timeout(within if within is not None else self.target.timeout_s):
+                await self._over.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def fall_silent(self) -> None:
+        """Stop answering pings, as a closed laptop does."""
+        self._socket.eio.fall_silent()
+
+    async def emit(self, name: str, data: object = None) -> None:
+        """Send an event; what cannot be sent because the connection ended is not sent, as in a browser."""
+        if not self.is_connected:
+            return
+        self._listener.emitted(self, name)
+        await _quietly(self._socket.emit(name, data, namespace=self.target.namespace))
+
+    async def _release(self) -> None:
+        self._over.set()
+        if self._socket is not None and self._socket.eio.state == "connected":
+            await _quietly(self._socket.eio.disconnect(abort=True))
+        if self._http is not None:
+            await self._http.close()
+
+    # --- called by the socket ----------------------------------------------------------------------------------
+
+    def acknowledged(self, data: object) -> None:
+        self.sid = str(data["sid"]) if isinstance(data, dict) and "sid" in data else self._socket.eio.sid
+        self.eio = self._socket.eio.sid
+        self._listener.connected(self)
+
+    def rejected(self, data: object) -> None:
+        message = data.get("message") if isinstance(data, dict) else data
+        self.rejection = str(message) if message else "refused without a reason"
+
+    def ended(self, reason: str) -> None:
+        if self.sid is not None and not self._over.is_set():
+            self._over.set()
+            self._listener.disconnected(self, LEFT if self._left else reason)
+
+    def arrived(self, data: Any) -> None:
+        if isinstance(data, list) and data and isinstance(data[0], str):
+            self._listener.delivered(self, data[0], data[1] if len(data) == 2 else data[1:])
+
+    def malformed(self, error: Exception) -> None:
+        self._listener.unreadable(self, f"{type(error).__name__}: {error}")
+
+
+async def _quietly(waiting: Any) -> None:
+    """Await what may fail because the other side is gone; that it is gone is reported elsewhere."""
+    try:
+        await waiting
+    except (socketio.exceptions.SocketIOError, engineio.exceptions.EngineIOError, aiohttp.ClientError, OSError):
+        return

@@ -1,0 +1,70 @@
+"""What a client connects to, and as whom."""
+
+import os
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+import msgspec
+
+from wscheck.settings import Secret
+
+VARIABLE = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
+
+
+def documented_url(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the documented hook connects when it is told nothing else."""
+    return environ.get(VARIABLE) or "ws://localhost:8000"
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Who connects, and with what. `kind`: "own", "foreign" (another user's token) or "invalid"."""
+
+    user: str
+    token: Secret | None = None
+    kind: str = "own"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """The server. Times in seconds; `user_in` and `token_in` as in docs/configuration.md, Identity."""
+
+    url: str = msgspec.field(default_factory=documented_url)
+    namespace: str = "/"
+    path: str = "/socket.io"
+    transports: tuple[str, ...] = ("polling", "websocket")
+    timeout_s: float = 20.0
+    insecure: bool = False
+    user_in: str = "auth.userId"
+    token_in: str = "auth.token"
+
+    @property
+    def shown(self) -> str:
+        """The URL without user, password and query: fit for reports."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """Credentials, put where the target wants them."""
+
+    auth: dict[str, str]
+    query: str
+    headers: dict[str, str]
+
+
+def present(target: Target, credentials: Credentials) -> Presented:
+    """Put the user id and the token where the target looks for them."""
+    placed: dict[str, dict[str, str]] = {"auth": {}, "query": {}, "header": {}, "cookie": {}}
+    for location, value in _values(target, credentials):
+        place, _, name = location.partition(".")
+        placed[place][name] = value
+    headers = placed["header"]
+    if placed["cookie"]:
+        headers["Cookie"] = "; ".join(f"{name}={quote(value)}" for name, value in placed["cookie"].items())
+    return Presented(placed["auth"], urlencode(placed["query"]), headers)
+
+
+def _values(target: Target, credentials: Credentials) -> Iterable[tuple[str, str]]:
+    if credentials.token is not None:
+        yield target.token_in, credentials.token.reveal()
+    yield target.user_in, credentials.user

@@ -1,0 +1,53 @@
+"""`wscheck rules` and `wscheck explain`: what each rule, cause and scenario means, without leaving the terminal."""
+
+from typing import Annotated
+
+import typer
+
+
+def rules() -> None:
+    """List every rule, cause and scenario by its id."""
+    from wscheck.causes import CATALOGUE
+    from wscheck.rules import REGISTRY as RULES
+    from wscheck.scenarios import REGISTRY as SCENARIOS
+
+    _section("Rules (what is wrong)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
+    _section("Causes (why)", [(c.id, c.name) for c in CATALOGUE.values()])
+    _section("Scenarios (what is tried)", [(s.id, s.must_hold) for s in SCENARIOS.values()])
+    typer.echo("More about one: wscheck explain ID")
+
+
+def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause or scenario.")]) -> None:
+    """Say what a rule, cause or scenario means, and what to change."""
+    from wscheck.causes import CATALOGUE
+    from wscheck.errors import UsageError
+    from wscheck.rules import REGISTRY as RULES
+    from wscheck.scenarios import REGISTRY as SCENARIOS
+
+    if rule := RULES.get(id):
+        told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Comes from": rule.source}
+        _page(f"{id}: {rule.title}", told)
+    elif cause := CATALOGUE.get(id):
+        told = {"Shows as": cause.shows, "Fix": cause.fix, "Certain by": cause.settle_by}
+        _page(f"{id}: {cause.name}", told)
+    elif scenario := SCENARIOS.get(id):
+        judged = ", ".join(rule.id for rule in scenario.rules)
+        doc = (type(scenario).__doc__ or "").strip().replace("\n    ", " ")
+        _page(id, {"Must hold": scenario.must_hold, "Judged by": judged, "Note": doc})
+    else:
+        raise UsageError(f"There is no rule, cause or scenario `{id}`.", "List them all: wscheck rules.")
+
+
+def _section(title: str, rows: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    typer.secho(title, bold=True)
+    for name, text in rows:
+        typer.echo(f"  {name:<{width}}  {text}")
+    typer.echo()
+
+
+def _page(title: str, told: dict[str, str]) -> None:
+    typer.secho(title, bold=True)
+    for label, text in told.items():
+        if text:
+            typer.echo(f"  {label + ':':<12}{text}")

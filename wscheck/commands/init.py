@@ -1,0 +1,22 @@
+"""`wscheck init`: a commented wscheck.toml to start from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def init(
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a commented wscheck.toml into this directory: the target, who connects, and the event contract."""
+    from importlib.resources import files
+
+    from wscheck.config import FILE
+    from wscheck.errors import UsageError
+
+    path = Path(FILE)
+    if path.exists() and not force:
+        raise UsageError(f"{FILE} exists already.", "Edit it, or overwrite it with wscheck init --force.")
+    path.write_text(files("wscheck").joinpath("starter.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    typer.echo(f"Wrote {FILE}. Name your events in it, then run: wscheck verify http://localhost:8000")

@@ -1,0 +1,31 @@
+"""A progress bar on stderr, on a terminal only: a run of a minute must not look like a hang."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wscheck.verify import Progress
+
+
+@contextmanager
+def drawn(title: str) -> Iterator[Progress]:
+    """While the block runs, a bar that the yielded function moves; nothing at all away from a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda scenario, done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda scenario, done, of: bar.update(
+            task, completed=done, total=of, description=f"{title} [dim]{scenario}[/dim]"
+        )

@@ -1,0 +1,82 @@
+"""`wscheck serve`: the embedded reference backend on a port, with its policies and faults."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    policy: Annotated[
+        str, typer.Option(metavar="replace|reject|allow", help="What a user's second connection does.")
+    ] = "replace",
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Misbehave (repeatable); see docs/reference-backend.md.")
+    ] = None,
+    log_format: Annotated[str, typer.Option(metavar="blocks|json", help="How the log is written.")] = "blocks",
+    namespace: Annotated[str, typer.Option(help="Namespace.")] = "/",
+    path: Annotated[str, typer.Option(help="Endpoint.")] = "/socket.io",
+    ping_interval: Annotated[int, typer.Option(metavar="MS", min=1000, help="Milliseconds between pings.")] = 25_000,
+    ping_timeout: Annotated[int, typer.Option(metavar="MS", min=100, help="Milliseconds to wait for a pong.")] = 20_000,
+    transports: Annotated[str, typer.Option(metavar="LIST", help="Transports to offer.")] = "polling,websocket",
+) -> None:
+    """Run the reference backend: one socket per user, and the documented log on stdout.
+
+    The token of user X is token-of-X, so that in another terminal this checks it:
+
+    WSCHECK_TOKEN=token-of-user_123 wscheck verify http://127.0.0.1:8000
+    """
+    import asyncio
+
+    from wscheck.backend.faults import Policy, named
+    from wscheck.backend.journal import Journal, LogFormat
+    from wscheck.backend.listening import listening
+    from wscheck.backend.server import Backend
+    from wscheck.settings import one_of
+    from wscheck.settings import transports as chosen
+
+    async def run() -> None:
+        backend = Backend(
+            Journal(_write, LogFormat(one_of(*LogFormat)(log_format))),
+            policy=Policy(one_of(*Policy)(policy)),
+            faults=named(fault or ()),
+            namespace=namespace,
+            path=path,
+            ping_interval_s=ping_interval / 1000,
+            ping_timeout_s=ping_timeout / 1000,
+            transports=chosen(transports),
+        )
+        async with listening(backend, host, port) as url:
+            typer.echo(f"listening on {url}", err=True)
+            await _until_stopped()
+
+    asyncio.run(_named(run))
+
+
+async def _named(run: object) -> None:
+    """Turn a value that is none of its choices into a usage error."""
+    from wscheck.errors import UsageError
+
+    try:
+        await run()  # type: ignore[operator]
+    except ValueError as error:
+        raise UsageError(f"{error}.", "See wscheck serve --help.") from None
+
+
+async def _until_stopped() -> None:
+    """Until SIGINT or SIGTERM, which is how a server ends and no failure."""
+    import asyncio
+    import signal
+
+    stopped = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    await stopped.wait()
+
+
+def _write(text: str) -> None:
+    """At once: whoever tails this log must not wait for a buffer."""
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,85 @@
+"""The event contract: which events exist, what makes the server send them, and where their user id lives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from wscheck.errors import UsageError
+from wscheck.settings import duration
+
+
+class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One event of the contract.
+
+    name      the event's name on the wire
+    emit      what the client emits to make the server send it; None when it comes by itself
+    payload   what is emitted with it
+    within    seconds within which it must arrive
+    required  whether its absence is an error
+    user      where in the payload the user's id lives ("userId", "data.user.id"); None when it is not there
+    """
+
+    name: str
+    emit: str | None = None
+    payload: Any = None
+    within: float = 2.0
+    required: bool = True
+    user: str | None = "userId"
+
+    def about(self, payload: object) -> str | None:
+        """The user this payload names."""
+        return at_path(payload, self.user) if self.user else None
+
+
+class Contract(msgspec.Struct, frozen=True):
+    """The events that the server sends."""
+
+    events: tuple[ContractEvent, ...]
+
+    def named(self, name: str) -> ContractEvent | None:
+        """The event of this name, None when the contract does not know it."""
+        return next((event for event in self.events if event.name == name), None)
+
+
+DOCUMENTED = Contract(
+    events=(
+        ContractEvent(name="bot_status_update", emit="request_bot_status"),
+        ContractEvent(name="whatsapp_connection_event", emit="trigger_whatsapp_connection"),
+        ContractEvent(name="message_sync", emit="request_message_sync"),
+        ContractEvent(name="connection_update", emit="request_connection_update"),
+    )
+)
+"""The documented four events; what is emitted to ask for them is the reference backend's own."""
+
+
+def at_path(payload: object, path: str) -> str | None:
+    """The scalar at a dotted path, as text; None when it is not there."""
+    for key in path.split("."):
+        if not isinstance(payload, dict) or key not in payload:
+            return None
+        payload = payload[key]
+    return str(payload) if isinstance(payload, str | int) and not isinstance(payload, bool) else None
+
+
+def read_contract(tables: Any, at: Callable[..., str]) -> Contract:
+    """The contract from the [[event]] tables, the documented one when there are none.
+
+    `at(key, occurrence)` names the place in the file. Raises UsageError with it.
+    """
+    if tables is None:
+        return DOCUMENTED
+    if not isinstance(tables, list):
+        raise UsageError(f"{at('event')}: `event` must be a list of tables.", "Write [[event]] for each event.")
+    return Contract(tuple(_event(table, number, at) for number, table in enumerate(tables)))
+
+
+def _event(table: dict[str, Any], number: int, at: Callable[..., str]) -> ContractEvent:
+    place = at("event", number)
+    try:
+        if "within" in table:
+            table = {**table, "within": duration(table["within"])}
+        return msgspec.convert(table, ContractEvent)
+    except (msgspec.ValidationError, ValueError) as error:
+        known = ", ".join(ContractEvent.__struct_fields__)
+        raise UsageError(f"{place}: {error}.", f"An [[event]] has: {known}.") from None

@@ -1,0 +1,31 @@
+"""Secrets never leave: whatever text comes from outside passes here before it is stored."""
+
+import re
+from collections.abc import Iterable
+
+from wscheck.settings import Secret
+
+HIDDEN = "(hidden)"
+
+_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
+_BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
+_NAMED = re.compile(
+    r"""(?i)((?:token|password|secret|api[_-]?key|authorization)["']?\s*[:=]\s*["']?)([^\s"',;&}]{4,})"""
+)
+
+
+class Redactor:
+    """Hides known secrets wherever they stand, and what looks like a credential."""
+
+    def __init__(self, secrets: Iterable[Secret | None] = ()) -> None:
+        # The longest first: one secret may contain another.
+        known = sorted({s.reveal() for s in secrets if s is not None}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def clean(self, text: str) -> str:
+        """`text` without its secrets."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        text = _JWT.sub(HIDDEN, text)
+        text = _BEARER.sub(rf"\1{HIDDEN}", text)
+        return _NAMED.sub(rf"\1{HIDDEN}", text)

@@ -1,0 +1,36 @@
+"""WHAT A CLIENT IS ASKED TO DO: one file per scenario. Ids are public (docs/scenarios.md)."""
+
+from wscheck.scenarios.auth_refused import AuthRefused
+from wscheck.scenarios.component_sharing import ComponentSharing
+from wscheck.scenarios.event_handling import EventHandling
+from wscheck.scenarios.identity_binding import IdentityBinding
+from wscheck.scenarios.isolation import Isolation
+from wscheck.scenarios.polling_upgrade import PollingUpgrade
+from wscheck.scenarios.race import Race
+from wscheck.scenarios.reconnect import Reconnect
+from wscheck.scenarios.scenario import Scenario
+from wscheck.scenarios.second_tab import SecondTab
+from wscheck.scenarios.single_connection import SingleConnection
+from wscheck.scenarios.strict_remount import StrictRemount
+from wscheck.scenarios.zombie import Zombie
+
+DOCUMENTED: tuple[type[Scenario], ...] = (SingleConnection, EventHandling, ComponentSharing)
+"""The three documented tests."""
+
+BEYOND: tuple[type[Scenario], ...] = (
+    StrictRemount,
+    Reconnect,
+    SecondTab,
+    Race,
+    PollingUpgrade,
+    AuthRefused,
+    IdentityBinding,
+    Isolation,
+    Zombie,
+)
+"""What else goes wrong in practice."""
+
+REGISTRY: dict[str, Scenario] = {scenario.id: scenario() for scenario in DOCUMENTED + BEYOND}
+"""Every scenario by its public id, in the order they are run and told."""
+
+__all__ = ["BEYOND", "DOCUMENTED", "REGISTRY", "Scenario"]

@@ -1,0 +1,22 @@
+"""Documented test 2: every contracted event arrives, once, on the one connection."""
+
+from functools import partial
+
+from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.stage import Stage
+
+
+class EventHandling(Scenario):
+    id = "event-handling"
+    must_hold = "Every event of the contract arrives once, on the one connection, and reaches every component."
+
+    async def drive(self, stage: Stage) -> None:
+        page = stage.page()
+        mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
+        stage.expect("connected", page)
+        for event in (e for e in stage.contract.events if e.emit is not None):
+            await stage.ask(event, mounts[0], mounts)
+        for event in (e for e in stage.contract.events if e.emit is None):
+            if not await stage.until(partial(stage.received, event.name, page), event.within):
+                stage.unjudged(f"{event.name} was not observed, and the contract names nothing that makes it come")
+        await stage.aftermath()

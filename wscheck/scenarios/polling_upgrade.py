@@ -1,0 +1,29 @@
+"""Long-polling first, then websocket: two transports, one connection."""
+
+from wscheck.events import Connected
+from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.stage import Stage
+
+POLL_FIRST = ("polling", "websocket")
+
+
+class PollingUpgrade(Scenario):
+    id = "polling-upgrade"
+    must_hold = "A page that starts with long-polling and upgrades to websocket holds one connection."
+
+    async def drive(self, stage: Stage) -> None:
+        page = stage.page(transports=POLL_FIRST)
+        mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
+        stage.expect("connected", page)
+        await stage.watch(stage.window / 2)
+        seen = [e.transport for e in stage.events if isinstance(e, Connected) and e.source == "client"]
+        if seen and "websocket" not in seen:
+            stage.unjudged("the server offered no upgrade from long-polling to websocket")
+        for mount in mounts:
+            await mount.unmount()
+
+    async def control(self, stage: Stage) -> None:
+        page = stage.page(fault=True, transports=POLL_FIRST)
+        await page.mount(DASHBOARD)
+        await page.mount(WIZARD)
+        await stage.until_it_reacted(page)

@@ -1,0 +1,25 @@
+"""Several connections of one user at the very same time: the moment in which a lookup that waits is wrong."""
+
+import asyncio
+
+from wscheck.rules.connection_missing import ConnectionMissing
+from wscheck.rules.multiple_connections import MultipleConnections
+from wscheck.scenarios.scenario import DASHBOARD, Scenario
+from wscheck.scenarios.stage import Stage
+
+AT_ONCE = 5
+
+
+class Race(Scenario):
+    """They come from different pages, so that only the server can make them one."""
+
+    id = "race"
+    must_hold = f"{AT_ONCE} simultaneous connections of one user end as one."
+    rules = (MultipleConnections, ConnectionMissing)
+
+    async def drive(self, stage: Stage) -> None:
+        pages = [stage.page(f"tab-{number}") for number in range(1, AT_ONCE + 1)]
+        mounts = [page.begin(DASHBOARD) for page in pages]
+        await asyncio.gather(*(mount.page.attach(mount) for mount in mounts))
+        await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
+        stage.expect("connected", pages[0])

@@ -1,0 +1,47 @@
+"""What a scenario is: what a client is asked to do, what must then hold, and the control that shows it could fail."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from wscheck.rules import DOCUMENTED, Rule
+from wscheck.rules.connection_leaked import ConnectionLeaked
+from wscheck.rules.connection_missing import ConnectionMissing
+from wscheck.rules.event_missing import EventMissing
+from wscheck.rules.log_silent import LogSilent
+from wscheck.scenarios.stage import Stage
+
+DASHBOARD, WIZARD = "Dashboard", "BotCreationWizard"
+
+CONNECTION_RULES: tuple[type[Rule], ...] = (
+    *DOCUMENTED,
+    ConnectionLeaked,
+    ConnectionMissing,
+    EventMissing,
+    LogSilent,
+)
+"""What holds wherever one page of one user is at work."""
+
+
+class Scenario(ABC):
+    """Subclass it in a file of its own and name it in `wscheck.scenarios.REGISTRY`; docs/scenarios.md describes it.
+
+    id         public and stable
+    must_hold  the claim, in a sentence
+    rules      which rules judge it
+    """
+
+    id: ClassVar[str]
+    must_hold: ClassVar[str]
+    rules: ClassVar[tuple[type[Rule], ...]] = CONNECTION_RULES
+    control_rules: ClassVar[tuple[type[Rule], ...]] = DOCUMENTED
+
+    @abstractmethod
+    async def drive(self, stage: Stage) -> None:
+        """Ask the client under test to do it. What happens is recorded; nothing is judged here."""
+
+    async def control(self, stage: Stage) -> None:
+        """The documented fault at the same target: the dashboard and the wizard each open a connection."""
+        page = stage.page(fault=True)
+        await page.mount(DASHBOARD)
+        await page.mount(WIZARD)
+        await stage.until_it_reacted(page)

@@ -1,0 +1,17 @@
+"""Documented test 1: the dashboard and the wizard are open, and there is one connection."""
+
+from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.stage import Stage
+
+
+class SingleConnection(Scenario):
+    id = "single-connection"
+    must_hold = "Two components of one page use one connection, and nothing replaces it."
+
+    async def drive(self, stage: Stage) -> None:
+        page = stage.page()
+        mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
+        await stage.watch()
+        stage.expect("connected", page)
+        for mount in mounts:
+            await mount.unmount()

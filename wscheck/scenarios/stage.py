@@ -1,0 +1,189 @@
+"""Where a scenario plays: it gives out pages, notes what is expected, and waits for what happens."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from wscheck.client.page import Mount, Page
+from wscheck.client.per_component import PerComponentPage
+from wscheck.client.target import Credentials, Target
+from wscheck.client.unified import UnifiedPage
+from wscheck.contract import Contract, ContractEvent
+from wscheck.events import Delivered, Disconnected, Emitted, Event, Expected, Handled, Refused, Unjudged
+from wscheck.redaction import Redactor
+from wscheck.settings import Secret
+from wscheck.sources.replay import ReplayWitness
+
+WRONG_TOKEN = Secret("wscheck-this-is-not-a-token")
+
+# Long enough for a duplicate that the server sends right after the original.
+AFTERMATH_S = 0.3
+
+
+class Cast(msgspec.Struct, frozen=True, kw_only=True):
+    """Who plays and how: the users, the client under test, and how long to look (seconds)."""
+
+    target: Target
+    user: Credentials
+    second: Credentials | None
+    contract: Contract
+    client: str = "unified"
+    reconnect_on_kick: float | None = None
+    window: float = 2.0
+    grace: float = 0.25
+    trigger: str = "trigger_whatsapp_connection"
+    disconnect: str = "disconnect_whatsapp"
+
+
+class Stage:
+    """One phase of one scenario. Everything that happens is recorded as events, in order."""
+
+    def __init__(self, cast: Cast, *, narrate: Callable[[str], None] = lambda line: None) -> None:
+        self.cast, self.contract, self.window = cast, cast.contract, cast.window
+        self.events: list[Event] = []
+        self._narrate = narrate
+        self._pages: list[Page] = []
+        self._changed = asyncio.Event()
+        secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
+        self.witness = ReplayWitness(self.record, cast.contract, Redactor(secrets))
+
+    def record(self, event: Event) -> None:
+        """Take one event from any source, and wake whoever waits for it."""
+        self.events.append(event)
+        self._changed.set()
+
+    # --- who plays -----------------------------------------------------------------------------------------------
+
+    def page(
+        self,
+        name: str = "tab-1",
+        *,
+        credentials: Credentials | None = None,
+        transports: tuple[str, ...] | None = None,
+        fault: bool = False,
+    ) -> Page:
+        """A page of the client under test, or of the documented fault."""
+        target = self.cast.target
+        if transports is not None:
+            target = msgspec.structs.replace(target, transports=transports)
+        who = credentials or self.cast.user
+        words: dict[str, Any] = {
+            "narrate": self._narrate,
+            "trigger": self.cast.trigger,
+            "disconnect": self.cast.disconnect,
+        }
+        page: Page
+        if fault or self.cast.client == "per-component":
+            page = PerComponentPage(
+                name, target, who, self.witness, reconnect_on_kick=self.cast.reconnect_on_kick, **words
+            )
+        else:
+            page = UnifiedPage(name, target, who, self.witness, **words)
+        self._pages.append(page)
+        return page
+
+    async def leave(self) -> None:
+        """Close every page, so that the next phase meets a server without our connections."""
+        for page in self._pages:
+            await page.close()
+
+    # --- what is expected ------------------------------------------------------------------------------------------
+
+    def expect(
+        self,
+        what: str,
+        page: Page,
+        *,
+        name: str | None = None,
+        component: str | None = None,
+        within: float = 0.0,
+        required: bool = True,
+    ) -> None:
+        """State what must follow on `page`; a rule judges it."""
+        self.record(
+            Expected(
+                at=time.time(),
+                source="scenario",
+                user=page.credentials.user,
+                page=page.name,
+                what=what,
+                name=name,
+                component=component,
+                within=within,
+                required=required,
+            )
+        )
+
+    async def ask(self, event: ContractEvent, asking: Mount, hearing: Sequence[Mount]) -> None:
+        """Make the server send `event`; it must arrive, and every component of `hearing` must handle it."""
+        page = asking.page
+        since = len(self.events)
+        self.expect("delivered", page, name=event.name, within=event.within, required=event.required)
+        for mount in hearing:
+            self.expect(
+                "handled",
+                page,
+                name=event.name,
+                component=mount.component,
+                within=event.within,
+                required=event.required,
+            )
+        if event.emit is not None:
+            await asking.emit(event.emit, event.payload)
+        heard = {mount.component for mount in hearing}
+        await self.until(lambda: heard <= self._handlers_of(event.name, page, since), event.within)
+
+    def _handlers_of(self, name: str, page: Page, since: int) -> set[str | None]:
+        return {
+            e.component
+            for e in self.events[since:]
+            if isinstance(e, Handled) and e.name == name and e.page == page.name
+        }
+
+    def unjudged(self, reason: str) -> None:
+        """Something could not be judged: the scenario is inconclusive unless a rule finds it failed."""
+        self.record(Unjudged(at=time.time(), source="scenario", reason=reason))
+
+    def skip(self, reason: str) -> None:
+        """The scenario cannot be tried here."""
+        self.record(Unjudged(at=time.time(), source="scenario", reason=reason, skipped=True))
+
+    # --- what happens ----------------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], bool], within: float) -> bool:
+        """Wait until `condition` holds, looking again after every event; False when it did not in time."""
+        try:
+            async with asyncio.timeout(within):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return condition()
+        return True
+
+    async def watch(self, seconds: float | None = None) -> None:
+        """Look on for the window: for what must not happen there is no shorter way."""
+        await asyncio.sleep(self.window if seconds is None else seconds)
+
+    async def aftermath(self) -> None:
+        """Look on long enough to see a duplicate."""
+        await asyncio.sleep(AFTERMATH_S)
+
+    async def until_it_reacted(self, page: Page) -> None:
+        """Wait until the target replaced or refused a connection of `page`, or kept two past the grace."""
+        await self.until(self._reacted, self.cast.grace * 2)
+        await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
+
+    def _reacted(self) -> bool:
+        return any(isinstance(e, Refused | Disconnected) for e in self.events)
+
+    def received(self, name: str, page: Page) -> bool:
+        """Whether `page` received an event of this name so far."""
+        return any(isinstance(e, Delivered) and e.name == name and e.page == page.name for e in self.events)
+
+    def emitted(self, name: str) -> bool:
+        """Whether the client sent an event of this name so far."""
+        return any(isinstance(e, Emitted) and e.name == name for e in self.events)

@@ -1,0 +1,162 @@
+"""Every setting: its name, form, default and meaning, in one table that flags, docs and errors share."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+class Secret:
+    """A value that no output may show: only `reveal()` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "(hidden)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def duration(raw: Any) -> float:
+    """Seconds from "300ms", "2s", "1m" or a plain number of seconds."""
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        raw = str(raw)
+    match = _DURATION.match(raw.strip()) if isinstance(raw, str) else None
+    if match is None:
+        raise ValueError(f"{raw!r} is not a duration: write 300ms, 2s or 1m")
+    return float(match[1]) * _UNIT_S[match[2]]
+
+
+def attempts(raw: Any) -> tuple[int, float]:
+    """(count, seconds) from "5/10s"."""
+    count, slash, window = str(raw).partition("/")
+    if not slash or not count.strip().isdigit():
+        raise ValueError(f"{raw!r} is not a limit: write 5/10s")
+    return int(count), duration(window)
+
+
+def text(raw: Any) -> str:
+    """A string that is not empty."""
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError(f"{raw!r} is not text")
+    return raw.strip()
+
+
+def flag(raw: Any) -> bool:
+    """True or false, also as a word from the environment."""
+    if isinstance(raw, bool):
+        return raw
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if str(raw).lower() not in words:
+        raise ValueError(f"{raw!r} is neither true nor false")
+    return words[str(raw).lower()]
+
+
+def listed(raw: Any) -> tuple[str, ...]:
+    """Strings from a list, or from one string with commas."""
+    items = raw.split(",") if isinstance(raw, str) else raw
+    return tuple(text(item) for item in items)
+
+
+def transports(raw: Any) -> tuple[str, ...]:
+    """ "polling,websocket" (poll first, then upgrade), "websocket" or "polling"."""
+    chosen = listed(raw)
+    if not chosen or not set(chosen) <= {"polling", "websocket"}:
+        raise ValueError(f"{raw!r} names no transports: write websocket, polling, or polling,websocket")
+    return chosen
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """A parser that takes one of `choices`."""
+
+    def parse(raw: Any) -> str:
+        if raw not in choices:
+            raise ValueError(f"{raw!r} is not one of {', '.join(choices)}")
+        return str(raw)
+
+    return parse
+
+
+def url(raw: Any) -> str:
+    """An http, https, ws or wss URL."""
+    if not re.match(r"^(https?|wss?)://[^/\s]+", str(raw)):
+        raise ValueError(f"{raw!r} is not a URL: write http://localhost:8000")
+    return str(raw)
+
+
+def location(raw: Any) -> str:
+    """Where a credential travels: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
+    if not re.match(r"^(auth|query|header|cookie)\.[\w.:-]+$", str(raw)):
+        raise ValueError(
+            f"{raw!r} is no place for a credential: write auth.userId, query.token, header.NAME or cookie.NAME"
+        )
+    return str(raw)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One setting. `parse` raises ValueError saying what form it wants; `also` is a second variable that sets it."""
+
+    name: str
+    parse: Callable[[Any], Any]
+    default: Any
+    help: str
+    secret: bool = False
+    also: str | None = None
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.partition(".")[2].replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return "WSCHECK_" + self.name.partition(".")[2].upper()
+
+
+def _table(settings: Iterable[Setting]) -> dict[str, Setting]:
+    return {setting.name: setting for setting in settings}
+
+
+NEXT_PUBLIC = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
+"""The documented hook's own variable: what the application connects to is what wscheck should check."""
+
+SETTINGS = _table(
+    (
+        Setting("target.url", url, None, "the server to check; the embedded backend without one", also=NEXT_PUBLIC),
+        Setting("target.namespace", text, "/", "Socket.IO namespace"),
+        Setting("target.path", text, "/socket.io", "path of the Socket.IO endpoint"),
+        Setting("target.transports", transports, ("polling", "websocket"), "in the order they are tried"),
+        Setting("target.timeout", duration, 20.0, "how long a connection may take"),
+        Setting("target.insecure", flag, False, "do not verify the server's TLS certificate"),
+        Setting("identity.user_id", text, "user_123", "the user to connect as"),
+        Setting("identity.second_user_id", text, None, "another user, for isolation and identity-binding"),
+        Setting("identity.token", lambda raw: Secret(text(raw)), None, "the user's token", secret=True),
+        Setting("identity.second_token", lambda raw: Secret(text(raw)), None, "the other user's token", secret=True),
+        Setting("identity.user_in", location, "auth.userId", "where the user id travels"),
+        Setting("identity.token_in", location, "auth.token", "where the token travels"),
+        Setting("verify.client", one_of("unified", "per-component"), "unified", "the client under test"),
+        Setting("verify.reconnect_on_kick", duration, None, "per-component: reconnect this long after a kick"),
+        Setting("verify.window", duration, 2.0, "how long to watch for what must not happen"),
+        Setting("verify.server_log", listed, (), "log files of the server to read beside the run"),
+        Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "the severity that fails a run"),
+        Setting("verify.strict", flag, False, "what could not be judged fails the run"),
+        Setting("actions.trigger", text, "trigger_whatsapp_connection", "what the wizard emits to connect WhatsApp"),
+        Setting("actions.disconnect", text, "disconnect_whatsapp", "what the wizard emits to disconnect it"),
+        Setting("rules.grace", duration, 0.25, "how long two connections of a user may overlap"),
+        Setting("rules.max_attempts", attempts, (5, 10.0), "connection attempts allowed in a window"),
+    )
+)
+"""By dotted name: table and key in wscheck.toml, WSCHECK_KEY in the environment, --key as a flag."""
