@@ -1,8 +1,6 @@
 """How a place in a log is recognised again: by what was read there, because names move and inodes are reused."""
 
-import base64
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -36,17 +34,3 @@ class Position(msgspec.Struct, frozen=True):
         """The position `offset` bytes into the file behind `read_at`."""
         tail = min(TAIL, offset)
         return cls(read_at(min(HEAD, offset), 0), read_at(tail, offset - tail), offset, lines)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object; the bytes as base64, because a log's bytes need not be UTF-8."""
-        return {
-            "head": base64.b64encode(self.head).decode(),
-            "tail": base64.b64encode(self.tail).decode(),
-            "offset": self.offset,
-            "lines": self.lines,
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Position":
-        """The inverse of `to_json`; raises KeyError, TypeError or ValueError on anything else."""
-        return cls(base64.b64decode(value["head"]), base64.b64decode(value["tail"]), value["offset"], value["lines"])
