@@ -18,6 +18,7 @@ from wscheck.transitions import Closed, Opened, Superseded, Tally, Transition
 
 RESTART = "expired: the server restarted"
 STALE = "expired: nothing heard of it for too long"
+REPLACED = "replaced"
 
 # What a client sees, and what a server logs, when it was the server that ended a connection.
 KICKED = frozenset({"io server disconnect", "server namespace disconnect", "server disconnect"})
@@ -38,7 +39,7 @@ class Ledger:
         self._tallies: dict[str, Tally] = {}
         self._evidence: OrderedDict[str, Connected] = OrderedDict()
         self._superseded: OrderedDict[str, str | None] = OrderedDict()
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._gone: OrderedDict[str, str | None] = OrderedDict()
         self._session: dict[str, str] = {}
         self._namespaces: dict[str, set[str]] = {}
         self._unannounced: set[str] = set()
@@ -154,7 +155,7 @@ class Ledger:
         self._worded = True
         old, new = event.old_sid, event.new_sid
         user = event.user if event.user is not None else self.owner(new) or self.owner(old)
-        if old is not None and old in self._superseded:
+        if old is not None and (old in self._superseded or self._gone.get(old) == REPLACED):
             return ()  # already known, from another source or because the client saw it first
         opened_old = self.opened(old)
         if old is not None and old not in self._gone:
@@ -197,7 +198,7 @@ class Ledger:
 
     def _end_superseded(self, sid: str, event: Disconnected) -> tuple[Transition, ...]:
         user = self._superseded.pop(sid)
-        self._bound(self._gone, sid, None)
+        self._bound(self._gone, sid, REPLACED)
         if user is not None:
             self._own_tally(user).disconnects += 1
         return (Closed(user, sid, event, event.reason, True, self.held(user), None),)
@@ -219,7 +220,7 @@ class Ledger:
         opened = self._evidence.get(sid)
         inferred = self._infer_replacement(sid, user, event, reason)
         self._release(sid)
-        self._bound(self._gone, sid, None)
+        self._bound(self._gone, sid, REPLACED if inferred is not None else None)
         if user is not None:
             tally = self._own_tally(user)
             tally.disconnects += 1

@@ -145,7 +145,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
     stage.record(Began(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
         stage.record(Watching(at=time.time(), source="server-log", path=log.name))
-        log.sink = _Ours(stage)
+        log.sink = stage.record
     try:
         async with heartbeat(stage.record):
             try:
@@ -156,6 +156,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
             if any(isinstance(e, Disconnected) and e.reason == "transport close" for e in stage.events):
                 await _say_if_lost(stage, arena)
             await _let_logs_catch_up(phase)
+        stage.events = _only_ours(stage.events)
         stage.record(Ended(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
     finally:
         for log in phase.logs:
@@ -188,25 +189,16 @@ def _logged(events: Sequence[Event]) -> set[str | None]:
     return {e.sid for e in events if isinstance(e, Connected) and e.source == "server-log"}
 
 
-class _Ours:
-    """Passes on what the log tells of our own users and connections: a shared server serves others too."""
+def _only_ours(events: Sequence[Event]) -> list[Event]:
+    """Without what the log tells of other connections: a shared server serves others, and a log lags behind."""
+    ours = {e.sid for e in events if isinstance(e, Connected) and e.source != "server-log"} | {None}
+    users = {e.user for e in events if e.source != "server-log"} | {None}
 
-    def __init__(self, stage: Stage) -> None:
-        second = stage.cast.second
-        self._stage = stage
-        self._users = {stage.cast.user.user, second.user if second is not None else None} - {None}
-        self._sids: set[str] = set()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Connected) and event.sid is not None and event.user in self._users:
-            self._sids.add(event.sid)
-        if self._is_ours(event):
-            self._stage.record(event)
-
-    def _is_ours(self, event: Event) -> bool:
+    def is_ours(event: Event) -> bool:
+        if event.user not in users:
+            return False
         if isinstance(event, Replaced):
-            # A connection of the phase before may be replaced by the first of this one: not this phase's doing.
-            return event.user in self._users and (event.old_sid is None or event.old_sid in self._sids)
-        if isinstance(event, Disconnected):
-            return event.sid in self._sids
-        return event.user is None or event.user in self._users
+            return event.old_sid in ours and (event.new_sid in ours or event.old_sid is not None)
+        return not isinstance(event, Connected | Disconnected) or event.sid in ours
+
+    return [event for event in events if event.source != "server-log" or is_ours(event)]
