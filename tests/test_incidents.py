@@ -54,9 +54,7 @@ def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
 
 def test_what_still_holds_does_not_resolve() -> None:
     holding = {"ada"}
-    incidents = Incidents(
-        quiet_after=30, ongoing=lambda rule, user: rule == "multiple-connections" and user in holding
-    )
+    incidents = Incidents(quiet_after=30, ongoing=lambda rule, user: rule == "multiple-connections" and user in holding)
     incidents.sighted(finding("multiple-connections", "ada"), 0.0)
     incidents.sighted(finding("multiple-connections", "bob"), 0.0)
     assert [incident.user for incident in incidents.advance(31.0)] == ["bob"]

@@ -63,9 +63,7 @@ def test_more_than_github_shows_are_counted_in_the_last() -> None:
 def test_a_file_outside_the_checkout_is_not_named_as_one() -> None:
     for file in ("/usr/lib/app.js", "http://localhost:3000/page.js", "../other/page.js"):
         report, events = runs.failing()
-        moved = [
-            msgspec.structs.replace(e, opener=Place(file, 3)) if getattr(e, "opener", None) else e for e in events
-        ]
+        moved = [msgspec.structs.replace(e, opener=Place(file, 3)) if getattr(e, "opener", None) else e for e in events]
         for finding in report.findings:
             finding.evidence = []
         assert not [properties for _, properties, _ in commands(report, moved) if "file" in properties]

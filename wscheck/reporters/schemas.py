@@ -27,6 +27,8 @@ def json_schema(name: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of `name`. For a recording it is the schema of one line."""
     kinds = DOCUMENTS[name]
     documents, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    for component in components.values():
+        component.pop("description", None)  # prose is in the documents, and may change without changing the contract
     for kind in _WHOLE:
         if (component := components.get(kind.__name__)) is not None:
             component["required"] = list(component["properties"])

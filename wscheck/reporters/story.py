@@ -9,6 +9,9 @@ from wscheck.findings import Finding, Severity, Verdict
 from wscheck.report import Report
 from wscheck.reporters.wording import clean, clock, one_line, plural, rate, seconds
 
+MESSAGES = 6
+"""Messages told of one rule and one cause."""
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -117,13 +120,33 @@ def _strand(group: list[Finding]) -> Strand:
     return Strand(first, tuple(others))
 
 
-def also(strand: Strand) -> str:
-    """Where else: `in race, second-tab`, `for user_2, user_3 and 997 more`; empty when nowhere."""
-    first, others = strand.finding, strand.others
-    scenarios = list(dict.fromkeys(o.scenario for o in others if o.scenario and o.scenario != first.scenario))
-    users = list(dict.fromkeys(o.user for o in others if o.user and o.user != first.user))
-    told = [f"in {_some(scenarios, 12)}" if scenarios else "", f"for {_some(users)}" if users else ""]
-    return ", ".join(part for part in told if part)
+def told(strand: Strand) -> list[tuple[str, str]]:
+    """(message, how often and where) of a strand, each message once, the last standing for those left out."""
+    alike: dict[str, list[Finding]] = {}
+    for finding in (strand.finding, *strand.others):
+        alike.setdefault(one_line(finding.message), []).append(finding)
+    users = {finding.user for group in alike.values() for finding in group}
+    lines = [(message, _where(group, many_users=len(users) > 1)) for message, group in alike.items()]
+    if len(lines) <= MESSAGES:
+        return lines
+    return [*lines[: MESSAGES - 1], (f"and {plural(len(lines) - MESSAGES + 1, 'more finding')} like these", "")]
+
+
+def _where(alike: Sequence[Finding], many_users: bool) -> str:
+    """`14 times in 3.9 s (3.6/s), in race, second-tab, for user_2, user_3 and 997 more`."""
+    scenarios = list(dict.fromkeys(finding.scenario for finding in alike if finding.scenario))
+    users = list(dict.fromkeys(finding.user for finding in alike if finding.user)) if many_users else []
+    parts = [_often(alike), f"in {_some(scenarios, 12)}" if scenarios else "", f"for {_some(users)}" if users else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _often(alike: Sequence[Finding]) -> str:
+    """Of one finding its pace; of several how often in all, and the fastest of them."""
+    if len(alike) == 1:
+        return pace(alike[0])
+    fastest = max((finding.rate or 0.0 for finding in alike), default=0.0)
+    times = plural(sum(finding.count for finding in alike), "time")
+    return f"{times}, up to {rate(fastest)}" if fastest else times
 
 
 def headline(report: Report) -> str:
@@ -132,10 +155,17 @@ def headline(report: Report) -> str:
     counts = Counter(scenario.verdict for scenario in scenarios)
     if report.verdict is Verdict.PASSED and scenarios:
         left_out = f", {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
-        return f"{counts[Verdict.PASSED]} of {plural(len(scenarios), 'scenario')} passed{left_out}."
+        return f"{counts[Verdict.PASSED]} of {plural(len(scenarios), 'scenario')} passed{left_out}{_remarks(report)}."
     if report.verdict is Verdict.FAILED and report.findings:
         return clean(by_severity(report.findings)[0].message)
     return clean(report.reason) or NOTHING_SAID[report.verdict]
+
+
+def _remarks(report: Report) -> str:
+    """`, with 1 warning and 2 notes`; empty when there is nothing to remark."""
+    counts = Counter(finding.severity for finding in report.findings)
+    told = [plural(counts[severity], severity) for severity in reversed(Severity) if counts[severity]]
+    return f", with {' and '.join(told)}" if told else ""
 
 
 NOTHING_SAID = {
@@ -149,7 +179,7 @@ NOTHING_SAID = {
 def next_step(report: Report) -> str | None:
     """The one command that helps most now, None when there is nothing to do."""
     worst = next(iter(by_severity(report.findings)), None)
-    if worst is not None and (report.verdict is Verdict.FAILED or worst.severity is not Severity.NOTE):
+    if worst is not None and report.verdict is not Verdict.PASSED:
         return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
     return None
 

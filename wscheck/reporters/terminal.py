@@ -1,7 +1,7 @@
 """The run for a person at a terminal: a pass is short and calm, a fail puts what is wrong first."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from typing import TextIO
 
@@ -56,7 +56,7 @@ def tell(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
     for chapter in grave:
         console.print(*(_strand(strand) for strand in chapter), _facts(chapter, openings), "", sep="\n")
     if isinstance(report, VerifyReport) and report.scenarios:
-        console.print(_scenarios(report.scenarios, narrow=console.width < 100))
+        console.print(_scenarios(report.scenarios))
         console.print()
     if minor:
         console.print(*(_remark(strand) for strand in minor), "", sep="\n")
@@ -74,13 +74,12 @@ def _title(report: Report) -> Text:
 
 
 def _strand(strand: story.Strand) -> RenderableType:
-    """One rule's head: what happened, how often, where else."""
+    """One rule's head: what happened, how often, where."""
     finding = strand.finding
-    sure = f"  {finding.severity}, {finding.confidence} confidence, {story.pace(finding)}"
+    sure = f"  {finding.severity}, {finding.confidence} confidence"
     head = Text.assemble((f"{_MARK[Verdict.FAILED]} {finding.rule}", f"bold {_HUE[finding.severity]}"), (sure, "dim"))
-    told = Text(one_line(finding.message), "bold")
-    if strand.others:
-        told.append(f"\nalso {one_line(story.also(strand))}", "not bold dim")
+    lines = [part for said, where in story.told(strand) for part in ((said, "bold"), (where, "dim")) if part[0]]
+    told = Text("\n").join(Text(one_line(said), style) for said, style in lines)
     return Group(head, Padding(told, (0, 0, 1, 2), expand=False))
 
 
@@ -97,25 +96,33 @@ def _facts(chapter: Sequence[story.Strand], openings: story.Openings) -> Rendera
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 
-def _scenarios(scenarios: Sequence[ScenarioResult], narrow: bool) -> RenderableType:
-    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+def _scenarios(scenarios: Sequence[ScenarioResult]) -> RenderableType:
+    table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
-    table.add_column(ratio=1, overflow="fold")
-    table.add_column(style="dim", justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
     for scenario in scenarios:
-        table.add_row(*_scenario(scenario, narrow))
+        style = _STYLE[scenario.verdict]
+        mark = Text(f"{_MARK[scenario.verdict]} {scenario.id}", style)
+        table.add_row(mark, Group(*_scenario(scenario, style)))
     return table
 
 
-def _scenario(scenario: ScenarioResult, narrow: bool) -> tuple[Text, Group, str]:
-    style = _STYLE[scenario.verdict]
-    mark = Text(f"{_MARK[scenario.verdict]} {scenario.id}", style)
-    told = [Text(one_line(scenario.must_hold))]
+def _scenario(scenario: ScenarioResult, style: str) -> Iterator[Text]:
+    """What must hold, why it does not, and in one dim line what was seen of the client and of the control."""
+    yield Text(one_line(scenario.must_hold))
     if scenario.verdict is not Verdict.PASSED:
-        told.append(Text(_why(scenario), style))
-    if scenario.control is not None:
-        told.append(Text(f"control: {one_line(scenario.control.did)}", "dim"))
-    return mark, Group(*told), _numbers(scenario, narrow)
+        yield Text(_why(scenario), style)
+    seen = [_numbers(scenario)] if scenario.verdict is not Verdict.SKIPPED else []
+    seen += [f"control: {one_line(scenario.control.did)}"] if scenario.control is not None else []
+    if seen:
+        yield Text(" · ".join(seen), "dim")
+    if scenario.control is not None and scenario.control.verdict is Verdict.PASSED:
+        yield Text("The control passed too: this check is blind here.", "yellow")
+
+
+def _numbers(scenario: ScenarioResult) -> str:
+    replaced = f", {scenario.replacements} replaced" if scenario.replacements else ""
+    return f"{scenario.connections_opened} opened, peak {scenario.connections_peak}{replaced}"
 
 
 def _why(scenario: ScenarioResult) -> str:
@@ -123,26 +130,20 @@ def _why(scenario: ScenarioResult) -> str:
     return ", ".join(dict.fromkeys(finding.rule for finding in scenario.findings)) or one_line(scenario.reason)
 
 
-def _numbers(scenario: ScenarioResult, narrow: bool) -> str:
-    if scenario.verdict is Verdict.SKIPPED:
-        return ""
-    opened = f"{scenario.connections_opened} opened, peak {scenario.connections_peak}"
-    return opened if narrow else f"{opened}, {seconds(scenario.duration_s)}"
-
-
-def _remark(strand: story.Strand) -> Text:
+def _remark(strand: story.Strand) -> RenderableType:
     """A finding that does not fail the run, in one breath."""
-    finding, where = strand.finding, story.also(strand)
-    told = [finding.message, f"Fix: {finding.cause.fix}" if finding.cause else "", f"Also {where}." if where else ""]
-    said = one_line(" ".join(part for part in told if part))
-    return Text.assemble((f"! {finding.severity}: {finding.rule}  ", _HUE[finding.severity]), said)
+    finding = strand.finding
+    said = "; ".join(message for message, _ in story.told(strand))
+    fix = f" Fix: {finding.cause.fix}" if finding.cause else ""
+    head = Text(f"! {finding.severity}: {finding.rule}", _HUE[finding.severity])
+    return Group(head, Padding(Text(one_line(f"{said}.{fix}")), (0, 0, 0, 2), expand=False))
 
 
 def _verdict(report: Report) -> Text:
     style = _STYLE[report.verdict]
     said = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
     said.append(f"  {_tally(report)} in {seconds(report.duration_s)}")
-    if report.verdict is not Verdict.PASSED and report.reason:
+    if report.reason and not report.findings:
         said.append(f"\n  {one_line(report.reason)}")
     if report.interrupted:
         said.append("\n  Interrupted: what is said above is partial.", "yellow")

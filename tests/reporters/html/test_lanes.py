@@ -1,7 +1,7 @@
 """Events become lanes: one for each connection, whoever saw it, with arrows where one replaced another."""
 
 from tests.reporters.runs import DASHBOARD, START, Script
-from wscheck.events import Connected, Delivered, Disconnected, Refused, Replaced
+from wscheck.events import Connected, Delivered, Disconnected, Mounted, Refused, Replaced
 from wscheck.reporters.html.lanes import picture
 
 
@@ -39,10 +39,36 @@ def test_what_two_sources_saw_is_drawn_once() -> None:
     assert len(drawn.arrows) == 1
 
 
+def test_a_log_that_knows_only_the_sid_and_tells_first_is_drawn_in_the_same_lane() -> None:
+    drawn = picture(
+        [
+            Connected(at=1.0, source="server-log", user="u", sid="a"),
+            Connected(at=1.2, source="client", sid="a", eio="e", component="Dashboard"),
+            Disconnected(at=3.0, source="client", sid="a", eio="e", reason="io client disconnect"),
+            Delivered(at=2.0, source="browser", sid="a", name="x"),
+        ]
+    )
+    (lane,) = drawn.lanes
+    assert (lane.user, lane.component, lane.opened_at, lane.closed_at) == ("u", "Dashboard", 1.0, 3.0)
+    assert lane.deliveries == [(2.0, "x")]
+
+
 def test_two_namespaces_of_one_session_are_one_lane() -> None:
     drawn = picture([Connected(at=1, eio="e", sid="a"), Connected(at=2, eio="e", sid="b"), Delivered(at=3, sid="b")])
     (lane,) = drawn.lanes
     assert len(lane.deliveries) == 1
+
+
+def test_a_component_that_opened_nothing_shares_what_its_page_holds() -> None:
+    mounted = [Mounted(at=0, page="tab-1", component=name) for name in ("Dashboard", "Wizard", "Dashboard")]
+    (lane,) = picture([*mounted, Connected(at=1, sid="a", page="tab-1", component="Dashboard")]).lanes
+    assert lane.shared_with == ["Wizard"]
+
+
+def test_components_that_each_opened_one_share_nothing() -> None:
+    mounted = [Mounted(at=0, page="tab-1", component=name) for name in ("Dashboard", "Wizard")]
+    opened = [Connected(at=1, sid=sid, page="tab-1", component=sid) for sid in ("Dashboard", "Wizard")]
+    assert [lane.shared_with for lane in picture([*mounted, *opened]).lanes] == [[], []]
 
 
 def test_ends_that_were_not_seen_stay_open() -> None:

@@ -1,18 +1,23 @@
 """Who held which connection when, as the timeline draws it: events in, lanes and arrows between them out. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from wscheck.events import AnyEvent, Connected, Delivered, Disconnected, OnConnection, Place, Refused, Replaced
+from wscheck.events import AnyEvent, Connected, Delivered, Disconnected, Mounted, OnConnection, Place, Refused, Replaced
 
 
 @dataclass
 class Lane:
-    """One connection. Times are in the events' own measure; None where that end was not seen."""
+    """One connection. Times are in the events' own measure; None where that end was not seen.
+
+    shared_with  further components that use it
+    """
 
     id: str
     user: str | None = None
+    page: str | None = None
     component: str | None = None
+    shared_with: list[str] = field(default_factory=list)
     opener: Place | None = None
     opened_at: float | None = None
     closed_at: float | None = None
@@ -53,22 +58,32 @@ def picture(events: Iterable[AnyEvent]) -> Picture:
     """The picture of `events`, lanes in the order in which they opened."""
     seen = list(events)
     timed = any(event.at is not None for event in seen)
-    drawing = _Drawing()
-    at = 0.0
-    for position, event in enumerate(seen):
-        at = event.at if event.at is not None else at if timed else float(position)
+    drawing = _Drawing(seen)
+    for at, event in _in_time(seen, timed):
         drawing.add(event, at)
     return drawing.done(timed)
+
+
+def _in_time(seen: Sequence[AnyEvent], timed: bool) -> list[tuple[float, AnyEvent]]:
+    """Two sources tell of one moment one after the other: by time they tell one story."""
+    at, told = 0.0, []
+    for position, event in enumerate(seen):
+        at = event.at if event.at is not None else at if timed else float(position)
+        told.append((at, event))
+    return sorted(told, key=lambda pair: pair[0])
 
 
 class _Drawing:
     """The picture while it is being drawn. Two sources may tell of one connection: it is one lane."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Iterable[AnyEvent]) -> None:
+        """A log knows only the sid of a connection whose session the client names, and may tell of it first."""
+        known = (event for event in seen if isinstance(event, OnConnection) and event.sid and event.eio)
+        self._session: dict[str, str] = {event.sid: event.eio for event in known if event.sid and event.eio}
         self._lanes: dict[str, Lane] = {}
-        self._session: dict[str, str] = {}
         self._replaced: list[tuple[float, str, str]] = []
         self._refused: list[tuple[float, str]] = []
+        self._mounted: dict[tuple[str, str], None] = {}
         self._times: list[float] = []
 
     def add(self, event: AnyEvent, at: float) -> None:
@@ -84,23 +99,25 @@ class _Drawing:
                 self._close(event, at)
             case Delivered() if (lane := self._lane(event)) is not None:
                 lane.deliveries.append((at, event.name))
+            case Mounted(page=str(page), component=str(component)):
+                self._mounted[page, component] = None
             case _:
                 pass
 
     def done(self, timed: bool) -> Picture:
+        self._share()
         lanes = sorted(self._lanes.values(), key=lambda lane: lane.begins)
         start, end = min(self._times, default=0.0), max(self._times, default=0.0)
         return Picture(start, end, timed, lanes, list(self._arrows()), self._refused)
 
     def _lane(self, event: OnConnection) -> Lane | None:
         """The lane of the connection that `event` is about: its Engine.IO session, where one is known."""
-        if event.sid and event.eio:
-            self._session.setdefault(event.sid, event.eio)
         key = self._session.get(event.sid or "") or event.eio or event.sid
         if key is None:
             return None
         lane = self._lanes.setdefault(key, Lane(id=event.sid or key))
         lane.user = lane.user or event.user
+        lane.page = lane.page or event.page
         lane.component = lane.component or event.component
         lane.opener = lane.opener or event.opener
         return lane
@@ -115,6 +132,14 @@ class _Drawing:
         lane.closed_at = at if lane.closed_at is None else min(lane.closed_at, at)
         if event.reason and event.reason not in lane.reasons:
             lane.reasons.append(event.reason)
+
+    def _share(self) -> None:
+        """A component that mounted on a page and opened nothing there uses what the page holds."""
+        opened = {(lane.page, lane.component) for lane in self._lanes.values()}
+        for page, component in self._mounted:
+            for lane in self._lanes.values():
+                if lane.page == page and (page, component) not in opened:
+                    lane.shared_with.append(component)
 
     def _arrows(self) -> Iterable[tuple[float, Lane, Lane]]:
         drawn: set[tuple[str, str]] = set()

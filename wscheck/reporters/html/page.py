@@ -185,5 +185,5 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"breakable": _breakable, "plural": plural, "seconds": seconds, "moment": moment}
-    environment.globals |= {"evidence": _evidence, "pace": story.pace, "seen": story.seen, "also": story.also}
+    environment.globals |= {"evidence": _evidence, "seen": story.seen, "told": story.told}
     return environment

@@ -113,7 +113,7 @@ def _bar(seen: Picture, lane: Lane, index: int, hue: int, many: bool) -> Bar:
     opened = seen.start if lane.opened_at is None else lane.opened_at
     closed = seen.end if lane.closed_at is None else lane.closed_at
     user = lane.user if many else None
-    label = " · ".join(one_line(part) for part in (user, lane.component) if part)
+    label = " · ".join(one_line(part) for part in (user, _users(lane)) if part)
     return Bar(
         lane=lane,
         y=ROW * index + TOP,
@@ -150,11 +150,11 @@ def _arrows(seen: Picture, place: dict[int, Bar]) -> Iterator[Arrow]:
 
 
 def _grid(seen: Picture) -> Iterator[Tick]:
-    """Four to eight round times."""
+    """Two to six round times, which a telephone has room for."""
     span = seen.end - seen.start
     if span <= 0:
         return
-    step = next(s for s in _round_steps() if span / s <= 8)
+    step = next(s for s in _round_steps() if span / s <= 6)
     count = int(span / step)
     for number in range(count + 1):
         name = seconds(number * step) if seen.timed else f"event {number * step:.0f}"
@@ -185,6 +185,7 @@ def _said(seen: Picture, lane: Lane) -> str:
     user = f" of {one_line(lane.user)}" if lane.user else ""
     opener = _opener(lane.component, lane.opener)
     told = [f"Connection {one_line(lane.id)}{user}" + (f", opened by {opener}" if opener else "")]
+    told += [f"shared with {', '.join(map(one_line, lane.shared_with))}"] if lane.shared_with else []
     told.append(f"opened {_when(seen, lane.opened_at)}" if lane.opened_at is not None else "open from before")
     told.append(f"closed {_when(seen, lane.closed_at)}" if lane.closed_at is not None else "still open at the end")
     told += [f"replaced by {one_line(lane.replaced_by)}"] if lane.replaced_by is not None else []
@@ -195,6 +196,11 @@ def _said(seen: Picture, lane: Lane) -> str:
 
 def _reason(lane: Lane) -> str:
     return " / ".join(one_line(reason) for reason in lane.reasons)
+
+
+def _users(lane: Lane) -> str:
+    """The components that use the connection, its opener first."""
+    return " + ".join(one_line(name) for name in (lane.component, *lane.shared_with) if name)
 
 
 def _opener(component: str | None, opener: Place | None) -> str:
