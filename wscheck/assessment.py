@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from wscheck.events import AnyEvent, Began, Connected, Delivered, Ended, Event, Lagged, Refused, Unjudged
+from wscheck.events import AnyEvent, Began, Connected, Delivered, Ended, Event, Lagged, Refused, Unjudged, Unreadable
 from wscheck.findings import Finding, Severity, Verdict, worst
 from wscheck.judge import Judge, Options
 from wscheck.report import Control, ScenarioResult
@@ -157,9 +157,13 @@ _CONSEQUENCES = frozenset({"connection-missing", "event-missing"})
 
 
 def _gone(subject: Phase) -> str | None:
-    """That the server went away in the middle, in its own words; None while it was there."""
-    lost = [e for e in subject.events if isinstance(e, Refused) and e.reason == "unreachable"]
-    return f"the server went away during the scenario: {lost[0].message}" if lost else None
+    """That the server went away, or became impossible to follow; None while it was there and made sense."""
+    for event in subject.events:
+        if isinstance(event, Unreadable) and event.source == "client":
+            return f"{event.reason}: what it did after that proves nothing"
+        if isinstance(event, Refused) and event.reason == "unreachable":
+            return f"the server went away during the scenario: {event.message}"
+    return None
 
 
 def _verdict(subject: Phase, judged: _Judged, control: Control | None, bar: Bar) -> tuple[Verdict, str]:

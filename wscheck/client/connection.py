@@ -24,14 +24,29 @@ CUT = "transport close"
 # More than any event of the documented application, and less than what would exhaust a CI machine.
 LARGEST_MESSAGE = 16 * 1024 * 1024
 
-logging.getLogger("socketio.client").addHandler(logging.NullHandler())
-logging.getLogger("engineio.client").addHandler(logging.NullHandler())
+# What these libraries would print on their own belongs to no format; whatever matters becomes an event.
+for _name in ("socketio.client", "engineio.client"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 
 class _Engine(engineio.AsyncClient):  # type: ignore[misc]
-    """An Engine.IO client that can stop answering pings."""
+    """An Engine.IO client that can stop answering pings, and says why a websocket failed."""
 
     silent = False
+    observer: "Connection"
+    ws: Any
+
+    async def _connect_websocket(self, url: str, headers: Any, engineio_path: str) -> bool:
+        connected = bool(await super()._connect_websocket(url, headers, engineio_path))
+        if connected:
+            # Before the read loop, which was only scheduled, takes its first step.
+            self.ws = _Tapped(self.ws, self.observer)
+        return connected
+
+    async def _receive_packet(self, pkt: Any) -> None:
+        if pkt.packet_type > engineio.packet.NOOP:
+            self.observer.malformed(f"an Engine.IO packet of type {pkt.packet_type}")
+        await super()._receive_packet(pkt)
 
     async def _send_packet(self, pkt: Any) -> None:
         if not (self.silent and pkt.packet_type == engineio.packet.PONG):
@@ -43,12 +58,37 @@ class _Engine(engineio.AsyncClient):  # type: ignore[misc]
         self.ping_timeout = 86_400.0
 
 
+class _Tapped:
+    """A websocket that names what the stock read loop only calls a transport error."""
+
+    def __init__(self, ws: Any, observer: "Connection") -> None:
+        self._ws, self._observer = ws, observer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ws, name)
+
+    async def receive(self) -> Any:
+        message = await self._ws.receive()
+        if message.type is aiohttp.WSMsgType.ERROR:
+            self._observer.malformed(_named(message.data))
+        elif message.type is aiohttp.WSMsgType.TEXT and not message.data[:1].isdigit():
+            self._observer.malformed("a frame that is no Engine.IO packet")
+        return message
+
+
+def _named(error: object) -> str:
+    if getattr(error, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+        return f"a message larger than {LARGEST_MESSAGE >> 20} MiB"
+    return f"a broken websocket frame ({error})"
+
+
 class _Socket(socketio.AsyncClient):  # type: ignore[misc]
     """A Socket.IO client that reports every packet to its connection."""
 
     def __init__(self, connection: "Connection", **options: Any) -> None:
         self._observer = connection
         super().__init__(**options)
+        self.eio.observer = connection
 
     def _engineio_client_class(self) -> type:
         return _Engine
@@ -58,9 +98,9 @@ class _Socket(socketio.AsyncClient):  # type: ignore[misc]
             await super()._handle_eio_message(data)
         except asyncio.CancelledError:
             raise
-        except Exception as error:
+        except Exception:
             # A malformed packet must not vanish in a task that nobody awaits.
-            self._observer.malformed(error)
+            self._observer.malformed("a packet that is not Socket.IO")
 
     async def _handle_connect(self, namespace: str | None, data: Any) -> None:
         await super()._handle_connect(namespace, data)
@@ -76,6 +116,8 @@ class _Socket(socketio.AsyncClient):  # type: ignore[misc]
         await super()._handle_error(namespace, data)
 
     async def _handle_event(self, namespace: str | None, id: Any, data: Any) -> None:
+        if not (isinstance(data, list) and data and isinstance(data[0], str)):
+            raise ValueError("an event without a name")
         self._observer.arrived(data)
         await super()._handle_event(namespace, id, data)
 
@@ -164,7 +206,8 @@ class Connection:
         return self.is_connected
 
     async def _fail(self, reason: str, message: str) -> None:
-        self.failure, self.timed_out = message, reason == "timeout"
+        self.timed_out = reason == "timeout" and self.failure is None
+        self.failure = self.failure or message
         if self.sid is None and not self._left:
             self._listener.refused(self, reason, message)
         await self._release()
@@ -226,12 +269,12 @@ class Connection:
             self._over.set()
             self._listener.disconnected(self, LEFT if self._left else reason)
 
-    def arrived(self, data: Any) -> None:
-        if isinstance(data, list) and data and isinstance(data[0], str):
-            self._listener.delivered(self, data[0], data[1] if len(data) == 2 else data[1:])
+    def arrived(self, data: list[Any]) -> None:
+        self._listener.delivered(self, data[0], data[1] if len(data) == 2 else data[1:])
 
-    def malformed(self, error: Exception) -> None:
-        self._listener.unreadable(self, f"{type(error).__name__}: {error}")
+    def malformed(self, what: str) -> None:
+        self.failure = f"it sent {what}"
+        self._listener.unreadable(self, f"the server sent {what}")
 
 
 async def _quietly(waiting: Any) -> None:

@@ -12,7 +12,18 @@ from wscheck.client.per_component import PerComponentPage
 from wscheck.client.target import Credentials, Target
 from wscheck.client.unified import UnifiedPage
 from wscheck.contract import Contract, ContractEvent
-from wscheck.events import Delivered, Disconnected, Emitted, Event, Expected, Handled, Refused, Unjudged
+from wscheck.events import (
+    Delivered,
+    Disconnected,
+    Emitted,
+    Ended,
+    Event,
+    Expected,
+    Handled,
+    Refused,
+    Unjudged,
+    Unreadable,
+)
 from wscheck.redaction import Redactor
 from wscheck.settings import Secret
 from wscheck.sources.replay import ReplayWitness
@@ -21,6 +32,9 @@ WRONG_TOKEN = Secret("wscheck-this-is-not-a-token")
 
 # Long enough for a duplicate that the server sends right after the original.
 AFTERMATH_S = 0.3
+
+# A contract's events are a handful; beyond this a run would only fill memory.
+FLOOD = 20_000
 
 
 class Cast(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +60,26 @@ class Stage:
         self.events: list[Event] = []
         self._narrate = narrate
         self._pages: list[Page] = []
-        self._changed = asyncio.Event()
+        self._changed, self._over, self._deliveries = asyncio.Event(), False, 0
         secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
         self.witness = ReplayWitness(self.record, cast.contract, Redactor(secrets))
 
     def record(self, event: Event) -> None:
-        """Take one event from any source, and wake whoever waits for it."""
+        """Take one event from any source, and wake whoever waits for it; after the phase ended, nothing."""
+        if self._over or (isinstance(event, Delivered | Handled) and self._flooded(event)):
+            return
         self.events.append(event)
+        self._over = isinstance(event, Ended)
         self._changed.set()
+
+    def _flooded(self, event: Event) -> bool:
+        """Whether more events came than a run may keep; the first time, say so and leave the server to itself."""
+        self._deliveries += 1
+        if self._deliveries == FLOOD:
+            reason = f"the server sent more than {FLOOD:,} events in one scenario"
+            self.record(Unreadable(at=event.at, source=event.source, user=event.user, reason=reason))
+            self._leaving = asyncio.ensure_future(self.leave())
+        return self._deliveries >= FLOOD
 
     # --- who plays -----------------------------------------------------------------------------------------------
 
@@ -178,7 +204,7 @@ class Stage:
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 
     def _reacted(self) -> bool:
-        return any(isinstance(e, Refused | Disconnected) for e in self.events)
+        return any(isinstance(e, Refused | Disconnected) and e.source != "server-log" for e in self.events)
 
     def received(self, name: str, page: Page) -> bool:
         """Whether `page` received an event of this name so far."""
