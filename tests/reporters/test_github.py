@@ -7,7 +7,7 @@ import pytest
 
 from tests.reporters import runs
 from wscheck.events import AnyEvent, Place
-from wscheck.findings import Severity, Verdict
+from wscheck.findings import Cause, Severity, Verdict
 from wscheck.report import Report, VerifyReport
 from wscheck.reporters.github import ANNOTATIONS, SUMMARY_BYTES, render, step_summary
 
@@ -33,7 +33,9 @@ def unescaped(text: str) -> str:
 def many(count: int) -> tuple[VerifyReport, list[AnyEvent]]:
     report, events = runs.failing()
     first = report.findings[0]
-    report.findings = [msgspec.structs.replace(first, user=f"user_{n}", message="m" * 300) for n in range(count)]
+    report.findings = [msgspec.structs.replace(first, rule=f"rule-{n}", message="m" * 300) for n in range(count)]
+    for number, finding in enumerate(report.findings):
+        finding.cause = Cause(id=f"cause-{number}", name="c", fix="f")
     return report, events
 
 
@@ -43,14 +45,14 @@ def test_a_finding_is_an_annotation_on_the_line_that_opened_the_connection() -> 
     assert properties["file"] == "src/app/(dashboard)/dashboard/page.tsx"
     assert properties["line"] == "42"
     assert properties["title"] == "wscheck: connection-replaced"
-    assert "fix        Open it in one module or provider" in message
+    assert "fix: Open it in one module or provider" in message
 
 
 def test_the_worst_come_first_and_what_could_not_be_judged_is_a_warning() -> None:
     report, events = runs.failing()
     report.findings[0].severity = Severity.NOTE
     kinds = [kind for kind, _, _ in commands(report, events)]
-    assert kinds == ["error", "error", "warning", "notice"]
+    assert kinds == ["error", "warning", "notice"]
     assert "zombie: The server did not say" in render(report, events)
 
 
@@ -58,6 +60,14 @@ def test_more_than_github_shows_are_counted_in_the_last() -> None:
     found = [message for kind, _, message in commands(*many(25)) if kind == "error"]
     assert len(found) == ANNOTATIONS
     assert found[-1].startswith("16 more errors: see the step summary")
+
+
+def test_a_finding_alike_in_many_scenarios_is_one_annotation() -> None:
+    report, events = runs.failing()
+    first = report.findings[0]
+    report.findings = [msgspec.structs.replace(first, scenario=f"scenario-{n}") for n in range(12)]
+    ((_, _, message),) = [found for found in commands(report, events) if found[0] == "error"]
+    assert "12 times, in scenario-0, scenario-1" in message
 
 
 def test_a_file_outside_the_checkout_is_not_named_as_one() -> None:
@@ -79,7 +89,7 @@ def test_hostile_text_cannot_start_a_command_of_its_own() -> None:
 def test_the_summary_says_the_verdict_the_findings_and_every_scenario() -> None:
     told = step_summary(*runs.failing())
     assert told.startswith("## ❌ wscheck: failed\n")
-    assert "### error: connection-replaced" in told
+    assert "### error: connection-replaced, multiple-connections" in told
     assert "- **fix**: Open it in one module or provider" in told
     for scenario in ("single-connection", "race", "zombie", "isolation"):
         assert f"| `{scenario}` |" in told

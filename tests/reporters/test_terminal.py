@@ -61,6 +61,7 @@ def test_a_fail_tells_the_finding_before_the_scenarios_and_the_next_command_last
         "The server did not say how long it waits for a pong.",
         "- isolation",
         "✗ FAILED  2 failed, 1 inconclusive, 1 skipped",
+        "user_123: the server replaced the connection of Dashboard",
         "next  wscheck explain two-openers",
     ]
     places = [told.index(words) for words in order]

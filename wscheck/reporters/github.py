@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from wscheck.events import AnyEvent, Place
-from wscheck.findings import Finding, Severity, Verdict
+from wscheck.findings import Severity, Verdict
 from wscheck.report import Report, ScenarioResult, VerifyReport
 from wscheck.reporters import story
 from wscheck.reporters.wording import one_line, plural, seconds
@@ -21,9 +21,10 @@ _MARK = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.INCONCLUSIVE: "�
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
     """Workflow commands, one a line, the worst first, at most ten of a kind; the last says how many were left out."""
     openings = story.Openings(events)
+    strands = [strand for chapter in story.chapters(report.findings) for strand in chapter]
     lines = []
-    for severity in sorted(Severity, key=lambda s: -s.rank):
-        found = [_annotation(f, openings) for f in report.findings if f.severity is severity]
+    for severity in reversed(Severity):
+        found = [_annotation(strand, openings) for strand in strands if strand.finding.severity is severity]
         if severity is Severity.WARNING:
             found += [_not_judged(what, why) for what, why in _unjudged(report)]
         lines += _bounded(found, _COMMAND[severity])
@@ -36,22 +37,25 @@ def step_summary(report: Report, events: Sequence[AnyEvent] = ()) -> str:
     head = [f"## {_MARK[report.verdict]} wscheck: {report.verdict}", _md(story.headline(report)), _facts(report)]
     tail = _table(report.scenarios) if isinstance(report, VerifyReport) and report.scenarios else ""
     parts, size = head, sum(len(part.encode()) for part in [*head, tail])
-    for number, finding in enumerate(findings := story.by_severity(report.findings)):
-        told = _section(finding, openings)
+    for number, chapter in enumerate(chapters := story.chapters(report.findings)):
+        told = _section(chapter, openings)
         size += len(told.encode()) + 2
         if size > SUMMARY_BYTES:
-            parts.append(f"_{plural(len(findings) - number, 'more finding')} not shown: GitHub's limit is 1 MiB._")
+            parts.append(f"_{plural(len(chapters) - number, 'more finding')} not shown: GitHub's limit is 1 MiB._")
             break
         parts.append(told)
     return "\n\n".join([*parts, tail]).strip() + "\n"
 
 
-def _annotation(finding: Finding, openings: story.Openings) -> str:
+def _annotation(strand: story.Strand, openings: story.Openings) -> str:
+    finding = strand.finding
     opened = openings.of(finding)
     properties = {"title": f"wscheck: {finding.rule}"}
     if place := next((opening.opener for opening in opened if opening.opener and _in_tree(opening.opener)), None):
         properties = {"file": place.file, "line": str(max(place.line, 1)), **properties}
-    return _command(_COMMAND[finding.severity], story.text(finding, opened), properties)
+    lines = [f"{said} ({where})" if where else said for said, where in story.told(strand)]
+    lines += [f"{label}: {said}" for label, said in story.rows(finding, opened)]
+    return _command(_COMMAND[finding.severity], "\n".join(map(one_line, lines)), properties)
 
 
 def _unjudged(report: Report) -> list[tuple[str, str]]:
@@ -102,13 +106,14 @@ def _facts(report: Report) -> str:
     return f"{_code(report.target)}{client} · {seconds(report.duration_s)}{partial}"
 
 
-def _section(finding: Finding, openings: story.Openings) -> str:
-    rows = "\n".join(f"- **{label}**: {_md(said)}" for label, said in _told(finding, openings))
-    return f"### {finding.severity}: {finding.rule}\n\n{_md(one_line(finding.message))}\n\n{rows}"
-
-
-def _told(finding: Finding, openings: story.Openings) -> list[tuple[str, str]]:
-    return [("seen", story.seen(finding)), *story.rows(finding, openings.of(finding))]
+def _section(chapter: Sequence[story.Strand], openings: story.Openings) -> str:
+    """One thing to mend: the rules that tell of it, what they say, and once for all of them why and the fix."""
+    finding = chapter[0].finding
+    rules = ", ".join(strand.finding.rule for strand in chapter)
+    said = [line for strand in chapter for line in story.told(strand)]
+    messages = "\n".join(f"- {_md(message)}" + (f" ({_md(where)})" if where else "") for message, where in said)
+    rows = "\n".join(f"- **{label}**: {_md(told)}" for label, told in story.rows(finding, openings.of(finding)))
+    return f"### {finding.severity}: {_md(rules)}\n\n{messages}\n\n{rows}"
 
 
 def _table(scenarios: Iterable[ScenarioResult]) -> str:

@@ -157,7 +157,9 @@ def headline(report: Report) -> str:
         left_out = f", {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
         return f"{counts[Verdict.PASSED]} of {plural(len(scenarios), 'scenario')} passed{left_out}{_remarks(report)}."
     if report.verdict is Verdict.FAILED and report.findings:
-        return clean(by_severity(report.findings)[0].message)
+        worst = chapters(report.findings)[0][0].finding
+        who = f"{one_line(worst.user)}: " if worst.user else ""
+        return f"{who}{one_line(worst.message)}" + (f", {pace(worst)}" if worst.count > 1 else "")
     return clean(report.reason) or NOTHING_SAID[report.verdict]
 
 
@@ -176,12 +178,20 @@ NOTHING_SAID = {
 }
 
 
+def remedy(report: Report) -> str:
+    """What to change first, for a failed run whose cause is known; empty otherwise."""
+    if report.verdict is not Verdict.FAILED or not report.findings:
+        return ""
+    cause = chapters(report.findings)[0][0].finding.cause
+    return one_line(cause.fix) if cause else ""
+
+
 def next_step(report: Report) -> str | None:
     """The one command that helps most now, None when there is nothing to do."""
-    worst = next(iter(by_severity(report.findings)), None)
-    if worst is not None and report.verdict is not Verdict.PASSED:
-        return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
-    return None
+    if report.verdict is Verdict.PASSED or not report.findings:
+        return None
+    worst = chapters(report.findings)[0][0].finding
+    return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
 
 
 def connections(evidence: Iterable[AnyEvent]) -> list[str]:

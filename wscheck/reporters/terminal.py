@@ -56,7 +56,7 @@ def tell(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
     for chapter in grave:
         console.print(*(_strand(strand) for strand in chapter), _facts(chapter, openings), "", sep="\n")
     if isinstance(report, VerifyReport) and report.scenarios:
-        console.print(_scenarios(report.scenarios))
+        console.print(_scenarios(report.scenarios, brief=report.verdict is Verdict.FAILED))
         console.print()
     if minor:
         console.print(*(_remark(strand) for strand in minor), "", sep="\n")
@@ -78,8 +78,8 @@ def _strand(strand: story.Strand) -> RenderableType:
     finding = strand.finding
     sure = f"  {finding.severity}, {finding.confidence} confidence"
     head = Text.assemble((f"{_MARK[Verdict.FAILED]} {finding.rule}", f"bold {_HUE[finding.severity]}"), (sure, "dim"))
-    lines = [part for said, where in story.told(strand) for part in ((said, "bold"), (where, "dim")) if part[0]]
-    told = Text("\n").join(Text(one_line(said), style) for said, style in lines)
+    lines = story.told(strand)
+    told = Text("\n").join(Text.assemble((said, "bold"), (f"  {one_line(where)}", "dim")) for said, where in lines)
     return Group(head, Padding(told, (0, 0, 1, 2), expand=False))
 
 
@@ -96,20 +96,25 @@ def _facts(chapter: Sequence[story.Strand], openings: story.Openings) -> Rendera
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 
-def _scenarios(scenarios: Sequence[ScenarioResult]) -> RenderableType:
+def _scenarios(scenarios: Sequence[ScenarioResult], brief: bool) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for scenario in scenarios:
         style = _STYLE[scenario.verdict]
         mark = Text(f"{_MARK[scenario.verdict]} {scenario.id}", style)
-        table.add_row(mark, Group(*_scenario(scenario, style)))
+        table.add_row(mark, Group(*_scenario(scenario, style, brief)))
     return table
 
 
-def _scenario(scenario: ScenarioResult, style: str) -> Iterator[Text]:
-    """What must hold, why it does not, and in one dim line what was seen of the client and of the control."""
+def _scenario(scenario: ScenarioResult, style: str, brief: bool) -> Iterator[Text]:
+    """What must hold, why it does not, and in one dim line what was seen of the client and of the control.
+
+    `brief`: of what passed only the claim, so that what failed stays on the screen.
+    """
     yield Text(one_line(scenario.must_hold))
+    if brief and scenario.verdict is Verdict.PASSED:
+        return
     if scenario.verdict is not Verdict.PASSED:
         yield Text(_why(scenario), style)
     seen = [_numbers(scenario)] if scenario.verdict is not Verdict.SKIPPED else []
@@ -143,8 +148,10 @@ def _verdict(report: Report) -> Text:
     style = _STYLE[report.verdict]
     said = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
     said.append(f"  {_tally(report)} in {seconds(report.duration_s)}")
-    if report.reason and not report.findings:
-        said.append(f"\n  {one_line(report.reason)}")
+    if report.verdict is not Verdict.PASSED:
+        said.append(f"\n  {one_line(story.headline(report))}")
+    if fix := story.remedy(report):
+        said.append(f"\n  {fix}", "green")
     if report.interrupted:
         said.append("\n  Interrupted: what is said above is partial.", "yellow")
     if (command := story.next_step(report)) is not None:

@@ -17,7 +17,7 @@ from wscheck.findings import Finding, Verdict
 from wscheck.report import Report, ScenarioResult, VerifyReport
 from wscheck.reporters import story
 from wscheck.reporters.html.timeline import Timeline, timeline
-from wscheck.reporters.wording import clean, clock, moment, one_line, plural, seconds
+from wscheck.reporters.wording import clean, clock, moment, plural, seconds
 
 EVIDENCE = 40
 """Events shown beneath one finding."""
@@ -79,8 +79,8 @@ def render(report: Report, events: Sequence[AnyEvent], extra: Sequence[Section] 
             report=report,
             kind=report.schema.removeprefix("wscheck.").partition("/")[0],
             client=report.client if isinstance(report, VerifyReport) else "",
-            headline=_headline(report),
-            fix=_fix(report),
+            headline=story.headline(report),
+            fix=story.remedy(report),
             tally=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
             chapters=_chapters(report, events),
             scenarios=_scenarios(report, scenarios, events),
@@ -90,17 +90,6 @@ def render(report: Report, events: Sequence[AnyEvent], extra: Sequence[Section] 
             version=__version__,
         )
     )
-
-
-def _headline(report: Report) -> str:
-    said = one_line(story.headline(report))
-    return said[:1].upper() + said[1:]
-
-
-def _fix(report: Report) -> str:
-    """What to change first, for a failed run whose cause is known."""
-    first = next(iter(story.by_severity(report.findings)), None)
-    return one_line(first.cause.fix) if first and first.cause and report.verdict is Verdict.FAILED else ""
 
 
 def _chapters(report: Report, events: Sequence[AnyEvent]) -> list[Told]:
