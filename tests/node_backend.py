@@ -19,7 +19,7 @@ START_S = 20.0
 
 
 @dataclass(frozen=True)
-class NodeBackend:
+class Backend:
     """A running backend. `log` is the file its standard output goes to, `pid` its process."""
 
     url: str
@@ -34,16 +34,22 @@ class NodeBackend:
 
 
 @contextmanager
-def node_backend(*options: str) -> Iterator[NodeBackend]:
+def node_backend(*options: str) -> Iterator[Backend]:
     """Starts the backend on a free loopback port with `options`, and kills it at the end."""
     install()
-    with tempfile.TemporaryDirectory(prefix="wscheck-node-") as folder:
+    with started("node", str(EXAMPLE / "backend" / "server.mjs"), "--port", "0", *options) as backend:
+        yield backend
+
+
+@contextmanager
+def started(*command: str) -> Iterator[Backend]:
+    """Runs a backend until the block ends. It says on stderr where it listens, and logs to stdout."""
+    with tempfile.TemporaryDirectory(prefix="wscheck-backend-") as folder:
         log, errors = Path(folder, "server.log"), Path(folder, "server.err")
-        command = ["node", str(EXAMPLE / "backend" / "server.mjs"), "--port", "0", *options]
         with log.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(command, stdout=out, stderr=err, cwd=EXAMPLE)
         try:
-            yield NodeBackend(_listening(process, errors), log, process.pid)
+            yield Backend(_listening(process, errors), log, process.pid)
         finally:
             process.kill()
             process.wait()
@@ -69,6 +75,6 @@ def _listening(process: "subprocess.Popen[bytes]", errors: Path) -> str:
         if "listening on " in said and said.endswith("\n"):
             return said.rpartition("listening on ")[2].strip()
         if process.poll() is not None:
-            raise RuntimeError(f"the Node backend ended with {process.returncode}: {said}")
+            raise RuntimeError(f"the backend ended with {process.returncode}: {said}")
         time.sleep(0.01)
-    raise RuntimeError(f"the Node backend did not listen within {START_S:.0f} s: {errors.read_text()}")
+    raise RuntimeError(f"the backend did not listen within {START_S:.0f} s: {errors.read_text()}")

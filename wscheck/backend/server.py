@@ -124,8 +124,11 @@ class Backend:
             return
         self._forced.add(sid)
         session = self.sio.manager.eio_sid_from_sid(sid, self.namespace)
-        if session is not None:
-            await self.sio.eio.disconnect(session)
+        socket = self.sio.eio.sockets.get(session)
+        if socket is not None:
+            # Without a CLOSE packet, as `socket.conn.close()` does on Node: the client sees its transport go.
+            await socket.close(wait=False, abort=True)
+            await socket.queue.put(None)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         user = self._users.pop(sid, None)
