@@ -16,7 +16,7 @@ def test_five_hundred_replacements_are_told_three_times() -> None:
     incidents = Incidents()
     changes = []
     for n in range(500):
-        change = incidents.sighted(finding(at=n / 4), n / 4)
+        change = incidents.sighted(finding(at=n / 4))
         changes += [(change.state, change.count)] if change else []
     assert changes == [(State.OPENED, 1), (State.GREW, 10), (State.GREW, 100)]
     [incident] = incidents.open
@@ -27,15 +27,15 @@ def test_one_incident_for_each_user_and_rule() -> None:
     incidents = Incidents()
     for rule in ("connection-replaced", "excessive-attempts"):
         for user in ("ada", "bob"):
-            assert incidents.sighted(finding(rule, user), 0.0)
-            assert not incidents.sighted(finding(rule, user), 0.0)
+            assert incidents.sighted(finding(rule, user))
+            assert not incidents.sighted(finding(rule, user))
     assert len(incidents.open) == 4
 
 
 def test_quiet_for_long_enough_resolves_it_once() -> None:
     incidents = Incidents(quiet_after=30)
-    incidents.sighted(finding(at=0.0), 0.0)
-    incidents.sighted(finding(at=10.0), 10.0)
+    incidents.sighted(finding(at=0.0))
+    incidents.sighted(finding(at=10.0))
     assert list(incidents.advance(39.9)) == []
     [resolved] = incidents.advance(40.0)
     assert (resolved.state, resolved.count, resolved.first_at, resolved.resolved_at) == (State.RESOLVED, 2, 0.0, 40.0)
@@ -45,9 +45,9 @@ def test_quiet_for_long_enough_resolves_it_once() -> None:
 
 def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
     incidents = Incidents(quiet_after=30)
-    incidents.sighted(finding(), 0.0)
+    incidents.sighted(finding())
     list(incidents.advance(50.0))
-    again = incidents.sighted(finding(at=60.0, count=2), 60.0)
+    again = incidents.sighted(finding(at=60.0, count=2))
     assert again is not None
     assert (again.state, again.count, again.first_at) == (State.OPENED, 1, 60.0)
 
@@ -55,8 +55,8 @@ def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
 def test_what_still_holds_does_not_resolve() -> None:
     holding = {"ada"}
     incidents = Incidents(quiet_after=30, ongoing=lambda rule, user: rule == "multiple-connections" and user in holding)
-    incidents.sighted(finding("multiple-connections", "ada"), 0.0)
-    incidents.sighted(finding("multiple-connections", "bob"), 0.0)
+    incidents.sighted(finding("multiple-connections", "ada"))
+    incidents.sighted(finding("multiple-connections", "bob"))
     assert [incident.user for incident in incidents.advance(31.0)] == ["bob"]
     holding.clear()
     assert list(incidents.advance(40.0)) == []
@@ -65,15 +65,15 @@ def test_what_still_holds_does_not_resolve() -> None:
 
 def test_becoming_graver_is_told_at_once() -> None:
     incidents = Incidents()
-    incidents.sighted(finding(), 0.0)
-    graver = incidents.sighted(finding(severity=Severity.ERROR), 1.0)
+    incidents.sighted(finding())
+    graver = incidents.sighted(finding(severity=Severity.ERROR))
     assert graver is not None
     assert (graver.state, graver.severity) == (State.GREW, Severity.ERROR)
 
 
 def test_without_a_clock_nothing_resolves() -> None:
     incidents = Incidents(quiet_after=30)
-    incidents.sighted(finding(at=None), None)
+    incidents.sighted(finding(at=None))
     assert list(incidents.advance(1e9)) == []
 
 
@@ -83,7 +83,7 @@ def test_what_opens_resolves_and_every_sighting_is_counted(steps: list[tuple[str
     for user, pause in steps:
         now += pause
         resolved += incidents.advance(now)
-        change = incidents.sighted(finding(user=user, at=now), now)
+        change = incidents.sighted(finding(user=user, at=now))
         opened += change is not None and change.state is State.OPENED
         counted += 1
     resolved += incidents.advance(now + 11)

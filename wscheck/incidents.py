@@ -77,18 +77,23 @@ class Incidents:
         """The open incidents, the one that was quiet longest first."""
         return [entry.incident for entry in self._open.values()]
 
-    def sighted(self, finding: Finding, now: float | None) -> Incident | None:
-        """Take one more occurrence, seen at `now`; returns the incident when that is worth telling."""
+    def reopen(self, incident: Incident) -> None:
+        """Carry on with an incident that an earlier run told of."""
+        self._open[incident.rule, incident.user] = Open(incident, incident.last_at, incident.count)
+
+    def sighted(self, finding: Finding) -> Incident | None:
+        """Take one more occurrence, the latest of `finding`; returns the incident when that is worth telling."""
+        now = finding.last_at
         key = (finding.rule, finding.user)
         entry = self._open.get(key)
         if entry is None:
-            incident = _opened(finding, now)
+            incident = _opened(finding)
             self._open[key] = Open(incident, now)
             return incident
         self._open.move_to_end(key)
         entry.seen_at = now if now is not None else entry.seen_at
         graver = finding.severity.rank > entry.incident.severity.rank
-        _grow(entry.incident, finding, now)
+        _grow(entry.incident, finding)
         if not graver and entry.incident.count < entry.told * GROWTH:
             return None
         entry.told = entry.incident.count
@@ -115,8 +120,8 @@ class Incidents:
             yield key, entry
 
 
-def _opened(finding: Finding, now: float | None) -> Incident:
-    at = finding.last_at if finding.last_at is not None else now
+def _opened(finding: Finding) -> Incident:
+    at = finding.last_at
     return Incident(
         state=State.OPENED,
         rule=finding.rule,
@@ -131,12 +136,12 @@ def _opened(finding: Finding, now: float | None) -> Incident:
     )
 
 
-def _grow(incident: Incident, finding: Finding, now: float | None) -> None:
+def _grow(incident: Incident, finding: Finding) -> None:
     incident.state = State.GREW
     incident.count += 1
     incident.message, incident.cause = finding.message, finding.cause
     incident.severity, incident.confidence = finding.severity, finding.confidence
-    incident.last_at = finding.last_at if finding.last_at is not None else now
+    incident.last_at = finding.last_at
     incident.evidence = list(finding.evidence)
     if incident.first_at is not None and incident.last_at is not None and incident.last_at > incident.first_at:
         incident.rate = (incident.count - 1) / (incident.last_at - incident.first_at)

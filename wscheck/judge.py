@@ -63,6 +63,14 @@ class Judge:
             handler(event)
         return changes
 
+    def expire(self, sid: str, event: Event) -> tuple[Transition, ...]:
+        """Give up a connection that nothing was heard of for too long; `event` says so. Returns what that changed."""
+        changes = self.ledger.expire(sid, event)
+        for change in changes:
+            for handler in self._handlers.get(type(change), ()):
+                handler(change)
+        return changes
+
     def advance(self, at: float) -> None:
         """Say that it is now `at`; an earlier time is ignored (two logs interleave imperfectly)."""
         if self._now is not None and at < self._now:

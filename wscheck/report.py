@@ -71,3 +71,32 @@ class VerifyReport(Report, kw_only=True):
 
     client: str = "unified"
     scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
+
+
+class Holdings(msgspec.Struct, kw_only=True):
+    """What the logs say of one user. `open`: the sockets held at the end; `max_open`: the most at once, no grace."""
+
+    connects: int = 0
+    replacements: int = 0
+    disconnects: int = 0
+    open: list[str] = msgspec.field(default_factory=list)
+    max_open: int = 0
+
+
+class LogsReport(Report, kw_only=True):
+    """`wscheck tail-logs` (schema `wscheck.logs/1`).
+
+    sources     the logs that were read
+    events      how many of each kind; always "connected", "replaced" and "disconnected"
+    unreadable  lines that look like an event and could not be read
+    levels      events by how much their records said: full ids, user only, socket only, count only
+    users       by user, as many as were asked for
+    """
+
+    sources: list[str] = msgspec.field(default_factory=list)
+    lines: int = 0
+    bytes: int = 0
+    events: dict[str, int] = msgspec.field(default_factory=dict)
+    unreadable: int = 0
+    levels: dict[str, int] = msgspec.field(default_factory=dict)
+    users: dict[str, Holdings] = msgspec.field(default_factory=dict)

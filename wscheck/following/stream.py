@@ -84,6 +84,12 @@ class Stream:
         unread = segment.log.reader.read_at(segment.log.offset - offset, offset).count(b"\n")
         return segment.first_line + ended - segment.lines_before - unread
 
+    @property
+    def numbered_as_read(self) -> bool:
+        """Whether the stream's line numbers are the file's: it began at a file's start and never left it."""
+        first = self._segments[0]
+        return len(self._segments) == 1 and first.first_line == first.lines_before
+
     def line(self, line: int) -> int | None:
         """The number in its file of the stream's line `line` (both from 1), None where it is not known."""
         segment = next((s for s in reversed(self._segments) if s.lines_before < line), self._segments[0])

@@ -1,0 +1,184 @@
+"""WHO SAW IT: the server, in logs that are still being written: bytes from files and pipes to events, as they come."""
+
+import heapq
+import os
+import select
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from wscheck.events import Event
+from wscheck.following.follower import Follower, Place
+from wscheck.following.stream import Stream
+
+CHUNK = 1 << 20
+IDLE_S = 0.5
+"""A record that may still go on is taken as complete after this long without another byte."""
+
+
+class Reader(Protocol):
+    """What turns a log's bytes into events (`sources/logs`).
+
+    pending  a record has begun and may still go on
+    offset   bytes fed up to the end of the last complete record
+    lines, bytes, unreadable  what was fed and what could not be read of it
+    levels   how much the records said: events by evidence level
+    """
+
+    @property
+    def pending(self) -> bool: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def lines(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def unreadable(self) -> int: ...
+    @property
+    def levels(self) -> Mapping[Any, int]: ...
+
+    def feed(self, data: Any) -> list[Event]: ...
+    def flush(self) -> list[Event]: ...
+
+
+NewReader = Callable[[str], Reader]
+Halt = Callable[[int], bool]
+"""Told after every piece how many bytes it had; True ends the reading there."""
+
+
+class Log:
+    """What all kinds of log have in common: readers, and what these counted."""
+
+    def __init__(self, name: str, new_reader: NewReader) -> None:
+        self.name = name
+        self.ended = False
+        self._new_reader, self._readers = new_reader, list[Reader]()
+        self._stirred_at = 0.0
+
+    def _begin(self) -> Reader:
+        self._readers.append(self._new_reader(self.name))
+        return self._readers[-1]
+
+    @property
+    def lines(self) -> int:
+        return sum(reader.lines for reader in self._readers)
+
+    @property
+    def bytes(self) -> int:
+        return sum(reader.bytes for reader in self._readers)
+
+    @property
+    def unreadable(self) -> int:
+        return sum(reader.unreadable for reader in self._readers)
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """Events by how much their records said (docs/logs.md)."""
+        total: dict[str, int] = {}
+        for reader in self._readers:
+            for level, count in reader.levels.items():
+                total[str(level)] = total.get(str(level), 0) + count
+        return total
+
+    @property
+    def pending(self) -> bool:
+        """Whether a record has begun that may still go on."""
+        return any(reader.pending for reader in self._readers)
+
+
+class FollowedLog(Log):
+    """A log file followed by its name. Line numbers are those of the file, whatever was rotated."""
+
+    def __init__(
+        self, path: Path, new_reader: NewReader, buffer: memoryview, note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        super().__init__(str(path), new_reader)
+        self.path = path
+        self._follower = Follower(path, buffer, note)
+        self._by_stream: dict[int, Reader] = {}
+
+    def begin(self, place: Place | None = None, *, at_end: bool = False) -> None:
+        """Begin at `place`, at the end, or at the start."""
+        if place is not None:
+            self._follower.resume(place)
+        else:
+            self._follower.begin(at_end=at_end)
+
+    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[Event]:
+        """The events in what is new; `now` is a clock that only goes forward."""
+        for stream, data in self._follower.read(now):
+            self._stirred_at = now
+            yield from self._events(stream, self._reader_of(stream).feed(data))
+            if halt(len(data)):
+                return
+
+    def settle(self, now: float, *, at_once: bool = False) -> Iterator[Event]:
+        """Complete the records that waited for more lines long enough, or all of them."""
+        for stream in self._follower.streams:
+            reader = self._by_stream.get(id(stream))
+            if reader is not None and reader.pending and (at_once or now - self._stirred_at >= IDLE_S):
+                yield from self._events(stream, reader.flush())
+
+    def place(self) -> Place | None:
+        """Where to go on after a restart."""
+        return self._follower.place()
+
+    def _reader_of(self, stream: Stream) -> Reader:
+        reader = self._by_stream.get(id(stream))
+        if reader is None:
+            reader = self._by_stream[id(stream)] = self._begin()
+        return reader
+
+    def _events(self, stream: Stream, events: list[Event]) -> list[Event]:
+        reader = self._by_stream[id(stream)]
+        stream.consumed, stream.lines = reader.offset, reader.lines
+        if stream.numbered_as_read:
+            return events
+        return [msgspec.structs.replace(e, line=stream.line(e.line)) if e.line else e for e in events]
+
+    def close(self) -> None:
+        """Close its files."""
+        self._follower.close()
+
+
+class PipedLog(Log):
+    """A log that comes in through a pipe, for as long as its writer lives."""
+
+    def __init__(self, new_reader: NewReader, fd: int = 0) -> None:
+        super().__init__("<stdin>", new_reader)
+        self.fd = fd
+        self._reader = self._begin()
+
+    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[Event]:
+        """The events in what has arrived; at the end of the pipe `ended` becomes true."""
+        while not self.ended and select.select([self.fd], [], [], 0)[0]:
+            data = os.read(self.fd, CHUNK)
+            self.ended = not data
+            self._stirred_at = now
+            yield from self._reader.feed(data) if data else self._reader.flush()
+            if halt(len(data)):
+                return
+
+    def settle(self, now: float, *, at_once: bool = False) -> Iterator[Event]:
+        """As for a followed log."""
+        if self._reader.pending and (at_once or now - self._stirred_at >= IDLE_S):
+            yield from self._reader.flush()
+
+    def close(self) -> None:
+        """The pipe is not ours to close."""
+
+
+def merged(logs: Iterable[Iterator[Event]]) -> Iterator[Event]:
+    """Several logs as one, in the order of their times; an event without a time stays behind the one before it."""
+    each = list(logs)
+    return each[0] if len(each) == 1 else (event for _, event in heapq.merge(*map(_timed, each), key=lambda e: e[0]))
+
+
+def _timed(events: Iterator[Event]) -> Iterator[tuple[float, Event]]:
+    last = 0.0
+    for event in events:
+        last = event.at if event.at is not None else last
+        yield last, event
