@@ -144,19 +144,17 @@ def _remark(strand: story.Strand) -> RenderableType:
     return Group(head, Padding(Text(one_line(f"{said}.{fix}")), (0, 0, 0, 2), expand=False))
 
 
-def _verdict(report: Report) -> Text:
+def _verdict(report: Report) -> RenderableType:
+    """The last lines, which stay on the screen: verdict, the worst in a sentence, its fix, the next command."""
     style = _STYLE[report.verdict]
-    said = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
-    said.append(f"  {_tally(report)} in {seconds(report.duration_s)}")
-    if report.verdict is not Verdict.PASSED:
-        said.append(f"\n  {one_line(story.headline(report))}")
-    if fix := story.remedy(report):
-        said.append(f"\n  {fix}", "green")
-    if report.interrupted:
-        said.append("\n  Interrupted: what is said above is partial.", "yellow")
+    head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
+    head.append(f"  {_tally(report)} in {seconds(report.duration_s)}")
+    lines = [Text(one_line(story.headline(report)))] if report.verdict is not Verdict.PASSED else []
+    lines += [Text(fix, "green")] if (fix := story.remedy(report)) else []
+    lines += [Text("Interrupted: what is said above is partial.", "yellow")] if report.interrupted else []
     if (command := story.next_step(report)) is not None:
-        said.append("\n  next  ", "dim").append(command, "bold")
-    return said
+        lines.append(Text.assemble(("next  ", "dim"), (command, "bold")))
+    return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines))
 
 
 def _tally(report: Report) -> str:

@@ -2,7 +2,8 @@
 
 from tests.reporters.runs import Script, looping
 from wscheck.events import Refused
-from wscheck.reporters.html.timeline import LANES, ROW, ROWS, TICKS, timeline
+from wscheck.reporters.html.timeline import ROW, ROWS, TICKS, timeline
+from wscheck.reporters.html.view import LANES
 
 
 def test_nothing_seen_draws_nothing() -> None:
@@ -25,14 +26,43 @@ def test_two_lanes_and_the_arrow_between_them() -> None:
 
 def test_five_hundred_connections_are_bounded_and_counted() -> None:
     _, events = looping(rounds=499)
-    drawn = timeline(events, important={"s400"})
+    drawn = timeline(events, important={"s3", "s400"})
     assert drawn is not None
-    assert len(drawn.bars) == LANES
+    assert [bar.lane.id for bar in drawn.bars] == [f"s{n}" for n in range(LANES)]
     assert drawn.more == 500 - LANES
     assert drawn.height == LANES * ROW
-    assert "s400" in [bar.lane.id for bar in drawn.bars]
     assert len(drawn.rows) == ROWS
     assert drawn.summary.startswith("500 connections, 499 replacements")
+
+
+def test_of_a_large_run_the_drawn_part_fills_the_frame_and_a_strip_shows_the_whole() -> None:
+    _, events = looping(rounds=499)
+    drawn = timeline(events)
+    assert drawn is not None
+    assert drawn.bars[0].left == 0 and drawn.bars[-1].right == 100
+    assert len(drawn.arrows) == LANES - 1
+    assert all(bar.width > 3 for bar in drawn.bars)
+    assert drawn.strip is not None
+    assert len(drawn.strip.heights) > 50
+    assert drawn.strip.left < 1 and 4 < drawn.strip.right < 6
+
+
+def test_a_connection_that_outlasts_the_frame_goes_on() -> None:
+    script = Script().opens("long")
+    for n in range(40):
+        script.opens(f"s{n}").wait(0.1).closes(f"s{n}")
+    drawn = timeline(script.closes("long").events)
+    assert drawn is not None
+    assert [bar.goes_on for bar in drawn.bars[:2]] == [True, False]
+
+
+def test_the_users_that_something_happened_to_are_drawn_before_a_crowd() -> None:
+    crowd = [event for n in range(200) for event in Script(f"u{n}").opens(f"calm-{n}").events]
+    trouble = Script("user_123").wait(0.01).opens("a").opens("b").replaces("a", "b").events
+    drawn = timeline([*crowd, *trouble])
+    assert drawn is not None
+    assert [bar.lane.id for bar in drawn.bars] == ["a", "b"]
+    assert drawn.more == 200
 
 
 def test_ten_thousand_deliveries_become_a_bounded_number_of_ticks_that_count_them() -> None:

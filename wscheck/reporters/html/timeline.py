@@ -1,14 +1,13 @@
 """Lanes as positions of a drawing: across in per cent, so that it fits any width; down in pixels; bounded."""
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wscheck.events import AnyEvent, Place
 from wscheck.reporters.html.lanes import Lane, Picture, picture
+from wscheck.reporters.html.view import Strip, View, choose, strip
 from wscheck.reporters.wording import one_line, plural, seconds
-
-LANES = 24
-"""Lanes drawn in one timeline; a note says how many more there are."""
 
 ROWS = 500
 """Connections listed in the table beneath it."""
@@ -28,9 +27,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class Bar:
-    """One drawn lane. `left` and `right` in per cent; `y` is the middle of the bar; open ends were not seen."""
+    """One drawn lane. `left` and `right` in per cent; `y` is the bar's middle; what `goes_on` does not end in view."""
 
     lane: Lane
+    goes_on: bool
     y: int
     left: float
     right: float
@@ -65,7 +65,7 @@ class Timeline:
     refused: list[Tick]
     refused_y: int
     more: int
-    many_users: bool
+    strip: Strip | None
     summary: str
     openers: list[tuple[int, str]]
     rows: list[tuple[str, ...]] = field(default_factory=list)
@@ -77,23 +77,21 @@ def timeline(events: Iterable[AnyEvent], important: Collection[str] = ()) -> Tim
     seen = picture(events)
     if not seen.lanes and not seen.refused:
         return None
-    shown = _choose(seen, important)
+    view = choose(seen, important)
     hues = {who: number % HUES for number, who in enumerate(dict.fromkeys(lane.who for lane in seen.lanes))}
     many = len({lane.user for lane in seen.lanes}) > 1
-    bars = [_bar(seen, lane, index, hues[lane.who], many) for index, lane in enumerate(shown)]
-    place = {id(bar.lane): bar for bar in bars}
-    rows = [_row(seen, lane) for lane in seen.lanes[:ROWS]]
+    bars = [_bar(view, lane, ROW * index + TOP, hues[lane.who], many) for index, lane in enumerate(view.lanes)]
+    refused = [Tick(view.x(at), f"refused: {one_line(why)}, {view.when(at)}") for at, why in seen.refused]
+    rows = [_row(view, lane) for lane in seen.lanes[:ROWS]]
     return Timeline(
-        height=ROW * (len(bars) + bool(seen.refused)),
+        height=ROW * (len(bars) + bool(refused)),
         bars=bars,
-        arrows=list(_arrows(seen, place)),
-        grid=list(_grid(seen)),
-        refused=[
-            Tick(_x(seen, at), f"refused: {one_line(why)}, {_when(seen, at)}") for at, why in seen.refused[:TICKS]
-        ],
+        arrows=list(_arrows(seen, view, {id(bar.lane): bar for bar in bars})),
+        grid=list(_grid(view)),
+        refused=refused[:TICKS],
         refused_y=ROW * len(bars) + TOP,
-        more=len(seen.lanes) - len(shown),
-        many_users=many,
+        more=view.left_out,
+        strip=strip(seen, view),
         summary=_summary(seen),
         openers=[(hue, name) for who, hue in hues.items() if (name := _opener(*who))][:HUES],
         rows=rows,
@@ -101,64 +99,62 @@ def timeline(events: Iterable[AnyEvent], important: Collection[str] = ()) -> Tim
     )
 
 
-def _choose(seen: Picture, important: Collection[str]) -> list[Lane]:
-    """At most LANES lanes in order of opening: the important, then the replaced and replacing, then the earliest."""
-    involved = {id(lane) for _, *pair in seen.arrows for lane in pair}
-    ranked = sorted(seen.lanes, key=lambda lane: (lane.id not in important, id(lane) not in involved))
-    chosen = {id(lane) for lane in ranked[:LANES]}
-    return [lane for lane in seen.lanes if id(lane) in chosen]
-
-
-def _bar(seen: Picture, lane: Lane, index: int, hue: int, many: bool) -> Bar:
-    opened = seen.start if lane.opened_at is None else lane.opened_at
-    closed = seen.end if lane.closed_at is None else lane.closed_at
+def _bar(view: View, lane: Lane, y: int, hue: int, many: bool) -> Bar:
+    opened = view.start if lane.opened_at is None else lane.opened_at
+    closed = view.end if lane.closed_at is None else lane.closed_at
     user = lane.user if many else None
-    label = " · ".join(one_line(part) for part in (user, _users(lane)) if part)
+    goes_on = lane.closed_at is None or not view.holds(lane.closed_at)
     return Bar(
         lane=lane,
-        y=ROW * index + TOP,
-        left=_x(seen, opened),
-        right=_x(seen, closed),
+        goes_on=goes_on,
+        y=y,
+        left=view.x(opened),
+        right=view.x(closed),
         hue=hue,
-        label=label,
+        label=" · ".join(one_line(part) for part in (user, _users(lane)) if part),
         reason=_reason(lane),
-        said=_said(seen, lane),
+        said=_said(view, lane),
         kicked=lane.replaced_by is not None or any("server" in reason for reason in lane.reasons),
-        ticks=list(_ticks(seen, lane)),
+        ticks=list(_ticks(view, lane)),
     )
 
 
-def _ticks(seen: Picture, lane: Lane) -> Iterator[Tick]:
+def _ticks(view: View, lane: Lane) -> Iterator[Tick]:
     """One tick for each place along the lane where something arrived."""
     places: dict[int, list[tuple[float, str]]] = {}
     for at, name in lane.deliveries:
-        places.setdefault(round(_x(seen, at) / 100 * TICKS), []).append((at, name))
+        if view.holds(at):
+            places.setdefault(round(view.x(at) / 100 * TICKS), []).append((at, name))
     for group in places.values():
         names = dict.fromkeys(one_line(name) for _, name in group)
         told = ", ".join(list(names)[:5]) + (", ..." if len(names) > 5 else "")
         times = f" ({len(group)} deliveries)" if len(group) > 1 else ""
-        yield Tick(_x(seen, group[0][0]), f"{told}{times}, {_when(seen, group[0][0])}")
+        yield Tick(view.x(group[0][0]), f"{told}{times}, {view.when(group[0][0])}")
 
 
-def _arrows(seen: Picture, place: dict[int, Bar]) -> Iterator[Arrow]:
+def _arrows(seen: Picture, view: View, place: dict[int, Bar]) -> Iterator[Arrow]:
     for at, old, new in seen.arrows:
         if id(old) in place and id(new) in place:
             y1, y2 = place[id(old)].y, place[id(new)].y
             near = BAR // 2 + 2 if y2 > y1 else -BAR // 2 - 2
-            said = f"{one_line(old.id)} was replaced by {one_line(new.id)}, {_when(seen, at)}"
-            yield Arrow(_x(seen, at), y1, y2 - near, said)
+            said = f"{one_line(old.id)} was replaced by {one_line(new.id)}, {view.when(at)}"
+            yield Arrow(view.x(at), y1, y2 - near, said)
 
 
-def _grid(seen: Picture) -> Iterator[Tick]:
-    """Two to six round times, which a telephone has room for."""
-    span = seen.end - seen.start
+def _grid(view: View) -> Iterator[Tick]:
+    """Two to six round times, which a telephone has room for, told from where the run began."""
+    span = view.end - view.start
     if span <= 0:
         return
     step = next(s for s in _round_steps() if span / s <= 6)
-    count = int(span / step)
-    for number in range(count + 1):
-        name = seconds(number * step) if seen.timed else f"event {number * step:.0f}"
-        yield Tick(_x(seen, seen.start + number * step), name if number else "0")
+    first, last = math.ceil((view.start - view.origin) / step), math.floor((view.end - view.origin) / step)
+    for number in range(first, last + 1):
+        name = _round_time(number * step) if view.timed else f"event {number * step:.0f}"
+        yield Tick(view.x(view.origin + number * step), name if number else "0")
+
+
+def _round_time(value: float) -> str:
+    return f"{value:g} s" if value < 120 else seconds(value)
 
 
 def _round_steps() -> Iterator[float]:
@@ -167,8 +163,8 @@ def _round_steps() -> Iterator[float]:
     yield float("inf")
 
 
-def _row(seen: Picture, lane: Lane) -> tuple[str, ...]:
-    opened, closed = (_when(seen, at) if at is not None else "" for at in (lane.opened_at, lane.closed_at))
+def _row(view: View, lane: Lane) -> tuple[str, ...]:
+    opened, closed = (view.when(at) if at is not None else "" for at in (lane.opened_at, lane.closed_at))
     opener = _opener(lane.component, lane.opener)
     return lane.id, lane.user or "", opener, opened, closed or "still open", _reason(lane), str(len(lane.deliveries))
 
@@ -180,14 +176,14 @@ def _summary(seen: Picture) -> str:
     return f"{', '.join(told)} in {seconds(seen.end - seen.start)}" if seen.timed else ", ".join(told)
 
 
-def _said(seen: Picture, lane: Lane) -> str:
+def _said(view: View, lane: Lane) -> str:
     """The whole lane in a sentence, for hover and for those who do not see the drawing."""
     user = f" of {one_line(lane.user)}" if lane.user else ""
     opener = _opener(lane.component, lane.opener)
     told = [f"Connection {one_line(lane.id)}{user}" + (f", opened by {opener}" if opener else "")]
     told += [f"shared with {', '.join(map(one_line, lane.shared_with))}"] if lane.shared_with else []
-    told.append(f"opened {_when(seen, lane.opened_at)}" if lane.opened_at is not None else "open from before")
-    told.append(f"closed {_when(seen, lane.closed_at)}" if lane.closed_at is not None else "still open at the end")
+    told.append(f"opened {view.when(lane.opened_at)}" if lane.opened_at is not None else "open from before")
+    told.append(f"closed {view.when(lane.closed_at)}" if lane.closed_at is not None else "still open at the end")
     told += [f"replaced by {one_line(lane.replaced_by)}"] if lane.replaced_by is not None else []
     told += [_reason(lane)] if lane.reasons else []
     told.append(plural(len(lane.deliveries), "delivery", "deliveries"))
@@ -206,12 +202,3 @@ def _users(lane: Lane) -> str:
 def _opener(component: str | None, opener: Place | None) -> str:
     where = one_line(str(opener)) if opener else ""
     return f"{one_line(component)} at {where}" if component and where else one_line(component or "") or where
-
-
-def _when(seen: Picture, at: float) -> str:
-    return f"at {at - seen.start:.3f} s" if seen.timed else f"event {at:.0f}"
-
-
-def _x(seen: Picture, at: float) -> float:
-    span = seen.end - seen.start
-    return round(100 * (at - seen.start) / span, 3) if span > 0 else 50.0
