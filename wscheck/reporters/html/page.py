@@ -39,6 +39,7 @@ _SHOWN = {
 
 
 _QUOTED = re.compile("`([^`]+)`")
+_IN_PATH = re.compile(r"/(?=[\w(.\[-]{3})")
 
 
 @dataclass(frozen=True)
@@ -148,13 +149,14 @@ def _event_row(event: AnyEvent) -> tuple[str, str, str, str, str]:
     details = [f"{key}: {value}" for key, value in fields.items() if key not in _SHOWN]
     who = " ".join(str(fields[key]) for key in ("sid", "component") if key in fields)
     details += [str(place)] if place else []
-    seen_by = f"{fields['path']}:{fields.get('line', '')}" if "path" in fields else fields.get("source", "")
-    return clock(event.at) if event.at is not None else "", fields["type"], who, ", ".join(details), str(seen_by)
+    where = ":".join(str(fields[key]) for key in ("path", "line") if key in fields)
+    seen_by = " ".join(part for part in (fields.get("source", ""), where) if part)
+    return clock(event.at) if event.at is not None else "", fields["type"], who, ", ".join(details), seen_by
 
 
 def _breakable(text: str) -> Markup:
     """`text`, which may break after a slash (paths outgrow a telephone); what stands in back quotes is code."""
-    escaped = str(escape(clean(text))).replace("/", "/<wbr>")
+    escaped = _IN_PATH.sub("/<wbr>", str(escape(clean(text))))
     return Markup(_QUOTED.sub(r"<code>\1</code>", escaped))
 
 

@@ -81,7 +81,7 @@ def timeline(events: Iterable[AnyEvent], important: Collection[str] = ()) -> Tim
     hues = {who: number % HUES for number, who in enumerate(dict.fromkeys(lane.who for lane in seen.lanes))}
     many = len({lane.user for lane in seen.lanes}) > 1
     bars = [_bar(view, lane, ROW * index + TOP, hues[lane.who], many) for index, lane in enumerate(view.lanes)]
-    refused = [Tick(view.x(at), f"refused: {one_line(why)}, {view.when(at)}") for at, why in seen.refused]
+    refused = [Tick(view.x(at), f"refused: {one_line(why)}, at {view.when(at)}") for at, why in seen.refused]
     rows = [_row(view, lane) for lane in seen.lanes[:ROWS]]
     return Timeline(
         height=ROW * (len(bars) + bool(refused)),
@@ -129,7 +129,7 @@ def _ticks(view: View, lane: Lane) -> Iterator[Tick]:
         names = dict.fromkeys(one_line(name) for _, name in group)
         told = ", ".join(list(names)[:5]) + (", ..." if len(names) > 5 else "")
         times = f" ({len(group)} deliveries)" if len(group) > 1 else ""
-        yield Tick(view.x(group[0][0]), f"{told}{times}, {view.when(group[0][0])}")
+        yield Tick(view.x(group[0][0]), f"{told}{times}, at {view.when(group[0][0])}")
 
 
 def _arrows(seen: Picture, view: View, place: dict[int, Bar]) -> Iterator[Arrow]:
@@ -137,7 +137,7 @@ def _arrows(seen: Picture, view: View, place: dict[int, Bar]) -> Iterator[Arrow]
         if id(old) in place and id(new) in place:
             y1, y2 = place[id(old)].y, place[id(new)].y
             near = BAR // 2 + 2 if y2 > y1 else -BAR // 2 - 2
-            said = f"{one_line(old.id)} was replaced by {one_line(new.id)}, {view.when(at)}"
+            said = f"{one_line(old.id)} was replaced by {one_line(new.id)}, at {view.when(at)}"
             yield Arrow(view.x(at), y1, y2 - near, said)
 
 
@@ -182,8 +182,8 @@ def _said(view: View, lane: Lane) -> str:
     opener = _opener(lane.component, lane.opener)
     told = [f"Connection {one_line(lane.id)}{user}" + (f", opened by {opener}" if opener else "")]
     told += [f"shared with {', '.join(map(one_line, lane.shared_with))}"] if lane.shared_with else []
-    told.append(f"opened {view.when(lane.opened_at)}" if lane.opened_at is not None else "open from before")
-    told.append(f"closed {view.when(lane.closed_at)}" if lane.closed_at is not None else "still open at the end")
+    told.append(f"opened at {view.when(lane.opened_at)}" if lane.opened_at is not None else "open from before")
+    told.append(f"closed at {view.when(lane.closed_at)}" if lane.closed_at is not None else "still open at the end")
     told += [f"replaced by {one_line(lane.replaced_by)}"] if lane.replaced_by is not None else []
     told += [_reason(lane)] if lane.reasons else []
     told.append(plural(len(lane.deliveries), "delivery", "deliveries"))

@@ -33,8 +33,8 @@ class View:
         return self.start <= at <= self.end
 
     def when(self, at: float) -> str:
-        """`at 0.412 s`, `event 12`."""
-        return f"at {at - self.origin:.3f} s" if self.timed else f"event {at:.0f}"
+        """`0.412 s`, `event 12`: told from where the run began."""
+        return f"{at - self.origin:.3f} s" if self.timed else f"event {at:.0f}"
 
 
 def choose(seen: Picture, important: Collection[str]) -> View:
