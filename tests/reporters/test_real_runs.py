@@ -18,6 +18,7 @@ from wscheck.sources.recording import load
 from wscheck.verify import replay
 
 ROOT = Path(__file__).parents[2]
+SCENARIO = ("--scenario", "single-connection", "--window", "1s")
 TOKEN = "token-of-user_123"
 
 
@@ -35,7 +36,18 @@ def run(directory: Path, *options: str) -> Ran:
     summary = directory / "summary.md"
     formats = [part for name, path in files.items() for part in ("--format", f"{name}={path}")]
     ended = subprocess.run(
-        [sys.executable, "-m", "wscheck.cli", "verify", "--scenario", "single-connection", *options, *formats],
+        [
+            sys.executable,
+            "-m",
+            "wscheck.cli",
+            "verify",
+            "--scenario",
+            "single-connection",
+            "--window",
+            "1s",
+            *options,
+            *formats,
+        ],
         cwd=directory,
         env={**os.environ, "GITHUB_STEP_SUMMARY": str(summary), "HOME": str(directory)},
         capture_output=True,

@@ -1,6 +1,7 @@
 """The stored JSON Schemas are those of the code, and what wscheck writes is what they describe."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ STORED = Path(__file__).parents[2] / "docs" / "schemas"
 RUNS = (runs.passing, runs.failing, runs.looping)
 
 
+@cache
 def validator(name: str) -> Any:
     schema = json.loads((STORED / file_name(name)).read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
