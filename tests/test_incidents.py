@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.findings import Confidence, Finding, Severity
+from wscheck.findings import Cause, Confidence, Finding, Severity
 from wscheck.incidents import Incidents, State
 
 
@@ -69,6 +69,17 @@ def test_becoming_graver_is_told_at_once() -> None:
     graver = incidents.sighted(finding(severity=Severity.ERROR))
     assert graver is not None
     assert (graver.state, graver.severity) == (State.GREW, Severity.ERROR)
+
+
+def test_a_cause_that_becomes_known_is_told_once() -> None:
+    incidents = Incidents()
+    incidents.sighted(finding())
+    cause = Cause("reconnect-on-kick", "the client reconnects", "Do not.")
+    told = []
+    for _ in range(9):
+        change = incidents.sighted(finding(cause=cause))
+        told += [(change.state, change.count, change.cause)] if change else []
+    assert told == [(State.GREW, 2, cause), (State.GREW, 10, cause)]
 
 
 def test_without_a_clock_nothing_resolves() -> None:

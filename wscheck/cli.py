@@ -5,17 +5,40 @@ Imports nothing heavy: `wscheck --help` must feel instant, and a Locust process 
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
 from wscheck import __version__
+from wscheck.commands.browser import browser
+from wscheck.commands.compare import compare
 from wscheck.commands.config import config
 from wscheck.commands.explain import explain, rules
+from wscheck.commands.har import har
 from wscheck.commands.init import init
+from wscheck.commands.load import load
 from wscheck.commands.serve import serve
+from wscheck.commands.tail_logs import tail_logs
 from wscheck.commands.verify import verify
 from wscheck.errors import ExitCode, WscheckError
+
+
+class ReaderLeft(Exception):
+    """Nobody reads our output any more. Typer would end a BrokenPipeError with 1, which reads as findings."""
+
+
+def _until_reader_leaves(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except (BrokenPipeError, ReaderLeft):
+            raise ReaderLeft from None
+
+    return run
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,8 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (verify, serve, init, config, rules, explain):
-    app.command()(command)
+for command in (verify, browser, har, load, compare, tail_logs, serve, init, config, rules, explain):
+    app.command()(_until_reader_leaves(command))
 
 
 def _version(wanted: bool) -> None:
@@ -56,7 +79,7 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("wscheck: interrupted", err=True)
         sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderLeft):
         # The reader of our output left (| head): nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.CLEAN)

@@ -14,14 +14,16 @@ from typing import Any
 import msgspec
 
 from wscheck.contract import Contract, read_contract
-from wscheck.errors import UsageError
+from wscheck.errors import UnknownName, UsageError
+from wscheck.journey import Step, read_steps
 from wscheck.settings import SETTINGS, Secret
 
 FILE = "wscheck.toml"
 PYPROJECT = "pyproject.toml"
 
 # Tables that their own readers check, because their content is more than scalar settings.
-FREE_TABLES = ("event", "logs", "browser", "load")
+FREE_TABLES = ("event",)
+FREE_KEYS = ("browser.step", "logs.markers", "logs.keys")
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -32,11 +34,14 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Every setting by its dotted name, the event contract, and the raw tables that other readers check."""
+    """Every setting by its dotted name, the event contract, the raw tables that other readers check (`at` says where
+    in the file something stands), and the steps of a browser's journey."""
 
     values: dict[str, Value]
     contract: Contract
     tables: dict[str, Any]
+    at: Callable[..., str]
+    steps: tuple[Step, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -50,7 +55,8 @@ def load(flags: Mapping[str, Any], *, directory: Path | None = None, environ: Ma
     directory = directory or Path()
     file = _read_file(directory)
     values = {name: _resolve(name, flags, environ, file) for name in SETTINGS}
-    return Config(values, read_contract(file.tables.get("event"), file.at), file.tables)
+    steps = read_steps(file.tables.get("browser"), file.at, environ)
+    return Config(values, read_contract(file.tables.get("event"), file.at), file.tables, file.at, steps)
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -60,9 +66,10 @@ class _File(msgspec.Struct, frozen=True):
     text: str
     tables: dict[str, Any]
 
-    def at(self, key: str, occurrence: int = 0) -> str:
-        """Where `key` stands, as "wscheck.toml:7"."""
-        return f"{self.name}:{_line_of(self.text, key, occurrence)}"
+    def at(self, name: str, occurrence: int = 0) -> str:
+        """Where a table ("target"), or a key in it ("target.url"), stands, as "wscheck.toml:7"."""
+        root = "tool.wscheck." if self.name == PYPROJECT else ""
+        return f"{self.name}:{_line_of(self.text, root + name, occurrence)}"
 
 
 def _read_file(directory: Path) -> _File:
@@ -70,13 +77,23 @@ def _read_file(directory: Path) -> _File:
         path = directory / name
         if not path.is_file():
             continue
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
         tables = _parse(name, text)
         if name == PYPROJECT:
             tables = tables.get("tool", {}).get("wscheck")
         if tables is not None:
             return _checked(_File(name, text, tables))
     return _File(FILE, "", {})
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path.name} cannot be read: {error.strerror}.", "Check its permissions.") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path.name}:{line} is not UTF-8 text.", "Save the file as UTF-8.") from None
 
 
 def _parse(name: str, text: str) -> dict[str, Any]:
@@ -92,22 +109,26 @@ def _parse(name: str, text: str) -> dict[str, Any]:
 
 def _checked(file: _File) -> _File:
     """Refuse what nobody would read: a misspelt key must not be a silent default."""
-    known = {name.partition(".")[0] for name in SETTINGS} | set(FREE_TABLES)
+    known = {name.partition(".")[0] for name in (*SETTINGS, *FREE_KEYS, *FREE_TABLES)}
+    if not isinstance(file.tables, dict):
+        raise UsageError(f"{file.name}: `tool.wscheck` must be a table.", "Write [tool.wscheck.target] and its like.")
     for table, content in file.tables.items():
         if table not in known:
-            raise _unknown(file, table, sorted(known))
+            raise _unknown(file, table, table, sorted(known))
         if table in FREE_TABLES:
             continue
         if not isinstance(content, dict):
             raise UsageError(f"{file.at(table)}: `{table}` must be a table.", f"Write [{table}] on a line of its own.")
         for key in content:
-            if f"{table}.{key}" not in SETTINGS:
-                raise _unknown(file, key, [n.partition(".")[2] for n in SETTINGS if n.startswith(f"{table}.")])
+            if f"{table}.{key}" not in (*SETTINGS, *FREE_KEYS):
+                public = (name for name in (*SETTINGS, *FREE_KEYS) if name not in SETTINGS or not SETTINGS[name].secret)
+                keys = [name.partition(".")[2] for name in public if name.startswith(f"{table}.")]
+                raise _unknown(file, f"{table}.{key}", key, keys)
     return file
 
 
-def _unknown(file: _File, key: str, known: list[str]) -> UsageError:
-    return UsageError(f"{file.at(key)}: unknown key `{key}`.", f"Known here: {', '.join(known)}.")
+def _unknown(file: _File, name: str, key: str, known: list[str]) -> UsageError:
+    return UnknownName(f"{file.at(name)}: unknown key `{key}`.", key, known, f"Known here: {', '.join(known)}.")
 
 
 def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], file: _File) -> Value:
@@ -122,10 +143,10 @@ def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], fi
     if written is not None:
         if setting.secret:
             raise UsageError(
-                f"{file.at(key)}: `{name}` is a secret and must not stand in a file that is committed.",
+                f"{file.at(name)}: `{name}` is a secret and must not stand in a file that is committed.",
                 f"Set {setting.variable} instead.",
             )
-        return Value(_valid(setting.parse, written, file.at(key)), file.at(key))
+        return Value(_valid(setting.parse, written, file.at(name)), file.at(name))
     if setting.also is not None and environ.get(setting.also):
         return Value(_valid(setting.parse, environ[setting.also], setting.also), setting.also)
     return Value(setting.default, "default")
@@ -138,15 +159,30 @@ def _valid(parse: Callable[[Any], Any], raw: Any, place: str) -> Any:
         raise UsageError(f"{place}: {error}.", "See wscheck config for every setting and its form.") from None
 
 
-def _line_of(text: str, key: str, occurrence: int = 0) -> int:
-    """The 1-based line of a key or table header; 1 when it cannot be found."""
-    pattern = re.compile(rf"^\s*(\[\[?\s*)?[\"']?{re.escape(key)}[\"']?\s*(=|\]|\.)", re.MULTILINE)
-    hits = list(pattern.finditer(text))
-    return (
-        text.count("\n", 0, hits[occurrence].start(0) + len(hits[occurrence][0]) - 1) + 1
-        if len(hits) > occurrence
-        else 1
-    )
+_HEADER = re.compile(r"^\s*\[\[?\s*([^\[\]#]+?)\s*\]")
+_KEY = re.compile(r"""^\s*([\w."' -]+?)\s*=""")
+
+
+def _line_of(text: str, name: str, occurrence: int = 0) -> int:
+    """The 1-based line of a table's header or of a key, by its dotted name; 1 when it cannot be found."""
+    table, hits = "", []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            found = table = _bare(header[1])
+        elif key := _KEY.match(line):
+            found = f"{table}.{_bare(key[1])}".lstrip(".")
+        else:
+            continue
+        if found == name:
+            hits.append(number)
+        elif found.startswith(f"{name}."):  # [event.x] or event.x = 1 also begin `event`
+            hits[:] = hits or [number]
+    return hits[occurrence] if len(hits) > occurrence else 1
+
+
+def _bare(name: str) -> str:
+    """A dotted name without quotes and blanks."""
+    return ".".join(part.strip().strip("\"'") for part in name.split("."))
 
 
 __all__ = ["Config", "Secret", "Value", "load"]

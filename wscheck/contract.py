@@ -71,11 +71,17 @@ def read_contract(tables: Any, at: Callable[..., str]) -> Contract:
         return DOCUMENTED
     if not isinstance(tables, list):
         raise UsageError(f"{at('event')}: `event` must be a list of tables.", "Write [[event]] for each event.")
-    return Contract(tuple(_event(table, number, at) for number, table in enumerate(tables)))
+    contract = Contract(tuple(_event(table, number, at) for number, table in enumerate(tables)))
+    for number, event in enumerate(contract.events):
+        if contract.named(event.name) is not event:
+            raise UsageError(f"{at('event', number)}: `{event.name}` stands twice.", "Describe each event once.")
+    return contract
 
 
-def _event(table: dict[str, Any], number: int, at: Callable[..., str]) -> ContractEvent:
+def _event(table: Any, number: int, at: Callable[..., str]) -> ContractEvent:
     place = at("event", number)
+    if not isinstance(table, dict):
+        raise UsageError(f"{place}: `event` must be a list of tables.", "Write [[event]] for each event.")
     try:
         if "within" in table:
             table = {**table, "within": duration(table["within"])}

@@ -2,6 +2,7 @@
 
     WscheckError
     ├── UsageError          the command line or the configuration is wrong      exit 2
+    │   └── UnknownName     a name that stands for nothing; like ones are suggested
     └── CannotCheck         the target or the evidence cannot be had            exit 3
         ├── Unreachable     nothing there, or it does not answer in time
         ├── NotSocketIO     something answers, but not Socket.IO v3+ (Engine.IO 4)
@@ -11,6 +12,7 @@
 Every error carries the problem and the next step, so that a reader is never left with only the former.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -51,6 +53,16 @@ class UsageError(WscheckError):
     """The command line or the configuration is wrong."""
 
     exit_code = ExitCode.USAGE
+
+
+class UnknownName(UsageError):
+    """A name that stands for nothing. The next step suggests what may have been meant, then `otherwise`."""
+
+    def __init__(self, problem: str, name: str, known: Iterable[str], otherwise: str) -> None:
+        from difflib import get_close_matches
+
+        near = " or ".join(f"`{match}`" for match in get_close_matches(name, list(known), n=2))
+        super().__init__(problem, f"Did you mean {near}? {otherwise}" if near else otherwise)
 
 
 class CannotCheck(WscheckError):

@@ -30,7 +30,7 @@ class Header(msgspec.Struct, kw_only=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+class Place(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A code location. `line` and `column` count from 1; 0 means unknown. `file` is as the source map names it."""
 
     file: str
@@ -42,7 +42,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
         return ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=str.lower):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=str.lower):
     """What every event has.
 
     at      seconds since the Unix epoch, None where the source had no clock (a log line without a timestamp)
@@ -95,10 +95,19 @@ class Connecting(OnConnection, frozen=True, kw_only=True):
 
 
 class Connected(OnConnection, frozen=True, kw_only=True):
-    """The namespace's CONNECT was acknowledged: the user now holds `sid`. `credential` as in Connecting."""
+    """The namespace's CONNECT was acknowledged: the user now holds `sid`. `credential` as in Connecting.
+
+    url     the endpoint it was opened with, each value of its query as a short digest
+    target  what holds it, as a browser names it: "page http://...", "shared_worker http://..."
+    script  the script that the opener ran from; client: the one that the client library's own frames came from
+    """
 
     credential: str | None = None
     fingerprint: str | None = None
+    url: str | None = None
+    target: str | None = None
+    script: str | None = None
+    client: str | None = None
 
 
 class Refused(OnConnection, frozen=True, kw_only=True):
@@ -166,10 +175,16 @@ class Silenced(OnConnection, frozen=True, kw_only=True):
 
 
 class Registered(OnConnection, frozen=True, kw_only=True):
-    """How many handlers `name` has on one connection, and where each is defined."""
+    """How many handlers `name` has on one connection, and where each is defined.
+
+    inside  the event whose handler registers them, where that shows ("connect")
+    lost    handlers that went because somebody called off(event) without saying which
+    """
 
     name: str = ""
     handlers: tuple[Place, ...] = ()
+    inside: str | None = None
+    lost: tuple[Place, ...] = ()
 
 
 class Expected(OnConnection, frozen=True, kw_only=True):

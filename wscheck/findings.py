@@ -85,3 +85,10 @@ class Finding(msgspec.Struct, kw_only=True):
 def worst(findings: Iterable[Finding]) -> Severity | None:
     """The highest severity among `findings`, None when there are none."""
     return max((f.severity for f in findings), key=lambda s: s.rank, default=None)
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """What fails: findings at or above `fail_on`, and with `strict` also what could not be judged."""
+
+    fail_on: Severity = Severity.ERROR
+    strict: bool = False

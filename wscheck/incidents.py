@@ -1,7 +1,7 @@
 """WHAT IS GOING ON: findings as incidents that open, grow and resolve, one for each user and rule; pure.
 
 A loop of five hundred replacements is one incident: told when it opens, at its 10th, 100th, ... occurrence, when
-it becomes graver, and when it has been quiet for long enough.
+it becomes graver, when its cause becomes known, and when it has been quiet for long enough.
 """
 
 from collections import OrderedDict
@@ -25,8 +25,8 @@ class State(StrEnum):
     RESOLVED = "resolved"
 
 
-class Incident(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="finding"):
-    """One rule broken for one user, from its first occurrence until it is quiet (docs/tail-logs.md).
+class Incident(msgspec.Struct, kw_only=True, tag_field="type", tag="finding"):
+    """One rule broken for one user, from its first occurrence until it is quiet (docs/logs.md).
 
     state     what became of it last
     count     occurrences since it opened
@@ -51,11 +51,17 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="type
 
 
 class Open(msgspec.Struct):
-    """An open incident and what its telling depends on: when it was last seen, and how large it was when told."""
+    """An open incident and what its telling depends on.
+
+    seen_at   when it was last seen
+    told      how large it was when its size was last told
+    recalled  an earlier run told of what still holds: to see that again is no further occurrence
+    """
 
     incident: Incident
     seen_at: float | None
     told: int = 1
+    recalled: bool = False
 
 
 Ongoing = Callable[[str, str | None], bool]
@@ -79,7 +85,8 @@ class Incidents:
 
     def reopen(self, incident: Incident) -> None:
         """Carry on with an incident that an earlier run told of."""
-        self._open[incident.rule, incident.user] = Open(incident, incident.last_at, incident.count)
+        key = (incident.rule, incident.user)
+        self._open[key] = Open(incident, incident.last_at, incident.count, self._ongoing(*key))
 
     def sighted(self, finding: Finding) -> Incident | None:
         """Take one more occurrence, the latest of `finding`; returns the incident when that is worth telling."""
@@ -92,12 +99,16 @@ class Incidents:
             return incident
         self._open.move_to_end(key)
         entry.seen_at = now if now is not None else entry.seen_at
-        graver = finding.severity.rank > entry.incident.severity.rank
-        _grow(entry.incident, finding)
-        if not graver and entry.incident.count < entry.told * GROWTH:
+        if entry.recalled:
+            entry.recalled = False
             return None
-        entry.told = entry.incident.count
-        return entry.incident
+        graver = finding.severity.rank > entry.incident.severity.rank
+        explained = entry.incident.cause is None and finding.cause is not None
+        _grow(entry.incident, finding)
+        grown = entry.incident.count >= entry.told * GROWTH
+        if grown:
+            entry.told = entry.incident.count
+        return entry.incident if grown or graver or explained else None
 
     def advance(self, now: float) -> Iterator[Incident]:
         """It is `now`: every incident that is over, resolved."""

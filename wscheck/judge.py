@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from wscheck.causes import Trails, probable
-from wscheck.events import AnyEvent, Event
-from wscheck.findings import Finding
+from wscheck.events import AnyEvent, Event, Refused, Registered
+from wscheck.findings import Cause, Finding
 from wscheck.ledger import Ledger
-from wscheck.rules import DOCUMENTED, Options, Rule, Sighting
+from wscheck.rules import DOCUMENTED, Options, Rule, Sighting, ranked
 from wscheck.rules.rule import Handler
 from wscheck.transitions import Closed, Opened, Superseded, Transition
 
@@ -23,7 +23,8 @@ RATED, RATED_S = 3, 0.1
 class Judge:
     """Feed events in the order of their time; ask for the findings whenever you like.
 
-    `on_sighting` is called with each finding as it opens or grows; the same object is passed again, grown.
+    `on_sighting` is called with each finding as it opens or grows; the same object is passed again, grown. Looking for
+    the cause of each of a storm's sightings would cost more than all else: whoever tells a finding calls `explain`.
     """
 
     def __init__(
@@ -42,32 +43,45 @@ class Judge:
             Opened: [self._trails.opened],
             Superseded: [self._trails.superseded],
             Closed: [self._trails.closed],
+            Refused: [self._trails.refused],
+            Registered: [self._trails.registered],
         }
         for rule in self._rules:
             for watched, handler in rule.watches().items():
                 self._handlers.setdefault(watched, []).append(handler)
-        # Only rules that wait for something need to hear that time passes.
-        self._timers = [rule.advance for rule in self._rules if type(rule).advance is not Rule.advance]
+        self._timed = [rule for rule in self._rules if type(rule).advance is not Rule.advance]
         self._now: float | None = None
 
     def feed(self, event: Event) -> tuple[Transition, ...]:
         """Take one event: time first, then what it changed (which is returned), then the event itself."""
         if event.at is not None:
             self.advance(event.at)
-        handlers = self._handlers
-        changes = self.ledger.apply(event)
-        for change in changes:
-            for handler in handlers.get(type(change), ()):
-                handler(change)
-        for handler in handlers.get(type(event), ()):
-            handler(event)
+        handlers, kind = self._handlers, type(event)
+        changes: tuple[Transition, ...] = ()
+        change = self.ledger.changes.get(kind)
+        if change is not None:
+            changes = change(event)
+            for changed in changes:
+                for handler in handlers[type(changed)]:
+                    handler(changed)
+        if kind in handlers:
+            for handler in handlers[kind]:
+                handler(event)
         return changes
+
+    def recall(self, event: Event) -> tuple[Transition, ...]:
+        """Take an event that an earlier run judged: who holds what is known again, and no attempt counts twice."""
+        return self._changed(self.ledger.apply(event))
 
     def expire(self, sid: str, event: Event) -> tuple[Transition, ...]:
         """Give up a connection that nothing was heard of for too long; `event` says so. Returns what that changed."""
-        changes = self.ledger.expire(sid, event)
+        if event.at is not None:
+            self.advance(event.at)
+        return self._changed(self.ledger.expire(sid, event))
+
+    def _changed(self, changes: tuple[Transition, ...]) -> tuple[Transition, ...]:
         for change in changes:
-            for handler in self._handlers.get(type(change), ()):
+            for handler in self._handlers[type(change)]:
                 handler(change)
         return changes
 
@@ -76,8 +90,9 @@ class Judge:
         if self._now is not None and at < self._now:
             return
         self._now = at
-        for timer in self._timers:
-            timer(at)
+        for rule in self._timed:
+            if rule.waiting:
+                rule.advance(at)
 
     def conclude(self, at: float | None = None) -> list[Finding]:
         """Say that the evidence ends, at `at` or with the last event, and return the findings."""
@@ -90,11 +105,14 @@ class Judge:
     def findings(self) -> list[Finding]:
         """What was found so far, the worst first, each with its probable cause."""
         for finding in self._findings.values():
-            self._explain(finding)
-        return sorted(self._findings.values(), key=lambda f: (-f.severity.rank, -f.confidence.rank, f.rule))
+            self.explain(finding)
+        return ranked(self._findings.values())
 
-    def _explain(self, finding: Finding) -> None:
-        finding.cause = probable(finding.rule, self._trails.of(finding.user))
+    def explain(self, finding: Finding) -> Cause | None:
+        """The probable cause of `finding` as of now, which is also noted in it; None where nothing points anywhere."""
+        # What pointed to a cause may have left the trail by now; that it was there stays true.
+        finding.cause = probable(finding.rule, self._trails.of(finding.user)) or finding.cause
+        return finding.cause
 
     def _grow(self, sighting: Sighting) -> None:
         key = (sighting.rule, sighting.user, sighting.key)
@@ -104,7 +122,6 @@ class Judge:
         else:
             _again(finding, sighting)
         if self._on_sighting is not None:
-            self._explain(finding)
             self._on_sighting(finding)
 
 
@@ -124,15 +141,17 @@ def _first(sighting: Sighting) -> Finding:
 def _again(finding: Finding, sighting: Sighting) -> None:
     finding.count += 1
     finding.message = sighting.message
-    finding.severity = max(finding.severity, sighting.severity, key=lambda s: s.rank)
-    finding.confidence = max(finding.confidence, sighting.confidence, key=lambda c: c.rank)
+    if sighting.severity is not finding.severity and sighting.severity.rank > finding.severity.rank:
+        finding.severity = sighting.severity
+    if sighting.confidence is not finding.confidence and sighting.confidence.rank > finding.confidence.rank:
+        finding.confidence = sighting.confidence
     if sighting.at is not None:
-        finding.first_at = finding.first_at if finding.first_at is not None else sighting.at
+        if finding.first_at is None:
+            finding.first_at = sighting.at
         finding.last_at = sighting.at
         span = finding.last_at - finding.first_at
         finding.rate = (finding.count - 1) / span if finding.count >= RATED and span >= RATED_S else None
-    for event in cast("tuple[AnyEvent, ...]", sighting.evidence):
-        if event not in finding.evidence:
-            finding.evidence.append(event)
-    if len(finding.evidence) > FIRST + LATEST:
-        del finding.evidence[FIRST:-LATEST]
+    known = finding.evidence
+    known.extend(event for event in cast("tuple[AnyEvent, ...]", sighting.evidence) if event not in known)
+    if len(known) > FIRST + LATEST:
+        del known[FIRST:-LATEST]

@@ -12,20 +12,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from wscheck.endings import RESTART, STALE, crossed, replaced
 from wscheck.events import Connected, Disconnected, Event, Replaced, Restarted
 from wscheck.findings import Confidence
+from wscheck.sessions import Sessions
 from wscheck.transitions import Closed, Opened, Superseded, Tally, Transition
 
-RESTART = "expired: the server restarted"
-STALE = "expired: nothing heard of it for too long"
-REPLACED = "replaced"
+# How an ended connection is remembered: that the server replaced it, or that its log only lets us suppose so.
+REPLACED, SUPPOSED = "replaced", "supposed"
 
-# What a client sees, and what a server logs, when it was the server that ended a connection.
-KICKED = frozenset({"io server disconnect", "server namespace disconnect", "server disconnect"})
-CUT = frozenset({"transport close", "transport error", "forced close"})
-
-# A transport that closes this soon after the user's next connection was most likely closed because of it.
-COINCIDENCE_S = 1.0
+Changes = tuple[Transition, ...]
 
 
 class Ledger:
@@ -40,22 +36,23 @@ class Ledger:
         self._evidence: OrderedDict[str, Connected] = OrderedDict()
         self._superseded: OrderedDict[str, str | None] = OrderedDict()
         self._gone: OrderedDict[str, str | None] = OrderedDict()
-        self._session: dict[str, str] = {}
-        self._namespaces: dict[str, set[str]] = {}
+        self._sessions = Sessions()
         self._unannounced: set[str] = set()
         self._worded = False
         self._node: dict[str, str] = {}
+        self._nodes: dict[str, str] = {}
         self._evidence_limit, self._memory_limit = evidence, memory
-        self._apply: dict[type, Callable[[Any], tuple[Transition, ...]]] = {
+        self.changes: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
             Replaced: self._replaced,
             Disconnected: self._disconnected,
             Restarted: self._restarted,
         }
+        """What takes each type of event into the books; events of other types change nothing."""
 
-    def apply(self, event: Event) -> tuple[Transition, ...]:
+    def apply(self, event: Event) -> Changes:
         """Take `event` into the books; returns what changed because of it, in order."""
-        change = self._apply.get(type(event))
+        change = self.changes.get(type(event))
         return change(event) if change is not None else ()
 
     # --- questions -------------------------------------------------------------------------------------------
@@ -93,7 +90,7 @@ class Ledger:
 
     # --- what changes the books --------------------------------------------------------------------------------
 
-    def _connected(self, event: Connected) -> tuple[Transition, ...]:
+    def _connected(self, event: Connected) -> Changes:
         sid, user = event.sid, event.user
         if sid is None:
             if user is not None:
@@ -101,64 +98,61 @@ class Ledger:
             return ()
         if sid in self._owner:
             return self._seen_again(sid, event)
-        if sid in self._gone or sid in self._superseded:
+        if sid in self._gone or sid in self._superseded or sid in self._sessions:
             return ()
-        if event.eio is not None and (first := self._session.get(event.eio)) is not None:
-            self._namespaces.setdefault(first, {first}).add(sid)
+        if event.eio is not None and self._sessions.join(event.eio, sid):
             return ()
         return self._open(sid, user, event, event)
 
-    def _seen_again(self, sid: str, event: Connected) -> tuple[Transition, ...]:
+    def _seen_again(self, sid: str, event: Connected) -> Changes:
         """A second source saw the same connection; it may know whose it is."""
         if event.eio is not None:
-            self._session.setdefault(event.eio, sid)
+            self._sessions.begin(event.eio, sid)
         if sid in self._unannounced:
             self._unannounced.discard(sid)
             self._own_tally(self._owner[sid] or "").connects += 1
         if self._owner[sid] is None and event.user is not None:
-            del self._owner[sid]
             return self._open(sid, event.user, event, event)
         known = self._evidence.get(sid)
         if known is None or (known.page is None and event.page is not None):
             self._remember(sid, event)
         return ()
 
-    def _open(self, sid: str, user: str | None, event: Event, evidence: Connected | None) -> tuple[Transition, ...]:
+    def _open(self, sid: str, user: str | None, event: Event, evidence: Connected | None) -> Changes:
         self._owner[sid] = user
         if event.node is not None:
-            self._node[sid] = event.node
+            self._node[sid] = self._nodes.setdefault(event.node, event.node)
         if evidence is not None:
             self._remember(sid, evidence)
             if evidence.eio is not None:
-                self._session[evidence.eio] = sid
+                self._sessions.begin(evidence.eio, sid)
         if user is None:
             return ()
-        held = self._held.get(user)
+        held, tally = self._held.get(user), self._tallies.get(user)
         if held is None:
             # The first connection of somebody never seen before is the common case: no tally until more happens.
             self._held[user] = sid
-            if user in self._tallies:
-                self._count_connect(self._tallies[user], 1)
+            if tally is not None:
+                tally.connects += 1
+                tally.max_open = tally.max_open or 1
             return (Opened(user, sid, event, ()),)
         others = (held,) if isinstance(held, str) else held
-        tally = self._own_tally(user)
+        tally = tally or self._own_tally(user)
         self._held[user] = (*others, sid)
-        self._count_connect(tally, len(others) + 1)
+        tally.connects += 1
+        tally.max_open = max(tally.max_open, len(others) + 1)
         return (Opened(user, sid, event, others),)
 
-    @staticmethod
-    def _count_connect(tally: Tally, held: int) -> None:
-        tally.connects += 1
-        tally.max_open = max(tally.max_open, held)
-
-    def _replaced(self, event: Replaced) -> tuple[Transition, ...]:
+    def _replaced(self, event: Replaced) -> Changes:
         self._worded = True
         old, new = event.old_sid, event.new_sid
         user = event.user if event.user is not None else self.owner(new) or self.owner(old)
-        if old is not None and (old in self._superseded or self._gone.get(old) == REPLACED):
-            return ()  # already known, from another source or because the client saw it first
+        if old is not None and (old in self._superseded or old in self._gone) and self._known(old, user):
+            return ()
         opened_old = self.opened(old)
-        if old is not None and old not in self._gone:
+        if old is not None and old in self._gone:
+            self._gone[old] = REPLACED
+        elif old is not None:
             # Before the new one opens: the record speaks of one moment, in which they never were two.
             self._release(old)
             self._bound(self._superseded, old, user)
@@ -168,7 +162,15 @@ class Ledger:
         told = Superseded(user, old, new, event, True, Confidence.HIGH, self.held(user), opened_old, self.opened(new))
         return (*changes, told)
 
-    def _open_unannounced(self, sid: str | None, user: str | None, event: Replaced) -> tuple[Transition, ...]:
+    def _known(self, old: str, user: str | None) -> bool:
+        """Whether the replacement of `old` was told already: by another source, or because its end gave it away."""
+        ended = self._gone.get(old)
+        if ended == SUPPOSED and user is not None:
+            self._own_tally(user).replacements += 1
+            self._gone[old] = REPLACED
+        return old in self._superseded or ended is not None
+
+    def _open_unannounced(self, sid: str | None, user: str | None, event: Replaced) -> Changes:
         """Open a connection known only from the record of its replacing another; its own record may follow."""
         if sid is None or sid in self._owner or sid in self._gone or sid in self._superseded:
             return ()
@@ -178,7 +180,7 @@ class Ledger:
             self._own_tally(user).connects -= 1  # counted when its own record comes
         return changes
 
-    def _disconnected(self, event: Disconnected) -> tuple[Transition, ...]:
+    def _disconnected(self, event: Disconnected) -> Changes:
         sid = event.sid
         if sid is None:
             if event.user is not None:
@@ -188,79 +190,66 @@ class Ledger:
             return self._end_superseded(sid, event)
         if sid in self._gone:
             return ()
-        connection = self._ends(sid, event.eio)
-        if connection is None:
-            return ()
-        if connection not in self._owner:
-            self._bound(self._gone, sid, None)
-            return ()
-        return self._close(connection, event, event.reason)
+        connection = self._sessions.leave(sid)
+        if connection is not None and connection in self._owner:
+            return self._close(connection, event, event.reason)
+        self._bound(self._gone, sid, None)
+        if connection is not None and event.user is not None:
+            self._own_tally(event.user).disconnects += 1  # opened before we looked
+        return ()
 
-    def _end_superseded(self, sid: str, event: Disconnected) -> tuple[Transition, ...]:
+    def _end_superseded(self, sid: str, event: Disconnected) -> Changes:
         user = self._superseded.pop(sid)
         self._bound(self._gone, sid, REPLACED)
         if user is not None:
             self._own_tally(user).disconnects += 1
         return (Closed(user, sid, event, event.reason, True, self.held(user), None),)
 
-    def _ends(self, sid: str, eio: str | None) -> str | None:
-        """The connection that ends with `sid`, None while another namespace of the same session keeps it open."""
-        first = self._session.get(eio, sid) if eio is not None else sid
-        sids = self._namespaces.get(first)
-        if sids is None:
-            return sid
-        sids.discard(sid)
-        if sids:
-            return None
-        del self._namespaces[first]
-        return first
-
-    def _close(self, sid: str, event: Event, reason: str | None) -> tuple[Transition, ...]:
-        user = self._owner[sid]
-        opened = self._evidence.get(sid)
-        inferred = self._infer_replacement(sid, user, event, reason)
+    def _close(self, sid: str, event: Event, reason: str | None) -> Changes:
+        user, opened = self._owner[sid], self._evidence.get(sid)
+        held = self._held.get(user) if user is not None else None
+        superseded = None
+        if isinstance(held, tuple) and user is not None:
+            superseded = self._supposed(sid, user, held, event, reason)
         self._release(sid)
-        self._bound(self._gone, sid, REPLACED if inferred is not None else None)
+        logged = event.source == "server-log"
+        self._bound(self._gone, sid, None if superseded is None else SUPPOSED if logged else REPLACED)
         if user is not None:
             tally = self._own_tally(user)
             tally.disconnects += 1
-            if inferred is not None and event.source != "server-log":
+            if superseded is not None and not logged:
                 tally.replacements += 1
-        held = self.held(user)
-        closed = Closed(user, sid, event, reason, inferred is not None, held, opened)
-        return (closed,) if inferred is None else (inferred, closed)
+        closed = Closed(user, sid, event, reason, superseded is not None, self.held(user), opened)
+        return (closed,) if superseded is None else (superseded, closed)
 
-    def _infer_replacement(self, sid: str, user: str | None, event: Event, reason: str | None) -> Superseded | None:
-        """A server that ends a connection while the user holds a newer one has replaced it."""
-        held = self.held(user)
-        if len(held) < 2 or held[-1] == sid or reason is None:
-            return None
-        opened, newest = self._evidence.get(sid), self._evidence.get(held[-1])
-        if reason in KICKED or reason == "forced close":
-            confidence = Confidence.HIGH
-        elif reason in CUT and event.source != "server-log" and _soon_after(newest, event):
-            confidence = Confidence.MEDIUM
-        else:
-            return None
-        if event.source == "server-log":
-            if self._worded:
-                return None  # a log that words its replacements needs no inference
-            confidence = Confidence.MEDIUM
+    def _supposed(
+        self, sid: str, user: str, held: tuple[str, ...], event: Event, reason: str | None
+    ) -> Superseded | None:
+        """A server that ends a connection while the user holds a newer one has replaced it, said or not."""
+        if self._worded and event.source == "server-log":
+            return None  # a log that words its replacements needs no inference
         rest = tuple(other for other in held if other != sid)
-        return Superseded(user, sid, held[-1], event, False, confidence, rest, opened, newest)
+        ended, newest = self._evidence.get(sid), self._evidence.get(rest[-1])
+        if sid == held[-1] and not crossed(event, reason, ended, newest):
+            return None
+        confidence = replaced(event, reason, newest)
+        if confidence is None:
+            return None
+        return Superseded(user, sid, rest[-1], event, False, confidence, rest, ended, newest)
 
-    def _restarted(self, event: Restarted) -> tuple[Transition, ...]:
+    def _restarted(self, event: Restarted) -> Changes:
         """Expire what the restarted process held. One log without a node name speaks for every connection."""
         gone = [sid for sid in self._owner if event.node is None or self._node.get(sid) == event.node]
         return tuple(change for sid in gone for change in self._expire(sid, event, RESTART))
 
-    def expire(self, sid: str, event: Event) -> tuple[Transition, ...]:
+    def expire(self, sid: str, event: Event) -> Changes:
         """Give up a connection that nothing was heard of for too long; visible, never silent."""
         return self._expire(sid, event, STALE) if sid in self._owner else ()
 
-    def _expire(self, sid: str, event: Event, reason: str) -> tuple[Transition, ...]:
+    def _expire(self, sid: str, event: Event, reason: str) -> Changes:
         user, opened = self._owner[sid], self._evidence.get(sid)
         self._release(sid)
+        self._bound(self._gone, sid, None)
         return (Closed(user, sid, event, reason, False, self.held(user), opened),)
 
     # --- bookkeeping -------------------------------------------------------------------------------------------
@@ -273,10 +262,9 @@ class Ledger:
 
     def _release(self, sid: str) -> None:
         user = self._owner.pop(sid, None)
+        self._evidence.pop(sid, None)
+        self._sessions.forget(sid)
         self._unannounced.discard(sid)
-        opened = self._evidence.pop(sid, None)
-        if opened is not None and opened.eio is not None:
-            self._session.pop(opened.eio, None)
         self._node.pop(sid, None)
         if user is None:
             return
@@ -298,9 +286,3 @@ class Ledger:
         memory[sid] = value
         if len(memory) > self._memory_limit:
             memory.popitem(last=False)
-
-
-def _soon_after(newest: Connected | None, event: Event) -> bool:
-    if newest is None or newest.at is None or event.at is None:
-        return False
-    return event.at - newest.at <= COINCIDENCE_S

@@ -10,7 +10,8 @@ HIDDEN = "(hidden)"
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
 _NAMED = re.compile(
-    r"""(?i)((?:token|password|secret|api[_-]?key|authorization)["']?\s*[:=]\s*["']?)([^\s"',;&}]{4,})"""
+    r"""(?im)((?:token|password|secret|api[_-]?key|authorization)["']?\s*[:=]\s*)"""
+    r"""(?:(["'])(?:\\.|(?!\2)[^\\\n])+(?:\2|$)|[^\s"',;&}]{4,})"""
 )
 
 
@@ -28,4 +29,4 @@ class Redactor:
             text = self._known.sub(HIDDEN, text)
         text = _JWT.sub(HIDDEN, text)
         text = _BEARER.sub(rf"\1{HIDDEN}", text)
-        return _NAMED.sub(rf"\1{HIDDEN}", text)
+        return _NAMED.sub(lambda named: f"{named[1]}{named[2] or ''}{HIDDEN}{named[2] or ''}", text)

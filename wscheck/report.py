@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from wscheck.events import Place
 from wscheck.findings import Finding, Verdict
 
 
@@ -89,7 +90,10 @@ class LogsReport(Report, kw_only=True):
     sources     the logs that were read
     events      how many of each kind; always "connected", "replaced" and "disconnected"
     unreadable  lines that look like an event and could not be read
+    untimed     events that have no time: rules that need one could not judge them
     levels      events by how much their records said: full ids, user only, socket only, count only
+    users_seen  how many users there were
+    most_open   the most connections that one user held at once, without any grace
     users       by user, as many as were asked for
     """
 
@@ -98,5 +102,71 @@ class LogsReport(Report, kw_only=True):
     bytes: int = 0
     events: dict[str, int] = msgspec.field(default_factory=dict)
     unreadable: int = 0
+    untimed: int = 0
     levels: dict[str, int] = msgspec.field(default_factory=dict)
+    users_seen: int = 0
+    most_open: int = 0
     users: dict[str, Holdings] = msgspec.field(default_factory=dict)
+
+
+class Target(msgspec.Struct, kw_only=True):
+    """What a browser runs code in. `type`: "page", "iframe", "worker", "shared_worker", "service_worker"."""
+
+    type: str = "page"
+    url: str = ""
+
+
+class SeenPage(Target, kw_only=True):
+    """A tab that was watched. `screenshot`: a `data:` URI, None unless a report that can show it was asked for."""
+
+    title: str = ""
+    screenshot: str | None = None
+
+
+class SeenConnection(msgspec.Struct, kw_only=True):
+    """One connection that a browser held.
+
+    opener      where the application called io(); None where the source has no stack
+    diverges_at the frame that tells this opener from those of the user's other connections, None where nothing does
+    stack       the application's own frames, the innermost first
+    """
+
+    eio: str | None = None
+    sid: str | None = None
+    user: str | None = None
+    namespace: str | None = None
+    transport: str | None = None
+    opened_at: float | None = None
+    closed_at: float | None = None
+    reason: str | None = None
+    page: str | None = None
+    target: Target = msgspec.field(default_factory=Target)
+    opener: Place | None = None
+    diverges_at: Place | None = None
+    stack: list[Place] = msgspec.field(default_factory=list)
+
+
+class SeenHandlers(msgspec.Struct, kw_only=True):
+    """The most handlers that `event` had on one connection, and where each is defined."""
+
+    event: str
+    count: int = 0
+    locations: list[Place] = msgspec.field(default_factory=list)
+
+
+class SeenEvent(msgspec.Struct, kw_only=True):
+    """`received`: deliveries over all connections; `handled`: handler runs, None where handlers were not seen."""
+
+    received: int = 0
+    handled: int | None = None
+
+
+class BrowserReport(Report, kw_only=True):
+    """`wscheck browser` and `wscheck har` (schema `wscheck.browser/1`). `pages`: the tabs that were watched;
+    `notes`: what could not be seen as well as it should, in sentences."""
+
+    notes: list[str] = msgspec.field(default_factory=list)
+    pages: list[SeenPage] = msgspec.field(default_factory=list)
+    connections: list[SeenConnection] = msgspec.field(default_factory=list)
+    handlers: list[SeenHandlers] = msgspec.field(default_factory=list)
+    events: dict[str, SeenEvent] = msgspec.field(default_factory=dict)

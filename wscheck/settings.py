@@ -49,6 +49,27 @@ def attempts(raw: Any) -> tuple[int, float]:
     return int(count), duration(window)
 
 
+def whole(raw: Any) -> int:
+    """A whole number of at least one."""
+    if isinstance(raw, bool) or not re.match(r"^\d+$", str(raw)) or int(str(raw)) < 1:
+        raise ValueError(f"{raw!r} is not a whole number of at least 1")
+    return int(str(raw))
+
+
+def number(raw: Any) -> float:
+    """A number that is not negative."""
+    if isinstance(raw, bool) or not re.match(r"^\d+(\.\d+)?$", str(raw).strip()):
+        raise ValueError(f"{raw!r} is not a number")
+    return float(str(raw))
+
+
+def pace(raw: Any) -> float:
+    """A number above nought."""
+    if not number(raw):
+        raise ValueError(f"{raw!r} is too slow: nobody would ever start")
+    return number(raw)
+
+
 def text(raw: Any) -> str:
     """A string that is not empty."""
     if not isinstance(raw, str) or not raw.strip():
@@ -69,6 +90,8 @@ def flag(raw: Any) -> bool:
 def listed(raw: Any) -> tuple[str, ...]:
     """Strings from a list, or from one string with commas."""
     items = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(items, list | tuple):
+        raise ValueError(f'{raw!r} is not a list: write ["a", "b"] or a,b')  # noqa: TRY004
     return tuple(text(item) for item in items)
 
 
@@ -94,7 +117,19 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 def url(raw: Any) -> str:
     """An http, https, ws or wss URL."""
     if not re.match(r"^(https?|wss?)://[^/\s]+", str(raw)):
-        raise ValueError(f"{raw!r} is not a URL: write http://localhost:8000")
+        raise ValueError(f"{without_credentials(str(raw))!r} is not a URL: write http://localhost:8000")
+    return str(raw)
+
+
+def without_credentials(address: str) -> str:
+    """An address as it may be shown: without user and password, and without what a query says."""
+    return re.sub(r"\?.*", "?(hidden)", re.sub(r"[^/\s]*@", "", address))
+
+
+def web_url(raw: Any) -> str:
+    """An http or https URL."""
+    if not re.match(r"^https?://[^/\s]+", str(raw)):
+        raise ValueError("this is not an http or https URL")  # which may be a secret
     return str(raw)
 
 
@@ -119,7 +154,9 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def flag(self) -> str:
-        return "--" + self.name.partition(".")[2].replace("_", "-")
+        """What a command line gives it by: tokens only as the file that holds one."""
+        name = self.name.partition(".")[2].replace("_", "-")
+        return "URL" if name == "url" else f"--{name}-file" if name.endswith("token") else f"--{name}"
 
     @property
     def variable(self) -> str:
@@ -151,8 +188,28 @@ SETTINGS = _table(
         Setting("verify.reconnect_on_kick", duration, None, "per-component: reconnect this long after a kick"),
         Setting("verify.window", duration, 2.0, "how long to watch for what must not happen"),
         Setting("verify.server_log", listed, (), "log files of the server to read beside the run"),
+        Setting("verify.page", web_url, None, "the real page, which plays the documented scenarios in a browser"),
         Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "the severity that fails a run"),
         Setting("verify.strict", flag, False, "what could not be judged fails the run"),
+        Setting("watch.quiet_after", duration, 30.0, "an incident is over after so long without another occurrence"),
+        Setting("watch.stale_after", duration, None, "give up a connection of which nothing was heard for so long"),
+        Setting("watch.webhook", lambda raw: Secret(web_url(raw)), None, "where incidents are posted", secret=True),
+        Setting("watch.webhook_format", one_of("json", "slack"), "json", "what is posted"),
+        Setting("watch.metrics", text, None, "where to serve Prometheus metrics, HOST:PORT"),
+        Setting("load.profile", text, "unified", "what each user's page does"),
+        Setting("load.users", whole, 50, "simulated users"),
+        Setting("load.spawn_rate", pace, None, "users that start each second; all at once without one"),
+        Setting("load.run_time", duration, 10.0, "how long the run lasts, from its first user on"),
+        Setting("load.processes", whole, 1, "worker processes; with more than one there is a master beside them"),
+        Setting("load.max_connections_per_user", number, None, "threshold: the most a user holds at once, on average"),
+        Setting("load.max_replaced", number, None, "threshold: connections that the server replaced"),
+        Setting("load.max_churn", number, None, "threshold: connects and disconnects per user and second"),
+        Setting("load.max_connect_p95", duration, None, "threshold: how long connecting takes, 95th percentile"),
+        Setting("browser.identity", text, "auth.userId", "where a page's traffic says who the user is"),
+        Setting("browser.for", duration, 5.0, "how long a page is watched"),
+        Setting("browser.browser", text, None, "the Chromium to launch; the one on PATH without it"),
+        Setting("browser.storage_state", text, None, "cookies and local storage: Playwright's storageState"),
+        Setting("browser.cdp", text, None, "the address of a running browser to watch instead"),
         Setting("actions.trigger", text, "trigger_whatsapp_connection", "what the wizard emits to connect WhatsApp"),
         Setting("actions.disconnect", text, "disconnect_whatsapp", "what the wizard emits to disconnect it"),
         Setting("rules.grace", duration, 0.25, "how long two connections of a user may overlap"),

@@ -6,7 +6,7 @@ from wscheck.events import Connected, Event
 from wscheck.findings import Confidence
 
 
-class Tally(msgspec.Struct):
+class Tally(msgspec.Struct, gc=False):
     """What one user did: counts of records, and the most connections held at once (without any grace)."""
 
     connects: int = 0
@@ -15,7 +15,7 @@ class Tally(msgspec.Struct):
     max_open: int = 0
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """`user` now also holds `sid`; `others` are the connections the user held already."""
 
     user: str
@@ -24,7 +24,7 @@ class Opened(msgspec.Struct, frozen=True):
     others: tuple[str, ...]
 
 
-class Superseded(msgspec.Struct, frozen=True):
+class Superseded(msgspec.Struct, frozen=True, gc=False):
     """The server closed `old_sid` in favour of `new_sid`; each is None where the evidence does not say.
 
     explicit  the server said so itself; otherwise it follows from what the client saw, as surely as `confidence`
@@ -43,7 +43,7 @@ class Superseded(msgspec.Struct, frozen=True):
     new: Connected | None = None
 
 
-class Closed(msgspec.Struct, frozen=True):
+class Closed(msgspec.Struct, frozen=True, gc=False):
     """`sid` ended. `superseded` says that it had been replaced; `held` are the user's connections afterwards."""
 
     user: str | None

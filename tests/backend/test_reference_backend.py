@@ -282,7 +282,8 @@ async def test_log_nothing_writes_nothing(start: Start) -> None:
 
 async def test_further_options_namespace_path_and_transports(start: Start) -> None:
     options = ("--namespace", "/bots", "--path", "/live", "--transports", "polling")
-    with start(*options) as backend:
+    # A polling client that leaves waits for its last poll, and that for a ping.
+    with start(*options, "--ping-interval", "1000", "--ping-timeout", "1000") as backend:
         one = socketio.AsyncClient(reconnection=False)
         auth = {"token": "token-of-ann", "userId": "ann"}
         await one.connect(backend.url, auth=auth, namespaces=["/bots"], socketio_path="/live", wait_timeout=5)

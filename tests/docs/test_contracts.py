@@ -7,10 +7,23 @@ from typing import get_args
 import msgspec
 import pytest
 
+from wscheck.churn import Percentiles
+from wscheck.comparison import Change, CompareReport, Measured, Side
 from wscheck.errors import ExitCode
 from wscheck.events import AnyEvent, Event, Header, OnConnection, Place
 from wscheck.findings import Cause, Confidence, Finding, Severity, Verdict
-from wscheck.report import Control, ScenarioResult, VerifyReport
+from wscheck.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
+from wscheck.report import (
+    BrowserReport,
+    Control,
+    Holdings,
+    LogsReport,
+    ScenarioResult,
+    SeenConnection,
+    SeenEvent,
+    SeenHandlers,
+    VerifyReport,
+)
 from wscheck.reporters import REPORTERS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -19,7 +32,8 @@ NAME = re.compile(r"`(\w+)`")
 
 def section(document: str, heading: str) -> str:
     """The part of docs/`document` beneath `heading`."""
-    return (DOCS / document).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    text = (DOCS / document).read_text()
+    return re.split(r"\n##+ ", re.split(rf"\n##+ {heading}\n", text)[1])[0]
 
 
 def first_cells(text: str) -> set[str]:
@@ -34,8 +48,23 @@ def first_cells(text: str) -> set[str]:
         ("json.md", "The report", VerifyReport),
         ("json.md", "A scenario", ScenarioResult),
         ("json.md", "A control", Control),
+        ("json.md", "The browser report", BrowserReport),
+        ("json.md", "A seen connection", SeenConnection),
+        ("json.md", "Seen handlers", SeenHandlers),
+        ("json.md", "A seen event", SeenEvent),
+        ("json.md", "The logs report", LogsReport),
+        ("json.md", "A user in the logs", Holdings),
         ("json.md", "A finding", Finding),
         ("json.md", "A cause", Cause),
+        ("json.md", "The load report", LoadReport),
+        ("json.md", "Percentiles", Percentiles),
+        ("json.md", "Events", EventCounts),
+        ("json.md", "A second", Second),
+        ("json.md", "A threshold", Threshold),
+        ("json.md", "The server's own figures", ServerSide),
+        ("json.md", "The comparison", CompareReport),
+        ("json.md", "A side", Side),
+        ("json.md", "A measure", Measured),
         ("recording.md", "The first line", Header),
     ],
 )
@@ -73,8 +102,10 @@ def test_every_format_has_its_row() -> None:
     assert first_cells((DOCS / "formats.md").read_text()) == set(REPORTERS)
 
 
-@pytest.mark.parametrize("words", [Verdict, Severity, Confidence])
-def test_every_word_of_the_report_is_told(words: type[Verdict] | type[Severity] | type[Confidence]) -> None:
+@pytest.mark.parametrize("words", [Verdict, Severity, Confidence, Change])
+def test_every_word_of_the_report_is_told(
+    words: type[Verdict] | type[Severity] | type[Confidence] | type[Change],
+) -> None:
     told = (DOCS / "json.md").read_text()
     for word in words:
         assert f"`{word}`" in told, word

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -380,3 +381,47 @@ def test_any_sequence_of_rotations_looks_and_restarts(tmp_path: Path, seed: int)
         story.step()
     story.end()
     assert story.got == story.log.written
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_rotations_in_the_middle_of_our_look(log: Log, restarts: bool) -> None:
+    """Files are renamed between the look into the directory and the opening of what was seen there."""
+    lines, got, done = Lines(log.path), list[bytes](), threading.Event()
+
+    def write() -> None:
+        for _ in range(120):
+            log.lines(3)
+            log.rotate()
+            log.lines(2)
+            log.reopen()
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while True:
+        finished = done.is_set()
+        got += lines.look()
+        if finished:
+            break
+        if restarts and len(got) % 7 == 0:
+            place = lines.place()
+            lines.follower.close()
+            lines = Lines(log.path, place)
+    writer.join()
+    got += lines.look()
+    assert got == log.written
+
+
+def test_many_late_writers_at_once_bring_nothing_twice(log: Log, lines: Lines) -> None:
+    for _ in range(12):
+        log.lines(2)
+        lines.look()
+        log.rotate()
+        log.path.touch()
+        log.lines(2)
+        lines.look()
+        log.reopen()
+        log.line()
+        lines.look()
+        log.path.touch()
+    assert lines.got == log.written

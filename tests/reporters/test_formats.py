@@ -38,7 +38,7 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, html"),
+        (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, sarif, html"),
         (["JSON=x"], "Unknown format `JSON`"),
         (["json="], "`--format json=` names no file"),
         (["json", "junit"], "`json` and `junit` were both asked to write to stdout"),

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.reporters import runs
-from wscheck.events import AnyEvent, Place
+from wscheck.events import AnyEvent, Connected, Place
 from wscheck.findings import Cause, Severity, Verdict
 from wscheck.report import Report, VerifyReport
 from wscheck.reporters.github import ANNOTATIONS, SUMMARY_BYTES, render, step_summary
@@ -44,15 +44,16 @@ def test_a_finding_is_an_annotation_on_the_line_that_opened_the_connection() -> 
     assert kind == "error"
     assert properties["file"] == "src/app/(dashboard)/dashboard/page.tsx"
     assert properties["line"] == "42"
-    assert properties["title"] == "wscheck: connection-replaced"
+    assert properties["title"] == "wscheck: multiple-connections"
     assert "fix: Open it in one module or provider" in message
 
 
 def test_the_worst_come_first_and_what_could_not_be_judged_is_a_warning() -> None:
     report, events = runs.failing()
-    report.findings[0].severity = Severity.NOTE
+    for finding in report.findings[1:]:
+        finding.severity = Severity.NOTE
     kinds = [kind for kind, _, _ in commands(report, events)]
-    assert kinds == ["error", "warning", "notice"]
+    assert kinds == ["error", "warning", *["notice"] * (len(report.findings) - 1)]
     assert "zombie: The server did not say" in render(report, events)
 
 
@@ -89,7 +90,7 @@ def test_hostile_text_cannot_start_a_command_of_its_own() -> None:
 def test_the_summary_says_the_verdict_the_findings_and_every_scenario() -> None:
     told = step_summary(*runs.failing())
     assert told.startswith("## ❌ wscheck: failed\n")
-    assert "### error: connection-replaced, multiple-connections" in told
+    assert "### error: multiple-connections, connection-replaced" in told
     assert "- **fix**: Open it in one module or provider" in told
     for scenario in ("single-connection", "race", "zombie", "isolation"):
         assert f"| `{scenario}` |" in told
@@ -112,3 +113,12 @@ def test_the_summary_fits_what_github_takes(count: int) -> None:
 def test_a_run_that_could_not_be_checked_is_a_warning() -> None:
     report = Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.INCONCLUSIVE, reason="No evidence.")
     assert render(report, []) == "::warning title=wscheck%3A inconclusive::app.log: No evidence.\n"
+
+
+def test_faults_in_different_places_are_annotations_of_their_own() -> None:
+    report, events = runs.failing()
+    first = report.findings[0]
+    elsewhere = Connected(at=1.0, user="user_9", sid="elsewhere", opener=Place("src/other.ts", 3))
+    report.findings = [first, msgspec.structs.replace(first, user="user_9", evidence=[elsewhere])]
+    files = [properties["file"] for kind, properties, _ in commands(report, events) if kind == "error"]
+    assert files == ["src/app/(dashboard)/dashboard/page.tsx", "src/other.ts"]

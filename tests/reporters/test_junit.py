@@ -49,7 +49,7 @@ def test_each_verdict_becomes_its_element() -> None:
 
 def test_a_failure_tells_the_whole_story() -> None:
     failure = etree.fromstring(render(*runs.failing())).find(".//failure")
-    assert failure.get("type") == "connection-replaced"
+    assert failure.get("type") == "multiple-connections"
     for words in (
         "Must hold: One user holds exactly one connection",
         "connection-replaced (error, high confidence): the server replaced the connection of Dashboard",

@@ -15,7 +15,7 @@ from tests.reporters.html.test_page import parsed
 from wscheck.reporters import REPORTERS
 from wscheck.reporters.schemas import file_name
 from wscheck.sources.recording import load
-from wscheck.verify import replay
+from wscheck.verify.run import replay
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ("--scenario", "single-connection", "--window", "1s")
@@ -95,12 +95,14 @@ def test_a_failed_run_names_both_components_the_cause_the_fix_and_the_rate(faile
     assert len(loops) == 1 and loops[0]["count"] > 2 and loops[0]["rate"] > 1
 
 
-def test_json_junit_and_html_are_well_formed(passed: Ran, failed: Ran) -> None:
+def test_json_junit_sarif_and_html_are_well_formed(passed: Ran, failed: Ran) -> None:
     schema = json.loads((ROOT / "docs" / "schemas" / file_name("wscheck.verify/1")).read_bytes())
     junit = etree.XMLSchema(etree.parse(ROOT / "tests" / "data" / "junit-10.xsd"))
+    sarif = jsonschema.Draft7Validator(json.loads((ROOT / "tests" / "data" / "sarif-schema-2.1.0.json").read_bytes()))
     for ran in (passed, failed):
         jsonschema.validate(json.loads(ran.files["json"].read_bytes()), schema)
         junit.assertValid(etree.parse(ran.files["junit"]))
+        sarif.validate(json.loads(ran.files["sarif"].read_bytes()))
         parsed(ran.files["html"].read_text())
 
 

@@ -48,9 +48,9 @@ def test_a_pass_has_no_more_than_three_lines_for_a_scenario_and_ends_with_the_ve
 def test_a_fail_tells_the_finding_before_the_scenarios_and_the_next_command_last() -> None:
     told = render(*runs.failing())
     order = [
+        "multiple-connections  error",
         "connection-replaced  error, high confidence",
         "the server replaced the connection of Dashboard",
-        "multiple-connections  error",
         "who        user_123",
         "opened by  Dashboard at src/app/(dashboard)/dashboard/page.tsx:42:9 (Xb3k9aPq7Lw2)",
         "BotCreationWizard at src/components/dashboard/bot-creation-wizard.tsx:118:5",
@@ -61,7 +61,7 @@ def test_a_fail_tells_the_finding_before_the_scenarios_and_the_next_command_last
         "The server did not say how long it waits for a pong.",
         "- isolation",
         "✗ FAILED  2 failed, 1 inconclusive, 1 skipped",
-        "user_123: the server replaced the connection of Dashboard",
+        "user_123: one page opened 2 connections",
         "next  wscheck explain two-openers",
     ]
     places = [told.index(words) for words in order]
@@ -85,7 +85,7 @@ def test_a_remark_does_not_fail_and_comes_after_the_scenarios() -> None:
     report.findings = failed.findings[:1]
     report.findings[0].severity = Severity.WARNING
     told = render(report, events)
-    assert told.index("✓ reconnect") < told.index("! warning: connection-replaced")
+    assert told.index("✓ reconnect") < told.index("! warning: multiple-connections")
     assert "✓ PASSED" in told
 
 

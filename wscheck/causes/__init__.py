@@ -1,35 +1,55 @@
 """WHY: from a finding and what led up to it to the probable cause and the accepted fix (docs/causes.md)."""
 
+from wscheck.causes.browser import HANDLERS, LOOKS, back_after_kick, no_sticky_session, off_without_handler
 from wscheck.causes.catalogue import CATALOGUE, CauseDoc
-from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, Signature
-from wscheck.causes.trail import Trail, Trails
+from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES
+from wscheck.causes.trail import Signature, Trail, Trails
 from wscheck.findings import Cause, Confidence
 
-_BY_RULE: dict[str, dict[str, Signature]] = {
-    "multiple-connections": {**PAGE_SIGNATURES, **SERVER_SIGNATURES},
-    "connection-replaced": {**PAGE_SIGNATURES, **SERVER_SIGNATURES},
+# The most telling first: what the page itself shows, then who opened what, then what a server log can show as well.
+_OF_A_PAGE: tuple[tuple[str, Signature], ...] = (
+    ("token-refresh", PAGE_SIGNATURES["token-refresh"]),
+    *LOOKS.items(),
+    *PAGE_SIGNATURES.items(),
+)
+_TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
+_LOOPS: tuple[tuple[str, Signature], ...] = (
+    ("transport-closed", SERVER_SIGNATURES["transport-closed"]),
+    ("reconnect-on-kick", SERVER_SIGNATURES["reconnect-on-kick"]),
+)
+
+_BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
+    "multiple-connections": (*_OF_A_PAGE, *SERVER_SIGNATURES.items()),
+    "connection-replaced": (*_OF_A_PAGE, *SERVER_SIGNATURES.items()),
     # Whoever attempts too often loops: the delay between attempts says more than who opened the first.
-    "excessive-attempts": {
-        "transport-closed": SERVER_SIGNATURES["transport-closed"],
-        "reconnect-on-kick": SERVER_SIGNATURES["reconnect-on-kick"],
-    },
-    "event-duplicated": PAGE_SIGNATURES,
-    "connection-leaked": PAGE_SIGNATURES,
-    "tab-displaced": {
-        "transport-closed": SERVER_SIGNATURES["transport-closed"],
-        "several-tabs": SERVER_SIGNATURES["several-tabs"],
-    },
+    "excessive-attempts": (
+        ("no-sticky-session", no_sticky_session),
+        ("unstable-dependency", LOOKS["unstable-dependency"]),
+        ("io-in-render", LOOKS["io-in-render"]),
+        ("hot-reload", LOOKS["hot-reload"]),
+        ("reconnect-on-kick", back_after_kick),
+        *_LOOPS,
+    ),
+    "event-duplicated": (*HANDLERS.items(), *_OF_A_PAGE),
+    "event-unheard": (("off-without-handler", off_without_handler),),
+    "connection-leaked": _OF_A_PAGE,
+    "tab-displaced": (_LOOPS[0], _TABS),
 }
 """Which signatures can explain which rule's findings, the most telling first."""
 
 
 def probable(rule: str, trail: Trail) -> Cause | None:
     """The first cause whose signature the trail shows, None when the evidence points nowhere."""
-    for cause, signature in _BY_RULE.get(rule, {}).items():
+    for cause, signature in _BY_RULE.get(rule, ()):
         clue = signature(trail)
         if clue is not None:
             return _cause(CATALOGUE[cause], *clue)
     return None
+
+
+def explaining(rule: str) -> list[CauseDoc]:
+    """Every cause that can be behind findings of `rule`, the most telling first."""
+    return [CATALOGUE[cause] for cause in dict(_BY_RULE.get(rule, ()))]
 
 
 def _cause(doc: CauseDoc, confidence: Confidence, because: str) -> Cause:
@@ -37,4 +57,4 @@ def _cause(doc: CauseDoc, confidence: Confidence, because: str) -> Cause:
     return Cause(doc.id, doc.name, doc.fix, confidence, because, settle_by)
 
 
-__all__ = ["CATALOGUE", "CauseDoc", "Trail", "Trails", "probable"]
+__all__ = ["CATALOGUE", "CauseDoc", "Trail", "Trails", "explaining", "probable"]

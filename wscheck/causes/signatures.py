@@ -1,17 +1,14 @@
 """Signatures: what in a user's trail points to which cause. Each returns the evidence in a sentence, or None."""
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
-from statistics import mean, pstdev
+from collections.abc import Iterator
+from math import sqrt
+from statistics import fmean
 
-from wscheck.causes.trail import Trail
+from wscheck.causes.trail import Clue, Signature, Trail
+from wscheck.endings import CUT
 from wscheck.events import Connected
 from wscheck.findings import Confidence
-from wscheck.ledger import CUT
 from wscheck.rules.rule import opened_by
-
-Clue = tuple[Confidence, str]
-Signature = Callable[[Trail], Clue | None]
 
 # StrictMode mounts twice in one commit: measured within 5 ms, ten times that for slow machines.
 SAME_COMMIT_S = 0.05
@@ -22,13 +19,15 @@ STEADY = 0.35
 def _together(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
     """Pairs of connections that met: one replaced the other, or the second was opened while the first was held."""
     yield from trail.pairs()
-    yield from pairwise(trail.openings)
+    yield from trail.met
 
 
 def two_openers(trail: Trail) -> Clue | None:
     for old, new in _together(trail):
+        if old.page is None or old.page != new.page:
+            continue
         first, second = opened_by(old), opened_by(new)
-        if old.page is not None and old.page == new.page and first and second and first != second:
+        if first and second and first != second:
             return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}"
     return None
 
@@ -78,17 +77,16 @@ def transport_closed(trail: Trail) -> Clue | None:
 
 def reconnect_on_kick(trail: Trail) -> Clue | None:
     gaps = trail.gaps()
-    if len(gaps) < 2 or mean(gaps) <= 0:
+    if len(gaps) < 2 or (mean := fmean(gaps)) <= 0:
         return None
-    spread = pstdev(gaps) / mean(gaps)
-    if spread > STEADY:
+    if sqrt(fmean((gap - mean) ** 2 for gap in gaps)) > STEADY * mean:
         return None
     confidence = Confidence.HIGH if len(gaps) >= 5 else Confidence.MEDIUM
-    return confidence, f"{len(gaps) + 1} replacements, one every {_seconds(mean(gaps))}"
+    return confidence, f"{len(gaps) + 1} replacements, one every {_seconds(mean)}"
 
 
 def map_per_process(trail: Trail) -> Clue | None:
-    for old, new in pairwise(trail.openings):
+    for old, new in trail.met:
         if old.node is not None and new.node is not None and old.node != new.node and not trail.replacements:
             return Confidence.HIGH, f"{old.node} and {new.node} each hold a connection and neither replaced the other"
     return None
@@ -97,7 +95,7 @@ def map_per_process(trail: Trail) -> Clue | None:
 def lookup_race(trail: Trail) -> Clue | None:
     if trail.replacements:
         return None
-    for old, new in pairwise(trail.openings):
+    for old, new in trail.met:
         if old.at is not None and new.at is not None and 0 <= new.at - old.at <= 0.25:
             gap = (new.at - old.at) * 1000
             return Confidence.MEDIUM, f"two connections {gap:.0f} ms apart, and the server replaced neither"
@@ -105,9 +103,10 @@ def lookup_race(trail: Trail) -> Clue | None:
 
 
 def zombie(trail: Trail) -> Clue | None:
-    silent = [c for c in trail.closings if c.reason == "ping timeout" and c.held]
-    if silent:
-        return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one began"
+    silent = [c for c in trail.closings if c.reason == "ping timeout"]
+    for old, new in trail.met if silent else ():
+        if any(c.sid == old.sid and new.sid in c.held for c in silent):
+            return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one began"
     return None
 
 

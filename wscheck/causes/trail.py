@@ -2,8 +2,10 @@
 
 import itertools
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
-from wscheck.events import Connected
+from wscheck.events import Connected, Refused, Registered
+from wscheck.findings import Confidence
 from wscheck.ledger import Ledger
 from wscheck.transitions import Closed, Opened, Superseded
 
@@ -12,14 +14,18 @@ USERS = 5_000
 
 
 class Trail:
-    """The last `STEPS` of each kind, oldest first. `latest_openings` excludes what only a replacement record told."""
+    """The last `STEPS` of each kind, oldest first. `met` are pairs of connections of which the second was opened while
+    the first was held. `refusals` and `registrations` (of handlers) only a page can show."""
 
-    __slots__ = ("closings", "openings", "replacements")
+    __slots__ = ("closings", "met", "openings", "refusals", "registrations", "replacements")
 
     def __init__(self) -> None:
         self.openings: deque[Connected] = deque(maxlen=STEPS)
+        self.met: deque[tuple[Connected, Connected]] = deque(maxlen=STEPS)
         self.replacements: deque[Superseded] = deque(maxlen=STEPS)
         self.closings: deque[Closed] = deque(maxlen=STEPS)
+        self.refusals: deque[Refused] = deque(maxlen=STEPS)
+        self.registrations: deque[Registered] = deque(maxlen=STEPS)
 
     def pairs(self) -> list[tuple[Connected, Connected]]:
         """Who was replaced by whom, where both openings are known."""
@@ -31,8 +37,12 @@ class Trail:
         return [b - a for a, b in itertools.pairwise(times)]
 
 
+Clue = tuple[Confidence, str]
+Signature = Callable[[Trail], Clue | None]
+
+
 class Trails:
-    """A trail for each user who ever held two connections or was replaced."""
+    """A trail for each user who ever held two connections or was replaced, and for those whose page was looked into."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -45,12 +55,14 @@ class Trails:
     def opened(self, change: Opened) -> None:
         trail = self._trails.get(change.user)
         if trail is None:
-            if not change.others:
+            if not change.others and not getattr(change.event, "stack", ()):
                 return
             trail = self._begin(change.user)
             trail.openings.extend(e for sid in change.others if (e := self._ledger.opened(sid)) is not None)
         if isinstance(change.event, Connected):
             trail.openings.append(change.event)
+            if change.others and (other := self._ledger.opened(change.others[-1])) is not None:
+                trail.met.append((other, change.event))
 
     def superseded(self, change: Superseded) -> None:
         if change.user is not None:
@@ -60,6 +72,14 @@ class Trails:
         trail = self._trails.get(change.user or "")
         if trail is not None:
             trail.closings.append(change)
+
+    def refused(self, event: Refused) -> None:
+        if event.user is not None and event.stack:
+            self._begin(event.user).refusals.append(event)
+
+    def registered(self, event: Registered) -> None:
+        if event.user is not None:
+            self._begin(event.user).registrations.append(event)
 
     def _begin(self, user: str) -> Trail:
         trail = self._trails.get(user)

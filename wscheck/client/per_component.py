@@ -3,6 +3,7 @@
 import asyncio
 
 from wscheck.client import narration
+from wscheck.client.cancelling import ended
 from wscheck.client.connection import KICKED, Connection
 from wscheck.client.page import Mount, Page
 from wscheck.client.target import Credentials, Target
@@ -50,9 +51,10 @@ class PerComponentPage(Page):
                     mount.handlers.on_reconnect()
 
     async def close(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        await asyncio.gather(*self._timers, return_exceptions=True)
+        # Nobody is there any more to connect again, whatever the closing below makes the server do.
+        self.mounts.clear()
+        self._own.clear()
+        await ended(self._timers)
         await super().close()
 
     def connection_of(self, mount: Mount) -> Connection | None:

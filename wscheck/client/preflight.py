@@ -4,7 +4,10 @@ Each obstacle ends as one error that names it and the next step (Engine.IO proto
 """
 
 import json
+import os
 import re
+import ssl
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,7 +15,7 @@ import aiohttp
 from wscheck.client.connection import Connection
 from wscheck.client.target import Credentials, Target, present
 from wscheck.client.witness import Listener
-from wscheck.errors import CannotCheck, NotSocketIO, Rejected, Unreachable
+from wscheck.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
 from wscheck.redaction import Redactor
 
 # A handshake is a few hundred bytes; whatever answers with more is not one.
@@ -23,7 +26,12 @@ _OLD_HANDSHAKE = re.compile(rb"^\d+:0\{")
 
 async def preflight(target: Target, credentials: Credentials, redactor: Redactor) -> None:
     """Raise CannotCheck unless `credentials` can connect to `target`, within the target's timeout."""
-    await _handshake(target, credentials, redactor)
+    polling = await handshake(target, credentials, redactor)
+    if not polling and target.transports[0] == "polling":
+        raise Unreachable(
+            f"{target.shown} does not offer long-polling, which the client tries first.",
+            "Pass --transports websocket, as the application must do too.",
+        )
     connection = Connection(target, credentials, _Deaf(), page="preflight", component="preflight")
     try:
         if not await connection.open():
@@ -32,31 +40,49 @@ async def preflight(target: Target, credentials: Credentials, redactor: Redactor
         await connection.close()
 
 
-async def answers(target: Target, credentials: Credentials, redactor: Redactor) -> str | None:
+async def answers(
+    target: Target, credentials: Credentials, redactor: Redactor, authority: Path | None = None
+) -> str | None:
     """Whether the server is still there: None, or what is wrong with it."""
     try:
-        await _handshake(target, credentials, redactor)
+        await handshake(target, credentials, redactor, authority)
     except CannotCheck as error:
         return error.problem
     return None
 
 
-async def _handshake(target: Target, credentials: Credentials, redactor: Redactor) -> None:
-    """One polling handshake over plain HTTP, where every obstacle still has a face."""
+async def handshake(
+    target: Target, credentials: Credentials, redactor: Redactor, authority: Path | None = None
+) -> bool:
+    """One polling handshake over plain HTTP, where every obstacle still has a face. Connects nobody.
+
+    False when the server offers no long-polling. `authority`: PEM file of a certificate authority to trust beside the
+    system's. Raises CannotCheck.
+    """
     presented = present(target, credentials)
     http = re.sub(r"^ws", "http", target.url.split("?")[0]).rstrip("/")
     url = f"{http}/{target.path.strip('/')}/?{presented.query + '&' if presented.query else ''}EIO=4&transport=polling"
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)
-    connector = aiohttp.TCPConnector(ssl=not target.insecure)
+    connector = aiohttp.TCPConnector(ssl=_trust(authority) if authority else not target.insecure)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.get(url, headers=presented.headers, allow_redirects=False) as response,
         ):
             body = await response.content.read(LONGEST_ANSWER)
-            _recognise(target, response.status, body, redactor)
+            return _recognise(target, response.status, body, redactor)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise _unreachable(target, error) from None
+
+
+def _trust(authority: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(authority))
+    except OSError as error:
+        raise UsageError(
+            f"The certificate authority {authority} cannot be read: {error.strerror or 'it is no PEM file'}.",
+            "Give the PEM file of the authority that issued the server's certificate.",
+        ) from None
 
 
 def _unreachable(target: Target, error: Exception) -> CannotCheck:
@@ -89,13 +115,15 @@ def _unreachable(target: Target, error: Exception) -> CannotCheck:
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     cause = error.os_error
+    if isinstance(cause, ConnectionError) and cause.errno:
+        return os.strerror(cause.errno).lower()  # asyncio's own words name the address once more
     return getattr(cause, "verify_message", None) or cause.strerror or str(cause) or type(cause).__name__
 
 
-def _recognise(target: Target, status: int, body: bytes, redactor: Redactor) -> None:
-    """Accept an Engine.IO 4 handshake or a refusal of polling; name everything else."""
+def _recognise(target: Target, status: int, body: bytes, redactor: Redactor) -> bool:
+    """Accept an Engine.IO 4 handshake (True) or a refusal of polling (False); name everything else."""
     if status == 200 and body.startswith(b"0{"):
-        return
+        return True
     answer = _object(body)
     code, shown = answer.get("code"), f"{target.shown}{target.path}"
     if code == 5 or _OLD_HANDSHAKE.match(body):
@@ -104,7 +132,7 @@ def _recognise(target: Target, status: int, body: bytes, redactor: Redactor) -> 
             "wscheck checks Socket.IO 3 and later; upgrade the server (its allowEIO3 option serves old clients).",
         )
     if code in (0, 3):
-        return  # long-polling is switched off or forbidden: the websocket connection will tell
+        return False  # long-polling is switched off or forbidden: the websocket connection will tell
     if status in (401, 403):
         raise Rejected(
             f"{shown} answers HTTP {status} before Socket.IO is reached.",

@@ -1,10 +1,18 @@
 """`wscheck config`: every value, and where it came from."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wscheck.settings import Setting
+
+WIDE = 500
 
 
 def config() -> None:
-    """Show every setting with its value and its origin: a variable, a line of wscheck.toml, or the default."""
+    """Show every setting, its value and where it is from.
+
+    That is a WSCHECK_ variable, a line of wscheck.toml, or the default.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -12,26 +20,31 @@ def config() -> None:
     from wscheck.settings import SETTINGS
 
     loaded = load({})
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE  # for grep and files: one line each
     table = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("setting", "value", "from", "meaning"):
-        table.add_column(title, overflow="fold", style="dim" if title == "meaning" else None)
+        dim, whole = title == "meaning", title in ("setting", "from")
+        table.add_column(title, overflow="fold", style="dim" if dim else None, no_wrap=whole)
     for name, setting in SETTINGS.items():
         value = loaded.values[name]
-        table.add_row(name, _shown(value.value), value.origin, setting.help)
+        table.add_row(name, _shown(setting, value.value), value.origin, setting.help)
     for event in loaded.contract.events:
         asked = f"emit {event.emit}" if event.emit else "comes by itself"
         need = "" if event.required else ", optional"
         table.add_row("event", event.name, "", f"{asked}, within {event.within:g} s{need}")
-    Console(highlight=False).print(table)
+    console.print(table)
 
 
-def _shown(value: Any) -> str:
-    if value is None:
+def _shown(setting: "Setting", value: Any) -> str:
+    from wscheck.settings import attempts, duration, without_credentials
+
+    if value is None or value == ():
         return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
+    if setting.parse is duration:
         return f"{value:g} s"
-    if isinstance(value, tuple) and value and isinstance(value[-1], float):
+    if setting.parse is attempts:
         return f"{value[0]} in {value[1]:g} s"
-    return ", ".join(map(str, value)) or "-" if isinstance(value, tuple) else str(value)
+    shown = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return shown.lower() if isinstance(value, bool) else without_credentials(shown) if "://" in shown else shown

@@ -19,30 +19,36 @@ def rules() -> None:
 
 def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause or scenario.")]) -> None:
     """Say what a rule, cause or scenario means, and what to change."""
+    from inspect import getdoc
+
     from wscheck.causes import CATALOGUE
-    from wscheck.errors import UsageError
+    from wscheck.errors import UnknownName
     from wscheck.rules import REGISTRY as RULES
     from wscheck.scenarios import REGISTRY as SCENARIOS
 
+    if id not in {**RULES, **CATALOGUE, **SCENARIOS}:
+        known = [*RULES, *CATALOGUE, *SCENARIOS]
+        raise UnknownName(f"There is no rule, cause or scenario `{id}`.", id, known, "List them all: wscheck rules.")
+    # One id can name a cause and the scenario that looks for it.
     if rule := RULES.get(id):
         told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Comes from": rule.source}
         _page(f"{id}: {rule.title}", told)
-    elif cause := CATALOGUE.get(id):
+    if cause := CATALOGUE.get(id):
         told = {"Shows as": cause.shows, "Fix": cause.fix, "Certain by": cause.settle_by}
         _page(f"{id}: {cause.name}", told)
-    elif scenario := SCENARIOS.get(id):
+    if scenario := SCENARIOS.get(id):
         judged = ", ".join(rule.id for rule in scenario.rules)
-        doc = (type(scenario).__doc__ or "").strip().replace("\n    ", " ")
-        _page(id, {"Must hold": scenario.must_hold, "Judged by": judged, "Note": doc})
-    else:
-        raise UsageError(f"There is no rule, cause or scenario `{id}`.", "List them all: wscheck rules.")
+        doc = " ".join((type(scenario).__doc__ or "").split())
+        control = getdoc(scenario.control) or ""
+        told = {"Must hold": scenario.must_hold, "Judged by": judged, "Control": control, "Note": doc}
+        _page(f"{id}: a scenario", told)
 
 
 def _section(title: str, rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     typer.secho(title, bold=True)
     for name, text in rows:
-        typer.echo(f"  {name:<{width}}  {text}")
+        typer.echo(_wrapped(f"  {name:<{width}}  ", text))
     typer.echo()
 
 
@@ -50,4 +56,14 @@ def _page(title: str, told: dict[str, str]) -> None:
     typer.secho(title, bold=True)
     for label, text in told.items():
         if text:
-            typer.echo(f"  {label + ':':<12}{text}")
+            typer.echo(_wrapped(f"  {label + ':':<12}", text))
+
+
+def _wrapped(label: str, text: str) -> str:
+    """One line for files and grep; on a terminal, lines that break between words."""
+    import shutil
+    import sys
+    import textwrap
+
+    width = min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else 10_000
+    return textwrap.fill(label + text, max(width, 40), subsequent_indent=" " * len(label), break_on_hyphens=False)

@@ -9,7 +9,10 @@ import typer
 def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a commented wscheck.toml into this directory: the target, who connects, and the event contract."""
+    """Write a commented wscheck.toml into this directory.
+
+    It holds the target, who connects, and the event contract.
+    """
     from importlib.resources import files
 
     from wscheck.config import FILE
@@ -18,5 +21,8 @@ def init(
     path = Path(FILE)
     if path.exists() and not force:
         raise UsageError(f"{FILE} exists already.", "Edit it, or overwrite it with wscheck init --force.")
-    path.write_text(files("wscheck").joinpath("starter.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    try:
+        path.write_text(files("wscheck").joinpath("starter.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{FILE} cannot be written: {error.strerror}.", "Choose another directory.") from None
     typer.echo(f"Wrote {FILE}. Name your events in it, then run: wscheck verify http://localhost:8000")

@@ -1,9 +1,12 @@
 """`wscheck serve`: the embedded reference backend on a port, with its policies and faults."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 def serve(
@@ -22,9 +25,10 @@ def serve(
     ping_timeout: Annotated[int, typer.Option(metavar="MS", min=100, help="Milliseconds to wait for a pong.")] = 20_000,
     transports: Annotated[str, typer.Option(metavar="LIST", help="Transports to offer.")] = "polling,websocket",
 ) -> None:
-    """Run the reference backend: one socket per user, and the documented log on stdout.
+    """Run the reference backend, to try things on.
 
-    The token of user X is token-of-X, so that in another terminal this checks it:
+    It keeps one socket per user and writes the documented log to stdout. The token of user X is token-of-X, so
+    that in another terminal this checks it:
 
     WSCHECK_TOKEN=token-of-user_123 wscheck verify http://127.0.0.1:8000
     """
@@ -34,6 +38,7 @@ def serve(
     from wscheck.backend.journal import Journal, LogFormat
     from wscheck.backend.listening import listening
     from wscheck.backend.server import Backend
+    from wscheck.backend.tokens import token_of
     from wscheck.settings import one_of
     from wscheck.settings import transports as chosen
 
@@ -49,8 +54,10 @@ def serve(
             transports=chosen(transports),
         )
         async with listening(backend, host, port) as url:
+            stopped = _stopping()
+            typer.echo(f"check it: WSCHECK_TOKEN={token_of('user_123')} wscheck verify {url}", err=True)
             typer.echo(f"listening on {url}", err=True)
-            await _until_stopped()
+            await stopped.wait()
 
     asyncio.run(_named(run))
 
@@ -65,15 +72,15 @@ async def _named(run: object) -> None:
         raise UsageError(f"{error}.", "See wscheck serve --help.") from None
 
 
-async def _until_stopped() -> None:
-    """Until SIGINT or SIGTERM, which is how a server ends and no failure."""
+def _stopping() -> "asyncio.Event":
+    """Set by SIGINT or SIGTERM, which is how a server ends and no failure; from before it says that it listens."""
     import asyncio
     import signal
 
     stopped = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    await stopped.wait()
+    return stopped
 
 
 def _write(text: str) -> None:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+from wscheck.commands.secret_file import read_secret
+
 if TYPE_CHECKING:
     from wscheck.config import Config
-    from wscheck.verify import Outcome, Run
-
-TARGET, CLIENT, JUDGING, OUTPUT = "Target", "Client and scenarios", "Judging", "Output"
+    from wscheck.verify.run import Outcome, Run
 
 
 def verify(
@@ -17,92 +18,50 @@ def verify(
         str | None, typer.Argument(help="The server, e.g. http://localhost:8000. Without one: the embedded backend.")
     ] = None,
     scenario: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID", help="Only this scenario (repeatable); see `wscheck rules`.", rich_help_panel=CLIENT
-        ),
+        list[str] | None, typer.Option(metavar="ID", help="Only this scenario (repeatable); see `wscheck rules`.")
     ] = None,
-    client: Annotated[
-        str | None,
-        typer.Option(metavar="unified|per-component", help="The client under test.", rich_help_panel=CLIENT),
-    ] = None,
+    client: Annotated[str | None, typer.Option(metavar="unified|per-component", help="The client under test.")] = None,
     reconnect_on_kick: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="per-component: connect again after a kick.", rich_help_panel=CLIENT),
+        str | None, typer.Option(metavar="DURATION", help="per-component: connect again after a kick.")
     ] = None,
-    user_id: Annotated[str | None, typer.Option(metavar="ID", help="Connect as.", rich_help_panel=TARGET)] = None,
-    second_user_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Another user, to test isolation.", rich_help_panel=TARGET)
-    ] = None,
+    user_id: Annotated[str | None, typer.Option(metavar="ID", help="Connect as.")] = None,
+    second_user_id: Annotated[str | None, typer.Option(metavar="ID", help="Another user, to test isolation.")] = None,
     token_file: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="The user's token; or set WSCHECK_TOKEN.", rich_help_panel=TARGET),
+        Path | None, typer.Option(metavar="PATH", help="The user's token; or set WSCHECK_TOKEN.")
     ] = None,
     second_token_file: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="The other's; or WSCHECK_SECOND_TOKEN.", rich_help_panel=TARGET),
+        Path | None, typer.Option(metavar="PATH", help="The other's; or WSCHECK_SECOND_TOKEN.")
     ] = None,
     user_in: Annotated[
-        str | None,
-        typer.Option(metavar="PLACE", help="Where the user id travels [auth.userId].", rich_help_panel=TARGET),
+        str | None, typer.Option(metavar="PLACE", help="Where the user id travels [auth.userId].")
     ] = None,
-    token_in: Annotated[
-        str | None,
-        typer.Option(metavar="PLACE", help="Where the token travels [auth.token].", rich_help_panel=TARGET),
-    ] = None,
-    namespace: Annotated[str | None, typer.Option(help="Namespace [/].", rich_help_panel=TARGET)] = None,
-    path: Annotated[str | None, typer.Option(help="Endpoint [/socket.io].", rich_help_panel=TARGET)] = None,
-    transports: Annotated[
-        str | None, typer.Option(metavar="LIST", help="[polling,websocket]", rich_help_panel=TARGET)
-    ] = None,
-    insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="Do not verify the TLS certificate.", rich_help_panel=TARGET)
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="For a connection [20s].", rich_help_panel=TARGET)
-    ] = None,
+    token_in: Annotated[str | None, typer.Option(metavar="PLACE", help="Where the token travels [auth.token].")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Namespace [/].")] = None,
+    path: Annotated[str | None, typer.Option(help="Endpoint [/socket.io].")] = None,
+    transports: Annotated[str | None, typer.Option(metavar="LIST", help="[polling,websocket]")] = None,
+    insecure: Annotated[bool | None, typer.Option("--insecure", help="Do not verify the TLS certificate.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="For a connection [20s].")] = None,
     window: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION", help="Watch this long for what must not happen [2s].", rich_help_panel=JUDGING
-        ),
+        str | None, typer.Option(metavar="DURATION", help="Watch this long for what must not happen [2s].")
     ] = None,
-    grace: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Allowed overlap of two connections [250ms].", rich_help_panel=JUDGING),
-    ] = None,
-    max_attempts: Annotated[
-        str | None, typer.Option(metavar="N/DURATION", help="Allowed attempts [5/10s].", rich_help_panel=JUDGING)
-    ] = None,
+    grace: Grace = None,
+    max_attempts: MaxAttempts = None,
     server_log: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="The server's log, - for stdin (repeatable).", rich_help_panel=JUDGING),
+        list[str] | None, typer.Option(metavar="PATH", help="The server's log, - for stdin (repeatable).")
     ] = None,
-    fail_on: Annotated[
+    page: Annotated[
         str | None,
-        typer.Option(metavar="error|warning|note", help="What fails the run [error].", rich_help_panel=JUDGING),
+        typer.Option(metavar="URL", help="Play the documented scenarios on this page, in a browser."),
     ] = None,
-    strict: Annotated[
-        bool | None,
-        typer.Option("--strict", help="What could not be judged fails the run.", rich_help_panel=JUDGING),
-    ] = None,
-    recording: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="RUN", help="Judge a recorded run again.", rich_help_panel=JUDGING),
-    ] = None,
-    format: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FORMAT[=PATH]",
-            help="terminal, json, ndjson, junit, github, html (repeatable).",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    narrate: Annotated[
-        bool, typer.Option("--narrate", help="Print the client's console lines to stderr.", rich_help_panel=OUTPUT)
-    ] = False,
+    fail_on: FailOn = None,
+    strict: Strict = None,
+    recording: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Judge a recorded run again.")] = None,
+    format: Formats = None,
+    narrate: Annotated[bool, typer.Option("--narrate", help="Print the client's console lines to stderr.")] = False,
 ) -> None:
-    """Prove that a server holds exactly one connection per user, or say who holds how many, why, and what to change.
+    """Prove that a server holds one connection per user.
+
+    Or say who holds how many, which component opened each, why, and what to change.
 
     Without a URL the embedded reference backend is checked, which shows what a pass looks like; with
     --client per-component the documented fault is replayed, which shows what a fail looks like.
@@ -118,14 +77,15 @@ def verify(
         "target.insecure": insecure,
         "identity.user_id": user_id,
         "identity.second_user_id": second_user_id,
-        "identity.token": _read_secret(token_file),
-        "identity.second_token": _read_secret(second_token_file),
+        "identity.token": read_secret(token_file),
+        "identity.second_token": read_secret(second_token_file),
         "identity.user_in": user_in,
         "identity.token_in": token_in,
         "verify.client": client,
         "verify.reconnect_on_kick": reconnect_on_kick,
         "verify.window": window,
         "verify.server_log": server_log,
+        "verify.page": page,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,
@@ -145,23 +105,8 @@ def verify(
     raise typer.Exit(_exit_code(outcome))
 
 
-def _read_secret(path: Path | None) -> str | None:
-    from wscheck.errors import UsageError
-
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"The token file {path} cannot be read: {reason}.", "Check the path.") from None
-    if not token:
-        raise UsageError(f"The token file {path} is empty.", "Write the token into it, or set WSCHECK_TOKEN.")
-    return token
-
-
 def _plan(config: "Config", chosen: list[str], *, narrate: bool) -> "Run":
-    from wscheck.planning import plan
+    from wscheck.verify.plan import plan
 
     return plan(config, chosen, narrate=_to_stderr if narrate else None)
 
@@ -174,16 +119,15 @@ def _drive(run: "Run") -> "Outcome":
     import asyncio
 
     from wscheck.commands.progress import drawn
-    from wscheck.verify import verify as drive
+    from wscheck.verify.run import verify as drive
 
     with drawn("Verifying") as progress:
         return asyncio.run(drive(run, progress))
 
 
 def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "Outcome":
-    from wscheck.assessment import Bar
-    from wscheck.findings import Severity
-    from wscheck.verify import replay
+    from wscheck.findings import Bar, Severity
+    from wscheck.verify.run import replay
 
     asked = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
     return replay(recording, Bar(Severity(config["verify.fail_on"]), config["verify.strict"]) if asked else None)

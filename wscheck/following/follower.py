@@ -1,22 +1,26 @@
 """One log followed by its name: what is read next, whatever became of the file since the last look.
 
-Sources: what `tail -F` and its kin lose (docs/tail-logs.md names each case), inode(7) for what an inode promises.
+Sources: what `tail -F` and its kin lose (docs/logs.md names each case), inode(7) for what an inode promises.
 """
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from wscheck.following.fingerprint import Position
 from wscheck.following.generations import (
+    SCANS,
     Rest,
+    Restless,
     continuation,
     identity_of,
     older_than,
     repeated,
     siblings,
+    steadily,
     traces,
     unseen,
 )
@@ -27,6 +31,8 @@ LATE_S = 60.0
 """How long a file that was renamed away is still read after its last new byte."""
 LATE_FILES = 4
 REMEMBERED = 16
+NOTHING = (-1, -1)
+"""The identity of what is not there: whatever appears in its place is looked at the next time."""
 NEWLINE = memoryview(b"\n")
 
 
@@ -104,9 +110,14 @@ class Follower:
         """
         taken = [identity_of(self.name), *(stream.log.reader.identity for stream in self.streams)] if late else []
         left = [seen for seen in self._seen if seen.offset > position.offset] if late else []
-        rest = continuation(self.name, position, taken, left) if position.offset else None
-        log = self._open(rest) if rest is not None else None
-        return Stream(log, position.lines) if log is not None else None
+        for _ in range(SCANS if position.offset else 0):
+            with suppress(Restless):
+                rest = steadily(self.name, lambda: continuation(self.name, position, taken, left))
+                if rest is None:
+                    return None
+                if (log := self._open(rest)) is not None:
+                    return Stream(log, position.lines)
+        return None
 
     def place(self) -> Place | None:
         """Where to resume so that no complete record is read twice and none is missed; None before any file."""
@@ -125,6 +136,10 @@ class Follower:
     def read(self, now: float) -> Iterator[Piece]:
         """What is new since the last look; `now` is any clock in seconds that only goes forward."""
         yield from self._read_late(now)
+        with suppress(Restless):
+            yield from self._read_main()
+
+    def _read_main(self) -> Iterator[Piece]:
         if self.main is not None:
             self._step_back(self.main)
         elif (log := self._open(self._next())) is not None:
@@ -166,7 +181,7 @@ class Follower:
             self._settled = stream.log.position()
             return False
         # A file that is still empty can wait: until it is written to, the writer may still be in the old one.
-        return (found is not None and self.name.stat().st_size > 0) or bool(self._unseen())
+        return (found is not None and not _is_empty(self.name)) or bool(self._unseen())
 
     def _leave(self, stream: Stream) -> Generator[Piece, None, bool]:
         """Go on from a file that was renamed or deleted to what came after it; False when that cannot be opened."""
@@ -187,10 +202,12 @@ class Follower:
     def _leave_truncated(self, stream: Stream) -> Generator[Piece, None, bool]:
         """Go on from a file that was emptied under us: in the copy that was kept of it, else with what it is now."""
         left = stream.log
-        copy = continuation(self.name, left.position(), [left.reader.identity])
+        copy = steadily(self.name, lambda: continuation(self.name, left.position(), [left.reader.identity]))
         if copy is not None:
-            left.become(Reader(copy.path))
-            return True
+            reader = self._reader(copy)
+            if reader is not None:
+                left.become(reader)
+            return reader is not None
         following = self._open(self._next())
         if following is None:
             return False
@@ -218,39 +235,58 @@ class Follower:
         """A file in which nothing was read yet may have been filled, copied and emptied since the last look."""
         if stream.log.offset:
             return
-        older = older_than(self.name, stream.log.reader.identity)
-        missed = next((rest for rest in self._unseen() if rest.path in older), None)
+        older = steadily(self.name, lambda: older_than(self.name, stream.log.reader))
+        missed = next((rest for rest in self._unseen() if rest.identity in older), None)
         if missed is not None and (log := self._open(missed)) is not None:
             stream.go_on_in(log)
 
     def _next(self) -> Rest:
         """What comes after all that was read: the oldest unseen generation, else what the name stands for."""
-        return next(iter(self._unseen()), Rest(self.name, 0))
+        now = identity_of(self.name)
+        return next(iter(self._unseen()), Rest(self.name, 0, now if now is not None else NOTHING))
 
     def _unseen(self) -> list[Rest]:
-        return unseen(self.name, self._since_ns, self._seen, self._known, [stream.log for stream in self.streams])
+        logs = [stream.log for stream in self.streams]
+        return steadily(self.name, lambda: unseen(self.name, self._since_ns, self._seen, self._known, logs))
 
     def _open(self, rest: Rest) -> OpenLog | None:
+        reader = self._reader(rest)
+        if reader is None:
+            return None
+        self._since_ns = max(self._since_ns, reader.status.st_mtime_ns)
+        return OpenLog(reader, rest.offset)
+
+    def _reader(self, rest: Rest) -> Reader | None:
+        """`rest` opened; None when that is not possible, or another file by now: the next look finds what it is."""
         try:
-            log = OpenLog(Reader(rest.path), rest.offset)
+            reader = Reader(rest.path)
         except FileNotFoundError:
             return None
         except OSError as error:
             self._note(f"{rest.path} cannot be read: {error.strerror}.")
             return None
-        self._since_ns = max(self._since_ns, log.reader.status.st_mtime_ns)
-        return log
+        if rest.identity is None or reader.identity == rest.identity:
+            return reader
+        reader.close()
+        return None
 
     def _lost(self, position: Position) -> None:
         self._note(
             f"{self.name} was truncated or replaced, and no file beside it holds what followed byte "
-            f"{position.offset}: lines that were written there after the last look are gone."
+            f"{position.offset}: whatever was written there after the last look is gone."
         )
 
     def close(self) -> None:
         """Close every file."""
         for stream in self.streams:
             stream.close()
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not path.stat().st_size
+    except OSError:
+        return True
 
 
 def _skip_to_end(log: OpenLog, buffer: memoryview) -> int:

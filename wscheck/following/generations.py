@@ -4,25 +4,33 @@ Sources of the naming: logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logr
 (`stem__2026-01-15.log`, `stem-2026-01-15.log`).
 """
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from wscheck.following.fingerprint import Position
 from wscheck.following.opened import Identity, OpenLog, Reader
 
+Found = TypeVar("Found")
+SCANS = 50
 UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".checkpoint")
 
 
+class Restless(Exception):
+    """The files beside a log are being renamed faster than they can be looked at; a later look sees them all."""
+
+
 class Rest(NamedTuple):
-    """Where to read on: `path` from `offset`."""
+    """Where to read on: `path` from `offset`, if it is still the file `identity` (None: whatever it is)."""
 
     path: Path
     offset: int
+    identity: Identity | None = None
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -47,7 +55,7 @@ def siblings(name: Path) -> list[Path]:
     A link's target is asked too: Kubernetes rotates the file that the link points to.
     """
     found: dict[tuple[int, int], tuple[tuple[int, int, str], Path]] = {}
-    for base in dict.fromkeys((name, name.resolve())):
+    for base in dict.fromkeys((name, real(name))):
         for path in _named_like(base):
             try:
                 status = path.stat()
@@ -55,6 +63,11 @@ def siblings(name: Path) -> list[Path]:
                 continue
             found[status.st_dev, status.st_ino] = ((status.st_mtime_ns, *_age_in_name(base, path)), path)
     return [path for _, path in sorted(found.values())]
+
+
+def real(path: Path) -> Path:
+    """Where `path` leads in the end; of a link that leads nowhere as far as it leads (`resolve` would raise)."""
+    return Path(os.path.realpath(path))
 
 
 def _named_like(base: Path) -> Iterator[Path]:
@@ -77,6 +90,24 @@ def _age_in_name(base: Path, path: Path) -> tuple[int, str]:
     """Orders files of the same modification time: `.2` is older than `.1`, an earlier date older than a later."""
     number = re.match(r"\.(\d{1,4})(\.|$)", path.name.removeprefix(base.name))
     return (-int(number.group(1)), "") if number else (0, path.name)
+
+
+def steadily(name: Path, scan: Callable[[], Found]) -> Found:
+    """What `scan` finds beside `name` in a moment in which nothing is renamed there.
+
+    A rotation renames one file after the other, and a scan reads one after the other: together they can pass each
+    other by, and a file that was missed then would be taken for one that was read. Raises Restless.
+    """
+    for _ in range(SCANS):
+        before = _census(name)
+        found = scan()
+        if _census(name) == before:
+            return found
+    raise Restless
+
+
+def _census(name: Path) -> dict[Path, Identity | None]:
+    return {path: identity_of(path) for path in (name, *siblings(name))}
 
 
 def traces(name: Path) -> list[Trace]:
@@ -115,7 +146,7 @@ def continuation(
     for reader in _readers([name, *reversed(siblings(name))]):
         candidate = reader.identity not in taken and position.matches(reader.read_at)
         if candidate and not any(_ends_at(reader, place) for place in left):
-            return Rest(reader.path, position.offset)
+            return Rest(reader.path, position.offset, reader.identity)
     return None
 
 
@@ -132,7 +163,7 @@ def unseen(
     seen, known, open_logs = list(seen), list(known), list(open_logs)
     current = identity_of(name)
     return [
-        Rest(reader.path, 0)
+        Rest(reader.path, 0, reader.identity)
         for reader in _readers(siblings(name))
         if reader.status.st_mtime_ns >= since_ns
         and reader.identity != current
@@ -146,9 +177,13 @@ def _ends_at(reader: Reader, position: Position) -> bool:
     return position.matches(reader.read_at) and not reader.read_at(1, position.offset)
 
 
-def older_than(name: Path, identity: Identity) -> list[Path]:
-    """The generations beside `name` that are older than the file `identity`."""
-    return list(takewhile(lambda path: identity_of(path) != identity, siblings(name)))
+def older_than(name: Path, reader: Reader) -> set[Identity]:
+    """The generations beside `name` that are older than the file of `reader`, which may be deleted by now."""
+    generations = [beside for beside in map(identity_of, (*siblings(name), name)) if beside is not None]
+    if reader.identity in generations:
+        return set(generations[: generations.index(reader.identity)])
+    last = reader.status.st_mtime_ns
+    return {beside.identity for beside in _readers(siblings(name)) if beside.status.st_mtime_ns <= last}
 
 
 def identity_of(name: Path) -> Identity | None:
@@ -168,9 +203,9 @@ def repeated(path: Path, left: OpenLog, settled: Position | None) -> Rest | None
     """
     for reader in _readers([path]):
         if left.offset and left.position().matches(reader.read_at):
-            return Rest(path, left.offset)
+            return Rest(path, left.offset, reader.identity)
         if settled is not None and settled.offset and settled.matches(reader.read_at):
-            return Rest(path, settled.offset + _common_lines(reader, left, settled.offset))
+            return Rest(path, settled.offset + _common_lines(reader, left, settled.offset), reader.identity)
     return None
 
 

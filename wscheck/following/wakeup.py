@@ -18,10 +18,12 @@ POLL_S = 0.1
 class Bell:
     """Waits until a watched log may have changed, one of `others` can be read, or time is up.
 
-    `ring` ends a wait from a signal handler or another thread.
+    `ring` ends a wait from a signal handler or another thread. `reader` is a pipe that we write to: `deserted` becomes
+    true, and a wait ends, when nobody reads it any more.
     """
 
-    def __init__(self, others: Iterable[int] = ()) -> None:
+    def __init__(self, others: Iterable[int] = (), reader: int | None = None) -> None:
+        self._reader, self.deserted = reader, False
         self._watcher = _inotify()
         self._ringing, self._rope = os.pipe()
         os.set_blocking(self._ringing, False)
@@ -29,6 +31,8 @@ class Bell:
         self._poll = select.poll()
         for fd in (self._ringing, *others, *([self._watcher.fileno()] if self._watcher else [])):
             self._poll.register(fd, select.POLLIN | select.POLLHUP)
+        if reader is not None:
+            self._poll.register(reader, 0)  # an error is reported unasked
 
     @property
     def hints(self) -> bool:
@@ -42,7 +46,8 @@ class Bell:
 
     def wait(self, seconds: float) -> None:
         """Return when something stirs, at the latest after `seconds`."""
-        self._poll.poll(1000 * (seconds if self.hints else min(seconds, POLL_S)))
+        stirred = self._poll.poll(1000 * (seconds if self.hints else min(seconds, POLL_S)))
+        self.deserted = any(fd == self._reader for fd, _ in stirred)
         if self._watcher is not None:
             self._watcher.clear()
         _drain(self._ringing)
@@ -77,7 +82,7 @@ class _Inotify:
     def watch(self, names: Iterable[Path]) -> None:
         """The kernel keeps one watch for each inode, so asking again costs nothing and follows a rotation."""
         for name in names:
-            for base in {name, name.resolve()}:
+            for base in {name, Path(os.path.realpath(name))}:
                 self._add(base.parent, self._on_directory)
                 self._add(base, self._on_file)
 

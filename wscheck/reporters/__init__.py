@@ -28,6 +28,8 @@ REPORTERS: dict[str, Callable[[], Reporter]] = {
     "ndjson": _lazily("recording"),
     "junit": _lazily("junit"),
     "github": _lazily("github"),
+    "sarif": _lazily("sarif"),
     "html": _lazily("html"),
+    "markdown": _lazily("markdown"),
 }
 """Format name, as `--format` takes it, to the loader of its reporter (docs/formats.md)."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -21,13 +21,15 @@ class Output:
     path: Path | None = None
 
 
-def parse(values: Sequence[str], default: str = "terminal") -> list[Output]:
+def parse(values: Sequence[str], default: str = "terminal", choices: Iterable[str] = REPORTERS) -> list[Output]:
     """The outputs that `values` (each `FMT` or `FMT=PATH`) ask for; `default` to stdout when there are none.
+
+    `choices` are the formats that the calling command has something to say in.
 
     `FMT=-` is stdout too. Raises UsageError for an unknown format, for a second format on stdout (its reader could
     not tell where one ends), and for two formats in one file.
     """
-    outputs = [_parse_one(value) for value in values or [default]]
+    outputs = [_parse_one(value, tuple(choices)) for value in values or [default]]
     _refuse_sharing(outputs)
     return outputs
 
@@ -87,11 +89,11 @@ def _replace(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _parse_one(value: str) -> Output:
+def _parse_one(value: str, choices: Sequence[str]) -> Output:
     name, equals, path = value.partition("=")
-    if name not in REPORTERS:
-        choices = ", ".join(REPORTERS)
-        raise UsageError(f"Unknown format `{name}`.", f"Choose from: {choices}; FORMAT=PATH writes to a file.")
+    if name not in choices:
+        problem = f"Unknown format `{name}`." if name not in REPORTERS else f"`{name}` is no format of this command."
+        raise UsageError(problem, f"Choose from: {', '.join(choices)}; FORMAT=PATH writes to a file.")
     if equals and not path:
         raise UsageError(f"`--format {value}` names no file.", f"Write --format {name}=PATH, or {name} for stdout.")
     return Output(name, None if path in ("", "-") else Path(path))
@@ -124,6 +126,7 @@ def _deliver_one(
         _print(content, stdout)
     else:
         save(output.path, content.encode() if isinstance(content, str) else content)
+        print(f"wrote {output.path}", file=sys.stderr)
 
 
 def _append_summary(path: Path, report: Report, events: Sequence[AnyEvent]) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from wscheck.events import AnyEvent, Place
-from wscheck.findings import Severity, Verdict
+from wscheck.comparison import CompareReport
+from wscheck.events import AnyEvent
+from wscheck.findings import Finding, Severity, Verdict
+from wscheck.load_report import LoadReport
 from wscheck.report import Report, ScenarioResult, VerifyReport
-from wscheck.reporters import story
-from wscheck.reporters.wording import one_line, plural, seconds
+from wscheck.reporters import figures, story
+from wscheck.reporters.markdown_tables import tables
+from wscheck.reporters.places import Spot, grouped, in_tree
+from wscheck.reporters.wording import markdown, one_line, plural, seconds
 
 ANNOTATIONS = 10
 """GitHub shows about this many annotations of one kind for each step and drops the rest without a word."""
@@ -21,10 +25,12 @@ _MARK = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.INCONCLUSIVE: "�
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
     """Workflow commands, one a line, the worst first, at most ten of a kind; the last says how many were left out."""
     openings = story.Openings(events)
-    strands = [strand for chapter in story.chapters(report.findings) for strand in chapter]
+    groups = [(spot, _strand(group)) for spot, group in grouped(report.findings, openings, in_tree)]
     lines = []
     for severity in reversed(Severity):
-        found = [_annotation(strand, openings) for strand in strands if strand.finding.severity is severity]
+        found = [_annotation(spot, each, openings) for spot, each in groups if each.finding.severity is severity]
+        if severity is Severity.ERROR:
+            found += _beyond(report)
         if severity is Severity.WARNING:
             found += [_not_judged(what, why) for what, why in _unjudged(report)]
         lines += _bounded(found, _COMMAND[severity])
@@ -34,8 +40,9 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
 def step_summary(report: Report, events: Sequence[AnyEvent] = ()) -> str:
     """The run as Markdown, findings first, cut at a whole finding when it would grow past GitHub's limit."""
     openings = story.Openings(events)
-    head = [f"## {_MARK[report.verdict]} wscheck: {report.verdict}", _md(story.headline(report)), _facts(report)]
-    tail = _table(report.scenarios) if isinstance(report, VerifyReport) and report.scenarios else ""
+    head = [f"## {_MARK[report.verdict]} wscheck: {report.verdict}", markdown(story.headline(report)), _facts(report)]
+    scenarios = report.scenarios if isinstance(report, VerifyReport) else []
+    tail = "\n\n".join([*tables(report), *([_table(scenarios)] if scenarios else [])])
     parts, size = head, sum(len(part.encode()) for part in [*head, tail])
     for number, chapter in enumerate(chapters := story.chapters(report.findings)):
         told = _section(chapter, openings)
@@ -47,15 +54,19 @@ def step_summary(report: Report, events: Sequence[AnyEvent] = ()) -> str:
     return "\n\n".join([*parts, tail]).strip() + "\n"
 
 
-def _annotation(strand: story.Strand, openings: story.Openings) -> str:
+def _strand(group: Sequence[Finding]) -> story.Strand:
+    first, *others = sorted(group, key=lambda finding: -finding.count)
+    return story.Strand(first, tuple(others))
+
+
+def _annotation(spot: Spot | None, strand: story.Strand, openings: story.Openings) -> str:
     finding = strand.finding
     opened = openings.of(finding)
     properties = {"title": f"wscheck: {finding.rule}"}
-    if place := next((opening.opener for opening in opened if opening.opener and _in_tree(opening.opener)), None):
-        properties = {"file": place.file, "line": str(max(place.line, 1)), **properties}
-    lines = [f"{said} ({where})" if where else said for said, where in story.told(strand)]
-    lines += [f"{label}: {said}" for label, said in story.rows(finding, opened)]
-    return _command(_COMMAND[finding.severity], "\n".join(map(one_line, lines)), properties)
+    if spot is not None:
+        properties = {"file": spot.place.file, "line": str(max(spot.place.line, 1)), **properties}
+    told = "\n".join(map(one_line, story.lines(strand, opened)))
+    return _command(_COMMAND[finding.severity], told, properties)
 
 
 def _unjudged(report: Report) -> list[tuple[str, str]]:
@@ -70,6 +81,14 @@ def _unjudged(report: Report) -> list[tuple[str, str]]:
 def _not_judged(what: str, why: str) -> str:
     reason = one_line(why) or story.NOTHING_SAID[Verdict.INCONCLUSIVE]
     return _command("warning", f"{one_line(what)}: {reason}", {"title": "wscheck: inconclusive"})
+
+
+def _beyond(report: Report) -> list[str]:
+    """What fails a run without being a finding: a threshold, or something that got worse."""
+    crossed = [limit for limit in report.thresholds if limit.crossed] if isinstance(report, LoadReport) else []
+    if isinstance(report, CompareReport) and report.verdict is Verdict.FAILED:
+        return [_command("error", one_line(report.reason), {"title": "wscheck: compare"})]
+    return [_command("error", figures.threshold(limit), {"title": f"wscheck: {limit.id}"}) for limit in crossed]
 
 
 def _bounded(commands: list[str], kind: str) -> list[str]:
@@ -95,13 +114,9 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _in_tree(place: Place) -> bool:
-    """Whether `place` can be a file of the checkout: an absolute path or a URL never is, and GitHub would drop it."""
-    return "://" not in place.file and not place.file.startswith(("/", "..", "<"))
-
-
 def _facts(report: Report) -> str:
     client = f" · {report.client} client" if isinstance(report, VerifyReport) else ""
+    client += f" · {one_line(ran)}" if (ran := story.ran(report)) else ""
     partial = " · **interrupted: this is partial**" if report.interrupted else ""
     return f"{_code(report.target)}{client} · {seconds(report.duration_s)}{partial}"
 
@@ -111,9 +126,11 @@ def _section(chapter: Sequence[story.Strand], openings: story.Openings) -> str:
     finding = chapter[0].finding
     rules = ", ".join(strand.finding.rule for strand in chapter)
     said = [line for strand in chapter for line in story.told(strand)]
-    messages = "\n".join(f"- {_md(message)}" + (f" ({_md(where)})" if where else "") for message, where in said)
-    rows = "\n".join(f"- **{label}**: {_md(told)}" for label, told in story.rows(finding, openings.of(finding)))
-    return f"### {finding.severity}: {_md(rules)}\n\n{messages}\n\n{rows}"
+    messages = "\n".join(
+        f"- {markdown(message)}" + (f" ({markdown(where)})" if where else "") for message, where in said
+    )
+    rows = "\n".join(f"- **{label}**: {markdown(told)}" for label, told in story.rows(finding, openings.of(finding)))
+    return f"### {finding.severity}: {markdown(rules)}\n\n{messages}\n\n{rows}"
 
 
 def _table(scenarios: Iterable[ScenarioResult]) -> str:
@@ -122,15 +139,9 @@ def _table(scenarios: Iterable[ScenarioResult]) -> str:
 
 
 def _table_row(s: ScenarioResult) -> str:
-    cells = [_MARK[s.verdict], _code(s.id), _md(one_line(s.must_hold)), str(s.connections_opened)]
-    cells += [str(s.connections_peak), str(s.replacements), _md(one_line(s.reason))]
+    cells = [_MARK[s.verdict], _code(s.id), markdown(one_line(s.must_hold)), str(s.connections_opened)]
+    cells += [str(s.connections_peak), str(s.replacements), markdown(one_line(s.reason))]
     return f"| {' | '.join(cells)} |"
-
-
-def _md(text: str) -> str:
-    """`text` so that Markdown and HTML in it show as they were written."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
 
 
 def _code(text: str) -> str:

@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 
 from wscheck.events import AnyEvent
 from wscheck.findings import Finding, Verdict
+from wscheck.load_report import LoadReport, Threshold
 from wscheck.report import Report, ScenarioResult, VerifyReport
-from wscheck.reporters import story
+from wscheck.reporters import figures, story
 from wscheck.reporters.wording import clean, one_line
 
 
@@ -54,8 +55,14 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
 def _cases(report: Report) -> list[_Case]:
     if isinstance(report, VerifyReport) and report.scenarios:
         return [_scenario(scenario) for scenario in report.scenarios]
+    limits = [_threshold(told) for told in report.thresholds] if isinstance(report, LoadReport) else []
     kind = report.schema.split(".")[-1].partition("/")[0]
-    return [_Case(kind, report.verdict, report.reason, report.duration_s, report.findings)]
+    return [_Case(kind, report.verdict, report.reason, report.duration_s, report.findings), *limits]
+
+
+def _threshold(told: Threshold) -> _Case:
+    verdict = Verdict.FAILED if told.crossed else Verdict.PASSED
+    return _Case(told.id, verdict, figures.threshold(told) if told.crossed else "", 0.0)
 
 
 def _scenario(scenario: ScenarioResult) -> _Case:

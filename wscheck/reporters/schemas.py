@@ -9,17 +9,56 @@ from typing import Any
 
 import msgspec
 
+from wscheck import comparison, load_report
+from wscheck.churn import Percentiles
+from wscheck.comparison import CompareReport, Measured, Side
 from wscheck.events import SCHEMA, AnyEvent, Header
 from wscheck.findings import Cause, Finding
-from wscheck.report import Control, ScenarioResult, VerifyReport
+from wscheck.incidents import Incident
+from wscheck.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
+from wscheck.report import (
+    BrowserReport,
+    Control,
+    Holdings,
+    LogsReport,
+    ScenarioResult,
+    SeenConnection,
+    SeenEvent,
+    SeenHandlers,
+    SeenPage,
+    Target,
+    VerifyReport,
+)
 
 DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "wscheck.verify/1": (VerifyReport,),
-    SCHEMA: (Header, AnyEvent),
+    "wscheck.browser/1": (BrowserReport,),
+    load_report.SCHEMA: (LoadReport,),
+    comparison.SCHEMA: (CompareReport,),
+    "wscheck.logs/1": (LogsReport,),
+    "wscheck.incident/1": (Incident,),
+    SCHEMA: (Header, AnyEvent, Incident),
 }
 """Schema name, as the `schema` field says it, to what a document (a line, for a recording) may be."""
 
-_WHOLE = (VerifyReport, ScenarioResult, Control, Finding, Cause, Header)
+_WHOLE = (
+    VerifyReport,
+    ScenarioResult,
+    Control,
+    BrowserReport,
+    SeenConnection,
+    SeenEvent,
+    SeenHandlers,
+    SeenPage,
+    Target,
+    LogsReport,
+    Holdings,
+    Incident,
+    Finding,
+    Cause,
+    Header,
+    *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, Side, Measured),
+)
 """These are always written with every field, so a reader may rely on each; events leave out what is unknown."""
 
 
@@ -32,8 +71,18 @@ def json_schema(name: str) -> dict[str, Any]:
     for kind in _WHOLE:
         if (component := components.get(kind.__name__)) is not None:
             component["required"] = list(component["properties"])
+    if name == "wscheck.incident/1":
+        _as_message(components["Incident"], name)
     body = documents[0] if len(documents) == 1 else {"anyOf": list(documents)}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body, "$defs": components}
+
+
+def _as_message(incident: dict[str, Any], name: str) -> None:
+    """Told on its own, an incident says which schema it has instead of which type of line it is."""
+    incident["properties"] = {"schema": {"const": name}, **incident["properties"]}
+    incident["required"] = ["schema", *incident["required"]]
+    del incident["properties"]["type"]
+    incident["required"].remove("type")
 
 
 def file_name(name: str) -> str:

@@ -4,9 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wscheck.comparison import CompareReport
 from wscheck.events import AnyEvent, Connected, Connecting, OnConnection, Place, Replaced
 from wscheck.findings import Finding, Severity, Verdict
-from wscheck.report import Report
+from wscheck.load_report import LoadReport
+from wscheck.report import BrowserReport, LogsReport, Report
+from wscheck.reporters import logs
+from wscheck.reporters.figures import amount
 from wscheck.reporters.wording import clean, clock, one_line, plural, rate, seconds
 
 MESSAGES = 6
@@ -22,9 +26,9 @@ class Opening:
     sids: tuple[str, ...]
 
     def __str__(self) -> str:
-        who = one_line(self.component or "an unnamed component")
-        where = f" at {one_line(str(self.opener))}" if self.opener else ""
-        return f"{who}{where} ({_some(self.sids)})"
+        who = self.component or (self.opener.function if self.opener else "an unnamed component")
+        where = str(self.opener) if self.opener else ""
+        return f"{one_line(' at '.join(part for part in (who, where) if part))} ({_some(self.sids)})"
 
 
 class Openings:
@@ -132,6 +136,12 @@ def told(strand: Strand) -> list[tuple[str, str]]:
     return [*lines[: MESSAGES - 1], (f"and {plural(len(lines) - MESSAGES + 1, 'more finding')} like these", "")]
 
 
+def lines(strand: Strand, opened: Sequence[Opening]) -> list[str]:
+    """A strand as lines of text: its messages, then who opened, why, and what to change."""
+    messages = [f"{message} ({where})" if where else message for message, where in told(strand)]
+    return [*messages, *(f"{label}: {said}" for label, said in rows(strand.finding, opened))]
+
+
 def _where(alike: Sequence[Finding], many_users: bool) -> str:
     """`14 times in 3.9 s (3.6/s), in race, second-tab, for user_2, user_3 and 997 more`."""
     scenarios = list(dict.fromkeys(finding.scenario for finding in alike if finding.scenario))
@@ -149,18 +159,57 @@ def _often(alike: Sequence[Finding]) -> str:
     return f"{times}, up to {rate(fastest)}" if fastest else times
 
 
+def ran(report: Report) -> str:
+    """What ran, for titles: `duplicated profile, 100 users on 2 workers`; empty where the target says it all."""
+    if isinstance(report, LoadReport):
+        workers = f" on {plural(report.workers, 'worker')}" if report.workers > 1 else ""
+        return f"{report.profile} profile, {plural(report.users, 'user')}{workers}"
+    if isinstance(report, CompareReport):
+        return f"{report.before.told} and {report.after.told}"
+    return ""
+
+
 def headline(report: Report) -> str:
     """The run in one sentence, for the reader who reads only one."""
-    scenarios = getattr(report, "scenarios", [])
-    counts = Counter(scenario.verdict for scenario in scenarios)
-    if report.verdict is Verdict.PASSED and scenarios:
-        left_out = f", {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
-        return f"{counts[Verdict.PASSED]} of {plural(len(scenarios), 'scenario')} passed{left_out}{_remarks(report)}."
+    if isinstance(report, CompareReport):
+        return _told_of(report)
+    if report.verdict is Verdict.PASSED and (held := _held(report)):
+        return f"{held}{_remarks(report)}."
+    if isinstance(report, BrowserReport) and report.reason:
+        return clean(report.reason)
     if report.verdict is Verdict.FAILED and report.findings:
         worst = chapters(report.findings)[0][0].finding
         who = f"{one_line(worst.user)}: " if worst.user else ""
         return f"{who}{one_line(worst.message)}" + (f", {pace(worst)}" if worst.count > 1 else "")
     return clean(report.reason) or NOTHING_SAID[report.verdict]
+
+
+def _held(report: Report) -> str:
+    """What held in a run that passed; empty where nothing is to be counted."""
+    if isinstance(report, LoadReport):
+        held = f"{plural(report.users, 'user')} held {report.connections_per_user:.2f} connections each"
+        return f"{held}, {report.replaced:,} replaced"
+    if isinstance(report, LogsReport):
+        return logs.held(report)
+    if isinstance(report, BrowserReport):
+        users = {one.user for one in report.connections}
+        return f"{plural(len(users), 'user')} held {plural(len(report.connections), 'connection')}"
+    scenarios = getattr(report, "scenarios", [])
+    counts = Counter(scenario.verdict for scenario in scenarios)
+    left_out = f", {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
+    return f"{counts[Verdict.PASSED]} of {plural(len(scenarios), 'scenario')} passed{left_out}" if scenarios else ""
+
+
+TOLD = ("connections_per_user", "connections_peak", "replaced")
+"""What a comparison says in its one sentence, as far as it was measured."""
+
+
+def _told_of(report: CompareReport) -> str:
+    known = [m for m in report.measures if m.id in TOLD and m.before is not None and m.after is not None]
+    told = [f"{m.name}: {amount(m.before, m.unit)} before, {amount(m.after, m.unit)} after" for m in known[:2]]
+    reason = f"{clean(report.reason)}. " if report.reason else ""
+    said = reason + "; ".join(told) + ("." if told else "")
+    return said[:1].upper() + said[1:]
 
 
 def _remarks(report: Report) -> str:

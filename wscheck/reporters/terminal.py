@@ -10,10 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from wscheck.comparison import Change, CompareReport
 from wscheck.events import AnyEvent
 from wscheck.findings import Finding, Severity, Verdict
-from wscheck.report import Report, ScenarioResult, VerifyReport
-from wscheck.reporters import story
+from wscheck.report import LogsReport, Report, ScenarioResult, VerifyReport
+from wscheck.reporters import logs, story
+from wscheck.reporters.tables import body
 from wscheck.reporters.wording import one_line, plural, seconds
 
 PLAIN_WIDTH = 100
@@ -58,6 +60,8 @@ def tell(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
     if isinstance(report, VerifyReport) and report.scenarios:
         console.print(_scenarios(report.scenarios, brief=report.verdict is Verdict.FAILED))
         console.print()
+    for shown in body(report):
+        console.print(shown, "", sep="\n")
     if minor:
         console.print(*(_remark(strand) for strand in minor), "", sep="\n")
     console.print(_verdict(report))
@@ -69,7 +73,7 @@ def _is_grave(finding: Finding, report: Report) -> bool:
 
 
 def _title(report: Report) -> Text:
-    client = f"  {report.client} client" if isinstance(report, VerifyReport) else ""
+    client = f"  {report.client} client" if isinstance(report, VerifyReport) else f"  {one_line(story.ran(report))}"
     return Text.assemble(("wscheck", "bold"), f"  {one_line(report.target)}", (client, "dim"))
 
 
@@ -158,6 +162,11 @@ def _verdict(report: Report) -> RenderableType:
 
 
 def _tally(report: Report) -> str:
+    if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
+        return logs.held(report)
+    if isinstance(report, CompareReport):
+        changes = Counter(measure.change for measure in report.measures)
+        return ", ".join(f"{changes[change]} {change}" for change in Change if changes[change])
     if not isinstance(report, VerifyReport) or not report.scenarios:
         return plural(len(report.findings), "finding")
     count = Counter(scenario.verdict for scenario in report.scenarios)

@@ -22,6 +22,12 @@ def one_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
+def markdown(text: str) -> str:
+    """`text` so that Markdown and HTML in it show as they were written."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
+
+
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """1 connection, 2 connections, 1,200 connections."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
@@ -42,6 +48,15 @@ def rate(per_second: float) -> str:
     if per_second < 0.1:
         return f"{per_second * 60:.2g}/min"
     return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:.0f}/s"
+
+
+def size(count: int) -> str:
+    """512 bytes, 3.7 kB, 1.2 GB: powers of 1000."""
+    value, units = float(count), iter(("bytes", "kB", "MB", "GB"))
+    unit = next(units)
+    while value >= 1000 and (larger := next(units, None)) is not None:
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
 def clock(at: float) -> str:

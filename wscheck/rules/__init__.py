@@ -1,11 +1,15 @@
 """WHAT IS WRONG: one file per rule, each pure. Ids are public (docs/rules.md)."""
 
+from collections.abc import Iterable
+
+from wscheck.findings import Finding
 from wscheck.rules.connection_leaked import ConnectionLeaked
 from wscheck.rules.connection_missing import ConnectionMissing
 from wscheck.rules.connection_replaced import ConnectionReplaced
 from wscheck.rules.event_duplicated import EventDuplicated
 from wscheck.rules.event_leaked import EventLeaked
 from wscheck.rules.event_missing import EventMissing
+from wscheck.rules.event_unheard import EventUnheard
 from wscheck.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.rules.identity_unverified import IdentityUnverified
 from wscheck.rules.log_silent import LogSilent
@@ -28,10 +32,21 @@ BEYOND: tuple[type[Rule], ...] = (
     ZombieHeld,
     LogSilent,
     TabDisplaced,
+    EventUnheard,
 )
-"""What a scenario can show beyond the documented alerts."""
+"""What a scenario, or a look into a page, can show beyond the documented alerts."""
+
+BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, EventUnheard)
+"""What holds for every page: the documented alerts, and what only a look at the page's handlers can show."""
 
 REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND}
 """Every rule by its public id."""
 
-__all__ = ["BEYOND", "DOCUMENTED", "REGISTRY", "Options", "Rule", "Sighting"]
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first; equals in the order of their rules: which was seen first is a matter of microseconds."""
+    order = {rule: number for number, rule in enumerate(REGISTRY)}
+    return sorted(findings, key=lambda f: (-f.severity.rank, -f.confidence.rank, order.get(f.rule, len(order))))
+
+
+__all__ = ["BEYOND", "BROWSER", "DOCUMENTED", "REGISTRY", "Options", "Rule", "Sighting", "ranked"]

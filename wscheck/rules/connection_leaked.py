@@ -52,7 +52,8 @@ class ConnectionLeaked(Rule):
             if at is None or event.at is None or at - event.at <= self.options.grace_s:
                 continue
             for sid, user in self._open.get(page, {}).items():
-                self._tell(user, sid, event, at)
+                if sid in self.ledger.held(user):
+                    self._tell(user, sid, event, at)
 
     def _tell(self, user: str, sid: str, event: Event, at: float) -> None:
         opened = self.ledger.opened(sid)

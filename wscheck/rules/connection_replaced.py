@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wscheck.findings import Confidence, Severity
-from wscheck.rules.rule import Handler, Rule, opened_by
+from wscheck.rules.rule import Handler, Rule, told_apart
 from wscheck.transitions import Superseded
 
 
@@ -34,7 +34,7 @@ class ConnectionReplaced(Rule):
 
 
 def _told(change: Superseded) -> str:
-    old, new = opened_by(change.old), opened_by(change.new)
+    old, new = told_apart(change.old, change.new)
     if old and new and old != new:
         return f"the server replaced the connection of {old} by that of {new}"
     if old or new:

@@ -1,9 +1,9 @@
 """The same event reached one page, or one handler, more than once (documented alert 3)."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-from wscheck.events import Delivered, Handled
+from wscheck.events import Delivered, Handled, Place, Registered
 from wscheck.findings import Confidence, Severity
 from wscheck.rules.rule import Handler, Rule
 
@@ -38,7 +38,8 @@ class EventDuplicated(Rule):
 
     def watches(self) -> Mapping[type, Handler]:
         self._seen: OrderedDict[Key, _Seen] = OrderedDict()
-        return {Delivered: self._delivered, Handled: self._handled}
+        self._registrations: dict[tuple[str | None, str, Place], int] = {}
+        return {Delivered: self._delivered, Handled: self._handled, Registered: self._registered}
 
     def _delivered(self, event: Delivered) -> None:
         seen = self._recall(event)
@@ -58,6 +59,27 @@ class EventDuplicated(Rule):
         if times > max(1, sum(seen.delivered.values())):
             by = f" by {event.component}" if event.component else ""
             self._tell(event, f"{event.name} was handled {times} times{by}")
+
+    def _registered(self, event: Registered) -> None:
+        """The same place several times on one connection. Where it grew, one was left behind; where all came at once,
+        a hook that several components use registers for each of them, which may be meant."""
+        for place, count in Counter(event.handlers).items():
+            key = (event.page, event.name, place)
+            before = self._registrations.get(key, 0)
+            self._registrations[key] = count
+            if count <= max(before, 1):
+                continue
+            grew = before > 0 or event.inside is not None
+            told = f"{event.name} is handled {count} times on one connection"
+            self.sighted(
+                event.user,
+                f"{told}: its handler at {place} was added {count} times",
+                event.at,
+                event,
+                key=event.name,
+                severity=Severity.ERROR if grew else Severity.WARNING,
+                confidence=Confidence.HIGH if grew else Confidence.MEDIUM,
+            )
 
     def _recall(self, event: Delivered | Handled) -> _Seen | None:
         if event.digest is None:

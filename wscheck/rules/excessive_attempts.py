@@ -1,6 +1,5 @@
 """A user attempts to connect far more often than one page needs (documented alert 4)."""
 
-from collections import deque
 from collections.abc import Mapping
 
 from wscheck.events import Connected, Connecting, Event, Refused
@@ -9,6 +8,7 @@ from wscheck.rules.rule import Handler, Rule
 
 # Of one user's attempts within a window: enough to tell a storm.
 REMEMBERED = 1_000
+TICK_S = 0.001
 
 
 class ExcessiveAttempts(Rule):
@@ -27,13 +27,13 @@ class ExcessiveAttempts(Rule):
     source = "documented behaviour, Alert If 4: excessive connection attempts"
 
     def watches(self) -> Mapping[type, Handler]:
-        self._attempts: dict[str, float | deque[float]] = {}
-        self._sees_beginnings: set[str] = set()
-        self._swept = 0.0
+        self._attempts: dict[str, float | list[float]] = {}
+        self._sees_beginnings = False
+        self._swept = self._tick = 0.0
         return {Connecting: self._connecting, Connected: self._outcome, Refused: self._outcome}
 
     def _connecting(self, event: Connecting) -> None:
-        self._sees_beginnings.add(event.source)
+        self._sees_beginnings = True
         self._attempt(event)
 
     def _outcome(self, event: Event) -> None:
@@ -47,15 +47,18 @@ class ExcessiveAttempts(Rule):
             return
         if at - self._swept > self.options.attempts_window_s:
             self._sweep(at)
-        before = self._attempts.get(user)
-        if before is None:
-            self._attempts[user] = at
+        recent = self._attempts.get(user)
+        if recent is None:
+            # Whoever begins within one millisecond shares one number: everybody at once must not cost more memory.
+            if not 0 <= at - self._tick < TICK_S:
+                self._tick = at
+            self._attempts[user] = self._tick
             return
-        recent = before if isinstance(before, deque) else deque((before,), maxlen=REMEMBERED)
+        if isinstance(recent, float):
+            recent = self._attempts[user] = [recent]
         recent.append(at)
-        self._attempts[user] = recent
-        while at - recent[0] > self.options.attempts_window_s:
-            recent.popleft()
+        while at - recent[0] > self.options.attempts_window_s or len(recent) > REMEMBERED:
+            del recent[0]
         if len(recent) > self.options.max_attempts:
             self._tell(event, len(recent), at - recent[0])
 
@@ -68,4 +71,4 @@ class ExcessiveAttempts(Rule):
         """Forget whoever made no attempt for a window: memory follows activity, not the number of users."""
         self._swept = at
         horizon = at - self.options.attempts_window_s
-        self._attempts = {u: t for u, t in self._attempts.items() if (t[-1] if isinstance(t, deque) else t) > horizon}
+        self._attempts = {u: t for u, t in self._attempts.items() if (t[-1] if isinstance(t, list) else t) > horizon}

@@ -1,16 +1,18 @@
 """A user holds more than one connection, or one page opened more than one (documented alert 1)."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from wscheck.events import Connected
 from wscheck.findings import Confidence, Severity
-from wscheck.rules.rule import Handler, Rule, opened_by
+from wscheck.rules.rule import Handler, Rule, opened_by, told_apart
 from wscheck.transitions import Closed, Opened, Superseded
 
 
 class MultipleConnections(Rule):
     """Either evidence suffices: an overlap longer than the grace, or a page whose second connection made the
-    server close its first. The latter never overlaps for long on a server that keeps one socket per user."""
+    server close its first. The latter never overlaps for long on a server that keeps one socket per user. Each
+    further connection that stays is one more occurrence."""
 
     id = "multiple-connections"
     severity = Severity.ERROR
@@ -23,12 +25,18 @@ class MultipleConnections(Rule):
     source = "documented behaviour, Alert If 1: same user with multiple WebSocket connections"
 
     def watches(self) -> Mapping[type, Handler]:
-        self._since: dict[str, float | None] = {}
-        self._told: set[str] = set()
+        self._told: dict[str, int] = {}
+        self._since: OrderedDict[str, float] = OrderedDict()
+        self._timeless: set[str] = set()
+        self.waiting = self._since
         return {Opened: self._opened, Closed: self._fewer, Superseded: self._superseded}
 
     def _opened(self, change: Opened) -> None:
-        if change.others and change.user not in self._since:
+        if not change.others:
+            return
+        if change.event.at is None:
+            self._timeless.add(change.user)
+        elif change.user not in self._since:
             self._since[change.user] = change.event.at
 
     def _superseded(self, change: Superseded) -> None:
@@ -45,35 +53,34 @@ class MultipleConnections(Rule):
         self._fewer(change)
 
     def _fewer(self, change: Superseded | Closed) -> None:
-        if change.user is not None and len(change.held) < 2 and change.user in self._since:
-            self._overlapped(change.user, change.event.at)
-            del self._since[change.user]
-            self._told.discard(change.user)
+        if change.user is None:
+            return
+        held = len(change.held)
+        if held <= self._told.get(change.user, 1):
+            self._since.pop(change.user, None)
+        if held < 2:
+            self._told.pop(change.user, None)
+            self._timeless.discard(change.user)
 
     def advance(self, at: float) -> None:
         # Insertion order is time order, so the first overlap within the grace ends the search.
-        for user, since in self._since.items() if self._since else ():
-            if since is not None and at - since <= self.options.grace_s:
+        while self._since:
+            user, since = next(iter(self._since.items()))
+            if at - since <= self.options.grace_s:
                 return
-            if user not in self._told:
-                self._overlapped(user, at)
-
-    def _overlapped(self, user: str, at: float | None) -> None:
-        since = self._since[user]
-        if user in self._told or since is None or at is None or at - since <= self.options.grace_s:
-            return
-        self._tell(user, at, Confidence.HIGH)
+            del self._since[user]
+            self._tell(user, at, Confidence.HIGH)
 
     def _tell(self, user: str, at: float | None, confidence: Confidence) -> None:
-        self._told.add(user)
         held = self.ledger.held(user)
+        self._told[user] = len(held)
         opened = [self.ledger.opened(sid) for sid in held]
         self.sighted(user, _held_at_once(len(held), opened), at, *opened, confidence=confidence)
 
     def conclude(self, at: float | None) -> None:
         """Without times an overlap that was closed later proves nothing; one that never closed does."""
-        for user, since in list(self._since.items()):
-            if since is None and user not in self._told and len(self.ledger.held(user)) > 1:
+        for user in self._timeless:
+            if user not in self._told:
                 self._tell(user, None, Confidence.MEDIUM)
 
 
@@ -82,7 +89,7 @@ def _same_page(old: Connected, new: Connected) -> bool:
 
 
 def _from_one_page(old: Connected, new: Connected) -> str:
-    openers = [opener for opener in (opened_by(old), opened_by(new)) if opener]
+    openers = [opener for opener in told_apart(old, new) if opener]
     if len(openers) == 2 and openers[0] != openers[1]:
         return f"one page opened 2 connections: one by {openers[0]}, one by {openers[1]}"
     if openers:

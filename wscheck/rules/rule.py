@@ -1,11 +1,12 @@
 """What a rule is: it watches events and transitions, and reports sightings of one thing that is wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
-from wscheck.events import AnyEvent, Event
+from wscheck import openers
+from wscheck.events import AnyEvent, Connected, Event
 from wscheck.findings import Confidence, Severity
 from wscheck.ledger import Ledger
 
@@ -56,6 +57,9 @@ class Rule:
     fix: ClassVar[str]
     source: ClassVar[str]
 
+    waiting: Collection[Any] = ()
+    """What the rule waits for. Only while there is something in it does `advance` hear that time passes."""
+
     def __init__(self, ledger: Ledger, options: Options, report: Callable[[Sighting], None]) -> None:
         self.ledger, self.options, self._report = ledger, options, report
 
@@ -64,7 +68,7 @@ class Rule:
         raise NotImplementedError
 
     def advance(self, at: float) -> None:
-        """Time passed; called before every event that has a time, so it must cost next to nothing."""
+        """It is `at`; called before every event that has a time, while the rule waits for something."""
 
     def conclude(self, at: float | None) -> None:
         """The evidence ends; `at` is its last time, None when it has none."""
@@ -101,3 +105,13 @@ def opened_by(event: Event | None) -> str:
     if component and opener:
         return f"{component} ({opener})"
     return component or (str(opener) if opener else "")
+
+
+def told_apart(old: Connected | None, new: Connected | None) -> tuple[str, str]:
+    """Who opened each of two connections; where both went through shared code, the frames at which they part."""
+    first, second = opened_by(old), opened_by(new)
+    if old is not None and new is not None and first == second and old.stack and new.stack:
+        mine, other = openers.parting(old.stack, new.stack), openers.parting(new.stack, old.stack)
+        if mine is not None and other is not None:
+            return f"{openers.label(mine)} ({mine})", f"{openers.label(other)} ({other})"
+    return first, second

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from wscheck.endings import CUT
 from wscheck.events import Refused
 from wscheck.findings import Severity
-from wscheck.ledger import CUT
 from wscheck.rules.rule import Handler, Rule
 from wscheck.transitions import Closed, Opened, Superseded
 
@@ -27,11 +27,12 @@ class TabDisplaced(Rule):
     source = "documented behaviour, Connection Management: reconnection false; measured on socket.io 4.8"
 
     def watches(self) -> Mapping[type, Handler]:
-        self._both_since: dict[str, float | None] = {}
+        self._both_since: dict[str, float] = {}
+        self.waiting = self._both_since
         return {Opened: self._opened, Superseded: self._fewer, Closed: self._closed, Refused: self._refused}
 
     def _opened(self, change: Opened) -> None:
-        if change.others:
+        if change.others and change.event.at is not None:
             self._both_since.setdefault(change.user, change.event.at)
 
     def _fewer(self, change: Superseded | Closed) -> None:
@@ -40,7 +41,7 @@ class TabDisplaced(Rule):
 
     def advance(self, at: float) -> None:
         for user, since in list(self._both_since.items()):
-            if since is not None and at - since > self.options.grace_s:
+            if at - since > self.options.grace_s:
                 del self._both_since[user]
                 self.sighted(user, "each tab holds a connection of its own", at, severity=Severity.NOTE, key="each")
 
@@ -56,6 +57,8 @@ class TabDisplaced(Rule):
             self.sighted(change.user, message, change.event.at, change.event, key="displaced")
 
     def _refused(self, event: Refused) -> None:
+        if not self.ledger.held(event.user):
+            return  # there is no other tab
         told = f' and is told "{event.message}"' if event.message else " and is not told why"
         severity = Severity.NOTE if event.message else Severity.WARNING
         self.sighted(event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused")

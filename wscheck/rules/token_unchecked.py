@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from wscheck.events import Connected
 from wscheck.findings import Severity
 from wscheck.rules.rule import Handler, Rule
-from wscheck.transitions import Opened
 
 
 class TokenUnchecked(Rule):
@@ -17,9 +16,11 @@ class TokenUnchecked(Rule):
     source = "Socket.IO documentation, Middlewares: sending credentials"
 
     def watches(self) -> Mapping[type, Handler]:
-        return {Opened: self._opened}
+        self._told: set[str | None] = set()
+        return {Connected: self._connected}
 
-    def _opened(self, change: Opened) -> None:
-        event = change.event
-        if isinstance(event, Connected) and event.credential == "invalid":
+    def _connected(self, event: Connected) -> None:
+        # The client and the server's log both tell of one connection.
+        if event.credential == "invalid" and event.sid not in self._told:
+            self._told.add(event.sid)
             self.sighted(event.user, "connected with an invalid token", event.at, event)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from wscheck.events import Silenced
 from wscheck.findings import Severity
 from wscheck.rules.rule import Handler, Rule
-from wscheck.transitions import Closed
+from wscheck.transitions import Closed, Superseded
 
 
 class ZombieHeld(Rule):
@@ -21,16 +21,23 @@ class ZombieHeld(Rule):
 
     def watches(self) -> Mapping[type, Handler]:
         self._silent: dict[str, Silenced] = {}
-        return {Silenced: self._silenced, Closed: self._closed}
+        return {Silenced: self._silenced, Closed: self._closed, Superseded: self._superseded}
 
     def _silenced(self, event: Silenced) -> None:
         if event.sid is not None:
             self._silent[event.sid] = event
 
     def _closed(self, change: Closed) -> None:
-        event = self._silent.get(change.sid)
-        if event is not None and not _late(event, change.event.at):
-            del self._silent[change.sid]
+        self._let_go(change.sid, change.event.at)
+
+    def _superseded(self, change: Superseded) -> None:
+        """Replaced by the user's next connection: let go, though the silent client cannot say that it heard."""
+        self._let_go(change.old_sid, change.event.at)
+
+    def _let_go(self, sid: str | None, at: float | None) -> None:
+        event = self._silent.get(sid) if sid is not None else None
+        if event is not None and sid is not None and not _late(event, at):
+            del self._silent[sid]
 
     def conclude(self, at: float | None) -> None:
         for event in self._silent.values():

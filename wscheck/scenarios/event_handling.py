@@ -2,13 +2,15 @@
 
 from functools import partial
 
-from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.rules.event_unheard import EventUnheard
+from wscheck.scenarios.scenario import CONNECTION_RULES, DASHBOARD, WIZARD, Scenario
 from wscheck.scenarios.stage import Stage
 
 
 class EventHandling(Scenario):
     id = "event-handling"
     must_hold = "Every event of the contract arrives once, on the one connection, and reaches every component."
+    rules = (*CONNECTION_RULES, EventUnheard)
 
     async def drive(self, stage: Stage) -> None:
         page = stage.page()

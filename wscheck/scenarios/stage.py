@@ -58,11 +58,12 @@ class Stage:
     def __init__(self, cast: Cast, *, narrate: Callable[[str], None] = lambda line: None) -> None:
         self.cast, self.contract, self.window = cast, cast.contract, cast.window
         self.events: list[Event] = []
-        self._narrate = narrate
+        secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
+        redactor = Redactor(secrets)
+        self._narrate: Callable[[str], None] = lambda line: narrate(redactor.clean(line))
         self._pages: list[Page] = []
         self._changed, self._over, self._deliveries = asyncio.Event(), False, 0
-        secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
-        self.witness = ReplayWitness(self.record, cast.contract, Redactor(secrets))
+        self.witness = ReplayWitness(self.record, cast.contract, redactor)
 
     def record(self, event: Event) -> None:
         """Take one event from any source, and wake whoever waits for it; after the phase ended, nothing."""
@@ -157,7 +158,9 @@ class Stage:
                 within=event.within,
                 required=event.required,
             )
-        if event.emit is not None:
+        if event.emit is not None and event.emit == self.cast.trigger:
+            await asking.trigger_whatsapp_connection()
+        elif event.emit is not None:
             await asking.emit(event.emit, event.payload)
         heard = {mount.component for mount in hearing}
         await self.until(lambda: heard <= self._handlers_of(event.name, page, since), event.within)
@@ -192,7 +195,7 @@ class Stage:
 
     async def watch(self, seconds: float | None = None) -> None:
         """Look on for the window: for what must not happen there is no shorter way."""
-        await asyncio.sleep(self.window if seconds is None else seconds)
+        await self.until(lambda: self._deliveries >= FLOOD, self.window if seconds is None else seconds)
 
     async def aftermath(self) -> None:
         """Look on long enough to see a duplicate."""

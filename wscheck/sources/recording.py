@@ -14,6 +14,9 @@ import msgspec
 from wscheck.errors import BadEvidence
 from wscheck.events import SCHEMA, AnyEvent, Header, Unreadable
 
+CONCLUDED = b'{"type":"finding",'
+"""How a line begins that tells what was concluded while events came: a replay concludes anew."""
+
 _header = msgspec.json.Decoder(Header)
 _event: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _TYPES = {cls.__struct_config__.tag for cls in get_args(AnyEvent)}
@@ -33,7 +36,9 @@ def read(lines: Iterable[bytes], path: str = "<stdin>") -> tuple[Header, list[An
     """The header and the events of a recording's `lines`; `path` only names it in errors."""
     numbered = enumerate(lines, start=1)
     header = _read_header(next(numbered, (1, b""))[1], path)
-    events = [_read_event(line, path, number) for number, line in numbered if line.strip()]
+    events = [
+        _read_event(line, path, number) for number, line in numbered if line.strip() and not line.startswith(CONCLUDED)
+    ]
     if header.events is not None and len(events) != header.events:
         problem = f"{path} is cut short: its first line promises {header.events} events and it holds {len(events)}."
         raise BadEvidence(problem, "Copy the whole file again, or record the run anew.")

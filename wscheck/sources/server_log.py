@@ -43,13 +43,15 @@ class ServerLog:
 
     def _tell(self, events: list[Event]) -> None:
         for event in events if self.sink is not None else ():
-            # Read as it is written: the time of arrival is the time, where the line has none.
-            timed = event if event.at is not None else msgspec.structs.replace(event, at=time.time())
+            # Read as it is written, beside clients that have our clock: the server's may be off, or in another zone.
             if self.sink is not None:
-                self.sink(timed)
+                self.sink(msgspec.structs.replace(event, at=time.time()))
 
     async def follow(self) -> None:
         """Take what is appended, for ever; an in-process log has nothing to follow."""
+
+    def close(self) -> None:
+        """Let go of what it reads from."""
 
 
 class FileLog(ServerLog):
@@ -77,6 +79,9 @@ class FileLog(ServerLog):
             if idle == 3:
                 self.settle()
             await asyncio.sleep(LOOK_AGAIN_S)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class StdinLog(ServerLog):

@@ -14,6 +14,8 @@ from wscheck.following.follower import Follower, Place
 from wscheck.following.stream import Stream
 
 CHUNK = 1 << 20
+BATCH, BATCH_BYTES = 1_000, 16 * CHUNK
+
 IDLE_S = 0.5
 """A record that may still go on is taken as complete after this long without another byte."""
 
@@ -25,6 +27,7 @@ class Reader(Protocol):
     offset   bytes fed up to the end of the last complete record
     lines, bytes, unreadable  what was fed and what could not be read of it
     levels   how much the records said: events by evidence level
+    flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
     """
 
     @property
@@ -41,7 +44,7 @@ class Reader(Protocol):
     def levels(self) -> Mapping[Any, int]: ...
 
     def feed(self, data: Any) -> list[Event]: ...
-    def flush(self) -> list[Event]: ...
+    def flush(self, *, at_end: bool = False) -> list[Event]: ...
 
 
 NewReader = Callable[[str], Reader]
@@ -52,8 +55,9 @@ Halt = Callable[[int], bool]
 class Log:
     """What all kinds of log have in common: readers, and what these counted."""
 
-    def __init__(self, name: str, new_reader: NewReader) -> None:
-        self.name = name
+    def __init__(self, name: str, new_reader: NewReader, node: str | None = None) -> None:
+        """`node`: the server process that writes it, for events that name none."""
+        self.name, self.node = name, node
         self.ended = False
         self._new_reader, self._readers = new_reader, list[Reader]()
         self._stirred_at = 0.0
@@ -93,9 +97,14 @@ class FollowedLog(Log):
     """A log file followed by its name. Line numbers are those of the file, whatever was rotated."""
 
     def __init__(
-        self, path: Path, new_reader: NewReader, buffer: memoryview, note: Callable[[str], None] = lambda _: None
+        self,
+        path: Path,
+        new_reader: NewReader,
+        buffer: memoryview,
+        note: Callable[[str], None] = lambda _: None,
+        node: str | None = None,
     ) -> None:
-        super().__init__(str(path), new_reader)
+        super().__init__(str(path), new_reader, node)
         self.path = path
         self._follower = Follower(path, buffer, note)
         self._by_stream: dict[int, Reader] = {}
@@ -109,18 +118,30 @@ class FollowedLog(Log):
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[Event]:
         """The events in what is new; `now` is a clock that only goes forward."""
+        # Reading and judging in turn, each for a while, keeps what each needs in the processor's cache.
+        batch, size = list[Event](), 0
         for stream, data in self._follower.read(now):
             self._stirred_at = now
-            yield from self._events(stream, self._reader_of(stream).feed(data))
-            if halt(len(data)):
-                return
+            batch += self._events(stream, self._reader_of(stream).feed(data))
+            size += len(data)
+            if len(batch) >= BATCH or size >= BATCH_BYTES:
+                yield from batch
+                if halt(size):
+                    return
+                batch, size = [], 0
+        yield from batch
+        if size:
+            halt(size)  # told last: what it is told of has been judged
 
-    def settle(self, now: float, *, at_once: bool = False) -> Iterator[Event]:
-        """Complete the records that waited for more lines long enough, or all of them."""
+    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[Event]:
+        """Complete the records that waited for more lines long enough, or all of them.
+
+        `at_end`: the last line is whole although nothing ends it; in a log that goes on it may be half written.
+        """
         for stream in self._follower.streams:
             reader = self._by_stream.get(id(stream))
-            if reader is not None and reader.pending and (at_once or now - self._stirred_at >= IDLE_S):
-                yield from self._events(stream, reader.flush())
+            if reader is not None and (at_once or (reader.pending and now - self._stirred_at >= IDLE_S)):
+                yield from self._events(stream, reader.flush(at_end=at_end))
 
     def place(self) -> Place | None:
         """Where to go on after a restart."""
@@ -147,8 +168,8 @@ class FollowedLog(Log):
 class PipedLog(Log):
     """A log that comes in through a pipe, for as long as its writer lives."""
 
-    def __init__(self, new_reader: NewReader, fd: int = 0) -> None:
-        super().__init__("<stdin>", new_reader)
+    def __init__(self, new_reader: NewReader, fd: int = 0, name: str = "<stdin>", node: str | None = None) -> None:
+        super().__init__(name, new_reader, node)
         self.fd = fd
         self._reader = self._begin()
 
@@ -158,17 +179,23 @@ class PipedLog(Log):
             data = os.read(self.fd, CHUNK)
             self.ended = not data
             self._stirred_at = now
-            yield from self._reader.feed(data) if data else self._reader.flush()
+            yield from self._reader.feed(data) if data else self._reader.flush(at_end=True)
             if halt(len(data)):
                 return
 
-    def settle(self, now: float, *, at_once: bool = False) -> Iterator[Event]:
+    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[Event]:
         """As for a followed log."""
-        if self._reader.pending and (at_once or now - self._stirred_at >= IDLE_S):
-            yield from self._reader.flush()
+        if at_once or (self._reader.pending and now - self._stirred_at >= IDLE_S):
+            yield from self._reader.flush(at_end=at_end)
 
     def close(self) -> None:
         """The pipe is not ours to close."""
+
+
+def of_node(node: str | None, events: Iterable[Event]) -> Iterator[Event]:
+    """`events`, those that name no node with `node`."""
+    for event in events:
+        yield event if event.node is not None else msgspec.structs.replace(event, node=node)
 
 
 def merged(logs: Iterable[Iterator[Event]]) -> Iterator[Event]:

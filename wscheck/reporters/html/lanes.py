@@ -1,6 +1,6 @@
 """Who held which connection when, as the timeline draws it: events in, lanes and arrows between them out. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wscheck.events import AnyEvent, Connected, Delivered, Disconnected, Mounted, OnConnection, Place, Refused, Replaced
@@ -11,6 +11,7 @@ class Lane:
     """One connection. Times are in the events' own measure; None where that end was not seen.
 
     shared_with  further components that use it
+    diverges_at  where its stack parts from those of connections with the same opener
     """
 
     id: str
@@ -19,6 +20,7 @@ class Lane:
     component: str | None = None
     shared_with: list[str] = field(default_factory=list)
     opener: Place | None = None
+    diverges_at: Place | None = None
     opened_at: float | None = None
     closed_at: float | None = None
     reasons: list[str] = field(default_factory=list)
@@ -33,8 +35,8 @@ class Lane:
 
     @property
     def who(self) -> tuple[str | None, Place | None]:
-        """Lanes with the same opener look the same."""
-        return self.component, self.opener
+        """Lanes with the same opener look the same; with a shared one it is the caller that tells them apart."""
+        return (None, self.diverges_at) if self.diverges_at else (self.component, self.opener)
 
 
 @dataclass
@@ -54,14 +56,14 @@ class Picture:
     refused: list[tuple[float, str]] = field(default_factory=list)
 
 
-def picture(events: Iterable[AnyEvent]) -> Picture:
-    """The picture of `events`, lanes in the order in which they opened."""
+def picture(events: Iterable[AnyEvent], diverging: Mapping[str, Place] | None = None) -> Picture:
+    """The picture of `events`, lanes in the order in which they opened. `diverging`: by session or sid."""
     seen = list(events)
     timed = any(event.at is not None for event in seen)
     drawing = _Drawing(seen)
     for at, event in _in_time(seen, timed):
         drawing.add(event, at)
-    return drawing.done(timed)
+    return drawing.done(timed, diverging or {})
 
 
 def _in_time(seen: Sequence[AnyEvent], timed: bool) -> list[tuple[float, AnyEvent]]:
@@ -104,8 +106,10 @@ class _Drawing:
             case _:
                 pass
 
-    def done(self, timed: bool) -> Picture:
+    def done(self, timed: bool, diverging: Mapping[str, Place]) -> Picture:
         self._share()
+        for key, lane in self._lanes.items():
+            lane.diverges_at = diverging.get(key) or diverging.get(lane.id)
         lanes = sorted(self._lanes.values(), key=lambda lane: lane.begins)
         start, end = min(self._times, default=0.0), max(self._times, default=0.0)
         return Picture(start, end, timed, lanes, list(self._arrows()), self._refused)

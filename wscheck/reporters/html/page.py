@@ -12,12 +12,19 @@ import msgspec
 from markupsafe import Markup, escape
 
 from wscheck import __version__
+from wscheck.comparison import CompareReport
 from wscheck.events import AnyEvent, Began, Ended, Place
 from wscheck.findings import Finding, Verdict
-from wscheck.report import Report, ScenarioResult, VerifyReport
-from wscheck.reporters import story
+from wscheck.load_report import LoadReport
+from wscheck.report import BrowserReport, LogsReport, Report, ScenarioResult, VerifyReport
+from wscheck.reporters import figures, logs, story
+from wscheck.reporters.html.courses import courses
+from wscheck.reporters.html.screens import screens
 from wscheck.reporters.html.timeline import Timeline, timeline
 from wscheck.reporters.wording import clean, clock, moment, plural, seconds
+
+FIGURES = ("amount", "benefits", "changed", "server_agrees", "threshold")
+"""Of `wscheck.reporters.figures`, what the templates call by its name."""
 
 EVIDENCE = 40
 """Events shown beneath one finding."""
@@ -80,12 +87,19 @@ def render(report: Report, events: Sequence[AnyEvent], extra: Sequence[Section] 
             report=report,
             kind=report.schema.removeprefix("wscheck.").partition("/")[0],
             client=report.client if isinstance(report, VerifyReport) else "",
+            ran=story.ran(report),
+            load=report if isinstance(report, LoadReport) else None,
+            comparison=report if isinstance(report, CompareReport) else None,
+            plots=courses(report),
+            read=report if isinstance(report, LogsReport) else None,
             headline=story.headline(report),
             fix=story.remedy(report),
             tally=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
             chapters=_chapters(report, events),
             scenarios=_scenarios(report, scenarios, events),
-            timeline=None if scenarios else timeline(events, _involved(report.findings)),
+            timeline=None if scenarios else timeline(events, _involved(report.findings), _diverging(report)),
+            screens=screens(report),
+            unseen=report.notes if isinstance(report, BrowserReport) else [],
             next_step=story.next_step(report),
             extra=extra,
             version=__version__,
@@ -138,6 +152,12 @@ def _involved(findings: Sequence[Finding]) -> frozenset[str]:
     return frozenset(sid for finding in findings for sid in story.connections(finding.evidence))
 
 
+def _diverging(report: Report) -> dict[str, Place]:
+    """By session or sid, where the report's connections say that their stacks part."""
+    told = [(each.eio or each.sid, each.diverges_at) for each in getattr(report, "connections", ())]
+    return {key: place for key, place in told if key and place is not None}
+
+
 def _evidence(finding: Finding) -> list[tuple[str, str, str, str, str]]:
     """(time, what, connection, details, seen by) of the events behind `finding`."""
     return [_event_row(event) for event in finding.evidence[:EVIDENCE]]
@@ -176,5 +196,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"breakable": _breakable, "plural": plural, "seconds": seconds, "moment": moment}
-    environment.globals |= {"evidence": _evidence, "seen": story.seen, "told": story.told}
+    environment.globals |= {"evidence": _evidence, "seen": story.seen, "told": story.told, "logs": logs}
+    environment.globals |= {name: getattr(figures, name) for name in FIGURES} | {"figures_of": figures.figures}
     return environment

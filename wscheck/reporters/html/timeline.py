@@ -1,10 +1,11 @@
 """Lanes as positions of a drawing: across in per cent, so that it fits any width; down in pixels; bounded."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wscheck.events import AnyEvent, Place
+from wscheck.reporters.html import captions
 from wscheck.reporters.html.lanes import Lane, Picture, picture
 from wscheck.reporters.html.view import Strip, View, choose, strip
 from wscheck.reporters.wording import one_line, plural, seconds
@@ -72,9 +73,14 @@ class Timeline:
     more_rows: int = 0
 
 
-def timeline(events: Iterable[AnyEvent], important: Collection[str] = ()) -> Timeline | None:
-    """The timeline of `events`, None when no connection was seen. Lanes in `important` are drawn before others."""
-    seen = picture(events)
+def timeline(
+    events: Iterable[AnyEvent], important: Collection[str] = (), diverging: Mapping[str, Place] | None = None
+) -> Timeline | None:
+    """The timeline of `events`, None when no connection was seen. Lanes in `important` are drawn before others.
+
+    diverging  by Engine.IO session or sid: where the stacks of connections with one opener part
+    """
+    seen = picture(events, diverging or {})
     if not seen.lanes and not seen.refused:
         return None
     view = choose(seen, important)
@@ -93,7 +99,7 @@ def timeline(events: Iterable[AnyEvent], important: Collection[str] = ()) -> Tim
         more=view.left_out,
         strip=strip(seen, view),
         summary=_summary(seen),
-        openers=[(hue, name) for who, hue in hues.items() if (name := _opener(*who))][:HUES],
+        openers=[(hue, name) for who, hue in hues.items() if (name := captions.opener(*who))][:HUES],
         rows=rows,
         more_rows=len(seen.lanes) - len(rows),
     )
@@ -111,9 +117,9 @@ def _bar(view: View, lane: Lane, y: int, hue: int, many: bool) -> Bar:
         left=view.x(opened),
         right=view.x(closed),
         hue=hue,
-        label=" · ".join(one_line(part) for part in (user, _users(lane)) if part),
-        reason=_reason(lane),
-        said=_said(view, lane),
+        label=captions.label(lane, user),
+        reason=captions.reason(lane),
+        said=captions.in_full(view, lane),
         kicked=lane.replaced_by is not None or any("server" in reason for reason in lane.reasons),
         ticks=list(_ticks(view, lane)),
     )
@@ -165,8 +171,8 @@ def _round_steps() -> Iterator[float]:
 
 def _row(view: View, lane: Lane) -> tuple[str, ...]:
     opened, closed = (view.when(at) if at is not None else "" for at in (lane.opened_at, lane.closed_at))
-    opener = _opener(lane.component, lane.opener)
-    return lane.id, lane.user or "", opener, opened, closed or "still open", _reason(lane), str(len(lane.deliveries))
+    told = lane.id, lane.user or "", captions.opened_by(lane), opened, closed or "still open", captions.reason(lane)
+    return *told, str(len(lane.deliveries))
 
 
 def _summary(seen: Picture) -> str:
@@ -174,31 +180,3 @@ def _summary(seen: Picture) -> str:
     if seen.refused:
         told.append(plural(len(seen.refused), "refused attempt"))
     return f"{', '.join(told)} in {seconds(seen.end - seen.start)}" if seen.timed else ", ".join(told)
-
-
-def _said(view: View, lane: Lane) -> str:
-    """The whole lane in a sentence, for hover and for those who do not see the drawing."""
-    user = f" of {one_line(lane.user)}" if lane.user else ""
-    opener = _opener(lane.component, lane.opener)
-    told = [f"Connection {one_line(lane.id)}{user}" + (f", opened by {opener}" if opener else "")]
-    told += [f"shared with {', '.join(map(one_line, lane.shared_with))}"] if lane.shared_with else []
-    told.append(f"opened at {view.when(lane.opened_at)}" if lane.opened_at is not None else "open from before")
-    told.append(f"closed at {view.when(lane.closed_at)}" if lane.closed_at is not None else "still open at the end")
-    told += [f"replaced by {one_line(lane.replaced_by)}"] if lane.replaced_by is not None else []
-    told += [_reason(lane)] if lane.reasons else []
-    told.append(plural(len(lane.deliveries), "delivery", "deliveries"))
-    return "; ".join(told)
-
-
-def _reason(lane: Lane) -> str:
-    return " / ".join(one_line(reason) for reason in lane.reasons)
-
-
-def _users(lane: Lane) -> str:
-    """The components that use the connection, its opener first."""
-    return " + ".join(one_line(name) for name in (lane.component, *lane.shared_with) if name)
-
-
-def _opener(component: str | None, opener: Place | None) -> str:
-    where = one_line(str(opener)) if opener else ""
-    return f"{one_line(component)} at {where}" if component and where else one_line(component or "") or where

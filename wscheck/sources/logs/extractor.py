@@ -1,35 +1,180 @@
-"""Server log text to events: the documented records as blocks. The general reader takes this place."""
+"""A log's bytes to events: one pass looks for markers, and only the lines around one are read."""
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from wscheck.events import Connected, Disconnected, Event, Replaced
+from wscheck.events import Event
+from wscheck.sources.logs.consoles import NEEDLES
+from wscheck.sources.logs.encoding import Encoding
+from wscheck.sources.logs.envelopes import Message, decoded
+from wscheck.sources.logs.evidence import Evidence
+from wscheck.sources.logs.lines import Lines
+from wscheck.sources.logs.scanning import Scanner, lines_in
+from wscheck.sources.logs.wording import Wording
 
-_RECORD = re.compile(
-    r"(WebSocket client connected|WebSocket client disconnected|Replacing existing socket for user)\n((?:• .*\n)*)"
-)
+LONGEST = 1 << 20
+"""A line longer than this is not read; if it has a marker it is counted as unreadable."""
+
+KEPT = 1 << 16
+"""Bytes kept of what was read, for records that begin before their marker."""
+
+OVERLAP = 128
+"""Longer than any marker: so much of a line that is not kept is looked at again with what follows it."""
+
+NEWLINE = ord("\n")
+
+TOO_LONG = "the line is longer than 1 MiB"
 
 
 class Extractor:
-    """Feed bytes, flush at the end of whole records."""
+    """Feed it a log's bytes in order; it gives the events whose records are complete, in the order of their markers.
 
-    def __init__(self, path: str) -> None:
-        self._path, self._held = path, b""
+    path, node  what the events say of where they are from
+    """
 
-    def feed(self, data: bytes) -> list[Event]:
-        self._held += data
-        return []
+    def __init__(self, path: str, *, wording: Wording | None = None, node: str | None = None) -> None:
+        wording = wording or Wording()
+        self._needle = wording.needle()
+        self._evidence = Evidence(path, node)
+        self._lines = Lines(wording, path, self._evidence)
+        self._scanner, self._encoding = Scanner(wording), Encoding()
+        self._held = bytearray()
+        self._gone = self._next = 0
+        self._skipping = self._skipped_marker = False
+        self.bytes = self.lines = 0
 
-    def flush(self) -> list[Event]:
-        text, self._held = self._held.decode("utf-8", "replace"), b""
-        return [
-            self._event(m[1], dict(b[2:].split(": ", 1) for b in m[2].splitlines())) for m in _RECORD.finditer(text)
-        ]
+    @property
+    def unreadable(self) -> int:
+        """Lines that look like events and could not be read."""
+        return self._evidence.unreadable
 
-    def _event(self, marker: str, ids: dict[str, str]) -> Event:
-        user, sid = ids.get("userId"), ids.get("socketId")
-        if marker.startswith("Replacing"):
-            old, new = ids.get("oldSocketId"), ids.get("newSocketId")
-            return Replaced(source="server-log", path=self._path, user=user, old_sid=old, new_sid=new)
-        if marker.endswith("disconnected"):
-            return Disconnected(source="server-log", path=self._path, sid=sid, reason=ids.get("reason"))
-        return Connected(source="server-log", path=self._path, sid=sid, user=user)
+    @property
+    def levels(self) -> Mapping[str, int]:
+        """Events by how much their records said (docs/logs.md)."""
+        return self._evidence.levels
+
+    # --- what is fed -------------------------------------------------------------------------------------------------
+
+    def feed(self, data: Any) -> list[Event]:
+        """Take further bytes (bytes, bytearray or memoryview; they are not kept) and give what is complete."""
+        self.bytes += len(data)
+        self._held += self._encoding.take(data)
+        self._read(self._held.rfind(b"\n", self._next) + 1)
+        self._bound()
+        return self._evidence.take()
+
+    def flush(self, *, at_end: bool = False) -> list[Event]:
+        """No more lines for now: give what waits for them. `at_end`: nor will there be, the last line is whole."""
+        if at_end:
+            self._held += self._encoding.end()
+            if len(self._held) > self._next:
+                self._read(len(self._held))
+        if len(self._held) == self._next:
+            # A line that is being written may belong to what waits; without one, nothing more is to be expected.
+            self._lines.end()
+        return self._evidence.take()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a record has begun and may still go on."""
+        return self._lines.busy
+
+    @property
+    def offset(self) -> int:
+        """Bytes fed up to the end of the last complete record: reading may go on from there."""
+        begun = self._lines.start
+        begin = max(0, begun - self._gone) if begun is not None else self._next
+        if self._encoding.plain:
+            return self._gone + self._next if begun is None else begun
+        return self.bytes - self._encoding.size_of(self._held[begin:])
+
+    def _read(self, end: int) -> None:
+        """Read the complete lines up to `end`."""
+        held, lines, position = self._held, self._lines, self._next
+        if self._skipping and end > position:
+            position = self._end_of_skipped(end)
+        if position < end:
+            self._scanner.first_line(held, position, end)
+        while position < end:
+            if not lines.busy:
+                at = self._scanner.next(held, self._gone, position, end)
+                begin = held.rfind(b"\n", position, at) + 1 or position
+                self.lines += lines_in(held, position, begin if at < end else end)
+                if at >= end:
+                    break
+                position = begin
+                found = lines.shortcut(held, begin, end, self.lines + 1)
+                if found is not None:
+                    self.lines += found.lines
+                    position = found.end
+                    continue
+            begin, position = position, held.find(b"\n", position, end) + 1 or end
+            self._line(begin, position)
+            self.lines += held[position - 1] == NEWLINE
+        self._next = max(self._next, end)
+
+    def _bound(self) -> None:
+        """Keep no more than what may still be needed."""
+        if len(self._held) - self._next > (0 if self._skipping else LONGEST):
+            # What is looked at may begin before: a marker can lie across two pieces.
+            begin = self._next - OVERLAP if self._skipping else self._next
+            self._skipped_marker |= self._needle.search(self._held, max(0, begin)) is not None
+            self._skipping, self._next = True, len(self._held)
+        surplus = self._next - KEPT
+        if surplus > KEPT:
+            del self._held[:surplus]
+            self._gone += surplus
+            self._next -= surplus
+
+    def _end_of_skipped(self, end: int) -> int:
+        """The line that was too long ends here."""
+        line_end = self._held.find(b"\n", self._next, end) + 1 or end
+        marked = self._skipped_marker or self._needle.search(self._held, max(0, self._next - OVERLAP), line_end)
+        self._skipping = self._skipped_marker = False
+        self._too_long(bool(marked))
+        self.lines += self._held[line_end - 1] == NEWLINE
+        return line_end
+
+    def _too_long(self, marked: bool) -> None:
+        if marked:
+            self._evidence.unread(self.lines + 1, TOO_LONG, "")
+        self._lines.foreign()
+
+    # --- one line ----------------------------------------------------------------------------------------------------
+
+    def _line(self, begin: int, end: int) -> None:
+        held = self._held
+        if end - begin > LONGEST + 1:
+            self._too_long(self._needle.search(held, begin, end) is not None)
+            return
+        raw = bytes(held[begin:end])
+        marked = self._scanner.journal or self._needle.search(raw) is not None
+        if not self._lines.console.begun and b"nified WebSocket" in raw and self._is_console(raw):
+            self._begin_console(begin)
+        self._lines.take(raw, self.lines + 1, self._gone + begin, marked, self._above)
+
+    def _is_console(self, raw: bytes) -> bool:
+        return self._lines.console.begins(Message(decoded(raw)))
+
+    def _begin_console(self, begin: int) -> None:
+        """Only now it is known what log this is: its lines above were read as a server's."""
+        self._needle = re.compile(b"|".join([self._needle.pattern, *NEEDLES]))
+        self._scanner.also(*NEEDLES)
+        lowest = max(0, begin - KEPT)
+        first = 0 if not (lowest or self._gone) else self._held.find(b"\n", lowest, begin) + 1 or begin
+        line = self.lines - self._held.count(b"\n", first, begin)
+        for raw in bytes(self._held[first:begin]).splitlines(keepends=True):
+            line += 1
+            self._lines.catch_up(raw, line)
+
+    def _above(self, begin: int) -> Iterator[tuple[bytes, int]]:
+        """The lines that end where `begin` bytes were fed, the nearest first."""
+        begin -= self._gone
+        lowest = max(0, begin - KEPT)
+        while begin > lowest:
+            above = self._held.rfind(b"\n", lowest, begin - 1) + 1
+            if above <= lowest and (lowest or self._gone):
+                return  # its beginning is no longer held
+            yield bytes(self._held[above:begin]), self._gone + above
+            begin = above

@@ -28,7 +28,7 @@ function Preview() {
 function Inbox() {
   const [open, setOpen] = useState(true);
   useEffect(() => {
-    const close = setTimeout(() => setOpen(false), 700);
+    const close = setTimeout(() => setOpen(false), 3000);
     const ask = setInterval(() => socket.emit("request_message_sync"), 150);
     return () => (clearTimeout(close), clearInterval(ask));
   }, []);

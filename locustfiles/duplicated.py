@@ -1,0 +1,12 @@
+"""locust -f locustfiles/duplicated.py --host http://localhost:8000
+
+Dashboard and wizard each open one connection and reconnect after a kick: the documented fault.
+"""
+
+from wscheck.load.user import SocketUser
+
+
+class Duplicated(SocketUser):
+    """Duplicated."""
+
+    profile = "duplicated"

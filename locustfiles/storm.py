@@ -1,0 +1,12 @@
+"""locust -f locustfiles/storm.py --host http://localhost:8000
+
+One connection per user; after a server restart everybody comes back, with or without jitter.
+"""
+
+from wscheck.load.user import SocketUser
+
+
+class Storm(SocketUser):
+    """Storm."""
+
+    profile = "storm"

@@ -1,0 +1,204 @@
+"""`wscheck browser` on the real pages: who opened what, in every build and over every transport; and what must pass."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.cli import COMMAND, environment, wscheck
+from tests.node_backend import EXAMPLE, Backend
+from tests.pages import of, served, watched, watched_until
+from wscheck.findings import Verdict
+from wscheck.report import BrowserReport
+from wscheck.sources.browser import launch
+
+TRANSPORTS = {"websocket": "websocket", "upgrade": "polling,websocket", "polling": "polling"}
+HOOKS = ("src/hooks/useBotWebSocket.ts", "src/hooks/useWhatsAppConnection.ts")
+
+
+@pytest.fixture(scope="module", params=["dev", "prod"])
+def pages(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    with served(request.param) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def prod() -> Iterator[Backend]:
+    with served("prod") as backend:
+        yield backend
+
+
+def line_of_io(file: str) -> int:
+    """Where the source itself calls io()."""
+    text = Path(EXAMPLE, file).read_text().splitlines()
+    return next(number for number, line in enumerate(text, start=1) if "= io(" in line)
+
+
+def openers(report: BrowserReport, user: str) -> set[str]:
+    return {f"{one.opener.file}:{one.opener.line}" for one in report.connections if one.user == user and one.opener}
+
+
+async def test_both_hooks_are_named_by_file_and_line_in_every_build_over_every_transport(pages: Backend) -> None:
+    urls = [f"{pages.url}/broken.html?user={name}&transports={value}" for name, value in TRANSPORTS.items()]
+    report = (await watched(*urls, seconds=3)).report
+    assert report.verdict is Verdict.FAILED and not report.notes
+    for user in TRANSPORTS:
+        assert openers(report, user) == {f"{file}:{line_of_io(file)}" for file in HOOKS}, user
+        found = {finding.rule: finding for finding in of(user, report.findings)}
+        assert {"multiple-connections", "connection-replaced"} <= found.keys(), user
+        for finding in found.values():
+            assert finding.cause is not None and finding.cause.id == "two-openers", user
+            assert finding.cause.fix
+    ends = {one.user: one.transport for one in report.connections if one.closed_at is None}
+    assert ends == {"websocket": "websocket", "upgrade": "websocket", "polling": "polling"}
+
+
+async def test_the_fixed_page_passes_wherever_it_runs(pages: Backend) -> None:
+    framed = quote(f"{pages.url.replace('127.0.0.1', 'localhost')}/fixed.html?user=framed", safe="")
+    queries = ["fixed.html?user=plain", "fixed.html?user=strict&strict=1", f"framed.html?frame={framed}"]
+    queries += ["worker.html?kind=dedicated&user=worker", "worker.html?kind=shared&user=shared"]
+    report = (await watched(*(f"{pages.url}/{query}" for query in queries), seconds=3)).report
+    assert (report.verdict, report.findings) == (Verdict.PASSED, [])
+    held = {one.user: one for one in report.connections}
+    assert held.keys() == {"plain", "strict", "framed", "worker", "shared"} and len(report.connections) == 5
+    assert [held[user].target.type for user in held if user != "framed"].count("page") == 2
+    assert (held["worker"].target.type, held["worker"].page) == ("worker", "tab 4")
+    assert held["shared"].target.type == "shared_worker"
+    assert (held["framed"].target.type, held["framed"].page) == ("iframe", "tab 3"), "of another site, and of this tab"
+    assert all(one.opener is not None and one.opener.file.startswith("src/services/") for one in held.values())
+
+
+async def test_where_all_go_through_shared_code_the_callers_are_told_apart(pages: Backend) -> None:
+    report = (await watched(f"{pages.url}/shared-function.html", seconds=2)).report
+    assert {f"{one.diverges_at.file}:{one.diverges_at.line}" for one in report.connections if one.diverges_at} == {
+        "src/pages/shared-function.tsx:10",
+        "src/pages/shared-function.tsx:18",
+    }
+    assert openers(report, "user_123") == {"src/services/openSocket.ts:7"}
+    assert "shared-function.tsx:10" in report.reason and "shared-function.tsx:18" in report.reason
+
+
+async def test_a_loop_of_replacements_is_said_in_one_statement(prod: Backend) -> None:
+    report = await watched_until(
+        lambda told: any(found.rule == "connection-replaced" and found.count > 3 for found in told.findings),
+        f"{prod.url}/broken.html?retry=200",
+    )
+    replaced = next(finding for finding in report.findings if finding.rule == "connection-replaced")
+    assert replaced.count > 3 and replaced.rate is not None
+    assert openers(report, "user_123") == {f"{file}:{line_of_io(file)}" for file in HOOKS}, "also of reconnections"
+    assert report.reason.startswith("user_123: holds 2 connections, one opened by ")
+    for name, file in (("useBotWebSocket", HOOKS[0]), ("useWhatsAppConnection", HOOKS[1])):
+        assert f"{name} ({file}:{line_of_io(file)}:" in report.reason
+    assert f"the server replaced one by another {replaced.count} times" in report.reason
+
+
+async def test_handlers_are_counted_and_located(prod: Backend) -> None:
+    report = await watched_until(
+        lambda told: "message_sync" in told.events and told.events["message_sync"].received == 3,
+        f"{prod.url}/handler-without-off.html",
+    )
+    assert [(one.event, one.count) for one in report.handlers] == [("message_sync", 3)]
+    assert {(place.file, place.line) for place in report.handlers[0].locations} == {
+        ("src/pages/handler-without-off.tsx", 13)
+    }
+    synced = report.events["message_sync"]
+    assert synced.received == 3 and synced.handled is not None and synced.handled > synced.received, "one runs thrice"
+
+
+def test_the_command_line_and_no_secret_in_any_output(prod: Backend, tmp_path: Path) -> None:
+    url = f"{prod.url}/broken.html?token=token-of-user_123&user=user_123"
+    outputs = [f"--format={kind}={tmp_path / kind}" for kind in ("ndjson", "html", "sarif", "junit", "github")]
+    ran = wscheck("browser", url, "--for", "2s", "--format=json", *outputs)
+    assert ran.code == 1, ran.said
+    told = json.loads(ran.out)
+    assert told["schema"] == "wscheck.browser/1" and len(told["connections"]) == 2
+    assert "token=(hidden)" in told["target"]
+    for text in (ran.said, *(path.read_text() for path in tmp_path.iterdir())):
+        assert "token-of-" not in text
+
+
+def test_a_page_without_traffic_proves_nothing(prod: Backend) -> None:
+    ran = wscheck("browser", f"{prod.url}/counters", "--for", "300ms")
+    assert ran.code == 3 and "no Socket.IO traffic was seen" in ran.said
+
+
+DRIVER = """
+import json, os, sys, urllib.request
+port = os.environ["WSCHECK_CDP_URL"].partition("//")[2].partition("/")[0]
+import time
+counted = lambda: json.load(urllib.request.urlopen(sys.argv[2]))["replaced"]
+before = counted()
+urllib.request.urlopen(urllib.request.Request(f"http://{port}/json/new?{sys.argv[1]}", method="PUT")).read()
+while counted() == before: time.sleep(0.05)
+time.sleep(0.5)
+"""
+
+
+async def test_a_browser_that_another_program_drives_shows_the_same(prod: Backend, tmp_path: Path) -> None:
+    url = f"{prod.url}/broken.html?user=driven"
+    alone = await watched_until(lambda told: len(told.findings) >= 2, url)
+    tmp_path.joinpath("drive.py").write_text(DRIVER)
+    drive = (sys.executable, str(tmp_path / "drive.py"), url, f"{prod.url}/counters")
+    async with launch.running(launch.find()) as address:
+        port = address.partition("//")[2].partition("/")[0]
+        beside = await watched(cdp=f"http://{port}", command=drive)
+        assert await launch.address_of(f"http://{port}") == address, "the browser that was there is left running"
+    assert _gist(beside.report) == _gist(alone)
+
+
+def _gist(report: BrowserReport) -> Any:
+    found = {(f.rule, f.user, f.cause.id if f.cause else None) for f in report.findings}
+    return report.verdict, found, openers(report, "driven")
+
+
+def test_interrupted_it_tells_what_it_has(prod: Backend) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        command = [*COMMAND, "browser", f"{prod.url}/broken.html", "--for", "60s", "--format", "json"]
+        before = prod.counters()["connects"]
+        process = subprocess.Popen(command, cwd=home, env=environment(Path(home)), stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 30
+        while prod.counters()["connects"] < before + 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)  # for the second connection, and the kick
+        os.kill(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    told = json.loads(out)
+    assert told["interrupted"] and told["connections"]
+
+
+async def test_a_browser_that_is_killed_proves_nothing(prod: Backend) -> None:
+    before = prod.counters()["connects"]
+
+    async def kill() -> None:
+        while (await asyncio.to_thread(prod.counters))["connects"] == before:
+            await asyncio.sleep(0.05)
+        os.kill(_chromium(), signal.SIGKILL)
+
+    killing = asyncio.create_task(kill())
+    report = (await watched(f"{prod.url}/fixed.html", seconds=30)).report
+    await killing
+    assert report.verdict is Verdict.INCONCLUSIVE and "the browser ended before" in report.reason
+
+
+def _chromium() -> int:
+    """The browser that this process started."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            said = Path(stat.parent, "cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and "--remote-debugging-port" in said:
+            return int(stat.parent.name)
+    return 0

@@ -1,0 +1,228 @@
+"""One test for what each signature recognises, and one for what only looks like it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.conversation import KICKED_CLIENT, Conversation, judged, log_of, ping_pong, user
+from wscheck.causes import explaining, probable
+from wscheck.findings import Cause, Confidence
+from wscheck.judge import Judge
+from wscheck.rules import DOCUMENTED, REGISTRY
+
+
+def why(said: Conversation, rule: str = "multiple-connections") -> str | None:
+    """The cause of the first finding of `rule`."""
+    found = cause(said, rule)
+    return found.id if found is not None else None
+
+
+def cause(said: Conversation, rule: str = "multiple-connections") -> Cause | None:
+    return next(
+        f.cause
+        for f in judged([*DOCUMENTED, REGISTRY["tab-displaced"], REGISTRY["event-unheard"]], said)
+        if f.rule == rule
+    )
+
+
+def page(*by: str, apart: float = 1.0, **more: Iterable[object]) -> Conversation:
+    """One page opens one connection after the other, by different hands, and all stay."""
+    said = user("A", page="tab-1")
+    for n, opener in enumerate(by):
+        said.connects(f"s{n}", at=n * apart, by=opener, **{key: values[n] for key, values in more.items()})  # type: ignore[index]
+    return said.watched(until=60)
+
+
+# --- what the page shows ---------------------------------------------------------------------------------------------
+
+
+def test_two_openers() -> None:
+    found = cause(page("src/dashboard.tsx:42", "src/wizard.tsx:7"))
+    assert found is not None
+    assert (found.id, found.confidence) == ("two-openers", Confidence.HIGH)
+    assert found.because == "one page opened one connection in src/dashboard.tsx:42 and one in src/wizard.tsx:7"
+
+
+def test_two_openers_are_not_those_of_two_pages() -> None:
+    said = user("A").connects("s1", at=0, by="Dashboard", page="tab-1").connects("s2", at=1, by="Wizard", page="tab-2")
+    assert why(said.watched(until=9)) == "several-tabs"
+
+
+def test_two_openers_are_not_one_after_the_other() -> None:
+    said = page("Dashboard", "Dashboard").disconnects("s0", at=61).disconnects("s1", at=62)
+    assert why(said.connects("s9", at=63, by="Wizard").watched(until=70)) == "unmount-without-cleanup"
+
+
+def test_effect_without_cleanup() -> None:
+    found = cause(page("src/a.tsx:5", "src/a.tsx:5", apart=0.005))
+    assert found is not None
+    assert (found.id, found.because) == ("effect-without-cleanup", "src/a.tsx:5 opened two connections 5 ms apart")
+
+
+def test_effect_without_cleanup_takes_no_longer_than_a_commit() -> None:
+    assert why(page("src/a.tsx:5", "src/a.tsx:5", apart=0.2)) == "unmount-without-cleanup"
+
+
+def test_unmount_without_cleanup() -> None:
+    found = cause(page("src/a.tsx:5", "src/a.tsx:5", "src/a.tsx:5", apart=5))
+    assert found is not None
+    assert (found.id, found.confidence) == ("unmount-without-cleanup", Confidence.MEDIUM)
+
+
+def test_unmount_without_cleanup_needs_to_know_who_opened_it() -> None:
+    assert why(page("", "", apart=5)) is None
+
+
+def test_token_refresh() -> None:
+    assert why(page("src/a.tsx:5", "src/a.tsx:5", apart=5, fingerprint=("t1", "t2"))) == "token-refresh"
+
+
+def test_token_refresh_is_not_the_same_token_again() -> None:
+    assert why(page("src/a.tsx:5", "src/a.tsx:5", apart=5, fingerprint=("t1", "t1"))) == "unmount-without-cleanup"
+
+
+def test_several_tabs() -> None:
+    said = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2").watched(until=9)
+    assert why(said) == "several-tabs"
+    assert why(said, "tab-displaced") == "several-tabs"
+
+
+def test_several_tabs_are_not_one_page() -> None:
+    assert why(page("Dashboard", "Wizard")) != "several-tabs"
+
+
+# --- what the server shows -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "confidence"), [("forced close", Confidence.HIGH), ("transport close", Confidence.MEDIUM)]
+)
+def test_transport_closed(reason: str, confidence: Confidence) -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    found = cause(said.disconnects("s1", at=1.01, reason=reason), "connection-replaced")
+    assert found is not None
+    assert (found.id, found.confidence) == ("transport-closed", confidence)
+    assert found.because == f'the replaced connection ended with "{reason}"'
+
+
+def test_transport_closed_is_not_a_namespace_that_was_disconnected() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    assert why(said.disconnects("s1", at=1.01, reason="server namespace disconnect"), "connection-replaced") is None
+
+
+def test_reconnect_on_kick() -> None:
+    found = cause(ping_pong(3), "connection-replaced")
+    assert found is not None
+    assert (found.id, found.confidence) == ("reconnect-on-kick", Confidence.MEDIUM)
+    assert found.because == "3 replacements, one every 300 ms"
+    assert found.settle_by
+
+
+def test_reconnect_on_kick_is_sure_after_more_of_it_and_explains_the_attempts() -> None:
+    found = cause(ping_pong(30, every=1.5), "excessive-attempts")
+    assert found is not None
+    assert (found.id, found.confidence, found.settle_by) == ("reconnect-on-kick", Confidence.HIGH, "")
+    assert found.because == "30 replacements, one every 1.5 s"
+
+
+def test_reconnect_on_kick_needs_a_steady_beat() -> None:
+    said = log_of("A").connects("s0", at=0)
+    for n, at in enumerate((1.0, 40.0, 41.0, 300.0), start=1):
+        said.connects(f"s{n}", at=at).is_replaced(f"s{n - 1}", f"s{n}", at=at)
+    assert why(said, "connection-replaced") is None
+
+
+def test_two_openers_are_the_better_reason_for_their_ping_pong() -> None:
+    assert why(ping_pong(30, source="client", page="tab-1"), "connection-replaced") == "two-openers"
+
+
+def test_map_per_process() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2").watched(until=9)
+    found = cause(said)
+    assert found is not None
+    assert found.because == "node-1 and node-2 each hold a connection and neither replaced the other"
+
+
+def test_map_per_process_is_not_one_node() -> None:
+    assert why(log_of("A", node="node-1").connects("s1", at=0).connects("s2", at=5).watched(until=9)) is None
+
+
+def test_map_per_process_is_not_a_user_who_came_back_elsewhere() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=1, node="node-1").watched(until=9)
+    said.disconnects("s1", at=10).disconnects("s2", at=10).connects("s3", at=20, node="node-2")
+    assert why(said.watched(until=30)) is None
+
+
+def test_lookup_race() -> None:
+    found = cause(log_of("A").connects("s1", at=0).connects("s2", at=0.05).watched(until=9))
+    assert found is not None
+    assert (found.id, found.confidence) == ("lookup-race", Confidence.MEDIUM)
+    assert found.because == "two connections 50 ms apart, and the server replaced neither"
+    assert "await" in found.settle_by
+
+
+def test_lookup_race_is_not_a_second_connection_much_later() -> None:
+    assert why(log_of("A").connects("s1", at=0).connects("s2", at=5).watched(until=9)) is None
+
+
+def test_lookup_race_is_not_a_server_that_replaces() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    assert why(said, "connection-replaced") is None
+
+
+def test_zombie() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="ping timeout")
+    assert why(said) == "zombie"
+
+
+def test_zombie_is_not_the_newer_one_dying() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s2", at=20, reason="ping timeout")
+    assert why(said) is None
+
+
+def test_zombie_is_not_an_older_one_that_left() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="transport close")
+    assert why(said) is None
+
+
+def test_every_signature_has_its_test() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    recognised = {doc.id for rule in REGISTRY for doc in explaining(rule)}
+    assert {id for id in recognised if f"def test_{id.replace('-', '_')}(" not in tests} == set()
+
+
+# --- trails --------------------------------------------------------------------------------------------------------
+
+
+def test_a_finding_that_nothing_explains_has_no_cause() -> None:
+    judge = Judge()
+    assert probable("event-leaked", judge._trails.of("A")) is None
+    assert why(user("A").connects("s1", at=0).connects("s2", at=9).watched(until=20)) is None
+
+
+def test_the_cause_may_become_clearer_as_the_finding_grows() -> None:
+    told: list[str | None] = []
+    judge = Judge(on_sighting=lambda f: told.append(c.id if (c := judge.explain(f)) else None))
+    for event in ping_pong(4).events:
+        judge.feed(event)
+    assert told == [None, None, "reconnect-on-kick", "reconnect-on-kick"]
+
+
+def test_trails_are_kept_of_the_latest_users_in_trouble_only() -> None:
+    judge = Judge()
+    for n in range(6_000):
+        said = log_of(f"user_{n}").connects(f"a{n}", at=n).connects(f"b{n}", at=n + 0.5)
+        for event in said.is_replaced(f"a{n}", f"b{n}", at=n + 0.5).events:
+            judge.feed(event)
+    assert len(judge._trails._trails) == 5_000
+    assert judge._trails.of("user_5999").replacements
+    assert not judge._trails.of("user_0").replacements
+
+
+def test_a_kicked_client_is_as_good_as_a_log() -> None:
+    said = user("A")
+    said.connects("s0", at=0)
+    for n in range(1, 9):
+        said.connects(f"s{n}", at=n * 0.3).disconnects(f"s{n - 1}", at=n * 0.3, reason=KICKED_CLIENT)
+    assert why(said, "connection-replaced") == "reconnect-on-kick"

@@ -1,0 +1,39 @@
+"""A real server in the test's own process, and pages that connect to it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from wscheck.backend.journal import Journal
+from wscheck.backend.listening import listening
+from wscheck.backend.server import Backend
+from wscheck.backend.tokens import token_of
+from wscheck.client.target import Credentials, Target
+from wscheck.contract import DOCUMENTED
+from wscheck.events import Event
+from wscheck.redaction import Redactor
+from wscheck.settings import Secret
+from wscheck.sources.replay import ReplayWitness
+
+ANN = Credentials("ann", Secret(token_of("ann")))
+
+
+@pytest.fixture
+async def backend() -> Backend:
+    return Backend(Journal(None))
+
+
+@pytest.fixture
+async def target(backend: Backend) -> AsyncIterator[Target]:
+    async with listening(backend) as url:
+        yield Target(url=url, timeout_s=5.0)
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def witness(events: list[Event]) -> ReplayWitness:
+    return ReplayWitness(events.append, DOCUMENTED, Redactor())

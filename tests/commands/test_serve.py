@@ -1,0 +1,78 @@
+"""`wscheck serve` as a user runs it: it says where it listens, serves a whole verify run, and ends when asked to."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli import COMMAND, environment, wscheck
+
+
+@contextmanager
+def serving(tmp_path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+    """The process, its URL, and the file that its stdout goes to."""
+    log, told = tmp_path / "server.log", tmp_path / "told"
+    with log.open("w") as out, told.open("w") as err:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0", *options],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=out,
+            stderr=err,
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while not (found := re.search(r"listening on (\S+)", told.read_text())):
+            assert process.poll() is None and time.monotonic() < deadline, told.read_text()
+            time.sleep(0.02)
+        yield process, found[1], log
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_ends_when_asked_to_and_that_is_no_failure(stop: signal.Signals, tmp_path: Path) -> None:
+    with serving(tmp_path) as (process, url, _):
+        assert url.startswith("http://127.0.0.1:")
+        os.kill(process.pid, stop)
+        assert process.wait(15) == 0
+
+
+@pytest.mark.parametrize(("format", "told"), [("blocks", "WebSocket client connected\n• socketId: "), ("json", '{"')])
+def test_it_serves_verify_and_logs_as_documented(format: str, told: str, tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-format", format) as (_, url, log):
+        ran = wscheck(
+            "verify", url, "--scenario", "single-connection", "--window", "200ms", "--server-log", log,
+            WSCHECK_TOKEN="token-of-user_123",
+        )  # fmt: skip
+        assert ran.code == 0, ran.said
+        assert told in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "known"),
+    [
+        ("--policy", "eject", "replace"),
+        ("--fault", "double-trouble", "never-reap"),
+        ("--log-format", "xml", "blocks"),
+        ("--transports", "smoke", "polling"),
+    ],
+)
+def test_a_value_that_is_none_of_its_choices(option: str, value: str, known: str) -> None:
+    ran = wscheck("serve", "--port", "0", option, value)
+    assert ran.code == 2
+    assert value in ran.err and known in ran.err and "next:" in ran.err
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, url, _log):
+        ran = wscheck("serve", "--port", url.rpartition(":")[2])
+        assert ran.code == 2
+        assert "already" in ran.err and "next:" in ran.err and "Traceback" not in ran.said

@@ -1,0 +1,167 @@
+"""The small commands as a user runs them: init, config, rules, explain, --version, and shell completion."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli import environment, wscheck
+from wscheck import __version__
+from wscheck.causes import CATALOGUE
+from wscheck.rules import REGISTRY as RULES
+from wscheck.scenarios import REGISTRY as SCENARIOS
+from wscheck.settings import SETTINGS
+
+SECRET = "hunter2-hunter2"
+
+
+def test_version() -> None:
+    ran = wscheck("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"wscheck {__version__}\n", "")
+
+
+def test_help_names_every_command_with_what_it_does() -> None:
+    ran = wscheck("--help")
+    assert ran.code == 0
+    for command in ("verify", "serve", "init", "config", "rules", "explain", "tail-logs"):
+        assert any(line.split()[:1] == [command] and len(line.split()) > 3 for line in ran.out.splitlines()), command
+
+
+def test_init_writes_a_file_that_config_reads_and_does_not_overwrite(tmp_path: Path) -> None:
+    assert wscheck("init", cwd=tmp_path).code == 0
+    written = (tmp_path / "wscheck.toml").read_text()
+    (tmp_path / "wscheck.toml").write_text(written.replace('# window = "2s" ', 'window = "9s"   '))
+    line = 1 + next(n for n, text in enumerate(written.splitlines()) if text.startswith("# window"))
+    shown = wscheck("config", cwd=tmp_path).out
+    assert next(row.split()[:5] for row in shown.splitlines() if row.startswith("verify.window ")) == [
+        "verify.window",
+        "9",
+        "s",
+        f"wscheck.toml:{line}",
+        "how",
+    ]
+    again = wscheck("init", cwd=tmp_path)
+    assert again.code == 2
+    assert "wscheck.toml exists already" in again.err and "--force" in again.err
+    assert 'window = "9s"' in (tmp_path / "wscheck.toml").read_text()
+    assert wscheck("init", "--force", cwd=tmp_path).code == 0
+    assert (tmp_path / "wscheck.toml").read_text() == written
+
+
+def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "wscheck.toml").mkdir()
+    ran = wscheck("init", "--force", cwd=tmp_path)
+    assert ran.code == 2
+    assert "wscheck.toml cannot be written" in ran.err
+
+
+def test_config_shows_every_value_and_where_it_came_from_and_no_secret() -> None:
+    ran = wscheck(
+        "config",
+        WSCHECK_TOKEN=SECRET,
+        WSCHECK_SECOND_TOKEN=SECRET,
+        WSCHECK_WEBHOOK=f"https://hooks.example/{SECRET}",
+        WSCHECK_URL=f"https://me:{SECRET}@example.org/app?token={SECRET}",
+        WSCHECK_GRACE="1s",
+    )
+    assert ran.code == 0
+    rows = {line.split()[0]: line for line in ran.out.splitlines()}
+    assert set(SETTINGS) <= set(rows)
+    assert SECRET not in ran.said
+    for name in ("token", "second_token"):
+        assert rows[f"identity.{name}"].split()[1:3] == ["(hidden)", f"WSCHECK_{name.upper()}"]
+    assert rows["target.url"].split()[1:3] == ["https://example.org/app?(hidden)", "WSCHECK_URL"]
+    assert rows["rules.grace"].split()[1:4] == ["1", "s", "WSCHECK_GRACE"]
+    assert rows["verify.client"].split()[1:3] == ["unified", "default"]
+    assert [line for line in ran.out.splitlines() if line.startswith("event ") and "message_sync" in line]
+
+
+def test_a_mistake_in_the_file_ends_every_command_that_reads_it_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "wscheck.toml").write_text("[verify]\n\nwindw = 1\n")
+    for command in ("config", "verify"):
+        ran = wscheck(command, cwd=tmp_path)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("wscheck: wscheck.toml:3: unknown key `windw`.\n  next: Did you mean `window`?")
+
+
+def test_rules_lists_every_id() -> None:
+    ran = wscheck("rules")
+    assert ran.code == 0
+    listed = {line.split()[0] for line in ran.out.splitlines() if line.startswith("  ")}
+    assert listed == {*RULES, *CATALOGUE, *SCENARIOS}
+
+
+@pytest.mark.parametrize(
+    ("id", "told"),
+    [
+        ("multiple-connections", ["Severity:", "error", "Means:", "Fix:", RULES["multiple-connections"].fix]),
+        ("reconnect-on-kick", ["Shows as:", "Fix:", "Certain by:"]),
+        ("auth-refused", ["Must hold:", "Judged by:", "token-unchecked", "Control:", "retries every refusal"]),
+        ("zombie", ["Shows as:", CATALOGUE["zombie"].fix, "Must hold:", SCENARIOS["zombie"].must_hold]),
+    ],
+)
+def test_explain_tells_what_it_means_and_what_to_change(id: str, told: list[str]) -> None:
+    ran = wscheck("explain", id)
+    assert ran.code == 0
+    for text in told:
+        assert text in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem", "suggestion"),
+    [
+        (
+            ("explain", "mutiple-connection"),
+            "no rule, cause or scenario",
+            "`multiple-connections`",
+        ),
+        (("verify", "--scenario", "singel-connection"), "Unknown scenario `singel-connection`", "`single-connection`"),
+    ],
+)
+def test_an_unknown_id_is_answered_with_what_was_probably_meant(
+    arguments: tuple[str, ...], problem: str, suggestion: str
+) -> None:
+    ran = wscheck(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert problem in ran.err
+    assert f"next: Did you mean {suggestion}" in ran.err
+
+
+@pytest.mark.parametrize("arguments", [("verfy",), ("verify", "--windw", "1s"), ("explain",), ("serve", "--port", "x")])
+def test_usage_mistakes_end_with_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
+    ran = wscheck(*arguments)
+    assert ran.code == 2
+    assert "Usage:" in ran.err and "Traceback" not in ran.said
+
+
+def test_an_unknown_id_that_is_like_nothing_is_answered_with_where_to_look() -> None:
+    ran = wscheck("explain", "zzz")
+    assert ran.code == 2
+    assert "next: List them all: wscheck rules." in ran.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("wscheck ver", "verify"), ("wscheck verify --reconn", "--reconnect-on-kick")]
+)
+def test_shell_completion_completes_commands_and_options(
+    shell: str, typed: str, completed: str, tmp_path: Path
+) -> None:
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_TYPER_COMPLETE_ARGS": typed}
+    fish = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_WORD_TO_COMPLETE": typed.rsplit(maxsplit=1)[-1]}
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("wscheck")],
+        env=environment(tmp_path, _WSCHECK_COMPLETE=f"complete_{shell}", **asked, **fish),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert completed in ran.stdout, ran
+
+
+def test_completion_scripts_can_be_shown() -> None:
+    # Otherwise the shell is guessed from the processes above, and there may be none.
+    ran = wscheck("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert (ran.code, "_WSCHECK_COMPLETE" in ran.out or "complete" in ran.out) == (0, True)

@@ -1,0 +1,40 @@
+"""docs/load.md names every profile, threshold and flag that the command has."""
+
+import re
+from pathlib import Path
+
+import typer
+
+from tests.docs.test_contracts import first_cells, section
+from wscheck.cli import app
+from wscheck.commands.load import FORMATS
+from wscheck.load_report import MEASURED
+from wscheck.profiles import PROFILES
+
+DOC = Path(__file__).parents[2] / "docs" / "load.md"
+
+
+def flags() -> set[str]:
+    command = typer.main.get_command(app).commands["load"]  # type: ignore[attr-defined]
+    return {name for parameter in command.params for name in parameter.opts if name.startswith("--")} - {"--help"}
+
+
+def test_every_profile_has_its_row() -> None:
+    cells = section("load.md", "What users do")
+    assert re.findall(r"^\| `([\w-]+)` \|", cells, re.M) == list(PROFILES)
+
+
+def test_every_threshold_has_its_row() -> None:
+    assert re.findall(r"^\| `--([\w-]+)` \|", section("load.md", "Thresholds"), re.M) == list(MEASURED)
+    assert first_cells(section("load.md", "What users do")) >= {"unified", "soak"}
+
+
+def test_every_flag_and_format_is_named() -> None:
+    text = DOC.read_text()
+    assert {flag for flag in flags() if flag not in text} == set()
+    assert {name for name in FORMATS if f"`{name}`" not in text} == set()
+
+
+def test_no_flag_is_named_that_is_not_there() -> None:
+    named = set(re.findall(r"`(--[\w-]+)", DOC.read_text())) - {"--headless"}
+    assert named <= flags()

@@ -1,0 +1,82 @@
+"""docs/logs.md names the options and fields there are, and its examples and recipes are ones that work."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import typer.main
+
+from wscheck.cli import app
+from wscheck.following.follower import LATE_S
+from wscheck.incidents import Incident, State
+from wscheck.tail.telling import command, courier, webhook
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "logs.md").read_text()
+COMMAND: Any = typer.main.get_command(app)
+TAIL_LOGS = COMMAND.commands["tail-logs"]
+
+
+def section(heading: str) -> str:
+    return re.split(r"\n##+ ", DOCUMENT.split(f"# {heading}\n")[1])[0]
+
+
+def named(text: str) -> set[str]:
+    """What stands in back quotes in the first column of a table."""
+    rows = re.findall(r"^\| (`.*?) \|", text, re.M)
+    return {name for row in rows for name in re.findall(r"`(-*[\w-]+)`", row)}
+
+
+def test_every_option_is_described_and_no_other() -> None:
+    options = {name for param in TAIL_LOGS.params for name in param.opts if name.startswith("--")}
+    assert named(section("Watching")) == options - {"--help"}
+
+
+def test_every_field_of_an_incident_is_described_and_no_other() -> None:
+    assert named(section("Incidents")) == {"schema", *Incident.__struct_fields__}
+    for state in State:
+        assert f"`{state}`" in section("Incidents")
+
+
+def test_the_example_is_an_incident() -> None:
+    [example] = re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.S)
+    schema = json.loads((ROOT / "docs" / "schemas" / "wscheck.incident-1.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(example))
+    assert set(json.loads(example)) == {"schema", *Incident.__struct_fields__}
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    told = section("Webhook")
+    assert courier.ATTEMPTS == 6 and "six times in" in told
+    assert (courier.FIRST_PAUSE_S, courier.LONGEST_PAUSE_S) == (0.5, 30.0)
+    assert f"{courier.WAITING:,} messages wait" in told
+    assert f"no answer within {webhook.TIMEOUT_S:.0f} s" in told
+    assert f"at most {command.TIMEOUT_S:.0f} s" in section("A program")
+    assert LATE_S == 60.0 and "quiet for a minute" in section("Rotation")
+
+
+def recipes() -> list[list[str]]:
+    """The arguments of every `wscheck tail-logs` in the document's shell blocks and its unit."""
+    blocks = "\n".join(re.findall(r"```(?:sh|ini)\n(.*?)```", DOCUMENT, re.S))
+    lines = [re.sub(r"<\([^)]*\)", "PIPE", line) for line in blocks.splitlines() if "wscheck tail-logs" in line]
+    return [_arguments(shlex.split(line, comments=True)) for line in lines]
+
+
+def _arguments(words: list[str]) -> list[str]:
+    after = words[words.index("tail-logs") + 1 :]
+    return after[: after.index("|")] if "|" in after else after
+
+
+@pytest.mark.parametrize("arguments", recipes(), ids=" ".join)
+def test_every_recipe_is_understood(arguments: list[str]) -> None:
+    context = TAIL_LOGS.make_context("tail-logs", list(arguments))
+    assert context.params["paths"]
+
+
+def test_there_are_recipes_for_what_wraps_logs() -> None:
+    for tool in ("docker logs", "docker compose", "journalctl", "kubectl", "pm2", "jq"):
+        assert tool in section("Recipes")

@@ -1,0 +1,133 @@
+"""docs/rules.md, causes.md, scenarios.md and configuration.md say what the code says, all of it and nothing else."""
+
+import json
+import re
+from inspect import getdoc
+from pathlib import Path
+
+import pytest
+import typer
+
+from wscheck.causes import CATALOGUE, CauseDoc
+from wscheck.cli import app
+from wscheck.contract import DOCUMENTED, ContractEvent
+from wscheck.rules import REGISTRY as RULES
+from wscheck.rules import Rule
+from wscheck.scenarios import REGISTRY as SCENARIOS
+from wscheck.scenarios import Scenario
+from wscheck.settings import NEXT_PUBLIC, SETTINGS, Setting, attempts, duration
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def sections(document: str) -> dict[str, str]:
+    """Each `## heading` of a document with its text, on one line."""
+    parts = (DOCS / document).read_text(encoding="utf-8").split("\n## ")[1:]
+    return {head: " ".join(body.split()) for head, _, body in (part.partition("\n") for part in parts)}
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def rows(document: str, heading: str) -> dict[str, list[str]]:
+    """The cells of the table beneath `heading`, by the name in the first."""
+    text = (DOCS / document).read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:3] == "| `"]
+    return {name.strip("`"): rest for name, *rest in cells}
+
+
+@pytest.mark.parametrize(
+    ("document", "registry"), [("rules.md", RULES), ("causes.md", CATALOGUE), ("scenarios.md", SCENARIOS)]
+)
+def test_every_id_has_its_anchor_in_the_order_of_the_registry(document: str, registry: dict[str, object]) -> None:
+    assert list(sections(document)) == list(registry)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_rules_are_told_in_their_own_words(rule: type[Rule]) -> None:
+    told = sections("rules.md")[rule.id]
+    assert f"**{rule.title}** ({rule.severity})" in told
+    for label, text in (("", rule.meaning), ("**Fix:** ", rule.fix), ("**Comes from:** ", rule.source)):
+        assert label + plain(text) in told
+
+
+@pytest.mark.parametrize("cause", CATALOGUE.values(), ids=CATALOGUE)
+def test_causes_are_told_in_their_own_words(cause: CauseDoc) -> None:
+    told = sections("causes.md")[cause.id]
+    name = cause.name[0].upper() + cause.name[1:]
+    assert f"**{name}**{' (benign)' if cause.benign else ''} -" in told
+    assert f"**Shows as:** {plain(cause.shows)} - **Fix:** {plain(cause.fix)}" in told
+    assert ("**Certain by:** " + plain(cause.settle_by) in told) if cause.settle_by else "Certain by" not in told
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_scenarios_are_told_with_their_claim_their_rules_and_their_control(scenario: Scenario) -> None:
+    told = sections("scenarios.md")[scenario.id]
+    assert told.startswith(scenario.must_hold)
+    assert f"**Judged by:** {', '.join(f'`{rule.id}`' for rule in scenario.rules)} -" in told
+    assert f"**Control:** {plain(getdoc(scenario.control) or 'none')}" in told
+
+
+def flags(*commands: str) -> set[str]:
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return {option for name in commands or known for param in known[name].params for option in param.opts}
+
+
+def written(setting: Setting) -> str:
+    """Its default as one would write it in wscheck.toml; empty where it has none."""
+    value = setting.default
+    if value is None:
+        return ""
+    if setting.parse is duration:
+        return f'"{value * 1000:g}ms"' if value < 1 else f'"{value:g}s"'
+    if setting.parse is attempts:
+        return f'"{value[0]}/{value[1]:g}s"'
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def row(setting: Setting) -> str:
+    cells = [
+        setting.name.partition(".")[2],
+        setting.flag if setting.flag in flags() | {"URL"} else "",
+        "`, `".join(name for name in (setting.variable, setting.also) if name),
+        written(setting),
+    ]
+    return f"| {' | '.join(f'`{cell}`' if cell else '' for cell in cells)} | {setting.help} |"
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_settings_are_told_with_flag_variable_default_and_meaning(setting: Setting) -> None:
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    table = text.partition(f"\n## [{setting.name.partition('.')[0]}]\n")[2].partition("\n## ")[0]
+    assert row(setting) in table.splitlines()
+
+
+def test_no_setting_is_told_that_is_none() -> None:
+    tables = [head.strip("[]") for head in sections("configuration.md") if head.startswith("[")]
+    told = {f"{table}.{key}" for table in tables for key in rows("configuration.md", f"[{table}]")}
+    assert told == set(SETTINGS)
+    assert f"`{NEXT_PUBLIC}` is the variable of the documented hook" in sections("configuration.md")["[target]"]
+
+
+def test_every_flag_of_verify_is_told() -> None:
+    further = set(rows("configuration.md", "Further flags of verify"))
+    assert further | {setting.flag for setting in SETTINGS.values()} >= flags("verify") - {"url"}
+    assert further <= flags("verify")
+
+
+def test_the_event_contract_is_told_field_by_field() -> None:
+    told = rows("configuration.md", "The event contract")
+    assert set(told) == set(ContractEvent.__struct_fields__)
+    for event in DOCUMENTED.events:
+        assert f"`{event.name}`" in sections("configuration.md")["The event contract"]
+
+
+def test_every_link_within_the_documents_leads_somewhere() -> None:
+    for document in ("rules.md", "causes.md", "scenarios.md", "configuration.md"):
+        for file, anchor in re.findall(r"\]\(([\w-]+\.md)(?:#([\w-]+))?\)", (DOCS / document).read_text()):
+            target = (DOCS / file).read_text(encoding="utf-8")
+            anchors = {
+                re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall("^#+ (.+)$", target, re.M)
+            }
+            assert not anchor or anchor in anchors, f"{document} -> {file}#{anchor}"

@@ -1,0 +1,147 @@
+"""In Locust itself: a worker that is killed, a stop by signal, bad options, the Connections page and /metrics."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.load.locusting import ROOT, adds_up, agrees, free_port, locust
+from tests.node_backend import node_backend
+from wscheck.churn import Totals, WorkerLost
+
+QUIET = ("--fault", "log-nothing")
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_worker_that_is_killed_is_told_and_what_it_counted_stays(tmp_path: Path) -> None:
+    with (
+        node_backend(*QUIET) as server,
+        locust("unified", server.url, tmp_path, "--processes", "2", users=8) as run,
+    ):
+        run.until(lambda run: any(line.statistics.connects == 8 for line in run.of(Totals)))
+        os.kill(children(run.process.pid)[0], signal.SIGKILL)
+        run.until(lambda run: run.of(WorkerLost))
+        run.process.send_signal(signal.SIGTERM)
+        output = run.finish()
+        counters = server.counters()
+    (lost,) = run.of(WorkerLost)
+    assert (lost.open, lost.statistics.connects) == (4, 4)
+    assert (run.ended.workers, run.ended.workers_lost) == (2, 1)
+    assert run.statistics.connects == counters["connects"] == 8, output
+    assert run.ended.lost_open == counters["disconnects"]["transport close"] == 4
+    assert run.ended.connections_open == 0
+    assert run.statistics.disconnects["io client disconnect"] == counters["disconnects"]["client namespace disconnect"]
+
+
+def test_a_stop_by_signal_closes_in_order_and_says_so(tmp_path: Path) -> None:
+    with node_backend(*QUIET) as server, locust("soak", server.url, tmp_path, emit_every=0.1) as run:
+        run.until(lambda run: any(line.open == 6 for line in run.of(Totals)))
+        run.process.send_signal(signal.SIGINT)
+        run.finish()
+        agrees(run.statistics, server.counters())
+    adds_up(run)
+    assert run.of(Totals)[-1].state == "ended"
+
+
+def test_too_few_users_end_the_run_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("ada,token-of-ada\n")
+    with (
+        node_backend(*QUIET) as server,
+        locust("unified", server.url, tmp_path, "--users-file", str(tmp_path / "users.csv"), users=3) as run,
+    ):
+        output = run.finish()
+    assert run.process.returncode == 2
+    assert "the users file has 1 users, too few for this run" in output
+    assert "Traceback" not in output
+
+
+def get(url: str) -> str:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
+    port = free_port()
+    ui = ("--web-host", "127.0.0.1", "--web-port", str(port), "--autostart", "--autoquit", "0")
+    with (
+        node_backend(*QUIET) as server,
+        locust("duplicated", server.url, tmp_path, *ui, token="token-of-{user}", query="key=secret") as run,
+    ):
+        run.until(lambda run: any(line.statistics.replaced > 20 for line in run.of(Totals)))
+        url = f"http://127.0.0.1:{port}"
+        data, page, metrics = (
+            json.loads(get(f"{url}/connections/data")),
+            get(f"{url}/connections"),
+            get(f"{url}/metrics"),
+        )
+        assert data["begun"]["profile"] == "duplicated"
+        assert data["connections_per_user"] == 2.0
+        assert data["counted"]["replaced"] > 20
+        assert data["seconds"]
+        assert "secret" not in json.dumps(data)
+        assert "<title>Connections" in page
+        assert ">Connections</a>" in get(url)
+        run.process.send_signal(signal.SIGTERM)
+        run.finish()
+    values = dict(re.findall(r"^([^#].*) (\S+)$", metrics, re.MULTILINE))
+    assert float(values["wscheck_load_connections_per_user"]) == 2.0
+    assert float(values["wscheck_load_replaced_total"]) > 20
+    assert float(values['wscheck_load_disconnects_total{reason="io server disconnect"}']) > 20
+    assert float(values["wscheck_load_connect_seconds_count"]) > 20
+    assert float(values['wscheck_load_connect_seconds_bucket{le="+Inf"}']) > 20
+    assert "load-user-" not in metrics
+
+
+OWN = """
+from locust import task
+from wscheck.load.user import SocketUser
+
+class Own(SocketUser):
+    profile = "unified"
+    wait_time = lambda self: 0.1
+
+    def on_start(self):
+        super().on_start()
+        self.said = []
+        self.components[0].on_open = lambda component: self.said.append("open")
+        self.components[0].on_event = lambda name, arguments: self.said.append(name)
+
+    @task
+    def talk(self):
+        if self.said and self.call("request_bot_status") == [{"ok": True}]:
+            print("ANSWERED", self.call("echo", 7), sorted(set(self.said)), flush=True)
+"""
+
+
+def test_a_locustfile_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    with node_backend(*QUIET) as server, locust(str(tmp_path / "own"), server.url, tmp_path) as run:
+        output = run.until_counted(lambda counted: counted.acks > 20)
+        agrees(run.statistics, server.counters())
+    assert "ANSWERED [7] ['bot_status_update', 'open']" in output
+
+
+def test_what_runs_in_locust_loads_no_socketio_of_its_own() -> None:
+    code = "import sys, wscheck.load.locustfile; print({'socketio', 'aiohttp'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
+def test_every_profile_is_a_locustfile() -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles"), "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert set(done.stdout.split()) >= {"Unified", "Duplicated", "Tabs", "StrictMode", "Storm", "Soak"}

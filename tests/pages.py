@@ -1,0 +1,58 @@
+"""The example's pages, served by the Node backend, and watched."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.frontend import built
+from tests.needs import needs
+from tests.node_backend import EXAMPLE, Backend, node_backend
+from wscheck.browse.report import report
+from wscheck.browse.run import Browse, Outcome, browse
+from wscheck.findings import Finding
+from wscheck.judge import Options
+from wscheck.report import BrowserReport
+from wscheck.sources.browser import launched
+from wscheck.verify.assessment import Bar
+
+
+@contextmanager
+def served(variant: str, *options: str) -> Iterator[Backend]:
+    """The pages of one variant ("dev" or "prod") with a backend that replaces, on one port."""
+    needs("chromium")
+    with node_backend("--static", str(built(variant)), *options) as backend:
+        yield backend
+
+
+async def watched(*urls: str, seconds: float = 2.0, **more: Any) -> Outcome:
+    """What a run over `urls`, each in a tab of its own, comes to."""
+    return await browse(Browse(urls=urls, for_s=seconds, **more))
+
+
+async def watched_until(done: Callable[[BrowserReport], bool], *urls: str, within: float = 30.0) -> BrowserReport:
+    """What the pages show by the time that `done` says so; at the latest after `within` seconds."""
+    async with launched() as browser:
+        pages = [await browser.tab() for _ in urls]
+        await asyncio.gather(*(page.goto(url) for page, url in zip(pages, urls, strict=True)))
+        deadline = time.monotonic() + within
+        while True:
+            late = time.monotonic() > deadline
+            told = report((await browser.seen(final=late)).events, Options(), Bar(), target=urls[0])
+            if late or done(told):
+                return told
+            await asyncio.sleep(0.3)
+
+
+def of(user: str, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings about one user: tabs of one run are told apart by their users."""
+    return [finding for finding in findings if finding.user == user]
+
+
+@cache
+def lines(path: str) -> list[str]:
+    """The lines of a source file of the example, as a place names it."""
+    return Path(EXAMPLE, path).read_text().splitlines()

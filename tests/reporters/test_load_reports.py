@@ -1,0 +1,145 @@
+"""Load runs and comparisons in every format: the same numbers, and nothing that a format cannot carry."""
+
+import json
+import os
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from tests.reporters.html.test_page import parsed
+from tests.reporters.load_runs import duplicated, limited, unified
+from tests.reporters.test_schemas import validator
+from wscheck.comparison import compare
+from wscheck.findings import Verdict
+from wscheck.load_report import LoadReport
+from wscheck.reporters import github, html, junit, markdown, terminal
+from wscheck.reporters import json as json_reporter
+
+JUNIT = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
+
+
+def compared(before: LoadReport | None = None, after: LoadReport | None = None) -> Any:
+    return compare(before or duplicated(), after or unified())
+
+
+def test_the_terminal_tells_what_is_wrong_the_figures_and_the_thresholds() -> None:
+    told = terminal.render(limited(), [])
+    assert told.startswith("wscheck  embedded backend  duplicated profile, 50 users\n")
+    assert "connections per user 2.00 53 open at the end, peak 61" in " ".join(told.split())
+    for words in ("replaced", "2,940", "churn", "6.00/s", "400 of them duplicates", "p95 9.0 ms"):
+        assert words in told, words
+    assert "✗ --max-replaced 0: 2,940, crossed" in told
+    assert "✓ --max-connect-p95 50 ms: 9.0 ms, kept" in told
+    assert "the server itself counted 3,000 connects, 2,940 replaced" in told
+    assert "FAILED" in told
+
+
+def test_a_passed_run_says_in_its_headline_what_each_user_held() -> None:
+    told = parsed(html.render(unified(), [])).text
+    assert "50 users held 1.00 connections each, 0 replaced." in told
+
+
+def test_notes_are_said_in_every_format_for_people() -> None:
+    run = unified(workers=3, workers_lost=1, notes=["1 worker of 3 died on the way"])
+    for told in (terminal.render(run, []), parsed(html.render(run, [])).text, markdown.render(run, [])):
+        assert "1 worker of 3 died on the way" in " ".join(told.split())
+    assert "before: 1 worker of 3 died on the way" in terminal.render(compared(run), [])
+
+
+@pytest.mark.parametrize("run", [duplicated, unified, limited])
+def test_a_load_report_is_as_its_schema_says(run: Any) -> None:
+    validator("wscheck.load/1").validate(json.loads(json_reporter.render(run(), [])))
+
+
+def test_a_comparison_is_as_its_schema_says() -> None:
+    validator("wscheck.compare/1").validate(json.loads(json_reporter.render(compared(), [])))
+
+
+def test_the_load_json_has_the_published_names() -> None:
+    told = json.loads(json_reporter.render(duplicated(), []))
+    assert told["lifetime_ms"] == {"p50": 300.0, "p95": 340.0, "p99": 360.0}
+    assert told["events"] == {"received": 1400, "duplicated": 400}
+    assert told["series"][3]["second"] == 3 and len(told["series"]) == 20
+
+
+def test_every_threshold_is_a_junit_test_case() -> None:
+    xml = etree.fromstring(junit.render(limited(), []))
+    JUNIT.assertValid(xml)
+    cases = {case.get("name"): case for case in xml.iter("testcase")}
+    assert set(cases) == {"load", "max-replaced", "max-connect-p95"}
+    assert cases["max-replaced"].find("failure").get("message") == "--max-replaced 0: 2,940, crossed"
+    assert len(cases["max-connect-p95"]) == 0
+    JUNIT.assertValid(etree.fromstring(junit.render(compared(), [])))
+
+
+def test_a_crossed_threshold_is_annotated() -> None:
+    told = github.render(limited(), [])
+    assert "::error title=wscheck%3A max-replaced::--max-replaced 0: 2,940, crossed" in told
+
+
+def test_a_comparison_that_got_worse_is_annotated() -> None:
+    assert github.render(compared(unified(), duplicated()), []).startswith(
+        "::error title=wscheck%3A compare::worse than before: connections per user"
+    )
+    assert github.render(compared(), []) == ""
+
+
+def test_the_peak_of_several_workers_is_a_bound() -> None:
+    assert "peak at most 61" in terminal.render(duplicated(workers=2), [])
+
+
+def test_the_comparison_table_in_terminal_and_markdown() -> None:
+    told = terminal.render(compared(), [])
+    lines = {line.strip().split("  ")[0]: " ".join(line.split()) for line in told.splitlines() if line.strip()}
+    assert lines["connections per user, most at once"] == "connections per user, most at once 2.00 1.00 2.0× less"
+    assert lines["connections replaced"] == "connections replaced 2,940 0 none left"
+    assert lines["a connection lives, median"].endswith("300 ms 20.0 s 67× more")
+    assert "PASSED" in told
+    assert "11 better, 2 same" in told
+    table = markdown.render(compared(), [])
+    assert "| connections replaced | 2,940 | 0 | ✅ none left |" in table
+    assert "| **Server load** | | | |" in table
+
+
+def test_a_worse_run_is_marked_so() -> None:
+    told = terminal.render(compared(unified(), duplicated()), [])
+    assert "FAILED" in told and "Worse than before" in told
+    assert "| connections replaced | 0 | 2,940 | ❌ 2,940 more |" in markdown.render(
+        compared(unified(), duplicated()), []
+    )
+
+
+def test_the_plots_hold_every_second_and_both_runs() -> None:
+    page = parsed(html.render(compared(), []))
+    labels = [str(a["aria-label"]) for tag, a in page.tags if tag == "svg" and "aria-label" in a]
+    assert "Connections open per user: before (duplicated) at most 1.1; after (unified) at most 1" in labels
+    assert any("Connections replaced" in label and "147/s" in label for label in labels)
+    paths = [str(a["d"]) for tag, a in page.tags if tag == "path" and a.get("class") == "course"]
+    assert len(paths) == 2 * len(labels)
+    assert all(path.count("L") == 19 for path in paths)
+
+
+def test_names_from_outside_are_escaped_in_every_format() -> None:
+    evil = duplicated(refused={"<script>|\x1b[31m": 3}, target="http://<b>x</b>")
+    page = html.render(evil, [])
+    assert "<script>" not in page and "<b>x" not in page
+    for told in (terminal.render(evil, []), markdown.render(evil, []), junit.render(evil, []).decode()):
+        assert "\x1b" not in told
+    assert "<script>" not in markdown.render(evil, [])
+
+
+def test_a_narrow_terminal_and_colour_do_not_break_it() -> None:
+    out = StringIO()
+    terminal.show(compared(), [], out, {**os.environ, "COLUMNS": "60"})
+    assert max(map(len, out.getvalue().splitlines())) <= 60
+    out = StringIO()
+    terminal.show(limited(), [], out, {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"})
+    assert "\x1b[1;31m" in out.getvalue()
+
+
+def test_a_run_without_a_course_has_no_plot() -> None:
+    page = html.render(duplicated(series=[], verdict=Verdict.INCONCLUSIVE), [])
+    assert "Over time" not in page

@@ -1,0 +1,66 @@
+"""Whose reconnection it is: sure where the page could be looked into, otherwise by the file and by who is gone."""
+
+from wscheck.events import Place
+from wscheck.sources.browser.lineage import settled
+from wscheck.sources.traffic import Hiding, Identity, Origin, Session, Whence
+
+LIBRARY = "node_modules/socket.io-client/build/esm/"
+IO, MANAGER = Place(f"{LIBRARY}index.js", 29), Place(f"{LIBRARY}manager.js", 100, 0, "reconnect")
+ONE, TWO, RETRY = Place("src/one.ts", 12), Place("src/two.ts", 13), Place("src/one.ts", 20)
+
+
+def session(sid: str, at: float, page: str = "T1", over: bool = True) -> Session:
+    made = Session(
+        at,
+        url="http://h/",
+        transport="websocket",
+        source="browser",
+        origin=Origin(id=page, page="tab 1"),
+        identity=Identity.parse("auth.userId"),
+        hiding=Hiding(),
+    )
+    made._spaces["/"] = made_space(sid)
+    if over:
+        made.ended(at + 0.5)
+    return made
+
+
+def made_space(sid: str) -> object:
+    from wscheck.sources.traffic.session import _Space
+
+    return _Space(sid=sid)
+
+
+def places(sessions: list[Session], stacks: list[tuple[Place, ...]], objects: list[list[str]]) -> list[Place | None]:
+    found = {}
+    for one, stack in zip(sessions, stacks, strict=True):
+        own = [place for place in stack if place.file.startswith("src/")]
+        found[id(one)] = Whence(own[0] if own else None, stack)
+    after = settled(sessions, found, objects)
+    return [after[id(one)].opener for one in sessions]
+
+
+def test_the_same_socket_object_is_the_same_opener() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a2", 2), session("b2", 3)]
+    stacks = [(IO, ONE), (IO, TWO), (MANAGER,), (MANAGER,)]
+    assert places(sessions, stacks, [["a", "a2"], ["b", "b2"]]) == [ONE, TWO, ONE, TWO]
+
+
+def test_a_handler_that_connects_again_continues_what_its_file_opened() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a2", 2)]
+    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
+
+
+def test_a_timer_of_the_library_continues_what_ended() -> None:
+    sessions = [session("a", 0), session("b", 1, over=False), session("a2", 2)]
+    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
+
+
+def test_a_new_call_of_io_continues_nothing_and_no_other_page() -> None:
+    sessions = [session("a", 0), session("b", 1), session("c", 2, page="T2")]
+    assert places(sessions, [(IO, ONE), (IO, RETRY), (MANAGER,)], []) == [ONE, RETRY, None]
+
+
+def test_what_ended_because_of_it_is_not_what_it_continues() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a2", 1.2)]  # "b" ends at 1.5
+    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]

@@ -1,0 +1,155 @@
+"""How much a record says is what is told of it, however it is worded; what is no record is none."""
+
+import pytest
+
+from tests.sources.logs.reading import reader_of, said
+from wscheck.events import Connected, Disconnected, Replaced, Restarted, Unreadable
+from wscheck.sources.logs.wording import Wording
+
+SID, OLD, NEW = "JklrX0lA-3eoASGLAAAA", "aaaaX0lA-3eoASGLAAAB", "bbbbX0lA-3eoASGLAAAC"
+
+IN_THE_WILD = [
+    ("Replacing existing socket for user ID: 42", "replace 42 None None", "user"),
+    ("Replacing existing socket for userID = 42 (likely page refresh)", "replace 42 None None", "user"),
+    (
+        f"replacing existing socket for user bob@example.com: {OLD} -> {NEW}",
+        f"replace bob@example.com {OLD} {NEW}",
+        "full",
+    ),
+    (f"Replacing existing socket for user {{ oldSocketId: '{OLD}' }}", f"replace None {OLD} None", "socket"),
+    ("Replacing existing socket for user", "replace None None None", "count"),
+    ("websocket client connected (3 total)", "connect None None", "count"),
+    (f"WebSocket client connected {SID}", f"connect {SID} None", "socket"),
+    (f"🔌 WebSocket client connected: {SID}", f"connect {SID} None", "socket"),
+    ("WebSocket client connected for user 42", "connect None 42", "user"),
+    (f"WebSocket client connected, socket_id={SID}, user_id=42", f"connect {SID} 42", "full"),
+    (f"WebSocket client connected {{ socket: {{ id: '{SID}' }}, user: '42' }}", f"connect {SID} 42", "full"),
+    ('{"msg":"WebSocket client connected","user":{"id":7,"name":"x"},"sid":"abc"}', "connect abc 7", "full"),
+    (f"WebSocket client disconnected {SID}", f"disconnect {SID} None", "full"),
+    ("WebSocket client disconnected (2 total)", "disconnect None None", "count"),
+    ("[2026-01-15 09:30:00] [INFO] [socket] WebSocket client connected", "connect None None", "count"),
+]
+
+
+@pytest.mark.parametrize(("line", "event", "level"), IN_THE_WILD)
+def test_what_a_line_supports_is_taken_and_said(line: str, event: str, level: str) -> None:
+    extractor, events = reader_of(line + "\n")
+    assert [" ".join(map(str, said(seen))) for seen in events] == [event]
+    assert extractor.levels == {level: 1}
+
+
+NO_RECORDS = [
+    "WebSocket client connected count refreshed { total: 28 }",
+    "WebSocket client connectedness is good",
+    "WebSocket client connected-clients gauge",
+    "Handler registered for WebSocket client disconnected { handler: 'onDisconnect' }",
+    "Replacing existing socket for users of the old gateway",
+    'it says "WebSocket client connected" on my phone',
+    "why does it say 'Replacing existing socket for user'?",
+    "chat from bob: WebSocket client connected",
+    '{"msg":"Message received","text":"WebSocket client connected"}',
+    '{"msg":"Message received","message":"WebSocket client connected","userId":"victim"}',
+    '{"msg":"Message received","data":{"msg":"WebSocket client connected","userId":"victim"}}',
+    'level=info msg="Message received" text="WebSocket client connected" userId=victim',
+    'level=info msg="Message received" message="WebSocket client connected" userId=victim',
+    "Message received { message: 'WebSocket client connected', userId: 'victim', socketId: 'x' }",
+    "{ data: { message: 'WebSocket client connected', userId: 'v' }, message: 'Message received' }",
+    "Message received {\n  message: 'WebSocket client connected',\n  userId: 'victim'\n}",
+    "{\n  data: {\n    message: 'WebSocket client connected',\n    userId: 'v'\n  },\n  message: 'received'\n}",
+    "Message received {\n  text: 'hi\\n' +\n    'WebSocket client connected\\n' +\n    '• userId: victim'\n}",
+    'Message received text="hi\nWebSocket client connected\n• socketId: FORGED\n• userId: victim"',
+]
+
+
+@pytest.mark.parametrize("text", NO_RECORDS)
+def test_near_misses_and_quoted_text_are_no_records(text: str) -> None:
+    extractor, events = reader_of(text + "\n")
+    assert events == []
+    assert extractor.unreadable == 0
+
+
+def test_a_bare_record_among_stamped_ones_is_shown_and_not_believed() -> None:
+    stamped = f"[2026-01-15T09:30:00Z] WebSocket client connected {{ socketId: '{SID}', userId: 'bob' }}\n"
+    forged = "[2026-01-15T09:30:01Z] chat: hi\nWebSocket client connected\n• socketId: FORGED\n• userId: victim\n"
+    _, events = reader_of(stamped + forged + stamped)
+    assert [type(event) for event in events] == [Connected, Unreadable, Connected]
+    assert events[1].line == 3
+
+
+def test_a_cut_record_is_unreadable_and_redacted() -> None:
+    line = '{"token":"eyJhbGciOi.eyJzdWIiOi.c2ln","msg":"WebSocket client connected'
+    extractor, events = reader_of(line + "\n")
+    assert [type(event) for event in events] == [Unreadable]
+    assert extractor.unreadable == 1
+    assert "eyJhbGciOi" not in str(events[0])
+
+
+def test_other_wording_and_other_keys() -> None:
+    wording = Wording(
+        markers=(("connected", "Socket opened"), ("disconnected", "Socket gone"), ("restarted", "listening on")),
+        keys=(("user", "uid"), ("sid", "conn"), ("time", "loggedAt")),
+    )
+    log = (
+        "Bot listening on 8000\n"
+        '{"loggedAt":1768469400000,"msg":"Socket opened","uid":7,"conn":"a"}\n'
+        "[bot] Socket opened { conn: 'b', uid: 'x' }\nSocket gone\n• conn: b\n"
+    )
+    _, events = reader_of(log, wording=wording)
+    assert [type(event) for event in events] == [Restarted, Connected, Connected, Disconnected]
+    assert [said(event) for event in events[1:]] == [
+        ("connect", "a", "7"),
+        ("connect", "b", "x"),
+        ("disconnect", "b", None),
+    ]
+    assert events[1].at == 1768469400.0
+
+
+STAMPED = [
+    ('{"time":1768469400123,"msg":"WebSocket client connected"}', 1768469400.123),
+    ('{"timestamp":"2026-01-15T09:30:00.123Z","message":"WebSocket client connected"}', 1768469400.123),
+    ('{"ts":1768469400.123,"msg":"WebSocket client connected"}', 1768469400.123),
+    ("2026-01-15T09:30:00.123Z WebSocket client connected", 1768469400.123),
+    ("2026-01-15T11:30:00.123456789+02:00 INFO WebSocket client connected", 1768469400.123456),
+    ("15/Jan/2026:09:30:00 +0000 WebSocket client connected", 1768469400.0),
+    ("1768469400.123 WebSocket client connected", 1768469400.123),
+    ("WebSocket client connected", None),
+]
+
+
+@pytest.mark.parametrize(("line", "at"), STAMPED)
+def test_the_time_is_that_of_the_line(line: str, at: float | None) -> None:
+    _, [event] = reader_of(line + "\n")
+    assert event.at == (pytest.approx(at, abs=1e-6) if at is not None else None)
+
+
+def test_a_bare_clock_passes_midnight() -> None:
+    log = "[23:59:59.900] WebSocket client connected\n[00:00:00.100] WebSocket client connected\n"
+    _, events = reader_of(log)
+    assert events[1].at - events[0].at == pytest.approx(0.2)
+
+
+def test_an_idle_flush_leaves_a_line_that_is_being_written_alone() -> None:
+    extractor, events = reader_of("")
+    events += extractor.feed(b"WebSocket client connected\n- socketId: a\n- userId: user_1")
+    assert extractor.pending
+    assert extractor.flush() == []
+    [event] = extractor.feed(b"07\n")
+    assert event.user == "user_107"
+
+
+def test_the_offset_stays_before_a_record_that_is_not_complete() -> None:
+    extractor, _ = reader_of("")
+    whole = b"tick\nWebSocket client connected\n- socketId: a\n- userId: b\n"
+    assert len(extractor.feed(whole)) == 1
+    assert extractor.offset == len(whole)
+    extractor.feed(b"Replacing existing socket for user\n- userId: b\n")
+    assert extractor.offset == len(whole)
+    [event] = extractor.flush()
+    assert isinstance(event, Replaced)
+    assert extractor.offset == extractor.bytes
+
+
+def test_an_id_that_says_what_a_marker_says_is_an_id() -> None:
+    log = "WebSocket client connected\n• socketId: a\n• userId: x: WebSocket client connected\n"
+    _, [event] = reader_of(log)
+    assert said(event) == ("connect", "a", "x: WebSocket client connected")

@@ -1,0 +1,132 @@
+"""What holds for every log: pieces make no difference, shortcuts make none, and nothing brings the reader down."""
+
+import random
+import resource
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.sources.logs.conversations import conversation
+from tests.sources.logs.corpus import corpus
+from tests.sources.logs.formats import FORMATS
+from tests.sources.logs.reading import reader_of
+from tests.sources.logs.wrappers import ENCODINGS, WRAPPERS
+from wscheck.events import Connected, Unreadable
+from wscheck.sources.logs.extractor import LONGEST, Extractor
+
+# The same examples each time; fuzz/extractor.py looks further.
+RELAXED = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+
+SIGNS = (
+    b'\n|\r\n|{|}|[|]|(|)|"|\'|\\|: |, | -> |\x00|\x1b[31m|"}|{"msg":"|socketId=|userId=|\xff\xfe|\xef\xbb\xbf'.split(
+        b"|"
+    )
+)
+WORDS = (
+    b"WebSocket client connected",
+    b"WebSocket client disconnected",
+    b"Replacing existing socket for user",
+    b"\xe2\x80\xa2 socketId: abc\n",
+    b"\xe2\x80\xa2 userId: u\n",
+    b"- reason: x\n",
+    b"bot-1 | ",
+    b"2026-01-15T09:30:00Z ",
+    b"stdout P ",
+    b"stdout F ",
+    b'{"log":"',
+    b'\\n","stream":"stdout"}',
+    b"  message: 'WebSocket client connected',\n",
+    b'"__CURSOR":1,"MESSAGE":[87,101,98,83,111,99,107,101,116,32]',
+    b"Creating unified WebSocket connection\n",
+    b"Bot status update received: {}\n",
+)
+SCRAPS = st.sampled_from([*SIGNS, *WORDS])
+GARBAGE = st.lists(st.one_of(SCRAPS, st.binary(max_size=12)), max_size=60).map(b"".join)
+
+
+@RELAXED
+@given(GARBAGE, st.lists(st.integers(0, 40), max_size=30))
+def test_garbage_in_any_pieces_gives_the_same(log: bytes, pieces: list[int]) -> None:
+    whole, events = reader_of(log)
+    in_pieces, again = reader_of(log, *pieces)
+    assert again == events
+    assert (in_pieces.lines, in_pieces.offset, in_pieces.levels) == (whole.lines, whole.offset, whole.levels)
+    assert whole.bytes == whole.offset == len(log)
+
+
+@RELAXED
+@given(
+    st.sampled_from(sorted(FORMATS)),
+    st.sampled_from(sorted(WRAPPERS)),
+    st.sampled_from(sorted(ENCODINGS)),
+    st.integers(0, 2**32),
+    st.lists(st.integers(1, 3000), max_size=40),
+)
+def test_a_real_log_in_any_pieces_gives_the_same(
+    form: str, wrapper: str, encoding: str, seed: int, pieces: list[int]
+) -> None:
+    draw = random.Random(seed)
+    entries = conversation(draw, 8)
+    lines = [(line, entry.at) for entry in entries for line in FORMATS[form](entry).rstrip("\n").split("\n")]
+    log = ENCODINGS[encoding](WRAPPERS[wrapper](draw, lines))
+    assert reader_of(log, *pieces)[1] == reader_of(log)[1]
+
+
+def carefully(log: bytes) -> list[object]:
+    """Read without shortcuts."""
+    extractor = Extractor("app.log")
+    extractor._lines._shortcuts = None
+    return [*extractor.feed(log), *extractor.flush(at_end=True)]
+
+
+@RELAXED
+@given(GARBAGE)
+def test_a_shortcut_says_what_the_careful_way_says(log: bytes) -> None:
+    assert reader_of(log)[1] == carefully(log)
+
+
+@RELAXED
+@given(
+    st.sampled_from(("pino", "pino-first", "winston-json", "bunyan", "bullets", "bullets-dash")), st.integers(0, 2**32)
+)
+def test_shortcuts_read_fresh_logs_as_the_careful_way_does(form: str, seed: int) -> None:
+    entries = conversation(random.Random(seed), 12)
+    log = "".join(FORMATS[form](entry) for entry in entries).encode()
+    assert reader_of(log)[1] == carefully(log)
+
+
+@pytest.mark.parametrize(
+    "name", ["pino-json", "pino-json-traps", "console-bullets", "console-bullets-traps", "bunyan-json"]
+)
+def test_shortcuts_read_the_corpus_as_the_careful_way_does(name: str) -> None:
+    log, _ = corpus()[name]
+    assert reader_of(log)[1] == carefully(log)
+
+
+def test_a_line_of_100_mb_is_one_unreadable_line_and_takes_no_memory() -> None:
+    extractor, events = Extractor("app.log"), []
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    events += extractor.feed(
+        b"WebSocket client connected\n- socketId: a\n- userId: b\n" + b'{"msg":"WebSocket client connected '
+    )
+    for _ in range(100):
+        events += extractor.feed(b"x" * (1 << 20))
+    events += extractor.feed(b"\"}\nWebSocket client connected { socketId: 'c', userId: 'd' }\n")
+    assert [type(event) for event in events] == [Connected, Unreadable, Connected]
+    assert [event.line for event in events] == [1, 4, 5]
+    assert extractor.unreadable == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 * 1024
+
+
+def test_a_line_is_too_long_whether_it_comes_at_once_or_in_pieces() -> None:
+    log = b"x" * LONGEST + b" WebSocket client connected\ntick\nWebSocket client connected\n"
+    whole = reader_of(log)[1]
+    assert [type(event) for event in whole] == [Unreadable, Connected]
+    assert reader_of(log, 1000, LONGEST - 990, 3, 3, 3)[1] == whole
+
+
+def test_nuls_and_invalid_bytes_are_passed_over() -> None:
+    block = b"WebSocket client connected\n- socketId: a\xfe\n\x00\x00- userId: b\x00\n"
+    _, events = reader_of(b"\x00" * 3000 + block)
+    assert [(event.sid, event.user) for event in events if isinstance(event, Connected)] == [("a\ufffd", "b")]

@@ -1,0 +1,23 @@
+"""wscheck.toml's [logs] tables: what is wrong in them is named with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli import wscheck
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        ("[logs]\n\nmarkers = 3\n", "wscheck.toml:3: `logs.markers` must be a table."),
+        ("[logs.markers]\nconected = 'x'\n", "wscheck.toml:2: `conected` is not understood."),
+        ("[logs.keys]\nuser = 'uid'\nsid = 7\n", "wscheck.toml:3: `sid` is not understood."),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(toml: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "wscheck.toml").write_text(toml)
+    (tmp_path / "server.log").write_text("")
+    ran = wscheck("tail-logs", "--no-follow", "server.log", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"wscheck: {problem}\n  next: ")

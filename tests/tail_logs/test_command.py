@@ -1,0 +1,49 @@
+"""`--exec`: a program for each change of an incident, with the incident on its standard input."""
+
+import sys
+from pathlib import Path
+
+from tests.tail_logs.running import Server, Tail, finished, lines, until
+
+
+def script(directory: Path, body: str) -> str:
+    path = directory / "told.py"
+    path.write_text(f"import sys, time\n{body}\n")
+    return f"{sys.executable} {path}"
+
+
+def test_it_gets_the_incident_and_what_it_prints_goes_to_stderr(tmp_path: Path) -> None:
+    command = script(tmp_path, "open('told', 'a').write(sys.stdin.read()); print('hello')")
+    server = Server(tmp_path / "app.log")
+    with Tail("app.log", "--format", "ndjson", "--exec", command, directory=tmp_path) as tail:
+        server.replace("ada", server.connect("ada"))
+        until(lambda: "hello" in tail.err)
+        tail.end()
+        assert "hello" not in tail.out
+    [told] = lines((tmp_path / "told").read_bytes())
+    assert (told["schema"], told["state"], told["user"]) == ("wscheck.incident/1", "opened", "ada")
+
+
+def test_one_that_fails_is_said_and_not_run_again(tmp_path: Path) -> None:
+    command = script(tmp_path, "open('ran', 'a').write('x'); sys.exit(3)")
+    server = Server(tmp_path / "app.log")
+    with Tail("app.log", "--exec", command, directory=tmp_path) as tail:
+        server.replace("ada", server.connect("ada"))
+        until(lambda: "it exited with 3" in tail.err)
+        assert tail.end() == 1
+    assert (tmp_path / "ran").read_text() == "x"
+
+
+def test_a_slow_one_does_not_hold_up_the_reading(tmp_path: Path) -> None:
+    command = script(tmp_path, "open('ran', 'a').write('x'); time.sleep(60)")
+    server = Server(tmp_path / "app.log")
+    with Tail("app.log", "--format", "ndjson", "--exec", command, directory=tmp_path) as tail:
+        server.replace("ada", server.connect("ada"))
+        until((tmp_path / "ran").exists)
+        server.connects(100)
+        until(lambda: len(tail.connected) == len(server.sids), 30.0)
+
+
+def test_a_program_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    ran = finished("app.log", "--exec", "no-such-program --now", directory=tmp_path)
+    assert (ran.returncode, "--exec names no program" in ran.stderr) == (2, True)

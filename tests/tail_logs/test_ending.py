@@ -1,0 +1,123 @@
+"""How a run ends: by a signal, by a broken pipe, by itself, each with its documented exit code."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tail_logs.running import Server, Tail, finished, judged, until
+from wscheck.cli import main
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path / "app.log")
+
+
+def test_sigterm_tells_what_was_written_by_then_and_the_summary(server: Server, tmp_path: Path) -> None:
+    with Tail("app.log", "--format", "json", "--format", "ndjson=told", directory=tmp_path) as tail:
+        server.connects(3)
+        code = tail.end(signal.SIGTERM)
+        report = json.loads(tail.out)
+    assert (code, report["events"]["connected"], report["verdict"]) == (0, 3, "passed")
+    assert report["interrupted"] is False
+    assert len((tmp_path / "told").read_bytes().splitlines()) == 4
+
+
+def test_ctrl_c_too_and_is_an_interruption(server: Server, tmp_path: Path) -> None:
+    with Tail("app.log", directory=tmp_path) as tail:
+        server.replace("ada", server.connect("ada"))
+        until(lambda: "opened connection-replaced ada" in tail.out)
+        assert tail.end(signal.SIGINT) == 130
+        assert "FAILED" in tail.out
+        assert tail.err == ""
+
+
+def test_a_half_record_at_the_end_is_told_when_it_ends(tmp_path: Path) -> None:
+    server = Server(tmp_path / "app.log", blocks=True)
+    with Tail("app.log", "--format", "ndjson", directory=tmp_path) as tail:
+        server.raw("WebSocket client disconnected\n• socketId: abc\n".encode())
+        tail.end()
+        assert [line["sid"] for line in tail.told if line.get("type") == "disconnected"] == ["abc"]
+
+
+def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
+    server.line(b'{"msg":"server is up"}')
+    report = judged("app.log", directory=tmp_path)
+    assert (report["verdict"], report["code"]) == ("inconclusive", 3)
+    assert "nothing in the logs speaks of one" in report["reason"]
+
+
+def test_for_a_while_is_for_a_while(server: Server, tmp_path: Path) -> None:
+    server.connect()
+    began = time.monotonic()
+    ran = finished("app.log", "--for", "300ms", directory=tmp_path)
+    assert (ran.returncode, 0.3 < time.monotonic() - began < 30.0) == (3, True)
+
+
+def test_a_reader_that_leaves_ends_it_even_while_nothing_happens(server: Server, tmp_path: Path) -> None:
+    with Tail("app.log", "--format", "ndjson", directory=tmp_path, stdout=subprocess.PIPE) as tail:
+        assert tail.process.stdout is not None
+        assert b'"schema"' in tail.process.stdout.readline()
+        tail.process.stdout.close()
+        assert tail.wait() == 0
+        assert tail.err == ""
+
+
+def test_a_reader_that_leaves_in_the_middle(server: Server, tmp_path: Path) -> None:
+    server.connects(20_000)
+    with Tail(
+        "app.log", "--no-follow", "--format", "ndjson", directory=tmp_path, ready=False, stdout=subprocess.PIPE
+    ) as tail:
+        head = subprocess.run(["head", "-2"], stdin=tail.process.stdout, capture_output=True, check=True)
+        assert tail.process.stdout is not None
+        tail.process.stdout.close()
+        assert tail.wait() == 0
+        assert tail.err == ""
+    assert len(head.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ((), 2, "No log is named"),
+        (("-", "-"), 2, "Standard input is named twice"),
+        (("--no-follow", "nothing.log"), 3, "There is no log nothing.log"),
+        (("--no-follow", "*.nothing"), 3, "There is no log in *.nothing"),
+        (("app.log", "--since", "yesterday"), 2, "--since: 'yesterday' is not a time"),
+        (("app.log", "--for", "ever"), 2, "--for: 'ever' is not a duration"),
+        (("app.log", "--grace", "long"), 2, "--grace: 'long' is not a duration"),
+        (("app.log", "--format", "prose"), 2, "Unknown format `prose`"),
+        (("app.log", "--metrics", "nowhere"), 2, "--metrics nowhere"),
+        (("app.log", "--webhook-format", "fax"), 2, "is not one of json, slack"),
+        (("app.log", "--marker", "eaten=Yum"), 2, "--marker eaten=Yum"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_next_step(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["wscheck", "tail-logs", *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (code, "")
+    assert said in err
+    assert "\n  next: " in err
+
+
+def test_a_log_that_may_not_be_read_is_refused(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "dir.log").mkdir()
+    (tmp_path / "loop.log").symlink_to("loop.log")
+    ran = finished("loop.log", directory=tmp_path)
+    assert (ran.returncode, "The log loop.log cannot be read" in ran.stderr) == (3, True)

@@ -1,0 +1,146 @@
+"""The pure core, wired: time first, then what changed, then the event; findings that grow and stay bounded."""
+
+import pytest
+
+from tests.conversation import KICKED_CLIENT, START, judged, log_of, ping_pong, user
+from wscheck.events import Connected, Unjudged
+from wscheck.findings import Confidence, Finding, Severity
+from wscheck.judge import Judge
+from wscheck.rules import DOCUMENTED, REGISTRY, MultipleConnections, Options
+
+
+def fed(judge: Judge, said: object) -> Judge:
+    for event in said.events:  # type: ignore[attr-defined]
+        judge.feed(event)
+    return judge
+
+
+def test_users_and_rules_have_findings_of_their_own_and_the_worst_comes_first() -> None:
+    said = ping_pong(10) & log_of("B").connects("b1", at=0).connects("b2", at=1).watched(until=9)
+    said &= user("C").connects("c1", at=0).is_refused(at=1, message="no")
+    found = judged(REGISTRY.values(), said)
+    assert {(f.rule, f.user) for f in found} >= {
+        ("connection-replaced", "A"),
+        ("excessive-attempts", "A"),
+        ("multiple-connections", "B"),
+        ("tab-displaced", "C"),
+    }
+    assert [f.severity.rank for f in found] == sorted((f.severity.rank for f in found), reverse=True)
+
+
+def test_a_finding_keeps_the_first_and_the_latest_evidence() -> None:
+    found = next(f for f in judged(DOCUMENTED, ping_pong(500)) if f.rule == "connection-replaced")
+    told = [event for event in found.evidence if isinstance(event, Connected)]
+    assert len(found.evidence) == 8
+    assert [event.sid for event in told][:2] == ["s0", "s1"]
+    assert told[-1].sid == "s500"
+
+
+def test_a_finding_is_as_grave_and_as_sure_as_its_gravest_and_surest_occurrence() -> None:
+    said = user("A").connects("s1", at=0).is_refused(at=1, message="no").is_refused(at=2).is_refused(at=3, message="no")
+    found = next(f for f in judged([REGISTRY["tab-displaced"]], said))
+    assert (found.count, found.severity) == (3, Severity.WARNING)
+    guessed = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.1, reason="transport close")
+    guessed.connects("s3", at=2).disconnects("s2", at=2, reason=KICKED_CLIENT)
+    guessed.connects("s4", at=3).disconnects("s3", at=3.1, reason="transport close")
+    assert next(f for f in judged([REGISTRY["connection-replaced"]], guessed)).confidence is Confidence.HIGH
+
+
+@pytest.mark.parametrize(("times", "every", "rate"), [(2, 1.0, None), (3, 0.01, None), (3, 1.0, 1.0), (11, 0.25, 4.0)])
+def test_a_rate_needs_several_occurrences_and_some_time(times: int, every: float, rate: float | None) -> None:
+    found = next(f for f in judged(DOCUMENTED, ping_pong(times, every)) if f.rule == "connection-replaced")
+    assert found.rate == (pytest.approx(rate) if rate else None)
+
+
+def test_whoever_listens_hears_of_each_occurrence_with_the_same_growing_finding() -> None:
+    heard: list[tuple[int, int]] = []
+    judge = Judge(rules=[REGISTRY["connection-replaced"]], on_sighting=lambda f: heard.append((id(f), f.count)))
+    fed(judge, ping_pong(5))
+    assert [count for _, count in heard] == [1, 2, 3, 4, 5]
+    assert len({identity for identity, _ in heard}) == 1
+
+
+def test_a_cause_is_looked_for_when_it_is_asked_for() -> None:
+    heard: list[Finding] = []
+    judge = fed(Judge(on_sighting=heard.append), ping_pong(30))
+    replaced = next(f for f in heard if f.rule == "connection-replaced")
+    assert replaced.cause is None
+    cause = judge.explain(replaced)
+    assert cause is not None and cause.id == "reconnect-on-kick" and replaced.cause == cause
+    assert all(f.cause is not None for f in judge.findings())
+
+
+def test_asking_for_findings_changes_nothing() -> None:
+    judge = fed(Judge(), ping_pong(7))
+    assert judge.findings() == judge.findings() == judge.conclude()
+
+
+def test_time_alone_can_turn_an_overlap_into_a_finding() -> None:
+    judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
+    assert judge.findings() == []
+    judge.advance(START + 1.2)
+    assert judge.findings() == []
+    judge.advance(START + 1.3)
+    assert [f.last_at for f in judge.findings()] == [START + 1.3]
+
+
+def test_time_does_not_run_backwards() -> None:
+    """Two logs interleave imperfectly: a late line must not undo the time that passed."""
+    judge = fed(Judge(), log_of("A").connects("s1", at=10).connects("s2", at=11).watched(until=11.1))
+    fed(judge, log_of("B").connects("b1", at=2))
+    assert [f.user for f in judge.conclude(START + 12)] == ["A"]
+
+
+def test_thousands_of_overlaps_are_told_in_the_order_of_their_time() -> None:
+    said = log_of("A")
+    for n in range(3_000):
+        said.user = f"user_{n}"
+        said.connects(f"a{n}", at=n * 1e-5).connects(f"b{n}", at=n * 1e-5)
+    judge = fed(Judge(rules=[MultipleConnections]), said)
+    assert judge.findings() == []
+    judge.advance(START + 9)
+    assert [f.user for f in judge.findings()] == [f"user_{n}" for n in range(3_000)]
+
+
+def test_only_rules_that_wait_hear_the_time() -> None:
+    heard: list[float] = []
+
+    class Waiting(MultipleConnections):
+        id = "waiting"
+
+        def advance(self, at: float) -> None:
+            heard.append(at - START)
+            super().advance(at)
+
+    judge = fed(Judge(rules=[Waiting]), log_of("A").connects("s1", at=0).disconnects("s1", at=1))
+    assert heard == []
+    fed(judge, log_of("A").connects("s2", at=2).connects("s3", at=3).watched(until=3.1).disconnects("s2", at=3.2))
+    assert heard == pytest.approx([3.1, 3.2])
+    fed(judge, log_of("A").watched(until=9))
+    assert len(heard) == 2
+
+
+def test_an_expired_connection_is_judged_like_any_other_end() -> None:
+    judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
+    gone = Unjudged(at=START + 1.1, source="wscheck", reason="old")
+    (closed,) = judge.expire("s1", gone)
+    assert closed.held == ("s2",)
+    assert judge.conclude(START + 9) == []
+
+
+def test_an_overlap_that_ends_by_expiring_is_found_as_it_was_before_that() -> None:
+    judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
+    judge.expire("s1", Unjudged(at=START + 9, source="wscheck", reason="old"))
+    assert [f.message for f in judge.findings()] == ["holds 2 connections at once"]
+
+
+def test_what_an_earlier_run_judged_is_known_and_not_counted_again() -> None:
+    judge = Judge(Options(max_attempts=2))
+    for event in log_of("A").connects("s1", at=0).connects("s2", at=0.01).connects("s3", at=0.02).events:
+        judge.recall(event)
+    assert judge.ledger.held("A") == ("s1", "s2", "s3")
+    assert {f.rule for f in judge.conclude(START + 9)} == {"multiple-connections"}
+
+
+def test_an_event_that_no_rule_watches_passes() -> None:
+    assert Judge(rules=[]).feed(Unjudged(at=START)) == ()

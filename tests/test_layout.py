@@ -1,0 +1,56 @@
+"""`wscheck --help` must feel instant, and the command line must never meet what only a load run may import."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = (
+    "socketio",
+    "engineio",
+    "aiohttp",
+    "locust",
+    "gevent",
+    "jinja2",
+    "asyncio",
+    "xml",
+    "msgspec",
+    "prometheus_client",
+)
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that `wscheck ARGUMENTS` has imported when it ends."""
+    code = (
+        "import json, sys\n"
+        f"sys.argv = {['wscheck', *arguments]!r}\n"
+        "from wscheck.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return set(json.loads(ran.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("verify", "--help"), ("--version",)], ids=" ".join)
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert imported_by(*arguments) & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("arguments", [("explain", "multiple-connections"), ("rules",), ("config",)], ids=" ".join)
+def test_looking_things_up_never_meets_locust(arguments: tuple[str, ...]) -> None:
+    assert imported_by(*arguments) & {"locust", "gevent"} == set()
+
+
+def test_a_whole_verify_run_never_meets_locust(tmp_path: Path) -> None:
+    told = tmp_path / "run.json"
+    seen = imported_by("verify", "--scenario", "single-connection", "--window", "100ms", "--format", f"json={told}")
+    assert json.loads(told.read_text())["verdict"] == "passed"
+    assert "socketio" in seen
+    assert seen & {"locust", "gevent"} == set()
+
+
+def test_the_measurement_itself_sees_a_heavy_import() -> None:
+    assert "asyncio" in imported_by("serve", "--fault", "no-such-fault")

@@ -1,0 +1,166 @@
+"""Properties of the ledger that must hold for any conversation: held to a model, and to itself."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START
+from wscheck.events import AnyEvent, Connected, Disconnected, Event, Replaced, Restarted, Unjudged
+from wscheck.findings import Finding
+from wscheck.judge import Judge
+from wscheck.ledger import Ledger
+from wscheck.transitions import Closed, Opened, Superseded, Transition
+
+USERS = ("A", "B", "C")
+SIDS = [f"{name}{n}" for name in USERS for n in range(4)]
+REASONS = (None, "transport close", "ping timeout", KICKED_CLIENT, KICKED_SERVER, "forced close")
+
+sids = st.sampled_from(SIDS)
+sources = st.sampled_from(["client", "server-log"])
+connects = st.builds(lambda sid, source: ("connect", sid, source), sids, sources)
+ends = st.builds(lambda sid, source, why: ("end", sid, source, why), sids, sources, st.sampled_from(REASONS))
+replaces = st.builds(
+    lambda name, old, new: ("replace", f"{name}{old}", f"{name}{new}"),
+    st.sampled_from(USERS),
+    st.integers(0, 3),
+    st.integers(0, 3),
+).filter(lambda step: step[1] != step[2])
+restarts = st.just(("restart",))
+expiries = st.builds(lambda sid: ("expire", sid), sids)
+conversations = st.lists(st.one_of(connects, connects, ends, replaces, restarts, expiries), max_size=40)
+
+Step = tuple[Any, ...]
+
+
+def event_of(step: Step, number: int) -> Event:
+    seen: dict[str, Any] = {"at": START + number * 0.4, "source": step[2] if len(step) > 2 else "server-log"}
+    match step[0]:
+        case "connect":
+            return Connected(sid=step[1], user=step[1][0], **seen)
+        case "end":
+            return Disconnected(sid=step[1], user=step[1][0], reason=step[3], **seen)
+        case "replace":
+            return Replaced(old_sid=step[1], new_sid=step[2], user=step[1][0], **seen | {"source": "server-log"})
+        case "restart":
+            return Restarted(**seen)
+        case _:
+            return Unjudged(**seen, reason="expired")
+
+
+class Model:
+    """The same, as simply as it can be said: what is open, what ended for good, what was told as replaced."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.ended: set[str] = set()
+        self.replaced: set[str | None] = set()
+
+    def take(self, step: Step) -> None:
+        match step:
+            case ("connect", sid, _):
+                self.begin(sid)
+            case ("end", sid, *_):
+                self.end(sid)
+            case ("replace", old, new) if old not in self.replaced:
+                self.end(old)
+                self.begin(new)
+            case ("restart",):
+                for sid in list(self.open):
+                    self.end(sid)
+            case ("expire", sid) if sid in self.open:
+                self.end(sid)
+
+    def begin(self, sid: str) -> None:
+        if sid not in self.ended:
+            self.open.add(sid)
+
+    def end(self, sid: str) -> None:
+        self.open.discard(sid)
+        self.ended.add(sid)
+
+
+def played(steps: Iterable[Step]) -> tuple[Ledger, list[Transition], Model]:
+    ledger, changes, model = Ledger(), [], Model()
+    for number, step in enumerate(steps):
+        made = told(ledger, step, number)
+        model.take(step)
+        model.replaced |= {change.old_sid for change in made if isinstance(change, Superseded)}
+        changes += made
+    return ledger, changes, model
+
+
+def told(ledger: Ledger, step: Step, number: int) -> tuple[Transition, ...]:
+    event = event_of(step, number)
+    return ledger.expire(step[1], event) if step[0] == "expire" else ledger.apply(event)
+
+
+@given(conversations)
+@settings(max_examples=300, deadline=None)
+def test_holdings_are_what_was_opened_and_did_not_end(steps: list[Step]) -> None:
+    ledger, _, model = played(steps)
+    assert {sid for name in USERS for sid in ledger.held(name)} == model.open
+    assert ledger.open == len(model.open)
+    for name in USERS:
+        assert {ledger.owner(sid) for sid in ledger.held(name)} <= {name}
+        assert len(set(ledger.held(name))) == len(ledger.held(name))
+        assert ledger.tally(name).max_open >= len(ledger.held(name))
+
+
+@given(conversations)
+@settings(max_examples=300, deadline=None)
+def test_every_connection_opens_once_and_ends_once_and_transitions_add_up(steps: list[Step]) -> None:
+    ledger, changes, _ = played(steps)
+    opened = [change.sid for change in changes if isinstance(change, Opened)]
+    closed = [change.sid for change in changes if isinstance(change, Closed)]
+    replaced = [change.old_sid for change in changes if isinstance(change, Superseded)]
+    for those in (opened, closed, replaced):
+        assert len(those) == len(set(those))
+    for name in USERS:
+        mine = {sid for sid in opened if sid[0] == name}
+        assert mine - {*closed, *replaced} == set(ledger.held(name))
+
+
+@given(conversations)
+@settings(max_examples=200, deadline=None)
+def test_every_transition_says_what_is_held_afterwards(steps: list[Step]) -> None:
+    ledger = Ledger()
+    for number, step in enumerate(steps):
+        latest = {change.user: change for change in told(ledger, step, number)}
+        for name, change in latest.items():
+            held = (*change.others, change.sid) if isinstance(change, Opened) else change.held
+            assert held == ledger.held(name)
+
+
+@given(conversations, st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_second_source_that_saw_the_same_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
+    """Each connect and end is told once more, some time later, by the other source."""
+    twice = list(steps)
+    for step in steps:
+        if step[0] in ("connect", "end"):
+            place = data.draw(st.integers(twice.index(step) + 1, len(twice)))
+            other = "client" if step[2] == "server-log" else "server-log"
+            twice.insert(place, (*step[:2], other, *step[3:]))
+    once, again = played(steps)[0], played(twice)[0]
+    assert {name: set(once.held(name)) for name in USERS} == {name: set(again.held(name)) for name in USERS}
+
+
+def found(events: Iterable[Event], *, asked_often: bool = False) -> list[Finding]:
+    judge = Judge()
+    for event in events:
+        judge.feed(event)
+        if asked_often:
+            judge.findings()
+    return judge.conclude()
+
+
+@given(conversations)
+@settings(max_examples=100, deadline=None)
+def test_a_replay_of_the_record_comes_to_the_same_findings(steps: list[Step]) -> None:
+    events = [event_of(step, number) for number, step in enumerate(steps) if step[0] != "expire"]
+    decoder = msgspec.json.Decoder(AnyEvent)
+    again = [decoder.decode(msgspec.json.encode(event)) for event in events]
+    assert found(again) == found(events) == found(events, asked_often=True)

@@ -1,0 +1,65 @@
+"""Whose frame is it: the client library's frames are cut, in a bundle without a map by the names minifiers keep."""
+
+from wscheck.events import Place
+from wscheck.openers import is_client, own_frames, parting, served_by, unbundled
+
+BUNDLE = "http://localhost/app.js"
+MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
+
+
+def stack(*names: str, file: str = BUNDLE) -> tuple[Place, ...]:
+    """Frames of one bundle, each in a column of its own."""
+    return tuple(Place(file, 9, 100 + 10 * column, name) for column, name in enumerate(names))
+
+
+def own(*names: str) -> list[str]:
+    return [place.function for place in own_frames(unbundled(stack(*names)))]
+
+
+def test_by_websocket_the_caller_of_io_is_the_first_own_frame() -> None:
+    assert own(*MANAGER, "Vl", "ml", "useBot", "Va") == ["useBot", "Va"]
+    assert own(*MANAGER, "Manager", "lookup", "connect", "useEffect") == ["connect", "useEffect"]
+
+
+def test_by_polling_too() -> None:
+    polling = ("_create", "t", "request", "doPoll", "_poll", "doOpen", "open", "_open", "t", "open")
+    assert own(*polling, "Vl", "ml", "useBot") == ["useBot"]
+
+
+def test_with_an_older_client_whose_socket_opens_under_the_same_name() -> None:
+    assert own("doOpen", "open", "open", "e", "open", "n", "r", "useBot") == ["useBot"]
+
+
+def test_whoever_calls_connect_on_a_socket_is_the_opener() -> None:
+    assert own(*MANAGER, "connect", "onKick") == ["onKick"]
+
+
+def test_a_reconnection_by_the_librarys_timer_has_no_opener() -> None:
+    assert own(*MANAGER, "") == []
+
+
+def test_the_call_of_io_is_told_from_a_reconnection() -> None:
+    opened, again = unbundled(stack(*MANAGER, "Vl", "ml", "useBot")), unbundled(stack(*MANAGER, ""))
+    assert [place.file.endswith("/index.js") for place in opened if is_client(place)] == [False] * 7 + [True]
+    assert not any(place.file.endswith("/index.js") for place in again)
+    assert all(is_client(place) for place in again)
+
+
+def test_what_is_mapped_or_is_not_the_client_stays_as_it_is() -> None:
+    for frames in (stack(*MANAGER, "Vl", "ml", "useBot", file="src/a.ts"), stack("open", "useBot"), ()):
+        assert unbundled(frames) == frames
+
+
+def test_two_callers_in_one_bundle_are_told_apart() -> None:
+    first, second = (
+        unbundled((*stack(*MANAGER, "Vl", "ml"), Place(BUNDLE, 9, column, ""))) for column in (80906, 81251)
+    )
+    assert parting(first, second) == Place(BUNDLE, 9, 80906, "")
+
+
+def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_says() -> None:
+    script = "http://localhost:8000/socket.io/socket.io.js?v=4"
+    manager = served_by(Place("build/esm-debug/manager.js", 115, 23, "open"), script)
+    assert is_client(manager) and own_frames([manager]) == ()
+    mine = Place("src/manager.ts", 5, 1, "open")
+    assert served_by(mine, "http://localhost:8000/app.js") == mine

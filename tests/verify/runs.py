@@ -1,0 +1,44 @@
+"""Runs of `wscheck verify` inside the test's own process, for the many that need no command line."""
+
+import msgspec
+
+from wscheck.backend.faults import Fault, Policy
+from wscheck.backend.tokens import token_of
+from wscheck.config import load
+from wscheck.verify.arena import Embedded
+from wscheck.verify.plan import plan
+from wscheck.verify.run import Outcome, Run, verify
+
+USER, SECOND = "user_123", "user_456"
+
+
+def planned(*scenarios: str, url: str | None = None, window: str = "500ms", **settings: object) -> Run:
+    """The run that these settings (dots as double underscores) ask for, as two users of the reference backends."""
+    flags = {name.replace("__", "."): value for name, value in settings.items()}
+    known = {
+        "identity.user_id": USER,
+        "identity.token": token_of(USER),
+        "identity.second_user_id": SECOND,
+        "identity.second_token": token_of(SECOND),
+        "verify.window": window,
+    }
+    return plan(load({**known, "target.url": url, **flags}, environ={}), scenarios)
+
+
+async def run(*scenarios: str, url: str | None = None, window: str = "500ms", **settings: object) -> Outcome:
+    """Drive `scenarios` (all without any) at `url`, or at the embedded backend."""
+    return await verify(planned(*scenarios, url=url, window=window, **settings))
+
+
+async def run_embedded(*scenarios: str, faults: tuple[Fault, ...] = (), policy: Policy = Policy.REPLACE) -> Outcome:
+    """Drive `scenarios` at an embedded backend that misbehaves, or has another policy."""
+    asked = planned(*scenarios)
+    assert isinstance(asked.arena, Embedded)
+    arena = Embedded(asked.arena._cast, policy=policy, faults=faults)
+    return await verify(msgspec.structs.replace(asked, arena=arena))
+
+
+def told(outcome: Outcome) -> str:
+    """What went wrong, for a failing test."""
+    lines = [f"{r.id}: {r.verdict} {r.reason}" for r in outcome.report.scenarios]
+    return "\n".join([*lines, *(f.message for f in outcome.report.findings)])

@@ -1,0 +1,91 @@
+"""`wscheck verify URL --page PAGE`: the documented scenarios on the real page, with the server's log beside it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import Ran, wscheck
+from tests.frontend import built
+from tests.needs import needs
+from tests.node_backend import Backend, node_backend
+
+STEPS = """
+[verify]
+window = "400ms"
+[[browser.step]]
+wait_for = "[data-connected=true]"
+[[browser.step]]
+click = "#trigger"
+[[browser.step]]
+wait_for = "#qr:not(:empty)"
+"""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Backend]:
+    needs("chromium")
+    with node_backend("--static", str(built("prod"))) as backend:
+        yield backend
+
+
+def verified(
+    site: Backend, directory: Path, page: str, *options: str, steps: str = STEPS
+) -> tuple[Ran, dict[str, Any]]:
+    directory.joinpath("wscheck.toml").write_text(steps)
+    address = f"{site.url}/{page}.html?user=page_user&token=token-of-page_user"
+    log = ("--server-log", str(site.log), "--format", "json", "--format", f"ndjson={directory}/run.ndjson")
+    ran = wscheck(
+        "verify", site.url, "--page", address, *log, *options, cwd=directory, WSCHECK_TOKEN="token-of-user_123"
+    )
+    assert "token-of-page_user" not in ran.said + directory.joinpath("run.ndjson").read_text()
+    return ran, json.loads(ran.out)
+
+
+def test_the_fixed_page_passes_the_documented_scenarios(site: Backend, tmp_path: Path) -> None:
+    names = ("single-connection", "event-handling", "component-sharing")
+    ran, told = verified(site, tmp_path, "fixed", *(part for name in names for part in ("--scenario", name)))
+    assert ran.code == 0, ran.said
+    results = {each["id"]: each for each in told["scenarios"]}
+    assert {name: each["verdict"] for name, each in results.items()} == dict.fromkeys(names, "passed")
+    assert [each["connections_opened"] for each in results.values()] == [1, 1, 1]
+    assert results["event-handling"]["events_received"]["whatsapp_connection_event"] >= 1
+    assert all(each["control"]["verdict"] == "failed" for each in results.values())
+    assert told["options"]["page"].startswith(f"{site.url}/fixed.html")
+
+
+def test_the_broken_page_fails_with_both_openers_and_the_servers_log(site: Backend, tmp_path: Path) -> None:
+    ran, told = verified(site, tmp_path, "broken", "--scenario", "single-connection", steps="")
+    assert ran.code == 1, ran.said
+    findings = {each["rule"]: each for each in told["findings"]}
+    assert {"multiple-connections", "connection-replaced"} <= findings.keys()
+    assert findings["connection-replaced"]["user"] == "page_user"
+    assert findings["connection-replaced"]["cause"]["id"] == "two-openers"
+    evidence = json.dumps(findings["connection-replaced"]["evidence"])
+    assert "src/hooks/useBotWebSocket.ts" in evidence and "src/hooks/useWhatsAppConnection.ts" in evidence
+    recorded = [json.loads(line) for line in tmp_path.joinpath("run.ndjson").read_text().splitlines()]
+    assert "replaced" in {each.get("type") for each in recorded if each.get("source") == "server-log"}
+    again = wscheck("verify", "--from", tmp_path / "run.ndjson", "--format", "json")
+    assert again.code == 1
+    assert {each["rule"] for each in json.loads(again.out)["findings"]} == findings.keys()
+
+
+def test_a_page_that_asks_for_nothing_proves_nothing_of_its_events(site: Backend, tmp_path: Path) -> None:
+    ran, told = verified(site, tmp_path, "fixed", "--scenario", "event-handling", steps="[verify]\nwindow = '300ms'")
+    assert ran.code == 3, ran.said
+    assert "let a [[browser.step]] click what asks for one" in told["reason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--page", "http://127.0.0.1:9/"), "--page was given without the server's URL"),
+        (("http://127.0.0.1:9", "--page", "file"), "--page: this is not an http or https URL"),
+        (("http://127.0.0.1:9", "--page", "http://127.0.0.1:9/", "--scenario", "zombie"), "none of them was chosen"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], said: str) -> None:
+    ran = wscheck("verify", *options)
+    assert ran.code == 2 and said in ran.err, ran.said

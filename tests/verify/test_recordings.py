@@ -1,0 +1,59 @@
+"""A recording that is missing, broken or of another kind: named with its line, exit 3, never a verdict."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli import wscheck
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("recorded") / "run.ndjson"
+    ran = wscheck(
+        "verify", "--scenario", "single-connection", "--window", "200ms", "--format", f"ndjson={file}", within=60
+    )
+    assert ran.code == 0, ran.said
+    return file
+
+
+def judged(file: Path) -> str:
+    ran = wscheck("verify", "--from", file)
+    assert ran.code == 3 and "next: " in ran.err and ran.err.count("\n") == 2, ran.said
+    return ran.err
+
+
+def test_a_missing_one(tmp_path: Path) -> None:
+    assert "nowhere.ndjson" in judged(tmp_path / "nowhere.ndjson")
+
+
+def test_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "empty.ndjson").touch()
+    assert "empty.ndjson" in judged(tmp_path / "empty.ndjson")
+
+
+@pytest.mark.parametrize("lost", ["a line", "half a line"])
+def test_a_truncated_one(recording: Path, tmp_path: Path, lost: str) -> None:
+    data = recording.read_bytes()
+    cut = data.rstrip(b"\n").rfind(b"\n") + 1
+    short = tmp_path / "short.ndjson"
+    short.write_bytes(data[:cut] if lost == "a line" else data[: cut + 10])
+    assert "short.ndjson" in judged(short)
+
+
+def test_one_with_a_line_that_is_not_an_event(recording: Path, tmp_path: Path) -> None:
+    lines = recording.read_bytes().splitlines(keepends=True)
+    broken = tmp_path / "broken.ndjson"
+    broken.write_bytes(b"".join([*lines[:3], b'{"type":"connected","sid":7}\n', *lines[4:]]))
+    assert "broken.ndjson:4" in judged(broken)
+
+
+def test_one_from_the_future(recording: Path, tmp_path: Path) -> None:
+    newer = tmp_path / "newer.ndjson"
+    newer.write_bytes(recording.read_bytes().replace(b"wscheck.events/1", b"wscheck.events/9", 1))
+    assert "wscheck.events/9" in judged(newer)
+
+
+def test_a_server_log_that_is_not_there() -> None:
+    ran = wscheck("verify", "http://127.0.0.1:9", "--server-log", "/no/such.log")
+    assert ran.code == 3 and "/no/such.log" in ran.err

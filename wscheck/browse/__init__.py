@@ -1,0 +1,1 @@
+"""`wscheck browser` and `wscheck har`: judge what a page did."""

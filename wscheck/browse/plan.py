@@ -1,0 +1,40 @@
+"""From the configuration to what a browser is asked to show."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wscheck.browse.run import Browse
+from wscheck.config import Config
+from wscheck.errors import UsageError
+from wscheck.findings import Bar, Severity
+from wscheck.judge import Options
+from wscheck.settings import without_credentials
+from wscheck.sources.browser import storage
+from wscheck.sources.traffic import Identity
+
+_SCHEMES = ("http://", "https://", "file://")
+
+
+def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Sequence[str]) -> Browse:
+    """The run that `config` and the command line ask for. Raises UsageError."""
+    for url in (*urls, *visits):
+        if not url.startswith(_SCHEMES):
+            problem = f"`{without_credentials(url)}` is not the address of a page."
+            raise UsageError(problem, "Write http://localhost:3000/, with its scheme.")
+    program, cdp = config["browser.browser"], config["browser.cdp"]
+    if program and cdp:
+        raise UsageError("--browser launches one, --cdp watches one that runs.", "Give one of the two.")
+    attempts, window = config["rules.max_attempts"]
+    return Browse(
+        urls=tuple(urls),
+        visits=tuple(visits),
+        for_s=config["browser.for"],
+        program=Path(program) if program else None,
+        cdp=cdp,
+        command=tuple(command),
+        storage=storage.load(Path(config["browser.storage_state"])) if config["browser.storage_state"] else None,
+        steps=config.steps,
+        identity=Identity.parse(config["browser.identity"]),
+        options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
+        bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+    )

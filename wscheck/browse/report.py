@@ -1,0 +1,177 @@
+"""From what a browser showed to its report: the same for a live browser, a HAR file and a recording. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import msgspec
+
+from wscheck import openers
+from wscheck.browse.statement import statement
+from wscheck.events import (
+    AnyEvent,
+    Connected,
+    Connecting,
+    Delivered,
+    Disconnected,
+    Event,
+    Place,
+    Refused,
+    Registered,
+    Unjudged,
+    Upgraded,
+)
+from wscheck.findings import Bar, Finding, Verdict
+from wscheck.judge import Judge, Options
+from wscheck.ordering import one_story
+from wscheck.report import BrowserReport, SeenConnection, SeenEvent, SeenHandlers, SeenPage, Target
+from wscheck.rules import BROWSER
+from wscheck.sources.traffic.session import NOBODY
+
+SCHEMA = "wscheck.browser/1"
+
+# A kick while an attempt of the same user is under way waits for the acknowledgement of that attempt: on a machine that
+# is busy with other work it was seen to come seconds later.
+OVERTAKES_S = 10.0
+
+NO_TRAFFIC = "no Socket.IO traffic was seen: no request or websocket with EIO= in its address"
+
+
+def report(
+    events: Iterable[Event],
+    options: Options,
+    bar: Bar,
+    *,
+    target: str,
+    pages: Sequence[SeenPage] = (),
+    notes: Sequence[str] = (),
+) -> BrowserReport:
+    """Judge `events`. The caller adds `started_at`, `duration_s` and `interrupted`."""
+    events = list(one_story(events, OVERTAKES_S))
+    judge = Judge(options, BROWSER)
+    for event in events:
+        judge.feed(event)
+    times = [event.at for event in events if event.at is not None]
+    findings = judge.conclude(max(times, default=None))
+    verdict, reason = _verdict(events, findings, bar)
+    return BrowserReport(
+        schema=SCHEMA,
+        target=target,
+        verdict=verdict,
+        reason=reason,
+        options={**msgspec.structs.asdict(options), **msgspec.structs.asdict(bar)},
+        findings=findings,
+        pages=list(pages),
+        notes=[*notes, *_strangers(events)],
+        connections=connections(events),
+        handlers=_handlers(events),
+        events=_received(events),
+    )
+
+
+def _strangers(events: Iterable[Event]) -> list[str]:
+    """That some connections are counted for their page, because nothing said whose they are."""
+    unknown = {e.page for e in events if isinstance(e, Connected) and e.page and e.user == NOBODY.format(e.page)}
+    if not unknown:
+        return []
+    return [f"Who is connected in {', '.join(sorted(unknown))} was not found: --identity says where to look."]
+
+
+def recorded(events: Iterable[Event]) -> list[AnyEvent]:
+    """The events as reporters and recordings take them: in the order in which they are judged."""
+    return cast("list[AnyEvent]", list(one_story(events, OVERTAKES_S)))
+
+
+def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar) -> tuple[Verdict, str]:
+    failing = [finding for finding in findings if finding.severity.rank >= bar.fail_on.rank]
+    if failing:
+        return Verdict.FAILED, statement(events, failing)
+    unsure = _unsure(events)
+    if unsure is None:
+        return Verdict.PASSED, ""
+    return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), unsure
+
+
+def _unsure(events: Sequence[Event]) -> str | None:
+    """Why nothing was proven although nothing was found."""
+    for event in events:
+        if isinstance(event, Unjudged):
+            return event.reason
+    if any(isinstance(event, Connected) for event in events):
+        return None
+    if not any(isinstance(event, Connecting) for event in events):
+        return NO_TRAFFIC
+    said = next((event.message or event.reason for event in events if isinstance(event, Refused)), None)
+    return "no connection was made" + (f": {said}" if said else "")
+
+
+def connections(events: Iterable[Event]) -> list[SeenConnection]:
+    """Every connection that was acknowledged, in the order of their opening, and what became of it."""
+    seen: dict[tuple[str | None, str | None], SeenConnection] = {}
+    stacks: dict[tuple[str | None, str | None], tuple[Place, ...]] = {}
+    for event in events:
+        if isinstance(event, Connected):
+            seen.setdefault((event.eio, event.sid), _connection(event))
+            stacks.setdefault((event.eio, event.sid), event.stack)
+        elif isinstance(event, Upgraded | Disconnected):
+            for (eio, sid), one in seen.items():
+                if (event.sid is not None and event.sid == sid) or (event.sid is None and event.eio == eio):
+                    _continue(one, event)
+    for key, one in seen.items():
+        others = [stacks[k] for k, other in seen.items() if k != key and other.user == one.user]
+        one.diverges_at = next((p for other in others if (p := openers.parting(stacks[key], other))), None)
+    return list(seen.values())
+
+
+def _connection(event: Connected) -> SeenConnection:
+    kind, _, url = (event.target or "").partition(" ")
+    return SeenConnection(
+        eio=event.eio,
+        sid=event.sid,
+        user=event.user,
+        namespace=event.namespace,
+        transport=event.transport,
+        opened_at=event.at,
+        page=event.page,
+        target=Target(type=kind or "page", url=url),
+        opener=event.opener,
+        stack=list(openers.own_frames(event.stack)),
+    )
+
+
+def _continue(one: SeenConnection, event: Upgraded | Disconnected) -> None:
+    if isinstance(event, Upgraded):
+        one.transport = event.transport
+    elif one.closed_at is None and one.reason is None:
+        one.closed_at, one.reason = event.at, event.reason
+
+
+def _handlers(events: Iterable[Event]) -> list[SeenHandlers]:
+    most: dict[str, Registered] = {}
+    for event in events:
+        if isinstance(event, Registered):
+            before = most.get(event.name)
+            if before is None or len(event.handlers) > len(before.handlers):
+                most[event.name] = event
+    return [
+        SeenHandlers(event=name, count=len(e.handlers), locations=list(e.handlers)) for name, e in sorted(most.items())
+    ]
+
+
+def _received(events: Sequence[Event]) -> dict[str, SeenEvent]:
+    """How often each event arrived, and how many handlers ran for it, as many as its connection had at that time."""
+    received = Counter(event.name for event in events if isinstance(event, Delivered))
+    final: dict[tuple[str | None, str], int] = {}
+    for event in events:
+        if isinstance(event, Registered):
+            final.setdefault((event.sid, event.name), len(event.handlers))
+    watched, now, handled = {sid for sid, _ in final}, dict(final), Counter[str]()
+    for event in events:
+        if isinstance(event, Registered):
+            now[event.sid, event.name] = len(event.handlers)
+        elif isinstance(event, Delivered):
+            handled[event.name] += now.get((event.sid, event.name), 0)
+    return {
+        name: SeenEvent(received=count, handled=handled[name] if watched else None)
+        for name, count in sorted(received.items())
+    }

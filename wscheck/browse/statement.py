@@ -1,0 +1,65 @@
+"""A browser's run in one statement: who holds how many, which lines opened them, what the server did, what was handled
+twice. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from wscheck import openers
+from wscheck.events import Connected, Event
+from wscheck.findings import Finding
+from wscheck.rules.rule import opened_by
+
+SHOWN = 3
+
+
+def statement(events: Sequence[Event], findings: Sequence[Finding]) -> str:
+    """One sentence for the user with the worst finding, empty when there is none."""
+    if not findings:
+        return ""
+    user = findings[0].user
+    own = [finding for finding in findings if finding.user == user]
+    connections = [event for event in events if isinstance(event, Connected) and event.user == user]
+    parts = [_held(connections, own), _replaced(own), *_handled(own), *_attempted(own)]
+    told = "; ".join(dict.fromkeys(part for part in parts if part)) or own[0].message
+    return f"{user or 'an unknown user'}: {told}"
+
+
+def _held(connections: Sequence[Connected], findings: Iterable[Finding]) -> str:
+    if not any(finding.rule in ("multiple-connections", "connection-replaced") for finding in findings):
+        return ""
+    who = places(connections)
+    if len(who) < 2:
+        by = f", all by {next(iter(who))}" if who else ""
+        return f"{len(connections)} connections were opened{by}"
+    shown = [f"one opened by {name}" if n == 0 else f"another by {name}" for n, name in enumerate(list(who)[:SHOWN])]
+    more = f" and {len(who) - SHOWN} more" if len(who) > SHOWN else ""
+    return f"holds {len(who)} connections, {', '.join(shown)}{more}"
+
+
+def places(connections: Sequence[Connected]) -> dict[str, int]:
+    """Who opened them, and how many each: by the frame that tells them apart where all went through shared code."""
+    counted: dict[str, int] = {}
+    for one in connections:
+        name = opened_by(one)
+        others = (openers.parting(one.stack, o.stack) for o in connections if o.opener == one.opener and o is not one)
+        apart = next((place for place in others if place is not None), None)
+        if apart is not None and apart != one.opener:
+            name = f"{openers.label(apart)} ({apart}, through {one.opener})"
+        if name:
+            counted[name] = counted.get(name, 0) + 1
+    return counted
+
+
+def _replaced(findings: Iterable[Finding]) -> str:
+    for finding in findings:
+        if finding.rule == "connection-replaced":
+            times = "once" if finding.count == 1 else f"{finding.count} times"
+            return f"the server replaced one by another {times}"
+    return ""
+
+
+def _handled(findings: Iterable[Finding]) -> list[str]:
+    return [f.message for f in findings if f.rule in ("event-duplicated", "event-unheard")][:SHOWN]
+
+
+def _attempted(findings: Iterable[Finding]) -> list[str]:
+    return [finding.message for finding in findings if finding.rule == "excessive-attempts"]

@@ -1,0 +1,196 @@
+"""Signatures that need a look into the page: stacks, scripts, addresses and handlers."""
+
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from wscheck import openers
+from wscheck.causes.trail import Clue, Signature, Trail
+from wscheck.endings import KICKED
+from wscheck.events import Connected, Place, Registered
+from wscheck.findings import Confidence
+
+# What React calls while it renders, and what it calls in a state initialiser or memo, which run once.
+_RENDERS = (
+    "renderWithHooks",
+    "renderFunctionComponent",
+    "beginWork",
+    "updateFunctionComponent",
+    "finishClassComponent",
+)
+_ONCE = ("mountState", "mountReducer", "mountMemo", "updateMemo", "useState", "useMemo")
+_EFFECT = ("commitHookEffect", "commitPassive", "flushPassive", "invokePassiveEffect")
+_DOUBLED = ("doubleInvoke", "StrictEffects", "InvokeEffectsInDEV", "reappearLayoutEffects", "reconnectPassiveEffects")
+# The client closed one and opened the next: an effect's cleanup and its next run.
+SWAP_S = 0.25
+# Whoever connects again this soon after a kick does so because of it.
+AGAIN_S = 10.0
+UNKNOWN_SESSION = "Session ID unknown"
+
+
+def pairs(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
+    """Connections of one page that met: one replaced the other, or the second was opened while the first was held."""
+    for old, new in (*trail.pairs(), *trail.met):
+        if old.page is not None and old.page == new.page:
+            yield old, new
+
+
+def two_openers(trail: Trail) -> Clue | None:
+    """The places where the stacks part: shared code that opens for whoever calls it is not the answer."""
+    for old, new in pairs(trail):
+        first, second = openers.parting(old.stack, new.stack), openers.parting(new.stack, old.stack)
+        if first is not None and second is not None and old.opener is not None and new.opener is not None:
+            through = f", both through {old.opener}" if old.opener == new.opener else ""
+            return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}{through}"
+    return None
+
+
+def io_in_render(trail: Trail) -> Clue | None:
+    again = {new.sid: new for old, new in pairs(trail) if _same_place(old, new) and _renders(new.stack)}
+    if not again:
+        return None
+    confidence = Confidence.HIGH if len(again) > 1 else Confidence.MEDIUM
+    opener = next(iter(again.values())).opener
+    return confidence, f"{opener} opened {len(again) + 1} connections while its component rendered"
+
+
+def _renders(stack: tuple[Place, ...]) -> bool:
+    called = [place.function for place in stack if openers.is_framework(place)]
+    return _any(called, _RENDERS) and not _any(called, _EFFECT) and not _any(called, _ONCE)
+
+
+def _any(names: list[str], parts: tuple[str, ...]) -> bool:
+    return any(part in name for name in names for part in parts)
+
+
+def strict_mode(trail: Trail) -> Clue | None:
+    """React says itself that it ran the effect a second time, as StrictMode does in development."""
+    for old, new in pairs(trail):
+        # Which of the two was acknowledged first says nothing: on a slow line the second run's may overtake.
+        if _same_place(old, new) and _any([place.function for place in (*old.stack, *new.stack)], _DOUBLED):
+            return Confidence.HIGH, f"StrictMode ran the effect at {new.opener} twice, and the first connection stayed"
+    return None
+
+
+def hot_reload(trail: Trail) -> Clue | None:
+    for old, new in pairs(trail):
+        if old.opener is None or old.opener != new.opener or not old.script or not new.script:
+            continue
+        if old.script != new.script and (_path(old.script) == _path(new.script) or old.client == new.client):
+            return Confidence.HIGH, f"{old.opener} ran again from another version of its script, and the first stayed"
+    return None
+
+
+def two_bundles(trail: Trail) -> Clue | None:
+    for old, new in pairs(trail):
+        if old.client and new.client and _path(old.client) != _path(new.client):
+            return Confidence.HIGH, f"socket.io-client runs from {_path(old.client)} and from {_path(new.client)}"
+    return None
+
+
+def _path(url: str) -> str:
+    return url.partition("?")[0]
+
+
+def forced_new_connection(trail: Trail) -> Clue | None:
+    for old, new in pairs(trail):
+        if _same_place(old, new) and old.url and new.url and old.url != new.url:
+            return Confidence.HIGH, f"{old.opener} opened two connections whose {_difference(old.url, new.url)} differ"
+    return None
+
+
+def _difference(old: str, new: str) -> str:
+    first, second = dict(parse_qsl(urlsplit(old).query)), dict(parse_qsl(urlsplit(new).query))
+    names = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+    return f"queries (`{'`, `'.join(names)}`)" if names else "addresses"
+
+
+def unstable_dependency(trail: Trail) -> Clue | None:
+    """The client closes and opens again at once, and again: an effect's cleanup, and its next run."""
+    swaps: Counter[Place] = Counter()
+    for closed in trail.closings:
+        old, at = closed.opened, closed.event.at
+        if closed.reason != "io client disconnect" or old is None or old.opener is None or at is None:
+            continue
+        after = [new for new in trail.openings if new.at is not None and 0 <= new.at - at <= SWAP_S]
+        if any(_same_place(old, new) for new in after):
+            swaps[old.opener] += 1
+    for opener, count in swaps.most_common(1):
+        if count >= 2:
+            return Confidence.HIGH, f"{opener} closed its connection and opened the next at once, {count} times"
+    return None
+
+
+def back_after_kick(trail: Trail) -> Clue | None:
+    """The server ended it, and the same code connected again: how steadily does not matter where that is seen."""
+    delays: list[float] = []
+    for closed in trail.closings:
+        old, at = closed.opened, closed.event.at
+        if closed.reason not in KICKED or old is None or at is None:
+            continue
+        after = [n.at - at for n in trail.openings if n.at is not None and n.at > at and _same_place(old, n)]
+        delays += [min(after)] if after and min(after) <= AGAIN_S else []
+    if len(delays) < 2:
+        return None
+    return Confidence.HIGH, f"{len(delays)} times the server ended a connection and its opener connected again, " + (
+        f"{sorted(delays)[len(delays) // 2] * 1000:.0f} ms later"
+    )
+
+
+def _same_place(old: Connected, new: Connected) -> bool:
+    return old.page == new.page and old.opener is not None and old.opener == new.opener
+
+
+def no_sticky_session(trail: Trail) -> Clue | None:
+    lost = [event for event in trail.refusals if event.message == UNKNOWN_SESSION]
+    if not lost:
+        return None
+    confidence = Confidence.HIGH if len(lost) > 1 else Confidence.MEDIUM
+    return confidence, f'{len(lost)} requests were answered "{UNKNOWN_SESSION}": they reached another process'
+
+
+def handler_in_connect(trail: Trail) -> Clue | None:
+    for event in reversed(trail.registrations):
+        doubled = doubled_at(event)
+        if doubled is not None and event.inside == "connect":
+            return Confidence.HIGH, f"{doubled} stands in the connect handler, which ran {len(event.handlers)} times"
+    return None
+
+
+def handler_without_off(trail: Trail) -> Clue | None:
+    for event in reversed(trail.registrations):
+        doubled = doubled_at(event)
+        if doubled is not None:
+            count = event.handlers.count(doubled)
+            return Confidence.HIGH, f"{doubled} is registered {count} times for {event.name} on one connection"
+    return None
+
+
+def doubled_at(event: Registered) -> Place | None:
+    """Where a handler stands that an event has more than once."""
+    return next((place for place, count in Counter(event.handlers).items() if count > 1), None)
+
+
+def off_without_handler(trail: Trail) -> Clue | None:
+    for event in reversed(trail.registrations):
+        if event.lost:
+            return Confidence.HIGH, f"off(`{event.name}`) removed {len(event.lost)} handlers at once"
+    return None
+
+
+LOOKS: dict[str, Signature] = {
+    "two-bundles": two_bundles,
+    "hot-reload": hot_reload,
+    "io-in-render": io_in_render,
+    "forced-new-connection": forced_new_connection,
+    "unstable-dependency": unstable_dependency,
+    "effect-without-cleanup": strict_mode,
+    "two-openers": two_openers,
+}
+"""Why one page opened several connections, as its stacks, scripts and addresses show it."""
+
+HANDLERS: dict[str, Signature] = {
+    "handler-in-connect": handler_in_connect,
+    "handler-without-off": handler_without_off,
+}
+"""Why one connection handles an event more than once."""

@@ -1,0 +1,112 @@
+"""`wscheck browser`: watch the real page, and name the line that opened the second connection."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+
+if TYPE_CHECKING:
+    from wscheck.browse.run import Browse, Outcome
+    from wscheck.config import Config
+
+
+def browser(
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[URL]... [-- COMMAND...]", help="Pages to open, each in a tab of its own."),
+    ] = None,
+    visit: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Go there afterwards, in the first tab (repeatable).")
+    ] = None,
+    watch_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Watch so long [5s].")] = None,
+    program: Annotated[
+        str | None, typer.Option("--browser", metavar="PATH", help="The Chromium to launch [PATH].")
+    ] = None,
+    cdp: Annotated[
+        str | None, typer.Option(metavar="URL", help="Watch a browser that runs, by its debugging port.")
+    ] = None,
+    storage_state: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Begin logged in: a file of Playwright's storageState.")
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Where the user is found [auth.userId]: query.token|jwt:id, cookie.NAME, event:add user[0].",
+        ),
+    ] = None,
+    grace: Grace = None,
+    max_attempts: MaxAttempts = None,
+    fail_on: FailOn = None,
+    strict: Strict = None,
+    format: Formats = None,
+) -> None:
+    """Watch a real page: which line opened each connection.
+
+    Says who holds how many, the file and line that opened each, why, and what to change.
+
+    Launches a headless Chromium, or with --cdp watches one that runs already: a logged-in browser, or the browser of a
+    test run. What follows -- is a program that drives the browser; it is watched until that ends.
+
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no Socket.IO traffic), 130 interrupted.
+    """
+    pages, command = _split(urls or [])
+    flags = {
+        "browser.for": watch_for,
+        "browser.browser": program,
+        "browser.cdp": cdp,
+        "browser.storage_state": storage_state,
+        "browser.identity": identity,
+        "verify.fail_on": fail_on,
+        "verify.strict": strict,
+        "rules.grace": grace,
+        "rules.max_attempts": max_attempts,
+    }
+    from wscheck.config import load
+    from wscheck.reporters import formats
+
+    outputs = formats.parse(format or [])
+    formats.prepare(outputs)
+    config = load(flags)
+    run = _plan(config, pages, visit or [], command)
+    run.picture = any(output.format == "html" for output in outputs)
+    outcome = _drive(run)
+    formats.deliver(outputs, outcome.report, outcome.events)
+    raise typer.Exit(_exit_code(outcome))
+
+
+def _split(given: list[str]) -> tuple[list[str], list[str]]:
+    """The pages and the command: the parser hands over both as one, without the `--` between."""
+    said = sys.argv[1:]
+    command = said[said.index("--") + 1 :] if "--" in said else []
+    if command and given[-len(command) :] == command:
+        return given[: -len(command)], command
+    return given, []
+
+
+def _plan(config: "Config", urls: list[str], visits: list[str], command: list[str]) -> "Browse":
+    from wscheck.browse.plan import plan
+
+    return plan(config, urls, visits, command)
+
+
+def _drive(run: "Browse") -> "Outcome":
+    import asyncio
+
+    from wscheck.browse.run import browse
+    from wscheck.commands.progress import drawn
+
+    with drawn("Watching") as progress:
+        return asyncio.run(browse(run, progress))
+
+
+def _exit_code(outcome: "Outcome") -> int:
+    from wscheck.errors import ExitCode
+    from wscheck.findings import Verdict
+
+    if outcome.report.interrupted:
+        return ExitCode.INTERRUPTED
+    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
+    return codes.get(outcome.report.verdict, ExitCode.COULD_NOT_CHECK)

@@ -1,0 +1,33 @@
+"""`wscheck compare`: the documented benefits as measured numbers, from two reports."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FORMATS = ("terminal", "markdown", "json", "html", "junit", "github")
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(help="JSON report of `wscheck load` or `wscheck verify`.")],
+    after: Annotated[Path, typer.Argument(help="The other run, of the same command.")],
+    format: Annotated[
+        list[str] | None, typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable).")
+    ] = None,
+) -> None:
+    """Compare two runs: what became better, what worse.
+
+    Exit codes: 0 nothing got worse, 1 something did, 2 usage, 3 a run showed nothing or cannot be read.
+    """
+    from wscheck.comparison import compare as compared
+    from wscheck.errors import ExitCode
+    from wscheck.findings import Verdict
+    from wscheck.reporters import formats
+    from wscheck.sources.reports import read_pair
+
+    outputs = formats.parse(format or [], choices=FORMATS)
+    formats.prepare(outputs)
+    report = compared(*read_pair(before, after))
+    formats.deliver(outputs, report, [])
+    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
+    raise typer.Exit(codes.get(report.verdict, ExitCode.COULD_NOT_CHECK))

@@ -1,0 +1,93 @@
+"""`wscheck har`: judge what somebody's browser recorded, without a browser."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+
+if TYPE_CHECKING:
+    from wscheck.config import Config
+    from wscheck.events import AnyEvent
+    from wscheck.report import BrowserReport
+
+
+def har(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="HAR files of Chrome's DevTools or Playwright.")
+    ],
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Where the user is found [auth.userId]: query.token|jwt:id, cookie.NAME, event:add user[0], ...",
+        ),
+    ] = None,
+    source_maps: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="A build's folder with its .map files (repeatable)."),
+    ] = None,
+    grace: Grace = None,
+    max_attempts: MaxAttempts = None,
+    fail_on: FailOn = None,
+    strict: Strict = None,
+    format: Formats = None,
+) -> None:
+    """Judge HAR files that a browser recorded.
+
+    Says who held more than one connection, which line opened each, why, and what to change. Tokens, cookies and
+    payloads in the files never reach an output.
+
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no HAR, or no Socket.IO in it).
+    """
+    from wscheck.config import load
+    from wscheck.reporters import formats
+
+    outputs = formats.parse(format or [])
+    formats.prepare(outputs)
+    flags = {
+        "browser.identity": identity,
+        "verify.fail_on": fail_on,
+        "verify.strict": strict,
+        "rules.grace": grace,
+        "rules.max_attempts": max_attempts,
+    }
+    report, events = _judged(load(flags), files, source_maps or [])
+    formats.deliver(outputs, report, events)
+    raise typer.Exit(_exit_code(report))
+
+
+def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[BrowserReport, list[AnyEvent]]":
+    from wscheck.browse import report as page_report
+    from wscheck.errors import UsageError
+    from wscheck.findings import Bar, Severity
+    from wscheck.judge import Options
+    from wscheck.sources.har import read
+    from wscheck.sources.traffic import Identity
+
+    missing = next((folder for folder in folders if not folder.is_dir()), None)
+    if missing is not None:
+        raise UsageError(f"--source-maps {missing} is no directory.", "Name the folder that the build wrote.")
+    attempts, window = config["rules.max_attempts"]
+    heard = read(files, Identity.parse(config["browser.identity"]), folders)
+    report = page_report.report(
+        heard.events,
+        Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
+        Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+        target=", ".join(map(str, files)),
+        pages=heard.pages,
+        notes=heard.notes,
+    )
+    times = [event.at for event in heard.events if event.at is not None]
+    if times:
+        report.started_at, report.duration_s = min(times), round(max(times) - min(times), 3)
+    return report, page_report.recorded(heard.events)
+
+
+def _exit_code(report: "BrowserReport") -> int:
+    from wscheck.errors import ExitCode
+    from wscheck.findings import Verdict
+
+    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
+    return codes.get(report.verdict, ExitCode.COULD_NOT_CHECK)

@@ -1,0 +1,228 @@
+"""`wscheck load`: what duplicate connections cost a server, measured with a swarm of users."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wscheck.commands.secret_file import read_secret
+
+if TYPE_CHECKING:
+    from wscheck.load_report import LoadReport
+    from wscheck.report import Report
+    from wscheck.swarm.plan import Plan
+
+FORMATS = ("terminal", "json", "html", "markdown", "junit", "github")
+
+
+def load(
+    url: Annotated[
+        str | None, typer.Argument(help="The server, e.g. http://localhost:8000. Without one: an embedded backend.")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="unified, duplicated, tabs, strict-mode, storm, soak [unified]."),
+    ] = None,
+    before_after: Annotated[
+        bool, typer.Option("--before-after", help="Run duplicated, then unified, and compare.")
+    ] = False,
+    users: Annotated[str | None, typer.Option(metavar="N", help="Simulated users [50].")] = None,
+    spawn_rate: Annotated[str | None, typer.Option(metavar="N", help="Users that start each second [all].")] = None,
+    run_time: Annotated[str | None, typer.Option(metavar="DURATION", help="How long [10s].")] = None,
+    processes: Annotated[str | None, typer.Option(metavar="N", help="Locust workers [1: no master].")] = None,
+    users_csv: Annotated[Path | None, typer.Option(metavar="PATH", help="User id and token, a line each.")] = None,
+    user_prefix: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Users are TEXT1, TEXT2... [load-user-].")
+    ] = None,
+    source_addresses: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Local addresses to connect from.")
+    ] = None,
+    tabs: Annotated[int | None, typer.Option(metavar="N", min=1, help="tabs: pages a user opens [3].")] = None,
+    reconnect_on_kick: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="duplicated, tabs: connect again [300ms]."),
+    ] = None,
+    jitter: Annotated[
+        float | None,
+        typer.Option(metavar="0..1", min=0, max=1, help="storm: how random delays are [0.5]."),
+    ] = None,
+    backoff: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="storm, soak: before coming back [1s]."),
+    ] = None,
+    emit_every: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Between a user's events, 0 for none [1s]."),
+    ] = None,
+    emit_event: Annotated[str | None, typer.Option(metavar="NAME", help="What they emit [request_bot_status].")] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Token, {user} in it is the id; or WSCHECK_TOKEN."),
+    ] = None,
+    user_in: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Where the user id travels [auth.userId]."),
+    ] = None,
+    token_in: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Where the token travels [auth.token]."),
+    ] = None,
+    namespace: Annotated[str | None, typer.Option(help="Namespace [/].")] = None,
+    path: Annotated[str | None, typer.Option(help="Endpoint [/socket.io].")] = None,
+    transports: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Or polling,websocket [websocket]."),
+    ] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="For a connection [20s].")] = None,
+    insecure: Annotated[bool | None, typer.Option("--insecure", help="Do not verify the TLS certificate.")] = None,
+    ca: Annotated[Path | None, typer.Option(metavar="PATH", help="PEM of an authority to trust.")] = None,
+    permitted: Annotated[
+        bool,
+        typer.Option("--i-may-load-this-target", help="The server is mine to load."),
+    ] = False,
+    max_connections_per_user: Annotated[str | None, typer.Option(metavar="N", help="Held at once, e.g. 1.05.")] = None,
+    max_replaced: Annotated[str | None, typer.Option(metavar="N", help="Replaced by the server, e.g. 0.")] = None,
+    max_churn: Annotated[str | None, typer.Option(metavar="N", help="Cycles per user and second.")] = None,
+    max_connect_p95: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="To connect, p95, e.g. 200ms.")
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="error|warning|note", help="Findings that fail the run [error]."),
+    ] = None,
+    format: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable)."),
+    ] = None,
+    locust_csv: Annotated[Path | None, typer.Option(metavar="PREFIX", help="Locust's own CSV files.")] = None,
+    locust_html: Annotated[Path | None, typer.Option(metavar="PATH", help="Locust's own HTML report.")] = None,
+) -> None:
+    """Load a server with a swarm of users; count connections.
+
+    What is measured: connections per user, churn, replacements, lifetimes, duplicated events. Without a URL an
+    embedded backend is loaded. `wscheck load --before-after` shows what the documented fault costs and what its fix
+    saves; docs/load.md tells how to use several machines.
+
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 99 threshold crossed, 130 interrupted.
+    """
+    settings = {
+        "target.url": url,
+        "target.namespace": namespace,
+        "target.path": path,
+        "target.transports": transports,
+        "target.timeout": timeout,
+        "target.insecure": insecure,
+        "identity.token": read_secret(token_file),
+        "identity.user_in": user_in,
+        "identity.token_in": token_in,
+        "load.profile": profile,
+        "load.users": users,
+        "load.spawn_rate": spawn_rate,
+        "load.run_time": run_time,
+        "load.processes": processes,
+        "load.max_connections_per_user": max_connections_per_user,
+        "load.max_replaced": max_replaced,
+        "load.max_churn": max_churn,
+        "load.max_connect_p95": max_connect_p95,
+        "verify.fail_on": fail_on,
+    }
+    options = {
+        "users_file": _existing(users_csv),
+        "user_prefix": user_prefix,
+        "source_addresses": source_addresses,
+        "tabs": tabs,
+        "reconnect_delay": _seconds("--reconnect-on-kick", reconnect_on_kick),
+        "jitter": jitter,
+        "backoff": _seconds("--backoff", backoff),
+        "emit_every": _seconds("--emit-every", emit_every),
+        "emit_event": emit_event,
+        "ca_file": _existing(ca),
+    }
+    extras = {name: place for name, place in (("csv", locust_csv), ("html", locust_html)) if place is not None}
+    _run(settings, options, extras, format or [], before_after=before_after, permitted=permitted)
+
+
+def _run(
+    settings: dict[str, Any],
+    options: dict[str, Any],
+    extras: dict[str, Path],
+    asked: list[str],
+    *,
+    before_after: bool,
+    permitted: bool,
+) -> None:
+    from wscheck.reporters import formats
+    from wscheck.swarm.plan import configured
+
+    outputs = formats.parse(asked, choices=FORMATS)
+    formats.prepare([*outputs, *(formats.Output(name, place) for name, place in extras.items())])
+    plan = configured(settings, options, extras, permitted=permitted)
+    report, code = _before_and_after(plan, settings["load.profile"]) if before_after else _alone(plan)
+    formats.deliver(outputs, report, [])
+    raise typer.Exit(code)
+
+
+def _alone(plan: "Plan") -> "tuple[Report, int]":
+    report = _drive(plan)
+    return report, _exit_code(report)
+
+
+def _before_and_after(plan: "Plan", chosen: str | None) -> "tuple[Report, int]":
+    """The fault, then its fix; of a pair that was interrupted in its first run, that run."""
+    from wscheck.errors import UsageError
+    from wscheck.swarm.pair import AFTER, BEFORE, compared, of
+
+    if chosen is not None:
+        raise UsageError(
+            f"--before-after runs `{BEFORE}` and `{AFTER}`, and --profile {chosen} was given too.", "Drop one of them."
+        )
+    before = _drive(of(plan, BEFORE))
+    if before.interrupted:
+        return before, _exit_code(before)
+    after = _drive(of(plan, AFTER))
+    report = compared(before, after)
+    after.verdict = report.verdict
+    return report, _exit_code(after)
+
+
+def _drive(plan: "Plan") -> "LoadReport":
+    from wscheck.commands.load_view import shown
+    from wscheck.swarm.run import run
+
+    with shown(plan) as watch:
+        return run(plan, watch)
+
+
+def _exit_code(report: "LoadReport") -> int:
+    from wscheck.errors import ExitCode
+    from wscheck.findings import Verdict
+
+    if report.interrupted:
+        return ExitCode.INTERRUPTED
+    if report.verdict is Verdict.FAILED and any(limit.crossed for limit in report.thresholds):
+        return ExitCode.THRESHOLD
+    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
+    return codes.get(report.verdict, ExitCode.COULD_NOT_CHECK)
+
+
+def _existing(path: Path | None) -> str | None:
+    """An input file as an absolute path: Locust runs elsewhere. Raises UsageError when it cannot be read."""
+    from wscheck.errors import UsageError
+
+    if path is None:
+        return None
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+    return str(path.absolute())
+
+
+def _seconds(flag: str, raw: str | None) -> float | None:
+    from wscheck.errors import UsageError
+    from wscheck.settings import duration
+
+    try:
+        return None if raw is None else duration(raw)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}.", "Write 300ms, 2s or 1m.") from None

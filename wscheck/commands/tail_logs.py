@@ -1,0 +1,161 @@
+"""`wscheck tail-logs`: judge the logs that a backend writes, as they are written or when they are finished."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+
+if TYPE_CHECKING:
+    from wscheck.report import LogsReport
+    from wscheck.tail.plan import Wanted
+
+
+def tail_logs(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH|-", help="Log files, directories, patterns; - for stdin.", show_default=False),
+    ] = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Read what is there first, then follow.")] = False,
+    no_follow: Annotated[bool, typer.Option("--no-follow", help="Read from the start and stop at the end.")] = False,
+    for_: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after so long.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only events from then on: ISO 8601, or 90m.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only events up to then.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Remember how far it came; go on there.")
+    ] = None,
+    marker: Annotated[
+        list[str] | None, typer.Option(metavar="KIND=TEXT", help="Other wording, e.g. connected='user online'.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Other names of ids, e.g. user=uid.")
+    ] = None,
+    grace: Grace = None,
+    max_attempts: MaxAttempts = None,
+    stale_after: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Give up a connection this old [never].")
+    ] = None,
+    quiet_after: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Without another occurrence it is over [30s].")
+    ] = None,
+    fail_on: FailOn = None,
+    strict: Strict = None,
+    format: Formats = None,
+    users: Annotated[int | None, typer.Option(metavar="N", min=0, help="List only so many users [all].")] = None,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="POST each incident; or WSCHECK_WEBHOOK.")] = None,
+    webhook_format: Annotated[str | None, typer.Option(metavar="json|slack", help="What is posted [json].")] = None,
+    exec_: Annotated[
+        str | None, typer.Option("--exec", metavar="COMMAND", help="Run it with each incident on stdin.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz.")
+    ] = None,
+) -> None:
+    """Watch a backend's logs, or judge finished ones.
+
+    Says who holds more than one connection, since when, at what rate, why, and when it is over. Follows from the
+    end, over every rotation, until Ctrl-C; with --no-follow it judges what is there.
+
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted by Ctrl-C.
+    """
+    from wscheck.config import load
+
+    flags = {
+        "verify.fail_on": fail_on,
+        "verify.strict": strict,
+        "rules.grace": grace,
+        "rules.max_attempts": max_attempts,
+        "watch.stale_after": stale_after,
+        "watch.quiet_after": quiet_after,
+        "watch.webhook": webhook,
+        "watch.webhook_format": webhook_format,
+        "watch.metrics": metrics,
+    }
+    config = load(flags)
+    asked = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}
+    times = {"--for": for_, "--since": since, "--until": until}
+    wanted = _wanted(config, asked, times, checkpoint, marker or [], key or [], format or [])
+    raise typer.Exit(_run(wanted))
+
+
+def _wanted(
+    config: Any,
+    asked: dict[str, Any],
+    times: dict[str, str | None],
+    checkpoint: Path | None,
+    markers: list[str],
+    keys: list[str],
+    formats: list[str],
+) -> "Wanted":
+    from wscheck.findings import Bar, Severity
+    from wscheck.judge import Options
+    from wscheck.reporters.formats import parse
+    from wscheck.settings import duration
+    from wscheck.sources.logs.reading import readers
+    from wscheck.tail.clock import Window, moment
+    from wscheck.tail.plan import Wanted
+
+    attempts, window = config["rules.max_attempts"]
+    since = _parsed("--since", times["--since"], moment)
+    return Wanted(
+        **{**asked, "from_start": asked["from_start"] or since is not None},
+        outputs=parse(formats),
+        new_reader=readers(markers, keys, config.tables.get("logs", {}), config.at),
+        options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
+        bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+        quiet_after=config["watch.quiet_after"],
+        stale_after=config["watch.stale_after"],
+        window=Window(since, _parsed("--until", times["--until"], moment)),
+        seconds=_parsed("--for", times["--for"], duration),
+        checkpoint=checkpoint,
+        webhook=config["watch.webhook"],
+        webhook_format=config["watch.webhook_format"],
+        metrics=config["watch.metrics"],
+    )
+
+
+def _parsed(flag: str, raw: str | None, parse: Any) -> float | None:
+    from wscheck.errors import UsageError
+
+    try:
+        return None if raw is None else float(parse(raw))
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}.", "See wscheck tail-logs --help.") from None
+
+
+def _run(wanted: "Wanted") -> int:
+    from wscheck.commands.watching import Screen
+    from wscheck.errors import ExitCode
+    from wscheck.reporters import formats
+    from wscheck.tail.loop import Ending, Loop
+    from wscheck.tail.plan import opened
+    from wscheck.tail.report import conclude
+
+    formats.prepare(wanted.outputs)
+    with Screen(wanted) as screen, opened(wanted, screen.note) as session:
+        ending = Loop(session.watch, session.plan, screen.begin(session)).run()
+        screen.close()
+        # Following has no end of its own: to stop it leaves nothing unread, unless a time was asked for.
+        cut = ending is not Ending.DONE and not wanted.follow
+        short = ending is not Ending.DONE and wanted.seconds is not None
+        report = conclude(
+            session.watch,
+            wanted.bar,
+            users=wanted.users,
+            interrupted=cut or short,
+            partial=cut,
+        )
+        finished = [output for output in wanted.outputs if output.format != "ndjson"]
+        formats.deliver(finished, report, session.watch.events)
+    return ExitCode.INTERRUPTED if ending is Ending.INTERRUPTED else _exit_code(report)
+
+
+def _exit_code(report: "LogsReport") -> int:
+    from wscheck.errors import ExitCode
+    from wscheck.findings import Verdict
+
+    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
+    return codes.get(report.verdict, ExitCode.COULD_NOT_CHECK)

@@ -1,0 +1,52 @@
+"""HOW A CONNECTION ENDED: which reasons say that the server ended it, and when that means it was replaced."""
+
+from itertools import pairwise
+from typing import cast
+
+from wscheck.events import Connected, Event
+from wscheck.findings import Confidence
+
+RESTART = "expired: the server restarted"
+STALE = "expired: nothing heard of it for too long"
+
+# What a client sees, and what a server logs, when it was the server that ended a connection.
+KICKED = frozenset({"io server disconnect", "server namespace disconnect", "server disconnect"})
+CUT = frozenset({"transport close", "transport error", "forced close"})
+
+# A transport that closes this soon after the user's next connection was most likely closed because of it.
+COINCIDENCE_S = 1.0
+
+# Two answers that a server sent in one breath may arrive so far apart, and in either order: long-polling fetches each.
+CROSSING_S = 0.25
+
+
+def replaced(event: Event, reason: str | None, newest: Connected | None) -> Confidence | None:
+    """How surely `event` ended a connection in favour of the user's `newest` one; None when it did not.
+
+    Ask only while the user holds a newer connection. A log's word for it counts less than what a client felt.
+    """
+    logged = event.source == "server-log"
+    if reason in KICKED or reason == "forced close":
+        return Confidence.MEDIUM if logged else Confidence.HIGH
+    if reason in CUT and not logged and _soon_after(newest, event):
+        return Confidence.MEDIUM
+    return None
+
+
+def _soon_after(newest: Connected | None, event: Event) -> bool:
+    if newest is None or newest.at is None or event.at is None:
+        return False
+    return event.at - newest.at <= COINCIDENCE_S
+
+
+def crossed(event: Event, reason: str | None, ended: Connected | None, other: Connected | None) -> bool:
+    """Whether `ended` only seems newer than `other`: both acknowledgements and the kick came at one moment.
+
+    A server ends the older of two connections; what is kicked as soon as it was acknowledged was the older one.
+    """
+    if event.source == "server-log" or reason not in KICKED or ended is None or other is None:
+        return False
+    times = (other.at, ended.at, event.at)
+    if None in times:
+        return False
+    return all(later - earlier <= CROSSING_S for earlier, later in pairwise(cast("tuple[float, ...]", times)))

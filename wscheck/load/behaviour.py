@@ -1,0 +1,33 @@
+"""WHAT A PROFILE'S PAGE DOES, from its name and the run's options."""
+
+from typing import Any
+
+import msgspec
+
+from wscheck.load.component import Habits
+
+_STRICT_MODE_S = 0.005
+_SOAK_EMIT_S = 30.0
+
+
+class Behaviour(msgspec.Struct, frozen=True):
+    """The habits of each component of the page, and how often the user emits (0: never)."""
+
+    components: tuple[Habits, ...]
+    emit_every_s: float = 0.0
+
+
+def behaviour_of(profile: str, options: Any) -> Behaviour:
+    """The profile as a page; `profile` is one of wscheck.profiles.PROFILES."""
+    calm = Habits(backoff_s=options.backoff, jitter=options.jitter)
+    eager = msgspec.structs.replace(calm, kick_delay_s=options.reconnect_delay)
+    components = {
+        "unified": (calm,),
+        "duplicated": (eager, eager),
+        "tabs": (eager,) * options.tabs,
+        "strict-mode": (msgspec.structs.replace(calm, drops_first_s=_STRICT_MODE_S),),
+        "storm": (calm,),
+        "soak": (calm,),
+    }[profile]
+    often = options.emit_every or (_SOAK_EMIT_S if profile == "soak" else 0.0)
+    return Behaviour(components, often)

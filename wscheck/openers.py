@@ -1,0 +1,110 @@
+"""WHO OPENED IT: which frames of a stack are the application's own, and where two stacks part; pure."""
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import msgspec
+
+from wscheck.events import Place
+
+DEEP = 18
+"""No stack has more frames of the client library than this above the call of io()."""
+
+_TOLD = "socket.io-client/in-the-bundle"
+
+_LIBRARY = re.compile(
+    r"(^|[/@\\])(node_modules|\.vite/deps|bower_components)/"
+    r"|(^|/)@?(socket\.io|engine\.io)([-/]|[.\w]*\.js)"
+    r"|(^|/)(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
+    r"|^(node:|webpack/|native |<anonymous>)|^$",
+)
+_FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
+_CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
+
+
+SHORT = 3
+"""A function's name of at most this many letters is a minifier's."""
+
+
+def label(place: Place) -> str:
+    """What the author would call it: the function, or the file where the function has no name."""
+    return place.function if len(place.function) > SHORT else PurePosixPath(place.file).stem
+
+
+def is_library(place: Place) -> bool:
+    """Whether a frame belongs to a library rather than to the application."""
+    return _LIBRARY.search(place.file) is not None
+
+
+def is_client(place: Place) -> bool:
+    """Whether a frame belongs to socket.io-client itself."""
+    return _CLIENT.search(place.file) is not None
+
+
+def unbundled(stack: Sequence[Place]) -> tuple[Place, ...]:
+    """A stack in a bundle without a map, where file names do not tell the client library from the application: its
+    frames, known by the names of methods that minifiers keep, are told as the library's. The others stay.
+
+    From the innermost: the transport, doOpen, open (the transport's), open or _open (the engine's), its constructors,
+    open (the manager's), then either connect (the socket's) or the manager's constructor and io() itself.
+    """
+    opens = _opens(stack)
+    if len(opens) < 3:
+        return tuple(stack)
+    manager = opens[2]
+    caller = stack[manager + 1].function if manager + 1 < len(stack) else ""
+    if caller in ("", "connect"):  # a timer's nameless function, which connects again; or the socket's connect
+        return (*_as_client(stack[: manager + 2]), *stack[manager + 2 :])
+    io = msgspec.structs.replace(stack[manager + 2], file=f"{_TOLD}/index.js") if manager + 2 < len(stack) else None
+    return (*_as_client(stack[: manager + 2]), *([io] if io else []), *stack[manager + 3 :])
+
+
+def _as_client(stack: Sequence[Place]) -> list[Place]:
+    return [msgspec.structs.replace(place, file=f"{_TOLD}/client.js") for place in stack]
+
+
+def _opens(stack: Sequence[Place]) -> list[int]:
+    """Where the client's methods called open stand in a stack of bundle positions, from doOpen on."""
+    names = [place.function if "://" in place.file else "-" for place in stack[:DEEP]]
+    begin = names.index("doOpen") if "doOpen" in names else len(names)
+    return [at for at in range(begin, len(names)) if names[at] in ("open", "_open")]
+
+
+def served_by(place: Place, script: str) -> Place:
+    """A place as its source map says it, in a script from `script`: what a library serves whole (socket.io.js) is the
+    library's, also where its map names files that say nothing of it."""
+    if is_library(place) or not is_client(Place(script.partition("?")[0])):
+        return place
+    return msgspec.structs.replace(place, file=f"socket.io-client/{place.file}")
+
+
+def own_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
+    """The application's frames of `stack`, the innermost first."""
+    return tuple(place for place in stack if not is_library(place))
+
+
+def is_framework(place: Place) -> bool:
+    """Whether a frame belongs to what runs the application's components."""
+    return is_library(place) and _FRAMEWORK.search(place.file) is not None
+
+
+def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
+    """The application's frames up to the framework that ran them: what is beyond made it run now, not here."""
+    own: list[Place] = []
+    for place in stack:
+        if own and is_framework(place):
+            break
+        if not is_library(place):
+            own.append(place)
+    return tuple(own)
+
+
+def parting(mine: Sequence[Place], other: Sequence[Place]) -> Place | None:
+    """The first of my application frames that the other stack does not have at the same depth; None when mine holds
+    nothing that tells the two apart."""
+    theirs = deciding_frames(other)
+    for depth, place in enumerate(deciding_frames(mine)):
+        if depth >= len(theirs) or theirs[depth] != place:
+            return place
+    return None

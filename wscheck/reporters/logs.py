@@ -1,0 +1,63 @@
+"""What the logs came to, beside their findings: how much was read, and who did what."""
+
+from collections.abc import Iterator, Sequence
+
+from wscheck.report import Holdings, LogsReport
+from wscheck.reporters.wording import one_line, plural, size
+
+SHOWN = 10
+"""Users listed for people; `--format json` has them all."""
+
+HEAD = ("user", "connects", "replaced", "most at once", "open now")
+_ALWAYS = ("connected", "replaced", "disconnected")
+_LEVELS = {
+    "user": "with the user and not the socket",
+    "socket": "with the socket and not the user",
+    "count": "with neither user nor socket",
+    "ambiguous": "whose ids may belong to another",
+}
+
+
+def facts(report: LogsReport) -> list[str]:
+    """What was read and what was in it, one sentence a line."""
+    seen = [f"{report.events.get(kind, 0):,} {kind}" for kind in (*_ALWAYS, "restarted") if _told(report, kind)]
+    read = f"read {plural(report.lines, 'line')} ({size(report.bytes)}): {', '.join(seen)}"
+    return [read, *_doubts(report)]
+
+
+def _told(report: LogsReport, kind: str) -> bool:
+    return kind in _ALWAYS or bool(report.events.get(kind))
+
+
+def _doubts(report: LogsReport) -> Iterator[str]:
+    """What makes the evidence weaker than it could be."""
+    for level, said in _LEVELS.items():
+        if count := report.levels.get(level, 0):
+            yield f"{plural(count, 'record')} {said}"
+    if report.untimed:
+        told = plural(report.untimed, "record")
+        yield f"{told} without a time: overlaps and attempts per second were not judged in them"
+    if report.unreadable:
+        yield f"{plural(report.unreadable, 'line')} like an event that could not be read"
+
+
+def held(report: LogsReport) -> str:
+    """`12 users, 34 connections, never more than one at once`: what a pass stands on."""
+    told = f"{plural(report.users_seen, 'user')}, {plural(report.events.get('connected', 0), 'connection')}"
+    return f"{told}, never more than one of a user at once" if report.most_open == 1 else told
+
+
+def rows(report: LogsReport) -> list[tuple[str, ...]]:
+    """A row of `HEAD` for each user who was replaced or held several, those with the most to tell first."""
+    telling = [(name, user) for name, user in report.users.items() if user.replacements or user.max_open > 1]
+    telling.sort(key=lambda pair: (-len(pair[1].open), -pair[1].replacements, -pair[1].max_open))
+    return [_row(name, user) for name, user in telling]
+
+
+def _row(name: str, user: Holdings) -> tuple[str, ...]:
+    now = f"{len(user.open):,}" + (f": {one_line(_some(user.open))}" if len(user.open) > 1 else "")
+    return one_line(name), f"{user.connects:,}", f"{user.replacements:,}", f"{user.max_open:,}", now
+
+
+def _some(sids: Sequence[str], most: int = 3) -> str:
+    return ", ".join(sids[:most]) + (", ..." if len(sids) > most else "")

@@ -1,0 +1,89 @@
+"""The documented scenarios on the real page: a browser opens it in place of the client under test."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wscheck.events import Connected, Delivered, Event, Expected
+from wscheck.journey import Step
+from wscheck.scenarios.component_sharing import ComponentSharing
+from wscheck.scenarios.event_handling import EventHandling
+from wscheck.scenarios.stage import Stage
+
+if TYPE_CHECKING:
+    from wscheck.sources.browser import Browser, Page, StorageState
+    from wscheck.sources.traffic import Identity
+
+BLANK = "about:blank"
+
+
+class RealPage(msgspec.Struct, kw_only=True):
+    """The page, and how to get to what it should show: dashboard and wizard.
+
+    steps    what is done on it, in each scenario
+    identity where its traffic says who the user is
+    program, cdp  the browser to launch, or the address of one that runs
+    """
+
+    url: str
+    steps: tuple[Step, ...] = ()
+    storage: "StorageState | None" = None
+    identity: "Identity | None" = None
+    program: Path | None = None
+    cdp: str | None = None
+
+    async def drive(self, scenario: str, stage: Stage) -> None:
+        """Opens the page, does the steps, and looks on for the window; at the end of component-sharing it leaves."""
+        from wscheck.sources.browser import give, walk
+
+        began = time.time()
+        async with self._browser() as browser:
+            if self.storage is not None:
+                await give(browser, self.storage)
+            page = await browser.open(self.url)
+            await walk(browser, page, self.steps)
+            await stage.watch()
+            looked = time.time()
+            if scenario == ComponentSharing.id:
+                await _leave(page, stage)
+            if browser.gone or browser.crashed:
+                stage.unjudged("the browser ended or the page crashed before the scenario did")
+            seen = await browser.seen()
+        for event in seen.events:
+            stage.record(event)
+        _expect(seen.events, scenario, stage, began, looked)
+
+    @asynccontextmanager
+    async def _browser(self) -> "AsyncIterator[Browser]":
+        from wscheck.sources.browser import attached, launched
+
+        running = attached(self.cdp, self.identity) if self.cdp else launched(self.program, self.identity)
+        async with running as browser:
+            yield browser
+
+
+async def _leave(page: "Page", stage: Stage) -> None:
+    """Whoever leaves the page unmounts all of it: no connection may stay."""
+    await page.goto(BLANK)
+    await stage.watch(stage.cast.grace * 2)
+
+
+def _expect(seen: list[Event], scenario: str, stage: Stage, began: float, looked: float) -> None:
+    """What must hold on a page: its users are connected when it was looked at; events of the contract came."""
+    connected = {(event.user, event.page) for event in seen if isinstance(event, Connected)}
+    for user, page in sorted(connected, key=str):
+        stage.record(Expected(at=looked, source="scenario", user=user, page=page, what="connected"))
+    if scenario != EventHandling.id or not connected:
+        return
+    came = {event.name for event in seen if isinstance(event, Delivered)}
+    if not came & {event.name for event in stage.contract.events}:
+        stage.unjudged("the page received no event of the contract: let a [[browser.step]] click what asks for one")
+    user, label = min(connected, key=str)
+    for event in stage.contract.events:
+        if event.name not in came:
+            told = Expected(at=began, source="scenario", user=user, page=label, what="delivered", name=event.name)
+            stage.record(msgspec.structs.replace(told, within=event.within, required=False))

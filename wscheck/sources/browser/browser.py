@@ -1,0 +1,275 @@
+"""A browser that is watched: everything above wired together, and what it showed in the end."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wscheck.errors import CannotCheck
+from wscheck.events import Connected, Event
+from wscheck.report import SeenPage
+from wscheck.sources.browser import launch
+from wscheck.sources.browser.handlers import Handlers
+from wscheck.sources.browser.lineage import settled
+from wscheck.sources.browser.network import Network
+from wscheck.sources.browser.page import Page
+from wscheck.sources.browser.scripts import Scripts
+from wscheck.sources.browser.targets import Held, Targets
+from wscheck.sources.browser.whence import RawStack, resolve
+from wscheck.sources.browser.wire import BrowserGone, CommandFailed, Wire
+from wscheck.sources.traffic import Identity, Session, Traffic, Whence
+
+SOURCE = "browser"
+REALMS = 8
+TURN_S = 0.05
+READ_TURNS = 4
+
+
+class Seen(msgspec.Struct):
+    """What a browser showed. `notes`: what could not be seen as well as it should, in sentences."""
+
+    events: list[Event]
+    pages: list[SeenPage]
+    notes: list[str]
+
+
+class Browser:
+    """Use `launched` or `attached`. Tabs that others open are watched as well as those that `open` opens."""
+
+    def __init__(self, wire_url: str, identity: Identity | None, *, own: bool) -> None:
+        self._own, self._used = own, False
+        self._wire = Wire(wire_url, self._hear)
+        self.at_start = ""
+        """JavaScript that runs in every tab we open, before any of its page's own."""
+        self._whose = identity
+        self.traffic = Traffic(identity, source=SOURCE)
+        self._scripts = Scripts(self.traffic.addresses)
+        self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
+        self._handlers: dict[tuple[str, int], Handlers] = {}
+        self._pages: dict[str, Page] = {}
+        self._arrivals: dict[str, asyncio.Future[Page]] = {}
+        self._looked_for: dict[str, int] = {}
+        self._looking: list[asyncio.Task[None]] = []
+
+    async def _begin(self) -> None:
+        await self._wire.__aenter__()
+        self._network = Network(self._wire, self.traffic, lambda raw: self._scripts.want(raw.session, raw.scripts()))
+        await self._targets.attach()
+
+    async def _end(self) -> None:
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
+        self._network.close()
+        self._scripts.close()
+        await self._wire.__aexit__()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the browser ended."""
+        return self._wire.gone.is_set()
+
+    @property
+    def address(self) -> str:
+        """Where another program finds this browser, as Playwright's `connectOverCDP` takes it."""
+        return self._wire.url
+
+    @property
+    def crashed(self) -> list[str]:
+        """The tabs whose page crashed, by label."""
+        return [page.label for page in self._pages.values() if page.crashed]
+
+    @property
+    def tabs(self) -> dict[str, Page]:
+        """Every tab by its label, those that the pages opened themselves too."""
+        return {page.label: page for page in self._pages.values()}
+
+    async def picture(self, of: SeenPage) -> str | None:
+        """What the tab at this address shows, as a `data:` URI; None when there is no such tab any more."""
+        for held in self._targets.tabs.values():
+            page = self._pages.get(held.session)
+            if page is not None and not page.crashed and self.traffic.addresses.page(held.url) == of.url:
+                return await page.picture()
+        return None
+
+    async def until_gone(self) -> None:
+        """Returns when the browser ended."""
+        await self._wire.gone.wait()
+
+    async def open(self, url: str) -> Page:
+        """A new tab at `url`, once it has loaded. Raises CannotCheck when it does not."""
+        page = await self.tab()
+        await page.goto(url)
+        return page
+
+    async def tab(self) -> Page:
+        """A new, empty tab; the first one of a browser of our own is there already."""
+        if self._own and len(self._targets.tabs) == 1 and not self._used:
+            self._used = True
+            page = await self._page(next(iter(self._targets.tabs.values())).id)
+        else:
+            created = await self._wire.call("Target.createTarget", {"url": "about:blank"})
+            page = await self._page(created["targetId"])
+        if self.at_start:
+            await self._wire.call("Page.addScriptToEvaluateOnNewDocument", {"source": self.at_start}, page.session)
+        return page
+
+    async def _page(self, id: str) -> Page:
+        arrival = self._arrivals.setdefault(id, asyncio.get_running_loop().create_future())
+        async with asyncio.timeout(10):
+            page = await arrival
+            held = self._targets.by_session.get(page.session)
+            if held is not None and held.ready is not None:
+                await held.ready
+        return page
+
+    async def cookies(self, cookies: list[dict[str, Any]]) -> None:
+        """Sets cookies, as CDP's `Storage.setCookies` takes them. Any may be a session; all but the user's id hide."""
+        whose = self._whose
+        for cookie in cookies:
+            if whose is None or whose.claim or (whose.place, whose.steps) != ("cookie", (cookie.get("name"),)):
+                self.traffic.hiding.learn(str(cookie.get("value", "")))
+        await self._wire.call("Storage.setCookies", {"cookies": cookies})
+
+    # --- what the browser tells ---------------------------------------------------------------------------------
+
+    def _hear(self, method: str, params: dict[str, Any], session: str) -> None:
+        if method.startswith("Network."):
+            if (origin := self._targets.origin(session)) is not None:
+                self._network.take(method, params, session, origin)
+        elif method == "Debugger.scriptParsed":
+            self._scripts.parsed(session, params)
+        elif method == "Target.attachedToTarget":
+            self._targets.attached(params, session)
+        elif method == "Target.detachedFromTarget":
+            if (held := self._targets.detached(params)) is not None:
+                self._network.gone(held.id)
+        elif method == "Target.targetInfoChanged":
+            self._targets.changed(params)
+        elif method.startswith("Runtime.executionContext"):
+            self._targets.context(method, params, session)
+        elif method in ("Page.loadEventFired", "Inspector.targetCrashed") and session in self._pages:
+            self._pages[session].heard(method)
+            if self._pages[session].crashed:
+                self._crashed(session)
+        elif method == "Page.frameNavigated":
+            self._navigated(params["frame"], session)
+
+    def _crashed(self, session: str) -> None:
+        self._wire.abandon(session)
+        if (held := self._targets.by_session.get(session)) is not None:
+            self._network.gone(held.id)
+
+    def _arrived(self, held: Held) -> None:
+        self._looking.append(asyncio.create_task(self._look(held)))
+        if held.type != "page":
+            return
+        page = self._pages[held.session] = Page(self._wire, held.session, held.tab)
+        arrival = self._arrivals.setdefault(held.id, asyncio.get_running_loop().create_future())
+        if not arrival.done():
+            arrival.set_result(page)
+
+    def _navigated(self, frame: dict[str, Any], session: str) -> None:
+        """A page that leaves for another takes its connections along."""
+        held = self._targets.by_session.get(session)
+        if held is not None and "parentId" not in frame:
+            held.url = frame["url"]
+            self._network.gone(held.id)
+
+    # --- handlers -----------------------------------------------------------------------------------------------
+
+    async def _look(self, held: Held) -> None:
+        """Look into a page as long as it is there: for new sockets at once when there are new connections, and from
+        time to time for what became of their handlers. Each page by itself: a busy one must not hold up the others."""
+        for turn in itertools.count():
+            await asyncio.sleep(TURN_S)
+            if self._targets.by_session.get(held.session) is not held:
+                return
+            await self._look_once(held, all=turn % READ_TURNS == 0)
+
+    async def _look_once(self, held: Held, *, all: bool = True) -> None:
+        # A socket is there before it is connected, and has its handlers by then.
+        count = sum(1 + len(session.sids) for session in self.traffic.sessions if session.origin.id == held.id)
+        fresh = count > 0 and count != self._looked_for.get(held.session)
+        if fresh or (all and count):
+            self._looked_for[held.session] = count
+            for context in list(held.contexts)[:REALMS]:
+                await self._look_into(held, context, fresh=fresh)
+
+    async def _look_into(self, held: Held, context: int, *, fresh: bool) -> None:
+        key = (held.session, context)
+        handlers = self._handlers.get(key)
+        if handlers is None:
+            handlers = self._handlers[key] = Handlers(self._wire, held.session, context, self._scripts)
+        with contextlib.suppress(CommandFailed, BrowserGone):
+            await (handlers.find() if fresh else handlers.read())
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    async def seen(self, *, final: bool = True) -> Seen:
+        """Everything so far, in the order of its time, with openers and handlers source-mapped. `final`: nothing more
+        is to come."""
+        if not self.gone:
+            await asyncio.gather(*(self._look_once(held) for held in list(self._targets.by_session.values())))
+        await self._network.settle()
+        await self._scripts.settle()
+        if final:
+            self.traffic.settle()
+        sessions = list(self.traffic.sessions)
+        found = {id(session): self._whence(session) for session in sessions}
+        objects = [sids for handlers in self._handlers.values() for sids in handlers.lineage.values()]
+        whence = settled(sessions, found, objects)
+        events = self.traffic.events(lambda session: whence[id(session)])
+        events = sorted([*events, *self._registered(events)], key=lambda event: event.at or 0.0)
+        pages = [
+            SeenPage(type="page", url=self.traffic.addresses.page(held.url)) for held in self._targets.tabs.values()
+        ]
+        blank = "about:blank"
+        return Seen(events, [page for page in pages if page.url != blank], list(self._scripts.notes.values()))
+
+    def _whence(self, session: Session) -> Whence:
+        stack = session.origin.stack
+        return resolve(stack if isinstance(stack, RawStack) else None, self._scripts)
+
+    def _registered(self, events: list[Event]) -> list[Event]:
+        """Handlers know their socket; whose it is, and what it is part of, its connection knows."""
+        by_sid = {event.sid: event for event in events if isinstance(event, Connected)}
+        told: list[Event] = []
+        for handlers in self._handlers.values():
+            for each in handlers.told():
+                of = by_sid.get(each.sid)
+                if of is not None:
+                    whose = {"user": of.user, "eio": of.eio, "page": of.page, "transport": of.transport}
+                    told.append(msgspec.structs.replace(each, source=SOURCE, **whose))
+        return told
+
+
+@asynccontextmanager
+async def launched(program: Path | None = None, identity: Identity | None = None) -> AsyncIterator[Browser]:
+    """A headless Chromium with a fresh profile. Raises UsageError or CannotCheck when there is none."""
+    async with launch.running(launch.find(program)) as address, _watched(address, identity, own=True) as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def attached(url: str, identity: Identity | None = None) -> AsyncIterator[Browser]:
+    """A browser that runs already, which is left running. Raises Unreachable when nothing answers at `url`."""
+    async with _watched(await launch.address_of(url), identity, own=False) as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def _watched(address: str, identity: Identity | None, *, own: bool) -> AsyncIterator[Browser]:
+    browser = Browser(address, identity, own=own)
+    await browser._begin()
+    try:
+        yield browser
+    except CommandFailed as error:
+        raise CannotCheck(f"The browser refused a command: {error}.", "Update the browser, or try another.") from error
+    finally:
+        await browser._end()

@@ -1,0 +1,198 @@
+"""The Network events of every page and worker, put in order and handed to Traffic.
+
+A polling body must be fetched after its response is complete, so events wait in line behind it: what a session said
+is only understood in the order in which it was said.
+"""
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable
+from typing import Any
+
+from wscheck.sources.browser.whence import RawStack
+from wscheck.sources.browser.wire import BrowserGone, CommandFailed, Wire
+from wscheck.sources.traffic import Origin, Traffic
+
+Step = Callable[[], None]
+
+
+class Network:
+    """Feed it the events of sessions with `take`; `settle` waits until everything before is read.
+
+    on_stack  is told of every stack that opened something, so that its source maps can be fetched meanwhile
+    """
+
+    def __init__(self, wire: Wire, traffic: Traffic, on_stack: Callable[[RawStack], None]) -> None:
+        self._wire, self._traffic, self._on_stack = wire, traffic, on_stack
+        self._line: asyncio.Queue[tuple[Step, asyncio.Future[Any] | None]] = asyncio.Queue()
+        self._worker = asyncio.create_task(self._work())
+        self._offset: float | None = None
+        self._polls: dict[str, int] = {}
+
+    async def settle(self) -> None:
+        """Wait until all that came so far is read."""
+        joined = asyncio.ensure_future(self._line.join())
+        await asyncio.wait([joined, self._worker], return_when=asyncio.FIRST_COMPLETED)
+        if not joined.done():
+            joined.cancel()
+            self._worker.result()  # it never ends by itself: this raises what ended it
+
+    def close(self) -> None:
+        self._worker.cancel()
+
+    async def _work(self) -> None:
+        while True:
+            step, awaited = await self._line.get()
+            try:
+                if awaited is not None:
+                    await asyncio.wait([awaited], timeout=5)
+                step()
+            finally:
+                self._line.task_done()
+
+    def _then(self, step: Step, awaited: "asyncio.Future[Any] | None" = None) -> None:
+        self._line.put_nowait((step, awaited))
+
+    def _at(self, params: dict[str, Any]) -> float:
+        """Seconds since the epoch: CDP's own clock is monotonic, and some events say what the other one shows."""
+        if "wallTime" in params and "timestamp" in params:
+            self._offset = params["wallTime"] - params["timestamp"]
+        if "timestamp" not in params or self._offset is None:
+            return time.time()
+        return float(params["timestamp"]) + self._offset
+
+    def take(self, method: str, params: dict[str, Any], session: str, origin: Origin) -> None:
+        """One event of the Network domain."""
+        if (handler := _HANDLERS.get(method)) is not None:
+            handler(self, params, session, f"{session}:{params['requestId']}", origin)
+
+    def gone(self, id: str) -> None:
+        """A page or worker ended."""
+        at = time.time()
+        self._then(lambda: self._traffic.gone(id, at))
+
+    # --- long polling -------------------------------------------------------------------------------------------
+
+    def _requested(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        request = params["request"]
+        at = self._at(params)
+        if "EIO=" not in request["url"] or request["method"] not in ("GET", "POST"):
+            return
+        stack = self._stack(params, session)
+        held = Origin(origin.id, origin.page, origin.target, stack)
+        body, awaited = request.get("postData"), None
+        if body is None and request.get("hasPostData"):
+            asked = {"requestId": params["requestId"]}
+            awaited = self._wire.send("Network.getRequestPostData", asked, session)
+        self._polls[key] = 200
+
+        def step() -> None:
+            said = body if awaited is None else _result(awaited).get("postData")
+            self._traffic.requested(key, request["url"], at, origin=held, headers=request["headers"], body=said)
+
+        self._then(step, awaited)
+
+    def _request_headers(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        """The headers as they really went, cookies included; they may come before the request itself."""
+        self._then(lambda: self._traffic.headers(key, params.get("headers", {})))
+
+    def _response(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        if key in self._polls:
+            self._polls[key] = params["response"]["status"]
+
+    def _finished(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        status = self._polls.pop(key, None)
+        if status is None:
+            return
+        at = self._at(params)
+        body = self._wire.send("Network.getResponseBody", {"requestId": params["requestId"]}, session)
+        self._then(lambda: self._traffic.answered(key, at, status=status, body=_body(_result(body))), body)
+
+    def _failed(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        if self._polls.pop(key, None) is None:
+            return
+        at, cancelled = self._at(params), bool(params.get("canceled"))
+        self._then(lambda: self._traffic.failed(key, at, cancelled=cancelled))
+
+    # --- websockets ---------------------------------------------------------------------------------------------
+
+    def _created(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        at = self._at(params)
+        held = Origin(origin.id, origin.page, origin.target, self._stack(params, session))
+        self._then(lambda: _drop(self._traffic.socket_opened(key, params["url"], at, origin=held)))
+
+    def _handshake(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        self._at(params)
+        headers = params["request"].get("headers", {})
+        self._then(lambda: self._traffic.headers(key, headers))
+
+    def _shaken(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        status, at = params["response"]["status"], self._at(params)
+        if status >= 400:
+            self._then(lambda: self._traffic.socket_refused(key, at, status=status))
+
+    def _frame(self, params: dict[str, Any], key: str, *, outgoing: bool) -> None:
+        at, frame = self._at(params), params["response"]
+        if frame["opcode"] not in (1, 2):
+            return
+        data: str | bytes = frame["payloadData"]
+        if frame["opcode"] == 2:
+            data = base64.b64decode(data)
+        self._then(lambda: self._traffic.frame(key, at, data, outgoing=outgoing))
+
+    def _sent(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        self._frame(params, key, outgoing=True)
+
+    def _received(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        self._frame(params, key, outgoing=False)
+
+    def _closed(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        at = self._at(params)
+        self._then(lambda: self._traffic.socket_closed(key, at))
+
+    def _stack(self, params: dict[str, Any], session: str) -> RawStack | None:
+        stack = params.get("initiator", {}).get("stack")
+        if stack is None:
+            return None
+        raw = RawStack(session, stack)
+        self._on_stack(raw)
+        return raw
+
+
+_HANDLERS: dict[str, Callable[[Network, dict[str, Any], str, str, Origin], None]] = {
+    "Network.requestWillBeSent": Network._requested,
+    "Network.requestWillBeSentExtraInfo": Network._request_headers,
+    "Network.responseReceived": Network._response,
+    "Network.loadingFinished": Network._finished,
+    "Network.loadingFailed": Network._failed,
+    "Network.webSocketCreated": Network._created,
+    "Network.webSocketWillSendHandshakeRequest": Network._handshake,
+    "Network.webSocketHandshakeResponseReceived": Network._shaken,
+    "Network.webSocketFrameSent": Network._sent,
+    "Network.webSocketFrameReceived": Network._received,
+    "Network.webSocketClosed": Network._closed,
+}
+
+
+def _result(answer: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
+    """What the browser answered; nothing where it no longer could."""
+    if not answer.done() or answer.cancelled():
+        return {}
+    error = answer.exception()
+    if error is None:
+        return answer.result()
+    if isinstance(error, CommandFailed | BrowserGone):
+        return {}
+    raise error
+
+
+def _body(answer: dict[str, Any]) -> str | None:
+    body = answer.get("body")
+    if body is None or not answer.get("base64Encoded"):
+        return body
+    return base64.b64decode(body).decode("utf-8", "replace")
+
+
+def _drop(_: object) -> None:
+    """A step returns nothing."""

@@ -1,0 +1,53 @@
+"""UTF-16 logs (PowerShell writes them) as UTF-8: told by their mark, or by every second byte being zero."""
+
+import codecs
+
+_SIGNS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_NEEDED = 8
+_ENOUGH = 2
+
+
+class Encoding:
+    """Hands bytes on as UTF-8; what is no UTF-16 goes through as it is."""
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._name = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether bytes out are bytes in."""
+        return self._decoder is None and not self._head
+
+    def take(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+        """`data` as UTF-8, as far as it can be told."""
+        if self._head is not None:
+            data, self._head = self._head + bytes(data[:_NEEDED]) + bytes(data[_NEEDED:]), None
+            if len(data) < _NEEDED:
+                self._head = data
+                return b""
+            self._recognise(data)
+        return data if self._decoder is None else self._decoder.decode(bytes(data)).encode("utf-8", "replace")
+
+    def end(self) -> bytes:
+        """What was held back, when nothing more comes."""
+        head, self._head = self._head or b"", None
+        if self._decoder is not None:
+            self._decoder.reset()  # half a character that never came whole
+        return head
+
+    def size_of(self, text: bytes | bytearray) -> int:
+        """How many of the bytes that came in are these, and what is held back after them."""
+        if self._decoder is None:
+            return len(text) + len(self._head or b"")
+        return len(text.decode("utf-8", "replace").encode(self._name)) + len(self._decoder.getstate()[0])
+
+    def _recognise(self, data: bytes) -> None:
+        zeros = {parity: data[parity:_NEEDED:2].count(0) for parity in (0, 1)}
+        name = _SIGNS.get(data[:2])
+        if name is None and min(zeros.values()) == 0 and max(zeros.values()) >= _ENOUGH:
+            name = "utf-16-le" if zeros[1] else "utf-16-be"
+        if name:
+            self._name = name
+            self._decoder = codecs.getincrementaldecoder(self._name)("replace")

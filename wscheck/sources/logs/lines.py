@@ -1,0 +1,192 @@
+"""The lines around a marker: which of them begin a record, go on with one, or are parts of one line."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from wscheck.sources.logs.above import QUOTED, Above, is_quoted_above, object_above, parts_above, quotation_open
+from wscheck.sources.logs.consoles import Console
+from wscheck.sources.logs.envelopes import Message, again, decoded, opened
+from wscheck.sources.logs.envelopes import record as json_record
+from wscheck.sources.logs.evidence import Evidence
+from wscheck.sources.logs.prefixes import Prefix, judged
+from wscheck.sources.logs.readings import Reader, Reading
+from wscheck.sources.logs.records import Records
+from wscheck.sources.logs.shortcuts import Found, Shortcuts
+from wscheck.sources.logs.stamps import Calendar
+from wscheck.sources.logs.wording import Wording
+
+CUT = "the record is cut: its JSON does not end"
+BARE = "it stands without what stands before the other records: it may be text that somebody sent"
+
+MOST_PARTS = 1 << 20
+
+SHORT = 1 << 16
+"""A longer line is read with care."""
+
+_CUT = re.compile(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
+
+Lookback = Callable[[int], Iterator[tuple[bytes, int]]]
+
+
+class Parts(msgspec.Struct):
+    """The first parts of a line that its runtime split: where it began, and what it says so far."""
+
+    text: str
+    line: int
+    begin: int
+
+
+class Lines:
+    """Takes the lines of interest in order; `busy` says that further lines are of interest whatever they say."""
+
+    def __init__(self, wording: Wording, path: str, evidence: Evidence) -> None:
+        self._reader, self._calendar = Reader(wording), Calendar(path, wording.time_keys())
+        self._evidence = evidence
+        self.records = Records(self._reader, self._calendar)
+        self.console = Console(path)
+        self._parts: dict[str, Parts] = {}
+        self._shortcuts = None if wording.markers else Shortcuts(self._reader, self._calendar)
+        self._dressed: set[tuple[str, str]] = set()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.records) or bool(self._parts)
+
+    @property
+    def start(self) -> int | None:
+        """How many bytes were fed before the first record that is not complete."""
+        begun = [parts.begin for parts in self._parts.values()]
+        if self.records.start is not None:
+            begun.append(self.records.start)
+        return min(begun, default=None)
+
+    def catch_up(self, raw: bytes, line: int) -> None:
+        """A line above the one that showed whose log this is."""
+        message = opened(decoded(raw), self._calendar)
+        if self._reader.sentence(message.text) is None:
+            self._no_record(message, line)
+
+    def shortcut(self, held: bytearray, begin: int, end: int, line: int) -> Found | None:
+        """A whole record of the commonest forms that begins at held[begin]; told at once. None: `take` the line."""
+        if self._shortcuts is None or self.busy:
+            return None
+        if held[begin] == ord("{"):
+            line_end = held.find(b"\n", begin, end) + 1
+            found = self._shortcuts.record(bytes(held[begin:line_end])) if 0 < line_end - begin < SHORT else None
+            if found is None:
+                return None
+            found.end = line_end
+            self._dressed.add((found.kind, ""))
+        else:
+            found = self._shortcuts.block(held, begin, end)
+            if found is None or (found.kind, "") in self._dressed:
+                return None
+            if _quoted(held, begin):
+                return None
+        self._evidence.whole(found.kind, found.ids, found.at, line)
+        return found
+
+    def take(self, raw: bytes, line: int, begin: int, marked: bool, above: Lookback) -> None:
+        """One line: `begin` is how many bytes were fed before it, `above` gives the lines above such a place."""
+        message = opened(decoded(raw), self._calendar)
+        if message.partial or message.source in self._parts:
+            self._part(message, line, begin, above)
+        elif not (marked and self._marker(message, line, begin, lambda: above(begin))):
+            self.records.take(message)
+        self.leave()
+
+    def foreign(self) -> None:
+        """A line that is not read at all."""
+        self.records.take(Message(""))
+        self.leave()
+
+    def end(self) -> None:
+        """No more lines for now."""
+        self._parts.clear()
+        self.records.end()
+        self.leave()
+
+    def leave(self) -> None:
+        """Hand on what is complete."""
+        for record in self.records.leave():
+            self._evidence.record(record)
+
+    def _part(self, message: Message, line: int, begin: int, above: Lookback) -> None:
+        """A part of a line that was split: with the last one it is read as if it stood where its first part stands."""
+        parts = self._parts.setdefault(message.source, Parts("", line, begin))
+        parts.text += message.text
+        if message.partial and len(parts.text) < MOST_PARTS:
+            return
+        del self._parts[message.source]
+        message.text, message.partial = parts.text, False
+        again(message, self._calendar)
+        if not self._marker(message, parts.line, parts.begin, lambda: above(parts.begin)):
+            self.records.take(message)
+
+    def _marker(self, message: Message, line: int, begin: int, above: Above) -> bool:
+        """Begin the record that a line with a marker may begin."""
+        reading = self._reader.read(message)
+        if reading is None and message.wrapped:
+            text, start = parts_above(message, above, self._calendar)
+            if start is not None:
+                begin, message.text = start, text
+                again(message, self._calendar)
+                reading = self._reader.read(message)
+        if reading is None:
+            return self._no_record(message, line)
+        if reading.block:
+            start = object_above(reading, message, above, self._reader, self._calendar)
+            if start is None:
+                return False
+            begin = start
+        if message.at is None:
+            message.at = self._calendar.read(f"{reading.before} {reading.behind}")
+        if self._intruding(reading, message, line, above):
+            return True
+        self.records.begin(reading, message, line, begin)
+        return True
+
+    def _no_record(self, message: Message, line: int) -> bool:
+        """A line with a marker that begins no record: a console's, a cut one, or somebody's text."""
+        if self.console.begun:
+            event = self.console.read(message, line, message.at or self._calendar.read(message.text[:40]))
+            if event is not None:
+                self.leave()
+                self._evidence.events.append(event)
+                return True
+        marker = self._reader.sentence(message.text) if message.fields is None else None
+        if marker is not None and _is_cut(message.text, marker):
+            self._evidence.unread(line, CUT, message.text)
+            return True
+        return False
+
+    def _intruding(self, reading: Reading, message: Message, line: int, above: Above) -> bool:
+        """Whether a bare record stands in somebody's text: in quotes that opened above, or unlike those before it."""
+        kind = reading.kind, message.source
+        if not reading.bare or message.structured:
+            self._dressed.add(kind)
+            return False
+        if is_quoted_above(above):
+            return True
+        if kind in self._dressed:
+            self._evidence.unread(line, BARE, message.text)
+            return True
+        return False
+
+
+def _quoted(held: bytearray, begin: int) -> bool:
+    """As `is_quoted_above`, where the bytes above are at hand."""
+    lowest = max(0, begin - QUOTED)
+    if held.rfind(b'"', lowest, begin) < 0:
+        return False
+    first = held.find(b"\n", lowest, begin) + 1 if lowest and held[lowest - 1] != ord("\n") else lowest
+    return quotation_open(held, first, begin)
+
+
+def _is_cut(text: str, marker: int) -> bool:
+    """Whether the marker is the message of a JSON record that does not end."""
+    before, brace, rest = text.partition("{")
+    whole = json_record(brace + rest) is not None
+    return not whole and judged(before) is Prefix.SURE and _CUT.match(text[:marker]) is not None

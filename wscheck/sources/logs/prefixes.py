@@ -1,0 +1,86 @@
+"""What stands before a message: whether a logger can have written it there, and whether two lines have the same."""
+
+import re
+from enum import Enum
+
+from wscheck.sources.logs.stamps import STAMP
+
+_BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*)"
+
+BULLET = re.compile(rf"\s*{_BULLETS}\s*$")
+"""A bullet at the end of what stands before a key; also one that lost its encoding."""
+
+_BLANKS = re.compile(r"\s+")
+_WORD = re.compile(r"[A-Za-z][A-Za-z'’]*[.,!?]?$")
+_LEVEL = re.compile(
+    r"(?i)(?:trace|debug|verbose|info|information|log|note|notice|start|success|ready|await|pending|complete|warn|"
+    r"warning|error|fatal|crit|critical|silly|http|stdout|stderr|out|err)[:.]?$"
+)
+
+_POD = re.compile(r"[a-z0-9][\w.]*-[\w.-]+$")
+
+_TAG = re.compile(r"\s*([\w./-]+(?:\[\d+\])?:)(?=\s|$)")
+
+_PROSE = 3
+
+
+class Prefix(Enum):
+    """Whether a marker after it can be a record's."""
+
+    SURE = "sure"
+    DOUBTFUL = "doubtful"
+    """A name or two before it: a logger's, or the beginning of a sentence. Only with ids it counts."""
+    PROSE = "prose"
+
+
+def judged(prefix: str) -> Prefix:
+    """Whether a logger wrote `prefix`. What has no letters, a stamp, a level, a name with signs: yes. Words: no."""
+    tokens = STAMP.sub("", prefix).split()
+    words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
+    if not words:
+        return Prefix.SURE
+    if len(words) >= _PROSE or (tokens[-1] is words[-1] and len(words) > 1):
+        return Prefix.PROSE
+    if len(words) > 1 or tokens[-1].endswith(":"):
+        return Prefix.DOUBTFUL
+    if tokens[-1] is words[-1]:
+        # A pod and its container, as stern prints them: "bot-7d9f8 bot".
+        return Prefix.SURE if len(tokens) == 2 and _POD.match(tokens[0]) else Prefix.DOUBTFUL
+    return Prefix.SURE
+
+
+def indentation(before: str) -> int:
+    """How many blanks stand before what follows `before`, whatever prefix stands before those."""
+    return len(before) - len(before.rstrip())
+
+
+def shape(prefix: str) -> str:
+    """A prefix without what changes from line to line: its stamps and the width of its blanks."""
+    return _BLANKS.sub(" ", STAMP.sub("", prefix)).strip() if prefix else ""
+
+
+def continues(before: str, of: str) -> bool:
+    """Whether a line with `before` in front goes on with a record whose marker has the shape `of` in front.
+
+    It does when its own shape is blank or begins the marker's: that serves whoever repeats the prefix on each line
+    (compose, PM2, kubectl, syslog) and whoever prints it once, and keeps interleaved processes apart.
+    """
+    own = shape(before)
+    if not own or own == of:
+        return True
+    if not of.startswith(own):
+        return False
+    # Of a syslog line the host alone is no prefix: what follows says which process it was.
+    tag = _TAG.match(of, len(own))
+    return tag is None or is_level(tag[1])
+
+
+def is_level(token: str) -> bool:
+    """Whether a token names how serious a message is."""
+    return _LEVEL.match(token) is not None
+
+
+def bare(before: str) -> tuple[str, bool]:
+    """`before` without the bullet at its end, and whether there was one."""
+    bullet = BULLET.search(before)
+    return (before[: bullet.start()], True) if bullet is not None else (before, False)

@@ -1,0 +1,61 @@
+"""How the words of a log are understood: the documented ones, and those that a user adds."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from wscheck.errors import UsageError
+from wscheck.sources.logs.extractor import Extractor
+from wscheck.sources.logs.wording import KINDS, ROLES, Wording
+
+_TABLES = {"markers": KINDS, "keys": ROLES}
+
+
+def _somewhere(name: str) -> str:
+    return f"wscheck.toml: `{name}`"
+
+
+def readers(
+    markers: Sequence[str], keys: Sequence[str], table: Mapping[str, Any], at: Callable[[str], str] = _somewhere
+) -> Callable[[str], Extractor]:
+    """A maker of readers, each for one log by its name.
+
+    markers  `KIND=TEXT`: a line that says TEXT is such an event as well
+    keys     `FIELD=NAME`: the log calls the field so as well
+    table    wscheck.toml's [logs], with [logs.markers] and [logs.keys]: a text or a list of them by KIND or FIELD
+    at       where in that file something stands
+    Raises UsageError.
+    """
+    wording = Wording(
+        markers=(
+            *_of_table("markers", table, at),
+            *(_pair(raw, "--marker", KINDS, "connected='Socket opened'") for raw in markers),
+        ),
+        keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", ROLES, "user=uid") for raw in keys)),
+    )
+    return lambda path: Extractor(path, wording=wording)
+
+
+def _pair(raw: str, flag: str, choices: Sequence[str], example: str) -> tuple[str, str]:
+    name, _, value = raw.partition("=")
+    if name.strip() not in choices or not value.strip():
+        raise UsageError(
+            f"{flag} {raw}: this is not NAME=TEXT.",
+            f"NAME is one of {', '.join(choices)}: write {flag} {example}.",
+        )
+    return name.strip(), value.strip()
+
+
+def _of_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    content = table.get(name, {})
+    if not isinstance(content, Mapping):
+        raise UsageError(
+            f"{at(f'logs.{name}')}: `logs.{name}` must be a table.", f"Write [logs.{name}] on a line of its own."
+        )
+    for kind, value in content.items():
+        texts = value if isinstance(value, list) else [value]
+        if kind not in _TABLES[name] or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise UsageError(
+                f"{at(f'logs.{name}.{kind}')}: `{kind}` is not understood.",
+                f"Its keys are {', '.join(_TABLES[name])}, each with a text or a list of texts.",
+            )
+        yield from ((kind, text.strip()) for text in texts)

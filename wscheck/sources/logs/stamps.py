@@ -1,0 +1,156 @@
+"""When a line says it was: the timestamps that loggers and those who wrap them print, as seconds since the epoch."""
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?:[  ]?[AaPp]\.?[Mm]\b\.?)?"
+
+STAMP = re.compile(
+    rf"""(?P<iso>\d{{4}}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC)|\s?[+-]\d\d:?\d\d)?)
+    |(?P<clf>\d{{1,2}}/(?:{_MONTHS})/\d{{4}}:\d\d:\d\d:\d\d(?:\s[+-]\d{{4}})?)
+    |(?P<ymd>\d{{4}}/\d\d/\d\d[ ,]\s?{_CLOCK})
+    |(?P<mdy>\d{{1,2}}/\d{{1,2}}/\d{{4}},?\s{_CLOCK})
+    |(?P<dmy>\d{{1,2}}\s(?:{_MONTHS})\s(?:\d{{4}}\s)?{_CLOCK})
+    |(?P<syslog>(?:{_MONTHS})\s+\d{{1,2}}\s(?:\d{{4}}\s)?{_CLOCK})
+    |(?P<clock>(?<![\d:.]){_CLOCK})
+    |(?P<epoch>(?<![\w.-])1[5-9]\d{{8}}(?:\.\d{{1,9}}|\d{{3}})?(?![\w-]))
+    """,
+    re.VERBOSE,
+)
+
+_TAIL = re.compile(rf"\s\[?{_CLOCK}\]?\s*$")
+
+# The innermost first: what the application says is finer than what wraps it.
+KEYS = ("time", "timestamp", "ts", "@timestamp", "startTime", "date", "datetime", "eventTime", "__REALTIME_TIMESTAMP")
+
+_DAY_S = 86_400.0
+
+
+class Calendar:
+    """Completes what a stamp leaves out: the date of a bare clock time, the year of a syslog line.
+
+    The day is that of the log's last change, or today; a clock that goes back by half a day has passed midnight.
+    """
+
+    def __init__(self, path: str, keys: Sequence[str] = ()) -> None:
+        self._keys: Sequence[str] = (*keys, *KEYS) if keys else KEYS
+        try:
+            changed = Path(path).stat().st_mtime
+        except (OSError, ValueError):
+            changed = time.time()
+        self._anchor = datetime.fromtimestamp(changed)
+        self._last: float | None = None
+
+    def read(self, text: str) -> float | None:
+        """The time a prefix tells, the finest it has; None when it tells none."""
+        found: float | None = None
+        for match in STAMP.finditer(text):
+            kind = match.lastgroup or ""
+            at = self.parse(kind, match[0])
+            if at is None:
+                continue
+            if found is None:
+                found = at
+            elif kind == "clock" and found % 1 == 0 and at % 60 - at % 1 == found % 60:
+                return found + at % 1  # the date from the one who wraps, the fraction from the logger
+        return found
+
+    def parse(self, kind: str, text: str) -> float | None:
+        """One stamp of a known form."""
+        try:
+            return self._moment(kind, text.replace(",", ".") if kind in {"iso", "clock"} else text)
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    def _moment(self, kind: str, text: str) -> float:
+        if kind == "epoch":
+            return float(text) / (1000 if len(text) == 13 else 1)
+        if kind == "clock":
+            return self._today(_clock(text))
+        if kind == "iso":
+            return _iso(text)
+        return self._dated(kind, text)
+
+    def _dated(self, kind: str, text: str) -> float:
+        if kind == "clf":
+            form = "%d/%b/%Y:%H:%M:%S" + (" %z" if " " in text else "")
+            return datetime.strptime(text, form).timestamp()
+        if kind == "syslog":
+            month, day, *rest = text.split()
+        elif kind == "dmy":
+            day, month, *rest = text.split()
+        else:
+            date, _, clock = text.replace(", ", " ").replace(",", " ").partition(" ")
+            numbers = [int(number) for number in date.split("/")]
+            year, m, d = numbers if kind == "ymd" else (numbers[2], numbers[0], numbers[1])
+            return (datetime(year, m, d) + timedelta(seconds=_clock(clock.strip()))).timestamp()
+        year = int(rest.pop(0)) if rest[0].isdigit() else self._anchor.year
+        number = _MONTHS.split("|").index(month) + 1
+        return (datetime(year, number, int(day)) + timedelta(seconds=_clock(" ".join(rest)))).timestamp()
+
+    def _today(self, seconds: float) -> float:
+        at = datetime(self._anchor.year, self._anchor.month, self._anchor.day).timestamp() + seconds
+        if self._last is not None:
+            while self._last - at > _DAY_S / 2:
+                at += _DAY_S
+        self._last = at
+        return at
+
+    def of_fields(self, fields: dict[str, Any]) -> float | None:
+        """The time a structured record tells."""
+        at = fields.get("time")
+        if type(at) is int and 10**12 <= at < 10**13 and self._keys is KEYS:
+            return at / 1000  # pino's, which is the commonest
+        for key in self._keys:
+            value = fields.get(key)
+            if value is not None and (at := self._of_value(value)) is not None:
+                return at
+        return None
+
+    def _of_value(self, value: Any) -> float | None:
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, int | float):
+            return scaled(float(value))
+        if not isinstance(value, str):
+            return None
+        if value.isdigit() and len(value) >= 10:
+            return scaled(float(value))
+        match = STAMP.match(value.lstrip("["))
+        return self.parse(match.lastgroup or "", match[0]) if match is not None else None
+
+
+def scaled(number: float) -> float | None:
+    """Seconds, milli-, micro- or nanoseconds since the epoch, told apart by size; None for what is no such time."""
+    for unit in (1.0, 1e3, 1e6, 1e9):
+        if 1e9 <= number / unit < 1e10:
+            return number / unit
+    return None
+
+
+def without_tail(text: str) -> tuple[str, str]:
+    """A line's end without the clock time that some loggers print there, and that time."""
+    tail = _TAIL.search(text) if text[-1:].isalnum() or text[-1:] in "]." else None
+    return (text[: tail.start()], tail[0]) if tail is not None else (text, "")
+
+
+def _iso(text: str) -> float:
+    text = text.replace(" UTC", "Z").replace("UTC", "Z").replace(" Z", "Z")
+    date, clock = text[:10], text[11:].replace(" ", "")
+    moment = datetime.fromisoformat(f"{date}T{clock[:8].replace('.', ':')}{clock[8:]}")
+    return moment.timestamp()
+
+
+def _clock(text: str) -> float:
+    digits = re.match(r"(\d+):(\d+):(\d+(?:[.,]\d+)?)\s*([AaPp])?", text.replace("\xa0", " ").replace("\u202f", " "))
+    if digits is None:
+        raise ValueError(text)
+    hour = int(digits[1])
+    if digits[4] is not None:
+        hour = hour % 12 + (12 if digits[4] in "pP" else 0)
+    return hour * 3600 + int(digits[2]) * 60 + float(digits[3].replace(",", "."))

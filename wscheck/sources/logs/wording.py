@@ -1,0 +1,86 @@
+"""What a log's sentences and keys are called: the documented ones, those in the wild, and what a user adds."""
+
+import re
+
+import msgspec
+
+CONNECTED, REPLACED, DISCONNECTED = "connected", "replaced", "disconnected"
+RESTARTED = "restarted"
+KINDS = (CONNECTED, REPLACED, DISCONNECTED, RESTARTED)
+
+USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time"
+ROLES = (USER, SID, OLD, NEW, REASON, TIME)
+
+WANTED = {
+    CONNECTED: (SID, USER),
+    REPLACED: (USER, OLD, NEW),
+    DISCONNECTED: (SID, REASON),
+    RESTARTED: (),
+}
+"""The keys with which a record is complete; further ones may come and are taken while it lasts."""
+
+TAKEN = {
+    CONNECTED: frozenset((SID, USER)),
+    REPLACED: frozenset((USER, OLD, NEW)),
+    DISCONNECTED: frozenset((SID, USER, REASON)),
+    RESTARTED: frozenset[str](),
+}
+
+# Without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are one.
+_KEYS = {
+    USER: ("userid", "user", "userkey", "clerkuserid", "accountid"),
+    SID: ("socketid", "sid", "socket", "clientid"),
+    OLD: ("oldsocketid", "oldsid", "oldsocket", "oldid", "old", "existingsocketid", "previoussocketid", "replaced"),
+    NEW: ("newsocketid", "newsid", "newsocket", "newid", "new", "replacement"),
+    REASON: ("reason", "disconnectreason", "closereason"),
+}
+
+_SENTENCES = {
+    CONNECTED: r"[Ww]eb[Ss]ocket client connected",
+    DISCONNECTED: r"[Ww]eb[Ss]ocket client disconnected",
+    REPLACED: r"[Rr]eplacing existing socket for user(?:[ _]?[iI][dD])?",
+    RESTARTED: r"(?:[Ww]eb[Ss]|[Ss])ocket server (?:is )?(?:now )?(?:started|listening|running|ready)",
+}
+
+# Without the letters that may be upper or lower case.
+_NEEDLE = rb"ocket (?:client (?:dis)?connected|for user|server )|nified WebSocket"
+
+_SEPARATORS = re.compile(r"[\s_\-]")
+
+
+class Wording(msgspec.Struct, frozen=True):
+    """What is looked for. `markers`: (kind, sentence) that count as well; `keys`: (role, key) likewise."""
+
+    markers: tuple[tuple[str, str], ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+
+    def own_needles(self) -> list[bytes]:
+        """What to look for in a log's bytes because of the user's sentences."""
+        return [sentence.encode() for _, sentence in self.markers]
+
+    def needle(self) -> re.Pattern[bytes]:
+        """Whether a line, in its bytes, may hold a marker."""
+        own = [re.escape(sentence.encode()) for _, sentence in self.markers]
+        return re.compile(b"|".join([_NEEDLE, *own]))
+
+    def sentences(self) -> re.Pattern[str]:
+        """Finds a marker in a line; the group that matched is the kind. A word may not go on after it."""
+        alternatives = []
+        for kind in KINDS:
+            own = [re.escape(sentence) for of, sentence in self.markers if of == kind]
+            alternatives.append(f"(?P<{kind}>{'|'.join([*sorted(own, key=len, reverse=True), _SENTENCES[kind]])})")
+        return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")
+
+    def roles(self) -> dict[str, str]:
+        """The role of every known key, by its plain spelling."""
+        known = {key: role for role, keys in _KEYS.items() for key in keys}
+        return known | {plain(key): role for role, key in self.keys if role != TIME}
+
+    def time_keys(self) -> tuple[str, ...]:
+        """Where a structured record keeps its time, by the user."""
+        return tuple(key for role, key in self.keys if role == TIME)
+
+
+def plain(key: str) -> str:
+    """A key without case and separators; "_" in front marks what is the logger's own."""
+    return key if key.startswith("_") else _SEPARATORS.sub("", key).lower()

@@ -1,0 +1,194 @@
+"""What a load run is to do, from the configuration and the flags; and whether it may be done to that target."""
+
+import difflib
+import ipaddress
+import math
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from wscheck.client.target import Target
+from wscheck.config import Config, load
+from wscheck.errors import UsageError
+from wscheck.findings import Severity
+from wscheck.load_report import MEASURED
+from wscheck.profiles import OPTIONS, PROFILES
+from wscheck.redaction import Redactor
+from wscheck.settings import Secret
+
+EMBEDDED = "embedded backend"
+
+# Without events there is nothing to be duplicated, and no answer to wait for.
+EMIT_EVERY_S = 1.0
+
+# A shorter part of a token would hide words that are no secret.
+SHORTEST_SECRET = 6
+
+# What one user's page opens at the same time, for the limits that a run must fit into.
+HELD = {"duplicated": 2, "strict-mode": 2}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `target` has no URL until the embedded backend has one; `options` are of `profiles.OPTIONS`, by name.
+
+    limits       threshold id to what it allows (docs/load.md, Thresholds)
+    max_attempts connection attempts that a user may make within so many seconds
+    extras       Locust's own outputs: argument to path
+    """
+
+    target: Target
+    embedded: bool
+    profile: str
+    users: int
+    spawn_rate: float
+    run_time_s: float
+    processes: int = 1
+    options: dict[str, Any] = {}
+    token: Secret | None = None
+    limits: dict[str, float] = {}
+    max_attempts: tuple[int, float] = (5, 10.0)
+    fail_on: Severity = Severity.ERROR
+    extras: dict[str, Path] = {}
+
+    @property
+    def shown(self) -> str:
+        """The target as reports name it."""
+        return EMBEDDED if self.embedded else self.target.shown
+
+    @property
+    def redactor(self) -> Redactor:
+        """Hides the token, and of one with {user} in it the parts that all users' tokens share."""
+        parts = self.token.reveal().split("{user}") if self.token is not None else []
+        return Redactor(Secret(part) for part in parts if len(part) >= SHORTEST_SECRET)
+
+    @property
+    def held(self) -> int:
+        """Connections that one user's page opens at the same time."""
+        return int(self.options.get("tabs", _default("tabs"))) if self.profile == "tabs" else HELD.get(self.profile, 1)
+
+
+def configured(
+    settings: Mapping[str, Any], options: Mapping[str, Any], extras: Mapping[str, Path], *, permitted: bool
+) -> Plan:
+    """The run that flags, environment and files ask for. Raises UsageError, also for a target that is not this machine
+    unless it is `permitted`.
+
+    settings, options  what the flags said of the configuration and of the profile, None where nothing
+    """
+    config = load(settings)
+    target = _target(config)
+    if (file := options.get("users_file")) is not None:
+        _enough(Path(file), config["load.users"])
+    if target.url and not permitted:
+        _refuse_others(target)
+    return Plan(
+        target=target,
+        embedded=not target.url,
+        profile=profile(config["load.profile"]),
+        users=config["load.users"],
+        spawn_rate=config["load.spawn_rate"] or config["load.users"],
+        # Locust counts whole seconds.
+        run_time_s=max(math.ceil(config["load.run_time"]), 1),
+        processes=config["load.processes"],
+        options={**_of_target(config), **_emitting(config), **{k: v for k, v in options.items() if v is not None}},
+        token=config["identity.token"],
+        limits=_limits(config),
+        max_attempts=config["rules.max_attempts"],
+        fail_on=Severity(config["verify.fail_on"]),
+        extras={name: path.absolute() for name, path in extras.items()},
+    )
+
+
+def _enough(file: Path, users: int) -> None:
+    """Raises UsageError when the file has fewer users than the run needs: they are not shared."""
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    rows = sum(bool(line.strip()) and not line.startswith("#") for line in lines)
+    if rows < users:
+        raise UsageError(
+            f"{file.name} has {rows:,} users, and {users:,} are to be simulated.",
+            f"Add users to it, or say --users {max(rows, 1)}.",
+        )
+
+
+def profile(name: str) -> str:
+    """`name`, when there is such a profile. Raises UsageError with the likeliest ones."""
+    if name in PROFILES:
+        return name
+    like = difflib.get_close_matches(name, PROFILES, n=1, cutoff=0.5)
+    meant = f" Did you mean `{like[0]}`?" if like else ""
+    raise UsageError(f"Unknown profile `{name}`.{meant}", f"Choose from: {', '.join(PROFILES)}.")
+
+
+def _target(config: Config) -> Target:
+    return Target(
+        url=config["target.url"] or "",
+        namespace=config["target.namespace"],
+        path=config["target.path"],
+        transports=config["target.transports"],
+        timeout_s=config["target.timeout"],
+        insecure=config["target.insecure"],
+        user_in=config["identity.user_in"],
+        token_in=config["identity.token_in"],
+    )
+
+
+def _of_target(config: Config) -> dict[str, Any]:
+    """The target's settings by the names that the Locust process knows them by."""
+    return {
+        "namespace": config["target.namespace"],
+        "socketio_path": config["target.path"],
+        "transport": _transport(config),
+        "insecure": config["target.insecure"],
+        "user_in": config["identity.user_in"],
+        "token_in": config["identity.token_in"],
+        "connect_timeout": config["target.timeout"],
+    }
+
+
+def _emitting(config: Config) -> dict[str, Any]:
+    """Soaking users have a pace of their own: seldom."""
+    return {"emit_every": EMIT_EVERY_S} if config["load.profile"] != "soak" else {}
+
+
+def _transport(config: Config) -> str:
+    """A swarm polls only when it is told to: the upgrade costs three requests more."""
+    transports = config.values["target.transports"]
+    if transports.origin == "default" or transports.value == ("websocket",):
+        return "websocket"
+    if transports.value == ("polling", "websocket"):
+        return "polling-upgrade"
+    raise UsageError(
+        f"A load run cannot use {','.join(transports.value)}.",
+        "Say --transports websocket, or polling,websocket to poll and then upgrade.",
+    )
+
+
+def _limits(config: Config) -> dict[str, float]:
+    wanted = {name: config[f"load.{name.replace('-', '_')}"] for name in MEASURED}
+    return {name: limit * (1000 if name.endswith("p95") else 1) for name, limit in wanted.items() if limit is not None}
+
+
+def _default(name: str) -> Any:
+    return next(option.default for option in OPTIONS if option.name == name)
+
+
+def _refuse_others(target: Target) -> None:
+    host = urlsplit(target.url).hostname or ""
+    if not is_this_machine(host):
+        raise UsageError(
+            f"{target.shown} is not this machine, and a load run is an attack on a server whose owner did not agree.",
+            "When it is yours to load, say so: --i-may-load-this-target.",
+        )
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether every address of `host` is a loopback address."""
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return False
+    return bool(addresses) and all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)

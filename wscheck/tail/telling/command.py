@@ -1,0 +1,40 @@
+"""A program for each change of an incident, with the incident as JSON on its standard input."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+
+from wscheck.errors import UsageError
+from wscheck.incidents import Incident
+from wscheck.tail.telling.courier import Failed, envelope
+
+TIMEOUT_S = 30.0
+
+
+class Command:
+    """Runs `line` without a shell: write `sh -c '...'` where one is wanted. What it prints goes to our stderr."""
+
+    def __init__(self, line: str) -> None:
+        try:
+            self._arguments = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"--exec cannot be read: {error}.", "Close the quotes.") from None
+        if not self._arguments or shutil.which(self._arguments[0]) is None:
+            raise UsageError(f"--exec names no program: `{line}`.", "Name a program on PATH, or its full path.")
+        self.name = f"command {self._arguments[0]}"
+
+    def compose(self, incident: Incident) -> bytes:
+        """What it reads."""
+        return envelope(incident) + b"\n"
+
+    def deliver(self, message: bytes) -> None:
+        """Run it once; a program that fails is not run again, since what it did cannot be known."""
+        try:
+            subprocess.run(self._arguments, input=message, stdout=sys.stderr, timeout=TIMEOUT_S, check=True)
+        except subprocess.CalledProcessError as error:
+            raise Failed(f"it exited with {error.returncode}", again=False) from None
+        except subprocess.TimeoutExpired:
+            raise Failed(f"it took more than {TIMEOUT_S:.0f} s", again=False) from None
+        except OSError as error:
+            raise Failed(f"it cannot be run: {error.strerror}", again=False) from None

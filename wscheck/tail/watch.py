@@ -1,0 +1,176 @@
+"""The verb: logs -> events -> one judge -> incidents, told as they change; and at the end a report."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, cast
+
+import msgspec
+
+from wscheck.endings import STALE
+from wscheck.events import AnyEvent, Event, Unjudged
+from wscheck.findings import Finding
+from wscheck.incidents import GROWTH, Incident, Incidents
+from wscheck.judge import Judge, Options
+from wscheck.sources.tailing import FollowedLog, Halt, PipedLog, merged, of_node
+from wscheck.tail.clock import Ages, Clock, Window
+from wscheck.tail.pulse import Pulse
+from wscheck.transitions import Transition
+
+STEP_S = 1.0
+"""While an old log is read, incidents hear at least this often, by its own time, that time passes."""
+
+AnyLog = FollowedLog | PipedLog
+
+
+class Listener(Protocol):
+    """Somebody who is told. None of these may block: the logs do not wait."""
+
+    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+        """An event was seen and judged."""
+
+    def incident(self, incident: Incident) -> None:
+        """An incident opened, grew or resolved."""
+
+    def settled(self, now: float | None) -> None:
+        """Everything that was there has been told; `now` is the logs' time, None before the first event."""
+
+
+class Watch:
+    """Everything between the logs and those who are told. Whoever runs it calls `look` whenever there may be more.
+
+    live  whether time passes: a line without a time gets that of its arrival, and what is quiet resolves
+    kept  how many events to keep for the reports at the end
+    finished  whether nobody writes to the logs any more
+    catching_up  whether what was there before we came is still being read
+    owing  set by a listener that has to say something soon, though nothing happens
+    """
+
+    def __init__(
+        self,
+        logs: Sequence[AnyLog],
+        options: Options,
+        *,
+        quiet_after: float = 30.0,
+        window: Window | None = None,
+        stale_after: float | None = None,
+        kept: int = 0,
+        finished: bool = False,
+    ) -> None:
+        self.logs, self.options = list(logs), options
+        self.judge = Judge(options, on_sighting=self._sighted)
+        self.incidents = Incidents(quiet_after, self._still)
+        self.pulse, self.clock, self.ages = Pulse(), Clock(), Ages(stale_after)
+        self.listeners: list[Listener] = []
+        self.events: list[AnyEvent] = []
+        self.live, self.finished, self.owing, self.catching_up = False, finished, False, True
+        self._window, self._kept = window or Window(), kept
+        self._unheard: list[Incident] = []
+        self._stepped_at = float("-inf")
+        self.began = time.time()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def look(self, halt: Halt = lambda _: False, *, to_the_end: bool = False) -> None:
+        """Read, judge and tell all that is new. `to_the_end`: this is the last look."""
+        self.read(halt, to_the_end=to_the_end)
+        self.settle()
+
+    def read(self, halt: Halt = lambda _: False, *, to_the_end: bool = False) -> None:
+        """The first half of a look: read, judge, and tell what the logs say."""
+        now = time.monotonic()
+        for event in merged(_named(log, log.read(now, halt)) for log in self.logs):
+            self._take(event)
+        for log in self.logs:
+            for event in _named(log, log.settle(now, at_once=to_the_end, at_end=to_the_end and self.finished)):
+                self._take(event)
+
+    def settle(self) -> None:
+        """The second half: tell what follows from the time, and that this was all."""
+        now = self.clock.now() if self.live else self.clock.last
+        self._expire(now)
+        if self.live and now is not None:
+            self.judge.advance(now)
+            self.pulse.advance(now)
+            self._pass_time(now)
+        self._tell()
+        for listener in self.listeners:
+            listener.settled(now)
+
+    def carry_on(self, held: Iterable[Event], incidents: Iterable[Incident]) -> None:
+        """Begin with what an earlier run knew: it is judged with, not told again."""
+        for event in sorted(held, key=lambda e: e.at or 0.0):
+            changes = self.judge.recall(event)
+            self.pulse.carry(changes)
+            self.ages.take(event, changes)
+        for incident in incidents:
+            self.incidents.reopen(incident)
+
+    def _take(self, event: Event) -> None:
+        if event.at is None and self.live:
+            event = msgspec.structs.replace(event, at=time.time())
+        if not self._window.holds(event.at):
+            return
+        if event.at is not None:
+            self.clock.heard(event.at)
+            if event.at - self._stepped_at >= STEP_S:
+                self._stepped_at = event.at
+                self._pass_time(event.at)
+        self._made_known(event, self.judge.feed(event))
+        if self._unheard:
+            self._tell()
+
+    def _made_known(self, event: Event, changes: Sequence[Transition]) -> None:
+        self.pulse.take(event, changes)
+        self.ages.take(event, changes)
+        if len(self.events) < self._kept:
+            self.events.append(cast(AnyEvent, event))
+        for listener in self.listeners:
+            listener.event(event, changes)
+
+    def _expire(self, now: float | None) -> None:
+        for sid in self.ages.stale(now):
+            gone = Unjudged(at=now, source="wscheck", user=self.judge.ledger.owner(sid), reason=f"{sid} {STALE}")
+            self._made_known(gone, self.judge.expire(sid, gone))
+
+    def _pass_time(self, now: float) -> None:
+        self._unheard.extend(self.incidents.advance(now))
+
+    def _sighted(self, finding: Finding) -> None:
+        if finding.count < GROWTH:
+            self.judge.explain(finding)  # what is only beginning may look like something else with the next event
+        incident = self.incidents.sighted(finding)
+        if incident is not None:
+            incident.cause = self.judge.explain(finding)
+            self._unheard.append(incident)
+
+    def _tell(self) -> None:
+        """An event is told before what was concluded from it."""
+        for incident in self._unheard:
+            for listener in self.listeners:
+                listener.incident(incident)
+        self._unheard.clear()
+
+    def _still(self, rule: str, user: str | None) -> bool:
+        return rule == "multiple-connections" and len(self.judge.ledger.held(user)) > 1
+
+    # --- what there is to say ---------------------------------------------------------------------------------------
+
+    @property
+    def bytes(self) -> int:
+        return sum(log.bytes for log in self.logs)
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """Changes whenever something was read, judged or resolved."""
+        return self.bytes, self.pulse.events.total(), len(self.incidents.open)
+
+    @property
+    def expectant(self) -> bool:
+        """Whether something waits for a little time to pass: a record that may go on, an overlap within its grace."""
+        newest = next(reversed(self.pulse.over_one.values()), None)
+        overlapping = newest is not None and self.clock.passed(newest) <= 2 * self.options.grace_s
+        return self.owing or overlapping or any(log.pending for log in self.logs)
+
+
+def _named(log: AnyLog, events: Iterator[Event]) -> Iterator[Event]:
+    return of_node(log.node, events) if log.node is not None else events

@@ -1,0 +1,1 @@
+"""`wscheck verify`: drive the scenarios at a server, gather what every source saw, and judge."""

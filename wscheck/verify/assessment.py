@@ -1,0 +1,255 @@
+"""From the events of a run to its report: each scenario's phase is judged by the scenario's own rules. Pure, so that
+a recording comes to the same verdict as the run that made it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from wscheck.events import AnyEvent, Began, Connected, Delivered, Ended, Event, Lagged, Refused, Unjudged, Unreadable
+from wscheck.findings import Bar, Finding, Verdict, worst
+from wscheck.judge import Judge, Options
+from wscheck.ordering import one_story
+from wscheck.report import Control, ScenarioResult
+from wscheck.rules import ranked
+from wscheck.scenarios import REGISTRY
+from wscheck.scenarios.scenario import Scenario
+from wscheck.transitions import Superseded
+
+STALL_S = 0.25
+
+
+class Phase(msgspec.Struct):
+    """The events between a Began and its Ended, in the order of their time."""
+
+    scenario: str
+    name: str
+    events: list[Event]
+    ended: bool = False
+
+
+def phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
+    """Cut a run into its phases. A phase that never ended (an interrupted run) is given as far as it came."""
+    current: Phase | None = None
+    for event in events:
+        if isinstance(event, Began):
+            if current is not None:
+                yield current
+            current = Phase(event.scenario, event.phase, [event])
+        elif current is not None:
+            current.events.append(event)
+            if isinstance(event, Ended):
+                current.ended = True
+                yield current
+                current = None
+    if current is not None:
+        yield current
+
+
+class _Judged(msgspec.Struct):
+    """What one phase came to."""
+
+    findings: list[Finding]
+    opened: int
+    peak: int
+    replacements: int
+    refusals: int
+    received: dict[str, int]
+    unjudged: list[Unjudged]
+    began: float | None
+    took: float
+
+
+def _recognised(events: Sequence[Event]) -> Iterator[Event]:
+    """A server logs a connection a moment before the client hears of it, and knows neither page nor component:
+    what the client knows of the same connection is told with the first sighting of it."""
+    known = {e.sid: e for e in events if isinstance(e, Connected) and e.page is not None}
+    for event in events:
+        if isinstance(event, Connected) and event.page is None and event.sid in known:
+            yield _joined(event, known[event.sid])
+        else:
+            yield event
+
+
+def _joined(logged: Connected, mine: Connected) -> Connected:
+    return msgspec.structs.replace(
+        mine, at=logged.at, source=logged.source, node=logged.node, path=logged.path, line=logged.line
+    )
+
+
+class _Peak:
+    """The most connections open at once, over all users of the phase."""
+
+    def __init__(self) -> None:
+        self.replacements = self.peak = 0
+        self.opened: set[str] = set()
+
+
+def _judge(phase: Phase, rules: Sequence[type], options: Options) -> _Judged:
+    judge, seen = Judge(options, rules), _Peak()
+    ordered = list(one_story(phase.events))
+    for event in _recognised(ordered):
+        for change in judge.feed(event):
+            seen.replacements += isinstance(change, Superseded)
+        seen.peak = max(seen.peak, judge.ledger.open)
+        if isinstance(event, Connected) and event.sid is not None:
+            seen.opened.add(event.sid)
+    times = [e.at for e in ordered if e.at is not None]
+    began, ended = (min(times), max(times)) if times else (None, None)
+    return _Judged(
+        findings=judge.conclude(ended),
+        opened=len(seen.opened),
+        peak=seen.peak,
+        replacements=seen.replacements,
+        refusals=sum(isinstance(e, Refused) for e in ordered),
+        received=dict(Counter(e.name for e in ordered if isinstance(e, Delivered))),
+        unjudged=[e for e in ordered if isinstance(e, Unjudged)],
+        began=began,
+        took=ended - began if began is not None and ended is not None else 0.0,
+    )
+
+
+def assess(events: Iterable[AnyEvent | Event], options: Options, bar: Bar) -> list[ScenarioResult]:
+    """Each scenario's result, in the order in which the scenarios stand in the run."""
+    subjects: dict[str, Phase] = {}
+    controls: dict[str, Phase] = {}
+    for phase in phases(events):
+        (controls if phase.name == "control" else subjects)[phase.scenario] = phase
+    return [_result(name, phase, controls.get(name), options, bar) for name, phase in subjects.items()]
+
+
+def _result(name: str, subject: Phase, control: Phase | None, options: Options, bar: Bar) -> ScenarioResult:
+    scenario = REGISTRY.get(name)
+    if scenario is None:
+        reason = "this version of wscheck does not know the scenario"
+        return ScenarioResult(id=name, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    judged = _judge(subject, scenario.rules, options)
+    judged.findings = [f for f in judged.findings if f.rule not in _consequences(subject)]
+    shown = _control(scenario, control, options) if control is not None else None
+    for finding in judged.findings:
+        finding.scenario = name
+        _qualify(finding, subject.events)
+    verdict, reason = _verdict(subject, judged, shown, bar)
+    return ScenarioResult(
+        id=name,
+        verdict=verdict,
+        must_hold=scenario.must_hold,
+        reason=reason,
+        duration_s=round(judged.took, 3),
+        connections_opened=judged.opened,
+        connections_peak=judged.peak,
+        replacements=judged.replacements,
+        events_received=judged.received,
+        control=shown,
+        findings=judged.findings,
+    )
+
+
+def _consequences(subject: Phase) -> frozenset[str]:
+    """The rules whose findings follow of themselves from a server that is gone, or that made no sense."""
+    if _gone(subject) is None:
+        return frozenset()
+    absent = frozenset({"connection-missing", "event-missing"})
+    return absent | {"event-duplicated"} if any(map(_senseless, subject.events)) else absent
+
+
+def _senseless(event: Event) -> bool:
+    return isinstance(event, Unreadable) and event.source == "client"
+
+
+def _gone(subject: Phase) -> str | None:
+    """That the server went away, or became impossible to follow; None while it was there and made sense."""
+    for event in subject.events:
+        if isinstance(event, Unreadable) and _senseless(event):
+            return f"{event.reason}: what it did after that proves nothing"
+        if isinstance(event, Refused) and event.reason == "unreachable":
+            return f"the server went away during the scenario: {event.message}"
+    return None
+
+
+def _verdict(subject: Phase, judged: _Judged, control: Control | None, bar: Bar) -> tuple[Verdict, str]:
+    failing = [f for f in judged.findings if f.severity.rank >= bar.fail_on.rank]
+    if failing:
+        return Verdict.FAILED, failing[0].message
+    unsure = _unsure(subject, judged, control)
+    if unsure is None:
+        return Verdict.PASSED, ""
+    return (Verdict.FAILED if bar.strict else unsure[0]), unsure[1]
+
+
+def _unsure(subject: Phase, judged: _Judged, control: Control | None) -> tuple[Verdict, str] | None:
+    """Why nothing was proven although nothing was found."""
+    for event in judged.unjudged:
+        return (Verdict.SKIPPED if event.skipped else Verdict.INCONCLUSIVE), event.reason
+    gone = _gone(subject)
+    if gone is not None:
+        return Verdict.INCONCLUSIVE, gone
+    if not subject.ended:
+        return Verdict.INCONCLUSIVE, "the run was interrupted before this scenario ended"
+    if judged.opened + judged.refusals == 0:
+        return Verdict.INCONCLUSIVE, "no connection was seen"
+    if control is not None and control.verdict is Verdict.INCONCLUSIVE:
+        return Verdict.INCONCLUSIVE, f"the control shows nothing, so this check could not have failed: {control.did}"
+    return None
+
+
+def _control(scenario: Scenario, phase: Phase, options: Options) -> Control:
+    judged = _judge(phase, scenario.control_rules, options)
+    # A target that refuses the second connection enforces one per user: the fault showed, as a refusal.
+    shows = bool(judged.findings) or judged.refusals > 0
+    return Control(
+        client="per-component",
+        did=_did(judged, phase.events),
+        verdict=Verdict.FAILED if shows else Verdict.INCONCLUSIVE,
+        connections_opened=judged.opened,
+        connections_peak=judged.peak,
+        replacements=judged.replacements,
+        findings=[finding.rule for finding in judged.findings],
+    )
+
+
+def _did(judged: _Judged, events: Sequence[Event]) -> str:
+    """What the target did under the documented fault, in a sentence."""
+    told = [f"it opened {_count(judged.opened, 'connection')}"] if judged.opened else []
+    if judged.replacements:
+        told.append(f"the server replaced {judged.replacements}")
+    if judged.refusals:
+        message = next((e.message for e in events if isinstance(e, Refused) and e.message), None)
+        told.append(f"the server refused {judged.refusals}" + (f' ("{message}")' if message else ""))
+    elif judged.opened > 1 and not judged.replacements:
+        told.append("the server kept them all")
+    told.extend(event.reason for event in judged.unjudged)
+    return ", ".join(told) or "nothing was seen"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _qualify(finding: Finding, events: Sequence[Event]) -> None:
+    """Our own stall makes ping timeouts of its own: say so before the server is blamed."""
+    stalled = max((e.seconds for e in events if isinstance(e, Lagged)), default=0.0)
+    if stalled >= STALL_S:
+        finding.message += f" (this machine stalled for {stalled:.1f} s meanwhile)"
+
+
+def overall(results: Sequence[ScenarioResult]) -> tuple[Verdict, str]:
+    """The run's verdict: failed before inconclusive before passed; a run that only skipped proved nothing."""
+    by_verdict: Mapping[Verdict, list[ScenarioResult]] = {
+        verdict: [r for r in results if r.verdict is verdict] for verdict in Verdict
+    }
+    for verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE):
+        if by_verdict[verdict]:
+            first = by_verdict[verdict][0]
+            return verdict, f"{first.id}: {first.reason}"
+    if not by_verdict[Verdict.PASSED]:
+        return Verdict.INCONCLUSIVE, "no scenario could be tried"
+    return Verdict.PASSED, ""
+
+
+def merged(results: Sequence[ScenarioResult]) -> list[Finding]:
+    """Every scenario's findings, the worst first."""
+    return ranked(finding for result in results for finding in result.findings)
+
+
+__all__ = ["Bar", "assess", "merged", "overall", "phases", "worst"]

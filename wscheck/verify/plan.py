@@ -1,0 +1,109 @@
+"""From the configuration to a run: who plays, against what, judged how."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from wscheck.client.target import Credentials, Target
+from wscheck.config import Config
+from wscheck.errors import UnknownName, UsageError
+from wscheck.findings import Bar, Severity
+from wscheck.judge import Options
+from wscheck.scenarios import DOCUMENTED, REGISTRY
+from wscheck.scenarios.on_page import RealPage
+from wscheck.scenarios.stage import Cast
+from wscheck.verify.arena import Embedded, Remote
+from wscheck.verify.run import Run
+
+
+def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None] | None = None) -> Run:
+    """The run that `config` asks for; `chosen` scenario ids, all when empty. Raises UsageError."""
+    cast = _cast(config)
+    arena = Remote(cast, config["verify.server_log"]) if config["target.url"] else Embedded(cast)
+    if isinstance(arena, Embedded) and config["verify.server_log"]:
+        raise UsageError(
+            "--server-log was given without a URL: the embedded backend's log is read anyway.",
+            "Give the URL of the server that writes this log.",
+        )
+    attempts, window = config["rules.max_attempts"]
+    return Run(
+        arena=arena,
+        scenarios=_scenarios(chosen),
+        client=config["verify.client"],
+        options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
+        bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+        page=_page(config, arena, chosen),
+        **({"narrate": narrate} if narrate is not None else {}),
+    )
+
+
+def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> RealPage | None:
+    if (url := config["verify.page"]) is None:
+        return None
+    if isinstance(arena, Embedded):
+        raise UsageError("--page was given without the server's URL.", "Give both: wscheck verify URL --page PAGE.")
+    documented = [scenario.id for scenario in DOCUMENTED]
+    if chosen and not set(chosen) & set(documented):
+        raise UsageError(
+            "--page plays the documented scenarios, and none of them was chosen.",
+            f"Choose from: {', '.join(documented)}.",
+        )
+    from wscheck.sources.browser import storage
+    from wscheck.sources.traffic import Identity
+
+    state, program = config["browser.storage_state"], config["browser.browser"]
+    return RealPage(
+        url=url,
+        steps=config.steps,
+        storage=storage.load(Path(state)) if state else None,
+        identity=Identity.parse(config["browser.identity"]),
+        program=Path(program) if program else None,
+        cdp=config["browser.cdp"],
+    )
+
+
+def _scenarios(chosen: Sequence[str]) -> list[str]:
+    for name in chosen:
+        if name not in REGISTRY:
+            otherwise = f"Choose from: {', '.join(REGISTRY)}."
+            raise UnknownName(f"Unknown scenario `{name}`.", name, REGISTRY, otherwise)
+    return [name for name in REGISTRY if not chosen or name in chosen]
+
+
+def _cast(config: Config) -> Cast:
+    return Cast(
+        target=_target(config),
+        user=Credentials(config["identity.user_id"], config["identity.token"]),
+        second=_second(config),
+        contract=config.contract,
+        client=config["verify.client"],
+        reconnect_on_kick=config["verify.reconnect_on_kick"],
+        window=config["verify.window"],
+        grace=config["rules.grace"],
+        trigger=config["actions.trigger"],
+        disconnect=config["actions.disconnect"],
+    )
+
+
+def _target(config: Config) -> Target:
+    settings: dict[str, Any] = {
+        "namespace": config["target.namespace"],
+        "path": config["target.path"],
+        "transports": config["target.transports"],
+        "timeout_s": config["target.timeout"],
+        "insecure": config["target.insecure"],
+        "user_in": config["identity.user_in"],
+        "token_in": config["identity.token_in"],
+    }
+    return Target(url=config["target.url"] or "", **settings)
+
+
+def _second(config: Config) -> Credentials | None:
+    user = config["identity.second_user_id"]
+    if user is None:
+        if config["identity.second_token"] is not None:
+            raise UsageError("There is a second token and nobody it belongs to.", "Give --second-user-id.")
+        return None
+    if user == config["identity.user_id"]:
+        raise UsageError(f"--second-user-id is the first user, {user}.", "Give the id of another user.")
+    return Credentials(user, config["identity.second_token"])

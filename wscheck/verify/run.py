@@ -1,0 +1,221 @@
+"""The verb: drive the scenarios at a server, gather what every source saw, and come to a report."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from wscheck.client.cancelling import ended
+from wscheck.events import AnyEvent, Began, Connected, Disconnected, Ended, Event, Refused, Replaced, Watching
+from wscheck.findings import Bar, Severity, Verdict
+from wscheck.judge import Options
+from wscheck.report import VerifyReport
+from wscheck.scenarios import DOCUMENTED, REGISTRY, Scenario
+from wscheck.scenarios.on_page import RealPage
+from wscheck.scenarios.stage import Cast, Stage
+from wscheck.settings import without_credentials
+from wscheck.sources.heartbeat import heartbeat
+from wscheck.sources.recording import load
+from wscheck.sources.server_log import ServerLog
+from wscheck.verify.arena import Embedded, Remote
+from wscheck.verify.assessment import assess, merged, overall
+
+SCHEMA = "wscheck.verify/1"
+
+# How long a log may lag behind what it tells of.
+LOG_DELAY_S = 1.0
+
+
+class Progress(Protocol):
+    """Hears how far a run is; the command draws it."""
+
+    def __call__(self, scenario: str, done: int, of: int) -> None: ...
+
+
+class Outcome(msgspec.Struct):
+    """A run's report, and the events it stands on."""
+
+    report: VerifyReport
+    events: list[AnyEvent]
+
+
+class Run(msgspec.Struct):
+    """What to verify. `scenarios` are ids, in the order of the registry. `page` plays the documented ones."""
+
+    arena: Embedded | Remote
+    scenarios: Sequence[str]
+    client: str
+    options: Options
+    bar: Bar
+    narrate: Callable[[str], None] = lambda line: None
+    page: RealPage | None = None
+
+    def subject(self, scenario: Scenario) -> Callable[[Stage], Any]:
+        """What the subject of `scenario` is: the client under test, or of a documented one the real page."""
+        if self.page is None or type(scenario) not in DOCUMENTED:
+            return scenario.drive
+        return partial(self.page.drive, scenario.id)
+
+
+async def verify(run: Run, progress: Progress = lambda scenario, done, of: None) -> Outcome:
+    """Drive, judge, report. Cancelled (Ctrl-C), it reports what it has and says so. Raises CannotCheck."""
+    began, parts, interrupted = time.time(), _Parts(), False
+    try:
+        async with run.arena.opened():
+            await _drive_all(run, parts, progress)
+    except asyncio.CancelledError:
+        interrupted = True
+    events = parts.in_order(run.scenarios)
+    report = _report(events, run.options, run.bar, target=run.arena.target, client=run.client)
+    report.started_at, report.duration_s = began, round(time.time() - began, 3)
+    if run.page is not None:
+        report.options["page"] = without_credentials(run.page.url)
+    return Outcome(_interrupted(report) if interrupted else report, events)
+
+
+def replay(path: Path, bar: Bar | None = None) -> Outcome:
+    """Judge a recording anew, by the options it was made with. Raises BadEvidence."""
+    header, events = load(path)
+    options = msgspec.convert({k: v for k, v in header.options.items() if k in Options.__struct_fields__}, Options)
+    recorded = Bar(Severity(header.options.get("fail_on", "error")), bool(header.options.get("strict", False)))
+    report = _report(events, options, bar or recorded, target=header.target, client=header.client)
+    report.started_at = header.started_at
+    times = [event.at for event in events if event.at is not None]
+    report.duration_s = round(max(times) - min(times), 3) if times else 0.0
+    return Outcome(_interrupted(report) if header.interrupted else report, events)
+
+
+def _report(events: Sequence[AnyEvent], options: Options, bar: Bar, *, target: str, client: str) -> VerifyReport:
+    results = assess(events, options, bar)
+    verdict, reason = overall(results)
+    shown: dict[str, Any] = {**msgspec.structs.asdict(options), **msgspec.structs.asdict(bar)}
+    return VerifyReport(
+        schema=SCHEMA,
+        target=target,
+        client=client,
+        verdict=verdict,
+        reason=reason,
+        options=shown,
+        scenarios=results,
+        findings=merged(results),
+    )
+
+
+def _interrupted(report: VerifyReport) -> VerifyReport:
+    report.interrupted = True
+    if report.verdict is Verdict.PASSED:
+        report.verdict, report.reason = Verdict.INCONCLUSIVE, "the run was interrupted"
+    return report
+
+
+class _Parts:
+    """The events of each scenario's phases, in the order they began; kept as they come, for an interrupted run."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, list[Stage]] = {}
+
+    def add(self, scenario: str, stage: Stage) -> None:
+        self._stages.setdefault(scenario, []).append(stage)
+
+    def in_order(self, scenarios: Sequence[str]) -> list[Any]:
+        return [event for name in scenarios for stage in self._stages.get(name, ()) for event in stage.events]
+
+
+async def _drive_all(run: Run, parts: _Parts, progress: Progress) -> None:
+    gate, done = asyncio.Semaphore(run.arena.at_once), 0
+
+    async def drive(name: str) -> None:
+        nonlocal done
+        async with gate, run.arena.place() as (cast, logs):
+            scenario = REGISTRY[name]
+            progress(name, done, len(run.scenarios))
+            for phase, act in (("subject", run.subject(scenario)), ("control", scenario.control)):
+                stage = Stage(cast, narrate=run.narrate)
+                parts.add(name, stage)
+                await _play(_Phase(scenario, phase, stage, logs), act, run.arena)
+            done += 1
+            progress(name, done, len(run.scenarios))
+
+    tasks = [asyncio.ensure_future(drive(name)) for name in run.scenarios]
+    try:
+        done_first, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done_first:
+            task.result()
+    finally:
+        await ended(tasks)
+
+
+class _Phase(msgspec.Struct):
+    scenario: Scenario
+    name: str
+    stage: Stage
+    logs: list[ServerLog]
+
+
+async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> None:
+    """One phase: begin, listen to the logs, act, let the logs catch up, end, and leave the server alone again."""
+    stage, cast = phase.stage, phase.stage.cast
+    stage.record(Began(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
+    for log in phase.logs:
+        stage.record(Watching(at=time.time(), source="server-log", path=log.name))
+        log.sink = stage.record
+    try:
+        async with heartbeat(stage.record):
+            try:
+                async with asyncio.timeout(_patience(cast)):
+                    await act(stage)
+            except TimeoutError:
+                stage.unjudged(f"the scenario did not end within {_patience(cast):g} s")
+            if any(isinstance(e, Disconnected) and e.reason == "transport close" for e in stage.events):
+                await _say_if_lost(stage, arena)
+            await _let_logs_catch_up(phase)
+        stage.events = _only_ours(stage.events)
+        stage.record(Ended(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
+    finally:
+        for log in phase.logs:
+            log.sink = None
+        await stage.leave()
+
+
+def _patience(cast: Cast) -> float:
+    """No server may hold a run for ever: every wait of a scenario, twice over."""
+    return 2 * cast.target.timeout_s + 10 * cast.window + sum(e.within for e in cast.contract.events)
+
+
+async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> None:
+    lost = await arena.lost()
+    if lost is not None:
+        user = stage.cast.user.user
+        stage.record(Refused(at=time.time(), source="client", user=user, reason="unreachable", message=lost))
+
+
+async def _let_logs_catch_up(phase: _Phase) -> None:
+    """Wait until the log told of every connection that the client saw, or long enough that it will not."""
+    if not phase.logs:
+        return
+    stage = phase.stage
+    mine = {e.sid for e in stage.events if isinstance(e, Connected) and e.source != "server-log"}
+    await stage.until(lambda: mine <= _logged(stage.events), LOG_DELAY_S if mine else 0.0)
+
+
+def _logged(events: Sequence[Event]) -> set[str | None]:
+    return {e.sid for e in events if isinstance(e, Connected) and e.source == "server-log"}
+
+
+def _only_ours(events: Sequence[Event]) -> list[Event]:
+    """Without what the log tells of other connections: a shared server serves others, and a log lags behind."""
+    ours = {e.sid for e in events if isinstance(e, Connected) and e.source != "server-log"} | {None}
+    users = {e.user for e in events if e.source != "server-log"} | {None}
+
+    def is_ours(event: Event) -> bool:
+        if event.user not in users:
+            return False
+        if isinstance(event, Replaced):
+            return event.old_sid in ours and (event.new_sid in ours or event.old_sid is not None)
+        return not isinstance(event, Connected | Disconnected) or event.sid in ours
+
+    return [event for event in events if event.source != "server-log" or is_ours(event)]
