@@ -52,6 +52,7 @@ def causes(*events: Event) -> set[str | None]:
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT), "unmount-without-cleanup"),
         (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, EFFECT), "effect-without-cleanup"),
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, DOUBLED), "effect-without-cleanup"),
+        (opened("a", 0, SHARED, ONE, DOUBLED), opened("b", 0.004, SHARED, TWO, DOUBLED), "two-openers"),
         (
             opened("a", 0, ONE, EFFECT, url="http://h/socket.io/?view=~1"),
             opened("b", 0.004, ONE, EFFECT, url="http://h/socket.io/?view=~2"),

@@ -67,9 +67,14 @@ def strict_mode(trail: Trail) -> Clue | None:
     """React says itself that it ran the effect a second time, as StrictMode does in development."""
     for old, new in pairs(trail):
         # Which of the two was acknowledged first says nothing: on a slow line the second run's may overtake.
-        if _same_place(old, new) and _any([place.function for place in (*old.stack, *new.stack)], _DOUBLED):
+        # Two effects that went through shared code are each run twice as well: they are two openers.
+        if _same_place(old, new) and not _parted(old, new) and _any([place.function for place in (*old.stack, *new.stack)], _DOUBLED):
             return Confidence.HIGH, f"StrictMode ran the effect at {new.opener} twice, and the first connection stayed"
     return None
+
+
+def _parted(old: Connected, new: Connected) -> bool:
+    return openers.parting(old.stack, new.stack) is not None and openers.parting(new.stack, old.stack) is not None
 
 
 def hot_reload(trail: Trail) -> Clue | None:

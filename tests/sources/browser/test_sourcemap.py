@@ -1,6 +1,7 @@
 """Source maps: what a real bundler writes leads back to the line that somebody wrote; what is broken is named."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -79,9 +80,41 @@ def test_a_broken_map_is_refused(mappings: str) -> None:
         ("../../src/a.ts", "src/a.ts"),
         ("webpack://my-app/./src/a.ts?1f3d", "src/a.ts"),
         ("webpack-internal:///./src/a.ts", "src/a.ts"),
+        ("webpack-internal:///(app-pages-browser)/./src/app/(dashboard)/page.tsx", "src/app/(dashboard)/page.tsx"),
+        ("webpack://_N_E/(pages-dir-browser)/./src/a.ts", "src/a.ts"),
+        ("webpack:///(dashboard)/page.tsx", "(dashboard)/page.tsx"),
         ("turbopack://[project]/src/a.ts", "src/a.ts"),
+        ("turbopack:///[project]/src/a.ts", "src/a.ts"),
+        ("file:///elsewhere/src/a.ts", "/elsewhere/src/a.ts"),
+        ("https://user:word@cdn.example/lib/a.js?token=1", "lib/a.js"),
         ("src//a.ts", "src/a.ts"),
     ],
 )
 def test_a_source_is_named_as_its_author_knows_it(source: str, known_as: str) -> None:
     assert written(source) == known_as
+
+
+@pytest.mark.parametrize("scheme", ["file://", "webpack://_N_E/", "/@fs", ""])
+def test_a_whole_path_is_told_from_where_we_are(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert written(f"{scheme}{tmp_path}/web/hooks/a.ts") == "web/hooks/a.ts"
+
+
+@pytest.mark.parametrize(
+    ("url", "sources", "root", "known_as"),
+    [
+        ("http://h/src/hooks/a.ts?t=17", ["a.ts"], "", "src/hooks/a.ts"),
+        ("http://h/@fs/elsewhere/packages/a.ts", ["a.ts"], "", "/elsewhere/packages/a.ts"),
+        ("http://h/assets/main.js", ["../../src/a.ts"], "", "src/a.ts"),
+        ("http://h/static/js/main.js", ["a.ts"], "", "a.ts"),
+        ("http://h/static/js/a.ts", ["a.ts", "b.ts"], "", "a.ts"),
+        ("http://h/main.js", ["a.ts"], "src", "src/a.ts"),
+        ("http://h/main.js", ["a.ts"], "src/", "src/a.ts"),
+    ],
+)
+def test_a_file_that_is_served_alone_lies_where_it_is_served(
+    url: str, sources: list[str], root: str, known_as: str
+) -> None:
+    text = json.dumps({"version": 3, "sources": sources, "sourceRoot": root, "names": [], "mappings": "AAAA"})
+    place = SourceMap(text, url).place(0, 0)
+    assert place is not None and place[0].file == known_as

@@ -230,7 +230,7 @@ class Browser:
             SeenPage(type="page", url=self.traffic.addresses.page(held.url)) for held in self._targets.tabs.values()
         ]
         blank = "about:blank"
-        return Seen(events, [page for page in pages if page.url != blank], list(self._scripts.notes.values()))
+        return Seen(events, [page for page in pages if page.url != blank], self._scripts.notes)
 
     def _whence(self, session: Session) -> Whence:
         stack = session.origin.stack

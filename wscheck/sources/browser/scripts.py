@@ -21,7 +21,8 @@ LARGEST = 200_000_000
 
 
 class Script(msgspec.Struct, frozen=True):
-    """A script as the debugger announced it. `map` is its source map's address, empty when it names none."""
+    """A script as the debugger announced it. `map` is its source map's address, empty when it names none. Scripts that
+    stand in the page share its address, and what hot reload evaluates again keeps its own: the map tells them apart."""
 
     url: str
     map: str
@@ -29,17 +30,17 @@ class Script(msgspec.Struct, frozen=True):
 
 class Scripts:
     """Ask for maps early with `want`, while they can still be had. They are decoded once a page has had time to begin,
-    one after the other, since that costs time which the watching needs; what is left, in the end, with `settle`.
-    `notes`: what to say of positions that stay those of the bundle."""
+    one after the other, since that costs time which the watching needs; what is left, in the end, with `settle`."""
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self._scripts: dict[tuple[str, str], Script] = {}
-        self._maps: dict[str, asyncio.Task[bytes | str]] = {}
-        self._ready: dict[str, SourceMap | None] = {}
+        self._maps: dict[Script, asyncio.Task[bytes | str]] = {}
+        self._ready: dict[Script, SourceMap | None] = {}
         self._decoding = asyncio.Lock()
         self._idle: set[asyncio.Task[None]] = set()
-        self.notes: dict[str, str] = {}
+        self._unmapped: dict[str, str] = {}
+        self._told: set[str] = set()
 
     def parsed(self, session: str, params: dict[str, Any]) -> None:
         """Debugger.scriptParsed."""
@@ -50,24 +51,29 @@ class Scripts:
         """Begin to fetch the maps of these scripts."""
         for each in set(ids):
             script = self._scripts.get((session, each))
-            if script is not None and script.url not in self._maps:
-                self._maps[script.url] = asyncio.create_task(_load(script))
-                self._idle.add(asyncio.create_task(self._when_idle(script.url)))
+            if script is not None and script not in self._maps:
+                self._maps[script] = asyncio.create_task(_load(script))
+                self._idle.add(asyncio.create_task(self._when_idle(script)))
 
-    async def _when_idle(self, url: str) -> None:
+    async def _when_idle(self, script: Script) -> None:
         await asyncio.sleep(IDLE_S)
-        await self._decode(url)
+        await self._decode(script)
 
-    async def _decode(self, url: str) -> None:
-        text = await self._maps[url]
+    async def _decode(self, script: Script) -> None:
+        text = await self._maps[script]
         async with self._decoding:
-            if url not in self._ready:
-                self._ready[url] = await self._decoded(url, text)
+            if script not in self._ready:
+                self._ready[script] = await self._decoded(script.url, text)
 
     async def settle(self) -> None:
         """Wait until every map that was asked for is there, or failed."""
-        for url in list(self._maps):
-            await self._decode(url)
+        for script in list(self._maps):
+            await self._decode(script)
+
+    @property
+    def notes(self) -> list[str]:
+        """What to say of positions of the application's that stayed those of the bundle."""
+        return [note for url, note in self._unmapped.items() if url in self._told]
 
     def close(self) -> None:
         for task in (*self._maps.values(), *self._idle):
@@ -84,10 +90,13 @@ class Scripts:
         line, column, function = frame["lineNumber"], frame["columnNumber"], frame.get("functionName", "")
         script = self._scripts.get((session, frame["scriptId"]))
         url = frame.get("url") or (script.url if script is not None else "")
-        found = self._ready.get(script.url if script is not None else url)
+        found = self._ready.get(script) if script is not None else None
         mapped = found.place(line, column) if found is not None else None
         if mapped is None:
-            return Place(self._addresses.script(url).partition("?")[0], line + 1, column + 1, function), ""
+            served = Place(self._addresses.script(url).partition("?")[0], line + 1, column + 1, function)
+            if not openers.is_library(served):
+                self._told.add(script.url if script is not None else url)
+            return served, ""
         place, called = mapped
         return openers.served_by(Place(place.file, place.line, place.column, function), url), called
 
@@ -99,12 +108,12 @@ class Scripts:
         """The map, or None and a note when `text` is none: bytes are a map, a string says why there is none."""
         if isinstance(text, bytes):
             try:
-                return await asyncio.to_thread(SourceMap, text)
+                return await asyncio.to_thread(SourceMap, text, url)
             except BadMap as problem:
                 text = f"its source map cannot be read: {problem}"
         if url:
             shown = self._addresses.script(url).partition("?")[0]
-            self.notes[url] = f"Positions in {shown} are those of the bundle: {self._addresses.clean(text)}."
+            self._unmapped[url] = f"Positions in {shown} are those of the bundle: {self._addresses.clean(text)}."
         return None
 
 

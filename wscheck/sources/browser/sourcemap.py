@@ -7,12 +7,16 @@ import bisect
 import json
 import posixpath
 import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from wscheck.events import Place
 
 _DIGITS = {c: i for i, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}
-_SCHEME = re.compile(r"^(webpack(-internal)?|turbopack|vite|rollup|ng|file)://[^/]*/")
+_SCHEME = re.compile(r"^(webpack(-internal)?|turbopack|vite|rollup|ng|https?)://[^/]*/|^file://[^/]*(?=/)|^/@fs(?=/)")
+# Turbopack's name for the root, and webpack's for a layer of Next.js (not a folder of routes: that one is below ./).
+_ROOT = re.compile(r"^/?(\[project\]/|\([\w-]+\)/(?=\./))")
 
 Segment = tuple[int, int, int, int, int]
 """Generated column, source, line, column and name; each counts from 0, name -1 where there is none."""
@@ -23,12 +27,13 @@ class BadMap(ValueError):
 
 
 class SourceMap:
-    """Raises BadMap for what cannot be read."""
+    """The map of the script at `url`. Raises BadMap for what cannot be read."""
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: str | bytes, url: str = "") -> None:
         try:
             raw = json.loads(text[4:] if text[:4] in (")]}'", b")]}'") else text)
-            self._parts = [_Part(0, 0, raw)] if "sections" not in raw else [_section(each) for each in raw["sections"]]
+            whole = "sections" not in raw
+            self._parts = [_Part(0, 0, raw, url)] if whole else [_section(each) for each in raw["sections"]]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as problem:
             raise BadMap("it is not a source map") from problem
 
@@ -47,10 +52,12 @@ def _section(raw: dict[str, Any]) -> "_Part":
 class _Part:
     """One map, which begins at a line and column of the bundle."""
 
-    def __init__(self, line: int, column: int, raw: dict[str, Any]) -> None:
+    def __init__(self, line: int, column: int, raw: dict[str, Any], url: str = "") -> None:
         self.line, self.column = line, column
         root = raw.get("sourceRoot") or ""
-        self._sources = [written(f"{root}{source or ''}") for source in raw["sources"]]
+        root += "/" if root and not root.endswith("/") else ""
+        sources = [f"{root}{source or ''}" for source in raw["sources"]]
+        self._sources = [_served(sources[0], url)] if len(sources) == 1 else [written(source) for source in sources]
         self._names = raw.get("names") or []
         self._lines = decode(raw["mappings"])
 
@@ -67,11 +74,23 @@ class _Part:
 
 
 def written(source: str) -> str:
-    """The name of a source as its author knows it: without the bundler's scheme and the way up to the root."""
-    path = posixpath.normpath(_SCHEME.sub("", source).partition("?")[0]) if source else ""
+    """The name of a source as its author knows it: without the bundler's scheme and the way up to the root; what a
+    development server names by its whole path is told from where we are, when it lies there."""
+    path = _ROOT.sub("", _SCHEME.sub("", source).partition("?")[0])
+    path = posixpath.normpath(path) if path else ""
     while path.startswith("../"):
         path = path[3:]
-    return path
+    here = Path.cwd().as_posix().rstrip("/")
+    return path.removeprefix(f"{here}/") if path.startswith("/") else path
+
+
+def _served(source: str, url: str) -> str:
+    """The name of the one source of the script at `url`. A server that serves each file as a script of its own (Vite)
+    names only the file, and the address says where it lies."""
+    path = unquote(urlsplit(url).path)
+    if not source or posixpath.basename(path) != source:
+        return written(source)
+    return written(path if path.startswith("/@fs/") else path.lstrip("/"))
 
 
 def decode(mappings: str) -> list[list[Segment]]:

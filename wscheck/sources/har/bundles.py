@@ -58,11 +58,11 @@ class Bundles:
         try:
             text = self._text(url)
             if text is not None:
-                return SourceMap(text)
+                return SourceMap(text, url)
             reason = "the HAR does not hold its source map (name the build's folder: --source-maps DIR)"
         except (BadMap, OSError, ValueError, binascii.Error) as problem:
             reason = f"its source map cannot be read: {problem}"
-        if url:
+        if not openers.is_library(Place(self._shown(url))):
             self.notes[url] = f"Positions in {self._shown(url)} are those of the bundle: {reason}."
         return None
 
