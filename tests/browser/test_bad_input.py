@@ -52,6 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     for name in ("fixed.html", "fixed.js", "fixed.js.map"):
         shutil.copy(dist / name, folder / name)
     folder.joinpath("quiet.html").write_text("<!doctype html><title>quiet</title>")
+    folder.joinpath("leaving.html").write_text(f"{ICON}<script>location.replace('quiet.html')</script>")
     folder.joinpath("hundred.html").write_text(HUNDRED)
     folder.joinpath("secretive.html").write_text(SECRETIVE)
     with node_backend("--static", str(folder), "--policy", "allow") as backend:
@@ -120,16 +121,21 @@ def no_output_holds_a_token_a_cookie_or_a_payload(watched: Watched) -> None:
         assert not [secret for secret in SECRETS if secret in text]
 
 
-def test_a_page_without_socket_io_proves_nothing(site: Backend) -> None:
-    ran = wscheck("browser", f"{site.url}/quiet.html", "--for", "200ms", "--format", "json")
+def test_a_page_without_socket_io_proves_nothing_and_what_was_shown_instead_is_said(site: Backend) -> None:
+    pages = [f"{site.url}/{name}.html" for name in ("quiet", "nowhere", "leaving")]
+    ran = wscheck("browser", *pages, "--for", "500ms", "--format", "json")
     assert ran.code == 3, ran.said
-    assert json.loads(ran.out)["reason"] == NO_TRAFFIC
+    told = json.loads(ran.out)
+    assert told["reason"] == NO_TRAFFIC
+    missing, led = told["notes"]
+    assert missing == f"tab 2 was answered HTTP 404: {pages[1]}."
+    assert led.startswith(f"tab 3 was sent to {pages[2]} and shows {pages[0]}: is a login missing")
 
 
 def test_a_page_that_does_not_load(site: Backend) -> None:
     ran = wscheck("browser", "http://127.0.0.1:9/", "--for", "1s")
     assert ran.code == 3 and ran.out == "", ran.said
-    assert "The page did not load: net::ERR" in ran.err and "next:" in ran.err
+    assert "tab 1: the page did not load: net::ERR" in ran.err and "next:" in ran.err
 
 
 DRIVE = """

@@ -104,7 +104,7 @@ def test_a_step_that_cannot_be_done_ends_the_run_with_its_line(site: Backend, tm
 async def test_whatever_cannot_be_done_is_said(site: Backend) -> None:
     wrong: dict[tuple[str, str | float], str] = {
         ("wait_for", "#go["): 'toml:1: wait_for = "#go[": That is no CSS selector.',
-        ("goto", "http://127.0.0.1:9/"): 'toml:1: goto = "http://127.0.0.1:9/": The page did not load: net::',
+        ("goto", "http://127.0.0.1:9/"): 'toml:1: goto = "http://127.0.0.1:9/": tab 1: the page did not load: net::',
         ("tab", 7): "toml:1: tab = 7: There is no tab 7.",
         ("fill", "#nowhere"): 'toml:1: fill = "#nowhere": tab 1: nothing matches',
     }

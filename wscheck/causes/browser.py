@@ -68,7 +68,11 @@ def strict_mode(trail: Trail) -> Clue | None:
     for old, new in pairs(trail):
         # Which of the two was acknowledged first says nothing: on a slow line the second run's may overtake.
         # Two effects that went through shared code are each run twice as well: they are two openers.
-        if _same_place(old, new) and not _parted(old, new) and _any([place.function for place in (*old.stack, *new.stack)], _DOUBLED):
+        if (
+            _same_place(old, new)
+            and not _parted(old, new)
+            and _any([place.function for place in (*old.stack, *new.stack)], _DOUBLED)
+        ):
             return Confidence.HIGH, f"StrictMode ran the effect at {new.opener} twice, and the first connection stayed"
     return None
 

@@ -21,6 +21,17 @@ def test_a_replacement_is_an_arrow_from_the_old_lane_to_the_new() -> None:
     assert (old.replaced_by, new.replaced_by) == ("b", None)
 
 
+def test_a_replacement_that_only_the_page_saw_is_an_arrow_too() -> None:
+    """A browser sees the second connection and then the kick of the first; no record says `Replaced`."""
+    kicked = Disconnected(at=2.0, source="browser", user="u", sid="a", eio="ea", reason="io server disconnect")
+    opened = [
+        Connected(at=at, source="browser", user="u", sid=sid, eio=f"e{sid}") for at, sid in ((1.0, "a"), (1.9, "b"))
+    ]
+    drawn = picture([*opened, kicked])
+    assert [(at, old.id, new.id) for at, old, new in drawn.arrows] == [(2.0, "a", "b")]
+    assert picture([opened[0], kicked]).arrows == [], "a kick without a successor replaces nothing"
+
+
 def test_what_two_sources_saw_is_drawn_once() -> None:
     drawn = picture(
         [

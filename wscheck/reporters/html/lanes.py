@@ -1,9 +1,11 @@
 """Who held which connection when, as the timeline draws it: events in, lanes and arrows between them out. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wscheck.events import AnyEvent, Connected, Delivered, Disconnected, Mounted, OnConnection, Place, Refused, Replaced
+from wscheck.ledger import Ledger
+from wscheck.transitions import Superseded
 
 
 @dataclass
@@ -61,9 +63,20 @@ def picture(events: Iterable[AnyEvent], diverging: Mapping[str, Place] | None = 
     seen = list(events)
     timed = any(event.at is not None for event in seen)
     drawing = _Drawing(seen)
-    for at, event in _in_time(seen, timed):
+    times = _in_time(seen, timed)
+    for at, event in times:
         drawing.add(event, at)
+    drawing.replaced += _supposed(seen, {id(event): at for at, event in times})
     return drawing.done(timed, diverging or {})
+
+
+def _supposed(seen: Iterable[AnyEvent], when: Mapping[int, float]) -> Iterator[tuple[float, str, str]]:
+    """(time, old sid, new sid) of the replacements that nobody wrote down: a page sees only that it was thrown out."""
+    ledger = Ledger()
+    for event in seen:
+        for change in ledger.apply(event):
+            if isinstance(change, Superseded) and not change.explicit and change.old_sid and change.new_sid:
+                yield when[id(event)], change.old_sid, change.new_sid
 
 
 def _in_time(seen: Sequence[AnyEvent], timed: bool) -> list[tuple[float, AnyEvent]]:
@@ -83,7 +96,7 @@ class _Drawing:
         known = (event for event in seen if isinstance(event, OnConnection) and event.sid and event.eio)
         self._session: dict[str, str] = {event.sid: event.eio for event in known if event.sid and event.eio}
         self._lanes: dict[str, Lane] = {}
-        self._replaced: list[tuple[float, str, str]] = []
+        self.replaced: list[tuple[float, str, str]] = []
         self._refused: list[tuple[float, str]] = []
         self._mounted: dict[tuple[str, str], None] = {}
         self._times: list[float] = []
@@ -92,7 +105,7 @@ class _Drawing:
         self._times.append(at)
         match event:
             case Replaced(old_sid=str(old), new_sid=str(new)):
-                self._replaced.append((at, old, new))
+                self.replaced.append((at, old, new))
             case Refused():
                 self._refused.append((at, event.message or event.reason or "refused"))
             case Connected():
@@ -147,7 +160,7 @@ class _Drawing:
 
     def _arrows(self) -> Iterable[tuple[float, Lane, Lane]]:
         drawn: set[tuple[str, str]] = set()
-        for at, old_sid, new_sid in self._replaced:
+        for at, old_sid, new_sid in self.replaced:
             old, new = (self._lanes.get(self._session.get(sid, sid)) for sid in (old_sid, new_sid))
             if new is None or old is None or (old.id, new.id) in drawn:
                 continue

@@ -19,6 +19,7 @@ from wscheck.sources.browser.lineage import settled
 from wscheck.sources.browser.network import Network
 from wscheck.sources.browser.page import Page
 from wscheck.sources.browser.scripts import Scripts
+from wscheck.sources.browser.shown import Shown
 from wscheck.sources.browser.targets import Held, Targets
 from wscheck.sources.browser.whence import RawStack, resolve
 from wscheck.sources.browser.wire import BrowserGone, CommandFailed, Wire
@@ -50,6 +51,7 @@ class Browser:
         self.traffic = Traffic(identity, source=SOURCE)
         self._scripts = Scripts(self.traffic.addresses)
         self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
+        self._shown = Shown(self.traffic.addresses)
         self._handlers: dict[tuple[str, int], Handlers] = {}
         self._pages: dict[str, Page] = {}
         self._arrivals: dict[str, asyncio.Future[Page]] = {}
@@ -142,6 +144,8 @@ class Browser:
         if method.startswith("Network."):
             if (origin := self._targets.origin(session)) is not None:
                 self._network.take(method, params, session, origin)
+            if method == "Network.responseReceived":
+                self._shown.answered(self._targets.by_session.get(session), params)
         elif method == "Debugger.scriptParsed":
             self._scripts.parsed(session, params)
         elif method == "Target.attachedToTarget":
@@ -169,7 +173,8 @@ class Browser:
         self._looking.append(asyncio.create_task(self._look(held)))
         if held.type != "page":
             return
-        page = self._pages[held.session] = Page(self._wire, held.session, held.tab)
+        page = Page(self._wire, held.session, held.tab, lambda url: self._shown.asked(held.id, url))
+        self._pages[held.session] = page
         arrival = self._arrivals.setdefault(held.id, asyncio.get_running_loop().create_future())
         if not arrival.done():
             arrival.set_result(page)
@@ -229,8 +234,9 @@ class Browser:
         pages = [
             SeenPage(type="page", url=self.traffic.addresses.page(held.url)) for held in self._targets.tabs.values()
         ]
-        blank = "about:blank"
-        return Seen(events, [page for page in pages if page.url != blank], self._scripts.notes)
+        connected = {event.page for event in events if isinstance(event, Connected) and event.page}
+        notes = [*self._shown.notes(self._targets.tabs, connected), *self._scripts.notes]
+        return Seen(events, [page for page in pages if page.url != "about:blank"], notes)
 
     def _whence(self, session: Session) -> Whence:
         stack = session.origin.stack

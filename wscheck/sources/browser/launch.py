@@ -39,6 +39,8 @@ FLAGS = (
     "--disable-features=Translate,MediaRouter,OptimizationHints,HttpsUpgrades",
     "--metrics-recording-only",
     "--mute-audio",
+    "--hide-scrollbars",
+    "--window-size=1280,800",
     "--password-store=basic",
     "--use-mock-keychain",
     "--remote-debugging-port=0",

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from wscheck.errors import CannotCheck
@@ -18,10 +19,13 @@ _BETWEEN_PAGES = ("context was destroyed", "Cannot find context", "navigated or 
 
 
 class Page:
-    """A tab of the browser. Selectors are CSS. Everything raises CannotCheck when the page cannot do it in time."""
+    """A tab of the browser. Selectors are CSS. Everything raises CannotCheck when the page cannot do it in time.
 
-    def __init__(self, wire: Wire, session: str, label: str) -> None:
-        self._wire, self.session, self.label = wire, session, label
+    on_goto  is told each address that the tab is sent to
+    """
+
+    def __init__(self, wire: Wire, session: str, label: str, on_goto: Callable[[str], None]) -> None:
+        self._wire, self.session, self.label, self._on_goto = wire, session, label, on_goto
         self._loaded = asyncio.Event()
         self.crashed = False
 
@@ -36,9 +40,11 @@ class Page:
     async def goto(self, url: str, within: float = LOAD_S) -> None:
         """Opens `url` and waits for its load event."""
         began = self._leave()
+        self._on_goto(url)
         answer = await self._call("Page.navigate", {"url": url})
         if answer.get("errorText"):
-            raise CannotCheck(f"The page did not load: {answer['errorText']}.", "Open it in a browser: is it there?")
+            problem = f"{self.label}: the page did not load: {answer['errorText']}."
+            raise CannotCheck(problem, "Open it in a browser: is it there?")
         if "loaderId" in answer:  # without one the address only changed behind its #
             await self._load(began, within)
 
