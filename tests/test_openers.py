@@ -30,6 +30,15 @@ def test_with_an_older_client_whose_socket_opens_under_the_same_name() -> None:
     assert own("doOpen", "open", "open", "e", "open", "n", "r", "useBot") == ["useBot"]
 
 
+def test_in_the_librarys_own_minified_file_under_whatever_address() -> None:
+    """As socket.io.min.js 4.8 has them: methods with the object they were put into, the engine's open under another."""
+    manager = ("i.createSocket", "r.doOpen", "i.open", "i.X", "n", "i.open", "n")
+    assert own(*manager, "$t", "useBot") == ["useBot"]
+    assert own(*manager, "$t", "open", "open") == ["open", "open"], "the application's may be called so as well"
+    assert own(*manager[:-1], "n.connect", "onKick") == ["onKick"]
+    assert own(*manager[:-1], "") == []
+
+
 def test_whoever_calls_connect_on_a_socket_is_the_opener() -> None:
     assert own(*MANAGER, "connect", "onKick") == ["onKick"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from wscheck.causes import Trails, probable
-from wscheck.events import AnyEvent, Event, Refused, Registered
+from wscheck.events import AnyEvent, Connecting, Event, Refused, Registered
 from wscheck.findings import Cause, Finding
 from wscheck.ledger import Ledger
 from wscheck.rules import DOCUMENTED, Options, Rule, Sighting, ranked
@@ -43,6 +43,7 @@ class Judge:
             Opened: [self._trails.opened],
             Superseded: [self._trails.superseded],
             Closed: [self._trails.closed],
+            Connecting: [self._trails.connecting],
             Refused: [self._trails.refused],
             Registered: [self._trails.registered],
         }

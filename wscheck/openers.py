@@ -46,29 +46,37 @@ def unbundled(stack: Sequence[Place]) -> tuple[Place, ...]:
     """A stack in a bundle without a map, where file names do not tell the client library from the application: its
     frames, known by the names of methods that minifiers keep, are told as the library's. The others stay.
 
-    From the innermost: the transport, doOpen, open (the transport's), open or _open (the engine's), its constructors,
-    open (the manager's), then either connect (the socket's) or the manager's constructor and io() itself.
+    From the innermost: the transport, doOpen, open (the transport's), open or _open (the engine's, which the library's
+    own minified file calls something else), its constructors, open (the manager's), then either connect (the socket's)
+    or the manager's constructor and io() itself.
     """
-    opens = _opens(stack)
-    if len(opens) < 3:
+    names = [_method(place) if "://" in place.file else "-" for place in stack[:DEEP]]
+    manager = _manager(names)
+    if manager is None:
         return tuple(stack)
-    manager = opens[2]
-    caller = stack[manager + 1].function if manager + 1 < len(stack) else ""
+    caller = _method(stack[manager + 1]) if manager + 1 < len(stack) else ""
     if caller in ("", "connect"):  # a timer's nameless function, which connects again; or the socket's connect
         return (*_as_client(stack[: manager + 2]), *stack[manager + 2 :])
     io = msgspec.structs.replace(stack[manager + 2], file=f"{_TOLD}/index.js") if manager + 2 < len(stack) else None
     return (*_as_client(stack[: manager + 2]), *([io] if io else []), *stack[manager + 3 :])
 
 
+def _method(place: Place) -> str:
+    """Without the object that it was put into: `i.open` is open."""
+    return place.function.rpartition(".")[2]
+
+
 def _as_client(stack: Sequence[Place]) -> list[Place]:
     return [msgspec.structs.replace(place, file=f"{_TOLD}/client.js") for place in stack]
 
 
-def _opens(stack: Sequence[Place]) -> list[int]:
-    """Where the client's methods called open stand in a stack of bundle positions, from doOpen on."""
-    names = [place.function if "://" in place.file else "-" for place in stack[:DEEP]]
+def _manager(names: Sequence[str]) -> int | None:
+    """Where the manager's open stands among the names of a stack's methods, None where that is no opening."""
     begin = names.index("doOpen") if "doOpen" in names else len(names)
-    return [at for at in range(begin, len(names)) if names[at] in ("open", "_open")]
+    opens = [at for at in range(begin, len(names)) if names[at] in ("open", "_open")]
+    named = len(opens) > 1 and opens[1] == opens[0] + 1  # the engine's follows the transport's at once
+    which = 2 if named else 1
+    return opens[which] if len(opens) > which else None
 
 
 def served_by(place: Place, script: str) -> Place:

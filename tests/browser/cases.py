@@ -26,6 +26,8 @@ CASES = (
     Case("two hooks, websocket", "broken", "two-openers", query="transports=websocket"),
     Case("two hooks, polling", "broken", "two-openers", query="transports=polling"),
     Case("shared function", "shared-function", "two-openers"),
+    Case("one hook", "one-hook", "two-openers"),
+    Case("one hook, StrictMode", "one-hook", "two-openers", query="strict=1", builds=("dev",)),
     Case("ping-pong", "broken", "reconnect-on-kick", ATTEMPTS, "retry=250"),
     Case(
         "StrictMode, no cleanup", "effect-without-cleanup", "effect-without-cleanup", query="strict=1", builds=("dev",)

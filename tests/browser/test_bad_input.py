@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     folder.joinpath("mismapped.js.map").write_text('{"version": 3, "sources": ["a.ts"], "mappings": "!!!!"}')
     for name in ("fixed.html", "fixed.js", "fixed.js.map"):
         shutil.copy(dist / name, folder / name)
-    folder.joinpath("quiet.html").write_text("<!doctype html><title>quiet</title>")
+    folder.joinpath("quiet.html").write_text(f"{ICON}<script>alert(1); document.title = confirm(2)</script>")
     folder.joinpath("leaving.html").write_text(f"{ICON}<script>location.replace('quiet.html')</script>")
     folder.joinpath("hundred.html").write_text(HUNDRED)
     folder.joinpath("secretive.html").write_text(SECRETIVE)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conversation import START
-from wscheck.events import Connected, Disconnected, Event, Place, Refused, Registered
+from wscheck.events import Connected, Connecting, Disconnected, Event, Place, Refused, Registered
 from wscheck.findings import Finding
 from wscheck.judge import Judge
 from wscheck.rules import BROWSER
@@ -50,7 +50,9 @@ def causes(*events: Event) -> set[str | None]:
         (opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER), "io-in-render"),
         (opened("a", 0, ONE, INITIAL, RENDER), opened("b", 1, ONE, INITIAL, RENDER), "unmount-without-cleanup"),
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT), "unmount-without-cleanup"),
-        (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, EFFECT), "effect-without-cleanup"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, EFFECT), "two-openers"),
+        (opened("a", 0, ONE, DOUBLED), opened("b", 0.004, ONE, DOUBLED), "two-openers"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, DOUBLED), "effect-without-cleanup"),
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, DOUBLED), "effect-without-cleanup"),
         (opened("a", 0, SHARED, ONE, DOUBLED), opened("b", 0.004, SHARED, TWO, DOUBLED), "two-openers"),
         (
@@ -70,6 +72,17 @@ def causes(*events: Event) -> set[str | None]:
 )
 def test_two_connections_of_a_page_and_why(first: Connected, second: Connected, cause: str) -> None:
     assert causes(first, second) == {cause}
+
+
+def test_requests_that_left_together_are_two_components_however_late_they_were_answered() -> None:
+    def asked(sid: str, at: float) -> Event:
+        return Connecting(
+            at=START + at, user="u", page="tab 1", eio=f"e{sid}", stack=(IO, ONE, EFFECT), source="browser"
+        )
+
+    answers = (opened("a", 1, ONE, EFFECT), opened("b", 3, ONE, EFFECT))
+    assert causes(asked("a", 0), asked("b", 0.01), *answers) == {"two-openers"}
+    assert causes(asked("a", 0), asked("b", 0.9), *answers) == {"unmount-without-cleanup"}
 
 
 def test_what_a_framework_ran_does_not_tell_two_stacks_apart() -> None:

@@ -21,6 +21,8 @@ _RENDERS = (
 _ONCE = ("mountState", "mountReducer", "mountMemo", "updateMemo", "useState", "useMemo")
 _EFFECT = ("commitHookEffect", "commitPassive", "flushPassive", "invokePassiveEffect")
 _DOUBLED = ("doubleInvoke", "StrictEffects", "InvokeEffectsInDEV", "reappearLayoutEffects", "reconnectPassiveEffects")
+# One commit of React's runs the effects of all its components: their requests leave together, also on a slow machine.
+SAME_COMMIT_S = 0.05
 # The client closed one and opened the next: an effect's cleanup and its next run.
 SWAP_S = 0.25
 # Whoever connects again this soon after a kick does so because of it.
@@ -36,12 +38,30 @@ def pairs(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
 
 
 def two_openers(trail: Trail) -> Clue | None:
+    return two_callers(trail) or one_hook(trail)
+
+
+def two_callers(trail: Trail) -> Clue | None:
     """The places where the stacks part: shared code that opens for whoever calls it is not the answer."""
     for old, new in pairs(trail):
         first, second = openers.parting(old.stack, new.stack), openers.parting(new.stack, old.stack)
         if first is not None and second is not None and old.opener is not None and new.opener is not None:
             through = f", both through {old.opener}" if old.opener == new.opener else ""
             return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}{through}"
+    return None
+
+
+def one_hook(trail: Trail) -> Clue | None:
+    """Several components use the hook that opens: their stacks are the same, since it is React that runs an effect. It
+    did not run one twice: StrictMode has names for that, in one of the two stacks."""
+    for old, new in pairs(trail):
+        first, second = trail.began(old), trail.began(new)
+        if not old.stack or not _same_place(old, new) or first is None or second is None:
+            continue
+        gap = abs(second - first)
+        if gap <= SAME_COMMIT_S and _doubled(old) == _doubled(new):
+            told = f"{new.opener} opened two connections {gap * 1000:.0f} ms apart, as two components that use it do"
+            return Confidence.HIGH, told
     return None
 
 
@@ -67,14 +87,14 @@ def strict_mode(trail: Trail) -> Clue | None:
     """React says itself that it ran the effect a second time, as StrictMode does in development."""
     for old, new in pairs(trail):
         # Which of the two was acknowledged first says nothing: on a slow line the second run's may overtake.
-        # Two effects that went through shared code are each run twice as well: they are two openers.
-        if (
-            _same_place(old, new)
-            and not _parted(old, new)
-            and _any([place.function for place in (*old.stack, *new.stack)], _DOUBLED)
-        ):
+        # Of two effects, through shared code or through one hook, both may have been run twice: they are two openers.
+        if _same_place(old, new) and not _parted(old, new) and _doubled(old) != _doubled(new):
             return Confidence.HIGH, f"StrictMode ran the effect at {new.opener} twice, and the first connection stayed"
     return None
+
+
+def _doubled(one: Connected) -> bool:
+    return _any([place.function for place in one.stack], _DOUBLED)
 
 
 def _parted(old: Connected, new: Connected) -> bool:

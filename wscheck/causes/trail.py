@@ -2,9 +2,9 @@
 
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from wscheck.events import Connected, Refused, Registered
+from wscheck.events import Connected, Connecting, Refused, Registered
 from wscheck.findings import Confidence
 from wscheck.ledger import Ledger
 from wscheck.transitions import Closed, Opened, Superseded
@@ -15,17 +15,23 @@ USERS = 5_000
 
 class Trail:
     """The last `STEPS` of each kind, oldest first. `met` are pairs of connections of which the second was opened while
-    the first was held. `refusals` and `registrations` (of handlers) only a page can show."""
+    the first was held. `refusals` and `registrations` (of handlers) only a page can show; `asked`, by session, when its
+    first request left."""
 
-    __slots__ = ("closings", "met", "openings", "refusals", "registrations", "replacements")
+    __slots__ = ("asked", "closings", "met", "openings", "refusals", "registrations", "replacements")
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Mapping[str, float] | None = None) -> None:
+        self.asked = asked if asked is not None else {}
         self.openings: deque[Connected] = deque(maxlen=STEPS)
         self.met: deque[tuple[Connected, Connected]] = deque(maxlen=STEPS)
         self.replacements: deque[Superseded] = deque(maxlen=STEPS)
         self.closings: deque[Closed] = deque(maxlen=STEPS)
         self.refusals: deque[Refused] = deque(maxlen=STEPS)
         self.registrations: deque[Registered] = deque(maxlen=STEPS)
+
+    def began(self, opened: Connected) -> float | None:
+        """When somebody called for it, as far as that was seen; else when it was acknowledged."""
+        return self.asked.get(opened.eio or "", opened.at)
 
     def pairs(self) -> list[tuple[Connected, Connected]]:
         """Who was replaced by whom, where both openings are known."""
@@ -47,10 +53,17 @@ class Trails:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._trails: OrderedDict[str, Trail] = OrderedDict()
+        self._asked: OrderedDict[str, float] = OrderedDict()
 
     def of(self, user: str | None) -> Trail:
         """The user's trail, empty when there is none."""
         return self._trails.get(user or "") or Trail()
+
+    def connecting(self, event: Connecting) -> None:
+        if event.stack and event.eio is not None and event.at is not None:
+            self._asked.setdefault(event.eio, event.at)
+            if len(self._asked) > USERS:
+                self._asked.popitem(last=False)
 
     def opened(self, change: Opened) -> None:
         trail = self._trails.get(change.user)
@@ -84,7 +97,7 @@ class Trails:
     def _begin(self, user: str) -> Trail:
         trail = self._trails.get(user)
         if trail is None:
-            trail = self._trails[user] = Trail()
+            trail = self._trails[user] = Trail(self._asked)
             if len(self._trails) > USERS:
                 self._trails.popitem(last=False)
         return trail

@@ -142,10 +142,7 @@ class Browser:
 
     def _hear(self, method: str, params: dict[str, Any], session: str) -> None:
         if method.startswith("Network."):
-            if (origin := self._targets.origin(session)) is not None:
-                self._network.take(method, params, session, origin)
-            if method == "Network.responseReceived":
-                self._shown.answered(self._targets.by_session.get(session), params)
+            self._sent_or_received(method, params, session)
         elif method == "Debugger.scriptParsed":
             self._scripts.parsed(session, params)
         elif method == "Target.attachedToTarget":
@@ -163,6 +160,16 @@ class Browser:
                 self._crashed(session)
         elif method == "Page.frameNavigated":
             self._navigated(params["frame"], session)
+        elif method == "Page.javascriptDialogOpening" and self._own:
+            # Nobody sees it and nothing goes on before it is closed; in somebody else's browser that is theirs to do.
+            closed = {"accept": params["type"] in ("alert", "beforeunload")}
+            self._wire.send("Page.handleJavaScriptDialog", closed, session)
+
+    def _sent_or_received(self, method: str, params: dict[str, Any], session: str) -> None:
+        if (origin := self._targets.origin(session)) is not None:
+            self._network.take(method, params, session, origin)
+        if method == "Network.responseReceived":
+            self._shown.answered(self._targets.by_session.get(session), params)
 
     def _crashed(self, session: str) -> None:
         self._wire.abandon(session)

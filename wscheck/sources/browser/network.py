@@ -16,6 +16,9 @@ from wscheck.sources.traffic import Origin, Traffic
 
 Step = Callable[[], None]
 
+END_S = 0.1
+"""How long what a busy browser told already may still be on its way."""
+
 
 class Network:
     """Feed it the events of sessions with `take`; `settle` waits until everything before is read.
@@ -29,6 +32,7 @@ class Network:
         self._worker = asyncio.create_task(self._work())
         self._offset: float | None = None
         self._polls: dict[str, int] = {}
+        self._ends: list[asyncio.Future[float]] = []
 
     async def settle(self) -> None:
         """Wait until all that came so far is read."""
@@ -60,7 +64,11 @@ class Network:
             self._offset = params["wallTime"] - params["timestamp"]
         if "timestamp" not in params or self._offset is None:
             return time.time()
-        return float(params["timestamp"]) + self._offset
+        at = float(params["timestamp"]) + self._offset
+        for end in self._ends:
+            _settled(end, at)
+        self._ends.clear()
+        return at
 
     def take(self, method: str, params: dict[str, Any], session: str, origin: Origin) -> None:
         """One event of the Network domain."""
@@ -68,9 +76,12 @@ class Network:
             handler(self, params, session, f"{session}:{params['requestId']}", origin)
 
     def gone(self, id: str) -> None:
-        """A page or worker ended."""
-        at = time.time()
-        self._then(lambda: self._traffic.gone(id, at))
+        """A page or worker ended. The browser does not say when, and we may hear of it late: it was at the latest when
+        the next thing happened whose time it tells. Else a page that loads anew would seem to be there twice."""
+        at, end = time.time(), asyncio.get_running_loop().create_future()
+        self._ends.append(end)
+        asyncio.get_running_loop().call_later(END_S, _settled, end, at)
+        self._then(lambda: self._traffic.gone(id, min(at, end.result() if end.done() else at)), end)
 
     # --- long polling -------------------------------------------------------------------------------------------
 
@@ -173,6 +184,11 @@ _HANDLERS: dict[str, Callable[[Network, dict[str, Any], str, str, Origin], None]
     "Network.webSocketFrameReceived": Network._received,
     "Network.webSocketClosed": Network._closed,
 }
+
+
+def _settled(end: "asyncio.Future[float]", at: float) -> None:
+    if not end.done():
+        end.set_result(at)
 
 
 def _result(answer: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
