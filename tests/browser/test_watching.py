@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,20 +162,42 @@ def _gist(report: BrowserReport) -> Any:
     return report.verdict, found, openers(report, "driven")
 
 
-def test_interrupted_it_tells_what_it_has(prod: Backend) -> None:
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_it_tells_what_it_has_and_leaves_nothing_behind(prod: Backend, asked: signal.Signals) -> None:
     with tempfile.TemporaryDirectory() as home:
         command = [*COMMAND, "browser", f"{prod.url}/broken.html", "--for", "60s", "--format", "json"]
-        before = prod.counters()["connects"]
+        before = prod.counters()["replaced"]
         process = subprocess.Popen(command, cwd=home, env=environment(Path(home)), stdout=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 30
-        while prod.counters()["connects"] < before + 2 and time.monotonic() < deadline:
+        while prod.counters()["replaced"] == before and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(1)  # for the second connection, and the kick
-        os.kill(process.pid, signal.SIGINT)
+        browser = _chromium(process.pid)
+        profile = _profile(browser)
+        assert profile.is_dir()
+        os.kill(process.pid, asked)
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     told = json.loads(out)
     assert told["interrupted"] and told["connections"]
+    assert not profile.exists() and not Path("/proc", str(browser)).exists()
+
+
+def test_killed_it_takes_its_browser_along(prod: Backend) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        before = prod.counters()["connects"]
+        command = [*COMMAND, "browser", f"{prod.url}/fixed.html", "--for", "60s"]
+        process = subprocess.Popen(command, cwd=home, env=environment(Path(home)))
+        deadline = time.monotonic() + 30
+        while prod.counters()["connects"] == before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        browser = _chromium(process.pid)
+        profile = _profile(browser)
+        process.kill()
+        process.wait()
+        while Path("/proc", str(browser)).exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert browser and not Path("/proc", str(browser)).exists()
+    shutil.rmtree(profile, ignore_errors=True)
 
 
 async def test_a_browser_that_is_killed_proves_nothing(prod: Backend) -> None:
@@ -183,7 +206,7 @@ async def test_a_browser_that_is_killed_proves_nothing(prod: Backend) -> None:
     async def kill() -> None:
         while (await asyncio.to_thread(prod.counters))["connects"] == before:
             await asyncio.sleep(0.05)
-        os.kill(_chromium(), signal.SIGKILL)
+        os.kill(_chromium(os.getpid()), signal.SIGKILL)
 
     killing = asyncio.create_task(kill())
     report = (await watched(f"{prod.url}/fixed.html", seconds=30)).report
@@ -191,14 +214,20 @@ async def test_a_browser_that_is_killed_proves_nothing(prod: Backend) -> None:
     assert report.verdict is Verdict.INCONCLUSIVE and "the browser ended before" in report.reason
 
 
-def _chromium() -> int:
-    """The browser that this process started."""
+def _profile(browser: int) -> Path:
+    """The folder that the browser writes to."""
+    told = Path("/proc", str(browser), "cmdline").read_text()
+    return Path(told.partition("--user-data-dir=")[2].partition("\0")[0])
+
+
+def _chromium(parent: int) -> int:
+    """The browser that the process `parent` started."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
             said = Path(stat.parent, "cmdline").read_text()
         except OSError:
             continue
-        if int(fields[1]) == os.getpid() and "--remote-debugging-port" in said:
+        if int(fields[1]) == parent and "--remote-debugging-port" in said:
             return int(stat.parent.name)
     return 0

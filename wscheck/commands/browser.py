@@ -93,13 +93,12 @@ def _plan(config: "Config", urls: list[str], visits: list[str], command: list[st
 
 
 def _drive(run: "Browse") -> "Outcome":
-    import asyncio
-
     from wscheck.browse.run import browse
+    from wscheck.commands import ending
     from wscheck.commands.progress import drawn
 
     with drawn("Watching") as progress:
-        return asyncio.run(browse(run, progress))
+        return ending.run(browse(run, progress))
 
 
 def _exit_code(outcome: "Outcome") -> int:

@@ -116,13 +116,12 @@ def _to_stderr(line: str) -> None:
 
 
 def _drive(run: "Run") -> "Outcome":
-    import asyncio
-
+    from wscheck.commands import ending
     from wscheck.commands.progress import drawn
     from wscheck.verify.run import verify as drive
 
     with drawn("Verifying") as progress:
-        return asyncio.run(drive(run, progress))
+        return ending.run(drive(run, progress))
 
 
 def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "Outcome":

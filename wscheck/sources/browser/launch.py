@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -20,6 +21,9 @@ START_S = 20.0
 
 SHARED_MEMORY, ROOM = "/dev/shm", 1 << 29
 """A fresh profile is some megabytes in 150 files, half a second of a busy disk. Containers often have only 64 MB."""
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 FLAGS = (
     "--headless=new",
@@ -76,6 +80,7 @@ async def running(program: Path) -> AsyncIterator[str]:
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "TMPDIR": profile},  # a browser that is killed leaves its locks there
             start_new_session=sys.platform != "win32",
+            preexec_fn=_end_with_us if _LIBC is not None else None,
         )
         try:
             address, drain = await _listening(process, program)
@@ -85,6 +90,12 @@ async def running(program: Path) -> AsyncIterator[str]:
                 drain.cancel()
         finally:
             await _end(process)
+
+
+def _end_with_us() -> None:
+    """In the child: when this process is killed, and cannot end it any more, it ends by itself."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _in_memory() -> str | None:
