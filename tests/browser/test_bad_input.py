@@ -19,7 +19,8 @@ from tests.needs import needs
 from tests.node_backend import Backend, node_backend
 from wscheck.browse.report import NO_TRAFFIC
 from wscheck.events import Connected
-from wscheck.sources.browser import launched
+from wscheck.sources.browser import Browser, launched
+from wscheck.sources.browser.page import Page
 
 FORMATS = ("terminal", "json", "ndjson", "junit", "github", "sarif", "html")
 SECRETS = ("token-of-", "cookie-secret-abcdef", "in-the-query-4711", "jwt-part")
@@ -184,17 +185,36 @@ def test_what_ends_before_its_time_is_no_verdict(site: Backend, tmp_path: Path, 
     assert report["verdict"] == "inconclusive" and said in report["reason"]
 
 
+async def connected(browser: Browser, url: str) -> Page:
+    """A tab at `url`, once its connection is acknowledged."""
+    page = await browser.open(url)
+    async with asyncio.timeout(30):
+        while not any(session.sids for session in browser.traffic.sessions):
+            await asyncio.sleep(0.02)
+    return page
+
+
 async def test_what_was_seen_before_the_browser_was_killed_stays_seen(site: Backend) -> None:
     async with launched() as browser:
-        await browser.open(f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
-        async with asyncio.timeout(30):
-            while not any(session.sids for session in browser.traffic.sessions):
-                await asyncio.sleep(0.02)
+        await connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
         processes = (await browser._wire.call("SystemInfo.getProcessInfo"))["processInfo"]
         os.kill(next(each["id"] for each in processes if each["type"] == "browser"), signal.SIGKILL)
         await browser.until_gone()
         seen = await browser.seen()
     assert [event.user for event in seen.events if isinstance(event, Connected)] == ["user_1"]
+
+
+async def test_a_page_whose_script_never_ends_does_not_hold_up_the_verdict(
+    site: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wscheck.sources.browser.looking.BUSY_S", 0.5)
+    async with launched() as browser:
+        page = await connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
+        await page.evaluate("setTimeout(() => { for (;;); })")
+        async with asyncio.timeout(10):
+            seen = await browser.seen()
+    assert [event.user for event in seen.events if isinstance(event, Connected)] == ["user_1"]
+    assert seen.notes == ["tab 1 did not answer for 0.5 s: its script is busy or never ends."]
 
 
 def test_no_browser_is_said_with_how_to_get_one(tmp_path: Path) -> None:

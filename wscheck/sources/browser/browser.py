@@ -1,8 +1,6 @@
 """A browser that is watched: everything above wired together, and what it showed in the end."""
 
 import asyncio
-import contextlib
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,21 +12,18 @@ from wscheck.errors import CannotCheck
 from wscheck.events import Connected, Event
 from wscheck.report import SeenPage
 from wscheck.sources.browser import launch
-from wscheck.sources.browser.handlers import Handlers
 from wscheck.sources.browser.lineage import settled
+from wscheck.sources.browser.looking import Looks
 from wscheck.sources.browser.network import Network
 from wscheck.sources.browser.page import Page
 from wscheck.sources.browser.scripts import Scripts
 from wscheck.sources.browser.shown import Shown
 from wscheck.sources.browser.targets import Held, Targets
 from wscheck.sources.browser.whence import RawStack, resolve
-from wscheck.sources.browser.wire import BrowserGone, CommandFailed, Wire
+from wscheck.sources.browser.wire import CommandFailed, Wire
 from wscheck.sources.traffic import Identity, Session, Traffic, Whence
 
 SOURCE = "browser"
-REALMS = 8
-TURN_S = 0.05
-READ_TURNS = 4
 
 
 class Seen(msgspec.Struct):
@@ -52,11 +47,9 @@ class Browser:
         self._scripts = Scripts(self.traffic.addresses)
         self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
         self._shown = Shown(self.traffic.addresses)
-        self._handlers: dict[tuple[str, int], Handlers] = {}
+        self._looks = Looks(self._wire, self.traffic, self._scripts, self._targets)
         self._pages: dict[str, Page] = {}
         self._arrivals: dict[str, asyncio.Future[Page]] = {}
-        self._looked_for: dict[str, int] = {}
-        self._looking: list[asyncio.Task[None]] = []
 
     async def _begin(self) -> None:
         await self._wire.__aenter__()
@@ -64,9 +57,7 @@ class Browser:
         await self._targets.attach()
 
     async def _end(self) -> None:
-        for task in self._looking:
-            task.cancel()
-        await asyncio.gather(*self._looking, return_exceptions=True)
+        await self._looks.end()
         self._network.close()
         self._scripts.close()
         await self._wire.__aexit__()
@@ -177,7 +168,7 @@ class Browser:
             self._network.gone(held.id)
 
     def _arrived(self, held: Held) -> None:
-        self._looking.append(asyncio.create_task(self._look(held)))
+        self._looks.begin(held)
         if held.type != "page":
             return
         page = Page(self._wire, held.session, held.tab, lambda url: self._shown.asked(held.id, url))
@@ -193,73 +184,32 @@ class Browser:
             held.url = frame["url"]
             self._network.gone(held.id)
 
-    # --- handlers -----------------------------------------------------------------------------------------------
-
-    async def _look(self, held: Held) -> None:
-        """Look into a page as long as it is there: for new sockets at once when there are new connections, and from
-        time to time for what became of their handlers. Each page by itself: a busy one must not hold up the others."""
-        for turn in itertools.count():
-            await asyncio.sleep(TURN_S)
-            if self._targets.by_session.get(held.session) is not held:
-                return
-            await self._look_once(held, all=turn % READ_TURNS == 0)
-
-    async def _look_once(self, held: Held, *, all: bool = True) -> None:
-        # A socket is there before it is connected, and has its handlers by then.
-        count = sum(1 + len(session.sids) for session in self.traffic.sessions if session.origin.id == held.id)
-        fresh = count > 0 and count != self._looked_for.get(held.session)
-        if fresh or (all and count):
-            self._looked_for[held.session] = count
-            for context in list(held.contexts)[:REALMS]:
-                await self._look_into(held, context, fresh=fresh)
-
-    async def _look_into(self, held: Held, context: int, *, fresh: bool) -> None:
-        key = (held.session, context)
-        handlers = self._handlers.get(key)
-        if handlers is None:
-            handlers = self._handlers[key] = Handlers(self._wire, held.session, context, self._scripts)
-        with contextlib.suppress(CommandFailed, BrowserGone):
-            await (handlers.find() if fresh else handlers.read())
-
     # --- the end ------------------------------------------------------------------------------------------------
 
     async def seen(self, *, final: bool = True) -> Seen:
         """Everything so far, in the order of its time, with openers and handlers source-mapped. `final`: nothing more
         is to come."""
         if not self.gone:
-            await asyncio.gather(*(self._look_once(held) for held in list(self._targets.by_session.values())))
+            await self._looks.last()
         await self._network.settle()
         await self._scripts.settle()
         if final:
             self.traffic.settle()
         sessions = list(self.traffic.sessions)
         found = {id(session): self._whence(session) for session in sessions}
-        objects = [sids for handlers in self._handlers.values() for sids in handlers.lineage.values()]
-        whence = settled(sessions, found, objects)
+        whence = settled(sessions, found, self._looks.objects())
         events = self.traffic.events(lambda session: whence[id(session)])
-        events = sorted([*events, *self._registered(events)], key=lambda event: event.at or 0.0)
+        events = sorted([*events, *self._looks.registered(events)], key=lambda event: event.at or 0.0)
         pages = [
             SeenPage(type="page", url=self.traffic.addresses.page(held.url)) for held in self._targets.tabs.values()
         ]
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
-        notes = [*self._shown.notes(self._targets.tabs, connected), *self._scripts.notes]
+        notes = [*self._shown.notes(self._targets.tabs, connected), *self._looks.notes, *self._scripts.notes]
         return Seen(events, [page for page in pages if page.url != "about:blank"], notes)
 
     def _whence(self, session: Session) -> Whence:
         stack = session.origin.stack
         return resolve(stack if isinstance(stack, RawStack) else None, self._scripts)
-
-    def _registered(self, events: list[Event]) -> list[Event]:
-        """Handlers know their socket; whose it is, and what it is part of, its connection knows."""
-        by_sid = {event.sid: event for event in events if isinstance(event, Connected)}
-        told: list[Event] = []
-        for handlers in self._handlers.values():
-            for each in handlers.told():
-                of = by_sid.get(each.sid)
-                if of is not None:
-                    whose = {"user": of.user, "eio": of.eio, "page": of.page, "transport": of.transport}
-                    told.append(msgspec.structs.replace(each, source=SOURCE, **whose))
-        return told
 
 
 @asynccontextmanager
