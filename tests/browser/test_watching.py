@@ -21,7 +21,7 @@ from tests.node_backend import EXAMPLE, Backend
 from tests.pages import of, served, watched, watched_until
 from wscheck.findings import Verdict
 from wscheck.report import BrowserReport
-from wscheck.sources.browser import launch
+from wscheck.sources.browser import attached, launch
 
 TRANSPORTS = {"websocket": "websocket", "upgrade": "polling,websocket", "polling": "polling"}
 HOOKS = ("src/hooks/useBotWebSocket.ts", "src/hooks/useWhatsAppConnection.ts")
@@ -155,6 +155,18 @@ async def test_a_browser_that_another_program_drives_shows_the_same(prod: Backen
         beside = await watched(cdp=f"http://{port}", command=drive)
         assert await launch.address_of(f"http://{port}") == address, "the browser that was there is left running"
     assert _gist(beside.report) == _gist(alone)
+
+
+async def test_somebody_elses_browser_keeps_no_tab_of_ours(prod: Backend) -> None:
+    """One that stayed would hold the user's connection, and be thrown out by the next run."""
+    async with launch.running(launch.find()) as address:
+        await watched(f"{prod.url}/fixed.html?user=again", cdp=address, seconds=0.1)
+        tabs: list[str] = []
+        async with asyncio.timeout(20):
+            while tabs != ["tab 1", "tab 2"]:  # the one that was there, and a new one
+                async with attached(address) as browser:
+                    await browser.tab()
+                    tabs = list(browser.tabs)
 
 
 def _gist(report: BrowserReport) -> Any:

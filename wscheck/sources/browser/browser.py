@@ -1,6 +1,7 @@
 """A browser that is watched: everything above wired together, and what it showed in the end."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class Browser:
 
     def __init__(self, wire_url: str, identity: Identity | None, *, own: bool) -> None:
         self._own, self._used = own, False
+        self._opened: list[str] = []
         self._wire = Wire(wire_url, self._hear)
         self.at_start = ""
         """JavaScript that runs in every tab we open, before any of its page's own."""
@@ -57,10 +59,18 @@ class Browser:
         await self._targets.attach()
 
     async def _end(self) -> None:
+        if not self._own:
+            await self._tidy()
         await self._looks.end()
         self._network.close()
         self._scripts.close()
         await self._wire.__aexit__()
+
+    async def _tidy(self) -> None:
+        """Somebody else's browser keeps none of our tabs: each would hold a connection of their user."""
+        for id in self._opened:
+            with contextlib.suppress(CommandFailed, CannotCheck):
+                await self._wire.call("Target.closeTarget", {"targetId": id})
 
     @property
     def gone(self) -> bool:
@@ -107,6 +117,7 @@ class Browser:
             page = await self._page(next(iter(self._targets.tabs.values())).id)
         else:
             created = await self._wire.call("Target.createTarget", {"url": "about:blank"})
+            self._opened.append(created["targetId"])
             page = await self._page(created["targetId"])
         if self.at_start:
             await self._wire.call("Page.addScriptToEvaluateOnNewDocument", {"source": self.at_start}, page.session)
