@@ -242,3 +242,10 @@ def test_a_program_that_is_no_browser(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused(arguments: tuple[str, ...], code: int, said: str) -> None:
     ran = wscheck("browser", *arguments)
     assert (ran.code, said in ran.err) == (code, True), ran.said
+
+
+@pytest.mark.parametrize("address", ["http://me:hush-hush@127.0.0.1:9", "ws://127.0.0.1:9?token=hush-hush"])
+def test_the_address_of_somebody_elses_browser_is_told_without_its_credentials(address: str) -> None:
+    ran = wscheck("browser", "--cdp", address)
+    assert ran.code == 3 and "answer" in ran.err and "127.0.0.1:9" in ran.err, ran.said
+    assert "hush-hush" not in ran.said

@@ -18,6 +18,7 @@ from wscheck.findings import Bar, Verdict
 from wscheck.journey import Step
 from wscheck.judge import Options
 from wscheck.report import BrowserReport, SeenPage
+from wscheck.settings import without_credentials
 from wscheck.sources.browser import Browser, StorageState, attached, give, launched, walk
 from wscheck.sources.traffic import Identity
 
@@ -77,7 +78,8 @@ async def browse(run: Browse, progress: Progress = lambda what, done, of: None) 
         watch.doubt_what_is_under_way()
         pages = await _pictures(browser, seen.pages) if run.picture else seen.pages
     events: list[Event] = [*seen.events, *watch.unjudged]
-    target = " ".join(browser.traffic.addresses.page(url) for url in run.urls) or run.cdp or "".join(run.command[:1])
+    urls = " ".join(browser.traffic.addresses.page(url) for url in run.urls)
+    target = urls or without_credentials(run.cdp or "") or "".join(run.command[:1])
     report = page_report.report(events, run.options, run.bar, target=target, pages=pages, notes=seen.notes)
     report.started_at, report.duration_s = began, round(time.time() - began, 3)
     if watch.interrupted:

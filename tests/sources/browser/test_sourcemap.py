@@ -68,6 +68,13 @@ def test_what_is_no_map_is_refused(text: str) -> None:
         SourceMap(text)
 
 
+def test_a_source_without_a_name_is_no_place() -> None:
+    """As a bundler writes it for code of its own."""
+    text = json.dumps({"version": 3, "sources": [None, "a.ts"], "names": [], "mappings": "AAAA,CCAA"})
+    assert SourceMap(text).place(0, 0) is None
+    assert SourceMap(text).place(0, 1) is not None
+
+
 @pytest.mark.parametrize("mappings", ["A!AA", "é"])
 def test_a_broken_map_is_refused(mappings: str) -> None:
     with pytest.raises(BadMap, match="VLQ"):

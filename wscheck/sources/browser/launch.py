@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from wscheck.errors import CannotCheck, Unreachable, UsageError
+from wscheck.settings import without_credentials
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge")
 START_S = 20.0
@@ -144,6 +145,7 @@ async def address_of(url: str) -> str:
     if url.startswith(("ws://", "wss://")):
         return url
     base = url if "://" in url else f"http://{url}"
+    shown = without_credentials(base)
     help = "Start it with --remote-debugging-port=9222 and a --user-data-dir of its own, and give --cdp that address."
     try:
         async with (
@@ -153,6 +155,7 @@ async def address_of(url: str) -> str:
             found = await answer.json(content_type=None)
             return str(found["webSocketDebuggerUrl"])
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unreachable(f"No browser answers at {base}: {error or 'no answer in time'}.", help) from error
+        said = without_credentials(str(error)) or "no answer in time"
+        raise Unreachable(f"No browser answers at {shown}: {said}.", help) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise CannotCheck(f"What answers at {base} is no browser's DevTools.", help) from error
+        raise CannotCheck(f"What answers at {shown} is no browser's DevTools.", help) from error

@@ -124,7 +124,7 @@ async def _load(script: Script) -> bytes | str:
     try:
         return await _fetch(urljoin(script.url, script.map))
     except (BadMap, aiohttp.ClientError, TimeoutError, OSError, ValueError, binascii.Error) as problem:
-        return f"its source map cannot be read: {problem or type(problem).__name__}"
+        return f"its source map cannot be read: {str(problem) or f'no answer within {FETCH_S:g} s'}"
 
 
 async def _fetch(url: str) -> bytes:

@@ -67,7 +67,7 @@ class _Part:
         if index < 0:
             return None
         _, source, original, start, name = segments[index]
-        if not 0 <= source < len(self._sources):
+        if not (0 <= source < len(self._sources) and self._sources[source]):
             return None
         called = str(self._names[name]) if 0 <= name < len(self._names) else ""
         return Place(self._sources[source], original + 1, start + 1), called

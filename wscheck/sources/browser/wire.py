@@ -11,6 +11,7 @@ from typing import Any, Self
 import aiohttp
 
 from wscheck.errors import CannotCheck, Unreachable
+from wscheck.settings import without_credentials
 
 ANSWER_S = 30.0
 
@@ -45,7 +46,8 @@ class Wire:
             self._socket = await self._http.ws_connect(self.url, max_msg_size=0, compress=0, timeout=_CLOSING)
         except (aiohttp.ClientError, OSError) as error:
             await self._http.close()
-            problem = f"The browser does not answer at {self.url.partition('/devtools')[0]}: {error}."
+            where, said = (without_credentials(each) for each in (self.url.partition("/devtools")[0], str(error)))
+            problem = f"The browser does not answer at {where}: {said}."
             raise Unreachable(problem, "Start it with --remote-debugging-port=9222, and name that port.") from error
         self._reader = asyncio.create_task(self._read())
         return self
