@@ -1,7 +1,9 @@
 """Whose frame is it: the client library's frames are cut, in a bundle without a map by the names minifiers keep."""
 
+import pytest
+
 from wscheck.events import Place
-from wscheck.openers import is_client, own_frames, parting, served_by, unbundled
+from wscheck.openers import is_client, is_library, own_frames, parting, served_by, unbundled
 
 BUNDLE = "http://localhost/app.js"
 MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
@@ -72,3 +74,34 @@ def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_sa
     assert is_client(manager) and own_frames([manager]) == ()
     mine = Place("src/manager.ts", 5, 1, "open")
     assert served_by(mine, "http://localhost:8000/app.js") == mine
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "node_modules/.pnpm/rxjs@7/node_modules/rxjs/src/Observable.ts",
+        "react-dom/cjs/react-dom-client.development.js",
+        "https://unpkg.com/react-dom@18/umd/react-dom.development.js",
+        "http://h/vendor/react.production.min.js",
+        "@vite/client",
+        "http://h/_next/static/chunks/webpack-4bd2.js",
+        "[turbopack]/browser/runtime/base/runtime-base.ts",
+    ],
+)
+def test_a_librarys_frames_are_known_by_their_file(file: str) -> None:
+    assert is_library(Place(file, 1, 1, "run"))
+
+
+@pytest.mark.parametrize(
+    "name", ["__webpack_require__", "options.factory", "./src/a.ts", "(app-pages-browser)/./src/a.ts"]
+)
+def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
+    assert is_library(Place(BUNDLE, 1, 1, name))
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["libs/react/src/useSocket.ts", "src/vue/socket.ts", "http://h/react/app.js", "src/scheduler.js", "src/react.ts"],
+)
+def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
+    assert not is_library(Place(file, 1, 1, "open"))

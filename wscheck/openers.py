@@ -16,9 +16,14 @@ _TOLD = "socket.io-client/in-the-bundle"
 _LIBRARY = re.compile(
     r"(^|[/@\\])(node_modules|\.vite/deps|bower_components)/"
     r"|(^|/)@?(socket\.io|engine\.io)([-/]|[.\w]*\.js)"
-    r"|(^|/)(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
-    r"|^(node:|webpack/|native |<anonymous>)|^$",
+    # Maps of what a server serves whole begin with the package; an application may well have a folder of this name.
+    r"|^(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
+    r"|://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
+    r"|(^|/)(@vite/|@react-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
+    r"|^(node:|native |<anonymous>)|^$",
 )
+# How webpack calls its own functions, and the one around each module, which has the module's name.
+_BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\([\w-]+\)/)?\./)")
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
 _CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
 
@@ -34,7 +39,7 @@ def label(place: Place) -> str:
 
 def is_library(place: Place) -> bool:
     """Whether a frame belongs to a library rather than to the application."""
-    return _LIBRARY.search(place.file) is not None
+    return _LIBRARY.search(place.file) is not None or _BUNDLER.match(place.function) is not None
 
 
 def is_client(place: Place) -> bool:

@@ -14,6 +14,8 @@ IO = Place("node_modules/socket.io-client/build/esm/index.js", 29, 25, "lookup")
 SHARED, ONE, TWO = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
 REACT = "node_modules/react-dom/cjs/react-dom-client.development.js"
 EFFECT, RENDER = Place(REACT, 1, 1, "commitHookEffectListMount"), Place(REACT, 2, 1, "renderWithHooks")
+WRAPPED = Place("http://h/page.js", 410, 1, "(app-pages-browser)/./src/one.tsx")
+UPDATED = Place("http://h/webpack/page.a56e.hot-update.js", 18, 1, "(app-pages-browser)/./src/one.tsx")
 INITIAL, DOUBLED = Place(REACT, 3, 1, "mountState"), Place(REACT, 4, 1, "doubleInvokeEffectsOnFiber")
 
 
@@ -64,6 +66,11 @@ def causes(*events: Event) -> set[str | None]:
         (
             opened("a", 0, ONE, script="http://h/m.js?~1", client="http://h/v.js"),
             opened("b", 1, ONE, script="http://h/m.js?~2", client="http://h/v.js"),
+            "hot-reload",
+        ),
+        (
+            opened("a", 0, ONE, WRAPPED, script="webpack-internal:/one", client="c"),
+            opened("b", 1, ONE, UPDATED, script="webpack-internal:/one", client="c"),
             "hot-reload",
         ),
         (opened("a", 0, ONE, client="http://h/a.js"), opened("b", 1, TWO, client="http://h/b.js"), "two-bundles"),

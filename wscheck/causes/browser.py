@@ -105,9 +105,16 @@ def hot_reload(trail: Trail) -> Clue | None:
     for old, new in pairs(trail):
         if old.opener is None or old.opener != new.opener or not old.script or not new.script:
             continue
+        if (update := _update(new)) and update != _update(old):
+            return Confidence.HIGH, f"{new.opener} ran again from {update}, and the first stayed"
         if old.script != new.script and (_path(old.script) == _path(new.script) or old.client == new.client):
             return Confidence.HIGH, f"{old.opener} ran again from another version of its script, and the first stayed"
     return None
+
+
+def _update(one: Connected) -> str:
+    """The script that webpack loaded to replace modules of a page, where it ran from one."""
+    return next((place.file for place in one.stack if ".hot-update." in place.file), "")
 
 
 def two_bundles(trail: Trail) -> Clue | None:
