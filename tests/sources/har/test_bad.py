@@ -2,10 +2,12 @@
 
 import base64
 import json
+import os
 import random
 import resource
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -67,6 +69,16 @@ def test_what_is_no_har_is_named(tmp_path: Path, content: bytes, said: str) -> N
 def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "none.har").problem
     assert "Is a directory" in refused(tmp_path).problem
+
+
+def test_what_comes_through_a_pipe_is_read_too(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for content, said in ((FIXED.read_bytes(), ""), (b"", "is empty")):
+        writing = Thread(target=pipe.write_bytes, args=(content,))
+        writing.start()
+        assert said in refused(pipe).problem if said else len(read([pipe]).pages) == 1
+        writing.join()
 
 
 def test_a_har_cut_short_anywhere_is_never_a_verdict(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ DevTools: `_webSocketMessages` in seconds, `_initiator` with the stack. Playwrig
 import base64
 import binascii
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -148,21 +150,34 @@ class Archive(msgspec.Struct):
 def load(path: Path) -> Archive:
     """Reads `path`. Raises BadEvidence for what is missing, cut short or no HAR."""
     try:
-        with path.open("rb") as file, _mapped(file.fileno(), path) as content:
+        with path.open("rb") as file, _content(file, path) as content:
             return _read(content, path)
     except OSError as error:
         raise BadEvidence(f"The HAR {path} cannot be read: {error.strerror}.", "Check the path.") from error
 
 
-def _mapped(descriptor: int, path: Path) -> mmap.mmap:
-    """The file without a copy in memory: a HAR with content easily has hundreds of megabytes."""
+@contextmanager
+def _content(file: BinaryIO, path: Path) -> Iterator[mmap.mmap | bytes]:
+    """The file without a copy in memory: a HAR with content easily has hundreds of megabytes. A pipe has to be read."""
     try:
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:
         raise BadEvidence(f"The HAR {path} is empty.", SAVE_IT) from None
+    except OSError:
+        yield _piped(file, path)
+    else:
+        with mapped:
+            yield mapped
 
 
-def _read(content: mmap.mmap, path: Path) -> Archive:
+def _piped(file: BinaryIO, path: Path) -> bytes:
+    content = file.read()
+    if not content:
+        raise BadEvidence(f"The HAR {path} is empty.", SAVE_IT)
+    return content
+
+
+def _read(content: mmap.mmap | bytes, path: Path) -> Archive:
     _refuse_packed(content[:4], path)
     with memoryview(content) as view:
         text = view[3:] if content[:3] == b"\xef\xbb\xbf" else view
