@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wscheck import openers
 from wscheck.comparison import CompareReport
 from wscheck.events import AnyEvent, Connected, Connecting, OnConnection, Place, Replaced
 from wscheck.findings import Finding, Severity, Verdict
@@ -19,38 +20,49 @@ MESSAGES = 6
 
 @dataclass(frozen=True)
 class Opening:
-    """A component that opened connections of a finding, from where, and which."""
+    """A component that opened connections of a finding, from where, and which. `caller`: who called a shared opener."""
 
     component: str | None
     opener: Place | None
     sids: tuple[str, ...]
+    caller: Place | None = None
 
     def __str__(self) -> str:
         who = self.component or (self.opener.function if self.opener else "an unnamed component")
         where = str(self.opener) if self.opener else ""
-        return f"{one_line(' at '.join(part for part in (who, where) if part))} ({_some(self.sids)})"
+        told = " at ".join(part for part in (who, where) if part)
+        if self.caller is not None:
+            told = f"{openers.label(self.caller)} at {self.caller}, through {told}"
+        return f"{one_line(told)} ({_some(self.sids)})"
 
 
 class Openings:
     """Who opened which connection, looked up by sid: built once a run, asked once a finding."""
 
     def __init__(self, events: Iterable[AnyEvent]) -> None:
-        self._opened: dict[str, tuple[str | None, Place | None]] = {}
+        self._opened: dict[str, Connected] = {}
         self._note(events)
 
     def of(self, finding: Finding) -> list[Opening]:
         """The openings behind `finding`, the busiest first; connections whose opener nobody saw are left out."""
         self._note(finding.evidence)
-        sids: dict[tuple[str | None, Place | None], list[str]] = {}
-        for sid in connections(finding.evidence):
-            if (who := self._opened.get(sid)) is not None:
-                sids.setdefault(who, []).append(sid)
-        return sorted((Opening(*who, tuple(its)) for who, its in sids.items()), key=lambda o: -len(o.sids))
+        opened = [self._opened[sid] for sid in connections(finding.evidence) if sid in self._opened]
+        sids: dict[tuple[str | None, Place | None, Place | None], list[str]] = {}
+        for one in opened:
+            sids.setdefault((one.component, one.opener, _caller(one, opened)), []).append(one.sid or "")
+        told = [Opening(component, opener, tuple(its), caller) for (component, opener, caller), its in sids.items()]
+        return sorted(told, key=lambda opening: -len(opening.sids))
 
     def _note(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
             if isinstance(event, Connected) and event.sid and (event.component or event.opener):
-                self._opened.setdefault(event.sid, (event.component, event.opener))
+                self._opened.setdefault(event.sid, event)
+
+
+def _caller(one: Connected, opened: Iterable[Connected]) -> Place | None:
+    """Where the stacks of connections with the same opener part; None where the opener itself tells them apart."""
+    others = (other.stack for other in opened if other.opener == one.opener and other.stack != one.stack)
+    return next((place for stack in others if (place := openers.parting(one.stack, stack)) is not None), None)
 
 
 def rows(finding: Finding, openings: Sequence[Opening]) -> list[tuple[str, str]]:

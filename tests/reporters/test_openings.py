@@ -1,0 +1,45 @@
+"""Who opened what, as every report tells it: where all went through shared code, it is the callers that matter."""
+
+from wscheck.events import Connected, Place
+from wscheck.findings import Finding
+from wscheck.judge import Judge
+from wscheck.reporters.story import Openings
+
+SHARED = Place("src/services/openSocket.ts", 7, 10, "openSocket")
+BOT, WHATSAPP = Place("src/hooks/useBot.ts", 5, 18, ""), Place("src/hooks/useWhatsApp.ts", 9, 18, "useWhatsApp")
+
+
+def opened(sid: str, at: float, *stack: Place) -> Connected:
+    return Connected(
+        at=at,
+        source="browser",
+        user="u",
+        page="tab 1",
+        sid=sid,
+        eio=sid,
+        component="openSocket",
+        opener=stack[0],
+        stack=stack,
+    )
+
+
+def told(*events: Connected) -> list[str]:
+    judge = Judge()
+    for event in events:
+        judge.feed(event)
+    (finding,) = judge.conclude(10.0)
+    assert isinstance(finding, Finding)
+    return [str(opening) for opening in Openings(events).of(finding)]
+
+
+def test_the_callers_of_a_shared_opener_are_told() -> None:
+    assert told(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)) == [
+        "useBot at src/hooks/useBot.ts:5:18, through openSocket at src/services/openSocket.ts:7:10 (a)",
+        "useWhatsApp at src/hooks/useWhatsApp.ts:9:18, through openSocket at src/services/openSocket.ts:7:10 (b)",
+    ]
+
+
+def test_where_one_caller_opened_both_there_is_one_opening() -> None:
+    assert told(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, BOT)) == [
+        "openSocket at src/services/openSocket.ts:7:10 (a, b)"
+    ]
