@@ -28,6 +28,9 @@ ADDRESS = "WSCHECK_CDP_URL"
 # After a command ended: what its last click caused is still on its way.
 SETTLE_S = 0.3
 
+LEAVE_S = 3.0
+"""How long a command may take to end when it is asked to."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -108,6 +111,17 @@ async def _pictures(browser: Browser, pages: list[SeenPage]) -> list[SeenPage]:
     return pages
 
 
+async def _leave(process: asyncio.subprocess.Process) -> None:
+    """End a program in order, or without it."""
+    process.terminate()
+    try:
+        async with asyncio.timeout(LEAVE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
 class _Watch:
     """One run from the first page to the last moment."""
 
@@ -175,8 +189,7 @@ class _Watch:
             code = await process.wait()
         finally:
             if process.returncode is None:
-                process.terminate()
-                await process.wait()
+                await _leave(process)
         await asyncio.sleep(SETTLE_S)
         if code:
             self._cannot_tell(f"the command ended with {code}: what it was to show may be missing")

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def browser(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[URL]... [-- COMMAND...]", help="Pages to open, each in a tab of its own."),
+        typer.Argument(metavar="URL", help="Pages to open, each in a tab of its own. After --: what drives them."),
     ] = None,
     visit: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Go there afterwards, in the first tab (repeatable).")
     ] = None,
     watch_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Watch so long [5s].")] = None,
     program: Annotated[
-        str | None, typer.Option("--browser", metavar="PATH", help="The Chromium to launch [PATH].")
+        str | None, typer.Option("--browser", metavar="PATH", help="The Chromium to launch [the first on PATH].")
     ] = None,
     cdp: Annotated[
         str | None, typer.Option(metavar="URL", help="Watch a browser that runs, by its debugging port.")
@@ -49,6 +49,13 @@ def browser(
 
     Launches a headless Chromium, or with --cdp watches one that runs already: a logged-in browser, or the browser of a
     test run. What follows -- is a program that drives the browser; it is watched until that ends.
+
+    \b
+    wscheck browser http://localhost:3000/dashboard
+    wscheck browser http://localhost:3000/ --visit http://localhost:3000/wizard
+    wscheck browser --cdp http://127.0.0.1:9222 -- npx playwright test
+
+    What to click and to fill in stands in wscheck.toml, as [[browser.step]]: see docs/browser.md.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no Socket.IO traffic), 130 interrupted.
     """
