@@ -3,7 +3,7 @@
 import pytest
 
 from wscheck.events import Place
-from wscheck.openers import is_client, is_library, own_frames, parting, served_by, unbundled
+from wscheck.openers import is_client, is_library, label, own_frames, parting, served_by, unbundled
 
 BUNDLE = "http://localhost/app.js"
 MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
@@ -105,3 +105,21 @@ def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
 )
 def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
     assert not is_library(Place(file, 1, 1, "open"))
+
+
+@pytest.mark.parametrize(
+    ("place", "called"),
+    [
+        (Place("src/hooks/useBot.ts", 5, 3, "useBot"), "useBot"),
+        (Place("src/hooks/useBot.ts", 5, 3, ""), "useBot"),
+        (Place("src/hooks/useBot.ts", 5, 3, "t"), "useBot"),
+        (Place("src/hooks/useBot/index.ts", 5, 3, ""), "useBot"),
+        (Place("src/app/(dashboard)/dashboard/page.tsx", 5, 3, ""), "dashboard"),
+        (Place("src/services/socket.ts", 2, 23, "module evaluation"), "socket"),
+        (Place("webpack-internal/services/socket.ts", 2, 23, "eval"), "socket"),
+        (Place("http://h/index.js", 9, 3, ""), "index"),
+        (Place("index.ts", 9, 3, ""), "index"),
+    ],
+)
+def test_a_place_is_called_as_its_author_would(place: Place, called: str) -> None:
+    assert label(place) == called

@@ -32,9 +32,20 @@ SHORT = 3
 """A function's name of at most this many letters is a minifier's."""
 
 
+_MODULE = frozenset({"eval", "module evaluation"})
+"""What the engine, or a bundler, calls the code of a whole module."""
+
+_EVERYWHERE = frozenset({"index", "page", "layout"})
+"""Files that are called so in every folder: it is the folder that tells."""
+
+
 def label(place: Place) -> str:
     """What the author would call it: the function, or the file where the function has no name."""
-    return place.function if len(place.function) > SHORT else PurePosixPath(place.file).stem
+    if len(place.function) > SHORT and place.function not in _MODULE:
+        return place.function
+    path = PurePosixPath(place.file)
+    folder = path.parent.name if path.stem in _EVERYWHERE and "://" not in place.file else ""
+    return folder or path.stem
 
 
 def is_library(place: Place) -> bool:
