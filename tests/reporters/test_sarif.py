@@ -108,8 +108,10 @@ def test_an_absolute_log_is_a_file_uri_and_standard_input_no_place() -> None:
 
 def test_handlers_registered_twice_are_pointed_at() -> None:
     handlers = (Place("src/hooks/useBot.ts", 12, 3), Place("src/hooks/useBot.ts", 12, 3))
-    (result,) = run_of(report_of(finding(Registered(sid="a", name="message_sync", handlers=handlers))))["results"]
-    assert places(result) == [("src/hooks/useBot.ts", 12)]
+    opened = Connected(user="user_1", sid="a", page="p", opener=Place("src/services/socket.ts", 4, 10))
+    for registered in (Registered(sid="a", handlers=handlers), Registered(sid="a", lost=handlers)):
+        (result,) = run_of(report_of(finding(opened, registered)))["results"]
+        assert places(result) == [("src/hooks/useBot.ts", 12)], "and not where the connection was opened"
 
 
 @pytest.mark.parametrize("file", ["http://localhost:3000/app.js", "<anonymous>", "blob:http://localhost/1"])

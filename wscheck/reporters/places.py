@@ -21,10 +21,11 @@ class Spot:
 def spots(finding: Finding, opened: Sequence[Opening]) -> list[Spot]:
     """Every place in a file that `finding` points at, the most telling first, each once.
 
-    Code comes before logs: who opened its connections, which handlers are registered, what its evidence says.
+    Code comes before logs: which handlers are registered, where that is what is wrong; who opened its connections; what
+    its evidence says.
     """
     found: dict[tuple[str, int], Spot] = {}
-    for spot in (*_opened(opened), *_parted(finding), *_registered(finding), *_seen(finding), *_logged(finding)):
+    for spot in (*_registered(finding), *_opened(opened), *_parted(finding), *_seen(finding), *_logged(finding)):
         if is_file(spot.place):
             found.setdefault((spot.place.file, spot.place.line), spot)
     return list(found.values())
@@ -76,6 +77,7 @@ def _registered(finding: Finding) -> Iterator[Spot]:
     for event in finding.evidence:
         if isinstance(event, Registered):
             yield from (Spot(place, f"a handler of {one_line(event.name)}") for place in event.handlers)
+            yield from (Spot(place, f"a handler of {one_line(event.name)} that was removed") for place in event.lost)
 
 
 def _seen(finding: Finding) -> Iterator[Spot]:
