@@ -84,6 +84,12 @@ def test_two_bundles() -> None:
     assert found.because == "socket.io-client runs from http://localhost/a.js and from http://localhost/b.js"
 
 
+def test_two_bundles_are_not_a_page_and_its_worker() -> None:
+    clients = ("http://localhost/a.js", "http://localhost/worker.js")
+    targets = ("page http://localhost/", "worker http://localhost/worker.js")
+    assert why(opened((DASHBOARD,), (WIZARD,), client=clients, target=targets)) == "two-openers"
+
+
 def test_two_bundles_are_not_two_versions_of_one() -> None:
     clients = ("http://localhost/a.js?v=1", "http://localhost/a.js?v=2")
     assert why(opened((DASHBOARD,), (WIZARD,), client=clients)) == "two-openers"

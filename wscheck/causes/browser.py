@@ -119,6 +119,8 @@ def _update(one: Connected) -> str:
 
 def two_bundles(trail: Trail) -> Clue | None:
     for old, new in pairs(trail):
+        if old.target != new.target:  # a worker or a frame of another site cannot but have a copy of its own
+            continue
         if old.client and new.client and _path(old.client) != _path(new.client):
             return Confidence.HIGH, f"socket.io-client runs from {_path(old.client)} and from {_path(new.client)}"
     return None
