@@ -169,6 +169,18 @@ async def test_somebody_elses_browser_keeps_no_tab_of_ours(prod: Backend) -> Non
                     tabs = list(browser.tabs)
 
 
+async def test_what_was_open_before_is_named_until_it_is_loaded_anew(prod: Backend) -> None:
+    async with launch.running(launch.find()) as address, attached(address) as there:
+        page = await there.open(f"{prod.url}/fixed.html?user=before")
+        async with attached(address) as browser:
+            (note,) = (await browser.seen()).notes
+            assert note.startswith("tab 2 was open before it was watched") and "reload http" in note
+            await page.reload()
+            async with asyncio.timeout(20):
+                while (await browser.seen(final=False)).notes:
+                    await asyncio.sleep(0.05)
+
+
 def _gist(report: BrowserReport) -> Any:
     found = {(f.rule, f.user, f.cause.id if f.cause else None) for f in report.findings}
     return report.verdict, found, openers(report, "driven")

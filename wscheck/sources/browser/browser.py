@@ -57,6 +57,7 @@ class Browser:
         await self._wire.__aenter__()
         self._network = Network(self._wire, self.traffic, lambda raw: self._scripts.want(raw.session, raw.scripts()))
         await self._targets.attach()
+        self._shown.before(self._targets.tabs.values())
 
     async def _end(self) -> None:
         if not self._own:
@@ -193,6 +194,7 @@ class Browser:
         held = self._targets.by_session.get(session)
         if held is not None and "parentId" not in frame:
             held.url = frame["url"]
+            self._shown.loaded(held.id)
             self._network.gone(held.id)
 
     # --- the end ------------------------------------------------------------------------------------------------
