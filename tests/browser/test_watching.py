@@ -174,7 +174,7 @@ async def test_what_was_open_before_is_named_until_it_is_loaded_anew(prod: Backe
         page = await there.open(f"{prod.url}/fixed.html?user=before")
         async with attached(address) as browser:
             (note,) = (await browser.seen()).notes
-            assert note.startswith("tab 2 was open before it was watched") and "reload http" in note
+            assert "was open before it was watched" in note and f"reload {prod.url}/fixed.html" in note
             await page.reload()
             async with asyncio.timeout(20):
                 while (await browser.seen(final=False)).notes:

@@ -90,6 +90,8 @@ def test_requests_that_left_together_are_two_components_however_late_they_were_a
     answers = (opened("a", 1, ONE, EFFECT), opened("b", 3, ONE, EFFECT))
     assert causes(asked("a", 0), asked("b", 0.01), *answers) == {"two-openers"}
     assert causes(asked("a", 0), asked("b", 0.9), *answers) == {"unmount-without-cleanup"}
+    together = (opened("a", 1, ONE, EFFECT), opened("b", 1.01, ONE, EFFECT))
+    assert causes(asked("a", 0), asked("b", 0.9), *together) == {"unmount-without-cleanup"}
 
 
 def test_what_a_framework_ran_does_not_tell_two_stacks_apart() -> None:
