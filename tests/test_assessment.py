@@ -66,12 +66,23 @@ def _and(said: Conversation, *events: AnyEvent) -> Conversation:
     return said
 
 
+SILENCE = Refused(at=START + 1, source="client", user="A", reason="timeout", message="no answer within 5 s")
+"""What a server that hangs leaves behind: nobody was let in, and nobody was refused."""
+
 UNSURE = {
     "nothing was seen": (lambda: phase(user("A")), "no connection was seen"),
     "said so": (with_(Unjudged(at=START + 2, reason="no event can be asked for")), "no event can be asked for"),
     "server gone": (
         with_(Refused(at=START + 2, source="client", reason="unreachable", message="connection refused")),
-        "the server went away during the scenario: connection refused",
+        "the server went away during the scenario: connection refused; look in its log for why, and run again",
+    ),
+    "server silent": (
+        lambda: phase(_and(user("A"), SILENCE), scenario="auth-refused"),
+        "no connection was seen: no answer within 5 s",
+    ),
+    "control silent": (
+        lambda: phase(healthy()) + phase(_and(user("A"), SILENCE), "control"),
+        "the control shows nothing, so this check could not have failed: nothing was seen",
     ),
     "nonsense": (
         with_(Unreadable(at=START + 2, source="client", reason="a packet of type 9")),

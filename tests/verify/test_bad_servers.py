@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import socket
 import ssl
 from collections.abc import Callable
@@ -162,17 +163,28 @@ async def test_a_server_that_goes_wrong_later(talk: Talk, window: str, words: st
     assert_told(ran, words)
 
 
-async def test_a_server_that_is_killed_in_the_middle_of_a_run() -> None:
-    def found(counted: dict[str, int]) -> bool:
-        return counted["open"] > 0 and counted["connects"] > 1  # the preflight's was the first
-
+@pytest.mark.parametrize(
+    ("end", "window", "words"),
+    [
+        (signal.SIGKILL, "4s", ("the server went away during the scenario: Nothing answers", "look in its log")),
+        (signal.SIGSTOP, "500ms", ()),
+    ],
+    ids=["killed", "hung"],
+)
+async def test_a_server_that_ends_in_the_middle_of_a_run(
+    end: signal.Signals, window: str, words: tuple[str, ...]
+) -> None:
+    """What it did not answer is no refusal and no finding, and nothing further is tried on it."""
     with node_backend() as backend:
-        running = asyncio.create_task(verify(backend.url, "--window", "4s", WSCHECK_TOKEN="token-of-user_123"))
+        options = ("--window", window, "--scenario", "second-tab", "--scenario", "auth-refused")
+        running = asyncio.create_task(verify(backend.url, *options, WSCHECK_TOKEN="token-of-user_123"))
         async with asyncio.timeout(30):
-            while (
-                backend.counters()["open"] == 0 or backend.counters()["connects"] < 2
-            ):  # the preflight's was the first
+            # The preflight's connection was the first.
+            while backend.counters()["open"] == 0 or backend.counters()["connects"] < 2:
                 await asyncio.sleep(0.02)
-        os.kill(backend.pid, 9)
+        os.kill(backend.pid, end)
         ran = await running
-    assert_told(ran, "the server went away during the scenario")
+    told = " ".join(ran.out.split())
+    assert ran.code == 3 and "Traceback" not in ran.said and not re.search(r"\d failed", told), ran.said
+    for word in (*words, "not tried: the server went away during single-connection"):
+        assert word in told, ran.said

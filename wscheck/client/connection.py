@@ -12,6 +12,7 @@ import aiohttp
 import engineio
 import socketio
 
+from wscheck.client.refusal import turned_away
 from wscheck.client.target import Credentials, Target, present
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class Connection:
         except TimeoutError:
             await self._fail("timeout", f"no answer within {self.target.timeout_s:g} s")
         except (socketio.exceptions.ConnectionError, engineio.exceptions.EngineIOError) as error:
+            self.rejection = self.rejection or turned_away(error)
             await self._fail("refused" if self.rejection is not None else "unreachable", self.rejection or str(error))
         except Exception as error:
             # What a broken server can make the stock client raise has no end: KeyError, ValueError, UnicodeError.

@@ -121,12 +121,17 @@ def _scenario(scenario: ScenarioResult, style: str, brief: bool) -> Iterator[Tex
         return
     if scenario.verdict is not Verdict.PASSED:
         yield Text(_why(scenario), style)
-    seen = [_numbers(scenario)] if scenario.verdict is not Verdict.SKIPPED else []
+    seen = [_numbers(scenario)] if _was_tried(scenario) else []
     seen += [f"control: {one_line(scenario.control.did)}"] if scenario.control is not None else []
     if seen:
         yield Text(" · ".join(seen), "dim")
     if scenario.control is not None and scenario.control.verdict is Verdict.PASSED:
         yield Text("The control passed too: this check is blind here.", "yellow")
+
+
+def _was_tried(scenario: ScenarioResult) -> bool:
+    """Whether its numbers say something: none were seen of what was left out, nor of a server that was gone."""
+    return scenario.verdict in (Verdict.PASSED, Verdict.FAILED) or scenario.connections_opened > 0
 
 
 def _numbers(scenario: ScenarioResult) -> str:

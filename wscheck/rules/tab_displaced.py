@@ -57,8 +57,8 @@ class TabDisplaced(Rule):
             self.sighted(change.user, message, change.event.at, change.event, key="displaced")
 
     def _refused(self, event: Refused) -> None:
-        if not self.ledger.held(event.user):
-            return  # there is no other tab
+        if event.reason != "refused" or not self.ledger.held(event.user):
+            return  # the server did not answer, or there is no other tab
         told = f' and is told "{event.message}"' if event.message else " and is not told why"
         severity = Severity.NOTE if event.message else Severity.WARNING
         self.sighted(event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused")

@@ -53,7 +53,7 @@ class _Judged(msgspec.Struct):
     opened: int
     peak: int
     replacements: int
-    refusals: int
+    refusals: list[Refused]
     received: dict[str, int]
     unjudged: list[Unjudged]
     began: float | None
@@ -101,7 +101,7 @@ def _judge(phase: Phase, rules: Sequence[type], options: Options) -> _Judged:
         opened=len(seen.opened),
         peak=seen.peak,
         replacements=seen.replacements,
-        refusals=sum(isinstance(e, Refused) for e in ordered),
+        refusals=[e for e in ordered if isinstance(e, Refused) and e.reason == "refused"],
         received=dict(Counter(e.name for e in ordered if isinstance(e, Delivered))),
         unjudged=[e for e in ordered if isinstance(e, Unjudged)],
         began=began,
@@ -162,9 +162,12 @@ def _gone(subject: Phase) -> str | None:
     for event in subject.events:
         if isinstance(event, Unreadable) and _senseless(event):
             return f"{event.reason}: what it did after that proves nothing"
-        if isinstance(event, Refused) and event.reason == "unreachable":
-            return f"the server went away during the scenario: {event.message}"
-    return None
+    away = [e for e in subject.events if isinstance(e, Refused) and e.reason == "unreachable"]
+    if not away:
+        return None
+    # The last word is that of the look whether the server is still there: it says it best.
+    said = (away[-1].message or "it did not answer").rstrip(".")
+    return f"the server went away during the scenario: {said}; look in its log for why, and run again"
 
 
 def _verdict(subject: Phase, judged: _Judged, control: Control | None, bar: Bar) -> tuple[Verdict, str]:
@@ -186,8 +189,9 @@ def _unsure(subject: Phase, judged: _Judged, control: Control | None) -> tuple[V
         return Verdict.INCONCLUSIVE, gone
     if not subject.ended:
         return Verdict.INCONCLUSIVE, "the run was interrupted before this scenario ended"
-    if judged.opened + judged.refusals == 0:
-        return Verdict.INCONCLUSIVE, "no connection was seen"
+    if not judged.opened and not judged.refusals:
+        said = next((f": {e.message}" for e in subject.events if isinstance(e, Refused) and e.message), "")
+        return Verdict.INCONCLUSIVE, f"no connection was seen{said}"
     if control is not None and control.verdict is Verdict.INCONCLUSIVE:
         return Verdict.INCONCLUSIVE, f"the control shows nothing, so this check could not have failed: {control.did}"
     return None
@@ -196,10 +200,10 @@ def _unsure(subject: Phase, judged: _Judged, control: Control | None) -> tuple[V
 def _control(scenario: Scenario, phase: Phase, options: Options) -> Control:
     judged = _judge(phase, scenario.control_rules, options)
     # A target that refuses the second connection enforces one per user: the fault showed, as a refusal.
-    shows = bool(judged.findings) or judged.refusals > 0
+    shows = bool(judged.findings) or bool(judged.refusals)
     return Control(
         client="per-component",
-        did=_did(judged, phase.events),
+        did=_did(judged, phase),
         verdict=Verdict.FAILED if shows else Verdict.INCONCLUSIVE,
         connections_opened=judged.opened,
         connections_peak=judged.peak,
@@ -208,16 +212,17 @@ def _control(scenario: Scenario, phase: Phase, options: Options) -> Control:
     )
 
 
-def _did(judged: _Judged, events: Sequence[Event]) -> str:
+def _did(judged: _Judged, phase: Phase) -> str:
     """What the target did under the documented fault, in a sentence."""
     told = [f"it opened {_count(judged.opened, 'connection')}"] if judged.opened else []
     if judged.replacements:
         told.append(f"the server replaced {judged.replacements}")
     if judged.refusals:
-        message = next((e.message for e in events if isinstance(e, Refused) and e.message), None)
-        told.append(f"the server refused {judged.refusals}" + (f' ("{message}")' if message else ""))
+        message = next((e.message for e in judged.refusals if e.message), None)
+        told.append(f"the server refused {len(judged.refusals)}" + (f' ("{message}")' if message else ""))
     elif judged.opened > 1 and not judged.replacements:
         told.append("the server kept them all")
+    told.extend(filter(None, [_gone(phase)]))
     told.extend(event.reason for event in judged.unjudged)
     return ", ".join(told) or "nothing was seen"
 

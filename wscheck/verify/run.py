@@ -126,17 +126,23 @@ class _Parts:
 
 
 async def _drive_all(run: Run, parts: _Parts, progress: Progress) -> None:
-    gate, done = asyncio.Semaphore(run.arena.at_once), 0
+    gate, done, lost_in = asyncio.Semaphore(run.arena.at_once), 0, ""
 
     async def drive(name: str) -> None:
-        nonlocal done
+        nonlocal done, lost_in
         async with gate, run.arena.place() as (cast, logs):
             scenario = REGISTRY[name]
             progress(name, done, len(run.scenarios))
             for phase, act in (("subject", run.subject(scenario)), ("control", scenario.control)):
+                if lost_in and phase == "control":
+                    break
                 stage = Stage(cast, narrate=run.narrate)
                 parts.add(name, stage)
-                await _play(_Phase(scenario, phase, stage, logs), act, run.arena)
+                here = _Phase(scenario, phase, stage, logs)
+                if lost_in:
+                    _leave_out(here, lost_in)
+                elif await _play(here, act, run.arena):
+                    lost_in = name
             done += 1
             progress(name, done, len(run.scenarios))
 
@@ -156,9 +162,20 @@ class _Phase(msgspec.Struct):
     logs: list[ServerLog]
 
 
-async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> None:
-    """One phase: begin, listen to the logs, act, let the logs catch up, end, and leave the server alone again."""
-    stage, cast = phase.stage, phase.stage.cast
+def _leave_out(phase: _Phase, lost_in: str) -> None:
+    """Every further scenario would only wait for the same silence, each for as long as a connection may take."""
+    here: dict[str, Any] = {"source": "scenario", "scenario": phase.scenario.id, "phase": phase.name}
+    phase.stage.record(Began(at=time.time(), **here))
+    phase.stage.unjudged(f"not tried: the server went away during {lost_in}")
+    phase.stage.record(Ended(at=time.time(), **here))
+
+
+async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> bool:
+    """One phase: begin, listen to the logs, act, let the logs catch up, end, and leave the server alone again.
+
+    Returns whether the server was lost.
+    """
+    stage, cast, lost = phase.stage, phase.stage.cast, False
     stage.record(Began(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
         stage.record(Watching(at=time.time(), source="server-log", path=log.name))
@@ -170,8 +187,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
                     await act(stage)
             except TimeoutError:
                 stage.unjudged(f"the scenario did not end within {_patience(cast):g} s")
-            if any(isinstance(e, Disconnected) and e.reason == "transport close" for e in stage.events):
-                await _say_if_lost(stage, arena)
+            lost = any(map(_hints_at_loss, stage.events)) and await _say_if_lost(stage, arena)
             await _let_logs_catch_up(phase)
         stage.events = _only_ours(stage.events)
         stage.record(Ended(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
@@ -179,6 +195,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
         for log in phase.logs:
             log.sink = None
         await stage.leave()
+    return lost
 
 
 def _patience(cast: Cast) -> float:
@@ -186,11 +203,18 @@ def _patience(cast: Cast) -> float:
     return 2 * cast.target.timeout_s + 10 * cast.window + sum(e.within for e in cast.contract.events)
 
 
-async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> None:
+def _hints_at_loss(event: Event) -> bool:
+    if isinstance(event, Refused):
+        return event.reason in ("timeout", "unreachable")
+    return isinstance(event, Disconnected) and event.reason == "transport close"
+
+
+async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> bool:
     lost = await arena.lost()
     if lost is not None:
         user = stage.cast.user.user
         stage.record(Refused(at=time.time(), source="client", user=user, reason="unreachable", message=lost))
+    return lost is not None
 
 
 async def _let_logs_catch_up(phase: _Phase) -> None:
