@@ -54,6 +54,21 @@ def test_two_openers_are_not_one_after_the_other() -> None:
     assert why(said.connects("s9", at=63, by="Wizard").watched(until=70)) == "unmount-without-cleanup"
 
 
+def test_an_event_that_never_came_went_to_the_connection_that_the_server_kept() -> None:
+    said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard").connects("s1", at=0.1, by="Wizard")
+    said.expects("delivered", at=0.2, name="message_sync", within=1)
+    ended = said.disconnects("s0", at=0.1, reason=KICKED_CLIENT).watched(until=9)
+    (missing,) = judged([REGISTRY["event-missing"]], ended)
+    assert missing.cause is not None and missing.cause.id == "two-openers"
+    assert missing.cause.confidence is Confidence.MEDIUM and "the one it kept" in missing.cause.because
+
+
+def test_an_event_that_never_came_on_the_only_connection_has_no_such_cause() -> None:
+    said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard")
+    said.expects("delivered", at=0.2, name="message_sync", within=1)
+    assert [found.cause for found in judged([REGISTRY["event-missing"]], said.watched(until=9))] == [None]
+
+
 def test_effect_without_cleanup() -> None:
     found = cause(page("src/a.tsx:5", "src/a.tsx:5", apart=0.005))
     assert found is not None

@@ -2,7 +2,7 @@
 
 from wscheck.causes.browser import HANDLERS, LOOKS, back_after_kick, no_sticky_session, off_without_handler
 from wscheck.causes.catalogue import CATALOGUE, CauseDoc
-from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES
+from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, kept_elsewhere
 from wscheck.causes.trail import Signature, Trail, Trails
 from wscheck.findings import Cause, Confidence
 
@@ -29,7 +29,9 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
         ("hot-reload", LOOKS["hot-reload"]),
         ("reconnect-on-kick", back_after_kick),
         *_LOOPS,
+        ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
+    "event-missing": (("two-openers", kept_elsewhere),),
     "event-duplicated": (*HANDLERS.items(), *_OF_A_PAGE),
     "event-unheard": (("off-without-handler", off_without_handler),),
     "connection-leaked": _OF_A_PAGE,

@@ -32,6 +32,12 @@ def two_openers(trail: Trail) -> Clue | None:
     return None
 
 
+def kept_elsewhere(trail: Trail) -> Clue | None:
+    """Why an event that was asked for on one connection never came there."""
+    clue = two_openers(trail) if trail.replacements else None
+    return (Confidence.MEDIUM, f"{clue[1]}; the server sends to the one it kept") if clue is not None else None
+
+
 def effect_without_cleanup(trail: Trail) -> Clue | None:
     """Where nothing shows the stacks, in which StrictMode says so itself: there, answers that came together on a slow
     machine would mislead."""

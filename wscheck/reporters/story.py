@@ -13,6 +13,7 @@ from wscheck.report import BrowserReport, LogsReport, Report
 from wscheck.reporters import logs
 from wscheck.reporters.figures import amount
 from wscheck.reporters.wording import clean, clock, one_line, plural, rate, seconds
+from wscheck.rules import REGISTRY as RULES
 
 MESSAGES = 6
 """Messages told of one rule and one cause."""
@@ -73,10 +74,18 @@ def rows(finding: Finding, openings: Sequence[Opening]) -> list[tuple[str, str]]
         *(("opened by", str(opening)) for opening in openings),
         ("cause", f"{cause.name} ({cause.confidence} confidence)" if cause else ""),
         ("because", cause.because if cause else ""),
-        ("fix", cause.fix if cause else ""),
+        ("fix", fix(finding)),
         ("to be sure", cause.settle_by if cause else ""),
     ]
     return [(label, one_line(text)) for label, text in told if text]
+
+
+def fix(finding: Finding) -> str:
+    """What to change: what its cause asks for, and where no cause is known, what its rule does."""
+    if finding.cause is not None:
+        return one_line(finding.cause.fix)
+    rule = RULES.get(finding.rule)
+    return one_line(rule.fix) if rule is not None else ""
 
 
 def pace(finding: Finding) -> str:
@@ -240,11 +249,10 @@ NOTHING_SAID = {
 
 
 def remedy(report: Report) -> str:
-    """What to change first, for a failed run whose cause is known; empty otherwise."""
+    """What to change first, for a run that failed on a finding; empty otherwise."""
     if report.verdict is not Verdict.FAILED or not report.findings:
         return ""
-    cause = chapters(report.findings)[0][0].finding.cause
-    return one_line(cause.fix) if cause else ""
+    return fix(chapters(report.findings)[0][0].finding)
 
 
 def next_step(report: Report) -> str | None:

@@ -148,7 +148,7 @@ def _remark(strand: story.Strand) -> RenderableType:
     """A finding that does not fail the run, in one breath."""
     finding = strand.finding
     said = "; ".join(message for message, _ in story.told(strand))
-    fix = f" Fix: {finding.cause.fix}" if finding.cause else ""
+    fix = f" Fix: {told}" if (told := story.fix(finding)) else ""
     head = Text(f"! {finding.severity}: {finding.rule}", _HUE[finding.severity])
     return Group(head, Padding(Text(one_line(f"{said}.{fix}")), (0, 0, 0, 2), expand=False))
 
