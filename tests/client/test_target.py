@@ -3,7 +3,9 @@
 import pytest
 
 from tests.client.conftest import ANN
-from wscheck.client.target import Presented, Target, documented_url, present
+from wscheck.client.target import Credentials, Presented, Target, documented_url, present
+from wscheck.errors import UsageError
+from wscheck.settings import Secret
 
 
 def test_the_documented_address() -> None:
@@ -30,3 +32,10 @@ def test_a_url_is_shown_without_its_credentials() -> None:
 
 def test_credentials_do_not_show_their_token() -> None:
     assert "token-of-ann" not in repr(ANN)
+
+
+def test_what_no_header_can_carry_is_refused_without_naming_it() -> None:
+    target = Target(url="http://localhost", token_in="header.Authorization")
+    with pytest.raises(UsageError, match="line break") as refused:
+        present(target, Credentials("ann", Secret("half\nand half")))
+    assert "half" not in str(refused.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.bad_servers import serving, talking
+from tests.bad_servers import answering, serving, talking
 from tests.cli import wscheck
 from tests.node_backend import node_backend
 from wscheck.reporters import REPORTERS
@@ -68,6 +68,29 @@ async def test_a_server_that_sends_the_token_back(tmp_path: Path) -> None:
         )
     assert "Traceback" not in ran.said
     assert_clean(tmp_path, ran.said, TOKEN)
+
+
+async def _named_after(ws: web.WebSocketResponse) -> None:
+    await ws.send_str(f'40{{"sid":"{TOKEN}"}}')
+    await asyncio.sleep(0.1)
+
+
+async def test_a_server_that_names_the_connection_after_the_token(tmp_path: Path) -> None:
+    async with serving(talking(_named_after)) as url:
+        ran = await asyncio.to_thread(
+            wscheck,
+            *("verify", url, "--transports", "websocket", "--window", "300ms", "--timeout", "2s"),
+            *("--scenario", "auth-refused", *formats(tmp_path)),
+            WSCHECK_TOKEN=TOKEN,
+        )
+    assert ran.code == 1, ran.said
+    assert_clean(tmp_path, ran.said, TOKEN)
+
+
+async def test_a_web_page_that_quotes_the_token_where_its_answer_is_cut() -> None:
+    async with serving(answering(404, "x" * 50 + TOKEN)) as url:
+        ran = await asyncio.to_thread(wscheck, "verify", url, WSCHECK_TOKEN=TOKEN)
+    assert ran.code == 3 and TOKEN[:8] not in ran.said, ran.said
 
 
 async def _refuse(ws: web.WebSocketResponse) -> None:

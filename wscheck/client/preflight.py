@@ -138,7 +138,7 @@ def _recognise(target: Target, status: int, body: bytes, redactor: Redactor) -> 
             f"{shown} answers HTTP {status} before Socket.IO is reached.",
             "Check WSCHECK_TOKEN, and --token-in (auth.token, query.NAME, header.NAME, cookie.NAME).",
         )
-    said = redactor.clean(body[:60].decode("utf-8", "replace")).strip()
+    said = redactor.clean(body.decode("utf-8", "replace")).strip()[:60]  # cut last: half a secret is one too
     raise NotSocketIO(
         f"{shown} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {said!r}." if said else "."),
         "Check the URL and --path (Socket.IO's default is /socket.io).",

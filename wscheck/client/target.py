@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from wscheck.errors import UsageError
 from wscheck.settings import Secret
 
 VARIABLE = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
@@ -53,7 +54,7 @@ class Presented(msgspec.Struct, frozen=True):
 
 
 def present(target: Target, credentials: Credentials) -> Presented:
-    """Put the user id and the token where the target looks for them."""
+    """Put the user id and the token where the target looks for them. Raises UsageError where it cannot be done."""
     placed: dict[str, dict[str, str]] = {"auth": {}, "query": {}, "header": {}, "cookie": {}}
     for location, value in _values(target, credentials):
         place, _, name = location.partition(".")
@@ -61,6 +62,11 @@ def present(target: Target, credentials: Credentials) -> Presented:
     headers = placed["header"]
     if placed["cookie"]:
         headers["Cookie"] = "; ".join(f"{name}={quote(value)}" for name, value in placed["cookie"].items())
+    if any(set(value) & set("\r\n\0") for value in headers.values()):
+        raise UsageError(
+            "The token or the user id has a line break in it, which no HTTP header can carry.",
+            "Check the token file or WSCHECK_TOKEN, or name another place with --token-in.",
+        )
     return Presented(placed["auth"], urlencode(placed["query"]), headers)
 
 

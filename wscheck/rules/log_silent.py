@@ -17,7 +17,7 @@ class LogSilent(Rule):
     )
     fix = (
         "Log connects, replacements and disconnects as documented; or point --server-log at the right file, or name "
-        "the wording with --marker."
+        "the server's own words in [logs.markers] of wscheck.toml."
     )
     source = "documented behaviour, Monitoring"
 

@@ -103,8 +103,8 @@ class ReplayWitness:
             "at": time.time(),
             "source": SOURCE,
             "user": connection.credentials.user,
-            "sid": connection.sid,
-            "eio": connection.eio,
+            "sid": self._id(connection.sid),
+            "eio": self._id(connection.eio),
             "namespace": connection.target.namespace,
             "transport": connection.transport if connection.sid is not None else None,
             "page": connection.page,
@@ -114,6 +114,10 @@ class ReplayWitness:
     def _clean(self, text: str) -> str:
         """What a server says may be long, and may quote our token back at us."""
         return self._redactor.clean(text)[:LONGEST]
+
+    def _id(self, text: str | None) -> str | None:
+        """As a server's log tells it too, so only what is known to be a secret is hidden."""
+        return self._redactor.known(text)[:LONGEST] if text is not None else None
 
     def _digest(self, payload: object) -> str:
         """The same for equal payloads within this run, and of no use to anybody outside it."""

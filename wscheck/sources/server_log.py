@@ -2,20 +2,22 @@
 
 import asyncio
 import os
-import sys
-import threading
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
 from wscheck.errors import BadEvidence
 from wscheck.events import Event
+from wscheck.redaction import Redactor
 from wscheck.sources.logs.extractor import Extractor
+from wscheck.sources.tailing import CHUNK, FollowedLog, NewReader, PipedLog
 
 LOOK_AGAIN_S = 0.02
+SETTLED = 3
+"""Looks that find nothing new, after which a record that could go on is taken as complete."""
 
 Sink = Callable[[Event], None]
 
@@ -23,29 +25,17 @@ Sink = Callable[[Event], None]
 class ServerLog:
     """One log; `sink` takes its events while a phase runs, None drops them (they belong to nothing we did)."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, redactor: Redactor | None = None) -> None:
         self.name = name
         self.sink: Sink | None = None
-        self._extractor = Extractor(name)
+        self._redactor = redactor or Redactor()
 
-    def write(self, text: str) -> None:
-        """What an embedded backend logs, whole records at a time."""
-        self.take(text.encode())
-        self.settle()
-
-    def take(self, data: bytes) -> None:
-        """Bytes that were appended to the log."""
-        self._tell(self._extractor.feed(data))
-
-    def settle(self) -> None:
-        """No more lines for now: complete what waits for them."""
-        self._tell(self._extractor.flush())
-
-    def _tell(self, events: list[Event]) -> None:
-        for event in events if self.sink is not None else ():
-            # Read as it is written, beside clients that have our clock: the server's may be off, or in another zone.
+    def tell(self, events: Iterable[Event]) -> None:
+        """Give on what was read."""
+        for event in events:
             if self.sink is not None:
-                self.sink(msgspec.structs.replace(event, at=time.time()))
+                # Read as it is written, beside clients that have our clock: the server's may be off.
+                self.sink(msgspec.structs.replace(event, at=time.time(), **_hidden(event, self._redactor)))
 
     async def follow(self) -> None:
         """Take what is appended, for ever; an in-process log has nothing to follow."""
@@ -54,56 +44,61 @@ class ServerLog:
         """Let go of what it reads from."""
 
 
-class FileLog(ServerLog):
-    """A log file that another process writes."""
+class EmbeddedLog(ServerLog):
+    """What an embedded backend logs."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
-        try:
-            self._file: BinaryIO = path.open("rb")
-        except OSError as error:
-            raise BadEvidence(
-                f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to --server-log."
-            ) from None
-        self._file.seek(0, 2)
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._extractor = Extractor(name)
+
+    def write(self, text: str) -> None:
+        """Whole records at a time."""
+        self.tell([*self._extractor.feed(text.encode()), *self._extractor.flush()])
+
+
+class WrittenLog(ServerLog):
+    """A log that another process writes: a file, over its rotations, or a pipe."""
+
+    def __init__(self, log: FollowedLog | PipedLog, redactor: Redactor) -> None:
+        super().__init__(log.name, redactor)
+        self._log = log
 
     async def follow(self) -> None:
         idle = 0
         while True:
-            data = self._file.read(1 << 20)
-            if data:
-                idle = 0
-                self.take(data)
-                continue
-            idle += 1
-            if idle == 3:
-                self.settle()
+            before = self._log.bytes
+            self.tell(self._log.read(time.monotonic()))
+            idle = idle + 1 if self._log.bytes == before else 0
+            if idle >= SETTLED:
+                self.tell(self._log.settle(time.monotonic(), at_once=True))
             await asyncio.sleep(LOOK_AGAIN_S)
 
     def close(self) -> None:
-        self._file.close()
+        self._log.close()
 
 
-class StdinLog(ServerLog):
-    """A log that is piped in: `node server.js | wscheck verify URL --server-log -`."""
-
-    def __init__(self) -> None:
-        super().__init__("<stdin>")
-
-    async def follow(self) -> None:
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-        def read() -> None:
-            # A thread, because a pipe, a terminal and a file on stdin have nothing else in common.
-            while data := os.read(sys.stdin.fileno(), 1 << 16):
-                loop.call_soon_threadsafe(self.take, data)
-                loop.call_soon_threadsafe(self.settle)
-            loop.call_soon_threadsafe(done.set)
-
-        threading.Thread(target=read, daemon=True, name="server-log").start()
-        await done.wait()
+def _hidden(event: Event, redactor: Redactor) -> dict[str, str]:
+    """What in the event holds a secret of this run: the server may have logged what it was sent."""
+    told = ((name, getattr(event, name)) for name in event.__struct_fields__)
+    return {name: redactor.known(text) for name, text in told if isinstance(text, str)}
 
 
-def open_log(path: str) -> ServerLog:
-    """The log at `path`, "-" for stdin. Raises BadEvidence."""
-    return StdinLog() if path == "-" else FileLog(Path(path))
+def open_log(path: str, new_reader: NewReader = Extractor, redactor: Redactor | None = None) -> ServerLog:
+    """The log at `path`, "-" for stdin. `new_reader` reads its words. Raises BadEvidence."""
+    return WrittenLog(PipedLog(new_reader) if path == "-" else _opened(Path(path), new_reader), redactor or Redactor())
+
+
+def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # A named pipe, or a shell's <(command); open for writing too, it neither waits for a writer nor ends.
+            return PipedLog(new_reader, os.open(path, os.O_RDWR | os.O_NONBLOCK), str(path))
+        path.open("rb").close()
+    except OSError as error:
+        raise BadEvidence(
+            f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to --server-log."
+        ) from None
+    log = FollowedLog(path, new_reader, memoryview(bytearray(CHUNK)))
+    log.begin(at_end=True)
+    return log

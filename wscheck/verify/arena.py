@@ -1,7 +1,7 @@
 """Where scenarios meet a server: one that is given, one after the other; or an embedded one each, all at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import msgspec
@@ -13,7 +13,10 @@ from wscheck.client.target import Credentials
 from wscheck.redaction import Redactor
 from wscheck.scenarios.stage import Cast
 from wscheck.settings import Secret
-from wscheck.sources.server_log import ServerLog, open_log
+from wscheck.sources.server_log import EmbeddedLog, ServerLog, open_log
+from wscheck.sources.tailing import NewReader
+
+ReadBy = Callable[..., NewReader]
 
 # Short, so that a silent client is noticed within a run; python-engineio announces whole seconds only.
 EMBEDDED_PING_S = 1.0
@@ -24,18 +27,21 @@ class Remote:
 
     at_once = 1
 
-    def __init__(self, cast: Cast, logs: Sequence[str]) -> None:
+    def __init__(self, cast: Cast, logs: Sequence[str], read_by: ReadBy) -> None:
+        """`logs`: paths of the server's logs; `read_by` makes what reads their words and hides our secrets."""
         self._cast, self.target = cast, cast.target.shown
         secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
         self._redactor = Redactor(secrets)
         self._paths = logs
+        self._new_reader = read_by(redactor=self._redactor)
         self._logs: list[ServerLog] = []
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Check that the server lets us in, and follow its logs while the block runs. Raises CannotCheck."""
         async with AsyncExitStack() as stack:
-            self._logs = [stack.enter_context(closing(open_log(path))) for path in self._paths]
+            opened = (open_log(path, self._new_reader, self._redactor) for path in self._paths)
+            self._logs = [stack.enter_context(closing(log)) for log in opened]
             await preflight(self._cast.target, self._cast.user, self._redactor)
             for log in self._logs:
                 stack.push_async_callback(_stopped, asyncio.ensure_future(log.follow()))
@@ -70,7 +76,7 @@ class Embedded:
         from wscheck.backend.listening import listening
         from wscheck.backend.server import Backend
 
-        log, target = ServerLog(self.target), self._cast.target
+        log, target = EmbeddedLog(self.target), self._cast.target
         backend = Backend(
             Journal(log.write),
             policy=self._policy,

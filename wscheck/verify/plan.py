@@ -1,6 +1,7 @@
 """From the configuration to a run: who plays, against what, judged how."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from wscheck.judge import Options
 from wscheck.scenarios import DOCUMENTED, REGISTRY
 from wscheck.scenarios.on_page import RealPage
 from wscheck.scenarios.stage import Cast
+from wscheck.sources.logs.reading import readers
 from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.run import Run
 
@@ -19,8 +21,9 @@ from wscheck.verify.run import Run
 def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None] | None = None) -> Run:
     """The run that `config` asks for; `chosen` scenario ids, all when empty. Raises UsageError."""
     cast = _cast(config)
-    arena = Remote(cast, config["verify.server_log"]) if config["target.url"] else Embedded(cast)
-    if isinstance(arena, Embedded) and config["verify.server_log"]:
+    logs, words = config["verify.server_log"], partial(readers, (), (), config.tables.get("logs", {}), config.at)
+    arena = Remote(cast, logs, words) if config["target.url"] else Embedded(cast)
+    if isinstance(arena, Embedded) and logs:
         raise UsageError(
             "--server-log was given without a URL: the embedded backend's log is read anyway.",
             "Give the URL of the server that writes this log.",

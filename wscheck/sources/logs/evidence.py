@@ -19,9 +19,9 @@ LONGEST_EXCERPT = 200
 class Evidence:
     """What was read of one log: `events` not taken yet, `levels` and `unreadable` of all."""
 
-    def __init__(self, path: str, node: str | None) -> None:
+    def __init__(self, path: str, node: str | None, redactor: Redactor | None = None) -> None:
         self._path, self._node = path, node
-        self._redactor = Redactor()
+        self._redactor = redactor or Redactor()
         self.events: list[Event] = []
         self.levels: Counter[str] = Counter()
         self.unreadable = 0

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wscheck.events import Event
+from wscheck.redaction import Redactor
 from wscheck.sources.logs.consoles import NEEDLES
 from wscheck.sources.logs.encoding import Encoding
 from wscheck.sources.logs.envelopes import Message, decoded
@@ -31,12 +32,15 @@ class Extractor:
     """Feed it a log's bytes in order; it gives the events whose records are complete, in the order of their markers.
 
     path, node  what the events say of where they are from
+    redactor    hides the secrets that this run knows
     """
 
-    def __init__(self, path: str, *, wording: Wording | None = None, node: str | None = None) -> None:
+    def __init__(
+        self, path: str, *, wording: Wording | None = None, node: str | None = None, redactor: Redactor | None = None
+    ) -> None:
         wording = wording or Wording()
         self._needle = wording.needle()
-        self._evidence = Evidence(path, node)
+        self._evidence = Evidence(path, node, redactor)
         self._lines = Lines(wording, path, self._evidence)
         self._scanner, self._encoding = Scanner(wording), Encoding()
         self._held = bytearray()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wscheck.errors import UsageError
+from wscheck.redaction import Redactor
 from wscheck.sources.logs.extractor import Extractor
 from wscheck.sources.logs.wording import KINDS, ROLES, Wording
 
@@ -15,7 +16,11 @@ def _somewhere(name: str) -> str:
 
 
 def readers(
-    markers: Sequence[str], keys: Sequence[str], table: Mapping[str, Any], at: Callable[[str], str] = _somewhere
+    markers: Sequence[str],
+    keys: Sequence[str],
+    table: Mapping[str, Any],
+    at: Callable[[str], str] = _somewhere,
+    redactor: Redactor | None = None,
 ) -> Callable[[str], Extractor]:
     """A maker of readers, each for one log by its name.
 
@@ -23,6 +28,7 @@ def readers(
     keys     `FIELD=NAME`: the log calls the field so as well
     table    wscheck.toml's [logs], with [logs.markers] and [logs.keys]: a text or a list of them by KIND or FIELD
     at       where in that file something stands
+    redactor hides the secrets that this run knows
     Raises UsageError.
     """
     wording = Wording(
@@ -32,7 +38,7 @@ def readers(
         ),
         keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", ROLES, "user=uid") for raw in keys)),
     )
-    return lambda path: Extractor(path, wording=wording)
+    return lambda path: Extractor(path, wording=wording, redactor=redactor)
 
 
 def _pair(raw: str, flag: str, choices: Sequence[str], example: str) -> tuple[str, str]:
