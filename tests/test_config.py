@@ -152,6 +152,20 @@ def test_no_error_shows_the_credentials_of_a_url(tmp_path: Path) -> None:
     assert "htp://host/app?(hidden)" in error.problem
 
 
+@pytest.mark.parametrize("address", ["http://host:99999", "http://host:0", "http://host:port"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
+    assert "is not a URL" in refused(tmp_path, "", environ={"WSCHECK_URL": address}).problem
+
+
+@pytest.mark.parametrize("written", ["admin", "/admin"])
+def test_a_namespace_begins_with_a_slash_as_on_a_server(tmp_path: Path, written: str) -> None:
+    assert configured(tmp_path, environ={"WSCHECK_NAMESPACE": written})["target.namespace"] == "/admin"
+
+
+def test_a_file_that_ends_too_early_is_named_with_its_last_line(tmp_path: Path) -> None:
+    assert refused(tmp_path, '[target]\n\nurl = "http').problem.startswith("wscheck.toml:3 is not valid TOML")
+
+
 # --- the event contract -------------------------------------------------------------------------------------
 
 
@@ -183,13 +197,16 @@ def test_events_are_the_applications_own(tmp_path: Path) -> None:
         ("event = 3\n", "wscheck.toml:1: `event` must be a list of tables"),
         ("\nevent = [1]\n", "wscheck.toml:2: `event` must be a list of tables"),
         ("[event]\nname = 'x'\n", "wscheck.toml:1: `event` must be a list of tables"),
-        ("[[event]]\nname = 'x'\n\n[[event]]\nnmae = 'y'\n", "wscheck.toml:4: Object "),
-        ("[[event]]\nname = 7\n", "wscheck.toml:1: Expected `str`, got `int`"),
-        ("[[event]]\nname = 'x'\nwithin = 'soon'\n", "wscheck.toml:1: 'soon' is not a duration"),
+        ("[[event]]\nname = 'x'\n\n[[event]]\nnmae = 'y'\n", "wscheck.toml:5: unknown key `nmae`"),
+        ("[[event]]\nname = 7\n", "wscheck.toml:2: 7 is not text"),
+        ("[[event]]\nname = ''\n", "wscheck.toml:2: '' is not text"),
+        ("[[event]]\nemit = 'x'\n", "wscheck.toml:1: Object missing required field `name`"),
+        ("[[event]]\nname = 'x'\n[[event]]\nname = 'y'\n\nemit = 7\n", "wscheck.toml:6: Expected `str | null`"),
+        ("[[event]]\nname = 'x'\nwithin = 'soon'\n", "wscheck.toml:3: 'soon' is not a duration"),
         ("[[event]]\nname = 'x'\n[[event]]\nname = 'x'\n", "wscheck.toml:3: `x` stands twice"),
     ],
 )
-def test_a_mistake_in_an_event_is_named_with_the_line_of_its_table(tmp_path: Path, toml: str, problem: str) -> None:
+def test_a_mistake_in_an_event_is_named_with_its_line(tmp_path: Path, toml: str, problem: str) -> None:
     error = refused(tmp_path, toml)
     assert error.problem.startswith(problem)
     assert error.exit_code == 2

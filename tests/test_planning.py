@@ -83,6 +83,8 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
         ({"verify.server_log": ["server.log"]}, "--server-log was given without a URL"),
         (URL | {"identity.second_token": "t"}, "a second token and nobody it belongs to"),
         (URL | {"identity.second_user_id": "user_123"}, "--second-user-id is the first user"),
+        ({"verify.reconnect_on_kick": "300ms"}, "--reconnect-on-kick was given for the unified client"),
+        ({"target.timeout": "0s"}, "--timeout: a connection needs more time than none"),
     ],
 )
 def test_what_contradicts_itself_is_refused(flags: dict[str, Any], problem: str, tmp_path: Path) -> None:

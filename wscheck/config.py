@@ -7,6 +7,7 @@ defaults (docs/configuration.md). Secrets are never flags and never shown.
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ class _File(msgspec.Struct, frozen=True):
     tables: dict[str, Any]
 
     def at(self, name: str, occurrence: int = 0) -> str:
-        """Where a table ("target"), or a key in it ("target.url"), stands, as "wscheck.toml:7"."""
+        """Where a table ("target"), or a key in it ("target.url"), stands, as "wscheck.toml:7"; of several tables
+        of one name ([[event]]), and of their keys, `occurrence` says which, from 0."""
         root = "tool.wscheck." if self.name == PYPROJECT else ""
         return f"{self.name}:{_line_of(self.text, root + name, occurrence)}"
 
@@ -101,7 +103,7 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        place = f"{name}:{line[1]}" if line else name
+        place = f"{name}:{line[1] if line else len(text.splitlines())}"  # else: at the end of the document
         raise UsageError(
             f"{place} is not valid TOML: {error}.", "Mend that line, or start anew: wscheck init."
         ) from None
@@ -165,19 +167,24 @@ _KEY = re.compile(r"""^\s*([\w."' -]+?)\s*=""")
 
 def _line_of(text: str, name: str, occurrence: int = 0) -> int:
     """The 1-based line of a table's header or of a key, by its dotted name; 1 when it cannot be found."""
-    table, hits = "", []
+    table, tables, hits = "", Counter[str](), []
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
             found = table = _bare(header[1])
+            tables[table] += 1
         elif key := _KEY.match(line):
             found = f"{table}.{_bare(key[1])}".lstrip(".")
+            if found == name and table and tables[table] != occurrence + 1:
+                continue
         else:
             continue
         if found == name:
             hits.append(number)
         elif found.startswith(f"{name}."):  # [event.x] or event.x = 1 also begin `event`
             hits[:] = hits or [number]
-    return hits[occurrence] if len(hits) > occurrence else 1
+    if not hits:
+        return 1
+    return hits[occurrence] if len(hits) > occurrence else hits[-1]
 
 
 def _bare(name: str) -> str:

@@ -1,12 +1,13 @@
 """The event contract: which events exist, what makes the server send them, and where their user id lives."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from wscheck.errors import UsageError
-from wscheck.settings import duration
+from wscheck.errors import UnknownName, UsageError
+from wscheck.settings import duration, text
 
 
 class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,13 +80,26 @@ def read_contract(tables: Any, at: Callable[..., str]) -> Contract:
 
 
 def _event(table: Any, number: int, at: Callable[..., str]) -> ContractEvent:
-    place = at("event", number)
+    place, known = at("event", number), ContractEvent.__struct_fields__
     if not isinstance(table, dict):
         raise UsageError(f"{place}: `event` must be a list of tables.", "Write [[event]] for each event.")
+    for key in table:
+        if key not in known:
+            told = f"{at(f'event.{key}', number)}: unknown key `{key}`."
+            raise UnknownName(told, key, known, f"An [[event]] has: {', '.join(known)}.")
+    for key, read in (("name", text), ("within", duration)):
+        if key in table:
+            table = {**table, key: _read(read, table[key], at(f"event.{key}", number))}
     try:
-        if "within" in table:
-            table = {**table, "within": duration(table["within"])}
         return msgspec.convert(table, ContractEvent)
-    except (msgspec.ValidationError, ValueError) as error:
-        known = ", ".join(ContractEvent.__struct_fields__)
-        raise UsageError(f"{place}: {error}.", f"An [[event]] has: {known}.") from None
+    except msgspec.ValidationError as error:
+        key = re.search(r"\$\.(\w+)", str(error))
+        where = at(f"event.{key[1]}", number) if key else place
+        raise UsageError(f"{where}: {error}.", f"An [[event]] has: {', '.join(known)}.") from None
+
+
+def _read(read: Callable[[Any], Any], value: Any, place: str) -> Any:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}.", "See docs/configuration.md, The event contract.") from None

@@ -61,7 +61,7 @@ class UnknownName(UsageError):
     def __init__(self, problem: str, name: str, known: Iterable[str], otherwise: str) -> None:
         from difflib import get_close_matches
 
-        near = " or ".join(f"`{match}`" for match in get_close_matches(name, list(known), n=2))
+        near = " or ".join(f"`{match}`" for match in get_close_matches(name, dict.fromkeys(known), n=2))
         super().__init__(problem, f"Did you mean {near}? {otherwise}" if near else otherwise)
 
 

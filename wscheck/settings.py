@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -116,9 +117,22 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 def url(raw: Any) -> str:
     """An http, https, ws or wss URL."""
-    if not re.match(r"^(https?|wss?)://[^/\s]+", str(raw)):
+    if not re.match(r"^(https?|wss?)://[^/\s]+", str(raw)) or not _has_a_port(str(raw)):
         raise ValueError(f"{without_credentials(str(raw))!r} is not a URL: write http://localhost:8000")
     return str(raw)
+
+
+def _has_a_port(address: str) -> bool:
+    """Whether its port is one, or it names none."""
+    try:
+        return urlsplit(address).port != 0
+    except ValueError:
+        return False
+
+
+def namespace(raw: Any) -> str:
+    """A namespace begins with a slash; Socket.IO servers put it there where it is left out, and so does this."""
+    return f"/{text(raw).lstrip('/')}"
 
 
 def without_credentials(address: str) -> str:
@@ -173,7 +187,7 @@ NEXT_PUBLIC = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
 SETTINGS = _table(
     (
         Setting("target.url", url, None, "the server to check; the embedded backend without one", also=NEXT_PUBLIC),
-        Setting("target.namespace", text, "/", "Socket.IO namespace"),
+        Setting("target.namespace", namespace, "/", "Socket.IO namespace"),
         Setting("target.path", text, "/socket.io", "path of the Socket.IO endpoint"),
         Setting("target.transports", transports, ("polling", "websocket"), "in the order they are tried"),
         Setting("target.timeout", duration, 20.0, "how long a connection may take"),

@@ -1,13 +1,18 @@
 """Runs of `wscheck verify` inside the test's own process, for the many that need no command line."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import msgspec
 
 from wscheck.backend.faults import Fault, Policy
 from wscheck.backend.tokens import token_of
 from wscheck.config import load
+from wscheck.report import ScenarioResult
+from wscheck.reporters.recording import render as recorded
 from wscheck.verify.arena import Embedded
 from wscheck.verify.plan import plan
-from wscheck.verify.run import Outcome, Run, verify
+from wscheck.verify.run import Outcome, Run, replay, verify
 
 USER, SECOND = "user_123", "user_456"
 
@@ -42,3 +47,11 @@ def told(outcome: Outcome) -> str:
     """What went wrong, for a failing test."""
     lines = [f"{r.id}: {r.verdict} {r.reason}" for r in outcome.report.scenarios]
     return "\n".join([*lines, *(f.message for f in outcome.report.findings)])
+
+
+def replayed(outcome: Outcome) -> list[ScenarioResult]:
+    """What the recording of this run comes to: the same, whatever the run was."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "run.ndjson")
+        file.write_bytes(recorded(outcome.report, outcome.events))
+        return replay(file).report.scenarios

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.node_backend import node_backend
-from tests.verify.runs import run, run_embedded, told
+from tests.verify.runs import replayed, run, run_embedded, told
 from wscheck.backend.faults import Fault, Policy
 from wscheck.findings import Severity, Verdict
 from wscheck.verify.run import Outcome
@@ -31,6 +31,7 @@ def assert_fails(outcome: Outcome, scenario: str, rule: str) -> None:
     result = outcome.report.scenarios[0]
     assert (result.id, result.verdict) == (scenario, Verdict.FAILED), told(outcome)
     assert rule in {f.rule for f in result.findings if f.severity is Severity.ERROR}, told(outcome)
+    assert replayed(outcome) == outcome.report.scenarios
 
 
 @pytest.mark.parametrize(("fault", "scenario", "rule"), TABLE)

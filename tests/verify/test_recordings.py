@@ -54,6 +54,13 @@ def test_one_from_the_future(recording: Path, tmp_path: Path) -> None:
     assert "wscheck.events/9" in judged(newer)
 
 
+@pytest.mark.parametrize("flag", [("--grace", "1s"), ("--scenario", "race"), ("http://127.0.0.1:9",), ("--narrate",)])
+def test_what_a_recording_cannot_answer_to_is_refused(recording: Path, flag: tuple[str, ...]) -> None:
+    ran = wscheck("verify", "--from", recording, *flag)
+    named = "URL" if flag[0].startswith("http") else flag[0]
+    assert ran.code == 2 and f"{named} would change nothing" in ran.err, ran.said
+
+
 def test_a_server_log_that_is_not_there() -> None:
     ran = wscheck("verify", "http://127.0.0.1:9", "--server-log", "/no/such.log")
     assert ran.code == 3 and "/no/such.log" in ran.err

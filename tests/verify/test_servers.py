@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.node_backend import Backend, node_backend
-from tests.verify.runs import run, told
+from tests.verify.runs import replayed, run, told
 from wscheck.findings import Verdict
 from wscheck.reporters.recording import render
 from wscheck.scenarios import REGISTRY
@@ -29,6 +29,7 @@ def verdicts(outcome: Outcome) -> dict[str, Verdict]:
 async def test_a_healthy_node_server_passes_every_scenario_with_its_log_beside(node: Backend) -> None:
     outcome = await run(url=node.url, verify__server_log=[str(node.log)])
     assert verdicts(outcome) == dict.fromkeys(REGISTRY, Verdict.PASSED), told(outcome)
+    assert replayed(outcome) == outcome.report.scenarios
     assert all(r.control is not None and r.control.verdict is Verdict.FAILED for r in outcome.report.scenarios)
     logged = {type(e).__name__ for e in outcome.events if e.source == "server-log"}
     assert {"Connected", "Replaced", "Disconnected"} <= logged

@@ -1,9 +1,9 @@
 """What the reference backend can do wrong, by name (docs/reference-backend.md)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import StrEnum
 
-from wscheck.errors import UsageError
+from wscheck.errors import UnknownName
 
 
 class Fault(StrEnum):
@@ -28,10 +28,10 @@ class Policy(StrEnum):
     ALLOW = "allow"
 
 
-def named(names: Iterable[str]) -> frozenset[Fault]:
+def named(names: Collection[str]) -> frozenset[Fault]:
     """The faults of these names. Raises UsageError naming the known ones."""
-    try:
-        return frozenset(Fault(name) for name in names)
-    except ValueError as error:
-        known = ", ".join(sorted(Fault))
-        raise UsageError(f"{error}.", f"Known faults: {known}.") from None
+    known = sorted(Fault)
+    for name in names:
+        if name not in known:
+            raise UnknownName(f"Unknown fault `{name}`.", name, known, f"Known faults: {', '.join(known)}.")
+    return frozenset(map(Fault, names))

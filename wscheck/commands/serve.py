@@ -39,6 +39,7 @@ def serve(
     from wscheck.backend.listening import listening
     from wscheck.backend.server import Backend
     from wscheck.backend.tokens import token_of
+    from wscheck.settings import namespace as named_space
     from wscheck.settings import one_of
     from wscheck.settings import transports as chosen
 
@@ -47,7 +48,7 @@ def serve(
             Journal(_write, LogFormat(one_of(*LogFormat)(log_format))),
             policy=Policy(one_of(*Policy)(policy)),
             faults=named(fault or ()),
-            namespace=namespace,
+            namespace=named_space(namespace),
             path=path,
             ping_interval_s=ping_interval / 1000,
             ping_timeout_s=ping_timeout / 1000,

@@ -8,6 +8,9 @@ import typer
 from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
 from wscheck.commands.secret_file import read_secret
 
+JUDGING = ("verify.fail_on", "verify.strict")
+"""What may be asked anew of a recorded run; it is judged by everything else as it was made."""
+
 if TYPE_CHECKING:
     from wscheck.config import Config
     from wscheck.verify.run import Outcome, Run
@@ -98,11 +101,26 @@ def verify(
     formats.prepare(outputs)
     config = load(flags)
     if recording is not None:
+        _only_judging({**flags, "--scenario": scenario, "--narrate": narrate or None})
         outcome = _replay(recording, config, flags)
     else:
         outcome = _drive(_plan(config, scenario or [], narrate=narrate))
     formats.deliver(outputs, outcome.report, outcome.events)
     raise typer.Exit(_exit_code(outcome))
+
+
+def _only_judging(flags: dict[str, Any]) -> None:
+    """Refuse what a recording cannot answer to: a flag that changes nothing must not seem to."""
+    from wscheck.errors import UsageError
+    from wscheck.settings import SETTINGS
+
+    given = [name for name, value in flags.items() if value not in (None, []) and name not in JUDGING]
+    if given:
+        names = ", ".join(SETTINGS[name].flag if name in SETTINGS else name for name in given)
+        raise UsageError(
+            f"--from judges a recorded run, and {names} would change nothing in it.",
+            "Leave that out, or run anew without --from.",
+        )
 
 
 def _plan(config: "Config", chosen: list[str], *, narrate: bool) -> "Run":

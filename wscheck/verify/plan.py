@@ -28,6 +28,7 @@ def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None
             "--server-log was given without a URL: the embedded backend's log is read anyway.",
             "Give the URL of the server that writes this log.",
         )
+    _check(config)
     attempts, window = config["rules.max_attempts"]
     return Run(
         arena=arena,
@@ -38,6 +39,18 @@ def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None
         page=_page(config, arena, chosen),
         **({"narrate": narrate} if narrate is not None else {}),
     )
+
+
+def _check(config: Config) -> None:
+    """Refuse what would silently mean something else."""
+    delay, timeout = config.values["verify.reconnect_on_kick"], config.values["target.timeout"]
+    if delay.origin.startswith("--") and config["verify.client"] == "unified":
+        raise UsageError(
+            "--reconnect-on-kick was given for the unified client, which never reconnects when it is replaced.",
+            "Add --client per-component.",
+        )
+    if not timeout.value:
+        raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
 
 
 def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> RealPage | None:
