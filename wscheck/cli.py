@@ -29,6 +29,10 @@ class ReaderLeft(Exception):
     """Nobody reads our output any more. Typer would end a BrokenPipeError with 1, which reads as findings."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C where nothing was there to report yet. Typer would end without a word."""
+
+
 def _until_reader_leaves(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
@@ -36,6 +40,8 @@ def _until_reader_leaves(command: Callable[..., None]) -> Callable[..., None]:
             command(*arguments, **options)
         except (BrokenPipeError, ReaderLeft):
             raise ReaderLeft from None
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
     return run
 
@@ -76,7 +82,7 @@ def main() -> None:
     except WscheckError as error:
         typer.echo(f"wscheck: {error.problem}\n  next: {error.next_step}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         typer.echo("wscheck: interrupted", err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except (BrokenPipeError, ReaderLeft):

@@ -165,3 +165,19 @@ def test_completion_scripts_can_be_shown() -> None:
     # Otherwise the shell is guessed from the processes above, and there may be none.
     ran = wscheck("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert (ran.code, "_WSCHECK_COMPLETE" in ran.out or "complete" in ran.out) == (0, True)
+
+
+def test_ctrl_c_before_there_is_anything_to_report_is_said(tmp_path: Path) -> None:
+    """Typer itself would end without a word."""
+    program = (
+        "import sys, wscheck.config\n"
+        "def stopped(flags): raise KeyboardInterrupt\n"
+        "wscheck.config.load = stopped\n"
+        "from wscheck.cli import main\n"
+        "sys.argv = ['wscheck', 'config']\n"
+        "main()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "wscheck: interrupted\n")

@@ -1,5 +1,6 @@
 """What `--format` asks for gets to its place, whole, or is refused with the choices."""
 
+import errno
 import io
 import json
 import os
@@ -131,3 +132,16 @@ def test_github_also_adds_to_the_step_summary(tmp_path: Path) -> None:
     summary.write_text("an earlier step\n")
     deliver(parse(["github"]), *runs.failing(), stdout=_Stdout(), environ={"GITHUB_STEP_SUMMARY": str(summary)})
     assert summary.read_text().startswith("an earlier step\n## ❌ wscheck: failed")
+
+
+class _FullDisk(_Stdout):
+    """A stdout that takes everything and keeps nothing."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("name", ["terminal", "json"])
+def test_what_a_full_disk_keeps_back_is_said(name: str) -> None:
+    with pytest.raises(UsageError, match="Standard output cannot be written: No space left"):
+        deliver([Output(name)], *runs.passing(), stdout=_FullDisk())

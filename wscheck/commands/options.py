@@ -10,5 +10,7 @@ FailOn = Annotated[str | None, typer.Option(metavar="error|warning|note", help="
 Strict = Annotated[bool | None, typer.Option("--strict", help="What could not be judged fails the run.")]
 Formats = Annotated[
     list[str] | None,
-    typer.Option(metavar="FORMAT[=PATH]", help="terminal, json, ndjson, junit, github, sarif, html (repeatable)."),
+    typer.Option(
+        metavar="FORMAT[=PATH]", help="terminal, json, ndjson, junit, github, sarif, html, markdown (repeatable)."
+    ),
 ]

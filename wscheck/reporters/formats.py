@@ -116,17 +116,30 @@ def _deliver_one(
 ) -> None:
     if output.format == "github" and (summary := environ.get("GITHUB_STEP_SUMMARY")):
         _append_summary(Path(summary), report, events)
-    if output.format == "terminal" and output.path is None:
-        from wscheck.reporters.terminal import show
-
-        show(report, events, stdout, environ)
+    if output.path is None:
+        _show(output.format, report, events, stdout, environ)
         return
     content = REPORTERS[output.format]()(report, events)
-    if output.path is None:
-        _print(content, stdout)
-    else:
-        save(output.path, content.encode() if isinstance(content, str) else content)
-        print(f"wrote {output.path}", file=sys.stderr)
+    save(output.path, content.encode() if isinstance(content, str) else content)
+    print(f"wrote {output.path}", file=sys.stderr)
+
+
+def _show(name: str, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]) -> None:
+    """On standard output, to the last byte: what a full disk keeps back must not go unsaid."""
+    try:
+        if name == "terminal":
+            from wscheck.reporters.terminal import show
+
+            show(report, events, stdout, environ)
+            stdout.flush()
+        else:
+            _print(REPORTERS[name]()(report, events), stdout)
+    except BrokenPipeError:
+        raise  # the reader left, which is no failure
+    except OSError as error:
+        raise UsageError(
+            f"Standard output cannot be written: {error.strerror}.", "Write to a file: --format FORMAT=PATH."
+        ) from error
 
 
 def _append_summary(path: Path, report: Report, events: Sequence[AnyEvent]) -> None:

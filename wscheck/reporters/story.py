@@ -257,7 +257,7 @@ def remedy(report: Report) -> str:
 
 def next_step(report: Report) -> str | None:
     """The one command that helps most now, None when there is nothing to do."""
-    if report.verdict is Verdict.PASSED or not report.findings:
+    if report.verdict is not Verdict.FAILED or not report.findings:
         return None
     worst = chapters(report.findings)[0][0].finding
     return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
