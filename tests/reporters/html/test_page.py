@@ -206,3 +206,10 @@ def luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_how_it_was_checked_is_told_in_words() -> None:
+    report = runs.report(options={"grace_s": 0.25, "max_attempts": 5, "strict": False, "fail_on": "error"})
+    told = " ".join(parsed(render(report, [])).words).partition("How it was checked")[2]
+    for words in ("grace 0.25 s", "max attempts 5", "strict no", "fail on error"):
+        assert words in " ".join(told.split())

@@ -54,3 +54,12 @@ def _code(lane: Lane) -> str:
         return ""
     where = f"{place.file.rpartition('/')[2]}:{place.line}" if place.line else place.file.rpartition("/")[2]
     return one_line(f"{place.function} at {where}" if place.function else where)
+
+
+def setting(name: str, value: object) -> tuple[str, str]:
+    """How a run was asked to judge, in words: `grace_s: 0.25` is a grace of 0.25 s."""
+    if isinstance(value, bool):
+        return name.replace("_", " "), "yes" if value else "no"
+    if name.endswith("_s") and isinstance(value, int | float):
+        return name.removesuffix("_s").replace("_", " "), f"{value:g} s"
+    return name.replace("_", " "), one_line(str(value))

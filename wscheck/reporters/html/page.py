@@ -18,6 +18,7 @@ from wscheck.findings import Finding, Verdict
 from wscheck.load_report import LoadReport
 from wscheck.report import BrowserReport, LogsReport, Report, ScenarioResult, VerifyReport
 from wscheck.reporters import figures, logs, story
+from wscheck.reporters.html.captions import setting
 from wscheck.reporters.html.courses import courses
 from wscheck.reporters.html.screens import screens
 from wscheck.reporters.html.timeline import Timeline, timeline
@@ -197,5 +198,6 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"breakable": _breakable, "plural": plural, "seconds": seconds, "moment": moment}
     environment.globals |= {"evidence": _evidence, "seen": story.seen, "told": story.told, "logs": logs}
+    environment.globals["setting"] = setting
     environment.globals |= {name: getattr(figures, name) for name in FIGURES} | {"figures_of": figures.figures}
     return environment
