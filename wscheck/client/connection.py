@@ -13,6 +13,7 @@ import engineio
 import socketio
 
 from wscheck.client.refusal import turned_away
+from wscheck.client.tapping import LARGEST_MESSAGE, TappedSocket, tapped
 from wscheck.client.target import Credentials, Target, present
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 KICKED = "io server disconnect"
 LEFT = "io client disconnect"
 CUT = "transport close"
-
-# More than any event of the documented application, and less than what would exhaust a CI machine.
-LARGEST_MESSAGE = 16 * 1024 * 1024
 
 # What these libraries would print on their own belongs to no format; whatever matters becomes an event.
 for _name in ("socketio.client", "engineio.client"):
@@ -41,8 +39,12 @@ class _Engine(engineio.AsyncClient):  # type: ignore[misc]
         connected = bool(await super()._connect_websocket(url, headers, engineio_path))
         if connected:
             # Before the read loop, which was only scheduled, takes its first step.
-            self.ws = _Tapped(self.ws, self.observer)
+            self.ws = TappedSocket(self.ws, self.observer)
         return connected
+
+    async def _send_request(self, method: str, *arguments: Any, **options: Any) -> Any:
+        answer = await super()._send_request(method, *arguments, **options)
+        return await tapped(answer, self.observer) if method == "GET" else answer
 
     async def _receive_packet(self, pkt: Any) -> None:
         if pkt.packet_type > engineio.packet.NOOP:
@@ -57,30 +59,6 @@ class _Engine(engineio.AsyncClient):  # type: ignore[misc]
         self.silent = True
         # Otherwise the client itself would give up on a server that waits for its pong.
         self.ping_timeout = 86_400.0
-
-
-class _Tapped:
-    """A websocket that names what the stock read loop only calls a transport error."""
-
-    def __init__(self, ws: Any, observer: "Connection") -> None:
-        self._ws, self._observer = ws, observer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ws, name)
-
-    async def receive(self) -> Any:
-        message = await self._ws.receive()
-        if message.type is aiohttp.WSMsgType.ERROR:
-            self._observer.malformed(_named(message.data))
-        elif message.type is aiohttp.WSMsgType.TEXT and not message.data[:1].isdigit():
-            self._observer.malformed("a frame that is no Engine.IO packet")
-        return message
-
-
-def _named(error: object) -> str:
-    if getattr(error, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-        return f"a message larger than {LARGEST_MESSAGE >> 20} MiB"
-    return f"a broken websocket frame ({error})"
 
 
 class _Socket(socketio.AsyncClient):  # type: ignore[misc]

@@ -1,0 +1,78 @@
+"""Long-polling as the client reads it: a burst is read whole, and what no server may send is named."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from tests.bad_servers import HANDSHAKE, serving
+from tests.client.conftest import ANN
+from wscheck.backend.server import Backend
+from wscheck.client.tapping import LARGEST_MESSAGE, MOST_PACKETS
+from wscheck.client.target import Target
+from wscheck.client.unified import UnifiedPage
+from wscheck.events import Delivered, Event, Unreadable
+from wscheck.sources.replay import ReplayWitness
+
+BURST = 60
+"""More than the 16 packets that the stock client takes from one answer."""
+
+
+async def until_seen(kind: type[Event], events: list[Event], count: int = 1) -> list[Event]:
+    async with asyncio.timeout(10):
+        while sum(isinstance(event, kind) for event in events) < count:
+            await asyncio.sleep(0.005)
+    return [event for event in events if isinstance(event, kind)]
+
+
+async def test_a_burst_is_read_whole_and_ends_nothing(
+    target: Target, backend: Backend, events: list[Event], witness: ReplayWitness
+) -> None:
+    page = UnifiedPage("tab-1", Target(url=target.url, transports=("polling",)), ANN, witness)
+    mount = await page.mount("Dashboard")
+    for number in range(BURST):
+        await backend.sio.emit("news", {"number": number})
+    await until_seen(Delivered, events, BURST)
+    assert mount.is_connected
+    await page.close()
+
+
+def answering_with(body: bytes) -> web.Application:
+    """Lets a client in by long-polling, then answers with `body`."""
+    acknowledged = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            acknowledged.set()
+            return web.Response(text="ok")
+        if "sid" not in request.query:
+            return web.Response(text=HANDSHAKE)
+        if not acknowledged.is_set():
+            await acknowledged.wait()
+            return web.Response(text='40{"sid":"s1"}')
+        return web.Response(body=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/socket.io/", answer)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'42["big","' + b"x" * LARGEST_MESSAGE + b'"]', "a message larger than 16 MiB"),
+        (b"\x1e".join([b'42["a",1]'] * (MOST_PACKETS + 1)), "more than 20,000 packets in one answer"),
+        (b"\xff\xfe\x00", "a frame that is no Engine.IO packet"),
+        (b"", "a frame that is no Engine.IO packet"),
+    ],
+    ids=["too large", "too many", "no text", "nothing"],
+)
+async def test_what_no_server_sends_is_named(
+    body: bytes, named: str, events: list[Event], witness: ReplayWitness
+) -> None:
+    async with serving(answering_with(body)) as url:
+        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        await page.mount("Dashboard")
+        unreadable = await until_seen(Unreadable, events)
+        await page.close()
+    assert [event.reason for event in unreadable if isinstance(event, Unreadable)] == [f"the server sent {named}"]
