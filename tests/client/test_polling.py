@@ -7,7 +7,6 @@ from aiohttp import web
 
 from tests.bad_servers import HANDSHAKE, serving
 from tests.client.conftest import ANN
-from wscheck.backend.server import Backend
 from wscheck.client.tapping import LARGEST_MESSAGE, MOST_PACKETS
 from wscheck.client.target import Target
 from wscheck.client.unified import UnifiedPage
@@ -23,18 +22,6 @@ async def until_seen(kind: type[Event], events: list[Event], count: int = 1) -> 
         while sum(isinstance(event, kind) for event in events) < count:
             await asyncio.sleep(0.005)
     return [event for event in events if isinstance(event, kind)]
-
-
-async def test_a_burst_is_read_whole_and_ends_nothing(
-    target: Target, backend: Backend, events: list[Event], witness: ReplayWitness
-) -> None:
-    page = UnifiedPage("tab-1", Target(url=target.url, transports=("polling",)), ANN, witness)
-    mount = await page.mount("Dashboard")
-    for number in range(BURST):
-        await backend.sio.emit("news", {"number": number})
-    await until_seen(Delivered, events, BURST)
-    assert mount.is_connected
-    await page.close()
 
 
 def answering_with(body: bytes) -> web.Application:
@@ -55,6 +42,16 @@ def answering_with(body: bytes) -> web.Application:
     app = web.Application()
     app.router.add_route("*", "/socket.io/", answer)
     return app
+
+
+async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], witness: ReplayWitness) -> None:
+    async with serving(answering_with(b"\x1e".join([b'42["a",1]'] * BURST))) as url:
+        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        mount = await page.mount("Dashboard")
+        await until_seen(Delivered, events, BURST)
+        assert mount.is_connected
+        await page.close()
+    assert not any(isinstance(event, Unreadable) for event in events)
 
 
 @pytest.mark.parametrize(
