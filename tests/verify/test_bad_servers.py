@@ -99,6 +99,12 @@ async def test_a_certificate_nobody_vouches_for() -> None:
     assert_told(ran, "TLS certificate", "--insecure")
 
 
+async def test_a_server_without_tls_that_is_asked_for_it() -> None:
+    async with serving(answering(200, "hello")) as url:
+        ran = await verify(url.replace("http:", "https:"))
+    assert_told(ran, "does not speak TLS as it should: wrong version number", "http://")
+
+
 @pytest.mark.parametrize(
     ("options", "environ", "words"),
     [

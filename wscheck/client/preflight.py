@@ -21,6 +21,7 @@ from wscheck.redaction import Redactor
 # A handshake is a few hundred bytes; whatever answers with more is not one.
 LONGEST_ANSWER = 64 * 1024
 
+_UNTRUSTED = aiohttp.ClientConnectorCertificateError
 _OLD_HANDSHAKE = re.compile(rb"^\d+:0\{")
 
 
@@ -87,7 +88,12 @@ def _trust(authority: Path) -> ssl.SSLContext:
 
 def _unreachable(target: Target, error: Exception) -> CannotCheck:
     shown = target.shown
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+    if isinstance(error, aiohttp.ClientConnectorSSLError) and not isinstance(error, _UNTRUSTED):
+        return Unreachable(
+            f"{shown} does not speak TLS as it should: {_reason(error)}.",
+            "Check the port, or write http:// (ws://) for a server without TLS.",
+        )
+    if isinstance(error, _UNTRUSTED):
         return Unreachable(
             f"The TLS certificate of {shown} cannot be trusted: {_reason(error)}.",
             "Check the host name, install the issuing authority, or pass --insecure for a test server.",
@@ -117,7 +123,8 @@ def _reason(error: aiohttp.ClientConnectorError) -> str:
     cause = error.os_error
     if isinstance(cause, ConnectionError) and cause.errno:
         return os.strerror(cause.errno).lower()  # asyncio's own words name the address once more
-    return getattr(cause, "verify_message", None) or cause.strerror or str(cause) or type(cause).__name__
+    said = getattr(cause, "verify_message", None) or (getattr(cause, "reason", None) or "").replace("_", " ").lower()
+    return said or cause.strerror or str(cause) or type(cause).__name__
 
 
 def _recognise(target: Target, status: int, body: bytes, redactor: Redactor) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from wscheck.client.target import Credentials, Target
 from wscheck.config import Config
@@ -48,6 +49,12 @@ def _check(config: Config) -> None:
         raise UsageError(
             "--reconnect-on-kick was given for the unified client, which never reconnects when it is replaced.",
             "Add --client per-component.",
+        )
+    path = urlsplit(config["target.url"] or "").path.strip("/")
+    if path:
+        raise UsageError(
+            f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
+            f"If it is the namespace: --namespace /{path}. If the server is mounted there: --path /{path}/socket.io.",
         )
     if not timeout.value:
         raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
