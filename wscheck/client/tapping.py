@@ -66,7 +66,8 @@ async def tapped(answer: Any, observer: Observer) -> Any:
 
 
 def _wrong_with(body: bytes) -> str | None:
-    packets = body.split(SEPARATOR)
+    """An empty answer is how some servers end a poll; otherwise every packet begins with its type."""
+    packets = body.split(SEPARATOR) if body else []
     if len(packets) > MOST_PACKETS:
         return TOO_MANY
     return None if all(packet[:1].isdigit() or packet[:1] == b"b" for packet in packets) else NO_PACKET
