@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -11,7 +12,7 @@ from tests.client.conftest import ANN
 from wscheck.client.tapping import LARGEST_MESSAGE, MOST_PACKETS
 from wscheck.client.target import Target
 from wscheck.client.unified import UnifiedPage
-from wscheck.events import Delivered, Event, Unreadable
+from wscheck.events import Delivered, Event, Refused, Unreadable
 from wscheck.sources.replay import ReplayWitness
 
 BURST = 60
@@ -84,3 +85,16 @@ async def test_what_no_server_sends_is_named(
         unreadable = await until_seen(Unreadable, events)
         await page.close()
     assert [event.reason for event in unreadable if isinstance(event, Unreadable)] == [f"the server sent {named}"]
+
+
+async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_nothing_up(
+    target: Target, events: list[Event], witness: ReplayWitness
+) -> None:
+    polling = msgspec.structs.replace(target, transports=("polling",), timeout_s=30.0)
+    pages = [UnifiedPage(f"tab-{number}", polling, ANN, witness) for number in range(5)]
+    async with asyncio.timeout(10):
+        mounts = await asyncio.gather(*(page.mount("Dashboard") for page in pages))
+    assert sum(mount.is_connected for mount in mounts) == 1
+    for page in pages:
+        await page.close()
+    assert not any(isinstance(event, Refused) for event in events)

@@ -130,7 +130,7 @@ class Connection:
         self._http: aiohttp.ClientSession | None = None
         self._socket: Any = None
         self._left = False
-        self._over = asyncio.Event()
+        self._answered, self._over = asyncio.Event(), asyncio.Event()
 
     @property
     def is_connected(self) -> bool:
@@ -173,8 +173,12 @@ class Connection:
                     transports=list(self.target.transports),
                     namespaces=[self.target.namespace],
                     socketio_path=self.target.path.strip("/"),
-                    wait_timeout=self.target.timeout_s,
+                    wait=False,
                 )
+                # The stock client would sleep through a kick that comes with its acknowledgement, until its time is up.
+                await self._answered.wait()
+            if self.sid is None:
+                await self._fail(*self._unanswered())
         except TimeoutError:
             await self._fail("timeout", f"no answer within {self.target.timeout_s:g} s")
         except (socketio.exceptions.ConnectionError, engineio.exceptions.EngineIOError) as error:
@@ -184,6 +188,11 @@ class Connection:
             # What a broken server can make the stock client raise has no end: KeyError, ValueError, UnicodeError.
             await self._fail("protocol", f"{type(error).__name__}: {error}")
         return self.is_connected
+
+    def _unanswered(self) -> tuple[str, str]:
+        if self.rejection is not None:
+            return "refused", self.rejection
+        return "unreachable", "the connection ended before the server acknowledged it"
 
     async def _fail(self, reason: str, message: str) -> None:
         self.timed_out = reason == "timeout" and self.failure is None
@@ -228,6 +237,7 @@ class Connection:
 
     async def _release(self) -> None:
         self._over.set()
+        self._answered.set()
         if self._socket is not None and self._socket.eio.state == "connected":
             await _quietly(self._socket.eio.disconnect(abort=True))
         if self._http is not None:
@@ -239,12 +249,15 @@ class Connection:
         self.sid = str(data["sid"]) if isinstance(data, dict) and "sid" in data else self._socket.eio.sid
         self.eio = self._socket.eio.sid
         self._listener.connected(self)
+        self._answered.set()
 
     def rejected(self, data: object) -> None:
         message = data.get("message") if isinstance(data, dict) else data
         self.rejection = str(message) if message else "refused without a reason"
+        self._answered.set()
 
     def ended(self, reason: str) -> None:
+        self._answered.set()
         if self.sid is not None and not self._over.is_set():
             self._over.set()
             self._listener.disconnected(self, LEFT if self._left else reason)
