@@ -182,6 +182,22 @@ async def test_slow_lookup_lets_simultaneous_connections_all_stay(start: Start) 
         await asyncio.gather(*(each.__aexit__(None, None, None) for each in pair))
 
 
+async def test_an_old_connection_that_left_by_itself_was_not_replaced(start: Start) -> None:
+    with start("--fault", "slow-lookup") as backend:
+        async with client(backend) as old:
+            fresh = client(backend)
+            joining = asyncio.ensure_future(fresh.__aenter__())
+            await asyncio.sleep(0.05)  # into the lookup, which has found the old one by then
+            await old.io.disconnect()
+            await joining
+            await until(lambda: backend.counters()["open"] == 1)
+            counted = backend.counters()
+            await fresh.__aexit__(None, None, None)
+    assert sum(counted["disconnects"].values()) == 1
+    # On a machine that is too busy to leave in time it was replaced, and is said to be.
+    assert counted["replaced"] == counted["disconnects"].get("server namespace disconnect", 0)
+
+
 async def test_slow_lookup_lets_simultaneous_connections_past_reject(start: Start) -> None:
     with start("--fault", "slow-lookup", "--policy", "reject") as backend:
         pair = [client(backend), client(backend)]

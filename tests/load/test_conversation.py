@@ -146,6 +146,25 @@ def test_byte_by_byte_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("crossing", "reason"), [(b"", "io client disconnect"), (frame(0x81, b"41"), "io server disconnect")]
+)
+def test_a_kick_that_crosses_our_leaving_is_heard(
+    monkeypatch: pytest.MonkeyPatch, crossing: bytes, reason: str
+) -> None:
+    talk = Conversation(monkeypatch)
+    talk.hear(talk.upgrade_answer() + b"".join(WORDS[:2]))
+    talk.connection.leave()
+    assert talk.said() == [b"40", b"41", b""], "it closes before the server can have answered"
+    talk.hear(crossing, frame(0x8A, b""), frame(0x88, b""))
+    assert talk.witness.told == [("asked",), ("opened",), ("ended", reason)]
+    assert talk.said()[3:] == [(1000).to_bytes(2)]
+    assert talk.links[-1].closed is False, "the server closes first, so that our port is free at once"
+    talk.links[-1].chunks.append(b"")
+    talk.connection.ready(READABLE)
+    assert talk.links[-1].closed
+
+
+@pytest.mark.parametrize(
     "nonsense",
     [
         frame(0x81, b"hello"),

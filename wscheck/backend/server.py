@@ -96,10 +96,8 @@ class Backend:
         self._peak = max(self._peak, len(self._users))
         self._journal.connected(sid, user)
         if before is not None and self.policy is Policy.REPLACE:
-            self._counts["replaced"] += 1
-            self._journal.replacing(user, before, sid)
             # After this handler, so that the new connection is acknowledged before the old one ends.
-            self.sio.start_background_task(self._end, before)
+            self.sio.start_background_task(self._replace, user, before, sid)
 
     def _admit(self, auth: object) -> str:
         claims = auth if isinstance(auth, dict) else {}
@@ -117,6 +115,14 @@ class Backend:
     def _refuse(self, message: str) -> NoReturn:
         self._counts["refused"] += 1
         raise socketio.exceptions.ConnectionRefusedError(message)
+
+    async def _replace(self, user: str, old: str, new: str) -> None:
+        """An old connection that left by itself in the meantime was not replaced."""
+        if old in self._forced or not self.sio.manager.is_connected(old, self.namespace):
+            return
+        self._counts["replaced"] += 1
+        self._journal.replacing(user, old, new)
+        await self._end(old)
 
     async def _end(self, sid: str) -> None:
         if Fault.CLOSE_TRANSPORT not in self.faults:

@@ -134,6 +134,8 @@ class Connection(Lifecycle):
     def _other(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
             self.deliver(masked(PONG, payload))
+        elif opcode == PONG:
+            self._heard_goodbye()
         elif opcode == CLOSE:
             self.closed()
         elif opcode == BINARY:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wscheck.churn import BROKEN, CUT, KICKED, LEFT, SILENT
 from wscheck.load.answers import Answers
-from wscheck.load.frames import CLOSE, TEXT, masked
+from wscheck.load.frames import CLOSE, PING, TEXT, masked
 from wscheck.load.link import LinkError
 from wscheck.load.observer import Observer, State
 from wscheck.load.opening import Opening
@@ -28,6 +28,7 @@ class Lifecycle(Wire):
 
     __slots__ = (
         "_answers",
+        "_has_closed",
         "_is_leaving",
         "_observer",
         "_opening",
@@ -45,7 +46,7 @@ class Lifecycle(Wire):
         self.begun_at = 0.0
         self._opening: Opening | None = None
         self._answers: Answers | None = None
-        self._is_leaving = False
+        self._is_leaving = self._has_closed = False
         self._patience_s = self._ping_timeout_s = self._silent_at = 0.0
 
     @property
@@ -80,9 +81,20 @@ class Lifecycle(Wire):
         try:
             where = self.swarm.endpoint.namespace
             bye = encode_socket(SocketPacket(SocketType.DISCONNECT, where))
-            self.send(masked(TEXT, f"4{bye}".encode()) + _GOODBYE)
+            self.send(masked(TEXT, f"4{bye}".encode()) + masked(PING, b""))
         except LinkError:
             self._end(LEFT)
+
+    def _heard_goodbye(self) -> None:
+        """It answered the ping after our 41: a kick that crossed it has been read, which a close would have cut off."""
+        if self.state is State.LEAVING:
+            self._close()
+
+    def _close(self) -> None:
+        """The websocket's close, once."""
+        if not self._has_closed:
+            self._has_closed = True
+            self.deliver(_GOODBYE)
 
     # --- deadlines ------------------------------------------------------------------------------------------------
 
@@ -168,14 +180,12 @@ class Lifecycle(Wire):
         """It was open. The server may close the link first, so that our port is free at once."""
         if self.state not in (State.OPEN, State.LEAVING):
             return
-        was = self.state
         self.state = State.OVER
         self.swarm.tally.now.unanswered += len(self._answers or ())
         if abort or gone or self._opening is not None:
             self._finish(abort=abort)
         else:
-            if was is State.OPEN:
-                self.deliver(_GOODBYE)
+            self._close()
             self.swarm.reactor.look_after(self, time.monotonic() + _LINGER_S)
         self._observer.ended(self, reason)
 
