@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from types import SimpleNamespace
+from typing import Any
 
 import trustme
 from aiohttp import web
@@ -18,6 +20,8 @@ from tests.node_backend import node_backend
 from tests.swarm.loading import alive, load, loading
 from wscheck.backend.journal import Journal
 from wscheck.backend.server import Backend
+from wscheck.swarm.outcome import Ending
+from wscheck.swarm.run import _undisturbed
 
 
 def test_ctrl_c_reports_what_there_is_and_leaves_no_process(tmp_path: Path) -> None:
@@ -34,6 +38,24 @@ def test_ctrl_c_reports_what_there_is_and_leaves_no_process(tmp_path: Path) -> N
     assert (report["connects"], report["replaced"]) == (counted["connects"], counted["replaced"])
     assert "the run was interrupted: the figures are partial" in report["notes"]
     assert not [pid for pid in children if alive(pid)]
+
+
+async def test_ctrl_c_after_the_run_loses_no_figures() -> None:
+    """While the workers are collected and the server is asked for its counters."""
+    run: Any = SimpleNamespace(interrupted=False)
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def ending() -> Ending:
+        asked.set()
+        await answered.wait()
+        return Ending(started_at=0.0, duration_s=1.0, interrupted=run.interrupted)
+
+    whole = asyncio.ensure_future(_undisturbed(run, ending()))
+    await asked.wait()
+    whole.cancel()
+    await asyncio.sleep(0)
+    answered.set()
+    assert (await whole).interrupted is True
 
 
 def test_a_server_that_dies_on_the_way_is_no_pass(tmp_path: Path) -> None:

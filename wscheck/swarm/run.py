@@ -9,10 +9,11 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -101,6 +102,8 @@ class _Running:
     course: Course = field(default_factory=Course)
     started: float = field(default_factory=time.monotonic)
     begun: float | None = None
+    broken: str = ""
+    interrupted: bool = False
 
     @property
     def since_begun(self) -> float:
@@ -116,28 +119,47 @@ class _Running:
 
 
 async def _load(plan: Plan, folder: Path, watch: Watcher, backend: Embedded | None) -> LoadReport:
-    began, broken, interrupted = time.time(), "", False
+    began = time.time()
     async with started(command(plan), folder / "locust.log", environ(plan, folder)) as locust:
         run = _Running(plan, locust, Tail(folder / "stream.ndjson"), watch, backend)
         try:
-            broken = await _follow(run)
+            run.broken = await _follow(run)
         except asyncio.CancelledError:
-            interrupted = True
-        await asyncio.shield(_stop(run))
+            run.interrupted = True
+        ending = await _undisturbed(run, _end(run, began))
+    return report(plan, run.course, ending)
+
+
+async def _undisturbed(run: _Running, ending: Coroutine[Any, Any, Ending]) -> Ending:
+    """What follows a run is soon over, and without it there are no figures: Ctrl-C is noted and does not stop it."""
+    task = asyncio.ensure_future(ending)
+    while True:
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            run.interrupted = True
+
+
+async def _end(run: _Running, began: float) -> Ending:
+    """Stop what still runs, and ask the server. Raises WscheckError when the swarm never began."""
+    await _stop(run)
     course = run.course
-    if not broken and course.ended is None and not interrupted:
-        broken = f"Locust ended before the run did{_last_words(locust, plan)}"
-    if course.begun is None and broken:
-        raise _never_begun(broken, locust, plan)
-    ending = Ending(
+    if not run.broken and course.ended is None and not run.interrupted:
+        run.broken = f"Locust ended before the run did{_last_words(run.locust, run.plan)}"
+    if course.begun is None and run.broken:
+        raise _never_begun(run.broken, run.locust, run.plan)
+    lost = "" if run.interrupted else await _lost(run.plan)
+    server = await run.backend.counted() if run.backend is not None and not run.interrupted else None
+    return Ending(
         started_at=course.begun.started_at if course.begun else began,
         duration_s=time.time() - began,
-        interrupted=interrupted,
-        broken=broken,
-        lost="" if interrupted else await _lost(plan),
-        server=await backend.counted() if backend is not None and not interrupted else None,
+        interrupted=run.interrupted,
+        broken=run.broken,
+        lost=lost,
+        server=server,
     )
-    return report(plan, course, ending)
 
 
 async def _follow(run: _Running) -> str:
