@@ -52,6 +52,12 @@ def test_the_first_place_that_says_something_wins(tmp_path: Path, taken: int) ->
     assert (value.value, value.origin) == WINNERS[taken]
 
 
+def test_a_namespace_gets_its_slash_as_socketio_gives_it(tmp_path: Path) -> None:
+    assert configured(tmp_path, flags={"target.namespace": "admin"})["target.namespace"] == "/admin"
+    refusal = refused(tmp_path, "", flags={"target.namespace": "/a,b"})
+    assert refusal.problem == "--namespace: '/a,b' is no namespace: write /admin."
+
+
 def test_a_wscheck_toml_hides_all_of_pyproject(tmp_path: Path) -> None:
     config = configured(tmp_path, toml='[rules]\ngrace = "1s"\n', pyproject='[tool.wscheck.verify]\nwindow = "4s"\n')
     assert (config["rules.grace"], config["verify.window"]) == (1.0, 2.0)

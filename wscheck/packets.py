@@ -92,7 +92,8 @@ _HEAD = re.compile(r"(?:[0-4]|[56]([0-9]{1,9})-)(?:(/[^,]*)(?:,|\Z))?([0-9]{1,18
 _JSON = msgspec.json.Decoder()
 _HANDSHAKE = msgspec.json.Decoder(Handshake)
 _TO_JSON = msgspec.json.Encoder()
-_RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
+RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
+"""Names that no event has: a Socket.IO client or server means something of its own by them."""
 
 
 def decode_engine(frame: str | bytes) -> EnginePacket:
@@ -228,7 +229,7 @@ def _is_list(data: Any) -> bool:
 def _is_event(data: Any) -> bool:
     if not isinstance(data, list) or not data:
         return False
-    return data[0] not in _RESERVED if isinstance(data[0], str) else type(data[0]) in (int, float)
+    return data[0] not in RESERVED if isinstance(data[0], str) else type(data[0]) in (int, float)
 
 
 _FITS = {

@@ -78,6 +78,14 @@ def text(raw: Any) -> str:
     return raw.strip()
 
 
+def namespace(raw: Any) -> str:
+    """A namespace with its slash, as Socket.IO itself adds it."""
+    name = "/" + text(raw).lstrip("/")
+    if "," in name or "?" in name:
+        raise ValueError(f"{raw!r} is no namespace: write /admin")
+    return name
+
+
 def flag(raw: Any) -> bool:
     """True or false, also as a word from the environment."""
     if isinstance(raw, bool):
@@ -128,11 +136,6 @@ def _has_a_port(address: str) -> bool:
         return urlsplit(address).port != 0
     except ValueError:
         return False
-
-
-def namespace(raw: Any) -> str:
-    """A namespace begins with a slash; Socket.IO servers put it there where it is left out, and so does this."""
-    return f"/{text(raw).lstrip('/')}"
 
 
 def without_credentials(address: str) -> str:

@@ -116,6 +116,8 @@ WORDS = (
     frame(0x81, b"6"),
     frame(0x89, b"are you there"),
     frame(0x81, b'42/other,["not ours"]'),
+    frame(0x81, b'451-/other,["nor this",{"_placeholder":true,"num":0}]'),
+    frame(0x82, b"\x02"),
     frame(0x81, b"41"),
 )
 TALK = b"".join(WORDS)
@@ -210,6 +212,8 @@ def test_a_handshake_that_fails_is_refused_by_kind(monkeypatch: pytest.MonkeyPat
     ("words", "kind"),
     [
         (frame(0x81, b'0{"no":"sid"}'), "protocol"),
+        (WORDS[0] + frame(0x81, b"40"), "protocol"),
+        (WORDS[0] + frame(0x81, b'40{"sid":7}'), "protocol"),
         (WORDS[0] + frame(0x81, b'44{"message":"invalid token"}'), "connect_error: invalid token"),
         (WORDS[0] + frame(0x88, b""), "closed by the server"),
         (WORDS[0] + frame(0x81, b"41"), "disconnected at once"),

@@ -58,8 +58,9 @@ def test_too_few_users_end_the_run_with_a_sentence(tmp_path: Path) -> None:
         locust("unified", server.url, tmp_path, "--users-file", str(tmp_path / "users.csv"), users=3) as run,
     ):
         output = run.finish()
+        agrees(run.statistics, server.counters())
     assert run.process.returncode == 2
-    assert "the users file has 1 users, too few for this run" in output
+    assert "the users file names 1, and this run needs more" in output
     assert "Traceback" not in output
 
 
@@ -133,6 +134,7 @@ def test_a_locustfile_of_ones_own(tmp_path: Path) -> None:
         output = run.until_counted(lambda counted: counted.acks > 20)
         agrees(run.statistics, server.counters())
     assert "ANSWERED [7] ['bot_status_update', 'open']" in output
+    assert re.search(r"^WS +echo +[1-9]", output, re.MULTILINE), "an answer that was waited for is a request as well"
 
 
 def test_what_runs_in_locust_loads_no_socketio_of_its_own() -> None:

@@ -240,10 +240,11 @@ def test_local_addresses_are_used_in_turn() -> None:
     assert names == ["127.0.0.2", "127.0.0.3"] * 2
 
 
-def test_an_address_that_is_not_ours_is_refused_before_anything_starts() -> None:
+@pytest.mark.parametrize("source", ["192.0.2.1", "::1"])
+def test_an_address_that_does_not_lead_there_is_refused_before_anything_starts(source: str) -> None:
     with (
-        pytest.raises(SetupError, match="no address of this machine"),
-        swarming("http://127.0.0.1:1", sources=("192.0.2.1",)),
+        pytest.raises(SetupError, match=f"{source} is no address of this machine from which 127.0.0.1 can be reached"),
+        swarming("http://127.0.0.1:1", sources=(source,)),
     ):
         pass
 

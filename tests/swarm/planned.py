@@ -12,13 +12,13 @@ START = 1_795_000_000
 
 
 def planned(**changes: Any) -> Plan:
-    """1,000 users of the documented fault, for five seconds, at a server on this machine."""
+    """Ten users of the documented fault, for five seconds, at a server on this machine."""
     fields: dict[str, Any] = {
         "target": Target(url="http://127.0.0.1:1"),
         "embedded": False,
         "profile": "duplicated",
-        "users": 1000,
-        "spawn_rate": 1000.0,
+        "users": 10,
+        "spawn_rate": 10.0,
         "run_time_s": 5.0,
     }
     return Plan(**(fields | changes))

@@ -116,6 +116,7 @@ def test_a_healthy_run_passes_and_tells_what_was_open_before_the_users_left() ->
             {},
             "2 of 12 users never connected: 2 timeout",
         ),
+        (healthy(users=7, connects=7), {}, "only 7 of 10 users began before the run ended"),
     ],
 )
 def test_what_shows_nothing_is_no_pass(statistics: Statistics, end: dict[str, Any], reason: str) -> None:
@@ -155,13 +156,16 @@ def test_the_options_tell_what_the_profile_did_and_no_secret() -> None:
     plan = planned(profile="tabs", options={"tabs": 4, "headers": "Cookie: secret", "ca_file": None})
     told = report(plan, ran(healthy()), ending()).options
     assert told == {
-        **{"users": 1000, "spawn_rate": 1000.0, "run_time_s": 5.0, "processes": 1},
+        **{"users": 10, "spawn_rate": 10.0, "run_time_s": 5.0, "processes": 1},
         **{"tabs": 4, "reconnect_delay": 0.3},
     }
 
 
 def test_what_was_not_acknowledged_is_noted() -> None:
     assert judged(healthy(ack_timeouts=3, acks=7)).notes == ["3 of 10 events were not acknowledged in time"]
+    assert judged(healthy(unanswered=3)).notes == []
+    none = judged(healthy(acks=0, unanswered=12)).notes
+    assert none == ["none of the 12 events that users sent was acknowledged"]
 
 
 def test_tokens_that_the_server_repeats_are_hidden() -> None:

@@ -27,6 +27,12 @@ from wscheck.swarm.plan import configured, is_this_machine
         (("--profile", "zzz"), 2, "Unknown profile `zzz`.\n  next: Choose from: unified, duplicated, tabs"),
         (("--users", "0"), 2, "--users: '0' is not a whole number of at least 1"),
         (("--spawn-rate", "0"), 2, "--spawn-rate: '0' is too slow"),
+        (
+            ("--users", "30", "--spawn-rate", "2", "--run-time", "14s"),
+            2,
+            "30 users at 2 a second need 15 s to begin; the run lasts 14 s.\n"
+            "  next: Give it longer (--run-time 30s), or --spawn-rate 3.",
+        ),
         (("--run-time", "soon"), 2, "--run-time: 'soon' is not a duration"),
         (("--max-replaced", "-1"), 2, "--max-replaced: '-1' is not a number"),
         (("--reconnect-on-kick", "x"), 2, "--reconnect-on-kick: 'x' is not a duration"),
@@ -61,13 +67,13 @@ def test_at_the_command_line_it_is_two_lines_and_no_traceback(tmp_path: Path) ->
 
 
 def test_open_files_are_counted_before_the_run_and_the_number_is_named() -> None:
-    check(planned(), Allowed(files=2100, ports=28_000))
+    check(planned(users=1000), Allowed(files=2100, ports=28_000))
     with pytest.raises(CannotCheck, match="2,000 connections in 1 process need 2,100 open files each") as refused:
-        check(planned(), Allowed(files=1024, ports=28_000))
+        check(planned(users=1000), Allowed(files=1024, ports=28_000))
     assert "ulimit -n 2100" in refused.value.next_step and "--processes 3" in refused.value.next_step
-    check(planned(processes=3), Allowed(files=1024, ports=28_000))
+    check(planned(users=1000, processes=3), Allowed(files=1024, ports=28_000))
     with pytest.raises(CannotCheck, match="The embedded backend would hold 2,000 connections"):
-        check(planned(processes=3, embedded=True), Allowed(files=1024, ports=28_000))
+        check(planned(users=1000, processes=3, embedded=True), Allowed(files=1024, ports=28_000))
 
 
 def test_local_ports_are_counted_for_each_source_address() -> None:
@@ -90,7 +96,7 @@ def test_ports_that_lead_to_the_server_already_are_taken() -> None:
     with pytest.raises(
         CannotCheck, match="2 are free for each source address \\(28,000 lead to this server already\\)"
     ):
-        check(planned(), Allowed(files=100_000, ports=2, taken=28_000))
+        check(planned(users=1000), Allowed(files=100_000, ports=2, taken=28_000))
 
 
 def test_what_a_user_holds_is_part_of_the_count() -> None:

@@ -48,13 +48,16 @@ def shown(plan: "Plan") -> "Iterator[Watcher]":
 
 
 def _lines(plan: "Plan") -> "Watcher":
+    from wscheck.reporters.wording import plural
+
     told: float | None = None
 
     def tell(course: "Course", at: float) -> None:
         nonlocal told
         if course.begun is not None and told is None:
             told = 0.0
-            typer.echo(f"wscheck load: {plan.profile} begins: {plan.users:,} users, {plan.run_time_s:g} s", err=True)
+            users = plural(plan.users, "user")
+            typer.echo(f"wscheck load: {plan.profile} begins: {users}, {plan.run_time_s:g} s", err=True)
         elif told is not None and at - told >= LINE_EVERY_S and course.totals is not None:
             told = at
             typer.echo(line(plan, course, at), err=True)

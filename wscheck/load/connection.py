@@ -157,17 +157,16 @@ class Connection(Lifecycle):
     def _socket_packet(self, text: str) -> None:
         packet = decode_socket(text)
         kind = packet.type
+        self._attachments += packet.attachments
         if packet.namespace != self.swarm.endpoint.namespace:
             return
         if kind is _EVENT or kind is SocketType.BINARY_EVENT:
             self.swarm.tally.now.received += 1
-            self._attachments += packet.attachments
             if packet.id is not None:
                 answer = SocketPacket(SocketType.ACK, packet.namespace, [], packet.id)
                 self.send_text(message(answer))
             self._observer.event(self, packet, text)
         elif kind is SocketType.ACK or kind is SocketType.BINARY_ACK:
-            self._attachments += packet.attachments
             if self._answers is not None:
                 self._answers.came(packet.id, packet.data, self.swarm.tally.now)
         elif kind is SocketType.CONNECT:
@@ -181,6 +180,8 @@ class Connection(Lifecycle):
         if self.state is not State.ASKED:
             raise PacketError("a CONNECT that nobody asked for")
         self.sid = data.get("sid") if isinstance(data, dict) else None
+        if not isinstance(self.sid, str):
+            raise PacketError("a CONNECT without a sid, as of an older protocol")
         self.state = State.OPEN
         self.opened_at = time.monotonic()
         self._silent_at = self.opened_at + self._patience_s

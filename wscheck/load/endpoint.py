@@ -51,7 +51,7 @@ class Endpoint:
         self._sources = itertools.cycle(sources) if sources else None
         self.address = _address(self.server_name, self.port, target.timeout_s)
         for source in sources:
-            _usable(source, self.address[0])
+            _usable(source, *self.address)
 
     def next_source(self) -> str | None:
         """The local address to connect from, each in turn; None leaves it to the system."""
@@ -106,12 +106,12 @@ def _tls(target: Target, ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def _usable(source: str, family: int) -> None:
+def _usable(source: str, family: int, address: Any) -> None:
     try:
         with gevent.socket.socket(family, gevent.socket.SOCK_STREAM) as probe:
             probe.bind((source, 0))
     except OSError as error:
-        raise SetupError(f"connections cannot come from {source}: it is no address of this machine") from error
+        raise SetupError(f"{source} is no address of this machine from which {address[0]} can be reached") from error
 
 
 def _address(host: str, port: int, timeout: float) -> tuple[int, Any]:

@@ -27,10 +27,11 @@ class Frames:
     `broken` says what was wrong once something was; nothing is read after that.
     """
 
-    __slots__ = ("_fragments", "_kind", "_rest", "broken")
+    __slots__ = ("_fragments", "_kind", "_rest", "_wanted", "broken")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: bytes | bytearray = b""
+        self._wanted = 0  # bytes of a frame in parts: looked at anew with each part, a large one would take minutes
         self._fragments: bytearray | None = None
         self._kind = 0
         self.broken: str | None = None
@@ -38,7 +39,10 @@ class Frames:
     def feed(self, data: bytes) -> list[Message]:
         """The messages that `data` completes, in order."""
         if self._rest:
-            data, self._rest = self._rest + data, b""
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return []
+            data, self._rest, self._wanted = bytes(self._rest), b"", 0
         messages: list[Message] = []
         at, size = 0, len(data)
         try:
@@ -60,8 +64,8 @@ class Frames:
             self.broken = "a text that is not UTF-8"
         except FrameError as problem:
             self.broken = str(problem)
-        if self.broken is None:
-            self._rest = data[at:]
+        if self.broken is None and at < size:
+            self._rest = bytearray(data[at:])
         return messages
 
     def _frame(self, data: bytes, at: int, messages: list[Message]) -> int:
@@ -79,6 +83,7 @@ class Frames:
         if joined + length > LARGEST:
             raise FrameError(f"a message larger than {LARGEST >> 20} MiB")
         if start + length > len(data):
+            self._wanted = start + length - at
             return 0
         self._take(first, data[start : start + length], messages)
         return start + length

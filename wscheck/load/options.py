@@ -5,6 +5,7 @@ from typing import Any
 from wscheck.client.target import Target
 from wscheck.load.endpoint import Endpoint, SetupError
 from wscheck.load.roster import Roster, read_users
+from wscheck.packets import RESERVED
 from wscheck.profiles import OPTIONS, Option
 from wscheck.settings import location
 
@@ -67,6 +68,8 @@ def _check(options: Any) -> None:
     for name in ("connect_timeout", "ack_timeout", "close_timeout", "backoff"):
         if getattr(options, name) <= 0:
             raise SetupError(f"--{name.replace('_', '-')} must be more than 0")
+    if options.emit_event in RESERVED:
+        raise SetupError(f"--emit-event {options.emit_event}: Socket.IO keeps that name for itself")
     if options.tabs < 1 or options.reconnect_delay < 0 or not 0 <= options.jitter <= 1:
         raise SetupError("--tabs is at least 1, --reconnect-delay at least 0, and --jitter between 0 and 1")
     try:

@@ -31,7 +31,7 @@ class Roster:
         if self._rows is None:
             return number, self._made_up(number)
         if number >= len(self._rows):
-            raise SetupError(f"the users file has {len(self._rows)} users, too few for this run")
+            raise SetupError(f"the users file names {len(self._rows)}, and this run needs more")
         user, token = self._rows[number]
         return number, Credentials(user, _secret(token) if token else self._token_of(user))
 

@@ -80,6 +80,7 @@ class Session:
             endpoint = endpoint_of(self.environment.host, options)
             self.roster = roster_of(options)
         except SetupError as problem:
+            self.swarm = None
             self._give_up(str(problem))
             return
         self._behaviours.clear()
@@ -106,7 +107,6 @@ class Session:
     def _give_up(self, problem: str) -> None:
         log.error("wscheck: %s", problem)
         self.environment.process_exit_code = 2
-        self.swarm = None
         if not isinstance(self.runner, WorkerRunner):
             gevent.spawn(self.runner.quit)
 

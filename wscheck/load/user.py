@@ -77,13 +77,17 @@ class SocketUser(User):
 
     def call(self, name: str, *arguments: Any) -> list[Any] | None:
         """Send an event and wait for its acknowledgement's arguments; None when there is none in time."""
-        answered: AsyncResult = AsyncResult()
-        if not self.components or not self.components[0].emit(
-            name, *arguments, answered=lambda answer, ms: answered.set(answer)
-        ):
+        came: AsyncResult = AsyncResult()
+        told = self._told(name)
+
+        def answered(answer: list[Any] | None, ms: float) -> None:
+            told(answer, ms)
+            came.set(answer)
+
+        if not self.components or not self.components[0].emit(name, *arguments, answered=answered):
             return None
         try:
-            answer: list[Any] | None = answered.get(timeout=self.environment.parsed_options.ack_timeout + 1.0)
+            answer: list[Any] | None = came.get(timeout=self.environment.parsed_options.ack_timeout + 1.0)
         except Timeout:  # the connection ended first
             return None
         return answer

@@ -9,6 +9,7 @@ from wscheck.findings import Verdict, worst
 from wscheck.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, Threshold, judged
 from wscheck.profiles import OPTIONS
 from wscheck.reporters.figures import counted, threshold
+from wscheck.reporters.wording import plural
 from wscheck.swarm.course import Course
 from wscheck.swarm.judging import found, lagged
 from wscheck.swarm.plan import Plan
@@ -132,6 +133,8 @@ def _notes(course: Course, ending: Ending) -> list[str]:
     if course.statistics.ack_timeouts:
         asked = course.statistics.acks + course.statistics.ack_timeouts
         notes.append(f"{course.statistics.ack_timeouts:,} of {asked:,} events were not acknowledged in time")
+    elif course.statistics.unanswered and not course.statistics.acks:
+        notes.append(f"none of the {plural(course.statistics.unanswered, 'event')} that users sent was acknowledged")
     if late := lagged(course.statistics):
         notes.append(f"{late}: times measured meanwhile say more of this machine than of the server")
     if ending.interrupted:
@@ -151,7 +154,7 @@ def _verdict(plan: Plan, told: LoadReport, course: Course, ending: Ending) -> tu
     severity = worst(told.findings)
     if severity is not None and severity.rank >= plan.fail_on.rank:
         return Verdict.FAILED, told.findings[0].message
-    doubt = _doubt(told, s)
+    doubt = _doubt(plan, told, s)
     return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASSED, "")
 
 
@@ -170,12 +173,14 @@ def _crossed(crossed: list[Threshold]) -> str:
     return "; ".join(threshold(limit) for limit in crossed)
 
 
-def _doubt(told: LoadReport, s: Statistics) -> str:
+def _doubt(plan: Plan, told: LoadReport, s: Statistics) -> str:
     """Why a run without findings is no pass either; empty when it is one."""
     if told.interrupted:
         return "the run was interrupted"
     if told.workers_lost:
         return f"{told.workers_lost} of {told.workers} workers died on the way: what their users did then is not known"
+    if s.users < plan.users:
+        return f"only {s.users:,} of {plan.users:,} users began before the run ended"
     if s.connects < s.users:
         refused = f": {counted(told.refused)}" if told.refused else ""
         return f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}"

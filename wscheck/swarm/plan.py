@@ -80,19 +80,22 @@ def configured(
     settings, options  what the flags said of the configuration and of the profile, None where nothing
     """
     config = load(settings)
-    target = _target(config)
+    target, users = _target(config), config["load.users"]
+    spawn_rate = config["load.spawn_rate"] or users
+    # Locust counts whole seconds.
+    run_time_s = max(math.ceil(config["load.run_time"]), 1)
+    _in_time(users, spawn_rate, run_time_s)
     if (file := options.get("users_file")) is not None:
-        _enough(Path(file), config["load.users"])
+        _enough(Path(file), users)
     if target.url and not permitted:
         _refuse_others(target)
     return Plan(
         target=target,
         embedded=not target.url,
         profile=profile(config["load.profile"]),
-        users=config["load.users"],
-        spawn_rate=config["load.spawn_rate"] or config["load.users"],
-        # Locust counts whole seconds.
-        run_time_s=max(math.ceil(config["load.run_time"]), 1),
+        users=users,
+        spawn_rate=spawn_rate,
+        run_time_s=run_time_s,
         processes=config["load.processes"],
         options={**_of_target(config), **_emitting(config), **{k: v for k, v in options.items() if v is not None}},
         token=config["identity.token"],
@@ -101,6 +104,16 @@ def configured(
         fail_on=Severity(config["verify.fail_on"]),
         extras={name: path.absolute() for name, path in extras.items()},
     )
+
+
+def _in_time(users: int, spawn_rate: float, run_time_s: int) -> None:
+    """Raises UsageError when the run would be over before its last user began."""
+    needed = math.ceil(users / spawn_rate)
+    if needed > run_time_s:
+        raise UsageError(
+            f"{users:,} users at {spawn_rate:g} a second need {needed:,} s to begin; the run lasts {run_time_s:,} s.",
+            f"Give it longer (--run-time {2 * needed}s), or --spawn-rate {math.ceil(users / run_time_s)}.",
+        )
 
 
 def _enough(file: Path, users: int) -> None:

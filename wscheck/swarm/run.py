@@ -215,7 +215,7 @@ def command(plan: Plan) -> list[str]:
     arguments = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
     # A refused connection is a measurement here, judged from the stream.
     arguments += ["--exit-code-on-error", "0"]
-    arguments += ["-u", str(plan.users), "-r", f"{plan.spawn_rate:g}", "-t", f"{plan.run_time_s:g}s"]
+    arguments += ["-u", str(plan.users), "-r", f"{plan.spawn_rate:g}", "-t", f"{plan.run_time_s:.0f}s"]
     arguments += _cluster(plan.processes) if plan.processes > 1 else []
     for name, path in plan.extras.items():
         arguments += [f"--{name}", str(path)]
