@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.load.locusting import ROOT, adds_up, agrees, free_port, locust
+from tests.needs import needs
 from tests.node_backend import node_backend
 from wscheck.churn import Totals, WorkerLost
 
@@ -96,6 +97,7 @@ def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
         assert "secret" not in json.dumps(data)
         assert "<title>Connections" in page
         assert ">Connections</a>" in get(url)
+        assert {"open", "replaced", "duplicated", "heartbeat lag ms"} <= drawn(f"{url}/connections", tmp_path)
         run.process.send_signal(signal.SIGTERM)
         run.finish()
     values = dict(re.findall(r"^([^#].*) (\S+)$", metrics, re.MULTILINE))
@@ -105,6 +107,19 @@ def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
     assert float(values["wscheck_load_connect_seconds_count"]) > 20
     assert float(values['wscheck_load_connect_seconds_bucket{le="+Inf"}']) > 20
     assert "load-user-" not in metrics
+
+
+def drawn(url: str, folder: Path) -> set[str]:
+    """The lines of the plots by their legends, as a browser draws them; every plot with its axes."""
+    needs("chromium")
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+    command = ["chromium", *flags, f"--user-data-dir={folder / 'chromium'}", "--virtual-time-budget=3000", "--dump-dom"]
+    page = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=60).stdout
+    plots, lines = page.count('class="plot"'), page.count("<polyline")
+    legends = re.findall(r"</i>([a-z ]+?) [\d.,]+, at most", page)
+    assert (plots, page.count("<span>now</span>"), page.count("<span>0</span>")) == (4, 4, 4)
+    assert lines == len(legends) == 7
+    return set(legends)
 
 
 OWN = """

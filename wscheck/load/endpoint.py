@@ -94,15 +94,18 @@ def _lines(headers: str) -> str:
 
 
 def _tls(target: Target, ca_file: str | None) -> ssl.SSLContext:
+    if target.insecure:
+        # Without authorities to look in, which OpenSSL does at every handshake whether it matters or not.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
     context = ssl.create_default_context()
     if ca_file:
         try:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
             raise SetupError(f"{ca_file} is not a readable PEM certificate: {error}") from error
-    if target.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     return context
 
 

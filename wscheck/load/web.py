@@ -15,7 +15,7 @@ from wscheck.load.board import Board
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300, 3600)
 _PAGE = files("wscheck.load").joinpath("connections.html").read_text(encoding="utf-8")
 _LINK = (
-    '<a href="connections" style="position:fixed;right:1rem;bottom:1rem;padding:.5rem .9rem;border-radius:.5rem;'
+    '<a href="connections" style="position:fixed;left:1rem;bottom:1rem;padding:.5rem .9rem;border-radius:.5rem;'
     'background:#15803d;color:#fff;font:600 14px system-ui;text-decoration:none;z-index:9999">Connections</a></body>'
 )
 
@@ -82,6 +82,7 @@ _SHOWN = (
     "sent",
     "acks",
     "ack_timeouts",
+    "unanswered",
     "protocol_errors",
     "stalled",
 )
