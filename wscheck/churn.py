@@ -93,7 +93,7 @@ class Statistics(msgspec.Struct):
 
     users         who attempted at least one connection; ids are disjoint across workers, so they add up
     users_multiple  of those, who ever held more than one connection at once
-    held          sum over users of the most connections each held at once: from CONNECT sent until it ended
+    held          sum over users of the most connections each held at once: CONNECT sent, neither ended nor dropped
     attempts      connections begun; each ends up in `connects`, in `refused`, or was given up at the end
     refused       by kind: connect_error, http-4xx, timeout, unreachable, tls, protocol, ... (docs/load.md)
     disconnects   by reason as a client spells it; those that were replaced are among them

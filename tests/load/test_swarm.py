@@ -17,6 +17,7 @@ from tests.load.swarming import in_a_thread, is_open, join, refused, swarming, u
 from tests.node_backend import node_backend
 from wscheck.churn import CUT, KICKED, LEFT
 from wscheck.load.component import Habits
+from wscheck.load.connection import Connection
 from wscheck.load.endpoint import SetupError
 
 QUIET = ("--fault", "log-nothing")
@@ -230,6 +231,19 @@ def test_strict_mode_opens_drops_and_opens() -> None:
         agrees(counted, server.counters())
     assert counted.attempts == 2
     assert counted.disconnects[LEFT] == counted.connects
+
+
+def test_what_the_page_dropped_is_not_held_while_its_end_is_on_the_way() -> None:
+    with node_backend(*QUIET) as server, swarming(server.url) as swarm:
+        (component,) = join(swarm)
+        until(lambda: is_open(component))
+        (dropped,) = component.holding.held
+        dropped.leave()
+        component.holding.asked(Connection(swarm, component.holding.presence, component))
+        assert (swarm.tally.now.held, swarm.tally.now.users_multiple, dropped.is_over) == (1, 0, False)
+        component.holding.asked(Connection(swarm, component.holding.presence, component))
+        assert (swarm.tally.now.held, swarm.tally.now.users_multiple) == (2, 1)
+        component.holding.held[1:] = []
 
 
 def test_local_addresses_are_used_in_turn() -> None:

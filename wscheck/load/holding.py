@@ -30,7 +30,7 @@ class _Sighting:
 
 
 class Holding:
-    """One user. A connection is held from when its CONNECT was sent until it ended.
+    """One user. A connection is held from when its CONNECT was sent until it ended or the page dropped it.
 
     A server replaces by ending the old one, and its DISCONNECT may be read before or after the new one's CONNECT:
     the two travel on different connections. So a kick waits for the answers to what was asked by then.
@@ -49,7 +49,7 @@ class Holding:
     def asked(self, connection: Connection) -> None:
         """The server may count it from now on."""
         self.held.append(connection)
-        if len(self.held) <= self._most:
+        if len(self.held) <= self._most or sum(not each.is_leaving for each in self.held) <= self._most:
             return
         self._most += 1
         now = self._swarm.tally.now

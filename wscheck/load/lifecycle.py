@@ -53,6 +53,11 @@ class Lifecycle(Wire):
     def is_over(self) -> bool:
         return self.state >= State.OVER
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the page has dropped it, and only its end is still to come."""
+        return self._is_leaving or self.state is State.LEAVING
+
     # --- what the page does ---------------------------------------------------------------------------------------
 
     def leave(self) -> None:
