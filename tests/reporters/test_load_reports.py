@@ -14,7 +14,7 @@ from tests.reporters.load_runs import duplicated, limited, unified
 from tests.reporters.test_schemas import validator
 from wscheck.comparison import compare
 from wscheck.findings import Verdict
-from wscheck.load_report import LoadReport
+from wscheck.load_report import LoadReport, ServerSide
 from wscheck.reporters import github, html, junit, markdown, terminal
 from wscheck.reporters import json as json_reporter
 
@@ -85,6 +85,16 @@ def test_a_comparison_that_got_worse_is_annotated() -> None:
         "::error title=wscheck%3A compare::worse than before: connections per user"
     )
     assert github.render(compared(), []) == ""
+
+
+def test_little_processor_time_is_not_told_as_none() -> None:
+    little = unified(server=ServerSide(connects=40, replaced=0, refused=0, peak=40, emitted=0, cpu_s=0.03))
+    assert "in 0.03 s of processor time" in " ".join(terminal.render(little, []).split())
+
+
+def test_the_plot_of_open_connections_does_not_acquit_a_server_that_replaces() -> None:
+    assert "The server replaces, which keeps the two lines together" in html.render(duplicated(), [])
+    assert "One connection for each user would lay the two lines on each other." in html.render(unified(), [])
 
 
 def test_the_peak_of_several_workers_is_a_bound() -> None:

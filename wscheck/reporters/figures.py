@@ -57,7 +57,7 @@ def server_agrees(report: LoadReport) -> str:
     server = report.server
     if server is None:
         return ""
-    cost = f", in {server.cpu_s:.1f} s of processor time" if server.cpu_s is not None else ""
+    cost = f", in {amount(server.cpu_s, 's')} of processor time" if server.cpu_s is not None else ""
     return (
         f"{plural(server.connects, 'connect')}, {server.replaced:,} replaced, {server.refused:,} refused, "
         f"peak {server.peak:,}, {plural(server.emitted, 'event')} sent{cost}"
@@ -100,6 +100,8 @@ def amount(value: float | None, unit: str = "") -> str:
     if unit == "ms":
         return milliseconds(value)
     if unit == "s":
+        if value < 0.1:
+            return f"{value:.2f} s"
         return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
     number = f"{value:,.0f}" if value >= 100 or (value == int(value) and not unit) else f"{value:.2f}"
     return number + (unit if unit != "/user" else "")

@@ -9,6 +9,9 @@ from wscheck.reporters.html.plots import Line, Plot, plot
 
 BLUE, ORANGE, PURPLE, PINK = 0, 1, 2, 4
 
+ONE_EACH = "One connection for each user would lay the two lines on each other."
+REPLACING = "The server replaces, which keeps the two lines together: what it costs are the cycles."
+
 Take = Callable[[Second], float | None]
 
 
@@ -34,7 +37,7 @@ def _load(report: LoadReport) -> list[Plot | None]:
                 line("connections", lambda s: s.open, BLUE),
                 line("users", lambda s: s.users, ORANGE, dashed=True),
             ],
-            note="One connection for each user would lay the two lines on each other.",
+            note=REPLACING if report.replaced else ONE_EACH,
         ),
         plot(
             "Connection cycles",
