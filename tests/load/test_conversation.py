@@ -28,7 +28,7 @@ HANDSHAKE = '0{"sid":"e1","upgrades":[],"pingInterval":25000,"pingTimeout":20000
 class ScriptedLink:
     """A server that said these chunks, and what it was sent."""
 
-    fd, is_blocked = 7, False
+    fd, is_blocked, has_ended = 7, False, False
 
     def __init__(self) -> None:
         self.sent, self.chunks, self.closed = b"", [], False  # type: tuple[bytes, list[bytes], bool]

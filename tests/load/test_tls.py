@@ -1,6 +1,10 @@
 """wss, as users have it: verified, named for what it is, and only insecure when told so."""
 
+import contextlib
+import socket
+import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,3 +64,37 @@ def test_tls_to_a_server_without_it_is_named() -> None:
     with node_backend(*QUIET) as server, swarming(server.url.replace("http:", "https:")) as swarm:
         (kind,) = refused(swarm)
     assert kind.startswith("tls")
+
+
+def says_goodbye_at_once(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Answers one request; what it says and its close_notify leave in one piece, and the TCP connection stays."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    with listener.accept()[0] as link:
+        while True:
+            try:
+                tls.do_handshake()
+                request = tls.read()
+                break
+            except ssl.SSLWantReadError:
+                link.sendall(outgoing.read())
+                incoming.write(link.recv(4096))
+        assert request.startswith(b"GET /socket.io/")
+        tls.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\nno length: it ends with the connection")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.unwrap()
+        link.sendall(outgoing.read())
+        with contextlib.suppress(ConnectionResetError):
+            link.recv(4096)
+
+
+def test_the_end_that_comes_with_the_last_data_is_heard() -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=says_goodbye_at_once, args=(listener, context))
+        serving.start()
+        url = f"wss://127.0.0.1:{listener.getsockname()[1]}"
+        with swarming(url, target={"insecure": True, "timeout_s": 3.0}) as swarm:
+            assert refused(swarm) == {"http-502": 1}
+        serving.join()

@@ -45,6 +45,9 @@ class Plain:
 
     __slots__ = ("_unsent", "socket")
 
+    has_ended = False
+    """Whether the other side said, with the last that it sent, that nothing follows."""
+
     def __init__(self, endpoint: Endpoint) -> None:
         self._unsent = b""
         family, address = endpoint.address
@@ -125,14 +128,14 @@ _NO_LINGER = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 class Secure(Plain):
     """TLS over it, through memory, which knows nothing of sockets and so of gevent's."""
 
-    __slots__ = ("_before", "_in", "_is_up", "_out", "_tls")
+    __slots__ = ("_before", "_in", "_is_up", "_out", "_tls", "has_ended")
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
         assert endpoint.tls is not None
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = endpoint.tls.wrap_bio(self._in, self._out, server_hostname=endpoint.server_name)
-        self._is_up = False
+        self._is_up = self.has_ended = False
         self._before: list[bytes] = []
         self._shake()
 
@@ -177,6 +180,7 @@ class Secure(Plain):
             while True:
                 part = self._tls.read(_CHUNK)
                 if not part:
+                    self.has_ended = True
                     break
                 parts.append(part)
                 if not self._in.pending and not self._tls.pending():
@@ -184,7 +188,7 @@ class Secure(Plain):
         except ssl.SSLWantReadError:
             return b"".join(parts) or None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            pass
+            self.has_ended = True
         except ssl.SSLError as error:
             raise LinkError(_tls_kind(error)) from error
         return b"".join(parts)

@@ -53,6 +53,8 @@ class Wire:
                 data = link.receive()
                 if data:
                     self.received(data)
+                    if link.has_ended and link is self._link:
+                        self.hung_up()
                 elif data is not None:
                     self.hung_up()
         except LinkError as lost:
