@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_is_said_and_what_it_reported_is_counted(tmp_pat
         run.begun().until(lambda: run.statistics().connects == 8, "the workers did not report")
         os.kill(run.children()[-1], signal.SIGKILL)
         run.until(lambda: b'"worker_lost"' in run.stream(), "nobody noticed")
-        run.process.send_signal(signal.SIGINT)
+        run.process.send_signal(signal.SIGHUP)  # as the end of its terminal does
         code, report = run.end()
     assert code == 130 and report["verdict"] == "inconclusive", run.said
     assert (report["workers"], report["workers_lost"], report["connects"]) == (2, 1, 8)

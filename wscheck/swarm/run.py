@@ -1,7 +1,6 @@
 """The load run, wired: check what can be checked before, run Locust, follow its stream, report whatever came of it."""
 
 import asyncio
-import contextlib
 import importlib.util
 import os
 import re
@@ -261,14 +260,15 @@ def _last_words(locust: Offspring, plan: Plan) -> str:
 
 
 def run(plan: Plan, watch: Watcher = lambda course, at: None) -> LoadReport:
-    """`load` from a program that has no loop. SIGTERM ends it as Ctrl-C does: no process is left behind."""
+    """`load` from a program that has no loop. SIGTERM and the end of the terminal end it as Ctrl-C does."""
     import signal
 
     async def main() -> LoadReport:
         task = asyncio.current_task()
         assert task is not None
-        with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second, and so do we then
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await load(plan, watch)
 
     return asyncio.run(main())
