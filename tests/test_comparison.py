@@ -55,6 +55,7 @@ def test_runs_of_different_size_are_compared_by_user_and_second_and_that_is_said
     assert measure(report, "replaced").change is Change.SAME
     assert measure(report, "connects").change is Change.SAME
     assert report.notes == ["other numbers of users: 50 and 100"]
+    assert measure(report, "replaced").ratio == 1.0
     longer = compare(unified(), unified(duration_s=60.0, target="http://127.0.0.1:8000"))
     assert longer.notes == [
         "other targets: embedded backend and http://127.0.0.1:8000",

@@ -31,6 +31,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     benefit  the documented one it stands for
     unit     "" for a count, "/user" for a mean, "ms", "s" or "/s"
+    ratio    after over before, by the user and second where one run was larger; None when either is unknown or 0
     """
 
     id: str
@@ -40,6 +41,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     before: float | None
     after: float | None
     change: Change
+    ratio: float | None = None
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,14 +101,11 @@ def _measured(before: Report, after: Report) -> tuple[list[Measured], list[str]]
 
 def _take(row: Row[Kind], before: Kind, after: Kind) -> Measured:
     old, new = row.take(before), row.take(after)
-    change = Change.UNKNOWN
+    change, ratio = Change.UNKNOWN, None
     if old is not None and new is not None:
-        change = _change(
-            max(old / row.per(before), row.at_least),
-            max(new / row.per(after), row.at_least),
-            row.unit,
-            row.more_is_better,
-        )
+        was, now = max(old / row.per(before), row.at_least), max(new / row.per(after), row.at_least)
+        change = _change(was, now, row.unit, row.more_is_better)
+        ratio = float(f"{now / was:.4g}") if was and now else None
     return Measured(
         id=row.id,
         benefit=row.benefit,
@@ -115,6 +114,7 @@ def _take(row: Row[Kind], before: Kind, after: Kind) -> Measured:
         before=_rounded(old),
         after=_rounded(new),
         change=change,
+        ratio=ratio,
     )
 
 

@@ -114,6 +114,13 @@ def test_the_comparison_table_in_terminal_and_markdown() -> None:
     assert "| **Server load** | | | |" in table
 
 
+def test_a_larger_run_is_told_by_what_it_would_be_for_its_size() -> None:
+    told = terminal.render(compare(unified(), duplicated(users=25, connections_peak=50)), [])
+    peak = next(line for line in told.splitlines() if "at the peak" in line)
+    assert " ".join(peak.split()) == "connections open at the peak 50 50 2.0× more for its size"
+    assert "handshakes served 50 3,000 120× more for its size" in " ".join(told.split())
+
+
 def test_a_worse_run_is_marked_so() -> None:
     told = terminal.render(compared(unified(), duplicated()), [])
     assert "FAILED" in told and "Worse than before" in told

@@ -9,6 +9,9 @@ from wscheck.comparison import Change, CompareReport, Measured
 from wscheck.load_report import LoadReport, Threshold
 from wscheck.reporters.wording import one_line, plural
 
+ALIKE = 0.1
+"""Runs whose sizes differ by less are compared by the numbers that the table shows."""
+
 NOTHING = "-"
 """Stands where nothing was measured."""
 
@@ -120,16 +123,24 @@ def changed(measure: Measured) -> str:
     before, after = measure.before, measure.after
     if measure.change is Change.UNKNOWN or before is None or after is None:
         return ""
-    if measure.change is Change.SAME or before == after:
+    if measure.change is Change.SAME or before == after == 0:
         return "the same"
     if after == 0:
         return "none left"
     if before == 0:
         return f"{amount(after, measure.unit)} more"
-    factor, word = (before / after, "less") if after < before else (after / before, "more")
+    ratio = after / before
+    if measure.ratio is None or abs(measure.ratio / ratio - 1) < ALIKE:
+        return _times(ratio)
+    return f"{_times(measure.ratio)} for its size"
+
+
+def _times(ratio: float) -> str:
+    """2.0 as `2.0× more`, 0.05 as `20× less`, 1.3 as `30 % more`."""
+    factor, word = (1 / ratio, "less") if ratio < 1 else (ratio, "more")
     if factor >= 2:
         return f"{factor:,.0f}× {word}" if factor >= 10 else f"{factor:.1f}× {word}"
-    return f"{abs(after - before) / before * 100:.0f} % {word}"
+    return f"{abs(ratio - 1) * 100:.0f} % {word}"
 
 
 def benefits(report: CompareReport) -> list[tuple[str, list[Measured]]]:
