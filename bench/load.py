@@ -220,13 +220,12 @@ def _table(scheme: str, certificate: Path | None) -> None:
         name: Cost(*(statistics.median(column) for column in zip(*each, strict=True))) for name, each in costs.items()
     }
     print(f"{scheme}: {CONNECTIONS} connections, medians of {ROUNDS} rounds")
-    print(f"{'per second of processor time':<30} {'connects':>10} {'events':>10} {'acks':>10} {'KB/connection':>14}")
+    print(f"{'per second of processor time':<50} {'connects':>10} {'events':>10} {'acks':>10} {'KB/connection':>14}")
     for name, cost in medians.items():
-        print(f"{name:<30} {cost.connects:>10.0f} {cost.events:>10.0f} {cost.acks:>10.0f} {cost.memory:>14.1f}")
-    ours = medians["wscheck"]
-    for name, cost in medians.items():
-        if not name.startswith("wscheck"):
-            ratios = [ours.connects / cost.connects, ours.events / cost.events, ours.acks / cost.acks]
-            text = " ".join(f"{each:>9.1f}x" for each in ratios)
-            print(f"{'wscheck against ' + name:<30} {text} {ours.memory / cost.memory:>13.2f}x")
+        print(f"{name:<50} {cost.connects:>10.0f} {cost.events:>10.0f} {cost.acks:>10.0f} {cost.memory:>14.1f}")
+    ours = [name for name in medians if name.startswith("wscheck")]
+    for name, theirs in medians.items():
+        for mine in ours if name not in ours else ():
+            ratios = [f"{our / their:>9.1f}x" for our, their in zip(medians[mine], theirs, strict=True)][:3]
+            print(f"{f'{mine} against {name}':<50} {' '.join(ratios)} {medians[mine].memory / theirs.memory:>13.2f}x")
     print()
