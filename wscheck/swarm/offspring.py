@@ -56,8 +56,10 @@ class Offspring:
 
 
 @asynccontextmanager
-async def started(command: Sequence[str], log: Path, environ: Mapping[str, str]) -> AsyncIterator[Offspring]:
-    """Run `command` until the block ends, then end it: in order when it listens, by force when it does not."""
+async def started(
+    command: Sequence[str], log: Path, environ: Mapping[str, str], folder: Path | None = None
+) -> AsyncIterator[Offspring]:
+    """Run `command` (in `folder`) until the block ends, then end it: in order when it listens, else by force."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -65,6 +67,7 @@ async def started(command: Sequence[str], log: Path, environ: Mapping[str, str])
             stdout=output,
             stderr=output,
             env=environ,
+            cwd=folder,
             # Ctrl-C at the terminal is ours to handle: a group of its own does not receive it.
             start_new_session=True,
             preexec_fn=_prepare,

@@ -2,10 +2,7 @@
 
 import asyncio
 import importlib.util
-import os
 import re
-import socket
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,22 +13,19 @@ from typing import Any
 
 import msgspec
 
-import wscheck
 from wscheck.client.preflight import answers, handshake
 from wscheck.client.target import Credentials
 from wscheck.errors import CannotCheck, UsageError, WscheckError
 from wscheck.load_report import LoadReport
-from wscheck.profiles import OPTIONS
 from wscheck.reporters.figures import counted
 from wscheck.settings import Secret
 from wscheck.swarm.backend import Embedded, embedded
 from wscheck.swarm.course import Course, Tail
+from wscheck.swarm.launch import command, environ
 from wscheck.swarm.limits import allowed, check
 from wscheck.swarm.offspring import Offspring, started
 from wscheck.swarm.outcome import Ending, report
 from wscheck.swarm.plan import Plan
-
-LOCUSTFILE = Path(wscheck.__file__).parent / "load" / "locustfile.py"
 
 REFUSAL = re.compile(r"^(?:.*/ERROR/.*: )?wscheck: (.+)$", re.MULTILINE)
 """The line in which the Locust process refuses an option."""
@@ -119,7 +113,7 @@ class _Running:
 
 async def _load(plan: Plan, folder: Path, watch: Watcher, backend: Embedded | None) -> LoadReport:
     began = time.time()
-    async with started(command(plan), folder / "locust.log", environ(plan, folder)) as locust:
+    async with started(command(plan), folder / "locust.log", environ(plan, folder), folder) as locust:
         run = _Running(plan, locust, Tail(folder / "stream.ndjson"), watch, backend)
         try:
             run.broken = await _follow(run)
@@ -207,41 +201,6 @@ async def _stop(run: _Running) -> None:
 async def _lost(plan: Plan) -> str:
     """What is wrong with the server after the run, empty when it still answers."""
     return await answers(plan.target, _user(plan), plan.redactor, plan.options.get("ca_file")) or ""
-
-
-def command(plan: Plan) -> list[str]:
-    """Locust's command line. Nothing secret is on it: whoever lists processes reads it."""
-    arguments = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
-    # A refused connection is a measurement here, judged from the stream.
-    arguments += ["--exit-code-on-error", "0"]
-    arguments += ["-u", str(plan.users), "-r", f"{plan.spawn_rate:g}", "-t", f"{plan.run_time_s:.0f}s"]
-    arguments += _cluster(plan.processes) if plan.processes > 1 else []
-    for name, path in plan.extras.items():
-        arguments += [f"--{name}", str(path)]
-    return arguments
-
-
-def _cluster(processes: int) -> list[str]:
-    """A master and its workers on this machine alone, on a port that no other run has."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-    master = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
-    return ["--processes", str(processes), *master, "--master-port", port]
-
-
-def environ(plan: Plan, folder: Path) -> dict[str, str]:
-    """The environment of the Locust process: ours, the target, and every option of the profile by its variable."""
-    told = {
-        "LOCUST_HOST": plan.target.url,
-        "WSCHECK_LOAD_PROFILE": plan.profile,
-        "WSCHECK_LOAD_STREAM": str(folder / "stream.ndjson"),
-    }
-    if not plan.embedded:
-        told["WSCHECK_LOAD_TOKEN"] = plan.token.reveal() if plan.token is not None else ""
-    for option in OPTIONS:
-        if (value := plan.options.get(option.name)) is not None:
-            told[option.variable] = str(int(value)) if isinstance(value, bool) else str(value)
-    return {**os.environ, **told}
 
 
 def _never_begun(broken: str, locust: Offspring, plan: Plan) -> WscheckError:
