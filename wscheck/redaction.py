@@ -7,6 +7,9 @@ from wscheck.settings import Secret
 
 HIDDEN = "(hidden)"
 
+SHORTEST_SECRET = 6
+"""A shorter token, or part of one, would hide words that are no secret."""
+
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
 _NAMED = re.compile(

@@ -71,7 +71,7 @@ class Conversation:
         self.swarm: Any = SimpleNamespace(
             reactor=nothing, endpoint=endpoint, tally=Tally(), opening=opening, _kinds=set()
         )
-        self.swarm.kind_of_refusal = lambda data: f"connect_error: {data['message']}"
+        self.swarm.kind_of_refusal = lambda data, token: f"connect_error: {data['message']}"
         self.witness = Witness()
         self.connection = Connection(
             self.swarm, Presence("/socket.io/?EIO=4&transport=", "Host: x\r\n", "40"), self.witness

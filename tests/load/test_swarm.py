@@ -113,6 +113,16 @@ def test_a_wrong_token_is_refused_with_what_the_server_said() -> None:
         assert server.counters()["refused"] == 1
 
 
+def test_a_token_that_the_server_repeats_is_hidden() -> None:
+    async def refuse(ws: web.WebSocketResponse) -> None:
+        await ws.send_str('44{"message":"nobody has of-the-file-7, ask for another"}')
+
+    with in_a_thread(lambda: serving(talking(refuse))) as url, swarming(url) as swarm:
+        join(swarm, "ada", token="of-the-file-7")
+        until(lambda: swarm.tally.now.refused)
+        assert swarm.tally.now.refused == {"connect_error: nobody has (hidden), ask for another": 1}
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

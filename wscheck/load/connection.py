@@ -174,7 +174,7 @@ class Connection(Lifecycle):
         elif kind is SocketType.DISCONNECT:
             self._kicked()
         else:
-            self._refuse(self.swarm.kind_of_refusal(packet.data))
+            self._refuse(self.swarm.kind_of_refusal(packet.data, self.presence.token))
 
     def _acknowledged(self, data: Any) -> None:
         if self.state is not State.ASKED:

@@ -9,6 +9,7 @@ import gevent.socket
 import msgspec
 
 from wscheck.client.target import Credentials, Presented, Target, present
+from wscheck.settings import Secret
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -65,7 +66,7 @@ class Endpoint:
             path = self._path_with(self.target, "&".join(part for part in (self._query, placed.query) if part))
         if placed.headers:
             headers += "".join(f"{name}: {value}\r\n" for name, value in placed.headers.items())
-        return Presence(path, headers, _connect(self.namespace, placed))
+        return Presence(path, headers, _connect(self.namespace, placed), credentials.token)
 
     @staticmethod
     def _path_with(target: Target, query: str) -> str:
@@ -73,11 +74,13 @@ class Endpoint:
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """`path` ends where the transport's name goes; `headers` are whole lines; `connect` is the Socket.IO packet."""
+    """`path` ends where the transport's name goes; `headers` are whole lines; `connect` is the Socket.IO packet; the
+    `token` is there to be hidden where the server repeats it."""
 
     path: str
     headers: str
     connect: str
+    token: Secret | None = None
 
 
 def _connect(namespace: str, placed: Presented) -> str:

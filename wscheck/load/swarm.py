@@ -14,7 +14,8 @@ from wscheck.load.opening import Opening
 from wscheck.load.polling import PollingOpening
 from wscheck.load.reactor import Reactor
 from wscheck.load.tally import Tally
-from wscheck.redaction import Redactor
+from wscheck.redaction import HIDDEN, SHORTEST_SECRET, Redactor
+from wscheck.settings import Secret
 
 KINDS_TOLD_APART = 50
 """Different refusals; a server that says something new each time must not fill the memory."""
@@ -39,10 +40,14 @@ class Swarm:
         """How a new connection begins."""
         return PollingOpening(connection) if self.endpoint.upgrades else Opening(connection)
 
-    def kind_of_refusal(self, data: Any) -> str:
-        """What a CONNECT_ERROR is counted as: its message, without secrets, and not too many of them."""
+    def kind_of_refusal(self, data: Any, token: Secret | None = None) -> str:
+        """What a CONNECT_ERROR is counted as: its message, without secrets (servers repeat what they were told, `token`
+        among it), and not too many of them."""
         message = data.get("message") if isinstance(data, dict) else data
-        kind = f"connect_error: {self._redactor.clean(str(message))[:80]}" if message else "connect_error"
+        said = str(message or "")
+        if token is not None and len(token.reveal()) >= SHORTEST_SECRET:
+            said = said.replace(token.reveal(), HIDDEN)
+        kind = f"connect_error: {self._redactor.clean(said)[:80]}" if said else "connect_error"
         if kind not in self._kinds and len(self._kinds) >= KINDS_TOLD_APART:
             return "connect_error: (others)"
         self._kinds.add(kind)

@@ -17,16 +17,13 @@ from wscheck.errors import UsageError
 from wscheck.findings import Severity
 from wscheck.load_report import MEASURED
 from wscheck.profiles import OPTIONS, PROFILES
-from wscheck.redaction import Redactor
+from wscheck.redaction import SHORTEST_SECRET, Redactor
 from wscheck.settings import Secret
 
 EMBEDDED = "embedded backend"
 
 # Without events there is nothing to be duplicated, and no answer to wait for.
 EMIT_EVERY_S = 1.0
-
-# A shorter part of a token would hide words that are no secret.
-SHORTEST_SECRET = 6
 
 # What one user's page opens at the same time, for the limits that a run must fit into.
 HELD = {"duplicated": 2, "strict-mode": 2}
