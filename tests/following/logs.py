@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from wscheck.following.fingerprint import Position
-from wscheck.following.follower import Follower, Place
+from wscheck.following.follower import LATE_S, Follower, Place
 from wscheck.following.stream import Stream
 
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -55,6 +55,13 @@ class Log:
         if pack:
             self.pack("1")
         os.truncate(self.path, 0)
+
+    def replace(self) -> None:
+        """The same content in a new inode, as an editor or rsync leaves it."""
+        copy = self.path.with_name("copy")
+        shutil.copy(self.path, copy)
+        copy.rename(self.path)
+        self.reopen()
 
     def pack(self, suffix: str) -> None:
         plain = Path(f"{self.path}.{suffix}")
@@ -111,55 +118,98 @@ class Lines:
 class Story:
     """A log's life at random: written to, rotated in every way that keeps its lines, looked at, the reader restarted.
 
-    Only what leaves every line on disk happens between two looks, so every line must come, in order and once.
+    Only what leaves every line on disk happens between two looks, so every line must come, in order and once. A line is
+    cut in two by a rename, which is decidable, and never by a copy, which after a restart looks the same.
     """
 
     def __init__(self, path: Path, chance: random.Random) -> None:
         self.log, self._chance = Log(path), chance
         self._lines = Lines(path)
+        self._place = self._lines.place()
         self.got: list[bytes] = []
-        self._late = False
+        self._late, self._dated = False, chance.random() < 0.3
+        self._half = b""
+        self._halves = self._days = 0
 
     def step(self) -> None:
         """One thing happens."""
-        happens = (self.write, self.write, self.write, self.look, self.restart, self.rotate, self.copy, self.replace)
-        self._chance.choice(happens)()
+        writes, looks = (self.write, self.write, self.write, self.half), (self.look, self.restart, self.kill)
+        rotations = (self.rotate, self.rotate, self.copy, self.replace, self.pack, self.recreate, self.quiet)
+        self._chance.choice((*writes, *looks, *rotations))()
 
     def write(self) -> None:
         if self._late and self._chance.random() < 0.5:
+            self._end_half()
             self.log.reopen()
             self._late = False
-        self.log.lines(self._chance.choice((1, 3, 40)))
+        for _ in range(self._chance.choice((1, 3, 40))):
+            self.log.raw(b"line %d\n" % len(self.log.written))
+            self._end_half(b"line %d" % len(self.log.written))
+
+    def half(self) -> None:
+        """The beginning of a line, whose end comes later, in whatever file that is."""
+        self._halves += 1
+        part = b"part %d of " % self._halves
+        self._half += part
+        self.log.raw(part)
+
+    def _end_half(self, rest: bytes = b"") -> None:
+        self.log.written += [self._half + rest] if self._half or rest else []
+        self._half = b""
 
     def look(self) -> None:
         self.got += self._lines.look()
+        self._place = self._lines.place()
 
     def restart(self) -> None:
         self.look()
-        place = self._lines.place()
+        self.kill()
+
+    def kill(self) -> None:
+        """The reader dies, whatever came since its last look, and a new one goes on from there."""
         self._lines.follower.close()
-        self._lines = Lines(self.log.path, place)
+        self._lines = Lines(self.log.path, self._place)
 
     def rotate(self) -> None:
         if self._late:
             return
-        self.log.rotate()
+        self._days += 1
+        if self._dated:
+            self.log.path.rename(f"{self.log.path}-2026{self._days:04}")
+        else:
+            self.log.rotate()
         self._late = True
         if self._chance.random() < 0.3:
             self.log.path.touch()
 
     def copy(self) -> None:
-        if not self._late:
+        if not (self._late or self._dated or self._half):
             self.log.copytruncate(pack=self._chance.random() < 0.2)
 
     def replace(self) -> None:
-        """The same content in a new inode, as an editor or rsync leaves it."""
-        if self._late or not self.log.path.exists():
-            return
-        copy = self.log.path.with_name("copy")
-        shutil.copy(self.log.path, copy)
-        copy.rename(self.log.path)
-        self.log.reopen()
+        if not (self._late or self._half):
+            self.log.replace()
+
+    def pack(self) -> None:
+        """A generation is packed that nobody writes to any more."""
+        plain = [path for path in self.log.path.parent.glob("app.log.[0-9]*") if path.suffix != ".gz"]
+        if plain and not self._late:
+            self.log.pack(self._chance.choice(sorted(plain)).name.removeprefix("app.log."))
+
+    def recreate(self) -> None:
+        """Deleted when it was read, and begun anew."""
+        self.look()
+        if not (self._late or self._half):
+            self.log.path.unlink()
+            self.log.reopen()
+
+    def quiet(self) -> None:
+        """Nothing happens until no late writer is waited for any more."""
+        if not self._late:
+            self.got += self._lines.look(LATE_S + 1)
+            self.look()
 
     def end(self) -> None:
+        self.write()
+        self._end_half()
         self.look()

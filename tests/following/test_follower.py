@@ -362,6 +362,26 @@ def test_resuming_goes_on_with_a_late_writer(log: Log, lines: Lines) -> None:
     late.close()
 
 
+def test_resuming_does_not_take_the_copy_of_a_file_for_that_file(log: Log, lines: Lines) -> None:
+    log.replace()
+    log.lines(3)
+    log.rotate()
+    log.reopen()
+    log.lines(2)
+    lines.look()
+    for _ in range(4):  # so many that where the copy was left is not remembered any more
+        log.lines(2)
+        log.copytruncate()
+        log.lines(2)
+        lines.look()
+    place = lines.place()
+    lines.follower.close()
+    log.lines(2)
+    resumed = Lines(log.path, place)
+    resumed.look()
+    assert resumed.got == log.written[-2:]
+
+
 @pytest.mark.skipif(not DESCRIPTORS.exists(), reason="no /proc here")
 def test_descriptors_are_given_back(log: Log, lines: Lines) -> None:
     before = sum(1 for _ in DESCRIPTORS.iterdir())

@@ -4,6 +4,7 @@ fingerprint   how a place in a log is recognised again, whatever the file is cal
 generations   which other files hold what came after that place
 opened        one file held open, and whether it is still the file that was being read
 follower      one name, followed over its generations
+resuming      where an earlier run stopped, found again
 wakeup        when to look: inotify as a hint, the clock otherwise
 checkpoint    where to go on after a restart
 """

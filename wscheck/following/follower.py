@@ -12,7 +12,6 @@ import msgspec
 
 from wscheck.following.fingerprint import Position
 from wscheck.following.generations import (
-    SCANS,
     Rest,
     Restless,
     continuation,
@@ -25,6 +24,7 @@ from wscheck.following.generations import (
     unseen,
 )
 from wscheck.following.opened import OpenLog, Reader
+from wscheck.following.resuming import Resuming
 from wscheck.following.stream import Piece, Stream
 
 LATE_S = 60.0
@@ -94,30 +94,13 @@ class Follower:
         *late, current = place.positions
         self._known, self._since_ns = [], place.since_ns
         self._seen.extend(place.seen)
-        self.main = self._found(current)
+        resuming = Resuming(self.name, self._open)
+        self.main = resuming.current(current)
+        self._late = [Late(stream) for stream in resuming.late(late, self._seen, self.main)]
         self._since_ns = place.since_ns
-        for position in late:
-            stream = self._found(position, late=True)
-            self._late += [Late(stream)] if stream is not None else []
         if self.main is None and current.offset:
             self._seen.append(current)
             self._lost(current)
-
-    def _found(self, position: Position, *, late: bool = False) -> Stream | None:
-        """The file that holds `position`; of a file in which nothing was read there is nothing to recognise.
-
-        What a late writer was in is not the name itself, nor a copy of it that went on and was read.
-        """
-        taken = [identity_of(self.name), *(stream.log.reader.identity for stream in self.streams)] if late else []
-        left = [seen for seen in self._seen if seen.offset > position.offset] if late else []
-        for _ in range(SCANS if position.offset else 0):
-            with suppress(Restless):
-                rest = steadily(self.name, lambda: continuation(self.name, position, taken, left))
-                if rest is None:
-                    return None
-                if (log := self._open(rest)) is not None:
-                    return Stream(log, position.lines)
-        return None
 
     def place(self) -> Place | None:
         """Where to resume so that no complete record is read twice and none is missed; None before any file."""
