@@ -48,6 +48,12 @@ def _pretty(entry: Entry) -> str:
     return "\n    ".join(lines) + "\n"
 
 
+def _pretty_under_a_key(entry: Entry) -> str:
+    """As pino-pretty prints what was logged as {socket: {...}}, a request before it and more inside it."""
+    carried = {"req": {"userId": "nobody"}, "socket": {"handshake": {"userId": "nobody"}, **entry.fields}, "took": 3}
+    return _pretty(entry._replace(fields=carried))
+
+
 def _flat(fields: dict[str, Any]) -> dict[str, str]:
     return {key: value if isinstance(value, str) else _json(value) for key, value in fields.items()}
 
@@ -76,6 +82,14 @@ def _in_message(entry: Entry) -> str:
     return _json({"level": 30, "time": entry.at, **rest, "msg": text}) + "\n"
 
 
+def _grouped(fields: dict[str, Any]) -> dict[str, Any]:
+    return {f"socket.{key}": value for key, value in fields.items()}
+
+
+def _underscored(fields: dict[str, Any]) -> dict[str, Any]:
+    return {f"_{key}": value for key, value in fields.items()}
+
+
 def _snake(fields: dict[str, Any]) -> dict[str, Any]:
     return {"".join("_" + c.lower() if c.isupper() else c for c in key): value for key, value in fields.items()}
 
@@ -87,6 +101,12 @@ FORMATS: dict[str, Format] = {
     "pino-snake": lambda e: _json({"time": e.at, **_snake(e.fields), "msg": e.message}) + "\n",
     "pino-in-message": _in_message,
     "pino-pretty": _pretty,
+    "pino-pretty-nested": _pretty_under_a_key,
+    "pino-in-socket": lambda e: _json({"time": e.at, "msg": e.message, "socket": e.fields}) + "\n",
+    "gelf": lambda e: _json({"short_message": e.message, "timestamp": e.at / 1000, **_underscored(e.fields)}) + "\n",
+    "elastic": lambda e: (
+        _json({"_id": "x", "_source": {"message": e.message, "@timestamp": iso(e.at), **e.fields}}) + "\n"
+    ),
     "winston-json": lambda e: _json({**e.fields, "level": "info", "message": e.message, "timestamp": iso(e.at)}) + "\n",
     "winston-simple": lambda e: f"info: {e.message} {_json(e.fields)}\n",
     "winston-printf": lambda e: f"{iso(e.at, ' ', '')} [info] {e.message} {_json(e.fields)}\n",
@@ -111,6 +131,7 @@ FORMATS: dict[str, Format] = {
     "console-json": lambda e: f"{e.message} {json.dumps(e.fields, ensure_ascii=False, indent=2)}\n",
     "console-twice": lambda e: f"🔌 {e.message}\n{inspect(e.fields)}\n",
     "logfmt": _logfmt,
+    "logfmt-groups": lambda e: _logfmt(e._replace(fields=_grouped(e.fields))),
     "json-in-logfmt": lambda e: f"level=info msg={_json(_json({'time': e.at, **e.fields, 'msg': e.message}))}\n",
     "structlog": lambda e: _json({"event": e.message, "timestamp": iso(e.at), **e.fields}) + "\n",
     "google": lambda e: _json({"jsonPayload": {"message": e.message, **e.fields}, "timestamp": iso(e.at)}) + "\n",

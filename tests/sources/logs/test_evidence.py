@@ -25,6 +25,10 @@ IN_THE_WILD = [
     (f"WebSocket client connected, socket_id={SID}, user_id=42", f"connect {SID} 42", "full"),
     (f"WebSocket client connected {{ socket: {{ id: '{SID}' }}, user: '42' }}", f"connect {SID} 42", "full"),
     ('{"msg":"WebSocket client connected","user":{"id":7,"name":"x"},"sid":"abc"}', "connect abc 7", "full"),
+    ("Replacing existing socket for user - userId: {?} | oldSocketId: a", "replace None a None", "socket"),
+    ('{"msg":"WebSocket client connected","user":{"userId":7,"socketId":"abc"}}', "connect abc 7", "full"),
+    ('{"msg":"WebSocket client connected","user.id":7,"socket.id":"abc"}', "connect abc 7", "full"),
+    ('{"msg":"WebSocket client connected","req.user":7,"socket.id":"abc"}', "connect abc None", "socket"),
     (f"WebSocket client disconnected {SID}", f"disconnect {SID} None", "full"),
     ("WebSocket client disconnected (2 total)", "disconnect None None", "count"),
     ("[2026-01-15 09:30:00] [INFO] [socket] WebSocket client connected", "connect None None", "count"),
@@ -39,6 +43,8 @@ def test_what_a_line_supports_is_taken_and_said(line: str, event: str, level: st
 
 
 NO_RECORDS = [
+    "user posted hi to WebSocket client connected { userId: 'victim' }",
+    "chat bob-1 says WebSocket client connected",
     "WebSocket client connected count refreshed { total: 28 }",
     "WebSocket client connectedness is good",
     "WebSocket client connected-clients gauge",

@@ -41,7 +41,9 @@ def test_every_format_in_every_wrapper_and_encoding(form: str) -> None:
         check(form, "nothing", encoding)
 
 
-@pytest.mark.parametrize("form", ["bullets", "console", "pino-pretty", "log4js", "winston-pretty", "console-twice"])
+@pytest.mark.parametrize(
+    "form", ["bullets", "console", "pino-pretty", "pino-pretty-nested", "log4js", "winston-pretty", "console-twice"]
+)
 def test_interleaved_processes_are_kept_apart_by_their_prefixes(form: str) -> None:
     draw = random.Random(form)
     entries = [conversation(draw, 20, spaces=form in FORMATS) for _ in range(3)]

@@ -78,6 +78,10 @@ WRAPPERS: dict[str, Wrapper] = {
     "kubectl": _each(lambda line, at: f"{iso(at, zone='')}{at % 7 * '9'}Z {line}"),
     "kubectl-prefix": _each(lambda line, _: f"[pod/bot-5d8f7c-x2/bot] {line}", ("[pod/bot-5d8f7c-zz/bot] tick",)),
     "stern": _each(lambda line, _: f"bot-5d8f7c-x2 bot {line}", ("bot-5d8f7c-zz bot tick", "nginx-77c nginx GET /")),
+    "stern-namespaces": _each(
+        lambda line, _: f"prod bot-7d9f8c6b5-x2x4z bot {line}", ("prod bot-7d9f8c6b5-zz4zz bot tick",)
+    ),
+    "github": _each(lambda line, at: f"e2e\tRun the tests\t{iso(at)[:-1]}4567Z {line}"),
     "syslog": _each(
         lambda line, _: f"Jan 15 09:30:03 host1 node[4242]: {line}", ("Jan 15 09:30:03 host1 kernel: audit",)
     ),

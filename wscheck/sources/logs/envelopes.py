@@ -14,6 +14,8 @@ MESSAGE_KEYS = ("MESSAGE", "log", "msg", "message", "@message", "event", "body",
 """Where a structured record keeps its message; where several of them are there, only the first counts."""
 
 _NESTED = ("jsonPayload", "log", "log_processed", "message", "msg", "fields")
+_HOLDERS = ("jsonPayload", "log_processed", "_source")
+"""Where Google Cloud, Fluent Bit and Elasticsearch keep the record that was logged."""
 SOURCE_KEYS = (
     "stream",
     "_PID",
@@ -118,7 +120,7 @@ def record(text: str) -> dict[str, Any] | None:
 
 
 def _unwrap(message: Message, fields: dict[str, Any], calendar: Calendar, deep: int) -> None:
-    message.fields, message.text = fields, ""
+    message.fields, message.text = _own(fields), ""
     message.at = calendar.of_fields(fields) or message.at
     inner = _inner(fields)
     if isinstance(inner, dict):
@@ -136,6 +138,13 @@ def _unwrap(message: Message, fields: dict[str, Any], calendar: Calendar, deep: 
         _unwrap(message, nested, calendar, deep - 1)
 
 
+def _own(fields: dict[str, Any]) -> dict[str, Any]:
+    """GELF puts "_" in front of what the application logged, and of nothing else."""
+    if "short_message" not in fields:
+        return fields
+    return {key.removeprefix("_"): value for key, value in fields.items()}
+
+
 def _names(value: Any) -> bool:
     return isinstance(value, str | int) and value != ""
 
@@ -150,9 +159,9 @@ def _inner(fields: dict[str, Any]) -> str | dict[str, Any] | None:
             return _from_bytes(value)
         if isinstance(value, dict) and key in _NESTED:
             return value
-    nested = fields.get("jsonPayload") or fields.get("log_processed")
-    if isinstance(nested, dict):
-        return nested
+    for key in _HOLDERS:
+        if isinstance(nested := fields.get(key), dict):
+            return nested
     return _from_list(fields)
 
 

@@ -18,6 +18,13 @@ _LEVEL = re.compile(
 )
 
 _POD = re.compile(r"[a-z0-9][\w.]*-[\w.-]+$")
+_RUNTIME = re.compile(
+    rf"""\A(?:[^\t]+\t[^\t]+\t(?=(?:{STAMP.pattern}))             # gh run view --log: the job, the step, the time
+    |\s*[\w.-]+\ [a-z0-9.-]+-[bcdf-hj-np-tv-xz2456789]{{5}}\ [\w.-]+(?=\s|$))  # stern: namespace, pod, container
+    """,
+    re.VERBOSE,
+)
+"""What has words of its own. Kubernetes draws the end of a pod's name from these letters."""
 
 _TAG = re.compile(r"\s*([\w./-]+(?:\[\d+\])?:)(?=\s|$)")
 
@@ -35,7 +42,7 @@ class Prefix(Enum):
 
 def judged(prefix: str) -> Prefix:
     """Whether a logger wrote `prefix`. What has no letters, a stamp, a level, a name with signs: yes. Words: no."""
-    tokens = STAMP.sub("", prefix).split()
+    tokens = STAMP.sub("", _RUNTIME.sub("", prefix)).split()
     words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
     if not words:
         return Prefix.SURE

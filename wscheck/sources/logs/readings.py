@@ -11,6 +11,7 @@ from wscheck.sources.logs.pairs import balance, pairs, quotes_around, something,
 from wscheck.sources.logs.prefixes import Prefix, bare, judged
 from wscheck.sources.logs.sentences import LEADING, follows, worded_ids
 from wscheck.sources.logs.stamps import without_tail
+from wscheck.sources.logs.under import NOT_OURS
 from wscheck.sources.logs.wording import (
     CONNECTED,
     RESTARTED,
@@ -20,7 +21,6 @@ from wscheck.sources.logs.wording import (
     plain,
 )
 
-_SKIPPED = frozenset(("req", "res", "request", "response", "err", "error", "headers", "_logmeta", "_meta", "query"))
 _SIGNS = re.compile(r"^\W*$")
 
 
@@ -72,8 +72,15 @@ class Reader:
         if key not in self._known:
             if len(self._known) > MOST_KEYS:
                 self._known.clear()
-            self._known[key] = self._roles.get(plain(key))
+            self._known[key] = self._roles.get(plain(key)) or self._role_of_path(key)
         return self._known[key]
+
+    def _role_of_path(self, key: str) -> str | None:
+        """What "user.id" or "socket.userId" stands for, as flattened groups write them."""
+        *path, name = key.split(".")
+        if not path or not NOT_OURS.isdisjoint(map(str.lower, path)):
+            return None
+        return self._roles.get(plain(path[-1] + name)) or self._roles.get(plain(name))
 
     def keys_of(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
         """The keys that give a record's ids, by role: of several for one role the first."""
@@ -129,10 +136,11 @@ class Reader:
             return
         for key, value in item.items():
             role = self.role(key)
-            if role is None and isinstance(value, dict | list) and key.lower() not in _SKIPPED:
+            if isinstance(value, dict | list) and key.lower() not in NOT_OURS:
                 deeper.append(value)
-            if role is not None and role in TAKEN[kind] and role not in found and (said := scalar(value)) is not None:
-                found[role] = said
+            if role is not None and role in TAKEN[kind] and role not in found:
+                said = identity(value) if isinstance(value, dict) else scalar(value)
+                found |= {role: said} if said is not None else {}
 
     # --- text ------------------------------------------------------------------------------------------------------
 
@@ -263,10 +271,13 @@ def _key_begin(line: str, value_begin: int) -> int:
     return match.start() if match is not None else 0
 
 
+def identity(value: dict[str, Any]) -> str | None:
+    """The id of something that was logged whole: user: {id: 7, name: ...}, socket: {id: ...}."""
+    return next((scalar(value[key]) for key in ("id", "_id") if key in value), None)
+
+
 def scalar(value: Any) -> str | None:
     """An id as text, whatever type it was logged as; None for what is none."""
-    if isinstance(value, dict):
-        return next((scalar(value[key]) for key in ("id", "_id", "userId") if key in value), None)
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int):

@@ -11,6 +11,7 @@ from wscheck.sources.logs.pairs import balance, pairs, unquoted
 from wscheck.sources.logs.prefixes import continues, indentation, shape
 from wscheck.sources.logs.readings import KEY, Detail, Reader, Reading
 from wscheck.sources.logs.stamps import STAMP, Calendar
+from wscheck.sources.logs.under import Under, opened_under
 from wscheck.sources.logs.wording import WANTED
 
 WINDOW = 40
@@ -30,6 +31,7 @@ class Record(msgspec.Struct, eq=False):
     fresh        its writer wrote nothing since: an object by itself may be what it was called with
     left         a message of the same logger came since: what follows without a prefix is that one's
     loose        its object began on a line of its own, so it may be somebody else's
+    under        the object that is open under one of its keys
     rivals       records that wanted the same line; its ids are certain only if these got none
     """
 
@@ -51,6 +53,7 @@ class Record(msgspec.Struct, eq=False):
     fresh: bool = True
     left: bool = False
     loose: bool = False
+    under: Under | None = None
     contested: set[str] = msgspec.field(default_factory=set)
     rivals: list["Record"] = msgspec.field(default_factory=list)
 
@@ -155,11 +158,11 @@ class Records:
             return False
         if record.braced:
             return self._fits_object(record, detail, text)
-        if not detail.ids or all(role in record.ids for role in detail.ids):
-            return False
-        if record.bullet is not None and record.bullet != detail.bullet:
-            return False
-        return not _is_of_object(detail, text) and not (record.left and shape(detail.before) != record.shape)
+        if record.under is not None:
+            return record.under.takes(detail.before) and bool(detail.ids)
+        if record.stamped and not detail.bullet:
+            record.under = opened_under(text, record.shape)
+        return _fits_lines(record, detail, text)
 
     def _object_below(self, record: Record, text: str) -> bool:
         """An object on the line after the marker, by a call of its own: `console.log(m); console.dir(ids)`."""
@@ -209,11 +212,20 @@ def _give(record: Record, detail: Detail) -> None:
         for role, value in detail.ids.items():
             record.deep.setdefault(role, value)
         return
-    record.bullet = detail.bullet
+    record.bullet = detail.bullet if record.under is None else record.bullet
     for role, value in detail.ids.items():
         record.ids.setdefault(role, value)
     if record.whole:
         record.end()
+
+
+def _fits_lines(record: Record, detail: Detail, text: str) -> bool:
+    """Whether the line is a detail of a record that has one on each line."""
+    if not detail.ids or all(role in record.ids for role in detail.ids):
+        return False
+    if record.bullet is not None and record.bullet != detail.bullet:
+        return False
+    return not _is_of_object(detail, text) and not (record.left and shape(detail.before or "") != record.shape)
 
 
 def _same_writer(record: Record, text: str) -> bool:
@@ -247,8 +259,10 @@ def _notice(record: Record, text: str) -> None:
         ends = _ends_object(record, text) if closing is None else _closes(record, closing["before"])
         if ends:
             record.end()
+    elif record.under is not None and record.under.is_closed_by(text):
+        record.under = None
     elif record.shape and record.stamped and shape(text).startswith(record.shape):
-        record.left = True
+        record.left, record.under = True, None
 
 
 def _closes(record: Record, before: str) -> bool:

@@ -8,7 +8,7 @@ from wscheck.sources.logs.wording import CONNECTED, NEW, OLD, REPLACED, RESTARTE
 _ID = r"[^\s(){}\[\],;:'\"`]+"
 _SOCKET_ID = re.compile(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
 _ARROW = re.compile(r"([\w-]{4,})\s*(?:->|→|=>|➜)\s*([\w-]{4,})")
-_REPLACED_OF = re.compile(rf"""^\s*[:=]?\s*["'`]?(?P<user>{_ID})["'`]?\s*(?:$|[:;,.|({{\[-]|\w+\s*[:=])""")
+_REPLACED_OF = re.compile(rf"""^\s*[:=]?\s*["'`]?(?P<user>(?=\S*\w){_ID})["'`]?\s*(?:$|[:;,.|({{\[-]|\w+\s*[:=])""")
 _OF_USER = re.compile(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*["'`]?(?P<user>{_ID})""")
 _ALONE = re.compile(rf"^\s*[:–—-]\s*(?P<id>{_ID})$")
 LEADING = re.compile(r"^[\s:,;.!|=>–—-]+")
