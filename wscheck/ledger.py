@@ -74,6 +74,12 @@ class Ledger:
             return None
         return self._owner.get(sid) or self._superseded.get(sid)
 
+    def openings(self) -> Iterator[Connected]:
+        """Who holds what, as the events that opened it, or as much of them as is still known."""
+        for user, held in self._held.items():
+            for sid in (held,) if isinstance(held, str) else held:
+                yield self.opened(sid) or Connected(source="server-log", user=user, sid=sid)
+
     def users(self) -> Iterator[str]:
         """Every user ever seen, those holding a connection now first."""
         yield from self._held

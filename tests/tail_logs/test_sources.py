@@ -91,6 +91,15 @@ def test_one_gz_by_its_name(tmp_path: Path) -> None:
     assert (report["events"]["connected"], report["verdict"], report["code"]) == (1000, "passed", 0)
 
 
+def test_a_gz_that_is_cut_off_is_read_so_far_and_nothing_is_proven_by_it(tmp_path: Path) -> None:
+    whole = gzip.compress(b"".join(connected(f"user {n}", f"s{n}", T + n) for n in range(1000)))
+    (tmp_path / "app.log.1.gz").write_bytes(whole[:-2])
+    (tmp_path / "app.log").write_bytes(connected("ada", "a", T + 2000))
+    report = judged(".", directory=tmp_path)
+    assert (report["events"]["connected"], report["verdict"], report["code"]) == (1001, "inconclusive", 3)
+    assert "app.log.1.gz is no whole gzip file" in report["reason"]
+
+
 def test_a_directory_is_followed_with_what_turns_up_in_it(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
@@ -164,21 +173,32 @@ def test_a_connection_of_which_nothing_is_heard_is_given_up_and_that_is_said(tmp
 @pytest.mark.parametrize(
     ("window", "users"),
     [
-        (("--since", "2026-11-18T07:10:00+00:00"), {"bob", "kim"}),
-        (("--until", "2026-11-18T07:10:00Z"), {"ada", "bob"}),
-        (("--since", "2026-11-18T07:08:00Z", "--until", "2026-11-18T07:12:00Z"), {"bob"}),
+        (("--since", "2026-11-18T07:10:00+00:00"), {"bob", "kim", "stays"}),
+        (("--until", "2026-11-18T07:10:00Z"), {"ada", "bob", "stays"}),
+        (("--since", "2026-11-18T07:08:00Z", "--until", "2026-11-18T07:12:00Z"), {"bob", "stays"}),
     ],
 )
 def test_since_and_until(tmp_path: Path, window: tuple[str, ...], users: set[str]) -> None:
     server = Server(tmp_path / "app.log")
-    for user, at in (("ada", T + 300), ("bob", T + 600), ("kim", T + 900)):
-        server.connect(user, at)
+    server.connect("stays", T)
+    server.disconnect(server.connect("ada", T + 300), T + 400)
+    server.connect("bob", T + 600)
+    server.connect("kim", T + 900)
     assert set(judged("app.log", *window, directory=tmp_path)["users"]) == users
+
+
+def test_a_connection_from_before_since_counts_while_it_is_open(tmp_path: Path) -> None:
+    server = Server(tmp_path / "app.log")
+    server.connect("ada", T, sid="old")
+    server.connect("ada", T + 600, sid="new")
+    server.connect("bob", T + 700)
+    [finding] = judged("app.log", "--since", "2026-11-18T07:10:00Z", directory=tmp_path)["findings"]
+    assert (finding["rule"], finding["user"]) == ("multiple-connections", "ada")
 
 
 def test_since_reads_what_is_there_and_until_ends_the_following(tmp_path: Path) -> None:
     server = Server(tmp_path / "app.log")
-    server.connect("ada", at=T)
+    server.disconnect(server.connect("ada", at=T), at=T + 1)
     server.connect("bob")
     ran = finished("app.log", "--since", "1h", "--until", "0s", *NDJSON, directory=tmp_path)
     assert ran.returncode == 0, ran.stderr

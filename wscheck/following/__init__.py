@@ -2,6 +2,7 @@
 
 fingerprint   how a place in a log is recognised again, whatever the file is called by now
 generations   which other files hold what came after that place
+packed        what is inside a gzip file
 opened        one file held open, and whether it is still the file that was being read
 follower      one name, followed over its generations
 resuming      where an earlier run stopped, found again

@@ -57,12 +57,16 @@ class Late(msgspec.Struct):
 
 
 class Follower:
-    """`read` yields what is new, in order and once. `note` is told of what was lost or could not be opened."""
+    """`read` yields what is new, in order and once. `note` is told of what was lost or could not be opened.
+
+    damaged  packed files that could not be read to their end
+    """
 
     def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None] = lambda _: None) -> None:
         self.name = name
         self.main: Stream | None = None
         self._buffer, self._note = buffer, note
+        self.damaged: list[Path] = []
         self._late: list[Late] = []
         self._seen: deque[Position] = deque(maxlen=REMEMBERED)
         self._known = traces(name)
@@ -142,6 +146,9 @@ class Follower:
         while size := stream.log.read_into(self._buffer):
             stream.length += size
             yield Piece(stream, self._buffer[:size])
+        if stream.log.reader.broken and stream.path not in self.damaged:
+            self.damaged.append(stream.path)
+            self._note(f"{stream.path} is no whole gzip file: it can be read up to byte {stream.log.offset} inside.")
         return size is None
 
     def _read_late(self, now: float) -> Iterator[Piece]:

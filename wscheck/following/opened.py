@@ -5,11 +5,11 @@ byte counts as new, the bytes already read must still be where they were. Nothin
 mapping kills the process.
 """
 
-import gzip
 import os
 from pathlib import Path
 
 from wscheck.following.fingerprint import HEAD, TAIL, Position
+from wscheck.following.packed import Packed
 
 RECENT = 1 << 16
 """Bytes kept of what was read last: enough to recognise a copy that was taken just before."""
@@ -25,12 +25,16 @@ class Reader:
         """`fd`, when given, is a descriptor of the same file. Raises OSError when the file cannot be opened."""
         self.path = path
         self.fd = fd if fd is not None else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._packed = os.fdopen(os.dup(self.fd), "rb") if path.suffix == ".gz" else None
-        self._inside = gzip.GzipFile(fileobj=self._packed) if self._packed is not None else None
+        self._inside = Packed(self.fd) if path.suffix == ".gz" else None
 
     @property
     def packed(self) -> bool:
         return self._inside is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is a gzip file that cannot be read further though it has not ended."""
+        return self._inside is not None and self._inside.broken
 
     @property
     def status(self) -> os.stat_result:
@@ -43,27 +47,14 @@ class Reader:
     @property
     def size(self) -> int:
         """Bytes that can be read now; of a gzip file this takes unpacking it."""
-        if self._inside is None:
-            return self.status.st_size
-        try:
-            return self._inside.seek(0, os.SEEK_END)
-        except (OSError, EOFError):
-            return 0
+        return self.status.st_size if self._inside is None else self._inside.size()
 
     def read_at(self, length: int, offset: int) -> bytes:
         """Up to `length` bytes from `offset` on, fewer at the end."""
-        if self._inside is None:
-            return os.pread(self.fd, length, offset)
-        try:
-            self._inside.seek(offset)
-            return self._inside.read(length)
-        except (OSError, EOFError):
-            return b""
+        return os.pread(self.fd, length, offset) if self._inside is None else self._inside.read_at(length, offset)
 
     def close(self) -> None:
         """Give the descriptor back; a second call does nothing."""
-        if self._packed is not None:
-            self._packed.close()
         if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1

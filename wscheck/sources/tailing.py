@@ -3,7 +3,7 @@
 import heapq
 import os
 import select
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,6 +88,11 @@ class Log:
         return total
 
     @property
+    def damaged(self) -> Sequence[Path]:
+        """Packed files that could not be read to their end."""
+        return ()
+
+    @property
     def pending(self) -> bool:
         """Whether a record has begun that may still go on."""
         return any(reader.pending for reader in self._readers)
@@ -142,6 +147,11 @@ class FollowedLog(Log):
             reader = self._by_stream.get(id(stream))
             if reader is not None and (at_once or (reader.pending and now - self._stirred_at >= IDLE_S)):
                 yield from self._events(stream, reader.flush(at_end=at_end))
+
+    @property
+    def damaged(self) -> Sequence[Path]:
+        """Of all its generations."""
+        return self._follower.damaged
 
     def place(self) -> Place | None:
         """Where to go on after a restart."""

@@ -25,6 +25,10 @@ class Window(msgspec.Struct, frozen=True):
             return True
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
+    def begins_after(self, at: float | None) -> bool:
+        """Whether an event at `at` is of the time before."""
+        return at is not None and self.since is not None and at < self.since
+
 
 class Clock:
     """The logs' time: that of the last event (`last`), and from there on it runs as ours does.

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from wscheck.events import Connected
 from wscheck.following import checkpoint
 from wscheck.following.checkpoint import Checkpoint
 from wscheck.following.wakeup import Bell
@@ -190,7 +189,7 @@ class Loop:
         logs = [log for log in self._watch.logs if isinstance(log, FollowedLog)]
         return Checkpoint(
             logs={log.name: place for log in logs if (place := log.place()) is not None},
-            held=list(_held(self._watch)),
+            held=list(self._watch.judge.ledger.openings()),
             incidents=[msgspec.structs.replace(incident, evidence=[]) for incident in self._watch.incidents.open],
             told=checkpoint.told(self._plan.told) if self._plan.told is not None else None,
         )
@@ -220,14 +219,3 @@ class Loop:
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
-
-
-def _held(watch: Watch) -> Iterator[Connected]:
-    """Who holds what, as the events that opened it, or as much of them as is still known."""
-    ledger = watch.judge.ledger
-    for user in ledger.users():
-        held = ledger.held(user)
-        if not held:
-            return  # those who hold nothing come last
-        for sid in held:
-            yield ledger.opened(sid) or Connected(source="server-log", user=user, sid=sid)

@@ -70,12 +70,22 @@ def _verdict(watch: Watch, findings: Sequence[Finding], bar: Bar, *, partial: bo
 
 def _unsure(watch: Watch) -> str:
     """Why nothing was proven although nothing was found; empty when it was."""
-    seen = sum(count for kind, count in watch.pulse.events.items() if kind not in ("unreadable", "restarted"))
-    unreadable = sum(log.unreadable for log in watch.logs)
-    if not seen:
+    return _unread(watch) or _untold(watch)
+
+
+def _unread(watch: Watch) -> str:
+    """What could not be read, or was not there to be read."""
+    if (damaged := next((path for log in watch.logs for path in log.damaged), None)) is not None:
+        return f"{damaged} is no whole gzip file and could not be read to its end"
+    if not any(count for kind, count in watch.pulse.events.items() if kind not in ("unreadable", "restarted")):
         return "no connection event was seen: nothing in the logs speaks of one"
-    if unreadable:
+    if unreadable := sum(log.unreadable for log in watch.logs):
         return f"{unreadable} of the lines that look like events could not be read"
+    return ""
+
+
+def _untold(watch: Watch) -> str:
+    """What the logs do not say."""
     if not watch.pulse.named:
         return "the logs count connections and say neither whose they are nor which"
     if not watch.pulse.timed:

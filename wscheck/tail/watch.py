@@ -11,6 +11,7 @@ from wscheck.events import AnyEvent, Event, Unjudged
 from wscheck.findings import Finding
 from wscheck.incidents import GROWTH, Incident, Incidents
 from wscheck.judge import Judge, Options
+from wscheck.ledger import Ledger
 from wscheck.sources.tailing import FollowedLog, Halt, PipedLog, merged, of_node
 from wscheck.tail.clock import Ages, Clock, Window
 from wscheck.tail.pulse import Pulse
@@ -64,6 +65,7 @@ class Watch:
         self.events: list[AnyEvent] = []
         self.live, self.finished, self.owing, self.catching_up = False, finished, False, True
         self._window, self._kept = window or Window(), kept
+        self._before = Ledger() if self._window.since is not None else None
         self._unheard: list[Incident] = []
         self._stepped_at = float("-inf")
         self.began = time.time()
@@ -86,6 +88,8 @@ class Watch:
 
     def settle(self) -> None:
         """The second half: tell what follows from the time, and that this was all."""
+        if self._before is not None and not self.catching_up:
+            self._begin_window(self._before)
         now = self.clock.now() if self.live else self.clock.last
         self._expire(now)
         if self.live and now is not None:
@@ -108,8 +112,20 @@ class Watch:
     def _take(self, event: Event) -> None:
         if event.at is None and self.live:
             event = msgspec.structs.replace(event, at=time.time())
-        if not self._window.holds(event.at):
-            return
+        if self._before is not None and self._window.begins_after(event.at):
+            self._before.apply(event)
+        elif self._window.holds(event.at):
+            if self._before is not None:
+                self._begin_window(self._before)
+            self._judge(event)
+
+    def _begin_window(self, before: Ledger) -> None:
+        """From here on events count, and so do the connections that are open now by the books of `before`."""
+        self._before = None
+        for event in sorted(before.openings(), key=lambda e: e.at or 0.0):
+            self._judge(event)
+
+    def _judge(self, event: Event) -> None:
         if event.at is not None:
             self.clock.heard(event.at)
             if event.at - self._stepped_at >= STEP_S:

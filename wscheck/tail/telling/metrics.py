@@ -156,7 +156,7 @@ def serve(metrics: Metrics, address: str) -> WSGIServer:
             host.strip("[]") or "127.0.0.1", int(port), metrics.application(), _Server, handler_class=_Silent
         )
     except (OSError, ValueError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = str(getattr(error, "strerror", None) or error).rstrip(".")
         raise UsageError(f"--metrics {address}: {why}.", "Write HOST:PORT with a free port.") from None
     threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
     return server
