@@ -1,9 +1,14 @@
 """`--exec`: a program for each change of an incident, with the incident on its standard input."""
 
+import os
 import sys
 from pathlib import Path
 
 from tests.tail_logs.running import Server, Tail, finished, lines, until
+from wscheck.findings import Confidence, Severity
+from wscheck.incidents import Incident, State
+from wscheck.tail.telling.command import Command
+from wscheck.tail.telling.courier import Courier
 
 
 def script(directory: Path, body: str) -> str:
@@ -47,3 +52,31 @@ def test_a_slow_one_does_not_hold_up_the_reading(tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
     ran = finished("app.log", "--exec", "no-such-program --now", directory=tmp_path)
     assert (ran.returncode, "--exec names no program" in ran.stderr) == (2, True)
+
+
+def test_what_hangs_at_the_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    begun, notes = tmp_path / "begun", list[str]()
+    courier = Courier(Command(f"sh -c 'sleep 60 & echo $! > {begun}.new; mv {begun}.new {begun}; wait'"), notes.append)
+    incident = Incident(
+        state=State.OPENED,
+        rule="connection-replaced",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        user="ada",
+        message="replaced",
+    )
+    courier.incident(incident)
+    courier.incident(incident)
+    child = int(until(lambda: begun.exists() and begun.read_text()))
+    courier.close(0.1)
+    assert notes == ["command sh: 2 messages were not delivered in time."]
+    until(lambda: not is_running(child))
+
+
+def is_running(pid: int) -> bool:
+    """Also a zombie that nobody waited for runs no more."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False

@@ -36,6 +36,9 @@ class Route(Protocol):
     def deliver(self, message: bytes) -> None:
         """Raises Failed."""
 
+    def abandon(self) -> None:
+        """Nobody waits any longer for the delivery that is under way."""
+
 
 class Courier:
     """One route's queue and thread. `note` is told what could not be delivered."""
@@ -45,6 +48,7 @@ class Courier:
         self._waiting: queue.Queue[bytes | None] = queue.Queue(WAITING)
         self._closing = threading.Event()
         self.delivered = self.dropped = 0
+        self._over = False
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"courier {route.name}")
         self._thread.start()
 
@@ -70,11 +74,14 @@ class Courier:
         self._thread.join(max(0.0, deadline - time.monotonic()))
         left = sum(message is not None for message in self._waiting.queue) + self._thread.is_alive()
         if left and self._thread.is_alive():
+            self._over = True
             self.dropped += left
-            self._note(f"{self._route.name}: {left} messages were not delivered in time.")
+            self._route.abandon()
+            were = "message was" if left == 1 else "messages were"
+            self._note(f"{self._route.name}: {left} {were} not delivered in time.")
 
     def _work(self) -> None:
-        while (message := self._waiting.get()) is not None:
+        while not self._over and (message := self._waiting.get()) is not None:
             self._deliver(message)
 
     def _deliver(self, message: bytes) -> None:
@@ -83,6 +90,8 @@ class Courier:
             try:
                 self._route.deliver(message)
             except Failed as failure:
+                if self._over:
+                    return  # counted, and said, by whoever ended it
                 if not failure.again or attempt == ATTEMPTS:
                     self._drop(f"{failure} (attempt {attempt})")
                     return

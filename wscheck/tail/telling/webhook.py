@@ -53,6 +53,9 @@ class Webhook:
             reason = getattr(error, "reason", None) or error
             raise Failed(f"it cannot be reached: {reason}") from None
 
+    def abandon(self) -> None:
+        """A request ends with us."""
+
 
 def slack_text(incident: Incident) -> str:
     """Slack's own markup; what comes from the log is escaped as Slack asks."""
