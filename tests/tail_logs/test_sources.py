@@ -65,6 +65,17 @@ def test_pipes_and_a_file_feed_one_ledger(tmp_path: Path) -> None:
         assert {event["path"] for event in incident["evidence"]} == {"fifo", "app.log"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a pipe was opened by a writer yet")
+def test_a_pipe_that_nobody_writes_to_yet_holds_up_no_other_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    server = Server(tmp_path / "app.log")
+    with Tail("fifo", "app.log", *NDJSON, directory=tmp_path) as tail:
+        server.connect("ada", sid="a")
+        until(lambda: tail.connected == ["a"])
+        (tmp_path / "fifo").write_bytes(connected("bob", "b"))
+        until(lambda: tail.connected == ["a", "b"])
+
+
 def test_gz_and_the_generations_before_in_the_order_of_their_writing(tmp_path: Path) -> None:
     """Without any time: who was there first only the order of the files tells."""
     server = Server(tmp_path / "app.log", blocks=True)

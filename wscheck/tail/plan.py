@@ -140,7 +140,9 @@ class Logs:
 
     def _check(self, path: Path) -> None:
         try:
-            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            # A named pipe is opened once: whoever waits to write into it must not find us gone.
+            if not path.is_fifo():
+                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         except FileNotFoundError:
             if not self._wanted.follow:
                 raise BadEvidence(f"There is no log {path}.", "Check the path; - reads standard input.") from None
@@ -152,7 +154,7 @@ class Logs:
         status = path.stat() if path.exists() else None
         if status is not None and not stat.S_ISREG(status.st_mode):
             # A named pipe, or what a shell's <(command) leaves: it can be read once, from wherever it is.
-            return PipedLog(self._wanted.new_reader, os.open(path, os.O_RDONLY), str(path), self._node(path))
+            return PipedLog(self._wanted.new_reader, _open_pipe(path), str(path), self._node(path))
         self.size += status.st_size if status is not None else 0
         return self._followed(path, begins=self._wanted.from_start or not self._wanted.follow)
 
@@ -167,6 +169,19 @@ class Logs:
         """Which server wrote it, when there are several."""
         several = len(set(self._nodes.values())) > 1 or len(self._wanted.names) > 1 or bool(self.places)
         return self._nodes.get(path, str(path)) if several else None
+
+
+def _open_pipe(path: Path) -> int:
+    """A descriptor to read from, whether somebody writes already or not: meanwhile other logs are read.
+
+    Only Linux tells a pipe that nobody opened yet from one whose writer has left; elsewhere we wait for the writer.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | (os.O_NONBLOCK if sys.platform == "linux" else 0))
+    except OSError as error:
+        raise BadEvidence(f"The log {path} cannot be read: {error.strerror}.", "Check its permissions.") from None
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _listen(wanted: Wanted, watch: Watch, resumed: Checkpoint | None, note: Note, stack: ExitStack) -> int | None:
