@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import struct
 import time
@@ -80,7 +81,10 @@ def test_a_history_is_drawn_to_the_height_of_its_largest() -> None:
     assert sparkline([]) == ""
 
 
-def test_on_a_terminal_a_view_that_goes_away_and_leaves_the_report(tmp_path: Path) -> None:
+def test_on_a_terminal_a_view_that_goes_away_and_leaves_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
     server = Server(tmp_path / "app.log")
     ours, its = pty.openpty()
     ioctl(its, TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -113,6 +117,21 @@ def test_on_a_terminal_a_view_that_goes_away_and_leaves_the_report(tmp_path: Pat
         until(lambda: shows("wscheck explain connection-replaced"))
         assert b"\x1b[?1049l" in screen
         assert tail.err == ""
+    os.close(ours)
+    os.close(its)
+
+
+def test_a_terminal_that_cannot_draw_gets_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    server = Server(tmp_path / "app.log")
+    ours, its = pty.openpty()
+    with Tail("app.log", directory=tmp_path, stdout=its) as tail:
+        server.replace("ada", server.connect("ada"))
+        until(lambda: select.select([ours], [], [], 0)[0])
+        said = os.read(ours, 1 << 16)
+        assert b" opened connection-replaced ada" in said
+        assert b"\x1b" not in said
+        assert tail.end() == 1
     os.close(ours)
     os.close(its)
 

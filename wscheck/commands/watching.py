@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from wscheck.tail.plan import Session, Wanted
     from wscheck.tail.telling.live import LiveView
+    from wscheck.tail.watch import Watch
 
 LONG = 16_000_000
 """Bytes from which on reading takes long enough to be watched."""
@@ -32,18 +33,26 @@ class Screen:
             self._begin_bar(session.size)
         if not self._wanted.follow or out is None:
             return self
-        if out.isatty():
-            from rich.console import Console
-
-            from wscheck.tail.telling.live import LiveView
-
-            self._view = LiveView(session.watch, Console(file=out, highlight=False))
-            session.watch.listeners.append(self._view)
-        else:
+        self._view = self._begin_view(session.watch, out) if out.isatty() else None
+        if self._view is None:
             from wscheck.tail.telling.lines import Lines
 
             session.watch.listeners.append(Lines(out))
         return self
+
+    @staticmethod
+    def _begin_view(watch: "Watch", out: TextIO) -> "LiveView | None":
+        """The live view, None on a terminal that cannot draw one."""
+        from rich.console import Console
+
+        from wscheck.tail.telling.live import LiveView
+
+        console = Console(file=out, highlight=False)
+        if console.is_dumb_terminal:
+            return None
+        view = LiveView(watch, console)
+        watch.listeners.append(view)
+        return view
 
     def _where(self) -> TextIO | None:
         """Where incidents are told as they happen; None where a recording on stdout tells of them."""
