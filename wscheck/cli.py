@@ -3,6 +3,7 @@
 Imports nothing heavy: `wscheck --help` must feel instant, and a Locust process must never meet socketio.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -87,11 +88,23 @@ def main() -> None:
         sys.exit(ExitCode.INTERRUPTED)
     except (BrokenPipeError, ReaderLeft):
         # The reader of our output left (| head): nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         sys.exit(ExitCode.CLEAN)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _confess(error)
+            sys.exit(ExitCode.INTERNAL)
+        _say_no_more()
+        typer.echo(f"wscheck: The output cannot be written: {error.strerror}.\n  next: Make room.", err=True)
+        sys.exit(ExitCode.USAGE)
     except Exception as error:
         _confess(error)
         sys.exit(ExitCode.INTERNAL)
+
+
+def _say_no_more() -> None:
+    """What still waits to be written must not fail once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _confess(error: Exception) -> None:

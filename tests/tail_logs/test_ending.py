@@ -12,6 +12,8 @@ import pytest
 from tests.tail_logs.running import Server, Tail, finished, judged, until
 from wscheck.cli import main
 
+FULL = Path("/dev/full")
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
@@ -89,6 +91,8 @@ def test_a_reader_that_leaves_in_the_middle(server: Server, tmp_path: Path) -> N
         (("--no-follow", "nothing.log"), 3, "There is no log nothing.log"),
         (("--no-follow", "*.nothing"), 3, "There is no log in *.nothing"),
         (("app.log", "--since", "yesterday"), 2, "--since: 'yesterday' is not a time"),
+        (("app.log", "--since", "1h", "--until", "2h"), 2, "--until is before --since"),
+        (("app.log", "--checkpoint", "nowhere/checkpoint"), 2, "The checkpoint nowhere/checkpoint cannot be written"),
         (("app.log", "--for", "ever"), 2, "--for: 'ever' is not a duration"),
         (("app.log", "--grace", "long"), 2, "--grace: 'long' is not a duration"),
         (("app.log", "--format", "prose"), 2, "Unknown format `prose`"),
@@ -114,6 +118,16 @@ def test_what_cannot_be_is_refused_with_a_next_step(
     assert (ended.value.code, out) == (code, "")
     assert said in err
     assert "\n  next: " in err
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("options", [("--format", "ndjson=/dev/full"), ("--format", "terminal")])
+def test_a_disk_that_is_full_is_said_and_is_no_defect(server: Server, tmp_path: Path, options: tuple[str, ...]) -> None:
+    server.connect("ada")
+    with FULL.open("wb") as full:
+        ran = finished("--no-follow", "app.log", *options, directory=tmp_path, stdout=full)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("wscheck: The output cannot be written: No space left on device.")
 
 
 def test_a_log_that_may_not_be_read_is_refused(server: Server, tmp_path: Path) -> None:

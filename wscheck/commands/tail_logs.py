@@ -90,6 +90,7 @@ def _wanted(
     keys: list[str],
     formats: list[str],
 ) -> "Wanted":
+    from wscheck.errors import UsageError
     from wscheck.findings import Bar, Severity
     from wscheck.judge import Options
     from wscheck.reporters.formats import parse
@@ -99,7 +100,9 @@ def _wanted(
     from wscheck.tail.plan import Wanted
 
     attempts, window = config["rules.max_attempts"]
-    since = _parsed("--since", times["--since"], moment)
+    since, until = (_parsed(flag, times[flag], moment) for flag in ("--since", "--until"))
+    if since is not None and until is not None and until < since:
+        raise UsageError("--until is before --since, so no event lies between.", "Exchange them.")
     return Wanted(
         **{**asked, "from_start": asked["from_start"] or since is not None},
         outputs=parse(formats),
@@ -108,7 +111,7 @@ def _wanted(
         bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
         quiet_after=config["watch.quiet_after"],
         stale_after=config["watch.stale_after"],
-        window=Window(since, _parsed("--until", times["--until"], moment)),
+        window=Window(since, until),
         seconds=_parsed("--for", times["--for"], duration),
         checkpoint=checkpoint,
         webhook=config["watch.webhook"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from wscheck.errors import BadEvidence
+from wscheck.errors import BadEvidence, UsageError
 from wscheck.events import Connected
 from wscheck.following.follower import Place
 from wscheck.incidents import Incident
@@ -58,10 +58,15 @@ def load(path: Path) -> Checkpoint | None:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it whole or not at all: a reader, and a later run, sees the old one or the new one."""
+    """Write it whole or not at all: a reader, and a later run, sees the old one or the new one. Raises UsageError."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(msgspec.json.encode(checkpoint))
-    partial.replace(path)
+    try:
+        partial.write_bytes(msgspec.json.encode(checkpoint))
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"The checkpoint {path} cannot be written: {error.strerror}.", "Make room, or name another file."
+        ) from error
 
 
 def told(fd: int) -> Told | None:

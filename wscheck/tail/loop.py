@@ -86,19 +86,24 @@ class Loop:
 
     def run(self) -> Ending:
         """Look until the end; what is told afterwards is complete."""
-        with self._signals():
-            self._bell.watch(self._names())
-            # Where we began is known before anything is read: a kill from here on loses nothing.
-            self._save(at_once=True)
-            self._catch_up()
-            while self._ending is None and self._more_to_come():
-                self._wait()
-                self._go_on()
-            self._look_again_at = float("inf")
-            self._watch.look(self._halt, to_the_end=True)
-            self._save(at_once=True)
-        self._bell.close()
+        try:
+            with self._signals():
+                self._run()
+        finally:
+            self._bell.close()
         return self._ending or Ending.DONE
+
+    def _run(self) -> None:
+        self._bell.watch(self._names())
+        # Where we began is known before anything is read: a kill from here on loses nothing.
+        self._save(at_once=True)
+        self._catch_up()
+        while self._ending is None and self._more_to_come():
+            self._wait()
+            self._go_on()
+        self._look_again_at = float("inf")
+        self._watch.look(self._halt, to_the_end=True)
+        self._save(at_once=True)
 
     def _catch_up(self) -> None:
         """Read what was there before we came: it is history, only what comes after it has our clock."""
