@@ -2,9 +2,11 @@
 
 import json
 import re
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,13 @@ DASHBOARD = json.loads((ROOT / "grafana" / "wscheck.json").read_text())
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 T = 1_795_000_000.0
 ADDED_BY_PROMETHEUS = {"instance", "job"}
+
+
+def has_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6) as probe, suppress(OSError):
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +170,11 @@ def test_the_legends_name_labels_that_the_query_keeps() -> None:
 def test_the_choice_of_instances_asks_for_a_metric_there_is(served: tuple[Tail, str]) -> None:
     [query] = [v["query"]["query"] for v in DASHBOARD["templating"]["list"] if v["type"] == "query"]
     assert re.fullmatch(r"label_values\((\w+), instance\)", query)[1] in samples(served[1])  # type: ignore[index]
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback here")
+def test_it_is_served_on_ipv6_too(tmp_path: Path) -> None:
+    Server(tmp_path / "app.log")
+    with Tail("app.log", "--metrics", "[::1]:0", directory=tmp_path) as tail:
+        url = until(lambda: re.search(r"http://\[::1\]:\d+", tail.err))[0]
+        assert get(f"{url}/healthz") == "ok\n"

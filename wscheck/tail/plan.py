@@ -257,5 +257,7 @@ def _serve(address: str, watch: Watch, note: Note, stack: ExitStack) -> None:
     server = serve(metrics, address)
     stack.callback(server.server_close)
     stack.callback(server.shutdown)
-    note(f"serving http://{server.server_address[0]!s}:{server.server_port}/metrics and /healthz")
+    host = str(server.server_address[0])
+    shown = f"[{host}]" if ":" in host else host
+    note(f"serving http://{shown}:{server.server_port}/metrics and /healthz")
     watch.listeners.append(metrics)

@@ -1,5 +1,6 @@
 """Prometheus metrics and /healthz, served while logs are followed. No label ever carries a socket or a user."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -140,6 +141,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """stderr is for what the logs say."""
@@ -150,10 +155,11 @@ def serve(metrics: Metrics, address: str) -> WSGIServer:
 
     The caller ends it with `shutdown()` and `server_close()`; `server_port` is the port, also when 0 was asked for.
     """
-    host, _, port = address.rpartition(":")
+    named, _, port = address.rpartition(":")
+    host = named.strip("[]") or "127.0.0.1"
     try:
         server = make_server(
-            host.strip("[]") or "127.0.0.1", int(port), metrics.application(), _Server, handler_class=_Silent
+            host, int(port), metrics.application(), _Server6 if ":" in host else _Server, handler_class=_Silent
         )
     except (OSError, ValueError, OverflowError) as error:
         why = str(getattr(error, "strerror", None) or error).rstrip(".")
