@@ -50,8 +50,13 @@ def _pretty(entry: Entry) -> str:
 
 def _pretty_under_a_key(entry: Entry) -> str:
     """As pino-pretty prints what was logged as {socket: {...}}, a request before it and more inside it."""
-    carried = {"req": {"userId": "nobody"}, "socket": {"handshake": {"userId": "nobody"}, **entry.fields}, "took": 3}
+    inside = {"rooms": [{"userId": "nobody"}], "handshake": {"userId": "nobody"}, **entry.fields}
+    carried = {"req": {"userId": "nobody"}, "socket": inside, "took": 3}
     return _pretty(entry._replace(fields=carried))
+
+
+def _under(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False, indent=2).replace("\n", "\n    ")
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, str]:
@@ -102,6 +107,7 @@ FORMATS: dict[str, Format] = {
     "pino-in-message": _in_message,
     "pino-pretty": _pretty,
     "pino-pretty-nested": _pretty_under_a_key,
+    "pino-pretty-bare": lambda e: f"INFO: {e.message}\n    data: {_under(e.fields)}\n",
     "pino-in-socket": lambda e: _json({"time": e.at, "msg": e.message, "socket": e.fields}) + "\n",
     "gelf": lambda e: _json({"short_message": e.message, "timestamp": e.at / 1000, **_underscored(e.fields)}) + "\n",
     "elastic": lambda e: (

@@ -150,7 +150,7 @@ class Records:
 
     def _fits(self, record: Record, detail: Detail, text: str) -> bool:
         """Whether the line is a detail of the record."""
-        if record.fresh and not record.braced and not record.ids:
+        if record.fresh and not record.braced and not record.ids and record.under is None:
             if self._object_below(record, text):
                 return False
             record.fresh = not _same_writer(record, text)
@@ -159,8 +159,9 @@ class Records:
         if record.braced:
             return self._fits_object(record, detail, text)
         if record.under is not None:
+            record.idle = 0
             return record.under.takes(detail.before) and bool(detail.ids)
-        if record.stamped and not detail.bullet:
+        if record.shape and not detail.bullet:
             record.under = opened_under(text, record.shape)
         return _fits_lines(record, detail, text)
 
