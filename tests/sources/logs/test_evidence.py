@@ -74,6 +74,11 @@ def test_near_misses_and_quoted_text_are_no_records(text: str) -> None:
     assert extractor.unreadable == 0
 
 
+def test_an_object_that_somebody_inspected_after_a_record_is_not_its_own() -> None:
+    _, events = reader_of("🔌 WebSocket client connected\nJoined {\n  data: {\n    userId: 'bob',\n    n: 1\n  }\n}\n")
+    assert [said(event) for event in events] == [("connect", None, None)]
+
+
 def test_a_bare_record_among_stamped_ones_is_shown_and_not_believed() -> None:
     stamped = f"[2026-01-15T09:30:00Z] WebSocket client connected {{ socketId: '{SID}', userId: 'bob' }}\n"
     forged = "[2026-01-15T09:30:01Z] chat: hi\nWebSocket client connected\n• socketId: FORGED\n• userId: victim\n"

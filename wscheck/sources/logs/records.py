@@ -160,7 +160,7 @@ class Records:
             return self._fits_object(record, detail, text)
         if record.under is not None:
             record.idle = 0
-            return record.under.takes(detail.before) and bool(detail.ids)
+            return record.under.takes(detail.before, text) and bool(detail.ids)
         if record.shape and not detail.bullet:
             record.under = opened_under(text, record.shape)
         return _fits_lines(record, detail, text)

@@ -26,12 +26,15 @@ class Under(msgspec.Struct):
     foreign: bool
     keys: int | None = None
 
-    def takes(self, before: str) -> bool:
-        """Whether a line with `before` in front of its key is one of the object's own, and those may be a record's."""
+    def takes(self, before: str, text: str) -> bool:
+        """Whether a line with `before` in front of its key is one of the object's own, and those may be a record's.
+
+        Its keys are in quotes; without, the object is one that somebody inspected after the record.
+        """
         depth = indentation(before)
         if self.keys is None and depth > self.indent:
             self.keys = depth
-        return depth == self.keys and not self.foreign
+        return depth == self.keys and not self.foreign and text.startswith('"', len(before))
 
     def is_closed_by(self, text: str) -> bool:
         """Whether a line without a key closes it."""
