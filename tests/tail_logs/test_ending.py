@@ -127,7 +127,7 @@ def test_a_disk_that_is_full_is_said_and_is_no_defect(server: Server, tmp_path: 
     with FULL.open("wb") as full:
         ran = finished("--no-follow", "app.log", *options, directory=tmp_path, stdout=full)
     assert ran.returncode == 2
-    assert ran.stderr.startswith("wscheck: The output cannot be written: No space left on device.")
+    assert "cannot be written: No space left on device.\n  next: " in ran.stderr
 
 
 def test_a_log_that_may_not_be_read_is_refused(server: Server, tmp_path: Path) -> None:
