@@ -36,6 +36,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield directory
 
 
+def test_the_recording_judged_again_comes_to_the_same(written: Path) -> None:
+    report = json.loads((written / "report.json").read_text())
+    again = wscheck("verify", "--from", written / "report.ndjson", "--format", "json")
+    assert again.code == 1, again.said
+    told = json.loads(again.out)
+    assert told["findings"] == report["findings"] != []
+    assert (told["verdict"], told["reason"]) == (report["verdict"], report["reason"])
+
+
 def validator(name: str) -> jsonschema.Draft202012Validator:
     schema = json.loads((ROOT / "docs" / "schemas" / file_name(name)).read_bytes())
     return jsonschema.Draft202012Validator(schema)

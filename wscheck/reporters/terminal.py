@@ -73,7 +73,8 @@ def _is_grave(finding: Finding, report: Report) -> bool:
 
 
 def _title(report: Report) -> Text:
-    client = f"  {report.client} client" if isinstance(report, VerifyReport) else f"  {one_line(story.ran(report))}"
+    driven = isinstance(report, VerifyReport) and report.client
+    client = f"  {driven} client" if driven else f"  {one_line(story.ran(report))}"
     return Text.assemble(("wscheck", "bold"), f"  {one_line(report.target)}", (client, "dim"))
 
 

@@ -23,6 +23,7 @@ from wscheck.sources.recording import load
 from wscheck.sources.server_log import ServerLog
 from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.assessment import assess, merged, overall
+from wscheck.verify.watched import judged
 
 SCHEMA = "wscheck.verify/1"
 
@@ -83,6 +84,8 @@ def replay(path: Path, bar: Bar | None = None) -> Outcome:
     options = msgspec.convert({k: v for k, v in header.options.items() if k in Options.__struct_fields__}, Options)
     recorded = Bar(Severity(header.options.get("fail_on", "error")), bool(header.options.get("strict", False)))
     report = _report(events, options, bar or recorded, target=header.target, client=header.client)
+    if not report.scenarios:
+        report.findings, report.verdict, report.reason = judged(events, options, bar or recorded)
     report.started_at = header.started_at
     times = [event.at for event in events if event.at is not None]
     report.duration_s = round(max(times) - min(times), 3) if times else 0.0
