@@ -21,6 +21,9 @@ BIDI_CONTROLS = {"LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
         (59.6, "60 s"),
         (200, "3 min 20 s"),
         (240, "4 min"),
+        (7_500, "2 h 5 min"),
+        (90_000, "25 h"),
+        (446_400, "5 d 4 h"),
     ],
 )
 def test_durations(value: float, said: str) -> None:

@@ -34,13 +34,20 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
 
 
 def seconds(value: float) -> str:
-    """0.42 s, 8.1 s, 3 min 20 s: as fine as it is useful."""
+    """0.42 s, 8.1 s, 3 min 20 s, 2 h 5 min, 3 d 4 h: as fine as it is useful."""
     if value < 10:
         return f"{value:.2g} s" if value < 0.1 else f"{value:.1f} s"
     if value < 120:
         return f"{value:.0f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if value < 7_200:
+        return _in("min", "s", round(value), 60)
+    hours = value < 72 * 3_600
+    return _in("h", "min", round(value / 60), 60) if hours else _in("d", "h", round(value / 3_600), 24)
+
+
+def _in(unit: str, finer: str, value: int, parts: int) -> str:
+    whole, rest = divmod(value, parts)
+    return f"{whole:,} {unit} {rest} {finer}" if rest else f"{whole:,} {unit}"
 
 
 def rate(per_second: float) -> str:
