@@ -55,17 +55,18 @@ def test_who_holds_more_than_one_since_when_and_what_is_open(width: int) -> None
     assert lines[-1] == "12:00:00 resolved"
 
 
-def test_how_fast_it_goes() -> None:
+@pytest.mark.parametrize("width", [32, 45, 80])
+def test_how_fast_it_goes(width: int) -> None:
     events: list[Connected | Replaced] = []
     for n in range(40):
         events.append(connected("ada", f"s{n}", n / 4))
         if n:
             events.append(Replaced(at=T + n / 4, source="server-log", user="ada", old_sid=f"s{n - 1}", new_sid=f"s{n}"))
-    lines = drawn(watching(*events))
+    lines = drawn(watching(*events), width)
     [attempts] = [line for line in lines if line.startswith("attempts")]
     assert attempts.split()[1] == "4.0/s"
-    assert attempts.endswith("█" * 9 + "█")
-    assert any("connection-replaced  ada  39 times, 4.0/s, for 9.5 s" in line for line in lines)
+    assert attempts.endswith("█" * min(10, width - 23)), "the latest seconds stay"
+    assert any("connection-replaced  ada  39 times, 4.0/s, for 9.5 s"[: width - 1] in line for line in lines)
     assert any(line.startswith("  probably ") for line in lines)
 
 

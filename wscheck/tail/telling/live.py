@@ -2,11 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -105,16 +106,29 @@ def _gauges(watch: Watch) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(no_wrap=True)
+    grid.add_column()
     grid.add_row("users over one", Text(f"{over:,}", "bold red" if over else "bold green"), "")
     grid.add_row("connections", Text(f"{watch.judge.ledger.open:,}", "bold"), "")
     for label, pace in (("replacements", pulse.replacements), ("attempts", pulse.attempts)):
-        grid.add_row(label, Text(_pace(pace.per_second), "bold"), Text(sparkline(pace.history[-SPARK_S:]), "cyan"))
+        grid.add_row(label, Text(_pace(pace.per_second), "bold"), _History(pace.history[-SPARK_S:]))
     return grid
 
 
 def _pace(per_second: float) -> str:
     return rate(per_second) if per_second else "0/s"
+
+
+class _History:
+    """A sparkline of the latest counts, of as many as there is room for: in a narrow terminal it gives way first."""
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        self._counts = counts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        yield Text(sparkline(self._counts[-options.max_width :]), "cyan")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, min(len(self._counts), options.max_width))
 
 
 def sparkline(counts: Sequence[int]) -> str:
