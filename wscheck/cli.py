@@ -82,6 +82,7 @@ def main() -> None:
         app()
     except WscheckError as error:
         typer.echo(f"wscheck: {error.problem}\n  next: {error.next_step}", err=True)
+        _let_go_of_stdout()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, Interrupted):
         typer.echo("wscheck: interrupted", err=True)
@@ -100,6 +101,14 @@ def main() -> None:
     except Exception as error:
         _confess(error)
         sys.exit(ExitCode.INTERNAL)
+
+
+def _let_go_of_stdout() -> None:
+    """Write what still waits, unless that is what went wrong: then it would also change the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _say_no_more()
 
 
 def _say_no_more() -> None:

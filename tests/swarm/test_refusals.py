@@ -85,9 +85,12 @@ def test_local_ports_are_counted_for_each_source_address() -> None:
 
 
 def test_ports_that_lead_to_the_server_already_are_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as held:
-        port = server.getsockname()[1]
-        plan = planned(target=Target(url=f"http://127.0.0.1:{port}"))
+    with contextlib.ExitStack() as held:
+        # A port on which no connection of an earlier test lingers.
+        servers = (held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(100))
+        ports = (server.getsockname()[1] for server in servers)
+        plans = ((port, planned(target=Target(url=f"http://127.0.0.1:{port}"))) for port in ports)
+        port, plan = next((port, plan) for port, plan in plans if not allowed(plan).taken)
         free = allowed(plan)
         for _ in range(5):
             held.enter_context(socket.create_connection(("127.0.0.1", port)))
