@@ -13,8 +13,8 @@ from wscheck.events import Event
 from wscheck.following.follower import Follower, Place
 from wscheck.following.stream import Stream
 
-CHUNK = 1 << 20
-BATCH, BATCH_BYTES = 1_000, 16 * CHUNK
+CHUNK = 1 << 19
+BATCH, BATCH_BYTES = 1_000, 1 << 24
 
 IDLE_S = 0.5
 """A record that may still go on is taken as complete after this long without another byte."""
