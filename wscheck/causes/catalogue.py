@@ -79,7 +79,7 @@ CATALOGUE: dict[str, CauseDoc] = {
         ),
         CauseDoc(
             "forced-new-connection",
-            "forceNew, multiplex: false, or a URL that differs",
+            "a connection of its own is forced: forceNew, multiplex: false, or another URL",
             "two sessions of one page whose URLs or options differ",
             "Drop forceNew; pass what varies in auth; keep the URL in one constant.",
         ),
@@ -109,7 +109,7 @@ CATALOGUE: dict[str, CauseDoc] = {
         ),
         CauseDoc(
             "off-without-handler",
-            "off(event) removed everybody's handlers",
+            "somebody's off(event) removed everybody's handlers",
             "the event arrives and no handler runs",
             "Pass the handler: `socket.off(event, handler)`.",
         ),
