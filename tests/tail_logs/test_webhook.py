@@ -12,6 +12,7 @@ import pytest
 
 from tests.tail_logs.receiver import receiver
 from tests.tail_logs.running import Server, Tail, until
+from wscheck.rules.connection_replaced import ConnectionReplaced
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "wscheck.incident-1.json"
 SECRET = "T0PSECRET"
@@ -57,6 +58,7 @@ def test_slack_gets_text_that_a_log_cannot_mark_up(server: Server) -> None:
         it.end()
     assert set(body) == {"text"}
     assert body["text"].startswith(":red_circle: *wscheck* opened connection-replaced &lt;!channel&gt; &amp; co: ")
+    assert body["text"].endswith(f"\n_Fix_: {ConnectionReplaced.fix}")
 
 
 def test_a_failure_is_tried_again_each_time_later(server: Server) -> None:

@@ -8,6 +8,7 @@ from wscheck import openers
 from wscheck.comparison import CompareReport
 from wscheck.events import AnyEvent, Connected, Connecting, OnConnection, Place, Replaced
 from wscheck.findings import Finding, Severity, Verdict
+from wscheck.incidents import Incident
 from wscheck.load_report import LoadReport
 from wscheck.report import BrowserReport, LogsReport, Report
 from wscheck.reporters import logs
@@ -80,7 +81,7 @@ def rows(finding: Finding, openings: Sequence[Opening]) -> list[tuple[str, str]]
     return [(label, one_line(text)) for label, text in told if text]
 
 
-def fix(finding: Finding) -> str:
+def fix(finding: Finding | Incident) -> str:
     """What to change: what its cause asks for, and where no cause is known, what its rule does."""
     if finding.cause is not None:
         return one_line(finding.cause.fix)

@@ -15,6 +15,7 @@ from rich.text import Text
 from wscheck.events import Event
 from wscheck.findings import Severity
 from wscheck.incidents import Incident, State
+from wscheck.reporters import story
 from wscheck.reporters.wording import clock, one_line, plural, rate, seconds, size
 from wscheck.rules import DOCUMENTED
 from wscheck.tail.telling.lines import remark, sentence
@@ -181,12 +182,10 @@ def _incident(incident: Incident, now: float | None, beside: Sequence[Incident])
 
 
 def _why(incident: Incident) -> RenderableType:
-    """The cause and the fix, or in the rule's words what is wrong."""
+    """The cause, or in the rule's words what is wrong; and the fix."""
     cause = incident.cause
-    if cause is None:
-        return Text(one_line(incident.message), "dim")
-    sure = Text(f"probably {one_line(cause.name)} ({cause.confidence} confidence)", "dim")
-    return Group(sure, Text(one_line(cause.fix), "green"))
+    known = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
+    return Group(Text(known or one_line(incident.message), "dim"), Text(story.fix(incident), "green"))
 
 
 def _who(incident: Incident) -> str:

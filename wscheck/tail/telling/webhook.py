@@ -10,6 +10,7 @@ import msgspec
 from wscheck import __version__
 from wscheck.errors import UsageError
 from wscheck.incidents import Incident, State
+from wscheck.reporters import story
 from wscheck.tail.telling.courier import Failed, envelope
 from wscheck.tail.telling.lines import sentence
 
@@ -61,8 +62,8 @@ def slack_text(incident: Incident) -> str:
     """Slack's own markup; what comes from the log is escaped as Slack asks."""
     told = sentence(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     lines = [f"{_MARK[incident.state]} *wscheck* {told}"]
-    if incident.cause is not None and incident.state is not State.RESOLVED:
-        lines.append(f"_Fix_: {incident.cause.fix}")
+    if incident.state is not State.RESOLVED:
+        lines.append(f"_Fix_: {story.fix(incident)}")
     return "\n".join(lines)
 
 
