@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, Strict
 
 if TYPE_CHECKING:
     from wscheck.browse.run import Browse, Outcome
@@ -30,13 +30,7 @@ def browser(
     storage_state: Annotated[
         str | None, typer.Option(metavar="PATH", help="Begin logged in: a file of Playwright's storageState.")
     ] = None,
-    identity: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RULE",
-            help="Where the user is found [auth.userId]: query.token|jwt:id, cookie.NAME, event:add user[0].",
-        ),
-    ] = None,
+    identity: IdentityRule = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     fail_on: FailOn = None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, Strict
 
 if TYPE_CHECKING:
     from wscheck.config import Config
@@ -17,13 +17,7 @@ def har(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="HAR files of Chrome's DevTools or Playwright.")
     ],
-    identity: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RULE",
-            help="Where the user is found [auth.userId]: query.token|jwt:id, cookie.NAME, event:add user[0], ...",
-        ),
-    ] = None,
+    identity: IdentityRule = None,
     source_maps: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="A build's folder with its .map files (repeatable)."),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wscheck.commands.options import Endpoint, Insecure, Namespace, Timeout, TokenIn, UserIn
 from wscheck.commands.secret_file import read_secret
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ def load(
         str | None, typer.Argument(help="The server, e.g. http://localhost:8000. Without one: an embedded backend.")
     ] = None,
     profile: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="unified, duplicated, tabs, strict-mode, storm, soak [unified]."),
+        str | None, typer.Option(metavar="NAME", help="unified, duplicated, tabs, strict-mode, storm, soak [unified].")
     ] = None,
     before_after: Annotated[
         bool, typer.Option("--before-after", help="Run duplicated, then unified, and compare.")
@@ -39,47 +39,30 @@ def load(
     ] = None,
     tabs: Annotated[int | None, typer.Option(metavar="N", min=1, help="tabs: pages a user opens [3].")] = None,
     reconnect_on_kick: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="duplicated, tabs: connect again [300ms]."),
+        str | None, typer.Option(metavar="DURATION", help="duplicated, tabs: connect again [300ms].")
     ] = None,
     jitter: Annotated[
-        float | None,
-        typer.Option(metavar="0..1", min=0, max=1, help="storm: how random delays are [0.5]."),
+        float | None, typer.Option(metavar="0..1", min=0, max=1, help="storm: how random delays are [0.5].")
     ] = None,
     backoff: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="storm, soak: before coming back [1s]."),
+        str | None, typer.Option(metavar="DURATION", help="storm, soak: before coming back [1s].")
     ] = None,
     emit_every: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Between a user's events, 0 for none [1s]."),
+        str | None, typer.Option(metavar="DURATION", help="Between a user's events, 0 for none [1s].")
     ] = None,
     emit_event: Annotated[str | None, typer.Option(metavar="NAME", help="What they emit [request_bot_status].")] = None,
     token_file: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Token, {user} in it is the id; or WSCHECK_TOKEN."),
+        Path | None, typer.Option(metavar="PATH", help="Token, {user} in it is the id; or WSCHECK_TOKEN.")
     ] = None,
-    user_in: Annotated[
-        str | None,
-        typer.Option(metavar="PLACE", help="Where the user id travels [auth.userId]."),
-    ] = None,
-    token_in: Annotated[
-        str | None,
-        typer.Option(metavar="PLACE", help="Where the token travels [auth.token]."),
-    ] = None,
-    namespace: Annotated[str | None, typer.Option(help="Namespace [/].")] = None,
-    path: Annotated[str | None, typer.Option(help="Endpoint [/socket.io].")] = None,
-    transports: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Or polling,websocket [websocket]."),
-    ] = None,
-    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="For a connection [20s].")] = None,
-    insecure: Annotated[bool | None, typer.Option("--insecure", help="Do not verify the TLS certificate.")] = None,
+    user_in: UserIn = None,
+    token_in: TokenIn = None,
+    namespace: Namespace = None,
+    path: Endpoint = None,
+    transports: Annotated[str | None, typer.Option(metavar="LIST", help="Or polling,websocket [websocket].")] = None,
+    timeout: Timeout = None,
+    insecure: Insecure = None,
     ca: Annotated[Path | None, typer.Option(metavar="PATH", help="PEM of an authority to trust.")] = None,
-    permitted: Annotated[
-        bool,
-        typer.Option("--i-may-load-this-target", help="The server is mine to load."),
-    ] = False,
+    permitted: Annotated[bool, typer.Option("--i-may-load-this-target", help="The server is mine to load.")] = False,
     max_connections_per_user: Annotated[str | None, typer.Option(metavar="N", help="Held at once, e.g. 1.05.")] = None,
     max_replaced: Annotated[str | None, typer.Option(metavar="N", help="Replaced by the server, e.g. 0.")] = None,
     max_churn: Annotated[str | None, typer.Option(metavar="N", help="Cycles per user and second.")] = None,
@@ -87,8 +70,7 @@ def load(
         str | None, typer.Option(metavar="DURATION", help="To connect, p95, e.g. 200ms.")
     ] = None,
     fail_on: Annotated[
-        str | None,
-        typer.Option(metavar="error|warning|note", help="Findings that fail the run [error]."),
+        str | None, typer.Option(metavar="error|warning|note", help="Findings that fail the run [error].")
     ] = None,
     format: Annotated[
         list[str] | None,

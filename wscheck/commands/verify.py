@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+from wscheck.commands.options import (
+    Endpoint,
+    FailOn,
+    Formats,
+    Grace,
+    Insecure,
+    MaxAttempts,
+    Namespace,
+    Strict,
+    Timeout,
+    TokenIn,
+    UserIn,
+)
 from wscheck.commands.secret_file import read_secret
 
 JUDGING = ("verify.fail_on", "verify.strict")
@@ -35,15 +47,13 @@ def verify(
     second_token_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The other's; or WSCHECK_SECOND_TOKEN.")
     ] = None,
-    user_in: Annotated[
-        str | None, typer.Option(metavar="PLACE", help="Where the user id travels [auth.userId].")
-    ] = None,
-    token_in: Annotated[str | None, typer.Option(metavar="PLACE", help="Where the token travels [auth.token].")] = None,
-    namespace: Annotated[str | None, typer.Option(help="Namespace [/].")] = None,
-    path: Annotated[str | None, typer.Option(help="Endpoint [/socket.io].")] = None,
+    user_in: UserIn = None,
+    token_in: TokenIn = None,
+    namespace: Namespace = None,
+    path: Endpoint = None,
     transports: Annotated[str | None, typer.Option(metavar="LIST", help="[polling,websocket]")] = None,
-    insecure: Annotated[bool | None, typer.Option("--insecure", help="Do not verify the TLS certificate.")] = None,
-    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="For a connection [20s].")] = None,
+    insecure: Insecure = None,
+    timeout: Timeout = None,
     window: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Watch this long for what must not happen [2s].")
     ] = None,
