@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +56,15 @@ def test_it_serves_verify_and_logs_as_documented(format: str, told: str, tmp_pat
         )  # fmt: skip
         assert ran.code == 0, ran.said
         assert told in log.read_text()
+
+
+def test_a_client_with_a_session_of_another_life_is_answered_and_no_news(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, url, log):
+        with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+            urllib.request.urlopen(f"{url}/socket.io/?EIO=4&transport=polling&sid=gone", timeout=10)
+        refused.value.close()
+        assert len((tmp_path / "told").read_text().splitlines()) == 2
+        assert log.read_text() == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The documented bot backend on python-socketio and aiohttp: one socket per user, and the faults on demand."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -17,6 +18,10 @@ SLOW_LOOKUP_S = 0.1
 
 # Disconnect reasons as a Node server of the documented application logs them.
 _REASONS = {"server disconnect": "server namespace disconnect", "client disconnect": "client namespace disconnect"}
+
+# What is logged is the journal's to say; what these libraries print of late or strange clients belongs to no format.
+for _name in ("socketio.server", "engineio.server"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 Sends = tuple[tuple[str, dict[str, Any]], ...]
 
