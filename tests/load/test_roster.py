@@ -20,6 +20,11 @@ def test_workers_share_the_users_out(tmp_path: Path) -> None:
     assert told == [[("ada", "token-a"), ("cyd", "token-c")], [("bob", "token-of-bob"), ("dan", "token-d")]]
 
 
+def test_a_heading_is_no_user(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user_id,Token\nada,token-a\nbob,token\n")
+    assert read_users(str(tmp_path / "users.csv")) == [("ada", "token-a"), ("bob", "token")]
+
+
 def test_a_user_that_stopped_is_taken_again() -> None:
     roster = Roster("u", None)
     first, second = roster.take(), roster.take()

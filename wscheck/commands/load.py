@@ -32,7 +32,7 @@ def load(
     processes: Annotated[str | None, typer.Option(metavar="N", help="Locust workers [1: no master].")] = None,
     users_csv: Annotated[Path | None, typer.Option(metavar="PATH", help="User id and token, a line each.")] = None,
     user_prefix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Users are TEXT1, TEXT2... [load-user-].")
+        str | None, typer.Option(metavar="TEXT", help="Users are TEXT0, TEXT1... [load-user-].")
     ] = None,
     source_addresses: Annotated[
         str | None, typer.Option(metavar="LIST", help="Local addresses to connect from.")

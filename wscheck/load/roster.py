@@ -51,13 +51,18 @@ def _secret(token: str) -> Secret:
     return Secret(token)
 
 
+def _names_columns(row: list[str]) -> bool:
+    """Whether a first line is a heading, as databases and spreadsheets write one."""
+    return len(row) == 2 and bool(row[0].strip()) and row[1].strip().lower() == "token"
+
+
 def read_users(path: str) -> list[tuple[str, str | None]]:
     """(user id, token) of each line; the token may be missing. Raises SetupError with the line's number."""
     rows: list[tuple[str, str | None]] = []
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file), start=1):
-                if not row or row[0].startswith("#"):
+                if not row or row[0].startswith("#") or (not rows and _names_columns(row)):
                     continue
                 if not row[0].strip() or len(row) > 2:
                     raise SetupError(f"{path}, line {number}: write user id, then a comma, then the token")
