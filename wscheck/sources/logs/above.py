@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterator
 
+import stringzilla
+
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message, decoded, opened
 from wscheck.sources.logs.pairs import pairs
 from wscheck.sources.logs.prefixes import Prefix, continues, indentation, is_level, judged, shape
@@ -106,10 +108,10 @@ def is_quoted_above(above: Above) -> bool:
 
 def quotation_open(text: bytes | bytearray, begin: int, end: int) -> bool:
     """Whether a quotation is open where the lines text[begin:end] end: the last line with a quote of its own opens."""
-    while (quote := text.rfind(b'"', begin, end)) >= 0:
-        line = text.rfind(b"\n", begin, quote) + 1 or begin
-        line_end = text.find(b"\n", quote, end)
-        if text.count(b'"', line, quote + 1) % 2:
+    while (quote := stringzilla.rfind(text, b'"', begin, end)) >= 0:
+        line = stringzilla.rfind(text, b"\n", begin, quote) + 1 or begin
+        if stringzilla.count(text, b'"', line, quote) % 2 == 0:
+            line_end = text.find(b"\n", quote, end)
             return _OPENER.search(bytes(text[line : line_end if line_end >= 0 else end]).rstrip(b"\r")) is not None
         end = line
     return False

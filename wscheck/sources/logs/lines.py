@@ -179,8 +179,6 @@ class Lines:
 def _quoted(held: bytearray, begin: int) -> bool:
     """As `is_quoted_above`, where the bytes above are at hand."""
     lowest = max(0, begin - QUOTED)
-    if held.rfind(b'"', lowest, begin) < 0:
-        return False
     first = held.find(b"\n", lowest, begin) + 1 if lowest and held[lowest - 1] != ord("\n") else lowest
     return quotation_open(held, first, begin)
 
