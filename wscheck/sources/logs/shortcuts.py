@@ -31,7 +31,7 @@ _KINDS = {
 }
 
 
-class Found(msgspec.Struct):
+class Found(msgspec.Struct, gc=False):
     """A whole record. `lines`: how many it takes; `end`: where the next line begins."""
 
     kind: str
@@ -92,14 +92,16 @@ class Shortcuts:
         match = _BLOCK.match(held, begin, end)
         if match is None:
             return None
-        marker, *said = match.groups()
-        shape = (marker, *said[::2])
-        known = self._blocks[shape] if shape in self._blocks else self._known(shape)
+        shape = match.group(1, 2, 4, 6)
+        try:
+            known = self._blocks[shape]
+        except KeyError:
+            known = self._known(shape)
         if known is None:
             return None
         kind, roles = known
         ids = {}
-        for role, value in zip(roles, said[1::2], strict=False):
+        for role, value in zip(roles, match.group(3, 5, 7), strict=False):
             try:
                 ids[role] = text = value.decode()
             except UnicodeDecodeError:
