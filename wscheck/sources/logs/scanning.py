@@ -24,6 +24,7 @@ class Scanner:
     def __init__(self, wording: Wording) -> None:
         # Places count from the first byte that was ever fed; -1: not looked for yet.
         self._next = dict.fromkeys([_WIDE, *wording.own_needles()], -1)
+        self._alone = not wording.markers
         self._in_vain = 0
         self._looked = False
         self.journal = False
@@ -31,6 +32,7 @@ class Scanner:
     def also(self, *needles: bytes) -> None:
         """Look for these as well from now on."""
         self._next |= dict.fromkeys(needles, -1)
+        self._alone = False
 
     def first_line(self, held: bytearray, begin: int, end: int) -> None:
         """What the first line shows: whether journald wrote the log."""
@@ -44,6 +46,10 @@ class Scanner:
 
     def next(self, held: bytearray, gone: int, begin: int, end: int) -> int:
         """The first place of any needle in held[begin:end], `end` where there is none. `gone`: bytes before held."""
+        if self._alone and self._in_vain <= _PATIENCE:
+            # The commonest case, and the next search begins behind what this one finds: nothing to remember.
+            found = self._wide(held, _WIDE, begin, end)
+            return found if found >= 0 else end
         places = self._next
         for needle, place in places.items():
             if place <= gone + begin:
@@ -58,10 +64,10 @@ class Scanner:
 
     def _wide(self, held: bytearray, needle: bytes, begin: int, end: int) -> int:
         """The first place of the wide needle that goes on as a sentence does."""
-        found = int(stringzilla.find(held, needle, begin, end))
-        while found >= 0 and not held.startswith(_AFTER_WIDE, found + len(_WIDE)):
+        found: int = stringzilla.find(held, needle, begin, end)
+        while found >= 0 and not held.startswith(_AFTER_WIDE, found + len(needle)):
             self._in_vain += 1
-            found = int(stringzilla.find(held, needle, found + 1, end))
+            found = stringzilla.find(held, needle, found + 1, end)
         return found
 
 
