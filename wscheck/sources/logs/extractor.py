@@ -102,21 +102,27 @@ class Extractor:
             self._scanner.first_line(held, position, end)
         while position < end:
             if not lines.busy:
-                at = self._scanner.next(held, self._gone, position, end)
-                begin = held.rfind(b"\n", position, at) + 1 or position
-                self.lines += lines_in(held, position, begin if at < end else end)
-                if at >= end:
+                position = self._shortcuts(position, end)
+                if position >= end:
                     break
-                position = begin
-                found = lines.shortcut(held, begin, end, self.lines + 1)
-                if found is not None:
-                    self.lines += found.lines
-                    position = found.end
-                    continue
             begin, position = position, held.find(b"\n", position, end) + 1 or end
             self._line(begin, position)
             self.lines += held[position - 1] == NEWLINE
         self._next = max(self._next, end)
+
+    def _shortcuts(self, position: int, end: int) -> int:
+        """Tell the records that can be read at a glance; gives where the first line begins that takes care."""
+        held, gone, scan, shortcut = self._held, self._gone, self._scanner.next, self._lines.shortcut
+        while (at := scan(held, gone, position, end)) < end:
+            begin = held.rfind(b"\n", position, at) + 1 or position
+            self.lines += lines_in(held, position, begin)
+            found = shortcut(held, begin, end, self.lines + 1)
+            if found is None:
+                return begin
+            self.lines += found.lines
+            position = found.end
+        self.lines += lines_in(held, position, end)
+        return end
 
     def _bound(self) -> None:
         """Keep no more than what may still be needed."""

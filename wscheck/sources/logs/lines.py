@@ -69,8 +69,11 @@ class Lines:
             self._no_record(message, line)
 
     def shortcut(self, held: bytearray, begin: int, end: int, line: int) -> Found | None:
-        """A whole record of the commonest forms that begins at held[begin]; told at once. None: `take` the line."""
-        if self._shortcuts is None or self.busy:
+        """A whole record of the commonest forms that begins at held[begin]; told at once. None: `take` the line.
+
+        Only while not `busy`: no other record may wait for these lines.
+        """
+        if self._shortcuts is None:
             return None
         if held[begin] == ord("{"):
             line_end = held.find(b"\n", begin, end) + 1
