@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.conversation import KICKED_CLIENT, Conversation, judged, log_of, ping_pong, user
-from wscheck.causes import explaining, probable
+from wscheck.causes import _INSIDE, Trail, explaining, probable
+from wscheck.causes.trail import Signature
+from wscheck.events import Connected, Place
 from wscheck.findings import Cause, Confidence
 from wscheck.judge import Judge
 from wscheck.rules import DOCUMENTED, REGISTRY
+from wscheck.transitions import Closed, Superseded
 
 
 def why(said: Conversation, rule: str = "multiple-connections") -> str | None:
@@ -214,6 +217,22 @@ def test_a_finding_that_nothing_explains_has_no_cause() -> None:
     judge = Judge()
     assert probable("event-leaked", judge._trails.of("A")) is None
     assert why(user("A").connects("s1", at=0).connects("s2", at=9).watched(until=20)) is None
+
+
+@pytest.mark.parametrize("signature", sorted(_INSIDE, key=lambda each: each.__name__))
+def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) -> None:
+    """Passing over a signature may not change what is found: a trail without any page has none of these."""
+    old, new = (
+        Connected(at=n / 1000, sid=f"s{n}", user="A", component=f"c{n}", stack=(Place(f"{n}.ts", n),), url=f"u{n}")
+        for n in (1, 2)
+    )
+    trail = Trail()
+    trail.openings.extend((old, new))
+    trail.met.append((old, new))
+    trail.replacements.append(Superseded("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
+    trail.closings.extend(Closed("A", "s1", old, "io client disconnect", True, (), old) for _ in range(3))
+    assert not trail.inside
+    assert signature(trail) is None
 
 
 def test_the_cause_may_become_clearer_as_the_finding_grows() -> None:

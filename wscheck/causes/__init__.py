@@ -12,6 +12,7 @@ _OF_A_PAGE: tuple[tuple[str, Signature], ...] = (
     *LOOKS.items(),
     *PAGE_SIGNATURES.items(),
 )
+_INSIDE = frozenset(signature for _, signature in _OF_A_PAGE)
 _TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
 _LOOPS: tuple[tuple[str, Signature], ...] = (
     ("transport-closed", SERVER_SIGNATURES["transport-closed"]),
@@ -42,7 +43,10 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
 
 def probable(rule: str, trail: Trail) -> Cause | None:
     """The first cause whose signature the trail shows, None when the evidence points nowhere."""
+    outside = not trail.inside
     for cause, signature in _BY_RULE.get(rule, ()):
+        if outside and signature in _INSIDE:
+            continue
         clue = signature(trail)
         if clue is not None:
             return _cause(CATALOGUE[cause], *clue)

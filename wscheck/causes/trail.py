@@ -37,6 +37,12 @@ class Trail:
         """Who was replaced by whom, where both openings are known."""
         return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]
 
+    @property
+    def inside(self) -> bool:
+        """Whether anything shows a page from within: which it is, its code or its token. No server's log does."""
+        met = any(old.page is not None or old.fingerprint for old, _ in (*self.pairs(), *self.met))
+        return met or any(c.opened is not None and c.opened.opener is not None for c in self.closings)
+
     def gaps(self) -> list[float]:
         """Seconds between consecutive replacements."""
         times = [r.event.at for r in self.replacements if r.event.at is not None]

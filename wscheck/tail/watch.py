@@ -152,11 +152,12 @@ class Watch:
         self._unheard.extend(self.incidents.advance(now))
 
     def _sighted(self, finding: Finding) -> None:
-        if finding.count < GROWTH:
+        beginning = finding.count < GROWTH
+        if beginning:
             self.judge.explain(finding)  # what is only beginning may look like something else with the next event
         incident = self.incidents.sighted(finding)
         if incident is not None:
-            incident.cause = self.judge.explain(finding)
+            incident.cause = finding.cause if beginning else self.judge.explain(finding)
             self._unheard.append(incident)
 
     def _tell(self) -> None:
