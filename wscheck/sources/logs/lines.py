@@ -22,6 +22,8 @@ BARE = "it stands without what stands before the other records: it may be text t
 
 MOST_PARTS = 1 << 20
 
+BRACE = ord("{")
+
 SHORT = 1 << 16
 """A longer line is read with care."""
 
@@ -75,7 +77,7 @@ class Lines:
         """
         if self._shortcuts is None:
             return None
-        if held[begin] == ord("{"):
+        if held[begin] == BRACE:
             line_end = held.find(b"\n", begin, end) + 1
             found = self._shortcuts.record(bytes(held[begin:line_end])) if 0 < line_end - begin < SHORT else None
             if found is None:
@@ -181,8 +183,8 @@ class Lines:
 
 def _quoted(held: bytearray, begin: int) -> bool:
     """As `is_quoted_above`, where the bytes above are at hand."""
-    lowest = max(0, begin - QUOTED)
-    first = held.find(b"\n", lowest, begin) + 1 if lowest and held[lowest - 1] != ord("\n") else lowest
+    lowest = begin - QUOTED
+    first = held.find(b"\n", lowest - 1, begin) + 1 if lowest > 0 else 0
     return quotation_open(held, first, begin)
 
 
