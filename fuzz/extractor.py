@@ -14,76 +14,28 @@ with atheris.instrument_imports(include=["wscheck.sources.logs"]):
 
 MOST_HELD = 1 << 20
 
-FRAGMENTS = (
-    b"WebSocket client connected",
-    b"WebSocket client disconnected",
-    b"Replacing existing socket for user",
-    b"WebSocket server started",
-    "🔍 Creating unified WebSocket connection".encode(),
-    "📊 Bot status update received: {".encode(),
-    *(b"socketId", b"userId", b"oldSocketId", b"newSocketId", b"reason", b"user", b"socket", b"req", b"data"),
-    *(b"JklrX0lA-3eoASGLAAAA", b"aaaaX0lA-3eoASGLAAAB", b"server namespace disconnect", b"undefined", b"null"),
-    *(
-        b": ",
-        b"='",
-        b"'",
-        b'"',
-        b'\\"',
-        b'":"',
-        b'","',
-        b"', ",
-        b" -> ",
-        b"{ ",
-        b" }",
-        b"{\n  ",
-        b"\n}",
-        b",\n  ",
-        b"[",
-        b"]",
-    ),
-    *(
-        b"\n",
-        b"\r\n",
-        b"\\n",
-        "\n• ".encode(),
-        b"\n- ",
-        b"\n    ",
-        b"\n      ",
-        b"\x1b[36m",
-        b"\x1b[0m",
-        b"\xef\xbb\xbf",
-    ),
-    *(
-        b'{"msg":"',
-        b'{"message":"',
-        b'"log":"',
-        b'{"MESSAGE":',
-        b'","stream":"stdout"}',
-        b'"}',
-        b'\\n"}',
-        b'{"_source":',
-    ),
-    *(
-        b"2026-01-15T09:30:00.123Z ",
-        b"[09:30:00.123] INFO (7): ",
-        b"Jan 15 09:30:03 host node[7]: ",
-        b" stdout P ",
-        b" stdout F ",
-    ),
-    *(
-        b"bot-1  | ",
-        b"[worker 1] ",
-        b"0|bot | ",
-        b"prod bot-7d9f8c6b5-x2x4z bot ",
-        b'level=info msg="',
-        b"chat: ",
-        b"(3 total)",
-    ),
+SENTENCES = (
+    *("WebSocket client connected", "WebSocket client disconnected", "Replacing existing socket for user"),
+    *("WebSocket server started", "🔍 Creating unified WebSocket connection", "📊 Bot status update received: {"),
 )
+KEYS = ("socketId", "userId", "oldSocketId", "newSocketId", "reason", "user", "socket", "req", "data")
+VALUES = ("JklrX0lA-3eoASGLAAAA", "aaaaX0lA-3eoASGLAAAB", "server namespace disconnect", "undefined", "null")
+SIGNS = (": ", "='", "'", '"', '\\"', '":"', '","', "', ", " -> ", "{ ", " }", "{\n  ", "\n}", ",\n  ", "[", "]")
+LINES = ("\n", "\r\n", "\\n", "\n• ", "\n- ", "\n    ", "\n      ", "\x1b[36m", "\x1b[0m", "\ufeff")
+RECORDS = ('{"msg":"', '{"message":"', '"log":"', '{"MESSAGE":', '","stream":"stdout"}', '"}', '\\n"}', '{"_source":')
+STAMPS = ("2026-01-15T09:30:00.123Z ", "[09:30:00.123] INFO (7): ", "Jan 15 09:30:03 host node[7]: ")
+RUNTIMES = (" stdout P ", " stdout F ", "bot-1  | ", "[worker 1] ", "0|bot | ", "prod bot-7d9f8c6b5-x2x4z bot ")
+TEXT = ('level=info msg="', "chat: ", "(3 total)")
+
+FRAGMENTS = [
+    text.encode()
+    for texts in (SENTENCES, KEYS, VALUES, SIGNS, LINES, RECORDS, STAMPS, RUNTIMES, TEXT)
+    for text in texts
+]
 """What logs are made of. Bytes from FIRST on stand for these, so that mutations of a few bytes write whole records."""
 
 FIRST = 256 - len(FRAGMENTS)
-PARTS = [bytes([byte]) for byte in range(FIRST)] + list(FRAGMENTS)
+PARTS = [bytes([byte]) for byte in range(FIRST)] + FRAGMENTS
 
 
 def check(data: bytes) -> None:
