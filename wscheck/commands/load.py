@@ -168,11 +168,12 @@ def _before_and_after(plan: "Plan", chosen: str | None) -> "tuple[Report, int]":
 
 
 def _drive(plan: "Plan") -> "LoadReport":
+    from wscheck.commands import ending
     from wscheck.commands.load_view import shown
-    from wscheck.swarm.run import run
+    from wscheck.swarm.run import load as drive
 
     with shown(plan) as watch:
-        return run(plan, watch)
+        return ending.run(drive(plan, watch))
 
 
 def _exit_code(report: "LoadReport") -> int:

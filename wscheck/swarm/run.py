@@ -216,18 +216,3 @@ def _last_words(locust: Offspring, plan: Plan) -> str:
     said = [line.strip() for line in locust.said().splitlines() if line.strip()]
     telling = [line for line in said if "error" in line.lower()]
     return f": {plan.redactor.clean(telling[-1])[:300]}" if telling else ""
-
-
-def run(plan: Plan, watch: Watcher = lambda course, at: None) -> LoadReport:
-    """`load` from a program that has no loop. SIGTERM and the end of the terminal end it as Ctrl-C does."""
-    import signal
-
-    async def main() -> LoadReport:
-        task = asyncio.current_task()
-        assert task is not None
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second, and so do we then
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await load(plan, watch)
-
-    return asyncio.run(main())
