@@ -13,7 +13,7 @@ from wscheck.errors import BadEvidence
 from wscheck.events import Event
 from wscheck.redaction import Redactor
 from wscheck.sources.logs.extractor import Extractor
-from wscheck.sources.tailing import CHUNK, FollowedLog, NewReader, PipedLog
+from wscheck.sources.tailing import FollowedLog, NewReader, PipedLog
 
 LOOK_AGAIN_S = 0.02
 SETTLED = 3
@@ -100,6 +100,6 @@ def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:
         raise BadEvidence(
             f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to --server-log."
         ) from None
-    log = FollowedLog(path, new_reader, memoryview(bytearray(CHUNK)))
+    log = FollowedLog(path, new_reader)
     log.begin(at_end=True)
     return log

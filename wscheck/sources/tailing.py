@@ -12,8 +12,8 @@ import msgspec
 from wscheck.events import Event
 from wscheck.following.follower import Follower, Place
 from wscheck.following.stream import Stream
+from wscheck.sources.desk import Desk
 
-CHUNK = 1 << 19
 BATCH, BATCH_BYTES = 1_000, 1 << 24
 
 IDLE_S = 0.5
@@ -27,6 +27,7 @@ class Reader(Protocol):
     offset   bytes fed up to the end of the last complete record
     lines, bytes, unreadable  what was fed and what could not be read of it
     levels   how much the records said: events by evidence level
+    feed_in_place  takes so many bytes from a desk
     flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
     """
 
@@ -44,6 +45,7 @@ class Reader(Protocol):
     def levels(self) -> Mapping[Any, int]: ...
 
     def feed(self, data: Any) -> list[Event]: ...
+    def feed_in_place(self, desk: Desk, size: int) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
 
 
@@ -105,13 +107,14 @@ class FollowedLog(Log):
         self,
         path: Path,
         new_reader: NewReader,
-        buffer: memoryview,
+        desk: Desk | None = None,
         note: Callable[[str], None] = lambda _: None,
         node: str | None = None,
     ) -> None:
         super().__init__(str(path), new_reader, node)
         self.path = path
-        self._follower = Follower(path, buffer, note)
+        self._desk = desk or Desk()
+        self._follower = Follower(path, self._desk.room, note)
         self._by_stream: dict[int, Reader] = {}
 
     def begin(self, place: Place | None = None, *, at_end: bool = False) -> None:
@@ -127,7 +130,11 @@ class FollowedLog(Log):
         batch, size = list[Event](), 0
         for stream, data in self._follower.read(now):
             self._stirred_at = now
-            batch += self._events(stream, self._reader_of(stream).feed(data))
+            reader = self._reader_of(stream)
+            # What the follower adds between two files is not on the desk.
+            on_desk = self._desk.holds(data)
+            events = reader.feed_in_place(self._desk, len(data)) if on_desk else reader.feed(data)
+            batch += self._events(stream, events)
             size += len(data)
             if len(batch) >= BATCH or size >= BATCH_BYTES:
                 yield from batch
@@ -178,19 +185,26 @@ class FollowedLog(Log):
 class PipedLog(Log):
     """A log that comes in through a pipe, for as long as its writer lives."""
 
-    def __init__(self, new_reader: NewReader, fd: int = 0, name: str = "<stdin>", node: str | None = None) -> None:
+    def __init__(
+        self,
+        new_reader: NewReader,
+        fd: int = 0,
+        name: str = "<stdin>",
+        node: str | None = None,
+        desk: Desk | None = None,
+    ) -> None:
         super().__init__(name, new_reader, node)
-        self.fd = fd
+        self.fd, self._desk = fd, desk or Desk()
         self._reader = self._begin()
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[Event]:
         """The events in what has arrived; at the end of the pipe `ended` becomes true."""
         while not self.ended and select.select([self.fd], [], [], 0)[0]:
-            data = os.read(self.fd, CHUNK)
-            self.ended = not data
+            size = os.readv(self.fd, [self._desk.room])
+            self.ended = not size
             self._stirred_at = now
-            yield from self._reader.feed(data) if data else self._reader.flush(at_end=True)
-            if halt(len(data)):
+            yield from self._reader.feed_in_place(self._desk, size) if size else self._reader.flush(at_end=True)
+            if halt(size):
                 return
 
     def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[Event]:

@@ -19,6 +19,11 @@ class Window(msgspec.Struct, frozen=True):
     since: float | None = None
     until: float | None = None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is an event that would not count."""
+        return self.since is not None or self.until is not None
+
     def holds(self, at: float | None) -> bool:
         """Whether an event at `at` counts."""
         if at is None:
@@ -39,12 +44,18 @@ class Clock:
 
     def __init__(self) -> None:
         self.last: float | None = None
-        self._heard = time.monotonic()
+        self._heard, self._fresh = time.monotonic(), False
 
     def heard(self, at: float) -> None:
         """An event at `at` has just arrived."""
         if self.last is None or at >= self.last:
-            self.last, self._heard = at, time.monotonic()
+            self.last = at
+            self._fresh = True
+
+    def arrived(self) -> None:
+        """All that had arrived was heard: from here on time passes as ours does."""
+        if self._fresh:
+            self._fresh, self._heard = False, time.monotonic()
 
     def now(self) -> float | None:
         """The time it is in the logs, None while no event had one."""
@@ -57,15 +68,15 @@ class Clock:
 
 
 class Ages:
-    """How long ago each open connection was last mentioned; kept only where a limit is set."""
+    """How long ago each open connection was last mentioned; kept only where a limit is set (`limited`)."""
 
     def __init__(self, limit: float | None) -> None:
-        self._limit = limit
+        self._limit, self.limited = limit, limit is not None
         self._opened: OrderedDict[str, float] = OrderedDict()
 
     def take(self, event: Event, changes: Iterable[Transition]) -> None:
         """What an event changed."""
-        if self._limit is None or event.at is None:
+        if not self.limited or event.at is None:
             return
         for change in changes:
             if isinstance(change, Opened):

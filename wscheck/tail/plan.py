@@ -19,8 +19,9 @@ from wscheck.following.checkpoint import Checkpoint
 from wscheck.judge import Options
 from wscheck.reporters.formats import Output
 from wscheck.settings import Secret
+from wscheck.sources.desk import Desk
 from wscheck.sources.paths import STDIN, Appearing, logs_in, nodes, require
-from wscheck.sources.tailing import CHUNK, FollowedLog, NewReader, PipedLog
+from wscheck.sources.tailing import FollowedLog, NewReader, PipedLog
 from wscheck.tail.clock import Window
 from wscheck.tail.loop import Plan
 from wscheck.tail.telling.courier import Courier, Route
@@ -112,7 +113,7 @@ class Logs:
 
     def __init__(self, wanted: Wanted, resumed: Checkpoint | None, note: Note) -> None:
         self._wanted, self._resumed, self._note = wanted, resumed, note
-        self._buffer = memoryview(bytearray(CHUNK))
+        self._desk = Desk()
         self._paths = logs_in(wanted.names, rotated=not wanted.follow)
         self._appearing = Appearing(wanted.names, self._paths)
         self._nodes = nodes(self._paths)
@@ -124,7 +125,7 @@ class Logs:
             self._check(path)
         found: list[AnyLog] = [self._opened(path) for path in self._paths]
         if STDIN in self._wanted.names:
-            found.append(PipedLog(self._wanted.new_reader, node="<stdin>" if self._paths else None))
+            found.append(PipedLog(self._wanted.new_reader, node="<stdin>" if self._paths else None, desk=self._desk))
         if not found and not self._wanted.follow:
             raise BadEvidence(f"There is no log in {', '.join(self._wanted.names)}.", "Name the log files themselves.")
         return found
@@ -154,12 +155,12 @@ class Logs:
         status = path.stat() if path.exists() else None
         if status is not None and not stat.S_ISREG(status.st_mode):
             # A named pipe, or what a shell's <(command) leaves: it can be read once, from wherever it is.
-            return PipedLog(self._wanted.new_reader, _open_pipe(path), str(path), self._node(path))
+            return PipedLog(self._wanted.new_reader, _open_pipe(path), str(path), self._node(path), self._desk)
         self.size += status.st_size if status is not None else 0
         return self._followed(path, begins=self._wanted.from_start or not self._wanted.follow)
 
     def _followed(self, path: Path, *, begins: bool) -> FollowedLog:
-        log = FollowedLog(path, self._wanted.new_reader, self._buffer, self._note, self._node(path))
+        log = FollowedLog(path, self._wanted.new_reader, self._desk, self._note, self._node(path))
         place = self._resumed.logs.get(log.name) if self._resumed is not None else None
         # With a checkpoint, a log that it does not know came while nobody looked.
         log.begin(place, at_end=not begins and self._resumed is None)

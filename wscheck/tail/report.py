@@ -42,7 +42,7 @@ def conclude(
         bytes=watch.bytes,
         events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.pulse.events},
         unreadable=sum(log.unreadable for log in watch.logs),
-        untimed=watch.pulse.events.total() - watch.pulse.timed - watch.pulse.events["unreadable"],
+        untimed=watch.pulse.untimed,
         levels=_levels(watch),
         users_seen=len(everybody),
         most_open=max((ledger.tally(user).max_open for user in everybody), default=0),
@@ -88,7 +88,7 @@ def _untold(watch: Watch) -> str:
     """What the logs do not say."""
     if not watch.pulse.named:
         return "the logs count connections and say neither whose they are nor which"
-    if not watch.pulse.timed:
+    if watch.pulse.untimed == watch.pulse.events.total():
         return "no line has a time, so overlaps and attempts per second could not be judged"
     if (user := next(iter(watch.pulse.over_one), None)) is not None:
         held = len(watch.judge.ledger.held(user))

@@ -80,11 +80,13 @@ class Watch:
     def read(self, halt: Halt = lambda _: False, *, to_the_end: bool = False) -> None:
         """The first half of a look: read, judge, and tell what the logs say."""
         now = time.monotonic()
+        take = self._take if self.live or self._window.bounded else self._judge
         for event in merged(_named(log, log.read(now, halt)) for log in self.logs):
-            self._take(event)
+            take(event)
         for log in self.logs:
             for event in _named(log, log.settle(now, at_once=to_the_end, at_end=to_the_end and self.finished)):
-                self._take(event)
+                take(event)
+        self.clock.arrived()
 
     def settle(self) -> None:
         """The second half: tell what follows from the time, and that this was all."""
@@ -126,18 +128,19 @@ class Watch:
             self._judge(event)
 
     def _judge(self, event: Event) -> None:
-        if event.at is not None:
-            self.clock.heard(event.at)
-            if event.at - self._stepped_at >= STEP_S:
-                self._stepped_at = event.at
-                self._pass_time(event.at)
+        if (at := event.at) is not None:
+            self.clock.heard(at)
+            if at - self._stepped_at >= STEP_S:
+                self._stepped_at = at
+                self._pass_time(at)
         self._made_known(event, self.judge.feed(event))
         if self._unheard:
             self._tell()
 
     def _made_known(self, event: Event, changes: Sequence[Transition]) -> None:
         self.pulse.take(event, changes)
-        self.ages.take(event, changes)
+        if self.ages.limited:
+            self.ages.take(event, changes)
         if len(self.events) < self._kept:
             self.events.append(cast(AnyEvent, event))
         for listener in self.listeners:

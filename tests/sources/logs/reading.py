@@ -5,6 +5,7 @@ from typing import Any
 
 from wscheck.events import Connected, Disconnected, Event, Replaced
 from wscheck.judge import Judge
+from wscheck.sources.desk import Desk
 from wscheck.sources.logs.extractor import Extractor
 from wscheck.sources.logs.wording import Wording
 
@@ -20,6 +21,16 @@ def reader_of(log: bytes | str, *pieces: int, wording: Wording | None = None) ->
     for size in (*pieces, len(data)):
         events += extractor.feed(data[begin : begin + size])
         begin += size
+    return extractor, events + extractor.flush(at_end=True)
+
+
+def read_on(desk: Desk, log: bytes) -> tuple[Extractor, list[Event]]:
+    """The same, each piece as large as the desk's room."""
+    extractor, events = Extractor("app.log"), list[Event]()
+    for begin in range(0, len(log), len(desk.room)):
+        piece = log[begin : begin + len(desk.room)]
+        desk.room[: len(piece)] = piece
+        events += extractor.feed_in_place(desk, len(piece))
     return extractor, events + extractor.flush(at_end=True)
 
 

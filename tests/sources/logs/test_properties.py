@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.sources.logs.conversations import conversation
 from tests.sources.logs.corpus import corpus
 from tests.sources.logs.formats import FORMATS
-from tests.sources.logs.reading import reader_of
+from tests.sources.logs.reading import read_on, reader_of
 from tests.sources.logs.wrappers import ENCODINGS, WRAPPERS
 from wscheck.events import Connected, Unreadable
+from wscheck.sources.desk import Desk
 from wscheck.sources.logs.extractor import LONGEST, Extractor
 
 # The same examples each time; fuzz/extractor.py looks further.
@@ -73,10 +74,28 @@ def test_a_real_log_in_any_pieces_gives_the_same(
     assert reader_of(log, *pieces)[1] == reader_of(log)[1]
 
 
+def a_log(seed: int) -> bytes:
+    draw = random.Random(seed)
+    form = draw.choice(sorted(FORMATS))
+    return "".join(FORMATS[form](entry) for entry in conversation(draw, 8)).encode()
+
+
+@RELAXED
+@given(st.one_of(GARBAGE, st.integers(0, 999).map(a_log)), st.integers(1, 600), st.integers(0, 4000))
+def test_a_log_read_in_place_gives_the_same(log: bytes, size: int, front: int) -> None:
+    desk = Desk(size, front)
+    desk.room[:] = (b'="\n{' * size)[:size]  # what another log left behind is not this one's
+    desk.data[:front] = (b'="\n{' * front)[:front]
+    in_place, events = read_on(desk, log)
+    whole, expected = reader_of(log)
+    assert events == expected
+    assert (in_place.lines, in_place.offset, in_place.levels) == (whole.lines, whole.offset, whole.levels)
+
+
 def carefully(log: bytes) -> list[object]:
     """Read without shortcuts."""
     extractor = Extractor("app.log")
-    extractor._lines._shortcuts = None
+    extractor._lines.shortcuts.tell = lambda *_: 0
     return [*extractor.feed(log), *extractor.flush(at_end=True)]
 
 
@@ -102,6 +121,14 @@ def test_shortcuts_read_fresh_logs_as_the_careful_way_does(form: str, seed: int)
 def test_shortcuts_read_the_corpus_as_the_careful_way_does(name: str) -> None:
     log, _ = corpus()[name]
     assert reader_of(log)[1] == carefully(log)
+
+
+def test_a_large_log_read_in_place_has_its_events_on_the_same_lines() -> None:
+    noise = b'{"level":30,"msg":"tick"}\n' * 4000
+    record = b'{"time":1768469400000,"msg":"WebSocket client connected","socketId":"s%d","userId":"u"}\n'
+    block = b"WebSocket client connected\n- socketId: b%d\n- userId: u\n"
+    log = b"".join(noise + record % n + b"\n\n" + block % n for n in range(12))
+    assert read_on(Desk(), log)[1] == reader_of(log)[1] == carefully(log)
 
 
 def test_a_line_of_100_mb_is_one_unreadable_line_and_takes_no_memory() -> None:

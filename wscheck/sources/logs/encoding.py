@@ -20,6 +20,11 @@ class Encoding:
         """Whether bytes out are bytes in."""
         return self._decoder is None and not self._head
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is known that bytes go through as they are."""
+        return self._head is None and self._decoder is None
+
     def take(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         """`data` as UTF-8, as far as it can be told."""
         if self._head is not None:

@@ -110,7 +110,7 @@ def _structured(message: Message, calendar: Calendar) -> None:
     _unwrap(message, fields, calendar, _DEEP)
 
 
-def record(text: str) -> dict[str, Any] | None:
+def record(text: str | bytes) -> dict[str, Any] | None:
     """The JSON object that `text` is, None when it is none."""
     try:
         value = decode_json(text)

@@ -1,11 +1,12 @@
 """Records as events, and how much they said."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from wscheck.events import Connected, Disconnected, Event, Replaced, Restarted, Unreadable
 from wscheck.redaction import Redactor
 from wscheck.sources.logs.records import Record
-from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, NEW, OLD, REASON, REPLACED, RESTARTED, SID, USER
+from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, TOLD, USER
 
 SOURCE = "server-log"
 
@@ -17,7 +18,10 @@ LONGEST_EXCERPT = 200
 
 
 class Evidence:
-    """What was read of one log: `events` not taken yet, `levels` and `unreadable` of all."""
+    """What was read of one log: `events` not taken yet, `levels` and `unreadable` of all.
+
+    tell  makes an event of each kind: by line, time and what `wording.TOLD` names, "" where that is unknown
+    """
 
     def __init__(self, path: str, node: str | None, redactor: Redactor | None = None) -> None:
         self._path, self._node = path, node
@@ -25,6 +29,12 @@ class Evidence:
         self.events: list[Event] = []
         self.levels: Counter[str] = Counter()
         self.unreadable = 0
+        self.tell: dict[str, Callable[..., None]] = {
+            CONNECTED: self._connected,
+            DISCONNECTED: self._disconnected,
+            REPLACED: self._replaced,
+            RESTARTED: self._restarted,
+        }
 
     def take(self) -> list[Event]:
         """The events since the last call."""
@@ -51,29 +61,32 @@ class Evidence:
             Unreadable(source=SOURCE, path=self._path, line=line, node=self._node, reason=reason, text=excerpt)
         )
 
-    def whole(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
-        """A record that says all there is to say."""
-        self.levels[FULL] += 1
-        self.seen(kind, ids, at, line)
-
     def seen(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
         """An event of `kind` with these ids."""
-        get, path, node = ids.get, self._path, self._node
-        user = get(USER)
-        event: Event
-        if kind == CONNECTED:
-            event = Connected(at=at, source=SOURCE, user=user, node=node, path=path, line=line, sid=get(SID))
-        elif kind == DISCONNECTED:
-            sid, reason = get(SID), get(REASON)
-            event = Disconnected(
-                at=at, source=SOURCE, user=user, node=node, path=path, line=line, sid=sid, reason=reason
-            )
-        elif kind == REPLACED:
-            old, new = get(OLD), get(NEW)
-            event = Replaced(at=at, source=SOURCE, user=user, node=node, path=path, line=line, old_sid=old, new_sid=new)
-        else:
-            event = Restarted(at=at, source=SOURCE, node=node, path=path, line=line)
+        self.tell[kind](line, at, *(ids.get(role, "") for role in TOLD[kind]))
+
+    def _connected(self, line: int, at: float | None, user: str, sid: str) -> None:
+        path, node = self._path, self._node
+        self.events.append(
+            Connected(at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=sid or None)
+        )
+
+    def _disconnected(self, line: int, at: float | None, user: str, sid: str, reason: str) -> None:
+        path, node, known = self._path, self._node, sid or None
+        event = Disconnected(
+            at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=known, reason=reason or None
+        )
         self.events.append(event)
+
+    def _replaced(self, line: int, at: float | None, user: str, old: str, new: str) -> None:
+        path, node, known = self._path, self._node, user or None
+        event = Replaced(
+            at=at, source=SOURCE, user=known, node=node, path=path, line=line, old_sid=old or None, new_sid=new or None
+        )
+        self.events.append(event)
+
+    def _restarted(self, line: int, at: float | None) -> None:
+        self.events.append(Restarted(at=at, source=SOURCE, node=self._node, path=self._path, line=line))
 
 
 def level(kind: str, ids: dict[str, str]) -> str:

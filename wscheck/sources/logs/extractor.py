@@ -6,12 +6,13 @@ from typing import Any
 
 from wscheck.events import Event
 from wscheck.redaction import Redactor
+from wscheck.sources.desk import Desk
 from wscheck.sources.logs.consoles import NEEDLES
 from wscheck.sources.logs.encoding import Encoding
 from wscheck.sources.logs.envelopes import Message, decoded
 from wscheck.sources.logs.evidence import Evidence
 from wscheck.sources.logs.lines import Lines
-from wscheck.sources.logs.scanning import Scanner, lines_in
+from wscheck.sources.logs.scanning import LineEnds, Scanner
 from wscheck.sources.logs.wording import Wording
 
 LONGEST = 1 << 20
@@ -44,7 +45,9 @@ class Extractor:
         self._lines = Lines(wording, path, self._evidence)
         self._scanner, self._encoding = Scanner(wording), Encoding()
         self._held = bytearray()
-        self._gone = self._next = 0
+        self._gone = self._next = self._floor = 0
+        self._ends = LineEnds(self._held, 0, 0)
+        self._places: Iterator[int] | None = None
         self._skipping = self._skipped_marker = False
         self.bytes = self.lines = 0
 
@@ -67,6 +70,26 @@ class Extractor:
         self._read(self._held.rfind(b"\n", self._next) + 1)
         self._bound()
         return self._evidence.take()
+
+    def feed_in_place(self, desk: Desk, size: int) -> list[Event]:
+        """As `feed`, of the first `size` bytes in the desk's room."""
+        data, begin, end = desk.data, desk.front, desk.front + size
+        floor = begin - len(self._held)
+        if floor < 0 or not self._encoding.settled:
+            return self.feed(desk.room[:size])
+        self.bytes += size
+        data[floor:begin] = self._held
+        self._moved(data, floor)
+        self._read(data.rfind(b"\n", self._next, end) + 1, desk.marks)
+        kept = max(floor, self._next - KEPT)
+        self._moved(data[kept:end], -kept)
+        self._bound()
+        return self._evidence.take()
+
+    def _moved(self, to: bytearray, by: int) -> None:
+        """What is held is now in `to`, so much further up."""
+        self._held, self._gone, self._next = to, self._gone - by, self._next + by
+        self._floor = self._lines.shortcuts.floor = max(0, by)
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
         """No more lines for now: give what waits for them. `at_end`: nor will there be, the last line is whole."""
@@ -93,13 +116,14 @@ class Extractor:
             return self._gone + self._next if begun is None else begun
         return self.bytes - self._encoding.size_of(self._held[begin:])
 
-    def _read(self, end: int) -> None:
+    def _read(self, end: int, marks: bytearray | None = None) -> None:
         """Read the complete lines up to `end`."""
         held, lines, position = self._held, self._lines, self._next
         if self._skipping and end > position:
             position = self._end_of_skipped(end)
         if position < end:
             self._scanner.first_line(held, position, end)
+            self._ends, self._places = LineEnds(held, position, end, marks), None
         while position < end:
             if not lines.busy:
                 position = self._shortcuts(position, end)
@@ -112,16 +136,18 @@ class Extractor:
 
     def _shortcuts(self, position: int, end: int) -> int:
         """Tell the records that can be read at a glance; gives where the first line begins that takes care."""
-        held, gone, scan, shortcut = self._held, self._gone, self._scanner.next, self._lines.shortcut
-        while (at := scan(held, gone, position, end)) < end:
+        held, within, tell, counted = self._held, self._ends.within, self._lines.shortcuts.tell, position
+        if self._places is None:
+            self._places = iter(self._scanner.places(held, position, end))
+        for at in self._places:
+            if at < position:
+                continue
             begin = held.rfind(b"\n", position, at) + 1 or position
-            self.lines += lines_in(held, position, begin)
-            found = shortcut(held, begin, end, self.lines + 1)
-            if found is None:
+            self.lines += within(counted, begin)
+            counted, position = begin, tell(held, at, begin, end, self.lines + 1)
+            if not position:
                 return begin
-            self.lines += found.lines
-            position = found.end
-        self.lines += lines_in(held, position, end)
+        self.lines += within(counted, end)
         return end
 
     def _bound(self) -> None:
@@ -140,7 +166,9 @@ class Extractor:
     def _end_of_skipped(self, end: int) -> int:
         """The line that was too long ends here."""
         line_end = self._held.find(b"\n", self._next, end) + 1 or end
-        marked = self._skipped_marker or self._needle.search(self._held, max(0, self._next - OVERLAP), line_end)
+        marked = self._skipped_marker or self._needle.search(
+            self._held, max(self._floor, self._next - OVERLAP), line_end
+        )
         self._skipping = self._skipped_marker = False
         self._too_long(bool(marked))
         self.lines += self._held[line_end - 1] == NEWLINE
@@ -171,8 +199,9 @@ class Extractor:
         """Only now it is known what log this is: its lines above were read as a server's."""
         self._needle = re.compile(b"|".join([self._needle.pattern, *NEEDLES]))
         self._scanner.also(*NEEDLES)
-        lowest = max(0, begin - KEPT)
-        first = 0 if not (lowest or self._gone) else self._held.find(b"\n", lowest, begin) + 1 or begin
+        self._places = None
+        lowest, whole = self._lowest(begin)
+        first = lowest if whole else self._held.find(b"\n", lowest, begin) + 1 or begin
         line = self.lines - self._held.count(b"\n", first, begin)
         for raw in bytes(self._held[first:begin]).splitlines(keepends=True):
             line += 1
@@ -181,10 +210,15 @@ class Extractor:
     def _above(self, begin: int) -> Iterator[tuple[bytes, int]]:
         """The lines that end where `begin` bytes were fed, the nearest first."""
         begin -= self._gone
-        lowest = max(0, begin - KEPT)
+        lowest, whole = self._lowest(begin)
         while begin > lowest:
-            above = self._held.rfind(b"\n", lowest, begin - 1) + 1
-            if above <= lowest and (lowest or self._gone):
+            above = self._held.rfind(b"\n", lowest, begin - 1) + 1 or lowest
+            if above == lowest and not whole:
                 return  # its beginning is no longer held
             yield bytes(self._held[above:begin]), self._gone + above
             begin = above
+
+    def _lowest(self, begin: int) -> tuple[int, bool]:
+        """How far up one may look from held[begin], and whether the log begins there."""
+        lowest = max(self._floor, begin - KEPT)
+        return lowest, lowest + self._gone == 0

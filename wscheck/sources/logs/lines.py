@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from wscheck.sources.logs.above import QUOTED, Above, is_quoted_above, object_above, parts_above, quotation_open
+from wscheck.sources.logs.above import Above, is_quoted_above, object_above, parts_above
 from wscheck.sources.logs.consoles import Console
 from wscheck.sources.logs.envelopes import Message, again, decoded, opened
 from wscheck.sources.logs.envelopes import record as json_record
@@ -13,7 +13,7 @@ from wscheck.sources.logs.evidence import Evidence
 from wscheck.sources.logs.prefixes import Prefix, judged
 from wscheck.sources.logs.readings import Reader, Reading
 from wscheck.sources.logs.records import Records
-from wscheck.sources.logs.shortcuts import Found, Shortcuts
+from wscheck.sources.logs.shortcuts import Shortcuts
 from wscheck.sources.logs.stamps import Calendar
 from wscheck.sources.logs.wording import Wording
 
@@ -21,11 +21,6 @@ CUT = "the record is cut: its JSON does not end"
 BARE = "it stands without what stands before the other records: it may be text that somebody sent"
 
 MOST_PARTS = 1 << 20
-
-BRACE = ord("{")
-
-SHORT = 1 << 16
-"""A longer line is read with care."""
 
 _CUT = re.compile(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
@@ -41,7 +36,10 @@ class Parts(msgspec.Struct):
 
 
 class Lines:
-    """Takes the lines of interest in order; `busy` says that further lines are of interest whatever they say."""
+    """Takes the lines of interest in order; `busy` says that further lines are of interest whatever they say.
+
+    shortcuts  read whole records at a glance, only while not `busy`: no other record may wait for these lines
+    """
 
     def __init__(self, wording: Wording, path: str, evidence: Evidence) -> None:
         self._reader, self._calendar = Reader(wording), Calendar(path, wording.time_keys())
@@ -49,8 +47,8 @@ class Lines:
         self.records = Records(self._reader, self._calendar)
         self.console = Console(path)
         self._parts: dict[str, Parts] = {}
-        self._shortcuts = None if wording.markers else Shortcuts(self._reader, self._calendar)
         self._dressed: set[tuple[str, str]] = set()
+        self.shortcuts = Shortcuts(wording, self._reader, self._calendar, evidence, self._dressed)
 
     @property
     def busy(self) -> bool:
@@ -69,29 +67,6 @@ class Lines:
         message = opened(decoded(raw), self._calendar)
         if self._reader.sentence(message.text) is None:
             self._no_record(message, line)
-
-    def shortcut(self, held: bytearray, begin: int, end: int, line: int) -> Found | None:
-        """A whole record of the commonest forms that begins at held[begin]; told at once. None: `take` the line.
-
-        Only while not `busy`: no other record may wait for these lines.
-        """
-        if self._shortcuts is None:
-            return None
-        if held[begin] == BRACE:
-            line_end = held.find(b"\n", begin, end) + 1
-            found = self._shortcuts.record(bytes(held[begin:line_end])) if 0 < line_end - begin < SHORT else None
-            if found is None:
-                return None
-            found.end = line_end
-            self._dressed.add((found.kind, ""))
-        else:
-            found = self._shortcuts.block(held, begin, end)
-            if found is None or (found.kind, "") in self._dressed:
-                return None
-            if _quoted(held, begin):
-                return None
-        self._evidence.whole(found.kind, found.ids, found.at, line)
-        return found
 
     def take(self, raw: bytes, line: int, begin: int, marked: bool, above: Lookback) -> None:
         """One line: `begin` is how many bytes were fed before it, `above` gives the lines above such a place."""
@@ -179,13 +154,6 @@ class Lines:
             self._evidence.unread(line, BARE, message.text)
             return True
         return False
-
-
-def _quoted(held: bytearray, begin: int) -> bool:
-    """As `is_quoted_above`, where the bytes above are at hand."""
-    lowest = begin - QUOTED
-    first = held.find(b"\n", lowest - 1, begin) + 1 if lowest > 0 else 0
-    return quotation_open(held, first, begin)
 
 
 def _is_cut(text: str, marker: int) -> bool:

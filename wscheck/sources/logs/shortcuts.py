@@ -1,6 +1,7 @@
-"""The two commonest forms read straight from the bytes; whatever is the least unusual is left to the careful way.
+"""Records of a shape that was met before, read straight from the bytes; everything else is left to the careful way.
 
-What a shortcut says is what the careful way would have said: the tests read every log both ways.
+The first record of a shape makes a template (`templates`), those after it are read by that alone. What a shortcut says
+is what the careful way would have said: the tests read every log both ways.
 """
 
 import re
@@ -8,19 +9,28 @@ from typing import Any
 
 import msgspec
 
-from wscheck.sources.logs.envelopes import MESSAGE_KEYS, SOURCE_KEYS, decode_json
-from wscheck.sources.logs.pairs import NOTHING
+from wscheck.sources.logs import templates
+from wscheck.sources.logs.above import QUOTED, quotation_open
+from wscheck.sources.logs.envelopes import MESSAGE_KEYS, SOURCE_KEYS, record
+from wscheck.sources.logs.evidence import FULL, Evidence
 from wscheck.sources.logs.readings import Reader
 from wscheck.sources.logs.stamps import Calendar
-from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, REPLACED, WANTED
+from wscheck.sources.logs.templates import MARKER, Template
+from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, REPLACED, TIME, WANTED, Wording
+
+SHORT = 1 << 16
+"""A longer line is read with care."""
 
 MOST_SHAPES = 500
-LONGEST_NOTHING = max(map(len, NOTHING))
+CHANCES = 3
+"""So many records of a shape may be spelled too oddly for a template before none is made any more."""
 
-Plan = tuple[tuple[str, str], ...] | None
-"""Which key gives which id in records of one shape; None where the careful way has more to do."""
+# The sentences part so many bytes after the needle that finds them: "ocket client [c]onnected".
+SIGN = len("ocket client ")
 
-_BULLET = r"(?:•|-|\*) ([A-Za-z_]+): ([^\x00-\x1f\"'`\x7f]*[^\x00-\x20\"'`\x7f])\n"
+BRACE = ord("{")
+
+_BULLET = r"((?:•|-|\*) ([A-Za-z_]+): )[^\n]+\n"
 _MARKER = "(WebSocket client (?:dis)?connected|Replacing existing socket for user)"
 _BLOCK = re.compile(f"{_MARKER}\n{_BULLET}{_BULLET}(?:{_BULLET})?".encode())
 
@@ -30,98 +40,117 @@ _KINDS = {
     "Replacing existing socket for user": REPLACED,
 }
 
+_text = bytes.decode
 
-class Found(msgspec.Struct, gc=False):
-    """A whole record. `lines`: how many it takes; `end`: where the next line begins."""
 
-    kind: str
-    ids: dict[str, str]
-    at: float | None
-    lines: int
-    end: int
+class Shape(msgspec.Struct):
+    """What is known of the records that have these keys."""
+
+    template: Template | None = None
+    chances: int = CHANCES
 
 
 class Shortcuts:
-    """Reads whole records of a known shape."""
+    """Reads whole records of a known shape. `floor`: where what is held of the log begins."""
 
-    def __init__(self, reader: Reader, calendar: Calendar) -> None:
+    def __init__(
+        self, wording: Wording, reader: Reader, calendar: Calendar, evidence: Evidence, dressed: set[tuple[str, str]]
+    ) -> None:
+        """`dressed`: the kinds of which a record with something in front was met, and its source."""
+        self._learns = not wording.markers  # a user's sentence may stand in a documented one
+        self.floor = 0
         self._reader, self._calendar = reader, calendar
-        self._plans: dict[tuple[str, ...], Plan] = {}
-        self._blocks: dict[tuple[bytes, ...], tuple[str, tuple[str, ...]] | None] = {}
+        self._tell, self._levels, self._dressed = evidence.tell, evidence.levels, dressed
+        self._latest: dict[int, Template] = {}
+        self._objects: dict[tuple[str, ...], Shape] = {}
+        self._blocks: dict[tuple[bytes, ...], Shape] = {}
 
-    def record(self, raw: bytes) -> Found | None:
+    def tell(self, held: bytearray, needle: int, begin: int, end: int, line: int) -> int:
+        """Tell the record that begins at held[begin], its marker at held[needle]. Gives its end; 0: it takes care."""
+        sign = held[needle + SIGN] if needle + SIGN < end else 0
+        template = self._latest.get(sign)
+        match = template.match(held, begin, end) if template is not None else None
+        if template is None or match is None:
+            template = self._learned(held, begin, end)
+            match = template.match(held, begin, end) if template is not None else None
+            if template is None or match is None:
+                return 0
+            self._latest[sign] = template
+        at, moment, kind, stop = None, template.moment, template.kind, match.end()
+        if moment is not None:
+            at = moment(match[template.time])
+            if at is None:
+                return 0
+        if stop - begin > SHORT or (template.bare and self._is_text(kind, held, begin)):
+            return 0
+        self._levels[FULL] += 1
+        self._tell[kind](line, at, *map(_text, match.group(*template.ids)))
+        return stop
+
+    def _is_text(self, kind: str, held: bytearray, begin: int) -> bool:
+        """Whether a record with nothing in front may be a part of somebody's text."""
+        if (kind, "") in self._dressed:
+            return True
+        lowest = begin - QUOTED
+        first = held.find(b"\n", lowest - 1, begin) + 1 if lowest > self.floor else self.floor
+        return quotation_open(held, first, begin)
+
+    def _learned(self, held: bytearray, begin: int, end: int) -> Template | None:
+        """The template for the record that begins at held[begin]."""
+        if not self._learns:
+            return None
+        if held[begin] != BRACE:
+            match = _BLOCK.match(held, begin, end)
+            return self._of_block(match) if match is not None else None
+        stop = held.find(b"\n", begin, end) + 1
+        return self._of_object(bytes(held[begin:stop])) if 0 < stop - begin < SHORT else None
+
+    def _of_block(self, match: re.Match[bytes]) -> Template | None:
+        """A marker at the beginning of its line, and its ids with bullets on the lines after it."""
+        marker, *_ = parts = match.group(1, 2, 4, 6)
+        shape = self._blocks.get(parts)
+        if shape is None:
+            kind = _KINDS[marker.decode()]
+            wanted = WANTED[kind]
+            befores, keys = parts[1 : 1 + len(wanted)], match.group(3, 5, 7)[: len(wanted)]
+            roles = [self._reader.role(key.decode()) or "" if key is not None else "" for key in keys]
+            shape = Shape()
+            if set(roles) == set(wanted):
+                shape.template = templates.of_lines(kind, marker, zip(befores, roles, strict=True))
+            if len(self._blocks) < MOST_SHAPES:
+                self._blocks[parts] = shape
+        return shape.template
+
+    def _of_object(self, raw: bytes) -> Template | None:
         """A JSON record on one line, its ids among its own fields."""
-        try:
-            fields = decode_json(raw)
-        except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-            return None
-        if type(fields) is not dict:
-            return None
-        message = fields.get("msg")
-        if message is None:
-            message = fields.get("message")
-        kind = _KINDS.get(message) if type(message) is str else None
+        fields = record(raw) or {}
+        message = next((key for key in ("msg", "message") if fields.get(key) is not None), "")
+        said = fields.get(message)
+        kind = _KINDS.get(said) if isinstance(said, str) else None
         if kind is None:
             return None
-        shape = (kind, *fields)
-        plan = self._plans[shape] if shape in self._plans else self._plan(shape, kind, fields)
-        if plan is None:
-            return None
-        ids = {}
-        for role, key in plan:
-            value = fields[key]
-            if type(value) is not str or _unusual(value):
-                return None
-            ids[role] = value
-        return Found(kind, ids, self._calendar.of_fields(fields), 1, 0)
+        keys = (kind, *fields)
+        shape = self._objects.get(keys)
+        if shape is None:
+            shape = Shape(chances=CHANCES if self._is_plain(fields) else 0)
+            if len(self._objects) < MOST_SHAPES:
+                self._objects[keys] = shape
+        if shape.template is None and shape.chances:
+            shape.chances -= 1
+            shape.template = self._made(kind, raw, fields, message)
+            if shape.template is not None:
+                self._dressed.add((kind, ""))
+        return shape.template
 
-    def _plan(self, shape: tuple[str, ...], kind: str, fields: dict[str, Any]) -> Plan:
-        """How the careful way reads this shape."""
-        plan: Plan = None
+    def _is_plain(self, fields: dict[str, Any]) -> bool:
+        """Whether the message is where `msg` or `message` says, and nobody wrapped the record."""
         messages = [key for key in MESSAGE_KEYS if key in fields]
-        plainly = messages[0] in {"msg", "message"} and not any(key in fields for key in SOURCE_KEYS)
+        return messages[0] in {"msg", "message"} and not any(key in fields for key in SOURCE_KEYS)
+
+    def _made(self, kind: str, raw: bytes, fields: dict[str, Any], message: str) -> Template | None:
         keys = self._reader.keys_of(kind, fields)
-        if plainly and set(keys) >= set(WANTED[kind]):
-            plan = tuple(keys.items())
-        if len(self._plans) < MOST_SHAPES:
-            self._plans[shape] = plan
-        return plan
-
-    def block(self, held: bytearray, begin: int, end: int) -> Found | None:
-        """A marker at the beginning of its line, and its ids with bullets on the lines after it."""
-        match = _BLOCK.match(held, begin, end)
-        if match is None:
-            return None
-        shape = match.group(1, 2, 4, 6)
-        try:
-            known = self._blocks[shape]
-        except KeyError:
-            known = self._known(shape)
-        if known is None:
-            return None
-        kind, roles = known
-        ids = {}
-        for role, value in zip(roles, match.group(3, 5, 7), strict=False):
-            try:
-                ids[role] = text = value.decode()
-            except UnicodeDecodeError:
-                return None
-            if _unusual(text):
-                return None
-        return Found(kind, ids, None, 1 + len(roles), match.end(1 + 2 * len(roles)) + 1)
-
-    def _known(self, shape: tuple[bytes, ...]) -> tuple[str, tuple[str, ...]] | None:
-        kind = _KINDS[shape[0].decode()]
-        roles = tuple(self._reader.role(key.decode()) if key is not None else None for key in shape[1:])
-        wanted = WANTED[kind]
-        known = None
-        if set(roles[: len(wanted)]) == set(wanted):
-            known = kind, tuple(role for role in roles[: len(wanted)] if role is not None)
-        if len(self._blocks) < MOST_SHAPES:
-            self._blocks[shape] = known
-        return known
-
-
-def _unusual(value: str) -> bool:
-    """Whether a value says that there is none, or has blanks around it."""
-    return value != value.strip() or (len(value) <= LONGEST_NOTHING and value.lower() in NOTHING)
+        if not set(keys) >= set(WANTED[kind]):
+            return None  # what is missing here the careful way may find deeper
+        time, moment = self._calendar.moment(fields)
+        roles = {key: role for role, key in keys.items()} | {message: MARKER}
+        return templates.of_object(kind, raw, fields, {time: TIME, **roles}, moment)

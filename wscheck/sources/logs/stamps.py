@@ -2,10 +2,12 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import json
 
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?:[  ]?[AaPp]\.?[Mm]\b\.?)?"
@@ -29,6 +31,9 @@ _TAIL = re.compile(rf"\s\[?{_CLOCK}\]?\s*$")
 KEYS = ("time", "timestamp", "ts", "@timestamp", "startTime", "date", "datetime", "eventTime", "__REALTIME_TIMESTAMP")
 
 _DAY_S = 86_400.0
+
+Moment = Callable[[bytes], float | None]
+"""A time as it stands in a log, to seconds since the epoch; None for what is none."""
 
 
 class Calendar:
@@ -103,14 +108,20 @@ class Calendar:
 
     def of_fields(self, fields: dict[str, Any]) -> float | None:
         """The time a structured record tells."""
-        at = fields.get("time")
-        if type(at) is int and 10**12 <= at < 10**13 and self._keys is KEYS:
-            return at / 1000  # pino's, which is the commonest
         for key in self._keys:
             value = fields.get(key)
             if value is not None and (at := self._of_value(value)) is not None:
                 return at
         return None
+
+    def moment(self, fields: dict[str, Any]) -> tuple[str, Moment | None]:
+        """Which field tells the time of records like this one, and how to read it from its JSON; ("", None): none."""
+        for key in self._keys:
+            value = fields.get(key)
+            if value is None or isinstance(value, bool):
+                continue  # never a time, in no such record
+            return key, _milliseconds if _is_milliseconds(value) else lambda raw: self._of_value(json.decode(raw))
+        return "", None
 
     def _of_value(self, value: Any) -> float | None:
         if isinstance(value, bool):
@@ -123,6 +134,16 @@ class Calendar:
             return scaled(float(value))
         match = STAMP.match(value.lstrip("["))
         return self.parse(match.lastgroup or "", match[0]) if match is not None else None
+
+
+def _is_milliseconds(value: Any) -> bool:
+    """Whether it is what pino and Date.now() give."""
+    return type(value) is int and 10**12 <= value < 10**13
+
+
+def _milliseconds(raw: bytes) -> float | None:
+    number = int(raw)
+    return number / 1000 if 10**12 <= number < 10**13 else None
 
 
 def scaled(number: float) -> float | None:

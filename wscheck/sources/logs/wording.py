@@ -26,6 +26,14 @@ TAKEN = {
     RESTARTED: frozenset[str](),
 }
 
+TOLD = {
+    CONNECTED: (USER, SID),
+    REPLACED: (USER, OLD, NEW),
+    DISCONNECTED: (USER, SID, REASON),
+    RESTARTED: (),
+}
+"""What an event tells of its record, in this order."""
+
 # Without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are one.
 _KEYS = {
     USER: ("userid", "user", "userkey", "clerkuserid", "accountid"),
