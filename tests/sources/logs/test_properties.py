@@ -74,6 +74,13 @@ def test_a_real_log_in_any_pieces_gives_the_same(
     assert reader_of(log, *pieces)[1] == reader_of(log)[1]
 
 
+def used(size: int, front: int) -> Desk:
+    """A desk on which another log left an open quotation."""
+    desk = Desk(size, front)
+    desk.data[:] = (b'="\n{' * len(desk.data))[: len(desk.data)]
+    return desk
+
+
 def a_log(seed: int) -> bytes:
     draw = random.Random(seed)
     form = draw.choice(sorted(FORMATS))
@@ -83,10 +90,7 @@ def a_log(seed: int) -> bytes:
 @RELAXED
 @given(st.one_of(GARBAGE, st.integers(0, 999).map(a_log)), st.integers(1, 600), st.integers(0, 4000))
 def test_a_log_read_in_place_gives_the_same(log: bytes, size: int, front: int) -> None:
-    desk = Desk(size, front)
-    desk.room[:] = (b'="\n{' * size)[:size]  # what another log left behind is not this one's
-    desk.data[:front] = (b'="\n{' * front)[:front]
-    in_place, events = read_on(desk, log)
+    in_place, events = read_on(used(size, front), log)
     whole, expected = reader_of(log)
     assert events == expected
     assert (in_place.lines, in_place.offset, in_place.levels) == (whole.lines, whole.offset, whole.levels)
@@ -121,6 +125,11 @@ def test_shortcuts_read_fresh_logs_as_the_careful_way_does(form: str, seed: int)
 def test_shortcuts_read_the_corpus_as_the_careful_way_does(name: str) -> None:
     log, _ = corpus()[name]
     assert reader_of(log)[1] == carefully(log)
+
+
+def test_what_another_log_left_on_the_desk_is_not_above_this_one() -> None:
+    log = b"".join(b"WebSocket client connected\n- socketId: s%d\n- userId: u\n" % number for number in range(20))
+    assert len(read_on(used(200, 4000), log)[1]) == 20
 
 
 def test_a_large_log_read_in_place_has_its_events_on_the_same_lines() -> None:
