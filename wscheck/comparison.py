@@ -69,6 +69,10 @@ class CompareReport(Report, kw_only=True):
     measures: list[Measured] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
 
+    @property
+    def begun(self) -> bool:
+        return bool(self.measures)
+
 
 def compare(before: Report, after: Report, labels: tuple[str, str] = ("before", "after")) -> CompareReport:
     """The two reports, which must be of one kind, measure by measure. Raises TypeError for any other pair."""
@@ -87,6 +91,17 @@ def compare(before: Report, after: Report, labels: tuple[str, str] = ("before", 
         after=sides[1],
         measures=measures,
         notes=[*notes, *_differences(*sides)],
+    )
+
+
+def blank(before: str, after: str) -> CompareReport:
+    """The comparison of two reports, by their names, that could not be read."""
+    sides = [
+        Side(label=label, schema="", target=name, told="", verdict=Verdict.INCONCLUSIVE, duration_s=0.0)
+        for label, name in (("before", before), ("after", after))
+    ]
+    return CompareReport(
+        schema=SCHEMA, target=f"{before} and {after}", verdict=Verdict.INCONCLUSIVE, before=sides[0], after=sides[1]
     )
 
 

@@ -90,6 +90,10 @@ class LoadReport(Report, kw_only=True):
     server: ServerSide | None = None
     notes: list[str] = msgspec.field(default_factory=list)
 
+    @property
+    def begun(self) -> bool:
+        return bool(self.profile)
+
 
 Measure = Callable[[LoadReport], float | None]
 

@@ -66,6 +66,11 @@ class Report(msgspec.Struct, kw_only=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     findings: list[Finding] = msgspec.field(default_factory=list)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything but the reason to tell: not where a run ended before it had begun."""
+        return True
+
 
 class VerifyReport(Report, kw_only=True):
     """`wscheck verify` (schema `wscheck.verify/1`). `client`: "unified" or "per-component"."""
@@ -107,6 +112,10 @@ class LogsReport(Report, kw_only=True):
     users_seen: int = 0
     most_open: int = 0
     users: dict[str, Holdings] = msgspec.field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.sources)
 
 
 class Target(msgspec.Struct, kw_only=True):

@@ -129,4 +129,4 @@ def test_an_interrupted_run_says_so() -> None:
 
 def test_a_run_that_could_not_be_checked_says_why() -> None:
     report = Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.INCONCLUSIVE, reason="No evidence.")
-    assert render(report, []) == "wscheck  app.log\n\n? INCONCLUSIVE  0 findings in 0 s\n  No evidence.\n"
+    assert render(report, []) == "wscheck  app.log\n\n? INCONCLUSIVE  after 0 s\n  No evidence.\n"

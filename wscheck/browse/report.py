@@ -69,6 +69,11 @@ def report(
     )
 
 
+def blank(target: str) -> BrowserReport:
+    """The report of a run that showed nothing yet."""
+    return BrowserReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE)
+
+
 def _strangers(events: Iterable[Event]) -> list[str]:
     """That some connections are counted for their page, because nothing said whose they are."""
     unknown = {e.page for e in events if isinstance(e, Connected) and e.page and e.user == NOBODY.format(e.page)}

@@ -65,15 +65,19 @@ def browser(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
+    from wscheck.browse.report import blank
+    from wscheck.commands.unfinished import owed
     from wscheck.config import load
     from wscheck.reporters import formats
+    from wscheck.settings import without_credentials
 
     outputs = formats.parse(format or [])
     formats.prepare(outputs)
-    config = load(flags)
-    run = _plan(config, pages, visit or [], command)
-    run.picture = any(output.format == "html" for output in outputs)
-    outcome = _drive(run)
+    with owed(outputs, lambda: blank(without_credentials(" ".join(pages)))):
+        config = load(flags)
+        run = _plan(config, pages, visit or [], command)
+        run.picture = any(output.format == "html" for output in outputs)
+        outcome = _drive(run)
     formats.deliver(outputs, outcome.report, outcome.events)
     raise typer.Exit(_exit_code(outcome))
 

@@ -19,6 +19,8 @@ def compare(
 
     Exit codes: 0 nothing got worse, 1 something did, 2 usage, 3 a run showed nothing or cannot be read.
     """
+    from wscheck.commands.unfinished import owed
+    from wscheck.comparison import blank
     from wscheck.comparison import compare as compared
     from wscheck.errors import ExitCode
     from wscheck.findings import Verdict
@@ -27,7 +29,8 @@ def compare(
 
     outputs = formats.parse(format or [], choices=FORMATS)
     formats.prepare(outputs)
-    report = compared(*read_pair(before, after))
+    with owed(outputs, lambda: blank(str(before), str(after)), inputs=[before, after]):
+        report = compared(*read_pair(before, after))
     formats.deliver(outputs, report, [])
     codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
     raise typer.Exit(codes.get(report.verdict, ExitCode.COULD_NOT_CHECK))

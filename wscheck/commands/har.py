@@ -35,6 +35,8 @@ def har(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no HAR, or no Socket.IO in it).
     """
+    from wscheck.browse.report import blank
+    from wscheck.commands.unfinished import owed
     from wscheck.config import load
     from wscheck.reporters import formats
 
@@ -47,7 +49,8 @@ def har(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    report, events = _judged(load(flags), files, source_maps or [])
+    with owed(outputs, lambda: blank(", ".join(map(str, files))), inputs=files):
+        report, events = _judged(load(flags), files, source_maps or [])
     formats.deliver(outputs, report, events)
     raise typer.Exit(_exit_code(report))
 

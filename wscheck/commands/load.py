@@ -133,15 +133,25 @@ def _run(
     before_after: bool,
     permitted: bool,
 ) -> None:
+    from wscheck.commands.unfinished import owed
     from wscheck.reporters import formats
     from wscheck.swarm.plan import configured
 
     outputs = formats.parse(asked, choices=FORMATS)
     formats.prepare([*outputs, *(formats.Output(name, place) for name, place in extras.items())])
-    plan = configured(settings, options, extras, permitted=permitted)
-    report, code = _before_and_after(plan, settings["load.profile"]) if before_after else _alone(plan)
+    with owed(outputs, lambda: _blank(settings)):
+        plan = configured(settings, options, extras, permitted=permitted)
+        report, code = _before_and_after(plan, settings["load.profile"]) if before_after else _alone(plan)
     formats.deliver(outputs, report, [])
     raise typer.Exit(code)
+
+
+def _blank(settings: dict[str, Any]) -> "LoadReport":
+    from wscheck.commands import unfinished
+    from wscheck.findings import Verdict
+    from wscheck.load_report import SCHEMA, LoadReport
+
+    return LoadReport(schema=SCHEMA, target=unfinished.target(settings), verdict=Verdict.INCONCLUSIVE)
 
 
 def _alone(plan: "Plan") -> "tuple[Report, int]":

@@ -1,5 +1,6 @@
 """`wscheck tail-logs`: judge the logs that a backend writes, as they are written or when they are finished."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,9 @@ import typer
 from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
 
 if TYPE_CHECKING:
+    from wscheck.events import AnyEvent
     from wscheck.report import LogsReport
+    from wscheck.reporters.formats import Output
     from wscheck.tail.plan import Wanted
 
 
@@ -61,7 +64,10 @@ def tail_logs(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted by Ctrl-C.
     """
+    from wscheck.commands.unfinished import owed
     from wscheck.config import load
+    from wscheck.errors import ExitCode
+    from wscheck.reporters import formats
 
     flags = {
         "verify.fail_on": fail_on,
@@ -74,11 +80,26 @@ def tail_logs(
         "watch.webhook_format": webhook_format,
         "watch.metrics": metrics,
     }
-    config = load(flags)
+    outputs = formats.parse(format or [])
+    formats.prepare(outputs)
+    # A recording is written as things happen, and gone on with by a checkpoint.
+    reports = [output for output in outputs if output.format != "ndjson"]
     asked = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}
     times = {"--for": for_, "--since": since, "--until": until}
-    wanted = _wanted(config, asked, times, checkpoint, marker or [], key or [], format or [])
-    raise typer.Exit(_run(wanted))
+    with ExitStack() as stack:
+        with owed(reports, lambda: _blank(paths or [])):
+            wanted = _wanted(load(flags), asked, times, checkpoint, marker or [], key or [], outputs)
+            report, events, interrupted = _run(wanted, stack)
+        formats.deliver(reports, report, events)
+    raise typer.Exit(ExitCode.INTERRUPTED if interrupted else _exit_code(report))
+
+
+def _blank(names: list[str]) -> "LogsReport":
+    from wscheck.findings import Verdict
+    from wscheck.report import LogsReport
+    from wscheck.tail.report import SCHEMA
+
+    return LogsReport(schema=SCHEMA, target=", ".join(names), verdict=Verdict.INCONCLUSIVE)
 
 
 def _wanted(
@@ -88,12 +109,11 @@ def _wanted(
     checkpoint: Path | None,
     markers: list[str],
     keys: list[str],
-    formats: list[str],
+    outputs: "list[Output]",
 ) -> "Wanted":
     from wscheck.errors import UsageError
     from wscheck.findings import Bar, Severity
     from wscheck.judge import Options
-    from wscheck.reporters.formats import parse
     from wscheck.settings import duration
     from wscheck.sources.logs.reading import readers
     from wscheck.tail.clock import Window, moment
@@ -105,7 +125,7 @@ def _wanted(
         raise UsageError("--until is before --since, so no event lies between.", "Exchange them.")
     return Wanted(
         **{**asked, "from_start": asked["from_start"] or since is not None},
-        outputs=parse(formats),
+        outputs=outputs,
         new_reader=readers(markers, keys, config.tables.get("logs", {}), config.at),
         options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
         bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
@@ -129,31 +149,22 @@ def _parsed(flag: str, raw: str | None, parse: Any) -> float | None:
         raise UsageError(f"{flag}: {error}.", "See wscheck tail-logs --help.") from None
 
 
-def _run(wanted: "Wanted") -> int:
+def _run(wanted: "Wanted", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent], bool]":
+    """The report, its events, and whether Ctrl-C ended the run. What it opens, `stack` closes."""
     from wscheck.commands.watching import Screen
-    from wscheck.errors import ExitCode
-    from wscheck.reporters import formats
     from wscheck.tail.loop import Ending, Loop
     from wscheck.tail.plan import opened
     from wscheck.tail.report import conclude
 
-    formats.prepare(wanted.outputs)
-    with Screen(wanted) as screen, opened(wanted, screen.note) as session:
-        ending = Loop(session.watch, session.plan, screen.begin(session)).run()
-        screen.close()
-        # Following has no end of its own: to stop it leaves nothing unread, unless a time was asked for.
-        cut = ending is not Ending.DONE and not wanted.follow
-        short = ending is not Ending.DONE and wanted.seconds is not None
-        report = conclude(
-            session.watch,
-            wanted.bar,
-            users=wanted.users,
-            interrupted=cut or short,
-            partial=cut,
-        )
-        finished = [output for output in wanted.outputs if output.format != "ndjson"]
-        formats.deliver(finished, report, session.watch.events)
-    return ExitCode.INTERRUPTED if ending is Ending.INTERRUPTED else _exit_code(report)
+    screen = stack.enter_context(Screen(wanted))
+    session = stack.enter_context(opened(wanted, screen.note))
+    ending = Loop(session.watch, session.plan, screen.begin(session)).run()
+    screen.close()
+    # Following has no end of its own: to stop it leaves nothing unread, unless a time was asked for.
+    cut = ending is not Ending.DONE and not wanted.follow
+    short = ending is not Ending.DONE and wanted.seconds is not None
+    report = conclude(session.watch, wanted.bar, users=wanted.users, interrupted=cut or short, partial=cut)
+    return report, session.watch.events, ending is Ending.INTERRUPTED
 
 
 def _exit_code(report: "LogsReport") -> int:

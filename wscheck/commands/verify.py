@@ -25,6 +25,7 @@ JUDGING = ("verify.fail_on", "verify.strict")
 
 if TYPE_CHECKING:
     from wscheck.config import Config
+    from wscheck.report import VerifyReport
     from wscheck.verify.run import Outcome, Run
 
 
@@ -104,19 +105,31 @@ def verify(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
+    from wscheck.commands.unfinished import owed
     from wscheck.config import load
     from wscheck.reporters import formats
 
     outputs = formats.parse(format or [])
     formats.prepare(outputs)
-    config = load(flags)
-    if recording is not None:
-        _only_judging({**flags, "--scenario": scenario, "--narrate": narrate or None})
-        outcome = _replay(recording, config, flags)
-    else:
-        outcome = _drive(_plan(config, scenario or [], narrate=narrate))
+    with owed(outputs, lambda: _blank(flags, recording), inputs=[recording]):
+        config = load(flags)
+        if recording is not None:
+            _only_judging({**flags, "--scenario": scenario, "--narrate": narrate or None})
+            outcome = _replay(recording, config, flags)
+        else:
+            outcome = _drive(_plan(config, scenario or [], narrate=narrate))
     formats.deliver(outputs, outcome.report, outcome.events)
     raise typer.Exit(_exit_code(outcome))
+
+
+def _blank(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
+    from wscheck.commands import unfinished
+    from wscheck.findings import Verdict
+    from wscheck.report import VerifyReport
+    from wscheck.verify.run import SCHEMA
+
+    target = str(recording) if recording is not None else unfinished.target(flags)
+    return VerifyReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE, client="")
 
 
 def _only_judging(flags: dict[str, Any]) -> None:

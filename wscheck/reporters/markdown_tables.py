@@ -12,7 +12,10 @@ _MARK = {Change.BETTER: "✅", Change.WORSE: "❌", Change.SAME: "", Change.UNKN
 
 
 def tables(report: Report) -> list[str]:
-    """What there is to show beyond findings, each part a block of Markdown; empty for a report that is all findings."""
+    """What there is to show beyond findings, each part a block of Markdown; empty for a report that is all findings, or
+    of a run that never began."""
+    if not report.begun:
+        return []
     if isinstance(report, LoadReport):
         parts = (_figures(report), _thresholds(report), _server(report), *_notes(report.notes))
         return [part for part in parts if part]

@@ -183,6 +183,8 @@ def _often(alike: Sequence[Finding]) -> str:
 
 def ran(report: Report) -> str:
     """What ran, for titles: `duplicated profile, 100 users on 2 workers`; empty where the target says it all."""
+    if not report.begun:
+        return ""
     if isinstance(report, LoadReport):
         workers = f" on {plural(report.workers, 'worker')}" if report.workers > 1 else ""
         return f"{report.profile} profile, {plural(report.users, 'user')}{workers}"
@@ -193,7 +195,7 @@ def ran(report: Report) -> str:
 
 def headline(report: Report) -> str:
     """The run in one sentence, for the reader who reads only one."""
-    if isinstance(report, CompareReport):
+    if isinstance(report, CompareReport) and report.begun:
         return _told_of(report)
     if report.verdict is Verdict.PASSED and (held := _held(report)):
         return f"{held}{_remarks(report)}."

@@ -19,7 +19,9 @@ _STYLE = {Change.BETTER: "green", Change.WORSE: "bold red", Change.SAME: "dim", 
 
 
 def body(report: Report) -> Iterator[RenderableType]:
-    """What there is to show of `report` beyond its findings; nothing for a report that is all findings."""
+    """What there is to show of `report` beyond its findings; nothing for one that is all findings or never began."""
+    if not report.begun:
+        return
     if isinstance(report, LoadReport):
         yield from _load(report)
     elif isinstance(report, CompareReport):

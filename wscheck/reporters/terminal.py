@@ -158,7 +158,8 @@ def _verdict(report: Report) -> RenderableType:
     """The last lines, which stay on the screen: verdict, the worst in a sentence, its fix, the next command."""
     style = _STYLE[report.verdict]
     head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
-    head.append(f"  {_tally(report)} in {seconds(report.duration_s)}")
+    tally = _tally(report)
+    head.append(f"  {tally} in {seconds(report.duration_s)}" if tally else f"  after {seconds(report.duration_s)}")
     lines = [Text(one_line(story.headline(report)))] if report.verdict is not Verdict.PASSED else []
     lines += [Text(fix, "green")] if (fix := story.remedy(report)) else []
     lines += [Text("Interrupted: what is said above is partial.", "yellow")] if report.interrupted else []
@@ -168,12 +169,14 @@ def _verdict(report: Report) -> RenderableType:
 
 
 def _tally(report: Report) -> str:
+    """What there is in numbers; empty where nothing was shown, which "0 findings" would make sound good."""
     if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
         return logs.held(report)
     if isinstance(report, CompareReport):
         changes = Counter(measure.change for measure in report.measures)
         return ", ".join(f"{changes[change]} {change}" for change in Change if changes[change])
     if not isinstance(report, VerifyReport) or not report.scenarios:
-        return plural(len(report.findings), "finding")
+        shown = report.findings or report.verdict is not Verdict.INCONCLUSIVE
+        return plural(len(report.findings), "finding") if shown else ""
     count = Counter(scenario.verdict for scenario in report.scenarios)
     return ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
