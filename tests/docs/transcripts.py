@@ -14,6 +14,7 @@ _SIDS = re.compile(rf"{_SID}(, {_SID})*")
 _OFTEN = re.compile(r"(?:once|twice|[\d,]+ times)(?: in [\d.]+ m?s)?(?: \([\d.]+/s\))?")
 _STALLED = re.compile(r" \(this machine stalled for [\d.]+ s meanwhile\)")
 _NUMBER = re.compile(r"\d[\d,]*(\.\d+)?")
+_SPAN = re.compile(r"\bN m?s\b")
 
 
 class Step(NamedTuple):
@@ -44,7 +45,7 @@ def alike(text: str) -> str:
     """`text` without what differs from run to run."""
     text = _SIDS.sub("SID", re.sub(r"\s+", " ", text))
     text = _OFTEN.sub("SO OFTEN", _STALLED.sub("", text))
-    return _NUMBER.sub("N", text).strip()
+    return _SPAN.sub("N s", _NUMBER.sub("N", text)).strip()
 
 
 def names(text: str) -> str:

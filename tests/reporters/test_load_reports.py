@@ -12,6 +12,7 @@ from lxml import etree
 from tests.reporters.html.test_page import parsed
 from tests.reporters.load_runs import duplicated, limited, unified
 from tests.reporters.test_schemas import validator
+from wscheck.churn import Percentiles
 from wscheck.comparison import compare
 from wscheck.findings import Verdict
 from wscheck.load_report import LoadReport, ServerSide
@@ -160,3 +161,11 @@ def test_a_narrow_terminal_and_colour_do_not_break_it() -> None:
 def test_a_run_without_a_course_has_no_plot() -> None:
     page = html.render(duplicated(series=[], verdict=Verdict.INCONCLUSIVE), [])
     assert "Over time" not in page
+
+
+def test_what_counts_as_the_same_although_it_differs_says_why() -> None:
+    slow, quick = duplicated(connect_ms=Percentiles(p95=101.0)), unified(connect_ms=Percentiles(p95=9.7))
+    told = " ".join(terminal.render(compare(slow, quick), []).split())
+    assert "time to connect, p95 101 ms 9.7 ms under 100 ms apart" in told
+    same = " ".join(terminal.render(compare(slow, slow), []).split())
+    assert "time to connect, p95 101 ms 101 ms the same" in same

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 
+import msgspec
 import pytest
 
 from tests.reporters import runs
@@ -77,6 +78,16 @@ def test_a_cause_shared_by_two_rules_is_told_once() -> None:
 
 def test_a_loop_says_how_often_and_how_fast() -> None:
     assert "14 times in 3.9 s (3.3/s)" in render(*runs.looping())
+
+
+def test_the_first_and_the_last_lines_count_alike_over_all_scenarios() -> None:
+    report, events = runs.failing()
+    first = report.findings[0]
+    again = [msgspec.structs.replace(first, scenario=name, count=2) for name in ("race", "reconnect")]
+    report.findings = [first, *again]
+    head, _, last = " ".join(render(report, events).split()).partition("FAILED")
+    times = f"{first.count + 4} times"
+    assert times in head and times in last
 
 
 def test_a_remark_does_not_fail_and_comes_after_the_scenarios() -> None:

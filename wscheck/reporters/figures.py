@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wscheck.churn import Percentiles
-from wscheck.comparison import Change, CompareReport, Measured
+from wscheck.comparison import TIME_SLACK_MS, Change, CompareReport, Measured
 from wscheck.load_report import LoadReport, Threshold
 from wscheck.reporters.wording import one_line, plural
 
@@ -119,12 +119,12 @@ def threshold(told: Threshold) -> str:
 
 
 def changed(measure: Measured) -> str:
-    """How much became of a measure: `none left`, `20× less`, `35 % less`, `same`, or nothing."""
+    """How much became of a measure: `none left`, `20× less`, `35 % less`, `the same`, or nothing."""
     before, after = measure.before, measure.after
     if measure.change is Change.UNKNOWN or before is None or after is None:
         return ""
     if measure.change is Change.SAME or before == after == 0:
-        return "the same"
+        return _hardly(before, after, measure.unit)
     if after == 0:
         return "none left"
     if before == 0:
@@ -133,6 +133,14 @@ def changed(measure: Measured) -> str:
     if measure.ratio is None or abs(measure.ratio / ratio - 1) < ALIKE:
         return _times(ratio)
     return f"{_times(measure.ratio)} for its size"
+
+
+def _hardly(before: float, after: float, unit: str) -> str:
+    """Why two numbers that differ count as the same."""
+    if amount(before, unit) == amount(after, unit):
+        return "the same"
+    close = unit == "ms" and abs(after - before) <= TIME_SLACK_MS
+    return f"under {TIME_SLACK_MS:.0f} ms apart" if close else "about the same"
 
 
 def _times(ratio: float) -> str:

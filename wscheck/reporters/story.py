@@ -202,9 +202,12 @@ def headline(report: Report) -> str:
     if isinstance(report, BrowserReport) and report.reason:
         return clean(report.reason)
     if report.verdict is Verdict.FAILED and report.findings:
-        worst = chapters(report.findings)[0][0].finding
+        strand = chapters(report.findings)[0][0]
+        worst = strand.finding
+        alike = [each for each in strand.others if (each.user, each.message) == (worst.user, worst.message)]
         who = f"{one_line(worst.user)}: " if worst.user else ""
-        return f"{who}{one_line(worst.message)}" + (f", {pace(worst)}" if worst.count > 1 else "")
+        often = _often([worst, *alike])
+        return f"{who}{one_line(worst.message)}" + (f", {often}" if often != "once" else "")
     return clean(report.reason) or NOTHING_SAID[report.verdict]
 
 

@@ -34,9 +34,11 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
 
 
 def seconds(value: float) -> str:
-    """0.42 s, 8.1 s, 3 min 20 s, 2 h 5 min, 3 d 4 h: as fine as it is useful."""
+    """42 ms, 8.1 s, 3 min 20 s, 2 h 5 min, 3 d 4 h: as fine as it is useful."""
+    if 0 < value < 0.095:
+        return f"{value * 1000:.2g} ms"
     if value < 10:
-        return f"{value:.2g} s" if value < 0.1 else f"{value:.1f} s"
+        return f"{value:.1f} s" if value else "0 s"
     if value < 120:
         return f"{value:.0f} s"
     if value < 7_200:
