@@ -89,6 +89,8 @@ def test_an_empty_variable_and_an_empty_list_of_flags_say_nothing(tmp_path: Path
         ("rules.max_attempts", "3/500ms", (3, 0.5)),
         ("identity.user_in", "header.X-User", "header.X-User"),
         ("identity.token", " secret ", Secret("secret")),
+        ("browser.source_root", "./web/app/", "web/app"),
+        ("browser.source_root", ".", ""),
     ],
 )
 def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: object) -> None:
@@ -120,6 +122,7 @@ def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: objec
         ("[identity]\nuser_in = 'body.id'\n", "'body.id' is no place for a credential", "wscheck config"),
         ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),
         ("[browser]\n\nstpe = 1\n", "wscheck.toml:3: unknown key `stpe`", "Did you mean `step`?"),
+        ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "wscheck config"),
         ("[identity]\nuser_id = ''\n", "wscheck.toml:2: '' is not text", "wscheck config"),
         ("[identity]\n\ntoken = 'abc'\n", "wscheck.toml:3: `identity.token` is a secret", "Set WSCHECK_TOKEN instead"),
     ],

@@ -3,7 +3,7 @@
 import pytest
 
 from wscheck.events import Place
-from wscheck.openers import is_client, is_library, label, own_frames, parting, served_by, unbundled
+from wscheck.openers import is_client, is_library, label, own_frames, parting, rooted, served_by, unbundled
 
 BUNDLE = "http://localhost/app.js"
 MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
@@ -123,3 +123,19 @@ def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
 )
 def test_a_place_is_called_as_its_author_would(place: Place, called: str) -> None:
     assert label(place) == called
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("src/hooks/useBot.ts", "web/app/src/hooks/useBot.ts"),
+        ("web/app/src/page.tsx", "web/app/src/page.tsx"),  # a whole path, told from the working directory
+        ("/srv/other/src/page.tsx", "/srv/other/src/page.tsx"),
+        ("http://h/app.js", "http://h/app.js"),
+        ("node_modules/react-dom/index.js", "node_modules/react-dom/index.js"),
+        ("react-dom/index.js", "react-dom/index.js"),
+    ],
+)
+def test_a_frontend_in_a_folder_is_told_from_the_root_of_the_checkout(file: str, told: str) -> None:
+    assert rooted(Place(file, 3, 4, "f"), "web/app") == Place(told, 3, 4, "f")
+    assert rooted(Place(file, 3, 4, "f"), "") == Place(file, 3, 4, "f")

@@ -103,6 +103,15 @@ def served_by(place: Place, script: str) -> Place:
     return msgspec.structs.replace(place, file=f"socket.io-client/{place.file}")
 
 
+def rooted(place: Place, root: str) -> Place:
+    """A place of the application as it lies in the checkout, where the frontend is the folder `root` of it: maps name
+    files from the frontend's own root, or (Next.js in development) by whole paths, which are right as they are."""
+    known = "://" in place.file or place.file.startswith(("/", f"{root}/"))
+    if not root or known or is_library(place):
+        return place
+    return msgspec.structs.replace(place, file=f"{root}/{place.file}")
+
+
 def own_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
     """The application's frames of `stack`, the innermost first."""
     return tuple(place for place in stack if not is_library(place))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -150,6 +151,14 @@ def web_url(raw: Any) -> str:
     return str(raw)
 
 
+def folder(raw: Any) -> str:
+    """A folder of the checkout, from its root, without a slash at its end."""
+    path = PurePosixPath(str(raw).replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{raw!r} is not a folder of the checkout: write it from the checkout's root, as in frontend")
+    return "" if path == PurePosixPath() else str(path)
+
+
 def location(raw: Any) -> str:
     """Where a credential travels: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
     if not re.match(r"^(auth|query|header|cookie)\.[\w.:-]+$", str(raw)):
@@ -223,6 +232,7 @@ SETTINGS = _table(
         Setting("load.max_churn", number, None, "threshold: connects and disconnects per user and second"),
         Setting("load.max_connect_p95", duration, None, "threshold: how long connecting takes, 95th percentile"),
         Setting("browser.identity", text, "auth.userId", "where a page's traffic says who the user is"),
+        Setting("browser.source_root", folder, None, "the folder of the checkout in which the frontend lies"),
         Setting("browser.for", duration, 5.0, "how long a page is watched"),
         Setting("browser.browser", text, None, "the Chromium to launch; the one on PATH without it"),
         Setting("browser.storage_state", text, None, "cookies and local storage: Playwright's storageState"),

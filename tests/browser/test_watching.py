@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from wscheck.report import BrowserReport
 from wscheck.sources.browser import attached, launch
 
 TRANSPORTS = {"websocket": "websocket", "upgrade": "polling,websocket", "polling": "polling"}
+ROOT = Path(__file__).parents[2]
 HOOKS = ("src/hooks/useBotWebSocket.ts", "src/hooks/useWhatsAppConnection.ts")
 
 
@@ -119,11 +121,13 @@ async def test_handlers_are_counted_and_located(prod: Backend) -> None:
 def test_the_command_line_and_no_secret_in_any_output(prod: Backend, tmp_path: Path) -> None:
     url = f"{prod.url}/broken.html?token=token-of-user_123&user=user_123"
     outputs = [f"--format={kind}={tmp_path / kind}" for kind in ("ndjson", "html", "sarif", "junit", "github")]
-    ran = wscheck("browser", url, "--for", "2s", "--format=json", *outputs)
+    ran = wscheck("browser", url, "--for", "2s", "--source-root=examples/bot-dashboard/", "--format=json", *outputs)
     assert ran.code == 1, ran.said
     told = json.loads(ran.out)
     assert told["schema"] == "wscheck.browser/1" and len(told["connections"]) == 2
     assert "token=(hidden)" in told["target"]
+    annotated = re.findall(r"^::error file=([^,]+)", (tmp_path / "github").read_text(), re.MULTILINE)
+    assert annotated and all((ROOT / file).is_file() for file in annotated), "where GitHub looks for it"
     for text in (ran.said, *(path.read_text() for path in tmp_path.iterdir())):
         assert "token-of-" not in text
 

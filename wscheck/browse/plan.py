@@ -35,6 +35,7 @@ def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Se
         storage=storage.load(Path(config["browser.storage_state"])) if config["browser.storage_state"] else None,
         steps=config.steps,
         identity=Identity.parse(config["browser.identity"]),
+        root=config["browser.source_root"] or "",
         options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
         bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
     )

@@ -45,6 +45,7 @@ class Browse(msgspec.Struct, kw_only=True):
     command  a program that drives the browser; watched until it ends, in place of `for_s`
     storage  cookies and local storage that the browser begins with
     steps    what to do in the first tab, once the pages are there
+    root     the folder of the checkout in which the frontend lies
     picture  whether a screenshot of each page is wanted
     """
 
@@ -59,6 +60,7 @@ class Browse(msgspec.Struct, kw_only=True):
     bar: Bar = msgspec.field(default_factory=Bar)
     storage: StorageState | None = None
     steps: tuple[Step, ...] = ()
+    root: str = ""
     picture: bool = False
 
 
@@ -95,10 +97,10 @@ async def browse(run: Browse, progress: Progress = lambda what, done, of: None) 
 @asynccontextmanager
 async def _browser(run: Browse) -> AsyncIterator[Browser]:
     if run.cdp is not None:
-        async with attached(run.cdp, run.identity) as browser:
+        async with attached(run.cdp, run.identity, run.root) as browser:
             yield browser
     else:
-        async with launched(run.program, run.identity) as browser:
+        async with launched(run.program, run.identity, run.root) as browser:
             yield browser
 
 

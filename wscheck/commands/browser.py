@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, Strict
+from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
 
 if TYPE_CHECKING:
     from wscheck.browse.run import Browse, Outcome
@@ -31,6 +31,7 @@ def browser(
         str | None, typer.Option(metavar="PATH", help="Begin logged in: a file of Playwright's storageState.")
     ] = None,
     identity: IdentityRule = None,
+    source_root: SourceRoot = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     fail_on: FailOn = None,
@@ -60,6 +61,7 @@ def browser(
         "browser.cdp": cdp,
         "browser.storage_state": storage_state,
         "browser.identity": identity,
+        "browser.source_root": source_root,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, Strict
+from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
 
 if TYPE_CHECKING:
     from wscheck.config import Config
@@ -22,6 +22,7 @@ def har(
         list[Path] | None,
         typer.Option(metavar="DIR", help="A build's folder with its .map files (repeatable)."),
     ] = None,
+    source_root: SourceRoot = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     fail_on: FailOn = None,
@@ -44,6 +45,7 @@ def har(
     formats.prepare(outputs)
     flags = {
         "browser.identity": identity,
+        "browser.source_root": source_root,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,
@@ -67,7 +69,7 @@ def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[
     if missing is not None:
         raise UsageError(f"--source-maps {missing} is no directory.", "Name the folder that the build wrote.")
     attempts, window = config["rules.max_attempts"]
-    heard = read(files, Identity.parse(config["browser.identity"]), folders)
+    heard = read(files, Identity.parse(config["browser.identity"]), folders, config["browser.source_root"] or "")
     report = page_report.report(
         heard.events,
         Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),

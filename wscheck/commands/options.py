@@ -17,6 +17,9 @@ IdentityRule = Annotated[
         help="Where the user is found [auth.userId]: query.token|jwt:id, cookie.NAME, event:add user[0].",
     ),
 ]
+SourceRoot = Annotated[
+    str | None, typer.Option(metavar="DIR", help="The checkout's folder that holds the frontend [its root].")
+]
 Grace = Annotated[str | None, typer.Option(metavar="DURATION", help="Allowed overlap of two connections [250ms].")]
 MaxAttempts = Annotated[str | None, typer.Option(metavar="N/DURATION", help="Allowed attempts [5/10s].")]
 FailOn = Annotated[str | None, typer.Option(metavar="error|warning|note", help="What fails the run [error].")]

@@ -26,6 +26,7 @@ class RealPage(msgspec.Struct, kw_only=True):
 
     steps    what is done on it, in each scenario
     identity where its traffic says who the user is
+    root     the folder of the checkout in which the frontend lies
     program, cdp  the browser to launch, or the address of one that runs
     """
 
@@ -33,6 +34,7 @@ class RealPage(msgspec.Struct, kw_only=True):
     steps: tuple[Step, ...] = ()
     storage: "StorageState | None" = None
     identity: "Identity | None" = None
+    root: str = ""
     program: Path | None = None
     cdp: str | None = None
 
@@ -61,8 +63,8 @@ class RealPage(msgspec.Struct, kw_only=True):
     async def _browser(self) -> "AsyncIterator[Browser]":
         from wscheck.sources.browser import attached, launched
 
-        running = attached(self.cdp, self.identity) if self.cdp else launched(self.program, self.identity)
-        async with running as browser:
+        whose, root = self.identity, self.root
+        async with attached(self.cdp, whose, root) if self.cdp else launched(self.program, whose, root) as browser:
             yield browser
 
 

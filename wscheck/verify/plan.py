@@ -80,6 +80,7 @@ def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> Re
         steps=config.steps,
         storage=storage.load(Path(state)) if state else None,
         identity=Identity.parse(config["browser.identity"]),
+        root=config["browser.source_root"] or "",
         program=Path(program) if program else None,
         cdp=config["browser.cdp"],
     )

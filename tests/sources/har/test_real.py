@@ -70,10 +70,10 @@ async def test_devtools_saves_a_har_and_the_build_tells_its_lines(tmp_path: Path
     with node_backend("--static", str(dist)) as backend:
         url = f"{backend.url}/broken.html?user=user_7&token=token-of-user_7"
         await saved_har(url, path, seen="^5$", cookie="cookie-secret")
-    ran = wscheck("har", path, "--source-maps", dist)
+    ran = wscheck("har", path, "--source-maps", dist, "--source-root", "web")
     assert ran.code == 1, ran.said
-    assert "src/hooks/useBotWebSocket.ts:12" in ran.out
-    assert "src/hooks/useWhatsAppConnection.ts:13" in ran.out
+    assert "web/src/hooks/useBotWebSocket.ts:12" in ran.out
+    assert "web/src/hooks/useWhatsAppConnection.ts:13" in ran.out
     assert "two components each open a connection" in ran.out
     assert "token-of-user_7" not in ran.said and "cookie-secret" not in ran.said
 

@@ -38,7 +38,7 @@ class Seen(msgspec.Struct):
 class Browser:
     """Use `launched` or `attached`. Tabs that others open are watched as well as those that `open` opens."""
 
-    def __init__(self, wire_url: str, identity: Identity | None, *, own: bool) -> None:
+    def __init__(self, wire_url: str, identity: Identity | None, root: str, *, own: bool) -> None:
         self._own, self._used = own, False
         self._opened: list[str] = []
         self._wire = Wire(wire_url, self._hear)
@@ -46,7 +46,7 @@ class Browser:
         """JavaScript that runs in every tab we open, before any of its page's own."""
         self._whose = identity
         self.traffic = Traffic(identity, source=SOURCE)
-        self._scripts = Scripts(self.traffic.addresses)
+        self._scripts = Scripts(self.traffic.addresses, root)
         self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
         self._shown = Shown(self.traffic.addresses)
         self._looks = Looks(self._wire, self.traffic, self._scripts, self._targets)
@@ -226,22 +226,27 @@ class Browser:
 
 
 @asynccontextmanager
-async def launched(program: Path | None = None, identity: Identity | None = None) -> AsyncIterator[Browser]:
-    """A headless Chromium with a fresh profile. Raises UsageError or CannotCheck when there is none."""
-    async with launch.running(launch.find(program)) as address, _watched(address, identity, own=True) as browser:
+async def launched(
+    program: Path | None = None, identity: Identity | None = None, root: str = ""
+) -> AsyncIterator[Browser]:
+    """A headless Chromium with a fresh profile. Raises UsageError or CannotCheck when there is none.
+
+    `root`: the folder of the checkout in which the frontend lies, empty for the checkout itself.
+    """
+    async with launch.running(launch.find(program)) as address, _watched(address, identity, root, own=True) as browser:
         yield browser
 
 
 @asynccontextmanager
-async def attached(url: str, identity: Identity | None = None) -> AsyncIterator[Browser]:
+async def attached(url: str, identity: Identity | None = None, root: str = "") -> AsyncIterator[Browser]:
     """A browser that runs already, which is left running. Raises Unreachable when nothing answers at `url`."""
-    async with _watched(await launch.address_of(url), identity, own=False) as browser:
+    async with _watched(await launch.address_of(url), identity, root, own=False) as browser:
         yield browser
 
 
 @asynccontextmanager
-async def _watched(address: str, identity: Identity | None, *, own: bool) -> AsyncIterator[Browser]:
-    browser = Browser(address, identity, own=own)
+async def _watched(address: str, identity: Identity | None, root: str, *, own: bool) -> AsyncIterator[Browser]:
+    browser = Browser(address, identity, root, own=own)
     await browser._begin()
     try:
         yield browser

@@ -30,10 +30,13 @@ class Script(msgspec.Struct, frozen=True):
 
 class Scripts:
     """Ask for maps early with `want`, while they can still be had. They are decoded once a page has had time to begin,
-    one after the other, since that costs time which the watching needs; what is left, in the end, with `settle`."""
+    one after the other, since that costs time which the watching needs; what is left, in the end, with `settle`.
 
-    def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
+    `root`: the folder of the checkout in which the frontend lies, empty for the checkout itself.
+    """
+
+    def __init__(self, addresses: Addresses, root: str = "") -> None:
+        self._addresses, self._root = addresses, root
         self._scripts: dict[tuple[str, str], Script] = {}
         self._maps: dict[Script, asyncio.Task[bytes | str]] = {}
         self._ready: dict[Script, SourceMap | None] = {}
@@ -98,7 +101,8 @@ class Scripts:
                 self._told.add(script.url if script is not None else url)
             return served, ""
         place, called = mapped
-        return openers.served_by(Place(place.file, place.line, place.column, function), url), called
+        mine = openers.served_by(Place(place.file, place.line, place.column, function), url)
+        return openers.rooted(mine, self._root), called
 
     def written(self, session: str, id: str, line: int, column: int) -> Place:
         """Where the code at a position of a script was written."""

@@ -18,8 +18,8 @@ _MARK = "sourceMappingURL="
 class Bundles:
     """Tells positions in served scripts as places in their sources. `notes`: which it cannot, by script, and why."""
 
-    def __init__(self, addresses: Addresses, folders: Sequence[Path] = ()) -> None:
-        self._addresses, self._folders = addresses, folders
+    def __init__(self, addresses: Addresses, folders: Sequence[Path] = (), root: str = "") -> None:
+        self._addresses, self._folders, self._root = addresses, folders, root
         self._named: dict[str, str] = {}
         self._held: dict[str, str] = {}
         self._maps: dict[str, SourceMap | None] = {}
@@ -45,7 +45,8 @@ class Bundles:
         if mapped is None:
             return Place(self._shown(url), line + 1, column + 1, function), ""
         place, called = mapped
-        return openers.served_by(Place(place.file, place.line, place.column, function), url), called
+        mine = openers.served_by(Place(place.file, place.line, place.column, function), url)
+        return openers.rooted(mine, self._root), called
 
     def script(self, session: str, id: str, url: str) -> str:
         """The script's address as it may be told."""

@@ -42,13 +42,16 @@ class Heard(msgspec.Struct):
 Step = tuple[float, int, Callable[[], Any]]
 
 
-def read(paths: Sequence[Path], identity: Identity | None = None, folders: Sequence[Path] = ()) -> Heard:
-    """Reads HAR files of one application as if one browser had been watched. `folders` hold source maps.
+def read(
+    paths: Sequence[Path], identity: Identity | None = None, folders: Sequence[Path] = (), root: str = ""
+) -> Heard:
+    """Reads HAR files of one application as if one browser had been watched. `folders` hold source maps; `root` is
+    where in the checkout the frontend lies.
 
     Raises BadEvidence for a file that is missing, cut short or no HAR.
     """
     traffic = Traffic(identity, source=SOURCE)
-    bundles = Bundles(traffic.addresses, folders)
+    bundles = Bundles(traffic.addresses, folders, root)
     files = [_File(load(path), traffic, bundles, number) for number, path in enumerate(paths)]
     tabs = 0
     for file in files:
