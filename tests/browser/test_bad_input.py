@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,16 @@ from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import Backend, node_backend
 from wscheck.browse.report import NO_TRAFFIC
+from wscheck.browse.run import Browse, browse
 from wscheck.events import Connected
+from wscheck.findings import Verdict
 from wscheck.sources.browser import Browser, launched
 from wscheck.sources.browser.page import Page
 
 FORMATS = ("terminal", "json", "ndjson", "junit", "github", "sarif", "html")
 SECRETS = ("token-of-", "cookie-secret-abcdef", "in-the-query-4711", "jwt-part")
 ICON = '<!doctype html><link rel="icon" href="data:,">'
+IMAGE = "<img><script>document.images[0].src = new URLSearchParams(location.search).get('image')</script>"
 CLIENT = ICON + '<script src="/socket.io/socket.io.js"></script><script>%s</script>'
 HUNDRED = CLIENT % (
     "let there = 0; const one = () => { if (++there == 100) document.body.innerHTML = '<p id=all>all</p>' };"
@@ -52,6 +56,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     folder.joinpath("mismapped.js.map").write_text('{"version": 3, "sources": ["a.ts"], "mappings": "!!!!"}')
     for name in ("fixed.html", "fixed.js", "fixed.js.map"):
         shutil.copy(dist / name, folder / name)
+    for name in ("unmapped", "fixed"):
+        folder.joinpath(f"endless-{name}.html").write_text(folder.joinpath(f"{name}.html").read_text() + IMAGE)
     folder.joinpath("quiet.html").write_text(f"{ICON}<script>alert(1); document.title = confirm(2)</script>")
     folder.joinpath("leaving.html").write_text(f"{ICON}<script>location.replace('quiet.html')</script>")
     folder.joinpath("hundred.html").write_text(HUNDRED)
@@ -137,6 +143,25 @@ def test_a_page_that_does_not_load(site: Backend) -> None:
     ran = wscheck("browser", "http://127.0.0.1:9/", "--for", "1s")
     assert ran.code == 3 and ran.out == "", ran.said
     assert "tab 1: the page did not load: net::ERR" in ran.err and "next:" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("page", "verdict", "said"),
+    [
+        ("unmapped", Verdict.FAILED, "holds 2 connections"),
+        ("fixed", Verdict.INCONCLUSIVE, "tab 1 did not finish loading"),
+    ],
+)
+async def test_a_page_that_never_finishes_loading_is_watched_all_the_same(
+    site: Backend, page: str, verdict: Verdict, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wscheck.sources.browser.page.LOAD_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the request and never answers
+        host, port = silent.getsockname()
+        url = f"{site.url}/endless-{page}.html?user=patient&token=token-of-patient&image=http://{host}:{port}/"
+        report = (await browse(Browse(urls=(url,), for_s=1.0))).report
+    assert report.verdict is verdict and said in report.reason
+    assert {one.user for one in report.connections} == {"patient"}
 
 
 DRIVE = """

@@ -89,6 +89,14 @@ class Browser:
         return [page.label for page in self._pages.values() if page.crashed]
 
     @property
+    def unfinished(self) -> list[str]:
+        """The tabs whose page never finished loading, and for how long that was waited for."""
+        pages = self._pages.values()
+        return [
+            f"{p.label} did not finish loading within {p.unfinished:g} s" for p in pages if p.unfinished is not None
+        ]
+
+    @property
     def tabs(self) -> dict[str, Page]:
         """Every tab by its label, those that the pages opened themselves too."""
         return {page.label: page for page in self._pages.values()}
