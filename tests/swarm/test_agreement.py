@@ -55,7 +55,8 @@ def test_a_master_and_two_workers_on_the_node_server(tmp_path: Path) -> None:
 
 def test_the_embedded_backend_counts_the_same_and_the_threshold_is_crossed(tmp_path: Path) -> None:
     csv, html = tmp_path / "own", tmp_path / "own.html"
-    (tmp_path / "locust.conf").write_text("master = true\n")  # of a project that has load tests of its own
+    for name in ("locust.conf", ".locust.conf"):  # of a project, and a home, with load tests of their own
+        (tmp_path / name).write_text("master = true\n")
     limits = ("--max-connections-per-user", "1.05", "--max-replaced", "0", "--max-connect-p95", "30s")
     outputs = ("--locust-csv", str(csv), "--locust-html", str(html))
     code, report, said = load(tmp_path, "--profile", "duplicated", *SWARM, *limits, *outputs)

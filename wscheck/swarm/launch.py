@@ -36,11 +36,13 @@ def _cluster(processes: int) -> list[str]:
 def environ(plan: Plan, folder: Path) -> dict[str, str]:
     """The environment of the Locust process: ours, the target, and every option of the profile by its variable.
 
-    What a project's own load tests tell Locust (LOCUST_*, and the files that it reads in the working directory) would
-    make another run of ours.
+    What a project's own load tests tell Locust (LOCUST_*, and the files that it reads in the working directory and at
+    home) would make another run of ours.
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     told = {
+        "HOME": str(folder),
+        "PYTHONUSERBASE": site.getuserbase(),  # what `pip install --user` brought stays importable
         "PYTHONPATH": _importable(own.get("PYTHONPATH", "")),
         "LOCUST_HOST": plan.target.url,
         "WSCHECK_LOAD_PROFILE": plan.profile,
