@@ -223,7 +223,7 @@ def test_without_any_time_rules_that_need_it_come_to_nothing(tmp_path: Path) -> 
         server.disconnect(server.connect("ada"))
     report = judged("app.log", directory=tmp_path)
     assert (report["verdict"], report["code"], report["findings"]) == ("inconclusive", 3, [])
-    assert "no line has a time" in report["reason"]
+    assert "no event has a time" in report["reason"]
     timed = Server(tmp_path / "timed.log")
     for n in range(9):
         timed.disconnect(timed.connect("ada", T + n), T + n + 0.5)

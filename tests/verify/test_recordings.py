@@ -1,5 +1,6 @@
 """A recording that is missing, broken or of another kind: named with its line, exit 3, never a verdict."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,23 @@ def test_what_a_recording_cannot_answer_to_is_refused(recording: Path, flag: tup
 def test_a_server_log_that_is_not_there() -> None:
     ran = wscheck("verify", "http://127.0.0.1:9", "--server-log", "/no/such.log")
     assert ran.code == 3 and "/no/such.log" in ran.err
+
+
+CONNECTED = '{"time":%s,"msg":"WebSocket client connected","userId":"ada","socketId":"%s"}\n'
+LEFT_OPEN = {
+    "no connection event was seen": '{"time":1795000000000,"msg":"server is up"}\n',
+    "no event has a time": "WebSocket client connected\n• socketId: abc\n• userId: ada\n",
+    "could not be read": CONNECTED % (1795000000000, "a") + "WebSocket client connected {\n",
+    "ada holds 2 connections": CONNECTED % (1795000000000, "a") + CONNECTED % (1795000000100, "b"),
+}
+
+
+@pytest.mark.parametrize("reason", LEFT_OPEN)
+def test_a_log_and_its_recording_leave_the_same_open_in_the_same_words(tmp_path: Path, reason: str) -> None:
+    (tmp_path / "app.log").write_text(LEFT_OPEN[reason])
+    outputs = ("--format=json", "--format=ndjson=run.ndjson")
+    read = wscheck("tail-logs", "--no-follow", "app.log", *outputs, cwd=tmp_path)
+    again = wscheck("verify", "--from", "run.ndjson", "--format=json", cwd=tmp_path)
+    told = [(ran.code, json.loads(ran.out)["verdict"], json.loads(ran.out)["reason"]) for ran in (read, again)]
+    assert told[0] == told[1] and told[0][:2] == (3, "inconclusive")
+    assert reason in told[0][2]

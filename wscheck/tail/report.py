@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from wscheck import proof
 from wscheck.findings import Bar, Finding, Verdict
 from wscheck.judge import Judge
 from wscheck.report import Holdings, LogsReport
@@ -59,41 +60,25 @@ def _levels(watch: Watch) -> dict[str, int]:
 
 
 def _verdict(watch: Watch, findings: Sequence[Finding], bar: Bar, *, partial: bool) -> tuple[Verdict, str]:
-    failing = [finding for finding in findings if finding.severity.rank >= bar.fail_on.rank]
-    if failing:
-        return Verdict.FAILED, f"{failing[0].user or 'somebody'}: {failing[0].message}"
-    unsure = "the run was interrupted before the logs were read to their end" if partial else _unsure(watch)
-    if unsure:
-        return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), unsure
-    return Verdict.PASSED, ""
+    unread = "the run was interrupted before the logs were read to their end" if partial else _damaged(watch)
+    return proof.verdict(findings, bar, unread or proof.doubt(_seen(watch)))
 
 
-def _unsure(watch: Watch) -> str:
-    """Why nothing was proven although nothing was found; empty when it was."""
-    return _unread(watch) or _untold(watch)
+def _damaged(watch: Watch) -> str:
+    damaged = next((path for log in watch.logs for path in log.damaged), None)
+    return f"{damaged} is no whole gzip file and could not be read to its end" if damaged is not None else ""
 
 
-def _unread(watch: Watch) -> str:
-    """What could not be read, or was not there to be read."""
-    if (damaged := next((path for log in watch.logs for path in log.damaged), None)) is not None:
-        return f"{damaged} is no whole gzip file and could not be read to its end"
-    if not any(count for kind, count in watch.pulse.events.items() if kind not in ("unreadable", "restarted")):
-        return "no connection event was seen: nothing in the logs speaks of one"
-    if unreadable := sum(log.unreadable for log in watch.logs):
-        return f"{unreadable} of the lines that look like events could not be read"
-    return ""
-
-
-def _untold(watch: Watch) -> str:
-    """What the logs do not say."""
-    if not watch.pulse.named:
-        return "the logs count connections and say neither whose they are nor which"
-    if watch.pulse.untimed == watch.pulse.events.total():
-        return "no line has a time, so overlaps and attempts per second could not be judged"
-    if (user := next(iter(watch.pulse.over_one), None)) is not None:
-        held = len(watch.judge.ledger.held(user))
-        return f"the logs end while {user} holds {held} connections, too early to tell whether one is being replaced"
-    return ""
+def _seen(watch: Watch) -> proof.Watched:
+    kinds = watch.pulse.events
+    user = next(iter(watch.pulse.over_one), None)
+    return proof.Watched(
+        connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
+        unreadable=sum(log.unreadable for log in watch.logs),
+        named=watch.pulse.named,
+        timed=watch.pulse.untimed < kinds.total() - kinds["unreadable"],
+        overlapping=(user, len(watch.judge.ledger.held(user))) if user is not None else None,
+    )
 
 
 def _holdings(judge: Judge, user: str) -> Holdings:

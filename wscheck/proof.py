@@ -1,0 +1,50 @@
+"""WHAT WAS PROVEN where connections were only watched: the same words for a log and for the recording of it; pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from wscheck.findings import Bar, Finding, Verdict
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen, as far as it decides whether nothing found means that nothing is wrong.
+
+    connections  events that tell of a connection
+    unreadable   lines that looked like one and could not be read
+    named        whether any said whose connection it was, or which
+    timed        whether any had a time
+    overlapping  who held several connections in the end, and how many; None when nobody did
+    """
+
+    connections: int
+    unreadable: int
+    named: bool
+    timed: bool
+    overlapping: tuple[str, int] | None
+
+
+def verdict(findings: Sequence[Finding], bar: Bar, doubt: str) -> tuple[Verdict, str]:
+    """The verdict and its reason. `doubt` says why nothing was proven even without a finding; empty when it was."""
+    failing = [finding for finding in findings if finding.severity.rank >= bar.fail_on.rank]
+    if failing:
+        return Verdict.FAILED, f"{failing[0].user or 'somebody'}: {failing[0].message}"
+    if doubt:
+        return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), doubt
+    return Verdict.PASSED, ""
+
+
+def doubt(seen: Watched) -> str:
+    """Why nothing was proven although nothing was found; empty when it was."""
+    if not seen.connections:
+        return "no connection event was seen: nothing that was read speaks of one"
+    if seen.unreadable:
+        return f"{seen.unreadable} of the lines that look like events could not be read"
+    if not seen.named:
+        return "connections are counted, and nothing says whose they are nor which"
+    if not seen.timed:
+        return "no event has a time, so overlaps and attempts per second could not be judged"
+    if seen.overlapping is not None:
+        user, held = seen.overlapping
+        return f"the end comes while {user} holds {held} connections, too early to tell whether one is being replaced"
+    return ""
