@@ -77,7 +77,7 @@ def _root(
 
 
 def main() -> None:
-    """The console script. A crash must never read as a verdict, so every way out has its own exit code."""
+    """What the console script runs. A crash must never read as a verdict, so every way out has its own exit code."""
     try:
         app()
     except WscheckError as error:

@@ -181,3 +181,10 @@ def test_ctrl_c_before_there_is_anything_to_report_is_said(tmp_path: Path) -> No
         [sys.executable, "-c", program], env=environment(tmp_path), capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "wscheck: interrupted\n")
+
+
+def test_ctrl_c_while_it_starts_ends_like_any_other(tmp_path: Path) -> None:
+    """In the place of typer, a module that is interrupted while it is imported."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    ran = wscheck("verify", PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[2]}")
+    assert (ran.code, ran.out, ran.err) == (130, "", "wscheck: interrupted\n")
