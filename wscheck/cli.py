@@ -87,6 +87,11 @@ def main() -> None:
     except (KeyboardInterrupt, Interrupted):
         typer.echo("wscheck: interrupted", err=True)
         sys.exit(ExitCode.INTERRUPTED)
+    except SystemExit as end:
+        # Ctrl-C before a command has begun: Typer ends it without a word.
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):
+            typer.echo("wscheck: interrupted", err=True)
+        raise
     except (BrokenPipeError, ReaderLeft):
         # The reader of our output left (| head): nothing is wrong, and nothing more can be said.
         _say_no_more()

@@ -13,6 +13,7 @@ from wscheck.rules import REGISTRY as RULES
 from wscheck.scenarios import REGISTRY as SCENARIOS
 from wscheck.settings import SETTINGS
 
+ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-hunter2"
 
 
@@ -184,7 +185,13 @@ def test_ctrl_c_before_there_is_anything_to_report_is_said(tmp_path: Path) -> No
 
 
 def test_ctrl_c_while_it_starts_ends_like_any_other(tmp_path: Path) -> None:
-    """In the place of typer, a module that is interrupted while it is imported."""
+    """In the place of typer, a module that is interrupted while it is imported; and while it parses."""
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
-    ran = wscheck("verify", PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[2]}")
-    assert (ran.code, ran.out, ran.err) == (130, "", "wscheck: interrupted\n")
+    importing = wscheck("verify", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    (tmp_path / "typer.py").unlink()
+    (tmp_path / "sitecustomize.py").write_text(
+        "import typer.core\ndef parse(*arguments): raise KeyboardInterrupt\ntyper.core.TyperGroup.parse_args = parse\n"
+    )
+    parsing = wscheck("verify", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    for ran in (importing, parsing):
+        assert (ran.code, ran.out, ran.err) == (130, "", "wscheck: interrupted\n")
