@@ -117,3 +117,16 @@ def test_the_real_backend_under_the_documented_fault(tmp_path: Path) -> None:
         tail.end()
         opened = {(i["rule"], i["user"]) for i in tail.incidents("opened")}
     assert opened >= {("connection-replaced", "user_123"), ("excessive-attempts", "user_123")}
+
+
+def test_a_loop_of_many_is_told_before_somebodys_single_one_though_that_came_first(tmp_path: Path) -> None:
+    server = Server(tmp_path / "app.log")
+    server.replace("bea", server.connect("bea"))
+    for _ in range(3):
+        server.replace("ada", server.connect("ada"))
+    ran = finished("--no-follow", "app.log", "--format", "json", "--format=terminal=told", directory=tmp_path)
+    report = json.loads(ran.stdout)
+    replaced = [each for each in report["findings"] if each["rule"] == "connection-replaced"]
+    assert [(each["user"], each["count"]) for each in replaced] == [("ada", 3), ("bea", 1)]
+    assert report["reason"].startswith("ada: ")
+    assert "ada: the server replaced the user's connection by a newer one, 3 times" in (tmp_path / "told").read_text()
