@@ -1,6 +1,7 @@
 """What the logs came to, beside their findings: how much was read, and who did what."""
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from wscheck.report import Holdings, LogsReport
 from wscheck.reporters.wording import one_line, plural, size
@@ -39,6 +40,14 @@ def _doubts(report: LogsReport) -> Iterator[str]:
         yield f"{told} without a time: overlaps and attempts per second were not judged in them"
     if report.unreadable:
         yield f"{plural(report.unreadable, 'line')} like an event that could not be read"
+
+
+def in_other_words(report: LogsReport) -> str:
+    """How to read logs again of which no line told of a connection: they may be worded otherwise. Empty for others."""
+    if not report.lines or report.unreadable or any(report.events.get(kind) for kind in _ALWAYS):
+        return ""
+    names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
+    return f"wscheck tail-logs --marker connected='YOUR WORDS' {' '.join(names) if len(names) < 4 else '...'}"
 
 
 def held(report: LogsReport) -> str:

@@ -263,6 +263,8 @@ def remedy(report: Report) -> str:
 
 def next_step(report: Report) -> str | None:
     """The one command that helps most now, None when there is nothing to do."""
+    if isinstance(report, LogsReport) and (command := logs.in_other_words(report)):
+        return command
     if report.verdict is not Verdict.FAILED or not report.findings:
         return None
     worst = chapters(report.findings)[0][0].finding
