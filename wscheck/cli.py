@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -78,6 +79,8 @@ def _root(
 
 def main() -> None:
     """What the console script runs. A crash must never read as a verdict, so every way out has its own exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ✓ in its encoding gets its verdict all the same
     try:
         app()
     except WscheckError as error:

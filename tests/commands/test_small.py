@@ -195,3 +195,11 @@ def test_ctrl_c_while_it_starts_ends_like_any_other(tmp_path: Path) -> None:
     parsing = wscheck("verify", PYTHONPATH=f"{tmp_path}:{ROOT}")
     for ran in (importing, parsing):
         assert (ran.code, ran.out, ran.err) == (130, "", "wscheck: interrupted\n")
+
+
+def test_a_terminal_whose_encoding_has_no_check_mark_gets_its_verdict_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text(
+        '{"time":1795000000000,"msg":"WebSocket client connected","userId":"a","sid":"s"}\n'
+    )
+    ran = wscheck("tail-logs", "--no-follow", "app.log", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (ran.code, ran.err) == (0, "") and "? PASSED  1 user, 1 connection" in ran.out
