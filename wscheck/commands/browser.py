@@ -68,6 +68,7 @@ def browser(
         "rules.max_attempts": max_attempts,
     }
     from wscheck.browse.report import blank
+    from wscheck.commands import ending
     from wscheck.commands.unfinished import owed
     from wscheck.config import load
     from wscheck.reporters import formats
@@ -81,7 +82,7 @@ def browser(
         run.picture = any(output.format == "html" for output in outputs)
         outcome = _drive(run)
     formats.deliver(outputs, outcome.report, outcome.events)
-    raise typer.Exit(_exit_code(outcome))
+    raise typer.Exit(ending.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 
 def _split(given: list[str]) -> tuple[list[str], list[str]]:
@@ -106,13 +107,3 @@ def _drive(run: "Browse") -> "Outcome":
 
     with drawn("Watching") as progress:
         return ending.run(browse(run, progress))
-
-
-def _exit_code(outcome: "Outcome") -> int:
-    from wscheck.errors import ExitCode
-    from wscheck.findings import Verdict
-
-    if outcome.report.interrupted:
-        return ExitCode.INTERRUPTED
-    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
-    return codes.get(outcome.report.verdict, ExitCode.COULD_NOT_CHECK)

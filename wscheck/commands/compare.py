@@ -19,11 +19,10 @@ def compare(
 
     Exit codes: 0 nothing got worse, 1 something did, 2 usage, 3 a run showed nothing or cannot be read.
     """
+    from wscheck.commands import ending
     from wscheck.commands.unfinished import owed
     from wscheck.comparison import blank
     from wscheck.comparison import compare as compared
-    from wscheck.errors import ExitCode
-    from wscheck.findings import Verdict
     from wscheck.reporters import formats
     from wscheck.sources.reports import read_pair
 
@@ -32,5 +31,4 @@ def compare(
     with owed(outputs, lambda: blank(str(before), str(after)), inputs=[before, after]):
         report = compared(*read_pair(before, after))
     formats.deliver(outputs, report, [])
-    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
-    raise typer.Exit(codes.get(report.verdict, ExitCode.COULD_NOT_CHECK))
+    raise typer.Exit(ending.exit_code(report.verdict))

@@ -3,7 +3,11 @@ and a terminal that is closed end it as Ctrl-C does."""
 
 import signal
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from wscheck.errors import ExitCode
+    from wscheck.findings import Verdict
 
 T = TypeVar("T")
 
@@ -36,3 +40,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(main())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def exit_code(verdict: "Verdict", *, interrupted: bool = False) -> "ExitCode":
+    """What a run ends with that came to `verdict`, whole or not (docs/exit-codes.md)."""
+    from wscheck.errors import ExitCode
+    from wscheck.findings import Verdict
+
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
+    return codes.get(verdict, ExitCode.COULD_NOT_CHECK)

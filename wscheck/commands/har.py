@@ -37,6 +37,7 @@ def har(
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no HAR, or no Socket.IO in it).
     """
     from wscheck.browse.report import blank
+    from wscheck.commands import ending
     from wscheck.commands.unfinished import owed
     from wscheck.config import load
     from wscheck.reporters import formats
@@ -54,7 +55,7 @@ def har(
     with owed(outputs, lambda: blank(", ".join(map(str, files))), inputs=files):
         report, events = _judged(load(flags), files, source_maps or [])
     formats.deliver(outputs, report, events)
-    raise typer.Exit(_exit_code(report))
+    raise typer.Exit(ending.exit_code(report.verdict))
 
 
 def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[BrowserReport, list[AnyEvent]]":
@@ -82,11 +83,3 @@ def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[
     if times:
         report.started_at, report.duration_s = min(times), round(max(times) - min(times), 3)
     return report, page_report.recorded(heard.events)
-
-
-def _exit_code(report: "BrowserReport") -> int:
-    from wscheck.errors import ExitCode
-    from wscheck.findings import Verdict
-
-    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
-    return codes.get(report.verdict, ExitCode.COULD_NOT_CHECK)

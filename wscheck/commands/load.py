@@ -187,15 +187,14 @@ def _drive(plan: "Plan") -> "LoadReport":
 
 
 def _exit_code(report: "LoadReport") -> int:
+    from wscheck.commands import ending
     from wscheck.errors import ExitCode
     from wscheck.findings import Verdict
 
-    if report.interrupted:
-        return ExitCode.INTERRUPTED
-    if report.verdict is Verdict.FAILED and any(limit.crossed for limit in report.thresholds):
+    crossed = report.verdict is Verdict.FAILED and any(limit.crossed for limit in report.thresholds)
+    if crossed and not report.interrupted:
         return ExitCode.THRESHOLD
-    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
-    return codes.get(report.verdict, ExitCode.COULD_NOT_CHECK)
+    return ending.exit_code(report.verdict, interrupted=report.interrupted)
 
 
 def _existing(path: Path | None) -> str | None:

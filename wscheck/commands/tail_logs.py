@@ -64,9 +64,9 @@ def tail_logs(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted by Ctrl-C.
     """
+    from wscheck.commands import ending
     from wscheck.commands.unfinished import owed
     from wscheck.config import load
-    from wscheck.errors import ExitCode
     from wscheck.reporters import formats
 
     flags = {
@@ -91,7 +91,7 @@ def tail_logs(
             wanted = _wanted(load(flags), asked, times, checkpoint, marker or [], key or [], outputs)
             report, events, interrupted = _run(wanted, stack)
         formats.deliver(reports, report, events)
-    raise typer.Exit(ExitCode.INTERRUPTED if interrupted else _exit_code(report))
+    raise typer.Exit(ending.exit_code(report.verdict, interrupted=interrupted))
 
 
 def _blank(names: list[str]) -> "LogsReport":
@@ -165,11 +165,3 @@ def _run(wanted: "Wanted", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent
     short = ending is not Ending.DONE and wanted.seconds is not None
     report = conclude(session.watch, wanted.bar, users=wanted.users, interrupted=cut or short, partial=cut)
     return report, session.watch.events, ending is Ending.INTERRUPTED
-
-
-def _exit_code(report: "LogsReport") -> int:
-    from wscheck.errors import ExitCode
-    from wscheck.findings import Verdict
-
-    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
-    return codes.get(report.verdict, ExitCode.COULD_NOT_CHECK)

@@ -105,6 +105,7 @@ def verify(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
+    from wscheck.commands import ending
     from wscheck.commands.unfinished import owed
     from wscheck.config import load
     from wscheck.reporters import formats
@@ -119,7 +120,7 @@ def verify(
         else:
             outcome = _drive(_plan(config, scenario or [], narrate=narrate))
     formats.deliver(outputs, outcome.report, outcome.events)
-    raise typer.Exit(_exit_code(outcome))
+    raise typer.Exit(ending.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 
 def _blank(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
@@ -171,13 +172,3 @@ def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "Outcom
 
     asked = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
     return replay(recording, Bar(Severity(config["verify.fail_on"]), config["verify.strict"]) if asked else None)
-
-
-def _exit_code(outcome: "Outcome") -> int:
-    from wscheck.errors import ExitCode
-    from wscheck.findings import Verdict
-
-    if outcome.report.interrupted:
-        return ExitCode.INTERRUPTED
-    codes = {Verdict.PASSED: ExitCode.CLEAN, Verdict.FAILED: ExitCode.FINDINGS}
-    return codes.get(outcome.report.verdict, ExitCode.COULD_NOT_CHECK)
