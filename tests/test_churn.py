@@ -18,7 +18,6 @@ from wscheck.churn import (
     Statistics,
     Totals,
     WorkerLost,
-    by_second,
     read,
     write,
 )
@@ -86,14 +85,9 @@ def test_two_processes_share_no_default() -> None:
 
 
 def test_levels_of_one_second_add_up_and_the_worst_lag_stays() -> None:
-    merged = by_second(
-        [
-            Bucket(7, users=2, open=3, peak=4, heartbeat_lag_ms=1.5),
-            Bucket(8, open=1),
-            Bucket(7, users=1, open=2, peak=2),
-        ]
-    )
-    assert merged == {7: Bucket(7, users=3, open=5, peak=6, heartbeat_lag_ms=1.5), 8: Bucket(8, open=1)}
+    whole = Bucket(7, users=2, open=3, peak=4, heartbeat_lag_ms=1.5)
+    whole.merge(Bucket(7, users=1, open=2, peak=2))
+    assert whole == Bucket(7, users=3, open=5, peak=6, heartbeat_lag_ms=1.5)
 
 
 counted = Statistics(connects=2, refused={"timeout": 1}, lifetime=Histogram({3: 4}), first_replaced_at=1.5)

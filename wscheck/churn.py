@@ -6,7 +6,7 @@ Pure: the Locust process and the command line share it, and neither has the othe
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -18,12 +18,6 @@ SCHEMA = "wscheck.load-stream/1"
 KICKED, LEFT = "io server disconnect", "io client disconnect"
 CUT, BROKEN, SILENT = "transport close", "transport error", "ping timeout"
 MALFORMED = "parse error"
-
-SERVER_SAYS = {
-    KICKED: "server namespace disconnect",
-    LEFT: "client namespace disconnect",
-}
-"""How a Node server spells what a client calls by the first name; the others are alike or depend on who closed."""
 
 _GROWTH = math.log(1.02)
 _SMALLEST_MS = 0.01
@@ -198,14 +192,6 @@ class Bucket(msgspec.Struct):
 
 
 _LEVELS = tuple(name for name in Bucket.__struct_fields__ if name not in ("at", "heartbeat_lag_ms"))
-
-
-def by_second(buckets: Iterable[Bucket]) -> dict[int, Bucket]:
-    """The buckets of several workers, added up second by second."""
-    merged: dict[int, Bucket] = {}
-    for bucket in buckets:
-        merged.setdefault(bucket.at, Bucket(bucket.at)).merge(bucket)
-    return merged
 
 
 class Report(msgspec.Struct):

@@ -20,9 +20,6 @@ import msgspec
 SEPARATOR = "\x1e"
 """Between the packets of a long-polling body."""
 
-PROBE = "probe"
-"""The data of the ping and the pong that try a transport before an upgrade."""
-
 
 class PacketError(ValueError):
     """Text or bytes that are no packet. The message quotes none of it: it may hold a secret."""

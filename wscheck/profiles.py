@@ -34,8 +34,6 @@ class Option(msgspec.Struct, frozen=True):
         return "WSCHECK_LOAD_" + self.name.upper()
 
 
-TRANSPORTS = ("websocket", "polling-upgrade")
-
 OPTIONS = (
     Option("namespace", str, "/", "Socket.IO namespace"),
     Option("socketio_path", str, "/socket.io", "path of the Socket.IO endpoint"),

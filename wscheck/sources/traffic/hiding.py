@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from wscheck.redaction import Redactor
@@ -70,7 +70,3 @@ class Hiding:
 def is_secret(name: str, value: str) -> bool:
     """Whether a named value looks like a credential."""
     return bool(_TOKENISH.search(name) or _JWT.match(value))
-
-
-def any_secret(pairs: Iterable[tuple[str, str]]) -> bool:
-    return any(is_secret(name, value) for name, value in pairs)
