@@ -7,13 +7,12 @@ from html.parser import HTMLParser
 
 import msgspec
 import pytest
-from markupsafe import Markup
 
 from tests.reporters import runs
 from wscheck.events import Place
 from wscheck.findings import Verdict
 from wscheck.report import Report
-from wscheck.reporters.html import Section, render
+from wscheck.reporters.html import render
 
 VOID = {"meta", "br", "wbr", "img", "hr", "input", "link"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\x1b[31m\u202e"
@@ -165,13 +164,12 @@ def test_an_interrupted_run_says_that_it_is_partial() -> None:
     assert "Interrupted before its end" in parsed(render(report, events)).text
 
 
-def test_a_report_without_scenarios_gets_one_timeline_and_its_own_sections() -> None:
+def test_a_report_without_scenarios_gets_one_timeline() -> None:
     _, events = runs.looping()
     report = Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.PASSED)
-    page = parsed(render(report, events, [Section("Cost", Markup("<p>a plot</p>"))]))
+    page = parsed(render(report, events))
     assert "wscheck logs" in page.text
     assert "15 connections, 14 replacements" in page.text
-    assert "Cost a plot" in page.text
 
 
 def test_a_huge_run_stays_a_small_file() -> None:

@@ -6,6 +6,6 @@ page.py      report -> what the templates are given
 templates/   the words and the style; everything from outside is escaped there
 """
 
-from wscheck.reporters.html.page import Section, render
+from wscheck.reporters.html.page import render
 
-__all__ = ["Section", "render"]
+__all__ = ["render"]

@@ -51,14 +51,6 @@ _IN_PATH = re.compile(r"/(?=[\w(.\[-]{3})")
 
 
 @dataclass(frozen=True)
-class Section:
-    """A further part of the page, for reports that have more to show: a plot, a screenshot."""
-
-    title: str
-    body: Markup
-
-
-@dataclass(frozen=True)
 class Told:
     """A chapter of findings with its shared facts."""
 
@@ -77,7 +69,7 @@ class Shown:
     open: bool
 
 
-def render(report: Report, events: Sequence[AnyEvent], extra: Sequence[Section] = ()) -> str:
+def render(report: Report, events: Sequence[AnyEvent]) -> str:
     """One file that needs nothing else: no network, no script, no font."""
     scenarios = report.scenarios if isinstance(report, VerifyReport) else []
     counts = Counter(scenario.verdict for scenario in scenarios)
@@ -102,7 +94,6 @@ def render(report: Report, events: Sequence[AnyEvent], extra: Sequence[Section] 
             screens=screens(report),
             unseen=report.notes if isinstance(report, BrowserReport) else [],
             next_step=story.next_step(report),
-            extra=extra,
             version=__version__,
         )
     )
