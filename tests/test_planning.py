@@ -9,7 +9,7 @@ from wscheck.config import load
 from wscheck.errors import UsageError
 from wscheck.findings import Severity
 from wscheck.scenarios import REGISTRY
-from wscheck.settings import Secret
+from wscheck.settings import NEXT_PUBLIC, Secret
 from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.plan import plan
 from wscheck.verify.run import Run
@@ -25,6 +25,14 @@ def test_without_a_url_the_embedded_backend_is_checked_with_every_scenario(tmp_p
     run = planned({}, tmp_path=tmp_path)
     assert isinstance(run.arena, Embedded)
     assert run.scenarios == list(REGISTRY)
+
+
+@pytest.mark.parametrize("variable", ["WSCHECK_URL", NEXT_PUBLIC])
+def test_an_empty_address_is_no_wish_for_the_embedded_backend(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(UsageError, match=f"{variable} \\(empty\\) names no server"):
+        plan(load({}, directory=tmp_path, environ={variable: ""}), ())
+    named = plan(load(URL, directory=tmp_path, environ={variable: ""}), ())
+    assert isinstance(named.arena, Remote)
 
 
 def test_chosen_scenarios_are_run_in_the_order_of_the_registry(tmp_path: Path) -> None:

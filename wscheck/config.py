@@ -21,6 +21,7 @@ from wscheck.settings import SETTINGS, Secret
 
 FILE = "wscheck.toml"
 PYPROJECT = "pyproject.toml"
+DEFAULT = "default"
 
 # Tables that their own readers check, because their content is more than scalar settings.
 FREE_TABLES = ("event",)
@@ -28,7 +29,7 @@ FREE_KEYS = ("browser.step", "logs.markers", "logs.keys")
 
 
 class Value(msgspec.Struct, frozen=True):
-    """One setting's value and where it came from: "--window", "WSCHECK_WINDOW", "wscheck.toml:7" or "default"."""
+    """One setting's value and where it came from: "--window", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT."""
 
     value: Any
     origin: str
@@ -46,6 +47,19 @@ class Config(msgspec.Struct, frozen=True):
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
+
+    @property
+    def server(self) -> str | None:
+        """The URL of the server to check, None for the embedded backend. Raises UsageError where a variable that
+        should have named one is empty (a CI secret that is not set): the embedded backend's pass would read as the
+        server's."""
+        url = self.values["target.url"]
+        if url.value is None and url.origin != DEFAULT:
+            raise UsageError(
+                f"{url.origin} names no server, and the embedded backend would be checked in its place.",
+                "Set it to the server's URL, or unset it.",
+            )
+        return str(url.value) if url.value is not None else None
 
 
 def load(flags: Mapping[str, Any], *, directory: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -151,7 +165,8 @@ def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], fi
         return Value(_valid(setting.parse, written, file.at(name)), file.at(name))
     if setting.also is not None and environ.get(setting.also):
         return Value(_valid(setting.parse, environ[setting.also], setting.also), setting.also)
-    return Value(setting.default, "default")
+    empty = [variable for variable in (setting.variable, setting.also) if setting.also and variable in environ]
+    return Value(setting.default, f"{empty[0]} (empty)" if empty else DEFAULT)
 
 
 def _valid(parse: Callable[[Any], Any], raw: Any, place: str) -> Any:

@@ -45,7 +45,7 @@ def target(flags: Mapping[str, Any]) -> str:
     from wscheck.settings import without_credentials
 
     try:
-        url = load(flags)["target.url"]
+        url = load(flags).server
     except UsageError:
         url = flags.get("target.url") or "unknown target"
     return without_credentials(str(url)) if url else "embedded backend"

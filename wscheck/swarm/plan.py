@@ -135,7 +135,7 @@ def profile(name: str) -> str:
 
 def _target(config: Config) -> Target:
     return Target(
-        url=config["target.url"] or "",
+        url=config.server or "",
         namespace=config["target.namespace"],
         path=config["target.path"],
         transports=config["target.transports"],

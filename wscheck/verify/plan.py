@@ -23,7 +23,7 @@ def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None
     """The run that `config` asks for; `chosen` scenario ids, all when empty. Raises UsageError."""
     cast = _cast(config)
     logs, words = config["verify.server_log"], partial(readers, (), (), config.tables.get("logs", {}), config.at)
-    arena = Remote(cast, logs, words) if config["target.url"] else Embedded(cast)
+    arena = Remote(cast, logs, words) if config.server else Embedded(cast)
     if isinstance(arena, Embedded) and logs:
         raise UsageError(
             "--server-log was given without a URL: the embedded backend's log is read anyway.",
@@ -50,7 +50,7 @@ def _check(config: Config) -> None:
             "--reconnect-on-kick was given for the unified client, which never reconnects when it is replaced.",
             "Add --client per-component.",
         )
-    path = urlsplit(config["target.url"] or "").path.strip("/")
+    path = urlsplit(config.server or "").path.strip("/")
     if path:
         raise UsageError(
             f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
@@ -119,7 +119,7 @@ def _target(config: Config) -> Target:
         "user_in": config["identity.user_in"],
         "token_in": config["identity.token_in"],
     }
-    return Target(url=config["target.url"] or "", **settings)
+    return Target(url=config.server or "", **settings)
 
 
 def _second(config: Config) -> Credentials | None:
