@@ -63,6 +63,7 @@ def test_a_server_that_rejects_the_second_connection_replaces_nothing(kind: str)
         agrees(counted, server.counters())
     assert set(counted.refused) == {"connect_error: already connected"}
     assert (counted.connects, counted.replaced) == (1, 0)
+    assert (counted.users, counted.held, counted.users_multiple) == (1, 1, 0), "the refused one was never held"
 
 
 def test_a_user_that_leaves_during_the_run_leaves_in_order() -> None:

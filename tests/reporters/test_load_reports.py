@@ -15,7 +15,7 @@ from tests.reporters.test_schemas import validator
 from wscheck.churn import Percentiles
 from wscheck.comparison import compare
 from wscheck.findings import Verdict
-from wscheck.load_report import LoadReport, ServerSide
+from wscheck.load_report import LoadReport, Second, ServerSide
 from wscheck.reporters import github, html, junit, markdown, terminal
 from wscheck.reporters import json as json_reporter
 
@@ -169,3 +169,9 @@ def test_what_counts_as_the_same_although_it_differs_says_why() -> None:
     assert "time to connect, p95 101 ms 9.7 ms under 100 ms apart" in told
     same = " ".join(terminal.render(compare(slow, slow), []).split())
     assert "time to connect, p95 101 ms 101 ms the same" in same
+
+
+def test_a_run_in_which_nothing_connected_shows_no_course() -> None:
+    idle = [Second(second=second, users=2) for second in range(3)]
+    told = terminal.render(unified(verdict=Verdict.INCONCLUSIVE, connects=0, series=idle, server=None), [])
+    assert "\n\n\n" not in told

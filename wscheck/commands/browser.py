@@ -76,7 +76,8 @@ def browser(
 
     outputs = formats.parse(format or [])
     formats.prepare(outputs)
-    with owed(outputs, lambda: blank(without_credentials(" ".join(pages)))):
+    shown = [without_credentials(page.partition("#")[0]) for page in pages]
+    with owed(outputs, lambda: blank(" ".join(shown))):
         config = load(flags)
         run = _plan(config, pages, visit or [], command)
         run.picture = any(output.format == "html" for output in outputs)

@@ -30,18 +30,21 @@ class _Sighting:
 
 
 class Holding:
-    """One user. A connection is held from when its CONNECT was sent until it ended or the page dropped it.
+    """One user. A connection is held from when its CONNECT was sent until it ended or the page dropped it; one that
+    the server never acknowledged was not.
 
     A server replaces by ending the old one, and its DISCONNECT may be read before or after the new one's CONNECT:
     the two travel on different connections. So a kick waits for the answers to what was asked by then.
     """
 
-    __slots__ = ("_kicks", "_most", "_opened", "_seen", "_swarm", "held", "presence", "user")
+    __slots__ = ("_asking", "_counted", "_kicks", "_most", "_opened", "_seen", "_swarm", "held", "presence", "user")
 
     def __init__(self, swarm: "Swarm", user: str, presence: "Presence") -> None:
         self._swarm, self.user, self.presence = swarm, user, presence
         self.held: list[Connection] = []
-        self._most = 0
+        self._most, self._counted = 0, False
+        self._asking: tuple[Connection, ...] = ()
+        """Those that made it more than ever, and are not answered yet."""
         self._opened: list[Connection] = []
         self._kicks: list[tuple[Connection, float]] = []
         self._seen: dict[str, _Sighting] | None = None
@@ -51,18 +54,24 @@ class Holding:
         self.held.append(connection)
         if len(self.held) <= self._most or sum(not each.is_leaving for each in self.held) <= self._most:
             return
-        self._most += 1
-        now = self._swarm.tally.now
-        now.held += 1
-        if self._most == 1:
-            now.users += 1
+        self._asking = (*self._asking, connection)
+        self._reach(self._most + 1)
+        if not self._counted:
+            self._counted = True
+            self._swarm.tally.now.users += 1
             self._swarm.tally.users += 1
-        elif self._most == 2:
-            now.users_multiple += 1
+
+    def _reach(self, most: int) -> None:
+        """So many at once were the most."""
+        now = self._swarm.tally.now
+        now.held += most - self._most
+        now.users_multiple += (most > 1) - (self._most > 1)
+        self._most = most
 
     def opened(self, connection: Connection) -> None:
         """It opened; what was kicked while it was asked for was replaced by it."""
         tally, at = self._swarm.tally, connection.opened_at
+        self._answered(connection)
         tally.now.connects += 1
         tally.now.connect.add((at - connection.begun_at) * 1000)
         tally.opened()
@@ -80,10 +89,12 @@ class Holding:
         """It never opened."""
         refused = self._swarm.tally.now.refused
         refused[kind] = refused.get(kind, 0) + 1
+        self._never_held(connection)
         self._let_go(connection)
 
     def given_up(self, connection: Connection) -> None:
         """We left before the server knew."""
+        self._never_held(connection)
         self._let_go(connection)
 
     def ended(self, connection: Connection, reason: str) -> None:
@@ -101,9 +112,18 @@ class Holding:
 
     def stopped(self) -> None:
         """The user leaves the run."""
-        if self._most:
+        if self._counted:
             self._swarm.tally.users -= 1
-            self._most = 0
+            self._most, self._counted, self._asking = 0, False, ()
+
+    def _answered(self, connection: Connection) -> None:
+        if self._asking:
+            self._asking = tuple(each for each in self._asking if each is not connection)
+
+    def _never_held(self, connection: Connection) -> None:
+        if connection in self._asking:
+            self._answered(connection)
+            self._reach(self._most - 1)
 
     def _was_replaced(self, old: Connection, at: float) -> bool:
         """Whether another connection opened that the server took after `old`: it had not answered it before."""

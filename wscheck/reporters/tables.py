@@ -40,8 +40,7 @@ def _load(report: LoadReport) -> Iterator[RenderableType]:
     for figure in figures.figures(report):
         table.add_row(figure.name, Text(figure.value, "bold red" if figure.bad else "bold"), figure.more)
     yield table
-    if report.series:
-        yield _courses(report)
+    yield from _courses(report)
     if server := figures.server_agrees(report):
         yield Text.assemble(("the server itself counted ", "dim"), server)
     yield from _notes(report)
@@ -63,7 +62,7 @@ def _threshold(told: Threshold) -> Text:
     return Text(f"{mark} {figures.threshold(told)}", style)
 
 
-def _courses(report: LoadReport) -> RenderableType:
+def _courses(report: LoadReport) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
@@ -72,7 +71,8 @@ def _courses(report: LoadReport) -> RenderableType:
         if any(values):
             label = name if name == "open" else f"{name}/s"
             table.add_row(label, Text.assemble((sparks(values), "cyan"), (f" max {max(values):,}", "dim")))
-    return table
+    if table.row_count:
+        yield table
 
 
 def sparks(values: Sequence[int], columns: int = SPARK_COLUMNS) -> str:
