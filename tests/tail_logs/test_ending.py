@@ -53,7 +53,7 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
     assert (report["verdict"], report["code"]) == ("inconclusive", 3)
     assert "no connection event was seen" in report["reason"]
     told = finished("--no-follow", "app.log", directory=tmp_path).stdout
-    assert "next  wscheck tail-logs --marker connected='YOUR WORDS' app.log" in told
+    assert "next  wscheck tail-logs --no-follow --marker connected='YOUR WORDS' app.log" in told
 
 
 def test_for_a_while_is_for_a_while(server: Server, tmp_path: Path) -> None:

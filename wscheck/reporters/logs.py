@@ -47,7 +47,8 @@ def in_other_words(report: LogsReport) -> str:
     if not report.lines or report.unreadable or any(report.events.get(kind) for kind in _ALWAYS):
         return ""
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
-    return f"wscheck tail-logs --marker connected='YOUR WORDS' {' '.join(names) if len(names) < 4 else '...'}"
+    which = " ".join(names) if len(names) < 4 else "..."
+    return f"wscheck tail-logs --no-follow --marker connected='YOUR WORDS' {which}"
 
 
 def held(report: LogsReport) -> str:
