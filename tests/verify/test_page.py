@@ -11,6 +11,12 @@ from tests.cli import Ran, wscheck
 from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import Backend, node_backend
+from wscheck.client.target import Credentials, Target
+from wscheck.contract import DOCUMENTED
+from wscheck.events import Connected, Expected, Unjudged
+from wscheck.scenarios.on_page import expect
+from wscheck.scenarios.single_connection import SingleConnection
+from wscheck.scenarios.stage import Cast, Stage
 
 STEPS = """
 [verify]
@@ -21,6 +27,14 @@ wait_for = "[data-connected=true]"
 click = "#trigger"
 [[browser.step]]
 wait_for = "#qr:not(:empty)"
+"""
+
+
+WAITING = """
+[verify]
+window = "300ms"
+[[browser.step]]
+wait_for = "[data-connected=true]"
 """
 
 
@@ -73,7 +87,7 @@ def test_the_broken_page_fails_with_both_openers_and_the_servers_log(site: Backe
 
 
 def test_a_page_that_asks_for_nothing_proves_nothing_of_its_events(site: Backend, tmp_path: Path) -> None:
-    ran, told = verified(site, tmp_path, "fixed", "--scenario", "event-handling", steps="[verify]\nwindow = '300ms'")
+    ran, told = verified(site, tmp_path, "fixed", "--scenario", "event-handling", steps=WAITING)
     assert ran.code == 3, ran.said
     assert "let a [[browser.step]] click what asks for one" in told["reason"]
 
@@ -89,3 +103,14 @@ def test_a_page_that_asks_for_nothing_proves_nothing_of_its_events(site: Backend
 def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], said: str) -> None:
     ran = wscheck("verify", *options)
     assert ran.code == 2 and said in ran.err, ran.said
+
+
+@pytest.mark.parametrize(("after", "expected", "unjudged"), [(-0.1, 1, 0), (0.1, 0, 1)])
+def test_a_page_that_connected_after_the_last_look_was_not_missing_then(
+    after: float, expected: int, unjudged: int
+) -> None:
+    cast = Cast(target=Target(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED)
+    stage, looked = Stage(cast), 1795000000.0
+    opened = Connected(at=looked + after, source="browser", user="ada", sid="s", page="tab 1")
+    expect([opened], SingleConnection.id, stage, looked - 1, looked)
+    assert [type(event) for event in stage.events] == [Expected] * expected + [Unjudged] * unjudged

@@ -1,7 +1,7 @@
 """The documented scenarios on the real page: a browser opens it in place of the client under test."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +59,7 @@ class RealPage(msgspec.Struct, kw_only=True):
             seen = await browser.seen()
         for event in seen.events:
             stage.record(event)
-        _expect(seen.events, scenario, stage, began, looked)
+        expect(seen.events, scenario, stage, began, looked)
 
     @asynccontextmanager
     async def _browser(self) -> "AsyncIterator[Browser]":
@@ -76,11 +76,14 @@ async def _leave(page: "Page", stage: Stage) -> None:
     await stage.watch(stage.cast.grace * 2)
 
 
-def _expect(seen: list[Event], scenario: str, stage: Stage, began: float, looked: float) -> None:
+def expect(seen: Sequence[Event], scenario: str, stage: Stage, began: float, looked: float) -> None:
     """What must hold on a page: its users are connected when it was looked at; events of the contract came."""
-    connected = {(event.user, event.page) for event in seen if isinstance(event, Connected)}
+    opened = [event for event in seen if isinstance(event, Connected)]
+    connected = {(event.user, event.page) for event in opened if event.at is None or event.at <= looked}
     for user, page in sorted(connected, key=str):
         stage.record(Expected(at=looked, source="scenario", user=user, page=page, what="connected"))
+    if opened and not connected:
+        stage.unjudged("the page had only just connected when the watch ended: watch longer (--window)")
     if scenario != EventHandling.id or not connected:
         return
     came = {event.name for event in seen if isinstance(event, Delivered)}
