@@ -81,8 +81,13 @@ def test_the_broken_page_fails_with_both_openers_and_the_servers_log(site: Backe
     assert "src/hooks/useBotWebSocket.ts" in evidence and "src/hooks/useWhatsAppConnection.ts" in evidence
     recorded = [json.loads(line) for line in tmp_path.joinpath("run.ndjson").read_text().splitlines()]
     assert "replaced" in {each.get("type") for each in recorded if each.get("source") == "server-log"}
-    again = wscheck("verify", "--from", tmp_path / "run.ndjson", "--format", "json")
+    again = wscheck(
+        "verify", "--from", tmp_path / "run.ndjson", "--format", "json", "--format", f"terminal={tmp_path}/told"
+    )
     assert again.code == 1
+    assert f"unified client and the page {site.url}/broken.html" in " ".join(
+        tmp_path.joinpath("told").read_text().split()
+    )
     assert {each["rule"] for each in json.loads(again.out)["findings"]} == findings.keys()
 
 

@@ -75,6 +75,7 @@ def _is_grave(finding: Finding, report: Report) -> bool:
 def _title(report: Report) -> Text:
     driven = isinstance(report, VerifyReport) and report.client
     client = f"  {driven} client" if driven else f"  {one_line(story.ran(report))}"
+    client += f" and the page {one_line(page)}" if (page := report.options.get("page")) else ""
     return Text.assemble(("wscheck", "bold"), f"  {one_line(report.target)}", (client, "dim"))
 
 

@@ -86,6 +86,8 @@ def replay(path: Path, bar: Bar | None = None) -> Outcome:
     report = _report(events, options, bar or recorded, target=header.target, client=header.client)
     if not report.scenarios:
         report.findings, report.verdict, report.reason = judged(events, options, bar or recorded)
+    if (page := header.options.get("page")) is not None:
+        report.options["page"] = page
     report.started_at = header.started_at
     times = [event.at for event in events if event.at is not None]
     report.duration_s = round(max(times) - min(times), 3) if times else 0.0
