@@ -49,7 +49,9 @@ def object_above(reading: Reading, message: Message, above: Above, reader: Reade
             continue
         if depth == indent and key is not None and _rank(key) < rank:
             return None
-        for role, value in reader.details(reading.kind, text).ids.items():
+        detail = reader.details(reading.kind, text)
+        reading.unclear |= bool(detail.unclear)
+        for role, value in detail.ids.items():
             (reading.ids if depth == indent else deep).setdefault(role, value)
         if message.at is None and depth == indent:
             message.at = calendar.of_fields({pair.key: pair.value for pair in pairs(text)})

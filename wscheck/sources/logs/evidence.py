@@ -14,6 +14,8 @@ FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", 
 
 INTERLEAVED = "records of several writers interleave here without a prefix: whose ids these are cannot be told"
 
+UNCLEAR = "where an id ends that has no quotes around it cannot be told"
+
 LONGEST_EXCERPT = 200
 
 
@@ -49,6 +51,8 @@ class Evidence:
         if record.ambiguous:
             ids = {role: value for role, value in ids.items() if role not in record.contested}
             self.unread(record.line, INTERLEAVED, record.kind)
+        if record.unclear:
+            self.unread(record.line, UNCLEAR, record.kind)
         if record.kind != RESTARTED:
             self.levels[AMBIGUOUS if record.ambiguous else level(record.kind, ids)] += 1
         self.seen(record.kind, ids, record.at, record.line)

@@ -9,15 +9,30 @@ _NAME = r"[A-Za-z_@$][\w.@$-]*"
 
 TOKEN = re.compile(
     rf"""(?P<open>[{{\[(])|(?P<close>[}}\])])
-    |(?<![\w'"`])(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*(?P<sign>[:=])(?![/\\])\s*
-        (?:(?P<quoted>{_QUOTED})|(?P<bare>(?!{_NAME}=[^=\s])[^\s,;{{}}\[\]()'"`][^,;{{}}\[\]()\n]*))?
+    |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
+        (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{_NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
     |(?P<text>(?<![\w]){_QUOTED})
     """,
     re.VERBOSE | re.DOTALL,
 )
 
-_NEXT = re.compile(r"\s+(?=[A-Za-z_@$][\w.@$-]*=)|\s+\|\s+")
-_NEXT_COLON = re.compile(r"\s+(?=[A-Za-z_@$][\w.@$-]*[:=]\s)|\s+(?=[A-Za-z_@$][\w.@$-]*=)|\s+\|\s+")
+_BLANKS = r"(?<!\s)\s++"  # each run of them once: whoever writes very many shall not make us slow
+_NEXT = rf"{_BLANKS}(?={_NAME}=|\|\s)"
+_NEXT_COLON = rf"{_BLANKS}(?={_NAME}[:=]\s|{_NAME}=|\|\s)"
+_STOPS = {"=": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
+"""Where it ends at the latest if a quotation follows."""
+
+_JOINED = rf"""(?P<joined>[,;](?=(?P<mark>['"]?){_NAME}(?P=mark)[:=]))"""
+_SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
+_POINTS = {"=": re.compile(f"{_SIGNS}|{_NEXT}"), ":": re.compile(f"{_SIGNS}|{_NEXT_COLON}")}
+"""Where an unquoted value may end."""
+
+_SPACED = re.compile(rf"\s{_NAME}\s*[:=]")
+_CLOSERS = {"{": "}", "[": "]", "(": ")"}
+_CLOSED = re.compile(r"[}\])]+(?=[.,;:!]*(?:\s|$)|['\"`|])")
+_LITERAL = re.compile(rf"{_QUOTED},?", re.DOTALL)
+_BLANK = re.compile(r"\s\S")
+_CLEAN = re.compile(r"\s|[,;.:!|+}\])]|$")
 _ESCAPE = re.compile(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 
@@ -25,7 +40,12 @@ NOTHING = frozenset(("", "undefined", "null", "none", "[undefined]", "nil", "nan
 
 
 class Pair(NamedTuple):
-    """One key with its value: `depth` counts brackets around it; `begin`, `end` are where the value stands."""
+    """One key with its value.
+
+    depth       counts the brackets around it
+    begin, end  where the value stands
+    sure        it is clear where the value ends: "a=x" is, "a=x)y" is not
+    """
 
     key: str
     value: str
@@ -33,36 +53,82 @@ class Pair(NamedTuple):
     depth: int
     begin: int
     end: int
+    sure: bool
 
 
 def pairs(text: str) -> Iterator[Pair]:
     """Every key with a scalar value, in order; what stands in quotes is a value or nothing."""
-    depth, position = 0, 0
-    while (match := TOKEN.search(text, position)) is not None:
-        position = match.end()
-        if match["open"]:
-            depth += 1
-        elif match["close"]:
-            depth = max(0, depth - 1)
-        elif match["key"]:
-            name = match["key"].strip("\"'")
-            if match["quoted"]:
-                yield Pair(name, unquoted(match["quoted"]), True, depth, match.start("quoted"), match.end("quoted"))
-            elif match["bare"]:
-                value = _cut(match["bare"], match["sign"])
-                position = match.start("bare") + len(value)
-                yield Pair(name, value.strip(), False, depth, match.start("bare"), position)
-
-
-def _cut(value: str, sign: str) -> str:
-    """An unquoted value ends where the next key begins: "a=1 b=2", "a: 1 b: 2"."""
-    following = (_NEXT if sign == "=" else _NEXT_COLON).search(value)
-    return value[: following.start()] if following is not None else value
+    for token in _tokens(text):
+        if isinstance(token, Pair):
+            yield token
 
 
 def balance(text: str) -> int:
     """How many brackets are left open at the end of `text`, negative where it closes more than it opens."""
-    return sum(1 if match["open"] else -1 if match["close"] else 0 for match in TOKEN.finditer(text))
+    return sum(token for token in _tokens(text) if isinstance(token, int))
+
+
+def _tokens(text: str) -> Iterator[Pair | int]:
+    """The pairs of a text, and its brackets: 1 for one that opens, -1 for one that closes."""
+    around: list[str] = []
+    position, spaced = 0, None
+    while (match := TOKEN.search(text, position)) is not None:
+        position = match.end()
+        if match["open"]:
+            around.append(_CLOSERS[match["open"]])
+            yield 1
+        elif match["close"]:
+            del around[-1:]
+            yield -1
+        elif match["key"]:
+            name = match["key"].strip("\"'")
+            if match["quoted"]:
+                begin, end = match.span("quoted")
+                sure = _CLEAN.match(text, end) is not None
+                yield Pair(name, unquoted(match["quoted"]), True, len(around), begin, end, sure)
+            elif match["bare"]:
+                spaced = _is_spaced(text) if spaced is None else spaced
+                begin = match.start("bare")
+                position, sure = _end(text, begin, match["sign"], around, spaced)
+                yield Pair(name, text[begin:position].strip(), False, len(around), begin, position, sure)
+
+
+def _is_spaced(text: str) -> bool:
+    """Whether blanks stand between the pairs of a text, so that a comma alone does not end one."""
+    first = _SPACED.search(text)
+    return first is not None and _SPACED.search(text, first.end()) is not None
+
+
+def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> tuple[int, bool]:
+    """Where the unquoted value that begins at `begin` ends, and whether that is sure.
+
+    It ends before the next key ("a=1 b=2", "a: 1, b: 2"), before a comma with a blank, and where a bracket around it
+    closes. Signs in the middle of it are its own; brackets only in pairs, and none where others stand around it.
+    """
+    inside: list[str] = []
+    sure = True
+    for point in _POINTS[sign].finditer(text, begin):
+        what = point[0][0]
+        if what in "([{":
+            inside.append(_CLOSERS[what])
+            sure = sure and not around
+        elif what not in ")]}":
+            if not point["joined"] or point["mark"] or around or not spaced:
+                return point.start(), sure and not inside
+        elif inside and inside[-1] == what:
+            inside.pop()
+        elif around:
+            return point.start(), sure and not inside and _closes(text, point.start(), around)
+        else:
+            sure = False
+    # What a sentence goes on with: "userId=42 over polling".
+    return len(text), sure and not inside and (sign == ":" or _BLANK.search(text, begin) is None)
+
+
+def _closes(text: str, at: int, around: list[str]) -> bool:
+    """Whether the brackets at `at` are those that stand around it, and nothing goes on behind them."""
+    closing = _CLOSED.match(text, at)
+    return closing is not None and list(closing[0]) == around[: -len(closing[0]) - 1 : -1]
 
 
 def quotes_around(text: str, position: int) -> tuple[str | None, int, int] | None:
@@ -75,7 +141,8 @@ def quotes_around(text: str, position: int) -> tuple[str | None, int, int] | Non
                 key = match["key"].strip("\"'") if group == "quoted" else None
                 return key, match.start(group), match.end(group)
         if match["bare"]:
-            at = match.start("bare") + len(_cut(match["bare"], match["sign"]))
+            stop = _STOPS[match["sign"]].search(text, match.start("bare"))
+            at = stop.start() if stop is not None else len(text)
     return None
 
 
@@ -91,6 +158,11 @@ def _unescaped(match: re.Match[str]) -> str:
         number = int(code[1:].strip("{}"), 16)
         return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else "\ufffd"
     return _NAMED.get(code, code)
+
+
+def is_quoted(text: str) -> bool:
+    """Whether a text is one quoted literal, also with a comma after it."""
+    return _LITERAL.fullmatch(text) is not None
 
 
 def something(value: str) -> str | None:

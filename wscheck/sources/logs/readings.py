@@ -2,21 +2,22 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message
-from wscheck.sources.logs.pairs import balance, pairs, quotes_around, something, unquoted
+from wscheck.sources.logs.fields import ids_in
+from wscheck.sources.logs.pairs import Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
 from wscheck.sources.logs.prefixes import Prefix, bare, judged
-from wscheck.sources.logs.sentences import LEADING, follows, worded_ids
+from wscheck.sources.logs.sentences import LEADING, TAKEN_OUT, follows, worded_ids
 from wscheck.sources.logs.stamps import without_tail
 from wscheck.sources.logs.under import NOT_OURS
 from wscheck.sources.logs.wording import (
     CONNECTED,
+    REASON,
     RESTARTED,
     TAKEN,
-    WANTED,
     Wording,
     plain,
 )
@@ -38,6 +39,7 @@ class Reading(msgspec.Struct):
     closed  nothing that belongs to it can follow
     block   the marker is one of the keys of an object over several lines
     doubt   it may be prose: without ids it does not count
+    unclear it has an id of which cannot be told where it ends, and which was left out
     """
 
     kind: str
@@ -49,15 +51,25 @@ class Reading(msgspec.Struct):
     closed: bool = False
     block: bool = False
     doubt: bool = False
+    unclear: bool = False
 
 
 class Detail(NamedTuple):
-    """A line that may belong to a record: what stands before its first key (None: it has no key), and its ids."""
+    """A line that may belong to a record: what stands before its first key (None: it has no key), and its ids.
+
+    unclear  the roles of ids of which cannot be told where they end
+    """
 
     before: str | None
     ids: dict[str, str]
     bullet: bool
     value: str
+    unclear: frozenset[str] = frozenset()
+
+    @property
+    def roles(self) -> set[str]:
+        """What the line gives, whether it can be told or not."""
+        return {*self.ids, *self.unclear}
 
 
 class Reader:
@@ -107,7 +119,7 @@ class Reader:
         reading = self._text(message.text)
         if reading is None or message.fields is None:
             return None
-        said = self.of_fields(reading.kind, message.fields)
+        said = ids_in(message.fields, reading.kind, self.role)
         # Further lines come only to an envelope that holds a line of text: a record with ids of its own is whole.
         structured = any(key not in MESSAGE_KEYS and self.role(key) for key in message.fields) or bool(said)
         reading.ids = {**reading.ids, **{role: value for role, value in said.items() if role not in reading.ids}}
@@ -115,32 +127,6 @@ class Reader:
         reading.bare = reading.bare and not structured
         reading.before = message.before + reading.before
         return reading
-
-    def of_fields(self, kind: str, fields: dict[str, Any]) -> dict[str, str]:
-        """The ids in a structured record, wherever they are nested: the outermost counts."""
-        found: dict[str, str] = {}
-        level: list[Any] = [fields]
-        for _ in range(4):
-            deeper: list[Any] = []
-            for item in level:
-                self._fields_of(kind, item, found, deeper)
-            if all(role in found for role in WANTED[kind]):
-                break
-            level = deeper[:50]
-        return found
-
-    def _fields_of(self, kind: str, item: Any, found: dict[str, str], deeper: list[Any]) -> None:
-        if isinstance(item, list):
-            deeper.extend(item[:20])
-        if not isinstance(item, dict):
-            return
-        for key, value in item.items():
-            role = self.role(key)
-            if isinstance(value, dict | list) and key.lower() not in NOT_OURS:
-                deeper.append(value)
-            if role is not None and role in TAKEN[kind] and role not in found:
-                said = identity(value) if isinstance(value, dict) else scalar(value)
-                found |= {role: said} if said is not None else {}
 
     # --- text ------------------------------------------------------------------------------------------------------
 
@@ -196,7 +182,9 @@ class Reader:
         for pair in said:
             role = self.role(pair.key)
             if role in TAKEN[kind] and role is not None and (value := something(pair.value)) is not None:
-                reading.ids.setdefault(role, value)
+                sure = pair.sure or role == REASON
+                reading.unclear |= not sure
+                reading.ids |= {role: value} if sure and role not in reading.ids else {}
         reading.before, reading.bare = before, False
         # Alone on its line it is one of the keys of an object over several lines.
         reading.block = len(said) == 1 and own.depth == 0 and line[end:].strip() in {"", ",", "+"}
@@ -209,31 +197,49 @@ class Reader:
         body = LEADING.sub("", rest)
         if not body or _SIGNS.match(body):
             return Reading(kind, {}, behind=tail, opens=body.endswith("{"))
-        inline = self.inline(kind, rest)
-        worded = worded_ids(kind, rest)
+        if kind == RESTARTED:
+            return Reading(kind, {}, behind=tail, opens=_opens(rest), closed=not _opens(rest) and "}" in rest)
+        said = list(pairs(rest))
+        inline, unclear = self.inline(kind, said)
+        worded, torn = worded_ids(kind, self._without_known(rest, said))
         if not follows(kind, rest, body, worded):
             return None
-        ids = {**worded, **inline} if kind != RESTARTED else {}
-        opens = "{" in rest and balance(rest) > 0
-        return Reading(kind, ids, behind=tail, opens=opens, closed=not opens and (bool(ids) or "}" in rest))
+        ids = {**{role: value for role, value in worded.items() if role not in unclear}, **inline}
+        opens = _opens(rest)
+        closed = not opens and (bool(ids) or "}" in rest)
+        return Reading(kind, ids, behind=tail, opens=opens, closed=closed, unclear=bool(unclear | (torn - ids.keys())))
 
-    def inline(self, kind: str, rest: str) -> dict[str, str]:
-        """The ids that stand with their keys in `rest`, the outermost of each."""
+    def inline(self, kind: str, said: Iterable[Pair]) -> tuple[dict[str, str], set[str]]:
+        """The ids among the pairs of a line, the outermost of each, and the roles of those that are torn."""
         found: dict[str, str] = {}
         best: dict[str, int] = {}
-        for pair in pairs(rest):
+        unclear: set[str] = set()
+        for pair in said:
             role = self.role(pair.key)
             if role is None or role not in TAKEN[kind] or (value := something(pair.value)) is None:
                 continue
-            if role not in found or pair.depth < best[role]:
+            if not pair.sure and role != REASON:
+                unclear.add(role)
+            elif role not in found or pair.depth < best[role]:
                 found[role], best[role] = value, pair.depth
-        return found
+        return {role: value for role, value in found.items() if role not in unclear}, unclear
+
+    def _without_known(self, rest: str, said: Iterable[Pair]) -> str:
+        """`rest` without the values of keys that are known: what is left may hold ids in words."""
+        parts, end = list[str](), 0
+        for pair in said:
+            if self.role(pair.key) is not None:
+                parts += rest[end : pair.begin], TAKEN_OUT
+                end = pair.end
+        return "".join(parts) + rest[end:]
 
     # --- the lines after it ----------------------------------------------------------------------------------------
 
     def _lines(self, reading: Reading, lines: Iterable[str]) -> None:
         for line in lines:
-            for role, value in self.details(reading.kind, line).ids.items():
+            detail = self.details(reading.kind, line)
+            reading.unclear |= bool(detail.unclear)
+            for role, value in detail.ids.items():
                 reading.ids.setdefault(role, value)
 
     def details(self, kind: str, line: str) -> Detail:
@@ -246,15 +252,16 @@ class Reader:
                 continue
             before, bullet = bare(line[: match.start()])
             value = line[match.end() :].strip()
-            if bullet and not value.startswith(("'", '"', "`")):
+            if bullet and not is_quoted(value):
                 said = something(value)
                 return Detail(before, {role: said} if said is not None else {}, True, value)
-            return Detail(before, self.inline(kind, line[match.start() :]), bullet, value)
+            ids, unclear = self.inline(kind, pairs(line[match.start() :]))
+            return Detail(before, ids, bullet, value, frozenset(unclear))
         return Detail(line[: first.start()] if first is not None else None, {}, False, "")
 
 
 _NAME = r"[A-Za-z_][\w.-]*"
-KEY = re.compile(rf"""(?<![\w'"`.])(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*[:=]\s*""")
+KEY = re.compile(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*[:=]\s*""")
 
 
 def _first_pair(line: str, begin: int) -> int:
@@ -271,17 +278,6 @@ def _key_begin(line: str, value_begin: int) -> int:
     return match.start() if match is not None else 0
 
 
-def identity(value: dict[str, Any]) -> str | None:
-    """The id of something that was logged whole: user: {id: 7, name: ...}, socket: {id: ...}."""
-    return next((scalar(value[key]) for key in ("id", "_id") if key in value), None)
-
-
-def scalar(value: Any) -> str | None:
-    """An id as text, whatever type it was logged as; None for what is none."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else str(value)
-    return something(value) if isinstance(value, str) else None
+def _opens(rest: str) -> bool:
+    """Whether an object begins on a line and goes on after it."""
+    return "{" in rest and balance(rest) > 0

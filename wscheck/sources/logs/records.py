@@ -32,6 +32,7 @@ class Record(msgspec.Struct, eq=False):
     left         a message of the same logger came since: what follows without a prefix is that one's
     loose        its object began on a line of its own, so it may be somebody else's
     under        the object that is open under one of its keys
+    unclear      an id was left out of which cannot be told where it ends
     rivals       records that wanted the same line; its ids are certain only if these got none
     """
 
@@ -54,6 +55,7 @@ class Record(msgspec.Struct, eq=False):
     left: bool = False
     loose: bool = False
     under: Under | None = None
+    unclear: bool = False
     contested: set[str] = msgspec.field(default_factory=set)
     rivals: list["Record"] = msgspec.field(default_factory=list)
 
@@ -101,6 +103,7 @@ class Records:
             stamped=STAMP.search(reading.before) is not None,
             braced=reading.opens or reading.block,
             doubt=reading.doubt,
+            unclear=reading.unclear,
             done=reading.closed,
         )
         if record.whole and not record.braced:
@@ -160,7 +163,7 @@ class Records:
             return self._fits_object(record, detail, text)
         if record.under is not None:
             record.idle = 0
-            return record.under.takes(detail.before, text) and bool(detail.ids)
+            return record.under.takes(detail.before, text) and bool(detail.roles)
         if record.shape and not detail.bullet:
             record.under = opened_under(text, record.shape)
         return _fits_lines(record, detail, text)
@@ -173,7 +176,9 @@ class Records:
         if not rest.strip():
             record.braced = record.loose = True
         elif rest.rstrip().endswith("}") and not _is_message(rest):
-            record.ids.update(self._reader.inline(record.kind, rest))
+            ids, unclear = self._reader.inline(record.kind, pairs(brace + rest))
+            record.ids.update(ids)
+            record.unclear |= bool(unclear)
             record.end()
         return True
 
@@ -189,7 +194,7 @@ class Records:
             return False
         if record.at is None and indentation(before) == record.indent:
             record.at = self._stamp(text)
-        return bool(detail.ids)
+        return bool(detail.roles)
 
     def _stamp(self, text: str) -> float | None:
         """The time that a line of an object gives."""
@@ -213,6 +218,7 @@ def _give(record: Record, detail: Detail) -> None:
         for role, value in detail.ids.items():
             record.deep.setdefault(role, value)
         return
+    record.unclear |= bool(detail.unclear - record.ids.keys())
     record.bullet = detail.bullet if record.under is None else record.bullet
     for role, value in detail.ids.items():
         record.ids.setdefault(role, value)
@@ -222,7 +228,7 @@ def _give(record: Record, detail: Detail) -> None:
 
 def _fits_lines(record: Record, detail: Detail, text: str) -> bool:
     """Whether the line is a detail of a record that has one on each line."""
-    if not detail.ids or all(role in record.ids for role in detail.ids):
+    if detail.roles <= record.ids.keys():
         return False
     if record.bullet is not None and record.bullet != detail.bullet:
         return False

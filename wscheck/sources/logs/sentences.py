@@ -5,12 +5,21 @@ import re
 from wscheck.sources.logs.pairs import something
 from wscheck.sources.logs.wording import CONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, USER
 
-_ID = r"[^\s(){}\[\],;:'\"`]+"
 _SOCKET_ID = re.compile(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
-_ARROW = re.compile(r"([\w-]{4,})\s*(?:->|→|=>|➜)\s*([\w-]{4,})")
-_REPLACED_OF = re.compile(rf"""^\s*[:=]?\s*["'`]?(?P<user>(?=\S*\w){_ID})["'`]?\s*(?:$|[:;,.|({{\[-]|\w+\s*[:=])""")
-_OF_USER = re.compile(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*["'`]?(?P<user>{_ID})""")
-_ALONE = re.compile(rf"^\s*[:–—-]\s*(?P<id>{_ID})$")
+_END = r"(?=[.,;]?(?:\s|$|[)\]}'\"`]))"
+_ARROW = re.compile(rf"(?<![^\s:=(\[{{'\"`])([\w-]{{4,}})\s*(?:->|→|=>|➜)\s*([\w-]{{4,}}){_END}")
+_LITERAL = r"""(?P<mark>["'`])(?P<quoted>[^"'`]+)(?P=mark)[:;,.|]?(?=\s|$)"""
+_WORD = r"(?P<bare>\S+)"
+_REPLACED_OF = re.compile(rf"^\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})(?P<behind>.*)$", re.DOTALL)
+_OF_USER = re.compile(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})""")
+_ALONE = re.compile(r"^\s*[:–—-]\s*(?P<id>[^\s(){}\[\],;:'\"`]+)$")
+_TORN = re.compile(r"[(){}\[\],;\"`=]|^'|:$|'$|^[A-Za-z_]\w*:")
+"""Signs in a word that leave open what of it is an id."""
+_GOES_ON = re.compile(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*\S)")
+_HAS_WORD = re.compile(r"\w")
+_KEY = re.compile(r"[A-Za-z_@$][\w.@$-]*=")
+TAKEN_OUT = "\0"
+"""Stands for what was taken out of a sentence: an id with its key."""
 LEADING = re.compile(r"^[\s:,;.!|=>–—-]+")
 _ALLOWED = re.compile(r"(?i)(?:successfully|for|from|of|with|by|user|userid|socket|socketid|id|sid|as|via)\b")
 _KEYED = re.compile(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
@@ -25,9 +34,10 @@ def follows(kind: str, rest: str, body: str, worded: dict[str, str]) -> bool:
     return bool(_ALLOWED.match(body) or _KEYED.match(body) or _SOCKET_ID.match(body) or (kind == REPLACED and worded))
 
 
-def worded_ids(kind: str, rest: str) -> dict[str, str]:
-    """Ids without keys: "for user ID: X", "for user X: OLD -> NEW", a socket's id."""
+def worded_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
+    """Ids without keys ("for user ID: X", "for user X: OLD -> NEW", a socket's id), and the roles of those torn."""
     ids: dict[str, str] = {}
+    torn: set[str] = set()
     if kind == REPLACED:
         arrow = _ARROW.search(rest)
         if arrow is not None:
@@ -35,13 +45,30 @@ def worded_ids(kind: str, rest: str) -> dict[str, str]:
             rest = rest[: arrow.start()]
         user = _REPLACED_OF.match(rest)
     else:
-        socket = _SOCKET_ID.search(rest)
+        user = _OF_USER.search(rest)
+        unsaid = rest if user is None else f"{rest[: user.start('user')]} {rest[user.end('user') :]}"
+        socket = _SOCKET_ID.search(unsaid)
         if socket is not None:
             ids[SID] = socket[0]
-        user = _OF_USER.search(rest)
         alone = _ALONE.match(rest) if socket is None and user is None else None
         if alone is not None and not alone["id"].isalpha() and kind == CONNECTED:
             ids[USER] = alone["id"]
-    if user is not None and (value := something(user["user"])) is not None:
-        ids[USER] = value
-    return ids
+    if user is not None:
+        said, clear = _user(user)
+        ids |= {USER: said} if said is not None else {}
+        torn |= set() if clear else {USER}
+    return ids, torn
+
+
+def _user(match: re.Match[str]) -> tuple[str | None, bool]:
+    """The user that a sentence names, None where it names none, and whether it can be told what its id is."""
+    if match["quoted"] is not None:
+        return something(match["quoted"]), True
+    word = match["bare"]
+    bare = word[:-1] if word[-1] in ":;,.|" else word
+    behind = match.groupdict().get("behind")
+    if not _HAS_WORD.search(bare) or _KEY.match(word) or TAKEN_OUT in word:
+        return None, True
+    if bare == word and behind is not None and not _GOES_ON.match(behind):
+        return None, True  # another sentence
+    return (None, False) if _TORN.search(bare) else (something(bare), True)

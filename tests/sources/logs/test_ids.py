@@ -1,0 +1,118 @@
+"""An id comes out as it went in, or not at all and that is shown; never another id."""
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.sources.logs.conversations import CONNECTED, DISCONNECTED, REPLACED, Entry
+from tests.sources.logs.formats import FORMATS, PLAIN_FORMATS
+from tests.sources.logs.reading import reader_of, said
+from wscheck.events import Unreadable
+from wscheck.sources.logs.pairs import NOTHING
+
+ALL = FORMATS | PLAIN_FORMATS
+SID, NEW = "JklrX0lA-3eoASGLAAAA", "bbbbX0lA-3eoASGLAAAC"
+PRINTABLE = "".join(map(chr, range(33, 127))) + "é李·•–→…"
+AT = 1_768_469_400_000
+
+IDS = st.text(PRINTABLE, min_size=1, max_size=12)
+RELAXED = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+
+
+def records(name: str) -> list[Entry]:
+    """Records in which `name` is a user's or a socket's id."""
+    fields = (
+        (CONNECTED, {"socketId": SID, "userId": name}),
+        (REPLACED, {"userId": name, "oldSocketId": SID, "newSocketId": NEW}),
+        (DISCONNECTED, {"socketId": name, "reason": "transport close"}),
+    )
+    return [Entry(message, said, AT, {"type": "x", **said}) for message, said in fields]
+
+
+TRUE = {
+    CONNECTED: lambda name: ("connect", SID, name),
+    REPLACED: lambda name: ("replace", name, SID, NEW),
+    DISCONNECTED: lambda name: ("disconnect", name, "transport close"),
+}
+
+
+@pytest.mark.parametrize("form", ALL)
+@RELAXED
+@given(name=IDS)
+def test_an_id_is_what_it_was_or_nothing(form: str, name: str) -> None:
+    # What says "none", is quoted itself, or ends as a sentence does has another meaning (docs/logs.md).
+    assume(name.lower() not in NOTHING and name[-1] not in ".,;:|" and any(map(str.isalnum, name)))
+    assume(not (name[0] == name[-1] and name[0] in "\"'`"))
+    for entry in records(name):
+        extractor, events = reader_of(ALL[form](entry))
+        seen = [said(event) for event in events if not isinstance(event, Unreadable)]
+        assert len(seen) == 1, (form, name)
+        if form in FORMATS and not form.startswith("logfmt"):
+            assert seen == [TRUE[entry.message](name)]
+        for got, true in zip(seen[0], TRUE[entry.message](name), strict=True):
+            assert got in {true, None}, (form, name)
+        if None in seen[0]:
+            assert extractor.levels["full"] == 0
+
+
+UNQUOTED = [
+    ("WebSocket client connected userId=a;b,c socketId=s", "s", "a;b,c"),
+    ("WebSocket client connected userId=a[1]{b} socketId=s", "s", "a[1]{b}"),
+    ("WebSocket client connected - userId: a;b, socketId: s", "s", "a;b"),
+    ("WebSocket client connected userId=uid=jdoe,ou=people socketId=s", "s", "uid=jdoe,ou=people"),
+    ("WebSocket client connected (userId=42, socketId=s)", "s", "42"),
+    ("WebSocket client connected [userId=42,socketId=s].", "s", "42"),
+    ("WebSocket client connected {userId=42, socketId=s}", "s", "42"),
+    ("WebSocket client connected userId=Ana María socketId=s", "s", "Ana María"),
+    ("WebSocket client connected for user user_2NNEqL2nrIRdJ19", None, "user_2NNEqL2nrIRdJ19"),
+    ("WebSocket client connected userId=user_2NNEqL2nrIRdJ19", None, "user_2NNEqL2nrIRdJ19"),
+    ("WebSocket client connected by user 42.", None, "42"),
+    ("WebSocket client connected\n• socketId: s\n• userId: 'a'b", "s", "'a'b"),
+]
+
+
+@pytest.mark.parametrize(("line", "sid", "user"), UNQUOTED)
+def test_signs_in_an_unquoted_id_are_its_own(line: str, sid: str | None, user: str) -> None:
+    extractor, events = reader_of(line + "\n")
+    assert [said(event) for event in events] == [("connect", sid, user)]
+    assert extractor.unreadable == 0
+
+
+UNCLEAR = [
+    "WebSocket client connected userId=a}b",
+    "(WebSocket client connected userId=42)",
+    "WebSocket client connected (userId=a))",
+    "WebSocket client connected (userId=a(b)",
+    "WebSocket client connected userId='a'b",
+    "WebSocket client connected userId=42 over polling",
+    "WebSocket client connected for user a;b",
+    "Replacing existing socket for user auth:42",
+]
+
+
+@pytest.mark.parametrize("line", UNCLEAR)
+def test_an_id_whose_end_cannot_be_told_is_left_out_and_shown(line: str) -> None:
+    extractor, events = reader_of(line + "\n")
+    assert [type(event) for event in events[:1]] == [Unreadable]
+    assert "where an id ends" in str(events[0])
+    assert events[1].user is None
+    assert (extractor.unreadable, extractor.levels) == (1, {"count": 1})
+
+
+def test_a_key_after_the_sentence_is_no_user() -> None:
+    _, [event] = reader_of("Replacing existing socket for user: oldSocketId=a newSocketId=b\n")
+    assert said(event) == ("replace", None, "a", "b")
+
+
+@pytest.mark.parametrize("filling", [" ", "userId=a ", "a.", "a-", " |", "("])
+def test_a_long_line_takes_time_by_its_length_alone(filling: str) -> None:
+    took = []
+    for size in (1 << 14, 1 << 17):
+        line = f"WebSocket client connected userId=a{filling * (size // len(filling))}b\n"
+        begin = time.process_time()
+        reader_of(line)
+        took.append(time.process_time() - begin)
+    assert all(later < 30 * max(earlier, 0.01) for earlier, later in pairwise(took)), took
