@@ -37,6 +37,24 @@ def test_stdin(tmp_path: Path) -> None:
     assert b"<stdin>" in ran.stdout
 
 
+@pytest.mark.parametrize(("cut", "code", "reason"), [(0, 0, ""), (9, 3, "<stdin> is no whole gzip file")])
+def test_stdin_may_be_packed(tmp_path: Path, cut: int, code: int, reason: str) -> None:
+    noise = os.urandom(1_000_000).hex().encode() + b"\n"
+    packed = gzip.compress(connected("ada", "a", T) + noise + connected("bob", "b", T)) + gzip.compress(noise)
+    ran = subprocess.run(
+        [sys.executable, "-m", "wscheck", "tail-logs", "--no-follow", "--format", "json", "-"],
+        input=packed[: len(packed) - cut],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    report = json.loads(ran.stdout)
+    assert (ran.returncode, report["events"]["connected"]) == (code, 2)
+    assert reason in report.get("reason", "")
+
+
 def test_stdin_is_followed_until_its_writer_leaves(tmp_path: Path) -> None:
     with Tail("-", *NDJSON, directory=tmp_path, stdin=subprocess.PIPE) as tail:
         assert tail.process.stdin is not None

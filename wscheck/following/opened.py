@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from wscheck.following.fingerprint import HEAD, TAIL, Position
-from wscheck.following.packed import Packed
+from wscheck.following.packed import CHUNK, Packed
 
 RECENT = 1 << 16
 """Bytes kept of what was read last: enough to recognise a copy that was taken just before."""
@@ -25,7 +25,7 @@ class Reader:
         """`fd`, when given, is a descriptor of the same file. Raises OSError when the file cannot be opened."""
         self.path = path
         self.fd = fd if fd is not None else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._inside = Packed(self.fd) if path.suffix == ".gz" else None
+        self._inside = Packed(self._packed_at) if path.suffix == ".gz" else None
 
     @property
     def packed(self) -> bool:
@@ -52,6 +52,9 @@ class Reader:
     def read_at(self, length: int, offset: int) -> bytes:
         """Up to `length` bytes from `offset` on, fewer at the end."""
         return os.pread(self.fd, length, offset) if self._inside is None else self._inside.read_at(length, offset)
+
+    def _packed_at(self, offset: int) -> bytes:
+        return os.pread(self.fd, CHUNK, offset)
 
     def close(self) -> None:
         """Give the descriptor back; a second call does nothing."""

@@ -1,22 +1,26 @@
-"""The bytes inside a gzip file by their place, as far as it is whole: what comes before a damage is not lost."""
+"""The bytes inside what gzip packed by their place, as far as it is whole: what comes before a damage is not lost."""
 
-import os
 import zlib
+from collections.abc import Callable
 
 CHUNK = 1 << 14
 UNPACKED = 1 << 20
 KEPT = 1 << 16
 GZIP = 16 + zlib.MAX_WBITS
+SIGN = b"\x1f\x8b"
+"""What gzip begins everything with."""
 
 
 class Packed:
-    """The gzip file behind `fd`, read forward; what lies far behind is unpacked anew.
+    """What `source` gives, read forward; what lies far behind is unpacked anew.
+
+    source  the packed bytes from a place on, some of them; none at the end, or while there are no more
 
     broken  it ends before its end, is damaged, or is no gzip file: what follows cannot be read
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, source: Callable[[int], bytes]) -> None:
+        self._source = source
         self._rewind()
 
     def _rewind(self) -> None:
@@ -76,6 +80,6 @@ class Packed:
         return packed
 
     def _next(self) -> bytes:
-        packed = os.pread(self._fd, CHUNK, self._at)
+        packed = self._source(self._at)
         self._at += len(packed)
         return packed

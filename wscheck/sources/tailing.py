@@ -11,6 +11,7 @@ import msgspec
 
 from wscheck.events import Event
 from wscheck.following.follower import Follower, Place
+from wscheck.following.packed import SIGN, Packed
 from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
 
@@ -183,7 +184,7 @@ class FollowedLog(Log):
 
 
 class PipedLog(Log):
-    """A log that comes in through a pipe, for as long as its writer lives."""
+    """A log that comes in through a pipe, for as long as its writer lives; unpacked if it comes as gzip packs it."""
 
     def __init__(
         self,
@@ -196,6 +197,8 @@ class PipedLog(Log):
         super().__init__(name, new_reader, node)
         self.fd, self._desk = fd, desk or Desk()
         self._reader = self._begin()
+        self._packed: Packed | None = None
+        self._waiting, self._unpacked = b"", 0
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[Event]:
         """The events in what has arrived; at the end of the pipe `ended` becomes true."""
@@ -203,9 +206,33 @@ class PipedLog(Log):
             size = os.readv(self.fd, [self._desk.room])
             self.ended = not size
             self._stirred_at = now
-            yield from self._reader.feed_in_place(self._desk, size) if size else self._reader.flush(at_end=True)
+            yield from self._taken(size) if size else self._reader.flush(at_end=True)
             if halt(size):
                 return
+
+    def _taken(self, size: int) -> Iterator[Event]:
+        """The events in what was laid on the desk."""
+        room = self._desk.room
+        if not self._reader.bytes and self._packed is None and room[: len(SIGN)] == SIGN:
+            self._packed = Packed(self._arrived)
+        if self._packed is None:
+            yield from self._reader.feed_in_place(self._desk, size)
+            return
+        self._waiting = bytes(room[:size])
+        while data := self._packed.read_at(len(room), self._unpacked):
+            self._unpacked += len(data)
+            room[: len(data)] = data
+            yield from self._reader.feed_in_place(self._desk, len(data))
+
+    def _arrived(self, _: int) -> bytes:
+        """What came packed and was not given yet."""
+        arrived, self._waiting = self._waiting, b""
+        return arrived
+
+    @property
+    def damaged(self) -> Sequence[Path]:
+        """Itself, when it ended before what was packed did."""
+        return (Path(self.name),) if self.ended and self._packed is not None and self._packed.broken else ()
 
     def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[Event]:
         """As for a followed log."""
