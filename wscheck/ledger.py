@@ -196,7 +196,7 @@ class Ledger:
             return self._end_superseded(sid, event)
         if sid in self._gone:
             return ()
-        connection = self._sessions.leave(sid)
+        connection = self._sessions.leave(sid) if self._sessions.known else sid
         if connection is not None and connection in self._owner:
             return self._close(connection, event, event.reason)
         self._bound(self._gone, sid, None)
@@ -269,7 +269,8 @@ class Ledger:
     def _release(self, sid: str) -> None:
         user = self._owner.pop(sid, None)
         self._evidence.pop(sid, None)
-        self._sessions.forget(sid)
+        if self._sessions.known:
+            self._sessions.forget(sid)
         self._unannounced.discard(sid)
         self._node.pop(sid, None)
         if user is None:

@@ -2,9 +2,13 @@
 
 
 class Sessions:
-    """A connection is named by the socket id that opened its session; further namespaces join it."""
+    """A connection is named by the socket id that opened its session; further namespaces join it.
+
+    known  whether any evidence named a session; a server's log does not, and then there is nothing to look up
+    """
 
     def __init__(self) -> None:
+        self.known = False
         self._connection: dict[str, str] = {}
         self._eio: dict[str, str] = {}
         self._joined: dict[str, str] = {}
@@ -16,6 +20,7 @@ class Sessions:
 
     def begin(self, eio: str, sid: str) -> None:
         """The session `eio` is the connection `sid`, unless another namespace opened it before."""
+        self.known = True
         if eio not in self._connection:
             self._connection[eio], self._eio[sid] = sid, eio
 

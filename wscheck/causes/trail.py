@@ -40,8 +40,9 @@ class Trail:
     @property
     def inside(self) -> bool:
         """Whether anything shows a page from within: which it is, its code or its token. No server's log does."""
-        met = any(old.page is not None or old.fingerprint for old, _ in (*self.pairs(), *self.met))
-        return met or any(c.opened is not None and c.opened.opener is not None for c in self.closings)
+        met = any(old.page is not None or old.fingerprint for old, _ in self.met)
+        replaced = any(r.old is not None and (r.old.page is not None or r.old.fingerprint) for r in self.replacements)
+        return met or replaced or any(c.opened is not None and c.opened.opener is not None for c in self.closings)
 
     def gaps(self) -> list[float]:
         """Seconds between consecutive replacements."""
