@@ -119,6 +119,24 @@ def test_shortcuts_read_fresh_logs_as_the_careful_way_does(form: str, seed: int)
     assert reader_of(log)[1] == carefully(log)
 
 
+ODD_ID = st.one_of(st.text("abAB09_.:@+/=|-", min_size=1, max_size=8), st.sampled_from(("null", "NONE", "undefined")))
+ODD_RECORDS = (
+    "WebSocket client connected\n- socketId: {0}\n- userId: {1}\n",
+    "Replacing existing socket for user\n• userId: {0}\n• oldSocketId: {1}\n• newSocketId: {2}\n",
+    '{{"time":1768469400{3:03},"socketId":"{0}","a":["\\n"],"userId":"{1}","msg":"WebSocket client connected"}}\n',
+    '{{"ts":"2026-01-15T09:30:{3}Z","socketId":"{0}","userId":{3},"message":"WebSocket client connected"}}\n',
+)
+
+
+@RELAXED
+@given(st.lists(st.tuples(st.sampled_from(ODD_RECORDS), ODD_ID, ODD_ID, ODD_ID, st.integers(0, 75)), max_size=8))
+def test_shortcuts_read_odd_ids_and_times_as_the_careful_way_does(
+    records: list[tuple[str, str, str, str, int]],
+) -> None:
+    log = "".join(form.format(*values) for form, *values in records).encode()
+    assert reader_of(log)[1] == carefully(log)
+
+
 @pytest.mark.parametrize(
     "name", ["pino-json", "pino-json-traps", "console-bullets", "console-bullets-traps", "bunyan-json"]
 )

@@ -14,7 +14,7 @@ FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", 
 
 INTERLEAVED = "records of several writers interleave here without a prefix: whose ids these are cannot be told"
 
-UNCLEAR = "where an id ends that has no quotes around it cannot be told"
+UNCLEAR = "it cannot be told where an id ends that has no quotes around it: log it in quotes, or as JSON"
 
 LONGEST_EXCERPT = 200
 

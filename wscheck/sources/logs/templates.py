@@ -19,7 +19,7 @@ MARKER = "marker"
 _WORD = rb"[\w.:@+/=|-]++"
 _SAID = {REASON: rb"%b(?: %b)*+" % (_WORD, _WORD)}
 _NOTHING = b"|".join(
-    b"".join(b"[%c%c]" % (letter, letter - 32) for letter in word.encode())
+    b"".join(b"[%c%c]" % (letter, letter - 32) for letter in word.encode())  # in either case
     for word in sorted(NOTHING)
     if word.isalpha()
 )
