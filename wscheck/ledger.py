@@ -25,7 +25,10 @@ Changes = tuple[Transition, ...]
 
 
 class Ledger:
-    """Events in with `apply`, transitions out. Feed events in the order of their time."""
+    """Events in with `apply`, transitions out. Feed events in the order of their time.
+
+    over_one  who holds more than one connection now, and since when (None where the evidence has no time)
+    """
 
     def __init__(self, *, evidence: int = 20_000, memory: int = 20_000) -> None:
         """`evidence`: how many open connections keep the event that opened them; `memory`: how many ended
@@ -33,6 +36,7 @@ class Ledger:
         self._held: dict[str, str | tuple[str, ...]] = {}
         self._owner: dict[str, str | None] = {}
         self._tallies: dict[str, Tally] = {}
+        self.over_one: dict[str, float | None] = {}
         self._evidence: OrderedDict[str, Connected] = OrderedDict()
         self._superseded: OrderedDict[str, str | None] = OrderedDict()
         self._gone: OrderedDict[str, str | None] = OrderedDict()
@@ -145,6 +149,7 @@ class Ledger:
         others = (held,) if isinstance(held, str) else held
         tally = tally or self._own_tally(user)
         self._held[user] = (*others, sid)
+        self.over_one.setdefault(user, event.at)
         tally.connects += 1
         tally.max_open = max(tally.max_open, len(others) + 1)
         return (Opened(user, sid, event, others),)
@@ -282,7 +287,10 @@ class Ledger:
             del self._held[user]
         elif isinstance(held, tuple):
             rest = tuple(other for other in held if other != sid)
-            self._held[user] = rest[0] if len(rest) == 1 else rest
+            self._held[user] = rest
+            if len(rest) == 1:
+                self._held[user] = rest[0]
+                del self.over_one[user]
 
     def _remember(self, sid: str, event: Connected) -> None:
         self._evidence[sid] = event

@@ -17,6 +17,7 @@ from tests.tail_logs.running import Server, Tail, until
 from wscheck.events import Connected, Replaced
 from wscheck.judge import Options
 from wscheck.tail.loop import IDLE_S
+from wscheck.tail.pulse import Pulse
 from wscheck.tail.telling.live import picture, sparkline
 from wscheck.tail.watch import Watch
 
@@ -25,16 +26,15 @@ T = 1_795_000_000.0
 
 def watching(*events: Connected | Replaced) -> Watch:
     watch = Watch([], Options())
-    for event in events:
-        watch._take(event)
+    watch._take(events)
     watch.settle()
     return watch
 
 
-def drawn(watch: Watch, width: int = 80) -> list[str]:
+def drawn(watch: Watch, width: int = 80, pulse: Pulse | None = None) -> list[str]:
     console = Console(width=width, height=24, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     with console, console.capture() as captured:
-        console.print(picture(watch, watch.clock.last, ["12:00:00 resolved"]))
+        console.print(picture(watch, pulse or Pulse(), watch.clock.last, ["12:00:00 resolved"]))
     console.file.close()
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -62,7 +62,10 @@ def test_how_fast_it_goes(width: int) -> None:
         events.append(connected("ada", f"s{n}", n / 4))
         if n:
             events.append(Replaced(at=T + n / 4, source="server-log", user="ada", old_sid=f"s{n - 1}", new_sid=f"s{n}"))
-    lines = drawn(watching(*events), width)
+    pulse = Pulse()
+    for event in events:
+        pulse.take(event)
+    lines = drawn(watching(*events), width, pulse)
     [attempts] = [line for line in lines if line.startswith("attempts")]
     assert attempts.split()[1] == "4.0/s"
     assert attempts.endswith("█" * min(10, width - 23)), "the latest seconds stay"

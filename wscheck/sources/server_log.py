@@ -5,6 +5,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -68,10 +69,10 @@ class WrittenLog(ServerLog):
         while True:
             before = self._log.bytes
             # A piece at a time: a log that pours must not make the client under test late.
-            self.tell(self._log.read(time.monotonic(), halt=lambda size: True))
+            self.tell(chain.from_iterable(self._log.read(time.monotonic(), halt=lambda size: True)))
             idle = idle + 1 if self._log.bytes == before else 0
             if idle >= SETTLED:
-                self.tell(self._log.settle(time.monotonic(), at_once=True))
+                self.tell(chain.from_iterable(self._log.settle(time.monotonic(), at_once=True)))
             await asyncio.sleep(LOOK_AGAIN_S)
 
     def close(self) -> None:

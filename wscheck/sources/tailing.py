@@ -4,6 +4,7 @@ import heapq
 import os
 import select
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -125,8 +126,8 @@ class FollowedLog(Log):
         else:
             self._follower.begin(at_end=at_end)
 
-    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[Event]:
-        """The events in what is new; `now` is a clock that only goes forward."""
+    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
+        """The events in what is new, many at a time; `now` is a clock that only goes forward."""
         # Reading and judging in turn, each for a while, keeps what each needs in the processor's cache.
         batch, size = list[Event](), 0
         for stream, data in self._follower.read(now):
@@ -138,15 +139,15 @@ class FollowedLog(Log):
             batch += self._events(stream, events)
             size += len(data)
             if len(batch) >= BATCH or size >= BATCH_BYTES:
-                yield from batch
+                yield batch
                 if halt(size):
                     return
                 batch, size = [], 0
-        yield from batch
+        yield batch
         if size:
             halt(size)  # told last: what it is told of has been judged
 
-    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[Event]:
+    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """Complete the records that waited for more lines long enough, or all of them.
 
         `at_end`: the last line is whole although nothing ends it; in a log that goes on it may be half written.
@@ -154,7 +155,7 @@ class FollowedLog(Log):
         for stream in self._follower.streams:
             reader = self._by_stream.get(id(stream))
             if reader is not None and (at_once or (reader.pending and now - self._stirred_at >= IDLE_S)):
-                yield from self._events(stream, reader.flush(at_end=at_end))
+                yield self._events(stream, reader.flush(at_end=at_end))
 
     @property
     def damaged(self) -> Sequence[Path]:
@@ -200,29 +201,29 @@ class PipedLog(Log):
         self._packed: Packed | None = None
         self._waiting, self._unpacked = b"", 0
 
-    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[Event]:
-        """The events in what has arrived; at the end of the pipe `ended` becomes true."""
+    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
+        """The events in what has arrived, many at a time; at the end of the pipe `ended` becomes true."""
         while not self.ended and select.select([self.fd], [], [], 0)[0]:
             size = os.readv(self.fd, [self._desk.room])
             self.ended = not size
             self._stirred_at = now
-            yield from self._taken(size) if size else self._reader.flush(at_end=True)
+            yield from self._taken(size) if size else [self._reader.flush(at_end=True)]
             if halt(size):
                 return
 
-    def _taken(self, size: int) -> Iterator[Event]:
+    def _taken(self, size: int) -> Iterator[list[Event]]:
         """The events in what was laid on the desk."""
         room = self._desk.room
         if not self._reader.bytes and self._packed is None and room[: len(SIGN)] == SIGN:
             self._packed = Packed(self._arrived)
         if self._packed is None:
-            yield from self._reader.feed_in_place(self._desk, size)
+            yield self._reader.feed_in_place(self._desk, size)
             return
         self._waiting = bytes(room[:size])
         while data := self._packed.read_at(len(room), self._unpacked):
             self._unpacked += len(data)
             room[: len(data)] = data
-            yield from self._reader.feed_in_place(self._desk, len(data))
+            yield self._reader.feed_in_place(self._desk, len(data))
 
     def _arrived(self, _: int) -> bytes:
         """What came packed and was not given yet."""
@@ -234,29 +235,38 @@ class PipedLog(Log):
         """Itself, when it ended before what was packed did."""
         return (Path(self.name),) if self.ended and self._packed is not None and self._packed.broken else ()
 
-    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[Event]:
+    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """As for a followed log."""
         if at_once or (self._reader.pending and now - self._stirred_at >= IDLE_S):
-            yield from self._reader.flush(at_end=at_end)
+            yield self._reader.flush(at_end=at_end)
 
     def close(self) -> None:
         """The pipe is not ours to close."""
 
 
-def of_node(node: str | None, events: Iterable[Event]) -> Iterator[Event]:
-    """`events`, those that name no node with `node`."""
-    for event in events:
-        yield event if event.node is not None else msgspec.structs.replace(event, node=node)
+Batches = Iterator[list[Event]]
 
 
-def merged(logs: Iterable[Iterator[Event]]) -> Iterator[Event]:
+def of_node(node: str | None, batches: Batches) -> Batches:
+    """The same events, those that name no node with `node`."""
+    if node is None:
+        return batches
+    return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)
+
+
+def merged(logs: Iterable[Batches]) -> Batches:
     """Several logs as one, in the order of their times; an event without a time stays behind the one before it."""
     each = list(logs)
-    return each[0] if len(each) == 1 else (event for _, event in heapq.merge(*map(_timed, each), key=lambda e: e[0]))
+    if len(each) == 1:
+        yield from each[0]
+        return
+    events = (event for _, event in heapq.merge(*map(_timed, each), key=lambda timed: timed[0]))
+    while batch := list(islice(events, BATCH)):
+        yield batch
 
 
-def _timed(events: Iterator[Event]) -> Iterator[tuple[float, Event]]:
+def _timed(batches: Batches) -> Iterator[tuple[float, Event]]:
     last = 0.0
-    for event in events:
+    for event in chain.from_iterable(batches):
         last = event.at if event.at is not None else last
         yield last, event

@@ -46,9 +46,9 @@ class Clock:
         self.last: float | None = None
         self._heard, self._fresh = time.monotonic(), False
 
-    def heard(self, at: float) -> None:
-        """An event at `at` has just arrived."""
-        if self.last is None or at >= self.last:
+    def heard(self, at: float | None) -> None:
+        """Events have just arrived, the latest at `at`; None: none of them had a time."""
+        if at is not None and (self.last is None or at >= self.last):
             self.last = at
             self._fresh = True
 

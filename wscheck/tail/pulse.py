@@ -1,10 +1,8 @@
-"""HOW IT GOES NOW: who holds more than one connection and how fast users connect and are replaced; pure."""
+"""HOW FAST IT GOES: how often users connect and are replaced, second by second, as a live view shows it; pure."""
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections import deque
 
-from wscheck.events import Connected, Event, Replaced, Unreadable
-from wscheck.transitions import Opened, Transition
+from wscheck.events import Connected, Event, Replaced
 
 HISTORY_S = 60
 
@@ -46,48 +44,19 @@ class Rate:
 
 
 class Pulse:
-    """What a live view shows, kept up to date event by event.
-
-    untimed   how many had no time, of those that could be read
-    named     whether any said whose connection it was, or which
-    over_one  who holds more than one connection, and since when (None where the log has no time)
-    """
+    """The two rates that a live view shows."""
 
     def __init__(self) -> None:
-        self._seen: defaultdict[type[Event], int] = defaultdict(int)
-        self.over_one: dict[str, float | None] = {}
         self.attempts, self.replacements = Rate(), Rate()
-        self._rates: dict[type[Event], Rate] = {Connected: self.attempts, Replaced: self.replacements}
-        self.untimed = 0
-        self.named = False
 
-    def take(self, event: Event, changes: Sequence[Transition]) -> None:
-        """One event and what it changed."""
-        kind, at = type(event), event.at
-        self._seen[kind] += 1
-        if at is None:
-            self.untimed += kind is not Unreadable
-        elif (rate := self._rates.get(kind)) is not None:
-            rate.add(at)
-        if not self.named:
-            self.named = event.user is not None or getattr(event, "sid", None) is not None
-        if changes:
-            self.carry(changes)
-
-    @property
-    def events(self) -> Counter[str]:
-        """How many of each kind."""
-        return Counter({kind.__name__.lower(): count for kind, count in self._seen.items()})
-
-    def carry(self, changes: Sequence[Transition]) -> None:
-        """What changed in who holds what, without an event to count."""
-        for change in changes:
-            user = change.user
-            if isinstance(change, Opened):
-                if change.others:
-                    self.over_one.setdefault(change.user, change.event.at)
-            elif user is not None and len(change.held) < 2:
-                self.over_one.pop(user, None)
+    def take(self, event: Event) -> None:
+        """One event; without a time it has no rate."""
+        if event.at is None:
+            return
+        if isinstance(event, Connected):
+            self.attempts.add(event.at)
+        elif isinstance(event, Replaced):
+            self.replacements.add(event.at)
 
     def advance(self, at: float) -> None:
         """It is `at`."""

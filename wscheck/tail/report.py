@@ -41,9 +41,9 @@ def conclude(
         sources=[log.name for log in watch.logs],
         lines=sum(log.lines for log in watch.logs),
         bytes=watch.bytes,
-        events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.pulse.events},
+        events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.seen.events},
         unreadable=sum(log.unreadable for log in watch.logs),
-        untimed=watch.pulse.untimed,
+        untimed=watch.seen.untimed,
         levels=_levels(watch),
         users_seen=len(everybody),
         most_open=max((ledger.tally(user).max_open for user in everybody), default=0),
@@ -70,13 +70,13 @@ def _damaged(watch: Watch) -> str:
 
 
 def _seen(watch: Watch) -> proof.Watched:
-    kinds = watch.pulse.events
-    user = next(iter(watch.pulse.over_one), None)
+    kinds = watch.seen.events
+    user = next(iter(watch.judge.ledger.over_one), None)
     return proof.Watched(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
-        named=watch.pulse.named,
-        timed=watch.pulse.untimed < kinds.total() - kinds["unreadable"],
+        named=watch.seen.named,
+        timed=watch.seen.untimed < kinds.total() - kinds["unreadable"],
         overlapping=(user, len(watch.judge.ledger.held(user))) if user is not None else None,
     )
 

@@ -1,7 +1,7 @@
 """The verb: logs -> events -> one judge -> incidents, told as they change; and at the end a report."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, cast
 
 import msgspec
@@ -14,7 +14,7 @@ from wscheck.judge import Judge, Options
 from wscheck.ledger import Ledger
 from wscheck.sources.tailing import FollowedLog, Halt, PipedLog, merged, of_node
 from wscheck.tail.clock import Ages, Clock, Window
-from wscheck.tail.pulse import Pulse
+from wscheck.tail.seen import Seen
 from wscheck.transitions import Transition
 
 STEP_S = 1.0
@@ -60,7 +60,7 @@ class Watch:
         self.logs, self.options = list(logs), options
         self.judge = Judge(options, on_sighting=self._sighted)
         self.incidents = Incidents(quiet_after, self._still)
-        self.pulse, self.clock, self.ages = Pulse(), Clock(), Ages(stale_after)
+        self.seen, self.clock, self.ages = Seen(), Clock(), Ages(stale_after)
         self.listeners: list[Listener] = []
         self.events: list[AnyEvent] = []
         self.live, self.finished, self.owing, self.catching_up = False, finished, False, True
@@ -81,11 +81,11 @@ class Watch:
         """The first half of a look: read, judge, and tell what the logs say."""
         now = time.monotonic()
         take = self._take if self.live or self._window.bounded else self._judge
-        for event in merged(_named(log, log.read(now, halt)) for log in self.logs):
-            take(event)
+        for events in merged(of_node(log.node, log.read(now, halt)) for log in self.logs):
+            take(events)
         for log in self.logs:
-            for event in _named(log, log.settle(now, at_once=to_the_end, at_end=to_the_end and self.finished)):
-                take(event)
+            for events in of_node(log.node, log.settle(now, at_once=to_the_end, at_end=to_the_end and self.finished)):
+                take(events)
         self.clock.arrived()
 
     def settle(self) -> None:
@@ -96,7 +96,6 @@ class Watch:
         self._expire(now)
         if self.live and now is not None:
             self.judge.advance(now)
-            self.pulse.advance(now)
             self._pass_time(now)
         self._tell()
         for listener in self.listeners:
@@ -105,50 +104,54 @@ class Watch:
     def carry_on(self, held: Iterable[Event], incidents: Iterable[Incident]) -> None:
         """Begin with what an earlier run knew: it is judged with, not told again."""
         for event in sorted(held, key=lambda e: e.at or 0.0):
-            changes = self.judge.recall(event)
-            self.pulse.carry(changes)
-            self.ages.take(event, changes)
+            self.ages.take(event, self.judge.recall(event))
         for incident in incidents:
             self.incidents.reopen(incident)
 
-    def _take(self, event: Event) -> None:
-        if event.at is None and self.live:
-            event = msgspec.structs.replace(event, at=time.time())
-        if self._before is not None and self._window.begins_after(event.at):
-            self._before.apply(event)
-        elif self._window.holds(event.at):
-            if self._before is not None:
-                self._begin_window(self._before)
-            self._judge(event)
+    def _take(self, events: Sequence[Event]) -> None:
+        """Judge those of `events` that count, with the time they have by now."""
+        for read in events:
+            untimed = self.live and read.at is None
+            event = msgspec.structs.replace(read, at=time.time()) if untimed else read
+            if self._before is not None and self._window.begins_after(event.at):
+                self._before.apply(event)
+            elif self._window.holds(event.at):
+                if self._before is not None:
+                    self._begin_window(self._before)
+                self._judge([event])
 
     def _begin_window(self, before: Ledger) -> None:
         """From here on events count, and so do the connections that are open now by the books of `before`."""
         self._before = None
-        for event in sorted(before.openings(), key=lambda e: e.at or 0.0):
-            self._judge(event)
+        self._judge(sorted(before.openings(), key=lambda e: e.at or 0.0))
 
-    def _judge(self, event: Event) -> None:
-        if (at := event.at) is not None:
-            self.clock.heard(at)
-            if at - self._stepped_at >= STEP_S:
+    def _judge(self, events: Sequence[Event]) -> None:
+        self._count(events)
+        feed, told = self.judge.feed, bool(self.listeners) or self.ages.limited
+        for event in events:
+            if (at := event.at) is not None and at - self._stepped_at >= STEP_S:
                 self._stepped_at = at
                 self._pass_time(at)
-        self._made_known(event, self.judge.feed(event))
-        if self._unheard:
-            self._tell()
+            changes = feed(event)
+            if told:
+                self._made_known(event, changes)
+            if self._unheard:
+                self._tell()
+
+    def _count(self, events: Sequence[Event]) -> None:
+        self.seen.take(events)
+        self.clock.heard(max((event.at for event in events if event.at is not None), default=None))
+        self.events += cast("Sequence[AnyEvent]", events[: max(0, self._kept - len(self.events))])
 
     def _made_known(self, event: Event, changes: Sequence[Transition]) -> None:
-        self.pulse.take(event, changes)
-        if self.ages.limited:
-            self.ages.take(event, changes)
-        if len(self.events) < self._kept:
-            self.events.append(cast(AnyEvent, event))
+        self.ages.take(event, changes)
         for listener in self.listeners:
             listener.event(event, changes)
 
     def _expire(self, now: float | None) -> None:
         for sid in self.ages.stale(now):
             gone = Unjudged(at=now, source="wscheck", user=self.judge.ledger.owner(sid), reason=f"{sid} {STALE}")
+            self._count([gone])
             self._made_known(gone, self.judge.expire(sid, gone))
 
     def _pass_time(self, now: float) -> None:
@@ -182,15 +185,11 @@ class Watch:
     @property
     def state(self) -> tuple[int, int, int]:
         """Changes whenever something was read, judged or resolved."""
-        return self.bytes, self.pulse.events.total(), len(self.incidents.open)
+        return self.bytes, self.seen.total, len(self.incidents.open)
 
     @property
     def expectant(self) -> bool:
         """Whether something waits for a little time to pass: a record that may go on, an overlap within its grace."""
-        newest = next(reversed(self.pulse.over_one.values()), None)
+        newest = next(reversed(self.judge.ledger.over_one.values()), None)
         overlapping = newest is not None and self.clock.passed(newest) <= 2 * self.options.grace_s
         return self.owing or overlapping or any(log.pending for log in self.logs)
-
-
-def _named(log: AnyLog, events: Iterator[Event]) -> Iterator[Event]:
-    return of_node(log.node, events) if log.node is not None else events

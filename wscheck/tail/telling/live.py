@@ -18,6 +18,7 @@ from wscheck.incidents import Incident, State
 from wscheck.reporters import story
 from wscheck.reporters.wording import clock, one_line, plural, rate, seconds, size
 from wscheck.rules import DOCUMENTED
+from wscheck.tail.pulse import Pulse
 from wscheck.tail.telling.lines import remark, sentence
 from wscheck.tail.watch import Watch
 from wscheck.transitions import Transition
@@ -38,11 +39,13 @@ class LiveView:
     def __init__(self, watch: Watch, console: Console) -> None:
         self._watch = watch
         self._recent: deque[str] = deque(maxlen=RECENT)
+        self._pulse = Pulse()
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
     def event(self, event: Event, changes: Sequence[Transition]) -> None:
         """The next drawing shows what it changed; what nobody wrote down is said."""
+        self._pulse.take(event)
         if said := remark(event, changes):
             self._recent.append(_stamped(event.at, said))
 
@@ -57,6 +60,8 @@ class LiveView:
 
     def settled(self, now: float | None) -> None:
         """Draw, or if it was drawn a moment ago, soon. Before we are up to date a progress bar may stand there."""
+        if self._watch.live and now is not None:
+            self._pulse.advance(now)
         if self._watch.catching_up:
             return
         self._watch.owing = time.monotonic() - self._drawn < REFRESH_S
@@ -66,7 +71,7 @@ class LiveView:
     def _draw(self, now: float | None) -> None:
         self._drawn = time.monotonic()
         self._live.start()
-        self._live.update(picture(self._watch, now, self._recent), refresh=True)
+        self._live.update(picture(self._watch, self._pulse, now, self._recent), refresh=True)
 
     def close(self) -> None:
         """Take the view away."""
@@ -77,10 +82,10 @@ def _stamped(at: float | None, said: str) -> str:
     return one_line(f"{clock(at)[:8]} {said}" if at is not None else said)
 
 
-def picture(watch: Watch, now: float | None, recent: Iterable[str] = ()) -> RenderableType:
+def picture(watch: Watch, pulse: Pulse, now: float | None, recent: Iterable[str] = ()) -> RenderableType:
     """The whole view; `now` is the logs' time."""
-    parts = [_title(watch, now), Text(), _gauges(watch)]
-    if watch.pulse.over_one:
+    parts = [_title(watch, now), Text(), _gauges(watch, pulse)]
+    if watch.judge.ledger.over_one:
         parts += [Text(), _over_one(watch, now)]
     parts += [Text(), _incidents(watch, now)]
     told = [Text(line, "dim") for line in recent]
@@ -102,8 +107,8 @@ def _title(watch: Watch, now: float | None) -> RenderableType:
     return line
 
 
-def _gauges(watch: Watch) -> RenderableType:
-    pulse, over = watch.pulse, len(watch.pulse.over_one)
+def _gauges(watch: Watch, pulse: Pulse) -> RenderableType:
+    over = len(watch.judge.ledger.over_one)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
@@ -141,7 +146,7 @@ def sparkline(counts: Sequence[int]) -> str:
 
 def _over_one(watch: Watch, now: float | None) -> RenderableType:
     table = _table("user", "holds", "for", title="Users over one connection")
-    ledger, over = watch.judge.ledger, watch.pulse.over_one
+    ledger, over = watch.judge.ledger, watch.judge.ledger.over_one
     for user, since in islice(over.items(), USERS):
         held = ledger.held(user)
         sockets = f"{len(held)}: {', '.join(held[-3:])}" + (", ..." if len(held) > 3 else "")
@@ -154,7 +159,7 @@ def _incidents(watch: Watch, now: float | None) -> RenderableType:
     found = sorted(watch.incidents.open, key=lambda i: (-i.severity.rank, _RULES.get(i.rule, 99), i.first_at or 0.0))
     if not found:
         waiting = Text("Waiting for the first connection event.", "dim")
-        return Text("No incident is open.", "green") if watch.pulse.events else waiting
+        return Text("No incident is open.", "green") if watch.seen.total else waiting
     shown = found[:INCIDENTS]
     rows: list[RenderableType] = [Text("Open incidents", "bold")]
     # With many there is room for one line each.

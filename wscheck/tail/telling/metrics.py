@@ -44,8 +44,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._watch, self._looked = watch, time.monotonic()
         # Two sums over the logs at each scrape; everything else is counted as it happens.
-        self._gauge("wscheck_connections", "Connections open now.", lambda: watch.judge.ledger.open)
-        self._gauge("wscheck_users_over_one", "Users that hold more than one.", lambda: len(watch.pulse.over_one))
+        ledger = watch.judge.ledger
+        self._gauge("wscheck_connections", "Connections open now.", lambda: ledger.open)
+        self._gauge("wscheck_users_over_one", "Users that hold more than one.", lambda: len(ledger.over_one))
         self._connects = self._counter("wscheck_connects_total", "Connections seen.")
         self._disconnects = self._counter("wscheck_disconnects_total", "Connections that ended.", ["reason"])
         self._replaced = self._counter("wscheck_replaced_sockets_total", "Sockets the server replaced.")

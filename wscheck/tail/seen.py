@@ -1,0 +1,39 @@
+"""WHAT THE LOGS HELD: how many events of each kind, and whether they said whose and when; pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from wscheck.events import Event, Unreadable
+
+
+class Seen:
+    """Counts what was read, many events at a time.
+
+    untimed  how many had no time, of those that could be read
+    named    whether any said whose connection it was, or which
+    """
+
+    def __init__(self) -> None:
+        self._kinds: Counter[type[Event]] = Counter()
+        self.untimed = 0
+        self.named = False
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Further events."""
+        self._kinds.update(map(type, events))
+        self.untimed += sum(not isinstance(event, Unreadable) for event in events if event.at is None)
+        self.named = self.named or any(map(_names, events))
+
+    @property
+    def total(self) -> int:
+        """How many in all."""
+        return self._kinds.total()
+
+    @property
+    def events(self) -> Counter[str]:
+        """How many of each kind."""
+        return Counter({kind.__name__.lower(): count for kind, count in self._kinds.items()})
+
+
+def _names(event: Event) -> bool:
+    return event.user is not None or getattr(event, "sid", None) is not None
