@@ -13,13 +13,13 @@ class Desk:
 
     data   `front` bytes for what the reader of a log still needs of the piece before, then the piece
     room   the piece's part of it
-    marks  as much again, for notes on the piece
+    marks  as much as `data` again, for notes on what is there
     """
 
     __slots__ = ("data", "front", "marks", "room")
 
     def __init__(self, size: int = CHUNK, front: int = FRONT) -> None:
-        self.front, self.data, self.marks = front, bytearray(front + size), bytearray(size)
+        self.front, self.data, self.marks = front, bytearray(front + size), bytearray(front + size)
         self.room = memoryview(self.data)[front:]
 
     def holds(self, data: memoryview) -> bool:

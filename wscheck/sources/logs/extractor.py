@@ -136,18 +136,20 @@ class Extractor:
 
     def _shortcuts(self, position: int, end: int) -> int:
         """Tell the records that can be read at a glance; gives where the first line begins that takes care."""
-        held, within, tell, counted = self._held, self._ends.within, self._lines.shortcuts.tell, position
+        held, within, tell = self._held, self._ends.within, self._lines.shortcuts.tell
         if self._places is None:
             self._places = iter(self._scanner.places(held, position, end))
+        lines, counted = self.lines, position
         for at in self._places:
             if at < position:
                 continue
             begin = held.rfind(b"\n", position, at) + 1 or position
-            self.lines += within(counted, begin)
-            counted, position = begin, tell(held, at, begin, end, self.lines + 1)
+            lines += within(counted, begin)
+            counted, position = begin, tell(held, at, begin, end, lines + 1)
             if not position:
+                self.lines = lines
                 return begin
-        self.lines += within(counted, end)
+        self.lines = lines + within(counted, end)
         return end
 
     def _bound(self) -> None:

@@ -78,15 +78,15 @@ class LineEnds:
     """
 
     def __init__(self, held: bytearray, begin: int, end: int, marks: bytearray | None = None) -> None:
-        """`marks`: room for as many ones and zeros."""
-        self._held, self._begin = held, begin
+        """`marks`: as much room as `held`, for the ones and zeros."""
+        self._held = held
         self._ones: memoryview | None = None
-        if marks is not None and _LONG < end - begin <= len(marks):
-            self._ones = memoryview(marks)[: end - begin]
-            stringzilla.translate(held, _ONES, start=begin, end=end, out=self._ones)
+        if marks is not None and end - begin > _LONG:
+            self._ones = memoryview(marks)
+            stringzilla.translate(held, _ONES, start=begin, end=end, out=self._ones[begin:end])
 
     def within(self, begin: int, end: int) -> int:
         """How many lines end in held[begin:end]."""
         if self._ones is not None:
-            return int(stringzilla.bytesum(self._ones[begin - self._begin : end - self._begin]))
+            return int(stringzilla.bytesum(self._ones[begin:end]))
         return int(stringzilla.count(self._held, b"\n", begin, end)) if begin < end else 0
