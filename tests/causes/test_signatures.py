@@ -227,10 +227,12 @@ def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) ->
         for n in (1, 2)
     )
     trail = Trail()
-    trail.openings.extend((old, new))
+    trail.opened(old)
+    trail.opened(new)
     trail.met.append((old, new))
-    trail.replacements.append(Superseded("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
-    trail.closings.extend(Closed("A", "s1", old, "io client disconnect", True, (), old) for _ in range(3))
+    trail.replaced(Superseded("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
+    for _ in range(3):
+        trail.closed(Closed("A", "s1", old, "io client disconnect", True, (), old))
     assert not trail.inside
     assert signature(trail) is None
 

@@ -12,8 +12,8 @@ _OF_A_PAGE: tuple[tuple[str, Signature], ...] = (
     *LOOKS.items(),
     *PAGE_SIGNATURES.items(),
 )
-_INSIDE = frozenset(signature for _, signature in _OF_A_PAGE)
 _TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
+_INSIDE = frozenset(signature for _, signature in (*_OF_A_PAGE, _TABS))
 _LOOPS: tuple[tuple[str, Signature], ...] = (
     ("transport-closed", SERVER_SIGNATURES["transport-closed"]),
     ("reconnect-on-kick", SERVER_SIGNATURES["reconnect-on-kick"]),

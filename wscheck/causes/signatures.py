@@ -1,7 +1,7 @@
 """Signatures: what in a user's trail points to which cause. Each returns the evidence in a sentence, or None."""
 
 from collections.abc import Iterator
-from math import sqrt
+from math import dist, sqrt
 from statistics import fmean
 
 from wscheck.causes.trail import Clue, Signature, Trail
@@ -87,7 +87,8 @@ def reconnect_on_kick(trail: Trail) -> Clue | None:
     gaps = trail.gaps()
     if len(gaps) < 2 or (mean := fmean(gaps)) <= 0:
         return None
-    if sqrt(fmean((gap - mean) ** 2 for gap in gaps)) > STEADY * mean:
+    deviation = dist(gaps, [mean] * len(gaps)) / sqrt(len(gaps))
+    if deviation > STEADY * mean:
         return None
     confidence = Confidence.HIGH if len(gaps) >= 5 else Confidence.MEDIUM
     return confidence, f"{len(gaps) + 1} replacements, one every {_seconds(mean)}"

@@ -1,8 +1,8 @@
 """What led up to a finding: one user's latest openings and endings, kept only for users in trouble, and bounded."""
 
-import itertools
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from operator import sub
 
 from wscheck.events import Connected, Connecting, Refused, Registered
 from wscheck.findings import Confidence
@@ -16,12 +16,14 @@ USERS = 5_000
 class Trail:
     """The last `STEPS` of each kind, oldest first. `met` are pairs of connections of which the second was opened while
     the first was held. `refusals` and `registrations` (of handlers) only a page can show; `asked`, by session, when its
-    first request left."""
+    first request left; `inside`, whether anything showed a page from within: which it is, its code or its token. No
+    server's log does."""
 
-    __slots__ = ("asked", "closings", "met", "openings", "refusals", "registrations", "replacements")
+    __slots__ = ("asked", "closings", "inside", "met", "openings", "refusals", "registrations", "replacements")
 
     def __init__(self, asked: Mapping[str, float] | None = None) -> None:
         self.asked = asked if asked is not None else {}
+        self.inside = False
         self.openings: deque[Connected] = deque(maxlen=STEPS)
         self.met: deque[tuple[Connected, Connected]] = deque(maxlen=STEPS)
         self.replacements: deque[Superseded] = deque(maxlen=STEPS)
@@ -37,17 +39,29 @@ class Trail:
         """Who was replaced by whom, where both openings are known."""
         return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]
 
-    @property
-    def inside(self) -> bool:
-        """Whether anything shows a page from within: which it is, its code or its token. No server's log does."""
-        met = any(old.page is not None or old.fingerprint for old, _ in self.met)
-        replaced = any(r.old is not None and (r.old.page is not None or r.old.fingerprint) for r in self.replacements)
-        return met or replaced or any(c.opened is not None and c.opened.opener is not None for c in self.closings)
+    def opened(self, event: Connected) -> None:
+        """One more opening."""
+        self.openings.append(event)
+        self._look_at(event)
+
+    def replaced(self, change: Superseded) -> None:
+        """One more replacement."""
+        self.replacements.append(change)
+        self._look_at(change.old)
+
+    def closed(self, change: Closed) -> None:
+        """One more ending."""
+        self.closings.append(change)
+        self._look_at(change.opened)
+
+    def _look_at(self, event: Connected | None) -> None:
+        if not self.inside and event is not None:
+            self.inside = event.page is not None or event.fingerprint is not None or event.opener is not None
 
     def gaps(self) -> list[float]:
         """Seconds between consecutive replacements."""
         times = [r.event.at for r in self.replacements if r.event.at is not None]
-        return [b - a for a, b in itertools.pairwise(times)]
+        return list(map(sub, times[1:], times))
 
 
 Clue = tuple[Confidence, str]
@@ -78,20 +92,22 @@ class Trails:
             if not change.others and not getattr(change.event, "stack", ()):
                 return
             trail = self._begin(change.user)
-            trail.openings.extend(e for sid in change.others if (e := self._ledger.opened(sid)) is not None)
+            for held in map(self._ledger.opened, change.others):
+                if held is not None:
+                    trail.opened(held)
         if isinstance(change.event, Connected):
-            trail.openings.append(change.event)
+            trail.opened(change.event)
             if change.others and (other := self._ledger.opened(change.others[-1])) is not None:
                 trail.met.append((other, change.event))
 
     def superseded(self, change: Superseded) -> None:
         if change.user is not None:
-            self._begin(change.user).replacements.append(change)
+            self._begin(change.user).replaced(change)
 
     def closed(self, change: Closed) -> None:
         trail = self._trails.get(change.user or "")
         if trail is not None:
-            trail.closings.append(change)
+            trail.closed(change)
 
     def refused(self, event: Refused) -> None:
         if event.user is not None and event.stack:
