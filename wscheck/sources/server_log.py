@@ -68,7 +68,6 @@ class WrittenLog(ServerLog):
         idle = 0
         while True:
             before = self._log.bytes
-            # A piece at a time: a log that pours must not make the client under test late.
             self.tell(chain.from_iterable(self._log.read(time.monotonic(), halt=lambda size: True)))
             idle = idle + 1 if self._log.bytes == before else 0
             if idle >= SETTLED:
@@ -101,6 +100,7 @@ def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:
         raise BadEvidence(
             f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to --server-log."
         ) from None
-    log = FollowedLog(path, new_reader)
+    # A piece at a time: a log that pours must not make the client under test late.
+    log = FollowedLog(path, new_reader, batch_s=0.0)
     log.begin(at_end=True)
     return log

@@ -3,6 +3,7 @@
 import heapq
 import os
 import select
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +17,8 @@ from wscheck.following.packed import SIGN, Packed
 from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
 
-BATCH, BATCH_BYTES = 1_000, 1 << 24
+BATCH, BATCH_S = 4_000, 0.1
+"""Reading and judging in turn, so many events or so long each, keeps what each needs in the processor's cache."""
 
 IDLE_S = 0.5
 """A record that may still go on is taken as complete after this long without another byte."""
@@ -53,7 +55,7 @@ class Reader(Protocol):
 
 NewReader = Callable[[str], Reader]
 Halt = Callable[[int], bool]
-"""Told after every piece how many bytes it had; True ends the reading there."""
+"""Told how many bytes were read, each time that all the events in them were taken; True ends the reading there."""
 
 
 class Log:
@@ -112,9 +114,12 @@ class FollowedLog(Log):
         desk: Desk | None = None,
         note: Callable[[str], None] = lambda _: None,
         node: str | None = None,
+        *,
+        batch_s: float = BATCH_S,
     ) -> None:
+        """`batch_s`: for how long it may read before it gives what it found."""
         super().__init__(str(path), new_reader, node)
-        self.path = path
+        self.path, self._batch_s = path, batch_s
         self._desk = desk or Desk()
         self._follower = Follower(path, self._desk.room, note)
         self._by_stream: dict[int, Reader] = {}
@@ -128,8 +133,7 @@ class FollowedLog(Log):
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
         """The events in what is new, many at a time; `now` is a clock that only goes forward."""
-        # Reading and judging in turn, each for a while, keeps what each needs in the processor's cache.
-        batch, size = list[Event](), 0
+        batch, size, until = list[Event](), 0, time.monotonic() + self._batch_s
         for stream, data in self._follower.read(now):
             self._stirred_at = now
             reader = self._reader_of(stream)
@@ -138,14 +142,14 @@ class FollowedLog(Log):
             events = reader.feed_in_place(self._desk, len(data)) if on_desk else reader.feed(data)
             batch += self._events(stream, events)
             size += len(data)
-            if len(batch) >= BATCH or size >= BATCH_BYTES:
+            if len(batch) >= BATCH or time.monotonic() >= until:
                 yield batch
                 if halt(size):
                     return
-                batch, size = [], 0
+                batch, size, until = [], 0, time.monotonic() + self._batch_s
         yield batch
         if size:
-            halt(size)  # told last: what it is told of has been judged
+            halt(size)
 
     def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """Complete the records that waited for more lines long enough, or all of them.
