@@ -29,6 +29,12 @@ def bullets(message: str, fields: dict[str, Any], at: int) -> str:
     return message + "\n" + "".join(f"• {key}: {value}\n" for key, value in fields.items())
 
 
+def composed(message: str, fields: dict[str, Any], at: int) -> str:
+    """`console.log` with an object, under docker compose."""
+    inspected = ", ".join(f"{key}: {value!r}" for key, value in fields.items())
+    return f"bot-1  | {message} {{ {inspected} }}\n"
+
+
 def write(path: Path, size: int, share: float, render: Render) -> None:
     """`size` bytes of log at `path`; `share` of its lines begin a record."""
     draw = random.Random(20_260_115)

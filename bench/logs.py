@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench._logs_written import bullets, pino, write
+from bench._logs_written import bullets, composed, pino, write
 
 MARKERS = "WebSocket client |Replacing existing socket for user"
 ROUNDS = 3
@@ -61,6 +61,19 @@ counter replacements by user
   disconnects[$reason]++
 }
 """
+COMPOSED_BY_USER = """counter connects by user
+counter disconnects by reason
+counter replacements by user
+/WebSocket client connected .*userId: '(?P<user>[^']+)'/ {
+  connects[$user]++
+}
+/WebSocket client disconnected .*reason: '(?P<reason>[^']+)'/ {
+  disconnects[$reason]++
+}
+/Replacing existing socket for user .*userId: '(?P<user>[^']+)'/ {
+  replacements[$user]++
+}
+"""
 
 
 class Cost(NamedTuple):
@@ -95,6 +108,7 @@ def _logs(directory: Path, size: int) -> list[Log]:
         ("pino, 0.9 % of the lines are records", 0.009, pino, PINO_BY_USER, size),
         ("bullets, 0.9 % of the lines begin a record", 0.009, bullets, BULLETS_BY_USER, size // 3),
         ("dense bullets, 5 % of the lines begin a record", 0.05, bullets, BULLETS_BY_USER, size // 6),
+        ("console.log with objects, 5 % of the lines are records", 0.05, composed, COMPOSED_BY_USER, size // 6),
     ):
         path, by_user = directory / f"{len(made)}.log", directory / f"{len(made)}.mtail"
         write(path, mb * 1_000_000, share, render)

@@ -13,6 +13,7 @@ from wscheck.sources.logs import templates
 from wscheck.sources.logs.above import QUOTED, quotation_open
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, SOURCE_KEYS, record
 from wscheck.sources.logs.evidence import FULL, Evidence
+from wscheck.sources.logs.learning import Learner
 from wscheck.sources.logs.readings import Reader
 from wscheck.sources.logs.stamps import Calendar
 from wscheck.sources.logs.templates import MARKER, Template
@@ -61,6 +62,7 @@ class Shortcuts:
         self.floor = 0
         self._reader, self._calendar = reader, calendar
         self._tell, self._levels, self._dressed = evidence.tell, evidence.levels, dressed
+        self._learner = Learner(reader, calendar)
         self._latest: dict[int, Template] = {}
         self._objects: dict[tuple[str, ...], Shape] = {}
         self._blocks: dict[tuple[bytes, ...], Shape] = {}
@@ -99,17 +101,22 @@ class Shortcuts:
         """The template for the record that begins at held[begin]."""
         if not self._learns:
             return None
-        if held[begin] != BRACE:
-            match = _BLOCK.match(held, begin, end)
-            return self._of_block(match) if match is not None else None
+        block = _BLOCK.match(held, begin, end)
+        if block is not None:
+            return self._of_block(block)
         stop = held.find(b"\n", begin, end) + 1
-        return self._of_object(bytes(held[begin:stop])) if 0 < stop - begin < SHORT else None
+        if not 0 < stop - begin < SHORT:
+            return None
+        raw = bytes(held[begin:stop])
+        return (self._of_object(raw) if raw[0] == BRACE else None) or self._learner.template(raw)
 
     def _of_block(self, match: re.Match[bytes]) -> Template | None:
         """A marker at the beginning of its line, and its ids with bullets on the lines after it."""
         marker, *_ = parts = match.group(1, 2, 4, 6)
         shape = self._blocks.get(parts)
         if shape is None:
+            if len(self._blocks) >= MOST_SHAPES:
+                return None
             kind = _KINDS[marker.decode()]
             wanted = WANTED[kind]
             befores, keys = parts[1 : 1 + len(wanted)], match.group(3, 5, 7)[: len(wanted)]
@@ -117,8 +124,7 @@ class Shortcuts:
             shape = Shape()
             if set(roles) == set(wanted):
                 shape.template = templates.of_lines(kind, marker, zip(befores, roles, strict=True))
-            if len(self._blocks) < MOST_SHAPES:
-                self._blocks[parts] = shape
+            self._blocks[parts] = shape
         return shape.template
 
     def _of_object(self, raw: bytes) -> Template | None:
@@ -132,9 +138,9 @@ class Shortcuts:
         keys = (kind, *fields)
         shape = self._objects.get(keys)
         if shape is None:
-            shape = Shape(chances=CHANCES if self._is_plain(fields) else 0)
-            if len(self._objects) < MOST_SHAPES:
-                self._objects[keys] = shape
+            if len(self._objects) >= MOST_SHAPES:
+                return None
+            shape = self._objects[keys] = Shape(chances=CHANCES if self._is_plain(fields) else 0)
         if shape.template is None and shape.chances:
             shape.chances -= 1
             shape.template = self._made(kind, raw, fields, message)

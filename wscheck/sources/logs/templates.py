@@ -6,7 +6,7 @@ only in letters that no reader could take for anything else. What does not match
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,11 @@ _LETTERS = rb'[^"\\\x00-\x1f]*+'
 _STRING = rb'"%b(?:\\["\\/bfnrt]%b)*+"' % (_LETTERS, _LETTERS)
 _INTEGER = rb"-?(?:[1-9]\d*+|0)"
 _NATURAL = rb"(?:[1-9]\d{0,17}|0)"
+NUMBER = rb"(?:[1-9]\d{0,8}|0)"
+"""A number that nobody could take for a time."""
+_NAME = rb"[\w-]{4,}+"
+_SOCKET = rb"[\w-]{20}"
+"""Without a key a socket's id is told by its length, and what an arrow points to is none under four letters."""
 _CONSTANT = rb"(?:true|false|null)"
 _SEPARATORS = ((b",", b":"), (b", ", b": "))
 
@@ -49,10 +54,44 @@ class Template(msgspec.Struct, frozen=True, gc=False):
     bare: bool = False
 
 
+class Hole(NamedTuple):
+    """A part of a line that may differ in the next one: where it stands, and what may stand there, as a pattern."""
+
+    begin: int
+    end: int
+    pattern: bytes
+
+
 def of_lines(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Template:
     """A marker on a line of its own and ids on the lines after it: what stands before each id, and its role."""
     ids = (re.escape(before) + _id(role, rb"\n") for before, role in lines)
     return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
+
+
+def of_line(kind: str, raw: bytes, holes: Iterable[Hole], moment: Moment | None, *, bare: bool) -> Template:
+    """The line `raw`, to the letter but for its holes; of those that overlap the first given counts."""
+    parts, at = list[bytes](), 0
+    for hole in _apart(holes):
+        parts += re.escape(raw[at : hole.begin]), hole.pattern
+        at = hole.end
+    return _template(kind, b"".join(parts) + re.escape(raw[at:]), moment=moment, bare=bare)
+
+
+def id_like(role: str, value: str, *, quoted: bool, end: str) -> bytes | None:
+    """The pattern of an id like `value`, before `end`; None for one with signs that may mean something else there."""
+    forms = (_SOCKET, _SAID.get(role, _WORD)) if quoted else (_NATURAL, _SOCKET, _NAME)
+    said = next((form for form in forms if re.fullmatch(form.decode(), value, re.ASCII) is not None), None)
+    if said is None:
+        return None
+    return b"(?!(?:%b)%b)(?P<%b>%b)" % (_NOTHING, re.escape(end.encode("latin-1")), role.encode(), said)
+
+
+def stamp(like: re.Match[str], is_time: bool) -> bytes:
+    """The pattern of a stamp like this one; an epoch's first digits are what tells it from other numbers."""
+    kept = 2 if like.lastgroup == "epoch" else 0
+    digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][kept:].encode("latin-1")))
+    pattern = like[0][:kept].encode() + digits
+    return b"(?P<%b>%b)" % (TIME.encode(), pattern) if is_time else pattern
 
 
 def of_object(
@@ -76,6 +115,14 @@ def _template(kind: str, pattern: bytes, *, moment: Moment | None = None, bare: 
     group = compiled.groupindex
     ids = tuple(group[role] for role in TOLD[kind])
     return Template(kind, compiled.match, ids, group.get(TIME, 0), moment, bare)
+
+
+def _apart(holes: Iterable[Hole]) -> list[Hole]:
+    kept: list[Hole] = []
+    for hole in holes:
+        if all(hole.end <= other.begin or other.end <= hole.begin for other in kept):
+            kept.append(hole)
+    return sorted(kept)
 
 
 def _id(role: str, end: bytes) -> bytes:
