@@ -1,6 +1,7 @@
 """A log's bytes to events: one pass looks for markers, and only the lines around one are read."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from wscheck.sources.desk import Desk
 from wscheck.sources.logs.consoles import NEEDLES
 from wscheck.sources.logs.encoding import Encoding
 from wscheck.sources.logs.envelopes import Message, decoded
-from wscheck.sources.logs.evidence import Evidence
+from wscheck.sources.logs.evidence import FULL, Evidence
 from wscheck.sources.logs.lines import Lines
 from wscheck.sources.logs.scanning import LineEnds, Scanner
 from wscheck.sources.logs.wording import Wording
@@ -59,7 +60,7 @@ class Extractor:
     @property
     def levels(self) -> Mapping[str, int]:
         """Events by how much their records said (docs/logs.md)."""
-        return self._evidence.levels
+        return self._evidence.levels + Counter({FULL: self._lines.shortcuts.told})
 
     # --- what is fed -------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import msgspec
 from wscheck.sources.logs import templates
 from wscheck.sources.logs.above import QUOTED, quotation_open
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, SOURCE_KEYS, record
-from wscheck.sources.logs.evidence import FULL, Evidence
+from wscheck.sources.logs.evidence import Evidence
 from wscheck.sources.logs.learning import Learner
 from wscheck.sources.logs.readings import Reader
 from wscheck.sources.logs.stamps import Calendar
@@ -52,16 +52,20 @@ class Shape(msgspec.Struct):
 
 
 class Shortcuts:
-    """Reads whole records of a known shape. `floor`: where what is held of the log begins."""
+    """Reads whole records of a known shape.
+
+    floor  where what is held of the log begins
+    told   how many it read, of which each says all that is needed
+    """
 
     def __init__(
         self, wording: Wording, reader: Reader, calendar: Calendar, evidence: Evidence, dressed: set[tuple[str, str]]
     ) -> None:
         """`dressed`: the kinds of which a record with something in front was met, and its source."""
         self._learns = not wording.markers  # a user's sentence may stand in a documented one
-        self.floor = 0
+        self.floor = self.told = 0
         self._reader, self._calendar = reader, calendar
-        self._tell, self._levels, self._dressed = evidence.tell, evidence.levels, dressed
+        self._tell, self._dressed = evidence.tell, dressed
         self._learner = Learner(reader, calendar)
         self._latest: dict[int, Template] = {}
         self._objects: dict[tuple[str, ...], Shape] = {}
@@ -78,15 +82,15 @@ class Shortcuts:
             if template is None or match is None:
                 return 0
             self._latest[sign] = template
-        at, moment, kind, stop = None, template.moment, template.kind, match.end()
+        at, moment, stop = None, template.moment, match.end()
         if moment is not None:
             at = moment(match[template.time])
             if at is None:
                 return 0
-        if stop - begin > SHORT or (template.bare and self._is_text(kind, held, begin)):
+        if stop - begin > SHORT or (template.bare and self._is_text(template.kind, held, begin)):
             return 0
-        self._levels[FULL] += 1
-        self._tell[kind](line, at, *map(_text, match.group(*template.ids)))
+        self.told += 1
+        self._tell[template.kind](line, at, *map(_text, match.group(*template.ids)))
         return stop
 
     def _is_text(self, kind: str, held: bytearray, begin: int) -> bool:
