@@ -129,6 +129,17 @@ def test_a_gz_that_is_cut_off_is_read_so_far_and_nothing_is_proven_by_it(tmp_pat
     assert "app.log.1.gz is no whole gzip file" in report["reason"]
 
 
+def test_a_log_that_lies_there_twice_counts_once_and_stderr_says_so(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_bytes(b"".join(connected("ada", f"s{n}", T + n) for n in range(3)))
+    (tmp_path / "app.log.gz").write_bytes(gzip.compress(log.read_bytes()))
+    (tmp_path / "link.log").symlink_to(log)
+    ran = finished("--no-follow", "--format", "json", ".", "app.log", directory=tmp_path)
+    assert json.loads(ran.stdout)["events"]["connected"] == 3
+    left_out = "link.log (another name of app.log), app.log.gz (packed from app.log)"
+    assert ran.stderr == f"wscheck: left out, for it would count twice: {left_out}\n"
+
+
 def test_a_directory_is_followed_with_what_turns_up_in_it(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()

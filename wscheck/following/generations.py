@@ -7,6 +7,7 @@ Sources of the naming: logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logr
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -49,14 +50,15 @@ class Trace(msgspec.Struct, frozen=True):
         )
 
 
-def siblings(name: Path) -> list[Path]:
+def siblings(name: Path, *, packing: bool = False) -> list[Path]:
     """The files beside `name` that may be its earlier generations, the oldest first.
 
-    A link's target is asked too: Kubernetes rotates the file that the link points to.
+    A link's target is asked too: Kubernetes rotates the file that the link points to. `packing`: also those that are
+    still there unpacked.
     """
     found: dict[tuple[int, int], tuple[tuple[int, int, str], Path]] = {}
     for base in dict.fromkeys((name, real(name))):
-        for path in _named_like(base):
+        for path in _named_like(base, packing):
             try:
                 status = path.stat()
             except OSError:
@@ -65,25 +67,39 @@ def siblings(name: Path) -> list[Path]:
     return [path for _, path in sorted(found.values())]
 
 
+def is_generation(name: Path, path: Path) -> bool:
+    """Whether `path`, by its name, is an earlier generation of `name`, or of what that leads to."""
+    return any(
+        path.parent == base.parent and _generations_of(base.name).fullmatch(path.name) for base in {name, real(name)}
+    )
+
+
 def real(path: Path) -> Path:
     """Where `path` leads in the end; of a link that leads nowhere as far as it leads (`resolve` would raise)."""
     return Path(os.path.realpath(path))
 
 
-def _named_like(base: Path) -> Iterator[Path]:
-    dated = re.compile(rf"{re.escape(base.stem)}[-._]+\d[-\d_.T:]*{re.escape(base.suffix)}(\.\d+)?(\.gz)?")
+def _named_like(base: Path, packing: bool) -> Iterator[Path]:
+    is_like = _generations_of(base.name)
     try:
         entries = list(base.parent.iterdir())
     except OSError:
         return
     names = {entry.name for entry in entries}
     for entry in entries:
-        extended = entry.name.startswith((f"{base.name}.", f"{base.name}-"))
-        if not (extended or dated.fullmatch(entry.name)) or entry.name.endswith(UNFINISHED):
+        if is_like.fullmatch(entry.name) is None or entry.name.endswith(UNFINISHED):
             continue
         being_packed = entry.suffix == ".gz" and entry.name.removesuffix(".gz") in names
-        if entry != base and not being_packed and entry.is_file():
+        if (packing or not being_packed) and entry.is_file():
             yield entry
+
+
+@lru_cache
+def _generations_of(name: str) -> re.Pattern[str]:
+    """Matches what the earlier generations of a log with this name are called."""
+    stem, suffix = map(re.escape, (Path(name).stem, Path(name).suffix))
+    dated = rf"{stem}[-._]+\d[-\d_.T:]*{suffix}(\.\d+)?(\.gz)?"
+    return re.compile(rf"{re.escape(name)}[.-].*|{dated}", re.DOTALL)
 
 
 def _age_in_name(base: Path, path: Path) -> tuple[int, str]:

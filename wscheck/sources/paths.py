@@ -1,31 +1,83 @@
 """Which logs are meant: files as they are named, directories and patterns as what they hold, now and later."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from wscheck.errors import UsageError
 from wscheck.following.generations import real, siblings
+from wscheck.following.repeats import Repeat, copies, other_names, told
 
 LIVE = (".log", ".out", ".err", ".txt", ".json", ".jsonl", ".ndjson")
 STDIN = "-"
 WILD = "*?["
 
+Note = Callable[[str], None]
 
-def logs_in(names: Iterable[str], *, rotated: bool) -> list[Path]:
-    """The log files that `names` stand for, in a fixed order, each once; `-` is left out.
+
+class Meant:
+    """The log files that `names` stand for; `-` is left out.
 
     A directory stands for the logs in it, a pattern (`logs/*.log`) for what it matches, any other name for itself,
-    whether it is there or not. `rotated`: earlier generations count as logs too, each before the one that came after
-    it; otherwise following finds them.
+    whether it is there or not.
+
+    paths  those that are meant now, in a fixed order, each file once; what only repeats another is left out
     """
-    names = [name for name in names if name != STDIN]
-    found = [path for name in names for path in _meant(name)]
-    chosen = list(dict.fromkeys(found))
-    families = _families(chosen)
-    if rotated:
-        return [path for base, earlier in families.items() for path in (*earlier, base)]
+
+    def __init__(self, names: Iterable[str], *, rotated: bool, note: Note) -> None:
+        """`rotated`: earlier generations count as logs too, each before the one that came after it; otherwise
+        following finds them. `note` is told what is left out.
+        """
+        names = [name for name in names if name != STDIN]
+        found, others = _chosen(names, rotated)
+        same = copies(found, growing=not rotated)
+        self._note = note
+        self._tell([*others, *same])
+        self.paths = _without((repeat.path for repeat in same), found)
+        self._wide = [name for name in names if Path(name).is_dir() or any(char in name for char in WILD)]
+        self._known = {*found, *(other.path for other in others)}
+        self._followed = self.paths
+
+    def _tell(self, repeats: Sequence[Repeat]) -> None:
+        if repeats:
+            self._note(told(repeats))
+
+    @property
+    def places(self) -> list[Path]:
+        """The directories in which logs may appear."""
+        return [Path(name) if Path(name).is_dir() else _literal(Path(name)) for name in self._wide]
+
+    def appeared(self) -> list[Path]:
+        """The logs in directories and patterns that were not there before."""
+        chosen, others = _chosen(self._wide, rotated=False, followed=self._followed)
+        found = [path for path in chosen if path not in self._known]
+        others = [other for other in others if other.path not in self._known]
+        if not (found or others):
+            return []
+        self._known.update(found, (other.path for other in others))
+        same = [copy for copy in copies([*self._followed, *found], growing=True) if copy.path in found]
+        self._tell([*others, *same])
+        new = _without((copy.path for copy in same), found)
+        self._followed = [*self._followed, *new]
+        return new
+
+
+def _chosen(names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()) -> tuple[list[Path], list[Repeat]]:
+    """Each file that `names` stand for, and those that are `followed`, by one name; and its other names."""
+    found = [*followed, *(path for name in names for path in _meant(name))]
     named = {Path(name) for name in names}
-    return [path for base, earlier in families.items() for path in (*(e for e in earlier if e in named), base)]
+    others = other_names(found, named, followed)
+    families = _families(_without((other.path for other in others), found))
+    return [
+        path
+        for base, earlier in families.items()
+        for path in (*(elder for elder in earlier if rotated or elder in named), base)
+    ], others
+
+
+def _without(left: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
+    """`paths` in their order, each once."""
+    gone = set(left)
+    return [path for path in dict.fromkeys(paths) if path not in gone]
 
 
 def nodes(paths: Iterable[Path]) -> dict[Path, str]:
@@ -43,7 +95,7 @@ def _families(chosen: Sequence[Path]) -> dict[Path, list[Path]]:
 
 
 def _elder(path: Path) -> list[Path]:
-    return [real(sibling) for sibling in siblings(path)]
+    return [real(sibling) for sibling in siblings(path, packing=True)]
 
 
 def _meant(name: str) -> list[Path]:
@@ -70,25 +122,6 @@ def require(names: Sequence[str]) -> None:
         raise UsageError("No log is named.", "Name files, directories or patterns, or - for standard input.")
     if names.count(STDIN) > 1:
         raise UsageError("Standard input is named twice.", "Name - once.")
-
-
-class Appearing:
-    """What turns up in directories and patterns after the start; call it to hear what is new."""
-
-    def __init__(self, names: Sequence[str], known: Iterable[Path]) -> None:
-        self._names = [name for name in names if Path(name).is_dir() or any(char in name for char in WILD)]
-        self._known = set(known)
-
-    @property
-    def places(self) -> list[Path]:
-        """The directories in which logs may appear."""
-        return [Path(name) if Path(name).is_dir() else _literal(Path(name)) for name in self._names]
-
-    def new(self) -> list[Path]:
-        """The logs that were not there before."""
-        found = [path for path in logs_in(self._names, rotated=False) if path not in self._known]
-        self._known.update(found)
-        return found
 
 
 def _literal(pattern: Path) -> Path:

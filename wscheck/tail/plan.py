@@ -20,7 +20,7 @@ from wscheck.judge import Options
 from wscheck.reporters.formats import Output
 from wscheck.settings import Secret
 from wscheck.sources.desk import Desk
-from wscheck.sources.paths import STDIN, Appearing, logs_in, nodes, require
+from wscheck.sources.paths import STDIN, Meant, nodes, require
 from wscheck.sources.tailing import FollowedLog, NewReader, PipedLog
 from wscheck.tail.clock import Window
 from wscheck.tail.loop import Plan
@@ -114,8 +114,8 @@ class Logs:
     def __init__(self, wanted: Wanted, resumed: Checkpoint | None, note: Note) -> None:
         self._wanted, self._resumed, self._note = wanted, resumed, note
         self._desk = Desk()
-        self._paths = logs_in(wanted.names, rotated=not wanted.follow)
-        self._appearing = Appearing(wanted.names, self._paths)
+        self._meant = Meant(wanted.names, rotated=not wanted.follow, note=note)
+        self._paths = self._meant.paths
         self._nodes = nodes(self._paths)
         self.size = 0
 
@@ -133,11 +133,11 @@ class Logs:
     @property
     def places(self) -> list[Path]:
         """Where further logs may turn up, while they are followed."""
-        return self._appearing.places if self._wanted.follow else []
+        return self._meant.places if self._wanted.follow else []
 
     def appeared(self) -> list[FollowedLog]:
         """Logs that turned up since: from their start, or where an earlier run left them."""
-        return [self._followed(path, begins=True) for path in self._appearing.new()] if self._wanted.follow else []
+        return [self._followed(path, begins=True) for path in self._meant.appeared()] if self._wanted.follow else []
 
     def _check(self, path: Path) -> None:
         try:
