@@ -162,3 +162,27 @@ def test_many_that_are_left_out_are_one_line(directory: Path) -> None:
         (directory / f"{number:03}.log").symlink_to("app.log")
     [told] = meant(directory)[1]
     assert told.endswith("logs/002.log (another name of logs/app.log), 197 more")
+
+
+def test_a_followed_log_that_was_renamed_to_anything_is_not_a_new_one(directory: Path) -> None:
+    told: list[str] = []
+    logs = Meant([str(directory)], rotated=False, note=told.append)
+    log = directory / "app.log"
+    for number in range(3):
+        log.rename(directory / f"saved {number}.log")
+        log.write_bytes(BANNER + lines(51 + number))
+        assert logs.appeared() == []
+    log.rename(directory / "saved 3.log")
+    assert logs.appeared() == []
+    assert told[0] == "left out, for it would count twice: logs/saved 0.log (which was logs/app.log)"
+    assert len(told) == 4
+
+
+def test_a_new_log_in_the_place_of_a_deleted_one_is_new(directory: Path) -> None:
+    """The kernel gives a deleted file's inode to the next one."""
+    logs = Meant([str(directory)], rotated=False, note=pytest.fail)
+    with (directory / "app.log").open("r+b") as log:
+        (directory / "app.log").rename(directory / "new.log")
+        log.truncate()
+        log.write(lines(51, 52))
+    assert logs.appeared() == [directory / "new.log"]

@@ -69,7 +69,7 @@ class Follower:
         self.damaged: list[Path] = []
         self._late: list[Late] = []
         self._seen: deque[Position] = deque(maxlen=REMEMBERED)
-        self._known = traces(name)
+        self._known = list(traces(siblings(name)).values())
         self._since_ns = 0
         self._settled: Position | None = None
         self._resumed_at: Place | None = None

@@ -126,9 +126,9 @@ def _census(name: Path) -> dict[Path, Identity | None]:
     return {path: identity_of(path) for path in (name, *siblings(name))}
 
 
-def traces(name: Path) -> list[Trace]:
-    """What lies beside `name` now, to be told from what comes later."""
-    return [_trace(reader) for reader in _readers(siblings(name))]
+def traces(paths: Iterable[Path]) -> dict[Path, Trace]:
+    """What lies there now, to be told from what comes later."""
+    return {reader.path: _trace(reader) for reader in _readers(paths)}
 
 
 def _trace(reader: Reader) -> Trace:

@@ -5,15 +5,18 @@ stands at the same place in the other is left out, and that only if they cannot 
 """
 
 import re
+from collections import defaultdict, deque
 from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from wscheck.following.generations import identity_of, is_generation, real
+from wscheck.following import fingerprint
+from wscheck.following.generations import Trace, identity_of, is_generation, real, traces
 from wscheck.following.opened import Reader
 
 HEAD = 1 << 12
+STOOD_FOR = 4
 CHUNK = 1 << 18
 
 _ONCE_ONLY = re.compile(rb"\d\d:\d\d:\d\d|(?<!\d)\d{10}(?:\d{3})?(?!\d)|(?<![\w-])[\w-]{20}(?![\w-])")
@@ -26,6 +29,32 @@ class Repeat(NamedTuple):
     path: Path
     of: Path
     how: str
+
+
+class Remembered:
+    """What the followed names stood for, to be known again when it was renamed to something else."""
+
+    def __init__(self) -> None:
+        self._traces: dict[Path, deque[Trace]] = defaultdict(lambda: deque(maxlen=STOOD_FOR))
+
+    def look(self, names: Iterable[Path]) -> None:
+        """Remember what they stand for now."""
+        changed = (name for name in names if name.is_file() and not self._knows(name))
+        for path, trace in traces(changed).items():
+            self._traces[path].append(trace)
+
+    def _knows(self, name: Path) -> bool:
+        last = self._traces[name][-1] if self._traces[name] else None
+        return last is not None and len(last.head) == fingerprint.HEAD and last.identity == identity_of(name)
+
+    def renamed(self, paths: Iterable[Path]) -> list[Repeat]:
+        """Those of `paths` that are files for which a name stood."""
+        found = []
+        for path in filter(Path.is_file, paths):
+            with suppress(OSError), closing(Reader(path)) as reader:
+                was = next((name for name, stood in self._traces.items() if any(t.is_of(reader) for t in stood)), None)
+                found += [Repeat(path, was, "which was")] if was is not None else []
+        return found
 
 
 def copies(paths: Sequence[Path], *, growing: bool) -> list[Repeat]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wscheck.errors import UsageError
 from wscheck.following.generations import real, siblings
-from wscheck.following.repeats import Repeat, copies, other_names, told
+from wscheck.following.repeats import Remembered, Repeat, copies, other_names, told
 
 LIVE = (".log", ".out", ".err", ".txt", ".json", ".jsonl", ".ndjson")
 STDIN = "-"
@@ -36,6 +36,8 @@ class Meant:
         self._wide = [name for name in names if Path(name).is_dir() or any(char in name for char in WILD)]
         self._known = {*found, *(other.path for other in others)}
         self._followed = self.paths
+        self._before = Remembered()
+        self._before.look(self._followed if self._wide and not rotated else ())
 
     def _tell(self, repeats: Sequence[Repeat]) -> None:
         if repeats:
@@ -49,14 +51,17 @@ class Meant:
     def appeared(self) -> list[Path]:
         """The logs in directories and patterns that were not there before."""
         chosen, others = _chosen(self._wide, rotated=False, followed=self._followed)
-        found = [path for path in chosen if path not in self._known]
-        others = [other for other in others if other.path not in self._known]
-        if not (found or others):
+        new = [path for path in chosen if path not in self._known]
+        left = [other for other in others if other.path not in self._known]
+        left += self._before.renamed(new)
+        self._before.look(self._followed)
+        if not (new or left):
             return []
-        self._known.update(found, (other.path for other in others))
-        same = [copy for copy in copies([*self._followed, *found], growing=True) if copy.path in found]
-        self._tell([*others, *same])
-        new = _without((copy.path for copy in same), found)
+        self._known.update(new, (repeat.path for repeat in left))
+        new = _without((repeat.path for repeat in left), new)
+        left += [copy for copy in copies([*self._followed, *new], growing=True) if copy.path in new]
+        self._tell(left)
+        new = _without((repeat.path for repeat in left), new)
         self._followed = [*self._followed, *new]
         return new
 
