@@ -186,3 +186,30 @@ def test_a_new_log_in_the_place_of_a_deleted_one_is_new(directory: Path) -> None
         log.truncate()
         log.write(lines(51, 52))
     assert logs.appeared() == [directory / "new.log"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [
+            "app.log.10.gz",
+            "app.log.9",
+            "app.log.2.gz",
+            "app.log.1",
+            "app.log-20260113.gz",
+            "app.log-20260114",
+            "app.log",
+        ],
+        ["app.log.2025.12.31", "app.log.2026.01.01", "app.log.2026.01.01.2", "app.log.2026.01.01.10", "app.log"],
+        ["app.10.log", "app.2.log.gz", "app.1.log", "app.log"],
+        ["app-2026-01-09.log", "app__2026-01-14_09-30-00.log.gz", "app-2026-01-14_10.log", "app.log"],
+    ],
+)
+def test_generations_of_the_same_modification_time_are_read_by_the_age_in_their_names(
+    directory: Path, names: list[str]
+) -> None:
+    for number, name in enumerate(names):
+        text = lines(number)
+        (directory / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+        os.utime(directory / name, (1, 1))
+    assert meant(directory)[0] == names

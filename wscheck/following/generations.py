@@ -56,7 +56,7 @@ def siblings(name: Path, *, packing: bool = False) -> list[Path]:
     A link's target is asked too: Kubernetes rotates the file that the link points to. `packing`: also those that are
     still there unpacked.
     """
-    found: dict[tuple[int, int], tuple[tuple[int, int, str], Path]] = {}
+    found: dict[Identity, tuple[tuple[int, int, tuple[int, ...]], Path]] = {}
     for base in dict.fromkeys((name, real(name))):
         for path in _named_like(base, packing):
             try:
@@ -102,10 +102,16 @@ def _generations_of(name: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(name)}[.-].*|{dated}", re.DOTALL)
 
 
-def _age_in_name(base: Path, path: Path) -> tuple[int, str]:
-    """Orders files of the same modification time: `.2` is older than `.1`, an earlier date older than a later."""
-    number = re.match(r"\.(\d{1,4})(\.|$)", path.name.removeprefix(base.name))
-    return (-int(number.group(1)), "") if number else (0, path.name)
+def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
+    """Orders files of the same modification time: `.10` is older than `.2`, an earlier date older than a later.
+
+    Where there are both, the numbered ones are older: a logrotate that was told to use dates leaves them behind.
+    """
+    name = path.name.removesuffix(".gz")
+    extended = name.startswith(base.name)
+    age = name.removeprefix(base.name) if extended else name.removeprefix(base.stem).removesuffix(base.suffix)
+    numbers = tuple(map(int, re.findall(r"\d+", age)))
+    return (0, (-numbers[0],)) if re.fullmatch(r"[-._]+\d{1,3}", age) else (1, numbers)
 
 
 def steadily(name: Path, scan: Callable[[], Found]) -> Found:

@@ -1,5 +1,6 @@
 """Which logs are meant: files as they are named, directories and patterns as what they hold, now and later."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -117,8 +118,8 @@ def _relative(pattern: Path) -> str:
 
 
 def _is_log(path: Path) -> bool:
-    """Also `app.log.1` and `app.log.2.gz`: a suffix somewhere in the name."""
-    return any(suffix in LIVE for suffix in path.suffixes)
+    """Also `app.log.1`, `app.log.2.gz` and `app.log-20260115`: a suffix somewhere in the name."""
+    return any(re.sub(r"-\d+$", "", suffix) in LIVE for suffix in path.suffixes)
 
 
 def require(names: Sequence[str]) -> None:

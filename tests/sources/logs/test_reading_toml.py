@@ -21,3 +21,22 @@ def test_a_mistake_is_named_with_its_line(toml: str, problem: str, tmp_path: Pat
     ran = wscheck("tail-logs", "--no-follow", "server.log", cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"wscheck: {problem}\n  next: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "problem", "advice"),
+    [
+        ("--marker=online=Socket opened", "`online` is not a name that is known.", "connected='Socket opened'."),
+        ("--marker=replaced", "this is not NAME=TEXT.", "replaced='Socket opened'."),
+        ("--marker=connected=  ", "this is not NAME=TEXT.", "connected='Socket opened'."),
+        ("--key=users=uid", "`users` is not a name that is known.", "user=uid."),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advice: str, tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("")
+    ran = wscheck("tail-logs", "--no-follow", option, "server.log", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    first, following = ran.err.splitlines()
+    assert first.endswith(problem)
+    assert " NAME is one of " in following
+    assert following.endswith(advice)

@@ -1,5 +1,6 @@
 """How the words of a log are understood: the documented ones, and those that a user adds."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,21 +35,21 @@ def readers(
     wording = Wording(
         markers=(
             *_of_table("markers", table, at),
-            *(_pair(raw, "--marker", KINDS, "connected='Socket opened'") for raw in markers),
+            *(_pair(raw, "--marker", KINDS, "'Socket opened'") for raw in markers),
         ),
-        keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", ROLES, "user=uid") for raw in keys)),
+        keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", ROLES, "uid") for raw in keys)),
     )
     return lambda path: Extractor(path, wording=wording, redactor=redactor)
 
 
 def _pair(raw: str, flag: str, choices: Sequence[str], example: str) -> tuple[str, str]:
-    name, _, value = raw.partition("=")
-    if name.strip() not in choices or not value.strip():
-        raise UsageError(
-            f"{flag} {raw}: this is not NAME=TEXT.",
-            f"NAME is one of {', '.join(choices)}: write {flag} {example}.",
-        )
-    return name.strip(), value.strip()
+    name, _, value = (part.strip() for part in raw.partition("="))
+    meant = f"NAME is one of {', '.join(choices)}: write {flag} {name if name in choices else choices[0]}="
+    if not value:
+        raise UsageError(f"{flag} {raw}: this is not NAME=TEXT.", f"{meant}{example}.")
+    if name not in choices:
+        raise UsageError(f"{flag} {raw}: `{name}` is not a name that is known.", f"{meant}{shlex.quote(value)}.")
+    return name, value
 
 
 def _of_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> Iterator[tuple[str, str]]:
