@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from wscheck.sources.logs.exports import fluent_bit, inside, is_line, of_opentelemetry, records_in, writer
 from wscheck.sources.logs.prefixes import Prefix, judged
 from wscheck.sources.logs.stamps import Calendar
 
@@ -49,6 +50,7 @@ class Message(msgspec.Struct):
     fields  the structured record that held the message, if one did
     partial more of this line follows in the next one of its source
     wrapped a container's runtime wrapped it, which splits long lines
+    parts   the records that were exported together on one line
     """
 
     text: str
@@ -58,6 +60,7 @@ class Message(msgspec.Struct):
     fields: dict[str, Any] | None = None
     partial: bool = False
     wrapped: bool = False
+    parts: list[dict[str, Any]] = []
 
     @property
     def structured(self) -> bool:
@@ -94,20 +97,41 @@ def again(message: Message, calendar: Calendar) -> None:
     _structured(message, calendar)
 
 
+def parted(message: Message, calendar: Calendar) -> list[Message]:
+    """The records on a line that holds many, each as on a line of its own."""
+    parts = [Message("", message.before, message.source, message.at) for _ in message.parts]
+    for part, fields in zip(parts, message.parts, strict=True):
+        _unwrap(part, fields, calendar, _DEEP)
+    return parts
+
+
 def _structured(message: Message, calendar: Calendar) -> None:
-    brace = message.text.find("{")
-    if brace < 0 or not message.text.rstrip().endswith("}"):
+    printed = fluent_bit(message.text)
+    if printed is not None:
+        message.at = calendar.of_fields({"time": printed.at})
+        message.source += f"|{printed.tag}"
+        _said(message, printed.text, calendar, _DEEP)
+        return
+    brace, text = message.text.find("{"), message.text.rstrip()
+    if brace < 0 or not text.endswith(("}", "]")):
         return
     before = message.text[:brace]
     if judged(before) is not Prefix.SURE:
         return
-    fields = record(message.text[brace:])
-    if fields is None or _inner(fields) is None:
-        return
-    message.before = before
-    if message.at is None and message.before:
-        message.at = calendar.read(message.before)
-    _unwrap(message, fields, calendar, _DEEP)
+    fields = record(text[brace:])
+    if fields is not None and _holds(fields):
+        message.before = before
+        if message.at is None and message.before:
+            message.at = calendar.read(message.before)
+        _unwrap(message, fields, calendar, _DEEP)
+    elif text[0] in "{[":
+        message.parts = records_in(text)
+
+
+def _holds(fields: dict[str, Any]) -> bool:
+    """Whether there is a message in it."""
+    own = _own(fields)
+    return _inner(own) is not None or inside(own) is not None
 
 
 def record(text: str | bytes) -> dict[str, Any] | None:
@@ -120,9 +144,13 @@ def record(text: str | bytes) -> dict[str, Any] | None:
 
 
 def _unwrap(message: Message, fields: dict[str, Any], calendar: Calendar, deep: int) -> None:
-    message.fields, message.text = _own(fields), ""
+    fields = message.fields = _own(fields)
+    message.text = ""
     message.at = calendar.of_fields(fields) or message.at
     inner = _inner(fields)
+    if inner is None and (exported := inside(fields)) is not None:
+        inner, source = exported
+        message.source += source
     if isinstance(inner, dict):
         if deep:
             _unwrap(message, inner, calendar, deep - 1)
@@ -130,19 +158,25 @@ def _unwrap(message: Message, fields: dict[str, Any], calendar: Calendar, deep: 
     if inner is None:
         return
     message.source += "".join(f"|{fields[name]}" for name in SOURCE_KEYS if _names(fields.get(name)))
+    message.source += writer(fields) if is_line(fields) else ""
     if "log" in fields and "stream" in fields:
         message.wrapped, message.partial = True, not inner.endswith("\n")
-    message.text = uncoloured(inner.rstrip("\r\n"))
+    _said(message, inner.rstrip("\r\n"), calendar, deep)
+
+
+def _said(message: Message, text: str, calendar: Calendar, deep: int) -> None:
+    """The text of an envelope, which may be a record itself."""
+    message.text = uncoloured(text)
     stripped = message.text.strip()
     if deep and stripped.startswith("{") and stripped.endswith("}") and (nested := record(stripped)) is not None:
         _unwrap(message, nested, calendar, deep - 1)
 
 
 def _own(fields: dict[str, Any]) -> dict[str, Any]:
-    """GELF puts "_" in front of what the application logged, and of nothing else."""
-    if "short_message" not in fields:
-        return fields
-    return {key.removeprefix("_"): value for key, value in fields.items()}
+    """As the application logged it: GELF puts "_" in front of that, and of nothing else; OTLP names the types."""
+    if "short_message" in fields:
+        return {key.removeprefix("_"): value for key, value in fields.items()}
+    return of_opentelemetry(fields) or fields
 
 
 def _names(value: Any) -> bool:
@@ -157,7 +191,7 @@ def _inner(fields: dict[str, Any]) -> str | dict[str, Any] | None:
             return value
         if isinstance(value, list) and key == "MESSAGE":
             return _from_bytes(value)
-        if isinstance(value, dict) and key in _NESTED:
+        if isinstance(value, dict) and key in _NESTED and _inner(value) is not None:
             return value
     for key in _HOLDERS:
         if isinstance(nested := fields.get(key), dict):

@@ -7,7 +7,7 @@ import msgspec
 
 from wscheck.sources.logs.above import Above, is_quoted_above, object_above, parts_above
 from wscheck.sources.logs.consoles import Console
-from wscheck.sources.logs.envelopes import Message, again, decoded, opened
+from wscheck.sources.logs.envelopes import Message, again, decoded, opened, parted
 from wscheck.sources.logs.envelopes import record as json_record
 from wscheck.sources.logs.evidence import Evidence
 from wscheck.sources.logs.prefixes import Prefix, judged
@@ -71,7 +71,9 @@ class Lines:
     def take(self, raw: bytes, line: int, begin: int, marked: bool, above: Lookback) -> None:
         """One line: `begin` is how many bytes were fed before it, `above` gives the lines above such a place."""
         message = opened(decoded(raw), self._calendar)
-        if message.partial or message.source in self._parts:
+        if message.parts:
+            self._batch(message, line, begin)
+        elif message.partial or message.source in self._parts:
             self._part(message, line, begin, above)
         elif not (marked and self._marker(message, line, begin, lambda: above(begin))):
             self.records.take(message)
@@ -92,6 +94,14 @@ class Lines:
         """Hand on what is complete."""
         for record in self.records.leave():
             self._evidence.record(record)
+
+    def _batch(self, message: Message, line: int, begin: int) -> None:
+        """Records that were exported together: each as if it stood on a line of its own."""
+        above: list[tuple[bytes, int]] = []
+        for part in parted(message, self._calendar):
+            if not self._marker(part, line, begin, lambda: reversed(above)):
+                self.records.take(part)
+            above.append((part.text.encode("utf-8", "replace") + b"\n", begin))
 
     def _part(self, message: Message, line: int, begin: int, above: Lookback) -> None:
         """A part of a line that was split: with the last one it is read as if it stood where its first part stands."""

@@ -19,6 +19,7 @@ STAMP = re.compile(
     |(?P<mdy>\d{{1,2}}/\d{{1,2}}/\d{{4}},?\s{_CLOCK})
     |(?P<dmy>\d{{1,2}}\s(?:{_MONTHS})\s(?:\d{{4}}\s)?{_CLOCK})
     |(?P<syslog>(?:{_MONTHS})\s+\d{{1,2}}\s(?:\d{{4}}\s)?{_CLOCK})
+    |(?P<klog>(?<!\w)[IWEF](?:\d{{4}})?\d{{4}}\s{_CLOCK})
     |(?P<clock>(?<![\d:.]){_CLOCK})
     |(?P<epoch>(?<![\w.-])1[5-9]\d{{8}}(?:\.\d{{1,9}}|\d{{3}})?(?![\w-]))
     """,
@@ -28,7 +29,19 @@ STAMP = re.compile(
 _TAIL = re.compile(rf"\s\[?{_CLOCK}\]?\s*$")
 
 # The innermost first: what the application says is finer than what wraps it.
-KEYS = ("time", "timestamp", "ts", "@timestamp", "startTime", "date", "datetime", "eventTime", "__REALTIME_TIMESTAMP")
+KEYS = (
+    "time",
+    "timestamp",
+    "ts",
+    "@timestamp",
+    "startTime",
+    "date",
+    "datetime",
+    "eventTime",
+    "__REALTIME_TIMESTAMP",
+    "TimeGenerated",
+    "_time",
+)
 
 _DAY_S = 86_400.0
 
@@ -74,7 +87,7 @@ class Calendar:
 
     def _moment(self, kind: str, text: str) -> float:
         if kind == "epoch":
-            return float(text) / (1000 if len(text) == 13 else 1)
+            return float(text) / (1000 if len(text) == 13 and text.isdigit() else 1)
         if kind == "clock":
             return self._today(_clock(text))
         if kind == "iso":
@@ -85,6 +98,10 @@ class Calendar:
         if kind == "clf":
             form = "%d/%b/%Y:%H:%M:%S" + (" %z" if " " in text else "")
             return datetime.strptime(text, form).timestamp()
+        if kind == "klog":
+            date, clock = text[1:].split()
+            year = int(date[:-4] or self._anchor.year)
+            return (datetime(year, int(date[-4:-2]), int(date[-2:])) + timedelta(seconds=_clock(clock))).timestamp()
         if kind == "syslog":
             month, day, *rest = text.split()
         elif kind == "dmy":

@@ -1,0 +1,203 @@
+"""How collectors and clouds export what was logged: each record in a shape of their own, one a line or many.
+
+An application's record carries what users sent it, under any key. So a shape is known by all that stands beside what
+was logged, and nothing that looks like a record is looked for elsewhere.
+
+Shapes: Splunk (HTTP event collector, `search/jobs/export`, Docker's driver), Azure Monitor (resource logs, tables),
+Datadog (logs API v1 and v2), Loki (`logcli -o jsonl`, `query_range`), Grafana's download, OpenTelemetry (OTLP/JSON),
+CloudWatch Logs (`filter-log-events`, subscriptions, also glued by Firehose), Elasticsearch (`_search`), Google Cloud's
+`entries`, Fluent Bit (`stdout` with `format json`).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+Fields = dict[str, Any]
+
+
+class Export(NamedTuple):
+    """What was logged is under `inner`: `beside` must stand beside it, and nothing else but `also`, if that is set.
+
+    stream  the key that must name a standard stream
+    """
+
+    inner: str
+    beside: frozenset[str]
+    also: frozenset[str] | None = None
+    stream: str | None = None
+
+    def fits(self, fields: Fields) -> bool:
+        keys = fields.keys()
+        return (
+            self.beside <= keys
+            and (self.also is None or keys <= self.beside | self.also | {self.inner})
+            and (self.stream is None or fields.get(self.stream) in ("stdout", "stderr"))
+        )
+
+
+def _keys(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_EXPORTS = (
+    Export("event", _keys("time host"), _keys("source sourcetype index fields")),
+    Export("line", _keys("source tag"), _keys("attrs"), stream="source"),
+    Export("result", _keys("preview"), _keys("offset lastrow")),
+    Export("_raw", _keys("_time")),
+    Export("line", _keys("labels timestamp"), frozenset()),
+    Export("line", _keys("date fields timestamp"), frozenset()),
+    Export("resultDescription", _keys("category resourceId time")),
+    Export("properties", _keys("category resourceId time")),
+    Export("Log", _keys("Stream"), stream="Stream"),
+    *(Export(column, _keys("TimeGenerated")) for column in ("LogMessage", "LogEntry", "Log_s", "ResultDescription")),
+)
+_WRITERS = ("labels", "stream", "kubernetes", "resource", "logStreamName", "PodName", "ContainerName", "host")
+"""Where a shape says whose record it is."""
+
+_FLUENT_BIT = re.compile(
+    r"""\[\d+\]\ (?P<tag>[^\s:"]+):\ \[\[?(?P<at>\d+(?:\.\d+)?)(?:,\ \{[^{}"]*\}\])?,\ \{
+    (?:"(?:time|date|stream|_p|logtag|source|container_id|container_name)"=>"?[^",{}]*"?,\ )*
+    "(?:log|message|msg|MESSAGE)"=>"(?P<text>.*)""",
+    re.VERBOSE | re.DOTALL,
+)
+_NEXT_PAIR = re.compile(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
+
+
+def inside(fields: Fields) -> tuple[str | Fields, str] | None:
+    """What was logged, of a record in one of these shapes, and whose it is."""
+    for export in _EXPORTS:
+        value = fields.get(export.inner)
+        if isinstance(value, str | dict) and export.fits(fields):
+            return value, writer(fields) or f"|{export.inner}"
+    return None
+
+
+def writer(fields: Fields) -> str:
+    """Whose record it is, as far as the shape says."""
+    return "".join(f"|{fields[name]}" for name in _WRITERS if fields.get(name))
+
+
+def is_line(fields: Fields) -> bool:
+    """Whether what collected it, and not the application, gave a line of text its fields."""
+    return "textPayload" in fields or "logStreamName" in fields or isinstance(fields.get("kubernetes"), dict)
+
+
+class Printed(NamedTuple):
+    """What Fluent Bit printed of a record: its tag, its time as it stands there, and what was logged."""
+
+    tag: str
+    at: str
+    text: str
+
+
+def fluent_bit(line: str) -> Printed | None:
+    """A line of Fluent Bit's `stdout` output. It quotes nothing: only what is first is certain."""
+    match = _FLUENT_BIT.match(line) if line.startswith("[") else None
+    if match is None:
+        return None
+    stop = _NEXT_PAIR.search(match["text"])
+    return Printed(match["tag"], match["at"], match["text"][: stop.start() if stop is not None else None])
+
+
+# --- many in one ------------------------------------------------------------------------------------------------------
+
+
+def records_in(text: str) -> list[Fields]:
+    """The records of a line that holds many, or one in a list; none where it is no such line."""
+    try:
+        values = list(_values(text))
+    except (ValueError, RecursionError):
+        return []
+    found = [_many(value) for value in values]
+    return [record for records in found for record in records] if all(found) else []
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values on a line, one after the other."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        yield value
+        while at < len(text) and text[at] in " \t\r\n":
+            at += 1
+
+
+def _many(value: Any) -> list[Fields]:
+    if isinstance(value, list):
+        return _each(value, "insertId", "timestamp") or _each(value, "date", "log") or _each(value, "line", "fields")
+    if not isinstance(value, dict):
+        return []
+    hits, data = value.get("hits"), value.get("data")
+    if "logEvents" in value and "logGroup" in value:
+        stream = {"logStreamName": value.get("logStream")}
+        return [{**stream, **event} for event in _each(value["logEvents"], "id", "timestamp", "message")]
+    if isinstance(hits, dict):
+        return _each(hits.get("hits"), "_source")
+    if isinstance(data, dict) and data.get("resultType") == "streams":
+        return list(_streams(_each(data.get("result"), "stream", "values")))
+    return (
+        list(_logged(_each(value.get("resourceLogs"), "scopeLogs")))
+        or _each(value.get("events"), "ingestionTime", "message")
+        or _each(value.get("records"), "category", "time")
+        or _each(value.get("entries"), "insertId", "timestamp")
+        or [each["content"] for each in _each(value.get("logs"), "id", "content") if _is_datadogs(each["content"])]
+        or [each["attributes"] for each in _each(data, "id", "type", "attributes") if _is_datadogs(each["attributes"])]
+    )
+
+
+def _each(items: Any, *keys: str) -> list[Fields]:
+    """The objects of a list, if all of them have these keys."""
+    whole = isinstance(items, list) and all(isinstance(each, dict) and all(k in each for k in keys) for each in items)
+    return items if whole else []
+
+
+def _is_datadogs(logged: Any) -> bool:
+    return isinstance(logged, dict) and {"message", "service", "timestamp"} <= logged.keys()
+
+
+def _streams(streams: Iterable[Fields]) -> Iterator[Fields]:
+    for stream in streams:
+        for entry in stream["values"] if isinstance(stream["values"], list) else ():
+            if isinstance(entry, list) and len(entry) >= 2:
+                yield {"labels": stream["stream"], "line": entry[1], "timestamp": entry[0]}
+
+
+# --- OpenTelemetry ----------------------------------------------------------------------------------------------------
+
+
+def _logged(resources: Iterable[Fields]) -> Iterator[Fields]:
+    for resource in resources:
+        whose = json.dumps(resource.get("resource"), sort_keys=True)
+        for scope in _each(resource["scopeLogs"], "logRecords"):
+            for logged in _each(scope["logRecords"], "body"):
+                yield {**logged, "source": whose}
+
+
+def of_opentelemetry(fields: Fields) -> Fields | None:
+    """A log record of OTLP/JSON with plain values, None where it is none."""
+    body = fields.get("body")
+    if not isinstance(body, dict) or len(body) != 1 or not {"timeUnixNano", "observedTimeUnixNano"} & fields.keys():
+        return None
+    times = (fields.get(key) for key in ("timeUnixNano", "observedTimeUnixNano"))
+    at, said = next((time for time in times if time not in {None, "", "0", 0}), None), _plain(body)
+    told = said if isinstance(said, dict) else {"body": said}
+    return {"time": at, "attributes": _pairs(fields.get("attributes")), "source": fields.get("source"), **told}
+
+
+def _pairs(items: Any) -> Fields:
+    return {str(item["key"]): _plain(item.get("value")) for item in _each(items, "key")}
+
+
+def _plain(value: Any) -> Any:
+    """What an AnyValue holds."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return None
+    kind, held = next(iter(value.items()))
+    if kind == "kvlistValue":
+        return _pairs(held.get("values") if isinstance(held, dict) else None)
+    if kind == "arrayValue":
+        values = held.get("values") if isinstance(held, dict) else None
+        return [_plain(each) for each in values] if isinstance(values, list) else []
+    return held if kind in {"stringValue", "intValue", "doubleValue", "boolValue"} else None
