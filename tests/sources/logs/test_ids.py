@@ -67,6 +67,15 @@ UNQUOTED = [
     ("WebSocket client connected [userId=42,socketId=s].", "s", "42"),
     ("WebSocket client connected {userId=42, socketId=s}", "s", "42"),
     ("WebSocket client connected userId=Ana María socketId=s", "s", "Ana María"),
+    ("WebSocket client connected socketId=s userId=Ana María", "s", "Ana María"),
+    ("WebSocket client connected socketId=s userId=Ana da Silva", "s", "Ana da Silva"),
+    ("WebSocket client connected socketId=s userId=李雷 韩梅", "s", "李雷 韩梅"),
+    ("WebSocket client connected|socketId=s|userId=42", "s", "42"),
+    ("WebSocket client connected userId=a|b=c socketId=s", "s", "a|b=c"),
+    ("WebSocket client connected userId=a. socketId=s", "s", "a."),
+    ("(WebSocket client connected socketId=s userId=42)", "s", "42"),
+    ("[WebSocket client connected socketId=s userId=a[1]].", "s", "a[1]"),
+    ("{ WebSocket client connected socketId=s, userId=42 }", "s", "42"),
     ("WebSocket client connected for user user_2NNEqL2nrIRdJ19", None, "user_2NNEqL2nrIRdJ19"),
     ("WebSocket client connected userId=user_2NNEqL2nrIRdJ19", None, "user_2NNEqL2nrIRdJ19"),
     ("WebSocket client connected by user 42.", None, "42"),
@@ -83,7 +92,11 @@ def test_signs_in_an_unquoted_id_are_its_own(line: str, sid: str | None, user: s
 
 UNCLEAR = [
     "WebSocket client connected userId=a}b",
-    "(WebSocket client connected userId=42)",
+    "WebSocket client connected userId=Ana OK",
+    "WebSocket client connected userId=[x",
+    "WebSocket client connected userId: [x]",
+    "WebSocket client connected userId='x",
+    "[app WebSocket client connected userId=42]",
     "WebSocket client connected (userId=a))",
     "WebSocket client connected (userId=a(b)",
     "WebSocket client connected userId='a'b",
@@ -102,12 +115,30 @@ def test_an_id_whose_end_cannot_be_told_is_left_out_and_shown(line: str) -> None
     assert (extractor.unreadable, extractor.levels) == (1, {"count": 1})
 
 
+INSPECTED = [
+    ("{ socketId: 's', user: { id: 7, name: 'x', device: { id: 9 } } }", "7"),
+    ('{"socketId":"s","user":{"id":"7"}}', "7"),
+    ("{ user: { id: 7 }, socketId: 's', userId: 8 }", "8"),
+    ("{ socketId: 's', req: { userId: 'nobody', user: { id: 9 } } }", None),
+    ("{ socketId: 's', user: [Object] }", None),
+    ("{ socketId: 's', userId: [] }", None),
+    ("userId=[object Object] socketId=s", None),
+]
+
+
+@pytest.mark.parametrize(("carried", "user"), INSPECTED)
+def test_an_object_on_the_markers_line_says_what_it_says_as_json(carried: str, user: str | None) -> None:
+    extractor, events = reader_of(f"WebSocket client connected {carried}\n")
+    assert [said(event) for event in events] == [("connect", "s", user)]
+    assert extractor.unreadable == 0
+
+
 def test_a_key_after_the_sentence_is_no_user() -> None:
     _, [event] = reader_of("Replacing existing socket for user: oldSocketId=a newSocketId=b\n")
     assert said(event) == ("replace", None, "a", "b")
 
 
-@pytest.mark.parametrize("filling", [" ", "userId=a ", "a.", "a-", " |", "("])
+@pytest.mark.parametrize("filling", [" ", "userId=a ", "a.", "a-", " |", "(", "a=[", "|a=", "A b "])
 def test_a_long_line_takes_time_by_its_length_alone(filling: str) -> None:
     took = []
     for size in (1 << 14, 1 << 17):

@@ -22,17 +22,21 @@ _NEXT_COLON = rf"{_BLANKS}(?={_NAME}[:=]\s|{_NAME}=|\|\s)"
 _STOPS = {"=": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
 """Where it ends at the latest if a quotation follows."""
 
-_JOINED = rf"""(?P<joined>[,;](?=(?P<mark>['"]?){_NAME}(?P=mark)[:=]))"""
+_JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){_NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
 _POINTS = {"=": re.compile(f"{_SIGNS}|{_NEXT}"), ":": re.compile(f"{_SIGNS}|{_NEXT_COLON}")}
 """Where an unquoted value may end."""
 
 _SPACED = re.compile(rf"\s{_NAME}\s*[:=]")
-_CLOSERS = {"{": "}", "[": "]", "(": ")"}
+CLOSERS = {"{": "}", "[": "]", "(": ")"}
 _CLOSED = re.compile(r"[}\])]+(?=[.,;:!]*(?:\s|$)|['\"`|])")
 _LITERAL = re.compile(rf"{_QUOTED},?", re.DOTALL)
 _BLANK = re.compile(r"\s\S")
 _CLEAN = re.compile(r"\s|[,;.:!|+}\])]|$")
+_OPENED = re.compile(
+    r"""[\[("'`](?!(?:[Oo]bject|Array|Function|Getter|Circular|undefined)\b)(?=[^\s\])])[^\n]*?(?=\s|$)"""
+)
+"""What is no scalar, and no object either, but for what a logger prints in the place of one."""
 _ESCAPE = re.compile(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 
@@ -45,6 +49,7 @@ class Pair(NamedTuple):
     depth       counts the brackets around it
     begin, end  where the value stands
     sure        it is clear where the value ends: "a=x" is, "a=x)y" is not
+    owners      the keys of the objects around it, the outermost first, "" for one without
     """
 
     key: str
@@ -54,6 +59,7 @@ class Pair(NamedTuple):
     begin: int
     end: int
     sure: bool
+    owners: tuple[str, ...] = ()
 
 
 def pairs(text: str) -> Iterator[Pair]:
@@ -70,27 +76,33 @@ def balance(text: str) -> int:
 
 def _tokens(text: str) -> Iterator[Pair | int]:
     """The pairs of a text, and its brackets: 1 for one that opens, -1 for one that closes."""
-    around: list[str] = []
-    position, spaced = 0, None
+    around, owners = list[str](), list[str]()
+    position, name, spaced = 0, "", None
     while (match := TOKEN.search(text, position)) is not None:
+        owner, name = name if match.start() == position else "", ""
         position = match.end()
         if match["open"]:
-            around.append(_CLOSERS[match["open"]])
+            around.append(CLOSERS[match["open"]])
+            owners.append(owner)
             yield 1
         elif match["close"]:
-            del around[-1:]
+            del around[-1:], owners[-1:]
             yield -1
         elif match["key"]:
             name = match["key"].strip("\"'")
             if match["quoted"]:
                 begin, end = match.span("quoted")
                 sure = _CLEAN.match(text, end) is not None
-                yield Pair(name, unquoted(match["quoted"]), True, len(around), begin, end, sure)
+                yield Pair(name, unquoted(match["quoted"]), True, len(around), begin, end, sure, tuple(owners))
             elif match["bare"]:
                 spaced = _is_spaced(text) if spaced is None else spaced
                 begin = match.start("bare")
                 position, sure = _end(text, begin, match["sign"], around, spaced)
-                yield Pair(name, text[begin:position].strip(), False, len(around), begin, position, sure)
+                value = text[begin:position].strip()
+                yield Pair(name, value, False, len(around), begin, position, sure, tuple(owners))
+            elif (opened := _OPENED.match(text, position)) is not None:
+                # No id begins so, but somebody's may: its end cannot be told.
+                yield Pair(name, opened[0], False, len(around), position, opened.end(), False, tuple(owners))
 
 
 def _is_spaced(text: str) -> bool:
@@ -110,7 +122,7 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
     for point in _POINTS[sign].finditer(text, begin):
         what = point[0][0]
         if what in "([{":
-            inside.append(_CLOSERS[what])
+            inside.append(CLOSERS[what])
             sure = sure and not around
         elif what not in ")]}":
             if not point["joined"] or point["mark"] or around or not spaced:
@@ -121,8 +133,18 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
             return point.start(), sure and not inside and _closes(text, point.start(), around)
         else:
             sure = False
-    # What a sentence goes on with: "userId=42 over polling".
-    return len(text), sure and not inside and (sign == ":" or _BLANK.search(text, begin) is None)
+    # What a sentence goes on with: "userId=42 over polling", but "userId=Ana da Silva".
+    whole = sign == ":" or _BLANK.search(text, begin) is None or _is_name(text[begin:].split())
+    return len(text), sure and not inside and whole
+
+
+def _is_name(words: list[str]) -> bool:
+    """Whether words are a person's name: with capital letters, if their script has any, but for short ones within."""
+
+    def begins(word: str) -> bool:
+        return word.isalpha() and (word.istitle() or word.lower() == word.upper())
+
+    return begins(words[0]) and begins(words[-1]) and all(begins(w) or (w.isalpha() and len(w) <= 3) for w in words)
 
 
 def _closes(text: str, at: int, around: list[str]) -> bool:

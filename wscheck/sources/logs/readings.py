@@ -8,7 +8,7 @@ import msgspec
 
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message
 from wscheck.sources.logs.fields import ids_in
-from wscheck.sources.logs.pairs import Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
+from wscheck.sources.logs.pairs import CLOSERS, Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
 from wscheck.sources.logs.prefixes import Prefix, bare, judged
 from wscheck.sources.logs.sentences import LEADING, TAKEN_OUT, follows, worded_ids
 from wscheck.sources.logs.stamps import without_tail
@@ -94,6 +94,12 @@ class Reader:
             return None
         return self._roles.get(plain(path[-1] + name)) or self._roles.get(plain(name))
 
+    def _role_of(self, pair: Pair) -> str | None:
+        """What a pair on a line stands for: also "user: { id: 7 }", but nothing in what a record carries along."""
+        if not NOT_OURS.isdisjoint(map(str.lower, pair.owners)):
+            return None
+        return self.role(pair.owners[-1] if pair.owners and pair.key in ("id", "_id") else pair.key)
+
     def keys_of(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
         """The keys that give a record's ids, by role: of several for one role the first."""
         found: dict[str, str] = {}
@@ -150,7 +156,7 @@ class Reader:
         standing = judged(before)
         if standing is Prefix.PROSE or before.count('"') % 2 or self._is_detail(before):
             return None
-        reading = self._after(kind, line[end:])
+        reading = self._after(kind, _unbracketed(before, line[end:]))
         if reading is not None:
             reading.before, reading.doubt = before, standing is Prefix.DOUBTFUL
             reading.bare = not before.strip()
@@ -180,7 +186,7 @@ class Reader:
         if reading is None or reading.kind != kind:
             return None
         for pair in said:
-            role = self.role(pair.key)
+            role = self._role_of(pair)
             if role in TAKEN[kind] and role is not None and (value := something(pair.value)) is not None:
                 sure = pair.sure or role == REASON
                 reading.unclear |= not sure
@@ -215,7 +221,7 @@ class Reader:
         best: dict[str, int] = {}
         unclear: set[str] = set()
         for pair in said:
-            role = self.role(pair.key)
+            role = self._role_of(pair)
             if role is None or role not in TAKEN[kind] or (value := something(pair.value)) is None:
                 continue
             if not pair.sure and role != REASON:
@@ -276,6 +282,14 @@ def _key_begin(line: str, value_begin: int) -> int:
         if match.end() >= value_begin:
             break
     return match.start() if match is not None else 0
+
+
+def _unbracketed(before: str, rest: str) -> str:
+    """`rest` without the bracket at its end that closes one right before the marker: "(WebSocket ... userId=42)"."""
+    closer = CLOSERS.get(before.rstrip()[-1:])
+    body = rest.rstrip(" .\r")
+    alone = closer is not None and body.endswith(closer) and body.count(closer) == body.count(before.rstrip()[-1]) + 1
+    return body[:-1] if alone else rest
 
 
 def _opens(rest: str) -> bool:
