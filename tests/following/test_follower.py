@@ -161,6 +161,26 @@ def test_a_line_cut_by_copytruncate_is_whole(log: Log, lines: Lines) -> None:
     assert lines.look() == [b"cut in two"]
 
 
+@pytest.mark.parametrize("seen", ["before", "between", "after"])
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_line_cut_by_copytruncate_is_whole_after_a_restart(log: Log, lines: Lines, seen: str, pack: bool) -> None:
+    log.lines(3)
+    log.raw(b"cut ")
+    if seen == "before":
+        lines.look()
+    log.copytruncate(pack=pack)
+    if seen == "between":
+        lines.look()
+    log.raw(b"in two\n")
+    if seen == "after":
+        lines.look()
+    log.lines(2)
+    resumed = Lines(log.path, lines.place())
+    resumed.look()
+    whole = [*log.written[:-2], b"cut in two", *log.written[-2:]]
+    assert lines.got + resumed.got == whole
+
+
 def test_truncated_without_a_copy_says_that_lines_may_be_gone(log: Log, lines: Lines) -> None:
     log.copytruncate(keep=False)
     log.lines(3)

@@ -23,7 +23,7 @@ from wscheck.following.generations import (
     traces,
     unseen,
 )
-from wscheck.following.opened import OpenLog, Reader
+from wscheck.following.opened import Identity, OpenLog, Reader
 from wscheck.following.resuming import Resuming
 from wscheck.following.stream import Piece, Stream
 
@@ -42,11 +42,15 @@ class Place(msgspec.Struct, frozen=True):
     positions  the places reached in its files: those of late writers first, the current one last
     seen       where earlier generations were left
     since_ns   when the current file was opened: no later generation was modified before
+    file       the file of the current place
+    copied     that is a copy, made before the log was truncated
     """
 
     positions: tuple[Position, ...]
     seen: tuple[Position, ...] = ()
     since_ns: int = 0
+    file: Identity | None = None
+    copied: bool = False
 
 
 class Late(msgspec.Struct):
@@ -100,6 +104,10 @@ class Follower:
         self._seen.extend(place.seen)
         resuming = Resuming(self.name, self._open)
         self.main = resuming.current(current)
+        if self.main is not None:
+            # The name still stands for the file that was read: it was truncated, and what it held is in a copy.
+            truncated = place.file == identity_of(self.name) not in {None, self.main.log.reader.identity}
+            self.main.log.copied = place.copied or truncated
         self._late = [Late(stream) for stream in resuming.late(late, self._seen, self.main)]
         self._since_ns = place.since_ns
         if self.main is None and current.offset:
@@ -111,7 +119,8 @@ class Follower:
         if self.main is None:
             return self._resumed_at
         positions = tuple(stream.position() for stream in self.streams)
-        return Place(positions, tuple(self._seen)[-LATE_FILES:], self._since_ns)
+        log = self.main.first
+        return Place(positions, tuple(self._seen)[-LATE_FILES:], self._since_ns, log.reader.identity, log.copied)
 
     # --- reading -----------------------------------------------------------------------------------------------
 

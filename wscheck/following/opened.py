@@ -85,8 +85,11 @@ class OpenLog:
         return Position(self._head, bytes(self._recent[-TAIL:]), self.offset)
 
     def position_at(self, offset: int) -> Position:
-        """The place at `offset`, as the file is now; it may be before the one where reading stands."""
-        return self.position() if offset == self.offset else Position.taken(self.reader.read_at, offset)
+        """The place at `offset`, before the one where reading stands: from memory too, as far as that goes."""
+        end, tail = len(self._recent) - (self.offset - offset), min(TAIL, offset)
+        if end < tail:
+            return Position.taken(self.reader.read_at, offset)
+        return Position(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
 
     def has_read(self, other: Reader) -> bool:
         """Whether all that `other` holds was read here: a copy that was taken a moment ago."""

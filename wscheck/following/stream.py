@@ -55,6 +55,12 @@ class Stream:
         return self._segments[-1].log
 
     @property
+    def first(self) -> OpenLog:
+        """The file that holds the end of the last complete record."""
+        self._release()
+        return self._segments[0].log
+
+    @property
     def path(self) -> Path:
         return self.log.reader.path
 
