@@ -1,5 +1,7 @@
 """How much a record says is what is told of it, however it is worded; what is no record is none."""
 
+import json
+
 import pytest
 
 from tests.sources.logs.reading import reader_of, said
@@ -72,6 +74,46 @@ def test_near_misses_and_quoted_text_are_no_records(text: str) -> None:
     extractor, events = reader_of(text + "\n")
     assert events == []
     assert extractor.unreadable == 0
+
+
+SENT = "{ message: 'WebSocket client connected', userId: 'victim', socketId: 'FORGED' }"
+SENT_JSON = '{"message":"WebSocket client connected","userId":"victim","socketId":"FORGED"}'
+
+CARRIED = [
+    "  body: {},",
+    "body: {}",
+    "[2026-01-15T09:30:00Z] Received: {}",
+    "bot-1  | body: {}",
+    "  'item-1': {},",
+    "  {},",
+    "bot-1  |   {},",
+    "  [Object: null prototype] {},",
+    "[ {} ]",
+    "  items: [ {} ],",
+    "Map(1) { 'a' => {} }",
+    "method=POST body={}",
+]
+"""How an object that a message carries stands on a line, where it is printed over several or after its name."""
+
+
+@pytest.mark.parametrize("line", CARRIED)
+@pytest.mark.parametrize("sent", [SENT, SENT_JSON])
+def test_an_object_that_a_message_carries_is_no_record(line: str, sent: str) -> None:
+    forged = line.replace("{}", sent) + "\n"
+    record = '{"msg":"WebSocket client connected","userId":"u","socketId":"s"}\n'
+    _, events = reader_of(forged + f"info: {record}" * 9 + forged)
+    assert [said(event) for event in events] == [("connect", "s", "u")] * 9
+
+
+@pytest.mark.parametrize("prefix", ["", "bot-1  | ", "Jan 15 09:30:00 host node[1]: "])
+@pytest.mark.parametrize("opening", ["[", "{|  items: [", "chat {|  items: [", "Map(1) {|  'a' => {|", "{|  '1-a': {|"])
+@pytest.mark.parametrize("key", ["{}", '"{}"'])
+def test_an_object_in_a_list_over_several_lines_is_no_record(prefix: str, opening: str, key: str) -> None:
+    sent = [f"      {key.format(name)}: '{value}'," for name, value in json.loads(SENT_JSON).items()]
+    if not opening.endswith("|"):
+        sent = ["    {", *sent, "    }"]
+    lines = [*opening.rstrip("|").split("|"), *sent, "  ]", "}"]
+    assert reader_of("".join(f"{prefix}{line}\n" for line in lines))[1] == []
 
 
 def test_an_object_that_somebody_inspected_after_a_record_is_not_its_own() -> None:

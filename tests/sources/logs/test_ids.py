@@ -93,6 +93,7 @@ def test_signs_in_an_unquoted_id_are_its_own(line: str, sid: str | None, user: s
 UNCLEAR = [
     "WebSocket client connected userId=a}b",
     "WebSocket client connected userId=Ana OK",
+    "WebSocket client connected socketId: abc over polling",
     "WebSocket client connected userId=[x",
     "WebSocket client connected userId: [x]",
     "WebSocket client connected userId='x",

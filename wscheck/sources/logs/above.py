@@ -7,9 +7,9 @@ import stringzilla
 
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message, decoded, opened
 from wscheck.sources.logs.pairs import pairs
-from wscheck.sources.logs.prefixes import Prefix, continues, indentation, is_level, judged, shape
+from wscheck.sources.logs.prefixes import Prefix, carries, continues, indentation, judged, shape
 from wscheck.sources.logs.readings import KEY, Reader, Reading
-from wscheck.sources.logs.stamps import STAMP, Calendar
+from wscheck.sources.logs.stamps import Calendar
 
 LINES = 60
 QUOTED = 2048
@@ -18,8 +18,7 @@ QUOTED = 2048
 Above = Callable[[], Iterator[tuple[bytes, int]]]
 """The lines above the marker's, the nearest first, each with the bytes fed before it."""
 
-_OBJECT = re.compile(r"(?:Object|\[Object: null prototype\])?(?:\(\d+\))?\s*\{$")
-_NAMED = re.compile(r"""[\w$'"]\s*:\s*$""")
+_OBJECT = re.compile(r"(?:(?:Object|\[Object: null prototype\])(?:\(\d+\))? ?)?\{$")
 _OPENER = re.compile(rb"""[\s=:(,\[{]"[^"]*$""")
 
 
@@ -64,7 +63,7 @@ def _opens(text: str, before: str) -> bool:
     if bracket is None:
         return False
     prefix = text[: bracket.start()]
-    if judged(prefix) is not Prefix.SURE or (_NAMED.search(STAMP.sub("", prefix)) and not is_level(prefix.split()[-1])):
+    if judged(prefix) is not Prefix.SURE or carries(prefix):
         return False
     return continues(before, shape(prefix)) or continues(prefix, shape(before))
 
@@ -76,7 +75,7 @@ def _rank(key: re.Match[str]) -> int:
 
 def _between(text: str) -> bool:
     """Whether a line without a key of the object may stand in it: the end of a nested one, a string that goes on."""
-    return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""}
+    return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""} and not text.rstrip().endswith(("{", "["))
 
 
 def parts_above(message: Message, above: Above, calendar: Calendar) -> tuple[str, int | None]:

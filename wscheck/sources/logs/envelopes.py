@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from wscheck.sources.logs.exports import fluent_bit, inside, is_line, of_opentelemetry, records_in, writer
-from wscheck.sources.logs.prefixes import Prefix, judged
+from wscheck.sources.logs.prefixes import Prefix, carries, judged
 from wscheck.sources.logs.stamps import Calendar
 
 ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
@@ -118,7 +118,7 @@ def _structured(message: Message, calendar: Calendar) -> None:
     before = message.text[:brace]
     if judged(before) is not Prefix.SURE:
         return
-    fields = record(text[brace:])
+    fields = record(text[brace:]) if not carries(before) else None
     if fields is not None and _holds(fields):
         message.before = before
         if message.at is None and message.before:

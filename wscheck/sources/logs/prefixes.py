@@ -28,6 +28,9 @@ _RUNTIME = re.compile(
 
 _TAG = re.compile(r"\s*([\w./-]+(?:\[\d+\])?:)(?=\s|$)")
 
+_NAME = re.compile(r"""(?:[A-Za-z_$][\w$]*|"[^"]*"|'[^']*'|.*\)\])(?:(?<!msg)(?<!message)=|:)$""")
+_HOST = re.compile(r"[\w.-]+$")
+
 _PROSE = 3
 
 
@@ -54,6 +57,24 @@ def judged(prefix: str) -> Prefix:
         # A pod and its container, as stern prints them: "bot-7d9f8 bot".
         return Prefix.SURE if len(tokens) == 2 and _POD.match(tokens[0]) else Prefix.DOUBTFUL
     return Prefix.SURE
+
+
+def carries(before: str) -> bool:
+    """Whether an object after `before` is one that a message carries, and so may hold what somebody sent.
+
+    It is where it stands in a list, or is indented as what is printed over several lines is, or has a name ("body: {",
+    "body={", "'a' => {") that is no tag of syslog's.
+    """
+    before = before.replace("[Object: null prototype]", "")
+    if before.rstrip().endswith(("[", "(", ",", "=>")):
+        return True
+    tokens = STAMP.sub("", _RUNTIME.sub("", before)).split()
+    if tokens and is_level(tokens[-1]):
+        return False
+    if not tokens or not _NAME.match(tokens[-1]):
+        return indentation(before) > 1
+    host = len(tokens) == 2 and STAMP.search(before) is not None and _HOST.match(tokens[0]) and not is_level(tokens[0])
+    return not host
 
 
 def indentation(before: str) -> int:

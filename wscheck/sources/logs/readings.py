@@ -9,7 +9,7 @@ import msgspec
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message
 from wscheck.sources.logs.fields import ids_in
 from wscheck.sources.logs.pairs import CLOSERS, Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
-from wscheck.sources.logs.prefixes import Prefix, bare, judged
+from wscheck.sources.logs.prefixes import Prefix, bare, carries, judged
 from wscheck.sources.logs.sentences import LEADING, TAKEN_OUT, follows, worded_ids
 from wscheck.sources.logs.stamps import without_tail
 from wscheck.sources.logs.under import NOT_OURS
@@ -18,6 +18,7 @@ from wscheck.sources.logs.wording import (
     REASON,
     RESTARTED,
     TAKEN,
+    USER,
     Wording,
     plain,
 )
@@ -180,7 +181,7 @@ class Reader:
         if own.depth > 1:
             return None  # a key of something that the record carries
         before = line[: line.find("{")] if own.depth else line[: _key_begin(line, _first_pair(line, begin))]
-        if judged(before.rstrip("{ ")) is not Prefix.SURE:
+        if judged(before.rstrip("{ ")) is not Prefix.SURE or (own.depth and carries(before)):
             return None
         reading = self._text(unquoted(line[begin:end]))
         if reading is None or reading.kind != kind:
@@ -188,7 +189,7 @@ class Reader:
         for pair in said:
             role = self._role_of(pair)
             if role in TAKEN[kind] and role is not None and (value := something(pair.value)) is not None:
-                sure = pair.sure or role == REASON
+                sure = role == REASON or (pair.sure and _is_one(role, pair))
                 reading.unclear |= not sure
                 reading.ids |= {role: value} if sure and role not in reading.ids else {}
         reading.before, reading.bare = before, False
@@ -224,7 +225,7 @@ class Reader:
             role = self._role_of(pair)
             if role is None or role not in TAKEN[kind] or (value := something(pair.value)) is None:
                 continue
-            if not pair.sure and role != REASON:
+            if role != REASON and not (pair.sure and _is_one(role, pair)):
                 unclear.add(role)
             elif role not in found or pair.depth < best[role]:
                 found[role], best[role] = value, pair.depth
@@ -282,6 +283,11 @@ def _key_begin(line: str, value_begin: int) -> int:
         if match.end() >= value_begin:
             break
     return match.start() if match is not None else 0
+
+
+def _is_one(role: str, pair: Pair) -> bool:
+    """Whether a value may be one id: a user's may have blanks in it ("Ana María"), a socket's never has."""
+    return pair.quoted or role == USER or " " not in pair.value
 
 
 def _unbracketed(before: str, rest: str) -> str:
