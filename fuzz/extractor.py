@@ -25,11 +25,26 @@ LINES = ("\n", "\r\n", "\\n", "\n• ", "\n- ", "\n    ", "\n      ", "\x1b[36m"
 RECORDS = ('{"msg":"', '{"message":"', '"log":"', '{"MESSAGE":', '","stream":"stdout"}', '"}', '\\n"}', '{"_source":')
 STAMPS = ("2026-01-15T09:30:00.123Z ", "[09:30:00.123] INFO (7): ", "Jan 15 09:30:03 host node[7]: ")
 RUNTIMES = (" stdout P ", " stdout F ", "bot-1  | ", "[worker 1] ", "0|bot | ", "prod bot-7d9f8c6b5-x2x4z bot ")
+EXPORTS = (
+    *(
+        '{"logGroup":"g","logEvents":[{"id":1,"timestamp":1,"message":"',
+        '{"hits":{"hits":[{"_source":{"message":"',
+        '"}]}',
+        '"}}]}}',
+    ),
+    *(
+        '[{"date":1.5,"log":"',
+        '[0] app: [[1.5, {}], {"log"=>"',
+        '"}]',
+        '{"body":{"stringValue":"',
+        '"},"timeUnixNano":"1"}',
+    ),
+)
 TEXT = ('level=info msg="', "chat: ", "(3 total)")
 
 FRAGMENTS = [
     text.encode()
-    for texts in (SENTENCES, KEYS, VALUES, SIGNS, LINES, RECORDS, STAMPS, RUNTIMES, TEXT)
+    for texts in (SENTENCES, KEYS, VALUES, SIGNS, LINES, RECORDS, STAMPS, RUNTIMES, EXPORTS, TEXT)
     for text in texts
 ]
 """What logs are made of. Bytes from FIRST on stand for these, so that mutations of a few bytes write whole records."""
