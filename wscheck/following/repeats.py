@@ -108,7 +108,7 @@ def _alike(paths: Sequence[Path], growing: bool) -> Iterator[Repeat]:
     heads.sort()
     left = set[Path]()
     for place, (head, order) in enumerate(heads):
-        for beside in _beginning(head, heads[place + 1 :]):
+        for beside in _beginning(head, heads, place + 1):
             pair = paths[order], paths[beside]
             repeat = _copy(*pair, growing) if left.isdisjoint(pair) else None
             if repeat is not None:
@@ -116,11 +116,11 @@ def _alike(paths: Sequence[Path], growing: bool) -> Iterator[Repeat]:
                 yield repeat
 
 
-def _beginning(head: bytes, others: Iterable[tuple[bytes, int]]) -> Iterator[int]:
-    for other, order in others:
-        if not other.startswith(head):
-            return
-        yield order
+def _beginning(head: bytes, heads: Sequence[tuple[bytes, int]], place: int) -> Iterator[int]:
+    """The files from `place` on that begin with `head`."""
+    while place < len(heads) and heads[place][0].startswith(head):
+        yield heads[place][1]
+        place += 1
 
 
 def _copy(one: Path, other: Path, growing: bool) -> Repeat | None:

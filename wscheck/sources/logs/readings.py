@@ -8,9 +8,9 @@ import msgspec
 
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message
 from wscheck.sources.logs.fields import ids_in
-from wscheck.sources.logs.pairs import CLOSERS, Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
+from wscheck.sources.logs.pairs import Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
 from wscheck.sources.logs.prefixes import Prefix, bare, carries, judged
-from wscheck.sources.logs.sentences import LEADING, TAKEN_OUT, follows, worded_ids
+from wscheck.sources.logs.sentences import LEADING, TAKEN_OUT, follows, unbracketed, worded_ids
 from wscheck.sources.logs.stamps import without_tail
 from wscheck.sources.logs.under import NOT_OURS
 from wscheck.sources.logs.wording import (
@@ -157,7 +157,7 @@ class Reader:
         standing = judged(before)
         if standing is Prefix.PROSE or before.count('"') % 2 or self._is_detail(before):
             return None
-        reading = self._after(kind, _unbracketed(before, line[end:]))
+        reading = self._after(kind, unbracketed(before, line[end:]))
         if reading is not None:
             reading.before, reading.doubt = before, standing is Prefix.DOUBTFUL
             reading.bare = not before.strip()
@@ -288,14 +288,6 @@ def _key_begin(line: str, value_begin: int) -> int:
 def _is_one(role: str, pair: Pair) -> bool:
     """Whether a value may be one id: a user's may have blanks in it ("Ana María"), a socket's never has."""
     return pair.quoted or role == USER or " " not in pair.value
-
-
-def _unbracketed(before: str, rest: str) -> str:
-    """`rest` without the bracket at its end that closes one right before the marker: "(WebSocket ... userId=42)"."""
-    closer = CLOSERS.get(before.rstrip()[-1:])
-    body = rest.rstrip(" .\r")
-    alone = closer is not None and body.endswith(closer) and body.count(closer) == body.count(before.rstrip()[-1]) + 1
-    return body[:-1] if alone else rest
 
 
 def _opens(rest: str) -> bool:

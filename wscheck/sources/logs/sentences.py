@@ -2,7 +2,7 @@
 
 import re
 
-from wscheck.sources.logs.pairs import something
+from wscheck.sources.logs.pairs import CLOSERS, something
 from wscheck.sources.logs.wording import CONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, USER
 
 _SOCKET_ID = re.compile(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
@@ -32,6 +32,14 @@ def follows(kind: str, rest: str, body: str, worded: dict[str, str]) -> bool:
     if not body[0].isalnum() or rest[0] not in " \t" or rest.lstrip()[0] in ":-–—|,(=":
         return True
     return bool(_ALLOWED.match(body) or _KEYED.match(body) or _SOCKET_ID.match(body) or (kind == REPLACED and worded))
+
+
+def unbracketed(before: str, rest: str) -> str:
+    """`rest` without the bracket at its end that closes one right before the marker: "(WebSocket ... userId=42)"."""
+    closer = CLOSERS.get(before.rstrip()[-1:])
+    body = rest.rstrip(" .\r")
+    alone = closer is not None and body.endswith(closer) and body.count(closer) == body.count(before.rstrip()[-1]) + 1
+    return body[:-1] if alone else rest
 
 
 def worded_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
