@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.client.conftest import ANN
@@ -63,6 +64,20 @@ async def test_a_component_that_comes_back_opens_a_new_one(page: UnifiedPage, ba
     await (await page.mount("A")).unmount()
     assert (await page.mount("A")).is_connected
     assert backend.counters()["connects"] == 2
+
+
+async def test_a_component_that_leaves_while_the_host_name_is_looked_up_cancels_nobody(
+    target: Target, witness: ReplayWitness, events: list[Event]
+) -> None:
+    by_name = msgspec.structs.replace(target, url=target.url.replace("127.0.0.1", "localhost"))
+    page = UnifiedPage("tab-1", by_name, ANN, witness)
+    mount = page.begin("A")
+    opening = asyncio.ensure_future(page.attach(mount))
+    await asyncio.sleep(0)
+    await mount.unmount()
+    await opening
+    assert not opening.cancelled()
+    assert not any(isinstance(event, Connected) for event in events)
 
 
 @pytest.mark.parametrize("handler", DOCUMENTED_HANDLERS)

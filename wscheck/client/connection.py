@@ -181,6 +181,10 @@ class Connection:
                 await self._fail(*self._unanswered())
         except TimeoutError:
             await self._fail("timeout", f"no answer within {self.target.timeout_s:g} s")
+        except asyncio.CancelledError:
+            # aiohttp cancels the look-up of a host name when its session is closed, and with it whoever waits for it.
+            if not self._left or _is_cancelled():
+                raise
         except (socketio.exceptions.ConnectionError, engineio.exceptions.EngineIOError) as error:
             self.rejection = self.rejection or turned_away(error)
             await self._fail("refused" if self.rejection is not None else "unreachable", self.rejection or str(error))
@@ -268,6 +272,12 @@ class Connection:
     def malformed(self, what: str) -> None:
         self.failure = f"it sent {what}"
         self._listener.unreadable(self, f"the server sent {what}")
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that was cancelled, rather than something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _quietly(waiting: Any) -> None:
