@@ -12,7 +12,7 @@ from tests.client.conftest import ANN
 from wscheck.client.tapping import LARGEST_MESSAGE, MOST_PACKETS
 from wscheck.client.target import Target
 from wscheck.client.unified import UnifiedPage
-from wscheck.events import Delivered, Event, Refused, Unreadable
+from wscheck.events import Connected, Delivered, Event, Refused, Unreadable
 from wscheck.sources.replay import ReplayWitness
 
 BURST = 60
@@ -26,7 +26,10 @@ async def until_seen(kind: type[Event], events: list[Event], count: int = 1) -> 
     return [event for event in events if isinstance(event, kind)]
 
 
-def answering_with(body: bytes, *, then: bytes | None = None) -> web.Application:
+ACKNOWLEDGED = '40{"sid":"s1"}'
+
+
+def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNOWLEDGED) -> web.Application:
     """Lets a client in by long-polling, then answers with `body`, and after that with `then`."""
     acknowledged = asyncio.Event()
     answers = itertools.chain([body], itertools.repeat(body if then is None else then))
@@ -39,7 +42,7 @@ def answering_with(body: bytes, *, then: bytes | None = None) -> web.Application
             return web.Response(text=HANDSHAKE)
         if not acknowledged.is_set():
             await acknowledged.wait()
-            return web.Response(text='40{"sid":"s1"}')
+            return web.Response(text=first)
         return web.Response(body=next(answers))
 
     app = web.Application()
@@ -55,6 +58,18 @@ async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], witne
         assert mount.is_connected
         await page.close()
     assert not any(isinstance(event, Unreadable) for event in events)
+
+
+async def test_what_comes_before_the_acknowledgement_arrives_on_its_connection(
+    events: list[Event], witness: ReplayWitness
+) -> None:
+    """python-socketio sends what its connect handler emits first; a browser keeps it until it is connected."""
+    async with serving(answering_with(b"6", first=f'42["welcome",1]\x1e{ACKNOWLEDGED}')) as url:
+        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        await page.mount("Dashboard")
+        await page.close()
+    kinds = [(type(event), getattr(event, "sid", None)) for event in events]
+    assert kinds.index((Connected, "s1")) < kinds.index((Delivered, "s1"))
 
 
 async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Event], witness: ReplayWitness) -> None:

@@ -1,5 +1,7 @@
 """event-duplicated: the same payload twice on one page, or handled more often than it arrived."""
 
+import pytest
+
 from tests.conversation import judged, one, user
 from wscheck.findings import Confidence, Severity
 from wscheck.rules import EventDuplicated, Options
@@ -20,6 +22,20 @@ def test_one_event_twice_on_one_connection() -> None:
 def test_two_tabs_that_each_receive_it_are_no_duplicate() -> None:
     said = user("A").receives("sync", at=0, sid="s1", page="tab-1").receives("sync", at=0, sid="s2", page="tab-2")
     assert judged(EventDuplicated, said) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "times"), [("transport close", 0), ("io client disconnect", 0), ("io server disconnect", 1)]
+)
+def test_a_greeting_on_the_connection_after_a_lost_one_is_no_duplicate(reason: str, times: int) -> None:
+    """What the server itself closed is the documented fault: the same on one connection of the page and the next."""
+    said = (
+        user("A", page="tab-1").connects("s1", at=0).receives("welcome", at=0).disconnects("s1", at=0.5, reason=reason)
+    )
+    said.connects("s2", at=0.6).receives("welcome", at=0.6, sid="s2")
+    assert sum(found.count for found in judged(EventDuplicated, said)) == times
+    said.receives("welcome", at=0.7, sid="s2")
+    assert "2" in judged(EventDuplicated, said)[0].message
 
 
 def test_another_payload_is_another_event() -> None:

@@ -23,6 +23,9 @@ KICKED = "io server disconnect"
 LEFT = "io client disconnect"
 CUT = "transport close"
 
+# Events that may precede the acknowledgement; a server that sends more is flooding.
+MOST_EARLY = 100
+
 # What these libraries would print on their own belongs to no format; whatever matters becomes an event.
 for _name in ("socketio.client", "engineio.client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
@@ -130,6 +133,7 @@ class Connection:
         self._http: aiohttp.ClientSession | None = None
         self._socket: Any = None
         self._left = False
+        self._early: list[list[Any]] = []
         self._answered, self._over = asyncio.Event(), asyncio.Event()
 
     @property
@@ -254,6 +258,9 @@ class Connection:
         self.eio = self._socket.eio.sid
         self._listener.connected(self)
         self._answered.set()
+        early, self._early = self._early, []
+        for event in early:
+            self.arrived(event)
 
     def rejected(self, data: object) -> None:
         message = data.get("message") if isinstance(data, dict) else data
@@ -267,7 +274,11 @@ class Connection:
             self._listener.disconnected(self, LEFT if self._left else reason)
 
     def arrived(self, data: list[Any]) -> None:
-        self._listener.delivered(self, data[0], data[1] if len(data) == 2 else data[1:])
+        if self.sid is None and len(self._early) < MOST_EARLY:
+            # python-socketio sends what its connect handler emits first; a browser keeps it until it is connected.
+            self._early.append(data)
+        else:
+            self._listener.delivered(self, data[0], data[1] if len(data) == 2 else data[1:])
 
     def malformed(self, what: str) -> None:
         self.failure = f"it sent {what}"

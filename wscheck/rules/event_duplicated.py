@@ -3,7 +3,8 @@
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-from wscheck.events import Delivered, Handled, Place, Registered
+from wscheck.endings import KICKED
+from wscheck.events import Delivered, Disconnected, Handled, Place, Registered
 from wscheck.findings import Confidence, Severity
 from wscheck.rules.rule import Handler, Rule
 
@@ -39,15 +40,30 @@ class EventDuplicated(Rule):
     def watches(self) -> Mapping[type, Handler]:
         self._seen: OrderedDict[Key, _Seen] = OrderedDict()
         self._registrations: dict[tuple[str | None, str, Place], int] = {}
-        return {Delivered: self._delivered, Handled: self._handled, Registered: self._registered}
+        self._gone: OrderedDict[str | None, None] = OrderedDict()
+        return {
+            Delivered: self._delivered,
+            Handled: self._handled,
+            Registered: self._registered,
+            Disconnected: self._ended,
+        }
+
+    def _ended(self, event: Disconnected) -> None:
+        """What reconnects is greeted again: what a lost connection had received arrives once more, and only once."""
+        if not self._seen or event.reason in KICKED:
+            return
+        self._gone[event.sid] = None
+        if len(self._gone) > REMEMBERED:
+            self._gone.popitem(last=False)
 
     def _delivered(self, event: Delivered) -> None:
         seen = self._recall(event)
         if seen is None:
             return
         seen.delivered[event.sid] = seen.delivered.get(event.sid, 0) + 1
-        if len(seen.delivered) > 1:
-            self._tell(event, f"{event.name} arrived on {len(seen.delivered)} connections of one page")
+        others = [sid for sid in seen.delivered if sid != event.sid and sid not in self._gone]
+        if others:
+            self._tell(event, f"{event.name} arrived on {len(others) + 1} connections of one page")
         elif seen.delivered[event.sid] > 1:
             self._tell(event, f"{event.name} arrived {seen.delivered[event.sid]} times on one connection")
 
