@@ -5,7 +5,18 @@ from collections.abc import Callable
 import pytest
 
 from tests.conversation import KICKED_CLIENT, START, Conversation, user
-from wscheck.events import AnyEvent, Began, Connected, Ended, Lagged, Refused, Unjudged, Unreadable
+from wscheck.events import (
+    AnyEvent,
+    Began,
+    Connected,
+    Delivered,
+    Disconnected,
+    Ended,
+    Lagged,
+    Refused,
+    Unjudged,
+    Unreadable,
+)
 from wscheck.findings import Severity, Verdict
 from wscheck.judge import Options
 from wscheck.report import ScenarioResult
@@ -202,3 +213,42 @@ def test_the_runs_findings_are_those_of_its_scenarios_the_worst_first() -> None:
     severities = [finding.severity for finding in merged(results)]
     assert severities[0] is Severity.ERROR and severities[-1] is Severity.NOTE
     assert len(severities) == sum(len(r.findings) for r in results)
+
+
+OWN, FOREIGN = "A", "B"
+
+
+def borrowed(*events: AnyEvent) -> list[AnyEvent]:
+    """A's token was let in under B's id while A was connected, and this is what the server then did."""
+    said = user(OWN, page="tab-1").connects("s1", at=0, credential="own")
+    other = user(FOREIGN, page="tab-2").connects("s2", at=0.5, credential="foreign")
+    return phase(_and(said, *other.events, *events), scenario="identity-binding")
+
+
+def sent(about: str) -> AnyEvent:
+    return Delivered(at=START + 1, source="client", user=FOREIGN, sid="s2", page="tab-2", name="status", about=about)
+
+
+def logged(who: str | None) -> AnyEvent:
+    return Connected(at=START + 0.4, source="server-log", user=who, sid="s2")
+
+
+KICK = Disconnected(at=START + 0.5, source="client", user=OWN, sid="s1", page="tab-1", reason=KICKED_CLIENT)
+
+
+@pytest.mark.parametrize("told", [sent(FOREIGN), logged(FOREIGN)], ids=["sent", "logged"])
+def test_a_token_that_opens_the_connection_of_another_fails(told: AnyEvent) -> None:
+    failed = result(borrowed(told))
+    assert failed.verdict is Verdict.FAILED and [f.rule for f in failed.findings] == ["identity-unverified"]
+
+
+@pytest.mark.parametrize("told", [sent(OWN), logged(OWN), KICK], ids=["sent", "logged", "closed"])
+def test_a_server_that_ignores_the_id_and_goes_by_the_token_passes(told: AnyEvent) -> None:
+    assert (result(borrowed(told)).verdict, result(borrowed(told)).findings) == (Verdict.PASSED, [])
+
+
+@pytest.mark.parametrize("told", [(), (logged(None),)], ids=["nothing", "no user"])
+def test_whose_connection_it_became_is_not_guessed(told: tuple[AnyEvent, ...]) -> None:
+    unsure = result(borrowed(*told))
+    assert unsure.verdict is Verdict.INCONCLUSIVE and not unsure.findings
+    assert "--server-log" in unsure.reason

@@ -15,6 +15,7 @@ from wscheck.rules import ranked
 from wscheck.scenarios import REGISTRY
 from wscheck.scenarios.scenario import Scenario
 from wscheck.transitions import Superseded
+from wscheck.verify.belonging import UNTOLD, taken_over, untold
 
 STALL_S = 0.25
 
@@ -146,7 +147,14 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
 
 
 def _consequences(subject: Phase) -> frozenset[str]:
-    """The rules whose findings follow of themselves from a server that is gone, or that made no sense."""
+    """The rules whose findings prove nothing here: what follows of itself from a server that is gone or that made no
+    sense, and a connection that nobody was shown to have taken over."""
+    if not taken_over(subject.events):
+        return _after_loss(subject) | {"identity-unverified"}
+    return _after_loss(subject)
+
+
+def _after_loss(subject: Phase) -> frozenset[str]:
     if _gone(subject) is None:
         return frozenset()
     absent = frozenset({"connection-missing", "event-missing"})
@@ -184,9 +192,9 @@ def _unsure(subject: Phase, judged: _Judged, control: Control | None) -> tuple[V
     """Why nothing was proven although nothing was found."""
     for event in judged.unjudged:
         return (Verdict.SKIPPED if event.skipped else Verdict.INCONCLUSIVE), event.reason
-    gone = _gone(subject)
-    if gone is not None:
-        return Verdict.INCONCLUSIVE, gone
+    nothing_shown = _gone(subject) or (UNTOLD if untold(subject.events) else None)
+    if nothing_shown is not None:
+        return Verdict.INCONCLUSIVE, nothing_shown
     if not subject.ended:
         return Verdict.INCONCLUSIVE, "the run was interrupted before this scenario ended"
     if not judged.opened and not judged.refusals:
