@@ -2,9 +2,10 @@
 
 import asyncio
 
+from wscheck.report import Control
 from wscheck.rules.connection_missing import ConnectionMissing
 from wscheck.rules.multiple_connections import MultipleConnections
-from wscheck.scenarios.scenario import DASHBOARD, Scenario
+from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 from wscheck.scenarios.stage import Stage
 
 AT_ONCE = 5
@@ -23,3 +24,16 @@ class Race(Scenario):
         await asyncio.gather(*(mount.page.attach(mount) for mount in mounts))
         await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
         stage.expect("connected", pages[0])
+
+    async def control(self, stage: Stage) -> None:
+        """The documented fault at the same target, the wizard well after the dashboard: is it policy to keep both?"""
+        page = stage.page(fault=True)
+        await page.mount(DASHBOARD)
+        await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
+        await page.mount(WIZARD)
+        await stage.until_it_reacted(page)
+
+    def moot(self, control: Control) -> str | None:
+        if control.connections_opened < 2 or control.replacements:
+            return None
+        return "the server lets a user hold several connections, also one after the other: it makes no five into one"

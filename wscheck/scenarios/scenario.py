@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from wscheck.report import Control
 from wscheck.rules import DOCUMENTED, Rule
 from wscheck.rules.connection_leaked import ConnectionLeaked
 from wscheck.rules.connection_missing import ConnectionMissing
@@ -45,3 +46,7 @@ class Scenario(ABC):
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
         await stage.until_it_reacted(page)
+
+    def moot(self, control: Control) -> str | None:
+        """Why there is nothing to judge at a target that did this in the control; None where there is."""
+        return None

@@ -127,6 +127,8 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
     judged = _judge(subject, scenario.rules, options)
     judged.findings = [f for f in judged.findings if f.rule not in _consequences(subject)]
     shown = _control(scenario, control, options) if control is not None else None
+    if shown is not None and (moot := scenario.moot(shown)) is not None:
+        judged.findings, judged.unjudged = [], [Unjudged(at=None, source="scenario", reason=moot, skipped=True)]
     for finding in judged.findings:
         finding.scenario = name
         _qualify(finding, subject.events)
