@@ -215,6 +215,33 @@ def test_the_runs_findings_are_those_of_its_scenarios_the_worst_first() -> None:
     assert len(severities) == sum(len(r.findings) for r in results)
 
 
+def asked(*came: str, assumed: bool) -> list[AnyEvent]:
+    """Two events were asked for, and these came."""
+    said = healthy()
+    for name in ("status", "sync"):
+        said.expects("delivered", at=0.2, name=name, within=0.5, assumed=assumed)
+    for name in came:
+        said.receives(name, at=0.3)
+    return phase(said) + phase(faulty(), "control")
+
+
+@pytest.mark.parametrize(
+    ("came", "assumed", "verdict"),
+    [
+        ((), True, Verdict.INCONCLUSIVE),
+        ((), False, Verdict.FAILED),
+        (("sync",), True, Verdict.FAILED),
+        (("status", "sync"), True, Verdict.PASSED),
+    ],
+)
+def test_a_server_that_knows_none_of_the_events_that_nobody_said_it_has(
+    came: tuple[str, ...], assumed: bool, verdict: Verdict
+) -> None:
+    told = result(asked(*came, assumed=assumed))
+    assert told.verdict is verdict
+    assert ("wscheck init" in told.reason) is (verdict is Verdict.INCONCLUSIVE)
+
+
 OWN, FOREIGN = "A", "B"
 
 

@@ -38,6 +38,11 @@ class Contract(msgspec.Struct, frozen=True):
 
     events: tuple[ContractEvent, ...]
 
+    @property
+    def assumed(self) -> bool:
+        """Whether nobody named the server's own events: they are the documented ones, unchanged."""
+        return self.events == DOCUMENTED.events
+
     def named(self, name: str) -> ContractEvent | None:
         """The event of this name, None when the contract does not know it."""
         return next((event for event in self.events if event.name == name), None)

@@ -193,12 +193,14 @@ class Expected(OnConnection, frozen=True, kw_only=True):
     what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
               "disconnected", "upgraded"
     required  False makes its absence a note rather than an error
+    assumed   nobody said that this server knows the event: it stands in the documented contract, and there is no other
     """
 
     what: str = ""
     name: str | None = None
     within: float = 0.0
     required: bool = True
+    assumed: bool = False
 
 
 class Unreadable(Event, frozen=True, kw_only=True):

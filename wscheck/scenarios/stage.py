@@ -141,6 +141,7 @@ class Stage:
                 component=component,
                 within=within,
                 required=required,
+                assumed=name is not None and self.contract.assumed,
             )
         )
 

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from wscheck.events import AnyEvent, Began, Connected, Delivered, Ended, Event, Lagged, Refused, Unjudged, Unreadable
+from wscheck.events import (
+    AnyEvent,
+    Began,
+    Connected,
+    Delivered,
+    Ended,
+    Event,
+    Lagged,
+    Refused,
+    Unjudged,
+)
 from wscheck.findings import Bar, Finding, Verdict, worst
 from wscheck.judge import Judge, Options
 from wscheck.ordering import one_story
@@ -15,7 +25,7 @@ from wscheck.rules import ranked
 from wscheck.scenarios import REGISTRY
 from wscheck.scenarios.scenario import Scenario
 from wscheck.transitions import Superseded
-from wscheck.verify.belonging import UNTOLD, taken_over, untold
+from wscheck.verify.unproven import consequences, gone, unshown
 
 STALL_S = 0.25
 
@@ -125,7 +135,7 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
         reason = "this version of wscheck does not know the scenario"
         return ScenarioResult(id=name, verdict=Verdict.INCONCLUSIVE, reason=reason)
     judged = _judge(subject, scenario.rules, options)
-    judged.findings = [f for f in judged.findings if f.rule not in _consequences(subject)]
+    judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events)]
     shown = _control(scenario, control, options) if control is not None else None
     if shown is not None and (moot := scenario.moot(shown)) is not None:
         judged.findings, judged.unjudged = [], [Unjudged(at=None, source="scenario", reason=moot, skipped=True)]
@@ -148,38 +158,6 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
     )
 
 
-def _consequences(subject: Phase) -> frozenset[str]:
-    """The rules whose findings prove nothing here: what follows of itself from a server that is gone or that made no
-    sense, and a connection that nobody was shown to have taken over."""
-    if not taken_over(subject.events):
-        return _after_loss(subject) | {"identity-unverified"}
-    return _after_loss(subject)
-
-
-def _after_loss(subject: Phase) -> frozenset[str]:
-    if _gone(subject) is None:
-        return frozenset()
-    absent = frozenset({"connection-missing", "event-missing"})
-    return absent | {"event-duplicated"} if any(map(_senseless, subject.events)) else absent
-
-
-def _senseless(event: Event) -> bool:
-    return isinstance(event, Unreadable) and event.source == "client"
-
-
-def _gone(subject: Phase) -> str | None:
-    """That the server went away, or became impossible to follow; None while it was there and made sense."""
-    for event in subject.events:
-        if isinstance(event, Unreadable) and _senseless(event):
-            return f"{event.reason}: what it did after that proves nothing"
-    away = [e for e in subject.events if isinstance(e, Refused) and e.reason == "unreachable"]
-    if not away:
-        return None
-    # The last word is that of the look whether the server is still there: it says it best.
-    said = (away[-1].message or "it did not answer").rstrip(".")
-    return f"the server went away during the scenario: {said}; look in its log for why, and run again"
-
-
 def _verdict(subject: Phase, judged: _Judged, control: Control | None, bar: Bar) -> tuple[Verdict, str]:
     failing = [f for f in judged.findings if f.severity.rank >= bar.fail_on.rank]
     if failing:
@@ -194,7 +172,7 @@ def _unsure(subject: Phase, judged: _Judged, control: Control | None) -> tuple[V
     """Why nothing was proven although nothing was found."""
     for event in judged.unjudged:
         return (Verdict.SKIPPED if event.skipped else Verdict.INCONCLUSIVE), event.reason
-    nothing_shown = _gone(subject) or (UNTOLD if untold(subject.events) else None)
+    nothing_shown = unshown(subject.events)
     if nothing_shown is not None:
         return Verdict.INCONCLUSIVE, nothing_shown
     if not subject.ended:
@@ -232,7 +210,7 @@ def _did(judged: _Judged, phase: Phase) -> str:
         told.append(f"the server refused {len(judged.refusals)}" + (f' ("{message}")' if message else ""))
     elif judged.opened > 1 and not judged.replacements:
         told.append("the server kept them all")
-    told.extend(filter(None, [_gone(phase)]))
+    told.extend(filter(None, [gone(phase.events)]))
     told.extend(event.reason for event in judged.unjudged)
     return ", ".join(told) or "nothing was seen"
 

@@ -1,0 +1,93 @@
+"""WHAT A PHASE PROVES NOTHING OF, although a rule by itself would say so: the server is gone, or has other events, or
+nobody saw it give one user's connection to another. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from wscheck.endings import KICKED
+from wscheck.events import Connected, Delivered, Disconnected, Event, Expected, Refused, Unreadable
+
+UNTOLD = (
+    "the server let a token in under another user's id, and nothing told whose connection it became: name the key of "
+    "the user's id in an [[event]] of wscheck.toml, or give --server-log"
+)
+OTHER_EVENTS = (
+    "the server sent none of the documented events that it was asked for: name its own in wscheck.toml (`wscheck init`)"
+)
+
+
+def consequences(events: Sequence[Event]) -> frozenset[str]:
+    """The rules whose findings prove nothing here."""
+    follow: set[str] = set()
+    if gone(events) is not None:
+        follow |= {"connection-missing", "event-missing"}
+    if any(map(_senseless, events)):
+        follow |= {"event-duplicated"}
+    if _has_other_events(events):
+        follow |= {"event-missing"}
+    if not taken_over(events):
+        follow |= {"identity-unverified"}
+    return frozenset(follow)
+
+
+def unshown(events: Sequence[Event]) -> str | None:
+    """Why nothing was shown, although nothing was found; None when something was."""
+    if (away := gone(events)) is not None:
+        return away
+    if any(e.credential == "foreign" for e in _seen(events)) and taken_over(events) is None:
+        return UNTOLD
+    return OTHER_EVENTS if _has_other_events(events) else None
+
+
+def gone(events: Sequence[Event]) -> str | None:
+    """That the server went away, or became impossible to follow; None while it was there and made sense."""
+    for event in events:
+        if isinstance(event, Unreadable) and _senseless(event):
+            return f"{event.reason}: what it did after that proves nothing"
+    away = [e for e in events if isinstance(e, Refused) and e.reason == "unreachable"]
+    if not away:
+        return None
+    # The last word is that of the look whether the server is still there: it says it best.
+    said = (away[-1].message or "it did not answer").rstrip(".")
+    return f"the server went away during the scenario: {said}; look in its log for why, and run again"
+
+
+def _senseless(event: Event) -> bool:
+    return isinstance(event, Unreadable) and event.source == "client"
+
+
+def _has_other_events(events: Sequence[Event]) -> bool:
+    """Whether nobody said that the server knows what it was asked for, and nothing of that came."""
+    asked = {e.name for e in events if isinstance(e, Expected) and e.assumed}
+    return bool(asked) and asked.isdisjoint(e.name for e in events if isinstance(e, Delivered))
+
+
+def taken_over(events: Sequence[Event]) -> bool | None:
+    """Whether a token that came with another user's id opened that user's connection; None when nothing told.
+
+    That it was let in proves nothing: a server that ignores the id, as it should, lets it in as the token's owner.
+    """
+    foreign = {e.sid: e.user for e in _seen(events) if e.credential == "foreign"}
+    owner = {e.sid: e.user for e in _seen(events) if e.credential == "own"}
+    told = set(_told(events, foreign, owner))
+    if told & set(foreign.values()):
+        return True
+    return False if told else None
+
+
+def _seen(events: Sequence[Event]) -> Iterator[Connected]:
+    return (e for e in events if isinstance(e, Connected) and e.source != "server-log")
+
+
+Users = dict[str | None, str | None]
+"""Of some connections, by sid, who they were opened as."""
+
+
+def _told(events: Sequence[Event], foreign: Users, owner: Users) -> Iterator[str]:
+    """The users that the server named for it: in its log, in what it sent, or by closing that user's other one."""
+    for event in events:
+        if isinstance(event, Delivered) and event.sid in foreign and event.about is not None:
+            yield event.about
+        elif isinstance(event, Connected) and event.source == "server-log" and event.sid in foreign:
+            yield from filter(None, [event.user])
+        elif isinstance(event, Disconnected) and event.sid in owner and event.reason in KICKED:
+            yield from filter(None, [owner[event.sid]])
