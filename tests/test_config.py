@@ -117,7 +117,7 @@ def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: objec
         ("[verify]\nstrict = 'maybe'\n", "wscheck.toml:2: 'maybe' is neither true nor false", "wscheck config"),
         ("[verify]\nclient = 'both'\n", "'both' is not one of unified, per-component", "wscheck config"),
         ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] names no transports", "wscheck config"),
-        ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost:8000", "wscheck config"),
+        ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "wscheck config"),
         ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "wscheck config"),
         ("[identity]\nuser_in = 'body.id'\n", "'body.id' is no place for a credential", "wscheck config"),
         ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),

@@ -93,6 +93,8 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
         (URL | {"identity.second_user_id": "user_123"}, "--second-user-id is the first user"),
         ({"verify.reconnect_on_kick": "300ms"}, "--reconnect-on-kick was given for the unified client"),
         ({"target.url": "http://host/admin/"}, "URL: the address of the server has a path, /admin"),
+        ({"target.url": "localhost:3000"}, "'localhost:3000' is not a URL: write http://localhost:3000"),
+        ({"target.url": "ftp://host"}, "write http://localhost:8000"),
         ({"target.timeout": "0s"}, "--timeout: a connection needs more time than none"),
     ],
 )

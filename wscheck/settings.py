@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 import msgspec
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$")
+_LACKS_SCHEME = re.compile(r"[\w.-]+(:\d+)?(/\S*)?", re.ASCII)
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
@@ -125,10 +126,12 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 
 def url(raw: Any) -> str:
-    """An http, https, ws or wss URL."""
+    """An http, https, ws or wss URL; what a browser keeps to itself (`#...`) is no part of it."""
     if not re.match(r"^(https?|wss?)://[^/\s]+", str(raw)) or not _has_a_port(str(raw)):
-        raise ValueError(f"{without_credentials(str(raw))!r} is not a URL: write http://localhost:8000")
-    return str(raw)
+        shown = without_credentials(str(raw))
+        example = f"http://{shown}" if _LACKS_SCHEME.fullmatch(shown) else "http://localhost:8000"
+        raise ValueError(f"{shown!r} is not a URL: write {example}")
+    return urldefrag(str(raw)).url
 
 
 def _has_a_port(address: str) -> bool:

@@ -30,6 +30,10 @@ def test_a_url_is_shown_without_its_credentials() -> None:
     assert target.shown == "https://bot.example:8443/app"
 
 
+def test_a_slash_at_the_end_is_not_shown() -> None:
+    assert Target(url="http://bot.example/?x=1").shown == "http://bot.example"
+
+
 def test_credentials_do_not_show_their_token() -> None:
     assert "token-of-ann" not in repr(ANN)
 

@@ -60,6 +60,20 @@ async def _garbage(ws: web.WebSocketResponse) -> None:
     await ws.send_str("\x00garbage")
 
 
+@contextlib.asynccontextmanager
+async def upgrade_stripped():
+    """A proxy that does not pass Upgrade on: the server takes a websocket for a bad request."""
+
+    async def answer(request: web.Request) -> web.Response:
+        polls = request.query["transport"] == "polling"
+        return web.Response(text=HANDSHAKE) if polls else web.json_response({"code": 3}, status=400)
+
+    app = web.Application()
+    app.router.add_get("/socket.io/", answer)
+    async with serving(app) as url:
+        yield url
+
+
 CANNOT_BE_ASKED: list[tuple[str, Server, tuple[str, ...]]] = [
     ("nothing listens", closed_port, ("Nothing answers at http://127", "Start the server")),
     ("accepts and is silent", silent_tcp, ("did not answer within 2 s", "--timeout")),
@@ -73,6 +87,7 @@ CANNOT_BE_ASKED: list[tuple[str, Server, tuple[str, ...]]] = [
         ("Engine.IO 3", "Socket.IO 2.x", "upgrade"),
     ),
     ("Socket.IO 2 that answers", http(200, f"97:{HANDSHAKE}", "text/plain"), ("Engine.IO 3", "Socket.IO 2.x")),
+    ("a proxy without upgrades", upgrade_stripped, ("turns the websocket away: HTTP 400", "pass the Upgrade")),
     ("never acknowledges", says(_never), ("did not acknowledge", "--namespace")),
     ("garbage after the handshake", says(_garbage), ("does not keep to the Socket.IO protocol|not acknowledge",)),
 ]

@@ -21,6 +21,9 @@ from wscheck.redaction import Redactor
 # A handshake is a few hundred bytes; whatever answers with more is not one.
 LONGEST_ANSWER = 64 * 1024
 
+# What HTTP answers to credentials; anything else is about the request.
+TURNED_AWAY = ("401", "403", "429")
+
 _UNTRUSTED = aiohttp.ClientConnectorCertificateError
 _OLD_HANDSHAKE = re.compile(rb"^\d+:0\{")
 
@@ -167,6 +170,11 @@ def _refusal(target: Target, connection: Connection, redactor: Redactor) -> Cann
         return Rejected(
             f"{target.shown} has no namespace {target.namespace!r}: it says {said!r}.",
             "Name the application's namespace with --namespace.",
+        )
+    if said.startswith("HTTP ") and not said.endswith(TURNED_AWAY):
+        return Unreachable(
+            f"{target.shown} answers long-polling, and turns the websocket away: {said}.",
+            "Let the proxy pass the Upgrade and Connection headers on, or try --transports polling,websocket.",
         )
     if connection.rejection is not None:
         return Rejected(

@@ -42,7 +42,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """The URL without user, password and query: fit for reports."""
         parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+        return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
 class Presented(msgspec.Struct, frozen=True):

@@ -54,7 +54,7 @@ def _check(config: Config) -> None:
     if path:
         raise UsageError(
             f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
-            f"If it is the namespace: --namespace /{path}. If the server is mounted there: --path /{path}/socket.io.",
+            f"Leave it out: as a namespace it is --namespace /{path}, as the client's option `path` --path /{path}.",
         )
     if not timeout.value:
         raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
