@@ -136,7 +136,7 @@ def test_handlers_that_grow_are_found_and_those_that_came_at_once_are_doubted() 
         ("event-duplicated", "error", "handler-without-off")
     ]
     assert "3 times" in grown[0].message and str(ONE) in grown[0].message
-    assert [f.severity for f in judged(registered(0, ONE, ONE))] == ["warning"], "a hook of two components"
+    assert [f.severity for f in judged(registered(0, ONE, ONE))] == ["note"], "a hook of two components"
     assert judged(registered(0, ONE, TWO)) == [], "two handlers are two handlers"
     (inside,) = judged(registered(0, ONE, ONE, inside="connect"))
     assert inside.cause is not None and (inside.severity, inside.cause.id) == ("error", "handler-in-connect")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conversation import judged, one, user
+from wscheck.events import Place
 from wscheck.findings import Confidence, Severity
 from wscheck.rules import EventDuplicated, Options
 
@@ -36,6 +37,30 @@ def test_a_greeting_on_the_connection_after_a_lost_one_is_no_duplicate(reason: s
     assert sum(found.count for found in judged(EventDuplicated, said)) == times
     said.receives("welcome", at=0.7, sid="s2")
     assert "2" in judged(EventDuplicated, said)[0].message
+
+
+HOOK = Place("src/useEvent.ts", 9)
+
+
+@pytest.mark.parametrize(
+    ("counts", "more", "severity"),
+    [
+        ((2,), {}, Severity.NOTE),
+        ((1, 2), {}, Severity.WARNING),
+        ((1, 2, 3), {}, Severity.ERROR),
+        ((2,), {"inside": "connect"}, Severity.ERROR),
+    ],
+    ids=["at once", "a second one", "ever more", "in the connect handler"],
+)
+def test_several_handlers_of_one_place(counts: tuple[int, ...], more: dict[str, str], severity: Severity) -> None:
+    """Two components may share a hook that registers for each, and removes it as it should."""
+    said = user("A")
+    for at, count in enumerate(counts):
+        said.has_handlers("sync", at, *[HOOK] * count, **more)
+    found = one(judged(EventDuplicated, said))
+    assert found.severity is severity
+    assert ("components that share a hook" in found.message) is (severity is not Severity.ERROR)
+    assert (found.confidence is Confidence.HIGH) is (severity is Severity.ERROR)
 
 
 def test_another_payload_is_another_event() -> None:

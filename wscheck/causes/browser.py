@@ -200,7 +200,9 @@ def handler_without_off(trail: Trail) -> Clue | None:
         doubled = doubled_at(event)
         if doubled is not None:
             count = event.handlers.count(doubled)
-            return Confidence.HIGH, f"{doubled} is registered {count} times for {event.name} on one connection"
+            # Two may be those of two components that share a hook.
+            confidence = Confidence.HIGH if count > 2 else Confidence.MEDIUM
+            return confidence, f"{doubled} is registered {count} times for {event.name} on one connection"
     return None
 
 

@@ -77,24 +77,25 @@ class EventDuplicated(Rule):
             self._tell(event, f"{event.name} was handled {times} times{by}")
 
     def _registered(self, event: Registered) -> None:
-        """The same place several times on one connection. Where it grew, one was left behind; where all came at once,
-        a hook that several components use registers for each of them, which may be meant."""
+        """The same place several times on one connection. Where it grows and grows, handlers are left behind; a second
+        one may be that of a second component that shares the hook, all the more when both came at once."""
         for place, count in Counter(event.handlers).items():
             key = (event.page, event.name, place)
             before = self._registrations.get(key, 0)
             self._registrations[key] = count
             if count <= max(before, 1):
                 continue
-            grew = before > 0 or event.inside is not None
+            left = before > 1 or event.inside is not None
             told = f"{event.name} is handled {count} times on one connection"
+            doubt = "" if left else ", by an effect that never removes it or by so many components that share a hook"
             self.sighted(
                 event.user,
-                f"{told}: its handler at {place} was added {count} times",
+                f"{told}: its handler at {place} was added {count} times{doubt}",
                 event.at,
                 event,
                 key=event.name,
-                severity=Severity.ERROR if grew else Severity.WARNING,
-                confidence=Confidence.HIGH if grew else Confidence.MEDIUM,
+                severity=Severity.ERROR if left else Severity.WARNING if before else Severity.NOTE,
+                confidence=Confidence.HIGH if left else Confidence.MEDIUM,
             )
 
     def _recall(self, event: Delivered | Handled) -> _Seen | None:
