@@ -99,15 +99,15 @@ def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar) -> 
 
 def _unsure(events: Sequence[Event]) -> str | None:
     """Why nothing was proven although nothing was found."""
-    for event in events:
-        if isinstance(event, Unjudged):
-            return event.reason
+    unjudged = next((event.reason for event in events if isinstance(event, Unjudged)), None)
     if any(isinstance(event, Connected) for event in events):
-        return None
-    if not any(isinstance(event, Connecting) for event in events):
-        return NO_TRAFFIC
-    said = next((event.message or event.reason for event in events if isinstance(event, Refused)), None)
-    return "no connection was made" + (f": {said}" if said else "")
+        return unjudged
+    refused = next((event for event in events if isinstance(event, Refused)), None)
+    if refused is not None:
+        hint = ", by the server: is the page logged in (--storage-state)?" if refused.reason == "refused" else ""
+        return f"no connection was made: {refused.message or refused.reason}{hint}"
+    tried = any(isinstance(event, Connecting) for event in events)
+    return unjudged or ("no connection was made" if tried else NO_TRAFFIC)
 
 
 def connections(events: Iterable[Event]) -> list[SeenConnection]:

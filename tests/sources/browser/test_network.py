@@ -3,8 +3,13 @@
 import time
 from typing import Any
 
-from wscheck.events import Connected, Disconnected
-from wscheck.sources.browser.network import Network
+import pytest
+
+from wscheck.browse.report import report
+from wscheck.events import Connected, Connecting, Disconnected, Event, Refused, Unjudged
+from wscheck.findings import Bar, Verdict
+from wscheck.judge import Options
+from wscheck.sources.browser.network import CORS, GIVEN_UP, Network
 from wscheck.sources.browser.wire import Wire
 from wscheck.sources.traffic import Origin, Traffic
 
@@ -54,3 +59,59 @@ async def test_where_nothing_comes_after_it_a_page_ends_when_we_hear_of_it() -> 
     told.network.close()
     ended = told.traffic.events()[-1]
     assert isinstance(ended, Disconnected) and ended.at is not None and ended.at > began + 4.0
+
+
+POLL = {"url": "http://h/socket.io/?EIO=4&transport=polling", "method": "GET", "headers": {}}
+
+
+async def refusals(told: Told) -> list[tuple[str | None, str | None]]:
+    await told.network.settle()
+    told.network.close()
+    return [(event.reason, event.message) for event in told.traffic.events() if isinstance(event, Refused)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        ({"errorText": "net::ERR_FAILED", "corsErrorStatus": {"corsError": "MissingAllowOriginHeader"}}, CORS),
+        ({"errorText": "net::ERR_CONNECTION_REFUSED"}, "net::ERR_CONNECTION_REFUSED"),
+    ],
+    ids=["another origin", "nobody listens"],
+)
+async def test_why_a_poll_failed_is_told(failure: dict[str, Any], why: str) -> None:
+    told = Told(time.time())
+    asked = {"requestId": "p", "timestamp": 1.0, "request": POLL}
+    told.network.take("Network.requestWillBeSent", asked, "session", PAGE)
+    told.network.take("Network.loadingFailed", {"requestId": "p", "timestamp": 1.1, **failure}, "session", PAGE)
+    assert await refusals(told) == [("unreachable", why)]
+
+
+@pytest.mark.parametrize(
+    ("message", "told_of"),
+    [("net::ERR_CONNECTION_REFUSED", [("unreachable", "net::ERR_CONNECTION_REFUSED")]), (f"{GIVEN_UP}.", [])],
+    ids=["nobody listens", "the page itself closed it"],
+)
+async def test_why_a_websocket_broke_is_told(message: str, told_of: list[Any]) -> None:
+    began = time.time()
+    told = Told(began)
+    told.event("Created", "w", began, url=URL)
+    told.event("FrameError", "w", began + 0.1, errorMessage=message)
+    told.event("Closed", "w", began + 0.1)
+    assert await refusals(told) == told_of
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "why"),
+    [
+        ("unreachable", CORS, f"no connection was made: {CORS}"),
+        ("refused", "no token", "no connection was made: no token, by the server: is the page logged in"),
+    ],
+)
+def test_why_nothing_connected_is_told_while_another_attempt_is_under_way(reason: str, message: str, why: str) -> None:
+    events: list[Event] = [
+        Connecting(at=1.0, source="browser"),
+        Refused(at=1.1, source="browser", reason=reason, message=message),
+        Unjudged(at=2.0, source="browser", reason="a connection was still being opened"),
+    ]
+    told = report(events, Options(), Bar(), target="http://h/")
+    assert told.verdict is Verdict.INCONCLUSIVE and told.reason.startswith(why)

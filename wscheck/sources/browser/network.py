@@ -16,6 +16,11 @@ from wscheck.sources.traffic import Origin, Traffic
 
 Step = Callable[[], None]
 
+CORS = "no answer that a page of this origin may read: check the server's CORS settings, and the client's path"
+
+GIVEN_UP = "WebSocket is closed before the connection is established"
+"""What Chromium says where the page itself closed it."""
+
 END_S = 0.1
 """How long what a busy browser told already may still be on its way."""
 
@@ -32,6 +37,7 @@ class Network:
         self._worker = asyncio.create_task(self._work())
         self._offset: float | None = None
         self._polls: dict[str, int] = {}
+        self._errors: dict[str, str] = {}
         self._ends: list[asyncio.Future[float]] = []
 
     async def settle(self) -> None:
@@ -124,7 +130,8 @@ class Network:
         if self._polls.pop(key, None) is None:
             return
         at, cancelled = self._at(params), bool(params.get("canceled"))
-        self._then(lambda: self._traffic.failed(key, at, cancelled=cancelled))
+        why = CORS if "corsErrorStatus" in params else str(params.get("errorText", ""))
+        self._then(lambda: self._traffic.failed(key, at, cancelled=cancelled, why=why))
 
     # --- websockets ---------------------------------------------------------------------------------------------
 
@@ -159,8 +166,14 @@ class Network:
         self._frame(params, key, outgoing=False)
 
     def _closed(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
-        at = self._at(params)
-        self._then(lambda: self._traffic.socket_closed(key, at))
+        at, error = self._at(params), self._errors.pop(key, "")
+        self._then(lambda: self._traffic.socket_closed(key, at, error=error))
+
+    def _broke(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        """Why a websocket will be closed: nobody listens, or its handshake was answered with an HTTP error."""
+        message = str(params.get("errorMessage", ""))
+        if not message.startswith(GIVEN_UP):
+            self._errors[key] = message
 
     def _stack(self, params: dict[str, Any], session: str) -> RawStack | None:
         stack = params.get("initiator", {}).get("stack")
@@ -182,6 +195,7 @@ _HANDLERS: dict[str, Callable[[Network, dict[str, Any], str, str, Origin], None]
     "Network.webSocketHandshakeResponseReceived": Network._shaken,
     "Network.webSocketFrameSent": Network._sent,
     "Network.webSocketFrameReceived": Network._received,
+    "Network.webSocketFrameError": Network._broke,
     "Network.webSocketClosed": Network._closed,
 }
 

@@ -93,15 +93,15 @@ class Traffic:
             self._payload(exchange.session, body, at, outgoing=False)
             self._known(exchange.session)
 
-    def failed(self, key: str, at: float, *, cancelled: bool = False) -> None:
+    def failed(self, key: str, at: float, *, cancelled: bool = False, why: str = "") -> None:
         """No response came. `cancelled`: the page itself gave it up, as it does when it closes or upgrades."""
-        if self._is_early(key, lambda: self.failed(key, at, cancelled=cancelled)):
+        if self._is_early(key, lambda: self.failed(key, at, cancelled=cancelled, why=why)):
             return
         exchange = self._exchanges.pop(key, None)
         if exchange is None:
             return
         if not cancelled and exchange.session.eio is None:
-            exchange.session.refused(at, "unreachable")
+            exchange.session.refused(at, "unreachable", why)
         if not cancelled and exchange.session.transport == "polling":
             exchange.session.ended(at)
 
