@@ -242,6 +242,25 @@ def test_a_server_that_knows_none_of_the_events_that_nobody_said_it_has(
     assert ("wscheck init" in told.reason) is (verdict is Verdict.INCONCLUSIVE)
 
 
+def turned_away(credential: str) -> list[AnyEvent]:
+    refused = Refused(at=START + 1, source="client", user="A", reason="refused", message="jwt", credential=credential)
+    said = user("A", page="tab-1").expects("connected", at=2)
+    return phase(_and(said, refused), scenario="reconnect") + phase(faulty(), "control", scenario="reconnect")
+
+
+def test_a_server_that_begins_to_refuse_the_users_own_token_is_not_blamed_for_the_absence() -> None:
+    told = result(turned_away("own"))
+    assert (told.verdict, told.findings) == (Verdict.INCONCLUSIVE, [])
+    assert told.reason == "the server now refuses the user's own credentials (jwt): has the token expired?"
+    assert result(turned_away("invalid")).verdict is Verdict.FAILED
+
+
+def test_that_the_server_went_away_is_told_before_what_else_could_not_be_judged() -> None:
+    dead = Refused(at=START + 2, source="client", reason="unreachable", message="connection refused")
+    told = result(with_(Unjudged(at=START + 1, reason="the contract names no event"), dead)())
+    assert told.reason.startswith("the server went away")
+
+
 OWN, FOREIGN = "A", "B"
 
 

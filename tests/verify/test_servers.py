@@ -1,12 +1,17 @@
 """The same two results on a real Node server, on both ways to reach it, with its log beside; and from a recording."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.node_backend import Backend, node_backend
 from tests.verify.runs import replayed, run, told
+from wscheck.backend import server
+from wscheck.backend.journal import Journal
+from wscheck.backend.listening import listening
+from wscheck.backend.tokens import owner_of
 from wscheck.findings import Verdict
 from wscheck.reporters.recording import render
 from wscheck.scenarios import REGISTRY
@@ -75,3 +80,20 @@ async def test_with_one_transport_there_is_no_upgrade_to_judge(transport: str) -
         outcome = await run("single-connection", "polling-upgrade", url=backend.url, target__transports=transport)
     assert verdicts(outcome) == {"single-connection": Verdict.PASSED, "polling-upgrade": Verdict.SKIPPED}, told(outcome)
     assert f"uses {transport} only" in outcome.report.scenarios[1].reason
+
+
+async def test_once_the_token_has_expired_nothing_more_is_tried_and_no_refusal_is_praised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The preflight and the first scenario are let in, with both of its phases."""
+    asked = count(1)
+    monkeypatch.setattr(server, "owner_of", lambda token: owner_of(token) if next(asked) <= 1 + 1 + 2 else None)
+    async with listening(server.Backend(Journal(None))) as url:
+        outcome = await run("single-connection", "race", "auth-refused", url=url)
+    single, race, refused = outcome.report.scenarios
+    assert (single.verdict, race.verdict, refused.verdict) == (Verdict.PASSED, *[Verdict.INCONCLUSIVE] * 2), told(
+        outcome
+    )
+    assert "has the token expired?" in race.reason
+    assert refused.reason == "not tried: the server refused the user's own credentials during race"
+    assert outcome.report.findings == [] and replayed(outcome) == outcome.report.scenarios

@@ -25,7 +25,7 @@ from wscheck.rules import ranked
 from wscheck.scenarios import REGISTRY
 from wscheck.scenarios.scenario import Scenario
 from wscheck.transitions import Superseded
-from wscheck.verify.unproven import consequences, gone, unshown
+from wscheck.verify.unproven import away, consequences, gone, unshown
 
 STALL_S = 0.25
 
@@ -170,7 +170,7 @@ def _verdict(subject: Phase, judged: _Judged, control: Control | None, bar: Bar)
 
 def _unsure(subject: Phase, judged: _Judged, control: Control | None) -> tuple[Verdict, str] | None:
     """Why nothing was proven although nothing was found."""
-    for event in judged.unjudged:
+    for event in judged.unjudged if away(subject.events) is None else ():
         return (Verdict.SKIPPED if event.skipped else Verdict.INCONCLUSIVE), event.reason
     nothing_shown = unshown(subject.events)
     if nothing_shown is not None:

@@ -23,6 +23,7 @@ from wscheck.sources.recording import load
 from wscheck.sources.server_log import ServerLog
 from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.assessment import assess, merged, overall
+from wscheck.verify.unproven import shut_out
 from wscheck.verify.watched import judged
 
 SCHEMA = "wscheck.verify/1"
@@ -131,23 +132,23 @@ class _Parts:
 
 
 async def _drive_all(run: Run, parts: _Parts, progress: Progress) -> None:
-    gate, done, lost_in = asyncio.Semaphore(run.arena.at_once), 0, ""
+    gate, done, lost = asyncio.Semaphore(run.arena.at_once), 0, ""
 
     async def drive(name: str) -> None:
-        nonlocal done, lost_in
+        nonlocal done, lost
         async with gate, run.arena.place() as (cast, logs):
             scenario = REGISTRY[name]
             progress(name, done, len(run.scenarios))
             for phase, act in (("subject", run.subject(scenario)), ("control", scenario.control)):
-                if lost_in and phase == "control":
+                if lost and phase == "control":
                     break
                 stage = Stage(cast, narrate=run.narrate)
                 parts.add(name, stage)
                 here = _Phase(scenario, phase, stage, logs)
-                if lost_in:
-                    _leave_out(here, lost_in)
-                elif await _play(here, act, run.arena):
-                    lost_in = name
+                if lost:
+                    _leave_out(here, lost)
+                else:
+                    lost = await _play(here, act, run.arena)
             done += 1
             progress(name, done, len(run.scenarios))
 
@@ -167,20 +168,21 @@ class _Phase(msgspec.Struct):
     logs: list[ServerLog]
 
 
-def _leave_out(phase: _Phase, lost_in: str) -> None:
-    """Every further scenario would only wait for the same silence, each for as long as a connection may take."""
+def _leave_out(phase: _Phase, lost: str) -> None:
+    """Every further scenario would only meet the same silence, each for as long as a connection may take, or the same
+    refusal, which would seem to be right where one is asked for."""
     here: dict[str, Any] = {"source": "scenario", "scenario": phase.scenario.id, "phase": phase.name}
     phase.stage.record(Began(at=time.time(), **here))
-    phase.stage.unjudged(f"not tried: the server went away during {lost_in}")
+    phase.stage.unjudged(f"not tried: {lost}")
     phase.stage.record(Ended(at=time.time(), **here))
 
 
-async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> bool:
+async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> str:
     """One phase: begin, listen to the logs, act, let the logs catch up, end, and leave the server alone again.
 
-    Returns whether the server was lost.
+    Returns why nothing further can be tried, "" when it can.
     """
-    stage, cast, lost = phase.stage, phase.stage.cast, False
+    stage, cast, lost = phase.stage, phase.stage.cast, ""
     stage.record(Began(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
         stage.record(Watching(at=time.time(), source="server-log", path=log.name))
@@ -192,7 +194,10 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
                     await act(stage)
             except TimeoutError:
                 stage.unjudged(f"the scenario did not end within {_patience(cast):g} s")
-            lost = any(map(_hints_at_loss, stage.events)) and await _say_if_lost(stage, arena)
+            if any(map(_hints_at_loss, stage.events)) and await _say_if_lost(stage, arena):
+                lost = f"the server went away during {phase.scenario.id}"
+            elif phase.name == "subject" and shut_out(stage.events) is not None:
+                lost = f"the server refused the user's own credentials during {phase.scenario.id}"
             await _let_logs_catch_up(phase)
         stage.events = _only_ours(stage.events)
         stage.record(Ended(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))

@@ -18,7 +18,7 @@ OTHER_EVENTS = (
 def consequences(events: Sequence[Event]) -> frozenset[str]:
     """The rules whose findings prove nothing here."""
     follow: set[str] = set()
-    if gone(events) is not None:
+    if away(events) is not None:
         follow |= {"connection-missing", "event-missing"}
     if any(map(_senseless, events)):
         follow |= {"event-duplicated"}
@@ -31,11 +31,16 @@ def consequences(events: Sequence[Event]) -> frozenset[str]:
 
 def unshown(events: Sequence[Event]) -> str | None:
     """Why nothing was shown, although nothing was found; None when something was."""
-    if (away := gone(events)) is not None:
-        return away
+    if (reason := away(events)) is not None:
+        return reason
     if any(e.credential == "foreign" for e in _seen(events)) and taken_over(events) is None:
         return UNTOLD
     return OTHER_EVENTS if _has_other_events(events) else None
+
+
+def away(events: Sequence[Event]) -> str | None:
+    """That the server was not there to be judged, or no longer for this user."""
+    return gone(events) or shut_out(events)
 
 
 def gone(events: Sequence[Event]) -> str | None:
@@ -43,12 +48,22 @@ def gone(events: Sequence[Event]) -> str | None:
     for event in events:
         if isinstance(event, Unreadable) and _senseless(event):
             return f"{event.reason}: what it did after that proves nothing"
-    away = [e for e in events if isinstance(e, Refused) and e.reason == "unreachable"]
-    if not away:
+    unreached = [e for e in events if isinstance(e, Refused) and e.reason == "unreachable"]
+    if not unreached:
         return None
     # The last word is that of the look whether the server is still there: it says it best.
-    said = (away[-1].message or "it did not answer").rstrip(".")
+    said = (unreached[-1].message or "it did not answer").rstrip(".")
     return f"the server went away during the scenario: {said}; look in its log for why, and run again"
+
+
+def shut_out(events: Sequence[Event]) -> str | None:
+    """That the server let nobody in with the credentials it had taken when the run began; None when it did."""
+    if any(True for _ in _seen(events)):
+        return None
+    for event in events:
+        if isinstance(event, Refused) and event.reason == "refused" and event.credential == "own":
+            return f"the server now refuses the user's own credentials ({event.message}): has the token expired?"
+    return None
 
 
 def _senseless(event: Event) -> bool:
