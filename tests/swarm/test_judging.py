@@ -141,6 +141,14 @@ def test_users_that_did_not_come_back_are_no_pass() -> None:
     assert (away.verdict, away.reason) == (Verdict.INCONCLUSIVE, "6 of 10 users had no connection when the run ended")
 
 
+@pytest.mark.parametrize(("token", "shared"), [("a-jwt", True), ("token-of-{user}", False)])
+def test_users_that_share_a_token_may_be_one_user_to_the_server(token: str, shared: bool) -> None:
+    back = healthy(connects=20, disconnects={"transport close": 10, "io client disconnect": 10})
+    told = report(planned(profile="unified", token=Secret(token)), ran(back, open_at_end=4), ending())
+    assert told.verdict is Verdict.INCONCLUSIVE
+    assert ("they share one token" in told.reason) is shared
+
+
 def test_a_run_that_was_killed_keeps_its_last_totals() -> None:
     told = report(planned(), ran(looping(), ended=False), ending(broken="Locust ended before the run did"))
     assert (told.connects, told.replaced, told.verdict) == (310, 300, Verdict.INCONCLUSIVE)

@@ -63,6 +63,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return Redactor(Secret(part) for part in parts if len(part) >= SHORTEST_SECRET)
 
     @property
+    def shares_a_token(self) -> bool:
+        """Whether every user presents the same token, which a server that goes by the token takes for one user."""
+        one_for_all = self.token is not None and "{user}" not in self.token.reveal()
+        return one_for_all and self.users > 1 and "users_file" not in self.options
+
+    @property
     def held(self) -> int:
         """Connections that one user's page opens at the same time."""
         return int(self.options.get("tabs", _default("tabs"))) if self.profile == "tabs" else HELD.get(self.profile, 1)
