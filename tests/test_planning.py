@@ -95,6 +95,7 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
         ({"target.url": "http://host/admin/"}, "URL: the address of the server has a path, /admin"),
         ({"target.url": "localhost:3000"}, "'localhost:3000' is not a URL: write http://localhost:3000"),
         ({"target.url": "ftp://host"}, "write http://localhost:8000"),
+        ({"identity.token": "t"}, "--token-file was given without a URL: the embedded backend has tokens of its own"),
         ({"target.timeout": "0s"}, "--timeout: a connection needs more time than none"),
     ],
 )

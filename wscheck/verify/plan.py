@@ -45,6 +45,12 @@ def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None
 def _check(config: Config) -> None:
     """Refuse what would silently mean something else."""
     delay, timeout = config.values["verify.reconnect_on_kick"], config.values["target.timeout"]
+    token = config.values["identity.token"]
+    if token.value is not None and config.server is None:
+        raise UsageError(
+            f"{token.origin} was given without a URL: the embedded backend has tokens of its own.",
+            "Give the URL of the server that the token is for; to check the embedded backend, leave the token out.",
+        )
     if delay.origin.startswith("--") and config["verify.client"] == "unified":
         raise UsageError(
             "--reconnect-on-kick was given for the unified client, which never reconnects when it is replaced.",
