@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,12 +15,10 @@ import aiohttp
 
 from wscheck.errors import CannotCheck, Unreachable, UsageError
 from wscheck.settings import without_credentials
+from wscheck.sources.browser.profile import fresh
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge")
 START_S = 20.0
-
-SHARED_MEMORY, ROOM = "/dev/shm", 1 << 29
-"""A fresh profile is some megabytes in 150 files, half a second of a busy disk. Containers often have only 64 MB."""
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -68,8 +65,7 @@ def find(named: Path | None = None) -> Path:
 @asynccontextmanager
 async def running(program: Path) -> AsyncIterator[str]:
     """Starts `program` headless with a profile of its own; yields its DevTools address; leaves nothing behind."""
-    prefix, folder = "wscheck-browser-", _in_memory()
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as profile:
+    with fresh() as profile:
         process = await asyncio.create_subprocess_exec(
             program,
             *FLAGS,
@@ -97,15 +93,6 @@ def _end_with_us() -> None:
     """In the child: when this process is killed, and cannot end it any more, it ends by itself."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _in_memory() -> str | None:
-    """Where a profile that lives for seconds need not touch a disk, None where there is too little room for it."""
-    try:
-        roomy = os.access(SHARED_MEMORY, os.W_OK) and shutil.disk_usage(SHARED_MEMORY).free >= ROOM
-    except OSError:
-        return None
-    return SHARED_MEMORY if roomy else None
 
 
 async def _listening(process: asyncio.subprocess.Process, program: Path) -> tuple[str, "asyncio.Task[None]"]:
