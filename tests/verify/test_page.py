@@ -33,6 +33,8 @@ wait_for = "#qr:not(:empty)"
 WAITING = """
 [verify]
 window = "300ms"
+[browser]
+identity = "query.nobody"
 [[browser.step]]
 wait_for = "[data-connected=true]"
 """
@@ -92,9 +94,11 @@ def test_the_broken_page_fails_with_both_openers_and_the_servers_log(site: Backe
 
 
 def test_a_page_that_asks_for_nothing_proves_nothing_of_its_events(site: Backend, tmp_path: Path) -> None:
+    """Nor does it name its user, and the log, which does, is of its connection all the same."""
     ran, told = verified(site, tmp_path, "fixed", "--scenario", "event-handling", steps=WAITING)
     assert ran.code == 3, ran.said
     assert "let a [[browser.step]] click what asks for one" in told["reason"]
+    assert told["findings"] == []
 
 
 @pytest.mark.parametrize(

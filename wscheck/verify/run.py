@@ -246,6 +246,8 @@ def _only_ours(events: Sequence[Event]) -> list[Event]:
     users = {e.user for e in events if e.source != "server-log"} | {None}
 
     def is_ours(event: Event) -> bool:
+        if isinstance(event, Connected | Disconnected) and event.sid is not None and event.sid in ours:
+            return True  # whatever the log calls the user, whom a page need not name
         if event.user not in users:
             return False
         if isinstance(event, Replaced):
