@@ -8,6 +8,7 @@ import msgspec
 from wscheck.backend.faults import Fault, Policy
 from wscheck.backend.tokens import token_of
 from wscheck.config import load
+from wscheck.contract import DOCUMENTED, Contract
 from wscheck.report import ScenarioResult
 from wscheck.reporters.recording import render as recorded
 from wscheck.verify.arena import Embedded
@@ -31,11 +32,17 @@ async def run(*scenarios: str, url: str | None = None, window: str = "500ms", **
     return await verify(planned(*scenarios, url=url, window=window, **settings))
 
 
-async def run_embedded(*scenarios: str, faults: tuple[Fault, ...] = (), policy: Policy = Policy.REPLACE) -> Outcome:
-    """Drive `scenarios` at an embedded backend that misbehaves, or has another policy."""
+async def run_embedded(
+    *scenarios: str,
+    faults: tuple[Fault, ...] = (),
+    policy: Policy = Policy.REPLACE,
+    contract: Contract = DOCUMENTED,
+) -> Outcome:
+    """Drive `scenarios` at an embedded backend that misbehaves, or has another policy, or of which less is known."""
     asked = planned(*scenarios)
     assert isinstance(asked.arena, Embedded)
-    arena = Embedded(asked.arena._cast, policy=policy, faults=faults)
+    cast = msgspec.structs.replace(asked.arena._cast, contract=contract)
+    arena = Embedded(cast, policy=policy, faults=faults)
     return await verify(msgspec.structs.replace(asked, arena=arena))
 
 

@@ -5,6 +5,7 @@ import pytest
 from tests.node_backend import node_backend
 from tests.verify.runs import replayed, run, run_embedded, told
 from wscheck.backend.faults import Fault, Policy
+from wscheck.contract import Contract, ContractEvent
 from wscheck.findings import Severity, Verdict
 from wscheck.verify.run import Outcome
 
@@ -61,3 +62,14 @@ async def test_a_server_that_allows_several_shows_it_in_its_control_and_has_no_r
     assert race.verdict is Verdict.SKIPPED and not race.findings, told(outcome)
     assert "lets a user hold several connections" in race.reason
     assert replayed(outcome) == outcome.report.scenarios
+
+
+@pytest.mark.parametrize(("emit", "verdict"), [("request_message_sync", Verdict.PASSED), (None, Verdict.INCONCLUSIVE)])
+async def test_components_share_a_connection_also_where_nothing_is_called_a_trigger(
+    emit: str | None, verdict: Verdict
+) -> None:
+    own = Contract((ContractEvent(name="message_sync", emit=emit),))
+    outcome = await run_embedded("component-sharing", contract=own)
+    (sharing,) = outcome.report.scenarios
+    assert sharing.verdict is verdict, told(outcome)
+    assert ("wscheck.toml" in sharing.reason) is (verdict is Verdict.INCONCLUSIVE)
