@@ -107,7 +107,7 @@ async def test_a_loop_of_replacements_is_said_in_one_statement(prod: Backend) ->
 
 async def test_handlers_are_counted_and_located(prod: Backend) -> None:
     report = await watched_until(
-        lambda told: "message_sync" in told.events and told.events["message_sync"].received == 3,
+        lambda told: [one.count for one in told.handlers] == [3] and told.events["message_sync"].received == 3,
         f"{prod.url}/handler-without-off.html",
     )
     assert [(one.event, one.count) for one in report.handlers] == [("message_sync", 3)]
