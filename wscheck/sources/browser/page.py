@@ -15,6 +15,11 @@ LOAD_S = 30.0
 POLL_S = 0.05
 LOOK_S = 0.5
 
+UNTRUSTED = (
+    "Trust its authority on this machine, or let wscheck watch a browser that does not ask: "
+    "chromium --ignore-certificate-errors --remote-debugging-port=9222 --user-data-dir=DIR, and --cdp."
+)
+
 _BETWEEN_PAGES = ("context was destroyed", "Cannot find context", "navigated or closed", "Cannot find default")
 
 
@@ -46,7 +51,7 @@ class Page:
         answer = await self._call("Page.navigate", {"url": url})
         if answer.get("errorText"):
             problem = f"{self.label}: the page did not load: {answer['errorText']}."
-            raise CannotCheck(problem, "Open it in a browser: is it there?")
+            raise CannotCheck(problem, UNTRUSTED if "ERR_CERT" in problem else "Open it in a browser: is it there?")
         if "loaderId" in answer:  # without one the address only changed behind its #
             await self._load(began, within)
 
