@@ -124,8 +124,12 @@ async def test_a_server_without_tls_that_is_asked_for_it() -> None:
     ("options", "environ", "words"),
     [
         (("--namespace", "/other"), {"WSCHECK_TOKEN": "token-of-user_123"}, ("no namespace '/other'", "--namespace")),
-        ((), {"WSCHECK_TOKEN": "nonsense-token"}, ("refused the connection of user_123", "WSCHECK_TOKEN")),
-        ((), {}, ("refused the connection of user_123", "--token-file")),
+        (
+            (),
+            {"WSCHECK_TOKEN": "nonsense-token"},
+            ("refused the connection of user_123", "WSCHECK_TOKEN", "--token-in"),
+        ),
+        ((), {}, ("refused the connection of user_123", "Set WSCHECK_TOKEN .or --token-file")),
     ],
     ids=["wrong namespace", "wrong token", "no token"],
 )

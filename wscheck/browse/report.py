@@ -79,7 +79,8 @@ def _strangers(events: Iterable[Event]) -> list[str]:
     unknown = {e.page for e in events if isinstance(e, Connected) and e.page and e.user == NOBODY.format(e.page)}
     if not unknown:
         return []
-    return [f"Who is connected in {', '.join(sorted(unknown))} was not found: --identity says where to look."]
+    where = "say where the traffic names the user, as in --identity 'auth.token|jwt:sub'"
+    return [f"Who is connected in {', '.join(sorted(unknown))} was not found: {where}."]
 
 
 def recorded(events: Iterable[Event]) -> list[AnyEvent]:

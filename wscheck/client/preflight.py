@@ -24,6 +24,12 @@ LONGEST_ANSWER = 64 * 1024
 # What HTTP answers to credentials; anything else is about the request.
 TURNED_AWAY = ("401", "403", "429")
 
+_CREDENTIALS = "Set WSCHECK_TOKEN (or --token-file) and --user-id to credentials that the server accepts."
+_OTHER_CREDENTIALS = (
+    "Check WSCHECK_TOKEN (or --token-file) and --user-id, and where the server looks for them: --token-in query.token, "
+    "header.NAME or cookie.NAME, --user-in."
+)
+
 _UNTRUSTED = aiohttp.ClientConnectorCertificateError
 _OLD_HANDSHAKE = re.compile(rb"^\d+:0\{")
 
@@ -179,7 +185,7 @@ def _refusal(target: Target, connection: Connection, redactor: Redactor) -> Cann
     if connection.rejection is not None:
         return Rejected(
             f"{target.shown} refused the connection of {connection.credentials.user}: {said!r}.",
-            "Set WSCHECK_TOKEN (or --token-file) and --user-id to credentials that the server accepts.",
+            _CREDENTIALS if connection.credentials.token is None else _OTHER_CREDENTIALS,
         )
     if connection.timed_out:
         return Unreachable(

@@ -12,6 +12,7 @@ from wscheck.judge import Options
 from wscheck.sources.browser.network import CORS, GIVEN_UP, Network
 from wscheck.sources.browser.wire import Wire
 from wscheck.sources.traffic import Origin, Traffic
+from wscheck.sources.traffic.session import NOBODY
 
 URL = "ws://h/socket.io/?EIO=4&transport=websocket"
 PAGE = Origin("target", "tab 1", "page http://h/")
@@ -61,6 +62,7 @@ async def test_where_nothing_comes_after_it_a_page_ends_when_we_hear_of_it() -> 
     assert isinstance(ended, Disconnected) and ended.at is not None and ended.at > began + 4.0
 
 
+WHOLE: dict[str, Any] = {"options": Options(), "bar": Bar(), "target": "http://h/"}
 POLL = {"url": "http://h/socket.io/?EIO=4&transport=polling", "method": "GET", "headers": {}}
 
 
@@ -113,5 +115,13 @@ def test_why_nothing_connected_is_told_while_another_attempt_is_under_way(reason
         Refused(at=1.1, source="browser", reason=reason, message=message),
         Unjudged(at=2.0, source="browser", reason="a connection was still being opened"),
     ]
-    told = report(events, Options(), Bar(), target="http://h/")
+    told = report(events, **WHOLE)
     assert told.verdict is Verdict.INCONCLUSIVE and told.reason.startswith(why)
+
+
+def test_a_page_that_does_not_name_its_user_is_told_how_to_look_for_it() -> None:
+    told = report([Connected(at=1.0, source="browser", user=NOBODY.format("tab 1"), sid="s", page="tab 1")], **WHOLE)
+    assert told.notes == [
+        "Who is connected in tab 1 was not found: say where the traffic names the user, "
+        "as in --identity 'auth.token|jwt:sub'."
+    ]
