@@ -6,6 +6,7 @@ from tests.node_backend import node_backend
 from tests.verify.runs import replayed, run, run_embedded, told
 from wscheck.backend.faults import Fault, Policy
 from wscheck.contract import Contract, ContractEvent
+from wscheck.events import Emitted
 from wscheck.findings import Severity, Verdict
 from wscheck.verify.run import Outcome
 
@@ -64,12 +65,22 @@ async def test_a_server_that_allows_several_shows_it_in_its_control_and_has_no_r
     assert replayed(outcome) == outcome.report.scenarios
 
 
-@pytest.mark.parametrize(("emit", "verdict"), [("request_message_sync", Verdict.PASSED), (None, Verdict.INCONCLUSIVE)])
-async def test_components_share_a_connection_also_where_nothing_is_called_a_trigger(
+@pytest.mark.parametrize(
+    ("emit", "verdict"),
+    [
+        ("request_bot_status", Verdict.PASSED),
+        ("trigger_whatsapp_connection", Verdict.PASSED),
+        (None, Verdict.INCONCLUSIVE),
+    ],
+)
+async def test_components_share_a_connection_also_where_the_contract_has_one_event(
     emit: str | None, verdict: Verdict
 ) -> None:
-    own = Contract((ContractEvent(name="message_sync", emit=emit),))
+    """Which may come with the same payload whenever it is asked for: asked for twice, it would seem to be doubled."""
+    name = "whatsapp_connection_event" if emit == "trigger_whatsapp_connection" else "bot_status_update"
+    own = Contract((ContractEvent(name=name, emit=emit),))
     outcome = await run_embedded("component-sharing", contract=own)
     (sharing,) = outcome.report.scenarios
     assert sharing.verdict is verdict, told(outcome)
     assert ("wscheck.toml" in sharing.reason) is (verdict is Verdict.INCONCLUSIVE)
+    assert [e.name for e in outcome.events if isinstance(e, Emitted)] == ([emit] if emit else [])
