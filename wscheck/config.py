@@ -10,14 +10,18 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from wscheck.contract import Contract, read_contract
 from wscheck.errors import UnknownName, UsageError
+from wscheck.findings import Bar, Severity
 from wscheck.journey import Step, read_steps
-from wscheck.settings import SETTINGS, Secret
+from wscheck.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from wscheck.judge import Options
 
 FILE = "wscheck.toml"
 PYPROJECT = "pyproject.toml"
@@ -60,6 +64,19 @@ class Config(msgspec.Struct, frozen=True):
                 "Set it to the server's URL, or unset it.",
             )
         return str(url.value) if url.value is not None else None
+
+    @property
+    def options(self) -> "Options":
+        """How to judge."""
+        from wscheck.judge import Options
+
+        attempts, window = self["rules.max_attempts"]
+        return Options(grace_s=self["rules.grace"], max_attempts=attempts, attempts_window_s=window)
+
+    @property
+    def bar(self) -> Bar:
+        """What fails the run."""
+        return Bar(Severity(self["verify.fail_on"]), self["verify.strict"])
 
 
 def load(flags: Mapping[str, Any], *, directory: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -205,6 +222,3 @@ def _line_of(text: str, name: str, occurrence: int = 0) -> int:
 def _bare(name: str) -> str:
     """A dotted name without quotes and blanks."""
     return ".".join(part.strip().strip("\"'") for part in name.split("."))
-
-
-__all__ = ["Config", "Secret", "Value", "load"]

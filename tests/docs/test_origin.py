@@ -13,13 +13,13 @@ import typer.main
 from wscheck.causes import CATALOGUE
 from wscheck.cli import app
 from wscheck.client.handlers import Handlers
-from wscheck.client.target import VARIABLE
 from wscheck.contract import DOCUMENTED as CONTRACT
 from wscheck.measures import LOAD
 from wscheck.rules import DOCUMENTED as ALERTS
 from wscheck.rules import REGISTRY as RULES
 from wscheck.scenarios import DOCUMENTED as TESTS
 from wscheck.scenarios import REGISTRY as SCENARIOS
+from wscheck.settings import NEXT_PUBLIC
 
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(
@@ -31,7 +31,7 @@ METRICS = set(re.findall(r"^\| `(wscheck_\w+)`", (ROOT / "docs" / "metrics.md").
 
 HANDLERS = {field.name for field in fields(Handlers)} - {"on_event"}
 EVENTS = {event.name for event in CONTRACT.events}
-KNOWN = {*RULES, *CATALOGUE, *SCENARIOS, *METRICS, *HANDLERS, *EVENTS, *(row.id for row in LOAD), VARIABLE}
+KNOWN = {*RULES, *CATALOGUE, *SCENARIOS, *METRICS, *HANDLERS, *EVENTS, *(row.id for row in LOAD), NEXT_PUBLIC}
 
 
 def understood(line: str) -> bool:

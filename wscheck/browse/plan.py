@@ -6,8 +6,6 @@ from pathlib import Path
 from wscheck.browse.run import Browse
 from wscheck.config import Config
 from wscheck.errors import UsageError
-from wscheck.findings import Bar, Severity
-from wscheck.judge import Options
 from wscheck.settings import without_credentials
 from wscheck.sources.browser import storage
 from wscheck.sources.traffic import Identity
@@ -24,7 +22,6 @@ def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Se
     program, cdp = config["browser.browser"], config["browser.cdp"]
     if program and cdp:
         raise UsageError("--browser launches one, --cdp watches one that runs.", "Give one of the two.")
-    attempts, window = config["rules.max_attempts"]
     return Browse(
         urls=tuple(urls),
         visits=tuple(visits),
@@ -36,6 +33,6 @@ def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Se
         steps=config.steps,
         identity=Identity.parse(config["browser.identity"]),
         root=config["browser.source_root"] or "",
-        options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
-        bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+        options=config.options,
+        bar=config.bar,
     )

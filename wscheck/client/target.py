@@ -2,19 +2,21 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from wscheck.errors import UsageError
-from wscheck.settings import Secret
+from wscheck.settings import NEXT_PUBLIC, Secret
 
-VARIABLE = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
+if TYPE_CHECKING:
+    from wscheck.config import Config
 
 
 def documented_url(environ: Mapping[str, str] = os.environ) -> str:
     """Where the documented hook connects when it is told nothing else."""
-    return environ.get(VARIABLE) or "ws://localhost:8000"
+    return environ.get(NEXT_PUBLIC) or "ws://localhost:8000"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -43,6 +45,20 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+
+
+def target_of(config: "Config") -> Target:
+    """The server that is configured; one without a URL where none is."""
+    return Target(
+        url=config.server or "",
+        namespace=config["target.namespace"],
+        path=config["target.path"],
+        transports=config["target.transports"],
+        timeout_s=config["target.timeout"],
+        insecure=config["target.insecure"],
+        user_in=config["identity.user_in"],
+        token_in=config["identity.token_in"],
+    )
 
 
 class Presented(msgspec.Struct, frozen=True):

@@ -61,20 +61,17 @@ def har(
 def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[BrowserReport, list[AnyEvent]]":
     from wscheck.browse import report as page_report
     from wscheck.errors import UsageError
-    from wscheck.findings import Bar, Severity
-    from wscheck.judge import Options
     from wscheck.sources.har import read
     from wscheck.sources.traffic import Identity
 
     missing = next((folder for folder in folders if not folder.is_dir()), None)
     if missing is not None:
         raise UsageError(f"--source-maps {missing} is no directory.", "Name the folder that the build wrote.")
-    attempts, window = config["rules.max_attempts"]
     heard = read(files, Identity.parse(config["browser.identity"]), folders, config["browser.source_root"] or "")
     report = page_report.report(
         heard.events,
-        Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
-        Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+        config.options,
+        config.bar,
         target=", ".join(map(str, files)),
         pages=heard.pages,
         notes=heard.notes,

@@ -112,14 +112,11 @@ def _wanted(
     outputs: "list[Output]",
 ) -> "Wanted":
     from wscheck.errors import UsageError
-    from wscheck.findings import Bar, Severity
-    from wscheck.judge import Options
     from wscheck.settings import duration
     from wscheck.sources.logs.reading import readers
     from wscheck.tail.clock import Window, moment
     from wscheck.tail.plan import Wanted
 
-    attempts, window = config["rules.max_attempts"]
     since, until = (_parsed(flag, times[flag], moment) for flag in ("--since", "--until"))
     if since is not None and until is not None and until < since:
         raise UsageError("--until is before --since, so no event lies between.", "Exchange them.")
@@ -127,8 +124,8 @@ def _wanted(
         **{**asked, "from_start": asked["from_start"] or since is not None},
         outputs=outputs,
         new_reader=readers(markers, keys, config.tables.get("logs", {}), config.at),
-        options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
-        bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+        options=config.options,
+        bar=config.bar,
         quiet_after=config["watch.quiet_after"],
         stale_after=config["watch.stale_after"],
         window=Window(since, until),

@@ -148,9 +148,10 @@ def _only_judging(flags: dict[str, Any]) -> None:
 
 
 def _plan(config: "Config", chosen: list[str], *, narrate: bool) -> "Run":
+    from wscheck.client.narration import silent
     from wscheck.verify.plan import plan
 
-    return plan(config, chosen, narrate=_to_stderr if narrate else None)
+    return plan(config, chosen, narrate=_to_stderr if narrate else silent)
 
 
 def _to_stderr(line: str) -> None:
@@ -167,8 +168,7 @@ def _drive(run: "Run") -> "Outcome":
 
 
 def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "Outcome":
-    from wscheck.findings import Bar, Severity
     from wscheck.verify.run import replay
 
     asked = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
-    return replay(recording, Bar(Severity(config["verify.fail_on"]), config["verify.strict"]) if asked else None)
+    return replay(recording, config.bar if asked else None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from wscheck.client.narration import Narrate, silent
 from wscheck.client.page import Mount, Page
 from wscheck.client.per_component import PerComponentPage
 from wscheck.client.target import Credentials, Target
@@ -55,12 +56,12 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
 class Stage:
     """One phase of one scenario. Everything that happens is recorded as events, in order."""
 
-    def __init__(self, cast: Cast, *, narrate: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(self, cast: Cast, *, narrate: Narrate = silent) -> None:
         self.cast, self.contract, self.window = cast, cast.contract, cast.window
         self.events: list[Event] = []
         secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
         redactor = Redactor(secrets)
-        self._narrate: Callable[[str], None] = lambda line: narrate(redactor.clean(line))
+        self._narrate: Narrate = lambda line: narrate(redactor.clean(line))
         self._pages: list[Page] = []
         self._changed, self._over, self._deliveries = asyncio.Event(), False, 0
         self.witness = ReplayWitness(self.record, cast.contract, redactor)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from wscheck.client.target import Target
+from wscheck.client.target import Target, target_of
 from wscheck.config import Config, load
 from wscheck.errors import UsageError
 from wscheck.findings import Severity
@@ -83,7 +83,7 @@ def configured(
     settings, options  what the flags said of the configuration and of the profile, None where nothing
     """
     config = load(settings)
-    target, users = _target(config), config["load.users"]
+    target, users = target_of(config), config["load.users"]
     spawn_rate = config["load.spawn_rate"] or users
     # Locust counts whole seconds.
     run_time_s = max(math.ceil(config["load.run_time"]), 1)
@@ -104,7 +104,7 @@ def configured(
         token=config["identity.token"],
         limits=_limits(config),
         max_attempts=config["rules.max_attempts"],
-        fail_on=Severity(config["verify.fail_on"]),
+        fail_on=config.bar.fail_on,
         extras={name: path.absolute() for name, path in extras.items()},
     )
 
@@ -137,19 +137,6 @@ def profile(name: str) -> str:
     like = difflib.get_close_matches(name, PROFILES, n=1, cutoff=0.5)
     meant = f" Did you mean `{like[0]}`?" if like else ""
     raise UsageError(f"Unknown profile `{name}`.{meant}", f"Choose from: {', '.join(PROFILES)}.")
-
-
-def _target(config: Config) -> Target:
-    return Target(
-        url=config.server or "",
-        namespace=config["target.namespace"],
-        path=config["target.path"],
-        transports=config["target.transports"],
-        timeout_s=config["target.timeout"],
-        insecure=config["target.insecure"],
-        user_in=config["identity.user_in"],
-        token_in=config["identity.token_in"],
-    )
 
 
 def _of_target(config: Config) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """From the configuration to a run: who plays, against what, judged how."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from wscheck.client.target import Credentials, Target
+from wscheck.client.narration import Narrate, silent
+from wscheck.client.target import Credentials, target_of
 from wscheck.config import Config
 from wscheck.errors import UnknownName, UsageError
-from wscheck.findings import Bar, Severity
-from wscheck.judge import Options
 from wscheck.scenarios import DOCUMENTED, REGISTRY
 from wscheck.scenarios.on_page import RealPage
 from wscheck.scenarios.stage import Cast
@@ -19,7 +17,7 @@ from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.run import Run
 
 
-def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None] | None = None) -> Run:
+def plan(config: Config, chosen: Sequence[str], *, narrate: Narrate = silent) -> Run:
     """The run that `config` asks for; `chosen` scenario ids, all when empty. Raises UsageError."""
     cast = _cast(config)
     logs, words = config["verify.server_log"], partial(readers, (), (), config.tables.get("logs", {}), config.at)
@@ -30,15 +28,14 @@ def plan(config: Config, chosen: Sequence[str], *, narrate: Callable[[str], None
             "Give the URL of the server that writes this log.",
         )
     _check(config)
-    attempts, window = config["rules.max_attempts"]
     return Run(
         arena=arena,
         scenarios=_scenarios(chosen),
         client=config["verify.client"],
-        options=Options(grace_s=config["rules.grace"], max_attempts=attempts, attempts_window_s=window),
-        bar=Bar(Severity(config["verify.fail_on"]), config["verify.strict"]),
+        options=config.options,
+        bar=config.bar,
         page=_page(config, arena, chosen),
-        **({"narrate": narrate} if narrate is not None else {}),
+        narrate=narrate,
     )
 
 
@@ -102,7 +99,7 @@ def _scenarios(chosen: Sequence[str]) -> list[str]:
 
 def _cast(config: Config) -> Cast:
     return Cast(
-        target=_target(config),
+        target=target_of(config),
         user=Credentials(config["identity.user_id"], config["identity.token"]),
         second=_second(config),
         contract=config.contract,
@@ -113,19 +110,6 @@ def _cast(config: Config) -> Cast:
         trigger=config["actions.trigger"],
         disconnect=config["actions.disconnect"],
     )
-
-
-def _target(config: Config) -> Target:
-    settings: dict[str, Any] = {
-        "namespace": config["target.namespace"],
-        "path": config["target.path"],
-        "transports": config["target.transports"],
-        "timeout_s": config["target.timeout"],
-        "insecure": config["target.insecure"],
-        "user_in": config["identity.user_in"],
-        "token_in": config["identity.token_in"],
-    }
-    return Target(url=config.server or "", **settings)
 
 
 def _second(config: Config) -> Credentials | None:

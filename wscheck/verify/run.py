@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.client.cancelling import ended
+from wscheck.client.narration import Narrate, silent
 from wscheck.events import AnyEvent, Began, Connected, Disconnected, Ended, Event, Refused, Replaced, Watching
 from wscheck.findings import Bar, Severity, Verdict
 from wscheck.judge import Options
@@ -53,7 +54,7 @@ class Run(msgspec.Struct):
     client: str
     options: Options
     bar: Bar
-    narrate: Callable[[str], None] = lambda line: None
+    narrate: Narrate = silent
     page: RealPage | None = None
 
     def subject(self, scenario: Scenario) -> Callable[[Stage], Any]:
