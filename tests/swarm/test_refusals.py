@@ -23,7 +23,7 @@ from wscheck.swarm.plan import configured, is_this_machine
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--profile", "duplicate"), 2, "Unknown profile `duplicate`. Did you mean `duplicated`?"),
+        (("--profile", "duplicate"), 2, "Unknown profile `duplicate`.\n  next: Did you mean `duplicated`?"),
         (("--profile", "zzz"), 2, "Unknown profile `zzz`.\n  next: Choose from: unified, duplicated, tabs"),
         (("--users", "0"), 2, "--users: '0' is not a whole number of at least 1"),
         (("--spawn-rate", "0"), 2, "--spawn-rate: '0' is too slow"),
@@ -63,7 +63,7 @@ def test_each_is_named_with_what_to_do(
 def test_at_the_command_line_it_is_two_lines_and_no_traceback(tmp_path: Path) -> None:
     ran = wscheck("load", "--profile", "duplicate", cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("wscheck: Unknown profile `duplicate`. Did you mean `duplicated`?\n  next: Choose from")
+    assert ran.err.startswith("wscheck: Unknown profile `duplicate`.\n  next: Did you mean `duplicated`? Choose from")
 
 
 def test_open_files_are_counted_before_the_run_and_the_number_is_named() -> None:

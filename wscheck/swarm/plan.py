@@ -1,6 +1,5 @@
 """What a load run is to do, from the configuration and the flags; and whether it may be done to that target."""
 
-import difflib
 import ipaddress
 import math
 import socket
@@ -13,7 +12,7 @@ import msgspec
 
 from wscheck.client.target import Target, target_of
 from wscheck.config import Config, load
-from wscheck.errors import UsageError
+from wscheck.errors import UnknownName, UsageError
 from wscheck.findings import Severity
 from wscheck.load_report import MEASURED
 from wscheck.profiles import OPTIONS, PROFILES
@@ -132,11 +131,9 @@ def _enough(file: Path, users: int) -> None:
 
 def profile(name: str) -> str:
     """`name`, when there is such a profile. Raises UsageError with the likeliest ones."""
-    if name in PROFILES:
-        return name
-    like = difflib.get_close_matches(name, PROFILES, n=1, cutoff=0.5)
-    meant = f" Did you mean `{like[0]}`?" if like else ""
-    raise UsageError(f"Unknown profile `{name}`.{meant}", f"Choose from: {', '.join(PROFILES)}.")
+    if name not in PROFILES:
+        raise UnknownName(f"Unknown profile `{name}`.", name, PROFILES, f"Choose from: {', '.join(PROFILES)}.")
+    return name
 
 
 def _of_target(config: Config) -> dict[str, Any]:
