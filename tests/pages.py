@@ -13,11 +13,10 @@ from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
 from wscheck.browse.report import report
 from wscheck.browse.run import Browse, Outcome, browse
-from wscheck.findings import Finding
+from wscheck.findings import Bar, Finding
 from wscheck.judge import Options
 from wscheck.report import BrowserReport
 from wscheck.sources.browser import launched
-from wscheck.verify.assessment import Bar
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from wscheck.events import (
     Unjudged,
     Unreadable,
 )
-from wscheck.findings import Severity, Verdict
+from wscheck.findings import Bar, Severity, Verdict
 from wscheck.judge import Options
 from wscheck.report import ScenarioResult
-from wscheck.verify.assessment import Bar, assess, merged, overall, phases
+from wscheck.verify.assessment import assess, merged, overall, phases
 
 SCENARIO = "single-connection"
 

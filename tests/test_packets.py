@@ -1,6 +1,6 @@
 """The wire codec: what real servers and clients send, what is malformed, and properties that hold for everything."""
 
-import json
+import base64
 import subprocess
 import sys
 
@@ -23,8 +23,6 @@ from wscheck.packets import (
     decode_payload,
     decode_socket,
     encode_engine,
-    encode_handshake,
-    encode_payload,
     encode_socket,
     event,
     message,
@@ -130,14 +128,11 @@ def test_polling_bodies() -> None:
     for malformed in ("", f"40{SEPARATOR}", f"{SEPARATOR}40", "b*", "bAQI", "bé"):
         with pytest.raises(PacketError):
             decode_payload(malformed)
-    with pytest.raises(PacketError):
-        encode_payload([EnginePacket(EngineType.MESSAGE, f'2["{SEPARATOR}"]')])
 
 
 def test_handshake() -> None:
     said = '{"sid":"s","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
-    assert decode_handshake(said) == Handshake("s", 25000, 20000, ("websocket",), 1_000_000)
-    assert json.loads(encode_handshake(decode_handshake(said))) == json.loads(said)
+    assert decode_handshake(said) == Handshake("s", 25000, 20000, ("websocket",))
     for malformed in ("", "{}", "[]", '{"sid":1,"pingInterval":1,"pingTimeout":1}', said[:-1], b"\xff"):
         with pytest.raises(PacketError):
             decode_handshake(malformed)
@@ -193,7 +188,9 @@ def test_engine_packets_are_read_back(packet: EnginePacket) -> None:
 
 @given(st.lists(ENGINE_PACKETS.filter(lambda each: SEPARATOR not in str(each.data)), min_size=1, max_size=5))
 def test_payloads_are_read_back(packets: list[EnginePacket]) -> None:
-    assert decode_payload(encode_payload(packets)) == packets
+    frames = [encode_engine(packet) for packet in packets]
+    parts = [frame if isinstance(frame, str) else f"b{base64.b64encode(frame).decode()}" for frame in frames]
+    assert decode_payload(SEPARATOR.join(parts)) == packets
 
 
 @given(st.text())

@@ -74,10 +74,10 @@ class CompareReport(Report, kw_only=True):
         return bool(self.measures)
 
 
-def compare(before: Report, after: Report, labels: tuple[str, str] = ("before", "after")) -> CompareReport:
+def compare(before: Report, after: Report) -> CompareReport:
     """The two reports, which must be of one kind, measure by measure. Raises TypeError for any other pair."""
     measures, notes = _measured(before, after)
-    sides = _side(before, labels[0]), _side(after, labels[1])
+    sides = _side(before, "before"), _side(after, "after")
     verdict, reason = _verdict(measures, sides)
     return CompareReport(
         schema=SCHEMA,

@@ -11,7 +11,6 @@ raises `PacketError` and nothing else.
 import base64
 import binascii
 import re
-from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -66,7 +65,6 @@ class Handshake(msgspec.Struct, frozen=True, rename="camel"):
     ping_interval: int
     ping_timeout: int
     upgrades: tuple[str, ...] = ()
-    max_payload: int = 0
 
 
 class SocketPacket(NamedTuple):
@@ -118,23 +116,11 @@ def decode_payload(body: str) -> list[EnginePacket]:
     return [_from_base64(part) if part[:1] == "b" else decode_engine(part) for part in body.split(SEPARATOR)]
 
 
-def encode_payload(packets: Iterable[EnginePacket]) -> str:
-    """The inverse of `decode_payload`; a packet whose text holds a separator cannot travel by polling."""
-    parts = [_to_text(encode_engine(packet)) for packet in packets]
-    if any(SEPARATOR in part for part in parts):
-        raise PacketError("a packet holds the record separator")
-    return SEPARATOR.join(parts)
-
-
 def _from_base64(part: str) -> EnginePacket:
     try:
         return EnginePacket(EngineType.MESSAGE, base64.b64decode(part[1:], validate=True))
     except (binascii.Error, ValueError) as problem:
         raise PacketError("binary packet is not base64") from problem
-
-
-def _to_text(frame: str | bytes) -> str:
-    return frame if isinstance(frame, str) else f"b{base64.b64encode(frame).decode()}"
 
 
 def decode_handshake(data: str | bytes) -> Handshake:
@@ -143,11 +129,6 @@ def decode_handshake(data: str | bytes) -> Handshake:
         return _HANDSHAKE.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         raise PacketError("the handshake is not what an Engine.IO 4 server sends") from problem
-
-
-def encode_handshake(handshake: Handshake) -> str:
-    """The inverse of `decode_handshake`."""
-    return _TO_JSON.encode(handshake).decode()
 
 
 def decode_socket(text: str) -> SocketPacket:

@@ -1,7 +1,7 @@
 """Every setting: its name, form, default and meaning, in one table that flags, docs and errors share."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
@@ -192,15 +192,12 @@ class Setting(msgspec.Struct, frozen=True):
         return "WSCHECK_" + self.name.partition(".")[2].upper()
 
 
-def _table(settings: Iterable[Setting]) -> dict[str, Setting]:
-    return {setting.name: setting for setting in settings}
-
-
 NEXT_PUBLIC = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
 """The documented hook's own variable: what the application connects to is what wscheck should check."""
 
-SETTINGS = _table(
-    (
+SETTINGS = {
+    setting.name: setting
+    for setting in (
         Setting("target.url", url, None, "the server to check; the embedded backend without one", also=NEXT_PUBLIC),
         Setting("target.namespace", namespace, "/", "Socket.IO namespace"),
         Setting("target.path", text, "/socket.io", "path of the Socket.IO endpoint"),
@@ -245,5 +242,5 @@ SETTINGS = _table(
         Setting("rules.grace", duration, 0.25, "how long two connections of a user may overlap"),
         Setting("rules.max_attempts", attempts, (5, 10.0), "connection attempts allowed in a window"),
     )
-)
+}
 """By dotted name: table and key in wscheck.toml, WSCHECK_KEY in the environment, --key as a flag."""

@@ -10,10 +10,9 @@ from urllib.parse import quote
 from tests.browser.cases import BENIGN, CASES, Case
 from tests.pages import of
 from wscheck.browse.report import report
-from wscheck.findings import Finding
+from wscheck.findings import Bar, Finding
 from wscheck.judge import Options
 from wscheck.sources.browser import launched
-from wscheck.verify.assessment import Bar
 
 AT_ONCE = 7
 """Tabs of one browser: what they do is told apart by their users."""

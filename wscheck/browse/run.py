@@ -14,7 +14,7 @@ import msgspec
 from wscheck.browse import report as page_report
 from wscheck.errors import CannotCheck, UsageError
 from wscheck.events import AnyEvent, Event, Unjudged
-from wscheck.findings import Bar, Verdict
+from wscheck.findings import Bar
 from wscheck.journey import Step
 from wscheck.judge import Options
 from wscheck.report import BrowserReport, SeenPage
@@ -88,9 +88,7 @@ async def browse(run: Browse, progress: Progress = lambda what, done, of: None) 
     report = page_report.report(events, run.options, run.bar, target=target, pages=pages, notes=seen.notes)
     report.started_at, report.duration_s = began, round(time.time() - began, 3)
     if watch.interrupted:
-        report.interrupted = True
-        if report.verdict is Verdict.PASSED:
-            report.verdict, report.reason = Verdict.INCONCLUSIVE, "the run was interrupted"
+        report.interrupt()
     return Outcome(report, page_report.recorded(events))
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wscheck.commands.options import Endpoint, Insecure, Namespace, Timeout, TokenIn, UserIn
+from wscheck.commands.options import Endpoint, FailOn, Insecure, Namespace, Timeout, TokenIn, UserIn
 from wscheck.commands.secret_file import read_secret
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def load(
     max_connect_p95: Annotated[
         str | None, typer.Option(metavar="DURATION", help="To connect, p95, e.g. 200ms.")
     ] = None,
-    fail_on: Annotated[
-        str | None, typer.Option(metavar="error|warning|note", help="Findings that fail the run [error].")
-    ] = None,
+    fail_on: FailOn = None,
     format: Annotated[
         list[str] | None,
         typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable)."),

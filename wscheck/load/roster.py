@@ -33,7 +33,7 @@ class Roster:
         if number >= len(self._rows):
             raise SetupError(f"the users file names {len(self._rows)}, and this run needs more")
         user, token = self._rows[number]
-        return number, Credentials(user, _secret(token) if token else self._token_of(user))
+        return number, Credentials(user, Secret(token) if token else self._token_of(user))
 
     def give_back(self, number: int) -> None:
         """Its user stopped."""
@@ -44,11 +44,7 @@ class Roster:
         return Credentials(user, self._token_of(user))
 
     def _token_of(self, user: str) -> Secret | None:
-        return _secret(self._token.replace("{user}", user)) if self._token else None
-
-
-def _secret(token: str) -> Secret:
-    return Secret(token)
+        return Secret(self._token.replace("{user}", user)) if self._token else None
 
 
 def _names_columns(row: list[str]) -> bool:

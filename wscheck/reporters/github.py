@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from wscheck.comparison import CompareReport
 from wscheck.events import AnyEvent
-from wscheck.findings import Finding, Severity, Verdict
+from wscheck.findings import Severity, Verdict
 from wscheck.load_report import LoadReport
 from wscheck.report import Report, ScenarioResult, VerifyReport
 from wscheck.reporters import figures, story
@@ -25,7 +25,7 @@ _MARK = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.INCONCLUSIVE: "�
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
     """Workflow commands, one a line, the worst first, at most ten of a kind; the last says how many were left out."""
     openings = story.Openings(events)
-    groups = [(spot, _strand(group)) for spot, group in grouped(report.findings, openings, in_tree)]
+    groups = [(spot, story.strand(group)) for spot, group in grouped(report.findings, openings, in_tree)]
     lines = []
     for severity in reversed(Severity):
         found = [_annotation(spot, each, openings) for spot, each in groups if each.finding.severity is severity]
@@ -52,11 +52,6 @@ def step_summary(report: Report, events: Sequence[AnyEvent] = ()) -> str:
             break
         parts.append(told)
     return "\n\n".join([*parts, tail]).strip() + "\n"
-
-
-def _strand(group: Sequence[Finding]) -> story.Strand:
-    first, *others = sorted(group, key=lambda finding: -finding.count)
-    return story.Strand(first, tuple(others))
 
 
 def _annotation(spot: Spot | None, strand: story.Strand, openings: story.Openings) -> str:

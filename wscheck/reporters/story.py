@@ -138,10 +138,11 @@ def chapters(findings: Iterable[Finding]) -> list[list[Strand]]:
     for finding in by_severity(findings):
         key = (finding.severity, finding.cause.id if finding.cause else f"rule {finding.rule}")
         told.setdefault(key, {}).setdefault(finding.rule, []).append(finding)
-    return [[_strand(group) for group in chapter.values()] for chapter in told.values()]
+    return [[strand(group) for group in chapter.values()] for chapter in told.values()]
 
 
-def _strand(group: list[Finding]) -> Strand:
+def strand(group: Iterable[Finding]) -> Strand:
+    """Findings of one rule and one cause as one, told by the most frequent."""
     first, *others = sorted(group, key=lambda finding: -finding.count)
     return Strand(first, tuple(others))
 

@@ -1,8 +1,5 @@
 """WHO SAW IT: the replaying client itself. Turns what its pages do into events."""
 
-import hashlib
-import json
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,10 +21,9 @@ from wscheck.events import (
     Unreadable,
 )
 from wscheck.redaction import Redactor
+from wscheck.sources.traffic.hiding import LONGEST, Hiding
 
 SOURCE = "client"
-
-LONGEST = 200
 
 Record = Callable[[Event], None]
 
@@ -37,7 +33,7 @@ class ReplayWitness:
 
     def __init__(self, record: Record, contract: Contract, redactor: Redactor) -> None:
         self._record, self._contract, self._redactor = record, contract, redactor
-        self._key = secrets.token_bytes(16)
+        self._digest = Hiding().digest
 
     def connecting(self, connection: Connection) -> None:
         token = connection.credentials.token
@@ -90,7 +86,7 @@ class ReplayWitness:
 
     def unreadable(self, connection: Connection, reason: str) -> None:
         user = connection.credentials.user
-        self._record(Unreadable(at=time.time(), source=SOURCE, user=user, reason=self._redactor.clean(reason)[:200]))
+        self._record(Unreadable(at=time.time(), source=SOURCE, user=user, reason=self._clean(reason)))
 
     def mounted(self, page: str, component: str, user: str) -> None:
         self._record(Mounted(at=time.time(), source=SOURCE, user=user, page=page, component=component))
@@ -118,8 +114,3 @@ class ReplayWitness:
     def _id(self, text: str | None) -> str | None:
         """As a server's log tells it too, so only what is known to be a secret is hidden."""
         return self._redactor.known(text)[:LONGEST] if text is not None else None
-
-    def _digest(self, payload: object) -> str:
-        """The same for equal payloads within this run, and of no use to anybody outside it."""
-        text = json.dumps(payload, sort_keys=True, ensure_ascii=False, default=repr)
-        return hashlib.blake2s(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=8).hexdigest()

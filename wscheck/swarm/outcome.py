@@ -6,7 +6,7 @@ import msgspec
 
 from wscheck.churn import LEFT, Bucket, Statistics
 from wscheck.findings import Verdict, worst
-from wscheck.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, Threshold, judged
+from wscheck.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, judged
 from wscheck.profiles import OPTIONS
 from wscheck.reporters.figures import counted, threshold
 from wscheck.reporters.wording import plural
@@ -150,7 +150,7 @@ def _verdict(plan: Plan, told: LoadReport, course: Course, ending: Ending) -> tu
     if ending.lost or ending.broken:
         return Verdict.INCONCLUSIVE, ending.broken or f"the server was lost on the way: {ending.lost}"
     if crossed := [limit for limit in told.thresholds if limit.crossed]:
-        return Verdict.FAILED, _crossed(crossed)
+        return Verdict.FAILED, "; ".join(map(threshold, crossed))
     severity = worst(told.findings)
     if severity is not None and severity.rank >= plan.fail_on.rank:
         return Verdict.FAILED, told.findings[0].message
@@ -167,10 +167,6 @@ def _nothing(told: LoadReport, s: Statistics, ending: Ending) -> str:
     if s.attempts:
         return f"nothing connected: {s.attempts:,} attempts were not answered before the run ended"
     return "nothing connected: no user began"
-
-
-def _crossed(crossed: list[Threshold]) -> str:
-    return "; ".join(threshold(limit) for limit in crossed)
 
 
 def _doubt(plan: Plan, told: LoadReport, s: Statistics) -> str:

@@ -17,10 +17,11 @@ from wscheck.events import (
     Refused,
     Unjudged,
 )
-from wscheck.findings import Bar, Finding, Verdict, worst
+from wscheck.findings import Bar, Finding, Verdict
 from wscheck.judge import Judge, Options
 from wscheck.ordering import one_story
 from wscheck.report import Control, ScenarioResult
+from wscheck.reporters.wording import plural
 from wscheck.rules import ranked
 from wscheck.scenarios import REGISTRY
 from wscheck.scenarios.scenario import Scenario
@@ -202,7 +203,7 @@ def _control(scenario: Scenario, phase: Phase, options: Options) -> Control:
 
 def _did(judged: _Judged, phase: Phase) -> str:
     """What the target did under the documented fault, in a sentence."""
-    told = [f"it opened {_count(judged.opened, 'connection')}"] if judged.opened else []
+    told = [f"it opened {plural(judged.opened, 'connection')}"] if judged.opened else []
     if judged.replacements:
         told.append(f"the server replaced {judged.replacements}")
     if judged.refusals:
@@ -213,10 +214,6 @@ def _did(judged: _Judged, phase: Phase) -> str:
     told.extend(filter(None, [gone(phase.events)]))
     told.extend(event.reason for event in judged.unjudged)
     return ", ".join(told) or "nothing was seen"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _qualify(finding: Finding, events: Sequence[Event]) -> None:
@@ -243,6 +240,3 @@ def overall(results: Sequence[ScenarioResult]) -> tuple[Verdict, str]:
 def merged(results: Sequence[ScenarioResult]) -> list[Finding]:
     """Every scenario's findings, the worst first."""
     return ranked(finding for result in results for finding in result.findings)
-
-
-__all__ = ["Bar", "assess", "merged", "overall", "phases", "worst"]

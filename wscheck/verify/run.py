@@ -12,7 +12,7 @@ import msgspec
 from wscheck.client.cancelling import ended
 from wscheck.client.narration import Narrate, silent
 from wscheck.events import AnyEvent, Began, Connected, Disconnected, Ended, Event, Refused, Replaced, Watching
-from wscheck.findings import Bar, Severity, Verdict
+from wscheck.findings import Bar, Severity
 from wscheck.judge import Options
 from wscheck.report import VerifyReport
 from wscheck.scenarios import DOCUMENTED, REGISTRY, Scenario
@@ -77,7 +77,9 @@ async def verify(run: Run, progress: Progress = lambda scenario, done, of: None)
     report.started_at, report.duration_s = began, round(time.time() - began, 3)
     if run.page is not None:
         report.options["page"] = without_credentials(run.page.url)
-    return Outcome(_interrupted(report) if interrupted else report, events)
+    if interrupted:
+        report.interrupt()
+    return Outcome(report, events)
 
 
 def replay(path: Path, bar: Bar | None = None) -> Outcome:
@@ -93,7 +95,9 @@ def replay(path: Path, bar: Bar | None = None) -> Outcome:
     report.started_at = header.started_at
     times = [event.at for event in events if event.at is not None]
     report.duration_s = round(max(times) - min(times), 3) if times else 0.0
-    return Outcome(_interrupted(report) if header.interrupted else report, events)
+    if header.interrupted:
+        report.interrupt()
+    return Outcome(report, events)
 
 
 def _report(events: Sequence[AnyEvent], options: Options, bar: Bar, *, target: str, client: str) -> VerifyReport:
@@ -110,13 +114,6 @@ def _report(events: Sequence[AnyEvent], options: Options, bar: Bar, *, target: s
         scenarios=results,
         findings=merged(results),
     )
-
-
-def _interrupted(report: VerifyReport) -> VerifyReport:
-    report.interrupted = True
-    if report.verdict is Verdict.PASSED:
-        report.verdict, report.reason = Verdict.INCONCLUSIVE, "the run was interrupted"
-    return report
 
 
 class _Parts:

@@ -17,11 +17,11 @@ from tests.sources.har.test_real import DEVTOOLS, FIXED, PLAYWRIGHT
 from wscheck.browse.report import NO_TRAFFIC, recorded, report
 from wscheck.errors import BadEvidence
 from wscheck.events import Unjudged, Unreadable
+from wscheck.findings import Bar
 from wscheck.reporters import REPORTERS
 from wscheck.rules import Options
 from wscheck.sources.har import read
 from wscheck.sources.traffic import Identity
-from wscheck.verify.assessment import Bar
 
 
 def har(path: Path, *entries: dict[str, Any], creator: str = "WebInspector") -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from wscheck.events import Registered
+from wscheck.packets import RESERVED
 from wscheck.sources.browser.scripts import Scripts
 from wscheck.sources.browser.wire import BrowserGone, CommandFailed, Wire
 
@@ -59,8 +60,6 @@ INSIDE = """function(at, name) {
   const around = (all.$connect || []).map(text);
   return (all['$' + name] || []).map(f => around.some(each => each.length > text(f).length && each.includes(text(f))));
 }"""
-
-RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 
 Position = tuple[str, int, int]
 """Script id, line and column, both from 0."""

@@ -21,8 +21,8 @@ _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
 class Hiding:
     """Keyed digests (one key for one run) and redaction; it remembers every token it saw, and hides it anywhere."""
 
-    def __init__(self, key: bytes | None = None) -> None:
-        self._key = key or secrets.token_bytes(16)
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(16)
         self._known: set[str] = set()
         self._redactor = Redactor()
 

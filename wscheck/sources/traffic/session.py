@@ -147,11 +147,6 @@ class Session:
         except PacketError as problem:
             self.unreadable(at, str(problem))
 
-    def upgraded(self, at: float, transport: str = "websocket") -> None:
-        """The session moved to another transport; it is still the same."""
-        self.transport = transport
-        self._say(Upgraded(at=at))
-
     def unreadable(self, at: float, reason: str) -> None:
         """Something came that is no packet."""
         self._say(Unreadable(at=at, reason=reason))
@@ -186,7 +181,8 @@ class Session:
         elif packet.type is EngineType.CLOSE:
             self.ended(at)
         elif packet.type is EngineType.UPGRADE and outgoing:
-            self.upgraded(at)
+            self.transport = "websocket"
+            self._say(Upgraded(at=at))
         elif packet.type is EngineType.MESSAGE:
             self._message(packet.data, at, outgoing=outgoing)
 
