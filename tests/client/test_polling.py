@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.bad_servers import HANDSHAKE, serving
 from tests.client.conftest import ANN
+from wscheck.backend.server import Backend
 from wscheck.client.tapping import LARGEST_MESSAGE, MOST_PACKETS
 from wscheck.client.target import Target
 from wscheck.client.unified import UnifiedPage
@@ -113,3 +114,12 @@ async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_
     for page in pages:
         await page.close()
     assert not any(isinstance(event, Refused) for event in events)
+
+
+async def test_whoever_leaves_waits_for_no_open_poll(backend: Backend, target: Target, witness: ReplayWitness) -> None:
+    """The server answers it when its next ping is due, which is 25 seconds later."""
+    page = UnifiedPage("tab-1", msgspec.structs.replace(target, transports=("polling",)), ANN, witness)
+    await page.mount("Dashboard")
+    async with asyncio.timeout(5):
+        await page.close()
+    assert backend.counters()["disconnects"] == {"client namespace disconnect": 1}

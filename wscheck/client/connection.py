@@ -58,6 +58,12 @@ class _Engine(engineio.AsyncClient):  # type: ignore[misc]
         if not (self.silent and pkt.packet_type == engineio.packet.PONG):
             await super()._send_packet(pkt)
 
+    async def _write_loop(self) -> None:
+        await super()._write_loop()
+        if self.state == "disconnecting" and self.current_transport == "polling":
+            # The goodbye has been sent. A server may leave the open poll unanswered until its next ping is due.
+            await self.http.close()
+
     def fall_silent(self) -> None:
         self.silent = True
         # Otherwise the client itself would give up on a server that waits for its pong.
