@@ -7,6 +7,7 @@ import pytest
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, Conversation, log_of, user
 from wscheck.events import AnyEvent, Connected, Disconnected, Replaced, Restarted, Unjudged
+from wscheck.judge import Judge
 from wscheck.ledger import Ledger
 from wscheck.transitions import Closed, Opened, Superseded
 
@@ -85,6 +86,15 @@ def test_an_expired_connection_is_visible_and_does_not_come_back() -> None:
     assert closed.reason == "expired: nothing heard of it for too long"
     assert ledger.expire("s1", Unjudged()) == ledger.apply(Connected(sid="s1", user="A")) == ()
     assert ledger.open == 0
+
+
+def test_a_log_that_words_only_replacements_shows_no_two_connections() -> None:
+    """Between the first replacement and the second the user left and came back, which this server does not word."""
+    judge = Judge()
+    for at, old, new in ((0, "s1", "s2"), (60, "s3", "s4"), (120, "s4", "s5")):
+        judge.feed(Replaced(at=at, source="server-log", user="A", old_sid=old, new_sid=new))
+    assert (judge.ledger.held("A"), judge.ledger.over_one) == (("s5",), {})
+    assert {finding.rule for finding in judge.conclude(at=200)} == {"connection-replaced"}
 
 
 NAMESPACES = ("s1", "s2", "s3")

@@ -55,17 +55,22 @@ class Model:
 
     def __init__(self) -> None:
         self.open: set[str] = set()
+        self.announced = False
         self.ended: set[str] = set()
         self.replaced: set[str | None] = set()
 
     def take(self, step: Step) -> None:
         match step:
             case ("connect", sid, _):
+                self.announced = True
                 self.begin(sid)
             case ("end", sid, *_):
                 self.end(sid)
             case ("replace", old, new) if old not in self.replaced:
                 self.end(old)
+                if not self.announced and new not in self.open | self.ended:
+                    for sid in [sid for sid in self.open if sid[0] == new[0]]:
+                        self.end(sid)
                 self.begin(new)
             case ("restart",):
                 for sid in list(self.open):

@@ -8,6 +8,7 @@ from wscheck.findings import Confidence
 
 RESTART = "expired: the server restarted"
 STALE = "expired: nothing heard of it for too long"
+UNTOLD = "expired: the server speaks of another one as the user's, and tells of no connection's beginning"
 
 # What a client sees, and what a server logs, when it was the server that ended a connection.
 KICKED = frozenset({"io server disconnect", "server namespace disconnect", "server disconnect"})

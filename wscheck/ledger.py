@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from wscheck.endings import RESTART, STALE, crossed, replaced
+from wscheck.endings import RESTART, STALE, UNTOLD, crossed, replaced
 from wscheck.events import Connected, Disconnected, Event, Replaced, Restarted
 from wscheck.findings import Confidence
 from wscheck.sessions import Sessions
@@ -42,7 +42,7 @@ class Ledger:
         self._gone: OrderedDict[str, str | None] = OrderedDict()
         self._sessions = Sessions()
         self._unannounced: set[str] = set()
-        self._worded = False
+        self._worded = self._announced = False
         self._node: dict[str, str] = {}
         self._nodes: dict[str, str] = {}
         self._evidence_limit, self._memory_limit = evidence, memory
@@ -102,6 +102,7 @@ class Ledger:
 
     def _connected(self, event: Connected) -> Changes:
         sid, user = event.sid, event.user
+        self._announced = True
         if sid is None:
             if user is not None:
                 self._own_tally(user).connects += 1
@@ -185,11 +186,14 @@ class Ledger:
         """Open a connection known only from the record of its replacing another; its own record may follow."""
         if sid is None or sid in self._owner or sid in self._gone or sid in self._superseded:
             return ()
+        # A log that words replacements and nothing else tells of no end either: what it once named may be long gone.
+        untold = self._unannounced.intersection(self.held(user)) if not self._announced else ()
+        gone = [change for other in sorted(untold) for change in self._expire(other, event, UNTOLD)]
         changes = self._open(sid, user, event, None)
         if user is not None:
             self._unannounced.add(sid)
             self._own_tally(user).connects -= 1  # counted when its own record comes
-        return changes
+        return (*gone, *changes)
 
     def _disconnected(self, event: Disconnected) -> Changes:
         sid = event.sid
