@@ -71,6 +71,13 @@ def test_a_percentile_is_within_a_hundredth_of_a_measured_one(measured: list[flo
     assert histogram.percentile(percent) == pytest.approx(exact, rel=0.0102)
 
 
+def test_of_two_spans_of_replacements_the_whole_is_kept() -> None:
+    merged = Statistics(first_replaced_at=5.0, last_replaced_at=6.0)
+    for first, last in ((2.0, 3.0), (7.0, 9.0)):
+        merged.merge(Statistics(first_replaced_at=first, last_replaced_at=last))
+    assert (merged.first_replaced_at, merged.last_replaced_at) == (2.0, 9.0)
+
+
 def test_no_measurement_has_no_percentiles() -> None:
     assert Histogram().percentiles.p99 is None
     assert Statistics().connections_per_user is None

@@ -22,6 +22,7 @@ def test_mending_the_fault_is_better_under_every_documented_benefit() -> None:
     assert (per_user.before, per_user.after, per_user.change) == (2.0, 1.0, Change.BETTER)
     replaced = measure(report, "replaced")
     assert (replaced.before, replaced.after, replaced.change) == (2940, 0, Change.BETTER)
+    assert replaced.ratio is None
     assert measure(report, "server_cpu_s").change is Change.BETTER
     assert measure(report, "lifetime_p50_ms").change is Change.BETTER
     assert {m.benefit for m in report.measures if m.change is Change.BETTER} == {
@@ -61,6 +62,10 @@ def test_runs_of_different_size_are_compared_by_user_and_second_and_that_is_said
         "other targets: embedded backend and http://127.0.0.1:8000",
         "other durations: 20 s and 60 s",
     ]
+
+
+def test_short_runs_may_differ_by_two_seconds() -> None:
+    assert compare(unified(duration_s=2.0), unified(duration_s=3.5)).notes == []
 
 
 def test_what_one_run_did_not_measure_is_unknown_and_no_verdict() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wscheck.config import Config, load
+from wscheck.config import DEFAULT, Config, load
 from wscheck.contract import DOCUMENTED
 from wscheck.errors import UsageError
 from wscheck.settings import NEXT_PUBLIC, SETTINGS, Secret
@@ -73,6 +73,7 @@ def test_the_variable_of_the_documented_hook_is_asked_last(tmp_path: Path) -> No
 def test_an_empty_variable_and_an_empty_list_of_flags_say_nothing(tmp_path: Path) -> None:
     config = configured(tmp_path, environ={"WSCHECK_WINDOW": ""}, flags={"verify.server_log": []})  # type: ignore[dict-item]
     assert (config["verify.window"], config["verify.server_log"]) == (2.0, ())
+    assert config.values["verify.server_log"].origin == DEFAULT
 
 
 @pytest.mark.parametrize(

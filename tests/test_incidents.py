@@ -43,6 +43,13 @@ def test_quiet_for_long_enough_resolves_it_once() -> None:
     assert incidents.open == []
 
 
+def test_one_that_goes_on_does_not_keep_another_open() -> None:
+    incidents = Incidents(quiet_after=30)
+    for user, at in (("ada", 0.0), ("bob", 1.0), ("ada", 20.0)):
+        incidents.sighted(finding(user=user, at=at))
+    assert [over.user for over in incidents.advance(35.0)] == ["bob"]
+
+
 def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
     incidents = Incidents(quiet_after=30)
     incidents.sighted(finding())

@@ -68,6 +68,24 @@ def test_two_callers_in_one_bundle_are_told_apart() -> None:
     assert parting(first, second) == Place(BUNDLE, 9, 80906, "")
 
 
+def test_what_lies_beyond_the_framework_that_ran_them_tells_nothing_apart() -> None:
+    react, hook, page = (
+        Place(file, 1, 1) for file in ("node_modules/react-dom/index.js", "src/hook.ts", "src/page.ts")
+    )
+    assert parting((hook, react, page), (hook, react)) is None
+
+
+def test_the_framework_below_the_first_frame_ends_no_stack() -> None:
+    react, hook, other = (Place(file, 1, 1) for file in ("node_modules/react/index.js", "src/hook.ts", "src/other.ts"))
+    assert parting((react, hook), (react, other)) == hook
+
+
+def test_a_longer_stack_parts_where_the_shorter_ends() -> None:
+    shared, caller = Place("src/shared.ts", 1, 1), Place("src/caller.ts", 2, 1)
+    assert parting((shared, caller), (shared,)) == caller
+    assert parting((shared,), (shared, caller)) is None
+
+
 def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_says() -> None:
     script = "http://localhost:8000/socket.io/socket.io.js?v=4"
     manager = served_by(Place("build/esm-debug/manager.js", 115, 23, "open"), script)

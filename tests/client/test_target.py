@@ -38,8 +38,9 @@ def test_credentials_do_not_show_their_token() -> None:
     assert "token-of-ann" not in repr(ANN)
 
 
-def test_what_no_header_can_carry_is_refused_without_naming_it() -> None:
+@pytest.mark.parametrize("sign", ["\n", "\r", "\0"])
+def test_what_no_header_can_carry_is_refused_without_naming_it(sign: str) -> None:
     target = Target(url="http://localhost", token_in="header.Authorization")
     with pytest.raises(UsageError, match="line break") as refused:
-        present(target, Credentials("ann", Secret("half\nand half")))
+        present(target, Credentials("ann", Secret(f"half{sign}and half")))
     assert "half" not in str(refused.value)

@@ -44,6 +44,15 @@ def test_a_stall_leaves_no_hole_and_what_came_of_it_counts_once() -> None:
     assert tally.take().statistics == Statistics()
 
 
+def test_who_was_there_when_a_second_began_is_part_of_its_peak() -> None:
+    tally = Tally()
+    tally.roll(100.2)
+    tally.opened()
+    tally.roll(101.0)
+    tally.roll(102.0)
+    assert [each.peak for each in tally.take().seconds] == [1, 1]
+
+
 def test_a_second_waits_for_every_worker(tmp_path: Path) -> None:
     board = Board(str(tmp_path / "stream"))
     board.begin(begun(2))

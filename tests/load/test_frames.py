@@ -135,6 +135,11 @@ def test_a_response_cut_at_every_byte(data: bytes, status: int, body: bytes) -> 
         assert (response.status, bytes(response.body), response.rest) == (status, body, b"NEXT")
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_response_that_never_has_a_body_is_whole_after_its_head(status: int) -> None:
+    assert Response().feed(f"HTTP/1.1 {status} Nothing\r\n\r\n".encode())
+
+
 def test_a_refusal_says_what_the_server_said() -> None:
     response = Response()
     response.feed(PLAIN)

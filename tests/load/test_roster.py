@@ -33,6 +33,14 @@ def test_a_user_that_stopped_is_taken_again() -> None:
     assert roster.take()[1].user not in (first[1].user, second[1].user)
 
 
+def test_of_those_that_stopped_the_lowest_is_taken_first() -> None:
+    roster = Roster("u", None)
+    numbers = [roster.take()[0] for _ in range(3)]
+    for number in (numbers[1], numbers[0], numbers[2]):
+        roster.give_back(number)
+    assert [roster.take()[0] for _ in range(3)] == numbers
+
+
 @pytest.mark.parametrize("text", ["ada,a,b\n", "ada,a\nada,b\n", ",token\n"])
 def test_a_users_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "users.csv").write_text(text)

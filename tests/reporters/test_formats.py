@@ -45,6 +45,7 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
         (["json", "junit"], "`json` and `junit` were both asked to write to stdout"),
         (["json", "json=-"], "both asked to write to stdout"),
         (["json=a", "html=./a"], "both asked to write to the file a"),
+        (["json=a", f"html={Path.cwd()}/a"], "both asked to write to the file"),
     ],
 )
 def test_what_cannot_be_is_refused(values: list[str], said: str) -> None:

@@ -43,3 +43,8 @@ def test_where_one_caller_opened_both_there_is_one_opening() -> None:
     assert told(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, BOT)) == [
         "openSocket at src/services/openSocket.ts:7:10 (a, b)"
     ]
+
+
+def test_whoever_opened_most_is_told_first() -> None:
+    events = [opened("a", 1.0, BOT), opened("b", 2.0, WHATSAPP), opened("c", 3.0, WHATSAPP)]
+    assert told(*events)[0].endswith("(b, c)")

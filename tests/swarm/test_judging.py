@@ -48,6 +48,16 @@ def test_a_server_that_cuts_the_transport_is_the_cause_itself() -> None:
     assert cause is not None and cause.id == "transport-closed"
 
 
+def test_a_server_that_rather_kicks_is_not_said_to_cut_the_transport() -> None:
+    both = looping(disconnects={"transport close": 300, "io server disconnect": 300})
+    cause = by_rule(both)["connection-replaced"].cause
+    assert cause is not None and cause.id == "reconnect-on-kick"
+
+
+def test_a_run_that_did_not_end_has_the_peak_that_was_told_last() -> None:
+    assert report(planned(), ran(healthy(), ended=False), ending(broken="gone")).connections_peak == 10
+
+
 def test_a_single_replacement_each_is_no_loop() -> None:
     once = looping(replaced=10, attempts=20, connects=20)
     cause = by_rule(once)["connection-replaced"].cause

@@ -1,0 +1,46 @@
+"""When a connection of a HAR was over: what DevTools writes says it only in passing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sources.har.test_bad import entry, har
+from wscheck.events import Disconnected
+from wscheck.sources.har import read
+
+BEGAN = 1795449939.181
+"""When `entry` says that it began."""
+
+SAID = ('0{"sid":"E1","upgrades":[],"pingInterval":25000,"pingTimeout":20000}', '40{"sid":"S1"}')
+
+
+def connection(lasted_ms: float) -> dict[str, Any]:
+    """A websocket whose last frame came 100 ms after it began, and which DevTools saw for `lasted_ms`."""
+    frames = [
+        {"type": "receive", "time": BEGAN + 0.05 * n, "opcode": 1, "data": said} for n, said in enumerate(SAID, 1)
+    ]
+    url = "ws://localhost/socket.io/?EIO=4&transport=websocket"
+    return entry(url, 101, time=lasted_ms, pageref="page_1", _webSocketMessages=frames)
+
+
+def document(status: int, pageref: str, at: str) -> dict[str, Any]:
+    when = f"2026-11-23T16:05:{at}Z"
+    return entry("http://localhost/", status, startedDateTime=when, pageref=pageref, _resourceType="document")
+
+
+def ends(path: Path) -> int:
+    return sum(isinstance(event, Disconnected) for event in read([path]).events)
+
+
+@pytest.mark.parametrize(("lasted_ms", "closed"), [(100.0, 0), (100.3, 0), (140.0, 1)])
+def test_a_websocket_that_did_something_after_its_last_frame_closed(
+    tmp_path: Path, lasted_ms: float, closed: int
+) -> None:
+    assert ends(har(tmp_path / "page.har", connection(lasted_ms))) == closed
+
+
+@pytest.mark.parametrize(("status", "left"), [(200, 1), (404, 1), (204, 0), (205, 0), (302, 0)])
+def test_what_replaces_the_page_ends_its_connections(tmp_path: Path, status: int, left: int) -> None:
+    pages = document(200, "page_1", "39.100"), document(status, "page_2", "41.000")
+    assert ends(har(tmp_path / "page.har", pages[0], connection(100.0), pages[1])) == left
