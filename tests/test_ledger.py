@@ -170,7 +170,7 @@ def test_what_is_kicked_as_soon_as_it_was_acknowledged_was_the_older_one(
 
 
 def test_memory_follows_what_is_open_and_not_what_was() -> None:
-    ledger = Ledger(evidence=50, memory=50)
+    ledger = Ledger(memory=50)
     for n in range(2_000):
         eio, sid, chat = f"e{n}", f"s{n}", f"c{n}"
         ledger.apply(Connected(sid=sid, eio=eio, user="A", node="one"))
@@ -188,7 +188,7 @@ def test_memory_follows_what_is_open_and_not_what_was() -> None:
 
 
 def test_evidence_is_bounded_and_the_truth_is_not() -> None:
-    ledger = Ledger(evidence=10)
+    ledger = Ledger(memory=10)
     for n in range(100):
         ledger.apply(Connected(sid=f"s{n}", user=f"user_{n}"))
     assert ledger.open == 100

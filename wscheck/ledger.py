@@ -30,22 +30,20 @@ class Ledger:
     over_one  who holds more than one connection now, and since when (None where the evidence has no time)
     """
 
-    def __init__(self, *, evidence: int = 20_000, memory: int = 20_000) -> None:
-        """`evidence`: how many open connections keep the event that opened them; `memory`: how many ended
-        connections are remembered, so that a late or second sighting of their end is recognised."""
+    def __init__(self, *, memory: int = 20_000) -> None:
+        """`memory`: how many open connections keep the event that opened them, and how many ended ones are remembered,
+        so that a late or second sighting of their end is recognised."""
         self._held: dict[str, str | tuple[str, ...]] = {}
         self._owner: dict[str, str | None] = {}
         self._tallies: dict[str, Tally] = {}
         self.over_one: dict[str, float | None] = {}
         self._evidence: OrderedDict[str, Connected] = OrderedDict()
-        self._superseded: OrderedDict[str, str | None] = OrderedDict()
-        self._gone: OrderedDict[str, str | None] = OrderedDict()
+        self._superseded, self._gone = OrderedDict[str, str | None](), OrderedDict[str, str | None]()
         self._sessions = Sessions()
         self._unannounced: set[str] = set()
         self._worded = self._announced = False
-        self._node: dict[str, str] = {}
-        self._nodes: dict[str, str] = {}
-        self._evidence_limit, self._memory_limit = evidence, memory
+        self._node, self._nodes = dict[str, str](), dict[str, str]()
+        self._memory = memory
         self.changes: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
             Replaced: self._replaced,
@@ -126,7 +124,7 @@ class Ledger:
             return self._open(sid, event.user, event, event)
         known = self._evidence.get(sid)
         if known is None or (known.page is None and event.page is not None):
-            self._remember(sid, event)
+            self._bound(self._evidence, sid, event)
         return ()
 
     def _open(self, sid: str, user: str | None, event: Event, evidence: Connected | None) -> Changes:
@@ -134,7 +132,7 @@ class Ledger:
         if event.node is not None:
             self._node[sid] = self._nodes.setdefault(event.node, event.node)
         if evidence is not None:
-            self._remember(sid, evidence)
+            self._bound(self._evidence, sid, evidence)
             if evidence.eio is not None:
                 self._sessions.begin(evidence.eio, sid)
         if user is None:
@@ -296,12 +294,7 @@ class Ledger:
                 self._held[user] = rest[0]
                 del self.over_one[user]
 
-    def _remember(self, sid: str, event: Connected) -> None:
-        self._evidence[sid] = event
-        if len(self._evidence) > self._evidence_limit:
-            self._evidence.popitem(last=False)
-
-    def _bound(self, memory: OrderedDict[str, Any], sid: str, value: str | None) -> None:
+    def _bound(self, memory: OrderedDict[str, Any], sid: str, value: Any) -> None:
         memory[sid] = value
-        if len(memory) > self._memory_limit:
+        if len(memory) > self._memory:
             memory.popitem(last=False)

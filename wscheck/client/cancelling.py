@@ -12,3 +12,9 @@ async def ended(tasks: "Iterable[asyncio.Future[None]]") -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=ASK_AGAIN_S)
+
+
+def is_cancelled() -> bool:
+    """Whether it is this task that was cancelled, rather than something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -12,6 +12,7 @@ import aiohttp
 import engineio
 import socketio
 
+from wscheck.client.cancelling import is_cancelled
 from wscheck.client.refusal import turned_away
 from wscheck.client.tapping import LARGEST_MESSAGE, TappedSocket, tapped
 from wscheck.client.target import Credentials, Target, present
@@ -193,7 +194,7 @@ class Connection:
             await self._fail("timeout", f"no answer within {self.target.timeout_s:g} s")
         except asyncio.CancelledError:
             # aiohttp cancels the look-up of a host name when its session is closed, and with it whoever waits for it.
-            if not self._left or _is_cancelled():
+            if not self._left or is_cancelled():
                 raise
         except (socketio.exceptions.ConnectionError, engineio.exceptions.EngineIOError) as error:
             self.rejection = self.rejection or turned_away(error)
@@ -289,12 +290,6 @@ class Connection:
     def malformed(self, what: str) -> None:
         self.failure = f"it sent {what}"
         self._listener.unreadable(self, f"the server sent {what}")
-
-
-def _is_cancelled() -> bool:
-    """Whether it is this task that was cancelled, rather than something that it waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _quietly(waiting: Any) -> None:
