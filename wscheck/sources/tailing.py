@@ -18,7 +18,10 @@ from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
 
 BATCH, BATCH_S = 4_000, 0.1
-"""Reading and judging in turn, so many events or so long each, keeps what each needs in the processor's cache."""
+"""So many events of several logs are handed on at once; of one log those that are found in so long."""
+
+QUICK_S = 0.05
+"""While what lies on the desk is read within this, twice as much is laid on it before the next reading."""
 
 IDLE_S = 0.5
 """A record that may still go on is taken as complete after this long without another byte."""
@@ -31,7 +34,7 @@ class Reader(Protocol):
     offset   bytes fed up to the end of the last complete record
     lines, bytes, unreadable  what was fed and what could not be read of it
     levels   how much the records said: events by evidence level
-    feed_in_place  takes so many bytes from a desk
+    look     takes so many bytes that lie on a desk, of which `read` then gives the events
     flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
     """
 
@@ -49,7 +52,8 @@ class Reader(Protocol):
     def levels(self) -> Mapping[Any, int]: ...
 
     def feed(self, data: Any) -> list[Event]: ...
-    def feed_in_place(self, desk: Desk, size: int) -> list[Event]: ...
+    def look(self, desk: Desk, size: int) -> None: ...
+    def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
 
 
@@ -61,9 +65,10 @@ Halt = Callable[[int], bool]
 class Log:
     """What all kinds of log have in common: readers, and what these counted."""
 
-    def __init__(self, name: str, new_reader: NewReader, node: str | None = None) -> None:
+    def __init__(self, name: str, new_reader: NewReader, node: str | None, desk: Desk | None) -> None:
         """`node`: the server process that writes it, for events that name none."""
         self.name, self.node = name, node
+        self._desk, self._ahead, self._laid = desk or Desk(), 1, 0
         self.ended = False
         self._new_reader, self._readers = new_reader, list[Reader]()
         self._stirred_at = 0.0
@@ -71,6 +76,24 @@ class Log:
     def _begin(self) -> Reader:
         self._readers.append(self._new_reader(self.name))
         return self._readers[-1]
+
+    def _look(self, reader: Reader, size: int) -> None:
+        reader.look(self._desk, size)
+        self._laid += 1
+
+    @property
+    def _room_left(self) -> bool:
+        """Whether another piece may be laid on the desk before what is there is read."""
+        return self._laid < self._ahead and not self._desk.full
+
+    def _read(self, reader: Reader) -> list[Event]:
+        """The events in what lies on the desk."""
+        began = time.monotonic()
+        events = reader.read()
+        self._desk.clear()
+        quick = time.monotonic() - began < QUICK_S
+        self._ahead, self._laid = 2 * self._laid if quick else max(1, self._laid // 2), 0
+        return events
 
     @property
     def lines(self) -> int:
@@ -118,10 +141,9 @@ class FollowedLog(Log):
         batch_s: float = BATCH_S,
     ) -> None:
         """`batch_s`: for how long it may read before it gives what it found."""
-        super().__init__(str(path), new_reader, node)
+        super().__init__(str(path), new_reader, node, desk)
         self.path, self._batch_s = path, batch_s
-        self._desk = desk or Desk()
-        self._follower = Follower(path, self._desk.room, note)
+        self._follower = Follower(path, lambda: self._desk.room, note)
         self._by_stream: dict[int, Reader] = {}
 
     def begin(self, place: Place | None = None, *, at_end: bool = False) -> None:
@@ -133,23 +155,22 @@ class FollowedLog(Log):
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
         """The events in what is new, many at a time; `now` is a clock that only goes forward."""
-        batch, size, until = list[Event](), 0, time.monotonic() + self._batch_s
+        size, until = 0, time.monotonic() + self._batch_s
         for stream, data in self._follower.read(now):
             self._stirred_at = now
             reader = self._reader_of(stream)
-            # What the follower adds between two files is not on the desk.
-            on_desk = self._desk.holds(data)
-            events = reader.feed_in_place(self._desk, len(data)) if on_desk else reader.feed(data)
-            batch += self._events(stream, events)
             size += len(data)
-            if len(batch) >= BATCH or time.monotonic() >= until:
-                yield batch
-                if halt(size):
-                    return
-                batch, size, until = [], 0, time.monotonic() + self._batch_s
-        yield batch
-        if size:
-            halt(size)
+            if not self._desk.holds(data):
+                events = reader.feed(data)  # what the follower adds between two files
+            else:
+                self._look(reader, len(data))
+                if data and self._room_left and time.monotonic() < until:
+                    continue
+                events = self._read(reader)
+            yield self._events(stream, events)
+            if halt(size):
+                return
+            size, until = 0, time.monotonic() + self._batch_s
 
     def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """Complete the records that waited for more lines long enough, or all of them.
@@ -199,35 +220,48 @@ class PipedLog(Log):
         node: str | None = None,
         desk: Desk | None = None,
     ) -> None:
-        super().__init__(name, new_reader, node)
-        self.fd, self._desk = fd, desk or Desk()
+        super().__init__(name, new_reader, node, desk)
+        self.fd = fd
         self._reader = self._begin()
         self._packed: Packed | None = None
         self._waiting, self._unpacked = b"", 0
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
         """The events in what has arrived, many at a time; at the end of the pipe `ended` becomes true."""
-        while not self.ended and select.select([self.fd], [], [], 0)[0]:
-            size = os.readv(self.fd, [self._desk.room])
-            self.ended = not size
-            self._stirred_at = now
-            yield from self._taken(size) if size else [self._reader.flush(at_end=True)]
+        size = 0
+        while not self.ended and self._arrives():
+            taken = os.readv(self.fd, [self._desk.room])
+            self.ended, self._stirred_at = not taken, now
+            size += taken
+            if taken:
+                yield from self._taken(taken)
+            if taken and self._room_left and self._arrives():
+                continue
+            yield self._read(self._reader)
+            if self.ended:
+                yield self._reader.flush(at_end=True)
             if halt(size):
                 return
+            size = 0
+
+    def _arrives(self) -> bool:
+        return bool(select.select([self.fd], [], [], 0)[0])
 
     def _taken(self, size: int) -> Iterator[list[Event]]:
-        """The events in what was laid on the desk."""
-        room = self._desk.room
+        """Leave what came in the desk's room there; gives events only when there is no more room."""
+        room = self._desk.room[:size]
         if not self._reader.bytes and self._packed is None and room[: len(SIGN)] == SIGN:
             self._packed = Packed(self._arrived)
         if self._packed is None:
-            yield self._reader.feed_in_place(self._desk, size)
+            self._look(self._reader, size)
             return
-        self._waiting = bytes(room[:size])
-        while data := self._packed.read_at(len(room), self._unpacked):
+        self._waiting = bytes(room)
+        while data := self._packed.read_at(len(self._desk.room), self._unpacked):
             self._unpacked += len(data)
-            room[: len(data)] = data
-            yield self._reader.feed_in_place(self._desk, len(data))
+            self._desk.room[: len(data)] = data
+            self._look(self._reader, len(data))
+            if not self._room_left:
+                yield self._read(self._reader)
 
     def _arrived(self, _: int) -> bytes:
         """What came packed and was not given yet."""

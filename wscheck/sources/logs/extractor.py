@@ -13,7 +13,7 @@ from wscheck.sources.logs.encoding import Encoding
 from wscheck.sources.logs.envelopes import Message, decoded
 from wscheck.sources.logs.evidence import FULL, Evidence
 from wscheck.sources.logs.lines import Lines
-from wscheck.sources.logs.scanning import LineEnds, Scanner
+from wscheck.sources.logs.scanning import Found, Scanner
 from wscheck.sources.logs.wording import Wording
 
 LONGEST = 1 << 20
@@ -47,8 +47,9 @@ class Extractor:
         self._scanner, self._encoding = Scanner(wording), Encoding()
         self._held = bytearray()
         self._gone = self._next = self._floor = 0
-        self._ends = LineEnds(self._held, 0, 0)
-        self._places: Iterator[int] | None = None
+        self._desk: Desk | None = None
+        self._found, self._looked, self._counted = list[Found](), 0, 0
+        self._places: Iterator[Found] | None = None
         self._skipping = self._skipped_marker = False
         self.bytes = self.lines = 0
 
@@ -66,30 +67,43 @@ class Extractor:
 
     def feed(self, data: Any) -> list[Event]:
         """Take further bytes (bytes, bytearray or memoryview; they are not kept) and give what is complete."""
+        self._take(data)
+        return self._evidence.take()
+
+    def look(self, desk: Desk, size: int) -> None:
+        """Take the next `size` bytes on the desk; what they hold is given by `read`, before the desk is cleared."""
+        begin = desk.lay(size)
+        if self._desk is None:
+            floor = begin - len(self._held)
+            if floor < 0 or not self._encoding.settled:
+                self._take(desk.data[begin : desk.end])
+                return
+            desk.data[floor:begin] = self._held
+            self._moved(desk.data, floor)
+            self._desk = desk
+        self.bytes += size
+        self._look(desk.data.rfind(b"\n", self._looked, desk.end) + 1, desk.marks)
+
+    def read(self) -> list[Event]:
+        """What is complete in what was looked through."""
+        if self._desk is not None:
+            self._read(self._looked)
+            kept = max(self._floor, self._next - KEPT)
+            self._moved(self._held[kept : self._desk.end], -kept)
+            self._desk = None
+            self._bound()
+        return self._evidence.take()
+
+    def _take(self, data: Any) -> None:
         self.bytes += len(data)
         self._held += self._encoding.take(data)
         self._read(self._held.rfind(b"\n", self._next) + 1)
         self._bound()
-        return self._evidence.take()
-
-    def feed_in_place(self, desk: Desk, size: int) -> list[Event]:
-        """As `feed`, of the first `size` bytes in the desk's room."""
-        data, begin, end = desk.data, desk.front, desk.front + size
-        floor = begin - len(self._held)
-        if floor < 0 or not self._encoding.settled:
-            return self.feed(desk.room[:size])
-        self.bytes += size
-        data[floor:begin] = self._held
-        self._moved(data, floor)
-        self._read(data.rfind(b"\n", self._next, end) + 1, desk.marks)
-        kept = max(floor, self._next - KEPT)
-        self._moved(data[kept:end], -kept)
-        self._bound()
-        return self._evidence.take()
 
     def _moved(self, to: bytearray, by: int) -> None:
         """What is held is now in `to`, so much further up."""
-        self._held, self._gone, self._next = to, self._gone - by, self._next + by
+        self._held, self._gone = to, self._gone - by
+        self._next, self._looked = self._next + by, self._looked + by
         self._floor = self._lines.shortcuts.floor = max(0, by)
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
@@ -117,14 +131,22 @@ class Extractor:
             return self._gone + self._next if begun is None else begun
         return self.bytes - self._encoding.size_of(self._held[begin:])
 
-    def _read(self, end: int, marks: bytearray | None = None) -> None:
+    def _look(self, end: int, marks: bytearray | None = None) -> None:
+        """Find what is of interest in the complete lines up to `end`."""
+        if end <= self._looked:
+            return
+        self._scanner.first_line(self._held, self._looked, end)
+        found, self._counted = self._scanner.look(self._held, self._looked, end, self._counted, marks)
+        self._found += found
+        self._looked = end
+
+    def _read(self, end: int) -> None:
         """Read the complete lines up to `end`."""
+        self._look(end)
         held, lines, position = self._held, self._lines, self._next
         if self._skipping and end > position:
             position = self._end_of_skipped(end)
-        if position < end:
-            self._scanner.first_line(held, position, end)
-            self._ends, self._places = LineEnds(held, position, end, marks), None
+        self._places = iter(self._found)
         while position < end:
             if not lines.busy:
                 position = self._shortcuts(position, end)
@@ -133,24 +155,22 @@ class Extractor:
             begin, position = position, held.find(b"\n", position, end) + 1 or end
             self._line(begin, position)
             self.lines += held[position - 1] == NEWLINE
-        self._next = max(self._next, end)
+        self._found.clear()
+        self._next, self.lines = max(self._next, end), self._counted
 
     def _shortcuts(self, position: int, end: int) -> int:
         """Tell the records that can be read at a glance; gives where the first line begins that takes care."""
-        held, within, tell = self._held, self._ends.within, self._lines.shortcuts.tell
+        held, tell = self._held, self._lines.shortcuts.tell
         if self._places is None:
-            self._places = iter(self._scanner.places(held, position, end))
-        lines, counted = self.lines, position
-        for at in self._places:
+            self._places = iter(self._scanner.look(held, position, end, self.lines)[0])
+        for at, line in self._places:
             if at < position:
                 continue
             begin = held.rfind(b"\n", position, at) + 1 or position
-            lines += within(counted, begin)
-            counted, position = begin, tell(held, at, begin, end, lines + 1)
+            position = tell(held, at, begin, end, line)
             if not position:
-                self.lines = lines
+                self.lines = line - 1
                 return begin
-        self.lines = lines + within(counted, end)
         return end
 
     def _bound(self) -> None:
@@ -159,12 +179,14 @@ class Extractor:
             # What is looked at may begin before: a marker can lie across two pieces.
             begin = self._next - OVERLAP if self._skipping else self._next
             self._skipped_marker |= self._needle.search(self._held, max(0, begin)) is not None
-            self._skipping, self._next = True, len(self._held)
+            self._skipping = True
+            self._next = self._looked = len(self._held)
         surplus = self._next - KEPT
         if surplus > KEPT:
             del self._held[:surplus]
             self._gone += surplus
             self._next -= surplus
+            self._looked -= surplus
 
     def _end_of_skipped(self, end: int) -> int:
         """The line that was too long ends here."""

@@ -17,12 +17,15 @@ _AFTER_WIDE = (b"client ", b"for user", b"server ", b"connect")
 
 _PATIENCE = 1_000
 
+Found = tuple[int, int]
+"""Where a needle stands, and the number of its line, from 1."""
+
 _LONG = 1 << 16
 _ONES = bytes(byte == ord("\n") for byte in range(256))
 
 
 class Scanner:
-    """Finds needles: all of a piece at once, which leaves what reads records at them in the processor's cache."""
+    """Finds needles, and on which lines: all of a piece at once, before any record at them is read."""
 
     def __init__(self, wording: Wording) -> None:
         self._needles = wording.own_needles()
@@ -44,8 +47,23 @@ class Scanner:
         if self.journal:
             self.also(*_NUMBERS)
 
-    def places(self, held: bytearray, begin: int, end: int) -> list[int]:
-        """Where in held[begin:end] needles stand, in order."""
+    def look(
+        self, held: bytearray, begin: int, end: int, lines: int, marks: bytearray | None = None
+    ) -> tuple[list[Found], int]:
+        """Where in held[begin:end] needles stand, in order; and how many lines end before `end`.
+
+        lines  how many end before `begin`
+        marks  room for notes, which makes counting faster where it is as large as held[begin:end]
+        """
+        found, counted = list[Found](), begin
+        within = LineEnds(held, begin, end, marks).within
+        for at in self._places(held, begin, end):
+            lines += within(counted, at)
+            found.append((at, lines + 1))
+            counted = at
+        return found, lines + within(counted, end)
+
+    def _places(self, held: bytearray, begin: int, end: int) -> list[int]:
         found = self._sentences(held, begin, end) if self._widely else []
         for needle in self._needles:
             found += _places(held, needle, begin, end)
@@ -77,16 +95,16 @@ class LineEnds:
     where a line ends and zeros elsewhere, which are added up at the speed of memory.
     """
 
-    def __init__(self, held: bytearray, begin: int, end: int, marks: bytearray | None = None) -> None:
-        """`marks`: as much room as `held`, for the ones and zeros."""
-        self._held = held
+    def __init__(self, held: bytearray, begin: int, end: int, marks: bytearray | None) -> None:
+        """`marks`: room for the ones and zeros."""
+        self._held, self._begin = held, begin
         self._ones: memoryview | None = None
-        if marks is not None and end - begin > _LONG:
-            self._ones = memoryview(marks)
-            stringzilla.translate(held, _ONES, start=begin, end=end, out=self._ones[begin:end])
+        if marks is not None and _LONG < end - begin <= len(marks):
+            self._ones = memoryview(marks)[: end - begin]
+            stringzilla.translate(held, _ONES, start=begin, end=end, out=self._ones)
 
     def within(self, begin: int, end: int) -> int:
         """How many lines end in held[begin:end]."""
         if self._ones is not None:
-            return int(stringzilla.bytesum(self._ones[begin:end]))
+            return int(stringzilla.bytesum(self._ones[begin - self._begin : end - self._begin]))
         return int(stringzilla.count(self._held, b"\n", begin, end)) if begin < end else 0
