@@ -107,7 +107,7 @@ class Ledger:
             return ()
         if sid in self._owner:
             return self._seen_again(sid, event)
-        if sid in self._gone or sid in self._superseded or sid in self._sessions:
+        if sid in self._gone or sid in self._superseded or (self._sessions.known and sid in self._sessions):
             return ()
         if event.eio is not None and self._sessions.join(event.eio, sid):
             return ()
@@ -224,15 +224,14 @@ class Ledger:
         superseded = None
         if isinstance(held, tuple) and user is not None:
             superseded = self._supposed(sid, user, held, event, reason)
-        self._release(sid)
-        logged = event.source == "server-log"
+        rest, logged = self._release(sid), event.source == "server-log"
         self._bound(self._gone, sid, None if superseded is None else SUPPOSED if logged else REPLACED)
         if user is not None:
             tally = self._own_tally(user)
             tally.disconnects += 1
             if superseded is not None and not logged:
                 tally.replacements += 1
-        closed = Closed(user, sid, event, reason, superseded is not None, self.held(user), opened)
+        closed = Closed(user, sid, event, reason, superseded is not None, rest, opened)
         return (closed,) if superseded is None else (superseded, closed)
 
     def _supposed(
@@ -261,9 +260,9 @@ class Ledger:
 
     def _expire(self, sid: str, event: Event, reason: str) -> Changes:
         user, opened = self._owner[sid], self._evidence.get(sid)
-        self._release(sid)
+        rest = self._release(sid)
         self._bound(self._gone, sid, None)
-        return (Closed(user, sid, event, reason, False, self.held(user), opened),)
+        return (Closed(user, sid, event, reason, False, rest, opened),)
 
     # --- bookkeeping -------------------------------------------------------------------------------------------
 
@@ -273,7 +272,8 @@ class Ledger:
             tally = self._tallies[user] = self.tally(user)
         return tally
 
-    def _release(self, sid: str) -> None:
+    def _release(self, sid: str) -> tuple[str, ...]:
+        """Nobody holds `sid` any more; gives what its user still holds."""
         user = self._owner.pop(sid, None)
         self._evidence.pop(sid, None)
         if self._sessions.known:
@@ -281,18 +281,19 @@ class Ledger:
         self._unannounced.discard(sid)
         self._node.pop(sid, None)
         if user is None:
-            return
-        # Whoever held one only because nothing was ever counted gets a tally before the holding goes.
-        self._own_tally(user)
-        held = self._held.get(user)
-        if held == sid:
+            return ()
+        held = self._held[user]
+        if isinstance(held, str):
+            # Whoever held one only because nothing was ever counted gets a tally before the holding goes.
+            self._own_tally(user)
             del self._held[user]
-        elif isinstance(held, tuple):
-            rest = tuple(other for other in held if other != sid)
-            self._held[user] = rest
-            if len(rest) == 1:
-                self._held[user] = rest[0]
-                del self.over_one[user]
+            return ()
+        rest = tuple(other for other in held if other != sid)
+        self._held[user] = rest
+        if len(rest) == 1:
+            self._held[user] = rest[0]
+            del self.over_one[user]
+        return rest
 
     def _bound(self, memory: OrderedDict[str, Any], sid: str, value: Any) -> None:
         memory[sid] = value

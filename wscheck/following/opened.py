@@ -130,9 +130,11 @@ class OpenLog:
     def _remember(self, data: memoryview) -> None:
         if self.offset == len(self._head) < HEAD:
             self._head += bytes(data[: HEAD - len(self._head)])
-        self._recent += data[-RECENT:]
-        if len(self._recent) > 2 * RECENT:
-            del self._recent[:-RECENT]
+        if len(data) < RECENT:
+            self._recent += data
+            del self._recent[: -2 * RECENT]
+        else:
+            self._recent[:] = data[-RECENT:]
         self.offset += len(data)
 
     def become(self, copy: Reader) -> None:

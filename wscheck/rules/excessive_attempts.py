@@ -30,18 +30,14 @@ class ExcessiveAttempts(Rule):
         self._attempts: dict[str, float | list[float]] = {}
         self._sees_beginnings = False
         self._swept = self._tick = 0.0
-        return {Connecting: self._connecting, Connected: self._outcome, Refused: self._outcome}
-
-    def _connecting(self, event: Connecting) -> None:
-        self._sees_beginnings = True
-        self._attempt(event)
-
-    def _outcome(self, event: Event) -> None:
-        # With both vantage points at hand the log would count each of the client's attempts a second time.
-        if not self._sees_beginnings:
-            self._attempt(event)
+        return {Connecting: self._attempt, Connected: self._attempt, Refused: self._attempt}
 
     def _attempt(self, event: Event) -> None:
+        if isinstance(event, Connecting):
+            self._sees_beginnings = True
+        elif self._sees_beginnings:
+            # With both vantage points at hand the log would count each of the client's attempts a second time.
+            return
         user, at = event.user, event.at
         if user is None or at is None:
             return

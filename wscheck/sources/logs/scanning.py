@@ -3,6 +3,7 @@
 import re
 
 import stringzilla
+from stringzilla import bytesum, count
 
 from wscheck.sources.logs.wording import Wording
 
@@ -55,13 +56,16 @@ class Scanner:
         lines  how many end before `begin`
         marks  room for notes, which makes counting faster where it is as large as held[begin:end]
         """
+        ones = _line_ends(held, begin, end, marks) if marks is not None and _LONG < end - begin <= len(marks) else None
         found, counted = list[Found](), begin
-        within = LineEnds(held, begin, end, marks).within
-        for at in self._places(held, begin, end):
-            lines += within(counted, at)
+        for at in (*self._places(held, begin, end), end):
+            if ones is not None:
+                lines += bytesum(ones[counted - begin : at - begin])
+            elif counted < at:
+                lines += count(held, b"\n", counted, at)
             found.append((at, lines + 1))
             counted = at
-        return found, lines + within(counted, end)
+        return found[:-1], lines
 
     def _places(self, held: bytearray, begin: int, end: int) -> list[int]:
         found = self._sentences(held, begin, end) if self._widely else []
@@ -88,23 +92,11 @@ def _places(held: bytearray, needle: bytes, begin: int, end: int) -> list[int]:
     return found
 
 
-class LineEnds:
-    """Counts the lines that end in parts of held[begin:end]; that must not change meanwhile.
+def _line_ends(held: bytearray, begin: int, end: int, marks: bytearray) -> memoryview:
+    """Ones where a line ends in held[begin:end] and zeros elsewhere, to be added up at the speed of memory.
 
-    To find one line end after the other takes most of what reading a log takes. A long stretch is first made into ones
-    where a line ends and zeros elsewhere, which are added up at the speed of memory.
+    To find one line end after the other takes most of what reading a log takes.
     """
-
-    def __init__(self, held: bytearray, begin: int, end: int, marks: bytearray | None) -> None:
-        """`marks`: room for the ones and zeros."""
-        self._held, self._begin = held, begin
-        self._ones: memoryview | None = None
-        if marks is not None and _LONG < end - begin <= len(marks):
-            self._ones = memoryview(marks)[: end - begin]
-            stringzilla.translate(held, _ONES, start=begin, end=end, out=self._ones)
-
-    def within(self, begin: int, end: int) -> int:
-        """How many lines end in held[begin:end]."""
-        if self._ones is not None:
-            return int(stringzilla.bytesum(self._ones[begin - self._begin : end - self._begin]))
-        return int(stringzilla.count(self._held, b"\n", begin, end)) if begin < end else 0
+    ones = memoryview(marks)[: end - begin]
+    stringzilla.translate(held, _ONES, start=begin, end=end, out=ones)
+    return ones
