@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 import pytest
 import trustme
@@ -16,13 +16,15 @@ from aiohttp import web
 
 from tests.bad_servers import HANDSHAKE, Talk, answering, serving, silent_tcp, talking
 from tests.cli import Ran, wscheck
-from tests.node_backend import node_backend
+from tests.embedded_backend import embedded_backend
+from tests.node_backend import Backend, node_backend
 from wscheck.scenarios.stage import FLOOD
 
 QUICK = ("--timeout", "2s", "--window", "300ms", "--scenario", "single-connection")
 ACKNOWLEDGED = '40{"sid":"s1"}'
 
 Server = Callable[[], AbstractAsyncContextManager[str]]
+Started = Callable[..., AbstractContextManager[Backend]]
 
 
 async def verify(url: str, *options: str, **environ: str) -> Ran:
@@ -142,8 +144,9 @@ async def test_credentials_a_real_server_refuses(
     assert "nonsense-token" not in ran.said
 
 
-async def test_a_server_without_the_transport_that_is_tried_first() -> None:
-    with node_backend("--transports", "websocket") as backend:
+@pytest.mark.parametrize("started", [node_backend, embedded_backend])
+async def test_a_server_without_the_transport_that_is_tried_first(started: Started) -> None:
+    with started("--transports", "websocket") as backend:
         ran = await verify(backend.url, WSCHECK_TOKEN="token-of-user_123")
     assert_told(ran, "does not offer long-polling", "--transports websocket")
 

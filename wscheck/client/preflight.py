@@ -32,6 +32,8 @@ _OTHER_CREDENTIALS = (
 
 _UNTRUSTED = aiohttp.ClientConnectorCertificateError
 _OLD_HANDSHAKE = re.compile(rb"^\d+:0\{")
+# What python-engineio answers where Node has its code 0.
+_NO_POLLING = b"Invalid transport"
 
 
 async def preflight(target: Target, credentials: Credentials, redactor: Redactor) -> None:
@@ -147,7 +149,7 @@ def _recognise(target: Target, status: int, body: bytes, redactor: Redactor) -> 
             f"{shown} speaks Engine.IO 3: it is a Socket.IO 2.x (or 1.x) server.",
             "wscheck checks Socket.IO 3 and later; upgrade the server (its allowEIO3 option serves old clients).",
         )
-    if code in (0, 3):
+    if code in (0, 3) or (status == 400 and _NO_POLLING in body):
         return False  # long-polling is switched off or forbidden: the websocket connection will tell
     if status in (401, 403):
         raise Rejected(
