@@ -35,10 +35,9 @@ def test_init_writes_a_file_that_config_reads_and_does_not_overwrite(tmp_path: P
     (tmp_path / "wscheck.toml").write_text(written.replace('# window = "2s" ', 'window = "9s"   '))
     line = 1 + next(n for n, text in enumerate(written.splitlines()) if text.startswith("# window"))
     shown = wscheck("config", cwd=tmp_path).out
-    assert next(row.split()[:5] for row in shown.splitlines() if row.startswith("verify.window ")) == [
+    assert next(row.split()[:4] for row in shown.splitlines() if row.startswith("verify.window ")) == [
         "verify.window",
-        "9",
-        "s",
+        "9s",
         f"wscheck.toml:{line}",
         "how",
     ]
@@ -73,7 +72,9 @@ def test_config_shows_every_value_and_where_it_came_from_and_no_secret() -> None
     for name in ("token", "second_token"):
         assert rows[f"identity.{name}"].split()[1:3] == ["(hidden)", f"WSCHECK_{name.upper()}"]
     assert rows["target.url"].split()[1:3] == ["https://example.org/app?(hidden)", "WSCHECK_URL"]
-    assert rows["rules.grace"].split()[1:4] == ["1", "s", "WSCHECK_GRACE"]
+    assert rows["rules.grace"].split()[1:3] == ["1s", "WSCHECK_GRACE"]
+    assert rows["rules.max_attempts"].split()[1:3] == ["5/10s", "default"]
+    assert rows["target.transports"].split()[1:3] == ["polling,websocket", "default"]
     assert rows["verify.client"].split()[1:3] == ["unified", "default"]
     assert [line for line in ran.out.splitlines() if line.startswith("event ") and "message_sync" in line]
 

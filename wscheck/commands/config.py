@@ -11,7 +11,8 @@ WIDE = 500
 def config() -> None:
     """Show every setting, its value and where it is from.
 
-    That is a WSCHECK_ variable, a line of wscheck.toml, or the default.
+    That is a WSCHECK_* variable, a line of wscheck.toml, or the default. Each value is shown as one would write it;
+    secrets are hidden.
     """
     from rich.console import Console
     from rich.table import Table
@@ -33,18 +34,23 @@ def config() -> None:
     for event in loaded.contract.events:
         asked = f"emit {event.emit}" if event.emit else "comes by itself"
         need = "" if event.required else ", optional"
-        table.add_row("event", event.name, "", f"{asked}, within {event.within:g} s{need}")
+        table.add_row("event", event.name, "", f"{asked}, within {_span(event.within)}{need}")
     console.print(table)
 
 
 def _shown(setting: "Setting", value: Any) -> str:
+    """In the form in which flags, variables and files take it."""
     from wscheck.settings import attempts, duration, without_credentials
 
     if value is None or value == ():
         return "-"
     if setting.parse is duration:
-        return f"{value:g} s"
+        return _span(value)
     if setting.parse is attempts:
-        return f"{value[0]} in {value[1]:g} s"
-    shown = ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{value[0]}/{_span(value[1])}"
+    shown = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     return shown.lower() if isinstance(value, bool) else without_credentials(shown) if "://" in shown else shown
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
