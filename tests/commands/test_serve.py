@@ -82,6 +82,21 @@ def test_a_value_that_is_none_of_its_choices(option: str, value: str, known: str
     assert value in ran.err and known in ran.err and "next:" in ran.err
 
 
+def test_how_to_check_it_is_told_with_all_that_a_client_must_know(tmp_path: Path) -> None:
+    with serving(tmp_path, "--namespace", "bots", "--path", "/ws") as (_, url, _log):
+        first, _ = (tmp_path / "told").read_text().splitlines()
+        assert first == f"check it: WSCHECK_TOKEN=token-of-user_123 wscheck verify {url} --namespace /bots --path /ws"
+        arguments = [*first.partition("wscheck ")[2].split(), "--scenario", "single-connection", "--window", "200ms"]
+        ran = wscheck(*arguments, WSCHECK_TOKEN="token-of-user_123")
+        assert ran.code == 0, ran.said
+
+
+def test_an_address_that_is_none() -> None:
+    ran = wscheck("serve", "--port", "0", "--host", "256.1.1.1")
+    assert ran.code == 2
+    assert "Cannot listen on 256.1.1.1:0" in ran.err and "--host" in ran.err
+
+
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, url, _log):
         ran = wscheck("serve", "--port", url.rpartition(":")[2])

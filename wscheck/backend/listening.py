@@ -41,6 +41,6 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise UsageError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}.",
-            "Choose another port with --port, or --port 0 for a free one.",
+            "Choose another port with --port (0 takes a free one), or another address with --host.",
         ) from None
     return listener

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     policy: Annotated[
         str, typer.Option(metavar="replace|reject|allow", help="What a user's second connection does.")
     ] = "replace",
@@ -19,8 +19,8 @@ def serve(
         list[str] | None, typer.Option(metavar="NAME", help="Misbehave (repeatable); see docs/reference-backend.md.")
     ] = None,
     log_format: Annotated[str, typer.Option(metavar="blocks|json", help="How the log is written.")] = "blocks",
-    namespace: Annotated[str, typer.Option(help="Namespace.")] = "/",
-    path: Annotated[str, typer.Option(help="Endpoint.")] = "/socket.io",
+    namespace: Annotated[str, typer.Option(metavar="NAME", help="Socket.IO namespace.")] = "/",
+    path: Annotated[str, typer.Option(metavar="PATH", help="Path of the Socket.IO endpoint.")] = "/socket.io",
     ping_interval: Annotated[int, typer.Option(metavar="MS", min=1000, help="Milliseconds between pings.")] = 25_000,
     ping_timeout: Annotated[int, typer.Option(metavar="MS", min=100, help="Milliseconds to wait for a pong.")] = 20_000,
     transports: Annotated[str, typer.Option(metavar="LIST", help="Transports to offer.")] = "polling,websocket",
@@ -56,11 +56,20 @@ def serve(
         )
         async with listening(backend, host, port) as url:
             stopped = _stopping()
-            typer.echo(f"check it: WSCHECK_TOKEN={token_of('user_123')} wscheck verify {url}", err=True)
+            told = f"{url}{_further(namespace=backend.namespace, path=path)}"
+            typer.echo(f"check it: WSCHECK_TOKEN={token_of('user_123')} wscheck verify {told}", err=True)
             typer.echo(f"listening on {url}", err=True)
             await stopped.wait()
 
     asyncio.run(_named(run))
+
+
+def _further(**told: str) -> str:
+    """What a client must be told beside the URL, as flags."""
+    import shlex
+
+    usual = {"namespace": "/", "path": "/socket.io"}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in told.items() if value != usual[name])
 
 
 async def _named(run: object) -> None:
