@@ -110,6 +110,10 @@ def test_the_comparison_table_in_terminal_and_markdown() -> None:
     assert lines["a connection lives, median"].endswith("300 ms 20.0 s 67× more")
     assert "PASSED" in told
     assert "11 better, 2 same" in told
+    # What neither run measured has no row, and is not counted.
+    unmeasured = terminal.render(compared(duplicated(server=None), unified(server=None)), [])
+    assert "processor time" not in unmeasured
+    assert "10 better, 2 same in" in unmeasured
     table = markdown.render(compared(), [])
     assert "| connections replaced | 2,940 | 0 | ✅ none left |" in table
     assert "| **Server load** | | | |" in table

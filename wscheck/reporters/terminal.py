@@ -14,7 +14,7 @@ from wscheck.comparison import Change, CompareReport
 from wscheck.events import AnyEvent
 from wscheck.findings import Finding, Severity, Verdict
 from wscheck.report import LogsReport, Report, ScenarioResult, VerifyReport
-from wscheck.reporters import logs, story
+from wscheck.reporters import figures, logs, story
 from wscheck.reporters.tables import body
 from wscheck.reporters.wording import one_line, plural, seconds
 
@@ -174,7 +174,7 @@ def _tally(report: Report) -> str:
     if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
         return logs.held(report)
     if isinstance(report, CompareReport):
-        changes = Counter(measure.change for measure in report.measures)
+        changes = Counter(measure.change for _, shown in figures.benefits(report) for measure in shown)
         return ", ".join(f"{changes[change]} {change}" for change in Change if changes[change])
     if not isinstance(report, VerifyReport) or not report.scenarios:
         shown = report.findings or report.verdict is not Verdict.INCONCLUSIVE
