@@ -26,10 +26,11 @@ def test_a_mistake_is_named_with_its_line(toml: str, problem: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("option", "problem", "advice"),
     [
-        ("--marker=online=Socket opened", "`online` is not a name that is known.", "connected='Socket opened'."),
-        ("--marker=replaced", "this is not NAME=TEXT.", "replaced='Socket opened'."),
-        ("--marker=connected=  ", "this is not NAME=TEXT.", "connected='Socket opened'."),
-        ("--key=users=uid", "`users` is not a name that is known.", "user=uid."),
+        ("--marker=online=Socket opened", "`online` is not a KIND that is known.", "connected='Socket opened'."),
+        ("--marker=replaced", "this is not KIND=TEXT.", "replaced='Socket opened'."),
+        ("--marker=connected=  ", "this is not KIND=TEXT.", "connected='Socket opened'."),
+        ("--key=users=uid", "`users` is not a FIELD that is known.", "user=uid."),
+        ("--key=user", "this is not FIELD=NAME.", "user=uid."),
     ],
 )
 def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advice: str, tmp_path: Path) -> None:
@@ -38,5 +39,5 @@ def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advic
     assert (ran.code, ran.out) == (2, "")
     first, following = ran.err.splitlines()
     assert first.endswith(problem)
-    assert " NAME is one of " in following
+    assert f" {'FIELD' if option.startswith('--key') else 'KIND'} is one of " in following
     assert following.endswith(advice)

@@ -35,20 +35,21 @@ def readers(
     wording = Wording(
         markers=(
             *_of_table("markers", table, at),
-            *(_pair(raw, "--marker", KINDS, "'Socket opened'") for raw in markers),
+            *(_pair(raw, "--marker", "KIND=TEXT", KINDS, "'Socket opened'") for raw in markers),
         ),
-        keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", ROLES, "uid") for raw in keys)),
+        keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", "FIELD=NAME", ROLES, "uid") for raw in keys)),
     )
     return lambda path: Extractor(path, wording=wording, redactor=redactor)
 
 
-def _pair(raw: str, flag: str, choices: Sequence[str], example: str) -> tuple[str, str]:
+def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) -> tuple[str, str]:
     name, _, value = (part.strip() for part in raw.partition("="))
-    meant = f"NAME is one of {', '.join(choices)}: write {flag} {name if name in choices else choices[0]}="
+    what = form.partition("=")[0]
+    meant = f"{what} is one of {', '.join(choices)}: write {flag} {name if name in choices else choices[0]}="
     if not value:
-        raise UsageError(f"{flag} {raw}: this is not NAME=TEXT.", f"{meant}{example}.")
+        raise UsageError(f"{flag} {raw}: this is not {form}.", f"{meant}{example}.")
     if name not in choices:
-        raise UsageError(f"{flag} {raw}: `{name}` is not a name that is known.", f"{meant}{shlex.quote(value)}.")
+        raise UsageError(f"{flag} {raw}: `{name}` is not a {what} that is known.", f"{meant}{shlex.quote(value)}.")
     return name, value
 
 
