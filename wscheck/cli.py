@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from wscheck import __version__
 from wscheck.commands.browser import browser
@@ -48,6 +49,16 @@ def _until_reader_leaves(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+class _Command(TyperCommand):
+    """Names its arguments as the usage line does: Typer would add their Python types (`PATH <list[str]>`)."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for parameter in self.params:
+            if parameter.param_type_name == "argument":
+                vars(parameter)["display_type_rich"] = lambda ctx: None
+
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -56,7 +67,7 @@ app = typer.Typer(
 )
 
 for command in (verify, browser, har, load, compare, tail_logs, serve, init, config, rules, explain):
-    app.command()(_until_reader_leaves(command))
+    app.command(cls=_Command)(_until_reader_leaves(command))
 
 
 def _version(wanted: bool) -> None:

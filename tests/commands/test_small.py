@@ -1,20 +1,26 @@
 """The small commands as a user runs them: init, config, rules, explain, --version, and shell completion."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
 from tests.cli import environment, wscheck
 from wscheck import __version__
 from wscheck.causes import CATALOGUE
+from wscheck.cli import app
 from wscheck.rules import REGISTRY as RULES
 from wscheck.scenarios import REGISTRY as SCENARIOS
 from wscheck.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-hunter2"
+ROOT_COMMAND: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = ROOT_COMMAND.commands
 
 
 def test_version() -> None:
@@ -27,6 +33,15 @@ def test_help_names_every_command_with_what_it_does() -> None:
     assert ran.code == 0
     for command in ("verify", "serve", "init", "config", "rules", "explain", "tail-logs"):
         assert any(line.split()[:1] == [command] and len(line.split()) > 3 for line in ran.out.splitlines()), command
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_each_flag_is_in_words_and_by_no_python_type(name: str) -> None:
+    command = COMMANDS[name]
+    for parameter in command.params:
+        called, told = parameter.get_help_record(command.make_context(name, [], resilient_parsing=True))
+        assert "<" not in called, called
+        assert len(re.sub(r"\[.*\]", "", told).split()) > 1, called
 
 
 def test_init_writes_a_file_that_config_reads_and_does_not_overwrite(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def browser(
     visit: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Go there afterwards, in the first tab (repeatable).")
     ] = None,
-    watch_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Watch so long [5s].")] = None,
+    watch_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long to watch [5s].")] = None,
     program: Annotated[
         str | None, typer.Option("--browser", metavar="PATH", help="The Chromium to launch [the first on PATH].")
     ] = None,

@@ -9,8 +9,10 @@ FORMATS = ("terminal", "markdown", "json", "html", "junit", "github")
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(help="JSON report of `wscheck load` or `wscheck verify`.")],
-    after: Annotated[Path, typer.Argument(help="The other run, of the same command.")],
+    before: Annotated[
+        Path, typer.Argument(metavar="BEFORE", help="JSON report of `wscheck load` or `wscheck verify`.")
+    ],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The other run, of the same command.")],
     format: Annotated[
         list[str] | None, typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable).")
     ] = None,

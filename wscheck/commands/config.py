@@ -11,7 +11,7 @@ WIDE = 500
 def config() -> None:
     """Show every setting, its value and where it is from.
 
-    That is a WSCHECK_* variable, a line of wscheck.toml, or the default. Each value is shown as one would write it;
+    From a variable, a line of wscheck.toml, or the default. Each value is shown as one would write it;
     secrets are hidden.
     """
     from rich.console import Console

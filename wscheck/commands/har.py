@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def har(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="HAR files of Chrome's DevTools or Playwright.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="HAR files of Chrome's DevTools or Playwright.")],
     identity: IdentityRule = None,
     source_maps: Annotated[
         list[Path] | None,

@@ -11,7 +11,7 @@ def init(
 ) -> None:
     """Write a commented wscheck.toml into this directory.
 
-    It holds the target, who connects, and the event contract.
+    It names every setting with its default, and holds the event contract.
     """
     from importlib.resources import files
 

@@ -18,56 +18,85 @@ FORMATS = ("terminal", "json", "html", "markdown", "junit", "github")
 
 def load(
     url: Annotated[
-        str | None, typer.Argument(help="The server, e.g. http://localhost:8000. Without one: an embedded backend.")
+        str | None,
+        typer.Argument(metavar="URL", help="The server, e.g. http://localhost:8000. Without one: an embedded backend."),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="unified, duplicated, tabs, strict-mode, storm, soak [unified].")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What each user's page does [unified]: duplicated, tabs, strict-mode, storm, soak."
+        ),
     ] = None,
     before_after: Annotated[
         bool, typer.Option("--before-after", help="Run duplicated, then unified, and compare.")
     ] = False,
     users: Annotated[str | None, typer.Option(metavar="N", help="Simulated users [50].")] = None,
     spawn_rate: Annotated[str | None, typer.Option(metavar="N", help="Users that start each second [all].")] = None,
-    run_time: Annotated[str | None, typer.Option(metavar="DURATION", help="How long [10s].")] = None,
-    processes: Annotated[str | None, typer.Option(metavar="N", help="Locust workers [1: no master].")] = None,
-    users_csv: Annotated[Path | None, typer.Option(metavar="PATH", help="User id and token, a line each.")] = None,
+    run_time: Annotated[str | None, typer.Option(metavar="DURATION", help="How long the run lasts [10s].")] = None,
+    processes: Annotated[
+        str | None, typer.Option(metavar="N", help="Worker processes [1]; with more, a master beside them.")
+    ] = None,
+    users_csv: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A file of users: id and token on each line.")
+    ] = None,
     user_prefix: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Users are TEXT0, TEXT1... [load-user-].")
     ] = None,
     source_addresses: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Local addresses to connect from.")
+        str | None, typer.Option(metavar="LIST", help="Local addresses to connect from, in turn.")
     ] = None,
-    tabs: Annotated[int | None, typer.Option(metavar="N", min=1, help="tabs: pages a user opens [3].")] = None,
+    tabs: Annotated[int | None, typer.Option(metavar="N", min=1, help="tabs: pages that a user opens [3].")] = None,
     reconnect_on_kick: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="duplicated, tabs: connect again [300ms].")
+        str | None,
+        typer.Option(metavar="DURATION", help="duplicated, tabs: connect again so long after a kick [300ms]."),
     ] = None,
     jitter: Annotated[
-        float | None, typer.Option(metavar="0..1", min=0, max=1, help="storm: how random delays are [0.5].")
+        float | None,
+        typer.Option(metavar="0..1", min=0, max=1, help="storm, soak: the part of the backoff that is random [0.5]."),
     ] = None,
     backoff: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="storm, soak: before coming back [1s].")
+        str | None,
+        typer.Option(metavar="DURATION", help="storm, soak: before the first reconnect [1s]; doubles up to 5s."),
     ] = None,
     emit_every: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Between a user's events, 0 for none [1s].")
     ] = None,
     emit_event: Annotated[str | None, typer.Option(metavar="NAME", help="What they emit [request_bot_status].")] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Token, {user} in it is the id; or WSCHECK_TOKEN.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="A file that holds the token, {user} in it becomes the id; or set WSCHECK_TOKEN."
+        ),
     ] = None,
     user_in: UserIn = None,
     token_in: TokenIn = None,
     namespace: Namespace = None,
     path: Endpoint = None,
-    transports: Annotated[str | None, typer.Option(metavar="LIST", help="Or polling,websocket [websocket].")] = None,
+    transports: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="websocket, or polling,websocket to poll first and upgrade [websocket]."),
+    ] = None,
     timeout: Timeout = None,
     insecure: Insecure = None,
-    ca: Annotated[Path | None, typer.Option(metavar="PATH", help="PEM of an authority to trust.")] = None,
-    permitted: Annotated[bool, typer.Option("--i-may-load-this-target", help="The server is mine to load.")] = False,
-    max_connections_per_user: Annotated[str | None, typer.Option(metavar="N", help="Held at once, e.g. 1.05.")] = None,
-    max_replaced: Annotated[str | None, typer.Option(metavar="N", help="Replaced by the server, e.g. 0.")] = None,
-    max_churn: Annotated[str | None, typer.Option(metavar="N", help="Cycles per user and second.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="PEM file of an authority to trust beside the system's.")
+    ] = None,
+    permitted: Annotated[
+        bool,
+        typer.Option("--i-may-load-this-target", help="The server is mine to load: needed for any but this machine."),
+    ] = False,
+    max_connections_per_user: Annotated[
+        str | None, typer.Option(metavar="N", help="Threshold: the most a user holds at once, on average, e.g. 1.05.")
+    ] = None,
+    max_replaced: Annotated[
+        str | None, typer.Option(metavar="N", help="Threshold: connections that the server replaced, e.g. 0.")
+    ] = None,
+    max_churn: Annotated[
+        str | None, typer.Option(metavar="N", help="Threshold: connects and disconnects per user and second, e.g. 0.5.")
+    ] = None,
     max_connect_p95: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="To connect, p95, e.g. 200ms.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Threshold: how long connecting takes, 95th percentile, e.g. 200ms."),
     ] = None,
     fail_on: FailOn = None,
     format: Annotated[

@@ -4,12 +4,18 @@ from typing import Annotated
 
 import typer
 
-Namespace = Annotated[str | None, typer.Option(help="Namespace [/].")]
-Endpoint = Annotated[str | None, typer.Option(help="Endpoint [/socket.io].")]
-Insecure = Annotated[bool | None, typer.Option("--insecure", help="Do not verify the TLS certificate.")]
-Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="For a connection [20s].")]
-UserIn = Annotated[str | None, typer.Option(metavar="PLACE", help="Where the user id travels [auth.userId].")]
-TokenIn = Annotated[str | None, typer.Option(metavar="PLACE", help="Where the token travels [auth.token].")]
+Namespace = Annotated[str | None, typer.Option(metavar="NAME", help="Socket.IO namespace [/].")]
+Endpoint = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the Socket.IO endpoint [/socket.io].")]
+Insecure = Annotated[bool | None, typer.Option("--insecure", help="Do not verify the server's TLS certificate.")]
+Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="How long a connection may take [20s].")]
+UserIn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PLACE",
+        help="Where the user id travels [auth.userId]: auth.NAME, query.NAME, header.NAME or cookie.NAME.",
+    ),
+]
+TokenIn = Annotated[str | None, typer.Option(metavar="PLACE", help="Where the token travels, likewise [auth.token].")]
 IdentityRule = Annotated[
     str | None,
     typer.Option(
@@ -20,9 +26,17 @@ IdentityRule = Annotated[
 SourceRoot = Annotated[
     str | None, typer.Option(metavar="DIR", help="The checkout's folder that holds the frontend [its root].")
 ]
-Grace = Annotated[str | None, typer.Option(metavar="DURATION", help="Allowed overlap of two connections [250ms].")]
-MaxAttempts = Annotated[str | None, typer.Option(metavar="N/DURATION", help="Allowed attempts [5/10s].")]
-FailOn = Annotated[str | None, typer.Option(metavar="error|warning|note", help="What fails the run [error].")]
+Grace = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="How long two connections of a user may overlap [250ms]."),
+]
+MaxAttempts = Annotated[
+    str | None,
+    typer.Option(metavar="N/DURATION", help="Connection attempts of a user allowed in a window [5/10s]."),
+]
+FailOn = Annotated[
+    str | None, typer.Option(metavar="error|warning|note", help="The severity that fails the run [error].")
+]
 Strict = Annotated[bool | None, typer.Option("--strict", help="What could not be judged fails the run.")]
 Formats = Annotated[
     list[str] | None,

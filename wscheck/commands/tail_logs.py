@@ -22,36 +22,42 @@ def tail_logs(
     ] = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="Read what is there first, then follow.")] = False,
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Read from the start and stop at the end.")] = False,
-    for_: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after so long.")] = None,
+    for_: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after so long [never].")] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only events from then on: ISO 8601, or 90m.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only events from then on: 2026-11-23T12:00:00Z, or 90m for so long ago."),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only events up to then.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only events up to then, likewise.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Remember how far it came; go on there.")
     ] = None,
     marker: Annotated[
-        list[str] | None, typer.Option(metavar="KIND=TEXT", help="Other wording, e.g. connected='user online'.")
+        list[str] | None,
+        typer.Option(metavar="KIND=TEXT", help="Other wording, e.g. connected='user online' (repeatable)."),
     ] = None,
     key: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Other names of ids, e.g. user=uid.")
+        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Other names of ids, e.g. user=uid (repeatable).")
     ] = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     stale_after: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Give up a connection this old [never].")
+        str | None, typer.Option(metavar="DURATION", help="Give up a connection that is open for so long [never].")
     ] = None,
     quiet_after: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Without another occurrence it is over [30s].")
+        str | None,
+        typer.Option(metavar="DURATION", help="An incident is over after so long without another occurrence [30s]."),
     ] = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
     users: Annotated[int | None, typer.Option(metavar="N", min=0, help="List only so many users [all].")] = None,
-    webhook: Annotated[str | None, typer.Option(metavar="URL", help="POST each incident; or WSCHECK_WEBHOOK.")] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="POST each change of an incident there; or set WSCHECK_WEBHOOK.")
+    ] = None,
     webhook_format: Annotated[str | None, typer.Option(metavar="json|slack", help="What is posted [json].")] = None,
     exec_: Annotated[
-        str | None, typer.Option("--exec", metavar="COMMAND", help="Run it with each incident on stdin.")
+        str | None,
+        typer.Option("--exec", metavar="COMMAND", help="Run it with each change of an incident on its stdin."),
     ] = None,
     metrics: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz.")

@@ -31,37 +31,50 @@ if TYPE_CHECKING:
 
 def verify(
     url: Annotated[
-        str | None, typer.Argument(help="The server, e.g. http://localhost:8000. Without one: the embedded backend.")
+        str | None,
+        typer.Argument(
+            metavar="URL", help="The server, e.g. http://localhost:8000. Without one: the embedded backend."
+        ),
     ] = None,
     scenario: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Only this scenario (repeatable); see `wscheck rules`.")
     ] = None,
-    client: Annotated[str | None, typer.Option(metavar="unified|per-component", help="The client under test.")] = None,
-    reconnect_on_kick: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="per-component: connect again after a kick.")
+    client: Annotated[
+        str | None,
+        typer.Option(
+            metavar="unified|per-component", help="The client under test [unified]; the other is the documented fault."
+        ),
     ] = None,
-    user_id: Annotated[str | None, typer.Option(metavar="ID", help="Connect as.")] = None,
-    second_user_id: Annotated[str | None, typer.Option(metavar="ID", help="Another user, to test isolation.")] = None,
+    reconnect_on_kick: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="per-component: connect again so long after a kick [never].")
+    ] = None,
+    user_id: Annotated[str | None, typer.Option(metavar="ID", help="The user to connect as [user_123].")] = None,
+    second_user_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Another user, for isolation and identity-binding.")
+    ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The user's token; or set WSCHECK_TOKEN.")
+        Path | None, typer.Option(metavar="PATH", help="A file that holds the user's token; or set WSCHECK_TOKEN.")
     ] = None,
     second_token_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The other's; or WSCHECK_SECOND_TOKEN.")
+        Path | None, typer.Option(metavar="PATH", help="The other user's, likewise; or WSCHECK_SECOND_TOKEN.")
     ] = None,
     user_in: UserIn = None,
     token_in: TokenIn = None,
     namespace: Namespace = None,
     path: Endpoint = None,
-    transports: Annotated[str | None, typer.Option(metavar="LIST", help="[polling,websocket]")] = None,
+    transports: Annotated[
+        str | None, typer.Option(metavar="LIST", help="In the order they are tried [polling,websocket].")
+    ] = None,
     insecure: Insecure = None,
     timeout: Timeout = None,
     window: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Watch this long for what must not happen [2s].")
+        str | None, typer.Option(metavar="DURATION", help="How long to watch for what must not happen [2s].")
     ] = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     server_log: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="The server's log, - for stdin (repeatable).")
+        list[str] | None,
+        typer.Option(metavar="PATH", help="The server's log, read beside the run; - for stdin (repeatable)."),
     ] = None,
     page: Annotated[
         str | None,
