@@ -55,10 +55,15 @@ OPTIONS = (
     Option("close_timeout", float, 3.0, "seconds the server gets to answer our close at the end"),
     Option("reconnect_delay", float, 0.3, "duplicated, tabs: seconds from a kick to the next connect"),
     Option("tabs", int, 3, "tabs: connections per user"),
-    Option("jitter", float, 0.5, "storm, soak: the part of the backoff that is random, 0 for none, 1 for all"),
+    Option("jitter", float, 0.5, "the part of the backoff that is random, 0 for none, 1 for all"),
     Option("backoff", float, 1.0, "seconds before the first reconnect after a lost connection; doubles up to 5"),
     Option("emit_every", float, 0.0, "seconds between a user's events, 0 for none"),
     Option("emit_event", str, "request_bot_status", "the event users emit"),
     Option("no_acks", bool, False, "do not ask for an acknowledgement of what users emit"),
 )
 """In the order of --help. Each is a Locust argument and an environment variable."""
+
+
+def names_columns(row: list[str]) -> bool:
+    """Whether the first line of a users file is a heading, as databases and spreadsheets write one."""
+    return len(row) == 2 and bool(row[0].strip()) and row[1].strip().lower() == "token"

@@ -132,9 +132,10 @@ def test_everything_else_does(host: str) -> None:
     assert not is_this_machine(host)
 
 
-def test_a_users_file_has_a_line_for_each_user(tmp_path: Path) -> None:
+@pytest.mark.parametrize("heading", ["", "user,token\n", "User Id, Token\n"])
+def test_a_users_file_has_a_line_for_each_user(heading: str, tmp_path: Path) -> None:
     users = tmp_path / "users.csv"
-    users.write_text("# who\nuser-1,a\n\nuser-2,b\n")
+    users.write_text(f"# who\n{heading}user-1,a\n\nuser-2,b\n")
     settings = {"load.users": "3"}
     with pytest.raises(UsageError, match=r"users.csv has 2 users, and 3 are to be simulated"):
         configured(settings, {"users_file": str(users)}, {}, permitted=False)

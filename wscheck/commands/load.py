@@ -52,11 +52,11 @@ def load(
     ] = None,
     jitter: Annotated[
         float | None,
-        typer.Option(metavar="0..1", min=0, max=1, help="storm, soak: the part of the backoff that is random [0.5]."),
+        typer.Option(metavar="0..1", min=0, max=1, help="The part of the backoff that is random [0.5]."),
     ] = None,
     backoff: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="storm, soak: before the first reconnect [1s]; doubles up to 5s."),
+        typer.Option(metavar="DURATION", help="Before a lost connection is tried again [1s]; doubles up to 5s."),
     ] = None,
     emit_every: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Between a user's events, 0 for none [1s].")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wscheck.client.target import Credentials
 from wscheck.load.endpoint import SetupError
+from wscheck.profiles import names_columns
 from wscheck.settings import Secret
 
 
@@ -47,18 +48,13 @@ class Roster:
         return Secret(self._token.replace("{user}", user)) if self._token else None
 
 
-def _names_columns(row: list[str]) -> bool:
-    """Whether a first line is a heading, as databases and spreadsheets write one."""
-    return len(row) == 2 and bool(row[0].strip()) and row[1].strip().lower() == "token"
-
-
 def read_users(path: str) -> list[tuple[str, str | None]]:
     """(user id, token) of each line; the token may be missing. Raises SetupError with the line's number."""
     rows: list[tuple[str, str | None]] = []
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file), start=1):
-                if not row or row[0].startswith("#") or (not rows and _names_columns(row)):
+                if not row or row[0].startswith("#") or (not rows and names_columns(row)):
                     continue
                 if not row[0].strip() or len(row) > 2:
                     raise SetupError(f"{path}, line {number}: write user id, then a comma, then the token")

@@ -15,7 +15,7 @@ from wscheck.config import Config, load
 from wscheck.errors import UnknownName, UsageError
 from wscheck.findings import Severity
 from wscheck.load_report import MEASURED
-from wscheck.profiles import OPTIONS, PROFILES
+from wscheck.profiles import OPTIONS, PROFILES, names_columns
 from wscheck.redaction import SHORTEST_SECRET, Redactor
 from wscheck.settings import Secret
 
@@ -121,11 +121,12 @@ def _in_time(users: int, spawn_rate: float, run_time_s: int) -> None:
 def _enough(file: Path, users: int) -> None:
     """Raises UsageError when the file has fewer users than the run needs: they are not shared."""
     lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    rows = sum(bool(line.strip()) and not line.startswith("#") for line in lines)
-    if rows < users:
+    told = [line for line in lines if line.strip() and not line.startswith("#")]
+    there = len(told) - (names_columns(told[0].split(",")) if told else 0)
+    if there < users:
         raise UsageError(
-            f"{file.name} has {rows:,} users, and {users:,} are to be simulated.",
-            f"Add users to it, or say --users {max(rows, 1)}.",
+            f"{file.name} has {there:,} users, and {users:,} are to be simulated.",
+            f"Add users to it, or say --users {max(there, 1)}.",
         )
 
 
