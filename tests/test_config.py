@@ -10,6 +10,7 @@ from wscheck.config import DEFAULT, Config, load
 from wscheck.contract import DOCUMENTED
 from wscheck.errors import UsageError
 from wscheck.settings import NEXT_PUBLIC, SETTINGS, Secret
+from wscheck.sources.logs.reading import readers
 
 
 def configured(directory: Path, *, toml: str = "", pyproject: str = "", **more: dict[str, str]) -> Config:
@@ -234,9 +235,10 @@ def uncommented(text: str) -> str:
 def test_the_commented_file_knows_every_setting_and_shows_its_default(tmp_path: Path) -> None:
     text = files("wscheck").joinpath("starter.toml").read_text()
     assert configured(tmp_path, toml=text).contract == DOCUMENTED
-    shown = {
-        f"{table}.{key}" for table, keys in tomllib.loads(uncommented(text)).items() if table != "event" for key in keys
-    }
+    tables = tomllib.loads(uncommented(text))
+    logs = tables.pop("logs")
+    assert readers([], [], logs, str) and set(logs) == {"markers", "keys"}
+    shown = {f"{table}.{key}" for table, keys in tables.items() if table != "event" for key in keys}
     assert shown == {name for name, setting in SETTINGS.items() if not setting.secret}
     config = configured(tmp_path, toml=uncommented(text))
     examples = {"target.url", "identity.second_user_id", "verify.server_log"}

@@ -218,7 +218,7 @@ SETTINGS = {
         Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "the severity that fails a run"),
         Setting("verify.strict", flag, False, "what could not be judged fails the run"),
         Setting("watch.quiet_after", duration, 30.0, "an incident is over after so long without another occurrence"),
-        Setting("watch.stale_after", duration, None, "give up a connection of which nothing was heard for so long"),
+        Setting("watch.stale_after", duration, None, "give up a connection that is open for so long"),
         Setting("watch.webhook", lambda raw: Secret(web_url(raw)), None, "where incidents are posted", secret=True),
         Setting("watch.webhook_format", one_of("json", "slack"), "json", "what is posted"),
         Setting("watch.metrics", text, None, "where to serve Prometheus metrics, HOST:PORT"),

@@ -113,6 +113,7 @@ def test_rules_lists_every_id() -> None:
     ("id", "told"),
     [
         ("multiple-connections", ["Severity:", "error", "Means:", "Fix:", RULES["multiple-connections"].fix]),
+        ("upgrade", ["upgrade: a polling session and its upgrade (benign)\n"]),
         ("reconnect-on-kick", ["Shows as:", "Fix:", "Certain by:"]),
         ("auth-refused", ["Must hold:", "Judged by:", "token-unchecked", "Control:", "retries every refusal"]),
         ("zombie", ["Shows as:", CATALOGUE["zombie"].fix, "Must hold:", SCENARIOS["zombie"].must_hold]),

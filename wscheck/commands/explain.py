@@ -1,8 +1,11 @@
 """`wscheck rules` and `wscheck explain`: what each rule, cause and scenario means, without leaving the terminal."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from wscheck.causes import CauseDoc
 
 
 def rules() -> None:
@@ -12,7 +15,7 @@ def rules() -> None:
     from wscheck.scenarios import REGISTRY as SCENARIOS
 
     _section("Rules (what is wrong)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
-    _section("Causes (why)", [(c.id, c.name) for c in CATALOGUE.values()])
+    _section("Causes (why)", [(c.id, _name(c)) for c in CATALOGUE.values()])
     _section("Scenarios (what is tried)", [(s.id, s.must_hold) for s in SCENARIOS.values()])
     typer.echo("More about one: wscheck explain ID")
 
@@ -35,13 +38,18 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
         _page(f"{id}: {rule.title}", told)
     if cause := CATALOGUE.get(id):
         told = {"Shows as": cause.shows, "Fix": cause.fix, "Certain by": cause.settle_by}
-        _page(f"{id}: {cause.name}", told)
+        _page(f"{id}: {_name(cause)}", told)
     if scenario := SCENARIOS.get(id):
         judged = ", ".join(rule.id for rule in scenario.rules)
         doc = " ".join((type(scenario).__doc__ or "").split())
         control = getdoc(scenario.control) or ""
         told = {"Must hold": scenario.must_hold, "Judged by": judged, "Control": control, "Note": doc}
         _page(f"{id}: a scenario", told)
+
+
+def _name(cause: "CauseDoc") -> str:
+    """What it is called, and whether it is none to worry about."""
+    return f"{cause.name} (benign)" if cause.benign else cause.name
 
 
 def _section(title: str, rows: list[tuple[str, str]]) -> None:

@@ -12,7 +12,7 @@ AT_ONCE = 5
 
 
 class Race(Scenario):
-    """They come from different pages, so that only the server can make them one."""
+    """The five come from different pages, so that only the server can make them one."""
 
     id = "race"
     must_hold = f"{AT_ONCE} simultaneous connections of one user end as one."

@@ -68,7 +68,7 @@ class Clock:
 
 
 class Ages:
-    """How long ago each open connection was last mentioned; kept only where a limit is set (`limited`)."""
+    """How long ago each open connection was opened; kept only where a limit is set (`limited`)."""
 
     def __init__(self, limit: float | None) -> None:
         self._limit, self.limited = limit, limit is not None
@@ -87,7 +87,7 @@ class Ages:
                 self._opened.pop(change.old_sid, None)
 
     def stale(self, now: float | None) -> Iterator[str]:
-        """The connections not mentioned for longer than the limit, the oldest first; each is given once."""
+        """The connections open for longer than the limit, the oldest first; each is given once."""
         while now is not None and self._limit is not None and self._opened:
             sid, at = next(iter(self._opened.items()))
             if now - at <= self._limit:
