@@ -123,11 +123,36 @@ def test_the_event_contract_is_told_field_by_field() -> None:
         assert f"`{event.name}`" in sections("configuration.md")["The event contract"]
 
 
-def test_every_link_within_the_documents_leads_somewhere() -> None:
-    for document in ("rules.md", "causes.md", "scenarios.md", "configuration.md"):
-        for file, anchor in re.findall(r"\]\(([\w-]+\.md)(?:#([\w-]+))?\)", (DOCS / document).read_text()):
-            target = (DOCS / file).read_text(encoding="utf-8")
-            anchors = {
-                re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall("^#+ (.+)$", target, re.M)
-            }
-            assert not anchor or anchor in anchors, f"{document} -> {file}#{anchor}"
+@pytest.mark.parametrize(
+    ("command", "documents"),
+    [
+        ("browser", ["browser.md"]),
+        ("har", ["browser.md"]),
+        ("serve", ["reference-backend.md"]),
+        ("compare", ["formats.md"]),
+        ("init", ["configuration.md"]),
+    ],
+)
+def test_every_flag_is_named_where_its_command_is_described(command: str, documents: list[str]) -> None:
+    text = "".join((DOCS / document).read_text(encoding="utf-8") for document in documents)
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
+    assert {flag for flag in flags(command) if flag.startswith("--")} <= named
+
+
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", text):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        if anchor:
+            heads = re.findall("^#+ (.+)$", target.read_text(encoding="utf-8"), re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}, anchor
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    readme = PAGES[0].read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[1:] if f"(docs/{page.name})" not in readme] == []

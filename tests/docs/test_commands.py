@@ -1,0 +1,60 @@
+"""Whatever a document tells to type is understood by the command line, and every variable that it names is one."""
+
+import re
+import shlex
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from wscheck.cli import app
+from wscheck.profiles import OPTIONS
+from wscheck.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "bot-dashboard" / "README.md"]
+COMMAND: Any = typer.main.get_command(app)
+
+_BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.S | re.M)
+_CALL = re.compile(r"(?:^|[ (/])wscheck ([a-z][a-z-]*)((?: .*)?)$", re.M)
+_VARIABLE = re.compile(r"\bWSCHECK_[A-Z\d_]*[A-Z\d]\b(?!_|\*)")
+
+
+def calls(page: Path) -> list[str]:
+    """Every `wscheck COMMAND ...` of its blocks and of its sentences."""
+    text = page.read_text(encoding="utf-8")
+    blocks = "\n".join(_BLOCK.findall(text)).replace("\\\n", " ")
+    sentences = "\n".join(" ".join(code.split()) for code in re.findall(r"`([^`]+)`", _BLOCK.sub("", text)))
+    return sorted({f"{name}{rest}" for name, rest in _CALL.findall(f"{blocks}\n{sentences}")})
+
+
+def typed(call: str) -> list[str]:
+    """Its words, without those that the shell would take."""
+    words = shlex.split(re.sub(r"<\([^)]*\)", "PIPE", call), comments=True)
+    return list(takewhile(lambda word: word not in ("|", "&", ">", "2>"), words))
+
+
+TYPED = [(page.name, call) for page in PAGES for call in calls(page)]
+
+
+@pytest.mark.parametrize(("page", "call"), TYPED)
+def test_every_command_is_understood(page: str, call: str) -> None:
+    name, *arguments = typed(call)
+    assert name in COMMAND.commands, call
+    if arguments != ["--help"]:
+        # A bare name is a command that is spoken of.
+        COMMAND.commands[name].make_context(name, arguments, resilient_parsing=not arguments)
+
+
+def test_commands_were_found() -> None:
+    assert len(TYPED) > 60
+    assert {call.split()[0] for _, call in TYPED} >= set(COMMAND.commands)
+
+
+def test_every_variable_is_named_and_no_other() -> None:
+    told = {name for page in PAGES for name in _VARIABLE.findall(page.read_text(encoding="utf-8"))}
+    read = {name for path in (ROOT / "wscheck").rglob("*.py") for name in _VARIABLE.findall(path.read_text())}
+    made = {each.variable for each in (*SETTINGS.values(), *OPTIONS)}
+    assert told == read - {"WSCHECK_LOAD_NAME", "WSCHECK_KEY"} | made
