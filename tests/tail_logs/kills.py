@@ -62,7 +62,8 @@ class Killing:
         with self._tail() as tail:
             until(lambda: self._has_told(self.server.sids[-1]))
             tail.end()
-            assert tail.err == ""
+            # Nothing to complain of; one that had all told already may end before it has anything to say.
+            assert tail.err in ("", "wrote told.ndjson\n")
         return self.sids()
 
     def sids(self) -> list[str]:

@@ -33,6 +33,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     formats = [part for name in REPORTERS for part in ("--format", f"{name}=report.{name}")]
     ran = finished("--no-follow", "app.log", *formats, directory=directory)
     assert ran.returncode == 1, ran.stderr
+    assert {f"wrote report.{name}" for name in REPORTERS} <= set(ran.stderr.splitlines())
     yield directory
 
 

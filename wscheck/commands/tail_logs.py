@@ -97,6 +97,8 @@ def tail_logs(
             wanted = _wanted(load(flags), asked, times, checkpoint, marker or [], key or [], outputs)
             report, events, interrupted = _run(wanted, stack)
         formats.deliver(reports, report, events)
+    for recording in (output for output in outputs if output.format == "ndjson"):
+        formats.name_written(recording)
     raise typer.Exit(ending.exit_code(report.verdict, interrupted=interrupted))
 
 

@@ -121,7 +121,13 @@ def _deliver_one(
         return
     content = REPORTERS[output.format]()(report, events)
     save(output.path, content.encode() if isinstance(content, str) else content)
-    print(f"wrote {output.path}", file=sys.stderr)
+    name_written(output)
+
+
+def name_written(output: Output) -> None:
+    """Say which file holds it."""
+    if output.path is not None:
+        print(f"wrote {output.path}", file=sys.stderr)
 
 
 def _show(name: str, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]) -> None:
