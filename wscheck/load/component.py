@@ -25,7 +25,7 @@ class Habits(msgspec.Struct, frozen=True):
     kick_delay_s   reconnect this long after a kick; None: stay down, as a stock client does
     backoff_s      before the first reconnect after a lost or refused connection, doubling; None: stay down
     jitter         the part of the backoff that is random: 0 none, 0.5 as socket.io-client, 1 all
-    drops_first    leave this many seconds after the first open and open again, as StrictMode does; None: do not
+    drops_first_s  leave this many seconds after the first open and open again, as StrictMode does; None: do not
     """
 
     kick_delay_s: float | None = None
