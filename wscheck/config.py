@@ -18,7 +18,7 @@ from wscheck.contract import Contract, read_contract
 from wscheck.errors import UnknownName, UsageError
 from wscheck.findings import Bar, Severity
 from wscheck.journey import Step, read_steps
-from wscheck.settings import SETTINGS
+from wscheck.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
     from wscheck.judge import Options
@@ -168,9 +168,9 @@ def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], fi
     setting = SETTINGS[name]
     flag = flags.get(name)
     if flag is not None and flag not in ((), []):
-        return Value(_valid(setting.parse, flag, setting.flag), setting.flag)
+        return Value(_valid(setting, flag, setting.flag), setting.flag)
     if setting.variable in environ and environ[setting.variable] != "":
-        return Value(_valid(setting.parse, environ[setting.variable], setting.variable), setting.variable)
+        return Value(_valid(setting, environ[setting.variable], setting.variable), setting.variable)
     table, _, key = name.partition(".")
     written = file.tables.get(table, {}).get(key)
     if written is not None:
@@ -179,18 +179,18 @@ def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], fi
                 f"{file.at(name)}: `{name}` is a secret and must not stand in a file that is committed.",
                 f"Set {setting.variable} instead.",
             )
-        return Value(_valid(setting.parse, written, file.at(name)), file.at(name))
+        return Value(_valid(setting, written, file.at(name)), file.at(name))
     if setting.also is not None and environ.get(setting.also):
-        return Value(_valid(setting.parse, environ[setting.also], setting.also), setting.also)
+        return Value(_valid(setting, environ[setting.also], setting.also), setting.also)
     empty = [variable for variable in (setting.variable, setting.also) if setting.also and variable in environ]
     return Value(setting.default, f"{empty[0]} (empty)" if empty else DEFAULT)
 
 
-def _valid(parse: Callable[[Any], Any], raw: Any, place: str) -> Any:
+def _valid(setting: Setting, raw: Any, place: str) -> Any:
     try:
-        return parse(raw)
+        return setting.parse(raw)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{place}: {error}.", "See wscheck config for every setting and its form.") from None
+        raise UsageError(f"{place}: {error}.", f"Correct it. `{setting.name}`: {setting.help}.") from None
 
 
 _HEADER = re.compile(r"^\s*\[\[?\s*([^\[\]#]+?)\s*\]")

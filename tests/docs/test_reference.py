@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from inspect import getdoc
 from pathlib import Path
 
 import pytest
 import typer
 
+from tests.commands.test_flags import COMMANDS
 from wscheck.causes import CATALOGUE, CauseDoc
 from wscheck.cli import app
 from wscheck.contract import DOCUMENTED, ContractEvent
@@ -108,6 +110,31 @@ def test_no_setting_is_told_that_is_none() -> None:
     told = {f"{table}.{key}" for table in tables for key in rows("configuration.md", f"[{table}]")}
     assert told == set(SETTINGS)
     assert f"`{NEXT_PUBLIC}` is the variable of the documented hook" in sections("configuration.md")["[target]"]
+
+
+UNSET = {"never", "all", "the first on PATH", "its root", None}
+"""How help tells that nothing is set."""
+
+POLLS_WHEN_TOLD = ("load", "--transports")
+"""A swarm has a default of its own."""
+
+
+def usual(setting: Setting) -> str | None:
+    if setting.name == "target.transports":
+        return ",".join(setting.default)
+    return None if isinstance(setting.default, bool | tuple) and not setting.default else written(setting).strip('"')
+
+
+@pytest.mark.parametrize(("function", "tables"), COMMANDS.items(), ids=lambda each: getattr(each, "__name__", ""))
+def test_help_tells_the_defaults_that_there_are(function: Callable[..., None], tables: tuple[str, ...]) -> None:
+    command = function.__name__.replace("_", "-")
+    settings = {setting.flag: setting for setting in SETTINGS.values() if setting.name.startswith(tables)}
+    for parameter in typer.main.get_command(app).commands[command].params:  # type: ignore[attr-defined]
+        flag = parameter.opts[0]
+        if flag in settings and (command, flag) != POLLS_WHEN_TOLD:
+            found = re.search(r"\[(.+?)\]", parameter.help)
+            shown = found[1] if found else None
+            assert shown == usual(settings[flag]) or (shown in UNSET and not settings[flag].default), flag
 
 
 def test_every_flag_of_verify_is_told() -> None:
