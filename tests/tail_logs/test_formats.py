@@ -131,3 +131,18 @@ def test_a_loop_of_many_is_told_before_somebodys_single_one_though_that_came_fir
     assert [(each["user"], each["count"]) for each in replaced] == [("ada", 3), ("bea", 1)]
     assert report["reason"].startswith("ada: ")
     assert "ada: the server replaced the user's connection by a newer one, 3 times" in (tmp_path / "told").read_text()
+
+
+@pytest.mark.parametrize("options", [("--no-follow",), ("--from-start", "--for", "1s")])
+def test_the_first_lines_that_cannot_be_read_are_shown_with_their_place_and_the_reason(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "app.log").write_text("WebSocket client connected socketId=abc userId=[x\n" * 7)
+    ran = finished(*options, "app.log", "--format", "json", directory=tmp_path)
+    assert (ran.returncode, json.loads(ran.stdout)["unreadable"]) == (3, 7)
+    told = [line.removeprefix("wscheck: ") for line in ran.stderr.splitlines() if "app.log:" in line]
+    assert [line.partition(" looks like an event and cannot be read: ")[0] for line in told] == [
+        f"app.log:{n}" for n in range(1, 6)
+    ]
+    assert all("where an id ends" in line for line in told)
+    assert told[-1].endswith("; further ones are only counted")

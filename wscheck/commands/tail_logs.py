@@ -165,6 +165,7 @@ def _run(wanted: "Wanted", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent
     session = stack.enter_context(opened(wanted, screen.note))
     ending = Loop(session.watch, session.plan, screen.begin(session)).run()
     screen.close()
+    screen.doubt()
     # Following has no end of its own: to stop it leaves nothing unread, unless a time was asked for.
     cut = ending is not Ending.DONE and not wanted.follow
     short = ending is not Ending.DONE and wanted.seconds is not None

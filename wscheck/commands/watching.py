@@ -24,6 +24,7 @@ class Screen:
         self._wanted = wanted
         self._bar: Progress | None = None
         self._view: LiveView | None = None
+        self._watch: Watch | None = None
         self._said: set[str] = set()
 
     def begin(self, session: "Session") -> "Screen":
@@ -32,6 +33,7 @@ class Screen:
         if session.size >= LONG and (self._wanted.from_start or not self._wanted.follow) and sys.stderr.isatty():
             self._begin_bar(session.size)
         if not self._wanted.follow or out is None:
+            self._watch = session.watch if out is not None else None
             return self
         self._view = self._begin_view(session.watch, out) if out.isatty() else None
         if self._view is None:
@@ -70,6 +72,14 @@ class Screen:
             self._view.note(text)
         else:
             print(f"wscheck: {one_line(text)}", file=sys.stderr, flush=True)
+
+    def doubt(self) -> None:
+        """What could not be read of logs that were not followed; of others it was said as it came."""
+        from wscheck.tail.telling.lines import Doubts
+
+        doubts = Doubts()
+        for event in self._watch.seen.unreadable if self._watch is not None else ():
+            self.note(doubts.of(event))
 
     def _begin_bar(self, size: int) -> None:
         from rich.console import Console

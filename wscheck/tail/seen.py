@@ -5,22 +5,30 @@ from collections.abc import Sequence
 
 from wscheck.events import Event, Unreadable
 
+FIRST = 5
+"""How many of the lines that cannot be read are shown; all are counted."""
+
 
 class Seen:
     """Counts what was read, many events at a time.
 
-    untimed  how many had no time, of those that could be read
-    named    whether any said whose connection it was, or which
+    untimed     how many had no time, of those that could be read
+    named       whether any said whose connection it was, or which
+    unreadable  the `FIRST` that could not be read
     """
 
     def __init__(self) -> None:
         self._kinds: Counter[type[Event]] = Counter()
         self.untimed = 0
         self.named = False
+        self.unreadable: list[Unreadable] = []
 
     def take(self, events: Sequence[Event]) -> None:
         """Further events."""
         self._kinds.update(map(type, events))
+        if len(self.unreadable) < min(self._kinds[Unreadable], FIRST):
+            self.unreadable += [event for event in events if isinstance(event, Unreadable)]
+            del self.unreadable[FIRST:]
         self.untimed += sum(not isinstance(event, Unreadable) for event in events if event.at is None)
         self.named = self.named or any(map(_names, events))
 

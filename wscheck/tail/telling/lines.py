@@ -6,9 +6,8 @@ from typing import TextIO
 from wscheck.events import Event, Restarted, Unjudged, Unreadable
 from wscheck.incidents import Incident, State
 from wscheck.reporters.wording import clock, one_line, plural, rate, seconds
+from wscheck.tail.seen import FIRST
 from wscheck.transitions import Transition
-
-UNREADABLE_SHOWN = 5
 
 
 def sentence(incident: Incident) -> str:
@@ -47,22 +46,32 @@ def remark(event: Event, changes: Sequence[Transition]) -> str:
     return ""
 
 
+class Doubts:
+    """What to say of the first lines that look like an event and cannot be read: where they are, and why."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def of(self, event: Event) -> str:
+        """A sentence; empty for an event that was read, and for one too many."""
+        if not isinstance(event, Unreadable) or self._count == FIRST:
+            return ""
+        self._count += 1
+        more = "; further ones are only counted" if self._count == FIRST else ""
+        return f"{place(event)} looks like an event and cannot be read: {event.reason}{more}"
+
+
 class Lines:
     """Prints to `out`, each line with the time of what it tells."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._unreadable = 0
+        self._doubts = Doubts()
 
     def event(self, event: Event, changes: Sequence[Transition]) -> None:
         """Single events are for the recording, but what changes or weakens the evidence is said."""
-        if said := remark(event, changes):
+        if said := remark(event, changes) or self._doubts.of(event):
             self._print(event.at, said)
-        elif isinstance(event, Unreadable):
-            self._unreadable += 1
-            if self._unreadable <= UNREADABLE_SHOWN:
-                more = "; further ones are only counted" if self._unreadable == UNREADABLE_SHOWN else ""
-                self._print(event.at, f"{place(event)} looks like an event and cannot be read: {event.reason}{more}")
 
     def incident(self, incident: Incident) -> None:
         """One line."""

@@ -19,7 +19,7 @@ from wscheck.reporters import story
 from wscheck.reporters.wording import clock, one_line, plural, rate, seconds, size
 from wscheck.rules import DOCUMENTED
 from wscheck.tail.pulse import Pulse
-from wscheck.tail.telling.lines import remark, sentence
+from wscheck.tail.telling.lines import Doubts, remark, sentence
 from wscheck.tail.watch import Watch
 from wscheck.transitions import Transition
 
@@ -39,14 +39,14 @@ class LiveView:
     def __init__(self, watch: Watch, console: Console) -> None:
         self._watch = watch
         self._recent: deque[str] = deque(maxlen=RECENT)
-        self._pulse = Pulse()
+        self._pulse, self._doubts = Pulse(), Doubts()
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
     def event(self, event: Event, changes: Sequence[Transition]) -> None:
         """The next drawing shows what it changed; what nobody wrote down is said."""
         self._pulse.take(event)
-        if said := remark(event, changes):
+        if said := remark(event, changes) or self._doubts.of(event):
             self._recent.append(_stamped(event.at, said))
 
     def incident(self, incident: Incident) -> None:
