@@ -46,7 +46,7 @@ tab = 1
     found = steps(tmp_path, told)
     assert {each.action for each in found} == set(ACTIONS)
     assert [each.value for each in found][4:] == [0.25, True, True, "/wizard", 1]
-    assert (found[0].within, found[1].within, found[5].within) == (3.0, 10.0, 30.0)
+    assert [found[n].within for n in (0, 1, 5, 7)] == [3.0, 10.0, 30.0, 30.0]
     assert found[2].text == "my bot"
     assert [each.place for each in found][:3] == ["wscheck.toml:2", "wscheck.toml:5", "wscheck.toml:7"]
     assert str(found[1]) == 'wscheck.toml:5: click = "#go"'

@@ -24,7 +24,7 @@ ACTIONS = {
 """Every action, and what it takes."""
 
 _OPTIONS = ("with", "with_env", "within")
-_LOADING = ("goto", "reload", "back")
+_LOADING = ("goto", "reload", "back", "tab")
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,10 @@ if (localStorage.getItem("token") && document.cookie.includes("beta=on")) enter(
 </script>"""
 
 
+ENDLESS = """<!doctype html><title>endless</title><link rel="icon" href="data:,">
+<script>document.write(`<img src="${location.search.slice(1)}">`)</script>"""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """The built pages, and one to log in on."""
@@ -31,6 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     for name in ("fixed.html", "fixed.js", "fixed.js.map", "broken.html", "broken.js", "broken.js.map"):
         shutil.copy(dist / name, folder / name)
     folder.joinpath("login.html").write_text(LOGIN)
+    folder.joinpath("endless.html").write_text(ENDLESS)
     with node_backend("--static", str(folder)) as backend:
         yield backend
 
@@ -115,6 +121,17 @@ async def test_whatever_cannot_be_done_is_said(site: Backend) -> None:
                 await walk(browser, page, [Step(action=action, value=value, place="toml:1", within=0.2)])
             assert raised.value.problem.startswith(said)
             assert raised.value.next_step
+
+
+async def test_a_second_tab_has_as_long_to_load_as_its_step_says(site: Backend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the request and never answers
+        host, port = silent.getsockname()
+        endless = f"/endless.html?http://{host}:{port}/"
+        async with launched() as browser:
+            page = await browser.open(f"{site.url}/login.html")
+            await walk(browser, page, [Step(action="tab", value=endless, place="toml:1", within=0.3)])
+            (told,) = browser.unfinished
+    assert told.startswith("tab 2 did not finish loading within 0.3 s")
 
 
 def test_a_step_that_is_none_starts_no_browser(tmp_path: Path) -> None:

@@ -113,10 +113,10 @@ class Browser:
         """Returns when the browser ended."""
         await self._wire.gone.wait()
 
-    async def open(self, url: str) -> Page:
+    async def open(self, url: str, within: float | None = None) -> Page:
         """A new tab at `url`, once it has loaded. Raises CannotCheck when it does not."""
         page = await self.tab()
-        await page.goto(url)
+        await page.goto(url, within)
         return page
 
     async def tab(self) -> Page:

@@ -53,7 +53,7 @@ def _typed(browser: Browser, text: str | Secret) -> str:
 
 async def _tab(browser: Browser, page: Page, step: Step) -> Page:
     if isinstance(step.value, str):
-        return await browser.open(urljoin(await page.address(), step.value))
+        return await browser.open(urljoin(await page.address(), step.value), step.within)
     label = f"tab {step.value:g}"
     tabs = browser.tabs
     if label not in tabs:
