@@ -9,6 +9,7 @@ from tests.docs.test_contracts import first_cells, section
 from wscheck.cli import app
 from wscheck.commands.load import FORMATS
 from wscheck.load_report import MEASURED
+from wscheck.measures import LOAD
 from wscheck.profiles import PROFILES
 
 DOC = Path(__file__).parents[2] / "docs" / "load.md"
@@ -27,6 +28,12 @@ def test_every_profile_has_its_row() -> None:
 def test_every_threshold_has_its_row() -> None:
     assert re.findall(r"^\| `--([\w-]+)` \|", section("load.md", "Thresholds"), re.M) == list(MEASURED)
     assert first_cells(section("load.md", "What users do")) >= {"unified", "soak"}
+
+
+def test_the_comparison_is_shown_as_it_is_written() -> None:
+    shown = DOC.read_text().partition("```text\n")[2].partition("```")[0]
+    names = [line.strip().split("  ")[0] for line in shown.splitlines() if line.startswith("  ")]
+    assert [name for name in names if name] == ["before", "duplicated", *(row.name for row in LOAD)]
 
 
 def test_every_flag_and_format_is_named() -> None:
