@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from wscheck import __version__
+from wscheck.commands import plain
 from wscheck.commands.browser import browser
 from wscheck.commands.compare import compare
 from wscheck.commands.config import config
@@ -91,7 +92,8 @@ def _root(
 def main() -> None:
     """What the console script runs. A crash must never read as a verdict, so every way out has its own exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without ✓ in its encoding gets its verdict all the same
+        # A terminal without ✓ in its encoding gets its verdict all the same.
+        sys.stdout.reconfigure(errors=plain.ERRORS)
     try:
         app()
     except WscheckError as error:

@@ -219,4 +219,7 @@ def test_a_terminal_whose_encoding_has_no_check_mark_gets_its_verdict_all_the_sa
         '{"time":1795000000000,"msg":"WebSocket client connected","userId":"a","sid":"s"}\n'
     )
     ran = wscheck("tail-logs", "--no-follow", "app.log", cwd=tmp_path, PYTHONIOENCODING="ascii")
-    assert (ran.code, ran.err) == (0, "") and "? PASSED  1 user, 1 connection" in ran.out
+    assert (ran.code, ran.err) == (0, "") and "+ PASSED  1 user, 1 connection" in ran.out
+    (tmp_path / "app.log").write_text("WebSocket client connected Ω\nReplacing existing socket for user ID: Ω\n")
+    ran = wscheck("tail-logs", "--no-follow", "app.log", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (ran.code, ran.err) == (1, "") and "x FAILED  1 finding" in ran.out and "who  ?" in ran.out
