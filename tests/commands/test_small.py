@@ -3,16 +3,19 @@
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from rich.console import Console
 
 from tests.cli import environment, wscheck
 from wscheck import __version__
 from wscheck.causes import CATALOGUE
 from wscheck.cli import app
+from wscheck.commands.config import show
 from wscheck.rules import REGISTRY as RULES
 from wscheck.scenarios import REGISTRY as SCENARIOS
 from wscheck.settings import SETTINGS
@@ -92,6 +95,16 @@ def test_config_shows_every_value_and_where_it_came_from_and_no_secret() -> None
     assert rows["target.transports"].split()[1:3] == ["polling,websocket", "default"]
     assert rows["verify.client"].split()[1:3] == ["unified", "default"]
     assert [line for line in ran.out.splitlines() if line.startswith("event ") and "message_sync" in line]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_config_fits_a_terminal_and_shows_what_is_written_to_the_letter(width: int) -> None:
+    console = Console(width=width, file=StringIO(), highlight=False, markup=False)
+    show([("identity.user_id", "[red]ann", "WSCHECK_USER_ID", "the user to connect as")], console)
+    lines = console.file.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    told = " ".join(" ".join(lines).split())
+    assert "identity.user_id [red]ann" in told and "the user to connect as" in told
 
 
 def test_a_mistake_in_the_file_ends_every_command_that_reads_it_with_its_line(tmp_path: Path) -> None:

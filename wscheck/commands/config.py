@@ -3,9 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
+
+    from wscheck.config import Config
     from wscheck.settings import Setting
 
 WIDE = 500
+NARROW = 110
+"""Columns beneath which a table would fold what each setting means into a pillar."""
+
+Row = tuple[str, str, str, str]
 
 
 def config() -> None:
@@ -15,26 +24,44 @@ def config() -> None:
     secrets are hidden.
     """
     from rich.console import Console
-    from rich.table import Table
 
     from wscheck.config import load
-    from wscheck.settings import SETTINGS
 
-    loaded = load({})
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDE  # for grep and files: one line each
+    show(_rows(load({})), console)
+
+
+def _rows(loaded: "Config") -> "Iterator[Row]":
+    """Setting, value, where it is from, and meaning."""
+    from wscheck.settings import SETTINGS
+
+    for name, setting in SETTINGS.items():
+        value = loaded.values[name]
+        yield name, _shown(setting, value.value), value.origin, setting.help
+    for event in loaded.contract.events:
+        asked = f"emit {event.emit}" if event.emit else "comes by itself"
+        need = "" if event.required else ", optional"
+        yield "event", event.name, "", f"{asked}, within {_span(event.within)}{need}"
+
+
+def show(rows: "Iterable[Row]", console: "Console") -> None:
+    """A table, or where there is no room for one each meaning beneath its setting."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if console.width < NARROW:
+        for name, value, origin, meaning in rows:
+            where = (f"  ({origin})", "dim") if origin else ""
+            console.print(Text.assemble((name, "bold"), f"  {value}", where, (f"\n    {meaning}", "dim")))
+        return
     table = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("setting", "value", "from", "meaning"):
         dim, whole = title == "meaning", title in ("setting", "from")
         table.add_column(title, overflow="fold", style="dim" if dim else None, no_wrap=whole)
-    for name, setting in SETTINGS.items():
-        value = loaded.values[name]
-        table.add_row(name, _shown(setting, value.value), value.origin, setting.help)
-    for event in loaded.contract.events:
-        asked = f"emit {event.emit}" if event.emit else "comes by itself"
-        need = "" if event.required else ", optional"
-        table.add_row("event", event.name, "", f"{asked}, within {_span(event.within)}{need}")
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
 
 
