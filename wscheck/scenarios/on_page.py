@@ -71,7 +71,7 @@ class RealPage(msgspec.Struct, kw_only=True):
 
 
 async def _leave(page: "Page", stage: Stage) -> None:
-    """Whoever leaves the page unmounts all of it: no connection may stay."""
+    """Whoever leaves the page unmounts all of it, and what it does then is watched as well."""
     await page.goto(BLANK)
     await stage.watch(stage.cast.grace * 2)
 
