@@ -204,5 +204,5 @@ def _verdict(measures: Sequence[Measured], sides: Sequence[Side]) -> tuple[Verdi
         return Verdict.INCONCLUSIVE, "the two runs have no measure in common"
     worse = [measure.name for measure in measures if measure.change is Change.WORSE]
     if worse:
-        return Verdict.FAILED, f"worse than before: {', '.join(worse)}"
+        return Verdict.FAILED, f"worse than before: {'; '.join(worse)}"
     return Verdict.PASSED, ""
