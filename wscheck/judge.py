@@ -13,6 +13,9 @@ from wscheck.transitions import Closed, Opened, Superseded, Transition
 
 __all__ = ["Judge", "Options"]
 
+NEVER = float("-inf")
+UNWATCHED: tuple[None, tuple[Handler, ...]] = (None, ())
+
 # Of a loop of 500 replacements the first few and the latest few show everything.
 FIRST, LATEST = 4, 4
 
@@ -50,24 +53,31 @@ class Judge:
         for rule in self._rules:
             for watched, handler in rule.watches().items():
                 self._handlers.setdefault(watched, []).append(handler)
-        self._timed = [rule for rule in self._rules if type(rule).advance is not Rule.advance]
-        self._now: float | None = None
+        self._timed = [(rule.waiting, rule.advance) for rule in self._rules if type(rule).advance is not Rule.advance]
+        self._entries = {
+            kind: (self.ledger.changes.get(kind), tuple(self._handlers.get(kind, ())))
+            for kind in {*self._handlers, *self.ledger.changes}
+        }
+        self._now = NEVER
 
     def feed(self, event: Event) -> tuple[Transition, ...]:
         """Take one event: time first, then what it changed (which is returned), then the event itself."""
-        if event.at is not None:
-            self.advance(event.at)
-        handlers, kind = self._handlers, type(event)
-        changes: tuple[Transition, ...] = ()
-        change = self.ledger.changes.get(kind)
-        if change is not None:
+        at = event.at
+        if at is not None and at >= self._now:  # `advance`, without what a call for each event would cost
+            self._now = at
+            for waiting, advance in self._timed:
+                if waiting:
+                    advance(at)
+        change, watching = self._entries.get(type(event), UNWATCHED)
+        if change is None:
+            changes: tuple[Transition, ...] = ()
+        else:
             changes = change(event)
             for changed in changes:
-                for handler in handlers[type(changed)]:
+                for handler in self._handlers[type(changed)]:
                     handler(changed)
-        if kind in handlers:
-            for handler in handlers[kind]:
-                handler(event)
+        for handler in watching:
+            handler(event)
         return changes
 
     def recall(self, event: Event) -> tuple[Transition, ...]:
@@ -88,19 +98,19 @@ class Judge:
 
     def advance(self, at: float) -> None:
         """Say that it is now `at`; an earlier time is ignored (two logs interleave imperfectly)."""
-        if self._now is not None and at < self._now:
+        if at < self._now:
             return
         self._now = at
-        for rule in self._timed:
-            if rule.waiting:
-                rule.advance(at)
+        for waiting, advance in self._timed:
+            if waiting:
+                advance(at)
 
     def conclude(self, at: float | None = None) -> list[Finding]:
         """Say that the evidence ends, at `at` or with the last event, and return the findings."""
         if at is not None:
             self.advance(at)
         for rule in self._rules:
-            rule.conclude(self._now)
+            rule.conclude(self._now if self._now > NEVER else None)
         return self.findings()
 
     def findings(self) -> list[Finding]:

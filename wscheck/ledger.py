@@ -8,8 +8,8 @@ more interesting is kept only for those who did something more interesting. Evid
 bounded; the truth (who holds what) never is.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from wscheck.endings import RESTART, STALE, UNTOLD, crossed, replaced
@@ -32,13 +32,13 @@ class Ledger:
 
     def __init__(self, *, memory: int = 20_000) -> None:
         """`memory`: how many open connections keep the event that opened them, and how many ended ones are remembered,
-        so that a late or second sighting of their end is recognised."""
+        so that a late or second sighting of their end is recognised; at most so many of each, the latest."""
         self._held: dict[str, str | tuple[str, ...]] = {}
         self._owner: dict[str, str | None] = {}
         self._tallies: dict[str, Tally] = {}
         self.over_one: dict[str, float | None] = {}
-        self._evidence: OrderedDict[str, Connected] = OrderedDict()
-        self._superseded, self._gone = OrderedDict[str, str | None](), OrderedDict[str, str | None]()
+        self._evidence: dict[str, Connected] = {}
+        self._superseded, self._gone = dict[str, str | None](), dict[str, str | None]()
         self._sessions = Sessions()
         self._unannounced: set[str] = set()
         self._worded = self._announced = False
@@ -227,7 +227,7 @@ class Ledger:
         rest, logged = self._release(sid), event.source == "server-log"
         self._bound(self._gone, sid, None if superseded is None else SUPPOSED if logged else REPLACED)
         if user is not None:
-            tally = self._own_tally(user)
+            tally = self._tallies[user]  # whoever no longer holds something has one
             tally.disconnects += 1
             if superseded is not None and not logged:
                 tally.replacements += 1
@@ -285,7 +285,8 @@ class Ledger:
         held = self._held[user]
         if isinstance(held, str):
             # Whoever held one only because nothing was ever counted gets a tally before the holding goes.
-            self._own_tally(user)
+            if user not in self._tallies:
+                self._own_tally(user)
             del self._held[user]
             return ()
         rest = tuple(other for other in held if other != sid)
@@ -295,7 +296,9 @@ class Ledger:
             del self.over_one[user]
         return rest
 
-    def _bound(self, memory: OrderedDict[str, Any], sid: str, value: Any) -> None:
+    def _bound(self, memory: dict[str, Any], sid: str, value: Any) -> None:
         memory[sid] = value
         if len(memory) > self._memory:
-            memory.popitem(last=False)
+            # Many at once: a dict finds its oldest entry only past all those that were taken from before it.
+            for oldest in list(islice(memory, 1 + self._memory // 8)):
+                del memory[oldest]

@@ -30,6 +30,7 @@ class ExcessiveAttempts(Rule):
         self._attempts: dict[str, float | list[float]] = {}
         self._sees_beginnings = False
         self._swept = self._tick = 0.0
+        self._window = self.options.attempts_window_s
         return {Connecting: self._attempt, Connected: self._attempt, Refused: self._attempt}
 
     def _attempt(self, event: Event) -> None:
@@ -41,7 +42,7 @@ class ExcessiveAttempts(Rule):
         user, at = event.user, event.at
         if user is None or at is None:
             return
-        if at - self._swept > self.options.attempts_window_s:
+        if at - self._swept > self._window:
             self._sweep(at)
         recent = self._attempts.get(user)
         if recent is None:
@@ -53,18 +54,18 @@ class ExcessiveAttempts(Rule):
         if isinstance(recent, float):
             recent = self._attempts[user] = [recent]
         recent.append(at)
-        while at - recent[0] > self.options.attempts_window_s or len(recent) > REMEMBERED:
+        while at - recent[0] > self._window or len(recent) > REMEMBERED:
             del recent[0]
         if len(recent) > self.options.max_attempts:
             self._tell(event, len(recent), at - recent[0])
 
     def _tell(self, event: Event, count: int, span: float) -> None:
-        limit, window = self.options.max_attempts, self.options.attempts_window_s
-        message = f"{count} connection attempts within {span:.1f} s (allowed: {limit} in {window:g} s)"
+        allowed = f"{self.options.max_attempts} in {self._window:g} s"
+        message = f"{count} connection attempts within {span:.1f} s (allowed: {allowed})"
         self.sighted(event.user, message, event.at, event)
 
     def _sweep(self, at: float) -> None:
         """Forget whoever made no attempt for a window: memory follows activity, not the number of users."""
         self._swept = at
-        horizon = at - self.options.attempts_window_s
+        horizon = at - self._window
         self._attempts = {u: t for u, t in self._attempts.items() if (t[-1] if isinstance(t, list) else t) > horizon}

@@ -53,14 +53,14 @@ class MultipleConnections(Rule):
         self._fewer(change)
 
     def _fewer(self, change: Superseded | Closed) -> None:
-        if change.user is None:
+        user, held = change.user, len(change.held)
+        if user is None:
             return
-        held = len(change.held)
-        if held <= self._told.get(change.user, 1):
-            self._since.pop(change.user, None)
+        if user in self._since and held <= self._told.get(user, 1):
+            del self._since[user]
         if held < 2:
-            self._told.pop(change.user, None)
-            self._timeless.discard(change.user)
+            self._told.pop(user, None)
+            self._timeless.discard(user)
 
     def advance(self, at: float) -> None:
         # Insertion order is time order, so the first overlap within the grace ends the search.

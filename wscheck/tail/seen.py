@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 from wscheck.events import Event, Unreadable
 
@@ -23,14 +24,19 @@ class Seen:
         self.named = False
         self.unreadable: list[Unreadable] = []
 
-    def take(self, events: Sequence[Event]) -> None:
-        """Further events."""
+    def take(self, events: Sequence[Event]) -> float | None:
+        """Further events; gives the latest time among theirs."""
         self._kinds.update(map(type, events))
         if len(self.unreadable) < min(self._kinds[Unreadable], FIRST):
             self.unreadable += [event for event in events if isinstance(event, Unreadable)]
             del self.unreadable[FIRST:]
-        self.untimed += sum(not isinstance(event, Unreadable) for event in events if event.at is None)
         self.named = self.named or any(map(_names, events))
+        times = [event.at for event in events]
+        if None in times:
+            self.untimed += sum(not isinstance(event, Unreadable) for event in events if event.at is None)
+        return max(
+            (at for at in times if at is not None) if None in times else cast("list[float]", times), default=None
+        )
 
     @property
     def total(self) -> int:

@@ -67,7 +67,7 @@ class Watch:
         self._window, self._kept = window or Window(), kept
         self._before = Ledger() if self._window.since is not None else None
         self._unheard: list[Incident] = []
-        self._stepped_at = float("-inf")
+        self._step_at = float("-inf")
         self.began = time.time()
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -127,20 +127,20 @@ class Watch:
 
     def _judge(self, events: Sequence[Event]) -> None:
         self._count(events)
-        feed, told = self.judge.feed, bool(self.listeners) or self.ages.limited
+        feed, unheard, told = self.judge.feed, self._unheard, bool(self.listeners) or self.ages.limited
         for event in events:
-            if (at := event.at) is not None and at - self._stepped_at >= STEP_S:
-                self._stepped_at = at
+            at = event.at
+            if at is not None and at >= self._step_at:
+                self._step_at = at + STEP_S
                 self._pass_time(at)
             changes = feed(event)
             if told:
                 self._made_known(event, changes)
-            if self._unheard:
+            if unheard:
                 self._tell()
 
     def _count(self, events: Sequence[Event]) -> None:
-        self.seen.take(events)
-        self.clock.heard(max((event.at for event in events if event.at is not None), default=None))
+        self.clock.heard(self.seen.take(events))
         self.events += cast("Sequence[AnyEvent]", events[: max(0, self._kept - len(self.events))])
 
     def _made_known(self, event: Event, changes: Sequence[Transition]) -> None:

@@ -43,6 +43,9 @@ _KINDS = {
 
 _text = bytes.decode
 
+NONE = Template("", lambda held, begin, end: None, ())
+"""Reads nothing."""
+
 
 class Shape(msgspec.Struct):
     """What is known of the records that have these keys."""
@@ -74,23 +77,24 @@ class Shortcuts:
     def tell(self, held: bytearray, needle: int, begin: int, end: int, line: int) -> int:
         """Tell the record that begins at held[begin], its marker at held[needle]. Gives its end; 0: it takes care."""
         sign = held[needle + SIGN] if needle + SIGN < end else 0
-        template = self._latest.get(sign)
-        match = template.match(held, begin, end) if template is not None else None
-        if template is None or match is None:
-            template = self._learned(held, begin, end)
-            match = template.match(held, begin, end) if template is not None else None
-            if template is None or match is None:
+        template = self._latest.get(sign, NONE)
+        match = template.match(held, begin, end)
+        if match is None:
+            template = self._learned(held, begin, end) or NONE
+            match = template.match(held, begin, end)
+            if match is None:
                 return 0
             self._latest[sign] = template
-        at, moment, stop = None, template.moment, match.end()
+        kind, _, ids, time, moment, bare = template
+        at, stop = None, match.end()
         if moment is not None:
-            at = moment(match[template.time])
+            at = moment(match[time])
             if at is None:
                 return 0
-        if stop - begin > SHORT or (template.bare and self._is_text(template.kind, held, begin)):
+        if stop - begin > SHORT or (bare and self._is_text(kind, held, begin)):
             return 0
         self.told += 1
-        self._tell[template.kind](line, at, *map(_text, match.group(*template.ids)))
+        self._tell[kind](line, at, *map(_text, match.group(*ids)))
         return stop
 
     def _is_text(self, kind: str, held: bytearray, begin: int) -> bool:

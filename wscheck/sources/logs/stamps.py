@@ -48,6 +48,9 @@ _DAY_S = 86_400.0
 Moment = Callable[[bytes], float | None]
 """A time as it stands in a log, to seconds since the epoch; None for what is none."""
 
+MILLISECONDS = rb"[1-9]\d{12}"
+"""What pino and Date.now() give, in every year from 2001 to 2286."""
+
 
 class Calendar:
     """Completes what a stamp leaves out: the date of a bare clock time, the year of a syslog line.
@@ -132,12 +135,15 @@ class Calendar:
         return None
 
     def moment(self, fields: dict[str, Any]) -> tuple[str, Moment | None]:
-        """Which field tells the time of records like this one, and how to read it from its JSON; ("", None): none."""
+        """Which field tells the time of records like this one, and how to read it from its JSON; ("", None): none.
+
+        One that is written as `MILLISECONDS` is read as such: nothing else may stand there.
+        """
         for key in self._keys:
             value = fields.get(key)
             if value is None or isinstance(value, bool):
                 continue  # never a time, in no such record
-            return key, _milliseconds if _is_milliseconds(value) else lambda raw: self._of_value(json.decode(raw))
+            return key, _milliseconds if is_milliseconds(value) else lambda raw: self._of_value(json.decode(raw))
         return "", None
 
     def _of_value(self, value: Any) -> float | None:
@@ -153,14 +159,13 @@ class Calendar:
         return self.parse(match.lastgroup or "", match[0]) if match is not None else None
 
 
-def _is_milliseconds(value: Any) -> bool:
-    """Whether it is what pino and Date.now() give."""
+def is_milliseconds(value: Any) -> bool:
+    """Whether it is written as `MILLISECONDS`."""
     return type(value) is int and 10**12 <= value < 10**13
 
 
-def _milliseconds(raw: bytes) -> float | None:
-    number = int(raw)
-    return number / 1000 if 10**12 <= number < 10**13 else None
+def _milliseconds(raw: bytes) -> float:
+    return int(raw) / 1000
 
 
 def scaled(number: float) -> float | None:

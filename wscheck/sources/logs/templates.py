@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wscheck.sources.logs.pairs import NOTHING
-from wscheck.sources.logs.stamps import Moment
+from wscheck.sources.logs.stamps import MILLISECONDS, Moment, is_milliseconds
 from wscheck.sources.logs.wording import REASON, TIME, TOLD
 
 MARKER = "marker"
@@ -36,7 +36,7 @@ _CONSTANT = rb"(?:true|false|null)"
 _SEPARATORS = ((b",", b":"), (b", ", b": "))
 
 
-class Template(msgspec.Struct, frozen=True, gc=False):
+class Template(NamedTuple):
     """Reads records of one shape.
 
     match   as a compiled pattern's
@@ -135,7 +135,8 @@ def _member(key: str, value: Any, role: str | None, comma: bytes, colon: bytes) 
     if role == MARKER:
         return name + re.escape(msgspec.json.encode(value))
     if role == TIME:
-        return name + b"(?P<time>%b)" % _value(value, comma, colon)
+        time = MILLISECONDS if is_milliseconds(value) else _value(value, comma, colon)
+        return name + b"(?P<time>%b)" % time
     if role is not None:
         return name + (b'"' + _id(role, b'"') if isinstance(value, str) else b"(?P<%b>%b)" % (role.encode(), _NATURAL))
     return name + _value(value, comma, colon)
