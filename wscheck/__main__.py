@@ -5,7 +5,7 @@ import atexit
 import gc
 import sys
 
-OBJECTS = 20_000
+OBJECTS = 50_000
 """New objects between two searches for cycles: at Python's own 700 what is imported is searched over and over."""
 
 

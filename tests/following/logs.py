@@ -84,8 +84,7 @@ class Lines:
         self.numbers: list[int | None] = []
         self.now = 0.0
         self._carry: dict[int, bytes] = {}
-        room = memoryview(bytearray(chunk))
-        self.follower = Follower(path, lambda: room, self.notes.append)
+        self.follower = Follower(path, memoryview(bytearray(chunk)), self.notes.append)
         self.follower.resume(place) if place is not None else self.follower.begin(at_end=at_end)
 
     def look(self, seconds: float = 0.1) -> list[bytes]:

@@ -35,8 +35,6 @@ NOTHING = (-1, -1)
 """The identity of what is not there: whatever appears in its place is looked at the next time."""
 NEWLINE = memoryview(b"\n")
 
-Room = Callable[[], memoryview]
-
 
 class Place(msgspec.Struct, frozen=True):
     """Where to go on with a log after a restart.
@@ -63,16 +61,17 @@ class Late(msgspec.Struct):
 
 
 class Follower:
-    """`read` yields what is new, in order and once, and an empty piece after the last one that a file has for now.
+    """`read` yields what is new, in order and once, and an empty piece after all that a file has for now.
 
-    `room` gives where the next piece is to be read to, `note` is told of what was lost or could not be opened.
+    `note` is told of what was lost or could not be opened.
+
     damaged  packed files that could not be read to their end
     """
 
-    def __init__(self, name: Path, room: Room, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None] = lambda _: None) -> None:
         self.name = name
         self.main: Stream | None = None
-        self._room, self._note = room, note
+        self._buffer, self._note = buffer, note
         self.damaged: list[Path] = []
         self._late: list[Late] = []
         self._seen: deque[Position] = deque(maxlen=REMEMBERED)
@@ -89,7 +88,7 @@ class Follower:
             self._pass_over(path)
         log = self._open(Rest(self.name, 0))
         if log is not None:
-            self.main = Stream(log, _skip_to_end(log, self._room()) if at_end else 0)
+            self.main = Stream(log, _skip_to_end(log, self._buffer) if at_end else 0)
 
     def _pass_over(self, path: Path) -> None:
         """Count what lies in `path` as read: it was there before we were."""
@@ -155,13 +154,12 @@ class Follower:
 
     def _drain(self, stream: Stream) -> Generator[Piece, None, bool]:
         """Read to the end; returns whether the file turned out to be another one than was being read."""
-        room, before = self._room(), stream.length
-        while size := stream.log.read_into(room):
+        before = stream.length
+        while size := stream.log.read_into(self._buffer):
             stream.length += size
-            yield Piece(stream, room[:size])
-            room = self._room()
+            yield Piece(stream, self._buffer[:size])
         if stream.length > before:
-            yield Piece(stream, room[:0])
+            yield Piece(stream, self._buffer[:0])
         if stream.log.reader.broken and stream.path not in self.damaged:
             self.damaged.append(stream.path)
             self._note(f"{stream.path} is no whole gzip file: it can be read up to byte {stream.log.offset} inside.")

@@ -17,11 +17,8 @@ from wscheck.following.packed import SIGN, Packed
 from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
 
-BATCH, BATCH_S = 4_000, 0.1
-"""So many events of several logs are handed on at once; of one log those that are found in so long."""
-
-QUICK_S = 0.05
-"""While what lies on the desk is read within this, twice as much is laid on it before the next reading."""
+BATCH, BATCH_S = 2_000, 0.1
+"""So many events, or those found in so long, are handed on at once: to judge them one by one takes twice as long."""
 
 IDLE_S = 0.5
 """A record that may still go on is taken as complete after this long without another byte."""
@@ -34,7 +31,7 @@ class Reader(Protocol):
     offset   bytes fed up to the end of the last complete record
     lines, bytes, unreadable  what was fed and what could not be read of it
     levels   how much the records said: events by evidence level
-    look     takes so many bytes that lie on a desk, of which `read` then gives the events
+    look     takes so many bytes from a desk and says how many events `read` would give
     flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
     """
 
@@ -52,7 +49,7 @@ class Reader(Protocol):
     def levels(self) -> Mapping[Any, int]: ...
 
     def feed(self, data: Any) -> list[Event]: ...
-    def look(self, desk: Desk, size: int) -> None: ...
+    def look(self, desk: Desk, size: int) -> int: ...
     def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
 
@@ -68,7 +65,7 @@ class Log:
     def __init__(self, name: str, new_reader: NewReader, node: str | None, desk: Desk | None) -> None:
         """`node`: the server process that writes it, for events that name none."""
         self.name, self.node = name, node
-        self._desk, self._ahead, self._laid = desk or Desk(), 1, 0
+        self._desk = desk or Desk()
         self.ended = False
         self._new_reader, self._readers = new_reader, list[Reader]()
         self._stirred_at = 0.0
@@ -76,24 +73,6 @@ class Log:
     def _begin(self) -> Reader:
         self._readers.append(self._new_reader(self.name))
         return self._readers[-1]
-
-    def _look(self, reader: Reader, size: int) -> None:
-        reader.look(self._desk, size)
-        self._laid += 1
-
-    @property
-    def _room_left(self) -> bool:
-        """Whether another piece may be laid on the desk before what is there is read."""
-        return self._laid < self._ahead and not self._desk.full
-
-    def _read(self, reader: Reader) -> list[Event]:
-        """The events in what lies on the desk."""
-        began = time.monotonic()
-        events = reader.read()
-        self._desk.clear()
-        quick = time.monotonic() - began < QUICK_S
-        self._ahead, self._laid = 2 * self._laid if quick else max(1, self._laid // 2), 0
-        return events
 
     @property
     def lines(self) -> int:
@@ -143,7 +122,7 @@ class FollowedLog(Log):
         """`batch_s`: for how long it may read before it gives what it found."""
         super().__init__(str(path), new_reader, node, desk)
         self.path, self._batch_s = path, batch_s
-        self._follower = Follower(path, lambda: self._desk.room, note)
+        self._follower = Follower(path, self._desk.room, note)
         self._by_stream: dict[int, Reader] = {}
 
     def begin(self, place: Place | None = None, *, at_end: bool = False) -> None:
@@ -158,15 +137,14 @@ class FollowedLog(Log):
         size, until = 0, time.monotonic() + self._batch_s
         for stream, data in self._follower.read(now):
             self._stirred_at = now
-            reader = self._reader_of(stream)
             size += len(data)
+            reader = self._reader_of(stream)
             if not self._desk.holds(data):
                 events = reader.feed(data)  # what the follower adds between two files
+            elif data and reader.look(self._desk, len(data)) < BATCH and time.monotonic() < until:
+                continue
             else:
-                self._look(reader, len(data))
-                if data and self._room_left and time.monotonic() < until:
-                    continue
-                events = self._read(reader)
+                events = reader.read()
             yield self._events(stream, events)
             if halt(size):
                 return
@@ -228,40 +206,37 @@ class PipedLog(Log):
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
         """The events in what has arrived, many at a time; at the end of the pipe `ended` becomes true."""
-        size = 0
+        size, until = 0, time.monotonic() + BATCH_S
         while not self.ended and self._arrives():
             taken = os.readv(self.fd, [self._desk.room])
             self.ended, self._stirred_at = not taken, now
             size += taken
-            if taken:
-                yield from self._taken(taken)
-            if taken and self._room_left and self._arrives():
+            for waiting in self._taken(taken):
+                if waiting >= BATCH:
+                    yield self._reader.read()
+            if taken and time.monotonic() < until and self._arrives():
                 continue
-            yield self._read(self._reader)
-            if self.ended:
-                yield self._reader.flush(at_end=True)
+            yield self._reader.flush(at_end=True) if self.ended else self._reader.read()
             if halt(size):
                 return
-            size = 0
+            size, until = 0, time.monotonic() + BATCH_S
 
     def _arrives(self) -> bool:
         return bool(select.select([self.fd], [], [], 0)[0])
 
-    def _taken(self, size: int) -> Iterator[list[Event]]:
-        """Leave what came in the desk's room there; gives events only when there is no more room."""
-        room = self._desk.room[:size]
+    def _taken(self, size: int) -> Iterator[int]:
+        """Take what was laid on the desk; gives how many events wait, each time there are more."""
+        room = self._desk.room
         if not self._reader.bytes and self._packed is None and room[: len(SIGN)] == SIGN:
             self._packed = Packed(self._arrived)
         if self._packed is None:
-            self._look(self._reader, size)
+            yield self._reader.look(self._desk, size)
             return
-        self._waiting = bytes(room)
-        while data := self._packed.read_at(len(self._desk.room), self._unpacked):
+        self._waiting = bytes(room[:size])
+        while data := self._packed.read_at(len(room), self._unpacked):
             self._unpacked += len(data)
-            self._desk.room[: len(data)] = data
-            self._look(self._reader, len(data))
-            if not self._room_left:
-                yield self._read(self._reader)
+            room[: len(data)] = data
+            yield self._reader.look(self._desk, len(data))
 
     def _arrived(self, _: int) -> bytes:
         """What came packed and was not given yet."""

@@ -25,16 +25,14 @@ def reader_of(log: bytes | str, *pieces: int, wording: Wording | None = None) ->
 
 
 def read_on(desk: Desk, log: bytes) -> tuple[Extractor, list[Event]]:
-    """The same, each piece as large as the desk's room, and read when the desk is full."""
-    extractor, events, begin = Extractor("app.log"), list[Event](), 0
-    while begin < len(log):
+    """The same, each piece as large as the desk's room, some events at a time."""
+    extractor, events = Extractor("app.log"), list[Event]()
+    for begin in range(0, len(log), len(desk.room)):
         piece = log[begin : begin + len(desk.room)]
         desk.room[: len(piece)] = piece
-        extractor.look(desk, len(piece))
-        begin += len(piece)
-        if desk.full or begin == len(log):
+        if extractor.look(desk, len(piece)) > 5:
             events += extractor.read()
-            desk.clear()
+    events += extractor.read()
     return extractor, events + extractor.flush(at_end=True)
 
 

@@ -38,6 +38,11 @@ class Evidence:
             RESTARTED: self._restarted,
         }
 
+    @property
+    def waiting(self) -> int:
+        """How many events were not taken yet."""
+        return len(self.events)
+
     def take(self) -> list[Event]:
         """The events since the last call."""
         taken, self.events = self.events, []

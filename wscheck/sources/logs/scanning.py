@@ -1,6 +1,7 @@
 """Where in a log's bytes something of interest stands: whole megabytes are searched at memory speed, by StringZilla."""
 
 import re
+from itertools import accumulate, pairwise
 
 import stringzilla
 from stringzilla import bytesum, count
@@ -54,18 +55,17 @@ class Scanner:
         """Where in held[begin:end] needles stand, in order; and how many lines end before `end`.
 
         lines  how many end before `begin`
-        marks  room for notes, which makes counting faster where it is as large as held[begin:end]
+        marks  as much room as `held`, for notes, which make counting faster
         """
-        ones = _line_ends(held, begin, end, marks) if marks is not None and _LONG < end - begin <= len(marks) else None
-        found, counted = list[Found](), begin
-        for at in (*self._places(held, begin, end), end):
-            if ones is not None:
-                lines += bytesum(ones[counted - begin : at - begin])
-            elif counted < at:
-                lines += count(held, b"\n", counted, at)
-            found.append((at, lines + 1))
-            counted = at
-        return found[:-1], lines
+        places = self._places(held, begin, end)
+        parts = pairwise((begin, *places, end))
+        if marks is not None and end - begin > _LONG:
+            ones = _line_ends(held, begin, end, marks)
+            ended = [bytesum(ones[since:until]) for since, until in parts]
+        else:
+            ended = [count(held, b"\n", since, until) if since < until else 0 for since, until in parts]
+        *numbers, after = accumulate(ended[1:], initial=lines + 1 + ended[0])
+        return list(zip(places, numbers, strict=True)), after - 1
 
     def _places(self, held: bytearray, begin: int, end: int) -> list[int]:
         found = self._sentences(held, begin, end) if self._widely else []
@@ -78,9 +78,14 @@ class Scanner:
 
     def _sentences(self, held: bytearray, begin: int, end: int) -> list[int]:
         """Where the wide needle goes on as a sentence does."""
-        wide = _places(held, _WIDE, begin, end)
-        found = [at for at in wide if held.startswith(_AFTER_WIDE, at + len(_WIDE))]
-        self._in_vain += len(wide) - len(found)
+        found, find, vain = list[int](), stringzilla.find, 0
+        while (at := find(held, _WIDE, begin, end)) >= 0:
+            begin = at + len(_WIDE)
+            if held.startswith(_AFTER_WIDE, begin):
+                found.append(at)
+            else:
+                vain += 1
+        self._in_vain += vain
         return found
 
 
@@ -93,10 +98,10 @@ def _places(held: bytearray, needle: bytes, begin: int, end: int) -> list[int]:
 
 
 def _line_ends(held: bytearray, begin: int, end: int, marks: bytearray) -> memoryview:
-    """Ones where a line ends in held[begin:end] and zeros elsewhere, to be added up at the speed of memory.
+    """Ones where a line ends in held[begin:end] and zeros elsewhere there, to be added up at the speed of memory.
 
     To find one line end after the other takes most of what reading a log takes.
     """
-    ones = memoryview(marks)[: end - begin]
-    stringzilla.translate(held, _ONES, start=begin, end=end, out=ones)
+    ones = memoryview(marks)
+    stringzilla.translate(held, _ONES, start=begin, end=end, out=ones[begin:end])
     return ones

@@ -43,6 +43,9 @@ _KINDS = {
 
 _text = bytes.decode
 
+Noted = tuple[str, int, float | None, tuple[bytes, ...]]
+"""A record's kind, line and time, and what `wording.TOLD` names of it."""
+
 NONE = Template("", lambda held, begin, end: None, ())
 """Reads nothing."""
 
@@ -55,7 +58,7 @@ class Shape(msgspec.Struct):
 
 
 class Shortcuts:
-    """Reads whole records of a known shape.
+    """Reads whole records of a known shape: first they are noted, then, before anything else is, told.
 
     floor  where what is held of the log begins
     told   how many it read, of which each says all that is needed
@@ -70,12 +73,26 @@ class Shortcuts:
         self._reader, self._calendar = reader, calendar
         self._tell, self._dressed = evidence.tell, dressed
         self._learner = Learner(reader, calendar)
+        self._noted: list[Noted] = []
         self._latest: dict[int, Template] = {}
         self._objects: dict[tuple[str, ...], Shape] = {}
         self._blocks: dict[tuple[bytes, ...], Shape] = {}
 
-    def tell(self, held: bytearray, needle: int, begin: int, end: int, line: int) -> int:
-        """Tell the record that begins at held[begin], its marker at held[needle]. Gives its end; 0: it takes care."""
+    @property
+    def waiting(self) -> int:
+        """How many records are noted and not told yet."""
+        return len(self._noted)
+
+    def tell(self) -> None:
+        """Tell what is noted."""
+        if self._noted:
+            noted, self._noted, tell = self._noted, [], self._tell
+            self.told += len(noted)
+            for kind, line, at, said in noted:
+                tell[kind](line, at, *map(_text, said))
+
+    def note(self, held: bytearray, needle: int, begin: int, end: int, line: int) -> int:
+        """Note the record that begins at held[begin], its marker at held[needle]. Gives its end; 0: it takes care."""
         sign = held[needle + SIGN] if needle + SIGN < end else 0
         template = self._latest.get(sign, NONE)
         match = template.match(held, begin, end)
@@ -93,8 +110,7 @@ class Shortcuts:
                 return 0
         if stop - begin > SHORT or (bare and self._is_text(kind, held, begin)):
             return 0
-        self.told += 1
-        self._tell[kind](line, at, *map(_text, match.group(*ids)))
+        self._noted.append((kind, line, at, match.group(*ids)))
         return stop
 
     def _is_text(self, kind: str, held: bytearray, begin: int) -> bool:
