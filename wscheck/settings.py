@@ -238,7 +238,7 @@ SETTINGS = {
         Setting("browser.storage_state", text, None, "cookies and local storage: Playwright's storageState"),
         Setting("browser.cdp", text, None, "the address of a running browser to watch instead"),
         Setting("actions.trigger", text, "trigger_whatsapp_connection", "what the wizard emits to connect WhatsApp"),
-        Setting("actions.disconnect", text, "disconnect_whatsapp", "what the wizard emits to disconnect it"),
+        Setting("actions.disconnect", text, None, "what it emits to disconnect it; never without one"),
         Setting("rules.grace", duration, 0.25, "how long two connections of a user may overlap"),
         Setting("rules.max_attempts", attempts, (5, 10.0), "connection attempts allowed in a window"),
     )

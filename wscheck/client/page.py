@@ -25,12 +25,12 @@ class Mount:
         connection = self.connection
         return connection is not None and connection.is_connected
 
-    async def trigger_whatsapp_connection(self) -> None:
+    async def trigger_whatsapp_connection(self, data: object = None) -> None:
         self.page.narrate(narration.TRIGGERING)
-        await self.emit(self.page.trigger)
+        await self.emit(self.page.trigger, data)
 
-    async def disconnect_whatsapp(self) -> None:
-        await self.emit(self.page.disconnect)
+    async def disconnect_whatsapp(self, data: object = None) -> None:
+        await self.emit(self.page.disconnect, data)
 
     async def emit(self, name: str, data: object = None) -> None:
         connection = self.connection

@@ -39,7 +39,10 @@ FLOOD = 20_000
 
 
 class Cast(msgspec.Struct, frozen=True, kw_only=True):
-    """Who plays and how: the users, the client under test, and how long to look (seconds)."""
+    """Who plays and how: the users, the client under test, and how long to look (seconds).
+
+    trigger, disconnect  what the wizard emits to connect WhatsApp, and to disconnect it: None for never
+    """
 
     target: Target
     user: Credentials
@@ -50,7 +53,7 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
     window: float = 2.0
     grace: float = 0.25
     trigger: str = "trigger_whatsapp_connection"
-    disconnect: str = "disconnect_whatsapp"
+    disconnect: str | None = None
 
 
 class Stage:
@@ -98,11 +101,9 @@ class Stage:
         if transports is not None:
             target = msgspec.structs.replace(target, transports=transports)
         who = credentials or self.cast.user
-        words: dict[str, Any] = {
-            "narrate": self._narrate,
-            "trigger": self.cast.trigger,
-            "disconnect": self.cast.disconnect,
-        }
+        words: dict[str, Any] = {"narrate": self._narrate, "trigger": self.cast.trigger}
+        if self.cast.disconnect is not None:
+            words["disconnect"] = self.cast.disconnect
         page: Page
         if fault or self.cast.client == "per-component":
             page = PerComponentPage(
@@ -160,8 +161,8 @@ class Stage:
                 within=event.within,
                 required=event.required,
             )
-        if event.emit is not None and event.emit == self.cast.trigger:
-            await asking.trigger_whatsapp_connection()
+        if event.emit == self.cast.trigger:
+            await asking.trigger_whatsapp_connection(event.payload)
         elif event.emit is not None:
             await asking.emit(event.emit, event.payload)
         heard = {mount.component for mount in hearing}
