@@ -23,6 +23,12 @@ def test_a_log_that_shows_the_socket_or_at_least_the_user() -> None:
     assert judged(Rule, connected().seen_by("server-log").connects(None, at=1)) == []
 
 
+def test_a_log_that_shows_the_end_of_it_or_its_replacement() -> None:
+    ended = connected().seen_by("server-log").disconnects("s1", at=2)
+    replaced = connected().is_replaced("s0", "s1", at=1)
+    assert judged(Rule, ended) == judged(Rule, replaced) == []
+
+
 def test_a_log_that_shows_somebody_else() -> None:
     said = connected() & user("B", "server-log").connects("s9", at=1)
     assert one(judged(Rule, said)).user == "A"

@@ -55,7 +55,17 @@ def test_one_from_the_future(recording: Path, tmp_path: Path) -> None:
     assert "wscheck.events/9" in judged(newer)
 
 
-@pytest.mark.parametrize("flag", [("--grace", "1s"), ("--scenario", "race"), ("http://127.0.0.1:9",), ("--narrate",)])
+FLAGS = [
+    ("--grace", "1s"),
+    ("--scenario", "race"),
+    ("http://127.0.0.1:9",),
+    ("--narrate",),
+    ("--marker", "connected=hi"),
+    ("--key", "user=who"),
+]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
 def test_what_a_recording_cannot_answer_to_is_refused(recording: Path, flag: tuple[str, ...]) -> None:
     ran = wscheck("verify", "--from", recording, *flag)
     named = "URL" if flag[0].startswith("http") else flag[0]

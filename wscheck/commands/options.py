@@ -34,6 +34,13 @@ MaxAttempts = Annotated[
     str | None,
     typer.Option(metavar="N/DURATION", help="Connection attempts of a user allowed in a window [5/10s]."),
 ]
+Marker = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND=TEXT", help="Other wording, e.g. connected='user online' (repeatable)."),
+]
+Key = Annotated[
+    list[str] | None, typer.Option(metavar="FIELD=NAME", help="Other names of ids, e.g. user=uid (repeatable).")
+]
 FailOn = Annotated[
     str | None, typer.Option(metavar="error|warning|note", help="The severity that fails the run [error].")
 ]

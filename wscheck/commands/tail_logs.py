@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, MaxAttempts, Strict
+from wscheck.commands.options import FailOn, Formats, Grace, Key, Marker, MaxAttempts, Strict
 
 if TYPE_CHECKING:
     from wscheck.events import AnyEvent
@@ -31,13 +31,8 @@ def tail_logs(
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Remember how far it came; go on there.")
     ] = None,
-    marker: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND=TEXT", help="Other wording, e.g. connected='user online' (repeatable)."),
-    ] = None,
-    key: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Other names of ids, e.g. user=uid (repeatable).")
-    ] = None,
+    marker: Marker = None,
+    key: Key = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     stale_after: Annotated[

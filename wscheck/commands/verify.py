@@ -11,6 +11,8 @@ from wscheck.commands.options import (
     Formats,
     Grace,
     Insecure,
+    Key,
+    Marker,
     MaxAttempts,
     Namespace,
     Strict,
@@ -76,6 +78,8 @@ def verify(
         list[str] | None,
         typer.Option(metavar="PATH", help="The server's log, read beside the run; - for stdin (repeatable)."),
     ] = None,
+    marker: Marker = None,
+    key: Key = None,
     page: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Play the documented scenarios on this page, in a browser."),
@@ -128,10 +132,12 @@ def verify(
     with owed(outputs, lambda: _blank(flags, recording), inputs=[recording]):
         config = load(flags)
         if recording is not None:
-            _only_judging({**flags, "--scenario": scenario, "--narrate": narrate or None})
+            _only_judging(
+                {**flags, "--scenario": scenario, "--narrate": narrate or None, "--marker": marker, "--key": key}
+            )
             outcome = _replay(recording, config, flags)
         else:
-            outcome = _drive(_plan(config, scenario or [], narrate=narrate))
+            outcome = _drive(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
     formats.deliver(outputs, outcome.report, outcome.events)
     raise typer.Exit(ending.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
@@ -160,11 +166,11 @@ def _only_judging(flags: dict[str, Any]) -> None:
         )
 
 
-def _plan(config: "Config", chosen: list[str], *, narrate: bool) -> "Run":
+def _plan(config: "Config", chosen: list[str], markers: list[str], keys: list[str], *, narrate: bool) -> "Run":
     from wscheck.client.narration import silent
     from wscheck.verify.plan import plan
 
-    return plan(config, chosen, narrate=_to_stderr if narrate else silent)
+    return plan(config, chosen, markers, keys, narrate=_to_stderr if narrate else silent)
 
 
 def _to_stderr(line: str) -> None:

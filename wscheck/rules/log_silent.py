@@ -1,10 +1,12 @@
 """The server's log does not show what the client saw."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from wscheck.events import Connected, Watching
+from wscheck.events import Connected, Disconnected, Event, Replaced, Watching
 from wscheck.findings import Severity
 from wscheck.rules.rule import Handler, Rule
+
+LOG = "server-log"
 
 
 class LogSilent(Rule):
@@ -16,34 +18,44 @@ class LogSilent(Rule):
         "replacement either. A quiet log is then no evidence of health."
     )
     fix = (
-        "Log connects, replacements and disconnects as documented; or point --server-log at the right file, or name "
-        "the server's own words in [logs.markers] of wscheck.toml."
+        "Log connects, replacements and disconnects as documented, each as it happens; or point --server-log at the "
+        "right file."
     )
     source = "documented behaviour, Monitoring"
 
     def watches(self) -> Mapping[type, Handler]:
-        self._watching: Watching | None = None
-        self._mine: dict[str, Connected] = {}
-        self._logged: set[str] = set()
-        return {Watching: self._watch, Connected: self._connected}
+        self._watched = False
+        self._seen: list[Event] = []
+        return {
+            Watching: self._watch,
+            Connected: self._seen.append,
+            Disconnected: self._seen.append,
+            Replaced: self._seen.append,
+        }
 
     def _watch(self, event: Watching) -> None:
-        if event.source == "server-log":
-            self._watching = event
-
-    def _connected(self, event: Connected) -> None:
-        key = event.sid or event.user
-        if key is None:
-            return
-        if event.source == "server-log":
-            self._logged.update(k for k in (event.sid, event.user) if k is not None)
-        else:
-            self._mine[key] = event
+        self._watched |= event.source == LOG
 
     def conclude(self, at: float | None) -> None:
-        if self._watching is None or not self._mine:
-            return
-        unseen = [e for sid, e in self._mine.items() if sid not in self._logged and e.user not in self._logged]
+        unseen = unlogged(self._seen) if self._watched else []
         if unseen:
-            message = f"the server's log shows nothing of {len(unseen)} of {len(self._mine)} connections"
+            made = len(_made(self._seen))
+            message = f"the server's log shows nothing of {len(unseen)} of {made} connections"
             self.sighted(unseen[0].user, message, at, *unseen[:3])
+
+
+def unlogged(events: Iterable[Event]) -> list[Connected]:
+    """The connections of a phase of which the server's log told nothing, in words that are known."""
+    told = {each for event in events if event.source == LOG for each in _ids(event)} - {None}
+    return [e for e in _made(events) if e.sid not in told and e.user not in told]
+
+
+def _made(events: Iterable[Event]) -> list[Connected]:
+    made = {e.sid or e.user: e for e in events if isinstance(e, Connected) and e.source != LOG}
+    return [connection for name, connection in made.items() if name is not None]
+
+
+def _ids(event: Event) -> tuple[str | None, ...]:
+    if isinstance(event, Replaced):
+        return event.old_sid, event.new_sid, event.user
+    return (event.sid, event.user) if isinstance(event, Connected | Disconnected) else ()

@@ -15,10 +15,14 @@ from wscheck.events import Event
 from wscheck.redaction import Redactor
 from wscheck.sources.logs.extractor import Extractor
 from wscheck.sources.tailing import FollowedLog, NewReader, PipedLog
+from wscheck.sources.verbatim import Verbatim
 
 LOOK_AGAIN_S = 0.02
 SETTLED = 3
 """Looks that find nothing new, after which a record that could go on is taken as complete."""
+
+LONGEST = 200
+"""Characters of what a log said that a recording keeps."""
 
 Sink = Callable[[Event], None]
 
@@ -30,6 +34,14 @@ class ServerLog:
         self.name = name
         self.sink: Sink | None = None
         self._redactor = redactor or Redactor()
+
+    def begin(self, sink: Sink) -> None:
+        """A phase begins."""
+        self.sink = sink
+
+    def naming(self, ids: Iterable[str]) -> str:
+        """What it said of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
+        return ""
 
     def tell(self, events: Iterable[Event]) -> None:
         """Give on what was read."""
@@ -60,9 +72,16 @@ class EmbeddedLog(ServerLog):
 class WrittenLog(ServerLog):
     """A log that another process writes: a file, over its rotations, or a pipe."""
 
-    def __init__(self, log: FollowedLog | PipedLog, redactor: Redactor) -> None:
+    def __init__(self, log: FollowedLog | PipedLog, said: Verbatim, redactor: Redactor) -> None:
         super().__init__(log.name, redactor)
-        self._log = log
+        self._log, self._said = log, said
+
+    def begin(self, sink: Sink) -> None:
+        super().begin(sink)
+        self._said.clear()
+
+    def naming(self, ids: Iterable[str]) -> str:
+        return self._redactor.clean(self._said.naming(ids))[:LONGEST]
 
     async def follow(self) -> None:
         idle = 0
@@ -86,7 +105,10 @@ def _hidden(event: Event, redactor: Redactor) -> dict[str, str]:
 
 def open_log(path: str, new_reader: NewReader = Extractor, redactor: Redactor | None = None) -> ServerLog:
     """The log at `path`, "-" for stdin. `new_reader` reads its words. Raises BadEvidence."""
-    return WrittenLog(PipedLog(new_reader) if path == "-" else _opened(Path(path), new_reader), redactor or Redactor())
+    said = Verbatim()
+    keeping = said.beside(new_reader)
+    log = PipedLog(keeping) if path == "-" else _opened(Path(path), keeping)
+    return WrittenLog(log, said, redactor or Redactor())
 
 
 def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:

@@ -136,14 +136,15 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
         reason = "this version of wscheck does not know the scenario"
         return ScenarioResult(id=name, verdict=Verdict.INCONCLUSIVE, reason=reason)
     judged = _judge(subject, scenario.rules, options)
-    judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events)]
+    beside = control.events if control is not None else ()
+    judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events, beside)]
     shown = _control(scenario, control, options) if control is not None else None
     if shown is not None and (moot := scenario.moot(shown)) is not None:
         judged.findings, judged.unjudged = [], [Unjudged(at=None, source="scenario", reason=moot, skipped=True)]
     for finding in judged.findings:
         finding.scenario = name
         _qualify(finding, subject.events)
-    verdict, reason = _verdict(subject, judged, shown, bar)
+    verdict, reason = _verdict(judged, bar, _unsure(subject, judged, shown, beside))
     return ScenarioResult(
         id=name,
         verdict=verdict,
@@ -159,21 +160,22 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
     )
 
 
-def _verdict(subject: Phase, judged: _Judged, control: Control | None, bar: Bar) -> tuple[Verdict, str]:
+def _verdict(judged: _Judged, bar: Bar, unsure: tuple[Verdict, str] | None) -> tuple[Verdict, str]:
     failing = [f for f in judged.findings if f.severity.rank >= bar.fail_on.rank]
     if failing:
         return Verdict.FAILED, failing[0].message
-    unsure = _unsure(subject, judged, control)
     if unsure is None:
         return Verdict.PASSED, ""
     return (Verdict.FAILED if bar.strict else unsure[0]), unsure[1]
 
 
-def _unsure(subject: Phase, judged: _Judged, control: Control | None) -> tuple[Verdict, str] | None:
+def _unsure(
+    subject: Phase, judged: _Judged, control: Control | None, beside: Sequence[Event]
+) -> tuple[Verdict, str] | None:
     """Why nothing was proven although nothing was found."""
     for event in judged.unjudged if away(subject.events) is None else ():
         return (Verdict.SKIPPED if event.skipped else Verdict.INCONCLUSIVE), event.reason
-    nothing_shown = unshown(subject.events)
+    nothing_shown = unshown(subject.events, beside)
     if nothing_shown is not None:
         return Verdict.INCONCLUSIVE, nothing_shown
     if not subject.ended:

@@ -17,10 +17,20 @@ from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.run import Run
 
 
-def plan(config: Config, chosen: Sequence[str], *, narrate: Narrate = silent) -> Run:
-    """The run that `config` asks for; `chosen` scenario ids, all when empty. Raises UsageError."""
-    cast = _cast(config)
-    logs, words = config["verify.server_log"], partial(readers, (), (), config.tables.get("logs", {}), config.at)
+def plan(
+    config: Config,
+    chosen: Sequence[str],
+    markers: Sequence[str] = (),
+    keys: Sequence[str] = (),
+    *,
+    narrate: Narrate = silent,
+) -> Run:
+    """The run that `config` asks for; `chosen` scenario ids, all when empty. `markers` and `keys` word the server's log
+    (see `readers`). Raises UsageError."""
+    cast, logs = _cast(config), config["verify.server_log"]
+    if (markers or keys) and not logs:
+        raise UsageError("--marker and --key word a log, and none was given.", "Add --server-log PATH.")
+    words = partial(readers, markers, keys, config.tables.get("logs", {}), config.at)
     arena = Remote(cast, logs, words) if config.server else Embedded(cast)
     if isinstance(arena, Embedded) and logs:
         raise UsageError(

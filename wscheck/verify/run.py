@@ -11,7 +11,7 @@ import msgspec
 
 from wscheck.client.cancelling import ended
 from wscheck.client.narration import Narrate, silent
-from wscheck.events import AnyEvent, Began, Connected, Disconnected, Ended, Event, Refused, Replaced, Watching
+from wscheck.events import AnyEvent, Began, Disconnected, Ended, Event, Refused, Watching
 from wscheck.findings import Bar, Severity
 from wscheck.judge import Options
 from wscheck.report import VerifyReport
@@ -24,13 +24,11 @@ from wscheck.sources.recording import load
 from wscheck.sources.server_log import ServerLog
 from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.assessment import assess, merged, overall
+from wscheck.verify.logs import caught_up, only_ours
 from wscheck.verify.unproven import shut_out
 from wscheck.verify.watched import judged
 
 SCHEMA = "wscheck.verify/1"
-
-# How long a log may lag behind what it tells of.
-LOG_DELAY_S = 1.0
 
 
 class Progress(Protocol):
@@ -184,7 +182,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
     stage.record(Began(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
         stage.record(Watching(at=time.time(), source="server-log", path=log.name))
-        log.sink = stage.record
+        log.begin(stage.record)
     try:
         async with heartbeat(stage.record):
             try:
@@ -196,8 +194,8 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
                 lost = f"the server went away during {phase.scenario.id}"
             elif phase.name == "subject" and shut_out(stage.events) is not None:
                 lost = f"the server refused the user's own credentials during {phase.scenario.id}"
-            await _let_logs_catch_up(phase)
-        stage.events = _only_ours(stage.events)
+            await caught_up(phase.logs, stage)
+        stage.events = only_ours(stage.events)
         stage.record(Ended(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
     finally:
         for log in phase.logs:
@@ -223,33 +221,3 @@ async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> bool:
         user = stage.cast.user.user
         stage.record(Refused(at=time.time(), source="client", user=user, reason="unreachable", message=lost))
     return lost is not None
-
-
-async def _let_logs_catch_up(phase: _Phase) -> None:
-    """Wait until the log told of every connection that the client saw, or long enough that it will not."""
-    if not phase.logs:
-        return
-    stage = phase.stage
-    mine = {e.sid for e in stage.events if isinstance(e, Connected) and e.source != "server-log"}
-    await stage.until(lambda: mine <= _logged(stage.events), LOG_DELAY_S if mine else 0.0)
-
-
-def _logged(events: Sequence[Event]) -> set[str | None]:
-    return {e.sid for e in events if isinstance(e, Connected) and e.source == "server-log"}
-
-
-def _only_ours(events: Sequence[Event]) -> list[Event]:
-    """Without what the log tells of other connections: a shared server serves others, and a log lags behind."""
-    ours = {e.sid for e in events if isinstance(e, Connected) and e.source != "server-log"} | {None}
-    users = {e.user for e in events if e.source != "server-log"} | {None}
-
-    def is_ours(event: Event) -> bool:
-        if isinstance(event, Connected | Disconnected) and event.sid is not None and event.sid in ours:
-            return True  # whatever the log calls the user, whom a page need not name
-        if event.user not in users:
-            return False
-        if isinstance(event, Replaced):
-            return event.old_sid in ours and (event.new_sid in ours or event.old_sid is not None)
-        return not isinstance(event, Connected | Disconnected) or event.sid in ours
-
-    return [event for event in events if event.source != "server-log" or is_ours(event)]

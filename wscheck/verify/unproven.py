@@ -4,7 +4,8 @@ nobody saw it give one user's connection to another. Pure."""
 from collections.abc import Iterator, Sequence
 
 from wscheck.endings import KICKED
-from wscheck.events import Connected, Delivered, Disconnected, Event, Expected, Refused, Unreadable
+from wscheck.events import Connected, Delivered, Disconnected, Event, Expected, Refused, Replaced, Unreadable
+from wscheck.rules.log_silent import LOG, unlogged
 
 UNTOLD = (
     "the server let a token in under another user's id, and nothing told whose connection it became: name the key of "
@@ -14,10 +15,15 @@ OTHER_EVENTS = (
     "the server sent none of the documented events that it was asked for: name its own in wscheck.toml (`wscheck init`)"
 )
 
+OTHER_WORDS = "it names a connection in words that are not known"
+HOW_TO_WORD = "in words that are not known: name them with --marker or in [logs.markers] of wscheck.toml"
 
-def consequences(events: Sequence[Event]) -> frozenset[str]:
-    """The rules whose findings prove nothing here."""
+
+def consequences(events: Sequence[Event], control: Sequence[Event] = ()) -> frozenset[str]:
+    """The rules whose findings prove nothing here, after what the control showed."""
     follow: set[str] = set()
+    if _told_otherwise(events) is not None or _told_replacement(control):
+        follow |= {"log-silent"}
     if away(events) is not None:
         follow |= {"connection-missing", "event-missing"}
     if any(map(_senseless, events)):
@@ -29,13 +35,15 @@ def consequences(events: Sequence[Event]) -> frozenset[str]:
     return frozenset(follow)
 
 
-def unshown(events: Sequence[Event]) -> str | None:
+def unshown(events: Sequence[Event], control: Sequence[Event] = ()) -> str | None:
     """Why nothing was shown, although nothing was found; None when something was."""
     if (reason := away(events)) is not None:
         return reason
     if any(e.credential == "foreign" for e in _seen(events)) and taken_over(events) is None:
         return UNTOLD
-    return OTHER_EVENTS if _has_other_events(events) else None
+    if _has_other_events(events):
+        return OTHER_EVENTS
+    return None if _told_replacement(control) else _told_otherwise(events)
 
 
 def away(events: Sequence[Event]) -> str | None:
@@ -74,6 +82,24 @@ def _has_other_events(events: Sequence[Event]) -> bool:
     """Whether nobody said that the server knows what it was asked for, and nothing of that came."""
     asked = {e.name for e in events if isinstance(e, Expected) and e.assumed}
     return bool(asked) and asked.isdisjoint(e.name for e in events if isinstance(e, Delivered))
+
+
+def _told_otherwise(events: Sequence[Event]) -> str | None:
+    """That the server's log is not silent, although it told of a connection neither in words that are known nor whose
+    it is; None when it did, and when it is silent."""
+    if not unlogged(events):
+        return None
+    for event in events:
+        if isinstance(event, Unreadable) and event.reason == OTHER_WORDS:
+            return f"{event.path} tells of connections {HOW_TO_WORD}. It says: {event.text}"
+        if isinstance(event, Connected) and event.source == LOG and event.sid is None and event.user is None:
+            return f"{event.path} tells of connections without saying whose: log socketId and userId with them"
+    return None
+
+
+def _told_replacement(control: Sequence[Event]) -> bool:
+    """Whether the log showed in the control that it does tell of a replacement: then its silence is evidence."""
+    return any(isinstance(e, Replaced) and e.source == LOG for e in control)
 
 
 def taken_over(events: Sequence[Event]) -> bool | None:

@@ -1,0 +1,84 @@
+"""What a server's log proves beside a run: silence is a finding, other words are not, and replacements are enough."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.verify.runs import planned, replayed, told
+from wscheck.backend.journal import Journal, LogFormat
+from wscheck.backend.listening import listening
+from wscheck.backend.server import Backend
+from wscheck.errors import UsageError
+from wscheck.findings import Verdict
+from wscheck.verify.run import Outcome, verify
+
+Words = Callable[[str], str]
+JOINED = "WebSocket client connected"
+
+
+def peers(record: str) -> str:
+    """The words of another application."""
+    swaps = {JOINED: "peer joined", "WebSocket client disconnected": "peer left", "Replacing existing": "kick"}
+    for ours, theirs in swaps.items():
+        record = record.replace(ours, theirs)
+    return record
+
+
+async def judged(
+    words: Words, folder: Path, *markers: str, style: LogFormat = LogFormat.JSON, client: str = "unified"
+) -> Outcome:
+    """single-connection at a server that logs every record as `words` makes it."""
+    log = folder / "server.log"
+    with log.open("w", buffering=1) as file:
+        backend = Backend(Journal(lambda record: print(words(record), end="", file=file), style))
+        async with listening(backend) as url:
+            asked = planned(
+                "single-connection", url=url, markers=markers, verify__server_log=[str(log)], verify__client=client
+            )
+            return await verify(asked)
+
+
+@pytest.mark.parametrize("style", LogFormat)
+async def test_a_log_in_other_words_is_inconclusive_and_is_quoted(tmp_path: Path, style: LogFormat) -> None:
+    outcome = await judged(peers, tmp_path, style=style)
+    (single,) = outcome.report.scenarios
+    assert (single.verdict, single.findings) == (Verdict.INCONCLUSIVE, []), told(outcome)
+    assert "server.log tells of connections in words that are not known: name them with --marker" in single.reason
+    assert "It says: " in single.reason and "peer joined" in single.reason and "socketId" in single.reason
+    assert replayed(outcome) == outcome.report.scenarios
+
+
+async def test_once_they_are_named_it_is_read(tmp_path: Path) -> None:
+    outcome = await judged(peers, tmp_path, "connected=peer joined")
+    assert outcome.report.verdict is Verdict.PASSED, told(outcome)
+
+
+async def test_what_the_client_saw_fails_in_whatever_words_the_log_tells_it(tmp_path: Path) -> None:
+    outcome = await judged(peers, tmp_path, client="per-component")
+    rules = {finding.rule for finding in outcome.report.findings}
+    assert outcome.report.verdict is Verdict.FAILED and "connection-replaced" in rules and "log-silent" not in rules
+
+
+@pytest.mark.parametrize("words", [lambda record: "GET /index.html 200\n", lambda record: ""], ids=["else", "nothing"])
+async def test_a_log_that_speaks_of_other_things_or_of_nothing_is_silent(words: Words, tmp_path: Path) -> None:
+    outcome = await judged(words, tmp_path)
+    assert [finding.rule for finding in outcome.report.findings] == ["log-silent"], told(outcome)
+    assert outcome.report.verdict is Verdict.FAILED
+
+
+async def test_a_log_that_tells_of_replacements_alone_has_shown_so_in_the_control(tmp_path: Path) -> None:
+    outcome = await judged(lambda record: record if "Replacing" in record else "", tmp_path)
+    assert outcome.report.verdict is Verdict.PASSED, told(outcome)
+    assert replayed(outcome) == outcome.report.scenarios
+
+
+async def test_a_log_that_does_not_say_whose_connection_it_was_proves_nothing(tmp_path: Path) -> None:
+    outcome = await judged(lambda record: f"{JOINED} (3 total)\n" if JOINED in record else "", tmp_path)
+    (single,) = outcome.report.scenarios
+    assert single.verdict is Verdict.INCONCLUSIVE and "without saying whose" in single.reason, told(outcome)
+
+
+def test_words_for_a_log_that_nobody_gave_are_refused() -> None:
+    with pytest.raises(UsageError, match="word a log, and none was given"):
+        planned(url="http://127.0.0.1:9", markers=("connected=peer joined",))

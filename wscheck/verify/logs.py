@@ -1,0 +1,55 @@
+"""The server's logs beside a phase: until they have told of it, what in them is of it, and what they said otherwise."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from wscheck.events import Connected, Disconnected, Event, Replaced, Unreadable
+from wscheck.rules.log_silent import LOG, unlogged
+from wscheck.scenarios.stage import Stage
+from wscheck.sources.server_log import ServerLog
+from wscheck.verify.unproven import OTHER_WORDS
+
+DELAY_S = 1.0
+"""How long a log may lag behind what it tells of."""
+
+
+async def caught_up(logs: Sequence[ServerLog], stage: Stage) -> None:
+    """Wait until the logs told of every connection that the client saw, or long enough that they will not."""
+    if not logs:
+        return
+    mine = {e.sid for e in stage.events if isinstance(e, Connected) and e.source != LOG}
+    await stage.until(lambda: mine <= _logged(stage.events), DELAY_S if mine else 0.0)
+    for connection in unlogged(only_ours(stage.events))[:1]:
+        _quote(logs, connection, stage)
+
+
+def _logged(events: Sequence[Event]) -> set[str | None]:
+    return {e.sid for e in events if isinstance(e, Connected) and e.source == LOG}
+
+
+def _quote(logs: Sequence[ServerLog], connection: Connected, stage: Stage) -> None:
+    """What the logs said of this connection in words that are not known, if anything: first by its id."""
+    for each in filter(None, (connection.sid, connection.user)):
+        for log in logs:
+            if said := log.naming([each]):
+                here: dict[str, Any] = {"source": LOG, "user": connection.user, "path": log.name}
+                stage.record(Unreadable(at=time.time(), **here, reason=OTHER_WORDS, text=said))
+                return
+
+
+def only_ours(events: Sequence[Event]) -> list[Event]:
+    """Without what the log tells of other connections: a shared server serves others, and a log lags behind."""
+    ours = {e.sid for e in events if isinstance(e, Connected) and e.source != LOG} | {None}
+    users = {e.user for e in events if e.source != LOG} | {None}
+
+    def is_ours(event: Event) -> bool:
+        if isinstance(event, Connected | Disconnected) and event.sid is not None and event.sid in ours:
+            return True  # whatever the log calls the user, whom a page need not name
+        if event.user not in users:
+            return False
+        if isinstance(event, Replaced):
+            return event.old_sid in ours and (event.new_sid in ours or event.old_sid is not None)
+        return not isinstance(event, Connected | Disconnected) or event.sid in ours
+
+    return [event for event in events if event.source != LOG or is_ours(event)]
