@@ -1,5 +1,6 @@
 """Documented test 2: every contracted event arrives, once, on the one connection."""
 
+import asyncio
 from functools import partial
 
 from wscheck.rules.event_unheard import EventUnheard
@@ -16,9 +17,10 @@ class EventHandling(Scenario):
         page = stage.page()
         mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
         stage.expect("connected", page)
-        for event in (e for e in stage.contract.events if e.emit is not None):
-            await stage.ask(event, mounts[0], mounts)
-        for event in (e for e in stage.contract.events if e.emit is None):
-            if not await stage.until(partial(stage.received, event.name, page), event.within):
+        await stage.ask_each([e for e in stage.contract.events if e.emit is not None], mounts[0], mounts)
+        unasked = [e for e in stage.contract.events if e.emit is None]
+        await asyncio.gather(*(stage.until(partial(stage.received, e.name, page), e.within) for e in unasked))
+        for event in unasked:
+            if not stage.received(event.name, page):
                 stage.unjudged(f"{event.name} was not observed, and the contract names nothing that makes it come")
         await stage.aftermath()

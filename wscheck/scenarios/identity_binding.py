@@ -31,4 +31,4 @@ async def _ask_whose(stage: Stage, mount: Mount) -> None:
     event = next((e for e in stage.contract.events if e.emit is not None and e.user), None)
     if event is not None and event.emit is not None and mount.is_connected:
         await mount.emit(event.emit, event.payload)
-        await stage.until(lambda: stage.received(event.name, mount.page), event.within)
+        await stage.until(lambda: stage.received(event.name, mount.page), stage.patience(event))

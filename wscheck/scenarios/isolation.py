@@ -23,7 +23,7 @@ class Isolation(Scenario):
         mount = await other.mount(DASHBOARD)
         for event in asked:
             await mount.emit(event.emit or "", event.payload)
-        heard = await stage.until(lambda: any(stage.received(e.name, other) for e in asked), asked[0].within)
+        heard = await stage.until(lambda: any(stage.received(e.name, other) for e in asked), stage.patience(asked[0]))
         await stage.aftermath()
         return _judge_evidence(stage, listener, heard)
 

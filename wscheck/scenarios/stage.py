@@ -31,6 +31,9 @@ from wscheck.sources.replay import ReplayWitness
 
 WRONG_TOKEN = Secret("wscheck-this-is-not-a-token")
 
+# What answers at all answers a healthy client within it; what takes longer is waited for beside the next.
+MOMENT_S = 0.25
+
 # Long enough for a duplicate that the server sends right after the original.
 AFTERMATH_S = 0.3
 
@@ -59,8 +62,9 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
 class Stage:
     """One phase of one scenario. Everything that happens is recorded as events, in order."""
 
-    def __init__(self, cast: Cast, *, narrate: Narrate = silent) -> None:
-        self.cast, self.contract, self.window = cast, cast.contract, cast.window
+    def __init__(self, cast: Cast, *, narrate: Narrate = silent, unanswered: str = "") -> None:
+        """`unanswered`: why the server, as was seen, answers nothing that is asked of it; "" where it may."""
+        self.cast, self.contract, self.window, self.unanswered = cast, cast.contract, cast.window, unanswered
         self.events: list[Event] = []
         secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
         redactor = Redactor(secrets)
@@ -149,6 +153,28 @@ class Stage:
 
     async def ask(self, event: ContractEvent, asking: Mount, hearing: Sequence[Mount]) -> None:
         """Make the server send `event`; it must arrive, and every component of `hearing` must handle it."""
+        came = await self._emit(event, asking, hearing)
+        if not await self.until(came, self.patience(event)) and self.unanswered:
+            self.unjudged(self.unanswered)
+
+    async def ask_each(self, events: Sequence[ContractEvent], asking: Mount, hearing: Sequence[Mount]) -> None:
+        """Ask for one after the other, as `ask` does, but let none that keeps us waiting hold up the next: so long as
+        any of them comes, the others have all their time again, for a server may do one thing at a time."""
+        awaited: list[Callable[[], bool]] = []
+        for event in events:
+            awaited.append(await self._emit(event, asking, hearing))
+            await self.until(awaited[-1], min(MOMENT_S, self.patience(event)))
+        within, left = max(map(self.patience, events), default=0.0), len(awaited) + 1
+        while 0 < len(awaited := [came for came in awaited if not came()]) < left:
+            left = len(awaited)
+            await self.until(lambda: any(came() for came in awaited), within)
+
+    def patience(self, event: ContractEvent) -> float:
+        """How long to wait for it. Where the server was seen to answer nothing, only a moment."""
+        return min(MOMENT_S, event.within) if self.unanswered else event.within
+
+    async def _emit(self, event: ContractEvent, asking: Mount, hearing: Sequence[Mount]) -> Callable[[], bool]:
+        """Ask for `event`; gives what tells whether it came to all of `hearing`."""
         page = asking.page
         since = len(self.events)
         self.expect("delivered", page, name=event.name, within=event.within, required=event.required)
@@ -166,7 +192,7 @@ class Stage:
         elif event.emit is not None:
             await asking.emit(event.emit, event.payload)
         heard = {mount.component for mount in hearing}
-        await self.until(lambda: heard <= self._handlers_of(event.name, page, since), event.within)
+        return lambda: heard <= self._handlers_of(event.name, page, since)
 
     def _handlers_of(self, name: str, page: Page, since: int) -> set[str | None]:
         return {

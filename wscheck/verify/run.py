@@ -16,6 +16,7 @@ from wscheck.findings import Bar, Severity
 from wscheck.judge import Options
 from wscheck.report import VerifyReport
 from wscheck.scenarios import DOCUMENTED, REGISTRY, Scenario
+from wscheck.scenarios.event_handling import EventHandling
 from wscheck.scenarios.on_page import RealPage
 from wscheck.scenarios.stage import Cast, Stage
 from wscheck.settings import without_credentials
@@ -25,7 +26,7 @@ from wscheck.sources.server_log import ServerLog
 from wscheck.verify.arena import Embedded, Remote
 from wscheck.verify.assessment import assess, merged, overall
 from wscheck.verify.logs import caught_up, only_ours
-from wscheck.verify.unproven import shut_out
+from wscheck.verify.unproven import OTHER_EVENTS, has_other_events, shut_out
 from wscheck.verify.watched import judged
 
 SCHEMA = "wscheck.verify/1"
@@ -128,23 +129,24 @@ class _Parts:
 
 
 async def _drive_all(run: Run, parts: _Parts, progress: Progress) -> None:
-    gate, done, lost = asyncio.Semaphore(run.arena.at_once), 0, ""
+    gate, done, lost, unanswered = asyncio.Semaphore(run.arena.at_once), 0, "", ""
 
     async def drive(name: str) -> None:
-        nonlocal done, lost
+        nonlocal done, lost, unanswered
         async with gate, run.arena.place() as (cast, logs):
             scenario = REGISTRY[name]
             progress(name, done, len(run.scenarios))
             for phase, act in (("subject", run.subject(scenario)), ("control", scenario.control)):
                 if lost and phase == "control":
                     break
-                stage = Stage(cast, narrate=run.narrate)
+                stage = Stage(cast, narrate=run.narrate, unanswered=unanswered)
                 parts.add(name, stage)
                 here = _Phase(scenario, phase, stage, logs)
                 if lost:
                     _leave_out(here, lost)
                 else:
                     lost = await _play(here, act, run.arena)
+                    unanswered = unanswered or _silence(here)
             done += 1
             progress(name, done, len(run.scenarios))
 
@@ -171,6 +173,14 @@ def _leave_out(phase: _Phase, lost: str) -> None:
     phase.stage.record(Began(at=time.time(), **here))
     phase.stage.unjudged(f"not tried: {lost}")
     phase.stage.record(Ended(at=time.time(), **here))
+
+
+def _silence(phase: _Phase) -> str:
+    """That every event of the documented contract was asked for, and none came: asked again, none would."""
+    if phase.scenario.id != EventHandling.id or not has_other_events(phase.stage.events):
+        return ""
+    asked = [event.emit for event in phase.stage.contract.events if event.emit is not None]
+    return OTHER_EVENTS if all(map(phase.stage.emitted, asked)) else ""
 
 
 async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> str:

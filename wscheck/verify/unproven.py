@@ -28,7 +28,7 @@ def consequences(events: Sequence[Event], control: Sequence[Event] = ()) -> froz
         follow |= {"connection-missing", "event-missing"}
     if any(map(_senseless, events)):
         follow |= {"event-duplicated"}
-    if _has_other_events(events):
+    if has_other_events(events):
         follow |= {"event-missing"}
     if not taken_over(events):
         follow |= {"identity-unverified"}
@@ -41,7 +41,7 @@ def unshown(events: Sequence[Event], control: Sequence[Event] = ()) -> str | Non
         return reason
     if any(e.credential == "foreign" for e in _seen(events)) and taken_over(events) is None:
         return UNTOLD
-    if _has_other_events(events):
+    if has_other_events(events):
         return OTHER_EVENTS
     return None if _told_replacement(control) else _told_otherwise(events)
 
@@ -78,7 +78,7 @@ def _senseless(event: Event) -> bool:
     return isinstance(event, Unreadable) and event.source == "client"
 
 
-def _has_other_events(events: Sequence[Event]) -> bool:
+def has_other_events(events: Sequence[Event]) -> bool:
     """Whether nobody said that the server knows what it was asked for, and nothing of that came."""
     asked = {e.name for e in events if isinstance(e, Expected) and e.assumed}
     return bool(asked) and asked.isdisjoint(e.name for e in events if isinstance(e, Delivered))
