@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import COMMAND, environment, wscheck
+from wscheck.commands.serve import serve
 
 
 @contextmanager
@@ -102,3 +103,12 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         ran = wscheck("serve", "--port", url.rpartition(":")[2])
         assert ran.code == 2
         assert "already" in ran.err and "next:" in ran.err and "Traceback" not in ran.said
+
+
+def test_what_goes_wrong_while_it_serves_is_no_mistake_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("wscheck.backend.listening.listening", broken)
+    with pytest.raises(ValueError, match="a defect"):
+        serve(port=0)

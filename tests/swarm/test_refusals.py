@@ -42,6 +42,7 @@ from wscheck.swarm.plan import configured, is_this_machine
         (("--format", "ndjson"), 2, "`ndjson` is no format of this command"),
         (("--before-after", "--profile", "tabs"), 2, "--profile tabs was given too"),
         (("http://192.0.2.7:8000",), 2, "next: When it is yours to load, say so: --i-may-load-this-target."),
+        (("http://127.0.0.1:9/admin/",), 2, "URL: the address of the server has a path, /admin."),
         (("http://secret:word@192.0.2.7:8000",), 2, "http://192.0.2.7:8000 is not this machine"),
         (("http://127.0.0.1:1",), 3, "Nothing answers at http://127.0.0.1:1"),
         (("--users", "40000", "http://127.0.0.1:1"), 3, "ulimit"),

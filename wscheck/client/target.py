@@ -48,7 +48,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def target_of(config: "Config") -> Target:
-    """The server that is configured; one without a URL where none is."""
+    """The server that is configured; one without a URL where none is. Raises UsageError for an address with a path,
+    of which nobody could say what it means: to a Socket.IO client it is the namespace, to a browser it is not."""
+    if path := urlsplit(config.server or "").path.strip("/"):
+        raise UsageError(
+            f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
+            f"Leave it out: as a namespace it is --namespace /{path}, as the client's option `path` --path /{path}.",
+        )
     return Target(
         url=config.server or "",
         namespace=config["target.namespace"],

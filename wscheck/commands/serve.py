@@ -1,7 +1,7 @@
 """`wscheck serve`: the embedded reference backend on a port, with its policies and faults."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,32 +36,39 @@ def serve(
 
     from wscheck.backend.faults import Policy, named
     from wscheck.backend.journal import Journal, LogFormat
-    from wscheck.backend.listening import listening
-    from wscheck.backend.server import Backend
-    from wscheck.backend.tokens import token_of
+    from wscheck.errors import UsageError
     from wscheck.settings import namespace as named_space
     from wscheck.settings import one_of
     from wscheck.settings import transports as chosen
 
-    async def run() -> None:
-        backend = Backend(
-            Journal(_write, LogFormat(one_of(*LogFormat)(log_format))),
-            policy=Policy(one_of(*Policy)(policy)),
-            faults=named(fault or ()),
-            namespace=named_space(namespace),
-            path=path,
-            ping_interval_s=ping_interval / 1000,
-            ping_timeout_s=ping_timeout / 1000,
-            transports=chosen(transports),
-        )
-        async with listening(backend, host, port) as url:
-            stopped = _stopping()
-            told = f"{url}{_further(namespace=backend.namespace, path=path)}"
-            typer.echo(f"check it: WSCHECK_TOKEN={token_of('user_123')} wscheck verify {told}", err=True)
-            typer.echo(f"listening on {url}", err=True)
-            await stopped.wait()
+    try:
+        options = {
+            "journal": Journal(_write, LogFormat(one_of(*LogFormat)(log_format))),
+            "policy": Policy(one_of(*Policy)(policy)),
+            "faults": named(fault or ()),
+            "namespace": named_space(namespace),
+            "path": path,
+            "ping_interval_s": ping_interval / 1000,
+            "ping_timeout_s": ping_timeout / 1000,
+            "transports": chosen(transports),
+        }
+    except ValueError as error:
+        raise UsageError(f"{error}.", "See wscheck serve --help.") from None
+    asyncio.run(_serve(options, host, port))
 
-    asyncio.run(_named(run))
+
+async def _serve(options: dict[str, Any], host: str, port: int) -> None:
+    """Until it is told to end."""
+    from wscheck.backend.listening import listening
+    from wscheck.backend.server import Backend
+    from wscheck.backend.tokens import token_of
+
+    async with listening(Backend(**options), host, port) as url:
+        stopped = _stopping()
+        told = f"{url}{_further(namespace=options['namespace'], path=options['path'])}"
+        typer.echo(f"check it: WSCHECK_TOKEN={token_of('user_123')} wscheck verify {told}", err=True)
+        typer.echo(f"listening on {url}", err=True)
+        await stopped.wait()
 
 
 def _further(**told: str) -> str:
@@ -70,16 +77,6 @@ def _further(**told: str) -> str:
 
     usual = {"namespace": "/", "path": "/socket.io"}
     return "".join(f" --{name} {shlex.quote(value)}" for name, value in told.items() if value != usual[name])
-
-
-async def _named(run: object) -> None:
-    """Turn a value that is none of its choices into a usage error."""
-    from wscheck.errors import UsageError
-
-    try:
-        await run()  # type: ignore[operator]
-    except ValueError as error:
-        raise UsageError(f"{error}.", "See wscheck serve --help.") from None
 
 
 def _stopping() -> "asyncio.Event":

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from wscheck.client.narration import Narrate, silent
 from wscheck.client.target import Credentials, target_of
@@ -62,12 +61,6 @@ def _check(config: Config) -> None:
         raise UsageError(
             "--reconnect-on-kick was given for the unified client, which never reconnects when it is replaced.",
             "Add --client per-component.",
-        )
-    path = urlsplit(config.server or "").path.strip("/")
-    if path:
-        raise UsageError(
-            f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
-            f"Leave it out: as a namespace it is --namespace /{path}, as the client's option `path` --path /{path}.",
         )
     if not timeout.value:
         raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
