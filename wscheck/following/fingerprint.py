@@ -30,7 +30,7 @@ class Position(msgspec.Struct, frozen=True):
         return read_at(len(self.tail), self.offset - len(self.tail)) == self.tail
 
     @classmethod
-    def taken(cls, read_at: ReadAt, offset: int, lines: int | None = None) -> "Position":
+    def taken(cls, read_at: ReadAt, offset: int) -> "Position":
         """The position `offset` bytes into the file behind `read_at`."""
         tail = min(TAIL, offset)
-        return cls(read_at(min(HEAD, offset), 0), read_at(tail, offset - tail), offset, lines)
+        return cls(read_at(min(HEAD, offset), 0), read_at(tail, offset - tail), offset)
