@@ -81,12 +81,11 @@ def test_two_connections_of_a_page_and_why(first: Connected, second: Connected, 
     assert causes(first, second) == {cause}
 
 
-def test_requests_that_left_together_are_two_components_however_late_they_were_answered() -> None:
-    def asked(sid: str, at: float) -> Event:
-        return Connecting(
-            at=START + at, user="u", page="tab 1", eio=f"e{sid}", stack=(IO, ONE, EFFECT), source="browser"
-        )
+def asked(sid: str, at: float) -> Event:
+    return Connecting(at=START + at, user="u", page="tab 1", eio=f"e{sid}", stack=(IO, ONE, EFFECT), source="browser")
 
+
+def test_requests_that_left_together_are_two_components_however_late_they_were_answered() -> None:
     answers = (opened("a", 1, ONE, EFFECT), opened("b", 3, ONE, EFFECT))
     assert causes(asked("a", 0), asked("b", 0.01), *answers) == {"two-openers"}
     assert causes(asked("a", 0), asked("b", 0.9), *answers) == {"unmount-without-cleanup"}
@@ -94,21 +93,40 @@ def test_requests_that_left_together_are_two_components_however_late_they_were_a
     assert causes(asked("a", 0), asked("b", 0.9), *together) == {"unmount-without-cleanup"}
 
 
+@pytest.mark.parametrize("kept_up", [("a", "b"), ("b", "a")], ids=lambda order: order[0])
+def test_a_page_that_was_held_up_between_two_components_heard_no_answer_meanwhile(kept_up: tuple[str, str]) -> None:
+    """Whichever was acknowledged first."""
+    first, second = kept_up
+    begun = (asked("a", 0), asked("b", 0.3))
+    answers = (opened(first, 0.31, ONE, EFFECT), opened(second, 0.32, ONE, EFFECT))
+    assert {(f.cause and f.cause.id, f.cause and f.cause.confidence) for f in judged(*begun, *answers)} == {
+        ("two-openers", "medium")
+    }
+
+
+def test_a_page_that_heard_an_answer_opened_the_next_later_however_soon() -> None:
+    """A view that is shown again: no slow machine can make it seem to be two components, and no fast one either."""
+    events = (asked("a", 0), opened("a", 0.01, ONE, EFFECT), asked("b", 0.02), opened("b", 0.03, ONE, EFFECT))
+    assert causes(*events) == {"unmount-without-cleanup"}
+
+
 def test_what_a_framework_ran_does_not_tell_two_stacks_apart() -> None:
     later = Place("src/timer.ts", 3, 1)
     assert causes(opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER, later)) == {"io-in-render"}
 
 
-def swaps(count: int) -> list[Event]:
+def swaps(count: int, answered_after: float = 0.01) -> list[Event]:
     """The client closes and opens again at once, `count` times."""
     told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n in range(1, count + 1):
-        told += [closed(f"s{n - 1}", n, "io client disconnect"), opened(f"s{n}", n + 0.01, ONE, EFFECT)]
+        told += [closed(f"s{n - 1}", n, "io client disconnect"), asked(f"s{n}", n + 0.001)]
+        told.append(opened(f"s{n}", n + answered_after, ONE, EFFECT))
     return told
 
 
-def test_an_effect_that_runs_again_and_again() -> None:
-    (found,) = judged(*swaps(6))
+@pytest.mark.parametrize("answered_after", [0.01, 0.6], ids=["fast", "a busy server"])
+def test_an_effect_that_runs_again_and_again(answered_after: float) -> None:
+    (found,) = judged(*swaps(6, answered_after))
     assert (found.rule, found.cause and found.cause.id) == ("excessive-attempts", "unstable-dependency")
     assert found.cause is not None and "6 times" in found.cause.because
     assert judged(*swaps(3)) == [], "few enough"

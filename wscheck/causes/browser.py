@@ -21,8 +21,10 @@ _RENDERS = (
 _ONCE = ("mountState", "mountReducer", "mountMemo", "updateMemo", "useState", "useMemo")
 _EFFECT = ("commitHookEffect", "commitPassive", "flushPassive", "invokePassiveEffect")
 _DOUBLED = ("doubleInvoke", "StrictEffects", "InvokeEffectsInDEV", "reappearLayoutEffects", "reconnectPassiveEffects")
-# One commit of React's runs the effects of all its components: their requests leave together, also on a slow machine.
+# One commit of React's runs the effects of all its components: their requests leave together.
 SAME_COMMIT_S = 0.05
+# For so long a busy machine may hold up a page between the two: then the order of what happened has to say more.
+HELD_UP_S = 0.5
 # The client closed one and opened the next: an effect's cleanup and its next run.
 SWAP_S = 0.25
 # Whoever connects again this soon after a kick does so because of it.
@@ -54,15 +56,28 @@ def two_callers(trail: Trail) -> Clue | None:
 def one_hook(trail: Trail) -> Clue | None:
     """Several components use the hook that opens: their stacks are the same, since it is React that runs an effect. It
     did not run one twice: StrictMode has names for that, in one of the two stacks."""
+    clues: list[Clue] = []
     for old, new in pairs(trail):
-        first, second = trail.began(old), trail.began(new)
-        if not old.stack or not _same_place(old, new) or first is None or second is None:
+        if not old.stack or not _same_place(old, new) or _doubled(old) != _doubled(new):
             continue
-        gap = abs(second - first)
-        if gap <= SAME_COMMIT_S and _doubled(old) == _doubled(new):
+        if (gap := _in_one_go(trail, old, new)) is not None:
             told = f"{new.opener} opened two connections {gap * 1000:.0f} ms apart, as two components that use it do"
-            return Confidence.HIGH, told
-    return None
+            clues.append((Confidence.HIGH if gap <= SAME_COMMIT_S else Confidence.MEDIUM, told))
+    return next((clue for clue in clues if clue[0] is Confidence.HIGH), clues[0] if clues else None)
+
+
+def _in_one_go(trail: Trail, old: Connected, new: Connected) -> float | None:
+    """How far apart they were asked for (seconds), where that may have been one run of the page's code; None where it
+    was not: a page hears no answer before its code has run to the end, however slow the machine."""
+    first, second = sorted((old, new), key=lambda one: trail.began(one) or 0.0)
+    began, then = trail.began(first), trail.began(second)
+    if began is None or then is None:
+        return None
+    seen = trail.saw_begin(first) and trail.saw_begin(second)
+    if seen and first.at is not None and first.at <= then:
+        return None
+    gap = then - began
+    return gap if gap <= (HELD_UP_S if seen else SAME_COMMIT_S) else None
 
 
 def io_in_render(trail: Trail) -> Clue | None:
@@ -150,13 +165,18 @@ def unstable_dependency(trail: Trail) -> Clue | None:
         old, at = closed.opened, closed.event.at
         if closed.reason != "io client disconnect" or old is None or old.opener is None or at is None:
             continue
-        after = [new for new in trail.openings if new.at is not None and 0 <= new.at - at <= SWAP_S]
+        # However late it was answered: that it was asked for at once is what counts.
+        after = [new for new in trail.openings if any(0 <= when - at <= SWAP_S for when in _times(trail, new))]
         if any(_same_place(old, new) for new in after):
             swaps[old.opener] += 1
     for opener, count in swaps.most_common(1):
         if count >= 2:
             return Confidence.HIGH, f"{opener} closed its connection and opened the next at once, {count} times"
     return None
+
+
+def _times(trail: Trail, opened: Connected) -> Iterator[float]:
+    return (when for when in (trail.began(opened), opened.at) if when is not None)
 
 
 def back_after_kick(trail: Trail) -> Clue | None:

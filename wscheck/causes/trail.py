@@ -35,6 +35,10 @@ class Trail:
         """When somebody called for it, as far as that was seen; else when it was acknowledged."""
         return self.asked.get(opened.eio or "", opened.at)
 
+    def saw_begin(self, opened: Connected) -> bool:
+        """Whether it was seen when somebody called for it."""
+        return (opened.eio or "") in self.asked
+
     def pairs(self) -> list[tuple[Connected, Connected]]:
         """Who was replaced by whom, where both openings are known."""
         return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]

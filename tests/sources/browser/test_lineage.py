@@ -1,5 +1,6 @@
 """Whose reconnection it is: sure where the page could be looked into, otherwise by the file and by who is gone."""
 
+from wscheck import packets
 from wscheck.events import Place
 from wscheck.sources.browser.lineage import settled
 from wscheck.sources.traffic import Hiding, Identity, Origin, Session, Whence
@@ -64,3 +65,27 @@ def test_a_new_call_of_io_continues_nothing_and_no_other_page() -> None:
 def test_what_ended_because_of_it_is_not_what_it_continues() -> None:
     sessions = [session("a", 0), session("b", 1), session("a2", 1.2)]  # "b" ends at 1.5
     assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
+
+
+KICK = packets.EnginePacket(packets.EngineType.MESSAGE, "1")
+
+
+def test_a_kick_ends_it_although_its_transport_still_closes() -> None:
+    """A busy server takes its time to close; the client comes back meanwhile."""
+    kicked, other, back = session("a", 0, over=False), session("b", 0.1), session("a2", 1, over=False)
+    kicked.packet(KICK, 0.5, outgoing=False)
+    kicked.ended(1.4)
+    assert places([kicked, other, back], [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
+
+
+def test_a_session_of_which_one_namespace_is_left_is_still_used() -> None:
+    both = session("a", 0, over=False)
+    both._spaces["/chat"] = made_space("c")
+    both.packet(KICK, 0.5, outgoing=False)
+    assert both.unused_from is None
+    both.packet(packets.EnginePacket(packets.EngineType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
+    assert both.unused_from == 0.7
+    both.packet(packets.EnginePacket(packets.EngineType.MESSAGE, "0"), 0.8, outgoing=True)
+    assert both.unused_from is None, "it connected again on the same session"
+    both.ended(1.0)
+    assert both.unused_from == 1.0

@@ -47,13 +47,13 @@ def _again(whence: Whence) -> bool:
 def _before(
     session: Session, earlier: Sequence[Session], whence: Whence, settled: dict[int, Whence], taken: set[int]
 ) -> Session | None:
-    """The session of the same page that this one continues: one that had ended (not one that ended because of it), best
-    one opened in the same file."""
+    """The session of the same page that this one continues: one that was given up before (not because of it), best one
+    opened in the same file. Its transport may still be closing, which takes a busy server its time."""
     ended = [
         each
         for each in reversed(earlier)
-        if each.ended_at is not None
-        and each.ended_at <= session.opened_at
+        if each.unused_from is not None
+        and each.unused_from <= session.opened_at
         and each.origin.id == session.origin.id
         and id(each) not in taken
         and settled[id(each)].opener

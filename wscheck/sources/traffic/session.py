@@ -98,6 +98,7 @@ class Session:
         self._over = False
         self._closing_at: float | None = None
         self._ended_at: float | None = None
+        self._unused_from: float | None = None
         self._refused = False
         self._identity, self._hiding = identity, hiding
         self._user: str | None = None
@@ -125,6 +126,11 @@ class Session:
     def ended_at(self) -> float | None:
         """When it ended, None while it lives."""
         return self._ended_at if self._ended_at is not None else self._closing_at
+
+    @property
+    def unused_from(self) -> float | None:
+        """Since when every namespace is left or thrown out, None while one is used. The transport ends after that."""
+        return min((at for at in (self._unused_from, self.ended_at) if at is not None), default=None)
 
     @property
     def over(self) -> bool:
@@ -210,6 +216,7 @@ class Session:
         if packet.type is SocketType.CONNECT:
             auth = packet.data or {}
             self._hiding.learn_all(auth)
+            self._unused_from = None
             self._spaces[packet.namespace] = _Space(
                 user=self._hiding.user(self._identity.of("auth", auth)) or self._user,
                 fingerprint=self._hiding.fingerprint(auth) or self._fingerprint,
@@ -254,6 +261,7 @@ class Session:
         if space is None or space.sid is None or space.ended:
             return
         space.ended = True
+        self._unused_from = at if all(each.ended for each in self._spaces.values()) else None
         self._say(Disconnected(at=at, reason=reason), namespace)
 
     # --- what is told -------------------------------------------------------------------------------------------
