@@ -120,3 +120,17 @@ def test_the_words_of_the_log_may_be_the_servers_own(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     reader = planned(url="http://127.0.0.1:9").arena._new_reader("server.log")
     assert sids(reader.feed(b"ws up conn=s1 userId=A\n") + reader.flush(at_end=True)) == ["s1"]
+
+
+async def test_what_is_quoted_of_a_log_in_other_words_holds_no_secret_and_is_of_the_phase(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.touch()
+    log = open_log(str(path), redactor=Redactor([Secret(TOKEN)]))
+    async with followed(log) as events:
+        append(path, f"peer joined conn=s1-A with {TOKEN} and password=hunter22 {'x' * 500}\n")
+        await until(lambda: bool(log.naming(["s1-A"])))
+        told = log.naming(["s1-A"])
+        assert told.startswith(f"peer joined conn=s1-A with {HIDDEN}") and len(told) == 200
+        assert TOKEN not in told and "hunter22" not in told
+        log.begin(events.append)
+        assert log.naming(["s1-A"]) == ""
