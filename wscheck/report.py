@@ -95,6 +95,23 @@ class Holdings(msgspec.Struct, kw_only=True):
     max_open: int = 0
 
 
+class Suggested(msgspec.Struct, kw_only=True):
+    """Lines that look like events of a kind of which none was read: a hint, never evidence.
+
+    kind     "connected", "replaced" or "disconnected"
+    marker   the words that they have in common: as `--marker KIND=TEXT`, they are read
+    keys     what else it takes, as `--key FIELD=NAME`
+    lines    how many of the lines that were looked at
+    example  one of them, without credentials, perhaps cut short
+    """
+
+    kind: str
+    marker: str
+    keys: list[str] = msgspec.field(default_factory=list)
+    lines: int = 0
+    example: str = ""
+
+
 class LogsReport(Report, kw_only=True):
     """`wscheck tail-logs` (schema `wscheck.logs/1`).
 
@@ -106,6 +123,7 @@ class LogsReport(Report, kw_only=True):
     users_seen  how many users there were
     most_open   the most connections that one user held at once, without any grace
     users       by user, as many as were asked for
+    suggested   what may tell of connections in other words, where no line tells of them in those that were looked for
     """
 
     sources: list[str] = msgspec.field(default_factory=list)
@@ -118,6 +136,7 @@ class LogsReport(Report, kw_only=True):
     users_seen: int = 0
     most_open: int = 0
     users: dict[str, Holdings] = msgspec.field(default_factory=dict)
+    suggested: list[Suggested] = msgspec.field(default_factory=list)
 
     @property
     def begun(self) -> bool:

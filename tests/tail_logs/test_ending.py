@@ -1,6 +1,7 @@
 """How a run ends: by a signal, by a broken pipe, by itself, each with its documented exit code."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,6 +55,41 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
     assert "no connection event was seen" in report["reason"]
     told = finished("--no-follow", "app.log", directory=tmp_path).stdout
     assert "next  wscheck tail-logs --no-follow --marker connected='YOUR WORDS' app.log" in told
+
+
+OTHERWISE = b"INFO Socket opened uid=ada socketId=%s", b"INFO Socket gone socketId=%s"
+
+
+def test_words_that_are_not_known_are_proposed_with_what_reads_them(server: Server, tmp_path: Path) -> None:
+    """Also where they stand only in the beginning of a long log."""
+    for sid in (b"one", b"two"):
+        for line in OTHERWISE:
+            server.line(line % sid)
+    server.raw(b"tick\n" * 40_000)
+    report = judged("app.log", directory=tmp_path)
+    assert (report["verdict"], report["events"]["connected"]) == ("inconclusive", 0)
+    opened = {"marker": "Socket opened", "keys": ["user=uid"], "example": (OTHERWISE[0] % b"one").decode()}
+    gone = {"marker": "Socket gone", "keys": [], "example": (OTHERWISE[1] % b"one").decode()}
+    assert report["suggested"] == [
+        {"kind": "connected", "lines": 2, **opened},
+        {"kind": "disconnected", "lines": 2, **gone},
+    ]
+    told = finished("--no-follow", "app.log", directory=tmp_path).stdout
+    options = "--marker connected='Socket opened' --key user=uid --marker disconnected='Socket gone'"
+    assert f"wscheck tail-logs --no-follow {options} app.log" in " ".join(told.split())
+    again = judged(*shlex.split(options), "app.log", directory=tmp_path)
+    assert (again["events"]["connected"], again["events"]["disconnected"], again["suggested"]) == (2, 2, [])
+
+
+def test_a_log_that_words_only_its_replacements_as_documented_is_told_so(server: Server, tmp_path: Path) -> None:
+    server.record("Replacing existing socket for user", userId="ada", oldSocketId="a", newSocketId="b")
+    told = finished("--no-follow", "app.log", directory=tmp_path).stdout
+    assert "no line tells of a connection opened" in told
+    assert "--marker connected='YOUR WORDS'" in " ".join(told.split())
+    server.line(OTHERWISE[0] % b"b")
+    told = finished("--no-follow", "app.log", directory=tmp_path).stdout
+    assert "1 line may tell of connections opened in other words, read with --marker connected='Socket opened'" in told
+    assert "no line tells" not in told
 
 
 def test_for_a_while_is_for_a_while(server: Server, tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
-from wscheck.report import Holdings, LogsReport
+from wscheck.report import Holdings, LogsReport, Suggested
 from wscheck.reporters.wording import one_line, plural, size
 
 SHOWN = 10
 """Users listed for people; `--format json` has them all."""
 
 HEAD = ("user", "connects", "replaced", "most at once", "open now")
+SENTENCE = "WebSocket client connected"
+_YOURS = "--marker connected='YOUR WORDS'"
+_HINTED = {"connected": "opened", "replaced": "replaced", "disconnected": "closed"}
 _ALWAYS = ("connected", "replaced", "disconnected")
 _LEVELS = {
     "user": "with the user and not the socket",
@@ -40,15 +43,36 @@ def _doubts(report: LogsReport) -> Iterator[str]:
         yield f"{told} without a time: overlaps and attempts per second were not judged in them"
     if report.unreadable:
         yield f"{plural(report.unreadable, 'line')} like an event that could not be read"
+    yield from unsaid(report)
+
+
+def unsaid(report: LogsReport) -> Iterator[str]:
+    """What the logs may say in other words, of which nothing was counted."""
+    for hint in report.suggested:
+        like = f"{plural(hint.lines, 'line')} may tell of connections {_HINTED[hint.kind]} in other words"
+        yield f"{like}, read with {_option(hint)}: {one_line(hint.example)}"
+    opened = any(hint.kind == "connected" for hint in report.suggested) or report.events.get("connected")
+    if not opened and (report.events.get("replaced") or _is_silent(report)):
+        yield f"no line tells of a connection opened, neither '{SENTENCE}' nor words of your own: {_YOURS}"
 
 
 def in_other_words(report: LogsReport) -> str:
     """How to read logs again of which no line told of a connection: they may be worded otherwise. Empty for others."""
-    if not report.lines or report.unreadable or any(report.events.get(kind) for kind in _ALWAYS):
+    if not _is_silent(report):
         return ""
+    options = dict.fromkeys(_option(hint) for hint in report.suggested) or (_YOURS,)
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
     which = " ".join(names) if len(names) < 4 else "..."
-    return f"wscheck tail-logs --no-follow --marker connected='YOUR WORDS' {which}"
+    return f"wscheck tail-logs --no-follow {' '.join(options)} {which}"
+
+
+def _is_silent(report: LogsReport) -> bool:
+    """Whether something was read, and nothing in it tells of a connection."""
+    return bool(report.lines) and not report.unreadable and not any(report.events.get(kind) for kind in _ALWAYS)
+
+
+def _option(hint: Suggested) -> str:
+    return " ".join([f"--marker {hint.kind}={quote(hint.marker)}", *(f"--key {quote(key)}" for key in hint.keys)])
 
 
 def held(report: LogsReport) -> str:

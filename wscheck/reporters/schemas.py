@@ -26,6 +26,7 @@ from wscheck.report import (
     SeenEvent,
     SeenHandlers,
     SeenPage,
+    Suggested,
     Target,
     VerifyReport,
 )
@@ -53,6 +54,7 @@ _WHOLE = (
     Target,
     LogsReport,
     Holdings,
+    Suggested,
     Incident,
     Finding,
     Cause,

@@ -4,7 +4,7 @@ import heapq
 import os
 import select
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from wscheck.following.follower import Follower, Place
 from wscheck.following.packed import SIGN, Packed
 from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
+from wscheck.sources.logs.suggestions import Suggestion, in_the_beginning
 
 BATCH, BATCH_S = 2_000, 0.1
 """So many events, or those found in so long, are handed on at once: to judge them one by one takes twice as long."""
@@ -33,6 +34,7 @@ class Reader(Protocol):
     levels   how much the records said: events by evidence level
     look     takes so many bytes from a desk and says how many events `read` would give
     flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
+    suggestions  what in the last it was fed may be events of these kinds in other words
     """
 
     @property
@@ -52,6 +54,7 @@ class Reader(Protocol):
     def look(self, desk: Desk, size: int) -> int: ...
     def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
+    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]: ...
 
 
 NewReader = Callable[[str], Reader]
@@ -94,6 +97,10 @@ class Log:
             for level, count in reader.levels.items():
                 total[str(level)] = total.get(str(level), 0) + count
         return total
+
+    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+        """What in the last that was read may be events of these kinds in other words."""
+        return self._readers[-1].suggestions(kinds) if self._readers else []
 
     @property
     def damaged(self) -> Sequence[Path]:
@@ -159,6 +166,14 @@ class FollowedLog(Log):
             reader = self._by_stream.get(id(stream))
             if reader is not None and (at_once or (reader.pending and now - self._stirred_at >= IDLE_S)):
                 yield self._events(stream, reader.flush(at_end=at_end))
+
+    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+        """Also in how the file begins, of the kinds that the last lines do not show."""
+        found = super().suggestions(kinds)
+        rest = [kind for kind in kinds if all(kind != one.kind for one in found)]
+        return (
+            [*found, *in_the_beginning(self.path, self._new_reader(self.name), rest)] if rest and self.bytes else found
+        )
 
     @property
     def damaged(self) -> Sequence[Path]:

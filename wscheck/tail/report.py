@@ -9,6 +9,7 @@ from wscheck import proof
 from wscheck.findings import Bar, Finding, Verdict
 from wscheck.judge import Judge
 from wscheck.report import Holdings, LogsReport
+from wscheck.tail.unsaid import suggested
 from wscheck.tail.watch import Watch
 
 SCHEMA = "wscheck.logs/1"
@@ -28,6 +29,7 @@ def conclude(
     ledger = watch.judge.ledger
     everybody = list(ledger.users())
     shown = everybody if users is None else _most_telling(watch.judge)[:users]
+    most_open = max((ledger.tally(user).max_open for user in everybody), default=0)
     return LogsReport(
         schema=SCHEMA,
         target=", ".join(log.name for log in watch.logs),
@@ -46,8 +48,9 @@ def conclude(
         untimed=watch.seen.untimed,
         levels=_levels(watch),
         users_seen=len(everybody),
-        most_open=max((ledger.tally(user).max_open for user in everybody), default=0),
+        most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in shown},
+        suggested=suggested(watch.logs, watch.seen.events, most_open),
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from wscheck.events import Event
@@ -14,6 +14,7 @@ from wscheck.sources.logs.envelopes import Message, decoded
 from wscheck.sources.logs.evidence import FULL, Evidence
 from wscheck.sources.logs.lines import Lines
 from wscheck.sources.logs.scanning import Found, Scanner
+from wscheck.sources.logs.suggestions import Suggestion, suggestions
 from wscheck.sources.logs.wording import Wording
 
 LONGEST = 1 << 20
@@ -40,7 +41,7 @@ class Extractor:
     def __init__(
         self, path: str, *, wording: Wording | None = None, node: str | None = None, redactor: Redactor | None = None
     ) -> None:
-        wording = wording or Wording()
+        self._wording = wording = wording or Wording()
         self._needle = wording.needle()
         self._evidence = Evidence(path, node, redactor)
         self._lines = Lines(wording, path, self._evidence)
@@ -60,6 +61,12 @@ class Extractor:
     def levels(self) -> Mapping[str, int]:
         """Events by how much their records said (docs/logs.md)."""
         return self._evidence.levels + Counter({FULL: self._lines.shortcuts.told})
+
+    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+        """What in the last that was read may be events of these kinds, in words that are not looked for."""
+        lowest, whole = self._lowest(self._next)
+        begin = lowest if whole else self._held.find(b"\n", lowest, self._next) + 1
+        return suggestions(bytes(self._held[begin : self._next]), self._wording, kinds, _events_in)
 
     # --- what is fed -------------------------------------------------------------------------------------------------
 
@@ -238,3 +245,8 @@ class Extractor:
         """How far up one may look from held[begin], and whether the log begins there."""
         lowest = max(self._floor, begin - KEPT)
         return lowest, lowest + self._gone == 0
+
+
+def _events_in(log: bytes, wording: Wording) -> list[Event]:
+    extractor = Extractor("", wording=wording)
+    return [*extractor.feed(log), *extractor.flush(at_end=True)]

@@ -1,0 +1,32 @@
+"""WHAT THE LOGS MAY SAY IN OTHER WORDS: asked once at the end, and only where the known words leave something out."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from wscheck.report import Suggested
+from wscheck.tail.watch import AnyLog
+
+MOST_LOGS = 10
+"""Logs that are looked through: those of one application say it in the same words."""
+
+
+def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int) -> list[Suggested]:
+    """What may tell of connections, by kind and words; `events` counts those that were read."""
+    found: dict[tuple[str, str], Suggested] = {}
+    kinds = missing(events, most_open)
+    for hint in chain.from_iterable(log.suggestions(kinds) for log in logs[:MOST_LOGS] if kinds):
+        keys = [f"{role}={name}" for role, name in hint.keys]
+        new = Suggested(kind=hint.kind, marker=hint.text, keys=keys, example=hint.example)
+        found.setdefault((hint.kind, hint.text), new).lines += hint.lines
+    return list(found.values())
+
+
+def missing(events: Mapping[str, int], most_open: int) -> list[str]:
+    """The kinds of which none was read, though there must have been some.
+
+    Where connections open and none ever closes, those whom that makes hold several are asked for.
+    """
+    if events.get("connected", 0):
+        closed = events.get("disconnected", 0) or events.get("replaced", 0)
+        return ["disconnected"] if most_open > 1 and not closed else []
+    return [kind for kind in ("connected", "replaced", "disconnected") if not events.get(kind, 0)]
