@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.sources.logs.conversations import Entry, conversation
 from tests.sources.logs.formats import iso
 from tests.sources.logs.reading import read, reader_of, said, true
-from wscheck.events import Event
+from wscheck.events import Event, Unreadable
 
 Export = Callable[[Entry], dict[str, Any]]
 
@@ -132,11 +133,25 @@ def printed(entry: Entry) -> str:
     return f'[0] kube.bot: [[{entry.at / 1000:.9f}, {{}}], {{"stream"=>"stdout", "log"=>"{raw(entry)}"}}]'
 
 
+def klog_time(entry: Entry) -> str:
+    return datetime.fromtimestamp(entry.at / 1000).strftime("%Y%m%d %H:%M:%S.%f")
+
+
+def klog_fields(entry: Entry) -> str:
+    return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in entry.fields.items())
+
+
 LINES: dict[str, Callable[[Entry], str]] = {
     "fluent bit": printed,
     "fluent bit, older": lambda e: f'[7] bot: [{e.at / 1000:.9f}, {{"log"=>"{raw(e)}", "container_id"=>"7a"}}]',
     "logcli": lambda e: f'{iso(e.at)} {{app="bot", pod="bot-1"}} {raw(e)}',
     "aws logs tail": lambda e: f"{iso(e.at, zone='000+00:00')} ecs/bot/0a1b2c {raw(e)}",
+    "aws as text": lambda e: f"EVENTS\t{e.at:056}\t{e.at + 900}\tweb\t{raw(e)}\t{e.at}",
+    "aws as text, of one stream": lambda e: f"EVENTS\t{e.at + 900}\t{raw(e)}\t{e.at}",
+    "klog": lambda e: f"I{klog_time(e)}       1 server.go:42] {json.dumps(e.message)} {klog_fields(e)}",
+    "kubectl klog": lambda e: (
+        f"[pod/a/b] {iso(e.at)} I{klog_time(e)}  17 a.go:2] {json.dumps(e.message)} {klog_fields(e)}"
+    ),
     "fluentd": lambda e: f"{iso(e.at, ' ', ' +0000')} app.bot: {raw(e)}",
 }
 
@@ -230,6 +245,9 @@ FORGED: list[Any] = [
     {"log": {"text": TEXT}, "message": "chat"},
     f'[0] app: [[1.5, {{}}], {{"text"=>"hi", "log"=>"{TEXT}"}}]',
     f'[0] app: [[1.5, {{}}], {{"log"=>"chat: hi", "log"=>"{TEXT}"}}]',
+    f'I0115 09:30:00.123456       1 a.go:42] chat "{MARKER}" socketId="{SID}" userId="victim"',
+    f'I0115 09:30:00.123456       1 a.go:42] "chat" text="hi\\" \\"{MARKER}\\" userId=\\"victim\\""',
+    f'I0115 09:30:00.123456       1 a.go:42] "chat" "{MARKER}" userId="victim"',
     f'said [0] app: [[1.5, {{}}], {{"log"=>"{TEXT}"}}]',
 ]
 
@@ -237,6 +255,15 @@ FORGED: list[Any] = [
 @pytest.mark.parametrize("line", FORGED, ids=str)
 def test_what_only_looks_like_an_export_is_none(line: Any) -> None:
     assert read((line if isinstance(line, str) else json.dumps(line)) + "\n") == []
+
+
+@pytest.mark.parametrize("key", ["msg", "message"])
+def test_a_record_that_fluent_bit_printed_field_by_field_is_shown_and_not_believed(key: str) -> None:
+    """Nothing is escaped there: whatever stands before it may be what somebody sent."""
+    said = f'{{"level"=>30, "userId"=>"u", "socketId"=>"{SID}", "{key}"=>"{MARKER}"}}'
+    extractor, [event] = reader_of(f"[0] app: [[1768469400.1, {{}}], {said}]\n")
+    assert isinstance(event, Unreadable)
+    assert (extractor.unreadable, "json_lines" in event.reason) == (1, True)
 
 
 @pytest.mark.parametrize("value", [None, 7, [], {}, [7], {"a": None}, "x", [None], {"values": 3}])

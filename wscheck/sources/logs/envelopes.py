@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from wscheck.sources.logs.exports import fluent_bit, inside, is_line, of_opentelemetry, records_in, writer
+from wscheck.sources.logs.exports import inside, is_line, of_opentelemetry, printed, records_in, writer
+from wscheck.sources.logs.pairs import unquoted
 from wscheck.sources.logs.prefixes import Prefix, carries, judged
 from wscheck.sources.logs.stamps import Calendar
 
@@ -35,6 +36,12 @@ SOURCE_KEYS = (
 """What tells writers apart whose lines a runtime put into one log."""
 
 _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([FP]) ?")
+_KLOG = re.compile(
+    r"""(?P<head>[^"'`{]*?\b[IWEF](?:\d{4})?\d{4}[ ]\d\d:\d\d:\d\d\.\d+[ ]+\d+[ ][\w.-]+:\d+\][ ])
+    (?P<message>"(?:[^"\\]|\\.)*")(?=\s|$)""",
+    re.VERBOSE,
+)
+"""A structured record of klog has its message in quotes, without a key; what it goes on with has keys."""
 _DEEP = 6
 
 decode_json = msgspec.json.Decoder().decode
@@ -87,6 +94,8 @@ def opened(text: str, calendar: Calendar) -> Message:
         message.source += cri[2]
         message.partial, message.wrapped = cri[3] == "P", True
         message.text = message.text[cri.end() :]
+    if '] "' in message.text and (klog := _KLOG.match(message.text)) is not None:
+        message.text = klog["head"] + unquoted(klog["message"]) + message.text[klog.end() :]
     _structured(message, calendar)
     return message
 
@@ -106,11 +115,11 @@ def parted(message: Message, calendar: Calendar) -> list[Message]:
 
 
 def _structured(message: Message, calendar: Calendar) -> None:
-    printed = fluent_bit(message.text)
-    if printed is not None:
-        message.at = calendar.of_fields({"time": printed.at})
-        message.source += f"|{printed.tag}"
-        _said(message, printed.text, calendar, _DEEP)
+    collected = printed(message.text)
+    if collected is not None:
+        message.at = calendar.of_fields({"time": collected.at})
+        message.source += f"|{collected.tag}"
+        _said(message, collected.text, calendar, _DEEP)
         return
     brace, text = message.text.find("{"), message.text.rstrip()
     if brace < 0 or not text.endswith(("}", "]")):

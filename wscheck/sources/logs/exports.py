@@ -5,8 +5,8 @@ was logged, and nothing that looks like a record is looked for elsewhere.
 
 Shapes: Splunk (HTTP event collector, `search/jobs/export`, Docker's driver), Azure Monitor (resource logs, tables),
 Datadog (logs API v1 and v2), Loki (`logcli -o jsonl`, `query_range`), Grafana's download, OpenTelemetry (OTLP/JSON),
-CloudWatch Logs (`filter-log-events`, subscriptions, also glued by Firehose), Elasticsearch (`_search`), Google Cloud's
-`entries`, Fluent Bit (`stdout` with `format json`).
+CloudWatch Logs (`filter-log-events`, also as text; subscriptions, also glued by Firehose), Elasticsearch (`_search`),
+Google Cloud's `entries`, Fluent Bit (`stdout` with `format json`).
 """
 
 import json
@@ -62,6 +62,9 @@ _FLUENT_BIT = re.compile(
     "(?:log|message|msg|MESSAGE)"=>"(?P<text>.*)""",
     re.VERBOSE | re.DOTALL,
 )
+_FIELDS = re.compile(r"""\[\d+\] [^\s:"]+: \[""")
+_AWS_TEXT = re.compile(r"EVENTS\t(?:\d+\t\d{13}\t(?P<tag>[^\t]+)|\d{13})\t(?P<text>.*)\t(?P<at>\d{13})\s*", re.DOTALL)
+"""Its columns are sorted by their names: eventId, ingestionTime, logStreamName, message, timestamp."""
 _NEXT_PAIR = re.compile(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
 
 
@@ -85,20 +88,32 @@ def is_line(fields: Fields) -> bool:
 
 
 class Printed(NamedTuple):
-    """What Fluent Bit printed of a record: its tag, its time as it stands there, and what was logged."""
+    """What was printed of a record: whose it is, its time as it stands there, and what was logged."""
 
     tag: str
     at: str
     text: str
 
 
-def fluent_bit(line: str) -> Printed | None:
+def printed(line: str) -> Printed | None:
+    """A line that a tool prints without quoting what is in it, None for others."""
+    if line.startswith("EVENTS\t") and (match := _AWS_TEXT.fullmatch(line)) is not None:
+        return Printed(match["tag"] or "", match["at"], match["text"])
+    return _fluent_bit(line)
+
+
+def _fluent_bit(line: str) -> Printed | None:
     """A line of Fluent Bit's `stdout` output. It quotes nothing: only what is first is certain."""
     match = _FLUENT_BIT.match(line) if line.startswith("[") else None
     if match is None:
         return None
     stop = _NEXT_PAIR.search(match["text"])
     return Printed(match["tag"], match["at"], match["text"][: stop.start() if stop is not None else None])
+
+
+def is_unescaped(line: str, sentence: int) -> bool:
+    """Whether what stands at line[sentence] is the message of a record that Fluent Bit printed key by key."""
+    return _FIELDS.match(line) is not None and line[:sentence].endswith(('"msg"=>"', '"message"=>"'))
 
 
 # --- many in one ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from wscheck.sources.logs.consoles import Console
 from wscheck.sources.logs.envelopes import Message, again, decoded, opened, parted
 from wscheck.sources.logs.envelopes import record as json_record
 from wscheck.sources.logs.evidence import Evidence
+from wscheck.sources.logs.exports import is_unescaped
 from wscheck.sources.logs.prefixes import Prefix, judged
 from wscheck.sources.logs.readings import Reader, Reading
 from wscheck.sources.logs.records import Records
@@ -18,6 +19,7 @@ from wscheck.sources.logs.stamps import Calendar
 from wscheck.sources.logs.wording import Wording
 
 CUT = "the record is cut: its JSON does not end"
+UNESCAPED = "Fluent Bit prints the fields of a record without escaping them: let it print `format json_lines`"
 BARE = "it stands without what stands before the other records: it may be text that somebody sent"
 
 MOST_PARTS = 1 << 20
@@ -149,6 +151,9 @@ class Lines:
         marker = self._reader.sentence(message.text) if message.fields is None else None
         if marker is not None and _is_cut(message.text, marker):
             self._evidence.unread(line, CUT, message.text)
+            return True
+        if marker is not None and is_unescaped(message.text, marker):
+            self._evidence.unread(line, UNESCAPED, message.text)
             return True
         return False
 
