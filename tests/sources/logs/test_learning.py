@@ -54,6 +54,19 @@ def with_care(log: bytes) -> tuple[list[Event], int]:
         ("console", "kubectl"),
         ("winston-simple", "syslog"),
         ("bunyan", "heroku"),
+        ("gelf", "nothing"),
+        ("pino-pretty", "nothing"),
+        ("pino-pretty-bare", "nothing"),
+        ("tslog", "nothing"),
+        ("console-json", "nothing"),
+        ("console-twice", "nothing"),
+        ("bullets-stamped", "nothing"),
+        ("bullets", "cri"),
+        ("bullets", "docker"),
+        ("console", "cri"),
+        ("console", "docker"),
+        ("console", "pm2"),
+        ("consola", "colour"),
     ],
 )
 def test_a_form_is_learned_from_its_first_records(form: str, wrapper: str) -> None:
@@ -88,6 +101,10 @@ ODD_LINES = (
     'INFO [ws] WebSocket client connected" socketId="{0}" userId={1}',
     "{2} Replacing existing socket for user oldSocketId={0} newSocketId={1} userId={3} ({3} total)",
     'level=info time={2} msg="WebSocket client disconnected" socketId={0} reason="{1}"',
+    "[{2}] WebSocket client connected\n  * socketId: {0}\n  * userId: {1}",
+    "WebSocket client connected {{\n  socketId: '{0}',\n  userId: {3},\n  user: '{1}'\n}}",
+    '[{2}] INFO (7): Replacing existing socket for user\n  userId: "{1}"\n  oldSocketId: "{0}"\n  newSocketId: "{0}x"',
+    "{2} bot | WebSocket client disconnected\n{2} bot | - socketId: {0}\n{2} bot | - reason: {1}",
     '{{"log":"{2} WebSocket client connected socketId={0} userId={1}\\n","stream":"stdout","time":"{2}"}}',
 )
 
@@ -127,10 +144,19 @@ def test_lines_that_never_repeat_their_form_do_not_make_us_slow() -> None:
     assert sum(len(shape.trials) for shape in shapes.values()) <= MOST_SHAPES + ATTEMPTS
 
 
+def test_what_people_send_does_not_keep_the_servers_records_from_being_learned() -> None:
+    sent = "".join(f'chat text="{"!" * n} WebSocket client connected"\n' for n in range(2 * MOST_SHAPES))
+    records = "".join(f"[ws] WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n" for n in range(40))
+    events, cared = with_care((sent + records).encode())
+    assert len(events) == 40
+    assert cared < 2 * MOST_SHAPES + 10
+
+
 def test_a_template_is_believed_once_two_further_records_agree() -> None:
     learner = Extractor("app.log")._lines.shortcuts._learner
-    lines = [f"WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n".encode() for n in range(4)]
-    assert [learner.template(line) is not None for line in lines] == [False, False, False, True]
+    lines = [bytearray(f"WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n".encode()) for n in range(4)]
+    believed = [learner.template(line, 0, len(line), len(line)) is not None for line in lines]
+    assert believed == [False, False, False, True]
 
 
 def said(line: str, *socket_ids: str) -> list[str]:
@@ -140,6 +166,8 @@ def said(line: str, *socket_ids: str) -> list[str]:
 
 
 BEFORE = "[{0}] "
+MARKER = "WebSocket client connected"
+LINES = MARKER + "\n- socketId: {1}\n- userId: u1234"
 OBJECT = "WebSocket client connected {{ socketId: '{1}', userId: 'u' }}"
 CASES = {
     "no time at first": said("2026-01-15T09:30:6{0}Z " + OBJECT) + said("2026-01-15T09:30:0{0}Z " + OBJECT),
@@ -158,6 +186,18 @@ CASES = {
     "bare among those with something in front": [*said(OBJECT), *said(BEFORE + OBJECT), *said(OBJECT)],
     "the same of one container": [
         f"2026-01-15T09:30:00Z stdout F {line}" for line in (*said(OBJECT), *said(BEFORE + OBJECT), *said(OBJECT))
+    ],
+    "lines of another process": [
+        f"{first}|bot | {MARKER}\n{second}|bot | - socketId: {sid}\n{first}|bot | - userId: u1234"
+        for sid, first, second in zip(said("{1}"), "00001111", "00001011", strict=True)
+    ],
+    "lines that are another record's": said(
+        "2026-01-15T09:30:0{0}Z [ws] " + MARKER + "\n  - socketId: {1}\n  - userId: " + MARKER
+    ),
+    "the same of one container, in lines": [
+        f"2026-01-15T09:30:00Z stdout F {line}"
+        for text in (*said(LINES), *said(BEFORE + LINES), *said(LINES))
+        for line in text.split("\n")
     ],
     "in a quotation": [*said(OBJECT), 'chat: "look', *said(OBJECT)],
 }

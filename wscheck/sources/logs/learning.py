@@ -1,4 +1,4 @@
-"""Templates for lines of any form: made of one record, and believed once others were read alike both ways.
+"""Templates for records of any form: made of one record, and believed once others were read alike both ways.
 
 What a template reads at a glance takes the careful way ten times as long. Nothing need be known of the form: the
 careful way says what a line tells, and wherever that stands, something else may stand in the next line.
@@ -6,16 +6,17 @@ careful way says what a line tells, and wherever that stands, something else may
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import msgspec
 
 from wscheck.sources.logs import templates
-from wscheck.sources.logs.envelopes import decoded, opened
+from wscheck.sources.logs.envelopes import uncoloured
+from wscheck.sources.logs.prefixes import bare
 from wscheck.sources.logs.readings import Reader
 from wscheck.sources.logs.stamps import STAMP, Calendar, Moment
 from wscheck.sources.logs.templates import Hole, Template
-from wscheck.sources.logs.wording import RESTARTED, TOLD, WANTED
+from wscheck.sources.logs.whole import LONGEST, Said, said
+from wscheck.sources.logs.wording import TOLD
 
 PROOFS = 2
 """So many further records must say by the template what they say by the careful way before it is believed."""
@@ -24,20 +25,13 @@ ATTEMPTS = 30
 """After so many records of a shape that were not read by a template, no more is learned of it."""
 
 MOST_SHAPES = 200
-LONGEST = 1 << 12
 
 _WORDS = re.compile(rb"[\w.:@+-]+")
 _NUMBER = re.compile(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
+_LINE_ENDS = ("\n", "\r\n", '\\n"')
+_BEGINS = r"(?:(?<![\w-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
+"""Where a word begins, also after a colour."""
 _KEY = re.compile(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
-
-
-class Said(NamedTuple):
-    """What a line says: `ids` in the order of `TOLD`, "" for one that it does not tell."""
-
-    kind: str
-    ids: tuple[str, ...]
-    at: float | None
-    bare: bool
 
 
 class Trial(msgspec.Struct):
@@ -65,42 +59,42 @@ class Learner:
         self._reader, self._calendar = reader, calendar
         self._shapes: dict[bytes, Shape] = {}
 
-    def template(self, raw: bytes) -> Template | None:
-        """The template for a line like `raw`, None while none is believed."""
-        if len(raw) > LONGEST:
+    def template(self, held: bytearray, begin: int, stop: int, end: int) -> Template | None:
+        """The template for a record like that at held[begin], the first line of which ends at `stop`.
+
+        None while none is believed.
+        """
+        if stop - begin > LONGEST:
             return None
-        skeleton = _WORDS.sub(b"", raw)
-        if skeleton not in self._shapes and len(self._shapes) >= MOST_SHAPES:
+        shape = self._shape(_WORDS.sub(b"", held[begin:stop]))
+        if shape is None:
             return None
-        shape = self._shapes.setdefault(skeleton, Shape())
-        trial = next((trial for trial in shape.trials if trial.templates[0].match(bytearray(raw), 0, len(raw))), None)
+        trial = next((trial for trial in shape.trials if trial.templates[0].match(held, begin, end)), None)
         if trial is not None and trial.believed:
             return trial.templates[0]
         if shape.attempts < ATTEMPTS:
             shape.attempts += 1
-            self._learn(raw, shape, trial)
+            self._learn(held, begin, end, shape, trial)
         return None
 
-    def _learn(self, raw: bytes, shape: Shape, trial: Trial | None) -> None:
-        said = self._carefully(raw)
-        if trial is not None:
-            trial.templates = [template for template in trial.templates if _said(template, raw) == said]
-            trial.proofs += 1
-        elif said is not None:
-            shape.trials.append(Trial(list(self._made(raw, said))))
-        shape.trials = [trial for trial in shape.trials if trial.templates]
+    def _shape(self, skeleton: bytes) -> Shape | None:
+        """What is known of such lines, None when too much is known already."""
+        if skeleton not in self._shapes and len(self._shapes) >= MOST_SHAPES:
+            # What people send may have any form: the server's own records have few, and of those something is known.
+            self._shapes = {known: shape for known, shape in self._shapes.items() if shape.trials}
+            if len(self._shapes) >= MOST_SHAPES:
+                return None
+        return self._shapes.setdefault(skeleton, Shape())
 
-    def _carefully(self, raw: bytes) -> Said | None:
-        """What a line says that is a whole record by itself; None where it is none, or one that may go on."""
-        message = opened(decoded(raw), self._calendar)
-        reading = self._reader.read(message) if not message.partial else None
-        if reading is None or reading.kind == RESTARTED or reading.unclear or reading.opens:
-            return None
-        bare = reading.bare and not message.structured
-        if not set(WANTED[reading.kind]) <= reading.ids.keys() or reading.behind or (bare and message.source):
-            return None
-        at = message.at if message.at is not None else self._calendar.read(reading.before)
-        return Said(reading.kind, tuple(reading.ids.get(role, "") for role in TOLD[reading.kind]), at, bare)
+    def _learn(self, held: bytearray, begin: int, end: int, shape: Shape, trial: Trial | None) -> None:
+        told = said(held, begin, end, self._reader, self._calendar)
+        if trial is not None:
+            same = told._replace(until=0) if told is not None else None
+            trial.templates = [each for each in trial.templates if _said(each, held, begin, end) == same]
+            trial.proofs += 1
+        elif told is not None:
+            shape.trials.append(Trial(list(self._made(bytes(held[begin : begin + told.size]), told))))
+        shape.trials = [trial for trial in shape.trials if trial.templates]
 
     def _made(self, raw: bytes, said: Said) -> Iterator[Template]:
         """What may be the record's template: one for each place where its time may stand."""
@@ -109,38 +103,58 @@ class Learner:
         ids = [hole for role, value in told.items() for hole in self._id(text, role, value)]
         if len(ids) < len(told):
             return
-        numbers = [Hole(*number.span(), templates.NUMBER) for number in _NUMBER.finditer(text)]
-        stamps = list(STAMP.finditer(text))
-        for time in self._times(stamps, said.at):
+        # In several lines a number may tell whose line it is, and so which belong together.
+        single = text.index("\n") == len(text) - 1
+        numbers = [Hole(*number.span(), templates.NUMBER) for number in _NUMBER.finditer(text)] if single else []
+        stamps = list(_stamps(text))
+        for time in self._times(stamps, said):
             holes = [Hole(*stamp.span(), templates.stamp(stamp, stamp is time)) for stamp in stamps]
             moment = self._moment(time) if time is not None else None
-            yield templates.of_line(said.kind, raw, [*ids, *holes, *numbers], moment, bare=said.bare)
+            yield templates.of_text(said, raw, [*ids, *holes, *numbers], moment)
 
-    def _times(self, stamps: list[re.Match[str]], at: float | None) -> list[re.Match[str] | None]:
-        """The stamps that say `at`; None stands for that of a record that has no time."""
-        said = [self._moment(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
+    def _times(self, stamps: list[re.Match[str]], said: Said) -> list[re.Match[str] | None]:
+        """The stamps that may tell the record's time; None stands for that of a record that has no time."""
+        moments = [self._moment(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
         clock = any(stamp.lastgroup == "clock" for stamp in stamps)
-        if None in said or (clock and len(stamps) > 1):
+        if None in moments or (clock and len(stamps) > 1):
             return []  # what is no time here may be one in the next record, or the date and the fraction may differ
-        return [stamp for stamp, moment in zip(stamps, said, strict=True) if moment == at] if at is not None else [None]
+        if said.at is None:
+            return [None]
+        first = [(stamp, at) for stamp, at in zip(stamps, moments, strict=True) if stamp.start() < said.until]
+        return [stamp for stamp, at in first if at == said.at]
 
     def _id(self, text: str, role: str, value: str) -> Iterator[Hole]:
         """Where an id stands, if it stands in one place and under its key."""
-        found = list(re.finditer(rf"(?<![\w-]){re.escape(value)}(?![\w-])", text))
-        key = _KEY.search(text[: found[0].start()][-100:]) if len(found) == 1 else None
-        if key is not None and self._reader.role(key["key"]) == role:
-            pattern = templates.id_like(role, value, quoted=bool(key["quote"]), end=text[found[0].end()])
-            if pattern is not None:
-                yield Hole(*found[0].span(), pattern)
+        found = list(re.finditer(rf"{_BEGINS}{re.escape(value)}(?![\w-])", text))
+        if len(found) != 1:
+            return
+        begin, end = found[0].span()
+        before = uncoloured(text[max(0, begin - 100) : begin])
+        key = _KEY.search(before)
+        if key is None or role not in (self._reader.role(key["key"]), self._reader.role(key["key"].removeprefix("_"))):
+            return
+        whole = bool(key["quote"]) or (bare(before[: key.start()])[1] and text.startswith(_LINE_ENDS, end))
+        pattern = templates.id_like(role, value, whole=whole, end=text[end])
+        if pattern is not None:
+            yield Hole(begin, end, pattern)
 
     def _moment(self, stamp: re.Match[str]) -> Moment:
         kind = stamp.lastgroup or ""
         return lambda raw: self._calendar.parse(kind, raw.decode())
 
 
-def _said(template: Template, raw: bytes) -> Said | None:
-    match = template.match(bytearray(raw), 0, len(raw))
+def _stamps(text: str) -> Iterator[re.Match[str]]:
+    """The times in each of the lines."""
+    begin = 0
+    for line in text.split("\n"):
+        yield from STAMP.finditer(text, begin, begin + len(line))
+        begin += len(line) + 1
+
+
+def _said(template: Template, held: bytearray, begin: int, end: int) -> Said | None:
+    match = template.match(held, begin, end)
     if match is None:
         return None
     at = template.moment(match[template.time]) if template.moment is not None else None
-    return Said(template.kind, tuple(map(bytes.decode, match.group(*template.ids))), at, template.bare)
+    ids = tuple(map(bytes.decode, match.group(*template.ids)))
+    return Said(template.kind, ids, at, template.bare, template.source, match.end() - begin)

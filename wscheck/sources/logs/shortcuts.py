@@ -102,20 +102,20 @@ class Shortcuts:
             if match is None:
                 return 0
             self._latest[sign] = template
-        kind, _, ids, time, moment, bare = template
+        kind, _, ids, time, moment, bare, _ = template
         at, stop = None, match.end()
         if moment is not None:
             at = moment(match[time])
             if at is None:
                 return 0
-        if stop - begin > SHORT or (bare and self._is_text(kind, held, begin)):
+        if stop - begin > SHORT or (bare and self._is_text(template, held, begin)):
             return 0
         self._noted.append((kind, line, at, match.group(*ids)))
         return stop
 
-    def _is_text(self, kind: str, held: bytearray, begin: int) -> bool:
+    def _is_text(self, template: Template, held: bytearray, begin: int) -> bool:
         """Whether a record with nothing in front may be a part of somebody's text."""
-        if (kind, "") in self._dressed:
+        if (template.kind, template.source) in self._dressed:
             return True
         lowest = begin - QUOTED
         first = held.find(b"\n", lowest - 1, begin) + 1 if lowest > self.floor else self.floor
@@ -132,7 +132,7 @@ class Shortcuts:
         if not 0 < stop - begin < SHORT:
             return None
         raw = bytes(held[begin:stop])
-        return (self._of_object(raw) if raw[0] == BRACE else None) or self._learner.template(raw)
+        return (self._of_object(raw) if raw[0] == BRACE else None) or self._learner.template(held, begin, stop, end)
 
     def _of_block(self, match: re.Match[bytes]) -> Template | None:
         """A marker at the beginning of its line, and its ids with bullets on the lines after it."""

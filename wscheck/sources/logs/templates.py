@@ -12,6 +12,7 @@ import msgspec
 
 from wscheck.sources.logs.pairs import NOTHING
 from wscheck.sources.logs.stamps import MILLISECONDS, Moment, is_milliseconds
+from wscheck.sources.logs.whole import Said
 from wscheck.sources.logs.wording import REASON, TIME, TOLD
 
 MARKER = "marker"
@@ -44,6 +45,7 @@ class Template(NamedTuple):
     time    the group that holds the time, 0 where the shape has none
     moment  reads the time
     bare    nothing stands before the marker: such a record may be somebody's text
+    source  who wrote it, where an envelope says
     """
 
     kind: str
@@ -52,6 +54,7 @@ class Template(NamedTuple):
     time: int = 0
     moment: Moment | None = None
     bare: bool = False
+    source: str = ""
 
 
 class Hole(NamedTuple):
@@ -68,18 +71,22 @@ def of_lines(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Te
     return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
 
 
-def of_line(kind: str, raw: bytes, holes: Iterable[Hole], moment: Moment | None, *, bare: bool) -> Template:
-    """The line `raw`, to the letter but for its holes; of those that overlap the first given counts."""
+def of_text(said: Said, raw: bytes, holes: Iterable[Hole], moment: Moment | None) -> Template:
+    """The lines `raw`, to the letter but for their holes; of those that overlap the first given counts."""
     parts, at = list[bytes](), 0
     for hole in _apart(holes):
         parts += re.escape(raw[at : hole.begin]), hole.pattern
         at = hole.end
-    return _template(kind, b"".join(parts) + re.escape(raw[at:]), moment=moment, bare=bare)
+    pattern = b"".join(parts) + re.escape(raw[at:])
+    return _template(said.kind, pattern, moment=moment, bare=said.bare, source=said.source)
 
 
-def id_like(role: str, value: str, *, quoted: bool, end: str) -> bytes | None:
-    """The pattern of an id like `value`, before `end`; None for one with signs that may mean something else there."""
-    forms = (_SOCKET, _SAID.get(role, _WORD)) if quoted else (_NATURAL, _SOCKET, _NAME)
+def id_like(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
+    """The pattern of an id like `value`, before `end`; None for one with signs that may mean something else there.
+
+    `whole`: it is in quotes, or all that stands behind a bullet and its key
+    """
+    forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else (_NATURAL, _SOCKET, _NAME)
     said = next((form for form in forms if re.fullmatch(form.decode(), value, re.ASCII) is not None), None)
     if said is None:
         return None
@@ -109,12 +116,14 @@ def of_object(
     return None
 
 
-def _template(kind: str, pattern: bytes, *, moment: Moment | None = None, bare: bool = False) -> Template:
+def _template(
+    kind: str, pattern: bytes, *, moment: Moment | None = None, bare: bool = False, source: str = ""
+) -> Template:
     missing = [b"(?P<%b>)" % role.encode() for role in TOLD[kind] if b"(?P<%b>" % role.encode() not in pattern]
     compiled = re.compile(pattern + b"".join(missing))
     group = compiled.groupindex
     ids = tuple(group[role] for role in TOLD[kind])
-    return Template(kind, compiled.match, ids, group.get(TIME, 0), moment, bare)
+    return Template(kind, compiled.match, ids, group.get(TIME, 0), moment, bare, source)
 
 
 def _apart(holes: Iterable[Hole]) -> list[Hole]:
