@@ -58,7 +58,8 @@ def test_what_is_read_in_place_is_kept_too_and_read_all_the_same() -> None:
     reader = said.beside(Extractor)("server.log")
     data = b"WebSocket client connected socketId=s1 userId=ada\npeer joined s1-A\n"
     desk.room[: len(data)] = data
-    events = reader.feed_in_place(desk, len(data)) + reader.flush(at_end=True)
+    assert reader.look(desk, len(data)) == 1
+    events = reader.read() + reader.flush(at_end=True)
     assert [event.sid for event in events] == ["s1"]
     assert said.naming(["s1-A"]) == "peer joined s1-A"
     assert (reader.lines, reader.bytes, reader.offset, reader.pending) == (2, len(data), len(data), False)

@@ -1,10 +1,12 @@
 """WHAT A LOG SAID, in whatever words: kept beside what is read of it, to tell a silent log from one in other words."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from wscheck.events import Event
 from wscheck.sources.desk import Desk
+from wscheck.sources.logs.suggestions import Suggestion
 from wscheck.sources.tailing import NewReader, Reader
 
 KEPT = 8 << 20
@@ -87,13 +89,19 @@ class _Beside:
     def levels(self) -> Mapping[Any, int]:
         return self._reader.levels
 
-    def feed(self, data: Any) -> list[Any]:
+    def feed(self, data: Any) -> list[Event]:
         self._verbatim.keep(data)
         return self._reader.feed(data)
 
-    def feed_in_place(self, desk: Desk, size: int) -> list[Any]:
+    def look(self, desk: Desk, size: int) -> int:
         self._verbatim.keep(desk.room[:size])
-        return self._reader.feed_in_place(desk, size)
+        return self._reader.look(desk, size)
 
-    def flush(self, *, at_end: bool = False) -> list[Any]:
+    def read(self) -> list[Event]:
+        return self._reader.read()
+
+    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+        return self._reader.suggestions(kinds)
+
+    def flush(self, *, at_end: bool = False) -> list[Event]:
         return self._reader.flush(at_end=at_end)
