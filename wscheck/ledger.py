@@ -92,6 +92,11 @@ class Ledger:
         return self._tallies.get(user) or (Tally(connects=1, max_open=1) if user in self._held else Tally())
 
     @property
+    def held_most(self) -> int:
+        """How many connections one user held at once at most; 0: none is known with its user."""
+        return max((self.tally(user).max_open for user in self.users()), default=0)
+
+    @property
     def open(self) -> int:
         """Connections open now, over all users, also those whose user is unknown."""
         return len(self._owner)

@@ -12,14 +12,14 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
     connections  events that tell of a connection
     unreadable   lines that looked like one and could not be read
-    named        whether any said whose connection it was, or which
+    held_most    how many connections one user held at most, as far as any is known with its user
     timed        whether any had a time
     overlapping  who held several connections in the end, and how many; None when nobody did
     """
 
     connections: int
     unreadable: int
-    named: bool
+    held_most: int
     timed: bool
     overlapping: tuple[str, int] | None
 
@@ -40,8 +40,8 @@ def doubt(seen: Watched) -> str:
         return "no connection event was seen: nothing that was read speaks of one"
     if seen.unreadable:
         return f"{seen.unreadable} of the lines that look like events could not be read"
-    if not seen.named:
-        return "connections are counted, and nothing says whose they are nor which"
+    if not seen.held_most:
+        return "no connection is known with both its user and its socket, so nobody's connections could be counted"
     if not seen.timed:
         return "no event has a time, so overlaps and attempts per second could not be judged"
     if seen.overlapping is not None:

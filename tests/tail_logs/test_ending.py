@@ -57,6 +57,32 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
     assert "next  wscheck tail-logs --no-follow --marker connected='YOUR WORDS' app.log" in told
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"WebSocket client connected socketId=AbCdEfGhIjKlMnOpQr01",
+        b"WebSocket client connected userId=ada",
+        b"WebSocket client connected (3 total)",
+        b"WebSocket client disconnected userId=ada socketId=AbCdEfGhIjKlMnOpQr01",
+    ],
+    ids=["which, not whose", "whose, not which", "only counted", "only how it ended"],
+)
+def test_a_log_in_which_nobodys_connections_can_be_counted_proves_nothing(
+    server: Server, tmp_path: Path, line: bytes
+) -> None:
+    server.line(b"2026-01-15T09:30:00Z INFO " + line)
+    report = judged("app.log", "--format", "ndjson=recorded", directory=tmp_path)
+    assert (report["verdict"], report["code"], report["findings"]) == ("inconclusive", 3, [])
+    assert "nobody's connections could be counted" in report["reason"]
+    again = subprocess.run(
+        [sys.executable, "-m", "wscheck", "verify", "--from", "recorded", "--format", "json"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert (again.returncode, json.loads(again.stdout)["reason"]) == (3, report["reason"])
+
+
 OTHERWISE = b"INFO Socket opened uid=ada socketId=%s", b"INFO Socket gone socketId=%s"
 
 

@@ -29,7 +29,7 @@ def conclude(
     ledger = watch.judge.ledger
     everybody = list(ledger.users())
     shown = everybody if users is None else _most_telling(watch.judge)[:users]
-    most_open = max((ledger.tally(user).max_open for user in everybody), default=0)
+    most_open = ledger.held_most
     return LogsReport(
         schema=SCHEMA,
         target=", ".join(log.name for log in watch.logs),
@@ -78,7 +78,7 @@ def _seen(watch: Watch) -> proof.Watched:
     return proof.Watched(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
-        named=watch.seen.named,
+        held_most=watch.judge.ledger.held_most,
         timed=watch.seen.untimed < kinds.total() - kinds["unreadable"],
         overlapping=(user, len(watch.judge.ledger.held(user))) if user is not None else None,
     )

@@ -14,14 +14,12 @@ class Seen:
     """Counts what was read, many events at a time.
 
     untimed     how many had no time, of those that could be read
-    named       whether any said whose connection it was, or which
     unreadable  the `FIRST` that could not be read
     """
 
     def __init__(self) -> None:
         self._kinds: Counter[type[Event]] = Counter()
         self.untimed = 0
-        self.named = False
         self.unreadable: list[Unreadable] = []
 
     def take(self, events: Sequence[Event]) -> float | None:
@@ -30,7 +28,6 @@ class Seen:
         if len(self.unreadable) < min(self._kinds[Unreadable], FIRST):
             self.unreadable += [event for event in events if isinstance(event, Unreadable)]
             del self.unreadable[FIRST:]
-        self.named = self.named or any(map(_names, events))
         times = [event.at for event in events]
         if None in times:
             self.untimed += sum(not isinstance(event, Unreadable) for event in events if event.at is None)
@@ -47,7 +44,3 @@ class Seen:
     def events(self) -> Counter[str]:
         """How many of each kind."""
         return Counter({kind.__name__.lower(): count for kind, count in self._kinds.items()})
-
-
-def _names(event: Event) -> bool:
-    return event.user is not None or getattr(event, "sid", None) is not None

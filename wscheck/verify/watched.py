@@ -19,11 +19,12 @@ def judged(events: Sequence[AnyEvent], options: Options, bar: Bar) -> tuple[list
 
 def _seen(events: Sequence[Event], judge: Judge) -> proof.Watched:
     seen = [event for event in events if isinstance(event, Connected | Disconnected | Replaced)]
-    holdings = ((user, len(judge.ledger.held(user))) for user in judge.ledger.users())
+    ledger = judge.ledger
+    holdings = ((user, len(ledger.held(user))) for user in ledger.users())
     return proof.Watched(
         connections=len(seen),
         unreadable=sum(isinstance(event, Unreadable) for event in events),
-        named=any(event.user is not None or getattr(event, "sid", None) is not None for event in seen),
+        held_most=ledger.held_most,
         timed=any(event.at is not None for event in seen),
         overlapping=next(((user, held) for user, held in holdings if held > 1), None),
     )
