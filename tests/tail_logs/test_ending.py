@@ -53,8 +53,10 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
     report = judged("app.log", directory=tmp_path)
     assert (report["verdict"], report["code"]) == ("inconclusive", 3)
     assert "no connection event was seen" in report["reason"]
-    told = finished("--no-follow", "app.log", directory=tmp_path).stdout
-    assert "next  wscheck tail-logs --no-follow --marker connected='YOUR WORDS' app.log" in told
+    (tmp_path / "app.log").rename(tmp_path / ("a-log-with-a-long-name" * 5))
+    told = finished("--no-follow", "a-log-with-a-long-name" * 5, directory=tmp_path).stdout
+    command = f"wscheck tail-logs --no-follow --marker connected='YOUR WORDS' {'a-log-with-a-long-name' * 5}"
+    assert f"\n  next  {command}\n" in told  # whole on its line, however narrow that is
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,9 @@ def tell(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
     if minor:
         console.print(*(_remark(strand) for strand in minor), "", sep="\n")
     console.print(_verdict(report))
+    if (command := story.next_step(report)) is not None:
+        # Whole, however narrow the screen: what is copied from it must be the command.
+        console.print(Text.assemble(("  next  ", "dim"), (command, "bold")), soft_wrap=True)
 
 
 def _is_grave(finding: Finding, report: Report) -> bool:
@@ -156,7 +159,7 @@ def _remark(strand: story.Strand) -> RenderableType:
 
 
 def _verdict(report: Report) -> RenderableType:
-    """The last lines, which stay on the screen: verdict, the worst in a sentence, its fix, the next command."""
+    """The last lines, which stay on the screen: verdict, the worst in a sentence, its fix."""
     style = _STYLE[report.verdict]
     head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
     tally = _tally(report)
@@ -164,8 +167,6 @@ def _verdict(report: Report) -> RenderableType:
     lines = [Text(one_line(story.headline(report)))] if report.verdict is not Verdict.PASSED else []
     lines += [Text(fix, "green")] if (fix := story.remedy(report)) else []
     lines += [Text("Interrupted: what is said above is partial.", "yellow")] if report.interrupted else []
-    if (command := story.next_step(report)) is not None:
-        lines.append(Text.assemble(("next  ", "dim"), (command, "bold")))
     return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines))
 
 
