@@ -9,12 +9,12 @@ bounded; the truth (who holds what) never is.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 from wscheck.endings import RESTART, STALE, UNTOLD, crossed, replaced
 from wscheck.events import Connected, Disconnected, Event, Replaced, Restarted
 from wscheck.findings import Confidence
+from wscheck.remembered import Remembered
 from wscheck.sessions import Sessions
 from wscheck.transitions import Closed, Opened, Superseded, Tally, Transition
 
@@ -37,13 +37,12 @@ class Ledger:
         self._owner: dict[str, str | None] = {}
         self._tallies: dict[str, Tally] = {}
         self.over_one: dict[str, float | None] = {}
-        self._evidence: dict[str, Connected] = {}
-        self._superseded, self._gone = dict[str, str | None](), dict[str, str | None]()
+        self._evidence = Remembered[Connected](memory)
+        self._superseded, self._gone = Remembered[str | None](memory), Remembered[str | None](memory)
         self._sessions = Sessions()
         self._unannounced: set[str] = set()
         self._worded = self._announced = False
         self._node, self._nodes = dict[str, str](), dict[str, str]()
-        self._memory = memory
         self.changes: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
             Replaced: self._replaced,
@@ -129,7 +128,7 @@ class Ledger:
             return self._open(sid, event.user, event, event)
         known = self._evidence.get(sid)
         if known is None or (known.page is None and event.page is not None):
-            self._bound(self._evidence, sid, event)
+            self._evidence.keep(sid, event)
         return ()
 
     def _open(self, sid: str, user: str | None, event: Event, evidence: Connected | None) -> Changes:
@@ -137,7 +136,7 @@ class Ledger:
         if event.node is not None:
             self._node[sid] = self._nodes.setdefault(event.node, event.node)
         if evidence is not None:
-            self._bound(self._evidence, sid, evidence)
+            self._evidence.keep(sid, evidence)
             if evidence.eio is not None:
                 self._sessions.begin(evidence.eio, sid)
         if user is None:
@@ -170,7 +169,7 @@ class Ledger:
         elif old is not None:
             # Before the new one opens: the record speaks of one moment, in which they never were two.
             self._release(old)
-            self._bound(self._superseded, old, user)
+            self._superseded.keep(old, user)
         changes = self._open_unannounced(new, user, event)
         if user is not None:
             self._own_tally(user).replacements += 1
@@ -211,14 +210,14 @@ class Ledger:
         connection = self._sessions.leave(sid) if self._sessions.known else sid
         if connection is not None and connection in self._owner:
             return self._close(connection, event, event.reason)
-        self._bound(self._gone, sid, None)
+        self._gone.keep(sid, None)
         if connection is not None and event.user is not None:
             self._own_tally(event.user).disconnects += 1  # opened before we looked
         return ()
 
     def _end_superseded(self, sid: str, event: Disconnected) -> Changes:
         user = self._superseded.pop(sid)
-        self._bound(self._gone, sid, REPLACED)
+        self._gone.keep(sid, REPLACED)
         if user is not None:
             self._own_tally(user).disconnects += 1
         return (Closed(user, sid, event, event.reason, True, self.held(user), None),)
@@ -230,7 +229,7 @@ class Ledger:
         if isinstance(held, tuple) and user is not None:
             superseded = self._supposed(sid, user, held, event, reason)
         rest, logged = self._release(sid), event.source == "server-log"
-        self._bound(self._gone, sid, None if superseded is None else SUPPOSED if logged else REPLACED)
+        self._gone.keep(sid, None if superseded is None else SUPPOSED if logged else REPLACED)
         if user is not None:
             tally = self._tallies[user]  # whoever no longer holds something has one
             tally.disconnects += 1
@@ -266,7 +265,7 @@ class Ledger:
     def _expire(self, sid: str, event: Event, reason: str) -> Changes:
         user, opened = self._owner[sid], self._evidence.get(sid)
         rest = self._release(sid)
-        self._bound(self._gone, sid, None)
+        self._gone.keep(sid, None)
         return (Closed(user, sid, event, reason, False, rest, opened),)
 
     # --- bookkeeping -------------------------------------------------------------------------------------------
@@ -295,15 +294,7 @@ class Ledger:
             del self._held[user]
             return ()
         rest = tuple(other for other in held if other != sid)
-        self._held[user] = rest
+        self._held[user] = rest if len(rest) > 1 else rest[0]
         if len(rest) == 1:
-            self._held[user] = rest[0]
             del self.over_one[user]
         return rest
-
-    def _bound(self, memory: dict[str, Any], sid: str, value: Any) -> None:
-        memory[sid] = value
-        if len(memory) > self._memory:
-            # Many at once: a dict finds its oldest entry only past all those that were taken from before it.
-            for oldest in list(islice(memory, 1 + self._memory // 8)):
-                del memory[oldest]

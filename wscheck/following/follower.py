@@ -88,7 +88,7 @@ class Follower:
             self._pass_over(path)
         log = self._open(Rest(self.name, 0))
         if log is not None:
-            self.main = Stream(log, _skip_to_end(log, self._buffer) if at_end else 0)
+            self.main = Stream(log, log.skip_to_end(self._buffer) if at_end else 0)
 
     def _pass_over(self, path: Path) -> None:
         """Count what lies in `path` as read: it was there before we were."""
@@ -291,14 +291,3 @@ def _is_empty(path: Path) -> bool:
         return not path.stat().st_size
     except OSError:
         return True
-
-
-def _skip_to_end(log: OpenLog, buffer: memoryview) -> int:
-    """Read past what is there, up to the last line end, and say how many lines that were."""
-    lines = last = 0
-    while size := log.read_into(buffer):
-        data = bytes(buffer[:size])
-        lines += data.count(b"\n")
-        last = log.offset - size + data.rfind(b"\n") + 1 if b"\n" in data else last
-    log.move_to(last)
-    return lines

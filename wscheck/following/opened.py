@@ -108,6 +108,16 @@ class OpenLog:
             self._remember(buffer[:size])
         return size
 
+    def skip_to_end(self, buffer: memoryview) -> int:
+        """Read past what is there, up to the last line end, and say how many lines that were."""
+        lines = last = 0
+        while size := self.read_into(buffer):
+            data = bytes(buffer[:size])
+            lines += data.count(b"\n")
+            last = self.offset - size + data.rfind(b"\n") + 1 if b"\n" in data else last
+        self.move_to(last)
+        return lines
+
     def _unpack(self, buffer: memoryview) -> int:
         data = self.reader.read_at(len(buffer), self.offset)
         buffer[: len(data)] = data
