@@ -60,22 +60,23 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "hint"),
     [
-        b"WebSocket client connected socketId=AbCdEfGhIjKlMnOpQr01",
-        b"WebSocket client connected userId=ada",
-        b"WebSocket client connected (3 total)",
-        b"WebSocket client disconnected userId=ada socketId=AbCdEfGhIjKlMnOpQr01",
+        (b"WebSocket client connected socketId=AbCdEfGhIjKlMnOpQr01", "--key user=NAME"),
+        (b"WebSocket client connected userId=ada", "--key sid=NAME"),
+        (b"WebSocket client connected (3 total)", "1 record with neither user nor socket"),
+        (b"WebSocket client disconnected userId=ada socketId=AbCdEfGhIjKlMnOpQr01", "0 connected"),
     ],
     ids=["which, not whose", "whose, not which", "only counted", "only how it ended"],
 )
 def test_a_log_in_which_nobodys_connections_can_be_counted_proves_nothing(
-    server: Server, tmp_path: Path, line: bytes
+    server: Server, tmp_path: Path, line: bytes, hint: str
 ) -> None:
     server.line(b"2026-01-15T09:30:00Z INFO " + line)
     report = judged("app.log", "--format", "ndjson=recorded", directory=tmp_path)
     assert (report["verdict"], report["code"], report["findings"]) == ("inconclusive", 3, [])
     assert "nobody's connections could be counted" in report["reason"]
+    assert hint in finished("--no-follow", "app.log", directory=tmp_path).stdout
     again = subprocess.run(
         [sys.executable, "-m", "wscheck", "verify", "--from", "recorded", "--format", "json"],
         cwd=tmp_path,

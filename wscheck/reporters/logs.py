@@ -37,13 +37,21 @@ def _doubts(report: LogsReport) -> Iterator[str]:
     """What makes the evidence weaker than it could be."""
     for level, said in _LEVELS.items():
         if count := report.levels.get(level, 0):
-            yield f"{plural(count, 'record')} {said}"
+            yield f"{plural(count, 'record')} {said}{_named_otherwise(level, report)}"
     if report.untimed:
         told = plural(report.untimed, "record")
         yield f"{told} without a time: overlaps and attempts per second were not judged in them"
     if report.unreadable:
         yield f"{plural(report.unreadable, 'line')} like an event that could not be read"
     yield from unsaid(report)
+
+
+def _named_otherwise(level: str, report: LogsReport) -> str:
+    """How to read the id that is missing, where no record has both."""
+    key = {"user": "sid", "socket": "user"}.get(level)
+    if key is None or report.most_open:
+        return ""
+    return f": log it too; where it has a name of its own, read it with --key {key}=NAME"
 
 
 def unsaid(report: LogsReport) -> Iterator[str]:
