@@ -1,15 +1,21 @@
 """No output of any kind holds a token, not even when the server sends it back."""
 
 import asyncio
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from tests.bad_servers import answering, serving, talking
 from tests.cli import wscheck
-from tests.node_backend import node_backend
+from tests.node_backend import Backend, node_backend
+from wscheck.events import Connected, Disconnected, Replaced
+from wscheck.findings import Verdict
 from wscheck.reporters import REPORTERS
+from wscheck.scenarios import REGISTRY
+from wscheck.verify.run import replay
 
 # Looks like nothing in particular, so that only knowing it can hide it.
 TOKEN = "token-of-user_123"
@@ -48,6 +54,19 @@ def test_a_run_against_a_real_server(tmp_path: Path, options: tuple[str, ...], c
     # A mask is how GitHub learns what to hide: the one line that must name it.
     said = "\n".join(line for line in ran.said.splitlines() if not line.startswith("::add-mask::"))
     assert_clean(tmp_path, said, TOKEN, SECOND)
+    if code == 0:
+        assert_every_scenario_passed(tmp_path, backend)
+
+
+def assert_every_scenario_passed(folder: Path, backend: Backend) -> None:
+    """The one full run against a Node server shows this too: with its log beside, and from its recording."""
+    report = json.loads((folder / "report.json").read_bytes())
+    assert {each["id"]: each["verdict"] for each in report["scenarios"]} == dict.fromkeys(REGISTRY, Verdict.PASSED)
+    assert {each["control"]["verdict"] for each in report["scenarios"]} == {Verdict.FAILED}
+    again = replay(folder / "report.ndjson")
+    assert msgspec.to_builtins(again.report.scenarios) == report["scenarios"]
+    logged = {type(event) for event in again.events if event.source == "server-log" and event.path == str(backend.log)}
+    assert {Connected, Replaced, Disconnected} <= logged
 
 
 async def _echo(ws: web.WebSocketResponse) -> None:
