@@ -13,12 +13,13 @@ import msgspec
 from wscheck.sources.logs.pairs import NOTHING
 from wscheck.sources.logs.stamps import MILLISECONDS, Moment, is_milliseconds
 from wscheck.sources.logs.whole import Said
-from wscheck.sources.logs.wording import REASON, TIME, TOLD
+from wscheck.sources.logs.wording import REASON, TIME, TOLD, USER
 
 MARKER = "marker"
 
 _WORD = rb"[\w.:@+/=|-]++"
-_SAID = {REASON: rb"%b(?: %b)*+" % (_WORD, _WORD)}
+_WORDS = rb"%b(?: %b)*+" % (_WORD, _WORD)
+_SAID = {REASON: _WORDS, USER: _WORDS}
 _NOTHING = b"|".join(
     b"".join(b"[%c%c]" % (letter, letter - 32) for letter in word.encode())  # in either case
     for word in sorted(NOTHING)
@@ -30,9 +31,9 @@ _INTEGER = rb"-?(?:[1-9]\d*+|0)"
 _NATURAL = rb"(?:[1-9]\d{0,17}|0)"
 NUMBER = rb"(?:[1-9]\d{0,8}|0)"
 """A number that nobody could take for a time."""
-_NAME = rb"[\w-]{4,}+"
+_NAME = rb"[\w-]++"
 _SOCKET = rb"[\w-]{20}"
-"""Without a key a socket's id is told by its length, and what an arrow points to is none under four letters."""
+"""Without a key a socket's id is told by its length."""
 _CONSTANT = rb"(?:true|false|null)"
 _SEPARATORS = ((b",", b":"), (b", ", b": "))
 
