@@ -137,6 +137,34 @@ def test_a_cut_record_is_unreadable_and_redacted() -> None:
     assert "eyJhbGciOi" not in str(events[0])
 
 
+RECORD = f"WebSocket client connected {{ socketId: '{SID}', userId: 'bob' }}"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        json.dumps({"log": RECORD, "stream": "stdout", "container_id": "gone"}),
+        json.dumps({"log": '{"level":30,"msg":"WebSocket client connected","userId":"b', "stream": "stdout"}),
+        f"2026-01-15T09:30:00Z stdout P {RECORD}",
+    ],
+)
+@pytest.mark.parametrize("after", [0, 1500])
+def test_a_record_in_a_line_whose_rest_is_missing_is_shown(log: str, after: int) -> None:
+    """Its process was killed, or writes no line end: the log goes on without it."""
+    rest = [json.dumps({"log": f"{RECORD}\n", "stream": "stderr", "container_id": "here"})] * after
+    extractor, events = reader_of("\n".join([log, *rest, ""]))
+    assert [event.line for event in events if isinstance(event, Unreadable)] == [1]
+    assert (len(events), extractor.unreadable) == (after + 1, 1)
+    assert extractor._lines._parts == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["tick", "it says 'WebSocket client connected'", '{"msg":"chat","text":"WebSocket client']
+)
+def test_nothing_is_said_of_other_lines_whose_rest_is_missing(text: str) -> None:
+    assert reader_of(json.dumps({"log": text, "stream": "stdout"}) + "\n")[1] == []
+
+
 def test_other_wording_and_other_keys() -> None:
     wording = Wording(
         markers=(("connected", "Socket opened"), ("disconnected", "Socket gone"), ("restarted", "listening on")),

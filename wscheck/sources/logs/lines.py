@@ -19,10 +19,13 @@ from wscheck.sources.logs.stamps import Calendar
 from wscheck.sources.logs.wording import Wording
 
 CUT = "the record is cut: its JSON does not end"
+SPLIT = "its runtime split the line, and the rest of it is missing"
 UNESCAPED = "Fluent Bit prints the fields of a record without escaping them: let it print `format json_lines`"
 BARE = "it stands without what stands before the other records: it may be text that somebody sent"
 
 MOST_PARTS = 1 << 20
+MOST_BETWEEN = 1_000
+"""So many lines after the first part of a line its rest comes no more: whoever wrote it is gone."""
 
 _CUT = re.compile(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
@@ -73,6 +76,7 @@ class Lines:
     def take(self, raw: bytes, line: int, begin: int, marked: bool, above: Lookback) -> None:
         """One line: `begin` is how many bytes were fed before it, `above` gives the lines above such a place."""
         message = opened(decoded(raw), self._calendar)
+        self._give_up_parts(line - MOST_BETWEEN)
         if message.parts:
             self._batch(message, line, begin)
         elif message.partial or message.source in self._parts:
@@ -88,9 +92,25 @@ class Lines:
 
     def end(self) -> None:
         """No more lines for now."""
-        self._parts.clear()
         self.records.end()
         self.leave()
+        self._give_up_parts()
+
+    def _give_up_parts(self, before: float = float("inf")) -> None:
+        """Show the records whose lines began before this one and did not end."""
+        while self._parts and (first := next(iter(self._parts.values()))).line < before:
+            del self._parts[next(iter(self._parts))]
+            message = Message(first.text)
+            again(message, self._calendar)
+            if self._may_be_record(message):
+                self._evidence.unread(first.line, SPLIT, first.text)
+
+    def _may_be_record(self, message: Message) -> bool:
+        reading = self._reader.read(message)
+        if reading is not None:
+            return bool(reading.ids) or not reading.doubt
+        marker = self._reader.sentence(message.text) if message.fields is None else None
+        return marker is not None and _is_cut(message.text, marker)
 
     def leave(self) -> None:
         """Hand on what is complete."""
