@@ -6,6 +6,7 @@ import pytest
 
 from tests.sources.logs.reading import reader_of, said
 from wscheck.events import Connected, Disconnected, Replaced, Restarted, Unreadable
+from wscheck.sources.logs.reading import readers
 from wscheck.sources.logs.wording import Wording
 
 SID, OLD, NEW = "JklrX0lA-3eoASGLAAAA", "aaaaX0lA-3eoASGLAAAB", "bbbbX0lA-3eoASGLAAAC"
@@ -127,6 +128,15 @@ def test_a_bare_record_among_stamped_ones_is_shown_and_not_believed() -> None:
     _, events = reader_of(stamped + forged + stamped)
     assert [type(event) for event in events] == [Connected, Unreadable, Connected]
     assert events[1].line == 3
+
+
+def test_what_one_generation_of_a_log_shows_holds_for_the_next() -> None:
+    """A rotation is no moment in which somebody's text is believed."""
+    new_reader = readers((), (), {})
+    new_reader("app.log").feed(b"[2026-01-15T09:30:00Z] WebSocket client connected { socketId: 'a', userId: 'bob' }\n")
+    forged = b"WebSocket client connected\n- socketId: FORGED\n- userId: victim\n"
+    assert [type(event) for event in new_reader("app.log").feed(forged)] == [Unreadable]
+    assert [type(event) for event in new_reader("other.log").feed(forged)] == [Connected]
 
 
 def test_a_cut_record_is_unreadable_and_redacted() -> None:

@@ -18,6 +18,9 @@ UNCLEAR = "it cannot be told where an id ends that has no quotes around it: log 
 
 LONGEST_EXCERPT = 200
 
+Dressed = set[tuple[str, str]]
+"""The kinds of which a record with something in front was met, each with its source."""
+
 
 class Evidence:
     """What was read of one log: `events` not taken yet, `levels` and `unreadable` of all.

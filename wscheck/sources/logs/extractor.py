@@ -11,7 +11,7 @@ from wscheck.sources.desk import Desk
 from wscheck.sources.logs.consoles import NEEDLES
 from wscheck.sources.logs.encoding import Encoding
 from wscheck.sources.logs.envelopes import Message, decoded
-from wscheck.sources.logs.evidence import FULL, Evidence
+from wscheck.sources.logs.evidence import FULL, Dressed, Evidence
 from wscheck.sources.logs.lines import Lines
 from wscheck.sources.logs.scanning import Found, Scanner
 from wscheck.sources.logs.suggestions import Suggestion, suggestions
@@ -36,15 +36,22 @@ class Extractor:
 
     path, node  what the events say of where they are from
     redactor    hides the secrets that this run knows
+    dressed     what readers of the same log share
     """
 
     def __init__(
-        self, path: str, *, wording: Wording | None = None, node: str | None = None, redactor: Redactor | None = None
+        self,
+        path: str,
+        *,
+        wording: Wording | None = None,
+        node: str | None = None,
+        redactor: Redactor | None = None,
+        dressed: Dressed | None = None,
     ) -> None:
         self._wording = wording = wording or Wording()
         self._needle = wording.needle()
         self._evidence = Evidence(path, node, redactor)
-        self._lines = Lines(wording, path, self._evidence)
+        self._lines = Lines(wording, path, self._evidence, set() if dressed is None else dressed)
         self._scanner, self._encoding = Scanner(wording), Encoding()
         self._held = bytearray()
         self._gone = self._next = self._floor = 0

@@ -9,7 +9,7 @@ from wscheck.sources.logs.above import Above, is_quoted_above, object_above, par
 from wscheck.sources.logs.consoles import Console
 from wscheck.sources.logs.envelopes import Message, again, decoded, opened, parted
 from wscheck.sources.logs.envelopes import record as json_record
-from wscheck.sources.logs.evidence import Evidence
+from wscheck.sources.logs.evidence import Dressed, Evidence
 from wscheck.sources.logs.exports import is_unescaped
 from wscheck.sources.logs.prefixes import Prefix, judged
 from wscheck.sources.logs.readings import Reader, Reading
@@ -46,13 +46,13 @@ class Lines:
     shortcuts  read whole records at a glance, only while not `busy`: no other record may wait for these lines
     """
 
-    def __init__(self, wording: Wording, path: str, evidence: Evidence) -> None:
+    def __init__(self, wording: Wording, path: str, evidence: Evidence, dressed: Dressed) -> None:
         self._reader, self._calendar = Reader(wording), Calendar(path, wording.time_keys())
         self._evidence = evidence
         self.records = Records(self._reader, self._calendar)
         self.console = Console(path)
         self._parts: dict[str, Parts] = {}
-        self._dressed: set[tuple[str, str]] = set()
+        self._dressed = dressed
         self.shortcuts = Shortcuts(wording, self._reader, self._calendar, evidence, self._dressed)
 
     @property

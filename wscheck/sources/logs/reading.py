@@ -6,6 +6,7 @@ from typing import Any
 
 from wscheck.errors import UsageError
 from wscheck.redaction import Redactor
+from wscheck.sources.logs.evidence import Dressed
 from wscheck.sources.logs.extractor import Extractor
 from wscheck.sources.logs.wording import KINDS, ROLES, Wording
 
@@ -39,7 +40,8 @@ def readers(
         ),
         keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", "FIELD=NAME", ROLES, "uid") for raw in keys)),
     )
-    return lambda path: Extractor(path, wording=wording, redactor=redactor)
+    dressed: dict[str, Dressed] = {}  # what one generation of a log shows holds for the next: they have one name
+    return lambda path: Extractor(path, wording=wording, redactor=redactor, dressed=dressed.setdefault(path, set()))
 
 
 def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) -> tuple[str, str]:

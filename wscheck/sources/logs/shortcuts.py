@@ -12,7 +12,7 @@ import msgspec
 from wscheck.sources.logs import templates
 from wscheck.sources.logs.above import QUOTED, quotation_open
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, SOURCE_KEYS, record
-from wscheck.sources.logs.evidence import Evidence
+from wscheck.sources.logs.evidence import Dressed, Evidence
 from wscheck.sources.logs.learning import Learner
 from wscheck.sources.logs.readings import Reader
 from wscheck.sources.logs.stamps import Calendar
@@ -65,9 +65,9 @@ class Shortcuts:
     """
 
     def __init__(
-        self, wording: Wording, reader: Reader, calendar: Calendar, evidence: Evidence, dressed: set[tuple[str, str]]
+        self, wording: Wording, reader: Reader, calendar: Calendar, evidence: Evidence, dressed: Dressed
     ) -> None:
-        """`dressed`: the kinds of which a record with something in front was met, and its source."""
+        """`dressed`: what was met so far."""
         self._learns = not wording.markers  # a user's sentence may stand in a documented one
         self.floor = self.told = 0
         self._reader, self._calendar = reader, calendar
