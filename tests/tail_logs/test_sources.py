@@ -113,6 +113,16 @@ def test_gz_and_the_generations_before_in_the_order_of_their_writing(tmp_path: P
         }
 
 
+def test_text_that_is_not_believed_is_not_after_a_rotation_either(tmp_path: Path) -> None:
+    record = b"[2026-01-15T09:30:0%d.100Z] WebSocket client connected { socketId: 's%d', userId: 'u%d' }\n"
+    (tmp_path / "app.log.2").write_bytes(record % (1, 1, 1))
+    (tmp_path / "app.log.1").write_bytes(b"[2026-01-15T09:30:02.000Z] tick\n")
+    sent = b"[2026-01-15T09:30:03.000Z] chat: hi\nWebSocket client connected\n- socketId: FORGED\n- userId: victim\n"
+    (tmp_path / "app.log").write_bytes(sent + record % (4, 4, 4))
+    report = judged(".", directory=tmp_path)
+    assert (sorted(report["users"]), report["unreadable"]) == (["u1", "u4"], 1)
+
+
 def test_one_gz_by_its_name(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "old.log.gz", "wb") as packed:
         packed.writelines(connected(f"user {n}", f"s{n}", T + n) for n in range(1000))

@@ -20,8 +20,9 @@ from wscheck.judge import Options
 from wscheck.reporters.formats import Output
 from wscheck.settings import Secret
 from wscheck.sources.desk import Desk
+from wscheck.sources.logs.reading import Readers
 from wscheck.sources.paths import STDIN, Meant, nodes, require
-from wscheck.sources.tailing import FollowedLog, NewReader, PipedLog
+from wscheck.sources.tailing import FollowedLog, PipedLog
 from wscheck.tail.clock import Window
 from wscheck.tail.loop import Plan
 from wscheck.tail.telling.courier import Courier, Route
@@ -47,7 +48,7 @@ class Wanted(msgspec.Struct, kw_only=True):
 
     names: Sequence[str]
     outputs: Sequence[Output]
-    new_reader: NewReader
+    new_reader: Readers
     options: Options
     bar: Bar
     follow: bool = True
@@ -160,7 +161,9 @@ class Logs:
         return self._followed(path, begins=self._wanted.from_start or not self._wanted.follow)
 
     def _followed(self, path: Path, *, begins: bool) -> FollowedLog:
-        log = FollowedLog(path, self._wanted.new_reader, self._desk, self._note, self._node(path))
+        log = FollowedLog(
+            path, self._wanted.new_reader.of(self._nodes.get(path, str(path))), self._desk, self._note, self._node(path)
+        )
         place = self._resumed.logs.get(log.name) if self._resumed is not None else None
         # With a checkpoint, a log that it does not know came while nobody looked.
         log.begin(place, at_end=not begins and self._resumed is None)

@@ -13,6 +13,22 @@ from wscheck.sources.logs.wording import KINDS, ROLES, Wording
 _TABLES = {"markers": KINDS, "keys": ROLES}
 
 
+class Readers:
+    """Makes readers, each for a file by its name. Those of one log share what they met: no rotation lets text in."""
+
+    def __init__(self, wording: Wording, redactor: Redactor | None) -> None:
+        self._wording, self._redactor = wording, redactor
+        self._dressed: dict[str, Dressed] = {}
+
+    def __call__(self, path: str) -> Extractor:
+        return self.of(path)(path)
+
+    def of(self, log: str) -> Callable[[str], Extractor]:
+        """For the generations of a log, whatever their names are."""
+        dressed = self._dressed.setdefault(log, set())
+        return lambda path: Extractor(path, wording=self._wording, redactor=self._redactor, dressed=dressed)
+
+
 def _somewhere(name: str) -> str:
     return f"wscheck.toml: `{name}`"
 
@@ -23,8 +39,8 @@ def readers(
     table: Mapping[str, Any],
     at: Callable[[str], str] = _somewhere,
     redactor: Redactor | None = None,
-) -> Callable[[str], Extractor]:
-    """A maker of readers, each for one log by its name.
+) -> Readers:
+    """A maker of readers.
 
     markers  `KIND=TEXT`: a line that says TEXT is such an event as well
     keys     `FIELD=NAME`: the log calls the field so as well
@@ -40,8 +56,7 @@ def readers(
         ),
         keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", "FIELD=NAME", ROLES, "uid") for raw in keys)),
     )
-    dressed: dict[str, Dressed] = {}  # what one generation of a log shows holds for the next: they have one name
-    return lambda path: Extractor(path, wording=wording, redactor=redactor, dressed=dressed.setdefault(path, set()))
+    return Readers(wording, redactor)
 
 
 def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) -> tuple[str, str]:
