@@ -12,7 +12,7 @@ from tests.sources.logs.corpus import corpus
 from tests.sources.logs.formats import FORMATS
 from tests.sources.logs.reading import read_on, reader_of
 from tests.sources.logs.wrappers import ENCODINGS, WRAPPERS
-from wscheck.events import Connected, Unreadable
+from wscheck.events import Connected, Event, Unreadable
 from wscheck.sources.desk import Desk
 from wscheck.sources.logs.extractor import LONGEST, Extractor
 
@@ -94,6 +94,35 @@ def test_a_log_read_in_place_gives_the_same(log: bytes, size: int, front: int) -
     whole, expected = reader_of(log)
     assert events == expected
     assert (in_place.lines, in_place.offset, in_place.levels) == (whole.lines, whole.offset, whole.levels)
+
+
+@RELAXED
+@given(
+    st.lists(st.one_of(GARBAGE, st.integers(0, 999).map(a_log)), min_size=2, max_size=3),
+    st.integers(1, 600),
+    st.integers(0, 4000),
+    st.randoms(use_true_random=False),
+)
+def test_logs_that_take_turns_at_one_desk_are_read_as_if_each_were_alone(
+    logs: list[bytes], size: int, front: int, draw: random.Random
+) -> None:
+    desk = Desk(size, front)
+    reading = [(Extractor("app.log"), list[Event](), log) for log in logs]
+    rests = [(extractor, events, memoryview(log)) for extractor, events, log in reading]
+    while rests:
+        extractor, events, rest = rests.pop(draw.randrange(len(rests)))
+        piece = rest[: draw.randint(1, size)]
+        if draw.random() < 0.1:
+            events += extractor.feed(piece)
+        else:
+            desk.room[: len(piece)] = piece
+            extractor.look(desk, len(piece))
+        if len(piece) < len(rest):
+            rests.append((extractor, events, rest[len(piece) :]))
+    for extractor, events, log in reading:
+        alone, expected = reader_of(log)
+        assert [*events, *extractor.flush(at_end=True)] == expected
+        assert (extractor.lines, extractor.offset) == (alone.lines, alone.offset)
 
 
 def carefully(log: bytes) -> list[object]:

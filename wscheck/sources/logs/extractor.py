@@ -54,6 +54,7 @@ class Extractor:
         self._lines = Lines(wording, path, self._evidence, set() if dressed is None else dressed)
         self._scanner, self._encoding = Scanner(wording), Encoding()
         self._held = bytearray()
+        self._desk: Desk | None = None
         self._gone = self._next = self._floor = 0
         self._places: Iterator[Found] | None = None
         self._skipping = self._skipped_marker = False
@@ -88,18 +89,14 @@ class Extractor:
         To read and judge a record takes code and books that megabytes of log drive out of the processor's cache, so
         records are only noted at first: what is then done with thousands of them is done in half the time.
         """
-        data, begin, end = desk.data, desk.front, desk.front + size
-        floor = begin - len(self._held)
-        if floor < 0 or not self._encoding.settled:
-            self._take(desk.room[:size])
-        else:
+        if self._encoding.settled and self._lies_on(desk):
             self.bytes += size
-            data[floor:begin] = self._held
-            self._moved(data, floor)
-            self._read(data.rfind(b"\n", self._next, end) + 1, desk.marks)
-            kept = max(floor, self._next - KEPT)
-            self._moved(data[kept:end], -kept)
-            self._bound()
+            end = desk.front + size
+            self._read(desk.data.rfind(b"\n", self._next, end) + 1, desk.marks)
+            self._stay_on(desk, end)
+            self._skip()
+        else:
+            self._take(desk.room[:size])
         return self._evidence.waiting + self._lines.shortcuts.waiting
 
     def read(self) -> list[Event]:
@@ -108,18 +105,52 @@ class Extractor:
         return self._evidence.take()
 
     def _take(self, data: Any) -> None:
+        self.leave()
         self.bytes += len(data)
         self._held += self._encoding.take(data)
         self._read(self._held.rfind(b"\n", self._next) + 1)
-        self._bound()
+        self._skip()
+        self._trim()
 
-    def _moved(self, to: bytearray, by: int) -> None:
-        """What is held is now in `to`, so much further up."""
-        self._held, self._gone, self._next = to, self._gone - by, self._next + by
-        self._floor = self._lines.shortcuts.floor = max(0, by)
+    def _lies_on(self, desk: Desk) -> bool:
+        """Whether what is held lies before the desk's room, where it is laid if it is not too much."""
+        if self._desk is not desk:
+            self.leave()
+            if len(self._held) > desk.front:
+                return False
+            floor = desk.lay(self._held, self)
+            self._held, self._desk = desk.data, desk
+            self._moved(floor, floor)
+        return True
+
+    def _stay_on(self, desk: Desk, end: int) -> None:
+        """Hold what is still needed of the piece that ends there, on the desk if it is not too much."""
+        begin = max(self._floor, self._next - KEPT)
+        if end - begin > desk.front:
+            self._held, self._desk = desk.data[begin:end], None
+            self._moved(-begin, 0)
+        else:
+            self._moved(desk.front - end, desk.keep(begin, end))
+
+    def leave(self) -> None:
+        """Hold what is needed of the log elsewhere than on a desk."""
+        if self._desk is not None:
+            self._held, self._desk = self._held[self._floor : self._desk.front], None
+            self._moved(-self._floor, 0)
+
+    def _moved(self, by: int, floor: int) -> None:
+        """What is held stands so much further up now, and begins at `floor`."""
+        self._gone, self._next = self._gone - by, self._next + by
+        self._floor = self._lines.shortcuts.floor = floor
+
+    @property
+    def _end(self) -> int:
+        """Where what is held ends."""
+        return len(self._held) if self._desk is None else self._desk.front
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
         """No more lines for now: give what waits for them. `at_end`: nor will there be, the last line is whole."""
+        self.leave()
         if at_end:
             self._held += self._encoding.end()
             self._read(len(self._held))
@@ -141,7 +172,7 @@ class Extractor:
         begin = max(0, begun - self._gone) if begun is not None else self._next
         if self._encoding.plain:
             return self._gone + self._next if begun is None else begun
-        return self.bytes - self._encoding.size_of(self._held[begin:])
+        return self.bytes - self._encoding.size_of(self._held[begin : self._end])
 
     def _read(self, end: int, marks: bytearray | None = None) -> None:
         """Read the complete lines up to `end`."""
@@ -178,13 +209,17 @@ class Extractor:
                 return begin
         return end
 
-    def _bound(self) -> None:
-        """Keep no more than what may still be needed."""
-        if len(self._held) - self._next > (0 if self._skipping else LONGEST):
+    def _skip(self) -> None:
+        """Hold no line that is too long."""
+        end = self._end
+        if end - self._next > (0 if self._skipping else LONGEST):
             # What is looked at may begin before: a marker can lie across two pieces.
             begin = self._next - OVERLAP if self._skipping else self._next
-            self._skipped_marker |= self._needle.search(self._held, max(0, begin)) is not None
-            self._skipping, self._next = True, len(self._held)
+            self._skipped_marker |= self._needle.search(self._held, max(self._floor, begin), end) is not None
+            self._skipping, self._next = True, end
+
+    def _trim(self) -> None:
+        """Hold no more than what may still be needed."""
         surplus = self._next - KEPT
         if surplus > KEPT:
             del self._held[:surplus]
