@@ -78,7 +78,7 @@ class OpenLog:
         """Go on from `offset`: what stands before it counts as read."""
         here = Position.taken(self.reader.read_at, offset)
         self.offset, self._head, self._recent = offset, here.head, bytearray(here.tail)
-        self._seen = (-1, -1)
+        self._seen, self._more = (-1, -1), False
 
     def position(self) -> Position:
         """The place where reading stands, from memory: true even when the file was truncated since."""
@@ -125,16 +125,18 @@ class OpenLog:
 
     def _read_verified(self, buffer: memoryview) -> int | None:
         """One call reads the old tail and the new bytes, so that no truncation fits between comparing and reading."""
-        status = self.reader.status
-        if status.st_size < self.offset:
-            return None
-        if status.st_size == self.offset and self._seen == (status.st_size, status.st_mtime_ns):
-            return 0
-        self._seen = (status.st_size, status.st_mtime_ns)
+        if not self._more:  # what filled the buffer has more behind it, and reading will show whether it is the same
+            status = self.reader.status
+            if status.st_size < self.offset:
+                return None
+            if status.st_size == self.offset and self._seen == (status.st_size, status.st_mtime_ns):
+                return 0
+            self._seen = (status.st_size, status.st_mtime_ns)
         expected = self._recent[-TAIL:]
         tail = bytearray(len(expected))
         size = os.preadv(self.reader.fd, [tail, buffer], self.offset - len(tail)) - len(tail)
         same = size >= 0 and tail == expected and self.reader.read_at(len(self._head), 0) == self._head
+        self._more = same and size == len(buffer)
         return size if same else None
 
     def _remember(self, data: memoryview) -> None:
@@ -143,6 +145,8 @@ class OpenLog:
         if len(data) < RECENT:
             self._recent += data
             del self._recent[: -2 * RECENT]
+        elif len(self._recent) == RECENT:
+            memoryview(self._recent)[:] = data[-RECENT:]  # in place: with each piece the kernel would clear new pages
         else:
             self._recent[:] = data[-RECENT:]
         self.offset += len(data)
@@ -150,7 +154,7 @@ class OpenLog:
     def become(self, copy: Reader) -> None:
         """Go on in `copy`, which holds this file's content; the place stays the same."""
         self.reader.close()
-        self.reader, self.copied, self._seen = copy, True, (-1, -1)
+        self.reader, self.copied, self._seen, self._more = copy, True, (-1, -1), False
 
     def again(self) -> "OpenLog":
         """The same file at the same place, behind a descriptor of its own."""
