@@ -102,7 +102,8 @@ class Incidents:
         if entry.recalled:
             entry.recalled = False
             return None
-        graver = finding.severity.rank > entry.incident.severity.rank
+        known = entry.incident.severity
+        graver = finding.severity is not known and finding.severity.rank > known.rank
         explained = entry.incident.cause is None and finding.cause is not None
         _grow(entry.incident, finding)
         grown = entry.incident.count >= entry.told * GROWTH

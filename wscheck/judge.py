@@ -163,6 +163,8 @@ def _again(finding: Finding, sighting: Sighting) -> None:
         span = finding.last_at - finding.first_at
         finding.rate = (finding.count - 1) / span if finding.count >= RATED and span >= RATED_S else None
     known = finding.evidence
-    known.extend(event for event in cast("tuple[AnyEvent, ...]", sighting.evidence) if event not in known)
+    for event in cast("tuple[AnyEvent, ...]", sighting.evidence):
+        if event not in known:
+            known.append(event)
     if len(known) > FIRST + LATEST:
         del known[FIRST:-LATEST]

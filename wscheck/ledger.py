@@ -282,8 +282,10 @@ class Ledger:
         self._evidence.pop(sid, None)
         if self._sessions.known:
             self._sessions.forget(sid)
-        self._unannounced.discard(sid)
-        self._node.pop(sid, None)
+        if self._unannounced:
+            self._unannounced.discard(sid)
+        if self._node:
+            self._node.pop(sid, None)
         if user is None:
             return ()
         held = self._held[user]
@@ -293,7 +295,8 @@ class Ledger:
                 self._own_tally(user)
             del self._held[user]
             return ()
-        rest = tuple(other for other in held if other != sid)
+        place = held.index(sid)
+        rest = held[:place] + held[place + 1 :]
         self._held[user] = rest if len(rest) > 1 else rest[0]
         if len(rest) == 1:
             del self.over_one[user]

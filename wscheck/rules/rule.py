@@ -93,7 +93,7 @@ class Rule:
                 at=at,
                 key=key,
                 confidence=confidence,
-                evidence=tuple(e for e in evidence if e is not None),
+                evidence=tuple(filter(None, evidence)),
             )
         )
 
