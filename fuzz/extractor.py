@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the log reader: nothing may bring it down, and neither pieces nor shortcuts may differ.
+"""Coverage-guided fuzzing of the log reader: nothing may bring it down; pieces, places, shortcuts make no difference.
 
 pip install -e '.[fuzz]'
 python fuzz/extractor.py -max_total_time=180 [CORPUS_DIRECTORY]
@@ -10,6 +10,7 @@ import atheris
 
 with atheris.instrument_imports(include=["wscheck.sources.logs"]):
     from wscheck.events import Event
+    from wscheck.sources.desk import Desk
     from wscheck.sources.logs.extractor import Extractor
 
 MOST_HELD = 1 << 20
@@ -66,6 +67,7 @@ def check(data: bytes) -> None:
     whole, events = read(log, len(log))
     pieces, again = read(log, size)
     assert events == again, "pieces make a difference"
+    assert events == read_on(Desk(size, 16 * size), log), "reading in place makes a difference"
     assert events == read(log, len(log), careful=True)[1], "shortcuts make a difference"
     assert (whole.lines, whole.offset, whole.levels) == (pieces.lines, pieces.offset, pieces.levels)
     assert whole.offset == len(log), "not all was read"
@@ -81,6 +83,16 @@ def read(log: bytes, size: int, *, careful: bool = False) -> tuple[Extractor, li
         events += extractor.feed(log[begin : begin + size])
         assert extractor.offset <= extractor.bytes
     return extractor, events + extractor.flush(at_end=True)
+
+
+def read_on(desk: Desk, log: bytes) -> list[Event]:
+    """Its events, read where they stand on a desk."""
+    extractor = Extractor("fuzz.log")
+    for begin in range(0, len(log), len(desk.room)):
+        piece = log[begin : begin + len(desk.room)]
+        desk.room[: len(piece)] = piece
+        extractor.look(desk, len(piece))
+    return [*extractor.read(), *extractor.flush(at_end=True)]
 
 
 def main() -> None:
