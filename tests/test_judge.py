@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.conversation import KICKED_CLIENT, START, judged, log_of, ping_pong, user
+from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, ping_pong, user
+from wscheck.causes.trail import STEPS
 from wscheck.events import Connected, Unjudged
 from wscheck.findings import Confidence, Finding, Severity
 from wscheck.judge import Judge
@@ -73,6 +74,48 @@ def test_a_cause_is_looked_for_when_it_is_asked_for() -> None:
 def test_asking_for_findings_changes_nothing() -> None:
     judge = fed(Judge(), ping_pong(7))
     assert judge.findings() == judge.findings() == judge.conclude()
+
+
+def cut(name: str, since: float = 0) -> Conversation:
+    """One replacement in which the server cut the transport: its record alone points to a cause."""
+    said = log_of(name).connects(f"{name}0", at=since).connects(f"{name}1", at=since + 1)
+    said.is_replaced(f"{name}0", f"{name}1", at=since + 1)
+    return said.disconnects(f"{name}0", at=since + 1, reason="forced close")
+
+
+def causes_of(said: Conversation, *, asked_often: bool) -> dict[str | None, str | None]:
+    judge = Judge(rules=[REGISTRY["connection-replaced"]])
+    for event in said.events:
+        judge.feed(event)
+        if asked_often:
+            judge.findings()
+    return {f.user: f.cause.id if f.cause else None for f in judge.conclude()}
+
+
+@pytest.mark.parametrize("asked_often", [True, False])
+def test_a_cause_that_once_showed_stays_true_whatever_follows(asked_often: bool) -> None:
+    """More endings than a trail holds, at times that no timer makes: what showed the cause has left it."""
+    said = cut("A")
+    for n in range(1, STEPS + 3):
+        at = 2 + n + n % 3 / 3
+        said.connects(f"A{n + 1}", at=at).is_replaced(f"A{n}", f"A{n + 1}", at=at)
+        said.disconnects(f"A{n}", at=at, reason=KICKED_SERVER)
+    assert causes_of(said, asked_often=asked_often) == {"A": "transport-closed"}
+
+
+@pytest.mark.parametrize("asked_often", [True, False])
+def test_a_cause_stays_true_when_so_many_others_are_in_trouble_that_the_trail_goes(
+    asked_often: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wscheck.causes.trail.USERS", 2)
+    said = cut("A") & cut("B", since=10) & cut("C", since=20) & cut("D", since=30)
+    assert causes_of(said, asked_often=asked_often) == dict.fromkeys("ABCD", "transport-closed")
+
+
+@pytest.mark.parametrize("asked_often", [True, False])
+def test_what_looked_like_a_cause_for_a_while_is_none_when_more_has_been_seen(asked_often: bool) -> None:
+    said = ping_pong(3, 0.4).connects("s4", at=2.4).is_replaced("s3", "s4", at=2.4)
+    assert causes_of(said, asked_often=asked_often) == {"A": None}
 
 
 def test_time_alone_can_turn_an_overlap_into_a_finding() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from wscheck.causes import Trails, probable
+from wscheck.causes import Trail, Trails, probable
 from wscheck.events import AnyEvent, Connecting, Event, Refused, Registered
 from wscheck.findings import Cause, Finding
 from wscheck.ledger import Ledger
@@ -39,8 +39,9 @@ class Judge:
     ) -> None:
         self.ledger = Ledger()
         self._findings: dict[tuple[str, str | None, str], Finding] = {}
+        self._shown: dict[str | None, dict[str, Cause | None]] = {}
         self._on_sighting = on_sighting
-        self._trails = Trails(self.ledger)
+        self._trails = Trails(self.ledger, self._keep_causes)
         self._rules = [rule(self.ledger, options or Options(), self._grow) for rule in rules]
         self._handlers: dict[type, list[Handler]] = {
             Opened: [self._trails.opened],
@@ -121,15 +122,22 @@ class Judge:
 
     def explain(self, finding: Finding) -> Cause | None:
         """The probable cause of `finding` as of now, which is also noted in it; None where nothing points anywhere."""
-        # What pointed to a cause may have left the trail by now; that it was there stays true.
-        finding.cause = probable(finding.rule, self._trails.of(finding.user)) or finding.cause
+        shown = self._shown.get(finding.user, {}).get(finding.rule)
+        finding.cause = probable(finding.rule, self._trails.of(finding.user)) or shown
         return finding.cause
+
+    def _keep_causes(self, user: str, trail: Trail) -> None:
+        """What points to a cause is about to leave the trail; that it was there stays true, asked for or not."""
+        causes = self._shown.get(user, {})
+        for rule, shown in causes.items():
+            causes[rule] = shown or probable(rule, trail)
 
     def _grow(self, sighting: Sighting) -> None:
         key = (sighting.rule, sighting.user, sighting.key)
         finding = self._findings.get(key)
         if finding is None:
             finding = self._findings[key] = _first(sighting)
+            self._shown.setdefault(sighting.user, {}).setdefault(sighting.rule, None)
         else:
             _again(finding, sighting)
         if self._on_sighting is not None:

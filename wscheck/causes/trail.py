@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from operator import sub
 
 from wscheck.events import Connected, Connecting, Refused, Registered
@@ -17,12 +18,19 @@ class Trail:
     """The last `STEPS` of each kind, oldest first. `met` are pairs of connections of which the second was opened while
     the first was held. `refusals` and `registrations` (of handlers) only a page can show; `asked`, by session, when its
     first request left; `inside`, whether anything showed a page from within: which it is, its code or its token. No
-    server's log does."""
+    server's log does. `forgetting` is called after every `STEPS` steps: what they showed can be noted before it leaves.
+    """
 
-    __slots__ = ("asked", "closings", "inside", "met", "openings", "refusals", "registrations", "replacements")
+    __slots__ = (
+        *("_forgetting", "_steps", "asked", "inside"),
+        *("closings", "met", "openings", "refusals", "registrations", "replacements"),
+    )
 
-    def __init__(self, asked: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, asked: Mapping[str, float] | None = None, forgetting: Callable[["Trail"], None] | None = None
+    ) -> None:
         self.asked = asked if asked is not None else {}
+        self._forgetting, self._steps = forgetting, 0
         self.inside = False
         self.openings: deque[Connected] = deque(maxlen=STEPS)
         self.met: deque[tuple[Connected, Connected]] = deque(maxlen=STEPS)
@@ -46,21 +54,34 @@ class Trail:
     def opened(self, event: Connected) -> None:
         """One more opening."""
         self.openings.append(event)
-        self._look_at(event)
+        self._stepped(event)
 
     def replaced(self, change: Superseded) -> None:
         """One more replacement."""
         self.replacements.append(change)
-        self._look_at(change.old)
+        self._stepped(change.old)
 
     def closed(self, change: Closed) -> None:
         """One more ending."""
         self.closings.append(change)
-        self._look_at(change.opened)
+        self._stepped(change.opened)
 
-    def _look_at(self, event: Connected | None) -> None:
+    def refused(self, event: Refused) -> None:
+        """One more refusal."""
+        self.refusals.append(event)
+        self._stepped(None)
+
+    def registered(self, event: Registered) -> None:
+        """One more handler."""
+        self.registrations.append(event)
+        self._stepped(None)
+
+    def _stepped(self, event: Connected | None) -> None:
         if not self.inside and event is not None:
             self.inside = event.page is not None or event.fingerprint is not None or event.opener is not None
+        self._steps += 1
+        if self._steps % STEPS == 0 and self._forgetting is not None:
+            self._forgetting(self)
 
     def gaps(self) -> list[float]:
         """Seconds between consecutive replacements."""
@@ -73,10 +94,11 @@ Signature = Callable[[Trail], Clue | None]
 
 
 class Trails:
-    """A trail for each user who ever held two connections or was replaced, and for those whose page was looked into."""
+    """A trail for each user who ever held two connections or was replaced, and for those whose page was looked into.
+    `forgetting` is called, with the user, before a trail or the oldest steps of one are forgotten."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, forgetting: Callable[[str, Trail], None] = lambda *_: None) -> None:
+        self._ledger, self._forgetting = ledger, forgetting
         self._trails: OrderedDict[str, Trail] = OrderedDict()
         self._asked: OrderedDict[str, float] = OrderedDict()
 
@@ -115,16 +137,16 @@ class Trails:
 
     def refused(self, event: Refused) -> None:
         if event.user is not None and event.stack:
-            self._begin(event.user).refusals.append(event)
+            self._begin(event.user).refused(event)
 
     def registered(self, event: Registered) -> None:
         if event.user is not None:
-            self._begin(event.user).registrations.append(event)
+            self._begin(event.user).registered(event)
 
     def _begin(self, user: str) -> Trail:
         trail = self._trails.get(user)
         if trail is None:
-            trail = self._trails[user] = Trail(self._asked)
+            trail = self._trails[user] = Trail(self._asked, partial(self._forgetting, user))
             if len(self._trails) > USERS:
-                self._trails.popitem(last=False)
+                self._forgetting(*self._trails.popitem(last=False))
         return trail
