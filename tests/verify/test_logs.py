@@ -11,6 +11,7 @@ from wscheck.backend.listening import listening
 from wscheck.backend.server import Backend
 from wscheck.errors import UsageError
 from wscheck.findings import Verdict
+from wscheck.following.follower import Follower
 from wscheck.verify.run import Outcome, verify
 
 Words = Callable[[str], str]
@@ -77,6 +78,16 @@ async def test_a_log_that_does_not_say_whose_connection_it_was_proves_nothing(tm
     outcome = await judged(lambda record: f"{JOINED} (3 total)\n" if JOINED in record else "", tmp_path)
     (single,) = outcome.report.scenarios
     assert single.verdict is Verdict.INCONCLUSIVE and "without saying whose" in single.reason, told(outcome)
+
+
+async def test_a_log_that_cannot_be_read_proves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    why = "cannot be read beyond byte 7: Input/output error"
+    monkeypatch.setattr(Follower, "read", lambda log, now: log.damaged.update({log.name: why}) or iter(()))
+    outcome = await judged(str, tmp_path)
+    (single,) = outcome.report.scenarios
+    assert (single.verdict, single.findings) == (Verdict.INCONCLUSIVE, []), told(outcome)
+    assert single.reason == f"{tmp_path / 'server.log'} {why}"
+    assert replayed(outcome) == outcome.report.scenarios
 
 
 def test_words_for_a_log_that_nobody_gave_are_refused() -> None:

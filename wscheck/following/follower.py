@@ -16,6 +16,7 @@ from wscheck.following.generations import (
     Restless,
     continuation,
     identity_of,
+    is_empty,
     older_than,
     repeated,
     siblings,
@@ -34,6 +35,7 @@ REMEMBERED = 16
 NOTHING = (-1, -1)
 """The identity of what is not there: whatever appears in its place is looked at the next time."""
 NEWLINE = memoryview(b"\n")
+NO_GZIP = "is no whole gzip file"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -65,14 +67,14 @@ class Follower:
 
     `note` is told of what was lost or could not be opened.
 
-    damaged  packed files that could not be read to their end
+    damaged  files that could not be read to their end, and why
     """
 
     def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None] = lambda _: None) -> None:
         self.name = name
         self.main: Stream | None = None
         self._buffer, self._note = buffer, note
-        self.damaged: list[Path] = []
+        self.damaged: dict[Path, str] = {}
         self._late: list[Late] = []
         self._seen: deque[Position] = deque(maxlen=REMEMBERED)
         self._known = list(traces(siblings(name)).values())
@@ -160,10 +162,19 @@ class Follower:
             yield Piece(stream, self._buffer[:size])
         if stream.length > before:
             yield Piece(stream, self._buffer[:0])
-        if stream.log.reader.broken and stream.path not in self.damaged:
-            self.damaged.append(stream.path)
-            self._note(f"{stream.path} is no whole gzip file: it can be read up to byte {stream.log.offset} inside.")
+        self._doubt(stream.log)
         return size is None
+
+    def _doubt(self, log: OpenLog) -> None:
+        """Say what cannot be read of a file; what can be read after all is taken back."""
+        path = log.reader.path
+        before = self.damaged.pop(path, "")
+        if log.reader.broken:
+            self.damaged[path] = f"{NO_GZIP}: it can be read up to byte {log.offset} inside"
+        elif log.failure:
+            self.damaged[path] = f"cannot be read beyond byte {log.offset}: {log.failure}"
+        if (why := self.damaged.get(path, "")) != before and why:
+            self._note(f"{path} {why}.")
 
     def _read_late(self, now: float) -> Iterator[Piece]:
         for late in list(self._late):
@@ -185,7 +196,7 @@ class Follower:
             self._settled = stream.log.position()
             return False
         # A file that is still empty can wait: until it is written to, the writer may still be in the old one.
-        return (found is not None and not _is_empty(self.name)) or bool(self._unseen())
+        return (found is not None and not is_empty(self.name)) or bool(self._unseen())
 
     def _leave(self, stream: Stream) -> Generator[Piece, None, bool]:
         """Go on from a file that was renamed or deleted to what came after it; False when that cannot be opened."""
@@ -284,10 +295,3 @@ class Follower:
         """Close every file."""
         for stream in self.streams:
             stream.close()
-
-
-def _is_empty(path: Path) -> bool:
-    try:
-        return not path.stat().st_size
-    except OSError:
-        return True

@@ -217,6 +217,14 @@ def identity_of(name: Path) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing to read at `path`, or nothing at all."""
+    try:
+        return not path.stat().st_size
+    except OSError:
+        return True
+
+
 def repeated(path: Path, left: OpenLog, settled: Position | None) -> Rest | None:
     """Where to go on in `path` when it repeats what was read of `left` (sed -i, rsync: same content, new inode).
 

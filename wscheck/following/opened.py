@@ -5,7 +5,9 @@ byte counts as new, the bytes already read must still be where they were. Nothin
 mapping kills the process.
 """
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 from wscheck.following.fingerprint import HEAD, TAIL, Position
@@ -24,7 +26,7 @@ class Reader:
     def __init__(self, path: Path, fd: int | None = None) -> None:
         """`fd`, when given, is a descriptor of the same file. Raises OSError when the file cannot be opened."""
         self.path = path
-        self.fd = fd if fd is not None else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.fd = fd if fd is not None else _opened(path)
         self._inside = Packed(self._packed_at) if path.suffix == ".gz" else None
 
     @property
@@ -63,15 +65,26 @@ class Reader:
         self.fd = -1
 
 
+def _opened(path: Path) -> int:
+    """A descriptor for reading. Raises OSError, of a directory too: it would be opened, and read never."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return fd
+
+
 class OpenLog:
     """A log held open, read from `offset` on; `offset` is how far it was read, inside a gzip file what is inside.
 
-    copied  reading went on in a copy of the file, which nobody writes to
+    copied   reading went on in a copy of the file, which nobody writes to
+    failure  why the last look could not read what is there, "" when it could
     """
 
     def __init__(self, reader: Reader, offset: int = 0) -> None:
         self.reader = reader
         self.copied = False
+        self.failure = ""
         self.move_to(offset)
 
     def move_to(self, offset: int) -> None:
@@ -102,8 +115,16 @@ class OpenLog:
         return end.matches(self.reader.read_at)
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """Read what is new into `buffer`; 0 when there is nothing, None when this is no longer the same file."""
-        size = self._unpack(buffer) if self.reader.packed else self._read_verified(buffer)
+        """Read what is new into `buffer`; 0 when there is nothing, None when this is no longer the same file.
+
+        Also 0 where the disk fails: what was read before counts, and the next look may be luckier.
+        """
+        try:
+            size = self._unpack(buffer) if self.reader.packed else self._read_verified(buffer)
+        except OSError as error:
+            self._seen, self.failure = (-1, -1), error.strerror or "it failed"
+            return 0
+        self.failure = ""
         if size:
             self._remember(buffer[:size])
         return size

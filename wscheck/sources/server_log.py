@@ -43,6 +43,11 @@ class ServerLog:
         """What it said of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
         return ""
 
+    @property
+    def failure(self) -> str:
+        """Why it could not be read to its end, "" when it could."""
+        return ""
+
     def tell(self, events: Iterable[Event]) -> None:
         """Give on what was read."""
         for event in events:
@@ -82,6 +87,10 @@ class WrittenLog(ServerLog):
 
     def naming(self, ids: Iterable[str]) -> str:
         return self._redactor.clean(self._said.naming(ids))[:LONGEST]
+
+    @property
+    def failure(self) -> str:
+        return next(iter(self._log.damaged.values()), "")
 
     async def follow(self) -> None:
         idle = 0

@@ -1,18 +1,16 @@
 """WHO SAW IT: the server, in logs that are still being written: bytes from files and pipes to events, as they come."""
 
-import heapq
 import os
 import select
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from wscheck.events import Event
-from wscheck.following.follower import Follower, Place
+from wscheck.following.follower import NO_GZIP, Follower, Place
 from wscheck.following.packed import SIGN, Packed
 from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
@@ -103,9 +101,9 @@ class Log:
         return self._readers[-1].suggestions(kinds) if self._readers else []
 
     @property
-    def damaged(self) -> Sequence[Path]:
-        """Packed files that could not be read to their end."""
-        return ()
+    def damaged(self) -> Mapping[Path, str]:
+        """Files that could not be read to their end, and why."""
+        return {}
 
     @property
     def pending(self) -> bool:
@@ -176,7 +174,7 @@ class FollowedLog(Log):
         )
 
     @property
-    def damaged(self) -> Sequence[Path]:
+    def damaged(self) -> Mapping[Path, str]:
         """Of all its generations."""
         return self._follower.damaged
 
@@ -218,12 +216,13 @@ class PipedLog(Log):
         self._reader = self._begin()
         self._packed: Packed | None = None
         self._waiting, self._unpacked = b"", 0
+        self._failure = ""
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
         """The events in what has arrived, many at a time; at the end of the pipe `ended` becomes true."""
         size, until = 0, time.monotonic() + BATCH_S
         while not self.ended and self._arrives():
-            taken = os.readv(self.fd, [self._desk.room])
+            taken = self._take_in()
             self.ended, self._stirred_at = not taken, now
             size += taken
             for waiting in self._taken(taken):
@@ -235,6 +234,14 @@ class PipedLog(Log):
             if halt(size):
                 return
             size, until = 0, time.monotonic() + BATCH_S
+
+    def _take_in(self) -> int:
+        """Lay on the desk what has arrived; 0 at the end, which a failure is too (a terminal that hung up)."""
+        try:
+            return os.readv(self.fd, [self._desk.room])
+        except OSError as error:
+            self._failure = f"cannot be read beyond byte {self.bytes}: {error.strerror}"
+            return 0
 
     def _arrives(self) -> bool:
         return bool(select.select([self.fd], [], [], 0)[0])
@@ -259,9 +266,11 @@ class PipedLog(Log):
         return arrived
 
     @property
-    def damaged(self) -> Sequence[Path]:
-        """Itself, when it ended before what was packed did."""
-        return (Path(self.name),) if self.ended and self._packed is not None and self._packed.broken else ()
+    def damaged(self) -> Mapping[Path, str]:
+        """Itself, when it failed, or ended before what was packed did."""
+        broken = self.ended and self._packed is not None and self._packed.broken
+        why = self._failure or (f"{NO_GZIP}: it can be read up to byte {self.bytes} inside" if broken else "")
+        return {Path(self.name): why} if why else {}
 
     def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """As for a followed log."""
@@ -270,31 +279,3 @@ class PipedLog(Log):
 
     def close(self) -> None:
         """The pipe is not ours to close."""
-
-
-Batches = Iterator[list[Event]]
-
-
-def of_node(node: str | None, batches: Batches) -> Batches:
-    """The same events, those that name no node with `node`."""
-    if node is None:
-        return batches
-    return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)
-
-
-def merged(logs: Iterable[Batches]) -> Batches:
-    """Several logs as one, in the order of their times; an event without a time stays behind the one before it."""
-    each = list(logs)
-    if len(each) == 1:
-        yield from each[0]
-        return
-    events = (event for _, event in heapq.merge(*map(_timed, each), key=lambda timed: timed[0]))
-    while batch := list(islice(events, BATCH)):
-        yield batch
-
-
-def _timed(batches: Batches) -> Iterator[tuple[float, Event]]:
-    last = 0.0
-    for event in chain.from_iterable(batches):
-        last = event.at if event.at is not None else last
-        yield last, event

@@ -68,8 +68,7 @@ def _verdict(watch: Watch, findings: Sequence[Finding], bar: Bar, *, partial: bo
 
 
 def _damaged(watch: Watch) -> str:
-    damaged = next((path for log in watch.logs for path in log.damaged), None)
-    return f"{damaged} is no whole gzip file and could not be read to its end" if damaged is not None else ""
+    return next((f"{path} {why}" for log in watch.logs for path, why in log.damaged.items()), "")
 
 
 def _seen(watch: Watch) -> proof.Watched:

@@ -12,7 +12,8 @@ from wscheck.findings import Finding
 from wscheck.incidents import GROWTH, Incident, Incidents
 from wscheck.judge import Judge, Options
 from wscheck.ledger import Ledger
-from wscheck.sources.tailing import FollowedLog, Halt, PipedLog, merged, of_node
+from wscheck.sources.merging import merged, of_node
+from wscheck.sources.tailing import FollowedLog, Halt, PipedLog
 from wscheck.tail.clock import Ages, Clock, Window
 from wscheck.tail.seen import Seen
 from wscheck.transitions import Transition

@@ -8,7 +8,7 @@ from wscheck.events import Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.rules.log_silent import LOG, unlogged
 from wscheck.scenarios.stage import Stage
 from wscheck.sources.server_log import ServerLog
-from wscheck.verify.unproven import OTHER_WORDS
+from wscheck.verify.unproven import OTHER_WORDS, UNREAD
 
 DELAY_S = 1.0
 """How long a log may lag behind what it tells of."""
@@ -20,6 +20,8 @@ async def caught_up(logs: Sequence[ServerLog], stage: Stage) -> None:
         return
     mine = {e.sid for e in stage.events if isinstance(e, Connected) and e.source != LOG}
     await stage.until(lambda: mine <= _logged(stage.events), DELAY_S if mine else 0.0)
+    for log in (each for each in logs if each.failure):
+        stage.record(Unreadable(at=time.time(), source=LOG, path=log.name, reason=UNREAD, text=log.failure))
     for connection in unlogged(only_ours(stage.events))[:1]:
         _quote(logs, connection, stage)
 

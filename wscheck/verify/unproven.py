@@ -16,6 +16,7 @@ OTHER_EVENTS = (
 )
 
 OTHER_WORDS = "it names a connection in words that are not known"
+UNREAD = "it could not be read to its end"
 HOW_TO_WORD = "in words that are not known: name them with --marker or in [logs.markers] of wscheck.toml"
 
 
@@ -86,12 +87,14 @@ def has_other_events(events: Sequence[Event]) -> bool:
 
 def _told_otherwise(events: Sequence[Event]) -> str | None:
     """That the server's log is not silent, although it told of a connection neither in words that are known nor whose
-    it is; None when it did, and when it is silent."""
+    it is, or could not be read; None when it did, and when it is silent."""
     if not unlogged(events):
         return None
     for event in events:
         if isinstance(event, Unreadable) and event.reason == OTHER_WORDS:
             return f"{event.path} tells of connections {HOW_TO_WORD}. It says: {event.text}"
+        if isinstance(event, Unreadable) and event.reason == UNREAD:
+            return f"{event.path} {event.text}"
         if isinstance(event, Connected) and event.source == LOG and event.sid is None and event.user is None:
             return f"{event.path} tells of connections without saying whose: log socketId and userId with them"
     return None
