@@ -4,6 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from operator import sub
+from typing import TypeVar
 
 from wscheck.events import Connected, Connecting, Refused, Registered
 from wscheck.findings import Confidence
@@ -13,16 +14,18 @@ from wscheck.transitions import Closed, Opened, Superseded
 STEPS = 128
 USERS = 5_000
 
+Step = TypeVar("Step")
+
 
 class Trail:
     """The last `STEPS` of each kind, oldest first. `met` are pairs of connections of which the second was opened while
     the first was held. `refusals` and `registrations` (of handlers) only a page can show; `asked`, by session, when its
     first request left; `inside`, whether anything showed a page from within: which it is, its code or its token. No
-    server's log does. `forgetting` is called after every `STEPS` steps: what they showed can be noted before it leaves.
+    server's log does. `forgetting` is called before anything leaves that came after the last call.
     """
 
     __slots__ = (
-        *("_forgetting", "_steps", "asked", "inside"),
+        *("_forgetting", "_unnoted", "asked", "inside"),
         *("closings", "met", "openings", "refusals", "registrations", "replacements"),
     )
 
@@ -30,7 +33,7 @@ class Trail:
         self, asked: Mapping[str, float] | None = None, forgetting: Callable[["Trail"], None] | None = None
     ) -> None:
         self.asked = asked if asked is not None else {}
-        self._forgetting, self._steps = forgetting, 0
+        self._forgetting, self._unnoted = forgetting, 0
         self.inside = False
         self.openings: deque[Connected] = deque(maxlen=STEPS)
         self.met: deque[tuple[Connected, Connected]] = deque(maxlen=STEPS)
@@ -53,35 +56,32 @@ class Trail:
 
     def opened(self, event: Connected) -> None:
         """One more opening."""
-        self.openings.append(event)
-        self._stepped(event)
+        self._step(self.openings, event, event)
 
     def replaced(self, change: Superseded) -> None:
         """One more replacement."""
-        self.replacements.append(change)
-        self._stepped(change.old)
+        self._step(self.replacements, change, change.old)
 
     def closed(self, change: Closed) -> None:
         """One more ending."""
-        self.closings.append(change)
-        self._stepped(change.opened)
+        self._step(self.closings, change, change.opened)
 
     def refused(self, event: Refused) -> None:
         """One more refusal."""
-        self.refusals.append(event)
-        self._stepped(None)
+        self._step(self.refusals, event, None)
 
     def registered(self, event: Registered) -> None:
         """One more handler."""
-        self.registrations.append(event)
-        self._stepped(None)
+        self._step(self.registrations, event, None)
 
-    def _stepped(self, event: Connected | None) -> None:
-        if not self.inside and event is not None:
-            self.inside = event.page is not None or event.fingerprint is not None or event.opener is not None
-        self._steps += 1
-        if self._steps % STEPS == 0 and self._forgetting is not None:
+    def _step(self, kind: deque[Step], step: Step, opening: Connected | None) -> None:
+        if not self.inside and opening is not None:
+            self.inside = opening.page is not None or opening.fingerprint is not None or opening.opener is not None
+        self._unnoted += 1
+        if self._unnoted >= STEPS and len(kind) == STEPS and self._forgetting is not None:
             self._forgetting(self)
+            self._unnoted = 1
+        kind.append(step)
 
     def gaps(self) -> list[float]:
         """Seconds between consecutive replacements."""
