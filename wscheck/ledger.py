@@ -282,10 +282,8 @@ class Ledger:
         self._evidence.pop(sid, None)
         if self._sessions.known:
             self._sessions.forget(sid)
-        if self._unannounced:
-            self._unannounced.discard(sid)
-        if self._node:
-            self._node.pop(sid, None)
+        self._unannounced.discard(sid)
+        self._node.pop(sid, None)
         if user is None:
             return ()
         held = self._held[user]
