@@ -4,6 +4,8 @@
 and its own `schema` (docs/json.md). The events themselves travel beside the report, not in it.
 """
 
+from collections.abc import Iterable
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -110,6 +112,14 @@ class Suggested(msgspec.Struct, kw_only=True):
     keys: list[str] = msgspec.field(default_factory=list)
     lines: int = 0
     example: str = ""
+
+
+def options_of(hints: Iterable[Suggested]) -> str:
+    """What reads such lines, as one writes it in a shell; "" without any."""
+    hints = list(hints)
+    markers = [f"--marker {hint.kind}={quote(hint.marker)}" for hint in hints]
+    keys = [f"--key {quote(key)}" for hint in hints for key in hint.keys]
+    return " ".join(dict.fromkeys((*markers, *keys)))
 
 
 class LogsReport(Report, kw_only=True):

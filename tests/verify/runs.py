@@ -19,14 +19,19 @@ USER, SECOND = "user_123", "user_456"
 
 
 def planned(
-    *scenarios: str, url: str | None = None, window: str = "500ms", markers: tuple[str, ...] = (), **settings: object
+    *scenarios: str,
+    url: str | None = None,
+    window: str = "500ms",
+    markers: tuple[str, ...] = (),
+    keys: tuple[str, ...] = (),
+    **settings: object,
 ) -> Run:
     """The run that these settings (dots as double underscores) ask for, as two users of the reference backends."""
     flags = {name.replace("__", "."): value for name, value in settings.items()}
     known = {"identity.user_id": USER, "identity.second_user_id": SECOND, "verify.window": window}
     if url is not None:
         known |= {"identity.token": token_of(USER), "identity.second_token": token_of(SECOND)}
-    return plan(load({**known, "target.url": url, **flags}, environ={}), scenarios, markers)
+    return plan(load({**known, "target.url": url, **flags}, environ={}), scenarios, markers, keys)
 
 
 async def run(*scenarios: str, url: str | None = None, window: str = "500ms", **settings: object) -> Outcome:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
-from wscheck.report import Holdings, LogsReport, Suggested
+from wscheck.report import Holdings, LogsReport, options_of
 from wscheck.reporters.wording import one_line, plural, size
 
 SHOWN = 10
@@ -58,7 +58,7 @@ def unsaid(report: LogsReport) -> Iterator[str]:
     """What the logs may say in other words, of which nothing was counted."""
     for hint in report.suggested:
         like = f"{plural(hint.lines, 'line')} may tell of connections {_HINTED[hint.kind]} in other words"
-        yield f"{like}, read with {_option(hint)}: {one_line(hint.example)}"
+        yield f"{like}, read with {options_of([hint])}: {one_line(hint.example)}"
     opened = any(hint.kind == "connected" for hint in report.suggested) or report.events.get("connected")
     if not opened and (report.events.get("replaced") or _is_silent(report)):
         yield f"no line tells of a connection opened, neither '{SENTENCE}' nor words of your own: {_YOURS}"
@@ -68,19 +68,14 @@ def in_other_words(report: LogsReport) -> str:
     """How to read logs again of which no line told of a connection: they may be worded otherwise. Empty for others."""
     if not _is_silent(report):
         return ""
-    options = dict.fromkeys(_option(hint) for hint in report.suggested) or (_YOURS,)
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
     which = " ".join(names) if len(names) < 4 else "..."
-    return f"wscheck tail-logs --no-follow {' '.join(options)} {which}"
+    return f"wscheck tail-logs --no-follow {options_of(report.suggested) or _YOURS} {which}"
 
 
 def _is_silent(report: LogsReport) -> bool:
     """Whether something was read, and nothing in it tells of a connection."""
     return bool(report.lines) and not report.unreadable and not any(report.events.get(kind) for kind in _ALWAYS)
-
-
-def _option(hint: Suggested) -> str:
-    return " ".join([f"--marker {hint.kind}={quote(hint.marker)}", *(f"--key {quote(key)}" for key in hint.keys)])
 
 
 def held(report: LogsReport) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -13,7 +13,9 @@ import msgspec
 from wscheck.errors import BadEvidence
 from wscheck.events import Event
 from wscheck.redaction import Redactor
+from wscheck.report import Suggested
 from wscheck.sources.logs.extractor import Extractor
+from wscheck.sources.logs.identifying import Ids
 from wscheck.sources.tailing import FollowedLog, NewReader, PipedLog
 from wscheck.sources.verbatim import Verbatim
 
@@ -42,6 +44,10 @@ class ServerLog:
     def naming(self, ids: Iterable[str]) -> str:
         """What it said of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
         return ""
+
+    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggested]:
+        """What it said of connections with these ids may be events of `kinds`, and how to read it."""
+        return []
 
     @property
     def failure(self) -> str:
@@ -87,6 +93,9 @@ class WrittenLog(ServerLog):
 
     def naming(self, ids: Iterable[str]) -> str:
         return self._redactor.clean(self._said.naming(ids))[:LONGEST]
+
+    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggested]:
+        return [each.told() for each in self._said.suggestions(kinds, about)]
 
     @property
     def failure(self) -> str:

@@ -14,7 +14,8 @@ from wscheck.following.follower import NO_GZIP, Follower, Place
 from wscheck.following.packed import SIGN, Packed
 from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
-from wscheck.sources.logs.suggestions import Suggestion, in_the_beginning
+from wscheck.sources.logs.identifying import Ids
+from wscheck.sources.logs.suggestions import NOBODY, Suggestion, in_the_beginning, pieces_of
 
 BATCH, BATCH_S = 2_000, 0.1
 """So many events, or those found in so long, are handed on at once: to judge them one by one takes twice as long."""
@@ -32,7 +33,7 @@ class Reader(Protocol):
     levels   how much the records said: events by evidence level
     look     takes so many bytes from a desk and says how many events `read` would give
     flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
-    suggestions  what in the last it was fed may be events of these kinds in other words
+    suggestions  what in the last it was fed may be events of these kinds in other words; `about`: of these ids
     """
 
     @property
@@ -52,7 +53,7 @@ class Reader(Protocol):
     def look(self, desk: Desk, size: int) -> int: ...
     def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
-    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]: ...
+    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]: ...
 
 
 NewReader = Callable[[str], Reader]
@@ -169,9 +170,9 @@ class FollowedLog(Log):
         """Also in how the file begins, of the kinds that the last lines do not show."""
         found = super().suggestions(kinds)
         rest = [kind for kind in kinds if all(kind != one.kind for one in found)]
-        return (
-            [*found, *in_the_beginning(self.path, self._new_reader(self.name), rest)] if rest and self.bytes else found
-        )
+        if not (rest and self.bytes):
+            return found
+        return [*found, *in_the_beginning(pieces_of(self.path), self._new_reader(self.name), rest)]
 
     @property
     def damaged(self) -> Mapping[Path, str]:

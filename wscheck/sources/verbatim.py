@@ -1,4 +1,5 @@
-"""WHAT A LOG SAID, in whatever words: kept beside what is read of it, to tell a silent log from one in other words."""
+"""WHAT A LOG SAID, in whatever words: kept beside what is read of it, to tell a silent log from one in other words, and
+to quote it. By which options those are read is for `sources/logs/suggestions` to say."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -6,7 +7,8 @@ from typing import Any
 
 from wscheck.events import Event
 from wscheck.sources.desk import Desk
-from wscheck.sources.logs.suggestions import Suggestion
+from wscheck.sources.logs.identifying import Ids
+from wscheck.sources.logs.suggestions import NOBODY, PIECE, Suggestion, in_the_beginning
 from wscheck.sources.tailing import NewReader, Reader
 
 KEPT = 8 << 20
@@ -27,9 +29,11 @@ class Verbatim:
 
     def __init__(self) -> None:
         self._text = bytearray()
+        self._new_reader: NewReader | None = None
 
     def beside(self, new_reader: NewReader) -> NewReader:
         """A maker of readers of which the text is kept too."""
+        self._new_reader = new_reader
         return lambda name: _Beside(new_reader(name), self)
 
     def clear(self) -> None:
@@ -40,6 +44,14 @@ class Verbatim:
         self._text += data
         if len(self._text) > KEPT:
             del self._text[:-KEPT]
+
+    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggestion]:
+        """What in it may be events of `kinds` in other words, told of connections with these ids."""
+        if self._new_reader is None:
+            return []
+        pieces = (bytes(self._text[at : at + PIECE]) for at in range(0, len(self._text), PIECE))
+        known = Ids(*(tuple(each for each in ids if len(each) >= SHORTEST) for ids in about))
+        return in_the_beginning(pieces, self._new_reader(""), kinds, known)
 
     def naming(self, ids: Iterable[str]) -> str:
         """The first line that names one of `ids`, with the sentence above of which it is a part; "" without one."""
@@ -100,8 +112,8 @@ class _Beside:
     def read(self) -> list[Event]:
         return self._reader.read()
 
-    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
-        return self._reader.suggestions(kinds)
+    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]:
+        return self._reader.suggestions(kinds, about)
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
         return self._reader.flush(at_end=at_end)

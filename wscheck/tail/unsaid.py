@@ -15,9 +15,10 @@ def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int)
     found: dict[tuple[str, str], Suggested] = {}
     kinds = missing(events, most_open)
     for hint in chain.from_iterable(log.suggestions(kinds) for log in logs[:MOST_LOGS] if kinds):
-        keys = [f"{role}={name}" for role, name in hint.keys]
-        new = Suggested(kind=hint.kind, marker=hint.text, keys=keys, example=hint.example)
-        found.setdefault((hint.kind, hint.text), new).lines += hint.lines
+        if (hint.kind, hint.text) in found:
+            found[hint.kind, hint.text].lines += hint.lines
+        else:
+            found[hint.kind, hint.text] = hint.told()
     return list(found.values())
 
 

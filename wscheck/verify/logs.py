@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from wscheck.events import Connected, Disconnected, Event, Replaced, Unreadable
+from wscheck.report import options_of
 from wscheck.rules.log_silent import LOG, unlogged
 from wscheck.scenarios.stage import Stage
+from wscheck.sources.logs.identifying import Ids
 from wscheck.sources.server_log import ServerLog
 from wscheck.verify.unproven import OTHER_WORDS, UNREAD
+
+_KINDS = {"connected": Connected, "replaced": Replaced, "disconnected": Disconnected}
 
 DELAY_S = 1.0
 """How long a log may lag behind what it tells of."""
@@ -36,8 +40,18 @@ def _quote(logs: Sequence[ServerLog], connection: Connected, stage: Stage) -> No
         for log in logs:
             if said := log.naming([each]):
                 here: dict[str, Any] = {"source": LOG, "user": connection.user, "path": log.name}
-                stage.record(Unreadable(at=time.time(), **here, reason=OTHER_WORDS, text=said))
+                stage.record(Unreadable(at=time.time(), **here, reason=_how_to_read(log, stage.events), text=said))
                 return
+
+
+def _how_to_read(log: ServerLog, events: Sequence[Event]) -> str:
+    """That its words are not known, with the options that read them, as far as those can be told."""
+    seen = {type(event) for event in events if event.source == LOG}
+    kinds = [kind for kind, event in _KINDS.items() if event not in seen]
+    mine = [e for e in events if isinstance(e, Connected) and e.source != LOG]
+    about = Ids(tuple(e.sid for e in mine if e.sid), tuple({e.user: None for e in mine if e.user}))
+    options = options_of(log.suggestions(kinds, about))
+    return f"{OTHER_WORDS}: {options}" if options else OTHER_WORDS
 
 
 def only_ours(events: Sequence[Event]) -> list[Event]:

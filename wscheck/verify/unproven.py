@@ -17,7 +17,7 @@ OTHER_EVENTS = (
 
 OTHER_WORDS = "it names a connection in words that are not known"
 UNREAD = "it could not be read to its end"
-HOW_TO_WORD = "in words that are not known: name them with --marker or in [logs.markers] of wscheck.toml"
+IN_THE_FILE = "in [logs.markers] of wscheck.toml"
 
 
 def consequences(events: Sequence[Event], control: Sequence[Event] = ()) -> frozenset[str]:
@@ -91,8 +91,11 @@ def _told_otherwise(events: Sequence[Event]) -> str | None:
     if not unlogged(events):
         return None
     for event in events:
-        if isinstance(event, Unreadable) and event.reason == OTHER_WORDS:
-            return f"{event.path} tells of connections {HOW_TO_WORD}. It says: {event.text}"
+        if isinstance(event, Unreadable) and event.reason.startswith(OTHER_WORDS):
+            options = event.reason.removeprefix(OTHER_WORDS).removeprefix(": ")
+            how = f"read them with {options}, or name them" if options else "name them with --marker or"
+            told = f"{event.path} tells of connections in words that are not known: {how} {IN_THE_FILE}"
+            return f"{told}. It says: {event.text}"
         if isinstance(event, Unreadable) and event.reason == UNREAD:
             return f"{event.path} {event.text}"
         if isinstance(event, Connected) and event.source == LOG and event.sid is None and event.user is None:

@@ -12,9 +12,10 @@ from wscheck.sources.logs.consoles import NEEDLES
 from wscheck.sources.logs.encoding import Encoding
 from wscheck.sources.logs.envelopes import Message, decoded
 from wscheck.sources.logs.evidence import FULL, Dressed, Evidence
+from wscheck.sources.logs.identifying import Ids
 from wscheck.sources.logs.lines import Lines
 from wscheck.sources.logs.scanning import Found, Scanner
-from wscheck.sources.logs.suggestions import Suggestion, suggestions
+from wscheck.sources.logs.suggestions import NOBODY, Suggestion, suggestions
 from wscheck.sources.logs.wording import Wording
 
 LONGEST = 1 << 20
@@ -70,11 +71,12 @@ class Extractor:
         """Events by how much their records said (docs/logs.md)."""
         return self._evidence.levels + Counter({FULL: self._lines.shortcuts.told})
 
-    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
-        """What in the last that was read may be events of these kinds, in words that are not looked for."""
+    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]:
+        """What in the last that was read may be events of these kinds, in words that are not looked for; `about`: of
+        connections with these ids."""
         lowest, whole = self._lowest(self._next)
         begin = lowest if whole else self._held.find(b"\n", lowest, self._next) + 1
-        return suggestions(bytes(self._held[begin : self._next]), self._wording, kinds, _events_in)
+        return suggestions(bytes(self._held[begin : self._next]), self._wording, kinds, _events_in, about)
 
     # --- what is fed -------------------------------------------------------------------------------------------------
 

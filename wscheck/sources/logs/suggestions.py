@@ -1,22 +1,26 @@
 """Lines that may tell of connections in other words, and the options that would read them: a hint, never evidence.
 
 What looks like one is only proposed: the reader, given the proposed words, must find whose or which connection it is.
+Where it is known whose connections there were, and which, only what tells of these counts.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from wscheck.events import Connected, Disconnected, Event, Replaced
 from wscheck.following.packed import SIGN
 from wscheck.redaction import Redactor
+from wscheck.report import Suggested
 from wscheck.sources.logs.envelopes import Message, decoded, opened
+from wscheck.sources.logs.identifying import Ids, Record, ids_in, keys_for
 from wscheck.sources.logs.pairs import pairs
 from wscheck.sources.logs.prefixes import is_level
 from wscheck.sources.logs.stamps import Calendar
-from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, REPLACED, SID, USER, Wording, plain
+from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, REPLACED, Wording
 
 MOST = 2
 """Wordings proposed for one kind of event."""
@@ -25,7 +29,11 @@ PROPOSED = 4
 PIECE, BEGINNING = 1 << 16, 1 << 20
 """So much of a file's beginning is looked at, a piece after the other."""
 LONGEST = 1 << 12
+BELOW = 6
+"""Lines below a sentence that may be of its record."""
 EXCERPT = 120
+
+NOBODY = Ids()
 
 Read = Callable[[bytes, Wording], Sequence[Event]]
 """Reads a log by a wording."""
@@ -51,8 +59,8 @@ _LIKELY = re.compile(
 _WORD = r"[A-Za-z]+(?:[_.:/'-][A-Za-z]+)*"
 _RUN = re.compile(rf"(?<![\w.:/-]){_WORD}(?: {_WORD})*(?![\w/-])")
 _PLAIN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_USER = re.compile(r"(?i)u|uid|username|.*(?:user|account|member|customer|player|email|login|owner|subject).*|sub")
-_SOCKET = re.compile(r"[A-Za-z0-9_-]{20}")
+_PART = re.compile(rb"[\s*|-]|\xe2\x80\xa2")
+"""How a line begins that goes on with a record."""
 
 
 class Suggestion(NamedTuple):
@@ -68,57 +76,86 @@ class Suggestion(NamedTuple):
         """The wording by which these lines are read."""
         return Wording((*wording.markers, (self.kind, self.text)), (*wording.keys, *self.keys))
 
+    def told(self) -> Suggested:
+        """As a report tells it."""
+        keys = [f"{role}={name}" for role, name in self.keys]
+        return Suggested(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
+
 
 class Proposer(Protocol):
     """A reader of its own, which has read nothing yet."""
 
     def feed(self, data: Any) -> list[Event]: ...
-    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]: ...
+    def suggestions(self, kinds: Collection[str], about: Ids = ...) -> list[Suggestion]: ...
 
 
-def suggestions(log: bytes, wording: Wording, kinds: Collection[str], read: Read) -> list[Suggestion]:
-    """What in these lines may be events of `kinds`, though `wording` does not read them; the most frequent first."""
-    said: dict[tuple[str, str], list[tuple[str, Message]]] = {}
-    for line, message in _messages(log):
-        for found in _sentences(message.text):
-            if found[0] in kinds:
-                said.setdefault(found, []).append((line, message))
+def suggestions(
+    log: bytes, wording: Wording, kinds: Collection[str], read: Read, about: Ids = NOBODY
+) -> list[Suggestion]:
+    """What in these lines may be events of `kinds`, though `wording` does not read them; the most frequent first.
+
+    `about`: the ids of the connections that are asked for, where they are known.
+    """
+    records = [record for record in _records(log) if not about or _names(about, record)]
+    ids, roles = about or ids_in(records, wording.roles()), wording.roles()
+    said: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        said.setdefault((record.kind, record.text), []).append(record)
     frequent = sorted(said.items(), key=lambda each: -len(each[1]))
     made = list[Suggestion]()
     for kind in kinds:
-        proposed = [_proposed(*words, lines, wording) for words, lines in frequent if words[0] == kind][:PROPOSED]
-        tried = (_tried(log, wording, each, read) for each in proposed)
+        of_kind = [some for words, some in frequent if words[0] == kind][:PROPOSED]
+        proposed = (_proposed(some, tuple(keys_for(some, roles, ids))) for some in of_kind)
+        tried = (_tried(log, wording, each, read, about) for each in proposed)
         made += sorted(filter(None, tried), key=lambda suggestion: -suggestion.lines)[:MOST]
     return made
 
 
-def in_the_beginning(path: Path, reader: Proposer, kinds: Collection[str]) -> list[Suggestion]:
-    """What in a file's first lines may be such events, as a `reader` of its own sees them; none in a packed one."""
-    try:
-        with path.open("rb") as file:
-            for piece in iter(lambda: file.read(PIECE), b""):
-                reader.feed(piece)
-                if (found := reader.suggestions(kinds)) or file.tell() >= BEGINNING:
-                    return found
-                if piece.startswith(SIGN):
-                    break
-    except OSError:
-        pass  # it is gone by now: what was read of it is told without a hint
+def in_the_beginning(
+    pieces: Iterable[bytes], reader: Proposer, kinds: Collection[str], about: Ids = NOBODY
+) -> list[Suggestion]:
+    """What in a log's first lines may be such events, as a `reader` of its own sees them; none in what is packed."""
+    looked_at = 0
+    for piece in pieces:
+        reader.feed(piece)
+        looked_at += len(piece)
+        found = reader.suggestions(kinds, about)
+        if found or looked_at >= BEGINNING or piece.startswith(SIGN):
+            return found
     return []
 
 
-def _proposed(kind: str, text: str, lines: Sequence[tuple[str, Message]], wording: Wording) -> Suggestion:
-    example = Redactor().clean(lines[0][0])[:EXCERPT]
-    return Suggestion(kind, text, tuple(_keys([message for _, message in lines], wording.roles())), 0, example)
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file from its beginning on; nothing where it is gone by now: what was read of it is told without a hint."""
+    with suppress(OSError), path.open("rb") as file:
+        yield from iter(lambda: file.read(PIECE), b"")
 
 
-def _messages(log: bytes) -> Iterator[tuple[str, Message]]:
-    """Each line that may be of interest, as it stands there and opened."""
-    calendar = Calendar("")
-    for raw in log.splitlines():
-        if len(raw) < LONGEST and _LIKELY.search(raw):
-            line = decoded(raw)
-            yield line.strip(), opened(line, calendar)
+def _names(about: Ids, record: Record) -> bool:
+    return not {*about.sids, *about.users}.isdisjoint(record.values.values()) or any(
+        sid in record.line for sid in about.sids
+    )
+
+
+def _proposed(records: Sequence[Record], keys: tuple[tuple[str, str], ...]) -> Suggestion:
+    first = records[0]
+    return Suggestion(first.kind, first.text, keys, 0, Redactor().clean(first.line)[:EXCERPT])
+
+
+def _records(log: bytes) -> Iterator[Record]:
+    """What each line may tell, with the keys on it and on those below that go on with it."""
+    calendar, lines = Calendar(""), log.splitlines()
+    for at, raw in enumerate(lines):
+        if len(raw) >= LONGEST or not _LIKELY.search(raw):
+            continue
+        line = decoded(raw)
+        message = opened(line, calendar)
+        sentences = list(_sentences(message.text))
+        if sentences:
+            below = takewhile(_PART.match, lines[at + 1 : at + 1 + BELOW])
+            parts = [message, *(Message(decoded(part[:LONGEST])) for part in below)]
+            values = dict(chain.from_iterable(_values(part) for part in reversed(parts)))
+            yield from (Record(kind, text, line.strip(), values) for kind, text in sentences)
 
 
 def _sentences(text: str) -> Iterator[tuple[str, str]]:
@@ -144,17 +181,19 @@ def _is_told(words: Sequence[str]) -> bool:
     return kind != "" and not _NOUNS.isdisjoint(plain - _VERBS[kind])
 
 
-def _tried(log: bytes, wording: Wording, proposed: Suggestion, read: Read) -> Suggestion | None:
+def _tried(log: bytes, wording: Wording, proposed: Suggestion, read: Read, about: Ids) -> Suggestion | None:
     """The suggestion, None where a reader that follows it would not know whose connection it is, nor which."""
-    each = (proposed._replace(keys=()), proposed)
-    told = [(_told(read(log, one.added_to(wording)), one.kind), one) for one in each]
+    each = (proposed._replace(keys=()), proposed) if proposed.keys else (proposed,)
+    told = [(_told(read(log, one.added_to(wording)), one.kind, about), one) for one in each]
     (ids, lines), best = max(told, key=lambda pair: pair[0][0])
     return best._replace(lines=lines) if ids else None
 
 
-def _told(events: Iterable[Event], kind: str) -> tuple[int, int]:
+def _told(events: Iterable[Event], kind: str, about: Ids) -> tuple[int, int]:
     """How many ids events of a kind tell, and how many such events tell any."""
-    named = [sum(map(bool, _ids(event))) for event in events if isinstance(event, _EVENTS[kind])]
+    wanted = {*about.sids, *about.users}
+    told = [filter(None, _ids(event)) for event in events if isinstance(event, _EVENTS[kind])]
+    named = [sum(not wanted or each in wanted for each in ids) for ids in told]
     return sum(named), len(named) - named.count(0)
 
 
@@ -162,18 +201,8 @@ def _ids(event: Event) -> tuple[str | None, ...]:
     return event.user, getattr(event, "sid", None), getattr(event, "old_sid", None), getattr(event, "new_sid", None)
 
 
-def _keys(messages: Sequence[Message], known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """By role, the key that may be meant: a socket's by how Socket.IO's ids look, a user's by its name."""
-    values: dict[str, list[str]] = {}
-    for key, value in chain.from_iterable(map(_pairs, messages)):
-        if plain(key) not in known:
-            values.setdefault(key, []).append(value)
-    frequent = sorted(values, key=lambda key: -len(values[key]))
-    sockets = [key for key in frequent if all(map(_SOCKET.fullmatch, values[key]))]
-    users = [key for key in frequent if key not in sockets and _USER.fullmatch(key)]
-    yield from ((role, keys[0]) for role, keys in ((USER, users), (SID, sockets)) if keys)
-
-
-def _pairs(message: Message) -> Iterator[tuple[str, str]]:
+def _values(message: Message) -> Iterator[tuple[str, str]]:
     yield from ((pair.key, pair.value) for pair in pairs(message.text))
-    yield from ((key, str(value)) for key, value in (message.fields or {}).items() if isinstance(value, str | int))
+    for key, value in (message.fields or {}).items():
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            yield key, str(value)
