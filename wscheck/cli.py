@@ -19,6 +19,7 @@ from wscheck.commands import plain
 from wscheck.commands.browser import browser
 from wscheck.commands.compare import compare
 from wscheck.commands.config import config
+from wscheck.commands.docs import docs
 from wscheck.commands.explain import explain, rules
 from wscheck.commands.har import har
 from wscheck.commands.init import init
@@ -67,7 +68,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (verify, browser, har, load, compare, tail_logs, serve, init, config, rules, explain):
+for command in (verify, browser, har, load, compare, tail_logs, serve, init, config, rules, explain, docs):
     app.command(cls=_Command)(_until_reader_leaves(command))
 
 

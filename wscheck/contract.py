@@ -107,4 +107,4 @@ def _read(read: Callable[[Any], Any], value: Any, place: str) -> Any:
     try:
         return read(value)
     except ValueError as error:
-        raise UsageError(f"{place}: {error}.", "See docs/configuration.md, The event contract.") from None
+        raise UsageError(f"{place}: {error}.", "See `wscheck docs configuration`, The event contract.") from None

@@ -58,7 +58,7 @@ def read_steps(table: Any, at: Callable[..., str], environ: Mapping[str, str]) -
 
 
 def _step(table: Any, place: str, environ: Mapping[str, str]) -> Step:
-    help = f"A step does one of {', '.join(ACTIONS)}: see docs/browser.md."
+    help = f"A step does one of {', '.join(ACTIONS)}: see `wscheck docs browser`."
     if not isinstance(table, dict):
         raise UsageError(f"{place}: a step must be a table.", help)
     unknown = next((key for key in table if key not in ACTIONS and key not in _OPTIONS), None)

@@ -50,7 +50,7 @@ def browser(
     wscheck browser http://localhost:3000/ --visit http://localhost:3000/wizard
     wscheck browser --cdp http://127.0.0.1:9222 -- npx playwright test
 
-    What to click and to fill in stands in wscheck.toml, as [[browser.step]]: see docs/browser.md.
+    What to click and to fill in stands in wscheck.toml, as [[browser.step]]: see `wscheck docs browser`.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no Socket.IO traffic), 130 interrupted.
     """

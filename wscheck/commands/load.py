@@ -110,7 +110,8 @@ def load(
 
     What is measured: connections per user, churn, replacements, lifetimes, duplicated events. Without a URL an
     embedded backend is loaded. `wscheck load --before-after` shows what the documented fault costs and what its fix
-    saves; docs/load.md tells how to use several machines.
+    saves; `wscheck docs load` tells how to use several
+    machines.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 99 threshold crossed, 130 interrupted.
     """

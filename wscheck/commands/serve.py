@@ -16,7 +16,8 @@ def serve(
         str, typer.Option(metavar="replace|reject|allow", help="What a user's second connection does.")
     ] = "replace",
     fault: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Misbehave (repeatable); see docs/reference-backend.md.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Misbehave (repeatable): `wscheck docs reference-backend`."),
     ] = None,
     log_format: Annotated[str, typer.Option(metavar="blocks|json", help="How the log is written.")] = "blocks",
     namespace: Annotated[str, typer.Option(metavar="NAME", help="Socket.IO namespace.")] = "/",
