@@ -79,6 +79,7 @@ def test_no_steps_is_no_journey(tmp_path: Path) -> None:
         ("back = 'yes'", "`back` is 'yes'"),
         ("wait = 'soon'", "'soon' is not a duration"),
         ("wait_for = '#a'\nwithin = 'soon'", "'soon' is not a duration"),
+        ("wait = '1s'\nwithin = '2s'", "`within` means nothing for `wait`"),
         ("tab = 0", "`tab` is 0"),
         ("tab = true", "`tab` is True"),
         ("fill = '#a'", "`fill` needs `with` or `with_env`"),

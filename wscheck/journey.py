@@ -70,6 +70,8 @@ def _step(table: Any, place: str, environ: Mapping[str, str]) -> Step:
         raise UsageError(f"{place}: this step {what}.", help)
     action = actions[0]
     try:
+        if action == "wait" and "within" in table:
+            raise ValueError("`within` means nothing for `wait`, which lasts as long as it says")
         return Step(
             action=action,
             value=_value(action, table[action]),

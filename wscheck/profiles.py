@@ -57,7 +57,7 @@ OPTIONS = (
     Option("tabs", int, 3, "tabs: connections per user"),
     Option("jitter", float, 0.5, "the part of the backoff that is random, 0 for none, 1 for all"),
     Option("backoff", float, 1.0, "seconds before the first reconnect after a lost connection; doubles up to 5"),
-    Option("emit_every", float, 0.0, "seconds between a user's events, 0 for none"),
+    Option("emit_every", float, None, "seconds between a user's events, 0 for none; soak has 30, others 0 by default"),
     Option("emit_event", str, "request_bot_status", "the event users emit"),
     Option("no_acks", bool, False, "do not ask for an acknowledgement of what users emit"),
 )

@@ -67,6 +67,23 @@ def test_at_the_command_line_it_is_two_lines_and_no_traceback(tmp_path: Path) ->
     assert ran.err.startswith("wscheck: Unknown profile `duplicate`.\n  next: Did you mean `duplicated`? Choose from")
 
 
+@pytest.mark.parametrize(
+    ("written", "environ", "place"),
+    [
+        ("[load]\nusers = 3\nprofile = 'duplicate'\n", {}, "wscheck.toml:3"),
+        ("", {"WSCHECK_PROFILE": "duplicate"}, "WSCHECK_PROFILE"),
+    ],
+    ids=["in the file", "in the environment"],
+)
+def test_an_unknown_profile_is_named_with_its_place(
+    written: str, environ: dict[str, str], place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "wscheck.toml").write_text(written)
+    ran = wscheck("load", cwd=tmp_path, **environ)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"wscheck: {place}: unknown profile `duplicate`.\n  next: Did you mean `duplicated`?")
+
+
 def test_open_files_are_counted_before_the_run_and_the_number_is_named() -> None:
     check(planned(users=1000), Allowed(files=2100, ports=28_000))
     with pytest.raises(CannotCheck, match="2,000 connections in 1 process need 2,100 open files each") as refused:

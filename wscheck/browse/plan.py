@@ -22,12 +22,19 @@ def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Se
     program, cdp = config["browser.browser"], config["browser.cdp"]
     if program and cdp:
         raise UsageError("--browser launches one, --cdp watches one that runs.", "Give one of the two.")
+    insecure = config.values["target.insecure"]
+    if insecure.origin.startswith("--") and cdp:
+        raise UsageError(
+            "--insecure is for a browser that wscheck launches, and --cdp watches one that runs.",
+            "Start that one with --ignore-certificate-errors.",
+        )
     return Browse(
         urls=tuple(urls),
         visits=tuple(visits),
         for_s=config["browser.for"],
         program=Path(program) if program else None,
         cdp=cdp,
+        insecure=insecure.value,
         command=tuple(command),
         storage=storage.load(Path(config["browser.storage_state"])) if config["browser.storage_state"] else None,
         steps=config.steps,

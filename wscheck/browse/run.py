@@ -42,6 +42,7 @@ class Browse(msgspec.Struct, kw_only=True):
     for_s    how long to watch, after `urls` and again after each of `visits`
     program  the browser to launch; found on PATH without one
     cdp      the address of a browser that runs already, instead
+    insecure whether the launched one shows pages whose certificate nobody vouches for
     command  a program that drives the browser; watched until it ends, in place of `for_s`
     storage  cookies and local storage that the browser begins with
     steps    what to do in the first tab, once the pages are there
@@ -54,6 +55,7 @@ class Browse(msgspec.Struct, kw_only=True):
     for_s: float = 5.0
     program: Path | None = None
     cdp: str | None = None
+    insecure: bool = False
     command: tuple[str, ...] = ()
     identity: Identity | None = None
     options: Options = msgspec.field(default_factory=Options)
@@ -98,7 +100,7 @@ async def _browser(run: Browse) -> AsyncIterator[Browser]:
         async with attached(run.cdp, run.identity, run.root) as browser:
             yield browser
     else:
-        async with launched(run.program, run.identity, run.root) as browser:
+        async with launched(run.program, run.identity, run.root, insecure=run.insecure) as browser:
             yield browser
 
 

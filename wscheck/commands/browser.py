@@ -30,6 +30,9 @@ def browser(
     storage_state: Annotated[
         str | None, typer.Option(metavar="PATH", help="Begin logged in: a file of Playwright's storageState.")
     ] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Show pages whose TLS certificate nobody vouches for.")
+    ] = None,
     identity: IdentityRule = None,
     source_root: SourceRoot = None,
     grace: Grace = None,
@@ -60,6 +63,7 @@ def browser(
         "browser.browser": program,
         "browser.cdp": cdp,
         "browser.storage_state": storage_state,
+        "target.insecure": insecure,
         "browser.identity": identity,
         "browser.source_root": source_root,
         "verify.fail_on": fail_on,

@@ -29,5 +29,9 @@ def behaviour_of(profile: str, options: Any) -> Behaviour:
         "storm": (calm,),
         "soak": (calm,),
     }[profile]
-    often = options.emit_every or (_SOAK_EMIT_S if profile == "soak" else 0.0)
-    return Behaviour(components, often)
+    return Behaviour(components, _often(options.emit_every, _SOAK_EMIT_S if profile == "soak" else 0.0))
+
+
+def _often(said: float | str | None, otherwise: float) -> float:
+    """What is left out in Locust's web UI arrives as an empty text, and what is written there as text, too."""
+    return otherwise if said in (None, "") else float(said or 0)

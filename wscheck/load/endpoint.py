@@ -41,6 +41,11 @@ class Endpoint:
         parts = urlsplit(target.url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise SetupError(f"{target.shown!r} is not a URL: write --host http://localhost:8000")
+        if path := parts.path.strip("/"):
+            raise SetupError(
+                f"the address of the server has a path, /{path}: leave it out of --host; as a namespace it is "
+                f"--namespace /{path}, as the client's option `path` --socketio-path /{path}"
+            )
         self.target, self.namespace = target, target.namespace
         self.ack_timeout_s, self.close_timeout_s, self.upgrades = ack_timeout_s, close_timeout_s, upgrades
         self.server_name = parts.hostname

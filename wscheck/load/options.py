@@ -64,7 +64,16 @@ def roster_of(options: Any) -> Roster:
     return Roster(options.user_prefix, options.token, rows)
 
 
+def _is_pace(said: Any) -> bool:
+    try:
+        return said in (None, "") or float(said) >= 0
+    except ValueError:
+        return False
+
+
 def _check(options: Any) -> None:
+    if not _is_pace(options.emit_every):
+        raise SetupError("--emit-every is a number of seconds, at least 0")
     for name in ("connect_timeout", "ack_timeout", "close_timeout", "backoff"):
         if getattr(options, name) <= 0:
             raise SetupError(f"--{name.replace('_', '-')} must be more than 0")

@@ -28,6 +28,7 @@ class RealPage(msgspec.Struct, kw_only=True):
     identity where its traffic says who the user is
     root     the folder of the checkout in which the frontend lies
     program, cdp  the browser to launch, or the address of one that runs
+    insecure whether the launched one shows pages whose certificate nobody vouches for
     """
 
     url: str
@@ -37,6 +38,7 @@ class RealPage(msgspec.Struct, kw_only=True):
     root: str = ""
     program: Path | None = None
     cdp: str | None = None
+    insecure: bool = False
 
     async def drive(self, scenario: str, stage: Stage) -> None:
         """Opens the page, does the steps, and looks on for the window; at the end of component-sharing it leaves."""
@@ -66,7 +68,8 @@ class RealPage(msgspec.Struct, kw_only=True):
         from wscheck.sources.browser import attached, launched
 
         whose, root = self.identity, self.root
-        async with attached(self.cdp, whose, root) if self.cdp else launched(self.program, whose, root) as browser:
+        launching = launched(self.program, whose, root, insecure=self.insecure)
+        async with attached(self.cdp, whose, root) if self.cdp else launching as browser:
             yield browser
 
 

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from wscheck.client.target import Target, target_of
-from wscheck.config import Config, load
+from wscheck.config import Config, Value, load
 from wscheck.errors import UnknownName, UsageError
 from wscheck.findings import Severity
 from wscheck.load_report import MEASURED
 from wscheck.profiles import OPTIONS, PROFILES, names_columns
 from wscheck.redaction import SHORTEST_SECRET, Redactor
-from wscheck.settings import Secret
+from wscheck.settings import SETTINGS, Secret
 
 EMBEDDED = "embedded backend"
 
@@ -94,7 +94,7 @@ def configured(
     return Plan(
         target=target,
         embedded=not target.url,
-        profile=profile(config["load.profile"]),
+        profile=_profile(config.values["load.profile"]),
         users=users,
         spawn_rate=spawn_rate,
         run_time_s=run_time_s,
@@ -130,10 +130,13 @@ def _enough(file: Path, users: int) -> None:
         )
 
 
-def profile(name: str) -> str:
-    """`name`, when there is such a profile. Raises UsageError with the likeliest ones."""
+def _profile(said: Value) -> str:
+    """What was said, when there is such a profile. Raises UsageError with the place and the likeliest ones."""
+    name = str(said.value)
     if name not in PROFILES:
-        raise UnknownName(f"Unknown profile `{name}`.", name, PROFILES, f"Choose from: {', '.join(PROFILES)}.")
+        problem = f"unknown profile `{name}`."
+        problem = problem.capitalize() if said.origin == SETTINGS["load.profile"].flag else f"{said.origin}: {problem}"
+        raise UnknownName(problem, name, PROFILES, f"Choose from: {', '.join(PROFILES)}.")
     return name
 
 

@@ -89,6 +89,7 @@ def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> Re
         root=config["browser.source_root"] or "",
         program=Path(program) if program else None,
         cdp=config["browser.cdp"],
+        insecure=config["target.insecure"],
     )
 
 

@@ -235,13 +235,18 @@ class Browser:
 
 @asynccontextmanager
 async def launched(
-    program: Path | None = None, identity: Identity | None = None, root: str = ""
+    program: Path | None = None, identity: Identity | None = None, root: str = "", *, insecure: bool = False
 ) -> AsyncIterator[Browser]:
     """A headless Chromium with a fresh profile. Raises UsageError or CannotCheck when there is none.
 
-    `root`: the folder of the checkout in which the frontend lies, empty for the checkout itself.
+    root      the folder of the checkout in which the frontend lies, empty for the checkout itself
+    insecure  it shows pages whose certificate nobody vouches for
     """
-    async with launch.running(launch.find(program)) as address, _watched(address, identity, root, own=True) as browser:
+    more = [launch.UNVERIFIED] if insecure else []
+    async with (
+        launch.running(launch.find(program), more) as address,
+        _watched(address, identity, root, own=True) as browser,
+    ):
         yield browser
 
 

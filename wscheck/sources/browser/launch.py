@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -47,6 +47,7 @@ FLAGS = (
     "--use-mock-keychain",
     "--remote-debugging-port=0",
 )
+UNVERIFIED = "--ignore-certificate-errors"
 
 
 def find(named: Path | None = None) -> Path:
@@ -63,12 +64,14 @@ def find(named: Path | None = None) -> Path:
 
 
 @asynccontextmanager
-async def running(program: Path) -> AsyncIterator[str]:
-    """Starts `program` headless with a profile of its own; yields its DevTools address; leaves nothing behind."""
+async def running(program: Path, more: Sequence[str] = ()) -> AsyncIterator[str]:
+    """Starts `program` headless with a profile of its own, and with `more` flags; yields its DevTools address; leaves
+    nothing behind."""
     with fresh() as profile:
         process = await asyncio.create_subprocess_exec(
             program,
             *FLAGS,
+            *more,
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
             f"--user-data-dir={profile}",
             "about:blank",

@@ -16,8 +16,8 @@ POLL_S = 0.05
 LOOK_S = 0.5
 
 UNTRUSTED = (
-    "Trust its authority on this machine, or let wscheck watch a browser that does not ask: "
-    "chromium --ignore-certificate-errors --remote-debugging-port=9222 --user-data-dir=DIR, and --cdp."
+    "Trust its authority on this machine, or pass --insecure for a test server; "
+    "a browser that is watched with --cdp is started with --ignore-certificate-errors."
 )
 
 _BETWEEN_PAGES = ("context was destroyed", "Cannot find context", "navigated or closed", "Cannot find default")
