@@ -1,7 +1,6 @@
-"""In Locust itself: a worker that is killed, a stop by signal, bad options, the Connections page and /metrics."""
+"""In Locust itself: a stop by signal, bad options, the Connections page and /metrics."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -13,33 +12,9 @@ from pathlib import Path
 from tests.load.locusting import ROOT, adds_up, agrees, free_port, locust
 from tests.needs import needs
 from tests.node_backend import node_backend
-from wscheck.churn import Totals, WorkerLost
+from wscheck.churn import Totals
 
 QUIET = ("--fault", "log-nothing")
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def test_a_worker_that_is_killed_is_told_and_what_it_counted_stays(tmp_path: Path) -> None:
-    with (
-        node_backend(*QUIET) as server,
-        locust("unified", server.url, tmp_path, "--processes", "2", users=8) as run,
-    ):
-        run.until(lambda run: any(line.statistics.connects == 8 for line in run.of(Totals)))
-        os.kill(children(run.process.pid)[0], signal.SIGKILL)
-        run.until(lambda run: run.of(WorkerLost))
-        run.process.send_signal(signal.SIGTERM)
-        output = run.finish()
-        counters = server.counters()
-    (lost,) = run.of(WorkerLost)
-    assert (lost.open, lost.statistics.connects) == (4, 4)
-    assert (run.ended.workers, run.ended.workers_lost) == (2, 1)
-    assert run.statistics.connects == counters["connects"] == 8, output
-    assert run.ended.lost_open == counters["disconnects"]["transport close"] == 4
-    assert run.ended.connections_open == 0
-    assert run.statistics.disconnects["io client disconnect"] == counters["disconnects"]["client namespace disconnect"]
 
 
 def test_a_stop_by_signal_closes_in_order_and_says_so(tmp_path: Path) -> None:

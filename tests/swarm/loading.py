@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.cli import COMMAND, environment
 from wscheck import churn
-from wscheck.churn import Statistics, Totals
+from wscheck.churn import Statistics, Totals, WorkerLost
 
 PATIENCE_S = 60.0
 TOKEN = "token-of-{user}"
@@ -52,6 +52,11 @@ class Loading:
         totals = [line for line in self.stream().splitlines(keepends=True) if line.startswith(b'{"type":"totals"')]
         told = churn.read(totals[-1]) if totals and totals[-1].endswith(b"\n") else None
         return told.statistics if isinstance(told, Totals) else Statistics()
+
+    def lost(self) -> list[WorkerLost]:
+        """The workers of whose death its Locust process has told so far."""
+        told = (churn.read(line) for line in self.stream().splitlines(keepends=True) if line.endswith(b"\n"))
+        return [line for line in told if isinstance(line, WorkerLost)]
 
     def children(self) -> list[int]:
         """Every process that it started, and theirs."""

@@ -96,16 +96,23 @@ def test_a_server_that_never_acknowledges_is_no_pass(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_is_said_and_what_it_reported_is_counted(tmp_path: Path) -> None:
+    """And what the others tell agrees with the server to the end."""
     swarm = ("--users", "8", "--run-time", "60s", "--processes", "2")
     with node_backend() as server, loading(tmp_path, server.url, *swarm) as run:
         run.begun().until(lambda: run.statistics().connects == 8, "the workers did not report")
         os.kill(run.children()[-1], signal.SIGKILL)
-        run.until(lambda: b'"worker_lost"' in run.stream(), "nobody noticed")
+        run.until(run.lost, "nobody noticed")
+        (lost,) = run.lost()
         run.process.send_signal(signal.SIGHUP)  # as the end of its terminal does
         code, report = run.end()
+        counted = server.counters()
     assert code == 130 and report["verdict"] == "inconclusive", run.said
-    assert (report["workers"], report["workers_lost"], report["connects"]) == (2, 1, 8)
+    assert (lost.open, lost.statistics.connects) == (4, 4)
+    assert (report["workers"], report["workers_lost"]) == (2, 1)
     assert any("died on the way with 4 users and 4 connections" in note for note in report["notes"])
+    assert report["connects"] == counted["connects"] == 8
+    assert counted["disconnects"] == {"transport close": 4, "client namespace disconnect": 4}
+    assert report["disconnects"]["io client disconnect"] == 4 and counted["open"] == 0
 
 
 def test_a_storm_restarts_the_embedded_backend_and_everybody_comes_back(tmp_path: Path) -> None:

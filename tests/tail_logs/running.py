@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.cli import wscheck
 from tests.following.logs import Log
 
 PATIENCE_S = 45.0
@@ -154,18 +155,14 @@ def lines(raw: bytes) -> list[dict[str, Any]]:
 
 
 def finished(*options: str | Path, directory: Path, **more: Any) -> subprocess.CompletedProcess[str]:
-    """A run that ends by itself."""
+    """A run that ends by itself. `more`: what its streams are, where that is what matters."""
+    if not more:
+        ran = wscheck("tail-logs", *options, cwd=directory, within=PATIENCE_S, COLUMNS="100")
+        return subprocess.CompletedProcess(options, ran.code, ran.out, ran.err)
     command = [sys.executable, "-m", "wscheck", "tail-logs", *map(str, options)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     return subprocess.run(
-        command,
-        cwd=directory,
-        env=environment(),
-        stdout=more.pop("stdout", subprocess.PIPE),
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-        **more,
+        command, cwd=directory, env=environment(), text=True, timeout=PATIENCE_S, check=False, **streams
     )
 
 

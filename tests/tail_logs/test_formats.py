@@ -11,7 +11,7 @@ from lxml import etree
 from tests.cli import wscheck
 from tests.node_backend import node_backend
 from tests.reporters.html.test_page import parsed
-from tests.tail_logs.running import Server, Tail, environment, finished, lines, until
+from tests.tail_logs.running import Server, Tail, finished, lines, until
 from wscheck.reporters import REPORTERS
 from wscheck.reporters.schemas import file_name
 from wscheck.sources.recording import load
@@ -90,14 +90,13 @@ def test_what_was_read_and_who_was_replaced_is_told(written: Path, name: str) ->
     assert "ada" in told and "whenever the server replaced it" in told
 
 
-def test_the_step_summary_has_the_table_too(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = environment()
-    monkeypatch.setattr(
-        "tests.tail_logs.running.environment", lambda: {**plain, "GITHUB_STEP_SUMMARY": str(written / "summary.md")}
+def test_the_step_summary_has_the_table_too(written: Path) -> None:
+    summary = written / "summary.md"
+    ran = wscheck(
+        "tail-logs", "--no-follow", "app.log", "--format", "github", cwd=written, GITHUB_STEP_SUMMARY=str(summary)
     )
-    ran = finished("--no-follow", "app.log", "--format", "github", directory=written)
-    assert ran.stdout.startswith("::error ")
-    assert "| ada | 13 | 12 | 2 | 1 |" in (written / "summary.md").read_text()
+    assert ran.out.startswith("::error ")
+    assert "| ada | 13 | 12 | 2 | 1 |" in summary.read_text()
 
 
 def test_a_pass_says_what_it_stands_on(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 
+from tests.cli import wscheck
 from tests.tail_logs.receiver import receiver
 from tests.tail_logs.running import Server, Tail, until
 from wscheck.rules.connection_replaced import ConnectionReplaced
@@ -111,12 +111,8 @@ def test_a_dead_receiver_is_given_up_and_said(server: Server) -> None:
             assert SECRET not in it.err
 
 
-def test_the_url_may_come_from_the_environment_and_is_never_shown(tmp_path: Path, monkeypatch: Any) -> None:
-    from tests.tail_logs import running
-
-    plain = running.environment()
-    monkeypatch.setattr(running, "environment", lambda: {**plain, "WSCHECK_WEBHOOK": f"ftp://{SECRET}"})
-    ran = running.finished("app.log", directory=tmp_path)
-    assert ran.returncode == 2
-    assert "WSCHECK_WEBHOOK: this is not an http or https URL" in ran.stderr
-    assert SECRET not in ran.stderr
+def test_the_url_may_come_from_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+    ran = wscheck("tail-logs", "app.log", cwd=tmp_path, WSCHECK_WEBHOOK=f"ftp://{SECRET}")
+    assert ran.code == 2
+    assert "WSCHECK_WEBHOOK: this is not an http or https URL" in ran.err
+    assert SECRET not in ran.said
