@@ -13,7 +13,8 @@ from tests.needs import needs
 from tests.node_backend import Backend, node_backend
 from wscheck.client.target import Credentials, Target
 from wscheck.contract import DOCUMENTED
-from wscheck.events import Connected, Expected, Unjudged
+from wscheck.events import Connected, Event, Expected, Unjudged
+from wscheck.scenarios.event_handling import EventHandling
 from wscheck.scenarios.on_page import expect
 from wscheck.scenarios.single_connection import SingleConnection
 from wscheck.scenarios.stage import Cast, Stage
@@ -114,12 +115,26 @@ def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], said: str) ->
     assert ran.code == 2 and said in ran.err, ran.said
 
 
-@pytest.mark.parametrize(("after", "expected", "unjudged"), [(-0.1, 1, 0), (0.1, 0, 1)])
-def test_a_page_that_connected_after_the_last_look_was_not_missing_then(
-    after: float, expected: int, unjudged: int
-) -> None:
+LOOKED = 1_795_000_000.0
+
+
+def expected(scenario: str, connected_at: float) -> list[Event]:
+    """What is recorded as expected of a page that connected then, and received nothing until it was looked at."""
     cast = Cast(target=Target(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED)
-    stage, looked = Stage(cast), 1795000000.0
-    opened = Connected(at=looked + after, source="browser", user="ada", sid="s", page="tab 1")
-    expect([opened], SingleConnection.id, stage, looked - 1, looked)
-    assert [type(event) for event in stage.events] == [Expected] * expected + [Unjudged] * unjudged
+    stage = Stage(cast)
+    opened = Connected(at=connected_at, source="browser", user="ada", sid="s", page="tab 1")
+    expect([opened], scenario, stage, LOOKED)
+    return stage.events
+
+
+@pytest.mark.parametrize(("after", "kind"), [(-0.1, Expected), (0.1, Unjudged)])
+def test_a_page_that_connected_after_the_last_look_was_not_missing_then(after: float, kind: type[Event]) -> None:
+    assert [type(event) for event in expected(SingleConnection.id, LOOKED + after)] == [kind]
+
+
+@pytest.mark.parametrize("seconds", [0.3, 5.1])
+def test_events_are_missed_by_a_page_that_was_connected_as_long_as_they_may_take(seconds: float) -> None:
+    """However long the browser took to get there."""
+    told = expected(EventHandling.id, LOOKED - seconds)
+    missed = {event.name for event in told if isinstance(event, Expected) and event.what == "delivered"}
+    assert missed == ({event.name for event in DOCUMENTED.events} if seconds > 5.0 else set())
