@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.events import Connected, Connecting, Disconnected, Event
+from wscheck.events import Connected, Connecting, Disconnected, Event, Replaced
 from wscheck.ordering import KICK, OVERTAKES_S, one_story
 
 OLD = Connected(at=0.0, source="client", user="ann", sid="old")
@@ -43,6 +43,17 @@ def test_a_servers_log_line_does_not_end_an_attempt() -> None:
     early, new = kick(1.010), acknowledged(1.012)
     logged = Connected(at=1.011, source="server-log", user="ann", sid="new")
     assert list(one_story([OLD, ATTEMPT, early, logged, new])) == [OLD, ATTEMPT, logged, new, early]
+
+
+def test_a_replacement_is_told_once_the_connection_that_it_was_for_is_there() -> None:
+    logged = Replaced(at=1.010, source="server-log", user="ann", old_sid="old", new_sid="new")
+    new, again = Connected(at=1.011, source="server-log", user="ann", sid="new"), acknowledged(1.012)
+    assert list(one_story([OLD, logged, new, again])) == [OLD, new, logged, again]
+
+
+def test_a_replacement_by_a_connection_that_nobody_saw_begin_does_not_wait() -> None:
+    logged = Replaced(at=1.0, source="server-log", user="ann", old_sid="old", new_sid="unseen")
+    assert list(one_story([OLD, logged, acknowledged(1.1)])) == [OLD, logged, acknowledged(1.1)]
 
 
 _times = st.floats(min_value=0, max_value=3)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from wscheck.events import Connected, Connecting, Disconnected, Event, Refused
+from wscheck.events import Connected, Connecting, Disconnected, Event, Refused, Replaced
 
 SERVER_LOG = "server-log"
 
@@ -17,23 +17,32 @@ def one_story(events: Iterable[Event], overtakes_s: float = OVERTAKES_S) -> Iter
     """Give `events` by their time, ties in the order of arrival, and a kick after the connection that caused it.
 
     A server acknowledges the new connection and ends the old one in the same breath, on two sockets: the client may
-    hear of the end first. While an attempt of the same user is under way, the kick waits for it.
+    hear of the end first. While an attempt of the same user is under way, the kick waits for it. So does a log's word
+    that one connection replaces another, for the beginning of the new one: servers write the two in either order.
     """
+    in_time = sorted(events, key=_time)
+    to_come = {event.sid for event in in_time if isinstance(event, Connected) and event.sid is not None}
     pending: Counter[str | None] = Counter()
-    waiting: list[Disconnected] = []
-    for event in sorted(events, key=_time):
-        yield from _overdue(waiting, _time(event) - overtakes_s)
+    waiting: list[Disconnected | Replaced] = []
+    for event in in_time:
+        yield from _taken(waiting, [early for early in waiting if _time(early) < _time(event) - overtakes_s])
         if isinstance(event, Disconnected) and event.reason == KICK and pending[event.user] > 0:
             waiting.append(event)
             continue
+        if isinstance(event, Replaced) and event.new_sid in to_come:
+            waiting.append(event)
+            continue
         yield event
+        if isinstance(event, Connected):
+            to_come.discard(event.sid)
+            yield from _taken(waiting, [e for e in waiting if isinstance(e, Replaced) and e.new_sid == event.sid])
         if event.source == SERVER_LOG:
             continue
         if isinstance(event, Connecting):
             pending[event.user] += 1
         elif isinstance(event, Connected | Refused) and pending[event.user] > 0:
             pending[event.user] -= 1
-            yield from _taken(waiting, [kick for kick in waiting if kick.user == event.user])
+            yield from _taken(waiting, [e for e in waiting if isinstance(e, Disconnected) and e.user == event.user])
     yield from waiting
 
 
@@ -41,11 +50,9 @@ def _time(event: Event) -> float:
     return event.at if event.at is not None else 0.0
 
 
-def _overdue(waiting: list[Disconnected], since: float) -> list[Disconnected]:
-    return _taken(waiting, [kick for kick in waiting if _time(kick) < since])
-
-
-def _taken(waiting: list[Disconnected], kicks: list[Disconnected]) -> list[Disconnected]:
-    for kick in kicks:
-        waiting.remove(kick)
-    return kicks
+def _taken(
+    waiting: list[Disconnected | Replaced], ready: list[Disconnected | Replaced]
+) -> list[Disconnected | Replaced]:
+    for early in ready:
+        waiting.remove(early)
+    return ready

@@ -26,7 +26,7 @@ from wscheck.judge import Judge, Options
 from wscheck.ordering import one_story
 from wscheck.report import BrowserReport, SeenConnection, SeenEvent, SeenHandlers, SeenPage, Target
 from wscheck.rules import BROWSER
-from wscheck.sources.traffic.session import NOBODY
+from wscheck.sources.traffic.hiding import NOBODY
 
 SCHEMA = "wscheck.browser/1"
 

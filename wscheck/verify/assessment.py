@@ -26,6 +26,7 @@ from wscheck.rules import ranked
 from wscheck.scenarios import REGISTRY
 from wscheck.scenarios.scenario import Scenario
 from wscheck.transitions import Superseded
+from wscheck.verify.sightings import recognised
 from wscheck.verify.unproven import away, consequences, gone, unshown
 
 STALL_S = 0.25
@@ -72,23 +73,6 @@ class _Judged(msgspec.Struct):
     took: float
 
 
-def _recognised(events: Sequence[Event]) -> Iterator[Event]:
-    """A server logs a connection a moment before the client hears of it, and knows neither page nor component:
-    what the client knows of the same connection is told with the first sighting of it."""
-    known = {e.sid: e for e in events if isinstance(e, Connected) and e.page is not None}
-    for event in events:
-        if isinstance(event, Connected) and event.page is None and event.sid in known:
-            yield _joined(event, known[event.sid])
-        else:
-            yield event
-
-
-def _joined(logged: Connected, mine: Connected) -> Connected:
-    return msgspec.structs.replace(
-        mine, at=logged.at, source=logged.source, node=logged.node, path=logged.path, line=logged.line
-    )
-
-
 class _Peak:
     """The most connections open at once, over all users of the phase."""
 
@@ -99,8 +83,8 @@ class _Peak:
 
 def _judge(phase: Phase, rules: Sequence[type], options: Options) -> _Judged:
     judge, seen = Judge(options, rules), _Peak()
-    ordered = list(one_story(phase.events))
-    for event in _recognised(ordered):
+    ordered = list(one_story(recognised(phase.events)))
+    for event in ordered:
         for change in judge.feed(event):
             seen.replacements += isinstance(change, Superseded)
         seen.peak = max(seen.peak, judge.ledger.open)

@@ -62,10 +62,12 @@ def only_ours(events: Sequence[Event]) -> list[Event]:
     def is_ours(event: Event) -> bool:
         if isinstance(event, Connected | Disconnected) and event.sid is not None and event.sid in ours:
             return True  # whatever the log calls the user, whom a page need not name
+        if isinstance(event, Replaced) and event.old_sid is not None:
+            return event.old_sid in ours  # likewise
         if event.user not in users:
             return False
         if isinstance(event, Replaced):
-            return event.old_sid in ours and (event.new_sid in ours or event.old_sid is not None)
+            return event.new_sid in ours
         return not isinstance(event, Connected | Disconnected) or event.sid in ours
 
     return [event for event in events if event.source != LOG or is_ours(event)]

@@ -12,7 +12,7 @@ from wscheck.judge import Options
 from wscheck.sources.browser.network import CORS, GIVEN_UP, Network
 from wscheck.sources.browser.wire import Wire
 from wscheck.sources.traffic import Origin, Traffic
-from wscheck.sources.traffic.session import NOBODY
+from wscheck.sources.traffic.hiding import NOBODY
 
 URL = "ws://h/socket.io/?EIO=4&transport=websocket"
 PAGE = Origin("target", "tab 1", "page http://h/")

@@ -17,6 +17,10 @@ _TOKENISH = re.compile(
 )
 _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
 
+NOBODY = "(user of {})"
+"""Who holds a connection of which nothing says whose it is; `{}` is the page."""
+_STAND_IN = re.compile(r"\((token [0-9a-f]{6}|user of .+)\)")
+
 
 class Hiding:
     """Keyed digests (one key for one run) and redaction; it remembers every token it saw, and hides it anywhere."""
@@ -70,3 +74,8 @@ class Hiding:
 def is_secret(name: str, value: str) -> bool:
     """Whether a named value looks like a credential."""
     return bool(_TOKENISH.search(name) or _JWT.match(value))
+
+
+def stands_in(user: str) -> bool:
+    """Whether this is only our word for somebody whose name is a secret, or not known."""
+    return _STAND_IN.fullmatch(user) is not None

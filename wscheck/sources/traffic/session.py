@@ -19,15 +19,11 @@ from wscheck.events import (
     Upgraded,
 )
 from wscheck.packets import EnginePacket, EngineType, PacketError, SocketPacket, SocketType
-from wscheck.sources.traffic.hiding import Hiding
+from wscheck.sources.traffic.hiding import NOBODY, Hiding
 from wscheck.sources.traffic.identity import Identity
 
 SLACK_S = 0.5
 """A client's timers are late by about this much."""
-
-
-NOBODY = "(user of {})"
-"""Who holds a connection of which nothing says whose it is."""
 
 
 class Origin(msgspec.Struct, frozen=True):
