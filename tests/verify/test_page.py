@@ -63,8 +63,13 @@ def verified(
 
 def test_the_fixed_page_passes_the_documented_scenarios(site: Backend, tmp_path: Path) -> None:
     names = ("single-connection", "event-handling", "component-sharing")
-    ran, told = verified(site, tmp_path, "fixed", *(part for name in names for part in ("--scenario", name)))
+    by_token = STEPS.replace("[[browser", '[browser]\nidentity = "auth.token"\n[[browser', 1)
+    options = [part for name in names for part in ("--scenario", name)]
+    ran, told = verified(site, tmp_path, "fixed", *options, steps=by_token)
     assert ran.code == 0, ran.said
+    recorded = [json.loads(line) for line in tmp_path.joinpath("run.ndjson").read_text().splitlines()]
+    called = {each["user"] for each in recorded if each.get("source") == "browser" and each["type"] == "connected"}
+    assert len(called) == 1 and called.pop().startswith("(token "), "one user, whichever scenario watched them"
     results = {each["id"]: each for each in told["scenarios"]}
     assert {name: each["verdict"] for name, each in results.items()} == dict.fromkeys(names, "passed")
     assert [each["connections_opened"] for each in results.values()] == [1, 1, 1]

@@ -16,7 +16,7 @@ from wscheck.scenarios.stage import Stage
 
 if TYPE_CHECKING:
     from wscheck.sources.browser import Browser, Page, StorageState
-    from wscheck.sources.traffic import Identity
+    from wscheck.sources.traffic import Hiding, Identity
 
 BLANK = "about:blank"
 
@@ -39,6 +39,7 @@ class RealPage(msgspec.Struct, kw_only=True):
     program: Path | None = None
     cdp: str | None = None
     insecure: bool = False
+    _hiding: "Hiding | None" = None
 
     async def drive(self, scenario: str, stage: Stage) -> None:
         """Opens the page, does the steps, and looks on for the window; at the end of component-sharing it leaves."""
@@ -65,10 +66,12 @@ class RealPage(msgspec.Struct, kw_only=True):
     @asynccontextmanager
     async def _browser(self) -> "AsyncIterator[Browser]":
         from wscheck.sources.browser import attached, launched
+        from wscheck.sources.traffic import Hiding
 
-        whose, root = self.identity, self.root
-        launching = launched(self.program, whose, root, insecure=self.insecure)
-        async with attached(self.cdp, whose, root) if self.cdp else launching as browser:
+        self._hiding = self._hiding or Hiding()  # one for all scenarios: the same user is then called the same in each
+        told = (self.identity, self.root, self._hiding)
+        launching = launched(self.program, *told, insecure=self.insecure)
+        async with attached(self.cdp, *told) if self.cdp else launching as browser:
             yield browser
 
 

@@ -22,7 +22,7 @@ from wscheck.sources.browser.shown import Shown
 from wscheck.sources.browser.targets import Held, Targets
 from wscheck.sources.browser.whence import RawStack, resolve
 from wscheck.sources.browser.wire import CommandFailed, Wire
-from wscheck.sources.traffic import Identity, Session, Traffic, Whence
+from wscheck.sources.traffic import Hiding, Identity, Session, Traffic, Whence
 
 SOURCE = "browser"
 
@@ -38,14 +38,16 @@ class Seen(msgspec.Struct):
 class Browser:
     """Use `launched` or `attached`. Tabs that others open are watched as well as those that `open` opens."""
 
-    def __init__(self, wire_url: str, identity: Identity | None, root: str, *, own: bool) -> None:
+    def __init__(
+        self, wire_url: str, identity: Identity | None, root: str, *, own: bool, hiding: Hiding | None = None
+    ) -> None:
         self._own, self._used = own, False
         self._opened: list[str] = []
         self._wire = Wire(wire_url, self._hear)
         self.at_start = ""
         """JavaScript that runs in every tab we open, before any of its page's own."""
         self._whose = identity
-        self.traffic = Traffic(identity, source=SOURCE)
+        self.traffic = Traffic(identity, source=SOURCE, hiding=hiding)
         self._scripts = Scripts(self.traffic.addresses, root)
         self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
         self._shown = Shown(self.traffic.addresses)
@@ -235,31 +237,39 @@ class Browser:
 
 @asynccontextmanager
 async def launched(
-    program: Path | None = None, identity: Identity | None = None, root: str = "", *, insecure: bool = False
+    program: Path | None = None,
+    identity: Identity | None = None,
+    root: str = "",
+    hiding: Hiding | None = None,
+    *,
+    insecure: bool = False,
 ) -> AsyncIterator[Browser]:
     """A headless Chromium with a fresh profile. Raises UsageError or CannotCheck when there is none.
 
     root      the folder of the checkout in which the frontend lies, empty for the checkout itself
+    hiding    that of the run, where it watches several browsers
     insecure  it shows pages whose certificate nobody vouches for
     """
     more = [launch.UNVERIFIED] if insecure else []
     async with (
         launch.running(launch.find(program), more) as address,
-        _watched(address, identity, root, own=True) as browser,
+        _watched(Browser(address, identity, root, own=True, hiding=hiding)) as browser,
     ):
         yield browser
 
 
 @asynccontextmanager
-async def attached(url: str, identity: Identity | None = None, root: str = "") -> AsyncIterator[Browser]:
+async def attached(
+    url: str, identity: Identity | None = None, root: str = "", hiding: Hiding | None = None
+) -> AsyncIterator[Browser]:
     """A browser that runs already, which is left running. Raises Unreachable when nothing answers at `url`."""
-    async with _watched(await launch.address_of(url), identity, root, own=False) as browser:
+    address = await launch.address_of(url)
+    async with _watched(Browser(address, identity, root, own=False, hiding=hiding)) as browser:
         yield browser
 
 
 @asynccontextmanager
-async def _watched(address: str, identity: Identity | None, root: str, *, own: bool) -> AsyncIterator[Browser]:
-    browser = Browser(address, identity, root, own=own)
+async def _watched(browser: Browser) -> AsyncIterator[Browser]:
     await browser._begin()
     try:
         yield browser

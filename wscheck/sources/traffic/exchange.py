@@ -41,8 +41,9 @@ class Traffic:
     Addresses that are not Engine.IO are ignored, so a source may feed everything. Times are seconds since the epoch.
     """
 
-    def __init__(self, identity: Identity | None = None, *, source: str) -> None:
-        self.hiding = Hiding()
+    def __init__(self, identity: Identity | None = None, *, source: str, hiding: Hiding | None = None) -> None:
+        """`hiding`: that of the run, where several are watched one after the other; a token is called the same then."""
+        self.hiding = hiding or Hiding()
         self.addresses = Addresses(self.hiding)
         self.sessions: list[Session] = []
         self.foreign = 0
