@@ -1,5 +1,6 @@
 """When a line says it was: the timestamps that loggers and those who wrap them print, as seconds since the epoch."""
 
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -44,6 +45,10 @@ KEYS = (
 )
 
 _DAY_S = 86_400.0
+OUT_OF_ORDER_S = 5.0
+"""Lines of several writers stand in another order than their times, but not by more than this."""
+AMBIGUOUS_S = 3600.0 + OUT_OF_ORDER_S
+"""A local time can be meant an hour later than it seems to be."""
 
 Moment = Callable[[bytes], float | None]
 """A time as it stands in a log, to seconds since the epoch; None for what is none."""
@@ -55,7 +60,8 @@ MILLISECONDS = rb"[1-9]\d{12}"
 class Calendar:
     """Completes what a stamp leaves out: the date of a bare clock time, the year of a syslog line.
 
-    The day is that of the log's last change, or today; a clock that goes back by half a day has passed midnight.
+    The day is that of the log's last change, or today; a clock that goes back by half a day has passed midnight. A
+    local time that comes twice, when clocks are put back in autumn, is the later one where the log was past the first.
     """
 
     def __init__(self, path: str, keys: Sequence[str] = ()) -> None:
@@ -66,6 +72,7 @@ class Calendar:
             changed = time.time()
         self._anchor = datetime.fromtimestamp(changed)
         self._last: float | None = None
+        self._latest = 0.0
 
     def read(self, text: str) -> float | None:
         """The time a prefix tells, the finest it has; None when it tells none."""
@@ -94,17 +101,26 @@ class Calendar:
         if kind == "clock":
             return self._today(_clock(text))
         if kind == "iso":
-            return _iso(text)
-        return self._dated(kind, text)
+            return self._instant(_iso(text))
+        return self._instant(self._dated(kind, text))
 
-    def _dated(self, kind: str, text: str) -> float:
+    def _instant(self, moment: datetime) -> float:
+        """Seconds since the epoch; without a zone it is local time, and of two the one that goes on with the log."""
+        at = moment.timestamp()
+        if moment.tzinfo is None:
+            if OUT_OF_ORDER_S < self._latest - at <= AMBIGUOUS_S:
+                at = max(at, moment.replace(fold=1).timestamp())
+            self._latest = at
+        return at
+
+    def _dated(self, kind: str, text: str) -> datetime:
         if kind == "clf":
             form = "%d/%b/%Y:%H:%M:%S" + (" %z" if " " in text else "")
-            return datetime.strptime(text, form).timestamp()
+            return datetime.strptime(text, form)
         if kind == "klog":
             date, clock = text[1:].split()
             year = int(date[:-4] or self._anchor.year)
-            return (datetime(year, int(date[-4:-2]), int(date[-2:])) + timedelta(seconds=_clock(clock))).timestamp()
+            return datetime(year, int(date[-4:-2]), int(date[-2:])) + timedelta(seconds=_clock(clock))
         if kind == "syslog":
             month, day, *rest = text.split()
         elif kind == "dmy":
@@ -113,18 +129,18 @@ class Calendar:
             date, _, clock = text.replace(", ", " ").replace(",", " ").partition(" ")
             numbers = [int(number) for number in date.split("/")]
             year, m, d = numbers if kind == "ymd" else (numbers[2], numbers[0], numbers[1])
-            return (datetime(year, m, d) + timedelta(seconds=_clock(clock.strip()))).timestamp()
+            return datetime(year, m, d) + timedelta(seconds=_clock(clock.strip()))
         year = int(rest.pop(0)) if rest[0].isdigit() else self._anchor.year
         number = _MONTHS.split("|").index(month) + 1
-        return (datetime(year, number, int(day)) + timedelta(seconds=_clock(" ".join(rest)))).timestamp()
+        return datetime(year, number, int(day)) + timedelta(seconds=_clock(" ".join(rest)))
 
     def _today(self, seconds: float) -> float:
-        at = datetime(self._anchor.year, self._anchor.month, self._anchor.day).timestamp() + seconds
+        moment = datetime(self._anchor.year, self._anchor.month, self._anchor.day) + timedelta(seconds=seconds)
         if self._last is not None:
-            while self._last - at > _DAY_S / 2:
-                at += _DAY_S
-        self._last = at
-        return at
+            behind = self._last - moment.timestamp()
+            moment += timedelta(days=math.ceil((behind - _DAY_S / 2) / _DAY_S) if behind > _DAY_S / 2 else 0)
+        self._last = self._instant(moment)
+        return self._last
 
     def of_fields(self, fields: dict[str, Any]) -> float | None:
         """The time a structured record tells."""
@@ -182,11 +198,10 @@ def without_tail(text: str) -> tuple[str, str]:
     return (text[: tail.start()], tail[0]) if tail is not None else (text, "")
 
 
-def _iso(text: str) -> float:
+def _iso(text: str) -> datetime:
     text = text.replace(" UTC", "Z").replace("UTC", "Z").replace(" Z", "Z")
     date, clock = text[:10], text[11:].replace(" ", "")
-    moment = datetime.fromisoformat(f"{date}T{clock[:8].replace('.', ':')}{clock[8:]}")
-    return moment.timestamp()
+    return datetime.fromisoformat(f"{date}T{clock[:8].replace('.', ':')}{clock[8:]}")
 
 
 def _clock(text: str) -> float:
