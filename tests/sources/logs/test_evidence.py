@@ -6,10 +6,13 @@ import pytest
 
 from tests.sources.logs.reading import reader_of, said
 from wscheck.events import Connected, Disconnected, Replaced, Restarted, Unreadable
+from wscheck.sources.logs import evidence
 from wscheck.sources.logs.reading import readers
 from wscheck.sources.logs.wording import Wording
 
 SID, OLD, NEW = "JklrX0lA-3eoASGLAAAA", "aaaaX0lA-3eoASGLAAAB", "bbbbX0lA-3eoASGLAAAC"
+
+CONNECTED = "WebSocket client connected"
 
 IN_THE_WILD = [
     ("Replacing existing socket for user ID: 42", "replace 42 None None", "user"),
@@ -120,6 +123,22 @@ def test_an_object_in_a_list_over_several_lines_is_no_record(prefix: str, openin
 def test_an_object_that_somebody_inspected_after_a_record_is_not_its_own() -> None:
     _, events = reader_of("🔌 WebSocket client connected\nJoined {\n  data: {\n    userId: 'bob',\n    n: 1\n  }\n}\n")
     assert [said(event) for event in events] == [("connect", None, None)]
+
+
+def test_of_too_many_containers_a_bare_record_is_not_believed_from_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    def contained(number: int, message: str) -> str:
+        return json.dumps({"log": message + "\n", "container_id": f"c{number}", "stream": "stdout"}) + "\n"
+
+    def log(containers: int) -> str:
+        stamped = [f"[2026-01-15T09:30:00Z] {CONNECTED} socketId=s{n} userId=u{n}" for n in range(containers)]
+        bare = contained(99, f"{CONNECTED} socketId=s99 userId=u99")
+        return "".join(contained(n, text) for n, text in enumerate(stamped)) + bare
+
+    monkeypatch.setattr(evidence, "MOST_SOURCES", 3)
+    few, events = reader_of(log(3))
+    assert (len(events), few.unreadable) == (4, 0)
+    many, events = reader_of(log(4))
+    assert (len(events), many.unreadable) == (5, 1) and isinstance(events[-1], Unreadable)
 
 
 def test_a_bare_record_among_stamped_ones_is_shown_and_not_believed() -> None:

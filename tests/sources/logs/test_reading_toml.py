@@ -1,10 +1,14 @@
 """wscheck.toml's [logs] tables: what is wrong in them is named with its line."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.cli import wscheck
+from wscheck.errors import UsageError
+from wscheck.sources.logs.reading import readers
 
 
 @pytest.mark.parametrize(
@@ -13,6 +17,10 @@ from tests.cli import wscheck
         ("[logs]\n\nmarkers = 3\n", "wscheck.toml:3: `logs.markers` must be a table."),
         ("[logs.markers]\nconected = 'x'\n", "wscheck.toml:2: `conected` is not understood."),
         ("[logs.keys]\nuser = 'uid'\nsid = 7\n", "wscheck.toml:3: `sid` is not understood."),
+        (
+            "[logs.keys]\nuser = 'uid'\nsid = ['a', 'b:']\n",
+            "wscheck.toml:3: `b:` is no name of a key: it has `:` in it.",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(toml: str, problem: str, tmp_path: Path) -> None:
@@ -41,3 +49,22 @@ def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advic
     assert first.endswith(problem)
     assert f" {'FIELD' if option.startswith('--key') else 'KIND'} is one of " in following
     assert following.endswith(advice)
+
+
+@pytest.mark.parametrize("name", ["uid=7", "uid:", "uid,sid", '"uid"', "{", "[user]"])
+def test_what_cannot_be_the_name_of_a_key_is_no_silent_miss(name: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"`{name}` is no name of a key: it has `")) as refused:
+        readers((), (f"user={name}",), {})
+    assert refused.value.next_step == "Write the name alone, as it stands in the log: --key user=uid."
+
+
+def test_a_name_of_signs_alone_is_none() -> None:
+    with pytest.raises(UsageError, match="`---` is no name of a key: it has neither letter nor digit"):
+        readers((), ("user=---",), {})
+
+
+@pytest.mark.parametrize("name", ["uid", "user id", "user.id", "http://example.com/uid", "$uid", "ключ", "4", "_uid"])
+def test_whatever_may_be_one_is_read(name: str) -> None:
+    record = {"msg": "WebSocket client connected", "socketId": "s1", name: "ada"}
+    (event,) = readers((), (f"user={name}",), {})("app.log").feed(json.dumps(record).encode() + b"\n")
+    assert (event.sid, event.user) == ("s1", "ada")

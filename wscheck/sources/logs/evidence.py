@@ -18,8 +18,28 @@ UNCLEAR = "it cannot be told where an id ends that has no quotes around it: log 
 
 LONGEST_EXCERPT = 200
 
-Dressed = set[tuple[str, str]]
-"""The kinds of which a record with something in front was met, each with its source."""
+MOST_SOURCES = 4_096
+
+
+class Dressed:
+    """The kinds of which a record with something in front was met, each with its source.
+
+    A log of ever new containers names ever new sources. Of more than can be remembered it is known that there were
+    some: from then on a kind counts as met from any, for to forget one would let text in that somebody sent.
+    """
+
+    def __init__(self) -> None:
+        self._met = set[tuple[str, str]]()
+        self._anywhere = set[str]()
+
+    def add(self, kind: str, source: str) -> None:
+        if len(self._met) < MOST_SOURCES or (kind, source) in self._met:
+            self._met.add((kind, source))
+        else:
+            self._anywhere.add(kind)
+
+    def has(self, kind: str, source: str) -> bool:
+        return (kind, source) in self._met or kind in self._anywhere
 
 
 class Evidence:

@@ -52,7 +52,7 @@ class Extractor:
         self._wording = wording = wording or Wording()
         self._needle = wording.needle()
         self._evidence = Evidence(path, node, redactor)
-        self._lines = Lines(wording, path, self._evidence, set() if dressed is None else dressed)
+        self._lines = Lines(wording, path, self._evidence, Dressed() if dressed is None else dressed)
         self._scanner, self._encoding = Scanner(wording), Encoding()
         self._held = bytearray()
         self._desk: Desk | None = None

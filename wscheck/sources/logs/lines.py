@@ -179,13 +179,13 @@ class Lines:
 
     def _intruding(self, reading: Reading, message: Message, line: int, above: Above) -> bool:
         """Whether a bare record stands in somebody's text: in quotes that opened above, or unlike those before it."""
-        kind = reading.kind, message.source
+        kind, source = reading.kind, message.source
         if not reading.bare or message.structured:
-            self._dressed.add(kind)
+            self._dressed.add(kind, source)
             return False
         if is_quoted_above(above):
             return True
-        if kind in self._dressed:
+        if self._dressed.has(kind, source):
             self._evidence.unread(line, BARE, message.text)
             return True
         return False

@@ -115,7 +115,7 @@ class Shortcuts:
 
     def _is_text(self, template: Template, held: bytearray, begin: int) -> bool:
         """Whether a record with nothing in front may be a part of somebody's text."""
-        if (template.kind, template.source) in self._dressed:
+        if self._dressed.has(template.kind, template.source):
             return True
         lowest = begin - QUOTED
         first = held.find(b"\n", lowest - 1, begin) + 1 if lowest > self.floor else self.floor
@@ -169,7 +169,7 @@ class Shortcuts:
             shape.chances -= 1
             shape.template = self._made(kind, raw, fields, message)
             if shape.template is not None:
-                self._dressed.add((kind, ""))
+                self._dressed.add(kind, "")
         return shape.template
 
     def _is_plain(self, fields: dict[str, Any]) -> bool:
