@@ -116,10 +116,12 @@ class Suggested(msgspec.Struct, kw_only=True):
 
 def options_of(hints: Iterable[Suggested]) -> str:
     """What reads such lines, as one writes it in a shell; "" without any."""
-    hints = list(hints)
-    markers = [f"--marker {hint.kind}={quote(hint.marker)}" for hint in hints]
-    keys = [f"--key {quote(key)}" for hint in hints for key in hint.keys]
-    return " ".join(dict.fromkeys((*markers, *keys)))
+    each = (
+        option
+        for hint in hints
+        for option in (f"--marker {hint.kind}={quote(hint.marker)}", *(f"--key {quote(key)}" for key in hint.keys))
+    )
+    return " ".join(dict.fromkeys(each))
 
 
 class LogsReport(Report, kw_only=True):

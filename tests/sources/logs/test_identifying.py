@@ -1,5 +1,7 @@
 """Which keys of a log in other words name users and sockets: nothing is named where that is not certain."""
 
+import json
+
 import pytest
 
 from tests.sources.logs.reading import read, reader_of
@@ -108,6 +110,25 @@ def test_the_old_and_the_new_socket_by_which_came_first() -> None:
     [hint] = reader_of(log)[0].suggestions(["replaced"])
     [event] = [each for each in read(log, wording=hint.added_to(Wording())) if isinstance(each, Replaced)]
     assert (event.user, event.old_sid, event.new_sid) == ("ada", *SIDS[:2])
+
+
+def test_of_two_keys_that_look_like_sockets_the_one_that_comes_again() -> None:
+    batched = zip(SIDS[1::2], SIDS[::2], strict=True)
+    both = "".join(f"peer joined who=ada eio={a} conn={b}\n" for a, b in batched)
+    assert keys(both) == [("user", "who")]
+    assert keys(both + left(SIDS[0])) == [("user", "who"), ("sid", "conn")]
+
+
+def test_a_key_that_no_option_could_name_is_not_proposed() -> None:
+    for key in ("user=id", "who\x1b[2J", "member\n"):
+        log = json.dumps({"msg": "peer joined", "conn": SIDS[0], key: "ada"}) + "\n"
+        assert keys(log) == [("sid", "conn")], key
+
+
+def test_of_two_keys_that_hold_a_known_user_the_one_that_is_called_so() -> None:
+    about = Ids((SIDS[0],), ("user_123",))
+    assert keys(joined(SIDS[0], room="user_123", who="user_123"), about) == [("user", "who"), ("sid", "conn")]
+    assert keys(joined(SIDS[0], room="user_123", actor="user_123"), about) == []
 
 
 def test_the_keys_may_stand_below_the_sentence() -> None:

@@ -11,32 +11,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from wscheck.sources.logs.wording import CONNECTED, NEW, OLD, REPLACED, SID, USER, plain
+from wscheck.sources.logs.wording import CONNECTED, NEW, OLD, REPLACED, SID, USER, plain, vocabulary
 
 _SOCKET = re.compile(r"[A-Za-z0-9_-]{20}")
 _NOBODY = re.compile(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
 """What is the value of no user's key: a truth, an address, a program with its version."""
 _COUNTS = re.compile(r"\d+(?:\.\d+)?\w{0,2}|.*\d\d:\d\d.*")
 """What is no socket's id for certain: a number, which may count anything, with a unit or without; a time."""
-_PERSON = frozenset(
-    [
-        "user",
-        "uid",
-        "u",
-        "username",
-        "who",
-        "account",
-        "member",
-        "customer",
-        "player",
-        "owner",
-        "sub",
-        "email",
-        "login",
-        "phone",
-    ]
-)
-_ID = frozenset(("id", "uid", "uuid", "key", "name", "number"))
+_PERSON = vocabulary("user uid u username who account member customer player owner sub email login phone")
+_ID = vocabulary("id uid uuid key name number")
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 REPEATS = 2
 """Users who must have come back before the ways of their key's values tell anything."""
@@ -74,9 +57,10 @@ def ids_in(records: Sequence[Record], known: Mapping[str, str]) -> Ids:
         by_sid = _sockets(columns, known)
         by_user = _users(columns, known)
         if kind == CONNECTED:
-            sid = by_sid[0] if by_sid else _coming_again(columns, records)
+            again = _coming_again(columns, records)
+            sid = _only(by_sid, again) if by_sid else next(iter(again), "")
             by_user = by_user or _exclusive(columns, records, sid)
-            by_sid = [sid] if by_sid or (sid and by_user and _repeats(columns[by_user])) else []
+            by_sid = [sid] if sid and (by_sid or (by_user and _repeats(columns[by_user]))) else []
         sids += chain.from_iterable(filter(None, columns[key]) for key in by_sid)
         users += filter(None, columns[by_user]) if by_user else ()
     return Ids(tuple(dict.fromkeys(sids)), tuple(dict.fromkeys(users)))
@@ -88,9 +72,10 @@ def keys_for(records: Sequence[Record], known: Mapping[str, str], ids: Ids) -> I
     order = {sid: at for at, sid in enumerate(ids.sids)}
     users = _holding(ids.users, columns)
     sids = _holding(ids.sids, {key: values for key, values in columns.items() if key not in users})
-    yield from ((USER, key) for key in users[:1])
+    if user := _only(users, list(filter(_is_person, users))):
+        yield USER, user
     if records[0].kind != REPLACED:
-        yield from ((SID, key) for key in sids[:1])
+        yield from ((SID, key) for key in sids if len(sids) == 1)
     elif len(sids) == 2:
         both = zip(*(columns[key] for key in sids), strict=True)
         came = [(order.get(a or "", -1), order.get(b or "", -1)) for a, b in both]
@@ -103,6 +88,12 @@ def _holding(ids: Collection[str], columns: Columns) -> list[str]:
     wanted = frozenset(ids)
     told = {key: [value for value in values if value is not None] for key, values in columns.items()}
     return [key for key, values in told.items() if 2 * sum(value in wanted for value in values) >= len(values)]
+
+
+def _only(keys: Sequence[str], likelier: Sequence[str]) -> str:
+    """The only one of `keys`, or of those of them that are `likelier`; "" where there are more."""
+    among = keys if len(keys) == 1 else [key for key in keys if key in likelier]
+    return among[0] if len(among) == 1 else ""
 
 
 def _columns(records: Sequence[Record]) -> Columns:
@@ -147,14 +138,15 @@ def _repeats(values: Iterable[str | None]) -> int:
     return sum(count > 1 for count in Counter(filter(None, values)).values())
 
 
-def _coming_again(columns: Columns, records: Sequence[Record]) -> str:
-    """The key with another value each time, which comes again in a record of another kind; "" without one."""
+def _coming_again(columns: Columns, records: Sequence[Record]) -> list[str]:
+    """The keys with another value each time, which comes again in a record of another kind."""
     later = {value for record in records if record.kind != CONNECTED for value in record.values.values()}
+    found = []
     for key, values in columns.items():
         told = {value for value in values if value and not _COUNTS.fullmatch(value)}
         if len(told) == len(values) > 1 and not later.isdisjoint(told):
-            return key
-    return ""
+            found.append(key)
+    return found
 
 
 def _exclusive(columns: Columns, records: Sequence[Record], sid: str) -> str:

@@ -1,6 +1,5 @@
 """How the words of a log are understood: the documented ones, and those that a user adds."""
 
-import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,12 +8,9 @@ from wscheck.errors import UsageError
 from wscheck.redaction import Redactor
 from wscheck.sources.logs.evidence import Dressed
 from wscheck.sources.logs.extractor import Extractor
-from wscheck.sources.logs.wording import KINDS, ROLES, Wording
+from wscheck.sources.logs.wording import KINDS, ROLES, Wording, wrong_as_key
 
 AS_IT_STANDS = "Write the name alone, as it stands in the log"
-
-_NO_NAME = re.compile(r"""[=,;{}\[\]"'`]|:\s*$""")
-"""What ends a name in a log, or stands around it."""
 
 _TABLES = {"markers": KINDS, "keys": ROLES}
 
@@ -73,17 +69,9 @@ def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) 
         raise UsageError(f"{flag} {raw}: this is not {form}.", f"{meant}{example}.")
     if name not in choices:
         raise UsageError(f"{flag} {raw}: `{name}` is not a {what} that is known.", f"{meant}{shlex.quote(value)}.")
-    if choices is ROLES and (wrong := _wrong(value)):
+    if choices is ROLES and (wrong := wrong_as_key(value)):
         raise UsageError(f"{flag} {raw}: {wrong}.", f"{AS_IT_STANDS}: {flag} {name}={example}.")
     return name, value
-
-
-def _wrong(name: str) -> str:
-    """What is wrong with it as a name of a key, "" where it may be one."""
-    sign = _NO_NAME.search(name)
-    if sign is not None:
-        return f"`{name}` is no name of a key: it has `{sign[0].strip()}` in it"
-    return "" if any(map(str.isalnum, name)) else f"`{name}` is no name of a key: it has neither letter nor digit"
 
 
 def _of_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> Iterator[tuple[str, str]]:
@@ -99,6 +87,6 @@ def _of_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> 
                 f"{at(f'logs.{name}.{kind}')}: `{kind}` is not understood.",
                 f"Its keys are {', '.join(_TABLES[name])}, each with a text or a list of texts.",
             )
-        if wrong := next(filter(None, map(_wrong, texts)), "") if name == "keys" else "":
+        if wrong := next(filter(None, map(wrong_as_key, texts)), "") if name == "keys" else "":
             raise UsageError(f"{at(f'logs.{name}.{kind}')}: {wrong}.", f'{AS_IT_STANDS}: {kind} = "uid".')
         yield from ((kind, text.strip()) for text in texts)

@@ -20,7 +20,7 @@ from wscheck.sources.logs.identifying import Ids, Record, ids_in, keys_for
 from wscheck.sources.logs.pairs import pairs
 from wscheck.sources.logs.prefixes import is_level
 from wscheck.sources.logs.stamps import Calendar
-from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, REPLACED, Wording
+from wscheck.sources.logs.wording import CONNECTED, DISCONNECTED, REPLACED, Wording, vocabulary, wrong_as_key
 
 MOST = 2
 """Wordings proposed for one kind of event."""
@@ -39,19 +39,17 @@ Read = Callable[[bytes, Wording], Sequence[Event]]
 """Reads a log by a wording."""
 
 
-def _words(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 _EVENTS = {CONNECTED: Connected, DISCONNECTED: Disconnected, REPLACED: Replaced}
 
 _VERBS = {
-    REPLACED: _words("replace replaced replacing superseded kick kicked kicking evict evicted evicting"),
-    DISCONNECTED: _words("disconnect disconnected disconnection closed left offline gone lost dropped"),
-    CONNECTED: _words("connect connected connection joined opened online established accepted"),
+    REPLACED: vocabulary("replace replaced replacing superseded kick kicked kicking evict evicted evicting"),
+    DISCONNECTED: vocabulary("disconnect disconnected disconnection closed left offline gone lost dropped"),
+    CONNECTED: vocabulary("connect connected connection joined opened online established accepted"),
 }
 """The first that a sentence has tells its kind."""
-_NOUNS = _words("socket sockets websocket ws io client user peer session connection channel player member device new")
+_NOUNS = vocabulary(
+    "socket sockets websocket ws io client user peer session connection channel player member device new"
+)
 _LIKELY = re.compile(
     rb"(?i)connect|join|open|online|establish|accept|close|left|gone|lost|drop|replac|supersed|kick|evict"
 )
@@ -202,7 +200,8 @@ def _ids(event: Event) -> tuple[str | None, ...]:
 
 
 def _values(message: Message) -> Iterator[tuple[str, str]]:
+    """Its keys that may be named by an option, with their values."""
     yield from ((pair.key, pair.value) for pair in pairs(message.text))
     for key, value in (message.fields or {}).items():
-        if isinstance(value, str | int) and not isinstance(value, bool):
+        if isinstance(value, str | int) and not isinstance(value, bool) and not wrong_as_key(key):
             yield key, str(value)

@@ -53,6 +53,9 @@ _SENTENCES = {
 # Without the letters that may be upper or lower case.
 _NEEDLE = rb"ocket (?:client (?:dis)?connected|for user|server )|nified WebSocket"
 
+_NO_NAME = re.compile(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
+"""What ends a name in a log, or stands around it."""
+
 _SEPARATORS = re.compile(r"[\s_\-]")
 
 
@@ -92,3 +95,16 @@ class Wording(msgspec.Struct, frozen=True):
 def plain(key: str) -> str:
     """A key without case and separators; "_" in front marks what is the logger's own."""
     return key if key.startswith("_") else _SEPARATORS.sub("", key).lower()
+
+
+def wrong_as_key(name: str) -> str:
+    """What is wrong with it as the name of a key, "" where it may be one."""
+    sign = _NO_NAME.search(name)
+    if sign is not None:
+        return f"`{name}` is no name of a key: it has `{sign[0].strip()}` in it"
+    return "" if any(map(str.isalnum, name)) else f"`{name}` is no name of a key: it has neither letter nor digit"
+
+
+def vocabulary(text: str) -> frozenset[str]:
+    """Some words, written one after the other."""
+    return frozenset(text.split())
