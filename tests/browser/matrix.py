@@ -35,7 +35,8 @@ class Told(NamedTuple):
 
 async def tell(build: str, url: str, lenient: str, seconds: float = 2.0, patience: float = 20.0) -> list[Told]:
     """Watches every case of `build` at `url`, for `seconds` and then, on a machine that is slow, until every page came
-    to do what it does, at most `patience`. `lenient` is a backend that takes any token."""
+    to do what it does, at most `patience`: after half of it, a page that nothing was found on is loaded anew, for what
+    it does once may have been over before it was looked into. `lenient` is a backend that takes any token."""
     ours = [case for case in CASES if build in case.builds]
     told: list[Told] = []
     for first in range(0, len(ours), AT_ONCE):
@@ -46,11 +47,11 @@ async def tell(build: str, url: str, lenient: str, seconds: float = 2.0, patienc
 async def _watch(
     group: Sequence[Case], build: str, url: str, lenient: str, seconds: float, patience: float
 ) -> list[Told]:
-    urls = [address for case in group for address in addresses(case, url, lenient)]
+    tabs = [(case, address) for case in group for address in addresses(case, url, lenient)]
     async with launched() as browser:
-        pages = [await browser.tab() for _ in urls]
-        await asyncio.gather(*(page.goto(url) for page, url in zip(pages, urls, strict=True)))
-        deadline = time.monotonic() + patience
+        shown = [(case, await browser.tab(), address) for case, address in tabs]
+        await asyncio.gather(*(page.goto(address) for _, page, address in shown))
+        deadline, again = time.monotonic() + patience, time.monotonic() + patience / 2
         await asyncio.sleep(seconds)
         while True:
             late = time.monotonic() > deadline
@@ -58,6 +59,10 @@ async def _watch(
             told = [_told(case, build, findings) for case in group]
             if late or all(one.right for one in told):
                 return told
+            if time.monotonic() > again:
+                silent = [one.case for one in told if not one.right and one.cause == NOTHING]
+                await asyncio.gather(*(page.goto(address) for case, page, address in shown if case in silent))
+                again = deadline
             await asyncio.sleep(0.5)
 
 
