@@ -14,7 +14,7 @@ verify: $(STAMP)
 	$(BIN)/wscheck verify --format terminal --format html=reports/verify.html
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

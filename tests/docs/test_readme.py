@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from tests.needs import needs
 README = transcripts("README.md")
 PORT = re.compile(r"\b8000\b")
 
+Shell = Callable[..., str]
+
 
 def named(steps: list[Step]) -> str:
     return steps[-1].command.split(" --")[0]
@@ -30,10 +32,16 @@ def test_what_the_readme_shows_is_what_happens(steps: list[Step], tmp_path: Path
     port = str(free_port())
     with background(tmp_path) as shell:
         for step in steps:
-            # How often a long run tells of its progress depends on the machine.
-            printed = shell(PORT.sub(port, step.command), progress=not step.figures)
-            expected, told = step.tells(printed)
+            expected, told = shown(shell, step, port)
+            if told != expected:  # a machine that is held up for a second or two does less in a run of two seconds
+                expected, told = shown(shell, step, port)
             assert told == expected, step.command
+
+
+def shown(shell: Shell, step: Step, port: str) -> tuple[str, str]:
+    """What the step should print, and what it does."""
+    # How often a long run tells of its progress depends on the machine.
+    return step.tells(shell(PORT.sub(port, step.command), progress=not step.figures))
 
 
 def free_port() -> int:
@@ -42,7 +50,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def background(home: Path) -> Iterator[object]:
+def background(home: Path) -> Iterator[Shell]:
     """A shell in an empty home with `wscheck` on its PATH; what it leaves running ends with the block."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environ = {**environment(home), "PATH": path}
