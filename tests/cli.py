@@ -46,11 +46,12 @@ def wscheck(*arguments: str | Path, cwd: Path | None = None, within: float = 60.
     fresh = told[0] not in _begun or not all(name.startswith("WSCHECK_") or name in READ_LATE for name in environ)
     _begun.add(told[0])
     with tempfile.TemporaryDirectory(prefix="wscheck-") as empty:
-        run = _started if fresh else forked
+        run = started if fresh else forked
         return Ran(*run(told, cwd or Path(empty), environment(Path(empty), **environ), within))
 
 
-def _started(arguments: list[str], cwd: Path, environ: dict[str, str], within: float) -> tuple[int, str, str]:
+def started(arguments: list[str], cwd: Path, environ: dict[str, str], within: float) -> tuple[int, str, str]:
+    """As `forked`, with an interpreter of its own."""
     command = [*COMMAND, *arguments]
     done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=within, check=False)
     return done.returncode, done.stdout, done.stderr
