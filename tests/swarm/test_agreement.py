@@ -40,19 +40,6 @@ def test_before_and_after_on_the_node_server(tmp_path: Path) -> None:
     assert "token-of-" not in said + page.read_text() + json.dumps(report)
 
 
-def test_a_master_and_two_workers_on_the_node_server(tmp_path: Path) -> None:
-    with node_backend() as server:
-        code, report, said = load(
-            tmp_path,
-            server.url,
-            *("--profile", "duplicated", "--processes", "2", *SWARM),
-        )
-        counted = server.counters()
-    assert code == 1, said
-    assert (report["workers"], report["workers_lost"], report["users"]) == (2, 0, 10)
-    assert_agrees(report, counted)
-
-
 def test_the_embedded_backend_counts_the_same_and_the_threshold_is_crossed(tmp_path: Path) -> None:
     csv, html = tmp_path / "own", tmp_path / "own.html"
     for name in ("locust.conf", ".locust.conf"):  # of a project, and a home, with load tests of their own
@@ -98,12 +85,13 @@ def assert_agrees(report: dict[str, Any], counted: dict[str, Any]) -> None:
 
 
 def test_a_server_that_allows_several_connections_shows_them_and_the_duplicates(tmp_path: Path) -> None:
+    """And two workers add up to what the server counted, in a run that ends by itself."""
+    swarm = ("--profile", "tabs", "--tabs", "4", "--users", "5", "--run-time", "2s", "--processes", "2")
     with node_backend("--policy", "allow") as server:
-        code, report, said = load(
-            tmp_path, server.url, "--profile", "tabs", "--tabs", "4", "--users", "5", "--run-time", "2s"
-        )
+        code, report, said = load(tmp_path, server.url, *swarm)
         counted = server.counters()
     assert code == 1, said
+    assert (report["workers"], report["workers_lost"], report["users"]) == (2, 0, 5)
     assert report["connections_per_user"] == 4.0 and report["replaced"] == 0
     assert report["connects"] == counted["connects"] == report["connections_peak"] == counted["peak"] == 20
     assert report["connections_open"] == 20

@@ -18,6 +18,7 @@ from aiohttp import web
 from tests.bad_servers import serving, talking
 from tests.node_backend import node_backend
 from tests.swarm.loading import alive, load, loading
+from tests.swarm.test_agreement import assert_agrees
 from wscheck.backend.journal import Journal
 from wscheck.backend.server import Backend
 from wscheck.swarm.outcome import Ending
@@ -25,9 +26,22 @@ from wscheck.swarm.run import _undisturbed
 
 
 def test_ctrl_c_reports_what_there_is_and_leaves_no_process(tmp_path: Path) -> None:
-    swarm = ("--profile", "duplicated", "--users", "5", "--run-time", "60s", "--processes", "2")
+    """What there is agrees with the server to the last record, from both workers."""
+    swarm = (
+        "--profile",
+        "duplicated",
+        "--users",
+        "10",
+        "--emit-every",
+        "200ms",
+        "--run-time",
+        "60s",
+        "--processes",
+        "2",
+    )
     with node_backend() as server, loading(tmp_path, server.url, *swarm) as run:
-        run.begun().until(lambda: server.counters()["replaced"] > 5, "they did not connect")
+        run.begun().until(lambda: run.statistics().users_multiple == 10, "they did not replace each other")
+        run.until(lambda: server.counters()["emitted"] > 10, "they asked for nothing")
         children = run.children()
         assert len(children) == 3, "Locust's master and two workers"
         run.process.send_signal(signal.SIGINT)
@@ -35,7 +49,7 @@ def test_ctrl_c_reports_what_there_is_and_leaves_no_process(tmp_path: Path) -> N
         counted = server.counters()
     assert code == 130, run.said
     assert report["interrupted"] is True and report["verdict"] == "failed"
-    assert (report["connects"], report["replaced"]) == (counted["connects"], counted["replaced"])
+    assert_agrees(report, counted)
     assert "the run was interrupted: the figures are partial" in report["notes"]
     assert not [pid for pid in children if alive(pid)]
 
