@@ -72,15 +72,17 @@ async def test_both_hooks_are_named_by_file_and_line_in_every_build_over_every_t
 async def test_the_fixed_page_passes_wherever_it_runs(pages: Backend) -> None:
     framed = quote(f"{pages.url.replace('127.0.0.1', 'localhost')}/fixed.html?user=framed", safe="")
     queries = ["fixed.html?user=plain", "fixed.html?user=strict&strict=1", f"framed.html?frame={framed}"]
+    queries += ["framed.html?user=within"]
     queries += ["worker.html?kind=dedicated&user=worker", "worker.html?kind=shared&user=shared"]
     report = (await watched(*(f"{pages.url}/{query}" for query in queries), seconds=3)).report
     assert (report.verdict, report.findings) == (Verdict.PASSED, [])
     held = {one.user: one for one in report.connections}
-    assert held.keys() == {"plain", "strict", "framed", "worker", "shared"} and len(report.connections) == 5
+    assert held.keys() == {"plain", "strict", "framed", "within", "worker", "shared"} and len(report.connections) == 6
     assert [held[user].target.type for user in held if user != "framed"].count("page") == 2
-    assert (held["worker"].target.type, held["worker"].page) == ("worker", "tab 4")
+    assert (held["worker"].target.type, held["worker"].page) == ("worker", "tab 5")
     assert held["shared"].target.type == "shared_worker"
     assert (held["framed"].target.type, held["framed"].page) == ("iframe", "tab 3"), "of another site, and of this tab"
+    assert (held["within"].target.type, held["within"].page) == ("iframe", "tab 4"), "of this site"
     assert all(one.opener is not None and one.opener.file.startswith("src/services/") for one in held.values())
 
 

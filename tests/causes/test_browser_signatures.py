@@ -16,7 +16,8 @@ REACT = "node_modules/react-dom/cjs/react-dom-client.development.js"
 EFFECT, RENDER = Place(REACT, 1, 1, "commitHookEffectListMount"), Place(REACT, 2, 1, "renderWithHooks")
 WRAPPED = Place("http://h/page.js", 410, 1, "(app-pages-browser)/./src/one.tsx")
 UPDATED = Place("http://h/webpack/page.a56e.hot-update.js", 18, 1, "(app-pages-browser)/./src/one.tsx")
-INITIAL, DOUBLED = Place(REACT, 3, 1, "mountState"), Place(REACT, 4, 1, "doubleInvokeEffectsOnFiber")
+INITIAL, AGAIN = Place(REACT, 3, 1, "mountMemo"), Place(REACT, 5, 1, "updateMemo")
+DOUBLED = Place(REACT, 4, 1, "doubleInvokeEffectsOnFiber")
 
 
 def opened(sid: str, at: float, *frames: Place, **more: Any) -> Connected:
@@ -51,6 +52,7 @@ def causes(*events: Event) -> set[str | None]:
         (opened("a", 0, SHARED, ONE, EFFECT), opened("b", 1, SHARED, TWO, EFFECT), "two-openers"),
         (opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER), "io-in-render"),
         (opened("a", 0, ONE, INITIAL, RENDER), opened("b", 1, ONE, INITIAL, RENDER), "unmount-without-cleanup"),
+        (opened("a", 0, ONE, INITIAL, RENDER), opened("b", 1, ONE, AGAIN, RENDER), "io-in-render"),
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT), "unmount-without-cleanup"),
         (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, EFFECT), "two-openers"),
         (opened("a", 0, ONE, DOUBLED), opened("b", 0.004, ONE, DOUBLED), "two-openers"),
@@ -138,6 +140,26 @@ def test_a_loop_is_recognised_however_unsteady() -> None:
         told += [opened(f"s{n}", at, (ONE, TWO)[n % 2], EFFECT), closed(f"s{n - 1}", at + 0.01, "io server disconnect")]
     attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
     assert attempts.cause is not None and attempts.cause.id == "reconnect-on-kick"
+
+
+def test_whatever_was_asked_for_before_the_kick_did_not_answer_it() -> None:
+    """A memo or a view opens one more with each render, and each makes the server end the last: no client loops."""
+    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    for n in range(1, 8):
+        told += [asked(f"s{n}", n), closed(f"s{n - 1}", n + 0.02, "io server disconnect")]
+        told.append(opened(f"s{n}", n + 0.03, ONE, EFFECT))
+    told[3:5] = []  # unsteady, so that no timer can be meant
+    told += [asked("s9", 7.4), closed("s7", 7.42, "io server disconnect"), opened("s9", 7.43, ONE, EFFECT)]
+    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+    assert attempts.cause is None
+
+
+def test_who_watches_a_page_is_not_told_to_watch_it() -> None:
+    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    for n in range(1, 8):
+        told += [opened(f"s{n}", n * 0.3, ONE, EFFECT), closed(f"s{n - 1}", n * 0.3, "io server disconnect")]
+    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+    assert attempts.cause is not None and attempts.cause.confidence == "medium" and not attempts.cause.settle_by
 
 
 def test_requests_that_reach_another_process() -> None:

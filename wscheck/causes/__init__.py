@@ -1,7 +1,7 @@
 """WHY: from a finding and what led up to it to the probable cause and the accepted fix (docs/causes.md)."""
 
 from wscheck.causes.browser import HANDLERS, LOOKS, back_after_kick, no_sticky_session, off_without_handler
-from wscheck.causes.catalogue import CATALOGUE, CauseDoc
+from wscheck.causes.catalogue import BROWSER, CATALOGUE, CauseDoc
 from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, kept_elsewhere
 from wscheck.causes.trail import Signature, Trail, Trails
 from wscheck.findings import Cause, Confidence
@@ -49,7 +49,7 @@ def probable(rule: str, trail: Trail) -> Cause | None:
             continue
         clue = signature(trail)
         if clue is not None:
-            return _cause(CATALOGUE[cause], *clue)
+            return _cause(CATALOGUE[cause], *clue, settled=any(opened.opener for opened in trail.openings))
     return None
 
 
@@ -58,8 +58,9 @@ def explaining(rule: str) -> list[CauseDoc]:
     return [CATALOGUE[cause] for cause in dict(_BY_RULE.get(rule, ()))]
 
 
-def _cause(doc: CauseDoc, confidence: Confidence, because: str) -> Cause:
-    settle_by = "" if confidence is Confidence.HIGH else doc.settle_by
+def _cause(doc: CauseDoc, confidence: Confidence, because: str, *, settled: bool) -> Cause:
+    """`settled`: a browser named the lines already, and has nothing more to say."""
+    settle_by = "" if confidence is Confidence.HIGH or (settled and doc.settle_by == BROWSER) else doc.settle_by
     return Cause(doc.id, doc.name, doc.fix, confidence, because, settle_by)
 
 

@@ -9,6 +9,7 @@ from wscheck.causes.trail import Clue, Signature, Trail
 from wscheck.endings import KICKED
 from wscheck.events import Connected, Place, Registered
 from wscheck.findings import Confidence
+from wscheck.transitions import Closed
 
 # What React calls while it renders, and what it calls in a state initialiser or memo, which run once.
 _RENDERS = (
@@ -18,7 +19,9 @@ _RENDERS = (
     "updateFunctionComponent",
     "finishClassComponent",
 )
-_ONCE = ("mountState", "mountReducer", "mountMemo", "updateMemo", "useState", "useMemo")
+_ONCE = ("mountState", "mountReducer", "mountMemo", "useState", "useMemo")
+# A memo whose dependency is new computes again, with every render at worst.
+_AGAIN = ("updateMemo",)
 _EFFECT = ("commitHookEffect", "commitPassive", "flushPassive", "invokePassiveEffect")
 _DOUBLED = ("doubleInvoke", "StrictEffects", "InvokeEffectsInDEV", "reappearLayoutEffects", "reconnectPassiveEffects")
 # One commit of React's runs the effects of all its components: their requests leave together.
@@ -91,7 +94,7 @@ def io_in_render(trail: Trail) -> Clue | None:
 
 def _renders(stack: tuple[Place, ...]) -> bool:
     called = [place.function for place in stack if openers.is_framework(place)]
-    return _any(called, _RENDERS) and not _any(called, _EFFECT) and not _any(called, _ONCE)
+    return _any(called, _RENDERS) and not _any(called, _EFFECT) and (_any(called, _AGAIN) or not _any(called, _ONCE))
 
 
 def _any(names: list[str], parts: tuple[str, ...]) -> bool:
@@ -181,18 +184,24 @@ def _times(trail: Trail, opened: Connected) -> Iterator[float]:
 
 def back_after_kick(trail: Trail) -> Clue | None:
     """The server ended it, and the same code connected again: how steadily does not matter where that is seen."""
-    delays: list[float] = []
-    for closed in trail.closings:
-        old, at = closed.opened, closed.event.at
-        if closed.reason not in KICKED or old is None or at is None:
-            continue
-        after = [n.at - at for n in trail.openings if n.at is not None and n.at > at and _same_place(old, n)]
-        delays += [min(after)] if after and min(after) <= AGAIN_S else []
+    delays = sorted(delay for closed in trail.closings if (delay := _back_after(trail, closed)) is not None)
     if len(delays) < 2:
         return None
     return Confidence.HIGH, f"{len(delays)} times the server ended a connection and its opener connected again, " + (
-        f"{sorted(delays)[len(delays) // 2] * 1000:.0f} ms later"
+        f"{delays[len(delays) // 2] * 1000:.0f} ms later"
     )
+
+
+def _back_after(trail: Trail, closed: Closed) -> float | None:
+    """How long after a kick its opener was connected again (seconds), None where it was not. What the opener had asked
+    for before the kick brought it about, and answered nothing."""
+    old, at = closed.opened, closed.event.at
+    if closed.reason not in KICKED or old is None or old.at is None or at is None:
+        return None
+    newer = [new for new in trail.openings if new.at is not None and new.at > old.at and _same_place(old, new)]
+    if any((trail.began(new) or 0.0) <= at for new in newer):
+        return None
+    return min((new.at - at for new in newer if new.at is not None and new.at - at <= AGAIN_S), default=None)
 
 
 def _same_place(old: Connected, new: Connected) -> bool:

@@ -90,7 +90,9 @@ def reconnect_on_kick(trail: Trail) -> Clue | None:
     deviation = dist(gaps, [mean] * len(gaps)) / sqrt(len(gaps))
     if deviation > STEADY * mean:
         return None
-    confidence = Confidence.HIGH if len(gaps) >= 5 else Confidence.MEDIUM
+    # Code that opens one more and again one more, with a timer or a render, looks just like it.
+    alone = any(_same_opener(old, new) for old, new in trail.pairs())
+    confidence = Confidence.HIGH if len(gaps) >= 5 and not alone else Confidence.MEDIUM
     return confidence, f"{len(gaps) + 1} replacements, one every {_seconds(mean)}"
 
 

@@ -202,7 +202,9 @@ class Browser:
     def _navigated(self, frame: dict[str, Any], session: str) -> None:
         """A page that leaves for another takes its connections along."""
         held = self._targets.by_session.get(session)
-        if held is not None and "parentId" not in frame:
+        if held is not None and "parentId" in frame:
+            held.frames[frame["id"]] = frame["url"]
+        elif held is not None:
             held.url = frame["url"]
             self._shown.loaded(held.id)
             self._network.gone(held.id)
@@ -232,7 +234,11 @@ class Browser:
 
     def _whence(self, session: Session) -> Whence:
         stack = session.origin.stack
-        return resolve(stack if isinstance(stack, RawStack) else None, self._scripts)
+        if not isinstance(stack, RawStack):
+            return Whence()
+        whence = resolve(stack, self._scripts)
+        frames = filter(None, (self._scripts.frame(stack.session, script) for script in stack.scripts()))
+        return msgspec.structs.replace(whence, target=self._targets.framed(stack.session, next(frames, "")))
 
 
 @asynccontextmanager

@@ -38,6 +38,7 @@ class Scripts:
     def __init__(self, addresses: Addresses, root: str = "") -> None:
         self._addresses, self._root = addresses, root
         self._scripts: dict[tuple[str, str], Script] = {}
+        self._frames: dict[tuple[str, str], str] = {}
         self._maps: dict[Script, asyncio.Task[bytes | str]] = {}
         self._ready: dict[Script, SourceMap | None] = {}
         self._decoding = asyncio.Lock()
@@ -49,6 +50,7 @@ class Scripts:
         """Debugger.scriptParsed."""
         url = params.get("url", "")
         self._scripts[session, params["scriptId"]] = Script(url, params.get("sourceMapURL", ""))
+        self._frames[session, params["scriptId"]] = params.get("executionContextAuxData", {}).get("frameId", "")
 
     def want(self, session: str, ids: Iterable[str]) -> None:
         """Begin to fetch the maps of these scripts."""
@@ -86,6 +88,10 @@ class Scripts:
         """The script's address as it may be told."""
         script = self._scripts.get((session, id))
         return self._addresses.script(script.url if script is not None and script.url else url)
+
+    def frame(self, session: str, id: str) -> str:
+        """The frame of the page that the script runs in, by the browser's id; empty where that is not known."""
+        return self._frames.get((session, id), "")
 
     def place(self, session: str, frame: dict[str, Any]) -> tuple[Place, str]:
         """Where a frame of CDP was written and the original name of what is called there; the bundle's position where

@@ -17,7 +17,8 @@ _INTERNAL = ("devtools://", "chrome://", "chrome-extension://", "edge://")
 
 class Held(msgspec.Struct):
     """One attached target. `tab`: the label of the tab that holds it. `contexts`: its JavaScript realms by frame.
-    `ready` is done once it was let run: a page that is sent elsewhere before may lose what was switched on."""
+    `frames`: the addresses of the frames in it that are no targets of their own, by id. `ready` is done once it was let
+    run: a page that is sent elsewhere before may lose what was switched on."""
 
     session: str
     id: str
@@ -25,6 +26,7 @@ class Held(msgspec.Struct):
     url: str
     tab: str
     contexts: dict[int, str] = msgspec.field(default_factory=dict)
+    frames: dict[str, str] = msgspec.field(default_factory=dict)
     ready: "asyncio.Future[Any] | None" = None
 
 
@@ -98,6 +100,13 @@ class Targets:
         if held is None:
             return None
         return Origin(held.id, held.tab, f"{held.type} {self._addresses.page(held.url)}")
+
+    def framed(self, session: str, frame: str) -> str:
+        """What a frame of the same site is called as a holder of connections; empty for the page itself."""
+        held = self.by_session.get(session)
+        if held is None or frame not in held.frames:
+            return ""
+        return f"iframe {self._addresses.page(held.frames[frame])}"
 
     def context(self, method: str, params: dict[str, Any], session: str) -> None:
         """The realms of a page come and go: Runtime.executionContextCreated and its like."""

@@ -43,13 +43,14 @@ class Origin(msgspec.Struct, frozen=True):
 
 class Whence(msgspec.Struct, frozen=True):
     """Where a connection was opened, source-mapped. `script` and `client`: the scripts that the opener and the client
-    library ran from."""
+    library ran from. `target`: the frame of a page that ran them, empty where it is the origin's own."""
 
     opener: Place | None = None
     stack: tuple[Place, ...] = ()
     component: str | None = None
     script: str | None = None
     client: str | None = None
+    target: str = ""
 
 
 class _Space(msgspec.Struct):
@@ -285,7 +286,8 @@ class Session:
         if isinstance(event, Connecting | Connected | Refused):
             more["stack"] = whence.stack
         if isinstance(event, Connected):
-            more |= {"target": self.origin.target or None, "script": whence.script, "client": whence.client}
+            more["target"] = whence.target or self.origin.target or None
+            more |= {"script": whence.script, "client": whence.client}
         if isinstance(event, Connecting | Upgraded):
             more["transport"] = self.transport if isinstance(event, Upgraded) else event.transport
         if isinstance(event, Upgraded):
