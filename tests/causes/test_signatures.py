@@ -189,6 +189,16 @@ def test_lookup_race_is_not_a_server_that_replaces() -> None:
     assert why(said, "connection-replaced") is None
 
 
+def test_lookup_race_of_a_server_that_replaces_others() -> None:
+    """Five at once: it looked the first one up in time, and not the next, whichever tabs they are from."""
+    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    said.connects("s3", at=0.06).watched(until=9)
+    found = cause(said)
+    assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.HIGH)
+    assert found.because == "two connections 10 ms apart, and the server replaced neither, as it did others"
+    assert why(said, "connection-replaced") is None
+
+
 def test_zombie() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="ping timeout")
     assert why(said) == "zombie"

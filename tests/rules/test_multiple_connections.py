@@ -90,3 +90,9 @@ def test_without_times_an_overlap_that_never_ended_is_found_less_surely() -> Non
 def test_an_overlap_at_the_very_end_within_the_grace_is_not_yet_one() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).watched(until=1.2)
     assert judged(MultipleConnections, said) == []
+
+
+def test_one_component_on_several_pages_is_named_once() -> None:
+    said = user("A").connects("s1", at=0, by="Dashboard", page="tab-1")
+    said.connects("s2", at=0.001, by="Dashboard", page="tab-2").watched(until=2)
+    assert one(judged(MultipleConnections, said)).message == "holds 2 connections at once, of Dashboard on 2 pages"

@@ -21,7 +21,10 @@ _LOOPS: tuple[tuple[str, Signature], ...] = (
 
 _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
     "multiple-connections": (*_OF_A_PAGE, *SERVER_SIGNATURES.items()),
-    "connection-replaced": (*_OF_A_PAGE, *SERVER_SIGNATURES.items()),
+    "connection-replaced": (
+        *_OF_A_PAGE,
+        *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause != "lookup-race"),
+    ),
     # Whoever attempts too often loops: the delay between attempts says more than who opened the first.
     "excessive-attempts": (
         ("no-sticky-session", no_sticky_session),

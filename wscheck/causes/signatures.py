@@ -104,12 +104,15 @@ def map_per_process(trail: Trail) -> Clue | None:
 
 
 def lookup_race(trail: Trail) -> Clue | None:
-    if trail.replacements:
-        return None
+    """A server that replaces others keeps one a user, and lost a race; one that replaces nobody may mean to."""
+    replaced = {change.old_sid for change in trail.replacements}
     for old, new in trail.met:
-        if old.at is not None and new.at is not None and 0 <= new.at - old.at <= 0.25:
+        if old.at is None or new.at is None or replaced.intersection((old.sid, new.sid)):
+            continue
+        if 0 <= new.at - old.at <= 0.25:
             gap = (new.at - old.at) * 1000
-            return Confidence.MEDIUM, f"two connections {gap:.0f} ms apart, and the server replaced neither"
+            told = f"two connections {gap:.0f} ms apart, and the server replaced neither"
+            return (Confidence.HIGH, f"{told}, as it did others") if replaced else (Confidence.MEDIUM, told)
     return None
 
 

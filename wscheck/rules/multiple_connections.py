@@ -97,8 +97,15 @@ def _from_one_page(old: Connected, new: Connected) -> str:
     return "one page opened 2 connections"
 
 
+def _on_pages(opened: list[Connected | None]) -> str:
+    pages = {event.page for event in opened if event is not None and event.page is not None}
+    return f" on {len(pages)} pages" if len(pages) > 1 else ""
+
+
 def _held_at_once(count: int, opened: list[Connected | None]) -> str:
     openers = [opener for event in opened[:3] if (opener := opened_by(event))]
+    if len(set(openers)) == 1 and len(openers) > 1:
+        return f"holds {count} connections at once, of {openers[0]}{_on_pages(opened)}"
     told = f": {', '.join(openers)}" if openers else ""
     more = f" and {count - len(openers)} more" if openers and count > len(openers) else ""
     return f"holds {count} connections at once{told}{more}"
