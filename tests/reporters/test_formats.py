@@ -146,3 +146,11 @@ class _FullDisk(_Stdout):
 def test_what_a_full_disk_keeps_back_is_said(name: str) -> None:
     with pytest.raises(UsageError, match="Standard output cannot be written: No space left"):
         deliver([Output(name)], *runs.passing(), stdout=_FullDisk())
+
+
+@pytest.mark.parametrize("name", ["terminal", "html"])
+def test_a_report_for_people_names_the_page_that_was_watched(name: str) -> None:
+    report, events = runs.failing()
+    report.options["page"] = "http://localhost:3000/dashboard"
+    told = REPORTERS[name]()(report, events)
+    assert isinstance(told, str) and "client and the page http://localhost:3000/dashboard" in " ".join(told.split())

@@ -110,10 +110,9 @@ def _property(text: str) -> str:
 
 
 def _facts(report: Report) -> str:
-    client = f" · {report.client} client" if isinstance(report, VerifyReport) and report.client else ""
-    client += f" · {one_line(ran)}" if (ran := story.ran(report)) else ""
+    driven = f" · {one_line(ran)}" if (ran := story.ran(report)) else ""
     partial = " · **interrupted: this is partial**" if report.interrupted else ""
-    return f"{_code(report.target)}{client} · {seconds(report.duration_s)}{partial}"
+    return f"{_code(report.target)}{driven} · {seconds(report.duration_s)}{partial}"
 
 
 def _section(chapter: Sequence[story.Strand], openings: story.Openings) -> str:

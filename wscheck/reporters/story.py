@@ -10,7 +10,7 @@ from wscheck.events import AnyEvent, Connected, Connecting, OnConnection, Place,
 from wscheck.findings import Finding, Severity, Verdict
 from wscheck.incidents import Incident
 from wscheck.load_report import LoadReport
-from wscheck.report import BrowserReport, LogsReport, Report
+from wscheck.report import BrowserReport, LogsReport, Report, VerifyReport
 from wscheck.reporters import logs
 from wscheck.reporters.figures import amount
 from wscheck.reporters.wording import clean, clock, one_line, plural, rate, seconds
@@ -183,7 +183,11 @@ def _often(alike: Sequence[Finding]) -> str:
 
 
 def ran(report: Report) -> str:
-    """What ran, for titles: `duplicated profile, 100 users on 2 workers`; empty where the target says it all."""
+    """What ran, for titles: `unified client and the page http://...`, `duplicated profile, 100 users on 2 workers`;
+    empty where the target says it all."""
+    if isinstance(report, VerifyReport) and report.client:
+        page = report.options.get("page")
+        return f"{report.client} client" + (f" and the page {page}" if page else "")
     if not report.begun:
         return ""
     if isinstance(report, LoadReport):

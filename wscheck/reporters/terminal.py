@@ -76,10 +76,9 @@ def _is_grave(finding: Finding, report: Report) -> bool:
 
 
 def _title(report: Report) -> Text:
-    driven = isinstance(report, VerifyReport) and report.client
-    client = f"  {driven} client" if driven else f"  {one_line(story.ran(report))}"
-    client += f" and the page {one_line(page)}" if (page := report.options.get("page")) else ""
-    return Text.assemble(("wscheck", "bold"), f"  {one_line(report.target)}", (client, "dim"))
+    return Text.assemble(
+        ("wscheck", "bold"), f"  {one_line(report.target)}", (f"  {one_line(story.ran(report))}", "dim")
+    )
 
 
 def _strand(strand: story.Strand) -> RenderableType:
@@ -145,8 +144,9 @@ def _numbers(scenario: ScenarioResult) -> str:
 
 
 def _why(scenario: ScenarioResult) -> str:
-    """The rules that failed it, whose stories are told above; without findings, the reason."""
-    return ", ".join(dict.fromkeys(finding.rule for finding in scenario.findings)) or one_line(scenario.reason)
+    """The rules that failed it, whose stories are told above; the reason where it is not they that decided."""
+    rules = ", ".join(dict.fromkeys(finding.rule for finding in scenario.findings))
+    return rules if rules and scenario.verdict is Verdict.FAILED else one_line(scenario.reason) or rules
 
 
 def _remark(strand: story.Strand) -> RenderableType:
@@ -159,15 +159,28 @@ def _remark(strand: story.Strand) -> RenderableType:
 
 
 def _verdict(report: Report) -> RenderableType:
-    """The last lines, which stay on the screen: verdict, the worst in a sentence, its fix."""
+    """The last lines, which stay on the screen: verdict, the worst in a sentence or what stood in the way, its fix."""
     style = _STYLE[report.verdict]
     head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
     tally = _tally(report)
     head.append(f"  {tally} in {seconds(report.duration_s)}" if tally else f"  after {seconds(report.duration_s)}")
-    lines = [Text(one_line(story.headline(report)))] if report.verdict is not Verdict.PASSED else []
+    told = _in_the_way(report) or [story.headline(report)]
+    lines = [Text(one_line(said)) for said in told] if report.verdict is not Verdict.PASSED else []
     lines += [Text(fix, "green")] if (fix := story.remedy(report)) else []
     lines += [Text("Interrupted: what is said above is partial.", "yellow")] if report.interrupted else []
     return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines))
+
+
+def _in_the_way(report: Report) -> list[str]:
+    """Each reason why scenarios proved nothing, once, with those that it held up; empty where something was proven."""
+    if report.verdict is not Verdict.INCONCLUSIVE or not isinstance(report, VerifyReport):
+        return []
+    held_up: dict[str, list[ScenarioResult]] = {}
+    for scenario in report.scenarios:
+        if scenario.verdict is Verdict.INCONCLUSIVE:
+            # One log in unknown words is one reason, whichever of its lines a scenario quotes.
+            held_up.setdefault(scenario.reason.partition(" It says: ")[0], []).append(scenario)
+    return [f"{', '.join(each.id for each in alike)}: {alike[0].reason}" for alike in held_up.values()]
 
 
 def _tally(report: Report) -> str:

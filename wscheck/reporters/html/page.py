@@ -79,7 +79,6 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         .render(
             report=report,
             kind=report.schema.removeprefix("wscheck.").partition("/")[0],
-            client=report.client if isinstance(report, VerifyReport) else "",
             ran=story.ran(report),
             load=report if isinstance(report, LoadReport) and report.begun else None,
             comparison=report if isinstance(report, CompareReport) and report.begun else None,
