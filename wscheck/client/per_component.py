@@ -4,8 +4,9 @@ import asyncio
 
 from wscheck.client import narration
 from wscheck.client.cancelling import ended
-from wscheck.client.connection import KICKED, Connection
+from wscheck.client.connection import Connection
 from wscheck.client.page import Mount, Page
+from wscheck.client.stock import CUT, KICKED
 from wscheck.client.target import Credentials, Target
 from wscheck.client.witness import Witness
 
@@ -65,7 +66,7 @@ class PerComponentPage(Page):
 
     def disconnected(self, connection: Connection, reason: str) -> None:
         super().disconnected(connection, reason)
-        if self._delay is None or reason not in (KICKED, "transport close"):
+        if self._delay is None or reason not in (KICKED, CUT):
             return
         for mount in self.hearers(connection):
             timer = asyncio.ensure_future(self._again(mount, self._delay))

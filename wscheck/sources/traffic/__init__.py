@@ -7,6 +7,7 @@ from wscheck.sources.traffic.addresses import Addresses
 from wscheck.sources.traffic.exchange import Traffic
 from wscheck.sources.traffic.hiding import Hiding
 from wscheck.sources.traffic.identity import Identity
-from wscheck.sources.traffic.session import Origin, Session, Whence
+from wscheck.sources.traffic.origin import Origin, Whence
+from wscheck.sources.traffic.session import Session
 
 __all__ = ["Addresses", "Hiding", "Identity", "Origin", "Session", "Traffic", "Whence"]

@@ -12,7 +12,8 @@ from wscheck.packets import EnginePacket, EngineType, PacketError
 from wscheck.sources.traffic.addresses import Addresses, EngineAddress, engine
 from wscheck.sources.traffic.hiding import Hiding
 from wscheck.sources.traffic.identity import Identity
-from wscheck.sources.traffic.session import Origin, Session, Whence
+from wscheck.sources.traffic.origin import Origin, Whence
+from wscheck.sources.traffic.session import Session
 
 DEFAULT_IDENTITY = "auth.userId"
 
