@@ -23,6 +23,8 @@ def test_mending_the_fault_is_better_under_every_documented_benefit() -> None:
     replaced = measure(report, "replaced")
     assert (replaced.before, replaced.after, replaced.change) == (2940, 0, Change.BETTER)
     assert replaced.ratio is None
+    received = measure(report, "received_per_user")
+    assert received.before == (1400 - 400) / 50, "what arrived twice arrived once"
     assert measure(report, "server_cpu_s").change is Change.BETTER
     assert measure(report, "lifetime_p50_ms").change is Change.BETTER
     assert {m.benefit for m in report.measures if m.change is Change.BETTER} == {

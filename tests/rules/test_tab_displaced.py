@@ -55,6 +55,11 @@ def test_an_overlap_within_the_grace_is_not_each_holding_one() -> None:
     assert judged(Rule, two_tabs().disconnects("s1", at=1.1, reason="io client disconnect").watched(until=3)) == []
 
 
+def test_a_third_tab_that_leaves_at_once_does_not_hide_the_two_that_stay() -> None:
+    said = two_tabs().connects("s3", at=1.05, page="tab-3").disconnects("s3", at=1.1, reason="io client disconnect")
+    assert one(judged(Rule, said.watched(until=3))).message == "each tab holds a connection of its own"
+
+
 def test_without_times_two_open_connections_may_be_a_replacement_under_way() -> None:
     said = user("A").connects("s1", at=None, page="tab-1").connects("s2", at=None, page="tab-2")
     assert judged(Rule, said) == []

@@ -21,6 +21,7 @@ from wscheck.findings import Bar
 from wscheck.reporters import REPORTERS
 from wscheck.rules import Options
 from wscheck.sources.har import read
+from wscheck.sources.har.archive import load
 from wscheck.sources.traffic import Identity
 
 
@@ -69,6 +70,21 @@ def test_what_is_no_har_is_named(tmp_path: Path, content: bytes, said: str) -> N
 def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "none.har").problem
     assert "Is a directory" in refused(tmp_path).problem
+
+
+def test_only_what_lies_beside_a_har_is_read_as_part_of_it(tmp_path: Path) -> None:
+    """Whoever judges a stranger's HAR must not have other files of theirs in the report."""
+    folder, secret = tmp_path / "har", tmp_path / "secret.js"
+    folder.mkdir()
+    secret.write_text("mine")
+    folder.joinpath("a1b2.js").write_text("attached")
+    bodies = ("a1b2.js", "../secret.js", str(secret), "none.js", "")
+    path = har(
+        folder / "page.har",
+        *(entry("http://h/app.js?EIO=4", response={"status": 200, "content": {"_file": name}}) for name in bodies),
+    )
+    archive = load(path)
+    assert [archive.body(each) for each in archive.entries] == ["attached", None, None, None, None]
 
 
 def test_what_comes_through_a_pipe_is_read_too(tmp_path: Path) -> None:
