@@ -104,7 +104,7 @@ def test_words_that_are_not_known_are_proposed_with_what_reads_them(server: Serv
         {"kind": "disconnected", "lines": 2, **gone},
     ]
     told = finished("--no-follow", "app.log", directory=tmp_path).stdout
-    options = "--marker connected='Socket opened' --marker disconnected='Socket gone' --key user=uid"
+    options = "--marker connected='Socket opened' --key user=uid --marker disconnected='Socket gone'"
     assert f"wscheck tail-logs --no-follow {options} app.log" in " ".join(told.split())
     again = judged(*shlex.split(options), "app.log", directory=tmp_path)
     assert (again["events"]["connected"], again["events"]["disconnected"], again["suggested"]) == (2, 2, [])

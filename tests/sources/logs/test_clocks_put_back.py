@@ -1,14 +1,16 @@
 """The hour that local time has twice in autumn: the order of the lines says which is meant, and nothing is invented."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli import wscheck
 from tests.sources.logs.reading import read
-from tests.tail_logs.running import judged
 from wscheck.sources.logs.stamps import Calendar
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
@@ -47,6 +49,12 @@ def closed(sid: str, at: datetime) -> str:
     return f"{told} WebSocket client disconnected {{ socketId: '{sid}', reason: 'transport close' }}\n"
 
 
+def found_in(log: Path) -> list[dict[str, Any]]:
+    ran = wscheck("tail-logs", "--no-follow", "--format", "json", log, TZ=BERLIN)
+    findings: list[dict[str, Any]] = json.loads(ran.out)["findings"]
+    return findings
+
+
 def minutes(*after: float) -> Sequence[datetime]:
     return [BACK + timedelta(minutes=each) for each in after]
 
@@ -80,8 +88,8 @@ def test_attempts_an_hour_apart_are_not_many_at_once_and_an_overlap_over_the_cha
     steps = [timedelta(seconds=2 * each) for each in range(4)]
     often = [(f"{name}{n}", at + step) for name, at in (("a", first), ("b", again)) for n, step in enumerate(steps)]
     (tmp_path / "calm.log").write_text("".join(opened(sid, at) + closed(sid, at) for sid, at in often))
-    assert judged("calm.log", directory=tmp_path)["findings"] == []
+    assert found_in(tmp_path / "calm.log") == []
     begun, other, ended = minutes(-10, -5, 20)
     (tmp_path / "both.log").write_text(opened("s1", begun) + opened("s2", other) + closed("s1", ended))
-    (found,) = judged("both.log", directory=tmp_path)["findings"]
+    (found,) = found_in(tmp_path / "both.log")
     assert (found["rule"], found["first_at"]) == ("multiple-connections", ended.timestamp())
