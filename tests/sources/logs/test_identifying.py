@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.sources.logs.corpus import corpus, names
 from tests.sources.logs.reading import read, reader_of
 from wscheck.events import Connected, Replaced
 from wscheck.sources.logs.identifying import Ids
@@ -145,3 +146,26 @@ def test_ids_that_are_known_are_found_under_any_key_and_only_records_that_tell_o
     [hint] = reader_of(log)[0].suggestions(["connected"], about)
     assert "mine-1" in hint.example
     assert keys(log, Ids(("nobody's",), ())) == []
+
+
+OTHERWISE = {
+    b"WebSocket client connected": b"peer joined",
+    b"WebSocket client disconnected": b"peer left",
+    b"Replacing existing socket for user": b"session replaced",
+    **dict.fromkeys((b"oldSocketId", b"old_socket_id"), b"from"),
+    **dict.fromkeys((b"newSocketId", b"new_socket_id"), b"to"),
+    **dict.fromkeys((b"socketId", b"socket_id"), b"conn"),
+}
+
+
+def test_of_the_logs_of_real_loggers_no_key_is_proposed_that_is_another() -> None:
+    right = 0
+    for name in names("server"):
+        log = corpus()[name][0]
+        for documented, other in OTHERWISE.items():
+            log = log.replace(documented, other)
+        extractor, _ = reader_of(log[: 1 << 14])
+        proposed = {key for one in extractor.suggestions(("connected", "replaced", "disconnected")) for key in one.keys}
+        assert proposed <= {("user", "actor"), ("sid", "conn"), ("old", "from"), ("new", "to")}, name
+        right += len(proposed)
+    assert right > 1.5 * len(names("server"))
