@@ -13,7 +13,7 @@ from tests.needs import needs
 from tests.node_backend import Backend, node_backend
 from wscheck.client.target import Credentials, Target
 from wscheck.contract import DOCUMENTED
-from wscheck.events import Connected, Event, Expected, Unjudged
+from wscheck.events import Connected, Delivered, Event, Expected, Unjudged
 from wscheck.scenarios.event_handling import EventHandling
 from wscheck.scenarios.on_page import expect
 from wscheck.scenarios.single_connection import SingleConnection
@@ -123,12 +123,13 @@ def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], said: str) ->
 LOOKED = 1_795_000_000.0
 
 
-def expected(scenario: str, connected_at: float) -> list[Event]:
-    """What is recorded as expected of a page that connected then, and received nothing until it was looked at."""
+def expected(scenario: str, connected_at: float, *came: str) -> list[Event]:
+    """What is recorded as expected of a page that connected then, and received these events until it was looked at."""
     cast = Cast(target=Target(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED)
     stage = Stage(cast)
     opened = Connected(at=connected_at, source="browser", user="ada", sid="s", page="tab 1")
-    expect([opened], scenario, stage, LOOKED)
+    received = (Delivered(at=LOOKED, source="browser", user="ada", sid="s", page="tab 1", name=name) for name in came)
+    expect([opened, *received], scenario, stage, LOOKED)
     return stage.events
 
 
@@ -140,6 +141,13 @@ def test_a_page_that_connected_after_the_last_look_was_not_missing_then(after: f
 @pytest.mark.parametrize("seconds", [0.3, 5.1])
 def test_events_are_missed_by_a_page_that_was_connected_as_long_as_they_may_take(seconds: float) -> None:
     """However long the browser took to get there."""
-    told = expected(EventHandling.id, LOOKED - seconds)
+    first, *others = (event.name for event in DOCUMENTED.events)
+    told = expected(EventHandling.id, LOOKED - seconds, first)
     missed = {event.name for event in told if isinstance(event, Expected) and event.what == "delivered"}
-    assert missed == ({event.name for event in DOCUMENTED.events} if seconds > 5.0 else set())
+    assert missed == (set(others) if seconds > 5.0 else set())
+
+
+def test_no_single_event_is_missed_by_a_page_that_asked_for_nothing() -> None:
+    told = expected(EventHandling.id, LOOKED - 60)
+    assert not [event for event in told if isinstance(event, Expected) and event.what == "delivered"]
+    assert any(isinstance(event, Unjudged) for event in told)

@@ -95,6 +95,7 @@ def expect(seen: Sequence[Event], scenario: str, stage: Stage, looked: float) ->
     came = {event.name for event in seen if isinstance(event, Delivered)}
     if not came & {event.name for event in stage.contract.events}:
         stage.unjudged("the page received no event of the contract: let a [[browser.step]] click what asks for one")
+        return  # that each of them did not come says no more
     user, label = min(connected, key=str)
     # What a slow machine needs to get to the page is not time in which it could have received anything.
     since = min(event.at or looked for event in opened if (event.user, event.page) == (user, label))
