@@ -4,6 +4,7 @@ import pytest
 
 from wscheck.sources.desk import Desk
 from wscheck.sources.logs.extractor import Extractor
+from wscheck.sources.logs.identifying import Ids
 from wscheck.sources.verbatim import KEPT, Verbatim
 
 
@@ -40,6 +41,14 @@ def test_a_line_that_came_in_two_pieces_is_whole() -> None:
 def test_a_name_that_stands_in_any_log_names_nobody() -> None:
     assert heard('{"level": 30, "id": 7}\n').naming(["7", "30"]) == ""
     assert heard("ok\n").naming([]) == ""
+
+
+def test_what_it_says_of_somebody_is_proposed_with_the_options_that_read_it() -> None:
+    said = heard("peer joined conn=x9 room=7\n" * 500, "peer joined conn=s1-A actor=ada\n", "up\n" * 10_000)
+    (hint,) = said.suggestions(["connected"], Ids(("s1-A",), ("ada",)))
+    assert (hint.text, hint.keys) == ("peer joined", (("user", "actor"), ("sid", "conn")))
+    assert said.suggestions(["connected"], Ids(("x9",), ("7",))) == []  # which may be anything
+    assert Verbatim().suggestions(["connected"], Ids(("s1-A",))) == []
 
 
 def test_what_was_said_before_the_phase_is_forgotten() -> None:

@@ -157,6 +157,7 @@ def _exclusive(columns: Columns, records: Sequence[Record], sid: str) -> str:
 
 
 def _one_each(key: str, sid: str, records: Sequence[Record]) -> bool:
+    """Whether a value's old connection has always gone before anybody else came, and two values were there at once."""
     held: dict[str, str] = {}
     left: tuple[str, str] | None = None
     most = 0
