@@ -65,7 +65,7 @@ def passed(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    return run(tmp_path_factory.mktemp("failed"), "--client", "per-component", "--reconnect-on-kick", "300ms")
+    return run(tmp_path_factory.mktemp("failed"), "--client", "per-component", "--reconnect-on-kick", "100ms")
 
 
 def test_the_exit_codes(passed: Ran, failed: Ran) -> None:

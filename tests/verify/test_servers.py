@@ -17,7 +17,7 @@ from wscheck.findings import Verdict
 from wscheck.reporters.recording import render
 from wscheck.verify.run import Outcome, replay
 
-LOOP = {"verify__client": "per-component", "verify__reconnect_on_kick": "300ms"}
+LOOP = {"verify__client": "per-component", "verify__reconnect_on_kick": "100ms"}
 PING = ("--ping-interval", "700", "--ping-timeout", "700")
 
 
