@@ -13,12 +13,9 @@ from typing import Any
 import aiohttp
 
 from tests.needs import needs
+from wscheck.sources.browser import launch
 
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-    *("--remote-debugging-port=0", "--remote-allow-origins=*"),
-)
+FLAGS = (*launch.FLAGS, "--no-sandbox", "--remote-allow-origins=*")
 WITHIN_S = 50.0
 HAS = """(async () => {
   const logs = await import('devtools://devtools/bundled/models/logs/logs.js');

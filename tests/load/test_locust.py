@@ -13,6 +13,7 @@ from tests.load.locusting import ROOT, adds_up, agrees, free_port, locust
 from tests.needs import needs
 from tests.node_backend import node_backend
 from wscheck.churn import Totals
+from wscheck.sources.browser.launch import FLAGS
 
 QUIET = ("--fault", "log-nothing")
 
@@ -87,7 +88,7 @@ def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
 def drawn(url: str, folder: Path) -> set[str]:
     """The lines of the plots by their legends, as a browser draws them; every plot with its axes."""
     needs("chromium")
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+    flags = [*(flag for flag in FLAGS if "remote-debugging" not in flag), "--no-sandbox"]
     command = ["chromium", *flags, f"--user-data-dir={folder / 'chromium'}", "--virtual-time-budget=3000", "--dump-dom"]
     page = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=60).stdout
     plots, lines = page.count('class="plot"'), page.count("<polyline")
