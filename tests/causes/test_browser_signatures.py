@@ -71,6 +71,11 @@ def causes(*events: Event) -> set[str | None]:
             "hot-reload",
         ),
         (
+            opened("a", 0, ONE, script="http://h/m.1.js", client="http://h/v.js"),
+            opened("b", 1, ONE, script="http://h/m.2.js", client="http://h/v.js"),
+            "hot-reload",
+        ),
+        (
             opened("a", 0, ONE, WRAPPED, script="webpack-internal:/one", client="c"),
             opened("b", 1, ONE, UPDATED, script="webpack-internal:/one", client="c"),
             "hot-reload",

@@ -58,6 +58,13 @@ def test_every_run_is_valid_sarif(run: Any) -> None:
     assert run_of(*run())["tool"]["driver"]["name"] == "wscheck"
 
 
+def test_the_run_is_told_with_when_it_began_and_ended() -> None:
+    report, events = runs.passing()
+    report.started_at, report.duration_s = 1_795_000_000.0, 90.0
+    (told,) = run_of(report, events)["invocations"]
+    assert (told["startTimeUtc"], told["endTimeUtc"]) == ("2026-11-18T11:06:40.000Z", "2026-11-18T11:08:10.000Z")
+
+
 def test_the_schema_would_have_objected() -> None:
     log = json.loads(render(*runs.failing()))
     log["runs"][0]["results"][0]["level"] = "fatal"

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, judged, log_of, one, ping_pong, user
+from wscheck.events import Place
 from wscheck.findings import Confidence, Severity
 from wscheck.rules import ConnectionReplaced
 
@@ -21,6 +22,15 @@ def test_both_components_are_named_where_they_are_known() -> None:
     )
     assert one(judged(ConnectionReplaced, said)).message == (
         "the server replaced the connection of Dashboard by that of Wizard"
+    )
+
+
+def test_two_callers_of_shared_code_are_told_apart_where_their_stacks_part() -> None:
+    shared, one_caller, other = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
+    said = user("A").connects("s1", at=0, opener=shared, stack=(shared, one_caller))
+    said.connects("s2", at=1, opener=shared, stack=(shared, other)).is_replaced("s1", "s2", at=1)
+    assert one(judged(ConnectionReplaced, said)).message == (
+        "the server replaced the connection of one (src/one.tsx:5:3) by that of two (src/two.tsx:9:3)"
     )
 
 

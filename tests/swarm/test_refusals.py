@@ -16,6 +16,7 @@ from tests.swarm.planned import planned
 from wscheck.cli import app
 from wscheck.client.target import Target
 from wscheck.errors import CannotCheck, UsageError, WscheckError
+from wscheck.swarm import limits
 from wscheck.swarm.limits import Allowed, allowed, check
 from wscheck.swarm.plan import configured, is_this_machine
 
@@ -100,6 +101,13 @@ def test_local_ports_are_counted_for_each_source_address() -> None:
     assert "--source-addresses 127.0.0.1,127.0.0.2,127.0.0.3" in refused.value.next_step
     addresses = {"source_addresses": "127.0.0.1,127.0.0.2,127.0.0.3"}
     check(planned(users=30_000, options=addresses), Allowed(files=100_000, ports=28_000))
+
+
+def test_the_local_ports_are_those_that_the_system_gives_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PORTS", tmp_path / "ip_local_port_range")
+    for said, ports in (("32768\t60999\n", 28_232), ("4000 4000", 1), ("", 28_232)):
+        limits.PORTS.write_text(said)
+        assert allowed(planned(embedded=True)).ports == ports, said
 
 
 def test_ports_that_lead_to_the_server_already_are_taken() -> None:

@@ -24,6 +24,13 @@ def test_two_lanes_and_the_arrow_between_them() -> None:
     assert drawn.more == 0
 
 
+def test_the_grid_tells_times_from_where_the_run_began() -> None:
+    drawn = timeline(Script().opens("a").wait(2).closes("a").events)
+    assert drawn is not None
+    assert [tick.said for tick in drawn.grid] == ["0", "0.5 s", "1 s", "1.5 s", "2 s"]
+    assert [round(tick.x) for tick in drawn.grid] == [0, 25, 50, 74, 99], "the run ends a moment later"
+
+
 def test_five_hundred_connections_are_bounded_and_counted() -> None:
     _, events = looping(rounds=499)
     drawn = timeline(events, important={"s3", "s400"})
