@@ -96,3 +96,12 @@ def test_one_component_on_several_pages_is_named_once() -> None:
     said = user("A").connects("s1", at=0, by="Dashboard", page="tab-1")
     said.connects("s2", at=0.001, by="Dashboard", page="tab-2").watched(until=2)
     assert one(judged(MultipleConnections, said)).message == "holds 2 connections at once, of Dashboard on 2 pages"
+
+
+def test_each_opener_is_named_once_with_how_many_are_its() -> None:
+    said = user("A")
+    for n, by in enumerate(("Dashboard", "Dashboard", "Dashboard", "Wizard", "Chat", "Board", "Board")):
+        said.connects(f"s{n}", at=n / 1000, by=by)
+    assert one(judged(MultipleConnections, said.watched(until=2))).message == (
+        "holds 7 connections at once: Dashboard 3 times, Wizard, Chat and 2 more"
+    )

@@ -1,12 +1,15 @@
 """A user holds more than one connection, or one page opened more than one (documented alert 1)."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
 from wscheck.events import Connected
 from wscheck.findings import Confidence, Severity
 from wscheck.rules.rule import Handler, Rule, opened_by, told_apart
 from wscheck.transitions import Closed, Opened, Superseded
+
+NAMED = 3
+"""Openers named of those who hold connections at once."""
 
 
 class MultipleConnections(Rule):
@@ -97,15 +100,20 @@ def _from_one_page(old: Connected, new: Connected) -> str:
     return "one page opened 2 connections"
 
 
+def _held_at_once(count: int, opened: list[Connected | None]) -> str:
+    times = Counter(opener for event in opened if (opener := opened_by(event)))
+    if len(times) == 1 and times.total() == count > 1:
+        return f"holds {count} connections at once, of {next(iter(times))}{_on_pages(opened)}"
+    named = list(times.items())[:NAMED]
+    told = ", ".join(opener if n == 1 else f"{opener} {n} times" for opener, n in named)
+    left = count - sum(n for _, n in named)
+    return (
+        f"holds {count} connections at once"
+        + (f": {told}" if told else "")
+        + (f" and {left} more" if told and left else "")
+    )
+
+
 def _on_pages(opened: list[Connected | None]) -> str:
     pages = {event.page for event in opened if event is not None and event.page is not None}
     return f" on {len(pages)} pages" if len(pages) > 1 else ""
-
-
-def _held_at_once(count: int, opened: list[Connected | None]) -> str:
-    openers = [opener for event in opened[:3] if (opener := opened_by(event))]
-    if len(set(openers)) == 1 and len(openers) > 1:
-        return f"holds {count} connections at once, of {openers[0]}{_on_pages(opened)}"
-    told = f": {', '.join(openers)}" if openers else ""
-    more = f" and {count - len(openers)} more" if openers and count > len(openers) else ""
-    return f"holds {count} connections at once{told}{more}"
