@@ -43,6 +43,14 @@ def test_quiet_for_long_enough_resolves_it_once() -> None:
     assert incidents.open == []
 
 
+def test_one_that_is_still_so_lets_the_next_one_end() -> None:
+    incidents = Incidents(quiet_after=30, ongoing=lambda rule, user: user == "ada")
+    incidents.sighted(finding(user="ada", at=0.0))
+    incidents.sighted(finding(user="bob", at=5.0))
+    assert list(incidents.advance(31.0)) == []
+    assert [over.user for over in incidents.advance(36.0)] == ["bob"]
+
+
 def test_one_that_goes_on_does_not_keep_another_open() -> None:
     incidents = Incidents(quiet_after=30)
     for user, at in (("ada", 0.0), ("bob", 1.0), ("ada", 20.0)):

@@ -39,6 +39,13 @@ def test_the_end_of_another_users_connection_and_other_reasons_do_not_wait() -> 
     assert list(one_story([OLD, ATTEMPT, other, cut, new])) == [OLD, ATTEMPT, other, cut, new]
 
 
+def test_a_kick_waits_for_an_attempt_of_its_own_user() -> None:
+    other = Connecting(at=1.0, source="client", user="bob")
+    kicked, new = kick(1.01, user="bob"), Connected(at=1.03, source="client", user="bob", sid="bobs")
+    told = list(one_story([OLD, ATTEMPT, other, kicked, acknowledged(1.02), new]))
+    assert told == [OLD, ATTEMPT, other, acknowledged(1.02), new, kicked]
+
+
 def test_a_servers_log_line_does_not_end_an_attempt() -> None:
     early, new = kick(1.010), acknowledged(1.012)
     logged = Connected(at=1.011, source="server-log", user="ann", sid="new")

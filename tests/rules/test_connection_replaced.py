@@ -25,6 +25,11 @@ def test_both_components_are_named_where_they_are_known() -> None:
     )
 
 
+def test_the_one_component_that_is_known_is_named() -> None:
+    said = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    assert one(judged(ConnectionReplaced, said)).message == "the server replaced a connection of Dashboard by another"
+
+
 def test_two_callers_of_shared_code_are_told_apart_where_their_stacks_part() -> None:
     shared, one_caller, other = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
     said = user("A").connects("s1", at=0, opener=shared, stack=(shared, one_caller))
