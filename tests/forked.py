@@ -59,6 +59,7 @@ def _modules() -> Iterator[str]:
 
 def main() -> None:
     """Forks for each line that asks for it and tells how that ended. A fork goes on as `wscheck` itself, to its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for its forks; it ends with whoever asks it
     for module in _modules():
         import_module(module)
     for line in sys.stdin:
@@ -71,6 +72,7 @@ def main() -> None:
 
 
 def _become_wscheck(arguments: list[str], cwd: str, environ: dict[str, str], said: list[str]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, path in enumerate([os.devnull, *said]):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
     os.chdir(cwd)
