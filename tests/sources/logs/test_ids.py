@@ -11,12 +11,15 @@ from tests.sources.logs.conversations import CONNECTED, DISCONNECTED, REPLACED, 
 from tests.sources.logs.formats import FORMATS, PLAIN_FORMATS
 from tests.sources.logs.reading import reader_of, said
 from wscheck.events import Unreadable
-from wscheck.sources.logs.pairs import NOTHING
+from wscheck.sources.logs.envelopes import MESSAGE_KEYS
+from wscheck.sources.logs.pairs import NOTHING, pairs
+from wscheck.sources.logs.wording import Wording, plain
 
 ALL = FORMATS | PLAIN_FORMATS
 SID, NEW = "JklrX0lA-3eoASGLAAAA", "bbbbX0lA-3eoASGLAAAC"
 PRINTABLE = "".join(map(chr, range(33, 127))) + "é李·•–→…"
 AT = 1_768_469_400_000
+KEYS = {*Wording().roles(), *map(plain, MESSAGE_KEYS)}
 
 IDS = st.text(PRINTABLE, min_size=1, max_size=12)
 RELAXED = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -46,6 +49,8 @@ def test_an_id_is_what_it_was_or_nothing(form: str, name: str) -> None:
     # What says "none", is quoted itself, or ends as a sentence does has another meaning (docs/logs.md).
     assume(name.lower() not in NOTHING and name[-1] not in ".,;:|" and any(map(str.isalnum, name)))
     assume(not (name[0] == name[-1] and name[0] in "\"'`"))
+    # And one that holds a key of a record, with a value, is a record.
+    assume(all(plain(pair.key) not in KEYS for pair in pairs(name)))
     for entry in records(name):
         extractor, events = reader_of(ALL[form](entry))
         seen = [said(event) for event in events if not isinstance(event, Unreadable)]
@@ -132,6 +137,14 @@ def test_an_object_on_the_markers_line_says_what_it_says_as_json(carried: str, u
     extractor, events = reader_of(f"WebSocket client connected {carried}\n")
     assert [said(event) for event in events] == [("connect", "s", user)]
     assert extractor.unreadable == 0
+
+
+@pytest.mark.parametrize("user", ["user", "userId", "auth.user", "/user"])
+def test_a_user_who_is_called_as_a_key_is_not_taken_for_one(user: str) -> None:
+    extractor, events = reader_of(f"Replacing existing socket for user ID: {user}: {SID} -> {NEW}\n")
+    assert [type(event) for event in events[:1]] == [Unreadable]
+    assert said(events[1]) == ("replace", None, None, None)
+    assert extractor.unreadable == 1
 
 
 def test_a_key_after_the_sentence_is_no_user() -> None:

@@ -287,7 +287,7 @@ def _key_begin(line: str, value_begin: int) -> int:
 
 def _is_one(role: str, pair: Pair) -> bool:
     """Whether a value may be one id: a user's may have blanks in it ("Ana María"), a socket's never has."""
-    return pair.quoted or role == USER or " " not in pair.value
+    return pair.quoted or " " not in pair.value or (role == USER and " -> " not in pair.value)
 
 
 def _opens(rest: str) -> bool:
