@@ -260,6 +260,7 @@ def test_a_program_that_is_no_browser(tmp_path: Path) -> None:
         ((), 2, "There is nothing to watch"),
         (("localhost:3000",), 2, "is not the address of a page"),
         (("http://127.0.0.1:9/", "--cdp", "http://127.0.0.1:9"), 3, "No browser answers at http://127.0.0.1:9"),
+        (("http://127.0.0.1:9/", "--cdp", "http://127.0.0.1:9", "--browser", "/bin/true"), 2, "Give one of the two"),
         (("http://127.0.0.1:9/", "--identity", "user"), 2, "does not say where the user is found"),
         (("http://127.0.0.1:9/", "--for", "soon"), 2, "is not a duration"),
     ],

@@ -1,0 +1,45 @@
+"""A browser's run in one sentence: of the user with the worst finding, and of nobody else."""
+
+from typing import Any
+
+from wscheck.browse.statement import statement
+from wscheck.events import Connected, Event, Place
+from wscheck.findings import Confidence, Finding, Severity
+
+SHARED, ONE, TWO = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
+
+
+def opened(sid: str, user: str, *stack: Place) -> Connected:
+    return Connected(at=1.0, source="browser", sid=sid, user=user, page="tab 1", opener=stack[0], stack=stack)
+
+
+def found(user: str, rule: str = "multiple-connections", **more: Any) -> Finding:
+    fields = {
+        "severity": Severity.ERROR,
+        "confidence": Confidence.HIGH,
+        "message": "holds 2 connections at once",
+        **more,
+    }
+    return Finding(rule=rule, user=user, **fields)
+
+
+def test_nothing_found_is_nothing_said() -> None:
+    assert statement([opened("a", "ann", ONE)], []) == ""
+
+
+def test_only_the_connections_and_findings_of_the_worst_off_are_told() -> None:
+    events: list[Event] = [opened("a", "ann", ONE), opened("b", "ann", TWO), opened("c", "bob", SHARED)]
+    told = statement(events, [found("ann"), found("bob", "connection-replaced", count=9)])
+    assert told == "ann: holds 2 connections, one opened by src/one.tsx:5:3, another by src/two.tsx:9:3"
+
+
+def test_through_shared_code_the_callers_are_told() -> None:
+    told = statement([opened("a", "ann", SHARED, ONE), opened("b", "ann", SHARED, TWO)], [found("ann")])
+    assert "one (src/one.tsx:5:3, through src/open.ts:7:10)" in told
+    assert "two (src/two.tsx:9:3, through src/open.ts:7:10)" in told
+
+
+def test_one_opener_is_told_with_how_many_it_opened_and_replacements_are_counted() -> None:
+    events: list[Event] = [opened(sid, "ann", ONE) for sid in "abc"]
+    told = statement(events, [found("ann"), found("ann", "connection-replaced", count=2)])
+    assert told == "ann: 3 connections were opened, all by src/one.tsx:5:3; the server replaced one by another 2 times"
