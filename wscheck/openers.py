@@ -1,7 +1,7 @@
 """WHO OPENED IT: which frames of a stack are the application's own, and where two stacks part; pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import msgspec
@@ -133,11 +133,24 @@ def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
     return tuple(own)
 
 
+def partings(stacks: Iterable[tuple[Place, ...]]) -> dict[tuple[Place, ...], Place | None]:
+    """For each different stack, the frame at which it parts from another, None where nothing tells it apart. A loop
+    opens thousands of connections from one stack, so what comes again is compared once."""
+    own = {stack: deciding_frames(stack) for stack in stacks}
+    return {
+        stack: next((place for theirs in own.values() if (place := _apart(mine, theirs)) is not None), None)
+        for stack, mine in own.items()
+    }
+
+
 def parting(mine: Sequence[Place], other: Sequence[Place]) -> Place | None:
     """The first of my application frames that the other stack does not have at the same depth; None when mine holds
     nothing that tells the two apart."""
-    theirs = deciding_frames(other)
-    for depth, place in enumerate(deciding_frames(mine)):
+    return _apart(deciding_frames(mine), deciding_frames(other))
+
+
+def _apart(mine: Sequence[Place], theirs: Sequence[Place]) -> Place | None:
+    for depth, place in enumerate(mine):
         if depth >= len(theirs) or theirs[depth] != place:
             return place
     return None

@@ -1,7 +1,9 @@
 """A browser's run in one sentence: of the user with the worst finding, and of nobody else."""
 
+import time
 from typing import Any
 
+from wscheck.browse.report import connections
 from wscheck.browse.statement import statement
 from wscheck.events import Connected, Event, Place
 from wscheck.findings import Confidence, Finding, Severity
@@ -37,6 +39,17 @@ def test_through_shared_code_the_callers_are_told() -> None:
     told = statement([opened("a", "ann", SHARED, ONE), opened("b", "ann", SHARED, TWO)], [found("ann")])
     assert "one (src/one.tsx:5:3, through src/open.ts:7:10)" in told
     assert "two (src/two.tsx:9:3, through src/open.ts:7:10)" in told
+
+
+def test_thousands_that_one_loop_opened_are_told_as_soon_as_two() -> None:
+    """Comparing each stack with each other took minutes."""
+    stack = (SHARED, *(Place(f"src/deep{n}.ts", n + 1, 1) for n in range(30)))
+    events: list[Event] = [opened(f"s{n}", "ann", *stack) for n in range(2_000)]
+    began = time.process_time()
+    told = statement(events, [found("ann")])
+    assert told == "ann: 2000 connections were opened, all by src/open.ts:7:10"
+    assert [one.diverges_at for one in connections(events)] == [None] * 2_000
+    assert time.process_time() - began < 10, "seconds; each with each other: twenty minutes"
 
 
 def test_one_opener_is_told_with_how_many_it_opened_and_replacements_are_counted() -> None:

@@ -123,9 +123,11 @@ def connections(events: Iterable[Event]) -> list[SeenConnection]:
             for (eio, sid), one in seen.items():
                 if (event.sid is not None and event.sid == sid) or (event.sid is None and event.eio == eio):
                     _continue(one, event)
-    for key, one in seen.items():
-        others = [stacks[k] for k, other in seen.items() if k != key and other.user == one.user]
-        one.diverges_at = next((p for other in others if (p := openers.parting(stacks[key], other))), None)
+    for user in {one.user for one in seen.values()}:
+        theirs = {key: one for key, one in seen.items() if one.user == user}
+        apart = openers.partings(stacks[key] for key in theirs)
+        for key, one in theirs.items():
+            one.diverges_at = apart[stacks[key]]
     return list(seen.values())
 
 

@@ -4,7 +4,7 @@ twice. Pure."""
 from collections.abc import Iterable, Sequence
 
 from wscheck import openers
-from wscheck.events import Connected, Event
+from wscheck.events import Connected, Event, Place
 from wscheck.findings import Finding
 from wscheck.rules.rule import opened_by
 
@@ -38,10 +38,12 @@ def _held(connections: Sequence[Connected], findings: Iterable[Finding]) -> str:
 def places(connections: Sequence[Connected]) -> dict[str, int]:
     """Who opened them, and how many each: by the frame that tells them apart where all went through shared code."""
     counted: dict[str, int] = {}
+    through: dict[Place | None, list[tuple[Place, ...]]] = {}
     for one in connections:
-        name = opened_by(one)
-        others = (openers.parting(one.stack, o.stack) for o in connections if o.opener == one.opener and o is not one)
-        apart = next((place for place in others if place is not None), None)
+        through.setdefault(one.opener, []).append(one.stack)
+    partings = {opener: openers.partings(stacks) for opener, stacks in through.items()}
+    for one in connections:
+        name, apart = opened_by(one), partings[one.opener][one.stack]
         if apart is not None and apart != one.opener:
             name = f"{openers.label(apart)} ({apart}, through {one.opener})"
         if name:
