@@ -11,11 +11,12 @@ bounded; the truth (who holds what) never is.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from wscheck.endings import RESTART, STALE, UNTOLD, crossed, replaced
+from wscheck.endings import RESTART, STALE, UNTOLD
 from wscheck.events import Connected, Disconnected, Event, Replaced, Restarted
 from wscheck.findings import Confidence
 from wscheck.remembered import Remembered
 from wscheck.sessions import Sessions
+from wscheck.supposing import Supposing
 from wscheck.transitions import Closed, Opened, Superseded, Tally, Transition
 
 # How an ended connection is remembered: that the server replaced it, or that its log only lets us suppose so.
@@ -41,7 +42,7 @@ class Ledger:
         self._superseded, self._gone = Remembered[str | None](memory), Remembered[str | None](memory)
         self._sessions = Sessions()
         self._unannounced: set[str] = set()
-        self._worded = self._announced = False
+        self._supposing, self._announced = Supposing(), False
         self._node, self._nodes = dict[str, str](), dict[str, str]()
         self.changes: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
@@ -148,7 +149,8 @@ class Ledger:
             if tally is not None:
                 tally.connects += 1
                 tally.max_open = tally.max_open or 1
-            return (Opened(user, sid, event, ()),)
+            first = Opened(user, sid, event, ())
+            return (first,) if not self._supposing.kicks else self._first_after_kicks(first)
         others = (held,) if isinstance(held, str) else held
         tally = tally or self._own_tally(user)
         self._held[user] = (*others, sid)
@@ -157,8 +159,15 @@ class Ledger:
         tally.max_open = max(tally.max_open, len(others) + 1)
         return (Opened(user, sid, event, others),)
 
+    def _first_after_kicks(self, opened: Opened) -> Changes:
+        superseded = self._supposing.at_beginning(opened)
+        if superseded is None or superseded.old_sid is None:
+            return (opened,)
+        self._gone[superseded.old_sid] = SUPPOSED
+        return (opened, superseded)
+
     def _replaced(self, event: Replaced) -> Changes:
-        self._worded = True
+        self._supposing.worded = True
         old, new = event.old_sid, event.new_sid
         user = event.user if event.user is not None else self.owner(new) or self.owner(old)
         if old is not None and (old in self._superseded or old in self._gone) and self._known(old, user):
@@ -209,7 +218,7 @@ class Ledger:
             return ()
         connection = self._sessions.leave(sid) if self._sessions.known else sid
         if connection is not None and connection in self._owner:
-            return self._close(connection, event, event.reason)
+            return self._close(connection, event)
         self._gone.keep(sid, None)
         if connection is not None and event.user is not None:
             self._own_tally(event.user).disconnects += 1  # opened before we looked
@@ -222,12 +231,12 @@ class Ledger:
             self._own_tally(user).disconnects += 1
         return (Closed(user, sid, event, event.reason, True, self.held(user), None),)
 
-    def _close(self, sid: str, event: Event, reason: str | None) -> Changes:
+    def _close(self, sid: str, event: Disconnected) -> Changes:
         user, opened = self._owner[sid], self._evidence.get(sid)
         held = self._held.get(user) if user is not None else None
         superseded = None
         if isinstance(held, tuple) and user is not None:
-            superseded = self._supposed(sid, user, held, event, reason)
+            superseded = self._supposing.at_end(event, sid, user, held, self._evidence)
         rest, logged = self._release(sid), event.source == "server-log"
         self._gone.keep(sid, None if superseded is None else SUPPOSED if logged else REPLACED)
         if user is not None:
@@ -235,23 +244,10 @@ class Ledger:
             tally.disconnects += 1
             if superseded is not None and not logged:
                 tally.replacements += 1
-        closed = Closed(user, sid, event, reason, superseded is not None, rest, opened)
+        closed = Closed(user, sid, event, event.reason, superseded is not None, rest, opened)
+        if logged and isinstance(held, str):
+            self._supposing.note(closed)
         return (closed,) if superseded is None else (superseded, closed)
-
-    def _supposed(
-        self, sid: str, user: str, held: tuple[str, ...], event: Event, reason: str | None
-    ) -> Superseded | None:
-        """A server that ends a connection while the user holds a newer one has replaced it, said or not."""
-        if self._worded and event.source == "server-log":
-            return None  # a log that words its replacements needs no inference
-        rest = tuple(other for other in held if other != sid)
-        ended, newest = self._evidence.get(sid), self._evidence.get(rest[-1])
-        if sid == held[-1] and not crossed(event, reason, ended, newest):
-            return None
-        confidence = replaced(event, reason, newest)
-        if confidence is None:
-            return None
-        return Superseded(user, sid, rest[-1], event, False, confidence, rest, ended, newest)
 
     def _restarted(self, event: Restarted) -> Changes:
         """Expire what the restarted process held. One log without a node name speaks for every connection."""

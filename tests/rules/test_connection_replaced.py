@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, judged, log_of, one, ping_pong, user
+from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, one, ping_pong, user
 from wscheck.events import Place
 from wscheck.findings import Confidence, Severity
 from wscheck.rules import ConnectionReplaced
@@ -75,6 +75,42 @@ def test_a_kick_of_the_only_or_newest_connection_replaces_nothing() -> None:
 def test_a_log_that_does_not_word_its_replacements_is_read_by_their_reason() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
     assert one(judged(ConnectionReplaced, said)).confidence is Confidence.MEDIUM
+
+
+def goodbye_first(after: float, at: float = 0.5) -> Conversation:
+    """A server that tells of the old connection's end before it tells of the new one."""
+    said = log_of("A").connects("s1", at=0).disconnects("s1", at=at, reason=KICKED_SERVER)
+    return said.connects("s2", at=at + after)
+
+
+def test_a_log_that_ends_the_old_connection_before_it_begins_the_new_one_replaced_it() -> None:
+    found = one(judged(ConnectionReplaced, goodbye_first(0.002)))
+    assert (found.confidence, found.user) == (Confidence.MEDIUM, "A")
+    assert [type(event).__name__ for event in found.evidence] == ["Connected", "Connected", "Disconnected"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        goodbye_first(0.05),
+        goodbye_first(0, at=1),
+        log_of("A").connects("s1", at=0).disconnects("s1", at=0.5, reason="transport close").connects("s2", at=0.5),
+        user("A").connects("s1", at=0).disconnects("s1", at=0.5, reason=KICKED_CLIENT).connects("s2", at=0.5),
+    ],
+    ids=["back after a kick", "of whole seconds", "left by itself", "a client's own clock"],
+)
+def test_who_comes_back_replaces_nobody(said: Conversation) -> None:
+    assert judged(ConnectionReplaced, said) == []
+
+
+def test_a_kick_is_followed_once() -> None:
+    said = goodbye_first(0.002).disconnects("s2", at=0.503, reason="transport close").connects("s3", at=0.504)
+    assert one(judged(ConnectionReplaced, said)).count == 1
+
+
+def test_what_the_log_words_after_all_counts_once() -> None:
+    found = one(judged(ConnectionReplaced, goodbye_first(0.002).is_replaced("s1", "s2", at=0.503)))
+    assert found.count == 1
 
 
 def test_client_and_log_tell_of_one_replacement() -> None:
