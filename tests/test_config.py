@@ -53,6 +53,14 @@ def test_the_first_place_that_says_something_wins(tmp_path: Path, taken: int) ->
     assert (value.value, value.origin) == WINNERS[taken]
 
 
+def test_a_variable_that_lacks_an_underscore_is_no_silent_default(tmp_path: Path) -> None:
+    refusal = refused(tmp_path, "", environ={"WSCHECK_USERID": "ada"})
+    assert refusal.problem == "WSCHECK_USERID is in the environment, and nothing reads it."
+    assert refusal.next_step == "Call it WSCHECK_USER_ID, or unset it."
+    others = {"WSCHECK_USER_ID": "ada", "WSCHECK_OF_SOMEBODY_ELSE": "1", "USERID": "1"}
+    assert configured(tmp_path, environ=others)["identity.user_id"] == "ada"
+
+
 def test_a_namespace_gets_its_slash_as_socketio_gives_it(tmp_path: Path) -> None:
     assert configured(tmp_path, flags={"target.namespace": "admin"})["target.namespace"] == "/admin"
     refusal = refused(tmp_path, "", flags={"target.namespace": "/a,b"})

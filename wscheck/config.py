@@ -84,11 +84,20 @@ def load(flags: Mapping[str, Any], *, directory: Path | None = None, environ: Ma
 
     Raises UsageError naming the flag, the variable, or the file and line.
     """
-    directory = directory or Path()
-    file = _read_file(directory)
+    _check_variables(environ)
+    file = _read_file(directory or Path())
     values = {name: _resolve(name, flags, environ, file) for name in SETTINGS}
     steps = read_steps(file.tables.get("browser"), file.at, environ)
     return Config(values, read_contract(file.tables.get("event"), file.at), file.tables, file.at, steps)
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    """Refuse a variable that is one of ours but for its underscores: nobody would read it, and nobody would know."""
+    ours = {setting.variable.replace("_", ""): setting.variable for setting in SETTINGS.values()}
+    for name in environ:
+        meant = ours.get(name.replace("_", ""), name) if name.startswith("WSCHECK") else name
+        if name != meant:
+            raise UsageError(f"{name} is in the environment, and nothing reads it.", f"Call it {meant}, or unset it.")
 
 
 class _File(msgspec.Struct, frozen=True):
