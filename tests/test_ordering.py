@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wscheck.endings import KICK
 from wscheck.events import Connected, Connecting, Disconnected, Event, Replaced
-from wscheck.ordering import KICK, OVERTAKES_S, one_story
+from wscheck.ordering import OVERTAKES_S, one_story
 
 OLD = Connected(at=0.0, source="client", user="ann", sid="old")
 ATTEMPT = Connecting(at=1.0, source="client", user="ann")

@@ -10,9 +10,12 @@ RESTART = "expired: the server restarted"
 STALE = "expired: nothing heard of it for too long"
 UNTOLD = "expired: the server speaks of another one as the user's, and tells of no connection's beginning"
 
+# How a client's own library words it: the server ended it, it left by itself, its transport is gone.
+KICK, LEFT, LOST = "io server disconnect", "io client disconnect", "transport close"
+
 # What a client sees, and what a server logs, when it was the server that ended a connection.
-KICKED = frozenset({"io server disconnect", "server namespace disconnect", "server disconnect"})
-CUT = frozenset({"transport close", "transport error", "forced close"})
+KICKED = frozenset({KICK, "server namespace disconnect", "server disconnect"})
+CUT = frozenset({LOST, "transport error", "forced close"})
 
 # A transport that closes this soon after the user's next connection was most likely closed because of it.
 COINCIDENCE_S = 1.0

@@ -167,7 +167,7 @@ class Ledger:
         return (opened, superseded)
 
     def _replaced(self, event: Replaced) -> Changes:
-        self._supposing.worded = True
+        self._supposing.words()
         old, new = event.old_sid, event.new_sid
         user = event.user if event.user is not None else self.owner(new) or self.owner(old)
         if old is not None and (old in self._superseded or old in self._gone) and self._known(old, user):

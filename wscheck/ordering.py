@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from wscheck.endings import KICK
 from wscheck.events import Connected, Connecting, Disconnected, Event, Refused, Replaced
 
 SERVER_LOG = "server-log"
-
-KICK = "io server disconnect"
 
 # How far a kick may run ahead of the acknowledgement of the connection that caused it: both travel at once.
 OVERTAKES_S = 0.25

@@ -25,6 +25,12 @@ class Supposing:
         self.worded = False
         self.kicks = Remembered[Closed](MOST_KICKS)
 
+    def words(self) -> None:
+        """A record says of a replacement that it was one."""
+        if not self.worded:
+            self.worded = True
+            self.kicks.clear()
+
     def at_end(
         self, event: Disconnected, sid: str, user: str, held: tuple[str, ...], opened: Mapping[str, Connected]
     ) -> Superseded | None:
@@ -48,7 +54,7 @@ class Supposing:
     def at_beginning(self, opened: Opened) -> Superseded | None:
         """What the first connection of a user means who was kicked from one before."""
         closed = self.kicks.pop(opened.user, None)
-        if closed is None or self.worded or not _in_one_breath(closed.event, opened.event):
+        if closed is None or not _in_one_breath(closed.event, opened.event):
             return None
         new = opened.event if isinstance(opened.event, Connected) else None
         held = (opened.sid,)

@@ -96,8 +96,13 @@ def test_a_log_that_ends_the_old_connection_before_it_begins_the_new_one_replace
         goodbye_first(0, at=1),
         log_of("A").connects("s1", at=0).disconnects("s1", at=0.5, reason="transport close").connects("s2", at=0.5),
         user("A").connects("s1", at=0).disconnects("s1", at=0.5, reason=KICKED_CLIENT).connects("s2", at=0.5),
+        log_of("A")
+        .connects("s1", at=0)
+        .disconnects("s1", at=0.5, reason=KICKED_SERVER)
+        .seen_by("server-log", node="other")
+        .connects("s2", at=0.5),
     ],
-    ids=["back after a kick", "of whole seconds", "left by itself", "a client's own clock"],
+    ids=["back after a kick", "of whole seconds", "left by itself", "a client's own clock", "on another node"],
 )
 def test_who_comes_back_replaces_nobody(said: Conversation) -> None:
     assert judged(ConnectionReplaced, said) == []

@@ -208,4 +208,4 @@ def test_a_log_that_may_not_be_read_is_refused(server: Server, tmp_path: Path) -
 def test_it_is_said_where_words_count_that_were_named_and_read_nothing(server: Server, tmp_path: Path) -> None:
     server.line(b"INFO bot: user ann came on aaaaaaaaaaaaaaaaaaaa")
     told = finished("--no-follow", "--marker", "connected=came on", "app.log", directory=tmp_path).stdout
-    assert "words count where they begin what a line says, and ids by their names: wscheck docs logs" in told
+    assert "your words count where messages begin with them, ids with their names (user=ann)" in told

@@ -12,11 +12,10 @@ from wscheck.client.refusal import turned_away
 from wscheck.client.stock import ObservedClient
 from wscheck.client.tapping import LARGEST_MESSAGE
 from wscheck.client.target import Credentials, Target, present
+from wscheck.endings import LEFT
 
 if TYPE_CHECKING:
     from wscheck.client.witness import Listener
-
-LEFT = "io client disconnect"
 
 # Events that may precede the acknowledgement; a server that sends more is flooding.
 MOST_EARLY = 100

@@ -6,9 +6,9 @@ from wscheck.client import narration
 from wscheck.client.cancelling import ended
 from wscheck.client.connection import Connection
 from wscheck.client.page import Mount, Page
-from wscheck.client.stock import CUT, KICKED
 from wscheck.client.target import Credentials, Target
 from wscheck.client.witness import Witness
+from wscheck.endings import KICK, LOST
 
 
 class PerComponentPage(Page):
@@ -66,7 +66,7 @@ class PerComponentPage(Page):
 
     def disconnected(self, connection: Connection, reason: str) -> None:
         super().disconnected(connection, reason)
-        if self._delay is None or reason not in (KICKED, CUT):
+        if self._delay is None or reason not in (KICK, LOST):
             return
         for mount in self.hearers(connection):
             timer = asyncio.ensure_future(self._again(mount, self._delay))

@@ -13,9 +13,7 @@ import socketio
 
 from wscheck.client import tapping
 from wscheck.client.tapping import TappedSocket, tapped
-
-KICKED = "io server disconnect"
-CUT = "transport close"
+from wscheck.endings import KICK, LOST
 
 # What these libraries would print on their own belongs to no format; whatever matters becomes an event.
 for _name in ("socketio.client", "engineio.client"):
@@ -28,7 +26,7 @@ class Observer(tapping.Observer, Protocol):
     acknowledged  the namespace answered CONNECT, with `data`
     rejected      it answered CONNECT_ERROR
     arrived       an event came: its name, then its arguments
-    ended         the server ended it (KICKED), or the transport is gone (CUT)
+    ended         the server ended it (KICK), or the transport is gone (LOST)
     """
 
     def acknowledged(self, data: object) -> None: ...
@@ -101,7 +99,7 @@ class ObservedClient(socketio.AsyncClient):  # type: ignore[misc]
         self._observer.acknowledged(data)
 
     async def _handle_disconnect(self, namespace: str | None) -> None:
-        self._observer.ended(KICKED)
+        self._observer.ended(KICK)
         self.connected = True  # a kick may overtake connect(): the stock client would ignore it
         await super()._handle_disconnect(namespace)
 
@@ -116,5 +114,5 @@ class ObservedClient(socketio.AsyncClient):  # type: ignore[misc]
         await super()._handle_event(namespace, id, data)
 
     async def _handle_eio_disconnect(self, reason: str) -> None:
-        self._observer.ended(CUT)
+        self._observer.ended(LOST)
         await super()._handle_eio_disconnect(reason)

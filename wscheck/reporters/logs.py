@@ -63,7 +63,7 @@ def unsaid(report: LogsReport) -> Iterator[str]:
     if not opened and (report.events.get("replaced") or _is_silent(report)):
         yield f"no line tells of a connection opened, neither '{SENTENCE}' nor words of your own: {_YOURS}"
         if not report.suggested:
-            yield "words count where they begin what a line says, and ids by their names: wscheck docs logs"
+            yield "your words count where messages begin with them, ids with their names (user=ann): wscheck docs logs"
 
 
 def in_other_words(report: LogsReport) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from wscheck.client.cancelling import ended
 from wscheck.client.narration import Narrate, silent
+from wscheck.endings import LOST
 from wscheck.events import AnyEvent, Began, Disconnected, Ended, Event, Refused, Watching
 from wscheck.findings import Bar, Severity
 from wscheck.judge import Options
@@ -222,7 +223,7 @@ def _patience(cast: Cast) -> float:
 def _hints_at_loss(event: Event) -> bool:
     if isinstance(event, Refused):
         return event.reason in ("timeout", "unreachable")
-    return isinstance(event, Disconnected) and event.reason == "transport close"
+    return isinstance(event, Disconnected) and event.reason == LOST
 
 
 async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> bool:

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 import msgspec
 
+from wscheck.endings import KICK
 from wscheck.events import Connected, Disconnected, Event
-from wscheck.ordering import KICK, SERVER_LOG
+from wscheck.ordering import SERVER_LOG
 from wscheck.sources.traffic.hiding import stands_in
 
 OnBoth = TypeVar("OnBoth", Connected, Disconnected)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from wscheck import packets
+from wscheck.endings import KICK, LOST
 from wscheck.events import (
     Connected,
     Connecting,
@@ -134,7 +135,7 @@ class Session:
         if not self.sids and not self.over and not any(space.left for space in self._spaces.values()):
             self._say(Refused(at=at, reason=reason, message=self._hiding.clean(message) or None))
 
-    def ended(self, at: float, reason: str = "transport close") -> None:
+    def ended(self, at: float, reason: str = LOST) -> None:
         """The transport is gone: whatever is still connected ends with it."""
         if self._over:
             return
@@ -214,7 +215,7 @@ class Session:
             )
         elif packet.type is SocketType.DISCONNECT:
             self._acknowledged_before(packet.namespace, at, space.asked_at)
-            self._end(packet.namespace, at, "io server disconnect")
+            self._end(packet.namespace, at, KICK)
         elif packet.type in (SocketType.EVENT, SocketType.BINARY_EVENT):
             name, digest = str(packet.data[0]), self._hiding.digest(packet.data[1:], *parts)
             self._say(Delivered(at=at, name=self._hiding.clean(name), digest=digest), packet.namespace)
