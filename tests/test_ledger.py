@@ -78,14 +78,69 @@ def test_a_restart_ends_what_that_process_held_and_nothing_else() -> None:
     assert (ledger.open, ledger.held("A")) == (0, ())
 
 
-def test_an_expired_connection_is_visible_and_does_not_come_back() -> None:
+def test_an_expired_connection_is_visible_and_a_late_word_of_its_beginning_does_not_bring_it_back() -> None:
     ledger = Ledger()
-    ledger.apply(Connected(sid="s1", user="A"))
+    ledger.apply(Connected(sid="s1", user="A", source="client"))
     (closed,) = ledger.expire("s1", Unjudged(reason="old"))
     assert isinstance(closed, Closed)
     assert closed.reason == "expired: nothing heard of it for too long"
-    assert ledger.expire("s1", Unjudged()) == ledger.apply(Connected(sid="s1", user="A")) == ()
+    assert ledger.expire("s1", Unjudged()) == ()
+    assert ledger.apply(Connected(sid="s1", user="A", source="server-log")) == ()
     assert ledger.open == 0
+
+
+# --- connection state recovery: the same socket id, another connection ------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", [None, "transport close", "ping timeout", "forced close", "server shutting down"])
+def test_what_the_server_recovered_is_held_again_beside_whatever_else_is_opened(reason: str | None) -> None:
+    ledger = Ledger()
+    said = log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2)
+    for event in said.connects("s2", at=3).events:
+        ledger.apply(event)
+    assert ledger.held("A") == ("s1", "s2")
+    tally = ledger.tally("A")
+    assert (tally.connects, tally.disconnects, tally.max_open) == (3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "reason", [KICKED_SERVER, KICKED_CLIENT, "client namespace disconnect", "io client disconnect"]
+)
+def test_what_was_ended_on_purpose_does_not_come_back(reason: str) -> None:
+    ledger = Ledger()
+    for event in log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2).events:
+        ledger.apply(event)
+    assert ledger.open == 0
+
+
+def test_what_was_replaced_does_not_come_back() -> None:
+    ledger = Ledger()
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    for event in said.disconnects("s1", at=1, reason="transport close").connects("s1", at=1.1).events:
+        ledger.apply(event)
+    assert ledger.held("A") == ("s2",)
+
+
+def test_a_recovered_connection_is_held_again_with_all_its_namespaces() -> None:
+    for ends in itertools.permutations(("s1", "s2")):
+        ledger = Ledger()
+        for event in (
+            *(Connected(sid=sid, eio="e1", user="A", source="browser") for sid in ("s1", "s2")),
+            *(Disconnected(sid=sid, eio="e1", reason="transport close", source="browser") for sid in ends),
+            *(Connected(sid=sid, eio="e2", user="A", source="browser") for sid in ("s1", "s2")),
+        ):
+            ledger.apply(event)
+        assert ledger.held("A") == ("s1",)
+        assert ledger.apply(Disconnected(sid="s1", eio="e2", source="browser")) == ()
+        assert ledger.open == 1
+
+
+def test_a_replacement_is_told_of_what_was_lost_a_moment_before() -> None:
+    ledger = Ledger()
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason="transport close")
+    changes = [change for event in said.is_replaced("s1", "s2", at=1).events for change in ledger.apply(event)]
+    assert isinstance(changes[-1], Superseded)
+    assert ledger.tally("A").replacements == 1
 
 
 def test_a_log_that_words_only_replacements_shows_no_two_connections() -> None:

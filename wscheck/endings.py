@@ -5,6 +5,7 @@ from typing import cast
 
 from wscheck.events import Connected, Event
 from wscheck.findings import Confidence
+from wscheck.remembered import Remembered
 
 RESTART = "expired: the server restarted"
 STALE = "expired: nothing heard of it for too long"
@@ -17,11 +18,29 @@ KICK, LEFT, LOST = "io server disconnect", "io client disconnect", "transport cl
 KICKED = frozenset({KICK, "server namespace disconnect", "server disconnect"})
 CUT = frozenset({LOST, "transport error", "forced close"})
 
+# What either side ended by saying so. What was lost in another way a server may recover, under the same socket id.
+ON_PURPOSE = KICKED | {LEFT, "client namespace disconnect"}
+
 # A transport that closes this soon after the user's next connection was most likely closed because of it.
 COINCIDENCE_S = 1.0
 
 # Two answers that a server sent in one breath may arrive so far apart, and in either order: long-polling fetches each.
 CROSSING_S = 0.25
+
+
+class Ended(Remembered[str | None]):
+    """How each connection ended, by socket id: REPLACED, SUPPOSED (its server's log only lets us suppose that it was
+    replaced), or, of one that the server may recover, the source that told of its beginning; None for any other."""
+
+    REPLACED, SUPPOSED = "replaced", "supposed"
+
+    def returns(self, sid: str, event: Connected) -> bool:
+        """Whether `event` tells that `sid` came back (connection state recovery). A source tells of each beginning
+        once: from any other it is the first beginning again, told late."""
+        back = self[sid] == event.source
+        if back:
+            del self[sid]
+        return back
 
 
 def replaced(event: Event, reason: str | None, newest: Connected | None) -> Confidence | None:

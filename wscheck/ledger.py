@@ -11,16 +11,13 @@ bounded; the truth (who holds what) never is.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from wscheck.endings import RESTART, STALE, UNTOLD
+from wscheck.endings import ON_PURPOSE, RESTART, STALE, UNTOLD, Ended
 from wscheck.events import Connected, Disconnected, Event, Replaced, Restarted
 from wscheck.findings import Confidence
 from wscheck.remembered import Remembered
 from wscheck.sessions import Sessions
 from wscheck.supposing import Supposing
 from wscheck.transitions import Closed, Opened, Superseded, Tally, Transition
-
-# How an ended connection is remembered: that the server replaced it, or that its log only lets us suppose so.
-REPLACED, SUPPOSED = "replaced", "supposed"
 
 Changes = tuple[Transition, ...]
 
@@ -39,9 +36,8 @@ class Ledger:
         self._tallies: dict[str, Tally] = {}
         self.over_one: dict[str, float | None] = {}
         self._evidence = Remembered[Connected](memory)
-        self._superseded, self._gone = Remembered[str | None](memory), Remembered[str | None](memory)
-        self._sessions = Sessions()
-        self._unannounced: set[str] = set()
+        self._superseded, self._gone = Remembered[str | None](memory), Ended(memory)
+        self._sessions, self._unannounced = Sessions(), set[str]()
         self._supposing, self._announced = Supposing(), False
         self._node, self._nodes = dict[str, str](), dict[str, str]()
         self.changes: dict[type, Callable[[Any], Changes]] = {
@@ -112,7 +108,9 @@ class Ledger:
             return ()
         if sid in self._owner:
             return self._seen_again(sid, event)
-        if sid in self._gone or sid in self._superseded or (self._sessions.known and sid in self._sessions):
+        if (sid in self._gone and not self._gone.returns(sid, event)) or sid in self._superseded:
+            return ()
+        if self._sessions.known and sid in self._sessions:
             return ()
         if event.eio is not None and self._sessions.join(event.eio, sid):
             return ()
@@ -163,7 +161,7 @@ class Ledger:
         superseded = self._supposing.at_beginning(opened)
         if superseded is None or superseded.old_sid is None:
             return (opened,)
-        self._gone[superseded.old_sid] = SUPPOSED
+        self._gone[superseded.old_sid] = Ended.SUPPOSED
         return (opened, superseded)
 
     def _replaced(self, event: Replaced) -> Changes:
@@ -174,7 +172,7 @@ class Ledger:
             return ()
         opened_old = self.opened(old)
         if old is not None and old in self._gone:
-            self._gone[old] = REPLACED
+            self._gone[old] = Ended.REPLACED
         elif old is not None:
             # Before the new one opens: the record speaks of one moment, in which they never were two.
             self._release(old)
@@ -187,11 +185,10 @@ class Ledger:
 
     def _known(self, old: str, user: str | None) -> bool:
         """Whether the replacement of `old` was told already: by another source, or because its end gave it away."""
-        ended = self._gone.get(old)
-        if ended == SUPPOSED and user is not None:
+        if self._gone.get(old) == Ended.SUPPOSED and user is not None:
             self._own_tally(user).replacements += 1
-            self._gone[old] = REPLACED
-        return old in self._superseded or ended is not None
+            self._gone[old] = Ended.REPLACED
+        return old in self._superseded or self._gone[old] in (Ended.REPLACED, Ended.SUPPOSED)
 
     def _open_unannounced(self, sid: str | None, user: str | None, event: Replaced) -> Changes:
         """Open a connection known only from the record of its replacing another; its own record may follow."""
@@ -219,14 +216,14 @@ class Ledger:
         connection = self._sessions.leave(sid) if self._sessions.known else sid
         if connection is not None and connection in self._owner:
             return self._close(connection, event)
-        self._gone.keep(sid, None)
+        self._gone.keep(sid, None if connection is not None else event.source)
         if connection is not None and event.user is not None:
             self._own_tally(event.user).disconnects += 1  # opened before we looked
         return ()
 
     def _end_superseded(self, sid: str, event: Disconnected) -> Changes:
         user = self._superseded.pop(sid)
-        self._gone.keep(sid, REPLACED)
+        self._gone.keep(sid, Ended.REPLACED)
         if user is not None:
             self._own_tally(user).disconnects += 1
         return (Closed(user, sid, event, event.reason, True, self.held(user), None),)
@@ -237,8 +234,9 @@ class Ledger:
         superseded = None
         if isinstance(held, tuple) and user is not None:
             superseded = self._supposing.at_end(event, sid, user, held, self._evidence)
+        begun = self._begun_by(sid, event) if event.reason not in ON_PURPOSE else None
         rest, logged = self._release(sid), event.source == "server-log"
-        self._gone.keep(sid, None if superseded is None else SUPPOSED if logged else REPLACED)
+        self._gone.keep(sid, begun if superseded is None else Ended.SUPPOSED if logged else Ended.REPLACED)
         if user is not None:
             tally = self._tallies[user]  # whoever no longer holds something has one
             tally.disconnects += 1
@@ -259,10 +257,15 @@ class Ledger:
         return self._expire(sid, event, STALE) if sid in self._owner else ()
 
     def _expire(self, sid: str, event: Event, reason: str) -> Changes:
-        user, opened = self._owner[sid], self._evidence.get(sid)
+        user, opened, begun = self._owner[sid], self._evidence.get(sid), self._begun_by(sid, event)
         rest = self._release(sid)
-        self._gone.keep(sid, None)
+        self._gone.keep(sid, begun)
         return (Closed(user, sid, event, reason, False, rest, opened),)
+
+    def _begun_by(self, sid: str, event: Event) -> str | None:
+        """Who told of the beginning of what ends with `event`, None if nobody did."""
+        opened = self._evidence.get(sid)
+        return opened.source if opened is not None else event.source if sid not in self._unannounced else None
 
     # --- bookkeeping -------------------------------------------------------------------------------------------
 

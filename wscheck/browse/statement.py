@@ -17,7 +17,8 @@ def statement(events: Sequence[Event], findings: Sequence[Finding]) -> str:
         return ""
     user = findings[0].user
     own = [finding for finding in findings if finding.user == user]
-    connections = [event for event in events if isinstance(event, Connected) and event.user == user]
+    opened = (event for event in events if isinstance(event, Connected) and event.user == user)
+    connections = list({event.sid or event.eio: event for event in opened}.values())
     parts = [_held(connections, own), _replaced(own), *_handled(own), *_attempted(own)]
     told = "; ".join(dict.fromkeys(part for part in parts if part)) or own[0].message
     return f"{user or 'an unknown user'}: {told}"

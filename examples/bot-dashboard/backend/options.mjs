@@ -15,6 +15,7 @@ const SPEC = {
   path: { type: "string", default: "/socket.io" },
   "ping-interval": { type: "string", default: "25000" },
   "ping-timeout": { type: "string", default: "20000" },
+  recovery: { type: "string", default: "0" },
   transports: { type: "string", default: "polling,websocket" },
   static: { type: "string" },
 };
@@ -42,6 +43,7 @@ export function readOptions(argv) {
     path: values.path,
     pingInterval: whole("ping-interval", values["ping-interval"]),
     pingTimeout: whole("ping-timeout", values["ping-timeout"]),
+    recovery: whole("recovery", values.recovery),
     transports: values.transports.split(",").map((name) => oneOf("transports", name, ["polling", "websocket"])),
     static: values.static,
   };

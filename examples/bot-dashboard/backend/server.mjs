@@ -55,11 +55,17 @@ function serve(namespace, options, counters) {
   });
 }
 
+/** For how long the server keeps the state of a connection that was lost, in milliseconds; 0: it does not. */
+function recovered(maxDisconnectionDuration) {
+  return maxDisconnectionDuration ? { connectionStateRecovery: { maxDisconnectionDuration } } : {};
+}
+
 function start(options) {
   const counters = new Counters();
   const http = createServer(createWeb(counters, options.static));
-  const { path, pingInterval, pingTimeout, transports } = options;
-  const io = new Server(http, { path, pingInterval, pingTimeout, transports, cors: { origin: true, credentials: true } });
+  const { path, pingInterval, pingTimeout, transports, recovery } = options;
+  const cors = { origin: true, credentials: true };
+  const io = new Server(http, { path, pingInterval, pingTimeout, transports, cors, ...recovered(recovery) });
   if (options.faults.has("never-reap")) io.engine.on("connection", neverReap);
   serve(io.of(options.namespace), options, counters);
   http.on("error", (error) => fail(`cannot listen on ${options.host}:${options.port}: ${error.message}`));

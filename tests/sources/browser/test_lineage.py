@@ -47,6 +47,12 @@ def test_the_same_socket_object_is_the_same_opener() -> None:
     assert places(sessions, stacks, [["a", "a2"], ["b", "b2"]]) == [ONE, TWO, ONE, TWO]
 
 
+def test_what_the_server_recovered_has_the_same_socket_id_and_the_same_opener() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a", 2), session("b2", 3), session("a", 4)]
+    stacks = [(IO, ONE), (IO, TWO), (IO, RETRY), (IO, RETRY), (IO, RETRY)]
+    assert places(sessions, stacks, [["b", "b2"]]) == [ONE, TWO, ONE, TWO, ONE]
+
+
 def test_a_handler_that_connects_again_continues_what_its_file_opened() -> None:
     sessions = [session("a", 0), session("b", 1), session("a2", 2)]
     assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]

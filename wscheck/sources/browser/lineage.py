@@ -32,9 +32,15 @@ def settled(
 
 
 def _continued(sessions: Sequence[Session], objects: Iterable[Sequence[str]]) -> dict[int, Session]:
-    """By id() of each session that is surely a reconnection: the one before it of the same socket object."""
-    by_sid = {sid: session for session in sessions for sid in session.sids}
-    pairs = (pair for sids in objects for pair in pairwise(by_sid[sid] for sid in sids if sid in by_sid))
+    """By id() of each session that is surely a reconnection: the one before it of the same socket object, which has
+    another socket id unless the server recovered it."""
+    lives: dict[str, list[Session]] = {}
+    for session in sessions:
+        for sid in session.sids:
+            lives.setdefault(sid, []).append(session)
+    recovered = lives.values()
+    again = ([session for sid in sids for session in lives.get(sid, ())] for sids in objects)
+    pairs = (pair for chain in (*recovered, *again) for pair in pairwise(chain))
     return {id(after): before for before, after in pairs if after is not before}
 
 
