@@ -239,7 +239,7 @@ class Unjudged(Event, frozen=True, kw_only=True):
 
 
 class Ended(Event, frozen=True, kw_only=True):
-    """A scenario's phase ended."""
+    """A scenario's phase ended; without a scenario, the watch: until then nothing happened but what was told."""
 
     scenario: str = ""
     phase: str = "subject"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from wscheck.findings import Bar, Finding, Verdict
+from wscheck.ledger import Ledger
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,14 +15,16 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     unreadable   lines that looked like one and could not be read
     held_most    how many connections one user held at most, as far as any is known with its user
     timed        whether any had a time
-    overlapping  who held several connections in the end, and how many; None when nobody did
+    unjudged     why something could not be judged; empty when everything could
+    overlapping  what `overlapping` says of the end
     """
 
     connections: int
     unreadable: int
     held_most: int
     timed: bool
-    overlapping: tuple[str, int] | None
+    unjudged: str = ""
+    overlapping: str
 
 
 def verdict(findings: Sequence[Finding], bar: Bar, doubt: str) -> tuple[Verdict, str]:
@@ -44,7 +47,14 @@ def doubt(seen: Watched) -> str:
         return "no connection is known with both its user and its socket, so nobody's connections could be counted"
     if not seen.timed:
         return "no event has a time, so overlaps and attempts per second could not be judged"
-    if seen.overlapping is not None:
-        user, held = seen.overlapping
-        return f"the end comes while {user} holds {held} connections, too early to tell whether one is being replaced"
-    return ""
+    return seen.unjudged or seen.overlapping
+
+
+def overlapping(ledger: Ledger) -> str:
+    """That somebody held several connections in the end, for too short a time to be found; empty when nobody did. Ask
+    only where nothing was found."""
+    user = next(iter(ledger.over_one), None)
+    if user is None:
+        return ""
+    held = len(ledger.held(user))
+    return f"the end comes while {user} holds {held} connections, too early to tell whether one is being replaced"

@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from wscheck import openers
+from wscheck import openers, proof
 from wscheck.browse.statement import statement
 from wscheck.events import (
     AnyEvent,
@@ -53,7 +53,7 @@ def report(
         judge.feed(event)
     times = [event.at for event in events if event.at is not None]
     findings = judge.conclude(max(times, default=None))
-    verdict, reason = _verdict(events, findings, bar)
+    verdict, reason = _verdict(events, findings, bar, proof.overlapping(judge.ledger))
     return BrowserReport(
         schema=SCHEMA,
         target=target,
@@ -88,12 +88,12 @@ def recorded(events: Iterable[Event]) -> list[AnyEvent]:
     return cast("list[AnyEvent]", list(one_story(events, OVERTAKES_S)))
 
 
-def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar) -> tuple[Verdict, str]:
+def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, early: str) -> tuple[Verdict, str]:
     failing = [finding for finding in findings if finding.severity.rank >= bar.fail_on.rank]
     if failing:
         return Verdict.FAILED, statement(events, failing)
-    unsure = _unsure(events)
-    if unsure is None:
+    unsure = _unsure(events) or early
+    if not unsure:
         return Verdict.PASSED, ""
     return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), unsure
 

@@ -13,13 +13,13 @@ import msgspec
 
 from wscheck.browse import report as page_report
 from wscheck.errors import CannotCheck, UsageError
-from wscheck.events import AnyEvent, Event, Unjudged
+from wscheck.events import AnyEvent, Ended, Event, Unjudged
 from wscheck.findings import Bar
 from wscheck.journey import Step
 from wscheck.judge import Options
 from wscheck.report import BrowserReport, SeenPage
 from wscheck.settings import without_credentials
-from wscheck.sources.browser import Browser, StorageState, attached, give, launched, walk
+from wscheck.sources.browser import SOURCE, Browser, StorageState, attached, give, launched, walk
 from wscheck.sources.traffic import Identity
 
 ADDRESS = "WSCHECK_CDP_URL"
@@ -81,10 +81,12 @@ async def browse(run: Browse, progress: Progress = lambda what, done, of: None) 
     async with _browser(run) as browser:
         watch = _Watch(run, browser, progress)
         await watch.go()
+        ended = time.time()
         seen = await browser.seen()
         watch.doubt_what_is_under_way()
         pages = await _pictures(browser, seen.pages) if run.picture else seen.pages
-    events: list[Event] = [*seen.events, *watch.unjudged]
+    latest = max((event.at for event in seen.events if event.at is not None), default=ended)
+    events: list[Event] = [*seen.events, *watch.unjudged, Ended(at=max(ended, latest), source=SOURCE)]
     urls = " ".join(browser.traffic.addresses.page(url) for url in run.urls)
     target = urls or without_credentials(run.cdp or "") or "".join(run.command[:1])
     report = page_report.report(events, run.options, run.bar, target=target, pages=pages, notes=seen.notes)
@@ -206,4 +208,4 @@ class _Watch:
             self._cannot_tell(f"{what} still being opened when the watch ended: watch longer (--for)")
 
     def _cannot_tell(self, reason: str) -> None:
-        self.unjudged.append(Unjudged(at=time.time(), source="browser", reason=reason))
+        self.unjudged.append(Unjudged(at=time.time(), source=SOURCE, reason=reason))

@@ -73,13 +73,12 @@ def _damaged(watch: Watch) -> str:
 
 def _seen(watch: Watch) -> proof.Watched:
     kinds = watch.seen.events
-    user = next(iter(watch.judge.ledger.over_one), None)
     return proof.Watched(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
         held_most=watch.judge.ledger.held_most,
         timed=watch.seen.untimed < kinds.total() - kinds["unreadable"],
-        overlapping=(user, len(watch.judge.ledger.held(user))) if user is not None else None,
+        overlapping=proof.overlapping(watch.judge.ledger),
     )
 
 

@@ -1,16 +1,22 @@
-"""A recording of what was only watched (logs): nothing was driven, so there is no scenario, and all of it is judged."""
+"""A recording of what was only watched (logs, pages): nothing was driven, so there is no scenario, and all of it is
+judged."""
 
 from collections.abc import Sequence
 
 from wscheck import proof
-from wscheck.events import AnyEvent, Connected, Disconnected, Event, Replaced, Unreadable
+from wscheck.events import AnyEvent, Connected, Disconnected, Event, Replaced, Unjudged, Unreadable
 from wscheck.findings import Bar, Finding, Verdict
 from wscheck.judge import Judge, Options
+from wscheck.rules import BROWSER
+
+PAGES = frozenset({"browser", "har"})
+"""Who tells of something unjudged because it went unseen; in a log it is a connection that was given up."""
 
 
 def judged(events: Sequence[AnyEvent], options: Options, bar: Bar) -> tuple[list[Finding], Verdict, str]:
-    """The findings, the verdict and its reason, by the rules and in the order in which `tail-logs` judged."""
-    judge = Judge(options)
+    """The findings, the verdict and its reason, by the rules and in the order in which it was judged when recorded.
+    What only a page can break, no log does."""
+    judge = Judge(options, BROWSER)
     for event in events:
         judge.feed(event)
     findings = judge.conclude()
@@ -19,12 +25,12 @@ def judged(events: Sequence[AnyEvent], options: Options, bar: Bar) -> tuple[list
 
 def _seen(events: Sequence[Event], judge: Judge) -> proof.Watched:
     seen = [event for event in events if isinstance(event, Connected | Disconnected | Replaced)]
-    ledger = judge.ledger
-    holdings = ((user, len(ledger.held(user))) for user in ledger.users())
+    doubts = (e.reason for e in events if isinstance(e, Unjudged) and e.source in PAGES)
     return proof.Watched(
         connections=len(seen),
         unreadable=sum(isinstance(event, Unreadable) for event in events),
-        held_most=ledger.held_most,
+        held_most=judge.ledger.held_most,
         timed=any(event.at is not None for event in seen),
-        overlapping=next(((user, held) for user, held in holdings if held > 1), None),
+        unjudged=next(doubts, ""),
+        overlapping=proof.overlapping(judge.ledger),
     )

@@ -6,20 +6,21 @@ from typing import Any
 import pytest
 
 from tests.sources.har.test_bad import entry, har
+from wscheck.browse.report import report
 from wscheck.events import Disconnected
+from wscheck.findings import Bar, Verdict
+from wscheck.judge import Options
 from wscheck.sources.har import read
 
 BEGAN = 1795449939.181
 """When `entry` says that it began."""
 
-SAID = ('0{"sid":"E1","upgrades":[],"pingInterval":25000,"pingTimeout":20000}', '40{"sid":"S1"}')
 
-
-def connection(lasted_ms: float) -> dict[str, Any]:
+def connection(lasted_ms: float, name: str = "1") -> dict[str, Any]:
     """A websocket whose last frame came 100 ms after it began, and which DevTools saw for `lasted_ms`."""
-    frames = [
-        {"type": "receive", "time": BEGAN + 0.05 * n, "opcode": 1, "data": said} for n, said in enumerate(SAID, 1)
-    ]
+    shake = f'0{{"sid":"E{name}","upgrades":[],"pingInterval":25000,"pingTimeout":20000}}'
+    said = enumerate((shake, f'40{{"sid":"S{name}"}}'), 1)
+    frames = [{"type": "receive", "time": BEGAN + 0.05 * n, "opcode": 1, "data": text} for n, text in said]
     url = "ws://localhost/socket.io/?EIO=4&transport=websocket"
     return entry(url, 101, time=lasted_ms, pageref="page_1", _webSocketMessages=frames)
 
@@ -38,6 +39,16 @@ def test_a_websocket_that_did_something_after_its_last_frame_closed(
     tmp_path: Path, lasted_ms: float, closed: int
 ) -> None:
     assert ends(har(tmp_path / "page.har", connection(lasted_ms))) == closed
+
+
+@pytest.mark.parametrize(("rest", "verdict"), [([], Verdict.INCONCLUSIVE), (["42.000"], Verdict.FAILED)])
+def test_two_quiet_connections_are_found_if_the_recording_went_on(
+    tmp_path: Path, rest: list[str], verdict: Verdict
+) -> None:
+    """What else was requested says that it did."""
+    entries = [connection(100.0, "1"), connection(100.0, "2"), *(document(204, "page_1", at) for at in rest)]
+    path = har(tmp_path / "page.har", *entries)
+    assert report(read([path]).events, Options(), Bar(), target="page").verdict is verdict
 
 
 @pytest.mark.parametrize(("status", "left"), [(200, 1), (404, 1), (204, 0), (205, 0), (302, 0)])

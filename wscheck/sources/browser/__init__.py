@@ -5,9 +5,9 @@ launch ─► wire ─► targets (tabs, frames, workers) ─► network ─► 
                      └► handlers (how many each event has, and where)
 """
 
-from wscheck.sources.browser.browser import Browser, Seen, attached, launched
+from wscheck.sources.browser.browser import SOURCE, Browser, Seen, attached, launched
 from wscheck.sources.browser.page import Page
 from wscheck.sources.browser.storage import StorageState, give
 from wscheck.sources.browser.walking import walk
 
-__all__ = ["Browser", "Page", "Seen", "StorageState", "attached", "give", "launched", "walk"]
+__all__ = ["SOURCE", "Browser", "Page", "Seen", "StorageState", "attached", "give", "launched", "walk"]

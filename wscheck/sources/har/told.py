@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.events import Event, Unjudged, Unreadable
+from wscheck.events import Ended, Event, Unjudged, Unreadable
 from wscheck.report import SeenPage
 from wscheck.sources.browser.lineage import settled
 from wscheck.sources.browser.whence import RawStack, resolve
@@ -68,7 +68,9 @@ def _events(traffic: Traffic, bundles: Bundles, files: Sequence["_File"]) -> lis
     whence = settled(traffic.sessions, found, ())
     events: list[Event] = traffic.events(lambda session: whence[id(session)])
     last = events[-1].at if events else None
-    return [*events, *(event for file in files for event in file.doubts(last))]
+    doubts = [event for file in files for event in file.doubts(last)]
+    ended = [Ended(at=max(file.ended for file in files), source=SOURCE)] if events else []
+    return [*events, *doubts, *ended]
 
 
 def _whence(session: Session, bundles: Bundles) -> Whence:
@@ -108,6 +110,12 @@ class _File:
         """How many entries could not be read, empty when all could."""
         count = self.archive.broken
         return f"{count} {'entry' if count == 1 else 'entries'}" if count else ""
+
+    @property
+    def ended(self) -> float:
+        """When the last that it tells of happened, Socket.IO's or not; 0 when it tells of nothing."""
+        frames = (message.at for entry in self._engine for message in entry.messages or ())
+        return max((*(max(entry.at, entry.ended) for entry in self.archive.entries), *frames), default=0.0)
 
     def label(self, before: int) -> int:
         """Numbers the tabs from `before`; returns how many there are then. DevTools records one tab, in which each
