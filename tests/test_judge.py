@@ -124,7 +124,7 @@ def test_time_alone_can_turn_an_overlap_into_a_finding() -> None:
     judge.advance(START + 1.2)
     assert judge.findings() == []
     judge.advance(START + 1.3)
-    assert [f.last_at for f in judge.findings()] == [START + 1.3]
+    assert [f.first_at for f in judge.findings()] == [START + 1], "since when, not when it was noticed"
 
 
 def test_time_does_not_run_backwards() -> None:

@@ -239,7 +239,7 @@ class Unjudged(Event, frozen=True, kw_only=True):
 
 
 class Ended(Event, frozen=True, kw_only=True):
-    """A scenario's phase ended; without a scenario, the watch: until then nothing happened but what was told."""
+    """A scenario's phase ended; without a scenario, what was watched did: until then only what was told happened."""
 
     scenario: str = ""
     phase: str = "subject"

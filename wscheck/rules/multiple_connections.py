@@ -72,7 +72,7 @@ class MultipleConnections(Rule):
             if at - since <= self.options.grace_s:
                 return
             del self._since[user]
-            self._tell(user, at, Confidence.HIGH)
+            self._tell(user, since, Confidence.HIGH)
 
     def _tell(self, user: str, at: float | None, confidence: Confidence) -> None:
         held = self.ledger.held(user)

@@ -33,6 +33,7 @@ class Reader(Protocol):
     levels   how much the records said: events by evidence level
     look     takes so many bytes from a desk and says how many events `read` would give
     flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
+    latest   the time that the last lines it was fed tell
     suggestions  what in the last it was fed may be events of these kinds in other words; `about`: of these ids
     """
 
@@ -48,6 +49,8 @@ class Reader(Protocol):
     def unreadable(self) -> int: ...
     @property
     def levels(self) -> Mapping[Any, int]: ...
+    @property
+    def latest(self) -> float | None: ...
 
     def feed(self, data: Any) -> list[Event]: ...
     def look(self, desk: Desk, size: int) -> int: ...
@@ -100,6 +103,11 @@ class Log:
     def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
         """What in the last that was read may be events of these kinds in other words."""
         return self._readers[-1].suggestions(kinds) if self._readers else []
+
+    @property
+    def latest(self) -> float | None:
+        """The time that its last lines tell, whatever they are about."""
+        return next((at for reader in reversed(self._readers) if (at := reader.latest) is not None), None)
 
     @property
     def damaged(self) -> Mapping[Path, str]:

@@ -101,6 +101,10 @@ class _Beside:
     def levels(self) -> Mapping[Any, int]:
         return self._reader.levels
 
+    @property
+    def latest(self) -> float | None:
+        return self._reader.latest
+
     def feed(self, data: Any) -> list[Event]:
         self._verbatim.keep(data)
         return self._reader.feed(data)

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 import msgspec
 
 from wscheck.endings import STALE
-from wscheck.events import AnyEvent, Event, Unjudged
+from wscheck.events import AnyEvent, Ended, Event, Unjudged
 from wscheck.findings import Finding
 from wscheck.incidents import GROWTH, Incident, Incidents
 from wscheck.judge import Judge, Options
@@ -87,6 +87,8 @@ class Watch:
         for log in self.logs:
             for events in of_node(log.node, log.settle(now, at_once=to_the_end, at_end=to_the_end and self.finished)):
                 take(events)
+        if to_the_end and not self.live:
+            self._end()
         self.clock.arrived()
 
     def settle(self) -> None:
@@ -108,6 +110,17 @@ class Watch:
             self.ages.take(event, self.judge.recall(event))
         for incident in incidents:
             self.incidents.reopen(incident)
+
+    def _end(self) -> None:
+        """Old logs that go on after their last event show that until then nothing happened but what was told."""
+        times = [min(at, self._window.until or at) for log in self.logs if (at := log.latest) is not None]
+        at, last = max(times, default=None), self.clock.last
+        if at is None or last is None or at <= last or self._before is not None:
+            return
+        ended = Ended(at=at, source="server-log")
+        self.judge.feed(ended)
+        self._made_known(ended, ())
+        self.clock.heard(at)
 
     def _take(self, events: Sequence[Event]) -> None:
         """Judge those of `events` that count, with the time they have by now."""

@@ -92,4 +92,4 @@ def test_attempts_an_hour_apart_are_not_many_at_once_and_an_overlap_over_the_cha
     begun, other, ended = minutes(-10, -5, 20)
     (tmp_path / "both.log").write_text(opened("s1", begun) + opened("s2", other) + closed("s1", ended))
     (found,) = found_in(tmp_path / "both.log")
-    assert (found["rule"], found["first_at"]) == ("multiple-connections", ended.timestamp())
+    assert (found["rule"], found["first_at"]) == ("multiple-connections", other.timestamp())

@@ -74,9 +74,17 @@ class Extractor:
     def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]:
         """What in the last that was read may be events of these kinds, in words that are not looked for; `about`: of
         connections with these ids."""
+        return suggestions(self._recent(), self._wording, kinds, _events_in, about)
+
+    @property
+    def latest(self) -> float | None:
+        """The time of the last line that was read, or of the last before it that tells one."""
+        return self._lines.latest(self._recent())
+
+    def _recent(self) -> bytes:
         lowest, whole = self._lowest(self._next)
         begin = lowest if whole else self._held.find(b"\n", lowest, self._next) + 1
-        return suggestions(bytes(self._held[begin : self._next]), self._wording, kinds, _events_in, about)
+        return bytes(self._held[begin : self._next])
 
     # --- what is fed -------------------------------------------------------------------------------------------------
 
@@ -112,7 +120,11 @@ class Extractor:
         self._held += self._encoding.take(data)
         self._read(self._held.rfind(b"\n", self._next) + 1)
         self._skip()
-        self._trim()
+        surplus = self._next - KEPT
+        if surplus > KEPT:
+            del self._held[:surplus]
+            self._gone += surplus
+            self._next -= surplus
 
     def _lies_on(self, desk: Desk) -> bool:
         """Whether what is held lies before the desk's room, where it is laid if it is not too much."""
@@ -220,14 +232,6 @@ class Extractor:
             self._skipped_marker |= self._needle.search(self._held, max(self._floor, begin), end) is not None
             self._skipping, self._next = True, end
 
-    def _trim(self) -> None:
-        """Hold no more than what may still be needed."""
-        surplus = self._next - KEPT
-        if surplus > KEPT:
-            del self._held[:surplus]
-            self._gone += surplus
-            self._next -= surplus
-
     def _end_of_skipped(self, end: int) -> int:
         """The line that was too long ends here."""
         line_end = self._held.find(b"\n", self._next, end) + 1 or end
@@ -255,12 +259,10 @@ class Extractor:
         self._lines.shortcuts.tell()
         raw = bytes(held[begin:end])
         marked = self._scanner.journal or self._needle.search(raw) is not None
-        if not self._lines.console.begun and b"nified WebSocket" in raw and self._is_console(raw):
+        console = self._lines.console
+        if not console.begun and b"nified WebSocket" in raw and console.begins(Message(decoded(raw))):
             self._begin_console(begin)
         self._lines.take(raw, self.lines + 1, self._gone + begin, marked, self._above)
-
-    def _is_console(self, raw: bytes) -> bool:
-        return self._lines.console.begins(Message(decoded(raw)))
 
     def _begin_console(self, begin: int) -> None:
         """Only now it is known what log this is: its lines above were read as a server's."""

@@ -27,6 +27,12 @@ MOST_PARTS = 1 << 20
 MOST_BETWEEN = 1_000
 """So many lines after the first part of a line its rest comes no more: whoever wrote it is gone."""
 
+MOST_UNTIMED = 1_000
+"""So many lines at the end of a log may tell no time, as those of a stack trace."""
+
+STAMPED = 40
+"""A time further into a line is what somebody speaks of."""
+
 _CUT = re.compile(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
 Lookback = Callable[[int], Iterator[tuple[bytes, int]]]
@@ -84,6 +90,15 @@ class Lines:
         elif not (marked and self._marker(message, line, begin, lambda: above(begin))):
             self.records.take(message)
         self.leave()
+
+    def latest(self, log: bytes) -> float | None:
+        """The time that the last lines of `log` tell, nearest to its end."""
+        for raw in reversed(log.splitlines()[-MOST_UNTIMED:]):
+            message = opened(decoded(raw), self._calendar)
+            at = message.at or self._calendar.read(message.text[:STAMPED])
+            if at is not None:
+                return at
+        return None
 
     def foreign(self) -> None:
         """A line that is not read at all."""
