@@ -45,7 +45,7 @@ class RealPage(msgspec.Struct, kw_only=True):
         """Opens the page, does the steps, and looks on for the window; at the end of component-sharing it leaves."""
         from wscheck.sources.browser import give, walk
 
-        async with self._browser() as browser:
+        async with self._browser(stage.cast.target.url) as browser:
             if self.storage is not None:
                 await give(browser, self.storage)
             page = await browser.open(self.url)
@@ -64,12 +64,12 @@ class RealPage(msgspec.Struct, kw_only=True):
         expect(seen.events, scenario, stage, looked)
 
     @asynccontextmanager
-    async def _browser(self) -> "AsyncIterator[Browser]":
+    async def _browser(self, target: str) -> "AsyncIterator[Browser]":
         from wscheck.sources.browser import attached, launched
         from wscheck.sources.traffic import Hiding
 
         self._hiding = self._hiding or Hiding()  # one for all scenarios: the same user is then called the same in each
-        told = (self.identity, self.root, self._hiding)
+        told = (self.identity, self.root, self._hiding, target)
         launching = launched(self.program, *told, insecure=self.insecure)
         async with attached(self.cdp, *told) if self.cdp else launching as browser:
             yield browser

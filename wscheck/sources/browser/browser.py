@@ -39,7 +39,14 @@ class Browser:
     """Use `launched` or `attached`. Tabs that others open are watched as well as those that `open` opens."""
 
     def __init__(
-        self, wire_url: str, identity: Identity | None, root: str, *, own: bool, hiding: Hiding | None = None
+        self,
+        wire_url: str,
+        identity: Identity | None,
+        root: str,
+        *,
+        own: bool,
+        hiding: Hiding | None = None,
+        target: str = "",
     ) -> None:
         self._own, self._used = own, False
         self._opened: list[str] = []
@@ -47,7 +54,7 @@ class Browser:
         self.at_start = ""
         """JavaScript that runs in every tab we open, before any of its page's own."""
         self._whose = identity
-        self.traffic = Traffic(identity, source=SOURCE, hiding=hiding)
+        self.traffic = Traffic(identity, source=SOURCE, hiding=hiding, target=target)
         self._scripts = Scripts(self.traffic.addresses, root)
         self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
         self._shown = Shown(self.traffic.addresses)
@@ -230,6 +237,7 @@ class Browser:
         ]
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
         notes = [*self._shown.notes(self._targets.tabs, connected), *self._looks.notes, *self._scripts.notes]
+        notes += filter(None, [self.traffic.note])
         return Seen(events, [page for page in pages if page.url != "about:blank"], notes)
 
     def _whence(self, session: Session) -> Whence:
@@ -247,6 +255,7 @@ async def launched(
     identity: Identity | None = None,
     root: str = "",
     hiding: Hiding | None = None,
+    target: str = "",
     *,
     insecure: bool = False,
 ) -> AsyncIterator[Browser]:
@@ -254,23 +263,24 @@ async def launched(
 
     root      the folder of the checkout in which the frontend lies, empty for the checkout itself
     hiding    that of the run, where it watches several browsers
+    target    the address of the server that is looked at, where that is known
     insecure  it shows pages whose certificate nobody vouches for
     """
     more = [launch.UNVERIFIED] if insecure else []
     async with (
         launch.running(launch.find(program), more) as address,
-        _watched(Browser(address, identity, root, own=True, hiding=hiding)) as browser,
+        _watched(Browser(address, identity, root, own=True, hiding=hiding, target=target)) as browser,
     ):
         yield browser
 
 
 @asynccontextmanager
 async def attached(
-    url: str, identity: Identity | None = None, root: str = "", hiding: Hiding | None = None
+    url: str, identity: Identity | None = None, root: str = "", hiding: Hiding | None = None, target: str = ""
 ) -> AsyncIterator[Browser]:
     """A browser that runs already, which is left running. Raises Unreachable when nothing answers at `url`."""
     address = await launch.address_of(url)
-    async with _watched(Browser(address, identity, root, own=False, hiding=hiding)) as browser:
+    async with _watched(Browser(address, identity, root, own=False, hiding=hiding, target=target)) as browser:
         yield browser
 
 

@@ -59,7 +59,8 @@ def read(
     steps = sorted((step for file in files for step in file.steps()), key=lambda step: step[:2])
     for _, _, act in steps:
         act()
-    return Heard(_events(traffic, bundles, files), _pages(files, traffic), _notes(files, bundles))
+    events = _events(traffic, bundles, files)
+    return Heard(events, _pages(files, traffic), [*_notes(files, bundles), *filter(None, [traffic.note])])
 
 
 def _events(traffic: Traffic, bundles: Bundles, files: Sequence["_File"]) -> list[Event]:

@@ -13,6 +13,7 @@ from wscheck.sources.traffic.addresses import Addresses, EngineAddress, engine
 from wscheck.sources.traffic.hiding import Hiding
 from wscheck.sources.traffic.identity import Identity
 from wscheck.sources.traffic.origin import Origin, Whence
+from wscheck.sources.traffic.servers import Servers
 from wscheck.sources.traffic.session import Session
 
 DEFAULT_IDENTITY = "auth.userId"
@@ -42,12 +43,18 @@ class Traffic:
     Addresses that are not Engine.IO are ignored, so a source may feed everything. Times are seconds since the epoch.
     """
 
-    def __init__(self, identity: Identity | None = None, *, source: str, hiding: Hiding | None = None) -> None:
-        """`hiding`: that of the run, where several are watched one after the other; a token is called the same then."""
+    def __init__(
+        self, identity: Identity | None = None, *, source: str, hiding: Hiding | None = None, target: str = ""
+    ) -> None:
+        """`hiding`: that of the run, where several are watched one after the other; a token is called the same then.
+        `target`: the address of the server that is looked at, where that is known."""
         self.hiding = hiding or Hiding()
         self.addresses = Addresses(self.hiding)
         self.sessions: list[Session] = []
         self.foreign = 0
+        self.note = ""
+        """That the events given last are of several servers; empty where they are not."""
+        self._target = target
         self._identity = identity or Identity.parse(DEFAULT_IDENTITY)
         self._source = source
         self._exchanges: dict[str, _Exchange] = {}
@@ -192,8 +199,10 @@ class Traffic:
 
     def events(self, whence: Callable[[Session], Whence] = lambda session: Whence()) -> list[Event]:
         """Everything that was said, in the order of its time."""
-        told = [event for session in self.sessions for event in session.told(whence(session))]
-        return sorted(told, key=lambda event: event.at or 0.0)
+        told = [(session, session.told(whence(session))) for session in self.sessions]
+        servers = Servers(told, self._target)
+        self.note = servers.note
+        return sorted(servers.apart(told), key=lambda event: event.at or 0.0)
 
     def _when_known(self, key: str, address: EngineAddress, step: Callable[[], object]) -> None:
         """At once, or once the handshake that made this session was read."""

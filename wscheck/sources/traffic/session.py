@@ -87,6 +87,11 @@ class Session:
         return [space.sid for space in self._spaces.values() if space.sid is not None]
 
     @property
+    def identified(self) -> bool:
+        """Whether anything said who it is."""
+        return self._user is not None or any(space.user is not None for space in self._spaces.values())
+
+    @property
     def under_way(self) -> bool:
         """Whether it is still being opened: an answer is awaited, to the handshake or to CONNECT."""
         if self.over or self.sids or self._refused:
