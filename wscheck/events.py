@@ -94,8 +94,8 @@ class Connecting(OnConnection, frozen=True, kw_only=True):
     fingerprint: str | None = None
 
 
-class Connected(OnConnection, frozen=True, kw_only=True):
-    """The namespace's CONNECT was acknowledged: the user now holds `sid`. `credential` as in Connecting.
+class Answered(OnConnection, frozen=True, kw_only=True):
+    """What the answer to an attempt may have. `credential` and `fingerprint` as in Connecting.
 
     url     the endpoint it was opened with, each value of its query as a short digest
     target  what holds it, as a browser names it: "page http://...", "shared_worker http://..."
@@ -110,12 +110,15 @@ class Connected(OnConnection, frozen=True, kw_only=True):
     client: str | None = None
 
 
-class Refused(OnConnection, frozen=True, kw_only=True):
+class Connected(Answered, frozen=True, kw_only=True):
+    """The namespace's CONNECT was acknowledged: the user now holds `sid`."""
+
+
+class Refused(Answered, frozen=True, kw_only=True):
     """An attempt ended without a connection. `reason`: "refused", "timeout", "unreachable", "protocol"."""
 
     reason: str | None = None
     message: str | None = None
-    credential: str | None = None
 
 
 class Upgraded(OnConnection, frozen=True, kw_only=True):

@@ -1,4 +1,5 @@
-"""A server that keeps every connection: no replacement, no further event, only that a page holds two of them."""
+"""Servers that replace nothing: one that keeps every connection, where only the overlap itself shows that a page holds
+two, and one that refuses the second."""
 
 import json
 import shutil
@@ -10,6 +11,7 @@ import pytest
 from tests.cli import wscheck
 from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
+from tests.pages import served, watched
 from wscheck.browse.report import report
 from wscheck.events import AnyEvent, Connected, Disconnected, Ended
 from wscheck.findings import Bar, Verdict
@@ -48,18 +50,18 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         yield backend
 
 
-def watched(backend: Backend, page: str, record: Path) -> tuple[int, dict[str, object]]:
+def ran(backend: Backend, page: str, record: Path) -> tuple[int, dict[str, object]]:
     """The exit code and the report of a run, of which `record` is kept."""
     formats = ("--format", "json", "--format", f"ndjson={record}")
-    ran = wscheck("browser", f"{backend.url}/{page}.html", "--for", "2s", *formats)
-    return ran.code, json.loads(ran.out)
+    run = wscheck("browser", f"{backend.url}/{page}.html", "--for", "2s", *formats)
+    return run.code, json.loads(run.out)
 
 
 @pytest.mark.parametrize("page", ["two", "both"])
 def test_two_connections_are_found_although_nothing_more_happens_on_them(
     backend: Backend, page: str, tmp_path: Path
 ) -> None:
-    code, told = watched(backend, page, tmp_path / "run.ndjson")
+    code, told = ran(backend, page, tmp_path / "run.ndjson")
     assert (code, told["verdict"]) == (1, "failed")
     assert str(told["reason"]).startswith("user_1: holds 2 connections, one opened by")
     again = wscheck("verify", "--from", str(tmp_path / "run.ndjson"), "--format", "json")
@@ -68,12 +70,34 @@ def test_two_connections_are_found_although_nothing_more_happens_on_them(
 
 def test_a_connection_that_the_server_recovered_is_one(backend: Backend, tmp_path: Path) -> None:
     record = tmp_path / "run.ndjson"
-    code, told = watched(backend, "recovered", record)
+    code, told = ran(backend, "recovered", record)
     assert (code, told["verdict"], told["findings"]) == (0, "passed", [])
     events = [json.loads(line) for line in record.read_text().splitlines()]
     opened = [event for event in events if event.get("type") == "connected"]
     assert len(opened) == 2 and len({event["sid"] for event in opened}) == 1
     assert opened[0]["opener"] == opened[1]["opener"], "it belongs to whoever called io() first"
+
+
+async def test_a_server_that_refuses_the_second_shows_who_asked_for_it() -> None:
+    with served("prod", "--policy", "reject") as pages:
+        urls = [f"{pages.url}/{page}.html?user={user}" for page, user in (("broken", "ann"), *2 * [("fixed", "bob")])]
+        told = (await watched(*urls)).report
+    (found,) = told.findings
+    assert (found.rule, found.user, found.cause and found.cause.id) == ("multiple-connections", "ann", "two-openers")
+    assert "src/hooks/useBotWebSocket.ts" in found.message and "src/hooks/useWhatsAppConnection.ts" in found.message
+    assert found.message.endswith("which the server refused")
+    assert told.reason.startswith("ann: asked for 2 connections, one opened by")
+    assert told.reason.endswith("the server kept one and refused one (already connected)")
+    assert any(note.endswith("was refused its connection: already connected.") for note in told.notes), (
+        "bob's other tab"
+    )
+
+
+async def test_two_tabs_on_a_server_that_keeps_both_are_no_race() -> None:
+    with served("prod", "--policy", "allow") as pages:
+        told = (await watched(*2 * [f"{pages.url}/fixed.html?user=ann"])).report
+    (found,) = told.findings
+    assert (found.rule, found.cause and found.cause.id) == ("multiple-connections", "several-tabs")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,13 @@
 """multiple-connections: an overlap beyond the grace, or one page that opened two."""
 
-from tests.conversation import judged, log_of, one, ping_pong, user
-from wscheck.findings import Confidence, Severity
+from typing import Any
+
+import pytest
+
+from tests.conversation import START, judged, log_of, one, ping_pong, user
+from wscheck.events import Connected, Refused
+from wscheck.findings import Confidence, Finding, Severity
+from wscheck.judge import Judge
 from wscheck.rules import MultipleConnections, Options
 
 
@@ -43,6 +49,31 @@ def test_a_page_whose_second_connection_replaced_its_first_is_found_without_any_
     said.is_replaced("s1", "s2", at=1)
     found = one(judged(MultipleConnections, said))
     assert found.message == "one page opened 2 connections: one by Dashboard, one by Wizard"
+
+
+def refused(**what: Any) -> list[Finding]:
+    """Of a page that holds a connection and asks for another."""
+    asked = {"at": START + 1, "user": "A", "eio": "e2", "page": "tab 1", "source": "browser", "component": "Wizard"}
+    judge = Judge(rules=[MultipleConnections])
+    opened = {"at": START, "user": "A", "eio": "e1", "page": "tab 1", "source": "browser", "component": "Dashboard"}
+    judge.feed(Connected(sid="s1", **opened))
+    judge.feed(Refused(**asked | {"reason": "refused", "message": "already connected"} | what))
+    return judge.conclude()
+
+
+def test_a_page_whose_second_connection_is_refused_is_found() -> None:
+    found = one(refused())
+    assert found.message == "one page opened 2 connections: one by Dashboard, one by Wizard, which the server refused"
+    assert (found.severity, found.confidence, found.count) == (Severity.ERROR, Confidence.HIGH, 1)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [{"page": "tab 2"}, {"user": "B"}, {"eio": "e1"}, {"reason": "timeout"}, {"credential": "invalid"}, {"page": None}],
+    ids=["another tab", "another user", "another namespace", "no answer", "on purpose", "no page"],
+)
+def test_what_is_refused_otherwise_is_no_second_connection(what: dict[str, str]) -> None:
+    assert refused(**what) == []
 
 
 def test_the_same_code_that_opened_twice_is_named_once() -> None:

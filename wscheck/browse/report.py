@@ -62,7 +62,7 @@ def report(
         options={**msgspec.structs.asdict(options), **msgspec.structs.asdict(bar)},
         findings=findings,
         pages=list(pages),
-        notes=[*notes, *_strangers(events)],
+        notes=[*notes, *_strangers(events), *_turned_away(events)],
         connections=connections(events),
         handlers=_handlers(events),
         events=_received(events),
@@ -81,6 +81,16 @@ def _strangers(events: Iterable[Event]) -> list[str]:
         return []
     where = "say where the traffic names the user, as in --identity 'auth.token|jwt:sub'"
     return [f"Who is connected in {', '.join(sorted(unknown))} was not found: {where}."]
+
+
+def _turned_away(events: Iterable[Event]) -> list[str]:
+    """That the server let some page's user in elsewhere and not there."""
+    events = list(events)
+    inside = {event.page for event in events if isinstance(event, Connected)}
+    told = {
+        e.page: e.message or "it does not say why" for e in events if isinstance(e, Refused) and e.page not in inside
+    }
+    return [f"{page} was refused its connection: {why}." for page, why in told.items() if page and inside]
 
 
 def recorded(events: Iterable[Event]) -> list[AnyEvent]:

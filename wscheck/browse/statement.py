@@ -4,7 +4,7 @@ twice. Pure."""
 from collections.abc import Iterable, Sequence
 
 from wscheck import openers
-from wscheck.events import Connected, Event, Place
+from wscheck.events import Answered, Connected, Event, Place, Refused
 from wscheck.findings import Finding
 from wscheck.rules.rule import opened_by
 
@@ -17,14 +17,15 @@ def statement(events: Sequence[Event], findings: Sequence[Finding]) -> str:
         return ""
     user = findings[0].user
     own = [finding for finding in findings if finding.user == user]
-    opened = (event for event in events if isinstance(event, Connected) and event.user == user)
-    connections = list({event.sid or event.eio: event for event in opened}.values())
-    parts = [_held(connections, own), _replaced(own), *_handled(own), *_attempted(own)]
+    refused = _refused_beside(events, own)
+    opened: list[Answered] = [event for event in events if isinstance(event, Connected) and event.user == user]
+    connections = list({event.sid or event.eio: event for event in (*opened, *refused)}.values())
+    parts = [_held(connections, own), _kept(refused), _replaced(own), *_handled(own), *_attempted(own)]
     told = "; ".join(dict.fromkeys(part for part in parts if part)) or own[0].message
     return f"{user or 'an unknown user'}: {told}"
 
 
-def _held(connections: Sequence[Connected], findings: Iterable[Finding]) -> str:
+def _held(connections: Sequence[Answered], findings: Iterable[Finding]) -> str:
     if not any(finding.rule in ("multiple-connections", "connection-replaced") for finding in findings):
         return ""
     who = places(connections)
@@ -33,10 +34,26 @@ def _held(connections: Sequence[Connected], findings: Iterable[Finding]) -> str:
         return f"{len(connections)} connections were opened{by}"
     shown = [f"one opened by {name}" if n == 0 else f"another by {name}" for n, name in enumerate(list(who)[:SHOWN])]
     more = f" and {len(who) - SHOWN} more" if len(who) > SHOWN else ""
-    return f"holds {len(who)} connections, {', '.join(shown)}{more}"
+    verb = "asked for" if any(isinstance(one, Refused) for one in connections) else "holds"
+    return f"{verb} {len(who)} connections, {', '.join(shown)}{more}"
 
 
-def places(connections: Sequence[Connected]) -> dict[str, int]:
+def _refused_beside(events: Iterable[Event], findings: Iterable[Finding]) -> list[Refused]:
+    """What the server refused to somebody who holds a connection."""
+    evidence = [event for one in findings if one.rule == "multiple-connections" for event in one.evidence]
+    pages = {(event.user, event.page) for event in evidence if isinstance(event, Refused)}
+    return [event for event in events if isinstance(event, Refused) and (event.user, event.page) in pages]
+
+
+def _kept(refused: Sequence[Refused]) -> str:
+    if not refused:
+        return ""
+    said = f" ({refused[0].message})" if refused[0].message else ""
+    count = "one" if len(refused) == 1 else str(len(refused))
+    return f"the server kept one and refused {count}{said}"
+
+
+def places(connections: Sequence[Answered]) -> dict[str, int]:
     """Who opened them, and how many each: by the frame that tells them apart where all went through shared code."""
     counted: dict[str, int] = {}
     through: dict[Place | None, list[tuple[Place, ...]]] = {}

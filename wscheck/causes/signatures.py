@@ -104,10 +104,13 @@ def map_per_process(trail: Trail) -> Clue | None:
 
 
 def lookup_race(trail: Trail) -> Clue | None:
-    """A server that replaces others keeps one a user, and lost a race; one that replaces nobody may mean to."""
+    """A server that replaces others keeps one a user, and lost a race; one that replaces nobody may mean to, and with
+    two real pages of one user before our eyes most likely does."""
     replaced = {change.old_sid for change in trail.replacements}
     for old, new in trail.met:
         if old.at is None or new.at is None or replaced.intersection((old.sid, new.sid)):
+            continue
+        if not replaced and old.source != "client" and old.page != new.page:
             continue
         if 0 <= new.at - old.at <= 0.25:
             gap = (new.at - old.at) * 1000

@@ -6,7 +6,7 @@ from functools import partial
 from operator import sub
 from typing import TypeVar
 
-from wscheck.events import Connected, Connecting, Refused, Registered
+from wscheck.events import Answered, Connected, Connecting, Refused, Registered
 from wscheck.findings import Confidence
 from wscheck.ledger import Ledger
 from wscheck.transitions import Closed, Opened, Superseded
@@ -93,6 +93,12 @@ Clue = tuple[Confidence, str]
 Signature = Callable[[Trail], Clue | None]
 
 
+def _as_opened(event: Refused) -> Connected:
+    """The connection that the server refused, as the page asked for it."""
+    asked = {name: getattr(event, name) for name in Answered.__struct_fields__}
+    return Connected(**asked | {"sid": event.eio})
+
+
 class Trails:
     """A trail for each user who ever held two connections or was replaced, and for those whose page was looked into.
     `forgetting` is called, with the user, before a trail or the oldest steps of one are forgotten."""
@@ -136,8 +142,13 @@ class Trails:
             trail.closed(change)
 
     def refused(self, event: Refused) -> None:
-        if event.user is not None and event.stack:
-            self._begin(event.user).refused(event)
+        if event.user is None or not event.stack:
+            return
+        trail = self._begin(event.user)
+        trail.refused(event)
+        held = next(filter(None, map(self._ledger.opened, self._ledger.held(event.user))), None)
+        if event.reason == "refused" and held is not None and held.page == event.page and held.eio != event.eio:
+            trail.met.append((held, _as_opened(event)))
 
     def registered(self, event: Registered) -> None:
         if event.user is not None:

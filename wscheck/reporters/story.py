@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wscheck import openers
 from wscheck.comparison import CompareReport
-from wscheck.events import AnyEvent, Connected, Connecting, OnConnection, Place, Replaced
+from wscheck.events import Answered, AnyEvent, Connecting, OnConnection, Place, Refused, Replaced
 from wscheck.findings import Finding, Severity, Verdict
 from wscheck.incidents import Incident
 from wscheck.load_report import LoadReport
@@ -42,7 +42,7 @@ class Openings:
     """Who opened which connection, looked up by sid: built once a run, asked once a finding."""
 
     def __init__(self, events: Iterable[AnyEvent]) -> None:
-        self._opened: dict[str, Connected] = {}
+        self._opened: dict[str, Answered] = {}
         self._note(events)
 
     def of(self, finding: Finding) -> list[Opening]:
@@ -51,17 +51,17 @@ class Openings:
         opened = [self._opened[sid] for sid in connections(finding.evidence) if sid in self._opened]
         sids: dict[tuple[str | None, Place | None, Place | None], list[str]] = {}
         for one in opened:
-            sids.setdefault((one.component, one.opener, _caller(one, opened)), []).append(one.sid or "")
+            sids.setdefault((one.component, one.opener, _caller(one, opened)), []).append(one.sid or "refused")
         told = [Opening(component, opener, tuple(its), caller) for (component, opener, caller), its in sids.items()]
         return sorted(told, key=lambda opening: -len(opening.sids))
 
     def _note(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
-            if isinstance(event, Connected) and event.sid and (event.component or event.opener):
-                self._opened.setdefault(event.sid, event)
+            if isinstance(event, Answered) and (key := event.sid or event.eio) and (event.component or event.opener):
+                self._opened.setdefault(key, event)
 
 
-def _caller(one: Connected, opened: Iterable[Connected]) -> Place | None:
+def _caller(one: Answered, opened: Iterable[Answered]) -> Place | None:
     """Where the stacks of connections with the same opener part; None where the opener itself tells them apart."""
     others = (other.stack for other in opened if other.opener == one.opener and other.stack != one.stack)
     return next((place for stack in others if (place := openers.parting(one.stack, stack)) is not None), None)
@@ -277,13 +277,14 @@ def next_step(report: Report) -> str | None:
 
 
 def connections(evidence: Iterable[AnyEvent]) -> list[str]:
-    """Every connection that `evidence` is about, in order, once."""
+    """Every connection that `evidence` is about, in order, once; one that was refused by its session."""
     found: dict[str, None] = {}
     for event in evidence:
         if isinstance(event, Replaced):
             found.update({sid: None for sid in (event.old_sid, event.new_sid) if sid})
-        elif isinstance(event, OnConnection) and not isinstance(event, Connecting) and event.sid:
-            found[event.sid] = None
+        elif isinstance(event, OnConnection) and not isinstance(event, Connecting):
+            known = event.sid or (event.eio if isinstance(event, Refused) else None)
+            found |= {known: None} if known else {}
     return list(found)
 
 

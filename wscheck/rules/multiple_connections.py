@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-from wscheck.events import Connected
+from wscheck.events import Answered, Connected, Refused
 from wscheck.findings import Confidence, Severity
 from wscheck.rules.rule import Handler, Rule, opened_by, told_apart
 from wscheck.transitions import Closed, Opened, Superseded
@@ -13,9 +13,9 @@ NAMED = 3
 
 
 class MultipleConnections(Rule):
-    """Either evidence suffices: an overlap longer than the grace, or a page whose second connection made the
-    server close its first. The latter never overlaps for long on a server that keeps one socket per user. Each
-    further connection that stays is one more occurrence."""
+    """Any evidence suffices: an overlap longer than the grace, or a page whose second connection made the server
+    close its first, or was refused because of the first. The latter two never overlap for long, on servers that keep
+    one socket per user. Each further connection that stays or is refused is one more occurrence."""
 
     id = "multiple-connections"
     severity = Severity.ERROR
@@ -32,7 +32,12 @@ class MultipleConnections(Rule):
         self._since: OrderedDict[str, float] = OrderedDict()
         self._timeless: set[str] = set()
         self.waiting = self._since
-        return {Opened: self._opened, Closed: self._fewer, Superseded: self._superseded}
+        return {
+            Opened: self._opened,
+            Closed: self._fewer,
+            Superseded: self._superseded,
+            Refused: self._refused,
+        }
 
     def _opened(self, change: Opened) -> None:
         if not change.others:
@@ -41,6 +46,15 @@ class MultipleConnections(Rule):
             self._timeless.add(change.user)
         elif change.user not in self._since:
             self._since[change.user] = change.event.at
+
+    def _refused(self, event: Refused) -> None:
+        """The server said no to a page that holds a connection. What a scenario presents is refused on purpose."""
+        if event.reason != "refused" or event.page is None or event.credential is not None:
+            return
+        held = next((one for one in map(self.ledger.opened, self.ledger.held(event.user)) if one is not None), None)
+        if held is not None and held.page == event.page and held.eio != event.eio:
+            told = f"{_from_one_page(held, event)}, which the server refused"
+            self.sighted(event.user, told, event.at, held, event)
 
     def _superseded(self, change: Superseded) -> None:
         if change.user is not None and change.old and change.new and _same_page(change.old, change.new):
@@ -91,7 +105,7 @@ def _same_page(old: Connected, new: Connected) -> bool:
     return old.page is not None and old.page == new.page
 
 
-def _from_one_page(old: Connected, new: Connected) -> str:
+def _from_one_page(old: Connected, new: Answered) -> str:
     openers = [opener for opener in told_apart(old, new) if opener]
     if len(openers) == 2 and openers[0] != openers[1]:
         return f"one page opened 2 connections: one by {openers[0]}, one by {openers[1]}"

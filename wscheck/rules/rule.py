@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from wscheck import openers
-from wscheck.events import AnyEvent, Connected, Event
+from wscheck.events import Answered, AnyEvent, Event
 from wscheck.findings import Confidence, Severity
 from wscheck.ledger import Ledger
 
@@ -107,7 +107,7 @@ def opened_by(event: Event | None) -> str:
     return component or (str(opener) if opener else "")
 
 
-def told_apart(old: Connected | None, new: Connected | None) -> tuple[str, str]:
+def told_apart(old: Answered | None, new: Answered | None) -> tuple[str, str]:
     """Who opened each of two connections; where both went through shared code, the frames at which they part."""
     first, second = opened_by(old), opened_by(new)
     if old is not None and new is not None and first == second and old.stack and new.stack:

@@ -7,6 +7,7 @@ import msgspec
 from wscheck import packets
 from wscheck.endings import KICK, LOST
 from wscheck.events import (
+    Answered,
     Connected,
     Connecting,
     Delivered,
@@ -215,9 +216,9 @@ class Session:
         elif packet.type is SocketType.CONNECT_ERROR:
             message = packet.data.get("message", "") if isinstance(packet.data, dict) else packet.data
             space.ended = True
-            self._say(
-                Refused(at=at, reason="refused", message=self._hiding.clean(str(message or ""))), packet.namespace
-            )
+            said, presented = self._hiding.clean(str(message or "")), space.fingerprint
+            refused = Refused(at=at, reason="refused", message=said, fingerprint=presented, url=self.url)
+            self._say(refused, packet.namespace)
         elif packet.type is SocketType.DISCONNECT:
             self._acknowledged_before(packet.namespace, at, space.asked_at)
             self._end(packet.namespace, at, KICK)
@@ -264,7 +265,7 @@ class Session:
         more: dict[str, Any] = {"component": whence.component, "opener": whence.opener}
         if isinstance(event, Connecting | Connected | Refused):
             more["stack"] = whence.stack
-        if isinstance(event, Connected):
+        if isinstance(event, Answered):
             more["target"] = whence.target or self.origin.target or None
             more |= {"script": whence.script, "client": whence.client}
         if isinstance(event, Connecting | Upgraded):
