@@ -18,12 +18,12 @@ from tests.cli import wscheck
 from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import Backend, node_backend
-from wscheck.browse.report import NO_TRAFFIC
 from wscheck.browse.run import Browse, browse
 from wscheck.events import Connected
 from wscheck.findings import Verdict
 from wscheck.sources.browser import Browser, launched
 from wscheck.sources.browser.page import Page
+from wscheck.sources.traffic.doubts import NO_TRAFFIC
 
 FORMATS = ("terminal", "json", "ndjson", "junit", "github", "sarif", "html")
 SECRETS = ("token-of-", "cookie-secret-abcdef", "in-the-query-4711", "jwt-part")

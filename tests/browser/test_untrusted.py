@@ -10,9 +10,9 @@ from aiohttp import web
 from tests.cli import wscheck
 from tests.needs import needs
 from tests.pages import watched
-from wscheck.browse.report import NO_TRAFFIC
 from wscheck.config import load
 from wscheck.errors import CannotCheck
+from wscheck.sources.traffic.doubts import NO_TRAFFIC
 from wscheck.verify.plan import plan
 
 

@@ -11,14 +11,11 @@ from wscheck.browse.statement import statement
 from wscheck.events import (
     AnyEvent,
     Connected,
-    Connecting,
     Delivered,
     Disconnected,
     Event,
     Place,
-    Refused,
     Registered,
-    Unjudged,
     Upgraded,
 )
 from wscheck.findings import Bar, Finding, Verdict
@@ -26,15 +23,13 @@ from wscheck.judge import Judge, Options
 from wscheck.ordering import one_story
 from wscheck.report import BrowserReport, SeenConnection, SeenEvent, SeenHandlers, SeenPage, Target
 from wscheck.rules import BROWSER
-from wscheck.sources.traffic.hiding import NOBODY
+from wscheck.sources.traffic.doubts import doubt, strangers, turned_away
 
 SCHEMA = "wscheck.browser/1"
 
 # A kick while an attempt of the same user is under way waits for the acknowledgement of that attempt: on a machine that
 # is busy with other work it was seen to come seconds later.
 OVERTAKES_S = 10.0
-
-NO_TRAFFIC = "no Socket.IO traffic was seen: no request or websocket with EIO= in its address"
 
 
 def report(
@@ -62,7 +57,7 @@ def report(
         options={**msgspec.structs.asdict(options), **msgspec.structs.asdict(bar)},
         findings=findings,
         pages=list(pages),
-        notes=[*notes, *_strangers(events), *_turned_away(events)],
+        notes=[*notes, *strangers(events), *turned_away(events)],
         connections=connections(events),
         handlers=_handlers(events),
         events=_received(events),
@@ -74,25 +69,6 @@ def blank(target: str) -> BrowserReport:
     return BrowserReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE)
 
 
-def _strangers(events: Iterable[Event]) -> list[str]:
-    """That some connections are counted for their page, because nothing said whose they are."""
-    unknown = {e.page for e in events if isinstance(e, Connected) and e.page and e.user == NOBODY.format(e.page)}
-    if not unknown:
-        return []
-    where = "say where the traffic names the user, as in --identity 'auth.token|jwt:sub'"
-    return [f"Who is connected in {', '.join(sorted(unknown))} was not found: {where}."]
-
-
-def _turned_away(events: Iterable[Event]) -> list[str]:
-    """That the server let some page's user in elsewhere and not there."""
-    events = list(events)
-    inside = {event.page for event in events if isinstance(event, Connected)}
-    told = {
-        e.page: e.message or "it does not say why" for e in events if isinstance(e, Refused) and e.page not in inside
-    }
-    return [f"{page} was refused its connection: {why}." for page, why in told.items() if page and inside]
-
-
 def recorded(events: Iterable[Event]) -> list[AnyEvent]:
     """The events as reporters and recordings take them: in the order in which they are judged."""
     return cast("list[AnyEvent]", list(one_story(events, OVERTAKES_S)))
@@ -102,23 +78,10 @@ def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, ear
     failing = [finding for finding in findings if finding.severity.rank >= bar.fail_on.rank]
     if failing:
         return Verdict.FAILED, statement(events, failing)
-    unsure = _unsure(events) or early
+    unsure = doubt(events) or early
     if not unsure:
         return Verdict.PASSED, ""
     return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), unsure
-
-
-def _unsure(events: Sequence[Event]) -> str | None:
-    """Why nothing was proven although nothing was found."""
-    unjudged = next((event.reason for event in events if isinstance(event, Unjudged)), None)
-    if any(isinstance(event, Connected) for event in events):
-        return unjudged
-    refused = next((event for event in events if isinstance(event, Refused)), None)
-    if refused is not None:
-        hint = ", by the server: is the page logged in (--storage-state)?" if refused.reason == "refused" else ""
-        return f"no connection was made: {refused.message or refused.reason}{hint}"
-    tried = any(isinstance(event, Connecting) for event in events)
-    return unjudged or ("no connection was made" if tried else NO_TRAFFIC)
 
 
 def connections(events: Iterable[Event]) -> list[SeenConnection]:

@@ -4,13 +4,14 @@ judged."""
 from collections.abc import Sequence
 
 from wscheck import proof
-from wscheck.events import AnyEvent, Connected, Disconnected, Event, Replaced, Unjudged, Unreadable
+from wscheck.events import AnyEvent, Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.findings import Bar, Finding, Verdict
 from wscheck.judge import Judge, Options
 from wscheck.rules import BROWSER
+from wscheck.sources.traffic.doubts import doubt
 
 PAGES = frozenset({"browser", "har"})
-"""Who tells of something unjudged because it went unseen; in a log it is a connection that was given up."""
+"""Who tells of pages: what a page does not prove, no log does."""
 
 
 def judged(events: Sequence[AnyEvent], options: Options, bar: Bar) -> tuple[list[Finding], Verdict, str]:
@@ -25,12 +26,12 @@ def judged(events: Sequence[AnyEvent], options: Options, bar: Bar) -> tuple[list
 
 def _seen(events: Sequence[Event], judge: Judge) -> proof.Watched:
     seen = [event for event in events if isinstance(event, Connected | Disconnected | Replaced)]
-    doubts = (e.reason for e in events if isinstance(e, Unjudged) and e.source in PAGES)
+    paged = any(event.source in PAGES for event in events)
     return proof.Watched(
         connections=len(seen),
         unreadable=sum(isinstance(event, Unreadable) for event in events),
         held_most=judge.ledger.held_most,
         timed=any(event.at is not None for event in seen),
-        unjudged=next(doubts, ""),
+        unjudged=doubt(events) if paged else "",
         overlapping=proof.overlapping(judge.ledger),
     )

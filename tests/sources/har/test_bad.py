@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli import Ran, wscheck
 from tests.sources.har.test_real import DEVTOOLS, FIXED, PLAYWRIGHT
-from wscheck.browse.report import NO_TRAFFIC, recorded, report
+from wscheck.browse.report import recorded, report
 from wscheck.errors import BadEvidence
 from wscheck.events import Unjudged, Unreadable
 from wscheck.findings import Bar
@@ -23,6 +23,7 @@ from wscheck.rules import Options
 from wscheck.sources.har import read
 from wscheck.sources.har.archive import load
 from wscheck.sources.traffic import Identity
+from wscheck.sources.traffic.doubts import NO_TRAFFIC
 
 
 def har(path: Path, *entries: dict[str, Any], creator: str = "WebInspector") -> Path:
