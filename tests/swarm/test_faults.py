@@ -150,11 +150,11 @@ def test_wss_with_its_own_authority_and_users_from_a_file(tmp_path: Path) -> Non
     authority.issue_cert("localhost").configure_cert(context)
     users.write_text("".join(f"user-{n},token-of-user-{n}\n" for n in range(4)))
     backend = Backend(Journal(None), ping_interval_s=1.0)
-    swarm = ("--users", "4", "--run-time", "1s", "--users-csv", str(users))
+    swarm = ("--users", "4", "--run-time", "1s", "--users-file", str(users))
     with in_thread(backend.app, context) as url:
         code, _, said = load(tmp_path, url, *swarm)
         assert code == 3 and "cannot be trusted" in said and not backend.counters()["connects"]
-        code, report, said = load(tmp_path, url, *swarm, "--ca", str(pem), token="of nobody")
+        code, report, said = load(tmp_path, url, *swarm, "--ca-file", str(pem), token="of nobody")
     assert code == 0, said
     assert (report["connects"], report["users"], report["verdict"]) == (4, 4, "passed")
     assert backend.counters()["connects"] == 4 and backend.counters()["refused"] == 0
@@ -164,7 +164,7 @@ def test_wss_with_its_own_authority_and_users_from_a_file(tmp_path: Path) -> Non
 def test_a_users_file_that_names_a_user_twice_is_refused_by_the_locust_process(tmp_path: Path) -> None:
     users = tmp_path / "users.csv"
     users.write_text("user-1,token-of-user-1\nuser-1,again\n")
-    code, _, said = load(tmp_path, "--users", "2", "--run-time", "1s", "--users-csv", str(users))
+    code, _, said = load(tmp_path, "--users", "2", "--run-time", "1s", "--users-file", str(users))
     assert code == 2 and "names a user twice" in said and "next: " in said, said
 
 

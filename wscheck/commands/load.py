@@ -36,7 +36,7 @@ def load(
     processes: Annotated[
         str | None, typer.Option(metavar="N", help="Worker processes [1]; with more, a master beside them.")
     ] = None,
-    users_csv: Annotated[
+    users_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="A file of users: id and token on each line.")
     ] = None,
     user_prefix: Annotated[
@@ -78,7 +78,7 @@ def load(
     ] = None,
     timeout: Timeout = None,
     insecure: Insecure = None,
-    ca: Annotated[
+    ca_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="PEM file of an authority to trust beside the system's.")
     ] = None,
     permitted: Annotated[
@@ -137,7 +137,7 @@ def load(
         "verify.fail_on": fail_on,
     }
     options = {
-        "users_file": _existing(users_csv),
+        "users_file": _existing(users_file),
         "user_prefix": user_prefix,
         "source_addresses": source_addresses,
         "tabs": tabs,
@@ -146,7 +146,7 @@ def load(
         "backoff": _seconds("--backoff", backoff),
         "emit_every": _seconds("--emit-every", emit_every),
         "emit_event": emit_event,
-        "ca_file": _existing(ca),
+        "ca_file": _existing(ca_file),
     }
     extras = {name: place for name, place in (("csv", locust_csv), ("html", locust_html)) if place is not None}
     _run(settings, options, extras, format or [], before_after=before_after, permitted=permitted)

@@ -182,7 +182,7 @@ def _doubt(plan: Plan, told: LoadReport, s: Statistics) -> str:
         return f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}"
     away = s.users - told.connections_open
     if away > 0 and s.disconnected > s.disconnects.get(LEFT, 0):
-        why = ": they share one token; write {user} in it, or give each their own (--users-csv)"
+        why = ": they share one token; write {user} in it, or give each their own (--users-file)"
         told_why = why if plan.shares_a_token else ""
         return f"{away:,} of {s.users:,} users had no connection when the run ended{told_why}"
     return ""
