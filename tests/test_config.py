@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wscheck.config import DEFAULT, Config, load
+from wscheck.config import DEFAULT, Config, _say, load
 from wscheck.contract import DOCUMENTED
 from wscheck.errors import UsageError
 from wscheck.settings import NEXT_PUBLIC, SETTINGS, Secret
@@ -59,6 +59,32 @@ def test_a_variable_that_lacks_an_underscore_is_no_silent_default(tmp_path: Path
     assert refusal.next_step == "Call it WSCHECK_USER_ID, or unset it."
     others = {"WSCHECK_USER_ID": "ada", "WSCHECK_OF_SOMEBODY_ELSE": "1", "USERID": "1"}
     assert configured(tmp_path, environ=others)["identity.user_id"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WSCHECK_FAIL_NO", "WSCHECK_FAIL_ON"),
+        ("WSCHECK_USER", "WSCHECK_USERS or WSCHECK_USER_IN or WSCHECK_USER_ID"),
+        ("WSCHECK_TARGET_URL", "WSCHECK_URL"),
+        ("WSCHECK_LOAD_TAB", "WSCHECK_LOAD_TABS"),
+    ],
+)
+def test_a_variable_that_looks_like_one_of_ours_is_told_once_and_its_value_never(
+    name: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say.cache_clear()
+    configured(tmp_path, environ={name: "secret"}), configured(tmp_path, environ={name: "secret"})
+    told = capsys.readouterr().err
+    assert told == f"wscheck: {name} is in the environment, and nothing reads it. Did you mean {meant}?\n"
+
+
+def test_a_variable_that_something_reads_or_that_is_anybodys_is_no_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = ("WSCHECK_LOAD_TABS", "WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
+    configured(tmp_path, environ=dict.fromkeys((*ours, "WSCHECK_VERSION", "WSCHECK_IMAGE", "MY_WSCHECK_FAIL_NO"), "1"))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_namespace_gets_its_slash_as_socketio_gives_it(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ defaults (docs/configuration.md). Secrets are never flags and never shown.
 
 import os
 import re
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from wscheck.contract import Contract, read_contract
 from wscheck.errors import UnknownName, UsageError
 from wscheck.findings import Bar, Severity
 from wscheck.journey import Step, read_steps
+from wscheck.profiles import OPTIONS
 from wscheck.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
@@ -30,6 +33,12 @@ DEFAULT = "default"
 # Tables that their own readers check, because their content is more than scalar settings.
 FREE_TABLES = ("event",)
 FREE_KEYS = ("browser.step", "logs.markers", "logs.keys")
+
+READ_ELSEWHERE = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
+"""Variables that are ours and no setting of a run."""
+
+LIKE = 0.72
+"""From how alike, of 1, a variable is probably a misspelt one: USER is USER_ID, and RUN_ID is nothing of ours."""
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -92,12 +101,33 @@ def load(flags: Mapping[str, Any], *, directory: Path | None = None, environ: Ma
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
-    """Refuse a variable that is one of ours but for its underscores: nobody would read it, and nobody would know."""
-    ours = {setting.variable.replace("_", ""): setting.variable for setting in SETTINGS.values()}
+    """Refuse a variable that is one of ours but for its underscores, and say which others look like ours: nobody would
+    read it, and nobody would know. What looks like none may be anybody's."""
+    variables = [setting.variable for setting in SETTINGS.values()] + [option.variable for option in OPTIONS]
+    in_full = {"WSCHECK_" + name.replace(".", "_").upper(): setting.variable for name, setting in SETTINGS.items()}
+    bare = {variable.replace("_", ""): variable for variable in variables}
     for name in environ:
-        meant = ours.get(name.replace("_", ""), name) if name.startswith("WSCHECK") else name
-        if name != meant:
+        if not name.startswith("WSCHECK") or name in (*variables, *READ_ELSEWHERE):
+            continue
+        if meant := bare.get(name.replace("_", "")):
             raise UsageError(f"{name} is in the environment, and nothing reads it.", f"Call it {meant}, or unset it.")
+        if near := in_full.get(name) or _nearest(name, variables):
+            _say(f"wscheck: {name} is in the environment, and nothing reads it. Did you mean {near}?")
+
+
+def _nearest(name: str, variables: list[str]) -> str | None:
+    """Compared without what all of them begin with, which would make them all alike."""
+    from difflib import get_close_matches
+
+    words = [variable.removeprefix("WSCHECK_") for variable in variables]
+    near = get_close_matches(name.removeprefix("WSCHECK_"), words, cutoff=LIKE)
+    return " or ".join(f"WSCHECK_{word}" for word in near) or None
+
+
+@cache
+def _say(line: str) -> None:
+    """On stderr, and once: a run that ends before its report resolves its settings again."""
+    print(line, file=sys.stderr)
 
 
 class _File(msgspec.Struct, frozen=True):
