@@ -39,8 +39,8 @@ class Superseded(msgspec.Struct, frozen=True, gc=False):
     explicit: bool
     confidence: Confidence
     held: tuple[str, ...]
-    old: Connected | None = None
-    new: Connected | None = None
+    old: Connected | None
+    new: Connected | None
 
 
 class Closed(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +52,7 @@ class Closed(msgspec.Struct, frozen=True, gc=False):
     reason: str | None
     superseded: bool
     held: tuple[str, ...]
-    opened: Connected | None = None
+    opened: Connected | None
 
 
 Transition = Opened | Superseded | Closed

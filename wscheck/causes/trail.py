@@ -103,7 +103,7 @@ class Trails:
     """A trail for each user who ever held two connections or was replaced, and for those whose page was looked into.
     `forgetting` is called, with the user, before a trail or the oldest steps of one are forgotten."""
 
-    def __init__(self, ledger: Ledger, forgetting: Callable[[str, Trail], None] = lambda *_: None) -> None:
+    def __init__(self, ledger: Ledger, forgetting: Callable[[str, Trail], None]) -> None:
         self._ledger, self._forgetting = ledger, forgetting
         self._trails: OrderedDict[str, Trail] = OrderedDict()
         self._asked: OrderedDict[str, float] = OrderedDict()

@@ -157,7 +157,7 @@ def _readers(paths: Iterable[Path]) -> Iterator[Reader]:
 
 
 def continuation(
-    name: Path, position: Position, taken: Iterable[Identity | None] = (), left: Iterable[Position] = ()
+    name: Path, position: Position, taken: Iterable[Identity | None], left: Iterable[Position] = ()
 ) -> Rest | None:
     """The file in which the content before `position` goes on: `name`, or one beside it.
 

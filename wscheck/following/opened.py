@@ -81,7 +81,7 @@ class OpenLog:
     failure  why the last look could not read what is there, "" when it could
     """
 
-    def __init__(self, reader: Reader, offset: int = 0) -> None:
+    def __init__(self, reader: Reader, offset: int) -> None:
         self.reader = reader
         self.copied = False
         self.failure = ""

@@ -69,7 +69,7 @@ def copies(paths: Sequence[Path], *, growing: bool) -> list[Repeat]:
     return [*packed, *_alike([path for path in files if path not in left], growing)]
 
 
-def other_names(paths: Iterable[Path], named: Container[Path] = (), followed: Container[Path] = ()) -> list[Repeat]:
+def other_names(paths: Iterable[Path], named: Container[Path], followed: Container[Path]) -> list[Repeat]:
     """Links, and files named in several ways.
 
     What is `followed` already stays. What earlier generations are called after is kept before those, and a link that

@@ -22,7 +22,7 @@ class Bell:
     true, and a wait ends, when nobody reads it any more.
     """
 
-    def __init__(self, others: Iterable[int] = (), reader: int | None = None) -> None:
+    def __init__(self, others: Iterable[int], reader: int | None) -> None:
         self._reader, self.deserted = reader, False
         self._watcher = _inotify()
         self._ringing, self._rope = os.pipe()

@@ -14,7 +14,7 @@ class Behaviour(msgspec.Struct, frozen=True):
     """The habits of each component of the page, and how often the user emits (0: never)."""
 
     components: tuple[Habits, ...]
-    emit_every_s: float = 0.0
+    emit_every_s: float
 
 
 def behaviour_of(profile: str, options: Any) -> Behaviour:

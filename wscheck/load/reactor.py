@@ -42,7 +42,7 @@ class Watched(Protocol):
 class Reactor:
     """`lagged` is called at every tick with how late it came, in milliseconds."""
 
-    def __init__(self, lagged: Callable[[float], None] = lambda ms: None) -> None:
+    def __init__(self, lagged: Callable[[float], None]) -> None:
         self._loop = gevent.get_hub().loop
         self._epoll = get_original("select", "epoll")()  # gevent hides what could block; this one is only asked
         self._watched: dict[int, Watched] = {}

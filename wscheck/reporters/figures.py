@@ -22,7 +22,7 @@ class Figure:
 
     name: str
     value: str
-    more: str = ""
+    more: str
     bad: bool = False
 
 
@@ -96,7 +96,7 @@ def milliseconds(value: float | None) -> str:
     return f"{value / 1000:.1f} s" if value < 120_000 else f"{value / 60_000:.1f} min"
 
 
-def amount(value: float | None, unit: str = "") -> str:
+def amount(value: float | None, unit: str) -> str:
     """A number in its unit: 1,840, 12 ms, 0.42/s; means, whose unit is "/user", with two decimals: 1.00."""
     if value is None:
         return NOTHING

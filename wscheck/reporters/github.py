@@ -37,7 +37,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def step_summary(report: Report, events: Sequence[AnyEvent] = ()) -> str:
+def step_summary(report: Report, events: Sequence[AnyEvent]) -> str:
     """The run as Markdown, findings first, cut at a whole finding when it would grow past GitHub's limit."""
     openings = story.Openings(events)
     head = [f"## {_MARK[report.verdict]} wscheck: {report.verdict}", markdown(story.headline(report)), _facts(report)]

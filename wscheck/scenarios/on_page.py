@@ -32,13 +32,13 @@ class RealPage(msgspec.Struct, kw_only=True):
     """
 
     url: str
-    steps: tuple[Step, ...] = ()
-    storage: "StorageState | None" = None
-    identity: "Identity | None" = None
-    root: str = ""
-    program: Path | None = None
-    cdp: str | None = None
-    insecure: bool = False
+    steps: tuple[Step, ...]
+    storage: "StorageState | None"
+    identity: "Identity"
+    root: str
+    program: Path | None
+    cdp: str | None
+    insecure: bool
     _hiding: "Hiding | None" = None
 
     async def drive(self, scenario: str, stage: Stage) -> None:

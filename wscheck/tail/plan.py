@@ -51,18 +51,18 @@ class Wanted(msgspec.Struct, kw_only=True):
     new_reader: Readers
     options: Options
     bar: Bar
-    follow: bool = True
-    from_start: bool = False
-    users: int | None = None
-    quiet_after: float = 30.0
-    stale_after: float | None = None
-    window: Window = Window()
-    seconds: float | None = None
-    checkpoint: Path | None = None
-    webhook: Secret | None = None
-    webhook_format: str = "json"
-    exec: str | None = None
-    metrics: str | None = None
+    follow: bool
+    from_start: bool
+    users: int | None
+    quiet_after: float
+    stale_after: float | None
+    window: Window
+    seconds: float | None
+    checkpoint: Path | None
+    webhook: Secret | None
+    webhook_format: str
+    exec: str | None
+    metrics: str | None
 
 
 class Session(msgspec.Struct):

@@ -20,7 +20,7 @@ UNREAD = "it could not be read to its end"
 IN_THE_FILE = "in [logs.markers] of wscheck.toml"
 
 
-def consequences(events: Sequence[Event], control: Sequence[Event] = ()) -> frozenset[str]:
+def consequences(events: Sequence[Event], control: Sequence[Event]) -> frozenset[str]:
     """The rules whose findings prove nothing here, after what the control showed."""
     follow: set[str] = set()
     if _told_otherwise(events) is not None or _told_replacement(control):
@@ -36,7 +36,7 @@ def consequences(events: Sequence[Event], control: Sequence[Event] = ()) -> froz
     return frozenset(follow)
 
 
-def unshown(events: Sequence[Event], control: Sequence[Event] = ()) -> str | None:
+def unshown(events: Sequence[Event], control: Sequence[Event]) -> str | None:
     """Why nothing was shown, although nothing was found; None when something was."""
     if (reason := away(events)) is not None:
         return reason

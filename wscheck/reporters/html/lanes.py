@@ -50,12 +50,12 @@ class Picture:
     timed    False when the evidence has no clock: times are then positions in it
     """
 
-    start: float = 0.0
-    end: float = 0.0
-    timed: bool = True
-    lanes: list[Lane] = field(default_factory=list)
-    arrows: list[tuple[float, Lane, Lane]] = field(default_factory=list)
-    refused: list[tuple[float, str]] = field(default_factory=list)
+    start: float
+    end: float
+    timed: bool
+    lanes: list[Lane]
+    arrows: list[tuple[float, Lane, Lane]]
+    refused: list[tuple[float, str]]
 
 
 def picture(events: Iterable[AnyEvent], diverging: Mapping[str, Place] | None = None) -> Picture:

@@ -39,7 +39,7 @@ class Plot:
     across: list[tuple[float, str]]
     up: list[tuple[float, str]]
     said: str
-    note: str = ""
+    note: str
 
 
 def plot(title: str, lines: Iterable[Line], unit: str = "", note: str = "") -> Plot | None:

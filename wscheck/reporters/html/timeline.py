@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from wscheck.events import AnyEvent, Place
 from wscheck.reporters.html import captions
@@ -69,8 +69,8 @@ class Timeline:
     strip: Strip | None
     summary: str
     openers: list[tuple[int, str]]
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-    more_rows: int = 0
+    rows: list[tuple[str, ...]]
+    more_rows: int
 
 
 def timeline(

@@ -18,7 +18,7 @@ _MARK = "sourceMappingURL="
 class Bundles:
     """Tells positions in served scripts as places in their sources. `notes`: which it cannot, by script, and why."""
 
-    def __init__(self, addresses: Addresses, folders: Sequence[Path] = (), root: str = "") -> None:
+    def __init__(self, addresses: Addresses, folders: Sequence[Path], root: str) -> None:
         self._addresses, self._folders, self._root = addresses, folders, root
         self._named: dict[str, str] = {}
         self._held: dict[str, str] = {}

@@ -102,7 +102,7 @@ class Traffic:
             self._payload(exchange.session, body, at, outgoing=False)
             self._known(exchange.session)
 
-    def failed(self, key: str, at: float, *, cancelled: bool = False, why: str = "") -> None:
+    def failed(self, key: str, at: float, *, cancelled: bool, why: str = "") -> None:
         """No response came. `cancelled`: the page itself gave it up, as it does when it closes or upgrades."""
         if self._is_early(key, lambda: self.failed(key, at, cancelled=cancelled, why=why)):
             return

@@ -29,7 +29,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class Webhook:
     """Posts to `url`, which may itself be a secret: only its host is ever shown. `form`: "json" or "slack"."""
 
-    def __init__(self, url: str, form: str = "json") -> None:
+    def __init__(self, url: str, form: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError("The webhook is not an http or https URL.", "Write --webhook https://example.org/hook.")
