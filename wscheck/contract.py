@@ -47,6 +47,10 @@ class Contract(msgspec.Struct, frozen=True):
         """The event of this name, None when the contract does not know it."""
         return next((event for event in self.events if event.name == name), None)
 
+    def answering(self, emitted: str) -> ContractEvent | None:
+        """The event that the server sends when a client emits `emitted`, None when the contract has none."""
+        return next((event for event in self.events if event.emit == emitted), None)
+
 
 DOCUMENTED = Contract(
     events=(

@@ -82,13 +82,12 @@ class Finding(msgspec.Struct, kw_only=True):
     evidence: list[AnyEvent] = msgspec.field(default_factory=list)
 
 
-def worst(findings: Iterable[Finding]) -> Severity | None:
-    """The highest severity among `findings`, None when there are none."""
-    return max((f.severity for f in findings), key=lambda s: s.rank, default=None)
-
-
 class Bar(msgspec.Struct, frozen=True):
     """What fails: findings at or above `fail_on`, and with `strict` also what could not be judged."""
 
     fail_on: Severity = Severity.ERROR
     strict: bool = False
+
+    def failing(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Those that fail the run."""
+        return [finding for finding in findings if finding.severity.rank >= self.fail_on.rank]

@@ -29,8 +29,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
 def verdict(findings: Sequence[Finding], bar: Bar, doubt: str) -> tuple[Verdict, str]:
     """The verdict and its reason. `doubt` says why nothing was proven even without a finding; empty when it was."""
-    failing = [finding for finding in findings if finding.severity.rank >= bar.fail_on.rank]
-    if failing:
+    if failing := bar.failing(findings):
         return Verdict.FAILED, f"{failing[0].user or 'somebody'}: {failing[0].message}"
     if doubt:
         return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), doubt

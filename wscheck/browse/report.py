@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-import msgspec
-
 from wscheck import openers, proof
 from wscheck.browse.statement import statement
 from wscheck.events import (
@@ -54,7 +52,7 @@ def report(
         target=target,
         verdict=verdict,
         reason=reason,
-        options={**msgspec.structs.asdict(options), **msgspec.structs.asdict(bar)},
+        options=options.told(bar),
         findings=findings,
         pages=list(pages),
         notes=[*notes, *strangers(events), *turned_away(events)],
@@ -75,8 +73,7 @@ def recorded(events: Iterable[Event]) -> list[AnyEvent]:
 
 
 def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, early: str) -> tuple[Verdict, str]:
-    failing = [finding for finding in findings if finding.severity.rank >= bar.fail_on.rank]
-    if failing:
+    if failing := bar.failing(findings):
         return Verdict.FAILED, statement(events, failing)
     unsure = doubt(events) or early
     if not unsure:

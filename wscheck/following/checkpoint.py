@@ -1,6 +1,7 @@
 """Where to go on after a restart: the places in the logs, who held what, and how much had been told."""
 
 import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -71,17 +72,14 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def told(fd: int) -> Told | None:
     """The regular file behind `fd` as it is now, None for anything else."""
-    import stat
-
     found = os.fstat(fd)
     return Told(found.st_dev, found.st_ino, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
-def take_back(fd: int, told_then: Told | None) -> int:
-    """Cut the output behind `fd` to what the checkpoint covers; what follows will be told again. Returns the bytes."""
+def take_back(fd: int, then: Told | None) -> None:
+    """Cut the output behind `fd` to what the checkpoint covers; what follows will be told again."""
     now = told(fd)
-    same = now is not None and told_then is not None and (now.device, now.inode) == (told_then.device, told_then.inode)
-    if now is None or told_then is None or not same or now.size <= told_then.size:
-        return 0
-    os.ftruncate(fd, told_then.size)
-    return now.size - told_then.size
+    if now is None or then is None or (now.device, now.inode) != (then.device, then.inode):
+        return
+    if now.size > then.size:
+        os.ftruncate(fd, then.size)

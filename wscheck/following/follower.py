@@ -70,7 +70,7 @@ class Follower:
     damaged  files that could not be read to their end, and why
     """
 
-    def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None]) -> None:
         self.name = name
         self.main: Stream | None = None
         self._buffer, self._note = buffer, note
@@ -104,7 +104,7 @@ class Follower:
         """Begin where an earlier run stopped, in whatever file that place is now."""
         self._resumed_at = place
         *late, current = place.positions
-        self._known, self._since_ns = [], place.since_ns
+        self._known = []
         self._seen.extend(place.seen)
         resuming = Resuming(self.name, self._open)
         self.main = resuming.current(current)

@@ -46,7 +46,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     if report.started_at is not None:
         suite.set("timestamp", f"{datetime.fromtimestamp(report.started_at, UTC):%Y-%m-%dT%H:%M:%S}")
     for case in cases:
-        suite.append(_testcase(case, _suite(report), openings))
+        suite.append(_testcase(case, openings))
     ET.indent(suites)
     xml: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
     return xml + b"\n"
@@ -71,7 +71,7 @@ def _scenario(scenario: ScenarioResult) -> _Case:
     )
 
 
-def _testcase(case: _Case, suite: str, openings: story.Openings) -> ET.Element:
+def _testcase(case: _Case, openings: story.Openings) -> ET.Element:
     attributes = {"classname": f"wscheck.{case.name}", "name": case.name, "time": _time(case.duration_s)}
     element = ET.Element("testcase", {key: one_line(value) for key, value in attributes.items()})
     findings = story.by_severity(case.findings)

@@ -7,7 +7,7 @@ import msgspec
 
 from wscheck import openers
 from wscheck.events import Answered, AnyEvent, Event
-from wscheck.findings import Confidence, Severity
+from wscheck.findings import Bar, Confidence, Severity
 from wscheck.ledger import Ledger
 
 
@@ -23,6 +23,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     attempts_window_s: float = 10.0
     duplicate_s: float = 2.0
+
+    def told(self, bar: Bar) -> dict[str, Any]:
+        """How a run was judged and what fails it, as its report and its recording say."""
+        return {**msgspec.structs.asdict(self), **msgspec.structs.asdict(bar)}
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):

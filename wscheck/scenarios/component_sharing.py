@@ -16,7 +16,7 @@ class ComponentSharing(Scenario):
         page = stage.page()
         dashboard, wizard = await page.mount(DASHBOARD), await page.mount(WIZARD)
         stage.expect("connected", page)
-        trigger, ending = _connecting(stage), _disconnecting(stage)
+        trigger, ending = stage.contract.answering(stage.cast.trigger), _disconnecting(stage)
         # The same event asked for twice may come with the same payload twice, and be no duplicate.
         acts = (None, stage.cast.trigger, stage.cast.disconnect)
         other = next((event for event in stage.contract.events if event.emit not in acts), None)
@@ -34,17 +34,12 @@ class ComponentSharing(Scenario):
         await stage.watch(stage.cast.grace * 2)
 
 
-def _connecting(stage: Stage) -> ContractEvent | None:
-    return next((event for event in stage.contract.events if event.emit == stage.cast.trigger), None)
-
-
 def _disconnecting(stage: Stage) -> ContractEvent | None:
     """As documented, the event that told of WhatsApp's connection tells of its end, unless the contract has another."""
     emitted = stage.cast.disconnect
     if emitted is None:
         return None
-    own = next((event for event in stage.contract.events if event.emit == emitted), None)
-    connecting = _connecting(stage)
+    own, connecting = stage.contract.answering(emitted), stage.contract.answering(stage.cast.trigger)
     if own is None and connecting is not None:
         return msgspec.structs.replace(connecting, emit=emitted, payload=None)
     return own

@@ -31,4 +31,4 @@ class PollingUpgrade(Scenario):
         page = stage.page(fault=True, transports=POLL_FIRST)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
-        await stage.until_it_reacted(page)
+        await stage.until_it_reacted()

@@ -31,7 +31,7 @@ class Race(Scenario):
         await page.mount(DASHBOARD)
         await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
         await page.mount(WIZARD)
-        await stage.until_it_reacted(page)
+        await stage.until_it_reacted()
 
     def moot(self, control: Control) -> str | None:
         if control.connections_opened < 2 or control.replacements:

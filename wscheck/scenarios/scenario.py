@@ -45,7 +45,7 @@ class Scenario(ABC):
         page = stage.page(fault=True)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
-        await stage.until_it_reacted(page)
+        await stage.until_it_reacted()
 
     def moot(self, control: Control) -> str | None:
         """Why there is nothing to judge at a target that did this in the control; None where there is."""

@@ -58,6 +58,11 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str = "trigger_whatsapp_connection"
     disconnect: str | None = None
 
+    @property
+    def redactor(self) -> Redactor:
+        """Hides what they present."""
+        return Redactor([self.user.token, self.second.token if self.second is not None else None])
+
 
 class Stage:
     """One phase of one scenario. Everything that happens is recorded as events, in order."""
@@ -66,8 +71,7 @@ class Stage:
         """`unanswered`: why the server, as was seen, answers nothing that is asked of it; "" where it may."""
         self.cast, self.contract, self.window, self.unanswered = cast, cast.contract, cast.window, unanswered
         self.events: list[Event] = []
-        secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
-        redactor = Redactor(secrets)
+        redactor = cast.redactor
         self._narrate: Narrate = lambda line: narrate(redactor.clean(line))
         self._pages: list[Page] = []
         self._changed, self._over, self._deliveries = asyncio.Event(), False, 0
@@ -230,8 +234,8 @@ class Stage:
         """Look on long enough to see a duplicate."""
         await asyncio.sleep(AFTERMATH_S)
 
-    async def until_it_reacted(self, page: Page) -> None:
-        """Wait until the target replaced or refused a connection of `page`, or kept two past the grace."""
+    async def until_it_reacted(self) -> None:
+        """Wait until the target replaced or refused a connection, or kept two past the grace."""
         await self.until(self._reacted, self.cast.grace * 2)
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 

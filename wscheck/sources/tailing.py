@@ -3,6 +3,7 @@
 import os
 import select
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,12 +93,11 @@ class Log:
         return sum(reader.unreadable for reader in self._readers)
 
     @property
-    def levels(self) -> dict[str, int]:
+    def levels(self) -> Counter[str]:
         """Events by how much their records said (docs/logs.md)."""
-        total: dict[str, int] = {}
+        total = Counter[str]()
         for reader in self._readers:
-            for level, count in reader.levels.items():
-                total[str(level)] = total.get(str(level), 0) + count
+            total.update({str(level): count for level, count in reader.levels.items()})
         return total
 
     def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:

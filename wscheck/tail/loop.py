@@ -53,14 +53,14 @@ class Plan(msgspec.Struct, kw_only=True):
     appeared    the logs that turned up since it was last asked
     """
 
-    follow: bool = True
-    seconds: float | None = None
-    until: float | None = None
-    checkpoint: Path | None = None
-    told: int | None = None
-    reader: int | None = None
-    places: Sequence[Path] = ()
-    appeared: Callable[[], Iterable[FollowedLog]] = lambda: ()
+    follow: bool
+    seconds: float | None
+    until: float | None
+    checkpoint: Path | None
+    told: int | None
+    reader: int | None
+    places: Sequence[Path]
+    appeared: Callable[[], Iterable[FollowedLog]]
 
 
 class Progress(Protocol):

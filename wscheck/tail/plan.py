@@ -241,7 +241,7 @@ def _is_new(fd: int) -> bool:
 
 
 def _header(wanted: Wanted, watch: Watch) -> Header:
-    options = {**msgspec.structs.asdict(wanted.options), **msgspec.structs.asdict(wanted.bar)}
+    options = wanted.options.told(wanted.bar)
     target = ", ".join(log.name for log in watch.logs)
     return Header(schema=SCHEMA, wscheck=__version__, target=target, started_at=watch.began, options=options)
 

@@ -1,9 +1,8 @@
 """From a watch to its report: what the logs came to, and what they could not show."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-
-import msgspec
 
 from wscheck import proof
 from wscheck.findings import Bar, Finding, Verdict
@@ -30,6 +29,9 @@ def conclude(
     everybody = list(ledger.users())
     shown = everybody if users is None else _most_telling(watch.judge)[:users]
     most_open = ledger.held_most
+    levels = Counter[str]()
+    for log in watch.logs:
+        levels.update(log.levels)
     return LogsReport(
         schema=SCHEMA,
         target=", ".join(log.name for log in watch.logs),
@@ -38,7 +40,7 @@ def conclude(
         started_at=watch.began,
         duration_s=round(time.time() - watch.began, 3),
         interrupted=interrupted,
-        options={**msgspec.structs.asdict(watch.options), **msgspec.structs.asdict(bar)},
+        options=watch.options.told(bar),
         findings=findings,
         sources=[log.name for log in watch.logs],
         lines=sum(log.lines for log in watch.logs),
@@ -46,20 +48,12 @@ def conclude(
         events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.seen.events},
         unreadable=sum(log.unreadable for log in watch.logs),
         untimed=watch.seen.untimed,
-        levels=_levels(watch),
+        levels=levels,
         users_seen=len(everybody),
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in shown},
         suggested=suggested(watch.logs, watch.seen.events, most_open),
     )
-
-
-def _levels(watch: Watch) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for log in watch.logs:
-        for level, count in log.levels.items():
-            total[level] = total.get(level, 0) + count
-    return total
 
 
 def _verdict(watch: Watch, findings: Sequence[Finding], bar: Bar, *, partial: bool) -> tuple[Verdict, str]:

@@ -10,7 +10,6 @@ from wscheck.backend.faults import Fault, Policy
 from wscheck.backend.tokens import token_of
 from wscheck.client.preflight import answers, preflight
 from wscheck.client.target import Credentials
-from wscheck.redaction import Redactor
 from wscheck.scenarios.stage import Cast
 from wscheck.settings import Secret
 from wscheck.sources.server_log import EmbeddedLog, ServerLog, open_log
@@ -30,8 +29,7 @@ class Remote:
     def __init__(self, cast: Cast, logs: Sequence[str], read_by: ReadBy) -> None:
         """`logs`: paths of the server's logs; `read_by` makes what reads their words and hides our secrets."""
         self._cast, self.target = cast, cast.target.shown
-        secrets = [cast.user.token, cast.second.token if cast.second is not None else None]
-        self._redactor = Redactor(secrets)
+        self._redactor = cast.redactor
         self._paths = logs
         self._new_reader = read_by(redactor=self._redactor)
         self._logs: list[ServerLog] = []

@@ -60,7 +60,7 @@ def phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
 
 
 class _Judged(msgspec.Struct):
-    """What one phase came to."""
+    """What one phase came to. `peak`: the most connections open at once, over all its users."""
 
     findings: list[Finding]
     opened: int
@@ -73,30 +73,23 @@ class _Judged(msgspec.Struct):
     took: float
 
 
-class _Peak:
-    """The most connections open at once, over all users of the phase."""
-
-    def __init__(self) -> None:
-        self.replacements = self.peak = 0
-        self.opened: set[str] = set()
-
-
 def _judge(phase: Phase, rules: Sequence[type], options: Options) -> _Judged:
-    judge, seen = Judge(options, rules), _Peak()
+    judge, opened = Judge(options, rules), set[str]()
+    replacements = peak = 0
     ordered = list(one_story(recognised(phase.events)))
     for event in ordered:
         for change in judge.feed(event):
-            seen.replacements += isinstance(change, Superseded)
-        seen.peak = max(seen.peak, judge.ledger.open)
+            replacements += isinstance(change, Superseded)
+        peak = max(peak, judge.ledger.open)
         if isinstance(event, Connected) and event.sid is not None:
-            seen.opened.add(event.sid)
+            opened.add(event.sid)
     times = [e.at for e in ordered if e.at is not None]
     began, ended = (min(times), max(times)) if times else (None, None)
     return _Judged(
         findings=judge.conclude(ended),
-        opened=len(seen.opened),
-        peak=seen.peak,
-        replacements=seen.replacements,
+        opened=len(opened),
+        peak=peak,
+        replacements=replacements,
         refusals=[e for e in ordered if isinstance(e, Refused) and e.reason == "refused"],
         received=dict(Counter(e.name for e in ordered if isinstance(e, Delivered))),
         unjudged=[e for e in ordered if isinstance(e, Unjudged)],
@@ -145,8 +138,7 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
 
 
 def _verdict(judged: _Judged, bar: Bar, unsure: tuple[Verdict, str] | None) -> tuple[Verdict, str]:
-    failing = [f for f in judged.findings if f.severity.rank >= bar.fail_on.rank]
-    if failing:
+    if failing := bar.failing(judged.findings):
         return Verdict.FAILED, failing[0].message
     if unsure is None:
         return Verdict.PASSED, ""

@@ -103,14 +103,13 @@ def replay(path: Path, bar: Bar | None = None) -> Outcome:
 def _report(events: Sequence[AnyEvent], options: Options, bar: Bar, *, target: str, client: str) -> VerifyReport:
     results = assess(events, options, bar)
     verdict, reason = overall(results)
-    shown: dict[str, Any] = {**msgspec.structs.asdict(options), **msgspec.structs.asdict(bar)}
     return VerifyReport(
         schema=SCHEMA,
         target=target,
         client=client,
         verdict=verdict,
         reason=reason,
-        options=shown,
+        options=options.told(bar),
         scenarios=results,
         findings=merged(results),
     )
