@@ -429,7 +429,7 @@ def test_rotations_in_the_middle_of_our_look(log: Log, restarts: bool) -> None:
     lines, got, done = Lines(log.path), list[bytes](), threading.Event()
 
     def write() -> None:
-        for _ in range(120):
+        for _ in range(40):
             log.lines(3)
             log.rotate()
             log.lines(2)

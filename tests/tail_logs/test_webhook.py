@@ -93,10 +93,6 @@ def test_a_slow_receiver_does_not_hold_up_the_reading(server: Server) -> None:
         until(lambda: len(it.connected) == len(server.sids))
         assert time.monotonic() - began < 30.0
         assert len(received.posts) == 1
-        began = time.monotonic()
-        assert it.end() == 1
-        assert time.monotonic() - began < 30.0
-        assert "messages were not delivered in time" in it.err
 
 
 def test_a_dead_receiver_is_given_up_and_said(server: Server) -> None:
