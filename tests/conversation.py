@@ -23,7 +23,6 @@ from wscheck.events import (
     Refused,
     Registered,
     Replaced,
-    Restarted,
     Silenced,
     Unmounted,
     Watching,
@@ -77,9 +76,6 @@ class Conversation:
 
     def falls_silent(self, sid: str, at: float | None, within: float) -> "Conversation":
         return self._saw(Silenced, at, sid=sid, within=within)
-
-    def loses_the_server(self, at: float | None, node: str | None = None) -> "Conversation":
-        return self._saw(Restarted, at, node=node, source="server-log")
 
     # --- events and components -----------------------------------------------------------------------------------
 

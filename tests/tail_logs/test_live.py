@@ -17,7 +17,7 @@ from tests.tail_logs.running import Server, Tail, until
 from wscheck.events import Connected, Replaced
 from wscheck.judge import Options
 from wscheck.tail.loop import IDLE_S
-from wscheck.tail.pulse import Pulse
+from wscheck.tail.pulse import Pulse, Rate
 from wscheck.tail.telling.live import picture, sparkline
 from wscheck.tail.watch import Watch
 
@@ -71,6 +71,15 @@ def test_how_fast_it_goes(width: int) -> None:
     assert attempts.endswith("█" * min(10, width - 23)), "the latest seconds stay"
     assert any("connection-replaced  ada  39 times, 4.0/s, for 9.5 s"[: width - 1] in line for line in lines)
     assert any(line.startswith("  probably ") for line in lines)
+
+
+def test_the_rate_is_that_of_the_last_ten_whole_seconds() -> None:
+    rate = Rate()
+    for second in range(30):
+        for _ in range(1 if second < 22 else 6):
+            rate.add(second)
+    rate.add(29 - 0.5)  # late: it counts with the newest second, which is not over
+    assert (rate.per_second, rate.history[-2:]) == ((3 * 1 + 7 * 6) / 10, [6, 7])
 
 
 def test_names_from_a_log_cannot_steer_the_terminal() -> None:

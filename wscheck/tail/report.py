@@ -71,7 +71,7 @@ def _seen(watch: Watch) -> proof.Watched:
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
         held_most=watch.judge.ledger.held_most,
-        timed=watch.seen.untimed < kinds.total() - kinds["unreadable"],
+        timed=watch.seen.untimed < kinds.total(),
         overlapping=proof.overlapping(watch.judge.ledger),
     )
 

@@ -115,7 +115,7 @@ class Watch:
         """Old logs that go on after their last event show that until then nothing happened but what was told."""
         times = [min(at, self._window.until or at) for log in self.logs if (at := log.latest) is not None]
         at, last = max(times, default=None), self.clock.last
-        if at is None or last is None or at <= last or self._before is not None:
+        if at is None or last is None or at <= last:
             return
         ended = Ended(at=at, source="server-log")
         self.judge.feed(ended)
