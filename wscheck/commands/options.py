@@ -36,7 +36,10 @@ MaxAttempts = Annotated[
 ]
 Marker = Annotated[
     list[str] | None,
-    typer.Option(metavar="KIND=TEXT", help="Other wording, e.g. connected='user online' (repeatable)."),
+    typer.Option(
+        metavar="KIND=TEXT",
+        help="Other wording, e.g. connected='user online', connected='user {user} came on {sid}' (repeatable).",
+    ),
 ]
 Key = Annotated[
     list[str] | None, typer.Option(metavar="FIELD=NAME", help="Other names of ids, e.g. user=uid (repeatable).")

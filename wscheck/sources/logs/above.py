@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 import stringzilla
 
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message, decoded, opened
+from wscheck.sources.logs.marked import Reading
 from wscheck.sources.logs.pairs import pairs
 from wscheck.sources.logs.prefixes import Prefix, carries, continues, indentation, judged, shape
-from wscheck.sources.logs.readings import KEY, Reader, Reading
+from wscheck.sources.logs.readings import KEY, Reader
 from wscheck.sources.logs.stamps import Calendar
 
 LINES = 60

@@ -14,7 +14,7 @@ FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", 
 
 INTERLEAVED = "records of several writers interleave here without a prefix: whose ids these are cannot be told"
 
-UNCLEAR = "it cannot be told where an id ends that has no quotes around it: log it in quotes, or as JSON"
+UNCLEAR = "it cannot be told where an id begins or ends that has no quotes around it: log it in quotes, or as JSON"
 
 LONGEST_EXCERPT = 200
 
@@ -75,6 +75,8 @@ class Evidence:
         """A record is complete."""
         ids = record.ids
         if record.doubt and not ids and record.kind != RESTARTED:
+            if record.unclear:
+                self.unread(record.line, UNCLEAR, record.kind)
             return
         if record.ambiguous:
             ids = {role: value for role, value in ids.items() if role not in record.contested}

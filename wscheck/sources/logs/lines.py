@@ -11,8 +11,9 @@ from wscheck.sources.logs.envelopes import Message, again, decoded, opened, part
 from wscheck.sources.logs.envelopes import record as json_record
 from wscheck.sources.logs.evidence import Dressed, Evidence
 from wscheck.sources.logs.exports import is_unescaped
+from wscheck.sources.logs.marked import Reading
 from wscheck.sources.logs.prefixes import Prefix, judged
-from wscheck.sources.logs.readings import Reader, Reading
+from wscheck.sources.logs.readings import Reader
 from wscheck.sources.logs.records import Records
 from wscheck.sources.logs.shortcuts import Shortcuts
 from wscheck.sources.logs.stamps import Calendar

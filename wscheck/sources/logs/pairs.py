@@ -134,11 +134,11 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
         else:
             sure = False
     # What a sentence goes on with: "userId=42 over polling", but "userId=Ana da Silva".
-    whole = sign == ":" or _BLANK.search(text, begin) is None or _is_name(text[begin:].split())
+    whole = sign == ":" or _BLANK.search(text, begin) is None or is_name(text[begin:].split())
     return len(text), sure and not inside and whole
 
 
-def _is_name(words: list[str]) -> bool:
+def is_name(words: list[str]) -> bool:
     """Whether words are a person's name: with capital letters, if their script has any, but for short ones within."""
 
     def begins(word: str) -> bool:

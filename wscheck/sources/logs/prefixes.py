@@ -32,6 +32,7 @@ _NAME = re.compile(r"""(?:[A-Za-z_$][\w$]*|"[^"]*"|'[^']*'|.*\)\])(?:(?<!msg)(?<
 _HOST = re.compile(r"[\w.-]+$")
 
 _PROSE = 3
+_IN_TEXT = ".,;!?'’\"`_"
 
 
 class Prefix(Enum):
@@ -57,6 +58,12 @@ def judged(prefix: str) -> Prefix:
         # A pod and its container, as stern prints them: "bot-7d9f8 bot".
         return Prefix.SURE if len(tokens) == 2 and _POD.match(tokens[0]) else Prefix.DOUBTFUL
     return Prefix.SURE
+
+
+def stands_apart(before: str) -> bool:
+    """Whether what follows `before` is no part of what stands at its end, as a name of several words would be."""
+    tokens = STAMP.sub("", _RUNTIME.sub("", before)).split()
+    return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
 
 
 def carries(before: str) -> bool:

@@ -1,14 +1,15 @@
 """How the words of a log are understood: the documented ones, and those that a user adds."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wscheck.errors import UsageError
 from wscheck.redaction import Redactor
 from wscheck.sources.logs.evidence import Dressed
 from wscheck.sources.logs.extractor import Extractor
-from wscheck.sources.logs.wording import KINDS, ROLES, Wording, wrong_as_key
+from wscheck.sources.logs.places import wrong_as_marker
+from wscheck.sources.logs.wording import KINDS, ROLES, TAKEN, TOLD, Wording, wrong_as_key
 
 AS_IT_STANDS = "Write the name alone, as it stands in the log"
 
@@ -61,6 +62,17 @@ def readers(
     return Readers(wording, redactor)
 
 
+def places_of(kind: str) -> str:
+    """What may stand in a marker beside text."""
+    order = [role for role in TOLD[kind] if role in TAKEN[kind]]
+    named = f"{', '.join(f'{{{role}}}' for role in order)}, and {{}} for other words" if order else "{}"
+    return f"The places of {kind} are {named}, apart from each other by text; a brace itself is written {{{{ or }}}}."
+
+
+def _first(problems: Iterable[str]) -> str:
+    return next(filter(None, problems), "")
+
+
 def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) -> tuple[str, str]:
     name, _, value = (part.strip() for part in raw.partition("="))
     what = form.partition("=")[0]
@@ -69,6 +81,8 @@ def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) 
         raise UsageError(f"{flag} {raw}: this is not {form}.", f"{meant}{example}.")
     if name not in choices:
         raise UsageError(f"{flag} {raw}: `{name}` is not a {what} that is known.", f"{meant}{shlex.quote(value)}.")
+    if choices is KINDS and (wrong := wrong_as_marker(name, value, TAKEN[name])):
+        raise UsageError(f"{flag} {raw}: {wrong}.", places_of(name))
     if choices is ROLES and (wrong := wrong_as_key(value)):
         raise UsageError(f"{flag} {raw}: {wrong}.", f"{AS_IT_STANDS}: {flag} {name}={example}.")
     return name, value
@@ -87,6 +101,8 @@ def _of_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> 
                 f"{at(f'logs.{name}.{kind}')}: `{kind}` is not understood.",
                 f"Its keys are {', '.join(_TABLES[name])}, each with a text or a list of texts.",
             )
-        if wrong := next(filter(None, map(wrong_as_key, texts)), "") if name == "keys" else "":
+        if name == "markers" and (wrong := _first(wrong_as_marker(kind, each.strip(), TAKEN[kind]) for each in texts)):
+            raise UsageError(f"{at(f'logs.{name}.{kind}')}: {wrong}.", places_of(kind))
+        if name == "keys" and (wrong := _first(map(wrong_as_key, texts))):
             raise UsageError(f"{at(f'logs.{name}.{kind}')}: {wrong}.", f'{AS_IT_STANDS}: {kind} = "uid".')
         yield from ((kind, text.strip()) for text in texts)

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
-
-import msgspec
+from itertools import islice
 
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message
 from wscheck.sources.logs.fields import ids_in
+from wscheck.sources.logs.forms import TRIED, Form, forms_of
+from wscheck.sources.logs.marked import Detail, Reading
 from wscheck.sources.logs.pairs import Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
 from wscheck.sources.logs.prefixes import Prefix, bare, carries, judged
 from wscheck.sources.logs.sentences import LEADING, TAKEN_OUT, follows, unbracketed, worded_ids
@@ -29,55 +29,12 @@ _SIGNS = re.compile(r"^\W*$")
 MOST_KEYS = 5_000
 
 
-class Reading(msgspec.Struct):
-    """A record's marker as read.
-
-    ids     what its own line says, by role
-    before  what stands before the marker on its line
-    behind  the time that stands at the end of the line, where one does
-    bare    nothing but the marker's own words is on its line before it
-    opens   an object begins at the end of the line: its keys follow until it is closed
-    closed  nothing that belongs to it can follow
-    block   the marker is one of the keys of an object over several lines
-    doubt   it may be prose: without ids it does not count
-    unclear it has an id of which cannot be told where it ends, and which was left out
-    """
-
-    kind: str
-    ids: dict[str, str]
-    before: str = ""
-    behind: str = ""
-    bare: bool = False
-    opens: bool = False
-    closed: bool = False
-    block: bool = False
-    doubt: bool = False
-    unclear: bool = False
-
-
-class Detail(NamedTuple):
-    """A line that may belong to a record: what stands before its first key (None: it has no key), and its ids.
-
-    unclear  the roles of ids of which cannot be told where they end
-    """
-
-    before: str | None
-    ids: dict[str, str]
-    bullet: bool
-    value: str
-    unclear: frozenset[str] = frozenset()
-
-    @property
-    def roles(self) -> set[str]:
-        """What the line gives, whether it can be told or not."""
-        return {*self.ids, *self.unclear}
-
-
 class Reader:
     """Reads messages by a wording."""
 
     def __init__(self, wording: Wording) -> None:
         self._sentences, self._roles = wording.sentences(), wording.roles()
+        self._forms = forms_of(wording.markers)
         self._known: dict[str, str | None] = {}
 
     def role(self, key: str) -> str | None:
@@ -113,7 +70,8 @@ class Reader:
     def sentence(self, text: str) -> int | None:
         """Where the first marker stands, whether it is a record's or not."""
         match = self._sentences.search(text)
-        return match.start() if match is not None else None
+        places = [match.start()] if match is not None else []
+        return min([*places, *(at for form in self._forms for at in form.places(text))], default=None)
 
     def read(self, message: Message) -> Reading | None:
         """The record that a message begins, None when it begins none."""
@@ -139,25 +97,52 @@ class Reader:
 
     def _text(self, text: str) -> Reading | None:
         first, _, rest = text.partition("\n")
-        for match in self._sentences.finditer(first):
-            kind = match.lastgroup or CONNECTED
-            reading = self._at(first, match.start(), match.end(), kind)
-            if reading is not None:
-                if rest:
-                    self._lines(reading, rest.split("\n"))
-                    reading.closed = reading.closed or bool(reading.ids)
-                return reading
-        return None
+        reading = self._line(first)
+        if reading is not None and rest:
+            self._lines(reading, rest.split("\n"))
+            reading.closed = reading.closed or bool(reading.ids)
+        return reading
+
+    def _line(self, line: str) -> Reading | None:
+        """The first record of a line; what the sentences with places say goes before the others."""
+        unclear: Reading | None = None
+        for form in self._forms:
+            for at in form.places(line):
+                reading = self._formed(line, form, at)
+                if reading is not None and not reading.unclear:
+                    return reading
+                unclear = unclear or reading
+        found = islice(self._sentences.finditer(line), TRIED)
+        readings = (self._at(line, m.start(), m.end(), m.lastgroup or CONNECTED) for m in found)
+        return next(filter(None, readings), unclear)
+
+    def _formed(self, line: str, form: Form, at: int) -> Reading | None:
+        """The record of a sentence with places for its ids, the needle of which stands at `at`."""
+        quotes = quotes_around(line, at)
+        if quotes is not None:
+            return self._quoted(line, form.kind, *quotes)
+        said, behind = without_tail(line.rstrip())
+        told = form.read(said, at)
+        reading = self._standing(said, told.begin, told.end, form.kind, told.ids) if told is not None else None
+        if told is not None and reading is not None:
+            torn = told.unclear - reading.ids.keys()
+            reading.unclear, reading.behind = reading.unclear or bool(torn), behind or reading.behind
+            reading.doubt = reading.doubt or bool(torn)
+        return reading
 
     def _at(self, line: str, begin: int, end: int, kind: str) -> Reading | None:
         quotes = quotes_around(line, begin)
         if quotes is not None:
             return self._quoted(line, kind, *quotes)
+        return self._standing(line, begin, end, kind, {})
+
+    def _standing(self, line: str, begin: int, end: int, kind: str, told: dict[str, str]) -> Reading | None:
+        """A marker that no quotes are around. `told`: the ids within it."""
         before = line[:begin]
         standing = judged(before)
         if standing is Prefix.PROSE or before.count('"') % 2 or self._is_detail(before):
             return None
-        reading = self._after(kind, unbracketed(before, line[end:]))
+        reading = self._after(kind, unbracketed(before, line[end:]), told)
         if reading is not None:
             reading.before, reading.doubt = before, standing is Prefix.DOUBTFUL
             reading.bare = not before.strip()
@@ -198,20 +183,21 @@ class Reader:
         reading.closed = not reading.block
         return reading
 
-    def _after(self, kind: str, rest: str) -> Reading | None:
+    def _after(self, kind: str, rest: str, told: dict[str, str]) -> Reading | None:
         """What follows the marker on its line: nothing, ids, or words that make it another sentence."""
         rest, tail = without_tail(rest.rstrip())
         body = LEADING.sub("", rest)
         if not body or _SIGNS.match(body):
-            return Reading(kind, {}, behind=tail, opens=body.endswith("{"))
+            opens = body.endswith("{")
+            return Reading(kind, dict(told), behind=tail, opens=opens, closed=bool(told) and not opens)
         if kind == RESTARTED:
             return Reading(kind, {}, behind=tail, opens=_opens(rest), closed=not _opens(rest) and "}" in rest)
         said = list(pairs(rest))
         inline, unclear = self.inline(kind, said)
-        worded, torn = worded_ids(kind, self._without_known(rest, said))
+        worded, torn = worded_ids(kind, self._without_known(rest, said)) if not told else ({}, set())
         if not follows(kind, rest, body, worded):
             return None
-        ids = {**{role: value for role, value in worded.items() if role not in unclear}, **inline}
+        ids = {**{role: value for role, value in worded.items() if role not in unclear}, **inline, **told}
         opens = _opens(rest)
         closed = not opens and (bool(ids) or "}" in rest)
         return Reading(kind, ids, behind=tail, opens=opens, closed=closed, unclear=bool(unclear | (torn - ids.keys())))

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from wscheck.sources.logs.envelopes import MESSAGE_KEYS, Message
+from wscheck.sources.logs.marked import Detail, Reading
 from wscheck.sources.logs.pairs import balance, pairs, unquoted
 from wscheck.sources.logs.prefixes import continues, indentation, shape
-from wscheck.sources.logs.readings import KEY, Detail, Reader, Reading
+from wscheck.sources.logs.readings import KEY, Reader
 from wscheck.sources.logs.stamps import STAMP, Calendar
 from wscheck.sources.logs.under import Under, opened_under
 from wscheck.sources.logs.wording import WANTED

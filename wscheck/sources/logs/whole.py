@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from wscheck.sources.logs.consoles import NEEDLES
 from wscheck.sources.logs.envelopes import Message, decoded, opened
-from wscheck.sources.logs.readings import Reader, Reading
+from wscheck.sources.logs.marked import Reading
+from wscheck.sources.logs.readings import Reader
 from wscheck.sources.logs.records import Records
 from wscheck.sources.logs.stamps import Calendar
 from wscheck.sources.logs.wording import RESTARTED, TOLD

@@ -1,8 +1,11 @@
 """What a log's sentences and keys are called: the documented ones, those in the wild, and what a user adds."""
 
+import json
 import re
 
 import msgspec
+
+from wscheck.sources.logs.places import has_places, needle_of
 
 CONNECTED, REPLACED, DISCONNECTED = "connected", "replaced", "disconnected"
 RESTARTED = "restarted"
@@ -60,25 +63,26 @@ _SEPARATORS = re.compile(r"[\s_\-]")
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """What is looked for. `markers`: (kind, sentence) that count as well; `keys`: (role, key) likewise."""
+    """What is looked for. `markers`: (kind, sentence) that count as well, with places or without (`places`); `keys`:
+    (role, key) likewise."""
 
     markers: tuple[tuple[str, str], ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
 
     def own_needles(self) -> list[bytes]:
-        """What to look for in a log's bytes because of the user's sentences."""
-        return [sentence.encode() for _, sentence in self.markers]
+        """What to look for in a log's bytes because of the user's sentences, also as JSON may write them."""
+        needles = (needle_of(sentence) for _, sentence in self.markers)
+        return list(dict.fromkeys(said for needle in needles for said in (needle.encode(), _as_json(needle))))
 
     def needle(self) -> re.Pattern[bytes]:
         """Whether a line, in its bytes, may hold a marker."""
-        own = [re.escape(sentence.encode()) for _, sentence in self.markers]
-        return re.compile(b"|".join([_NEEDLE, *own]))
+        return re.compile(b"|".join([_NEEDLE, *map(re.escape, self.own_needles())]))
 
     def sentences(self) -> re.Pattern[str]:
-        """Finds a marker in a line; the group that matched is the kind. A word may not go on after it."""
+        """Finds a marker without places in a line, no word going on after it; the group that matched is the kind."""
         alternatives = []
         for kind in KINDS:
-            own = [re.escape(sentence) for of, sentence in self.markers if of == kind]
+            own = [re.escape(needle_of(said)) for of, said in self.markers if of == kind and not has_places(said)]
             alternatives.append(f"(?P<{kind}>{'|'.join([*sorted(own, key=len, reverse=True), _SENTENCES[kind]])})")
         return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")
 
@@ -90,6 +94,11 @@ class Wording(msgspec.Struct, frozen=True):
     def time_keys(self) -> tuple[str, ...]:
         """Where a structured record keeps its time, by the user."""
         return tuple(key for role, key in self.keys if role == TIME)
+
+
+def _as_json(text: str) -> bytes:
+    """As JSON writes it that keeps to ASCII."""
+    return json.dumps(text)[1:-1].encode()
 
 
 def plain(key: str) -> str:
