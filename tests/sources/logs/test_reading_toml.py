@@ -68,3 +68,20 @@ def test_whatever_may_be_one_is_read(name: str) -> None:
     record = {"msg": "WebSocket client connected", "socketId": "s1", name: "ada"}
     (event,) = readers((), (f"user={name}",), {})("app.log").feed(json.dumps(record).encode() + b"\n")
     assert (event.sid, event.user) == ("s1", "ada")
+
+
+@pytest.mark.parametrize("key", ["ключ", "用户", "identité"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WebSocket client connected {}=ada socketId=s1",
+        "WebSocket client connected {{ {}: 'ada', socketId: 's1' }}",
+        "WebSocket client connected\n• {}: ada\n• socketId: s1",
+        "[09:30:00] {}=ada WebSocket client connected socketId=s1 {}=ada",
+        "{{\n  {}: 'ada',\n  message: 'WebSocket client connected',\n  socketId: 's1'\n}}",
+    ],
+)
+def test_a_name_in_any_script_is_read_in_text(line: str, key: str) -> None:
+    reader = readers((), (f"user={key}",), {})("app.log")
+    (event,) = [*reader.feed(f"{line}\n".replace("{}", key).format().encode()), *reader.flush(at_end=True)]
+    assert (event.sid, event.user) == ("s1", "ada")

@@ -5,29 +5,31 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
-_NAME = r"[A-Za-z_@$][\w.@$-]*"
+NAME = r"(?:[^\W\d]|[@$])[\w.@$-]*"
+"""How a key is called: it begins with a letter of any script."""
+
 
 TOKEN = re.compile(
     rf"""(?P<open>[{{\[(])|(?P<close>[}}\])])
-    |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
-        (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{_NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
+    |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{NAME}(?:[ ]id)?|"{NAME}"|'{NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
+        (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
     |(?P<text>(?<![\w]){_QUOTED})
     """,
     re.VERBOSE | re.DOTALL,
 )
 
 _BLANKS = r"(?<!\s)\s++"  # each run of them once: whoever writes very many shall not make us slow
-_NEXT = rf"{_BLANKS}(?={_NAME}=|\|\s)"
-_NEXT_COLON = rf"{_BLANKS}(?={_NAME}[:=]\s|{_NAME}=|\|\s)"
+_NEXT = rf"{_BLANKS}(?={NAME}=|\|\s)"
+_NEXT_COLON = rf"{_BLANKS}(?={NAME}[:=]\s|{NAME}=|\|\s)"
 _STOPS = {"=": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
 """Where it ends at the latest if a quotation follows."""
 
-_JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){_NAME}(?P=mark)[:=]))"""
+_JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
 _POINTS = {"=": re.compile(f"{_SIGNS}|{_NEXT}"), ":": re.compile(f"{_SIGNS}|{_NEXT_COLON}")}
 """Where an unquoted value may end."""
 
-_SPACED = re.compile(rf"\s{_NAME}\s*[:=]")
+_SPACED = re.compile(rf"\s{NAME}\s*[:=]")
 CLOSERS = {"{": "}", "[": "]", "(": ")"}
 _CLOSED = re.compile(r"[}\])]+(?=[.,;:!]*(?:\s|$)|['\"`|])")
 _LITERAL = re.compile(rf"{_QUOTED},?", re.DOTALL)

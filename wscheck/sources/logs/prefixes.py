@@ -28,7 +28,7 @@ _RUNTIME = re.compile(
 
 _TAG = re.compile(r"\s*([\w./-]+(?:\[\d+\])?:)(?=\s|$)")
 
-_NAME = re.compile(r"""(?:[A-Za-z_$][\w$]*|"[^"]*"|'[^']*'|.*\)\])(?:(?<!msg)(?<!message)=|:)$""")
+_NAME = re.compile(r"""(?:(?:[^\W\d]|\$)[\w$]*|"[^"]*"|'[^']*'|.*\)\])(?:(?<!msg)(?<!message)=|:)$""")
 _HOST = re.compile(r"[\w.-]+$")
 
 _PROSE = 3

@@ -253,7 +253,7 @@ class Reader:
         return Detail(line[: first.start()] if first is not None else None, {}, False, "")
 
 
-_NAME = r"[A-Za-z_][\w.-]*"
+_NAME = r"[^\W\d][\w.-]*"
 KEY = re.compile(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*[:=]\s*""")
 
 

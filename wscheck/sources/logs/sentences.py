@@ -2,7 +2,7 @@
 
 import re
 
-from wscheck.sources.logs.pairs import CLOSERS, something
+from wscheck.sources.logs.pairs import CLOSERS, NAME, something
 from wscheck.sources.logs.wording import CONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, USER
 
 _SOCKET_ID = re.compile(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
@@ -13,11 +13,11 @@ _WORD = r"(?P<bare>\S+)"
 _REPLACED_OF = re.compile(rf"^\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})(?P<behind>.*)$", re.DOTALL)
 _OF_USER = re.compile(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})""")
 _ALONE = re.compile(r"^\s*[:–—-]\s*(?P<id>[^\s(){}\[\],;:'\"`]+)$")
-_TORN = re.compile(r"[(){}\[\],;\"`=]|^'|:$|'$|^[A-Za-z_]\w*:")
+_TORN = re.compile(r"[(){}\[\],;\"`=]|^'|:$|'$|^[^\W\d]\w*:")
 """Signs in a word that leave open what of it is an id."""
 _GOES_ON = re.compile(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*\S)")
 _HAS_WORD = re.compile(r"\w")
-_KEY = re.compile(r"[A-Za-z_@$][\w.@$-]*=")
+_KEY = re.compile(rf"{NAME}=")
 TAKEN_OUT = "\0"
 """Stands for what was taken out of a sentence: an id with its key."""
 LEADING = re.compile(r"^[\s:,;.!|=>–—-]+")

@@ -9,7 +9,7 @@ from wscheck.sources.logs.prefixes import continues, indentation
 NOT_OURS = frozenset(("req", "res", "request", "response", "err", "error", "headers", "_logmeta", "_meta", "query"))
 """Keys of what a record carries along: ids in there are somebody else's."""
 
-_OPENING = re.compile(r"^(?P<before>.*\s\s)(?P<key>[A-Za-z_$][\w$.-]*): (?P<bracket>[{\[])$")
+_OPENING = re.compile(r"^(?P<before>.*\s\s)(?P<key>(?:[^\W\d]|\$)[\w$.-]*): (?P<bracket>[{\[])$")
 _CLOSING = re.compile(r"^(?P<before>.*?)[}\]],?$")
 
 
