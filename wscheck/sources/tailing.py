@@ -16,7 +16,8 @@ from wscheck.following.packed import SIGN, Packed
 from wscheck.following.stream import Stream
 from wscheck.sources.desk import Desk
 from wscheck.sources.logs.identifying import Ids
-from wscheck.sources.logs.suggestions import NOBODY, Suggestion, in_the_beginning, pieces_of
+from wscheck.sources.logs.suggestions import NOBODY, in_the_beginning, pieces_of
+from wscheck.sources.logs.trials import Suggestion
 
 BATCH, BATCH_S = 2_000, 0.1
 """So many events, or those found in so long, are handed on at once: to judge them one by one takes twice as long."""

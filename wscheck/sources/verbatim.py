@@ -8,7 +8,8 @@ from typing import Any
 from wscheck.events import Event
 from wscheck.sources.desk import Desk
 from wscheck.sources.logs.identifying import Ids
-from wscheck.sources.logs.suggestions import NOBODY, PIECE, Suggestion, in_the_beginning
+from wscheck.sources.logs.suggestions import NOBODY, PIECE, in_the_beginning
+from wscheck.sources.logs.trials import Suggestion
 from wscheck.sources.tailing import NewReader, Reader
 
 KEPT = 8 << 20

@@ -4,7 +4,7 @@ import pytest
 
 from tests.sources.logs.reading import read, reader_of
 from wscheck.events import Connected, Disconnected
-from wscheck.sources.logs.suggestions import Suggestion
+from wscheck.sources.logs.trials import Suggestion
 from wscheck.sources.logs.wording import Wording
 
 KINDS = ("connected", "replaced", "disconnected")
@@ -37,6 +37,10 @@ WORDED = {
         f"Client joined as user ada socketId={A}\nClient joined as user bob socketId={B}\n",
         [("connected", "Client joined", (), 2)],
     ),
+    "users in the sentence": (
+        "user ada connected\nuser bob connected\n",
+        [("connected", "user {user} connected", (), 2)],
+    ),
     "replaced": (
         f"Session replaced userId=ada oldSocketId={A} newSocketId={B}\n",
         [("replaced", "Session replaced", (), 1)],
@@ -65,7 +69,6 @@ def test_what_is_proposed_is_read_by_what_is_proposed(case: str) -> None:
         "",
         "nothing to see\n",
         "Redis client connected\nDatabase connection established host=db\n",
-        "user ada connected\nuser bob connected\n",
         "chat from bob: 'client connected userId=victim'\n",
         '{"msg":"chat","text":"client connected userId=victim"}\n',
         "socketConnected=true userId=ada\n",

@@ -15,7 +15,8 @@ from wscheck.sources.logs.evidence import FULL, Dressed, Evidence
 from wscheck.sources.logs.identifying import Ids
 from wscheck.sources.logs.lines import Lines
 from wscheck.sources.logs.scanning import Found, Scanner
-from wscheck.sources.logs.suggestions import NOBODY, Suggestion, suggestions
+from wscheck.sources.logs.suggestions import NOBODY, suggestions
+from wscheck.sources.logs.trials import Suggestion
 from wscheck.sources.logs.wording import Wording
 
 LONGEST = 1 << 20

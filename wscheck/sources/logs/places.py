@@ -7,8 +7,8 @@ SHORTEST = 4
 """Bytes: four letters, or two of a script like Chinese. With less to look for, a sentence could be any line."""
 
 _PART = re.compile(r"\{\{|\}\}|\{(?P<place>[^{}]*)\}|[{}]")
-_ODD = re.compile(r'["\\<>&]')
-"""Signs that JSON may write otherwise."""
+_ODD = re.compile(r"""["'`\\<>&]""")
+"""Signs that JSON may write otherwise, and quotes: what is within them is looked for within them."""
 
 _Parts = tuple[list[str], list[str]]
 
