@@ -143,5 +143,5 @@ def test_the_first_lines_that_cannot_be_read_are_shown_with_their_place_and_the_
     assert [line.partition(" looks like an event and cannot be read: ")[0] for line in told] == [
         f"app.log:{n}" for n in range(1, 6)
     ]
-    assert all("where an id ends" in line for line in told)
+    assert all("where an id begins or ends" in line for line in told)
     assert told[-1].endswith("; further ones are only counted")

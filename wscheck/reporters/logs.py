@@ -64,6 +64,7 @@ def unsaid(report: LogsReport) -> Iterator[str]:
         yield f"no line tells of a connection opened, neither '{SENTENCE}' nor words of your own: {_YOURS}"
         if not report.suggested:
             yield "your words count where messages begin with them, ids with their names (user=ann): wscheck docs logs"
+            yield "where a sentence carries the ids, say where: --marker connected='user {user} came on {sid}'"
 
 
 def in_other_words(report: LogsReport) -> str:

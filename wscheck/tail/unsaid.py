@@ -29,5 +29,5 @@ def missing(events: Mapping[str, int], most_open: int) -> list[str]:
     """
     if events.get("connected", 0):
         closed = events.get("disconnected", 0) or events.get("replaced", 0)
-        return ["disconnected"] if most_open > 1 and not closed else []
+        return ["replaced", "disconnected"] if most_open > 1 and not closed else []
     return [kind for kind in ("connected", "replaced", "disconnected") if not events.get(kind, 0)]

@@ -35,7 +35,7 @@ class Record(NamedTuple):
 
 
 class Ids(NamedTuple):
-    """Ids of sockets, in the order in which these connected, and of users."""
+    """Ids of sockets, as they came, and of users."""
 
     sids: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -64,6 +64,21 @@ def ids_in(records: Sequence[Record], known: Mapping[str, str]) -> Ids:
         sids += chain.from_iterable(filter(None, columns[key]) for key in by_sid)
         users += filter(None, columns[by_user]) if by_user else ()
     return Ids(tuple(dict.fromkeys(sids)), tuple(dict.fromkeys(users)))
+
+
+def as_they_came(ids: Ids, records: Sequence[Record]) -> Ids:
+    """With the sockets in the order in which the records let them come. Those that were there before the log began are
+    the first, in the order in which they went: a user's old one goes before the new one."""
+    first = dict[tuple[bool, str], int]()
+    for at, record in enumerate(records):
+        if record.kind != REPLACED:
+            for value in record.values.values():
+                first.setdefault((record.kind == CONNECTED, value), at)
+
+    def came(sid: str) -> tuple[bool, int]:
+        return (True, sid) in first, first.get((True, sid), first.get((False, sid), len(records)))
+
+    return ids._replace(sids=tuple(sorted(ids.sids, key=came)))
 
 
 def keys_for(records: Sequence[Record], known: Mapping[str, str], ids: Ids) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from wscheck.sources.logs.envelopes import Message
@@ -9,7 +10,8 @@ from wscheck.sources.logs.identifying import Ids, Record, keys_for
 from wscheck.sources.logs.places import literally
 from wscheck.sources.logs.prefixes import is_level
 from wscheck.sources.logs.stamps import STAMP
-from wscheck.sources.logs.telling import is_elsewhere, is_noun, is_told, kind_of
+from wscheck.sources.logs.telling import is_noun, is_of_connections, is_told, kind_of
+from wscheck.sources.logs.wording import OLD, SID
 
 MOST_WORDS = 16
 """A longer sentence is people's."""
@@ -75,7 +77,11 @@ class Phrase:
     @property
     def telling(self) -> bool:
         """Whether its words speak of a connection by themselves."""
-        return is_told([*self.words, *filter(None, (token.key for token in self._first))])
+        spoken = (at for at in self._fixed if kind_of([self._first[at].core]) or is_noun(self._first[at].core))
+        begin = self._begin(min([*self._open, *islice(spoken, 1)]))
+        said = [self._first[at].core for at in self._fixed if at >= begin]
+        keys = (token.key for token in self._first if token.key)
+        return is_told([*self.words, *keys]) and is_of_connections(said)
 
     def _record(self, line: Line) -> Record:
         values = {name: line.tokens[at].core for at, name in self.names.items()}
@@ -102,12 +108,19 @@ class Phrase:
         role_of = {at[name]: role for role, name in keys_for(self.records, {}, ids)}
         if not role_of:
             return
+        if SID not in role_of.values() and OLD not in role_of.values() and not self.telling:
+            return
         begin, end = min(*role_of, self._verb()), max(*role_of, self._verb()) + 1
-        while begin and begin - 1 in self._fixed and _is_word(self._first[begin - 1]):
-            begin -= 1
+        begin = self._begin(begin)
         for stop in dict.fromkeys((end, len(self._first))):
             said = (self._text(place, role_of, last=place == stop - 1) for place in range(begin, stop))
             yield "".join(said).strip()
+
+    def _begin(self, at: int) -> int:
+        """Where the words begin that stand right before what is there."""
+        while at and at - 1 in self._fixed and _is_word(self._first[at - 1]):
+            at -= 1
+        return at
 
     def _verb(self) -> int:
         """Where the word stands that makes it what it is."""
@@ -135,7 +148,7 @@ def phrases(lines: Iterable[Line]) -> list[Phrase]:
     alike: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
         words = words_of(line.tokens)
-        if line.kind and len(line.tokens) <= MOST_WORDS and not is_elsewhere(words):
+        if line.kind and len(line.tokens) <= MOST_WORDS:
             verb = next(word for at, word in enumerate(words) if kind_of(words[: at + 1]) == line.kind)
             alike.setdefault((line.kind, verb, *map(_shape, line.tokens)), []).append(line)
     frequent = sorted(alike.items(), key=lambda each: -len(each[1]))

@@ -15,15 +15,15 @@ from wscheck.events import Event
 from wscheck.following.packed import SIGN
 from wscheck.redaction import Redactor
 from wscheck.sources.logs.envelopes import Message, decoded, opened
-from wscheck.sources.logs.identifying import Ids, Record, ids_in, keys_for
+from wscheck.sources.logs.identifying import Ids, Record, as_they_came, ids_in, keys_for
 from wscheck.sources.logs.pairs import pairs
 from wscheck.sources.logs.phrasing import Line, Phrase, in_order, line_of, phrases
 from wscheck.sources.logs.places import wrong_as_marker
 from wscheck.sources.logs.prefixes import is_level
 from wscheck.sources.logs.stamps import Calendar
-from wscheck.sources.logs.telling import LIKELY, is_told, kind_of
+from wscheck.sources.logs.telling import LIKELY, is_of_connections, is_told, kind_of
 from wscheck.sources.logs.trials import Read, Suggestion, Trial, best
-from wscheck.sources.logs.wording import TAKEN, Wording, wrong_as_key
+from wscheck.sources.logs.wording import REPLACED, TAKEN, Wording, wrong_as_key
 
 PROPOSED = 4
 """Wordings tried for one kind of event, the most frequent first."""
@@ -59,7 +59,7 @@ def suggestions(
     records = [record for record in _records(lines) if not about or _names(about, record)]
     worded = phrases(lines)
     telling = in_order(phrase for phrase in worded if phrase.telling)
-    ids = about or _both(ids_in(records, roles), ids_in(telling, roles))
+    ids = about or _both(records, telling, roles)
     made = list[Suggestion]()
     for kind in kinds:
         proposed = [*_named(records, kind, roles, ids), *_placed(worded, kind, ids)]
@@ -68,8 +68,11 @@ def suggestions(
     return made
 
 
-def _both(one: Ids, other: Ids) -> Ids:
-    return Ids(*(tuple(dict.fromkeys((*these, *those))) for these, those in zip(one, other, strict=True)))
+def _both(records: Sequence[Record], telling: Sequence[Record], roles: Mapping[str, str]) -> Ids:
+    """The ids that are told with names and without."""
+    told = zip(ids_in(records, roles), ids_in(telling, roles), strict=True)
+    ids = Ids(*(tuple(dict.fromkeys((*named, *placed))) for named, placed in told))
+    return as_they_came(ids, [*records, *telling])
 
 
 def _named(records: Sequence[Record], kind: str, roles: Mapping[str, str], ids: Ids) -> Iterator[Suggestion]:
@@ -147,7 +150,9 @@ def _sentences(text: str) -> Iterator[tuple[str, str]]:
             del words[0]
         told = next((words[:count] for count in range(1, len(words) + 1) if is_told(words[:count])), None)
         if told is not None and not (told == words and text.startswith("=", run.end())):
-            yield kind_of(told), " ".join(told)
+            kind = kind_of(told)
+            if kind != REPLACED or is_of_connections(told):  # keys of a cache are evicted, too
+                yield kind, " ".join(told)
 
 
 def _values(message: Message) -> Iterator[tuple[str, str]]:

@@ -24,17 +24,23 @@ _VERBS = {
 _NOUNS = vocabulary(
     "socket sockets websocket ws io client user peer session connection channel player member device login sid new"
 )
-_ELSEWHERE = vocabulary(
-    "room rooms channel lobby game chat group topic queue table party match team project document database db redis "
-    "mongo mongodb postgres mysql kafka broker pool upstream smtp"
+_BETWEEN = vocabulary(
+    "a an and as at be because been being by due for from had has have he her his in into is it its it's of off on out "
+    "over s she the their they this through to via was were which with again another anew back came first following "
+    "just now once one same second so successfully then went id address browser error favor favour host ip "
+    "keep keeping kept namespace normal page ping polling port reason server side ssl stale tab tabs timeout tls "
+    "transport version logged signed"
 )
-"""What people join and leave besides, and what else a server is connected to."""
+"""What else may stand in a sentence that tells of a connection, and of nothing besides."""
 
 LIKELY = re.compile(
     rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|offline|gone|lost|drop|terminat|end|remov|"
     rb"replac|supersed|kick|evict|displac|bump|oust|take|took|duplicat"
 )
 """What a line has in it that may tell such a thing."""
+
+_KNOWN = _REPLACING | _TAKING | _ENDING | _OLDER | _NOUNS - {"channel"} | _BETWEEN
+_KNOWN |= _VERBS[DISCONNECTED] | _VERBS[CONNECTED]
 
 _PLAIN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
@@ -61,9 +67,9 @@ def is_noun(word: str) -> bool:
     return word.lower() in _NOUNS
 
 
-def is_elsewhere(words: Iterable[str]) -> bool:
-    """Whether words speak of other things than a user's connection."""
-    return not _ELSEWHERE.isdisjoint(_plain(words))
+def is_of_connections(words: Iterable[str]) -> bool:
+    """Whether words speak of connections alone: people also join rooms and close tickets."""
+    return _plain(words) <= _KNOWN
 
 
 def _plain(words: Iterable[str]) -> set[str]:
