@@ -12,6 +12,7 @@ with atheris.instrument_imports(include=["wscheck.sources.logs"]):
     from wscheck.events import Event
     from wscheck.sources.desk import Desk
     from wscheck.sources.logs.extractor import Extractor
+    from wscheck.sources.logs.wording import Wording
 
 MOST_HELD = 1 << 20
 
@@ -42,10 +43,19 @@ EXPORTS = (
     ),
 )
 TEXT = ('level=info msg="', "chat: ", "(3 total)")
+PHRASES = ("user ", " came on ", "[", "] gone: ", "kicked ", " by ", " of ")
+PLACES = Wording(
+    markers=(
+        ("connected", "user {user} came on {sid}"),
+        ("disconnected", "[{sid}] gone: {reason}"),
+        ("replaced", "{user} kicked {old} by {new} of {}"),
+    )
+)
+"""A user's own sentences, with places for the ids."""
 
 FRAGMENTS = [
     text.encode()
-    for texts in (SENTENCES, KEYS, VALUES, SIGNS, LINES, RECORDS, STAMPS, RUNTIMES, EXPORTS, TEXT)
+    for texts in (SENTENCES, KEYS, VALUES, SIGNS, LINES, RECORDS, STAMPS, RUNTIMES, EXPORTS, TEXT, PHRASES)
     for text in texts
 ]
 """What logs are made of. Bytes from FIRST on stand for these, so that mutations of a few bytes write whole records."""
@@ -64,19 +74,25 @@ def check(data: bytes) -> None:
         return
     size, log = data[0] + 1, b"".join(PARTS[byte] for byte in data[1:])
     log *= LEARNED if size % 2 else 1
-    whole, events = read(log, len(log))
-    pieces, again = read(log, size)
+    for wording in (Wording(), PLACES):
+        agree(log, size, wording)
+
+
+def agree(log: bytes, size: int, wording: Wording) -> None:
+    """Read it in each way there is: all must say the same."""
+    whole, events = read(log, len(log), wording)
+    pieces, again = read(log, size, wording)
     assert events == again, "pieces make a difference"
-    assert events == read_on(Desk(size, 16 * size), log), "reading in place makes a difference"
-    assert events == read(log, len(log), careful=True)[1], "shortcuts make a difference"
+    assert events == read_on(Desk(size, 16 * size), log, wording), "reading in place makes a difference"
+    assert events == read(log, len(log), wording, careful=True)[1], "shortcuts make a difference"
     assert (whole.lines, whole.offset, whole.levels) == (pieces.lines, pieces.offset, pieces.levels)
     assert whole.offset == len(log), "not all was read"
     assert len(pieces._held) <= MOST_HELD, "memory is not bounded"
 
 
-def read(log: bytes, size: int, *, careful: bool = False) -> tuple[Extractor, list[Event]]:
+def read(log: bytes, size: int, wording: Wording, *, careful: bool = False) -> tuple[Extractor, list[Event]]:
     """The reader and its events, fed `size` bytes at a time; `careful`: without shortcuts."""
-    extractor, events = Extractor("fuzz.log"), list[Event]()
+    extractor, events = Extractor("fuzz.log", wording=wording), list[Event]()
     if careful:
         extractor._lines.shortcuts.note = lambda *_: 0  # type: ignore[method-assign]
     for begin in range(0, len(log), size):
@@ -85,9 +101,9 @@ def read(log: bytes, size: int, *, careful: bool = False) -> tuple[Extractor, li
     return extractor, events + extractor.flush(at_end=True)
 
 
-def read_on(desk: Desk, log: bytes) -> list[Event]:
+def read_on(desk: Desk, log: bytes, wording: Wording) -> list[Event]:
     """Its events, read where they stand on a desk."""
-    extractor = Extractor("fuzz.log")
+    extractor = Extractor("fuzz.log", wording=wording)
     for begin in range(0, len(log), len(desk.room)):
         piece = log[begin : begin + len(desk.room)]
         desk.room[: len(piece)] = piece

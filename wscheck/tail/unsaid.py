@@ -25,7 +25,7 @@ def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int)
 def missing(events: Mapping[str, int], most_open: int) -> list[str]:
     """The kinds of which none was read, though there must have been some.
 
-    Where connections open and none ever closes, those whom that makes hold several are asked for.
+    Where connections open and none ever closes, what ends those whom that makes hold several is asked for.
     """
     if events.get("connected", 0):
         closed = events.get("disconnected", 0) or events.get("replaced", 0)

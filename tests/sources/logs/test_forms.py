@@ -47,6 +47,7 @@ def _named(event: Event) -> tuple[str | None, ...]:
         (f"user ann came on {A}", CAME, ("ann", A)),
         (f"09:30:00 INFO user ann came on {A}.", CAME, ("ann", A)),
         (f"user   ann    came on {A} (2 tabs)", CAME, ("ann", A)),
+        (f"ann\tcame on\t{A}", "connected={user}\tcame on\t{sid}", ("ann", A)),
         (f"(user ann came on {A})", CAME, ("ann", A)),
         (f"user ann, came on {A}, transport=ws", CAME, ("ann", A)),
         (f"user Ana da Silva came on {A}", CAME, ("Ana da Silva", A)),

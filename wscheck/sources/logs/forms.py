@@ -117,8 +117,8 @@ class Form:
             return not odd and stands_apart(before)
         if first[0].isalnum():
             return True
-        joined = before[len(before.rstrip()) :] == "" and STAMP.sub("", before).split(" ")[-1]
-        return not joined or all(map(is_level, _WORD.findall(joined)))
+        joined = re.split(r"\s", STAMP.sub("", before))[-1]
+        return all(map(is_level, _WORD.findall(joined)))
 
 
 def forms_of(markers: Sequence[tuple[str, str]]) -> list[Form]:
@@ -131,7 +131,7 @@ def _longest(texts: Sequence[str]) -> int:
     """How long an id may be, less where several stand in one word: where each ends is then tried with each other."""
     most = joined = 1
     for between in texts[1:-1]:
-        joined = 1 if " " in between else joined + 1
+        joined = 1 if any(map(str.isspace, between)) else joined + 1
         most = max(most, joined)
     return LONGEST >> max(0, most - 2)
 
@@ -160,5 +160,5 @@ def _text(text: str) -> str:
     inner = text.strip()
     if not inner:
         return r"[ \t]+" if text else ""
-    before, behind = (r"[ \t]+" if blank else "" for blank in (text[0] == " ", text[-1] == " "))
+    before, behind = (r"[ \t]+" if blank else "" for blank in (text[0].isspace(), text[-1].isspace()))
     return before + re.escape(inner) + behind
