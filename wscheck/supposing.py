@@ -38,13 +38,15 @@ class Supposing:
         if self.worded and event.source == "server-log":
             return None
         rest = tuple(other for other in held if other != sid)
-        ended, newest = opened.get(sid), opened.get(rest[-1])
+        ended = opened.get(sid)
+        for_which = _for_which(ended, held[held.index(sid) + 1 :] or rest, opened)
+        newest = opened.get(for_which)
         if sid == held[-1] and not crossed(event, event.reason, ended, newest):
             return None
         confidence = replaced(event, event.reason, newest)
         if confidence is None:
             return None
-        return Superseded(user, sid, rest[-1], event, False, confidence, rest, ended, newest)
+        return Superseded(user, sid, for_which, event, False, confidence, rest, ended, newest)
 
     def note(self, closed: Closed) -> None:
         """A user's only connection ended: a server may tell of the end before it tells of what it was for."""
@@ -61,6 +63,15 @@ class Supposing:
         return Superseded(
             opened.user, closed.sid, opened.sid, closed.event, False, Confidence.MEDIUM, held, closed.opened, new
         )
+
+
+def _for_which(ended: Connected | None, newer: tuple[str, ...], opened: Mapping[str, Connected]) -> str:
+    """The newest of `newer`, and first of those that the same process has: what others have it need not know of."""
+    node = ended.node if ended is not None else None
+    if node is None:
+        return newer[-1]
+    own = (sid for sid in reversed(newer) if (other := opened.get(sid)) is not None and other.node == node)
+    return next(own, newer[-1])
 
 
 def _in_one_breath(ended: Event, begun: Event) -> bool:

@@ -144,6 +144,11 @@ def test_reconnect_on_kick_is_sure_after_more_of_it_and_explains_the_attempts() 
     assert found.because == "30 replacements, one every 1.5 s"
 
 
+def test_reconnect_on_kick_is_not_a_few_tabs_that_connect_at_one_moment() -> None:
+    assert why(ping_pong(4, every=0.002), "connection-replaced") is None
+    assert why(ping_pong(40, every=0.002), "connection-replaced") == "reconnect-on-kick"
+
+
 def test_reconnect_on_kick_needs_a_steady_beat() -> None:
     said = log_of("A").connects("s0", at=0)
     for n, at in enumerate((1.0, 40.0, 41.0, 300.0), start=1):
@@ -160,6 +165,29 @@ def test_map_per_process() -> None:
     found = cause(said)
     assert found is not None
     assert found.because == "node-1 and node-2 each hold a connection and neither replaced the other"
+
+
+def test_map_per_process_though_each_replaces_its_own() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=0.01, node="node-2")
+    said.connects("s3", at=0.02, node="node-1").is_replaced("s1", "s3", at=0.02).watched(until=9)
+    found = cause(said)
+    assert found is not None and (found.id, found.confidence) == ("map-per-process", Confidence.HIGH)
+    assert why(said, "connection-replaced") is None
+
+
+def test_map_per_process_is_not_a_server_that_replaces_on_any_node() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2")
+    said.is_replaced("s1", "s2", at=5).connects("s3", at=20, node="node-1").watched(until=30)
+    assert why(said) is None
+
+
+def test_map_per_process_in_one_log_of_all_processes() -> None:
+    """A server that replaced one, and keeps another that came long after: no race of two at one moment."""
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).is_replaced("s1", "s2", at=5)
+    found = cause(said.connects("s3", at=12).watched(until=30))
+    assert found is not None and (found.id, found.confidence) == ("map-per-process", Confidence.MEDIUM)
+    assert found.because == "the server replaced 1 of the user's connections and kept others, also one 7.0 s later"
+    assert found.settle_by
 
 
 def test_map_per_process_is_not_one_node() -> None:
@@ -189,14 +217,21 @@ def test_lookup_race_is_not_a_server_that_replaces() -> None:
     assert why(said, "connection-replaced") is None
 
 
-def test_lookup_race_of_a_server_that_replaces_others() -> None:
+def test_lookup_race_of_a_process_that_replaces_others() -> None:
     """Five at once: it looked the first one up in time, and not the next, whichever tabs they are from."""
-    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    said = log_of("A", node="node-1").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
     said.connects("s3", at=0.06).watched(until=9)
     found = cause(said)
     assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.HIGH)
     assert found.because == "two connections 10 ms apart, and the server replaced neither, as it did others"
     assert why(said, "connection-replaced") is None
+
+
+def test_lookup_race_is_not_sure_where_several_processes_may_write_the_log() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    found = cause(said.connects("s3", at=0.06).watched(until=9))
+    assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.MEDIUM)
+    assert "one process" in found.settle_by
 
 
 def test_zombie() -> None:

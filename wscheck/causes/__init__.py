@@ -19,11 +19,14 @@ _LOOPS: tuple[tuple[str, Signature], ...] = (
     ("reconnect-on-kick", SERVER_SIGNATURES["reconnect-on-kick"]),
 )
 
+KEPT = ("lookup-race", "map-per-process")
+"""Why a server replaces some and not others: no reason for those that it did replace."""
+
 _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
     "multiple-connections": (*_OF_A_PAGE, *SERVER_SIGNATURES.items()),
     "connection-replaced": (
         *_OF_A_PAGE,
-        *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause != "lookup-race"),
+        *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in KEPT),
     ),
     # Whoever attempts too often loops: the delay between attempts says more than who opened the first.
     "excessive-attempts": (

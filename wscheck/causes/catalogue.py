@@ -130,8 +130,10 @@ CATALOGUE: dict[str, CauseDoc] = {
         CauseDoc(
             "map-per-process",
             "each server process keeps its own map of users",
-            "two nodes hold a connection of one user and neither replaces it",
-            "Room per user with an adapter: `io.in(`user:${id}`).disconnectSockets()` reaches every node.",
+            "two nodes hold a connection of one user and neither replaces it; or a server that replaces keeps some",
+            "Room per user with an adapter: `io.in(`user:${id}`).except(socket.id).disconnectSockets()` reaches every "
+            "node; without `except` it may end the new one as well.",
+            "each process's log by itself: which of them has which connection",
         ),
         CauseDoc(
             "no-sticky-session",
@@ -144,7 +146,8 @@ CATALOGUE: dict[str, CauseDoc] = {
             "the server looks the user up, waits, and only then stores the new socket",
             "two connections within the waiting time, neither replaced, both live",
             "Store the new socket before the first await, and check again after it.",
-            "the server's connection handler: is there an await between reading and writing its map?",
+            "the server's connection handler: is there an await between reading and writing its map? And does one "
+            "process serve all, or has each a map of its own?",
         ),
         CauseDoc(
             "zombie",

@@ -9,11 +9,16 @@ from wscheck.endings import CUT
 from wscheck.events import Connected
 from wscheck.findings import Confidence
 from wscheck.rules.rule import opened_by
+from wscheck.transitions import Superseded
 
 # StrictMode mounts twice in one commit: measured within 5 ms, ten times that for slow machines.
 SAME_COMMIT_S = 0.05
 # How far a reconnect timer may stray and still be one.
 STEADY = 0.35
+# A few replacements this close are those of pages that connect at one moment; whoever loops does not stop at a few.
+AT_ONCE_S, STORM = 0.02, 10
+# For so long a server may look a user up before it stores the user's new socket.
+RACE_S = 0.25
 
 
 def _together(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
@@ -85,7 +90,7 @@ def transport_closed(trail: Trail) -> Clue | None:
 
 def reconnect_on_kick(trail: Trail) -> Clue | None:
     gaps = trail.gaps()
-    if len(gaps) < 2 or (mean := fmean(gaps)) <= 0:
+    if len(gaps) < 2 or (mean := fmean(gaps)) <= 0 or (mean < AT_ONCE_S and len(gaps) < STORM):
         return None
     deviation = dist(gaps, [mean] * len(gaps)) / sqrt(len(gaps))
     if deviation > STEADY * mean:
@@ -97,26 +102,55 @@ def reconnect_on_kick(trail: Trail) -> Clue | None:
 
 
 def map_per_process(trail: Trail) -> Clue | None:
-    for old, new in trail.met:
-        if old.node is not None and new.node is not None and old.node != new.node and not trail.replacements:
+    """Each process replaces what it holds itself: that one replaced what another holds shows that they share."""
+    if not all(_of_one_node(change) for change in trail.replacements):
+        return None
+    for old, new in _kept(trail):
+        if old.node is not None and new.node is not None and old.node != new.node:
             return Confidence.HIGH, f"{old.node} and {new.node} each hold a connection and neither replaced the other"
-    return None
+    return _kept_by_chance(trail)
+
+
+def _of_one_node(change: Superseded) -> bool:
+    return change.old is not None and change.new is not None and change.old.node == change.new.node
+
+
+def _kept_by_chance(trail: Trail) -> Clue | None:
+    """One log does not say whose lines are whose: but a server that replaces, and keeps what came long after, does so
+    by where it came to."""
+    replaced, late = len(trail.replacements), [gap for gap in map(_gap, _kept(trail)) if gap > RACE_S]
+    if not replaced or not late:
+        return None
+    kept = f"kept others, also one {_seconds(max(late))} later"
+    return Confidence.MEDIUM, f"the server replaced {replaced} of the user's connections and {kept}"
 
 
 def lookup_race(trail: Trail) -> Clue | None:
     """A server that replaces others keeps one a user, and lost a race; one that replaces nobody may mean to, and with
-    two real pages of one user before our eyes most likely does."""
-    replaced = {change.old_sid for change in trail.replacements}
-    for old, new in trail.met:
-        if old.at is None or new.at is None or replaced.intersection((old.sid, new.sid)):
+    two real pages of one user before our eyes most likely does. Where it is not known that one process had both, each
+    may have come to a process that keeps books of its own."""
+    for pair in _kept(trail):
+        old, new = pair
+        if not trail.replacements and old.source != "client" and old.page != new.page:
             continue
-        if not replaced and old.source != "client" and old.page != new.page:
-            continue
-        if 0 <= new.at - old.at <= 0.25:
-            gap = (new.at - old.at) * 1000
-            told = f"two connections {gap:.0f} ms apart, and the server replaced neither"
-            return (Confidence.HIGH, f"{told}, as it did others") if replaced else (Confidence.MEDIUM, told)
+        if 0 <= _gap(pair) <= RACE_S and old.node == new.node:
+            told = f"two connections {_gap(pair) * 1000:.0f} ms apart, and the server replaced neither"
+            sure = bool(trail.replacements) and old.node is not None
+            others = ", as it did others" if trail.replacements else ""
+            return (Confidence.HIGH if sure else Confidence.MEDIUM), told + others
     return None
+
+
+def _kept(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
+    """Pairs that met, of which the server replaced neither."""
+    replaced = {change.old_sid for change in trail.replacements}
+    return (pair for pair in trail.met if replaced.isdisjoint(one.sid for one in pair))
+
+
+def _gap(pair: tuple[Connected, Connected]) -> float:
+    """How long after the first the second came (seconds), -1 where that is not known."""
+    old, new = pair
+    return new.at - old.at if old.at is not None and new.at is not None else -1.0
 
 
 def zombie(trail: Trail) -> Clue | None:

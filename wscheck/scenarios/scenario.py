@@ -47,6 +47,7 @@ class Scenario(ABC):
         await page.mount(WIZARD)
         await stage.until_it_reacted()
 
-    def moot(self, control: Control) -> str | None:
-        """Why there is nothing to judge at a target that did this in the control; None where there is."""
+    def moot(self, control: Control, replacements: int) -> str | None:
+        """Why there is nothing to judge at a target that did this in the control, and that replaced so many connections
+        in the scenario itself; None where there is."""
         return None

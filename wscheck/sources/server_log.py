@@ -30,10 +30,13 @@ Sink = Callable[[Event], None]
 
 
 class ServerLog:
-    """One log; `sink` takes its events while a phase runs, None drops them (they belong to nothing we did)."""
+    """One log; `sink` takes its events while a phase runs, None drops them (they belong to nothing we did).
 
-    def __init__(self, name: str, redactor: Redactor | None = None) -> None:
-        self.name = name
+    node  what writes it, where there are several
+    """
+
+    def __init__(self, name: str, redactor: Redactor | None = None, node: str | None = None) -> None:
+        self.name, self.node = name, node
         self.sink: Sink | None = None
         self._redactor = redactor or Redactor()
 
@@ -59,7 +62,8 @@ class ServerLog:
         for event in events:
             if self.sink is not None:
                 # Read as it is written, beside clients that have our clock: the server's may be off.
-                self.sink(msgspec.structs.replace(event, at=time.time(), **_hidden(event, self._redactor)))
+                told = _hidden(event, self._redactor) | {"node": event.node or self.node}
+                self.sink(msgspec.structs.replace(event, at=time.time(), **told))
 
     async def follow(self) -> None:
         """Take what is appended, for ever; an in-process log has nothing to follow."""
@@ -83,8 +87,8 @@ class EmbeddedLog(ServerLog):
 class WrittenLog(ServerLog):
     """A log that another process writes: a file, over its rotations, or a pipe."""
 
-    def __init__(self, log: FollowedLog | PipedLog, said: Verbatim, redactor: Redactor) -> None:
-        super().__init__(log.name, redactor)
+    def __init__(self, log: FollowedLog | PipedLog, said: Verbatim, redactor: Redactor, node: str | None) -> None:
+        super().__init__(log.name, redactor, node)
         self._log, self._said = log, said
 
     def begin(self, sink: Sink) -> None:
@@ -115,18 +119,20 @@ class WrittenLog(ServerLog):
         self._log.close()
 
 
-def _hidden(event: Event, redactor: Redactor) -> dict[str, str]:
+def _hidden(event: Event, redactor: Redactor) -> dict[str, str | None]:
     """What in the event holds a secret of this run: the server may have logged what it was sent."""
     told = ((name, getattr(event, name)) for name in event.__struct_fields__)
     return {name: redactor.known(text) for name, text in told if isinstance(text, str)}
 
 
-def open_log(path: str, new_reader: NewReader = Extractor, redactor: Redactor | None = None) -> ServerLog:
-    """The log at `path`, "-" for stdin. `new_reader` reads its words. Raises BadEvidence."""
+def open_log(
+    path: str, new_reader: NewReader = Extractor, redactor: Redactor | None = None, node: str | None = None
+) -> ServerLog:
+    """The log at `path`, "-" for stdin, which `node` writes. `new_reader` reads its words. Raises BadEvidence."""
     said = Verbatim()
     keeping = said.beside(new_reader)
     log = PipedLog(keeping) if path == "-" else _opened(Path(path), keeping)
-    return WrittenLog(log, said, redactor or Redactor())
+    return WrittenLog(log, said, redactor or Redactor(), node)
 
 
 def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:

@@ -38,7 +38,9 @@ class Remote:
     async def opened(self) -> AsyncIterator[None]:
         """Check that the server lets us in, and follow its logs while the block runs. Raises CannotCheck."""
         async with AsyncExitStack() as stack:
-            opened = (open_log(path, self._new_reader, self._redactor) for path in self._paths)
+            several = len(set(self._paths)) > 1
+            read = (self._new_reader, self._redactor)
+            opened = (open_log(path, *read, node=path if several else None) for path in self._paths)
             self._logs = [stack.enter_context(closing(log)) for log in opened]
             await preflight(self._cast.target, self._cast.user, self._redactor)
             for log in self._logs:

@@ -116,7 +116,7 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
     beside = control.events if control is not None else ()
     judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events, beside)]
     shown = _control(scenario, control, options) if control is not None else None
-    if shown is not None and (moot := scenario.moot(shown)) is not None:
+    if shown is not None and (moot := scenario.moot(shown, judged.replacements)) is not None:
         judged.findings, judged.unjudged = [], [Unjudged(at=None, source="scenario", reason=moot, skipped=True)]
     for finding in judged.findings:
         finding.scenario = name

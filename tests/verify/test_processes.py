@@ -1,0 +1,39 @@
+"""A server of several processes behind one URL: one connection per user, whichever of them serves it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from tests.balancer import balanced
+from tests.verify.runs import replayed, run, told
+from wscheck.backend.journal import Journal, LogFormat
+from wscheck.backend.listening import listening
+from wscheck.backend.server import Backend
+from wscheck.findings import Confidence, Verdict
+
+
+@asynccontextmanager
+async def two_processes(folder: Path) -> AsyncIterator[tuple[str, list[str]]]:
+    """Two servers, of which each knows of its own connections only, behind one URL; and what each logs."""
+    logs = [folder / "a.log", folder / "b.log"]
+    async with AsyncExitStack() as stack:
+        urls = list[str]()
+        for log in logs:
+            file = stack.enter_context(log.open("w", buffering=1))
+            journal = Journal(lambda record, file=file: print(record, end="", file=file), LogFormat.JSON)
+            urls.append(await stack.enter_async_context(listening(Backend(journal))))
+        yield await stack.enter_async_context(balanced(*urls)), [str(log) for log in logs]
+
+
+async def test_five_at_once_that_two_processes_make_two_are_no_policy(tmp_path: Path) -> None:
+    """Its control, of which each process got one, looks like a server that lets a user hold several."""
+    async with two_processes(tmp_path) as (url, logs):
+        outcome = await run("race", url=url, target__transports="websocket", verify__server_log=logs)
+    (race,) = outcome.report.scenarios
+    assert race.verdict is Verdict.FAILED, told(outcome)
+    assert race.control is not None and "kept them all" in race.control.did
+    found = next(f for f in race.findings if f.rule == "multiple-connections")
+    assert found.message.startswith("holds 2 connections at once")
+    assert found.cause is not None and (found.cause.id, found.cause.confidence) == ("map-per-process", Confidence.HIGH)
+    assert all(log in found.cause.because for log in logs)
+    assert replayed(outcome) == outcome.report.scenarios
