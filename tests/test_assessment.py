@@ -142,6 +142,15 @@ def test_what_follows_from_a_server_that_is_gone_is_not_held_against_it() -> Non
     assert (told.verdict, told.findings) == (Verdict.INCONCLUSIVE, [])
 
 
+def test_a_server_that_ended_the_connection_is_not_said_to_have_other_events() -> None:
+    said = user("A").connects("s1", at=0).disconnects("s1", at=0.1, reason=KICKED_CLIENT)
+    told = result(
+        phase(said.expects("delivered", at=1, name="sync", within=0.5, assumed=True), scenario="event-handling")
+    )
+    assert told.verdict is Verdict.INCONCLUSIVE
+    assert told.reason == "the server ended the connection, and sent none of the events that it was asked for"
+
+
 def test_a_target_that_refuses_the_second_connection_shows_the_fault_as_well() -> None:
     said = user("A").connects("c1", at=0).is_refused(at=0.1, message="already connected")
     told = result(phase(healthy()) + phase(said, "control"))

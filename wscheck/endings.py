@@ -14,6 +14,9 @@ UNTOLD = "expired: the server speaks of another one as the user's, and tells of 
 # How a client's own library words it: the server ended it, it left by itself, its transport is gone.
 KICK, LEFT, LOST = "io server disconnect", "io client disconnect", "transport close"
 
+UNKNOWN_SESSION = "Session ID unknown"
+"""How a process answers that has never heard of a session: another one has it."""
+
 # What a client sees, and what a server logs, when it was the server that ended a connection.
 KICKED = frozenset({KICK, "server namespace disconnect", "server disconnect"})
 CUT = frozenset({LOST, "transport error", "forced close"})

@@ -234,6 +234,35 @@ def test_lookup_race_is_not_sure_where_several_processes_may_write_the_log() -> 
     assert "one process" in found.settle_by
 
 
+def missing(said: Conversation, rule: str = "connection-missing") -> Cause | None:
+    (found,) = judged(REGISTRY[rule], said.expects("connected", at=9))
+    return found.cause
+
+
+def test_newcomer_ended() -> None:
+    """Two that met at two processes, each of which ended the other's."""
+    said = user("A").connects("s1", at=0).connects("s2", at=0.01)
+    said.disconnects("s1", at=0.02, reason=KICKED_CLIENT).disconnects("s2", at=0.02, reason=KICKED_CLIENT)
+    found = missing(said)
+    assert found is not None and (found.id, found.confidence) == ("newcomer-ended", Confidence.HIGH)
+    assert "except(socket.id)" in found.fix
+
+
+def test_newcomer_ended_though_nobody_was_there_before() -> None:
+    found = missing(user("A").connects("s1", at=0).disconnects("s1", at=0.01, reason=KICKED_CLIENT))
+    assert found is not None and (found.id, found.confidence) == ("newcomer-ended", Confidence.MEDIUM)
+
+
+def test_newcomer_ended_is_not_a_lost_network_nor_one_who_left() -> None:
+    for reason in ("transport close", "io client disconnect"):
+        assert missing(user("A").connects("s1", at=0).disconnects("s1", at=0.01, reason=reason)) is None
+
+
+def test_no_sticky_session_keeps_a_client_from_connecting() -> None:
+    found = missing(user("A").is_refused(at=0, message="Session ID unknown"))
+    assert found is not None and found.id == "no-sticky-session"
+
+
 def test_zombie() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="ping timeout")
     assert why(said) == "zombie"

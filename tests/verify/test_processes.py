@@ -1,14 +1,19 @@
 """A server of several processes behind one URL: one connection per user, whichever of them serves it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.balancer import balanced
 from tests.verify.runs import replayed, run, told
 from wscheck.backend.journal import Journal, LogFormat
 from wscheck.backend.listening import listening
 from wscheck.backend.server import Backend
+from wscheck.errors import Unreachable
+from wscheck.events import Connecting
 from wscheck.findings import Confidence, Verdict
 
 
@@ -37,3 +42,19 @@ async def test_five_at_once_that_two_processes_make_two_are_no_policy(tmp_path: 
     assert found.cause is not None and (found.cause.id, found.cause.confidence) == ("map-per-process", Confidence.HIGH)
     assert all(log in found.cause.because for log in logs)
     assert replayed(outcome) == outcome.report.scenarios
+
+
+async def test_what_is_not_sticky_is_said_at_once_and_what_to_do(tmp_path: Path) -> None:
+    async with two_processes(tmp_path) as (url, _), asyncio.timeout(10):  # a lost session is answered at once
+        with pytest.raises(Unreachable) as refused:
+            await run("single-connection", url=url, target__transports="polling")
+    assert "several processes" in refused.value.problem and "Session ID unknown" in refused.value.problem
+    assert "sticky sessions" in refused.value.next_step and "--transports websocket" in refused.value.next_step
+
+
+async def test_an_application_that_uses_websocket_only_is_not_asked_to_poll(tmp_path: Path) -> None:
+    async with two_processes(tmp_path) as (url, _), asyncio.timeout(10):
+        outcome = await run("polling-upgrade", url=url, target__transports="websocket")
+    (skipped,) = outcome.report.scenarios
+    assert skipped.verdict is Verdict.SKIPPED
+    assert not any(isinstance(event, Connecting) for event in outcome.events)

@@ -2,7 +2,7 @@
 
 from wscheck.causes.browser import HANDLERS, LOOKS, back_after_kick, no_sticky_session, off_without_handler
 from wscheck.causes.catalogue import BROWSER, CATALOGUE, CauseDoc
-from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, kept_elsewhere
+from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, kept_elsewhere, newcomer_ended
 from wscheck.causes.trail import Signature, Trail, Trails
 from wscheck.findings import Cause, Confidence
 
@@ -38,6 +38,7 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
         *_LOOPS,
         ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
+    "connection-missing": (("no-sticky-session", no_sticky_session), ("newcomer-ended", newcomer_ended)),
     "event-missing": (("two-openers", kept_elsewhere),),
     "event-duplicated": (*HANDLERS.items(), *_OF_A_PAGE),
     "event-unheard": (("off-without-handler", off_without_handler),),

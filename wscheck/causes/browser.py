@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wscheck import openers
 from wscheck.causes.trail import Clue, Signature, Trail
-from wscheck.endings import KICKED
+from wscheck.endings import KICKED, UNKNOWN_SESSION
 from wscheck.events import Connected, Place, Registered
 from wscheck.findings import Confidence
 from wscheck.transitions import Closed
@@ -32,7 +32,6 @@ HELD_UP_S = 0.5
 SWAP_S = 0.25
 # Whoever connects again this soon after a kick does so because of it.
 AGAIN_S = 10.0
-UNKNOWN_SESSION = "Session ID unknown"
 
 
 def pairs(trail: Trail) -> Iterator[tuple[Connected, Connected]]:

@@ -136,6 +136,15 @@ CATALOGUE: dict[str, CauseDoc] = {
             "each process's log by itself: which of them has which connection",
         ),
         CauseDoc(
+            "newcomer-ended",
+            "the server ends the new connection along with the old one",
+            "the user's last connection ends with `io server disconnect`, and no newer one is there",
+            "Spare the new socket: `io.in(room).except(socket.id).disconnectSockets()`, for with an adapter the "
+            "request comes back when it has joined the room. Two that come at once to two processes must not end each "
+            "other: let the later one stay, by a time that both know.",
+            "the server's connection handler: what does it disconnect?",
+        ),
+        CauseDoc(
             "no-sticky-session",
             "requests of one session reach different processes",
             "HTTP 400 `Session ID unknown`, then fresh handshakes",

@@ -5,7 +5,7 @@ from math import dist, sqrt
 from statistics import fmean
 
 from wscheck.causes.trail import Clue, Signature, Trail
-from wscheck.endings import CUT
+from wscheck.endings import CUT, KICK
 from wscheck.events import Connected
 from wscheck.findings import Confidence
 from wscheck.rules.rule import opened_by
@@ -159,6 +159,16 @@ def zombie(trail: Trail) -> Clue | None:
         if any(c.sid == old.sid and new.sid in c.held for c in silent):
             return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one began"
     return None
+
+
+def newcomer_ended(trail: Trail) -> Clue | None:
+    """The last thing that happened: the server ended a connection, and there was none for which it did."""
+    last = trail.closings[-1] if trail.closings else None
+    if last is None or last.reason != KICK or last.superseded or last.held:
+        return None
+    if any(change.new_sid == last.sid for change in trail.replacements):
+        return Confidence.HIGH, "the server ended the connection for which it had replaced another, too: none is left"
+    return Confidence.MEDIUM, "the server ended the user's only connection, and there was no newer one"
 
 
 def _seconds(value: float) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from operator import sub
 from typing import TypeVar
 
+from wscheck.endings import KICK, UNKNOWN_SESSION
 from wscheck.events import Answered, Connected, Connecting, Refused, Registered
 from wscheck.findings import Confidence
 from wscheck.ledger import Ledger
@@ -100,7 +101,8 @@ def _as_opened(event: Refused) -> Connected:
 
 
 class Trails:
-    """A trail for each user who ever held two connections or was replaced, and for those whose page was looked into.
+    """A trail for each user who ever held two connections or was replaced, who felt the server end the only one or was
+    sent astray, and for those whose page was looked into.
     `forgetting` is called, with the user, before a trail or the oldest steps of one are forgotten."""
 
     def __init__(self, ledger: Ledger, forgetting: Callable[[str, Trail], None]) -> None:
@@ -138,11 +140,13 @@ class Trails:
 
     def closed(self, change: Closed) -> None:
         trail = self._trails.get(change.user or "")
+        if trail is None and change.user is not None and change.reason == KICK and not change.held:
+            trail = self._begin(change.user)
         if trail is not None:
             trail.closed(change)
 
     def refused(self, event: Refused) -> None:
-        if event.user is None or not event.stack:
+        if event.user is None or not (event.stack or event.message == UNKNOWN_SESSION):
             return
         trail = self._begin(event.user)
         trail.refused(event)

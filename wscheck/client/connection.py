@@ -12,7 +12,7 @@ from wscheck.client.refusal import turned_away
 from wscheck.client.stock import ObservedClient
 from wscheck.client.tapping import LARGEST_MESSAGE
 from wscheck.client.target import Credentials, Target, present
-from wscheck.endings import LEFT
+from wscheck.endings import LEFT, UNKNOWN_SESSION
 
 if TYPE_CHECKING:
     from wscheck.client.witness import Listener
@@ -45,7 +45,7 @@ class Connection:
         self._listener = listener
         self._http: aiohttp.ClientSession | None = None
         self._socket: Any = None
-        self._left = False
+        self._left = self._astray = False
         self._early: list[list[Any]] = []
         self._answered, self._over = asyncio.Event(), asyncio.Event()
 
@@ -113,6 +113,8 @@ class Connection:
     def _unanswered(self) -> tuple[str, str]:
         if self.rejection is not None:
             return "refused", self.rejection
+        if self._astray:
+            return "protocol", UNKNOWN_SESSION
         return "unreachable", "the connection ended before the server acknowledged it"
 
     async def _fail(self, reason: str, message: str) -> None:
@@ -178,6 +180,11 @@ class Connection:
     def rejected(self, data: object) -> None:
         message = data.get("message") if isinstance(data, dict) else data
         self.rejection = str(message) if message else "refused without a reason"
+        self._answered.set()
+
+    def astray(self) -> None:
+        """The stock client would wait for the answer until its time is up."""
+        self._astray = True
         self._answered.set()
 
     def ended(self, reason: str) -> None:

@@ -15,6 +15,7 @@ import aiohttp
 from wscheck.client.connection import Connection
 from wscheck.client.target import Credentials, Target, present
 from wscheck.client.witness import Listener
+from wscheck.endings import UNKNOWN_SESSION
 from wscheck.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
 from wscheck.redaction import Redactor
 
@@ -188,6 +189,13 @@ def _refusal(target: Target, connection: Connection, redactor: Redactor) -> Cann
         return Rejected(
             f"{target.shown} refused the connection of {connection.credentials.user}: {said!r}.",
             _CREDENTIALS if connection.credentials.token is None else _OTHER_CREDENTIALS,
+        )
+    if said == UNKNOWN_SESSION:
+        return Unreachable(
+            f"{target.shown} is served by several processes, and what belongs to one session reaches different ones: "
+            f"it answers {said!r}.",
+            "Switch sticky sessions on at the load balancer; or pass --transports websocket, if that is all the "
+            "application uses.",
         )
     if connection.timed_out:
         return Unreachable(

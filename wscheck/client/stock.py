@@ -12,7 +12,7 @@ import engineio
 import socketio
 
 from wscheck.client import tapping
-from wscheck.client.tapping import TappedSocket, tapped
+from wscheck.client.tapping import TappedSocket, is_astray, tapped
 from wscheck.endings import KICK, LOST
 
 # What these libraries would print on their own belongs to no format; whatever matters becomes an event.
@@ -27,12 +27,14 @@ class Observer(tapping.Observer, Protocol):
     rejected      it answered CONNECT_ERROR
     arrived       an event came: its name, then its arguments
     ended         the server ended it (KICK), or the transport is gone (LOST)
+    astray        a request of its session reached a process that does not know it
     """
 
     def acknowledged(self, data: object) -> None: ...
     def rejected(self, data: object) -> None: ...
     def arrived(self, data: list[Any]) -> None: ...
     def ended(self, reason: str) -> None: ...
+    def astray(self) -> None: ...
 
 
 class _Engine(engineio.AsyncClient):  # type: ignore[misc]
@@ -51,7 +53,11 @@ class _Engine(engineio.AsyncClient):  # type: ignore[misc]
 
     async def _send_request(self, method: str, *arguments: Any, **options: Any) -> Any:
         answer = await super()._send_request(method, *arguments, **options)
-        return await tapped(answer, self.observer) if method == "GET" else answer
+        if method == "GET":
+            answer = await tapped(answer, self.observer)
+        if self.state == "connected" and await is_astray(answer):
+            self.observer.astray()
+        return answer
 
     async def _receive_packet(self, pkt: Any) -> None:
         if pkt.packet_type > engineio.packet.NOOP:

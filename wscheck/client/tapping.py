@@ -1,5 +1,6 @@
 """What a broken server sends, named and bounded: the stock client calls it a transport error, however large it is."""
 
+import re
 from typing import Any, Protocol
 
 import aiohttp
@@ -11,6 +12,9 @@ TOO_LARGE = f"a message larger than {LARGEST_MESSAGE >> 20} MiB"
 NO_PACKET = "a frame that is no Engine.IO packet"
 
 SEPARATOR = b"\x1e"
+
+# Node's engine, then Python's; what else a server answers with 400 says nothing of its session.
+_UNKNOWN = re.compile(rb'"code":\s*1\b|Session ID unknown|Invalid session')
 
 MOST_PACKETS = 20_000
 TOO_MANY = f"more than {MOST_PACKETS:,} packets in one answer"
@@ -71,6 +75,17 @@ def _wrong_with(body: bytes) -> str | None:
     if len(packets) > MOST_PACKETS:
         return TOO_MANY
     return None if all(packet[:1].isdigit() or packet[:1] == b"b" for packet in packets) else NO_PACKET
+
+
+async def is_astray(answer: Any) -> bool:
+    """Whether a request of a session came to a process that does not know the session."""
+    if not isinstance(answer, aiohttp.ClientResponse) or answer.status != 400:
+        return False
+    try:
+        body = answer._body if answer._body is not None else await answer.content.read(LARGEST_MESSAGE)
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+    return _UNKNOWN.search(body) is not None
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes | None:

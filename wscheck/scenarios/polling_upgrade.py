@@ -12,9 +12,8 @@ class PollingUpgrade(Scenario):
     must_hold = "A page that starts with long-polling and upgrades to websocket holds one connection."
 
     async def drive(self, stage: Stage) -> None:
-        used = stage.cast.target.transports
-        if set(used) < set(POLL_FIRST):
-            return stage.skip(f"the application uses {used[0]} only, so there is nothing to upgrade")
+        if nothing := _nothing_to_upgrade(stage):
+            return stage.skip(nothing)
         page = stage.page(transports=POLL_FIRST)
         mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
         stage.expect("connected", page)
@@ -28,7 +27,14 @@ class PollingUpgrade(Scenario):
 
     async def control(self, stage: Stage) -> None:
         """The documented fault at the same target, with long-polling first."""
+        if _nothing_to_upgrade(stage):
+            return  # what the application does not use may not even work there
         page = stage.page(fault=True, transports=POLL_FIRST)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
         await stage.until_it_reacted()
+
+
+def _nothing_to_upgrade(stage: Stage) -> str:
+    used = stage.cast.target.transports
+    return f"the application uses {used[0]} only, so there is nothing to upgrade" if set(used) < set(POLL_FIRST) else ""

@@ -3,7 +3,7 @@ nobody saw it give one user's connection to another. Pure."""
 
 from collections.abc import Iterator, Sequence
 
-from wscheck.endings import KICKED
+from wscheck.endings import KICK, KICKED
 from wscheck.events import Connected, Delivered, Disconnected, Event, Expected, Refused, Replaced, Unreadable
 from wscheck.rules.log_silent import LOG, unlogged
 
@@ -14,6 +14,8 @@ UNTOLD = (
 OTHER_EVENTS = (
     "the server sent none of the documented events that it was asked for: name its own in wscheck.toml (`wscheck init`)"
 )
+
+ENDED = "the server ended the connection, and sent none of the events that it was asked for"
 
 OTHER_WORDS = "it names a connection in words that are not known"
 UNREAD = "it could not be read to its end"
@@ -43,7 +45,7 @@ def unshown(events: Sequence[Event], control: Sequence[Event]) -> str | None:
     if any(e.credential == "foreign" for e in _seen(events)) and taken_over(events) is None:
         return UNTOLD
     if has_other_events(events):
-        return OTHER_EVENTS
+        return ENDED if any(isinstance(e, Disconnected) and e.reason == KICK for e in events) else OTHER_EVENTS
     return None if _told_replacement(control) else _told_otherwise(events)
 
 
