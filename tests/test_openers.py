@@ -95,6 +95,22 @@ def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_sa
 
 
 @pytest.mark.parametrize(
+    ("script", "file"),
+    [
+        ("http://h/node_modules/.vite/deps/vue.js?v=1", "@vue/runtime-core/dist/runtime-core.esm-bundler.js"),
+        ("http://h/node_modules/.vite/deps/vue-router.js?v=1", "vue-router/dist/vue-router.js"),
+        ("http://h/@fs/repo/node_modules/.vite/deps/pinia.js?v=1", "pinia/dist/pinia.js"),
+        ("http://h/_nuxt/node_modules/.cache/vite/client/deps/vue.js?v=1", "@vue/reactivity/dist/reactivity.js"),
+        ("http://h/@fs/repo/.angular/cache/21/app/vite/deps/@angular_router.js?v=1", "packages/router/src/router.ts"),
+    ],
+)
+def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: str, file: str) -> None:
+    """Their maps name files beside node_modules: as Vite 8 has it."""
+    assert is_library(served_by(Place(file, 4, 5, "run"), script))
+    assert not is_library(served_by(Place("src/app.ts", 4, 5, "run"), "http://h/src/app.ts?t=1"))
+
+
+@pytest.mark.parametrize(
     "file",
     [
         "node_modules/.pnpm/rxjs@7/node_modules/rxjs/src/Observable.ts",

@@ -22,6 +22,8 @@ _LIBRARY = re.compile(
     r"|(^|/)(@vite/|@react-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
     r"|^(node:|native |<anonymous>)|^$",
 )
+# Where Vite and what is built on it (Nuxt, SvelteKit, Angular) keep the libraries that they serve as one script each.
+_KEPT_READY = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/deps/|/\.vite/deps/")
 # How webpack calls its own functions, and the one around each module, which has the module's name.
 _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\([\w-]+\)/)?\./)")
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
@@ -96,11 +98,15 @@ def _manager(names: Sequence[str]) -> int | None:
 
 
 def served_by(place: Place, script: str) -> Place:
-    """A place as its source map says it, in a script from `script`: what a library serves whole (socket.io.js) is the
-    library's, also where its map names files that say nothing of it."""
-    if is_library(place) or not is_client(Place(script.partition("?")[0])):
+    """A place as its source map says it, in a script from `script`: what a library serves whole (socket.io.js), and
+    what a development server keeps ready of one (Vite's deps), is the library's, also where its map names files that
+    say nothing of it."""
+    served = Place(script.partition("?")[0])
+    if is_library(place) or not (is_client(served) or _KEPT_READY.search(served.file)):
         return place
-    return msgspec.structs.replace(place, file=f"socket.io-client/{place.file}")
+    return msgspec.structs.replace(
+        place, file=f"{'socket.io-client' if is_client(served) else 'node_modules'}/{place.file}"
+    )
 
 
 def rooted(place: Place, root: str) -> Place:

@@ -27,7 +27,8 @@ class Told:
         self.event("WillSendHandshakeRequest", "foreign", began, wallTime=began, request={})
 
     def event(self, what: str, key: str, at: float, **more: Any) -> None:
-        params = {"requestId": key, "timestamp": at - 1000.0, **more}
+        """As the protocol has it: that a websocket was created is told without a time."""
+        params = {"requestId": key, **({} if what == "Created" else {"timestamp": at - 1000.0}), **more}
         self.network.take(f"Network.webSocket{what}", params, "session", PAGE)
 
     def connection(self, key: str, at: float) -> None:
@@ -60,6 +61,18 @@ async def test_where_nothing_comes_after_it_a_page_ends_when_we_hear_of_it() -> 
     told.network.close()
     ended = told.traffic.events()[-1]
     assert isinstance(ended, Disconnected) and ended.at is not None and ended.at > began + 4.0
+
+
+async def test_two_asked_for_together_were_asked_for_before_either_was_answered_however_late_we_hear() -> None:
+    began = time.time() - 5.0
+    told = Told(began)
+    for key in ("a", "b"):
+        told.event("Created", key, began, url=URL)
+    told.connection("c", began + 0.1)
+    await told.network.settle()
+    told.network.close()
+    late = [session.opened_at - began for session in told.traffic.sessions]
+    assert late == pytest.approx([0.1] * 3, abs=0.001), "no later than what the browser told next"
 
 
 WHOLE: dict[str, Any] = {"options": Options(), "bar": Bar(), "target": "http://h/"}

@@ -38,7 +38,7 @@ class Network:
         self._offset: float | None = None
         self._polls: dict[str, int] = {}
         self._errors: dict[str, str] = {}
-        self._ends: list[asyncio.Future[float]] = []
+        self._untimed: list[tuple[str | None, asyncio.Future[float]]] = []
 
     async def settle(self) -> None:
         """Wait until all that came so far is read."""
@@ -64,30 +64,43 @@ class Network:
     def _then(self, step: Step, awaited: "asyncio.Future[Any] | None" = None) -> None:
         self._line.put_nowait((step, awaited))
 
-    def _at(self, params: dict[str, Any]) -> float:
-        """Seconds since the epoch: CDP's own clock is monotonic, and some events say what the other one shows."""
+    def _clock(self, params: dict[str, Any]) -> float | None:
+        """Seconds since the epoch, None for an event that has no time: CDP's own clock is monotonic, and some events
+        say what the other one shows."""
         if "wallTime" in params and "timestamp" in params:
             self._offset = params["wallTime"] - params["timestamp"]
         if "timestamp" not in params or self._offset is None:
-            return time.time()
-        at = float(params["timestamp"]) + self._offset
-        for end in self._ends:
-            _settled(end, at)
-        self._ends.clear()
-        return at
+            return None
+        return float(params["timestamp"]) + self._offset
+
+    def _at(self, params: dict[str, Any]) -> float:
+        at = self._clock(params)
+        return time.time() if at is None else at
 
     def take(self, method: str, params: dict[str, Any], session: str, origin: Origin) -> None:
         """One event of the Network domain."""
-        if (handler := _HANDLERS.get(method)) is not None:
-            handler(self, params, session, f"{session}:{params['requestId']}", origin)
+        if (handler := _HANDLERS.get(method)) is None:
+            return
+        if (at := self._clock(params)) is not None:
+            for of, event in self._untimed:
+                if of in (None, session):
+                    _settled(event, at)
+            self._untimed = [each for each in self._untimed if not each[1].done()]
+        handler(self, params, session, f"{session}:{params['requestId']}", origin)
 
     def gone(self, id: str) -> None:
-        """A page or worker ended. The browser does not say when, and we may hear of it late: it was at the latest when
-        the next thing happened whose time it tells. Else a page that loads anew would seem to be there twice."""
-        at, end = time.time(), asyncio.get_running_loop().create_future()
-        self._ends.append(end)
-        asyncio.get_running_loop().call_later(END_S, _settled, end, at)
-        self._then(lambda: self._traffic.gone(id, min(at, end.result() if end.done() else at)), end)
+        """A page or worker ended: before whatever comes next, else a page that loads anew would seem to be there
+        twice."""
+        self._before(None, lambda at: self._traffic.gone(id, at))
+
+    def _before(self, session: str | None, step: Callable[[float], None]) -> None:
+        """`step` with the time of an event of which the browser does not say when it was, and we may hear late: it was
+        at the latest when the next thing happened (in `session`) whose time it tells."""
+        loop, heard = asyncio.get_running_loop(), time.time()
+        following = loop.create_future()
+        self._untimed.append((session, following))
+        loop.call_later(END_S, _settled, following, heard)
+        self._then(lambda: step(min(heard, following.result() if following.done() else heard)), following)
 
     # --- long polling -------------------------------------------------------------------------------------------
 
@@ -136,9 +149,9 @@ class Network:
     # --- websockets ---------------------------------------------------------------------------------------------
 
     def _created(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
-        at = self._at(params)
+        """It has no time of its own. Heard late, it would seem to have been asked for after others were answered."""
         held = Origin(origin.id, origin.page, origin.target, self._stack(params, session))
-        self._then(lambda: _drop(self._traffic.socket_opened(key, params["url"], at, origin=held)))
+        self._before(session, lambda at: _drop(self._traffic.socket_opened(key, params["url"], at, origin=held)))
 
     def _handshake(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
         self._at(params)
