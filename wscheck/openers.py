@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import dropwhile, takewhile
 from pathlib import PurePosixPath
 
 import msgspec
@@ -19,7 +20,7 @@ _LIBRARY = re.compile(
     # Maps of what a server serves whole begin with the package; an application may well have a folder of this name.
     r"|^(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
     r"|://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
-    r"|(^|/)(@vite/|@react-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
+    r"|(^|/)(@vite/|@(react|solid)-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
     r"|^(node:|native |<anonymous>)|^$",
 )
 # Where Vite and what is built on it (Nuxt, SvelteKit, Angular) keep the libraries that they serve as one script each.
@@ -37,13 +38,21 @@ SHORT = 3
 _MODULE = frozenset({"eval", "module evaluation"})
 """What the engine, or a bundler, calls the code of a whole module."""
 
+_OF_THE_FRAMEWORK = frozenset(
+    {
+        *("setup", "$effect", "ngOnInit", "ngAfterViewInit", "ngOnChanges"),
+        *("<instance_members_initializer>", "<static_initializer>"),
+    }
+)
+"""What a framework or the language calls a part of every component: it is the file that tells."""
+
 _EVERYWHERE = frozenset({"index", "page", "layout"})
 """Files that are called so in every folder: it is the folder that tells."""
 
 
 def label(place: Place) -> str:
     """What the author would call it: the function, or the file where the function has no name."""
-    if len(place.function) > SHORT and place.function not in _MODULE:
+    if len(place.function) > SHORT and place.function not in _MODULE | _OF_THE_FRAMEWORK:
         return place.function
     path = PurePosixPath(place.file)
     folder = path.parent.name if path.stem in _EVERYWHERE and "://" not in place.file else ""
@@ -126,6 +135,29 @@ def own_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
 def is_framework(place: Place) -> bool:
     """Whether a frame belongs to what runs the application's components."""
     return is_library(place) and _FRAMEWORK.search(place.file) is not None
+
+
+_RUNS = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
+COMPILED = (".vue", ".svelte")
+_CALLED = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
+
+
+def framework(stack: Sequence[Place]) -> str | None:
+    """What runs the application's components: react, vue, svelte, solid or angular; None where no frame tells."""
+    for place in stack:
+        if place.file.endswith(COMPILED):
+            return place.file.rpartition(".")[2]
+        if is_library(place) and (found := _RUNS.search(place.file)) is not None:
+            return _CALLED.get(found[2], found[2])
+    return None
+
+
+def runner(stack: Sequence[Place]) -> tuple[Place, ...]:
+    """The frames of the framework that ran the application's innermost code, the innermost first; none where the
+    application ran itself."""
+    first = next((at for at, place in enumerate(stack) if not is_library(place)), len(stack))
+    after = dropwhile(lambda place: not is_library(place), stack[first:])
+    return tuple(takewhile(is_framework, after))
 
 
 def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from tests.commands.test_flags import COMMANDS
-from wscheck.causes import CATALOGUE, CauseDoc
+from wscheck.causes import CATALOGUE, WORDS, CauseDoc
 from wscheck.cli import app
 from wscheck.contract import DOCUMENTED, ContractEvent
 from wscheck.rules import REGISTRY as RULES
@@ -60,6 +60,8 @@ def test_causes_are_told_in_their_own_words(cause: CauseDoc) -> None:
     name = cause.name[0].upper() + cause.name[1:]
     assert f"**{name}**{' (benign)' if cause.benign else ''} -" in told
     assert f"**Shows as:** {plain(cause.shows)} - **Fix:** {plain(cause.fix)}" in told
+    words = [f"**In {name.title()}:** {plain(fixes[cause.id])}" for name, fixes in WORDS.items() if cause.id in fixes]
+    assert " - ".join((f"**Fix:** {plain(cause.fix)}", *words)) in told and told.count("**In ") == len(words)
     assert ("**Certain by:** " + plain(cause.settle_by) in told) if cause.settle_by else "Certain by" not in told
 
 

@@ -1,9 +1,11 @@
 """WHY: from a finding and what led up to it to the probable cause and the accepted fix (docs/causes.md)."""
 
+from wscheck.causes import words
 from wscheck.causes.browser import HANDLERS, LOOKS, back_after_kick, no_sticky_session, off_without_handler
 from wscheck.causes.catalogue import BROWSER, CATALOGUE, CauseDoc
 from wscheck.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, kept_elsewhere, newcomer_ended
 from wscheck.causes.trail import Signature, Trail, Trails
+from wscheck.causes.words import WORDS
 from wscheck.findings import Cause, Confidence
 
 # The most telling first: what the page itself shows, then who opened what, then what a server log can show as well.
@@ -56,7 +58,7 @@ def probable(rule: str, trail: Trail) -> Cause | None:
             continue
         clue = signature(trail)
         if clue is not None:
-            return _cause(CATALOGUE[cause], *clue, settled=any(opened.opener for opened in trail.openings))
+            return _cause(CATALOGUE[cause], trail, *clue)
     return None
 
 
@@ -65,10 +67,10 @@ def explaining(rule: str) -> list[CauseDoc]:
     return [CATALOGUE[cause] for cause in dict(_BY_RULE.get(rule, ()))]
 
 
-def _cause(doc: CauseDoc, confidence: Confidence, because: str, *, settled: bool) -> Cause:
-    """`settled`: a browser named the lines already, and has nothing more to say."""
+def _cause(doc: CauseDoc, trail: Trail, confidence: Confidence, because: str) -> Cause:
+    settled = any(opened.opener for opened in trail.openings)  # a browser named the lines, and can say no more
     settle_by = "" if confidence is Confidence.HIGH or (settled and doc.settle_by == BROWSER) else doc.settle_by
-    return Cause(doc.id, doc.name, doc.fix, confidence, because, settle_by)
+    return Cause(doc.id, doc.name, words.fix(doc.id, trail, doc.fix), confidence, because, settle_by)
 
 
-__all__ = ["CATALOGUE", "CauseDoc", "Trail", "Trails", "explaining", "probable"]
+__all__ = ["CATALOGUE", "WORDS", "CauseDoc", "Trail", "Trails", "explaining", "probable"]

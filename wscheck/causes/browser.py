@@ -5,24 +5,13 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from wscheck import openers
+from wscheck.causes.rendering import renders
 from wscheck.causes.trail import Clue, Signature, Trail
 from wscheck.endings import KICKED, UNKNOWN_SESSION
 from wscheck.events import Connected, Place, Registered
 from wscheck.findings import Confidence
 from wscheck.transitions import Closed
 
-# What React calls while it renders, and what it calls in a state initialiser or memo, which run once.
-_RENDERS = (
-    "renderWithHooks",
-    "renderFunctionComponent",
-    "beginWork",
-    "updateFunctionComponent",
-    "finishClassComponent",
-)
-_ONCE = ("mountState", "mountReducer", "mountMemo", "useState", "useMemo")
-# A memo whose dependency is new computes again, with every render at worst.
-_AGAIN = ("updateMemo",)
-_EFFECT = ("commitHookEffect", "commitPassive", "flushPassive", "invokePassiveEffect")
 _DOUBLED = ("doubleInvoke", "StrictEffects", "InvokeEffectsInDEV", "reappearLayoutEffects", "reconnectPassiveEffects")
 # One commit of React's runs the effects of all its components: their requests leave together.
 SAME_COMMIT_S = 0.05
@@ -83,21 +72,12 @@ def _in_one_go(trail: Trail, old: Connected, new: Connected) -> float | None:
 
 
 def io_in_render(trail: Trail) -> Clue | None:
-    again = {new.sid: new for old, new in pairs(trail) if _same_place(old, new) and _renders(new.stack)}
+    again = {new.sid: new for old, new in pairs(trail) if _same_place(old, new) and renders(new.stack)}
     if not again:
         return None
     confidence = Confidence.HIGH if len(again) > 1 else Confidence.MEDIUM
     opener = next(iter(again.values())).opener
     return confidence, f"{opener} opened {len(again) + 1} connections while its component rendered"
-
-
-def _renders(stack: tuple[Place, ...]) -> bool:
-    called = [place.function for place in stack if openers.is_framework(place)]
-    return _any(called, _RENDERS) and not _any(called, _EFFECT) and (_any(called, _AGAIN) or not _any(called, _ONCE))
-
-
-def _any(names: list[str], parts: tuple[str, ...]) -> bool:
-    return any(part in name for name in names for part in parts)
 
 
 def strict_mode(trail: Trail) -> Clue | None:
@@ -111,7 +91,7 @@ def strict_mode(trail: Trail) -> Clue | None:
 
 
 def _doubled(one: Connected) -> bool:
-    return _any([place.function for place in one.stack], _DOUBLED)
+    return any(part in place.function for place in one.stack for part in _DOUBLED)
 
 
 def _parted(old: Connected, new: Connected) -> bool:

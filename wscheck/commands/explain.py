@@ -24,7 +24,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
     """Say what a rule, cause or scenario means, and what to change."""
     from inspect import getdoc
 
-    from wscheck.causes import CATALOGUE
+    from wscheck.causes import CATALOGUE, WORDS
     from wscheck.errors import UnknownName
     from wscheck.rules import REGISTRY as RULES
     from wscheck.scenarios import REGISTRY as SCENARIOS
@@ -37,7 +37,8 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
         told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Comes from": rule.source}
         _page(f"{id}: {rule.title}", told)
     if cause := CATALOGUE.get(id):
-        told = {"Shows as": cause.shows, "Fix": cause.fix, "Certain by": cause.settle_by}
+        words = {f"In {name.title()}": fixes.get(id, "") for name, fixes in WORDS.items()}
+        told = {"Shows as": cause.shows, "Fix": cause.fix, **words, "Certain by": cause.settle_by}
         _page(f"{id}: {_name(cause)}", told)
     if scenario := SCENARIOS.get(id):
         judged = ", ".join(rule.id for rule in scenario.rules)

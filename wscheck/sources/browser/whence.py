@@ -83,6 +83,8 @@ def _as_called(place: Place, caller: list[tuple[Place, str]]) -> Place:
     if not 0 < len(place.function) <= openers.SHORT or not caller:
         return place
     by, called = caller[0]
-    # What a framework calls, it calls by a name of its own ("Component", "create").
-    foreign = openers.is_library(by) and not openers.is_library(place)
+    # What a framework calls, it calls by a name of its own ("Component", "create"), and so does whoever shows a
+    # component that is a file.
+    component = place.file.endswith(openers.COMPILED) and by.file != place.file
+    foreign = (openers.is_library(by) or component) and not openers.is_library(place)
     return msgspec.structs.replace(place, function="" if foreign else called or place.function)
