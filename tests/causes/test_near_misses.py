@@ -73,6 +73,14 @@ def test_hot_reload() -> None:
     assert why(opened((OPENER,), (OPENER,), script=scripts)) == "hot-reload"
 
 
+def test_hot_reload_of_what_moved_some_lines_with_the_edit() -> None:
+    """Vite and Vue: the component ran again from the new version of its file, and its io() stands further down."""
+    scripts = ("http://localhost/src/Chat.vue?t=1", "http://localhost/src/Chat.vue?t=2")
+    moved = (Place("src/Chat.vue", 7, 16, "setup"),), (Place("src/Chat.vue", 8, 16, "setup"),)
+    assert why(opened(*moved, script=scripts)) == "hot-reload"
+    assert why(opened(*moved, script=scripts[:1] * 2)) == "two-openers"
+
+
 def test_hot_reload_is_not_the_same_version_again() -> None:
     assert why(opened((OPENER,), (OPENER,), script=("http://localhost/a.js",) * 2)) == "unmount-without-cleanup"
 

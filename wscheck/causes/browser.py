@@ -99,12 +99,14 @@ def _parted(old: Connected, new: Connected) -> bool:
 
 
 def hot_reload(trail: Trail) -> Clue | None:
+    """What was edited may stand some lines further down since."""
     for old, new in pairs(trail):
-        if old.opener is None or old.opener != new.opener or not old.script or not new.script:
+        if not (old.opener and new.opener and old.script and new.script) or old.opener.file != new.opener.file:
             continue
         if (update := _update(new)) and update != _update(old):
             return Confidence.HIGH, f"{new.opener} ran again from {update}, and the first stayed"
-        if old.script != new.script and (_path(old.script) == _path(new.script) or old.client == new.client):
+        version = _path(old.script) == _path(new.script) or (old.opener == new.opener and old.client == new.client)
+        if old.script != new.script and version:
             return Confidence.HIGH, f"{old.opener} ran again from another version of its script, and the first stayed"
     return None
 
