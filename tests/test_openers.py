@@ -80,6 +80,17 @@ def test_the_framework_below_the_first_frame_ends_no_stack() -> None:
     assert parting((react, hook), (react, other)) == hook
 
 
+def test_without_maps_the_script_that_a_part_runs_deep_in_is_the_frameworks() -> None:
+    """Vue 3 and its router in index.js, the application's parts in files of their own: a component made a second time,
+    and two that go through shared code."""
+    leak, view, one, two = (Place(f"http://h/assets/{name}.js", 1, 204) for name in ("leak", "useSocket", "One", "Two"))
+    vue = stack("mn", "Ba", "za", "k", "ie", "v", "s", file="http://h/assets/index.js")
+    router = stack("install", "use", file="http://h/assets/index.js")
+    assert parting((leak, *vue, *router), (leak, *vue)) is None
+    assert parting((view, one, *vue), (view, two, *vue)) == one
+    assert parting((leak, *router), (leak, one)) == router[0], "an application's own, few as they are"
+
+
 def test_a_longer_stack_parts_where_the_shorter_ends() -> None:
     shared, caller = Place("src/shared.ts", 1, 1), Place("src/caller.ts", 2, 1)
     assert parting((shared, caller), (shared,)) == caller

@@ -31,6 +31,9 @@ _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|z
 _CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
 
 
+FRAMEWORK_DEEP = 6
+"""So many frames, one upon the other in one script, are a framework's."""
+
 SHORT = 3
 """A function's name of at most this many letters is a minifier's."""
 
@@ -55,7 +58,7 @@ def label(place: Place) -> str:
     if len(place.function) > SHORT and place.function not in _MODULE | _OF_THE_FRAMEWORK:
         return place.function
     path = PurePosixPath(place.file)
-    folder = path.parent.name if path.stem in _EVERYWHERE and "://" not in place.file else ""
+    folder = path.parent.name if path.stem in _EVERYWHERE and not is_unmapped(place) else ""
     return folder or path.stem
 
 
@@ -121,7 +124,7 @@ def served_by(place: Place, script: str) -> Place:
 def rooted(place: Place, root: str) -> Place:
     """A place of the application as it lies in the checkout, where the frontend is the folder `root` of it: maps name
     files from the frontend's own root, or (Next.js in development) by whole paths, which are right as they are."""
-    known = "://" in place.file or place.file.startswith(("/", f"{root}/"))
+    known = is_unmapped(place) or place.file.startswith(("/", f"{root}/"))
     if not root or known or is_library(place):
         return place
     return msgspec.structs.replace(place, file=f"{root}/{place.file}")
@@ -168,7 +171,24 @@ def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
             break
         if not is_library(place):
             own.append(place)
-    return tuple(own)
+    return tuple(own[: _into_a_bundle(own)])
+
+
+def is_unmapped(place: Place) -> bool:
+    """Whether a position is that of a bundle, whose file says nothing of whose code it is."""
+    return "://" in place.file
+
+
+def _into_a_bundle(own: Sequence[Place]) -> int:
+    """Where frames without a map go from the scripts of the application's parts into the one that holds the framework:
+    no application calls itself so deep in a script that it comes to from another."""
+    start = 0
+    for at, place in enumerate(own):
+        if place.file != own[start].file:
+            start = at
+        if is_unmapped(place) and place.file != own[0].file and at - start + 1 == FRAMEWORK_DEEP:
+            return start
+    return len(own)
 
 
 def partings(stacks: Iterable[tuple[Place, ...]]) -> dict[tuple[Place, ...], Place | None]:

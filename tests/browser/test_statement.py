@@ -6,7 +6,7 @@ from typing import Any
 from wscheck.browse.report import connections
 from wscheck.browse.statement import statement
 from wscheck.events import Connected, Event, Place
-from wscheck.findings import Confidence, Finding, Severity
+from wscheck.findings import Cause, Confidence, Finding, Severity
 
 SHARED, ONE, TWO = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
 
@@ -56,3 +56,12 @@ def test_one_opener_is_told_with_how_many_it_opened_and_replacements_are_counted
     events: list[Event] = [opened(sid, "ann", ONE) for sid in "abc"]
     told = statement(events, [found("ann"), found("ann", "connection-replaced", count=2)])
     assert told == "ann: 3 connections were opened, all by src/one.tsx:5:3; the server replaced one by another 2 times"
+
+
+def test_in_a_bundle_without_a_map_frames_tell_callers_apart_only_where_two_openers_were_found() -> None:
+    """Else one component that came again would be two, called as the framework's inner functions are."""
+    setup, mounted, pushed = (Place("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
+    events: list[Event] = [opened("a", "ann", setup, mounted), opened("b", "ann", setup, pushed)]
+    came_again, two = (Cause(id, "", "", Confidence.HIGH, "", "") for id in ("unmount-without-cleanup", "two-openers"))
+    assert "all by http://h/main.js:4:138632" in statement(events, [found("ann", cause=came_again)])
+    assert "through http://h/main.js:4:138632" in statement(events, [found("ann", cause=two)])

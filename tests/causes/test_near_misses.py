@@ -45,6 +45,13 @@ def test_two_openers_are_not_one_stack_twice() -> None:
     assert why(opened((OPENER, DASHBOARD, *EFFECT), (OPENER, DASHBOARD, *EFFECT))) != "two-openers"
 
 
+@pytest.mark.parametrize(("apart", "said"), [(1.0, "unmount-without-cleanup"), (0.01, "two-openers")])
+def test_two_openers_in_one_bundle_without_a_map_only_where_they_open_together(apart: float, said: str) -> None:
+    """What parts may be the framework's code: one component that comes again, by another way than at first."""
+    setup, mounted, pushed = (Place("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
+    assert why(opened((setup, mounted), (setup, pushed), apart=apart)) == said
+
+
 def test_io_in_render() -> None:
     assert why(opened(*[(OPENER, DASHBOARD, *RENDER)] * 3)) == "io-in-render"
 

@@ -25,10 +25,11 @@ def statement(events: Sequence[Event], findings: Sequence[Finding]) -> str:
     return f"{user or 'an unknown user'}: {told}"
 
 
-def _held(connections: Sequence[Answered], findings: Iterable[Finding]) -> str:
+def _held(connections: Sequence[Answered], findings: Sequence[Finding]) -> str:
     if not any(finding.rule in ("multiple-connections", "connection-replaced") for finding in findings):
         return ""
-    who = places(connections)
+    two = any(finding.cause is not None and finding.cause.id == "two-openers" for finding in findings)
+    who = places(connections, sure=two)
     if len(who) < 2:
         by = f", all by {next(iter(who))}" if who else ""
         return f"{len(connections)} connections were opened{by}"
@@ -53,8 +54,9 @@ def _kept(refused: Sequence[Refused]) -> str:
     return f"the server kept one and refused {count}{said}"
 
 
-def places(connections: Sequence[Answered]) -> dict[str, int]:
-    """Who opened them, and how many each: by the frame that tells them apart where all went through shared code."""
+def places(connections: Sequence[Answered], *, sure: bool) -> dict[str, int]:
+    """Who opened them, and how many each: by the frame that tells them apart where all went through shared code. That
+    of a bundle without a map may be a framework's, unless two openers are what was found (`sure`)."""
     counted: dict[str, int] = {}
     through: dict[Place | None, list[tuple[Place, ...]]] = {}
     for one in connections:
@@ -62,7 +64,7 @@ def places(connections: Sequence[Answered]) -> dict[str, int]:
     partings = {opener: openers.partings(stacks) for opener, stacks in through.items()}
     for one in connections:
         name, apart = opened_by(one), partings[one.opener][one.stack]
-        if apart is not None and apart != one.opener:
+        if apart is not None and apart != one.opener and (sure or not openers.is_unmapped(apart)):
             name = f"{openers.label(apart)} ({apart}, through {one.opener})"
         if name:
             counted[name] = counted.get(name, 0) + 1

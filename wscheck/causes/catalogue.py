@@ -75,7 +75,7 @@ CATALOGUE: dict[str, CauseDoc] = {
             "unmount-without-cleanup",
             "a component leaves and its connection stays",
             "one more live connection with every navigation, always from the same location",
-            "Disconnect in the cleanup of the effect, or share one reference-counted connection.",
+            "Disconnect when the component leaves (its effect's cleanup), or share one reference-counted connection.",
         ),
         CauseDoc(
             "forced-new-connection",

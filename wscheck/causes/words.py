@@ -9,7 +9,7 @@ WORDS: dict[str, dict[str, str]] = {
         "two-openers": "Open it in one module, composable or Pinia store, count its users, and share it.",
         "io-in-render": "Move io() out of the template and of computed values: to onMounted, a store or a module.",
         "unstable-dependency": "Watch a primitive value (`() => user.id`), and read nothing else reactive beside io().",
-        "hot-reload": "Disconnect in onUnmounted; io() in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
+        "hot-reload": "Disconnect in onUnmounted; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
         "unmount-without-cleanup": "Disconnect in onUnmounted (a kept-alive component in onDeactivated, a watcher in "
         "onWatcherCleanup), or share one reference-counted connection.",
         "handler-without-off": "`onUnmounted(() => socket.off(event, handler))`.",
@@ -18,7 +18,7 @@ WORDS: dict[str, dict[str, str]] = {
         "two-openers": "Open it in one module (.svelte.js) or store, count its users, and share it.",
         "io-in-render": "Move io() out of the template and of $derived: to onMount or a module.",
         "unstable-dependency": "Let the $effect read primitive values (user.id, not user), and `untrack` the rest.",
-        "hot-reload": "Disconnect in onDestroy; io() in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
+        "hot-reload": "Disconnect in onDestroy; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
         "unmount-without-cleanup": "Return `() => socket.disconnect()` from onMount or $effect, or call it in "
         "onDestroy; or share one reference-counted connection.",
         "handler-without-off": "Return `() => socket.off(event, handler)` from onMount or $effect.",
@@ -27,7 +27,7 @@ WORDS: dict[str, dict[str, str]] = {
         "two-openers": "Open it in one module or context provider, count its users, and share it.",
         "io-in-render": "Move io() out of the JSX: to onMount, a context provider or a module.",
         "unstable-dependency": "Let the effect read primitive signals (a memo of the id), and `untrack` the rest.",
-        "hot-reload": "Disconnect in onCleanup; io() in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
+        "hot-reload": "Disconnect in onCleanup; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
         "unmount-without-cleanup": "`onCleanup(() => socket.disconnect())`, or share one reference-counted connection.",
         "handler-without-off": "`onCleanup(() => socket.off(event, handler))`.",
     },
