@@ -125,3 +125,27 @@ def test_a_file_that_is_served_alone_lies_where_it_is_served(
     text = json.dumps({"version": 3, "sources": sources, "sourceRoot": root, "names": [], "mappings": "AAAA"})
     place = SourceMap(text, url).place(0, 0)
     assert place is not None and place[0].file == known_as
+
+
+@pytest.mark.parametrize(
+    ("segments", "at", "told"),
+    [
+        ([(19, 7, 0), (21, 6, 18), (23, 6, 23)], 19, "leak.vue:7:19"),  # o(t,r()).on(...)
+        ([(19, 7, 0), (21, 6, 18), (23, 6, 23)], 20, "leak.vue:8:1"),  # within the name
+        ([(19, 7, 0), (21, 7, 10)], 19, "leak.vue:8:1"),  # o(t): as it was written
+        ([(19, 7, 0), (23, 6, 18)], 19, "leak.vue:8:1"),  # o():a(): the other branch was written before
+    ],
+    ids=["moved", "inside", "in place", "another call"],
+)
+def test_a_call_that_a_minifier_moved_stands_where_its_argument_was_written(
+    segments: list[tuple[int, int, int]], at: int, told: str
+) -> None:
+    """`const socket = io(url, options()); socket.on(...)`, as Vite 8 minifies it."""
+    texts, before = [], (0, 0, 0)
+    for segment in segments:
+        column, line, start = (now - then for now, then in zip(segment, before, strict=True))
+        texts.append(encoded(column) + encoded(0) + encoded(line) + encoded(start))
+        before = segment
+    found = SourceMap(json.dumps({"version": 3, "sources": ["leak.vue"], "names": [], "mappings": ",".join(texts)}))
+    place = found.place(0, at)
+    assert place is not None and str(place[0]) == told

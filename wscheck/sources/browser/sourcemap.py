@@ -18,6 +18,9 @@ _SCHEME = re.compile(r"^(webpack(-internal)?|turbopack|vite|rollup|ng|https?)://
 # Turbopack's name for the root, and webpack's for a layer of Next.js (not a folder of routes: that one is below ./).
 _ROOT = re.compile(r"^/?(\[project\]/|\([\w-]+\)/(?=\./))")
 
+SHORT_CALL = 3
+"""So far apart are a minifier's name and its first argument (`ab(c`); another call (`o(),c`) is further away."""
+
 Segment = tuple[int, int, int, int, int]
 """Generated column, source, line, column and name; each counts from 0, name -1 where there is none."""
 
@@ -67,10 +70,21 @@ class _Part:
         if index < 0:
             return None
         _, source, original, start, name = segments[index]
+        original, start = _argument(segments, index, column) or (original, start)
         if not (0 <= source < len(self._sources) and self._sources[source]):
             return None
         called = str(self._names[name]) if 0 <= name < len(self._names) else ""
         return Place(self._sources[source], original + 1, start + 1), called
+
+
+def _argument(segments: list[Segment], index: int, column: int) -> tuple[int, int] | None:
+    """Line and column of the first argument of a call at `column`, where that was written before what is called: a
+    minifier put the call (`o(t,r()).on(e)`) where the variable stood that held its result, and maps it there."""
+    called, following = segments[index], segments[index + 1 : index + 2]
+    if called[0] != column or not following or following[0][0] - column > SHORT_CALL:
+        return None
+    _, source, line, start, _ = following[0]
+    return (line, start) if source == called[1] and (line, start) < called[2:4] else None
 
 
 def written(source: str) -> str:
