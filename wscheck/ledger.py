@@ -3,9 +3,8 @@
 The same connection is often seen twice (by the client and in the server's log): it counts once. A connection is an
 Engine.IO session where the evidence names one, so two namespaces over one session are one connection.
 
-Built for a million users: somebody who connected once and stayed costs one string in each of two dicts, whatever is
-more interesting is kept only for those who did something more interesting. Evidence (the events themselves) is
-bounded; the truth (who holds what) never is.
+Built for a million users: whoever connected once and stayed costs one string in each of two dicts, more is kept of who
+did more. Evidence (the events themselves) is bounded; the truth (who holds what) never is.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +24,8 @@ Changes = tuple[Transition, ...]
 class Ledger:
     """Events in with `apply`, transitions out. Feed events in the order of their time.
 
-    over_one  who holds more than one connection now, and since when (None where the evidence has no time)
+    over_one   who holds more than one connection now, and since when (None where the evidence has no time)
+    uncounted  how many connections were opened of which nothing said whose they are, or nothing which
     """
 
     def __init__(self, *, memory: int = 20_000) -> None:
@@ -38,7 +38,7 @@ class Ledger:
         self._evidence = Remembered[Connected](memory)
         self._superseded, self._gone = Remembered[str | None](memory), Ended(memory)
         self._sessions, self._unannounced = Sessions(), set[str]()
-        self._supposing, self._announced = Supposing(), False
+        self._supposing, self._announced, self.uncounted = Supposing(), False, 0
         self._node, self._nodes = dict[str, str](), dict[str, str]()
         self.changes: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
@@ -68,9 +68,7 @@ class Ledger:
 
     def owner(self, sid: str | None) -> str | None:
         """The user of an open or lately ended connection, None where unknown."""
-        if sid is None:
-            return None
-        return self._owner.get(sid) or self._superseded.get(sid)
+        return (self._owner.get(sid) or self._superseded.get(sid)) if sid is not None else None
 
     def openings(self) -> Iterator[Connected]:
         """Who holds what, as the events that opened it, or as much of them as is still known."""
@@ -103,6 +101,7 @@ class Ledger:
         sid, user = event.sid, event.user
         self._announced = True
         if sid is None:
+            self.uncounted += 1
             if user is not None:
                 self._own_tally(user).connects += 1
             return ()
@@ -124,6 +123,7 @@ class Ledger:
             self._unannounced.discard(sid)
             self._own_tally(self._owner[sid] or "").connects += 1
         if self._owner[sid] is None and event.user is not None:
+            self.uncounted -= 1
             return self._open(sid, event.user, event, event)
         known = self._evidence.get(sid)
         if known is None or (known.page is None and event.page is not None):
@@ -139,6 +139,7 @@ class Ledger:
             if evidence.eio is not None:
                 self._sessions.begin(evidence.eio, sid)
         if user is None:
+            self.uncounted += 1
             return ()
         held, tally = self._held.get(user), self._tallies.get(user)
         if held is None:
@@ -158,8 +159,7 @@ class Ledger:
         return (Opened(user, sid, event, others),)
 
     def _first_after_kicks(self, opened: Opened) -> Changes:
-        superseded = self._supposing.at_beginning(opened)
-        if superseded is None or superseded.old_sid is None:
+        if (superseded := self._supposing.at_beginning(opened)) is None or superseded.old_sid is None:
             return (opened,)
         self._gone[superseded.old_sid] = Ended.SUPPOSED
         return (opened, superseded)

@@ -13,18 +13,16 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
     connections  events that tell of a connection
     unreadable   lines that looked like one and could not be read
-    held_most    how many connections one user held at most, as far as any is known with its user
+    ledger       who held what
     timed        whether any had a time
     unjudged     why something could not be judged; empty when everything could
-    overlapping  what `overlapping` says of the end
     """
 
     connections: int
     unreadable: int
-    held_most: int
+    ledger: Ledger
     timed: bool
     unjudged: str = ""
-    overlapping: str
 
 
 def verdict(findings: Sequence[Finding], bar: Bar, doubt: str) -> tuple[Verdict, str]:
@@ -42,11 +40,19 @@ def doubt(seen: Watched) -> str:
         return "no connection event was seen: nothing that was read speaks of one"
     if seen.unreadable:
         return f"{seen.unreadable} of the lines that look like events could not be read"
-    if not seen.held_most:
+    if not seen.ledger.held_most:
         return "no connection is known with both its user and its socket, so nobody's connections could be counted"
     if not seen.timed:
         return "no event has a time, so overlaps and attempts per second could not be judged"
-    return seen.unjudged or seen.overlapping
+    return seen.unjudged or overlapping(seen.ledger) or _uncounted(seen.ledger.uncounted)
+
+
+def _uncounted(connections: int) -> str:
+    if not connections:
+        return ""
+    told = "1 connection is" if connections == 1 else f"{connections} connections are"
+    how = "log both with each, or name their keys (--key)"
+    return f"{told} not known with both user and socket, and may be a second one of somebody's: {how}"
 
 
 def overlapping(ledger: Ledger) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import wscheck
 from tests.tail_logs.running import Server, Tail, finished, judged, until
 from wscheck.cli import main
 
@@ -84,6 +85,18 @@ def test_a_log_in_which_nobodys_connections_can_be_counted_proves_nothing(
         check=False,
     )
     assert (again.returncode, json.loads(again.stdout)["reason"]) == (3, report["reason"])
+
+
+@pytest.mark.parametrize("missing", ["socketId", "userId", ""], ids=["whose", "which", "none missing"])
+def test_a_connection_of_which_a_part_is_unknown_may_be_anybodys(server: Server, tmp_path: Path, missing: str) -> None:
+    """Beside others that are known, in the log and in its recording."""
+    server.connects(2)
+    known = {"socketId": "AbCdEfGhIjKlMnOpQr01", "userId": "ada"}
+    server.record("WebSocket client connected", **{key: known[key] for key in known if key == missing or not missing})
+    report = judged("app.log", "--format", "ndjson=recorded", directory=tmp_path)
+    assert (report["code"], report["findings"]) == (3 if missing else 0, [])
+    assert report["reason"].startswith("1 connection is not known with both user and socket" if missing else "")
+    assert wscheck("verify", "--from", str(tmp_path / "recorded")).code == report["code"]
 
 
 OTHERWISE = b"INFO Socket opened uid=ada socketId=%s", b"INFO Socket gone socketId=%s"

@@ -70,9 +70,8 @@ def _seen(watch: Watch) -> proof.Watched:
     return proof.Watched(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
-        held_most=watch.judge.ledger.held_most,
+        ledger=watch.judge.ledger,
         timed=watch.seen.untimed < kinds.total(),
-        overlapping=proof.overlapping(watch.judge.ledger),
     )
 
 

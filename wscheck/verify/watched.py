@@ -30,8 +30,7 @@ def _seen(events: Sequence[Event], judge: Judge) -> proof.Watched:
     return proof.Watched(
         connections=len(seen),
         unreadable=sum(isinstance(event, Unreadable) for event in events),
-        held_most=judge.ledger.held_most,
+        ledger=judge.ledger,
         timed=any(event.at is not None for event in seen),
         unjudged=doubt(events) if paged else "",
-        overlapping=proof.overlapping(judge.ledger),
     )
