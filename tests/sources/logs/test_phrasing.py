@@ -9,6 +9,7 @@ import pytest
 
 from tests.sources.logs.conversations import LETTERS
 from tests.sources.logs.reading import read, reader_of, said
+from wscheck.sources.logs.identifying import Ids
 from wscheck.sources.logs.wording import Wording
 
 KINDS = ("connected", "replaced", "disconnected")
@@ -165,3 +166,16 @@ def test_whatever_words_tell_that_a_connection_was_replaced(words: str) -> None:
     extractor, _ = reader_of(f"09:30:00 socket opened userId=ann\n09:30:01 {words} userId=ann\n")
     [found] = extractor.suggestions(["replaced"])
     assert found.kind == "replaced" and words.startswith(found.text)
+
+
+def test_beside_a_run_its_ids_are_known_whoever_else_is_there() -> None:
+    lines = [
+        ("user ann connected on {}", "s1"),
+        ("kicking ann: {}", "s1 replaced by s2"),
+        ("user ann connected on {}", "s2"),
+    ]
+    others = "".join(f"user u{n} connected on x{n}\nuser u{n} disconnected from x{n}\n" for n in range(20))
+    log = others + "".join(f"{text.format(sid)}\n" for text, sid in lines) + others
+    extractor, _ = reader_of(log)
+    found = extractor.suggestions(KINDS, Ids(("s1", "s2"), ("ann",)))
+    assert [one.text for one in found] == ["user {user} connected on {sid}", "kicking {user}: {old} replaced by {new}"]

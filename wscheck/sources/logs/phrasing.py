@@ -1,7 +1,7 @@
 """Sentences that may carry ids without names: what differs in them from line to line, and the markers that read it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -58,13 +58,16 @@ class Line(NamedTuple):
 
 
 class Phrase:
-    """Lines with the same number of words that tell of the same thing."""
+    """Lines with the same number of words that tell of the same thing. `known`: ids that are none of its words."""
 
-    def __init__(self, kind: str, lines: Sequence[Line]) -> None:
+    def __init__(self, kind: str, lines: Sequence[Line], known: Collection[str]) -> None:
         self.kind, self._lines = kind, lines
         tokens = [line.tokens for line in lines]
         self._first = first = tokens[0]
-        self._open = [at for at, token in enumerate(first) if token.differs or len({t[at].core for t in tokens}) > 1]
+        said = [{token.core for token in column} for column in zip(*tokens, strict=True)]
+        self._open = [
+            at for at, cores in enumerate(said) if first[at].differs or len(cores) > 1 or not cores.isdisjoint(known)
+        ]
         self._fixed = [at for at in range(len(first)) if at not in self._open]
         self.words = [first[at].core for at in self._fixed]
         self.names = self._named()
@@ -143,16 +146,19 @@ def line_of(number: int, text: str, message: Message, below: Sequence[Message]) 
     return Line(number, text, message, below, tokens, kind_of(words_of(tokens)))
 
 
-def phrases(lines: Iterable[Line]) -> list[Phrase]:
-    """The phrases of some lines, the most frequent first."""
+def phrases(lines: Iterable[Line], about: Ids) -> list[Phrase]:
+    """The phrases of some lines, the most frequent first; of those that tell of the ids that are asked for, if any."""
     alike: dict[tuple[str, ...], list[Line]] = {}
+    known = {*about.sids, *about.users}
     for line in lines:
+        if known and known.isdisjoint(token.core for token in line.tokens):
+            continue
         words = words_of(line.tokens)
         if line.kind and len(line.tokens) <= MOST_WORDS:
             verb = next(word for at, word in enumerate(words) if kind_of(words[: at + 1]) == line.kind)
             alike.setdefault((line.kind, verb, *map(_shape, line.tokens)), []).append(line)
     frequent = sorted(alike.items(), key=lambda each: -len(each[1]))
-    return [Phrase(kind, said) for (kind, *_), said in frequent]
+    return [Phrase(kind, said, known) for (kind, *_), said in frequent]
 
 
 def in_order(phrases: Iterable[Phrase]) -> list[Record]:

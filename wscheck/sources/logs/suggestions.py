@@ -57,7 +57,7 @@ def suggestions(
     """
     roles, lines = wording.roles(), list(_likely(log))
     records = [record for record in _records(lines) if not about or _names(about, record)]
-    worded = phrases(lines)
+    worded = phrases(lines, about)
     telling = in_order(phrase for phrase in worded if phrase.telling)
     ids = about or _both(records, telling, roles)
     made = list[Suggestion]()
