@@ -13,6 +13,7 @@ from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
 from wscheck.browse.report import report
 from wscheck.browse.run import Browse, Outcome, browse
+from wscheck.events import Ended
 from wscheck.findings import Bar, Finding
 from wscheck.judge import Options
 from wscheck.report import BrowserReport
@@ -40,7 +41,8 @@ async def watched_until(done: Callable[[BrowserReport], bool], *urls: str, withi
         deadline = time.monotonic() + within
         while True:
             late = time.monotonic() > deadline
-            told = report((await browser.seen(final=late)).events, Options(), Bar(), target=urls[0])
+            seen = (await browser.seen(final=late)).events
+            told = report([*seen, Ended(at=time.time(), source="browser")], Options(), Bar(), target=urls[0])
             if late or done(told):
                 return told
             await asyncio.sleep(0.3)

@@ -11,7 +11,7 @@ import pytest
 from tests.cli import wscheck
 from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
-from tests.pages import served, watched
+from tests.pages import served, watched_until
 from wscheck.browse.report import report
 from wscheck.events import AnyEvent, Connected, Disconnected, Ended
 from wscheck.findings import Bar, Verdict
@@ -81,7 +81,7 @@ def test_a_connection_that_the_server_recovered_is_one(backend: Backend, tmp_pat
 async def test_a_server_that_refuses_the_second_shows_who_asked_for_it() -> None:
     with served("prod", "--policy", "reject") as pages:
         urls = [f"{pages.url}/{page}.html?user={user}" for page, user in (("broken", "ann"), *2 * [("fixed", "bob")])]
-        told = (await watched(*urls)).report
+        told = await watched_until(lambda told: bool(told.findings and told.notes), *urls)
     (found,) = told.findings
     assert (found.rule, found.user, found.cause and found.cause.id) == ("multiple-connections", "ann", "two-openers")
     assert "src/hooks/useBotWebSocket.ts" in found.message and "src/hooks/useWhatsAppConnection.ts" in found.message
@@ -95,7 +95,7 @@ async def test_a_server_that_refuses_the_second_shows_who_asked_for_it() -> None
 
 async def test_two_tabs_on_a_server_that_keeps_both_are_no_race() -> None:
     with served("prod", "--policy", "allow") as pages:
-        told = (await watched(*2 * [f"{pages.url}/fixed.html?user=ann"])).report
+        told = await watched_until(lambda told: bool(told.findings), *2 * [f"{pages.url}/fixed.html?user=ann"])
     (found,) = told.findings
     assert (found.rule, found.cause and found.cause.id) == ("multiple-connections", "several-tabs")
 
