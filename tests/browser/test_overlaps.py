@@ -11,7 +11,7 @@ import pytest
 from tests.cli import wscheck
 from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
-from tests.pages import served, watched_until
+from tests.pages import served, watched, watched_until
 from wscheck.browse.report import report
 from wscheck.events import AnyEvent, Connected, Disconnected, Ended
 from wscheck.findings import Bar, Verdict
@@ -36,7 +36,14 @@ LOST = """first.once('connect', () => {
   setTimeout(() => first.io.engine.close(), 200);
 });"""
 BACK = "first.io.on('reconnect', () => setTimeout(() => { if (first.recovered) NEXT }, 200));"
-PAGES = {"two": TWO, "recovered": LOST + BACK.replace("NEXT", "true"), "both": LOST + BACK.replace("NEXT", "open()")}
+# Nobody answers there: that it is tried is what shows.
+UNSEEN = "new WebTransport('https://127.0.0.1:9/socket.io/?EIO=4&transport=webtransport').ready.catch(() => 0);"
+PAGES = {
+    "webtransport": UNSEEN,
+    "two": TWO,
+    "recovered": LOST + BACK.replace("NEXT", "true"),
+    "both": LOST + BACK.replace("NEXT", "open()"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +98,12 @@ async def test_a_server_that_refuses_the_second_shows_who_asked_for_it() -> None
     assert any(note.endswith("was refused its connection: already connected.") for note in told.notes), (
         "bob's other tab"
     )
+
+
+async def test_what_is_said_over_webtransport_is_not_seen_and_proves_nothing(backend: Backend) -> None:
+    told = (await watched(f"{backend.url}/webtransport.html", seconds=1)).report
+    assert (told.verdict, len(told.connections)) == (Verdict.INCONCLUSIVE, 1)
+    assert told.reason.startswith("tab 1 connected over WebTransport, of which a browser does not show what is said")
 
 
 async def test_two_tabs_on_a_server_that_keeps_both_are_no_race() -> None:

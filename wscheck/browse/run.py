@@ -147,8 +147,8 @@ class _Watch:
                 self._cannot_tell("the browser ended before the watch did")
             for page in self._browser.crashed:
                 self._cannot_tell(f"{page} crashed while it was watched")
-            for said in self._browser.unfinished:
-                self._cannot_tell(f"{said}: what it does once it has was not seen")
+            for said in self._browser.unseen:
+                self._cannot_tell(said)
         except asyncio.CancelledError:
             self.interrupted = True
             if (this := asyncio.current_task()) is not None:

@@ -56,8 +56,8 @@ class RealPage(msgspec.Struct, kw_only=True):
                 await _leave(page, stage)
             if browser.gone or browser.crashed:
                 stage.unjudged("the browser ended or the page crashed before the scenario did")
-            for said in browser.unfinished:
-                stage.unjudged(f"{said}: what it does once it has was not seen")
+            for said in browser.unseen:
+                stage.unjudged(said)
             seen = await browser.seen()
         for event in seen.events:
             stage.record(event)

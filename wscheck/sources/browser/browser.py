@@ -98,12 +98,12 @@ class Browser:
         return [page.label for page in self._pages.values() if page.crashed]
 
     @property
-    def unfinished(self) -> list[str]:
-        """The tabs whose page never finished loading, and for how long that was waited for."""
-        pages = self._pages.values()
-        return [
-            f"{p.label} did not finish loading within {p.unfinished:g} s" for p in pages if p.unfinished is not None
-        ]
+    def unseen(self) -> list[str]:
+        """What could not be seen, in sentences: what a page does that never finished loading, and what was said where
+        the browser shows nothing."""
+        late = [(page.label, page.unfinished) for page in self._pages.values() if page.unfinished is not None]
+        told = [f"{p} did not finish loading within {s:g} s: what it does once it has was not seen" for p, s in late]
+        return [*told, *self._network.unseen]
 
     @property
     def tabs(self) -> dict[str, Page]:

@@ -13,6 +13,7 @@ from typing import Any
 from wscheck.sources.browser.whence import RawStack
 from wscheck.sources.browser.wire import BrowserGone, CommandFailed, Wire
 from wscheck.sources.traffic import Origin, Traffic
+from wscheck.sources.traffic.addresses import engine
 
 Step = Callable[[], None]
 
@@ -20,6 +21,10 @@ CORS = "no answer that a page of this origin may read: check the server's CORS s
 
 GIVEN_UP = "WebSocket is closed before the connection is established"
 """What Chromium says where the page itself closed it."""
+
+WEBTRANSPORT = (
+    "connected over WebTransport, of which a browser does not show what is said: let it use websocket or polling"
+)
 
 END_S = 0.1
 """How long what a busy browser told already may still be on its way."""
@@ -38,7 +43,13 @@ class Network:
         self._offset: float | None = None
         self._polls: dict[str, int] = {}
         self._errors: dict[str, str] = {}
+        self._hidden: set[str] = set()
         self._untimed: list[tuple[str | None, asyncio.Future[float]]] = []
+
+    @property
+    def unseen(self) -> list[str]:
+        """What the browser showed nothing of, in sentences."""
+        return [f"{page} {WEBTRANSPORT}" for page in sorted(self._hidden)]
 
     async def settle(self) -> None:
         """Wait until all that came so far is read."""
@@ -86,7 +97,7 @@ class Network:
                 if of in (None, session):
                     _settled(event, at)
             self._untimed = [each for each in self._untimed if not each[1].done()]
-        handler(self, params, session, f"{session}:{params['requestId']}", origin)
+        handler(self, params, session, f"{session}:{params.get('requestId') or params['transportId']}", origin)
 
     def gone(self, id: str) -> None:
         """A page or worker ended: before whatever comes next, else a page that loads anew would seem to be there
@@ -153,6 +164,10 @@ class Network:
         held = Origin(origin.id, origin.page, origin.target, self._stack(params, session))
         self._before(session, lambda at: _drop(self._traffic.socket_opened(key, params["url"], at, origin=held)))
 
+    def _transported(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+        if engine(params["url"]) is not None:
+            self._hidden.add(origin.page)
+
     def _handshake(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
         self._at(params)
         headers = params["request"].get("headers", {})
@@ -204,6 +219,7 @@ _HANDLERS: dict[str, Callable[[Network, dict[str, Any], str, str, Origin], None]
     "Network.loadingFinished": Network._finished,
     "Network.loadingFailed": Network._failed,
     "Network.webSocketCreated": Network._created,
+    "Network.webTransportCreated": Network._transported,
     "Network.webSocketWillSendHandshakeRequest": Network._handshake,
     "Network.webSocketHandshakeResponseReceived": Network._shaken,
     "Network.webSocketFrameSent": Network._sent,

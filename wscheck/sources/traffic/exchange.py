@@ -51,7 +51,6 @@ class Traffic:
         self.hiding = hiding or Hiding()
         self.addresses = Addresses(self.hiding)
         self.sessions: list[Session] = []
-        self.foreign = 0
         self.note = ""
         """That the events given last are of several servers; empty where they are not."""
         self._target = target
@@ -132,7 +131,6 @@ class Traffic:
         """A websocket was created. False: not Engine.IO."""
         address = engine(url)
         if address is None:
-            self.foreign += 1
             return False
         opening = _Opening(address, url, at, origin, headers or {})
         self._when_known(key, address, lambda: self._socket(key, opening))
