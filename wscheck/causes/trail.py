@@ -10,6 +10,7 @@ from wscheck.endings import KICK, UNKNOWN_SESSION
 from wscheck.events import Answered, Connected, Connecting, Refused, Registered
 from wscheck.findings import Confidence
 from wscheck.ledger import Ledger
+from wscheck.rules.multiple_connections import beside
 from wscheck.transitions import Closed, Opened, Superseded
 
 STEPS = 128
@@ -150,8 +151,7 @@ class Trails:
             return
         trail = self._begin(event.user)
         trail.refused(event)
-        held = next(filter(None, map(self._ledger.opened, self._ledger.held(event.user))), None)
-        if event.reason == "refused" and held is not None and held.page == event.page and held.eio != event.eio:
+        if (held := beside(event, self._ledger)) is not None:
             trail.met.append((held, _as_opened(event)))
 
     def registered(self, event: Registered) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from wscheck.events import Answered, Connected, Refused
 from wscheck.findings import Confidence, Severity
+from wscheck.ledger import Ledger
 from wscheck.rules.rule import Handler, Rule, opened_by, told_apart
 from wscheck.transitions import Closed, Opened, Superseded
 
@@ -48,11 +49,9 @@ class MultipleConnections(Rule):
             self._since[change.user] = change.event.at
 
     def _refused(self, event: Refused) -> None:
-        """The server said no to a page that holds a connection. What a scenario presents is refused on purpose."""
-        if event.reason != "refused" or event.page is None or event.credential is not None:
-            return
-        held = next((one for one in map(self.ledger.opened, self.ledger.held(event.user)) if one is not None), None)
-        if held is not None and held.page == event.page and held.eio != event.eio:
+        """What a scenario presents is refused on purpose."""
+        held = beside(event, self.ledger) if event.credential is None else None
+        if held is not None:
             told = f"{_from_one_page(held, event)}, which the server refused"
             self.sighted(event.user, told, event.at, held, event)
 
@@ -99,6 +98,14 @@ class MultipleConnections(Rule):
         for user in self._timeless:
             if user not in self._told:
                 self._tell(user, None, Confidence.MEDIUM)
+
+
+def beside(event: Refused, ledger: Ledger) -> Connected | None:
+    """The connection that the page holds to which the server refused another, None where that is not so."""
+    if event.reason != "refused" or event.page is None:
+        return None
+    held = filter(None, map(ledger.opened, ledger.held(event.user)))
+    return next((one for one in held if one.page == event.page and one.eio != event.eio), None)
 
 
 def _same_page(old: Connected, new: Connected) -> bool:
