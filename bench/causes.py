@@ -1,4 +1,5 @@
-"""The confusion matrix: every page that shows a cause, five times in each build: what was named, and what is true."""
+"""The confusion matrix: every page that shows a cause, in each build and under each policy of the server: what was
+named, and what is true."""
 
 import asyncio
 
@@ -6,7 +7,8 @@ from tests.browser.matrix import Told, table, tell
 from tests.node_backend import node_backend
 from tests.pages import served
 
-RUNS = 5
+RUNS = {"replace": 5, "reject": 1, "allow": 1}
+"""How often each page is watched, by what the server does with a user's second connection."""
 
 WATCHED_S = 5.0
 """As long as `wscheck browser` watches unless told otherwise: what is not shown by then counts as wrong."""
@@ -15,11 +17,12 @@ WATCHED_S = 5.0
 def run() -> None:
     """As in docs/browser.md."""
     told: list[Told] = []
-    with node_backend("--fault", "accept-any-token") as lenient:
-        for build in ("dev", "prod"):
-            with served(build) as pages:
-                for _ in range(RUNS):
-                    told += asyncio.run(tell(build, pages.url, lenient.url, WATCHED_S, patience=0.0))
+    for policy, runs in RUNS.items():
+        with node_backend("--fault", "accept-any-token", "--policy", policy) as lenient:
+            for build in ("dev", "prod"):
+                with served(build, "--policy", policy) as pages:
+                    for _ in range(runs):
+                        told += asyncio.run(tell(build, pages.url, lenient.url, WATCHED_S, 0.0, policy))
     print(table(told))
     for one in told:
         if not one.right:

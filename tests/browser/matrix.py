@@ -10,6 +10,7 @@ from urllib.parse import quote
 from tests.browser.cases import BENIGN, CASES, Case
 from tests.pages import of
 from wscheck.browse.report import report
+from wscheck.events import Ended
 from wscheck.findings import Bar, Finding
 from wscheck.judge import Options
 from wscheck.sources.browser import launched
@@ -18,6 +19,9 @@ AT_ONCE = 7
 """Tabs of one browser: what they do is told apart by their users."""
 
 NOTHING = "(nothing)"
+
+OF_REPLACING = frozenset({"reconnect-on-kick", "several-tabs"})
+"""What happens only to whoever is replaced, or is found by it."""
 
 
 class Told(NamedTuple):
@@ -33,11 +37,15 @@ class Told(NamedTuple):
         return self.cause == (self.case.cause or NOTHING)
 
 
-async def tell(build: str, url: str, lenient: str, seconds: float = 2.0, patience: float = 20.0) -> list[Told]:
+async def tell(
+    build: str, url: str, lenient: str, seconds: float = 2.0, patience: float = 20.0, policy: str = "replace"
+) -> list[Told]:
     """Watches every case of `build` at `url`, for `seconds` and then, on a machine that is slow, until every page came
     to do what it does, at most `patience`: after half of it, a page that nothing was found on is loaded anew, for what
-    it does once may have been over before it was looked into. `lenient` is a backend that takes any token."""
-    ours = [case for case in CASES if build in case.builds]
+    it does once may have been over before it was looked into. `lenient` is a backend that takes any token; `policy` is
+    what both do with a user's second connection."""
+    possible = [case for case in CASES if policy == "replace" or case.cause not in OF_REPLACING]
+    ours = [case for case in possible if build in case.builds]
     told: list[Told] = []
     for first in range(0, len(ours), AT_ONCE):
         told += await _watch(ours[first : first + AT_ONCE], build, url, lenient, seconds, patience)
@@ -55,7 +63,8 @@ async def _watch(
         await asyncio.sleep(seconds)
         while True:
             late = time.monotonic() > deadline
-            findings = report((await browser.seen(final=late)).events, Options(), Bar(), target=url).findings
+            seen = [*(await browser.seen(final=late)).events, Ended(at=time.time(), source="browser")]
+            findings = report(seen, Options(), Bar(), target=url).findings
             told = [_told(case, build, findings) for case in group]
             if late or all(one.right for one in told):
                 return told
