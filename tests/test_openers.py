@@ -3,7 +3,17 @@
 import pytest
 
 from wscheck.events import Place
-from wscheck.openers import is_client, is_library, label, own_frames, parting, rooted, served_by, unbundled
+from wscheck.openers import (
+    is_client,
+    is_framework,
+    is_library,
+    label,
+    own_frames,
+    parting,
+    rooted,
+    served_by,
+    unbundled,
+)
 
 BUNDLE = "http://localhost/app.js"
 MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
@@ -112,12 +122,14 @@ def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_sa
         ("http://h/node_modules/.vite/deps/vue-router.js?v=1", "vue-router/dist/vue-router.js"),
         ("http://h/@fs/repo/node_modules/.vite/deps/pinia.js?v=1", "pinia/dist/pinia.js"),
         ("http://h/_nuxt/node_modules/.cache/vite/client/deps/vue.js?v=1", "@vue/reactivity/dist/reactivity.js"),
+        ("http://h/_nuxt/@fs/repo/node_modules/@vue/runtime-core/dist/runtime-core.js?v=1", "runtime-core.js"),
         ("http://h/@fs/repo/.angular/cache/21/app/vite/deps/@angular_router.js?v=1", "packages/router/src/router.ts"),
     ],
 )
 def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: str, file: str) -> None:
     """Their maps name files beside node_modules: as Vite 8 has it."""
-    assert is_library(served_by(Place(file, 4, 5, "run"), script))
+    mine = served_by(Place(file, 4, 5, "run"), script)
+    assert is_library(mine) and (is_framework(mine) or "pinia" in script or ".angular" in script)
     assert not is_library(served_by(Place("src/app.ts", 4, 5, "run"), "http://h/src/app.ts?t=1"))
 
 

@@ -114,11 +114,14 @@ def served_by(place: Place, script: str) -> Place:
     what a development server keeps ready of one (Vite's deps), is the library's, also where its map names files that
     say nothing of it."""
     served = Place(script.partition("?")[0])
-    if is_library(place) or not (is_client(served) or _KEPT_READY.search(served.file)):
+    if is_library(place):
         return place
-    return msgspec.structs.replace(
-        place, file=f"{'socket.io-client' if is_client(served) else 'node_modules'}/{place.file}"
-    )
+    if is_client(served):
+        return msgspec.structs.replace(place, file=f"socket.io-client/{place.file}")
+    if _KEPT_READY.search(served.file):
+        return msgspec.structs.replace(place, file=f"node_modules/{place.file}")
+    within = served.file.rpartition("/node_modules/")[2]
+    return msgspec.structs.replace(place, file=f"node_modules/{within}") if within != served.file else place
 
 
 def rooted(place: Place, root: str) -> Place:

@@ -37,3 +37,16 @@ async def test_a_script_without_a_map_is_noted_only_where_it_is_the_applications
     for each in ("0", "1", "2"):
         found.written("s", each, 3, 4)
     assert found.notes == [f"Positions in {PAGE} are those of the bundle: it has no source map."]
+
+
+async def test_files_are_named_from_vites_root_wherever_it_serves_from() -> None:
+    """Nuxt serves below /_nuxt/, and whoever sets `base` below that; the map names the file alone."""
+    for base in ("", "/_nuxt", "/bots/dashboard"):
+        client = (f"http://h{base}/@vite/client", "")
+        found = await read(client, (f"http://h{base}/components/Chat.vue?t=1", alone("Chat.vue")))
+        assert str(found.written("s", "1", 0, 0)) == "components/Chat.vue:1:1", base
+
+
+def alone(source: str) -> str:
+    text = json.dumps({"version": 3, "sources": [source], "names": [], "mappings": "AAAA"})
+    return f"data:application/json;base64,{base64.b64encode(text.encode()).decode()}"

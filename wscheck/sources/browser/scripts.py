@@ -19,6 +19,9 @@ FETCH_S = 5.0
 IDLE_S = 0.7
 LARGEST = 200_000_000
 
+VITE = "/@vite/client"
+"""The script that every page of Vite's development server loads, at the server's root."""
+
 
 class Script(msgspec.Struct, frozen=True):
     """A script as the debugger announced it. `map` is its source map's address, empty when it names none. Scripts that
@@ -44,11 +47,14 @@ class Scripts:
         self._decoding = asyncio.Lock()
         self._idle: set[asyncio.Task[None]] = set()
         self._unmapped: dict[str, str] = {}
+        self._bases: set[str] = set()
         self._told: set[str] = set()
 
     def parsed(self, session: str, params: dict[str, Any]) -> None:
         """Debugger.scriptParsed."""
         url = params.get("url", "")
+        if url.partition("?")[0].endswith(VITE):
+            self._bases.add(url.partition("?")[0].removesuffix(VITE))
         self._scripts[session, params["scriptId"]] = Script(url, params.get("sourceMapURL", ""))
         self._frames[session, params["scriptId"]] = params.get("executionContextAuxData", {}).get("frameId", "")
 
@@ -114,11 +120,16 @@ class Scripts:
         """Where the code at a position of a script was written."""
         return self.place(session, {"scriptId": id, "lineNumber": line, "columnNumber": column})[0]
 
+    def _rooted(self, url: str) -> str:
+        """The address as it is where Vite serves from the root: Nuxt and others (`base`) put a folder before it."""
+        base = next((base for base in self._bases if url.startswith(f"{base}/")), None)
+        return url if base is None else urljoin(url, url.removeprefix(base))
+
     async def _decoded(self, url: str, text: bytes | str) -> SourceMap | None:
         """The map, or None and a note when `text` is none: bytes are a map, a string says why there is none."""
         if isinstance(text, bytes):
             try:
-                return await asyncio.to_thread(SourceMap, text, url)
+                return await asyncio.to_thread(SourceMap, text, self._rooted(url))
             except BadMap as problem:
                 text = f"its source map cannot be read: {problem}"
         if url:
