@@ -90,6 +90,19 @@ def test_the_framework_below_the_first_frame_ends_no_stack() -> None:
     assert parting((react, hook), (react, other)) == hook
 
 
+def test_whoever_asks_angular_for_a_service_of_its_own_decides_and_not_what_made_the_component() -> None:
+    service, dashboard, wizard, page = (
+        Place(f"src/app/{name}.ts", 8, 28, "<instance_members_initializer>")
+        for name in ("bot-socket.service", "dashboard.component", "wizard.component", "app.component")
+    )
+    angular = "node_modules/@angular/core/fesm2022/_debug_node-chunk.mjs"
+    asked = stack("getNodeInjectable", "getOrCreateInjectable", "ɵɵinject", "inject2", file=angular)
+    made = stack("getNodeInjectable", "instantiateAllDirectives", file=angular)
+    first, second = ((service, *asked, one, *made, page) for one in (dashboard, wizard))
+    assert (parting(first, second), parting(second, first)) == (dashboard, wizard)
+    assert parting((service, *made, page), (service, *made, dashboard)) is None
+
+
 def test_without_maps_the_script_that_a_part_runs_deep_in_is_the_frameworks() -> None:
     """Vue 3 and its router in index.js, the application's parts in files of their own: a component made a second time,
     and two that go through shared code."""

@@ -166,14 +166,20 @@ def runner(stack: Sequence[Place]) -> tuple[Place, ...]:
     return tuple(takewhile(is_framework, after))
 
 
+# Angular makes a service for whoever asks for it: that one decides.
+_ASKED = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
+
+
 def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
     """The application's frames up to the framework that ran them: what is beyond made it run now, not here."""
     own: list[Place] = []
-    for place in stack:
-        if own and is_framework(place):
+    rest = list(stack)
+    while rest:
+        called = list(takewhile(is_framework, rest)) if own else []
+        if called and not any(place.function in _ASKED for place in called):
             break
-        if not is_library(place):
-            own.append(place)
+        own += [place for place in rest[len(called) : len(called) + 1] if not is_library(place)]
+        del rest[: len(called) + 1]
     return tuple(own[: _into_a_bundle(own)])
 
 
