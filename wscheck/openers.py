@@ -188,6 +188,12 @@ def is_unmapped(place: Place) -> bool:
     return "://" in place.file
 
 
+def is_doubtful(apart: Place, *stacks: Sequence[Place]) -> bool:
+    """Whether a frame that tells stacks apart may be a framework's: in a bundle without a map, in which they go as
+    deep as no page does that has none."""
+    return is_unmapped(apart) and any(len(own_frames(stack)) >= FRAMEWORK_DEEP for stack in stacks)
+
+
 def _into_a_bundle(own: Sequence[Place]) -> int:
     """Where frames without a map go from the scripts of the application's parts into the one that holds the framework:
     no application calls itself so deep in a script that it comes to from another."""

@@ -61,7 +61,8 @@ def test_one_opener_is_told_with_how_many_it_opened_and_replacements_are_counted
 def test_in_a_bundle_without_a_map_frames_tell_callers_apart_only_where_two_openers_were_found() -> None:
     """Else one component that came again would be two, called as the framework's inner functions are."""
     setup, mounted, pushed = (Place("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
-    events: list[Event] = [opened("a", "ann", setup, mounted), opened("b", "ann", setup, pushed)]
+    deep = tuple(Place("http://h/main.js", 4, column) for column in range(50, 54))
+    events: list[Event] = [opened("a", "ann", setup, mounted, *deep), opened("b", "ann", setup, pushed, *deep)]
     came_again, two = (Cause(id, "", "", Confidence.HIGH, "", "") for id in ("unmount-without-cleanup", "two-openers"))
     assert "all by http://h/main.js:4:138632" in statement(events, [found("ann", cause=came_again)])
     assert "through http://h/main.js:4:138632" in statement(events, [found("ann", cause=two)])

@@ -64,7 +64,7 @@ def places(connections: Sequence[Answered], *, sure: bool) -> dict[str, int]:
     partings = {opener: openers.partings(stacks) for opener, stacks in through.items()}
     for one in connections:
         name, apart = opened_by(one), partings[one.opener][one.stack]
-        if apart is not None and apart != one.opener and (sure or not openers.is_unmapped(apart)):
+        if apart is not None and apart != one.opener and (sure or not openers.is_doubtful(apart, one.stack)):
             name = f"{openers.label(apart)} ({apart}, through {one.opener})"
         if name:
             counted[name] = counted.get(name, 0) + 1

@@ -39,8 +39,9 @@ def two_callers(trail: Trail) -> Clue | None:
     for old, new in pairs(trail):
         first, second = openers.parting(old.stack, new.stack), openers.parting(new.stack, old.stack)
         if first is not None and second is not None and old.opener is not None and new.opener is not None:
-            if old.opener == new.opener and openers.is_unmapped(first) and _in_one_go(trail, old, new) is None:
-                continue  # without a map they may part in the framework, which made one component twice
+            doubtful = old.opener == new.opener and openers.is_doubtful(first, old.stack, new.stack)
+            if doubtful and _in_one_go(trail, old, new) is None:
+                continue  # they may part in the framework, which made one component twice
             through = f", both through {old.opener}" if old.opener == new.opener else ""
             return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}{through}"
     return None
