@@ -43,7 +43,7 @@ _MODULE = frozenset({"eval", "module evaluation"})
 
 _OF_THE_FRAMEWORK = frozenset(
     {
-        *("setup", "$effect", "ngOnInit", "ngAfterViewInit", "ngOnChanges"),
+        *("setup", "_sfc_render", "template", "$effect", "ngOnInit", "ngAfterViewInit", "ngOnChanges"),
         *("<instance_members_initializer>", "<static_initializer>"),
     }
 )

@@ -12,15 +12,12 @@ import msgspec
 
 from wscheck import openers
 from wscheck.events import Place
-from wscheck.sources.browser.sourcemap import BadMap, SourceMap
+from wscheck.sources.browser.sourcemap import BadMap, SourceMap, below, vites_base
 from wscheck.sources.traffic import Addresses
 
 FETCH_S = 5.0
 IDLE_S = 0.7
 LARGEST = 200_000_000
-
-VITE = "/@vite/client"
-"""The script that every page of Vite's development server loads, at the server's root."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -53,8 +50,8 @@ class Scripts:
     def parsed(self, session: str, params: dict[str, Any]) -> None:
         """Debugger.scriptParsed."""
         url = params.get("url", "")
-        if url.partition("?")[0].endswith(VITE):
-            self._bases.add(url.partition("?")[0].removesuffix(VITE))
+        if (base := vites_base(url)) is not None:
+            self._bases.add(base)
         self._scripts[session, params["scriptId"]] = Script(url, params.get("sourceMapURL", ""))
         self._frames[session, params["scriptId"]] = params.get("executionContextAuxData", {}).get("frameId", "")
 
@@ -120,16 +117,11 @@ class Scripts:
         """Where the code at a position of a script was written."""
         return self.place(session, {"scriptId": id, "lineNumber": line, "columnNumber": column})[0]
 
-    def _rooted(self, url: str) -> str:
-        """The address as it is where Vite serves from the root: Nuxt and others (`base`) put a folder before it."""
-        base = next((base for base in self._bases if url.startswith(f"{base}/")), None)
-        return url if base is None else urljoin(url, url.removeprefix(base))
-
     async def _decoded(self, url: str, text: bytes | str) -> SourceMap | None:
         """The map, or None and a note when `text` is none: bytes are a map, a string says why there is none."""
         if isinstance(text, bytes):
             try:
-                return await asyncio.to_thread(SourceMap, text, self._rooted(url))
+                return await asyncio.to_thread(SourceMap, text, below(url, self._bases))
             except BadMap as problem:
                 text = f"its source map cannot be read: {problem}"
         if url:

@@ -7,9 +7,10 @@ import bisect
 import json
 import posixpath
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from wscheck.events import Place
 
@@ -20,6 +21,8 @@ _ROOT = re.compile(r"^/?(\[project\]/|\([\w-]+\)/(?=\./))")
 
 SHORT_CALL = 3
 """So far apart are a minifier's name and its first argument (`ab(c`); another call (`o(),c`) is further away."""
+
+VITE = "/@vite/client"
 
 Segment = tuple[int, int, int, int, int]
 """Generated column, source, line, column and name; each counts from 0, name -1 where there is none."""
@@ -96,6 +99,18 @@ def written(source: str) -> str:
         path = path[3:]
     here = Path.cwd().as_posix().rstrip("/")
     return path.removeprefix(f"{here}/") if path.startswith("/") else path
+
+
+def vites_base(url: str) -> str | None:
+    """Where Vite's development server puts its root, from the script that each of its pages loads; None from others."""
+    path = url.partition("?")[0]
+    return path.removesuffix(VITE) if path.endswith(VITE) else None
+
+
+def below(url: str, bases: Collection[str]) -> str:
+    """The address as it is where Vite serves from the root: Nuxt and others (`base`) put a folder before it."""
+    base = next((base for base in bases if url.startswith(f"{base}/")), None)
+    return url if base is None else urljoin(url, url.removeprefix(base))
 
 
 def _served(source: str, url: str) -> str:

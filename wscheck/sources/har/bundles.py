@@ -9,7 +9,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from wscheck import openers
 from wscheck.events import Place
-from wscheck.sources.browser.sourcemap import BadMap, SourceMap
+from wscheck.sources.browser.sourcemap import BadMap, SourceMap, below, vites_base
 from wscheck.sources.traffic import Addresses
 
 _MARK = "sourceMappingURL="
@@ -23,6 +23,7 @@ class Bundles:
         self._named: dict[str, str] = {}
         self._held: dict[str, str] = {}
         self._maps: dict[str, SourceMap | None] = {}
+        self._bases: set[str] = set()
         self.notes: dict[str, str] = {}
 
     def served(self, url: str, text: str) -> None:
@@ -30,6 +31,8 @@ class Bundles:
         if urlsplit(url).path.endswith(".map"):
             self._held[url.partition("?")[0]] = text
             return
+        if (base := vites_base(url)) is not None:
+            self._bases.add(base)
         at = text.rfind(_MARK)
         if at >= 0:
             self._named[url] = text[at + len(_MARK) :].split(None, 1)[0]
@@ -59,7 +62,7 @@ class Bundles:
         try:
             text = self._text(url)
             if text is not None:
-                return SourceMap(text, url)
+                return SourceMap(text, below(url, self._bases))
             reason = "the HAR does not hold its source map (name the build's folder: --source-maps DIR)"
         except (BadMap, OSError, ValueError, binascii.Error) as problem:
             reason = f"its source map cannot be read: {problem}"
