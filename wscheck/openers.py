@@ -29,14 +29,19 @@ _KEPT_READY = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/de
 _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\([\w-]+\)/)?\./)")
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
 _CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
+_RUNS = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
+_CALLED = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
+# Angular makes a service for whoever asks for it: that one decides.
+_ASKED = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
 
+COMPILED = (".vue", ".svelte")
+"""Files that are each a component."""
 
 FRAMEWORK_DEEP = 6
 """So many frames, one upon the other in one script, are a framework's."""
 
 SHORT = 3
 """A function's name of at most this many letters is a minifier's."""
-
 
 _MODULE = frozenset({"eval", "module evaluation"})
 """What the engine, or a bundler, calls the code of a whole module."""
@@ -143,11 +148,6 @@ def is_framework(place: Place) -> bool:
     return is_library(place) and _FRAMEWORK.search(place.file) is not None
 
 
-_RUNS = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
-COMPILED = (".vue", ".svelte")
-_CALLED = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
-
-
 def framework(stack: Sequence[Place]) -> str | None:
     """What runs the application's components: react, vue, svelte, solid or angular; None where no frame tells."""
     for place in stack:
@@ -164,10 +164,6 @@ def runner(stack: Sequence[Place]) -> tuple[Place, ...]:
     first = next((at for at, place in enumerate(stack) if not is_library(place)), len(stack))
     after = dropwhile(lambda place: not is_library(place), stack[first:])
     return tuple(takewhile(is_framework, after))
-
-
-# Angular makes a service for whoever asks for it: that one decides.
-_ASKED = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
 
 
 def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
@@ -189,8 +185,8 @@ def is_unmapped(place: Place) -> bool:
 
 
 def is_doubtful(apart: Place, *stacks: Sequence[Place]) -> bool:
-    """Whether a frame that tells stacks apart may be a framework's: in a bundle without a map, in which they go as
-    deep as no page does that has none."""
+    """Whether a frame that tells stacks apart may be a framework's: in a bundle without a map, in which they go
+    deeper than a page without a framework does."""
     return is_unmapped(apart) and any(len(own_frames(stack)) >= FRAMEWORK_DEEP for stack in stacks)
 
 
