@@ -43,7 +43,8 @@ def two_callers(trail: Trail) -> Clue | None:
             if doubtful and _in_one_go(trail, old, new) is None:
                 continue  # they may part in the framework, which made one component twice
             through = f", both through {old.opener}" if old.opener == new.opener else ""
-            return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}{through}"
+            confidence = Confidence.MEDIUM if doubtful else Confidence.HIGH
+            return confidence, f"one page opened one connection in {first} and one in {second}{through}"
     return None
 
 
