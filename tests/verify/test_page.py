@@ -107,6 +107,27 @@ def test_a_page_that_asks_for_nothing_proves_nothing_of_its_events(site: Backend
     assert told["findings"] == []
 
 
+TABS = """
+[verify]
+window = "300ms"
+[browser]
+identity = "query.nobody"
+[[browser.step]]
+tab = "/fixed.html?user=another"
+"""
+
+
+def test_two_tabs_of_which_nobody_knows_whose_they_are_may_be_one_users(site: Backend, tmp_path: Path) -> None:
+    """The server's log says that they are not."""
+    address = f"{site.url}/fixed.html?user=page_user"
+    page = (site.url, "--page", address, "--scenario", "single-connection", "--format", "json")
+    tmp_path.joinpath("wscheck.toml").write_text(TABS)
+    for log, code in ((), 3), (("--server-log", str(site.log)), 0):
+        ran = wscheck("verify", *page, *log, cwd=tmp_path, WSCHECK_TOKEN="token-of-user_123")
+        assert ran.code == code, ran.said
+        assert ("tab 1 and tab 2 may be one user's" in json.loads(ran.out)["reason"]) == (not log)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

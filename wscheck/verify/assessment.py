@@ -25,6 +25,7 @@ from wscheck.reporters.wording import plural
 from wscheck.rules import ranked
 from wscheck.scenarios import REGISTRY
 from wscheck.scenarios.scenario import Scenario
+from wscheck.sources.traffic.doubts import undivided
 from wscheck.transitions import Superseded
 from wscheck.verify.sightings import recognised
 from wscheck.verify.unproven import away, consequences, gone, unshown
@@ -151,7 +152,7 @@ def _unsure(
     """Why nothing was proven although nothing was found."""
     for event in judged.unjudged if away(subject.events) is None else ():
         return (Verdict.SKIPPED if event.skipped else Verdict.INCONCLUSIVE), event.reason
-    nothing_shown = unshown(subject.events, beside)
+    nothing_shown = unshown(subject.events, beside) or undivided(list(recognised(subject.events))) or None
     if nothing_shown is not None:
         return Verdict.INCONCLUSIVE, nothing_shown
     if not subject.ended:

@@ -17,7 +17,7 @@ def doubt(events: Sequence[Event]) -> str:
     unjudged = next((event.reason for event in events if isinstance(event, Unjudged)), "")
     if not any(isinstance(event, Connected) for event in events):
         return _unconnected(events, unjudged)
-    return unjudged or _undivided(events) or _thrown_out(events)
+    return unjudged or undivided(events) or _thrown_out(events)
 
 
 def _unconnected(events: Sequence[Event], unjudged: str) -> str:
@@ -29,7 +29,7 @@ def _unconnected(events: Sequence[Event], unjudged: str) -> str:
     return unjudged or ("no connection was made" if tried else NO_TRAFFIC)
 
 
-def _undivided(events: Iterable[Event]) -> str:
+def undivided(events: Iterable[Event]) -> str:
     """Several pages at one server may be one user's, where it is not known whose they are. A server to which nobody is
     known by name counts only if that holds for all: the one that is looked at knows its users."""
     opened = [event for event in events if isinstance(event, Connected) and event.page is not None]
