@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wscheck.endings import KICK
-from wscheck.events import Connected, Connecting, Disconnected, Event, Replaced
+from wscheck.events import Connected, Connecting, Disconnected, Event, Refused, Replaced
 from wscheck.ordering import OVERTAKES_S, one_story
 
 OLD = Connected(at=0.0, source="client", user="ann", sid="old")
@@ -45,6 +45,34 @@ def test_a_kick_waits_for_an_attempt_of_its_own_user() -> None:
     kicked, new = kick(1.01, user="bob"), Connected(at=1.03, source="client", user="bob", sid="bobs")
     told = list(one_story([OLD, ATTEMPT, other, kicked, acknowledged(1.02), new]))
     assert told == [OLD, ATTEMPT, other, acknowledged(1.02), new, kicked]
+
+
+def refused(at: float, **more: str) -> Refused:
+    return Refused(at=at, source="browser", user="ann", reason="refused", page="tab 1", **more)
+
+
+SECOND = Connecting(at=1.001, source="client", user="ann")
+
+
+def test_a_refusal_that_overtook_what_it_is_for_comes_after_it() -> None:
+    early, new = refused(1.010), acknowledged(1.011)
+    assert list(one_story([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, new, early]
+
+
+def test_a_refusal_does_not_wait_for_what_was_asked_for_later() -> None:
+    again = Connecting(at=1.1, source="client", user="ann")
+    early, new = refused(1.010), acknowledged(1.2)
+    assert list(one_story([ATTEMPT, early, again, new])) == [ATTEMPT, early, again, new]
+
+
+def test_what_a_scenario_presents_to_be_refused_stays_where_it_is() -> None:
+    early, new = refused(1.010, credential="invalid"), acknowledged(1.011)
+    assert list(one_story([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, early, new]
+
+
+def test_a_refusal_that_waited_for_another_is_told_too() -> None:
+    first, second = refused(1.010), refused(1.011)
+    assert list(one_story([ATTEMPT, SECOND, first, second])) == [ATTEMPT, SECOND, second, first]
 
 
 def test_a_servers_log_line_does_not_end_an_attempt() -> None:

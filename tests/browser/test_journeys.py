@@ -130,7 +130,7 @@ async def test_a_second_tab_has_as_long_to_load_as_its_step_says(site: Backend) 
         async with launched() as browser:
             page = await browser.open(f"{site.url}/login.html")
             await walk(browser, page, [Step(action="tab", value=endless, place="toml:1", within=0.3)])
-            (told,) = browser.unfinished
+            (told,) = browser.unseen
     assert told.startswith("tab 2 did not finish loading within 0.3 s")
 
 
