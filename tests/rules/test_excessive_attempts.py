@@ -1,7 +1,11 @@
 """excessive-attempts: more connection attempts in a window than one page needs."""
 
-from tests.conversation import Conversation, judged, log_of, one, user
+import pytest
+
+from tests.conversation import START, Conversation, judged, log_of, one, user
+from wscheck.events import Connected
 from wscheck.findings import Confidence, Severity
+from wscheck.ledger import Ledger
 from wscheck.rules import ExcessiveAttempts, Options
 
 
@@ -79,3 +83,12 @@ def test_two_attempts_read_from_one_clock_tick_are_two() -> None:
     for n in range(6):
         said.connects(f"s{n}", at=tick)
     assert one(judged(ExcessiveAttempts, said)).count == 1
+
+
+def test_whoever_made_no_attempt_for_a_window_is_forgotten() -> None:
+    rule = ExcessiveAttempts(Ledger(), Options(), pytest.fail)
+    attempt = rule.watches()[Connected]
+    for n in range(1000):
+        attempt(Connected(at=START + n / 100, source="server-log", user=f"user {n}", sid=str(n)))
+    attempt(Connected(at=START + 50, source="server-log", user="late", sid="late"))
+    assert list(rule._attempts) == ["late"]

@@ -108,6 +108,12 @@ def test_healthy_replacements_beside_a_connection_that_stays_are_not_counted() -
     assert one(judged(MultipleConnections, said.watched(until=60))).count == 1
 
 
+def test_what_was_told_is_forgotten_with_the_overlap() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=2)
+    said.connects("s3", at=3).connects("s4", at=3.1).disconnects("s4", at=3.2).watched(until=9)
+    assert one(judged(MultipleConnections, said)).count == 2
+
+
 def test_without_times_an_overlap_that_ended_proves_nothing() -> None:
     said = log_of("A").connects("s1", at=None).connects("s2", at=None).disconnects("s1", at=None)
     assert judged(MultipleConnections, said) == []

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.tail_logs.running import Server, Tail, finished, lines, until
-from wscheck.findings import Confidence, Severity
-from wscheck.incidents import Incident, State
+from tests.tail_logs.test_telling import INCIDENT
 from wscheck.tail.telling.command import Command
 from wscheck.tail.telling.courier import Courier
 
@@ -57,16 +56,8 @@ def test_a_program_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
 def test_what_hangs_at_the_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     begun, notes = tmp_path / "begun", list[str]()
     courier = Courier(Command(f"sh -c 'sleep 60 & echo $! > {begun}.new; mv {begun}.new {begun}; wait'"), notes.append)
-    incident = Incident(
-        state=State.OPENED,
-        rule="connection-replaced",
-        severity=Severity.ERROR,
-        confidence=Confidence.HIGH,
-        user="ada",
-        message="replaced",
-    )
-    courier.incident(incident)
-    courier.incident(incident)
+    courier.incident(INCIDENT)
+    courier.incident(INCIDENT)
     child = int(until(lambda: begun.exists() and begun.read_text()))
     courier.close(0.1)
     assert notes == ["command sh: 2 messages were not delivered in time."]
