@@ -31,7 +31,7 @@ COINCIDENCE_S = 1.0
 CROSSING_S = 0.25
 
 
-class Ended(Remembered[str | None]):
+class Ended(Remembered[str, str | None]):
     """How each connection ended, by socket id: REPLACED, SUPPOSED (its server's log only lets us suppose that it was
     replaced), or, of one that the server may recover, the source that told of its beginning; None for any other."""
 

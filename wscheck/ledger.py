@@ -35,8 +35,8 @@ class Ledger:
         self._owner: dict[str, str | None] = {}
         self._tallies: dict[str, Tally] = {}
         self.over_one: dict[str, float | None] = {}
-        self._evidence = Remembered[Connected](memory)
-        self._superseded, self._gone = Remembered[str | None](memory), Ended(memory)
+        self._evidence = Remembered[str, Connected](memory)
+        self._superseded, self._gone = Remembered[str, str | None](memory), Ended(memory)
         self._sessions, self._unannounced = Sessions(), set[str]()
         self._supposing, self._announced, self.uncounted = Supposing(), False, 0
         self._node, self._nodes = dict[str, str](), dict[str, str]()

@@ -3,17 +3,18 @@
 from itertools import islice
 from typing import TypeVar
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Remembered(dict[str, Value]):
+class Remembered(dict[Key, Value]):
     """The latest `most` entries that were kept, at most."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self._most = most
 
-    def keep(self, key: str, value: Value) -> None:
+    def keep(self, key: Key, value: Value) -> None:
         """Remember `value` as `key`."""
         self[key] = value
         if len(self) > self._most:

@@ -23,7 +23,7 @@ class Supposing:
 
     def __init__(self) -> None:
         self.worded = False
-        self.kicks = Remembered[Closed](MOST_KICKS)
+        self.kicks = Remembered[str, Closed](MOST_KICKS)
 
     def words(self) -> None:
         """A record says of a replacement that it was one."""

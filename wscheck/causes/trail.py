@@ -10,6 +10,7 @@ from wscheck.endings import KICK, UNKNOWN_SESSION
 from wscheck.events import Answered, Connected, Connecting, Refused, Registered
 from wscheck.findings import Confidence
 from wscheck.ledger import Ledger
+from wscheck.remembered import Remembered
 from wscheck.rules.multiple_connections import beside
 from wscheck.transitions import Closed, Opened, Superseded
 
@@ -109,17 +110,15 @@ class Trails:
     def __init__(self, ledger: Ledger, forgetting: Callable[[str, Trail], None]) -> None:
         self._ledger, self._forgetting = ledger, forgetting
         self._trails: OrderedDict[str, Trail] = OrderedDict()
-        self._asked: OrderedDict[str, float] = OrderedDict()
+        self._asked = Remembered[str, float](USERS)
 
     def of(self, user: str | None) -> Trail:
         """The user's trail, empty when there is none."""
         return self._trails.get(user or "") or Trail()
 
     def connecting(self, event: Connecting) -> None:
-        if event.stack and event.eio is not None and event.at is not None:
-            self._asked.setdefault(event.eio, event.at)
-            if len(self._asked) > USERS:
-                self._asked.popitem(last=False)
+        if event.stack and event.eio is not None and event.at is not None and event.eio not in self._asked:
+            self._asked.keep(event.eio, event.at)
 
     def opened(self, change: Opened) -> None:
         trail = self._trails.get(change.user)

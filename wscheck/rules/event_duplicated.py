@@ -1,11 +1,12 @@
 """The same event reached one page, or one handler, more than once (documented alert 3)."""
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping
 
 from wscheck.endings import KICKED
 from wscheck.events import Delivered, Disconnected, Handled, Place, Registered
 from wscheck.findings import Confidence, Severity
+from wscheck.remembered import Remembered
 from wscheck.rules.rule import Handler, Rule
 
 REMEMBERED = 5_000
@@ -38,9 +39,9 @@ class EventDuplicated(Rule):
     source = "documented behaviour, Alert If 3: same events handled multiple times"
 
     def watches(self) -> Mapping[type, Handler]:
-        self._seen: OrderedDict[Key, _Seen] = OrderedDict()
+        self._seen = Remembered[Key, _Seen](REMEMBERED)
         self._registrations: dict[tuple[str | None, str, Place], int] = {}
-        self._gone: OrderedDict[str | None, None] = OrderedDict()
+        self._gone = Remembered[str | None, None](REMEMBERED)
         return {
             Delivered: self._delivered,
             Handled: self._handled,
@@ -52,9 +53,7 @@ class EventDuplicated(Rule):
         """What reconnects is greeted again: what a lost connection had received arrives once more, and only once."""
         if not self._seen or event.reason in KICKED:
             return
-        self._gone[event.sid] = None
-        if len(self._gone) > REMEMBERED:
-            self._gone.popitem(last=False)
+        self._gone.keep(event.sid, None)
 
     def _delivered(self, event: Delivered) -> None:
         seen = self._recall(event)
@@ -107,9 +106,8 @@ class EventDuplicated(Rule):
             del self._seen[key]
             seen = None
         if seen is None:
-            seen = self._seen[key] = _Seen(event.at)
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
+            seen = _Seen(event.at)
+            self._seen.keep(key, seen)
         return seen
 
     def _tell(self, event: Delivered | Handled, message: str) -> None:
