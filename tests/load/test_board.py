@@ -44,6 +44,17 @@ def test_a_stall_leaves_no_hole_and_what_came_of_it_counts_once() -> None:
     assert tally.take().statistics == Statistics()
 
 
+def test_a_clock_that_was_set_takes_no_time_from_anybody_and_makes_no_hours() -> None:
+    tally = Tally()
+    tally.users = 1
+    for at in (100.2, 99.0, 100.9):
+        tally.roll(at)
+    tally.finish(101.0)
+    assert abs(tally.take().statistics.user_s - 2.0) < 1e-6
+    tally.roll(9000.0)
+    assert len(tally.take().seconds) == 60
+
+
 def test_who_was_there_when_a_second_began_is_part_of_its_peak() -> None:
     tally = Tally()
     tally.roll(100.2)
@@ -108,3 +119,14 @@ def test_a_second_run_begins_anew(tmp_path: Path) -> None:
         board.end(104.0)
     totals = [line.statistics.connects for line in told(tmp_path / "stream") if isinstance(line, Totals)]
     assert totals == [1, 1]
+
+
+def test_a_worker_that_was_only_late_is_lost_no_more(tmp_path: Path) -> None:
+    board = Board(str(tmp_path / "stream"))
+    board.begin(begun(1))
+    board.expect("a", 0)
+    board.lose("a", 104.0)
+    board.take("a", report(104, open=1), 105.0)
+    board.end(106.0)
+    ended = told(tmp_path / "stream")[-1]
+    assert isinstance(ended, Ended) and (ended.workers_lost, ended.lost_open) == (0, 0)

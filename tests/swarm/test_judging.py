@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.swarm.planned import ending, healthy, looping, planned, ran, took
-from wscheck.churn import Statistics
+from tests.swarm.planned import START, ending, healthy, looping, planned, ran, took
+from wscheck.churn import Bucket, Statistics
 from wscheck.findings import Confidence, Finding, Severity, Verdict
 from wscheck.load_report import LoadReport
 from wscheck.settings import Secret
@@ -104,6 +104,16 @@ def test_a_healthy_run_passes_and_tells_what_was_open_before_the_users_left() ->
     assert (told.verdict, told.reason, told.notes) == (Verdict.PASSED, "", [])
     assert (told.users, told.connects, told.connections_open, told.connections_per_user) == (10, 10, 10, 1.0)
     assert [second.second for second in told.series] == [0, 1, 2]
+
+
+def test_a_run_begins_with_its_first_attempt() -> None:
+    course = ran(healthy())
+    course.seconds.insert(0, Bucket(START - 1))
+    assert [second.second for second in report(planned(profile="unified"), course, ending()).series] == [0, 1, 2]
+
+
+def test_users_that_left_of_their_own_before_the_end_are_nobodys_fault() -> None:
+    assert report(planned(profile="unified"), ran(healthy(), open_at_end=8), ending()).verdict is Verdict.PASSED
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ def test_open_files_are_counted_before_the_run_and_the_number_is_named() -> None
     with pytest.raises(CannotCheck, match="2,000 connections in 1 process need 2,100 open files each") as refused:
         check(planned(users=1000), Allowed(files=1024, ports=28_000))
     assert "ulimit -n 2100" in refused.value.next_step and "--processes 3" in refused.value.next_step
-    check(planned(users=1000, processes=3), Allowed(files=1024, ports=28_000))
+    check(planned(users=1000, processes=3), Allowed(files=767, ports=28_000))
+    with pytest.raises(CannotCheck, match="need 767 open files each"):
+        check(planned(users=1000, processes=3), Allowed(files=766, ports=28_000))
     with pytest.raises(CannotCheck, match="The embedded backend would hold 2,000 connections"):
         check(planned(users=1000, processes=3, embedded=True), Allowed(files=1024, ports=28_000))
 
@@ -171,6 +173,13 @@ def test_a_users_file_has_a_line_for_each_user(heading: str, tmp_path: Path) -> 
 def test_the_run_time_is_whole_seconds_as_locust_wants_them() -> None:
     times = {"300ms": 1, "2s": 2, "2.5s": 3, "1m": 60}
     assert {t: configured({"load.run_time": t}, {}, {}, permitted=False).run_time_s for t in times} == times
+
+
+def test_a_run_is_long_enough_for_its_last_user() -> None:
+    users = {"load.users": "10", "load.spawn_rate": "3"}
+    with pytest.raises(UsageError, match="need 4 s to begin; the run lasts 3 s"):
+        configured({**users, "load.run_time": "3s"}, {}, {}, permitted=False)
+    assert configured({**users, "load.run_time": "4s"}, {}, {}, permitted=False).run_time_s == 4
 
 
 def test_with_permission_another_machine_may_be_loaded() -> None:
