@@ -78,8 +78,7 @@ def browser(
     from wscheck.reporters import formats
     from wscheck.settings import without_credentials
 
-    outputs = formats.parse(format or [])
-    formats.prepare(outputs)
+    outputs = formats.asked(format)
     shown = [without_credentials(page.partition("#")[0]) for page in pages]
     with owed(outputs, lambda: blank(" ".join(shown))):
         config = load(flags)

@@ -28,8 +28,7 @@ def compare(
     from wscheck.reporters import formats
     from wscheck.sources.reports import read_pair
 
-    outputs = formats.parse(format or [], choices=FORMATS)
-    formats.prepare(outputs)
+    outputs = formats.asked(format, FORMATS)
     with owed(outputs, lambda: blank(str(before), str(after)), inputs=[before, after]):
         report = compared(*read_pair(before, after))
     formats.deliver(outputs, report, [])

@@ -40,8 +40,7 @@ def har(
     from wscheck.config import load
     from wscheck.reporters import formats
 
-    outputs = formats.parse(format or [])
-    formats.prepare(outputs)
+    outputs = formats.asked(format)
     flags = {
         "browser.identity": identity,
         "browser.source_root": source_root,

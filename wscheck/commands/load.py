@@ -149,14 +149,14 @@ def load(
         "ca_file": _existing(ca_file),
     }
     extras = {name: place for name, place in (("csv", locust_csv), ("html", locust_html)) if place is not None}
-    _run(settings, options, extras, format or [], before_after=before_after, permitted=permitted)
+    _run(settings, options, extras, format, before_after=before_after, permitted=permitted)
 
 
 def _run(
     settings: dict[str, Any],
     options: dict[str, Any],
     extras: dict[str, Path],
-    asked: list[str],
+    asked: list[str] | None,
     *,
     before_after: bool,
     permitted: bool,
@@ -165,8 +165,8 @@ def _run(
     from wscheck.reporters import formats
     from wscheck.swarm.plan import configured
 
-    outputs = formats.parse(asked, choices=FORMATS)
-    formats.prepare([*outputs, *(formats.Output(name, place) for name, place in extras.items())])
+    outputs = formats.asked(asked, FORMATS)
+    formats.prepare(formats.Output(name, place) for name, place in extras.items())
     with owed(outputs, lambda: _blank(settings)):
         plan = configured(settings, options, extras, permitted=permitted)
         report, code = _before_and_after(plan, settings["load.profile"]) if before_after else _alone(plan)

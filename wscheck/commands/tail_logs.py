@@ -81,8 +81,7 @@ def tail_logs(
         "watch.webhook_format": webhook_format,
         "watch.metrics": metrics,
     }
-    outputs = formats.parse(format or [])
-    formats.prepare(outputs)
+    outputs = formats.asked(format)
     # A recording is written as things happen, and gone on with by a checkpoint.
     reports = [output for output in outputs if output.format != "ndjson"]
     asked = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}

@@ -127,8 +127,7 @@ def verify(
     from wscheck.config import load
     from wscheck.reporters import formats
 
-    outputs = formats.parse(format or [])
-    formats.prepare(outputs)
+    outputs = formats.asked(format)
     with owed(outputs, lambda: _blank(flags, recording), inputs=[recording]):
         config = load(flags)
         if recording is not None:

@@ -21,21 +21,29 @@ class Output:
     path: Path | None = None
 
 
-def parse(values: Sequence[str], default: str = "terminal", choices: Iterable[str] = REPORTERS) -> list[Output]:
-    """The outputs that `values` (each `FMT` or `FMT=PATH`) ask for; `default` to stdout when there are none.
+def asked(values: Sequence[str] | None, choices: Iterable[str] = REPORTERS) -> list[Output]:
+    """What a command line asks for, each with a place to write it to. Raises UsageError as `parse` and `prepare` do."""
+    outputs = parse(values or (), choices)
+    prepare(outputs)
+    return outputs
+
+
+def parse(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> list[Output]:
+    """The outputs that `values` (each `FMT` or `FMT=PATH`) ask for; the terminal's to stdout when there are none.
 
     `choices` are the formats that the calling command has something to say in.
 
     `FMT=-` is stdout too. Raises UsageError for an unknown format, for a second format on stdout (its reader could
     not tell where one ends), and for two formats in one file.
     """
-    outputs = [_parse_one(value, tuple(choices)) for value in values or [default]]
+    outputs = [_parse_one(value, tuple(choices)) for value in values or ["terminal"]]
     _refuse_sharing(outputs)
     return outputs
 
 
-def prepare(outputs: Sequence[Output]) -> None:
-    """Make every parent directory before the run, so that a path that cannot be written costs no run."""
+def prepare(outputs: Iterable[Output]) -> None:
+    """Make every parent directory before the run, so that a path that cannot be written costs no run. Raises
+    UsageError."""
     for output in outputs:
         if output.path is None:
             continue
