@@ -166,6 +166,16 @@ def test_a_kick_that_crosses_our_leaving_is_heard(
     assert talk.links[-1].closed
 
 
+@pytest.mark.parametrize(("lag_ms", "stalled"), [(19_000.0, 0), (20_000.0, 1)])
+def test_an_end_is_ours_when_we_were_later_than_the_server_waits(
+    monkeypatch: pytest.MonkeyPatch, lag_ms: float, stalled: int
+) -> None:
+    talk = Conversation(monkeypatch)
+    talk.swarm.reactor.worst_lag = lambda within: lag_ms
+    talk.hear(talk.upgrade_answer(), *WORDS[:2]).connection.closed(gone=True)
+    assert talk.swarm.tally.now.stalled == stalled
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [

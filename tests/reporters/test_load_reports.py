@@ -18,6 +18,8 @@ from wscheck.findings import Verdict
 from wscheck.load_report import LoadReport, Second, ServerSide
 from wscheck.reporters import github, html, junit, markdown, terminal
 from wscheck.reporters import json as json_reporter
+from wscheck.reporters.figures import counted
+from wscheck.reporters.tables import sparks
 
 JUNIT = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
 
@@ -86,6 +88,11 @@ def test_a_comparison_that_got_worse_is_annotated() -> None:
         "::error title=wscheck%3A compare::worse than before: connections per user"
     )
     assert github.render(compared(), []) == ""
+
+
+def test_of_many_kinds_the_rest_is_how_often_and_a_spark_is_never_nothing() -> None:
+    assert counted({"a": 5, "b": 9, "c": 7, "d": 6, "e": 8, "f": 4}) == "9 b, 8 e, 7 c, 6 d and 9 more"
+    assert sparks([0, 1, 16]) == " ▁█"
 
 
 def test_little_processor_time_is_not_told_as_none() -> None:

@@ -72,7 +72,7 @@ def test_a_fail_tells_the_finding_before_the_scenarios_and_the_next_command_last
 
 def test_a_cause_shared_by_two_rules_is_told_once() -> None:
     told = render(*runs.failing())
-    assert told.count("two components each open a connection") == 1
+    assert told.count("two components each open a connection") == told.count("opened by") == 1
     assert "holds 2 connections at once" in told
 
 

@@ -1,7 +1,8 @@
 """A drawing is bounded whatever the run was, says what it leaves out, and puts everything inside its frame."""
 
 from tests.reporters.runs import Script, looping
-from wscheck.events import Refused
+from wscheck.events import Connected, Delivered, Refused
+from wscheck.reporters.html.lanes import picture
 from wscheck.reporters.html.timeline import ROW, ROWS, TICKS, timeline
 from wscheck.reporters.html.view import LANES
 
@@ -22,6 +23,15 @@ def test_two_lanes_and_the_arrow_between_them() -> None:
     assert drawn.summary == "2 connections, 1 replacement in 1.0 s"
     assert "replaced by b" in first.said
     assert drawn.more == 0
+
+
+def test_what_was_open_before_anybody_looked_begins_with_what_it_first_received() -> None:
+    seen = Script().opens("late").events
+    (opened,) = (event for event in seen if isinstance(event, Connected))
+    assert opened.at is not None
+    early = Delivered(at=opened.at - 1, source="browser", sid="early", name="sync")
+    between = Delivered(at=opened.at + 1, source="browser", sid="between", name="sync")
+    assert [lane.id for lane in picture([*seen, between, early]).lanes] == ["early", opened.sid, "between"]
 
 
 def test_the_grid_tells_times_from_where_the_run_began() -> None:
