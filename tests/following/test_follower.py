@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.following.logs import Lines, Log, Story
-from wscheck.following.follower import LATE_S
+from wscheck.following.follower import LATE_FILES, LATE_S
 
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -464,4 +464,5 @@ def test_many_late_writers_at_once_bring_nothing_twice(log: Log, lines: Lines) -
         log.line()
         lines.look()
         log.path.touch()
+        assert len(lines.follower.streams) <= LATE_FILES + 1
     assert lines.got == log.written
