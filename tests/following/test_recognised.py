@@ -8,8 +8,9 @@ import pytest
 
 from wscheck.following.checkpoint import take_back, told
 from wscheck.following.generations import traces
-from wscheck.following.opened import Reader
+from wscheck.following.opened import OpenLog, Reader
 from wscheck.following.packed import Packed
+from wscheck.following.stream import Stream
 
 
 def test_a_file_that_became_shorter_is_not_the_one_that_was_there(tmp_path: Path) -> None:
@@ -45,3 +46,15 @@ def test_only_what_was_told_since_is_taken_back(tmp_path: Path, size: int, left:
         other.flush()
         take_back(other.fileno(), then)
     assert (tmp_path / "another").stat().st_size == 9
+
+
+def test_a_place_before_lines_that_were_read_has_their_number_of_its_own(tmp_path: Path) -> None:
+    """A record of several lines that may still go on is read again after a restart."""
+    path = tmp_path / "app.log"
+    path.write_bytes(b"".join(b"line %d\n" % n for n in range(10)))
+    log = OpenLog(Reader(path), 0)
+    stream = Stream(log)
+    stream.length, stream.lines = log.read_into(memoryview(bytearray(1000))) or 0, 10
+    stream.consumed = 7 * len(b"line n\n")
+    assert (stream.position().offset, stream.position().lines) == (stream.consumed, 7)
+    stream.close()
