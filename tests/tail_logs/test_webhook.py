@@ -4,7 +4,9 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
+from urllib.error import HTTPError
 
 import jsonschema
 import pytest
@@ -13,6 +15,7 @@ from tests.cli import wscheck
 from tests.tail_logs.receiver import receiver
 from tests.tail_logs.running import Server, Tail, until
 from wscheck.rules.connection_replaced import ConnectionReplaced
+from wscheck.tail.telling.webhook import _asked
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "wscheck.incident-1.json"
 SECRET = "T0PSECRET"
@@ -93,6 +96,14 @@ def test_a_slow_receiver_does_not_hold_up_the_reading(server: Server) -> None:
         until(lambda: len(it.connected) == len(server.sids))
         assert time.monotonic() - began < 30.0
         assert len(received.posts) == 1
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), (None, 0.0)])
+def test_a_receiver_that_asks_for_time_gets_it(said: str | None, seconds: float) -> None:
+    headers = Message()
+    if said is not None:
+        headers["Retry-After"] = said
+    assert _asked(HTTPError("http://127.0.0.1", 503, "busy", headers, None)) == seconds
 
 
 def test_a_dead_receiver_is_given_up_and_said(server: Server) -> None:
