@@ -29,6 +29,13 @@ def test_users_and_rules_have_findings_of_their_own_and_the_worst_comes_first() 
     assert [f.severity.rank for f in found] == sorted((f.severity.rank for f in found), reverse=True)
 
 
+def test_of_one_rule_the_most_frequent_comes_first() -> None:
+    said = ping_pong(3) & log_of("B").connects("b0", at=0)
+    for n in range(1, 9):
+        said &= log_of("B").is_replaced(f"b{n - 1}", f"b{n}", at=n).connects(f"b{n}", at=n)
+    assert [(f.user, f.count) for f in judged([REGISTRY["connection-replaced"]], said)] == [("B", 8), ("A", 3)]
+
+
 def test_a_finding_keeps_the_first_and_the_latest_evidence() -> None:
     found = next(f for f in judged(DOCUMENTED, ping_pong(500)) if f.rule == "connection-replaced")
     told = [event for event in found.evidence if isinstance(event, Connected)]

@@ -45,3 +45,16 @@ async def test_an_unmounted_component_takes_its_connection_with_it(
     await mount.unmount()
     await until(lambda: backend.counters()["open"] == 0)
     assert not mount.is_connected
+
+
+async def test_whoever_unmounts_after_a_kick_does_not_come_back(
+    target: Target, witness: ReplayWitness, backend: Backend
+) -> None:
+    page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.05)
+    dashboard = await page.mount("Dashboard")
+    await page.mount("Wizard")
+    await until(lambda: not dashboard.is_connected)
+    await dashboard.unmount()
+    await asyncio.sleep(0.2)  # four times as long as it would take
+    assert (backend.counters()["connects"], len(page.connections)) == (2, 2)
+    await page.close()

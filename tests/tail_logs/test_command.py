@@ -3,11 +3,13 @@
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from tests.tail_logs.running import Server, Tail, finished, lines, until
 from tests.tail_logs.test_telling import INCIDENT
 from wscheck.tail.telling.command import Command
-from wscheck.tail.telling.courier import Courier
+from wscheck.tail.telling.courier import Courier, Failed
 
 
 def script(directory: Path, body: str) -> str:
@@ -61,7 +63,23 @@ def test_what_hangs_at_the_end_is_ended_with_all_that_it_started(tmp_path: Path)
     child = int(until(lambda: begun.exists() and begun.read_text()))
     courier.close(0.1)
     assert notes == ["command sh: 2 messages were not delivered in time."]
-    until(lambda: not is_running(child))
+    until(lambda: not is_running(child), 10.0)  # long before the command's own time is up
+
+
+def test_what_is_dropped_is_said_now_and_then() -> None:
+    route: Any = SimpleNamespace(name="nowhere", compose=lambda incident: b"", abandon=lambda: None)
+    route.deliver = failing
+    notes = list[str]()
+    courier = Courier(route, notes.append)
+    for _ in range(250):
+        courier.incident(INCIDENT)
+    courier.close()
+    assert [note.rpartition("; ")[2] for note in notes] == ["1 so far.", "100 so far.", "200 so far."]
+    assert (courier.delivered, courier.dropped) == (0, 250)
+
+
+def failing(message: bytes) -> None:
+    raise Failed("it is not there", again=False)
 
 
 def is_running(pid: int) -> bool:

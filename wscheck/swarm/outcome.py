@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from wscheck.churn import LEFT, Bucket, Statistics
-from wscheck.findings import Bar, Verdict
+from wscheck.findings import Verdict
 from wscheck.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, judged
 from wscheck.profiles import OPTIONS
 from wscheck.reporters.figures import counted, threshold
@@ -151,7 +151,7 @@ def _verdict(plan: Plan, told: LoadReport, course: Course, ending: Ending) -> tu
         return Verdict.INCONCLUSIVE, ending.broken or f"the server was lost on the way: {ending.lost}"
     if crossed := [limit for limit in told.thresholds if limit.crossed]:
         return Verdict.FAILED, "; ".join(map(threshold, crossed))
-    if failing := Bar(plan.fail_on).failing(told.findings):
+    if failing := plan.bar.failing(told.findings):
         return Verdict.FAILED, failing[0].message
     doubt = _doubt(plan, told, s)
     return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASSED, "")

@@ -13,7 +13,7 @@ import msgspec
 from wscheck.client.target import Target, target_of
 from wscheck.config import Config, Value, load
 from wscheck.errors import UnknownName, UsageError
-from wscheck.findings import Severity
+from wscheck.findings import Bar
 from wscheck.load_report import MEASURED
 from wscheck.profiles import OPTIONS, PROFILES, names_columns
 from wscheck.redaction import SHORTEST_SECRET, Redactor
@@ -47,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     token: Secret | None = None
     limits: dict[str, float] = {}
     max_attempts: tuple[int, float] = (5, 10.0)
-    fail_on: Severity = Severity.ERROR
+    bar: Bar = Bar()
     extras: dict[str, Path] = {}
 
     @property
@@ -103,7 +103,7 @@ def configured(
         token=config["identity.token"],
         limits=_limits(config),
         max_attempts=config["rules.max_attempts"],
-        fail_on=config.bar.fail_on,
+        bar=config.bar,
         extras={name: path.absolute() for name, path in extras.items()},
     )
 
