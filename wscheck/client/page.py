@@ -42,22 +42,16 @@ class Mount:
 
 
 class Page(ABC):
-    """One tab: one JavaScript world, so to speak. Subclasses decide who opens which connection."""
+    """One tab: one JavaScript world, so to speak. Subclasses decide who opens which connection.
 
-    def __init__(
-        self,
-        name: str,
-        target: Target,
-        credentials: Credentials,
-        witness: Witness,
-        *,
-        narrate: Narrate = narration.silent,
-        trigger: str = "trigger_whatsapp_connection",
-        disconnect: str = "disconnect_whatsapp",
-    ) -> None:
-        self.name, self.target, self.credentials = name, target, credentials
-        self.witness, self.narrate = witness, narrate
-        self.trigger, self.disconnect = trigger, disconnect
+    narrate              hears the documented console lines
+    trigger, disconnect  what its wizard emits to connect WhatsApp, and to disconnect it
+    """
+
+    def __init__(self, name: str, target: Target, credentials: Credentials, witness: Witness) -> None:
+        self.name, self.target, self.credentials, self.witness = name, target, credentials, witness
+        self.narrate: Narrate = narration.silent
+        self.trigger, self.disconnect = "trigger_whatsapp_connection", "disconnect_whatsapp"
         self.mounts: list[Mount] = []
         self._all: list[Connection] = []
 

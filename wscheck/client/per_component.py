@@ -2,7 +2,6 @@
 
 import asyncio
 
-from wscheck.client import narration
 from wscheck.client.cancelling import ended
 from wscheck.client.connection import Connection
 from wscheck.client.page import Mount, Page
@@ -25,12 +24,9 @@ class PerComponentPage(Page):
         credentials: Credentials,
         witness: Witness,
         *,
-        narrate: narration.Narrate = narration.silent,
-        trigger: str = "trigger_whatsapp_connection",
-        disconnect: str = "disconnect_whatsapp",
         reconnect_on_kick: float | None = None,
     ) -> None:
-        super().__init__(name, target, credentials, witness, narrate=narrate, trigger=trigger, disconnect=disconnect)
+        super().__init__(name, target, credentials, witness)
         self._delay = reconnect_on_kick
         self._own: dict[Mount, Connection] = {}
         self._timers: set[asyncio.Task[None]] = set()

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -109,16 +108,13 @@ class Stage:
         if transports is not None:
             target = msgspec.structs.replace(target, transports=transports)
         who = credentials or self.cast.user
-        words: dict[str, Any] = {"narrate": self._narrate, "trigger": self.cast.trigger}
-        if self.cast.disconnect is not None:
-            words["disconnect"] = self.cast.disconnect
         page: Page
         if fault or self.cast.client == "per-component":
-            page = PerComponentPage(
-                name, target, who, self.witness, reconnect_on_kick=self.cast.reconnect_on_kick, **words
-            )
+            page = PerComponentPage(name, target, who, self.witness, reconnect_on_kick=self.cast.reconnect_on_kick)
         else:
-            page = UnifiedPage(name, target, who, self.witness, **words)
+            page = UnifiedPage(name, target, who, self.witness)
+        page.narrate, page.trigger = self._narrate, self.cast.trigger
+        page.disconnect = self.cast.disconnect or page.disconnect
         self._pages.append(page)
         return page
 
