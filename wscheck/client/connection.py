@@ -1,7 +1,7 @@
 """One Socket.IO connection: an attempt, what the server answers to it, and how it ends."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import aiohttp
 import engineio
@@ -14,11 +14,20 @@ from wscheck.client.tapping import LARGEST_MESSAGE
 from wscheck.client.target import Credentials, Target, present
 from wscheck.endings import LEFT, UNKNOWN_SESSION
 
-if TYPE_CHECKING:
-    from wscheck.client.witness import Listener
-
 # Events that may precede the acknowledgement; a server that sends more is flooding.
 MOST_EARLY = 100
+
+
+class Listener(Protocol):
+    """What happens on a connection, as its owner hears it."""
+
+    def connecting(self, connection: "Connection") -> None: ...
+    def connected(self, connection: "Connection") -> None: ...
+    def refused(self, connection: "Connection", reason: str, message: str) -> None: ...
+    def disconnected(self, connection: "Connection", reason: str) -> None: ...
+    def delivered(self, connection: "Connection", name: str, payload: object) -> None: ...
+    def emitted(self, connection: "Connection", name: str) -> None: ...
+    def unreadable(self, connection: "Connection", reason: str) -> None: ...
 
 
 class Connection:
@@ -31,7 +40,7 @@ class Connection:
         self,
         target: Target,
         credentials: Credentials,
-        listener: "Listener",
+        listener: Listener,
         *,
         page: str,
         component: str,

@@ -112,7 +112,7 @@ class Page(ABC):
         """Every connection the page ever opened, oldest first."""
         return list(self._all)
 
-    # --- what its connections tell (client.witness.Listener) --------------------------------------------------
+    # --- what its connections tell (client.connection.Listener) -----------------------------------------------
 
     def connecting(self, connection: Connection) -> None:
         self.narrate(narration.CREATING)

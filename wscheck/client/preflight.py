@@ -12,9 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from wscheck.client.connection import Connection
+from wscheck.client.connection import Connection, Listener
 from wscheck.client.target import Credentials, Target, present
-from wscheck.client.witness import Listener
 from wscheck.endings import UNKNOWN_SESSION
 from wscheck.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
 from wscheck.redaction import Redactor
