@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.load.test_frames import frame
+from wscheck.churn import Statistics
 from wscheck.load import wire as module
+from wscheck.load.answers import Answers
 from wscheck.load.connection import Connection
 from wscheck.load.endpoint import Presence
 from wscheck.load.frames import mask_with
@@ -289,6 +291,16 @@ def test_a_poll_whose_end_is_the_connections_end(
     assert talk.witness.told == told
     assert talk.swarm.tally.now.protocol_errors == (told[0][0] == "refused")
     assert talk.links[-1].closed is (told[0][0] == "refused")
+
+
+def test_all_that_are_late_are_given_up_at_once() -> None:
+    answers, now, late = Answers(), Statistics(), list[Any]()
+    for _ in range(3):
+        answers.expect(lambda answer, ms: late.append(answer))
+    answers.give_up(answers.oldest_at - 1.0, now)
+    assert now.ack_timeouts == 0
+    answers.give_up(answers.oldest_at + 1.0, now)
+    assert (now.ack_timeouts, late, len(answers)) == (3, [None] * 3, 0)
 
 
 def test_refusals_told_apart_are_few_and_hold_no_secret() -> None:

@@ -135,6 +135,16 @@ def test_a_response_cut_at_every_byte(data: bytes, status: int, body: bytes) -> 
         assert (response.status, bytes(response.body), response.rest) == (status, body, b"NEXT")
 
 
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [(PLAIN[:-10], False), (CHUNKED[:-10], False), (b"HTTP/1.1 200 OK\r\n\r\nsome", True), (b"", False)],
+)
+def test_the_end_completes_only_what_said_nothing_of_its_length(data: bytes, whole: bool) -> None:
+    response = Response()
+    assert not response.feed(data)
+    assert response.end() is whole
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_response_that_never_has_a_body_is_whole_after_its_head(status: int) -> None:
     assert Response().feed(f"HTTP/1.1 {status} Nothing\r\n\r\n".encode())
@@ -158,7 +168,7 @@ def test_a_refusal_says_what_the_server_said() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\n0\r\n\r\n",
         b"HTTP/1.1 " + b"x" * 70_000,
     ],
 )

@@ -3,6 +3,7 @@
 from wscheck.events import Connected, Place
 from wscheck.findings import Finding
 from wscheck.judge import Judge
+from wscheck.reporters.places import spots
 from wscheck.reporters.story import Openings
 
 SHARED = Place("src/services/openSocket.ts", 7, 10, "openSocket")
@@ -23,13 +24,16 @@ def opened(sid: str, at: float, *stack: Place) -> Connected:
     )
 
 
-def told(*events: Connected) -> list[str]:
+def found(*events: Connected) -> Finding:
     judge = Judge()
     for event in events:
         judge.feed(event)
     (finding,) = judge.conclude(10.0)
-    assert isinstance(finding, Finding)
-    return [str(opening) for opening in Openings(events).of(finding)]
+    return finding
+
+
+def told(*events: Connected) -> list[str]:
+    return [str(opening) for opening in Openings(events).of(found(*events))]
 
 
 def test_the_callers_of_a_shared_opener_are_told() -> None:
@@ -48,3 +52,13 @@ def test_where_one_caller_opened_both_there_is_one_opening() -> None:
 def test_whoever_opened_most_is_told_first() -> None:
     events = [opened("a", 1.0, BOT), opened("b", 2.0, WHATSAPP), opened("c", 3.0, WHATSAPP)]
     assert told(*events)[0].endswith("(b, c)")
+
+
+def test_callers_are_pointed_at_only_where_the_opener_is_shared() -> None:
+    shared = spots(found(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)), [])
+    assert {spot.place for spot in shared if spot.said == "one of its callers"} == {BOT, WHATSAPP}
+    apart = spots(found(opened("a", 1.0, BOT, SHARED), opened("b", 2.0, WHATSAPP, SHARED)), [])
+    assert [(spot.place, spot.said) for spot in apart] == [
+        (BOT, "a connection opens here"),
+        (WHATSAPP, "a connection opens here"),
+    ]

@@ -12,7 +12,7 @@ from wscheck.settings import Secret
 from wscheck.swarm.course import Course
 from wscheck.swarm.judging import found
 from wscheck.swarm.outcome import report
-from wscheck.swarm.pair import compared
+from wscheck.swarm.pair import AFTER, BEFORE, compared, of
 from wscheck.swarm.plan import Plan
 
 
@@ -201,6 +201,11 @@ def test_tokens_that_the_server_repeats_are_hidden() -> None:
     plan = planned(token=Secret("secret-of-{user}"))
     told = report(plan, ran(Statistics(users=2, attempts=2, refused=kinds)), ending())
     assert "secret-of" not in str(told) and sum(told.refused.values()) == 2
+
+
+def test_thresholds_are_for_the_fix() -> None:
+    plan = planned(limits={"max-replaced": 0.0})
+    assert (of(plan, BEFORE).limits, of(plan, AFTER).limits) == ({}, plan.limits)
 
 
 def test_better_than_the_fault_is_not_yet_good() -> None:

@@ -55,3 +55,10 @@ def test_two_quiet_connections_are_found_if_the_recording_went_on(
 def test_what_replaces_the_page_ends_its_connections(tmp_path: Path, status: int, left: int) -> None:
     pages = document(200, "page_1", "39.100"), document(status, "page_2", "41.000")
     assert ends(har(tmp_path / "page.har", pages[0], connection(100.0), pages[1])) == left
+
+
+def test_what_a_frame_shows_is_no_page(tmp_path: Path) -> None:
+    shown = [document(200, "page_1", f"39.{n}00") | {"_frameref": frame} for n, frame in enumerate(["main", "frame"])]
+    shown[1]["request"] = {**shown[1]["request"], "url": "http://localhost/frame"}
+    pages = read([har(tmp_path / "page.har", *shown, connection(100.0), creator="Playwright")]).pages
+    assert [page.url for page in pages] == ["http://localhost/"]
