@@ -235,7 +235,7 @@ def test_memory_follows_what_is_open_and_not_what_was() -> None:
             ledger.apply(Disconnected(sid=f"r{n}", user="A"))
         for each in (sid, chat):
             ledger.apply(Disconnected(sid=each, user="A"))
-    kept = {**vars(ledger), **vars(ledger._sessions)}
+    kept = {**vars(ledger), **vars(ledger.sessions)}
     sizes = {name: len(value) for name, value in kept.items() if hasattr(value, "__len__")}
     assert ledger.open == 0
     assert [sid for sid in ("s1999", "c1999", "r1998") if ledger.opened(sid) is not None] == []

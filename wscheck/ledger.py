@@ -37,7 +37,7 @@ class Ledger:
         self.over_one: dict[str, float | None] = {}
         self._evidence = Remembered[str, Connected](memory)
         self._superseded, self._gone = Remembered[str, str | None](memory), Ended(memory)
-        self._sessions, self._unannounced = Sessions(), set[str]()
+        self.sessions, self._unannounced = Sessions(), set[str]()
         self._supposing, self._announced, self.uncounted = Supposing(), False, 0
         self._node, self._nodes = dict[str, str](), dict[str, str]()
         self.changes: dict[type, Callable[[Any], Changes]] = {
@@ -109,16 +109,16 @@ class Ledger:
             return self._seen_again(sid, event)
         if (sid in self._gone and not self._gone.returns(sid, event)) or sid in self._superseded:
             return ()
-        if self._sessions.known and sid in self._sessions:
+        if self.sessions.known and sid in self.sessions:
             return ()
-        if event.eio is not None and self._sessions.join(event.eio, sid):
+        if (event.eio is not None or event.namespace is not None) and self.sessions.join(event, sid):
             return ()
         return self._open(sid, user, event, event)
 
     def _seen_again(self, sid: str, event: Connected) -> Changes:
         """A second source saw the same connection; it may know whose it is."""
         if event.eio is not None:
-            self._sessions.begin(event.eio, sid)
+            self.sessions.begin(event, sid)
         if sid in self._unannounced:
             self._unannounced.discard(sid)
             self._own_tally(self._owner[sid] or "").connects += 1
@@ -136,8 +136,8 @@ class Ledger:
             self._node[sid] = self._nodes.setdefault(event.node, event.node)
         if evidence is not None:
             self._evidence.keep(sid, evidence)
-            if evidence.eio is not None:
-                self._sessions.begin(evidence.eio, sid)
+            if evidence.eio is not None or evidence.namespace is not None:
+                self.sessions.begin(evidence, sid)
         if user is None:
             self.uncounted += 1
             return ()
@@ -192,7 +192,7 @@ class Ledger:
 
     def _open_unannounced(self, sid: str | None, user: str | None, event: Replaced) -> Changes:
         """Open a connection known only from the record of its replacing another; its own record may follow."""
-        if sid is None or sid in self._owner or sid in self._gone or sid in self._superseded:
+        if sid is None or any(sid in known for known in (self._owner, self._gone, self._superseded, self.sessions)):
             return ()
         # A log that words replacements and nothing else tells of no end either: what it once named may be long gone.
         untold = self._unannounced.intersection(self.held(user)) if not self._announced else ()
@@ -213,7 +213,7 @@ class Ledger:
             return self._end_superseded(sid, event)
         if sid in self._gone:
             return ()
-        connection = self._sessions.leave(sid) if self._sessions.known else sid
+        connection = self.sessions.leave(sid) if self.sessions.known else sid
         if connection is not None and connection in self._owner:
             return self._close(connection, event)
         self._gone.keep(sid, None if connection is not None else event.source)
@@ -279,8 +279,8 @@ class Ledger:
         """Nobody holds `sid` any more; gives what its user still holds."""
         user = self._owner.pop(sid, None)
         self._evidence.pop(sid, None)
-        if self._sessions.known:
-            self._sessions.forget(sid)
+        if self.sessions.known:
+            self.sessions.forget(sid)
         self._unannounced.discard(sid)
         self._node.pop(sid, None)
         if user is None:

@@ -1,10 +1,18 @@
-"""WHICH SOCKET IDS ARE ONE CONNECTION: the namespaces that share an Engine.IO session, as far as evidence names it."""
+"""WHICH SOCKET IDS ARE ONE CONNECTION: the namespaces that share an Engine.IO session, as far as evidence tells."""
+
+from wscheck.events import Connected
+
+Owner = tuple[str, str | None]
+"""A user and the process that serves the user."""
 
 
 class Sessions:
     """A connection is named by the socket id that opened its session; further namespaces join it.
 
-    known  whether any evidence named a session; a server's log does not, and then there is nothing to look up
+    A client's evidence names the session. A server's log may name the namespace: a session has each only once, so a
+    user's sockets in different ones may be one connection, and are held for as few as they can be.
+
+    known  whether any evidence told of either; most logs do not, and then there is nothing to look up
     """
 
     def __init__(self) -> None:
@@ -13,24 +21,38 @@ class Sessions:
         self._eio: dict[str, str] = {}
         self._joined: dict[str, str] = {}
         self._namespaces: dict[str, set[str]] = {}
+        self._supposed: dict[Owner, list[str]] = {}
+        self._owner: dict[str, Owner] = {}
+        self._space: dict[str, str] = {}
 
-    def __contains__(self, sid: str) -> bool:
+    def __contains__(self, sid: object) -> bool:
         """Whether `sid` is a further namespace of some connection."""
         return sid in self._joined
 
-    def begin(self, eio: str, sid: str) -> None:
-        """The session `eio` is the connection `sid`, unless another namespace opened it before."""
-        self.known = True
-        if eio not in self._connection:
-            self._connection[eio], self._eio[sid] = sid, eio
+    def begin(self, opened: Connected, sid: str) -> None:
+        """The session of `opened` is the connection `sid`, unless another namespace opened it before."""
+        eio, namespace, user = opened.eio, opened.namespace, opened.user
+        if eio is not None:
+            self.known = True
+            if eio not in self._connection:
+                self._connection[eio], self._eio[sid] = sid, eio
+        elif namespace is not None and user is not None and sid not in self._owner:
+            self.known = True
+            self._space[sid] = namespace
+            self._owner[sid] = owner = (user, opened.node)
+            self._supposed.setdefault(owner, []).append(sid)
 
-    def join(self, eio: str, sid: str) -> bool:
-        """Whether `eio` is a known session; `sid` is then a further namespace of its connection."""
-        connection = self._connection.get(eio)
+    def join(self, opened: Connected, sid: str) -> bool:
+        """Whether `opened` is of a known session; `sid` is then a further namespace of its connection."""
+        if opened.eio is not None:
+            connection = self._connection.get(opened.eio)
+        else:
+            connection = self._without(opened.namespace, (opened.user or "", opened.node))
         if connection is None:
             return False
-        self._joined[sid] = connection
-        self._namespaces.setdefault(connection, {connection}).add(sid)
+        if opened.eio is None and opened.namespace is not None:
+            self._space[sid] = opened.namespace
+        self._add(sid, connection)
         return True
 
     def leave(self, sid: str) -> str | None:
@@ -41,12 +63,43 @@ class Sessions:
             return sid
         sids.discard(sid)
         self._joined.pop(sid, None)
-        return None if sids else connection
+        self._space.pop(sid, None)
+        return self._one_less(connection) if sids else connection
 
     def forget(self, connection: str) -> None:
         """The connection is gone, with all its namespaces."""
-        eio = self._eio.pop(connection, None)
+        eio, owner = self._eio.pop(connection, None), self._owner.pop(connection, None)
         if eio is not None:
             del self._connection[eio]
-            for sid in self._namespaces.pop(connection, ()):
-                self._joined.pop(sid, None)
+        if owner is not None:
+            self._supposed[owner].remove(connection)
+            if not self._supposed[owner]:
+                del self._supposed[owner]
+        for sid in self._namespaces.pop(connection, {connection}):
+            self._joined.pop(sid, None)
+            self._space.pop(sid, None)
+
+    def _add(self, sid: str, connection: str) -> None:
+        self._joined[sid] = connection
+        self._namespaces.setdefault(connection, {connection}).add(sid)
+
+    def _without(self, namespace: str | None, owner: Owner) -> str | None:
+        """The owner's newest connection that has nothing in `namespace` yet: a client asks for one after the other."""
+        mine = reversed(self._supposed.get(owner, ()))
+        return next((one for one in mine if namespace not in self._spaces(one)), None) if namespace else None
+
+    def _spaces(self, connection: str) -> set[str]:
+        return {self._space.get(sid, "") for sid in self._namespaces.get(connection, (connection,))}
+
+    def _one_less(self, connection: str) -> str | None:
+        """A connection that is none any more, for what is left of it may be another's: which sockets are together was
+        only supposed. One whose own socket is still open keeps its name."""
+        owner = self._owner.get(connection)
+        pairs = ((connection, other) for other in self._supposed.get(owner, ())) if owner is not None else ()
+        for pair in pairs:
+            for gone, kept in (pair, pair[::-1]):
+                if gone != kept and gone not in self._space and not self._spaces(gone) & self._spaces(kept):
+                    for sid in self._namespaces.pop(gone):
+                        self._add(sid, kept)
+                    return gone
+        return None

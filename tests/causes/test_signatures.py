@@ -219,8 +219,8 @@ def test_lookup_race_is_not_a_server_that_replaces() -> None:
 
 def test_lookup_race_of_a_process_that_replaces_others() -> None:
     """Five at once: it looked the first one up in time, and not the next, whichever tabs they are from."""
-    said = log_of("A", node="node-1").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
-    said.connects("s3", at=0.06).watched(until=9)
+    said = log_of("A", node="node-1", namespace="/").connects("s1", at=0).connects("s2", at=0.05)
+    said.is_replaced("s1", "s2", at=0.05).connects("s3", at=0.06).watched(until=9)
     found = cause(said)
     assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.HIGH)
     assert found.because == "two connections 10 ms apart, and the server replaced neither, as it did others"

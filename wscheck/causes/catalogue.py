@@ -155,8 +155,8 @@ CATALOGUE: dict[str, CauseDoc] = {
             "the server looks the user up, waits, and only then stores the new socket",
             "two connections within the waiting time, neither replaced, both live",
             "Store the new socket before the first await, and check again after it.",
-            "the server's connection handler: is there an await between reading and writing its map? And does one "
-            "process serve all, or has each a map of its own?",
+            "the server's connection handler: is there an await between reading and writing its map? Does one process "
+            "serve all, or has each a map of its own? And are they two connections, or two namespaces of one (`nsp`)?",
         ),
         CauseDoc(
             "zombie",

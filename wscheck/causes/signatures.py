@@ -8,7 +8,7 @@ from wscheck.causes.trail import Clue, Signature, Trail
 from wscheck.endings import CUT, KICK
 from wscheck.events import Connected
 from wscheck.findings import Confidence
-from wscheck.rules.rule import opened_by
+from wscheck.rules.rule import apart, opened_by
 from wscheck.transitions import Superseded
 
 # StrictMode mounts twice in one commit: measured within 5 ms, ten times that for slow machines.
@@ -135,7 +135,7 @@ def lookup_race(trail: Trail) -> Clue | None:
             continue
         if 0 <= _gap(pair) <= RACE_S and old.node == new.node:
             told = f"two connections {_gap(pair) * 1000:.0f} ms apart, and the server replaced neither"
-            sure = bool(trail.replacements) and old.node is not None
+            sure = bool(trail.replacements) and old.node is not None and apart(old, new)
             others = ", as it did others" if trail.replacements else ""
             return (Confidence.HIGH if sure else Confidence.MEDIUM), told + others
     return None

@@ -2,11 +2,12 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from itertools import pairwise, starmap
 
 from wscheck.events import Answered, Connected, Refused
 from wscheck.findings import Confidence, Severity
 from wscheck.ledger import Ledger
-from wscheck.rules.rule import Handler, Rule, opened_by, told_apart
+from wscheck.rules.rule import Handler, Rule, apart, opened_by, told_apart
 from wscheck.transitions import Closed, Opened, Superseded
 
 NAMED = 3
@@ -16,7 +17,9 @@ NAMED = 3
 class MultipleConnections(Rule):
     """Any evidence suffices: an overlap longer than the grace, or a page whose second connection made the server
     close its first, or was refused because of the first. The latter two never overlap for long, on servers that keep
-    one socket per user. Each further connection that stays or is refused is one more occurrence."""
+    one socket per user. Each further connection that stays or is refused is one more occurrence. Sockets that a log
+    shows may be namespaces of one connection: it is sure of several where it names the namespace, or where they are of
+    different processes."""
 
     id = "multiple-connections"
     severity = Severity.ERROR
@@ -85,7 +88,11 @@ class MultipleConnections(Rule):
             if at - since <= self.options.grace_s:
                 return
             del self._since[user]
-            self._tell(user, since, Confidence.HIGH)
+            self._tell(user, since, self._confidence(user))
+
+    def _confidence(self, user: str) -> Confidence:
+        opened = [event for sid in self.ledger.held(user) if (event := self.ledger.opened(sid)) is not None]
+        return Confidence.HIGH if any(starmap(apart, pairwise(opened))) else Confidence.MEDIUM
 
     def _tell(self, user: str, at: float | None, confidence: Confidence) -> None:
         held = self.ledger.held(user)

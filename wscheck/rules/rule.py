@@ -6,9 +6,11 @@ from typing import Any, ClassVar
 import msgspec
 
 from wscheck import openers
-from wscheck.events import Answered, AnyEvent, Event
+from wscheck.events import Answered, AnyEvent, Connected, Event
 from wscheck.findings import Bar, Confidence, Severity
 from wscheck.ledger import Ledger
+
+_LOG = "server-log"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,3 +121,13 @@ def told_apart(old: Answered | None, new: Answered | None) -> tuple[str, str]:
         if mine is not None and other is not None:
             return f"{openers.label(mine)} ({mine})", f"{openers.label(other)} ({other})"
     return first, second
+
+
+def apart(old: Connected, new: Connected) -> bool:
+    """Whether two sockets of one user, held at once, are two connections for certain. Two namespaces of one connection
+    are two sockets as well: a server's log that names neither them nor the session does not tell."""
+    if all(one.source != _LOG or one.eio is not None for one in (old, new)):
+        return True
+    if old.node != new.node:
+        return None not in {old.node, new.node}
+    return None not in {old.namespace, new.namespace}

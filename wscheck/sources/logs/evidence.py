@@ -99,10 +99,14 @@ class Evidence:
         """An event of `kind` with these ids."""
         self.tell[kind](line, at, *(ids.get(role, "") for role in TOLD[kind]))
 
-    def _connected(self, line: int, at: float | None, user: str, sid: str) -> None:
-        path, node = self._path, self._node
+    def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
+        path, node, known = self._path, self._node, sid or None
+        # Socket.IO's begin with a slash; another may be Kubernetes'.
+        space = namespace if namespace[:1] == "/" else None
         self.events.append(
-            Connected(at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=sid or None)
+            Connected(
+                at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=known, namespace=space
+            )
         )
 
     def _disconnected(self, line: int, at: float | None, user: str, sid: str, reason: str) -> None:

@@ -15,6 +15,7 @@ from wscheck.sources.logs.stamps import without_tail
 from wscheck.sources.logs.under import NOT_OURS
 from wscheck.sources.logs.wording import (
     CONNECTED,
+    NAMESPACE,
     REASON,
     RESTARTED,
     TAKEN,
@@ -56,7 +57,8 @@ class Reader:
         """What a pair on a line stands for: also "user: { id: 7 }", but nothing in what a record carries along."""
         if not NOT_OURS.isdisjoint(map(str.lower, pair.owners)):
             return None
-        return self.role(pair.owners[-1] if pair.owners and pair.key in ("id", "_id") else pair.key)
+        role = self.role(pair.owners[-1] if pair.owners and pair.key in ("id", "_id") else pair.key)
+        return role if role != NAMESPACE or pair.value[:1] == "/" else None
 
     def keys_of(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
         """The keys that give a record's ids, by role: of several for one role the first."""
@@ -199,7 +201,7 @@ class Reader:
             return None
         ids = {**{role: value for role, value in worded.items() if role not in unclear}, **inline, **told}
         opens = _opens(rest)
-        closed = not opens and (bool(ids) or "}" in rest)
+        closed = not opens and (bool(ids.keys() - {NAMESPACE}) or "}" in rest)
         return Reading(kind, ids, behind=tail, opens=opens, closed=closed, unclear=bool(unclear | (torn - ids.keys())))
 
     def inline(self, kind: str, said: Iterable[Pair]) -> tuple[dict[str, str], set[str]]:

@@ -13,7 +13,7 @@ import msgspec
 from wscheck.sources.logs.pairs import NOTHING
 from wscheck.sources.logs.stamps import MILLISECONDS, Moment, is_milliseconds
 from wscheck.sources.logs.whole import Said
-from wscheck.sources.logs.wording import REASON, TIME, TOLD, USER
+from wscheck.sources.logs.wording import NAMESPACE, REASON, TIME, TOLD, USER
 
 MARKER = "marker"
 
@@ -32,6 +32,7 @@ _NATURAL = rb"(?:[1-9]\d{0,17}|0)"
 NUMBER = rb"(?:[1-9]\d{0,8}|0)"
 """A number that nobody could take for a time."""
 _NAME = rb"[\w-]++"
+_PATH = rb"/[\w/-]*+"
 _SOCKET = rb"[\w-]{20}"
 """Without a key a socket's id is told by its length."""
 _CONSTANT = rb"(?:true|false|null)"
@@ -87,7 +88,8 @@ def id_like(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
 
     `whole`: it is in quotes, or all that stands behind a bullet and its key
     """
-    forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else (_NATURAL, _SOCKET, _NAME)
+    bare = (_PATH,) if role == NAMESPACE else (_NATURAL, _SOCKET, _NAME)
+    forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else bare
     said = next((form for form in forms if re.fullmatch(form.decode(), value, re.ASCII) is not None), None)
     if said is None:
         return None

@@ -12,7 +12,8 @@ RESTARTED = "restarted"
 KINDS = (CONNECTED, REPLACED, DISCONNECTED, RESTARTED)
 
 USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time"
-ROLES = (USER, SID, OLD, NEW, REASON, TIME)
+NAMESPACE = "namespace"
+ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE)
 
 WANTED = {
     CONNECTED: (SID, USER),
@@ -23,14 +24,14 @@ WANTED = {
 """The keys with which a record is complete; further ones may come and are taken while it lasts."""
 
 TAKEN = {
-    CONNECTED: frozenset((SID, USER)),
+    CONNECTED: frozenset((SID, USER, NAMESPACE)),
     REPLACED: frozenset((USER, OLD, NEW)),
     DISCONNECTED: frozenset((SID, USER, REASON)),
     RESTARTED: frozenset[str](),
 }
 
 TOLD = {
-    CONNECTED: (USER, SID),
+    CONNECTED: (USER, SID, NAMESPACE),
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (USER, SID, REASON),
     RESTARTED: (),
@@ -43,6 +44,7 @@ _KEYS = {
     SID: ("socketid", "sid", "socket", "clientid"),
     OLD: ("oldsocketid", "oldsid", "oldsocket", "oldid", "old", "existingsocketid", "previoussocketid", "replaced"),
     NEW: ("newsocketid", "newsid", "newsocket", "newid", "new", "replacement"),
+    NAMESPACE: ("nsp", "namespace", "nspname"),
     REASON: ("reason", "disconnectreason", "closereason"),
 }
 
