@@ -17,6 +17,8 @@ KICK, LEFT, LOST = "io server disconnect", "io client disconnect", "transport cl
 UNKNOWN_SESSION = "Session ID unknown"
 """How a process answers that has never heard of a session: another one has it."""
 
+SHUT_DOWN = "server shutting down"
+
 # What a client sees, and what a server logs, when it was the server that ended a connection.
 KICKED = frozenset({KICK, "server namespace disconnect", "server disconnect"})
 CUT = frozenset({LOST, "transport error", "forced close"})

@@ -114,6 +114,11 @@ class Judge:
             rule.conclude(self._now if self._now > NEVER else None)
         return self.findings()
 
+    @property
+    def doubt(self) -> str:
+        """Why nothing was shown although nothing was found; "" when it was. Only once the evidence was concluded."""
+        return next((rule.doubt for rule in self._rules if rule.doubt), "")
+
     def findings(self) -> list[Finding]:
         """What was found so far, the worst first, each with its probable cause."""
         for finding in self._findings.values():
@@ -123,7 +128,7 @@ class Judge:
     def explain(self, finding: Finding) -> Cause | None:
         """The probable cause of `finding` as of now, which is also noted in it; None where nothing points anywhere."""
         shown = self._shown.get(finding.user, {}).get(finding.rule)
-        finding.cause = probable(finding.rule, self._trails.of(finding.user)) or shown
+        finding.cause = probable(finding.rule, self._trails.of(finding.user), finding.confidence) or shown
         return finding.cause
 
     def _keep_causes(self, user: str, trail: Trail) -> None:

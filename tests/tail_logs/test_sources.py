@@ -188,6 +188,7 @@ def test_a_user_on_two_nodes_is_found_though_neither_says_replacing(tmp_path: Pa
     with Tail("one.log", "two.log", "--quiet-after", "200ms", *NDJSON, directory=tmp_path) as tail:
         one.connect("ada")
         here = two.connect("ada")
+        one.connect("bob")  # it lives
         [incident] = until(lambda: tail.incidents("opened"))
         assert (incident["rule"], incident["user"]) == ("multiple-connections", "ada")
         two.disconnect(here)

@@ -50,15 +50,19 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
 """Which signatures can explain which rule's findings, the most telling first."""
 
 
-def probable(rule: str, trail: Trail) -> Cause | None:
-    """The first cause whose signature the trail shows, None when the evidence points nowhere."""
+def probable(rule: str, trail: Trail, known: Confidence = Confidence.HIGH) -> Cause | None:
+    """The first cause whose signature the trail shows, None when the evidence points nowhere. `known`: how surely there
+    were several connections, for why there were is no surer."""
     outside = not trail.inside
     for cause, signature in _BY_RULE.get(rule, ()):
         if outside and signature in _INSIDE:
             continue
         clue = signature(trail)
         if clue is not None:
-            return _cause(CATALOGUE[cause], trail, *clue)
+            confidence, because = clue
+            if rule == "multiple-connections" and known.rank < confidence.rank:
+                confidence = known
+            return _cause(CATALOGUE[cause], trail, confidence, because)
     return None
 
 

@@ -133,7 +133,7 @@ CATALOGUE: dict[str, CauseDoc] = {
             "two nodes hold a connection of one user and neither replaces it; or a server that replaces keeps some",
             "Room per user with an adapter: `io.in(`user:${id}`).except(socket.id).disconnectSockets()` reaches every "
             "node; without `except` it may end the new one as well.",
-            "each process's log by itself: which of them has which connection",
+            "each process's log by itself: which of them has which connection, and does it still run?",
         ),
         CauseDoc(
             "newcomer-ended",

@@ -103,11 +103,13 @@ def reconnect_on_kick(trail: Trail) -> Clue | None:
 
 def map_per_process(trail: Trail) -> Clue | None:
     """Each process replaces what it holds itself: that one replaced what another holds shows that they share."""
-    if not all(_of_one_node(change) for change in trail.replacements):
+    shared = [change for change in trail.replacements if not _of_one_node(change)]
+    if any(change.explicit for change in shared):
         return None
+    sure = Confidence.MEDIUM if shared else Confidence.HIGH  # for which of several one was ended is only supposed
     for old, new in _kept(trail):
         if old.node is not None and new.node is not None and old.node != new.node:
-            return Confidence.HIGH, f"{old.node} and {new.node} each hold a connection and neither replaced the other"
+            return sure, f"{old.node} and {new.node} each hold a connection and neither replaced the other"
     return _kept_by_chance(trail)
 
 

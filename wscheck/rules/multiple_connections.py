@@ -1,17 +1,40 @@
 """A user holds more than one connection, or one page opened more than one (documented alert 1)."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from itertools import pairwise, starmap
 
-from wscheck.events import Answered, Connected, Refused
+from wscheck.endings import RESTART, SHUT_DOWN, STALE, UNTOLD
+from wscheck.events import Answered, Connected, Disconnected, Event, Refused, Replaced
 from wscheck.findings import Confidence, Severity
 from wscheck.ledger import Ledger
+from wscheck.nodes import Nodes
 from wscheck.rules.rule import Handler, Rule, apart, opened_by, told_apart
 from wscheck.transitions import Closed, Opened, Superseded
 
+OVER = frozenset({RESTART, SHUT_DOWN, STALE, UNTOLD})
+"""Ends that tell of no connection that was used until then."""
+
+GONE = (
+    "was that server stopped? A line that says that it started again (--marker restarted=TEXT), or --stale-after, "
+    "gives up what it held"
+)
+
+PATIENCE_S = 5.0
+"""For so long the clients of a process that was killed may take to come back to another."""
+
 NAMED = 3
 """Openers named of those who hold connections at once."""
+
+
+class Waiting(Sized):
+    """Whose overlap is within the grace, and whose is in doubt."""
+
+    def __init__(self, *parts: Sized) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
 
 
 class MultipleConnections(Rule):
@@ -35,12 +58,15 @@ class MultipleConnections(Rule):
         self._told: dict[str, int] = {}
         self._since: OrderedDict[str, float] = OrderedDict()
         self._timeless: set[str] = set()
-        self.waiting = self._since
+        self._nodes, self._ended = Nodes(), dict[str, Connected | None]()
+        self.waiting = Waiting(self._since, self._nodes)
+        seen: dict[type, Handler] = dict.fromkeys((Connected, Disconnected, Replaced), self._hear)
         return {
             Opened: self._opened,
-            Closed: self._fewer,
+            Closed: self._closed,
             Superseded: self._superseded,
             Refused: self._refused,
+            **seen,
         }
 
     def _opened(self, change: Opened) -> None:
@@ -48,7 +74,7 @@ class MultipleConnections(Rule):
             return
         if change.event.at is None:
             self._timeless.add(change.user)
-        elif change.user not in self._since:
+        elif change.user not in self._since and change.user not in self._nodes.users:
             self._since[change.user] = change.event.at
 
     def _refused(self, event: Refused) -> None:
@@ -57,6 +83,32 @@ class MultipleConnections(Rule):
         if held is not None:
             told = f"{_from_one_page(held, event)}, which the server refused"
             self.sighted(event.user, told, event.at, held, event)
+
+    def _hear(self, event: Event) -> None:
+        """A process that lives has what it did not close: those overlaps were none with a dead one."""
+        if event.node is None:
+            return
+        for user, since in self._nodes.hear(event).items():
+            self._tell(user, since, Confidence.HIGH, self._ended.pop(user, None))
+
+    def _closed(self, change: Closed) -> None:
+        user, opened = change.user, change.opened
+        silent = self._nodes.users.get(user or "")
+        if user is not None and silent is not None and opened is not None:
+            if opened.node != silent:
+                self._ended[user] = opened
+            elif (since := self._settled(user)) is not None and self._lasted(change, since):
+                self._tell(user, since, Confidence.HIGH, opened)
+        self._fewer(change)
+
+    def _lasted(self, change: Closed, since: float) -> bool:
+        """Whether the process that had been silent had the connection until now, and is no dead one."""
+        at = change.event.at
+        return at is not None and at - since > self.options.grace_s and change.reason not in OVER
+
+    def _settled(self, user: str) -> float | None:
+        self._ended.pop(user, None)
+        return self._nodes.settle(user)
 
     def _superseded(self, change: Superseded) -> None:
         if change.user is not None and change.old and change.new and _same_page(change.old, change.new):
@@ -69,6 +121,8 @@ class MultipleConnections(Rule):
                 change.event,
                 confidence=change.confidence,
             )
+        if change.user is not None:
+            self._settled(change.user)
         self._fewer(change)
 
     def _fewer(self, change: Superseded | Closed) -> None:
@@ -86,25 +140,48 @@ class MultipleConnections(Rule):
         while self._since:
             user, since = next(iter(self._since.items()))
             if at - since <= self.options.grace_s:
-                return
+                break
             del self._since[user]
-            self._tell(user, since, self._confidence(user))
+            if not self._nodes.doubt(user, since, [_only_logged_by(one) for one in self._held(user)]):
+                self._tell(user, since, self._confidence(user))
+        for user in self._nodes.alone(at - PATIENCE_S) if self._nodes else ():
+            ended, alone_since = self._ended.get(user), self._settled(user)
+            self._tell(user, alone_since, Confidence.MEDIUM, ended)
+
+    def _held(self, user: str) -> list[Connected | None]:
+        return [self.ledger.opened(sid) for sid in self.ledger.held(user)]
 
     def _confidence(self, user: str) -> Confidence:
-        opened = [event for sid in self.ledger.held(user) if (event := self.ledger.opened(sid)) is not None]
+        opened = filter(None, self._held(user))
         return Confidence.HIGH if any(starmap(apart, pairwise(opened))) else Confidence.MEDIUM
 
-    def _tell(self, user: str, at: float | None, confidence: Confidence) -> None:
-        held = self.ledger.held(user)
-        self._told[user] = len(held)
-        opened = [self.ledger.opened(sid) for sid in held]
-        self.sighted(user, _held_at_once(len(held), opened), at, *opened, confidence=confidence)
+    def _tell(self, user: str, at: float | None, confidence: Confidence, ended: Connected | None = None) -> None:
+        """`ended`: one more that was held until now."""
+        opened = [*([ended] if ended is not None else []), *self._held(user)]
+        self._told[user] = len(opened)
+        self.sighted(user, _held_at_once(len(opened), opened), at, *opened, confidence=confidence)
 
     def conclude(self, at: float | None) -> None:
-        """Without times an overlap that was closed later proves nothing; one that never closed does."""
+        """Without times an overlap that was closed later proves nothing; one that never closed does. Nor is it known of
+        a process that fell silent whether it has what it had; where all its users came to others, it may have died."""
         for user in self._timeless:
             if user not in self._told:
                 self._tell(user, None, Confidence.MEDIUM)
+        for node, users in self._nodes.silent().items():
+            if self._left(node, users):
+                self.doubt = f"{node} says nothing more after its {len(users)} users connected elsewhere: {GONE}"
+                continue
+            for user, since in users.items():
+                self._tell(user, since, Confidence.MEDIUM, self._ended.get(user))
+
+    def _left(self, node: str, users: Mapping[str, float]) -> bool:
+        """Whether everybody who was connected to a process is connected to others by now, and that nobody's whim."""
+        return len(users) > 1 and all(one.node != node or one.user in users for one in self.ledger.openings())
+
+
+def _only_logged_by(opened: Connected | None) -> str | None:
+    """The process whose word alone there is for a connection; None where a client held it."""
+    return opened.node if opened is not None and opened.page is None else None
 
 
 def beside(event: Refused, ledger: Ledger) -> Connected | None:

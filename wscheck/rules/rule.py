@@ -1,6 +1,6 @@
 """What a rule is: it watches events and transitions, and reports sightings of one thing that is wrong."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, ClassVar
 
 import msgspec
@@ -63,8 +63,11 @@ class Rule:
     fix: ClassVar[str]
     source: ClassVar[str]
 
-    waiting: Collection[Any] = ()
+    waiting: Sized = ()
     """What the rule waits for. Only while there is something in it does `advance` hear that time passes."""
+
+    doubt = ""
+    """Why it is not shown that nothing is wrong although nothing was found, once the evidence has ended."""
 
     def __init__(self, ledger: Ledger, options: Options, report: Callable[[Sighting], None]) -> None:
         self.ledger, self.options, self._report = ledger, options, report

@@ -72,6 +72,7 @@ def _seen(watch: Watch) -> proof.Watched:
         unreadable=sum(log.unreadable for log in watch.logs),
         ledger=watch.judge.ledger,
         timed=watch.seen.untimed < kinds.total(),
+        unjudged=watch.judge.doubt,
     )
 
 

@@ -32,5 +32,5 @@ def _seen(events: Sequence[Event], judge: Judge) -> proof.Watched:
         unreadable=sum(isinstance(event, Unreadable) for event in events),
         ledger=judge.ledger,
         timed=any(event.at is not None for event in seen),
-        unjudged=doubt(events) if paged else "",
+        unjudged=(doubt(events) if paged else "") or judge.doubt,
     )
