@@ -171,6 +171,14 @@ def test_the_bar_says_which_severity_fails(fail_on: Severity, verdict: Verdict) 
     assert [finding.rule for finding in told.findings] == ["tab-displaced"]
 
 
+def test_two_namespaces_of_one_session_are_one_connection_opened() -> None:
+    said = (
+        user("A", page="tab-1", eio="e1").connects("s1", at=0, namespace="/").connects("s2", at=0.1, namespace="/bot")
+    )
+    told = result(phase(said.expects("connected", at=1)))
+    assert (told.verdict, told.connections_opened, told.connections_peak) == (Verdict.PASSED, 1, 1)
+
+
 def test_our_own_stall_is_said_before_the_server_is_blamed() -> None:
     told = result(phase(_and(faulty(), Lagged(at=START + 1, source="wscheck", seconds=0.7))))
     assert all(f.message.endswith("(this machine stalled for 0.7 s meanwhile)") for f in told.findings)

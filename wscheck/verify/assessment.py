@@ -82,7 +82,7 @@ def _judge(phase: Phase, rules: Sequence[type], options: Options) -> _Judged:
         for change in judge.feed(event):
             replacements += isinstance(change, Superseded)
         peak = max(peak, judge.ledger.open)
-        if isinstance(event, Connected) and event.sid is not None:
+        if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.sessions:
             opened.add(event.sid)
     times = [e.at for e in ordered if e.at is not None]
     began, ended = (min(times), max(times)) if times else (None, None)
