@@ -51,6 +51,7 @@ class Judge:
             Refused: [self._trails.refused],
             Registered: [self._trails.registered],
         }
+        self._hearing = [hear for rule in self._rules if (hear := rule.hear) is not None]
         for rule in self._rules:
             for watched, handler in rule.watches().items():
                 self._handlers.setdefault(watched, []).append(handler)
@@ -79,6 +80,9 @@ class Judge:
                     handler(changed)
         for handler in watching:
             handler(event)
+        if event.node is not None:
+            for hear in self._hearing:
+                hear(event)
         return changes
 
     def recall(self, event: Event) -> tuple[Transition, ...]:
@@ -102,9 +106,8 @@ class Judge:
         if at < self._now:
             return
         self._now = at
-        for waiting, advance in self._timed:
-            if waiting:
-                advance(at)
+        for _, advance in self._timed:
+            advance(at)
 
     def conclude(self, at: float | None = None) -> list[Finding]:
         """Say that the evidence ends, at `at` or with the last event, and return the findings."""

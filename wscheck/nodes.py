@@ -46,9 +46,6 @@ class Nodes:
             del self._since[node]
         return since
 
-    def __len__(self) -> int:
-        return len(self.users)
-
     def alone(self, before: float) -> list[str]:
         """Those who have been in doubt for so long, each the only one of a silent process: where one was killed, others
         lose their connections with it, and are back at once."""

@@ -39,7 +39,7 @@ class ExcessiveAttempts(Rule):
         elif self._sees_beginnings:
             # With both vantage points at hand the log would count each of the client's attempts a second time.
             return
-        elif isinstance(event, Connected) and self.ledger.sessions.known and event.sid in self.ledger.sessions:
+        elif self.ledger.sessions.known and isinstance(event, Connected) and event.sid in self.ledger.sessions:
             return  # a further namespace of a connection
         user, at = event.user, event.at
         if user is None or at is None:

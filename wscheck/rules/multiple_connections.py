@@ -1,11 +1,11 @@
 """A user holds more than one connection, or one page opened more than one (documented alert 1)."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from itertools import pairwise, starmap
 
 from wscheck.endings import RESTART, SHUT_DOWN, STALE, UNTOLD
-from wscheck.events import Answered, Connected, Disconnected, Event, Refused, Replaced
+from wscheck.events import Answered, Connected, Event, Refused
 from wscheck.findings import Confidence, Severity
 from wscheck.ledger import Ledger
 from wscheck.nodes import Nodes
@@ -25,16 +25,6 @@ PATIENCE_S = 5.0
 
 NAMED = 3
 """Openers named of those who hold connections at once."""
-
-
-class Waiting(Sized):
-    """Whose overlap is within the grace, and whose is in doubt."""
-
-    def __init__(self, *parts: Sized) -> None:
-        self._parts = parts
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
 
 
 class MultipleConnections(Rule):
@@ -59,14 +49,12 @@ class MultipleConnections(Rule):
         self._since: OrderedDict[str, float] = OrderedDict()
         self._timeless: set[str] = set()
         self._nodes, self._ended = Nodes(), dict[str, Connected | None]()
-        self.waiting = Waiting(self._since, self._nodes)
-        seen: dict[type, Handler] = dict.fromkeys((Connected, Disconnected, Replaced), self._hear)
+        self.waiting, self.hear = self._since, self._hear
         return {
             Opened: self._opened,
             Closed: self._closed,
             Superseded: self._superseded,
             Refused: self._refused,
-            **seen,
         }
 
     def _opened(self, change: Opened) -> None:
@@ -86,12 +74,17 @@ class MultipleConnections(Rule):
 
     def _hear(self, event: Event) -> None:
         """A process that lives has what it did not close: those overlaps were none with a dead one."""
-        if event.node is None:
-            return
         for user, since in self._nodes.hear(event).items():
             self._tell(user, since, Confidence.HIGH, self._ended.pop(user, None))
+        if self._nodes.users and event.at is not None:
+            self._tell_alone(event.at)
 
     def _closed(self, change: Closed) -> None:
+        if self._nodes.users:
+            self._closed_in_doubt(change)
+        self._fewer(change)
+
+    def _closed_in_doubt(self, change: Closed) -> None:
         user, opened = change.user, change.opened
         silent = self._nodes.users.get(user or "")
         if user is not None and silent is not None and opened is not None:
@@ -99,7 +92,6 @@ class MultipleConnections(Rule):
                 self._ended[user] = opened
             elif (since := self._settled(user)) is not None and self._lasted(change, since):
                 self._tell(user, since, Confidence.HIGH, opened)
-        self._fewer(change)
 
     def _lasted(self, change: Closed, since: float) -> bool:
         """Whether the process that had been silent had the connection until now, and is no dead one."""
@@ -121,7 +113,7 @@ class MultipleConnections(Rule):
                 change.event,
                 confidence=change.confidence,
             )
-        if change.user is not None:
+        if self._nodes.users and change.user is not None:
             self._settled(change.user)
         self._fewer(change)
 
@@ -144,9 +136,13 @@ class MultipleConnections(Rule):
             del self._since[user]
             if not self._nodes.doubt(user, since, [_only_logged_by(one) for one in self._held(user)]):
                 self._tell(user, since, self._confidence(user))
-        for user in self._nodes.alone(at - PATIENCE_S) if self._nodes else ():
-            ended, alone_since = self._ended.get(user), self._settled(user)
-            self._tell(user, alone_since, Confidence.MEDIUM, ended)
+        if self._nodes.users:
+            self._tell_alone(at)
+
+    def _tell_alone(self, at: float) -> None:
+        for user in self._nodes.alone(at - PATIENCE_S):
+            ended, since = self._ended.get(user), self._settled(user)
+            self._tell(user, since, Confidence.MEDIUM, ended)
 
     def _held(self, user: str) -> list[Connected | None]:
         return [self.ledger.opened(sid) for sid in self.ledger.held(user)]

@@ -64,7 +64,10 @@ class Rule:
     source: ClassVar[str]
 
     waiting: Sized = ()
-    """What the rule waits for. Only while there is something in it does `advance` hear that time passes."""
+    """What the rule waits for. Only while there is something in it does each event call `advance`."""
+
+    hear: Handler | None = None
+    """What to call with each event of a server process that is known by name, after what the event changed."""
 
     doubt = ""
     """Why it is not shown that nothing is wrong although nothing was found, once the evidence has ended."""
