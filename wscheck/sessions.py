@@ -2,8 +2,8 @@
 
 from wscheck.events import Connected
 
-Owner = tuple[str, str | None]
-"""A user and the process that serves the user."""
+Owner = str | tuple[str, str]
+"""A user, and the process that serves the user where that is named."""
 
 
 class Sessions:
@@ -21,7 +21,7 @@ class Sessions:
         self._eio: dict[str, str] = {}
         self._joined: dict[str, str] = {}
         self._namespaces: dict[str, set[str]] = {}
-        self._supposed: dict[Owner, list[str]] = {}
+        self._supposed: dict[Owner, str | tuple[str, ...]] = {}
         self._owner: dict[str, Owner] = {}
         self._space: dict[str, str] = {}
 
@@ -39,15 +39,16 @@ class Sessions:
         elif namespace is not None and user is not None and sid not in self._owner:
             self.known = True
             self._space[sid] = namespace
-            self._owner[sid] = owner = (user, opened.node)
-            self._supposed.setdefault(owner, []).append(sid)
+            self._owner[sid] = owner = _owner(user, opened.node)
+            # Nearly everybody has one: a million of them shall not cost a list each.
+            self._supposed[owner] = (*self._mine(owner), sid) if owner in self._supposed else sid
 
     def join(self, opened: Connected, sid: str) -> bool:
         """Whether `opened` is of a known session; `sid` is then a further namespace of its connection."""
         if opened.eio is not None:
             connection = self._connection.get(opened.eio)
         else:
-            connection = self._without(opened.namespace, (opened.user or "", opened.node))
+            connection = self._without(opened.namespace, _owner(opened.user or "", opened.node))
         if connection is None:
             return False
         if opened.eio is None and opened.namespace is not None:
@@ -72,12 +73,17 @@ class Sessions:
         if eio is not None:
             del self._connection[eio]
         if owner is not None:
-            self._supposed[owner].remove(connection)
-            if not self._supposed[owner]:
+            rest = tuple(sid for sid in self._mine(owner) if sid != connection)
+            self._supposed[owner] = rest if len(rest) != 1 else rest[0]
+            if not rest:
                 del self._supposed[owner]
         for sid in self._namespaces.pop(connection, {connection}):
             self._joined.pop(sid, None)
             self._space.pop(sid, None)
+
+    def _mine(self, owner: Owner) -> tuple[str, ...]:
+        supposed = self._supposed.get(owner, ())
+        return (supposed,) if isinstance(supposed, str) else supposed
 
     def _add(self, sid: str, connection: str) -> None:
         self._joined[sid] = connection
@@ -85,7 +91,7 @@ class Sessions:
 
     def _without(self, namespace: str | None, owner: Owner) -> str | None:
         """The owner's newest connection that has nothing in `namespace` yet: a client asks for one after the other."""
-        mine = reversed(self._supposed.get(owner, ()))
+        mine = reversed(self._mine(owner))
         return next((one for one in mine if namespace not in self._spaces(one)), None) if namespace else None
 
     def _spaces(self, connection: str) -> set[str]:
@@ -95,7 +101,7 @@ class Sessions:
         """A connection that is none any more, for what is left of it may be another's: which sockets are together was
         only supposed. One whose own socket is still open keeps its name."""
         owner = self._owner.get(connection)
-        pairs = ((connection, other) for other in self._supposed.get(owner, ())) if owner is not None else ()
+        pairs = ((connection, other) for other in self._mine(owner)) if owner is not None else ()
         for pair in pairs:
             for gone, kept in (pair, pair[::-1]):
                 if gone != kept and gone not in self._space and not self._spaces(gone) & self._spaces(kept):
@@ -103,3 +109,7 @@ class Sessions:
                         self._add(sid, kept)
                     return gone
         return None
+
+
+def _owner(user: str, node: str | None) -> Owner:
+    return user if node is None else (user, node)
