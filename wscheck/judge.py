@@ -51,10 +51,10 @@ class Judge:
             Refused: [self._trails.refused],
             Registered: [self._trails.registered],
         }
-        self._hearing = [hear for rule in self._rules if (hear := rule.hear) is not None]
         for rule in self._rules:
             for watched, handler in rule.watches().items():
                 self._handlers.setdefault(watched, []).append(handler)
+        self._hearing = [hear for rule in self._rules if (hear := rule.hear) is not None]
         self._timed = [(rule.waiting, rule.advance) for rule in self._rules if type(rule).advance is not Rule.advance]
         self._entries = {
             kind: (self.ledger.changes.get(kind), tuple(self._handlers.get(kind, ())))
