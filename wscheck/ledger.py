@@ -288,8 +288,7 @@ class Ledger:
         held = self._held[user]
         if isinstance(held, str):
             # Whoever held one only because nothing was ever counted gets a tally before the holding goes.
-            if user not in self._tallies:
-                self._own_tally(user)
+            self._own_tally(user)
             del self._held[user]
             return ()
         place = held.index(sid)

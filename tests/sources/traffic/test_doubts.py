@@ -69,8 +69,9 @@ def test_a_server_that_ends_the_only_connection_may_do_so_for_one_that_nobody_wa
     [
         [opened(1, "s1", "ann"), ended(5, "s1", "ann", LEFT)],
         [opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK), opened(9, "s2", "ann")],
+        [opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK), opened(9, "s2", "ann"), ended(10, "s2", "ann", LEFT)],
     ],
-    ids=["the page left", "it is connected again"],
+    ids=["the page left", "it is connected again", "and left after that"],
 )
 def test_whoever_left_or_came_back_is_no_doubt(events: list[AnyEvent]) -> None:
     assert verdict(*events) == (Verdict.PASSED, "")

@@ -46,15 +46,16 @@ def undivided(events: Iterable[Event]) -> str:
 def _thrown_out(events: Iterable[Event]) -> str:
     """A server that ends a user's only connection may do so for another that nobody watched."""
     held: dict[str | None, set[str | None]] = {}
-    kicked: dict[str | None, Disconnected] = {}
+    last: dict[str | None, Connected | Disconnected] = {}
     for event in events:
         if isinstance(event, Connected):
             held.setdefault(event.user, set()).add(event.sid)
+            last[event.user] = event
         elif isinstance(event, Disconnected):
             held.get(event.user, set()).discard(event.sid)
-            kicked |= {event.user: event} if event.reason in KICKED else {}
-    for user, event in kicked.items():
-        if not held.get(user):
+            last[event.user] = event
+    for user, event in last.items():
+        if isinstance(event, Disconnected) and event.reason in KICKED and not held.get(user):
             return (
                 f"the server ended the only connection of {user or event.page}, and nothing that was watched took its "
                 "place: another tab or device of the same user, or a token that is no longer good?"
