@@ -2,7 +2,7 @@
 
 import _load_gate  # noqa: F401
 
-from wscheck.load.user import SocketUser
+from wscheck.locust import SocketUser
 
 
 class Idle(SocketUser):

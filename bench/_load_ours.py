@@ -5,8 +5,8 @@ from typing import Any
 
 import _load_gate  # noqa: F401
 
-from wscheck.load.component import Component
-from wscheck.load.user import SocketUser
+from wscheck.loadgen.page_component import Component
+from wscheck.loadgen.user import SocketUser
 
 ECHOES = int(os.environ["BENCH_ECHOES"])
 PAYLOAD = "a message of ordinary length, about as long as this line is here"

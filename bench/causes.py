@@ -3,9 +3,9 @@ named, and what is true."""
 
 import asyncio
 
-from tests.browser.matrix import Told, table, tell
 from tests.node_backend import node_backend
 from tests.pages import served
+from tests.run.browser.matrix import Told, table, tell
 
 RUNS = {"replace": 5, "reject": 1, "allow": 1}
 """How often each page is watched, by what the server does with a user's second connection."""

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.tail_logs.running import Server, environment, record
+from tests.run.tail.running import Server, environment, record
 
 WRITES = 300
 PAUSE_S = 0.02

@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.tail_logs.kills import Killing
+from tests.run.tail.kills import Killing
 
 KILLS = 100
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from wscheck.events import Connected, Disconnected, Event, Replaced
-from wscheck.findings import Finding
-from wscheck.judge import Judge
+from wscheck.detect.engine import Judge
+from wscheck.model.events import Connected, Disconnected, Event, Replaced
+from wscheck.model.findings import Finding
 
 USERS = 1_000_000
 EVENTS = 300_000

@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.tail_logs.running import Server, Stopped, Tail, until
-from tests.tail_logs.test_rotation import SCENARIOS, caught_up
+from tests.run.tail.running import Server, Stopped, Tail, until
+from tests.run.tail.test_rotation import SCENARIOS, caught_up
 
 SETTLED_S = 1.5
 """What `tail` has not brought by then it will not bring."""

@@ -8,11 +8,11 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["wscheck.sources.logs"]):
-    from wscheck.events import Event
-    from wscheck.sources.desk import Desk
-    from wscheck.sources.logs.extractor import Extractor
-    from wscheck.sources.logs.wording import Wording
+with atheris.instrument_imports(include=["wscheck.observe.logs"]):
+    from wscheck.model.events import Event
+    from wscheck.observe.logs.extractor import Extractor
+    from wscheck.observe.logs.vocabulary import Wording
+    from wscheck.observe.tailing.read_buffer import Desk
 
 MOST_HELD = 1 << 20
 

@@ -3,7 +3,7 @@
 Dashboard and wizard each open one connection and reconnect after a kick: the documented fault.
 """
 
-from wscheck.load.user import SocketUser
+from wscheck.locust import SocketUser
 
 
 class Duplicated(SocketUser):

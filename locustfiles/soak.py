@@ -3,7 +3,7 @@
 One connection per user, held for long, with an event now and then.
 """
 
-from wscheck.load.user import SocketUser
+from wscheck.locust import SocketUser
 
 
 class Soak(SocketUser):

@@ -3,7 +3,7 @@
 One connection per user; after a server restart everybody comes back, with or without jitter.
 """
 
-from wscheck.load.user import SocketUser
+from wscheck.locust import SocketUser
 
 
 class Storm(SocketUser):

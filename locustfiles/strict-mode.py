@@ -3,7 +3,7 @@
 Each page opens, drops and opens again at once, as React's StrictMode does.
 """
 
-from wscheck.load.user import SocketUser
+from wscheck.locust import SocketUser
 
 
 class StrictMode(SocketUser):

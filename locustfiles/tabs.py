@@ -3,7 +3,7 @@
 Each user opens the page in several tabs, one connection each, and reconnects after a kick.
 """
 
-from wscheck.load.user import SocketUser
+from wscheck.locust import SocketUser
 
 
 class Tabs(SocketUser):

@@ -3,7 +3,7 @@
 One connection per user, shared by dashboard and wizard; a kick is not answered with a reconnect.
 """
 
-from wscheck.load.user import SocketUser
+from wscheck.locust import SocketUser
 
 
 class Unified(SocketUser):

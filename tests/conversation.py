@@ -8,7 +8,9 @@ Times are seconds after START; `at=None` is evidence without a clock. `a & b` ar
 from collections.abc import Iterable
 from typing import Any
 
-from wscheck.events import (
+from wscheck.detect.engine import Judge
+from wscheck.detect.rules import Options, Rule
+from wscheck.model.events import (
     AnyEvent,
     Connected,
     Connecting,
@@ -27,9 +29,7 @@ from wscheck.events import (
     Unmounted,
     Watching,
 )
-from wscheck.findings import Finding
-from wscheck.judge import Judge
-from wscheck.rules import Options, Rule
+from wscheck.model.findings import Finding
 
 START = 1_795_000_000.0
 

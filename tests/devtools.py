@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from tests.needs import needs
-from wscheck.sources.browser import launch
+from wscheck.observe.browser import launch
 
 FLAGS = (*launch.FLAGS, "--no-sandbox", "--remote-allow-origins=*")
 WITHIN_S = 50.0

@@ -11,13 +11,13 @@ from typing import Any
 from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
-from wscheck.browse.report import report
-from wscheck.browse.run import Browse, Outcome, browse
-from wscheck.events import Ended
-from wscheck.findings import Bar, Finding
-from wscheck.judge import Options
-from wscheck.report import BrowserReport
-from wscheck.sources.browser import launched
+from wscheck.detect.engine import Options
+from wscheck.model.events import Ended
+from wscheck.model.findings import Bar, Finding
+from wscheck.model.report import BrowserReport
+from wscheck.observe.browser import launched
+from wscheck.run.browser.report import report
+from wscheck.run.browser.run import Browse, Outcome, browse
 
 
 @contextmanager

@@ -29,9 +29,9 @@ def test_the_contracts_are_kept() -> None:
 
 def test_a_broken_contract_is_noticed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "wscheck", tmp_path / "wscheck", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "wscheck" / "ledger.py").open("a") as ledger:
-        ledger.write("\nimport asyncio\n\nfrom wscheck.reporters import REPORTERS\n")
+    with (tmp_path / "wscheck" / "detect" / "ledger.py").open("a") as ledger:
+        ledger.write("\nimport asyncio\n\nfrom wscheck.report import REPORTERS\n")
     linted = lint(tmp_path)
     assert linted.returncode == 1
-    assert "wscheck.ledger -> wscheck.reporters" in linted.stdout
-    assert "wscheck.ledger -> asyncio" in linted.stdout
+    assert "wscheck.detect.ledger -> wscheck.report" in linted.stdout
+    assert "wscheck.detect.ledger -> asyncio" in linted.stdout

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from wscheck import __version__
-from wscheck.commands import plain
+from wscheck.commands import text_encoding as plain
 from wscheck.commands.browser import browser
 from wscheck.commands.compare import compare
 from wscheck.commands.config import config
@@ -27,7 +27,7 @@ from wscheck.commands.load import load
 from wscheck.commands.serve import serve
 from wscheck.commands.tail_logs import tail_logs
 from wscheck.commands.verify import verify
-from wscheck.errors import ExitCode, WscheckError
+from wscheck.model.errors import ExitCode, WscheckError
 
 
 class ReaderLeft(Exception):

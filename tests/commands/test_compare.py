@@ -7,11 +7,11 @@ import jsonschema
 import pytest
 
 from tests.cli import wscheck
-from tests.reporters import runs
-from tests.reporters.load_runs import duplicated, unified
-from wscheck.findings import Verdict
-from wscheck.report import Report
-from wscheck.reporters import json as json_reporter
+from tests.report import runs
+from tests.report.load_runs import duplicated, unified
+from wscheck.model.findings import Verdict
+from wscheck.model.report import Report
+from wscheck.report import json as json_reporter
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "wscheck.compare-1.json"
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from wscheck.commands import ending
+from wscheck.commands import exit_codes as ending
 
 # Under nohup a closed terminal asks for nothing.
 ASKS = [each for name in ending.ASKS if signal.getsignal(each := getattr(signal, name)) is not signal.SIG_IGN]

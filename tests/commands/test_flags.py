@@ -14,7 +14,7 @@ from wscheck.commands.har import har
 from wscheck.commands.load import load
 from wscheck.commands.tail_logs import tail_logs
 from wscheck.commands.verify import verify
-from wscheck.settings import SETTINGS
+from wscheck.config.settings import SETTINGS
 
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     verify: ("target", "identity", "verify", "rules"),
@@ -70,7 +70,7 @@ def test_every_flag_that_gives_a_setting_reaches_it(
         asked.update(flags)
         raise Asked
 
-    for place in ("wscheck.config.load", "wscheck.swarm.plan.load"):
+    for place in ("wscheck.config.loading.load", "wscheck.run.load.plan.load"):
         monkeypatch.setattr(place, configured)
     known = flags_of(command)
     settings = [s for s in SETTINGS.values() if s.name.startswith(COMMANDS[command]) and s.flag in known]

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from tests.cli import environment, wscheck
 from wscheck import __version__
-from wscheck.causes import CATALOGUE
 from wscheck.cli import app
 from wscheck.commands.config import show
-from wscheck.rules import REGISTRY as RULES
+from wscheck.config.settings import SETTINGS
+from wscheck.detect.causes import CATALOGUE
+from wscheck.detect.rules import REGISTRY as RULES
 from wscheck.scenarios import REGISTRY as SCENARIOS
-from wscheck.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-hunter2"
@@ -201,9 +201,9 @@ def test_completion_scripts_can_be_shown() -> None:
 def test_ctrl_c_before_there_is_anything_to_report_is_said(tmp_path: Path) -> None:
     """Typer itself would end without a word."""
     program = (
-        "import sys, wscheck.config\n"
+        "import sys, wscheck.config.loading\n"
         "def stopped(flags): raise KeyboardInterrupt\n"
-        "wscheck.config.load = stopped\n"
+        "wscheck.config.loading.load = stopped\n"
         "from wscheck.cli import main\n"
         "sys.argv = ['wscheck', 'config']\n"
         "main()\n"

@@ -3,9 +3,9 @@
 import re
 
 from tests.docs.test_contracts import DOCS, first_cells, section
-from wscheck.config import load
-from wscheck.journey import ACTIONS
-from wscheck.sources.traffic import Identity
+from wscheck.config.browser_steps import ACTIONS
+from wscheck.config.loading import load
+from wscheck.observe.traffic import Identity
 
 
 def test_every_step_has_its_row() -> None:

@@ -10,8 +10,8 @@ import pytest
 import typer.main
 
 from wscheck.cli import app
-from wscheck.profiles import OPTIONS
-from wscheck.settings import SETTINGS
+from wscheck.config.load_profiles import OPTIONS
+from wscheck.config.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "bot-dashboard" / "README.md"]

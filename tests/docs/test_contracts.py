@@ -7,13 +7,13 @@ from typing import get_args
 import msgspec
 import pytest
 
-from wscheck.churn import Percentiles
-from wscheck.comparison import Change, CompareReport, Measured, Side
-from wscheck.errors import ExitCode
-from wscheck.events import AnyEvent, Event, Header, OnConnection, Place
-from wscheck.findings import Cause, Confidence, Finding, Severity, Verdict
-from wscheck.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
-from wscheck.report import (
+from wscheck.model.comparison import Change, CompareReport, Measured, Side
+from wscheck.model.errors import ExitCode
+from wscheck.model.events import AnyEvent, Event, Header, OnConnection, Place
+from wscheck.model.findings import Cause, Confidence, Finding, Severity, Verdict
+from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
+from wscheck.model.load_statistics import Percentiles
+from wscheck.model.report import (
     BrowserReport,
     Control,
     Holdings,
@@ -24,7 +24,7 @@ from wscheck.report import (
     SeenHandlers,
     VerifyReport,
 )
-from wscheck.reporters import REPORTERS
+from wscheck.report import REPORTERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAME = re.compile(r"`(\w+)`")

@@ -8,9 +8,9 @@ import typer
 from tests.docs.test_contracts import first_cells, section
 from wscheck.cli import app
 from wscheck.commands.load import FORMATS
-from wscheck.load_report import MEASURED
-from wscheck.measures import LOAD
-from wscheck.profiles import PROFILES
+from wscheck.config.load_profiles import PROFILES
+from wscheck.model.comparison_measures import LOAD
+from wscheck.model.load_report import MEASURED
 
 DOC = Path(__file__).parents[2] / "docs" / "load.md"
 

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from wscheck.load.board import Board
-from wscheck.load.web import metrics
-from wscheck.profiles import OPTIONS, PROFILES
+from wscheck.config.load_profiles import OPTIONS, PROFILES
+from wscheck.loadgen.aggregator import Board
+from wscheck.loadgen.web import metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "load-engine.md").read_text(encoding="utf-8")

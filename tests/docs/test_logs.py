@@ -9,9 +9,10 @@ import jsonschema
 import typer.main
 
 from wscheck.cli import app
-from wscheck.following.follower import LATE_S
-from wscheck.incidents import Incident, State
-from wscheck.tail.telling import command, courier, webhook
+from wscheck.detect.incidents import Incident, State
+from wscheck.notify import command, webhook
+from wscheck.notify import queue as courier
+from wscheck.observe.tailing.follower import LATE_S
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "logs.md").read_text()

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import typer.main
 
-from wscheck.causes import CATALOGUE
 from wscheck.cli import app
-from wscheck.client.handlers import Handlers
-from wscheck.contract import DOCUMENTED as CONTRACT
-from wscheck.measures import LOAD
-from wscheck.rules import DOCUMENTED as ALERTS
-from wscheck.rules import REGISTRY as RULES
+from wscheck.config.event_contract import DOCUMENTED as CONTRACT
+from wscheck.config.settings import NEXT_PUBLIC
+from wscheck.detect.causes import CATALOGUE
+from wscheck.detect.rules import DOCUMENTED as ALERTS
+from wscheck.detect.rules import REGISTRY as RULES
+from wscheck.model.comparison_measures import LOAD
+from wscheck.observe.client.handlers import Handlers
 from wscheck.scenarios import DOCUMENTED as TESTS
 from wscheck.scenarios import REGISTRY as SCENARIOS
-from wscheck.settings import NEXT_PUBLIC
 
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(

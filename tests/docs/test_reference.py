@@ -10,14 +10,14 @@ import pytest
 import typer
 
 from tests.commands.test_flags import COMMANDS
-from wscheck.causes import CATALOGUE, WORDS, CauseDoc
 from wscheck.cli import app
-from wscheck.contract import DOCUMENTED, ContractEvent
-from wscheck.rules import REGISTRY as RULES
-from wscheck.rules import Rule
+from wscheck.config.event_contract import DOCUMENTED, ContractEvent
+from wscheck.config.settings import NEXT_PUBLIC, SETTINGS, Setting, attempts, duration
+from wscheck.detect.causes import CATALOGUE, WORDS, CauseDoc
+from wscheck.detect.rules import REGISTRY as RULES
+from wscheck.detect.rules import Rule
 from wscheck.scenarios import REGISTRY as SCENARIOS
 from wscheck.scenarios import Scenario
-from wscheck.settings import NEXT_PUBLIC, SETTINGS, Setting, attempts, duration
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from enum import StrEnum
 
-from wscheck.errors import UnknownName
+from wscheck.model.errors import UnknownName
 
 
 class Fault(StrEnum):

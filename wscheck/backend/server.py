@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import socketio
 from aiohttp import web
 
+from wscheck.backend.demo_tokens import owner_of
 from wscheck.backend.faults import Fault, Policy
-from wscheck.backend.journal import Journal
-from wscheck.backend.patience import never_reap
-from wscheck.backend.tokens import owner_of
+from wscheck.backend.log_writer import Journal
+from wscheck.backend.reaping import never_reap
 
 SLOW_LOOKUP_S = 0.1
 

@@ -8,8 +8,8 @@ import typer
 from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
 
 if TYPE_CHECKING:
-    from wscheck.browse.run import Browse, Outcome
-    from wscheck.config import Config
+    from wscheck.config.loading import Config
+    from wscheck.run.browser.run import Browse, Outcome
 
 
 def browser(
@@ -71,12 +71,12 @@ def browser(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    from wscheck.browse.report import blank
-    from wscheck.commands import ending
-    from wscheck.commands.unfinished import owed
-    from wscheck.config import load
-    from wscheck.reporters import formats
-    from wscheck.settings import without_credentials
+    from wscheck.commands import exit_codes as ending
+    from wscheck.commands.fallback_report import owed
+    from wscheck.config.loading import load
+    from wscheck.config.settings import without_credentials
+    from wscheck.report import formats
+    from wscheck.run.browser.report import blank
 
     outputs = formats.asked(format)
     shown = [without_credentials(page.partition("#")[0]) for page in pages]
@@ -99,15 +99,15 @@ def _split(given: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _plan(config: "Config", urls: list[str], visits: list[str], command: list[str]) -> "Browse":
-    from wscheck.browse.plan import plan
+    from wscheck.run.browser.plan import plan
 
     return plan(config, urls, visits, command)
 
 
 def _drive(run: "Browse") -> "Outcome":
-    from wscheck.browse.run import browse
-    from wscheck.commands import ending
+    from wscheck.commands import exit_codes as ending
     from wscheck.commands.progress import drawn
+    from wscheck.run.browser.run import browse
 
     with drawn("Watching") as progress:
         return ending.run(browse(run, progress))

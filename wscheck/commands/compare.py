@@ -21,12 +21,12 @@ def compare(
 
     Exit codes: 0 nothing got worse, 1 something did, 2 usage, 3 a run showed nothing or cannot be read.
     """
-    from wscheck.commands import ending
-    from wscheck.commands.unfinished import owed
-    from wscheck.comparison import blank
-    from wscheck.comparison import compare as compared
-    from wscheck.reporters import formats
-    from wscheck.sources.reports import read_pair
+    from wscheck.commands import exit_codes as ending
+    from wscheck.commands.fallback_report import owed
+    from wscheck.model.comparison import blank
+    from wscheck.model.comparison import compare as compared
+    from wscheck.report import formats
+    from wscheck.run.compare.reading import read_pair
 
     outputs = formats.asked(format, FORMATS)
     with owed(outputs, lambda: blank(str(before), str(after)), inputs=[before, after]):

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from wscheck.config import Config
-    from wscheck.settings import Setting
+    from wscheck.config.loading import Config
+    from wscheck.config.settings import Setting
 
 WIDE = 500
 NARROW = 110
@@ -25,7 +25,7 @@ def config() -> None:
     """
     from rich.console import Console
 
-    from wscheck.config import load
+    from wscheck.config.loading import load
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
@@ -35,7 +35,7 @@ def config() -> None:
 
 def _rows(loaded: "Config") -> "Iterator[Row]":
     """Setting, value, where it is from, and meaning."""
-    from wscheck.settings import SETTINGS
+    from wscheck.config.settings import SETTINGS
 
     for name, setting in SETTINGS.items():
         value = loaded.values[name]
@@ -67,7 +67,7 @@ def show(rows: "Iterable[Row]", console: "Console") -> None:
 
 def _shown(setting: "Setting", value: Any) -> str:
     """In the form in which flags, variables and files take it."""
-    from wscheck.settings import attempts, duration, without_credentials
+    from wscheck.config.settings import attempts, duration, without_credentials
 
     if value is None or value == ():
         return "-"

@@ -15,7 +15,7 @@ def docs(
 
     `wscheck docs logs | less` reads one, `wscheck docs wscheck.logs-1` is a JSON schema.
     """
-    from wscheck.errors import UnknownName
+    from wscheck.model.errors import UnknownName
 
     found = documents()
     if name is None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from wscheck.causes import CauseDoc
+    from wscheck.detect.causes import CauseDoc
 
 
 def rules() -> None:
     """List every rule, cause and scenario by its id."""
-    from wscheck.causes import CATALOGUE
-    from wscheck.rules import REGISTRY as RULES
+    from wscheck.detect.causes import CATALOGUE
+    from wscheck.detect.rules import REGISTRY as RULES
     from wscheck.scenarios import REGISTRY as SCENARIOS
 
     _section("Rules (what is wrong)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
@@ -24,9 +24,9 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
     """Say what a rule, cause or scenario means, and what to change."""
     from inspect import getdoc
 
-    from wscheck.causes import CATALOGUE, WORDS
-    from wscheck.errors import UnknownName
-    from wscheck.rules import REGISTRY as RULES
+    from wscheck.detect.causes import CATALOGUE, WORDS
+    from wscheck.detect.rules import REGISTRY as RULES
+    from wscheck.model.errors import UnknownName
     from wscheck.scenarios import REGISTRY as SCENARIOS
 
     if id not in {**RULES, **CATALOGUE, **SCENARIOS}:

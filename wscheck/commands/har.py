@@ -8,9 +8,9 @@ import typer
 from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
 
 if TYPE_CHECKING:
-    from wscheck.config import Config
-    from wscheck.events import AnyEvent
-    from wscheck.report import BrowserReport
+    from wscheck.config.loading import Config
+    from wscheck.model.events import AnyEvent
+    from wscheck.model.report import BrowserReport
 
 
 def har(
@@ -34,11 +34,11 @@ def har(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no HAR, or no Socket.IO in it).
     """
-    from wscheck.browse.report import blank
-    from wscheck.commands import ending
-    from wscheck.commands.unfinished import owed
-    from wscheck.config import load
-    from wscheck.reporters import formats
+    from wscheck.commands import exit_codes as ending
+    from wscheck.commands.fallback_report import owed
+    from wscheck.config.loading import load
+    from wscheck.report import formats
+    from wscheck.run.browser.report import blank
 
     outputs = formats.asked(format)
     flags = {
@@ -56,10 +56,10 @@ def har(
 
 
 def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[BrowserReport, list[AnyEvent]]":
-    from wscheck.browse import report as page_report
-    from wscheck.errors import UsageError
-    from wscheck.sources.har import read
-    from wscheck.sources.traffic import Identity
+    from wscheck.model.errors import UsageError
+    from wscheck.observe.har import read
+    from wscheck.observe.traffic import Identity
+    from wscheck.run.browser import report as page_report
 
     missing = next((folder for folder in folders if not folder.is_dir()), None)
     if missing is not None:

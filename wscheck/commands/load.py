@@ -9,9 +9,9 @@ from wscheck.commands.options import Endpoint, FailOn, Insecure, Namespace, Time
 from wscheck.commands.secret_file import read_secret
 
 if TYPE_CHECKING:
-    from wscheck.load_report import LoadReport
-    from wscheck.report import Report
-    from wscheck.swarm.plan import Plan
+    from wscheck.model.load_report import LoadReport
+    from wscheck.model.report import Report
+    from wscheck.run.load.plan import Plan
 
 FORMATS = ("terminal", "json", "html", "markdown", "junit", "github")
 
@@ -161,9 +161,9 @@ def _run(
     before_after: bool,
     permitted: bool,
 ) -> None:
-    from wscheck.commands.unfinished import owed
-    from wscheck.reporters import formats
-    from wscheck.swarm.plan import configured
+    from wscheck.commands.fallback_report import owed
+    from wscheck.report import formats
+    from wscheck.run.load.plan import configured
 
     outputs = formats.asked(asked, FORMATS)
     formats.prepare(formats.Output(name, place) for name, place in extras.items())
@@ -175,9 +175,9 @@ def _run(
 
 
 def _blank(settings: dict[str, Any]) -> "LoadReport":
-    from wscheck.commands import unfinished
-    from wscheck.findings import Verdict
-    from wscheck.load_report import SCHEMA, LoadReport
+    from wscheck.commands import fallback_report as unfinished
+    from wscheck.model.findings import Verdict
+    from wscheck.model.load_report import SCHEMA, LoadReport
 
     return LoadReport(schema=SCHEMA, target=unfinished.target(settings), verdict=Verdict.INCONCLUSIVE)
 
@@ -189,8 +189,8 @@ def _alone(plan: "Plan") -> "tuple[Report, int]":
 
 def _before_and_after(plan: "Plan", chosen: str | None) -> "tuple[Report, int]":
     """The fault, then its fix; of a pair that was interrupted in its first run, that run."""
-    from wscheck.errors import UsageError
-    from wscheck.swarm.pair import AFTER, BEFORE, compared, of
+    from wscheck.model.errors import UsageError
+    from wscheck.run.load.before_after import AFTER, BEFORE, compared, of
 
     if chosen is not None:
         raise UsageError(
@@ -206,18 +206,18 @@ def _before_and_after(plan: "Plan", chosen: str | None) -> "tuple[Report, int]":
 
 
 def _drive(plan: "Plan") -> "LoadReport":
-    from wscheck.commands import ending
+    from wscheck.commands import exit_codes as ending
     from wscheck.commands.load_view import shown
-    from wscheck.swarm.run import load as drive
+    from wscheck.run.load.run import load as drive
 
     with shown(plan) as watch:
         return ending.run(drive(plan, watch))
 
 
 def _exit_code(report: "LoadReport") -> int:
-    from wscheck.commands import ending
-    from wscheck.errors import ExitCode
-    from wscheck.findings import Verdict
+    from wscheck.commands import exit_codes as ending
+    from wscheck.model.errors import ExitCode
+    from wscheck.model.findings import Verdict
 
     crossed = report.verdict is Verdict.FAILED and any(limit.crossed for limit in report.thresholds)
     if crossed and not report.interrupted:
@@ -227,7 +227,7 @@ def _exit_code(report: "LoadReport") -> int:
 
 def _existing(path: Path | None) -> str | None:
     """An input file as an absolute path: Locust runs elsewhere. Raises UsageError when it cannot be read."""
-    from wscheck.errors import UsageError
+    from wscheck.model.errors import UsageError
 
     if path is None:
         return None
@@ -239,8 +239,8 @@ def _existing(path: Path | None) -> str | None:
 
 
 def _seconds(flag: str, raw: str | None) -> float | None:
-    from wscheck.errors import UsageError
-    from wscheck.settings import duration
+    from wscheck.config.settings import duration
+    from wscheck.model.errors import UsageError
 
     try:
         return None if raw is None else duration(raw)

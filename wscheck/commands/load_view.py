@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from wscheck.churn import Bucket
-    from wscheck.swarm.course import Course
-    from wscheck.swarm.plan import Plan
-    from wscheck.swarm.run import Watcher
+    from wscheck.model.load_statistics import Bucket
+    from wscheck.run.load.plan import Plan
+    from wscheck.run.load.progress_stream import Course
+    from wscheck.run.load.run import Watcher
 
 LINE_EVERY_S = 5.0
 REFRESH_S = 0.25
@@ -31,7 +31,7 @@ def shown(plan: "Plan") -> "Iterator[Watcher]":
     from rich.console import Console
     from rich.live import Live
 
-    from wscheck.swarm.course import Course
+    from wscheck.run.load.progress_stream import Course
 
     console = Console(stderr=True, highlight=False)
     with Live(console=console, transient=True, auto_refresh=False, vertical_overflow="crop") as live:
@@ -48,7 +48,7 @@ def shown(plan: "Plan") -> "Iterator[Watcher]":
 
 
 def _lines(plan: "Plan") -> "Watcher":
-    from wscheck.reporters.wording import plural
+    from wscheck.report.wording import plural
 
     told: float | None = None
 
@@ -130,14 +130,14 @@ def _course(course: "Course", take: "Callable[[Bucket], int]", unit: str = "/s")
     """The last seconds as a sparkline, with the newest in numbers."""
     from rich.text import Text
 
-    from wscheck.reporters.tables import sparks
+    from wscheck.report.tables import sparks
 
     values = [take(bucket) for bucket in course.seconds[-SPARKS:]]
     return Text.assemble((sparks(values, SPARKS), "cyan"), (f"  {values[-1]:,}{unit}" if values else "", "dim"))
 
 
 def _kinds(course: "Course") -> str:
-    from wscheck.reporters.figures import counted
+    from wscheck.report.figures import counted
 
     return counted(course.statistics.refused, most=2)
 

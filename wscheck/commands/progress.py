@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wscheck.verify.run import Progress
+from wscheck.run.verify.run import Progress
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 def read_secret(path: Path | None) -> str | None:
     """What the file says, without its line break. Raises UsageError when there is nothing to read."""
-    from wscheck.errors import UsageError
+    from wscheck.model.errors import UsageError
 
     if path is None:
         return None

@@ -36,11 +36,11 @@ def serve(
     import asyncio
 
     from wscheck.backend.faults import Policy, named
-    from wscheck.backend.journal import Journal, LogFormat
-    from wscheck.errors import UsageError
-    from wscheck.settings import namespace as named_space
-    from wscheck.settings import one_of
-    from wscheck.settings import transports as chosen
+    from wscheck.backend.log_writer import Journal, LogFormat
+    from wscheck.config.settings import namespace as named_space
+    from wscheck.config.settings import one_of
+    from wscheck.config.settings import transports as chosen
+    from wscheck.model.errors import UsageError
 
     try:
         options = {
@@ -60,9 +60,9 @@ def serve(
 
 async def _serve(options: dict[str, Any], host: str, port: int) -> None:
     """Until it is told to end."""
-    from wscheck.backend.listening import listening
+    from wscheck.backend.demo_tokens import token_of
+    from wscheck.backend.embedded import listening
     from wscheck.backend.server import Backend
-    from wscheck.backend.tokens import token_of
 
     async with listening(Backend(**options), host, port) as url:
         stopped = _stopping()

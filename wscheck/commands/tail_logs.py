@@ -9,10 +9,10 @@ import typer
 from wscheck.commands.options import FailOn, Formats, Grace, Key, Marker, MaxAttempts, Strict
 
 if TYPE_CHECKING:
-    from wscheck.events import AnyEvent
-    from wscheck.report import LogsReport
-    from wscheck.reporters.formats import Output
-    from wscheck.tail.plan import Wanted
+    from wscheck.model.events import AnyEvent
+    from wscheck.model.report import LogsReport
+    from wscheck.report.formats import Output
+    from wscheck.run.tail.plan import Wanted
 
 
 def tail_logs(
@@ -65,10 +65,10 @@ def tail_logs(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted by Ctrl-C.
     """
-    from wscheck.commands import ending
-    from wscheck.commands.unfinished import owed
-    from wscheck.config import load
-    from wscheck.reporters import formats
+    from wscheck.commands import exit_codes as ending
+    from wscheck.commands.fallback_report import owed
+    from wscheck.config.loading import load
+    from wscheck.report import formats
 
     flags = {
         "verify.fail_on": fail_on,
@@ -97,9 +97,9 @@ def tail_logs(
 
 
 def _blank(names: list[str]) -> "LogsReport":
-    from wscheck.findings import Verdict
-    from wscheck.report import LogsReport
-    from wscheck.tail.report import SCHEMA
+    from wscheck.model.findings import Verdict
+    from wscheck.model.report import LogsReport
+    from wscheck.run.tail.report import SCHEMA
 
     return LogsReport(schema=SCHEMA, target=", ".join(names), verdict=Verdict.INCONCLUSIVE)
 
@@ -113,11 +113,11 @@ def _wanted(
     keys: list[str],
     outputs: "list[Output]",
 ) -> "Wanted":
-    from wscheck.errors import UsageError
-    from wscheck.settings import duration
-    from wscheck.sources.logs.reading import readers
-    from wscheck.tail.clock import Window, moment
-    from wscheck.tail.plan import Wanted
+    from wscheck.config.settings import duration
+    from wscheck.model.errors import UsageError
+    from wscheck.observe.logs.options import readers
+    from wscheck.run.tail.clock import Window, moment
+    from wscheck.run.tail.plan import Wanted
 
     since, until = (_parsed(flag, times[flag], moment) for flag in ("--since", "--until"))
     if since is not None and until is not None and until < since:
@@ -140,7 +140,7 @@ def _wanted(
 
 
 def _parsed(flag: str, raw: str | None, parse: Any) -> float | None:
-    from wscheck.errors import UsageError
+    from wscheck.model.errors import UsageError
 
     try:
         return None if raw is None else float(parse(raw))
@@ -150,10 +150,10 @@ def _parsed(flag: str, raw: str | None, parse: Any) -> float | None:
 
 def _run(wanted: "Wanted", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent], bool]":
     """The report, its events, and whether Ctrl-C ended the run. What it opens, `stack` closes."""
-    from wscheck.commands.watching import Screen
-    from wscheck.tail.loop import Ending, Loop
-    from wscheck.tail.plan import opened
-    from wscheck.tail.report import conclude
+    from wscheck.commands.tail_view import Screen
+    from wscheck.run.tail.loop import Ending, Loop
+    from wscheck.run.tail.plan import opened
+    from wscheck.run.tail.report import conclude
 
     screen = stack.enter_context(Screen(wanted))
     session = stack.enter_context(opened(wanted, screen.note))

@@ -26,9 +26,9 @@ JUDGING = ("verify.fail_on", "verify.strict")
 """What may be asked anew of a recorded run; it is judged by everything else as it was made."""
 
 if TYPE_CHECKING:
-    from wscheck.config import Config
-    from wscheck.report import VerifyReport
-    from wscheck.verify.run import Outcome, Run
+    from wscheck.config.loading import Config
+    from wscheck.model.report import VerifyReport
+    from wscheck.run.verify.run import Outcome, Run
 
 
 def verify(
@@ -122,10 +122,10 @@ def verify(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    from wscheck.commands import ending
-    from wscheck.commands.unfinished import owed
-    from wscheck.config import load
-    from wscheck.reporters import formats
+    from wscheck.commands import exit_codes as ending
+    from wscheck.commands.fallback_report import owed
+    from wscheck.config.loading import load
+    from wscheck.report import formats
 
     outputs = formats.asked(format)
     with owed(outputs, lambda: _blank(flags, recording), inputs=[recording]):
@@ -142,10 +142,10 @@ def verify(
 
 
 def _blank(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
-    from wscheck.commands import unfinished
-    from wscheck.findings import Verdict
-    from wscheck.report import VerifyReport
-    from wscheck.verify.run import SCHEMA
+    from wscheck.commands import fallback_report as unfinished
+    from wscheck.model.findings import Verdict
+    from wscheck.model.report import VerifyReport
+    from wscheck.run.verify.run import SCHEMA
 
     target = str(recording) if recording is not None else unfinished.target(flags)
     return VerifyReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE, client="")
@@ -153,8 +153,8 @@ def _blank(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
 
 def _only_judging(flags: dict[str, Any]) -> None:
     """Refuse what a recording cannot answer to: a flag that changes nothing must not seem to."""
-    from wscheck.errors import UsageError
-    from wscheck.settings import SETTINGS
+    from wscheck.config.settings import SETTINGS
+    from wscheck.model.errors import UsageError
 
     given = [name for name, value in flags.items() if value not in (None, []) and name not in JUDGING]
     if given:
@@ -166,8 +166,8 @@ def _only_judging(flags: dict[str, Any]) -> None:
 
 
 def _plan(config: "Config", chosen: list[str], markers: list[str], keys: list[str], *, narrate: bool) -> "Run":
-    from wscheck.client.narration import silent
-    from wscheck.verify.plan import plan
+    from wscheck.observe.client.console_messages import silent
+    from wscheck.run.verify.plan import plan
 
     return plan(config, chosen, markers, keys, narrate=_to_stderr if narrate else silent)
 
@@ -177,16 +177,16 @@ def _to_stderr(line: str) -> None:
 
 
 def _drive(run: "Run") -> "Outcome":
-    from wscheck.commands import ending
+    from wscheck.commands import exit_codes as ending
     from wscheck.commands.progress import drawn
-    from wscheck.verify.run import verify as drive
+    from wscheck.run.verify.run import verify as drive
 
     with drawn("Verifying") as progress:
         return ending.run(drive(run, progress))
 
 
 def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "Outcome":
-    from wscheck.verify.run import replay
+    from wscheck.run.verify.run import replay
 
     asked = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
     return replay(recording, config.bar if asked else None)

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from wscheck.rules.excessive_attempts import ExcessiveAttempts
-from wscheck.rules.token_unchecked import TokenUnchecked
+from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
+from wscheck.detect.rules.token_unchecked import TokenUnchecked
+from wscheck.scenarios.context import WRONG_TOKEN, Stage
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
-from wscheck.scenarios.stage import WRONG_TOKEN, Stage
 
 STORM = 8
 

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from wscheck.client.page import Mount
-from wscheck.contract import ContractEvent
+from wscheck.config.event_contract import ContractEvent
+from wscheck.observe.client.page import Mount
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class ComponentSharing(Scenario):

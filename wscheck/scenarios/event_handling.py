@@ -3,9 +3,9 @@
 import asyncio
 from functools import partial
 
-from wscheck.rules.event_unheard import EventUnheard
+from wscheck.detect.rules.event_unheard import EventUnheard
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import CONNECTION_RULES, DASHBOARD, WIZARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class EventHandling(Scenario):

@@ -1,10 +1,10 @@
 """One user's token with another user's id: whose connection is it?"""
 
-from wscheck.client.page import Mount
-from wscheck.client.target import Credentials
-from wscheck.rules.identity_unverified import IdentityUnverified
+from wscheck.config.target import Credentials
+from wscheck.detect.rules.identity_unverified import IdentityUnverified
+from wscheck.observe.client.page import Mount
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class IdentityBinding(Scenario):

@@ -1,9 +1,9 @@
 """Two users at once: the events of one never reach the other."""
 
-from wscheck.client.page import Page
-from wscheck.rules.event_leaked import EventLeaked
+from wscheck.detect.rules.event_leaked import EventLeaked
+from wscheck.observe.client.page import Page
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class Isolation(Scenario):

@@ -1,8 +1,8 @@
 """Long-polling first, then websocket: two transports, one connection."""
 
-from wscheck.events import Connected
+from wscheck.model.events import Connected
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 POLL_FIRST = ("polling", "websocket")
 

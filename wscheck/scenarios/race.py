@@ -2,11 +2,11 @@
 
 import asyncio
 
-from wscheck.report import Control
-from wscheck.rules.connection_missing import ConnectionMissing
-from wscheck.rules.multiple_connections import MultipleConnections
+from wscheck.detect.rules.connection_missing import ConnectionMissing
+from wscheck.detect.rules.multiple_connections import MultipleConnections
+from wscheck.model.report import Control
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 AT_ONCE = 5
 

@@ -1,11 +1,11 @@
 """The network is lost under the page; it reconnects, and is as it was."""
 
-from wscheck.rules import DOCUMENTED
-from wscheck.rules.connection_missing import ConnectionMissing
-from wscheck.rules.connection_replaced import ConnectionReplaced
-from wscheck.rules.event_missing import EventMissing
+from wscheck.detect.rules import DOCUMENTED
+from wscheck.detect.rules.connection_missing import ConnectionMissing
+from wscheck.detect.rules.connection_replaced import ConnectionReplaced
+from wscheck.detect.rules.event_missing import EventMissing
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class Reconnect(Scenario):

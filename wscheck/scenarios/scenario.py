@@ -3,13 +3,13 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from wscheck.report import Control
-from wscheck.rules import DOCUMENTED, Rule
-from wscheck.rules.connection_leaked import ConnectionLeaked
-from wscheck.rules.connection_missing import ConnectionMissing
-from wscheck.rules.event_missing import EventMissing
-from wscheck.rules.log_silent import LogSilent
-from wscheck.scenarios.stage import Stage
+from wscheck.detect.rules import DOCUMENTED, Rule
+from wscheck.detect.rules.connection_leaked import ConnectionLeaked
+from wscheck.detect.rules.connection_missing import ConnectionMissing
+from wscheck.detect.rules.event_missing import EventMissing
+from wscheck.detect.rules.log_silent import LogSilent
+from wscheck.model.report import Control
+from wscheck.scenarios.context import Stage
 
 DASHBOARD, WIZARD = "Dashboard", "BotCreationWizard"
 

@@ -1,9 +1,9 @@
 """A second tab of the same user: what does the server's policy do to the first, and is it told why?"""
 
-from wscheck.rules.event_leaked import EventLeaked
-from wscheck.rules.tab_displaced import TabDisplaced
+from wscheck.detect.rules.event_leaked import EventLeaked
+from wscheck.detect.rules.tab_displaced import TabDisplaced
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class SecondTab(Scenario):

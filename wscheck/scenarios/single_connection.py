@@ -1,7 +1,7 @@
 """Documented test 1: the dashboard and the wizard are open, and there is one connection."""
 
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class SingleConnection(Scenario):

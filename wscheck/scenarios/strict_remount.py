@@ -2,8 +2,8 @@
 
 import asyncio
 
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class StrictRemount(Scenario):

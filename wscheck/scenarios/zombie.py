@@ -1,8 +1,8 @@
 """A client that stops answering pings, as a closed laptop does, is let go in time."""
 
-from wscheck.rules.zombie_held import ZombieHeld
+from wscheck.detect.rules.zombie_held import ZombieHeld
+from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
-from wscheck.scenarios.stage import Stage
 
 
 class Zombie(Scenario):

@@ -1,0 +1,112 @@
+"""Steps as they are written: each kind is read, each mistake is named with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from wscheck.config.browser_steps import ACTIONS, Step
+from wscheck.config.loading import load
+from wscheck.model.errors import UsageError
+from wscheck.model.secrets import Secret
+
+
+def steps(directory: Path, text: str, file: str = "wscheck.toml", **environ: str) -> tuple[Step, ...]:
+    directory.joinpath(file).write_text(text)
+    return load({}, directory=directory, environ=environ).steps
+
+
+def step(directory: Path, line: str, **environ: str) -> Step:
+    (found,) = steps(directory, f"[browser]\nfor = '1s'\n\n[[browser.step]]\n{line}\n", **environ)
+    return found
+
+
+def test_every_action_is_read(tmp_path: Path) -> None:
+    told = """
+[[browser.step]]
+goto = "http://localhost:3000/"
+within = "3s"
+[[browser.step]]
+click = "#go"
+[[browser.step]]
+fill = "#name"
+with = "my bot"
+[[browser.step]]
+wait_for = ".connected"
+[[browser.step]]
+wait = "250ms"
+[[browser.step]]
+reload = true
+[[browser.step]]
+back = true
+[[browser.step]]
+tab = "/wizard"
+[[browser.step]]
+tab = 1
+"""
+    found = steps(tmp_path, told)
+    assert {each.action for each in found} == set(ACTIONS)
+    assert [each.value for each in found][4:] == [0.25, True, True, "/wizard", 1]
+    assert [found[n].within for n in (0, 1, 5, 7)] == [3.0, 10.0, 30.0, 30.0]
+    assert found[2].text == "my bot"
+    assert [each.place for each in found][:3] == ["wscheck.toml:2", "wscheck.toml:5", "wscheck.toml:7"]
+    assert str(found[1]) == 'wscheck.toml:5: click = "#go"'
+
+
+def test_what_is_typed_may_come_from_the_environment_and_is_a_secret(tmp_path: Path) -> None:
+    found = step(tmp_path, "fill = '#password'\nwith_env = 'BOT_PASSWORD'", BOT_PASSWORD="sesame-open")
+    assert found.text == Secret("sesame-open")
+    assert "sesame" not in repr(found) and "sesame" not in str(found)
+
+
+def test_steps_in_pyproject_are_found_there(tmp_path: Path) -> None:
+    (found,) = steps(tmp_path, "[project]\nname = 'x'\n[[tool.wscheck.browser.step]]\nback = true\n", "pyproject.toml")
+    assert found.place == "pyproject.toml:3"
+
+
+def test_no_steps_is_no_journey(tmp_path: Path) -> None:
+    assert load({}, directory=tmp_path, environ={}).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("clik = '#go'", "there is no step `clik`"),
+        ("", "this step does nothing"),
+        ("click = '#a'\ngoto = '/b'", "this step does 2 things (click, goto)"),
+        ("click = 3", "`click` is 3"),
+        ("click = ' '", "`click` is ' '"),
+        ("reload = false", "`reload` is False"),
+        ("back = 'yes'", "`back` is 'yes'"),
+        ("wait = 'soon'", "'soon' is not a duration"),
+        ("wait_for = '#a'\nwithin = 'soon'", "'soon' is not a duration"),
+        ("wait = '1s'\nwithin = '2s'", "`within` means nothing for `wait`"),
+        ("tab = 0", "`tab` is 0"),
+        ("tab = true", "`tab` is True"),
+        ("fill = '#a'", "`fill` needs `with` or `with_env`"),
+        ("fill = '#a'\nwith = 'x'\nwith_env = 'Y'", "`fill` needs `with` or `with_env`"),
+        ("fill = '#a'\nwith_env = 'NOT_SET'", "the variable NOT_SET is not set"),
+        ("click = '#a'\nwith = 'x'", "`with` belongs to `fill`"),
+    ],
+)
+def test_every_mistake_is_named_with_its_line(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        step(tmp_path, line)
+    assert raised.value.problem.startswith("wscheck.toml:4: ")
+    assert said in raised.value.problem
+    assert raised.value.next_step
+
+
+def test_a_misspelt_action_gets_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean `click`"):
+        step(tmp_path, "clik = '#go'")
+
+
+@pytest.mark.parametrize("text", ["[browser]\nstep = 3", "[browser.step]\nclick = '#a'", "[browser]\nstep = [3]"])
+def test_what_is_no_list_of_tables_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError):
+        steps(tmp_path, text)
+
+
+def test_an_unknown_key_beside_the_steps_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"wscheck.toml:2: unknown key `fro`"):
+        steps(tmp_path, "[browser]\nfro = '1s'")

@@ -1,0 +1,290 @@
+"""Where a value comes from, and what becomes of a configuration that cannot be read: the place, and what to do."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from wscheck.config.event_contract import DOCUMENTED
+from wscheck.config.loading import DEFAULT, Config, _say, load
+from wscheck.config.settings import NEXT_PUBLIC, SETTINGS
+from wscheck.model.errors import UsageError
+from wscheck.model.secrets import Secret
+from wscheck.observe.logs.options import readers
+
+
+def configured(directory: Path, *, toml: str = "", pyproject: str = "", **more: dict[str, str]) -> Config:
+    if toml:
+        (directory / "wscheck.toml").write_text(toml)
+    if pyproject:
+        (directory / "pyproject.toml").write_text(pyproject)
+    return load(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
+
+
+def refused(directory: Path, toml: str | bytes, **more: dict[str, str]) -> UsageError:
+    if toml:
+        (directory / "wscheck.toml").write_bytes(toml if isinstance(toml, bytes) else toml.encode())
+    with pytest.raises(UsageError) as caught:
+        load(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
+    return caught.value
+
+
+# --- precedence ---------------------------------------------------------------------------------------------
+
+PLACES = {
+    "flags": {"flags": {"verify.window": "1s"}},
+    "environ": {"environ": {"WSCHECK_WINDOW": "2500ms"}},
+    "toml": {"toml": "[verify]\nwindow = 3\n"},
+    "pyproject": {"pyproject": '[tool.wscheck.verify]\nwindow = "4s"\n'},
+}
+WINNERS = [
+    (1.0, "--window"),
+    (2.5, "WSCHECK_WINDOW"),
+    (3.0, "wscheck.toml:2"),
+    (4.0, "pyproject.toml:2"),
+    (2.0, "default"),
+]
+
+
+@pytest.mark.parametrize("taken", range(5), ids=["flag", "variable", "wscheck.toml", "pyproject.toml", "default"])
+def test_the_first_place_that_says_something_wins(tmp_path: Path, taken: int) -> None:
+    said = {key: value for place in list(PLACES.values())[taken:] for key, value in place.items()}
+    value = configured(tmp_path, **said).values["verify.window"]  # type: ignore[arg-type]
+    assert (value.value, value.origin) == WINNERS[taken]
+
+
+def test_a_variable_that_lacks_an_underscore_is_no_silent_default(tmp_path: Path) -> None:
+    refusal = refused(tmp_path, "", environ={"WSCHECK_USERID": "ada"})
+    assert refusal.problem == "WSCHECK_USERID is in the environment, and nothing reads it."
+    assert refusal.next_step == "Call it WSCHECK_USER_ID, or unset it."
+    others = {"WSCHECK_USER_ID": "ada", "WSCHECK_OF_SOMEBODY_ELSE": "1", "USERID": "1"}
+    assert configured(tmp_path, environ=others)["identity.user_id"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WSCHECK_FAIL_NO", "WSCHECK_FAIL_ON"),
+        ("WSCHECK_USER", "WSCHECK_USERS or WSCHECK_USER_IN or WSCHECK_USER_ID"),
+        ("WSCHECK_TARGET_URL", "WSCHECK_URL"),
+        ("WSCHECK_LOAD_TAB", "WSCHECK_LOAD_TABS"),
+    ],
+)
+def test_a_variable_that_looks_like_one_of_ours_is_told_once_and_its_value_never(
+    name: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say.cache_clear()
+    configured(tmp_path, environ={name: "secret"}), configured(tmp_path, environ={name: "secret"})
+    told = capsys.readouterr().err
+    assert told == f"wscheck: {name} is in the environment, and nothing reads it. Did you mean {meant}?\n"
+
+
+def test_a_variable_that_something_reads_or_that_is_anybodys_is_no_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = ("WSCHECK_LOAD_TABS", "WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
+    configured(tmp_path, environ=dict.fromkeys((*ours, "WSCHECK_VERSION", "WSCHECK_IMAGE", "MY_WSCHECK_FAIL_NO"), "1"))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_namespace_gets_its_slash_as_socketio_gives_it(tmp_path: Path) -> None:
+    assert configured(tmp_path, flags={"target.namespace": "admin"})["target.namespace"] == "/admin"
+    refusal = refused(tmp_path, "", flags={"target.namespace": "/a,b"})
+    assert refusal.problem == "--namespace: '/a,b' is no namespace: write /admin."
+
+
+def test_a_wscheck_toml_hides_all_of_pyproject(tmp_path: Path) -> None:
+    config = configured(tmp_path, toml='[rules]\ngrace = "1s"\n', pyproject='[tool.wscheck.verify]\nwindow = "4s"\n')
+    assert (config["rules.grace"], config["verify.window"]) == (1.0, 2.0)
+
+
+def test_the_variable_of_the_documented_hook_is_asked_last(tmp_path: Path) -> None:
+    environ = {NEXT_PUBLIC: "ws://localhost:8000"}
+    value = configured(tmp_path, environ=environ).values["target.url"]
+    assert (value.value, value.origin) == ("ws://localhost:8000", NEXT_PUBLIC)
+    assert configured(tmp_path, toml='[target]\nurl = "http://a:1"\n', environ=environ)["target.url"] == "http://a:1"
+
+
+def test_an_empty_variable_and_an_empty_list_of_flags_say_nothing(tmp_path: Path) -> None:
+    config = configured(tmp_path, environ={"WSCHECK_WINDOW": ""}, flags={"verify.server_log": []})  # type: ignore[dict-item]
+    assert (config["verify.window"], config["verify.server_log"]) == (2.0, ())
+    assert config.values["verify.server_log"].origin == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "value"),
+    [
+        ("verify.window", "300ms", 0.3),
+        ("verify.window", "1m", 60.0),
+        ("verify.window", "1.5", 1.5),
+        ("verify.window", "2 h", 7200.0),
+        ("verify.strict", "yes", True),
+        ("verify.strict", "0", False),
+        ("verify.server_log", "a.log, b.log", ("a.log", "b.log")),
+        ("target.transports", "websocket", ("websocket",)),
+        ("rules.max_attempts", "3/500ms", (3, 0.5)),
+        ("identity.user_in", "header.X-User", "header.X-User"),
+        ("identity.token", " secret ", Secret("secret")),
+        ("browser.source_root", "./web/app/", "web/app"),
+        ("browser.source_root", ".", ""),
+    ],
+)
+def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: object) -> None:
+    assert configured(tmp_path, environ={SETTINGS[name].variable: raw})[name] == value
+
+
+# --- what cannot be read ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem", "next_step"),
+    [
+        ("[target]\nurl = http://x\n", "wscheck.toml:2 is not valid TOML", "wscheck init"),
+        ("a\n", "wscheck.toml:1 is not valid TOML", "Mend that line"),
+        (b"[target]\nurl = '\xff'\n", "wscheck.toml:2 is not UTF-8 text", "Save the file as UTF-8"),
+        ("[tarqet]\n", "wscheck.toml:1: unknown key `tarqet`", "Did you mean `target`?"),
+        ("[target]\n\n[verify]\nurl = 1\n", "wscheck.toml:4: unknown key `url`", "Known here: client, "),
+        ("[verify]\nwindw = 1\n", "wscheck.toml:2: unknown key `windw`", "Did you mean `window`?"),
+        ("verify.windw = 1\n", "wscheck.toml:1: unknown key `windw`", "Did you mean `window`?"),
+        ("# verify\nverify = 3\n", "wscheck.toml:2: `verify` must be a table", "Write [verify]"),
+        (
+            "[verify]\nwindow = 'soon'\n",
+            "wscheck.toml:2: 'soon' is not a duration",
+            "`verify.window`: how long to watch",
+        ),
+        ("[verify]\nwindow = true\n", "wscheck.toml:2: True is not a duration", "`verify.window`: how long to watch"),
+        ("[verify]\nserver_log = 3\n", "wscheck.toml:2: 3 is not a list", "Correct it. `"),
+        ("[verify]\nstrict = 'maybe'\n", "wscheck.toml:2: 'maybe' is neither true nor false", "Correct it. `"),
+        ("[verify]\nclient = 'both'\n", "'both' is not one of unified, per-component", "Correct it. `"),
+        ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] names no transports", "Correct it. `"),
+        ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "Correct it. `"),
+        ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "Correct it. `"),
+        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is no place for a credential", "Correct it. `"),
+        ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),
+        ("[browser]\n\nstpe = 1\n", "wscheck.toml:3: unknown key `stpe`", "Did you mean `step`?"),
+        ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "Correct it. `"),
+        ("[identity]\nuser_id = ''\n", "wscheck.toml:2: '' is not text", "Correct it. `"),
+        ("[identity]\n\ntoken = 'abc'\n", "wscheck.toml:3: `identity.token` is a secret", "Set WSCHECK_TOKEN instead"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(
+    tmp_path: Path, toml: str | bytes, problem: str, next_step: str
+) -> None:
+    error = refused(tmp_path, toml)
+    assert problem in error.problem
+    assert next_step in error.next_step
+    assert error.exit_code == 2
+
+
+def test_the_line_is_the_keys_own_also_where_its_name_stands_elsewhere(tmp_path: Path) -> None:
+    toml = '[verify]\n# window\nwindow = "2s"\n[target]\n"path" = "/x"\ntimeout = "never"\n'
+    assert refused(tmp_path, toml).problem.startswith("wscheck.toml:6: 'never'")
+
+
+def test_the_line_in_pyproject(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n\n[tool.wscheck.verify]\nwindw = 1\n')
+    assert refused(tmp_path, "").problem == "pyproject.toml:5: unknown key `windw`."
+
+
+def test_a_pyproject_of_somebody_else_is_no_configuration(tmp_path: Path) -> None:
+    assert configured(tmp_path, pyproject='[project]\nname = "x"\n')["verify.window"] == 2.0
+
+
+def test_a_mistake_in_a_flag_or_a_variable_is_named_by_it(tmp_path: Path) -> None:
+    assert refused(tmp_path, "", flags={"verify.window": "soon"}).problem.startswith("--window: 'soon'")
+    assert refused(tmp_path, "", environ={"WSCHECK_WINDOW": "x"}).problem.startswith("WSCHECK_WINDOW: 'x'")
+
+
+def test_no_error_shows_the_credentials_of_a_url(tmp_path: Path) -> None:
+    error = refused(tmp_path, "", environ={"WSCHECK_URL": "htp://me:hunter2@host/app?token=hunter2"})
+    assert "hunter2" not in str(error)
+    assert "htp://host/app?(hidden)" in error.problem
+
+
+@pytest.mark.parametrize("address", ["http://host:99999", "http://host:0", "http://host:port"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
+    assert "is not a URL" in refused(tmp_path, "", environ={"WSCHECK_URL": address}).problem
+
+
+@pytest.mark.parametrize("written", ["admin", "/admin"])
+def test_a_namespace_begins_with_a_slash_as_on_a_server(tmp_path: Path, written: str) -> None:
+    assert configured(tmp_path, environ={"WSCHECK_NAMESPACE": written})["target.namespace"] == "/admin"
+
+
+def test_a_file_that_ends_too_early_is_named_with_its_last_line(tmp_path: Path) -> None:
+    assert refused(tmp_path, '[target]\n\nurl = "http').problem.startswith("wscheck.toml:3 is not valid TOML")
+
+
+# --- the event contract -------------------------------------------------------------------------------------
+
+
+def test_without_events_the_contract_is_the_documented_four(tmp_path: Path) -> None:
+    assert configured(tmp_path).contract is DOCUMENTED
+    assert [event.name for event in DOCUMENTED.events] == [
+        "bot_status_update",
+        "whatsapp_connection_event",
+        "message_sync",
+        "connection_update",
+    ]
+
+
+def test_events_are_the_applications_own(tmp_path: Path) -> None:
+    toml = '[[event]]\nname = "tick"\n[[event]]\nname = "news"\nemit = "ask"\npayload = {n = 1}\nwithin = "300ms"\n'
+    contract = configured(tmp_path, toml=toml + 'required = false\nuser = "data.owner.id"\n').contract
+    tick, news = contract.events
+    assert (tick.emit, tick.within, tick.required, tick.user) == (None, 2.0, True, "userId")
+    assert (news.emit, news.payload, news.within, news.required) == ("ask", {"n": 1}, 0.3, False)
+    assert news.about({"data": {"owner": {"id": 7}}}) == "7"
+    assert [news.about(payload) for payload in ({}, {"data": 1}, {"data": {"owner": {"id": True}}}, [1])] == [None] * 4
+    assert contract.named("tick") is tick
+    assert contract.named("bot_status_update") is None
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        ("event = 3\n", "wscheck.toml:1: `event` must be a list of tables"),
+        ("\nevent = [1]\n", "wscheck.toml:2: `event` must be a list of tables"),
+        ("[event]\nname = 'x'\n", "wscheck.toml:1: `event` must be a list of tables"),
+        ("[[event]]\nname = 'x'\n\n[[event]]\nnmae = 'y'\n", "wscheck.toml:5: unknown key `nmae`"),
+        ("[[event]]\nname = 7\n", "wscheck.toml:2: 7 is not text"),
+        ("[[event]]\nname = ''\n", "wscheck.toml:2: '' is not text"),
+        ("[[event]]\nemit = 'x'\n", "wscheck.toml:1: Object missing required field `name`"),
+        ("[[event]]\nname = 'x'\n[[event]]\nname = 'y'\n\nemit = 7\n", "wscheck.toml:6: Expected `str | null`"),
+        ("[[event]]\nname = 'x'\nwithin = 'soon'\n", "wscheck.toml:3: 'soon' is not a duration"),
+        ("[[event]]\nname = 'x'\n[[event]]\nname = 'x'\n", "wscheck.toml:3: `x` stands twice"),
+    ],
+)
+def test_a_mistake_in_an_event_is_named_with_its_line(tmp_path: Path, toml: str, problem: str) -> None:
+    error = refused(tmp_path, toml)
+    assert error.problem.startswith(problem)
+    assert error.exit_code == 2
+
+
+# --- the file that init writes ------------------------------------------------------------------------------
+
+
+def uncommented(text: str) -> str:
+    """Every setting that is commented out, in force."""
+    lines = (line.removeprefix("# ") if line.startswith("# ") and " = " in line else line for line in text.splitlines())
+    return "\n".join(lines)
+
+
+def test_the_commented_file_knows_every_setting_and_shows_its_default(tmp_path: Path) -> None:
+    text = files("wscheck.config").joinpath("starter.toml").read_text()
+    assert configured(tmp_path, toml=text).contract == DOCUMENTED
+    tables = tomllib.loads(uncommented(text))
+    logs = tables.pop("logs")
+    assert readers([], [], logs, str) and set(logs) == {"markers", "keys"}
+    shown = {f"{table}.{key}" for table, keys in tables.items() if table != "event" for key in keys}
+    assert shown == {name for name, setting in SETTINGS.items() if not setting.secret}
+    config = configured(tmp_path, toml=uncommented(text))
+    examples = {"target.url", "identity.second_user_id", "verify.server_log"}
+    for name, setting in SETTINGS.items():
+        if setting.default is not None and name not in examples:
+            assert config[name] == setting.default, name
+
+
+def test_no_two_settings_share_a_variable() -> None:
+    assert len({setting.variable for setting in SETTINGS.values()}) == len(SETTINGS)

@@ -1,0 +1,187 @@
+"""What a page shows and what it points to, next to what looks alike and is something else."""
+
+from typing import Any
+
+import pytest
+
+from tests.conversation import START
+from wscheck.detect.engine import Judge
+from wscheck.detect.rules import BROWSER
+from wscheck.model.events import Connected, Connecting, Disconnected, Event, Place, Refused, Registered
+from wscheck.model.findings import Finding
+
+IO = Place("node_modules/socket.io-client/build/esm/index.js", 29, 25, "lookup")
+SHARED, ONE, TWO = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
+REACT = "node_modules/react-dom/cjs/react-dom-client.development.js"
+EFFECT, RENDER = Place(REACT, 1, 1, "commitHookEffectListMount"), Place(REACT, 2, 1, "renderWithHooks")
+WRAPPED = Place("http://h/page.js", 410, 1, "(app-pages-browser)/./src/one.tsx")
+UPDATED = Place("http://h/webpack/page.a56e.hot-update.js", 18, 1, "(app-pages-browser)/./src/one.tsx")
+INITIAL, AGAIN = Place(REACT, 3, 1, "mountMemo"), Place(REACT, 5, 1, "updateMemo")
+DOUBLED = Place(REACT, 4, 1, "doubleInvokeEffectsOnFiber")
+
+
+def opened(sid: str, at: float, *frames: Place, **more: Any) -> Connected:
+    own = next((place for place in frames if place.file.startswith("src/")), None)
+    where = {"page": "tab 1", "user": "u", "eio": f"e{sid}", "source": "browser", "url": "http://h/socket.io/"}
+    return Connected(at=START + at, sid=sid, opener=own, stack=(IO, *frames), **{**where, **more})
+
+
+def closed(sid: str, at: float, reason: str) -> Disconnected:
+    return Disconnected(at=START + at, sid=sid, user="u", eio=f"e{sid}", page="tab 1", reason=reason, source="browser")
+
+
+def registered(at: float, *places: Place, **more: Any) -> Registered:
+    return Registered(at=START + at, sid="s", user="u", page="tab 1", name="sync", handlers=places, **more)
+
+
+def judged(*events: Event) -> list[Finding]:
+    judge = Judge(rules=BROWSER)
+    for event in events:
+        judge.feed(event)
+    return judge.conclude(START + 10)
+
+
+def causes(*events: Event) -> set[str | None]:
+    return {finding.cause.id if finding.cause else None for finding in judged(*events)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "cause"),
+    [
+        (opened("a", 0, ONE, EFFECT), opened("b", 1, TWO, EFFECT), "two-openers"),
+        (opened("a", 0, SHARED, ONE, EFFECT), opened("b", 1, SHARED, TWO, EFFECT), "two-openers"),
+        (opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER), "io-in-render"),
+        (opened("a", 0, ONE, INITIAL, RENDER), opened("b", 1, ONE, INITIAL, RENDER), "unmount-without-cleanup"),
+        (opened("a", 0, ONE, INITIAL, RENDER), opened("b", 1, ONE, AGAIN, RENDER), "io-in-render"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT), "unmount-without-cleanup"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, EFFECT), "two-openers"),
+        (opened("a", 0, ONE, DOUBLED), opened("b", 0.004, ONE, DOUBLED), "two-openers"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, DOUBLED), "effect-without-cleanup"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, DOUBLED), "effect-without-cleanup"),
+        (opened("a", 0, SHARED, ONE, DOUBLED), opened("b", 0.004, SHARED, TWO, DOUBLED), "two-openers"),
+        (
+            opened("a", 0, ONE, EFFECT, url="http://h/socket.io/?view=~1"),
+            opened("b", 0.004, ONE, EFFECT, url="http://h/socket.io/?view=~2"),
+            "forced-new-connection",
+        ),
+        (opened("a", 0, ONE, fingerprint="x"), opened("b", 1, ONE, fingerprint="y"), "token-refresh"),
+        (
+            opened("a", 0, ONE, script="http://h/m.js?~1", client="http://h/v.js"),
+            opened("b", 1, ONE, script="http://h/m.js?~2", client="http://h/v.js"),
+            "hot-reload",
+        ),
+        (
+            opened("a", 0, ONE, script="http://h/m.1.js", client="http://h/v.js"),
+            opened("b", 1, ONE, script="http://h/m.2.js", client="http://h/v.js"),
+            "hot-reload",
+        ),
+        (
+            opened("a", 0, ONE, WRAPPED, script="webpack-internal:/one", client="c"),
+            opened("b", 1, ONE, UPDATED, script="webpack-internal:/one", client="c"),
+            "hot-reload",
+        ),
+        (opened("a", 0, ONE, client="http://h/a.js"), opened("b", 1, TWO, client="http://h/b.js"), "two-bundles"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT, page="tab 2"), "several-tabs"),
+    ],
+)
+def test_two_connections_of_a_page_and_why(first: Connected, second: Connected, cause: str) -> None:
+    assert causes(first, second) == {cause}
+
+
+def asked(sid: str, at: float) -> Event:
+    return Connecting(at=START + at, user="u", page="tab 1", eio=f"e{sid}", stack=(IO, ONE, EFFECT), source="browser")
+
+
+def test_requests_that_left_together_are_two_components_however_late_they_were_answered() -> None:
+    answers = (opened("a", 1, ONE, EFFECT), opened("b", 3, ONE, EFFECT))
+    assert causes(asked("a", 0), asked("b", 0.01), *answers) == {"two-openers"}
+    assert causes(asked("a", 0), asked("b", 0.9), *answers) == {"unmount-without-cleanup"}
+    together = (opened("a", 1, ONE, EFFECT), opened("b", 1.01, ONE, EFFECT))
+    assert causes(asked("a", 0), asked("b", 0.9), *together) == {"unmount-without-cleanup"}
+
+
+@pytest.mark.parametrize("kept_up", [("a", "b"), ("b", "a")], ids=lambda order: order[0])
+def test_a_page_that_was_held_up_between_two_components_heard_no_answer_meanwhile(kept_up: tuple[str, str]) -> None:
+    """Whichever was acknowledged first."""
+    first, second = kept_up
+    begun = (asked("a", 0), asked("b", 0.3))
+    answers = (opened(first, 0.31, ONE, EFFECT), opened(second, 0.32, ONE, EFFECT))
+    assert {(f.cause and f.cause.id, f.cause and f.cause.confidence) for f in judged(*begun, *answers)} == {
+        ("two-openers", "medium")
+    }
+
+
+def test_a_page_that_heard_an_answer_opened_the_next_later_however_soon() -> None:
+    """A view that is shown again: no slow machine can make it seem to be two components, and no fast one either."""
+    events = (asked("a", 0), opened("a", 0.01, ONE, EFFECT), asked("b", 0.02), opened("b", 0.03, ONE, EFFECT))
+    assert causes(*events) == {"unmount-without-cleanup"}
+
+
+def test_what_a_framework_ran_does_not_tell_two_stacks_apart() -> None:
+    later = Place("src/timer.ts", 3, 1)
+    assert causes(opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER, later)) == {"io-in-render"}
+
+
+def swaps(count: int, answered_after: float = 0.01) -> list[Event]:
+    """The client closes and opens again at once, `count` times."""
+    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    for n in range(1, count + 1):
+        told += [closed(f"s{n - 1}", n, "io client disconnect"), asked(f"s{n}", n + 0.001)]
+        told.append(opened(f"s{n}", n + answered_after, ONE, EFFECT))
+    return told
+
+
+@pytest.mark.parametrize("answered_after", [0.01, 0.6], ids=["fast", "a busy server"])
+def test_an_effect_that_runs_again_and_again(answered_after: float) -> None:
+    (found,) = judged(*swaps(6, answered_after))
+    assert (found.rule, found.cause and found.cause.id) == ("excessive-attempts", "unstable-dependency")
+    assert found.cause is not None and "6 times" in found.cause.because
+    assert judged(*swaps(3)) == [], "few enough"
+
+
+def test_a_loop_is_recognised_however_unsteady() -> None:
+    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    for n, at in enumerate((0.3, 1.9, 2.2, 5.0, 5.1, 7.7, 8.0), start=1):
+        told += [opened(f"s{n}", at, (ONE, TWO)[n % 2], EFFECT), closed(f"s{n - 1}", at + 0.01, "io server disconnect")]
+    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+    assert attempts.cause is not None and attempts.cause.id == "reconnect-on-kick"
+
+
+def test_whatever_was_asked_for_before_the_kick_did_not_answer_it() -> None:
+    """A memo or a view opens one more with each render, and each makes the server end the last: no client loops."""
+    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    for n in range(1, 8):
+        told += [asked(f"s{n}", n), closed(f"s{n - 1}", n + 0.02, "io server disconnect")]
+        told.append(opened(f"s{n}", n + 0.03, ONE, EFFECT))
+    told[3:5] = []  # unsteady, so that no timer can be meant
+    told += [asked("s9", 7.4), closed("s7", 7.42, "io server disconnect"), opened("s9", 7.43, ONE, EFFECT)]
+    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+    assert attempts.cause is None
+
+
+def test_who_watches_a_page_is_not_told_to_watch_it() -> None:
+    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    for n in range(1, 8):
+        told += [opened(f"s{n}", n * 0.3, ONE, EFFECT), closed(f"s{n - 1}", n * 0.3, "io server disconnect")]
+    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+    assert attempts.cause is not None and attempts.cause.confidence == "medium" and not attempts.cause.settle_by
+
+
+def test_requests_that_reach_another_process() -> None:
+    refused = [
+        Refused(at=START + n / 10, user="u", source="browser", message="Session ID unknown", stack=(IO, ONE))
+        for n in range(8)
+    ]
+    assert causes(*refused) == {"no-sticky-session"}
+
+
+def test_handlers_that_grow_are_found_and_those_that_came_at_once_are_doubted() -> None:
+    grown = judged(registered(0, ONE), registered(1, ONE, ONE), registered(2, ONE, ONE, ONE))
+    assert [(f.rule, f.severity, f.cause and f.cause.id) for f in grown] == [
+        ("event-duplicated", "error", "handler-without-off")
+    ]
+    assert "3 times" in grown[0].message and str(ONE) in grown[0].message
+    assert [f.severity for f in judged(registered(0, ONE, ONE))] == ["note"], "a hook of two components"
+    assert judged(registered(0, ONE, TWO)) == [], "two handlers are two handlers"
+    (inside,) = judged(registered(0, ONE, ONE, inside="connect"))
+    assert inside.cause is not None and (inside.severity, inside.cause.id) == ("error", "handler-in-connect")

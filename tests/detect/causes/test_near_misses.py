@@ -1,0 +1,192 @@
+"""What only a look into the page can tell, each beside what only looks like it: stacks, scripts, handlers."""
+
+from typing import Any
+
+import pytest
+
+from tests.conversation import Conversation, user
+from tests.detect.causes.test_signatures import cause, why
+from wscheck.model.events import Place
+
+OPENER = Place("src/hooks/useSocket.ts", 12, 5, "useSocket")
+DASHBOARD = Place("src/Dashboard.tsx", 42, 3, "Dashboard")
+WIZARD = Place("src/Wizard.tsx", 7, 3, "Wizard")
+
+
+def react(*functions: str) -> tuple[Place, ...]:
+    return tuple(Place("node_modules/react-dom/index.js", 1, 1, function) for function in functions)
+
+
+EFFECT = react("commitHookEffectListMount", "flushPassiveEffects")
+RENDER = react("renderWithHooks", "beginWork")
+
+
+def opened(*stacks: tuple[Place, ...], apart: float = 1.0, **each: tuple[Any, ...]) -> Conversation:
+    """One page opens one connection for each stack, by the call of io() at its first frame, and all stay."""
+    said = user("A", page="tab-1")
+    for n, stack in enumerate(stacks):
+        more = {name: values[n] for name, values in each.items()}
+        said.connects(f"s{n}", at=n * apart, opener=stack[0], stack=stack, **more)
+    return said.watched(until=60)
+
+
+def test_two_openers_are_named_where_their_stacks_part() -> None:
+    said = opened((OPENER, DASHBOARD, *EFFECT), (OPENER, WIZARD, *EFFECT))
+    found = cause(said)
+    assert found is not None
+    assert (found.id, found.because) == (
+        "two-openers",
+        "one page opened one connection in src/Dashboard.tsx:42:3 and one in src/Wizard.tsx:7:3, "
+        "both through src/hooks/useSocket.ts:12:5",
+    )
+
+
+def test_two_openers_are_not_one_stack_twice() -> None:
+    assert why(opened((OPENER, DASHBOARD, *EFFECT), (OPENER, DASHBOARD, *EFFECT))) != "two-openers"
+
+
+@pytest.mark.parametrize(("apart", "said"), [(1.0, "unmount-without-cleanup"), (0.01, "two-openers")])
+def test_two_openers_in_one_bundle_without_a_map_only_where_they_open_together(apart: float, said: str) -> None:
+    """What parts may be the framework's code: one component that comes again, by another way than at first."""
+    setup, mounted, pushed = (Place("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
+    deep = tuple(Place("http://h/main.js", 4, column) for column in range(50, 54))
+    found = cause(opened((setup, mounted, *deep), (setup, pushed, *deep), apart=apart))
+    assert found is not None and (found.id, found.confidence) == (said, "medium")
+    assert why(opened((setup, mounted), (setup, pushed), apart=apart)) == "two-openers", "a page without a framework"
+
+
+def test_io_in_render() -> None:
+    assert why(opened(*[(OPENER, DASHBOARD, *RENDER)] * 3)) == "io-in-render"
+
+
+@pytest.mark.parametrize("frames", [EFFECT, react("mountState", "renderWithHooks")], ids=["effect", "initialiser"])
+def test_io_in_render_is_not_an_effect_and_not_a_state_initialiser(frames: tuple[Place, ...]) -> None:
+    assert why(opened(*[(OPENER, DASHBOARD, *frames)] * 3)) != "io-in-render"
+
+
+def test_strict_mode_says_so_in_its_stack() -> None:
+    strict = (OPENER, DASHBOARD, *react("doubleInvokeEffectsOnFiber"))
+    found = cause(opened((OPENER, DASHBOARD, *EFFECT), strict, apart=0.4))
+    assert found is not None
+    assert (found.id, found.because) == (
+        "effect-without-cleanup",
+        "StrictMode ran the effect at src/hooks/useSocket.ts:12:5 twice, and the first connection stayed",
+    )
+
+
+def test_strict_mode_is_not_a_second_visit() -> None:
+    assert why(opened(*[(OPENER, DASHBOARD, *EFFECT)] * 2)) == "unmount-without-cleanup"
+
+
+def test_hot_reload() -> None:
+    scripts = ("http://localhost/src/socket.ts?t=1", "http://localhost/src/socket.ts?t=2")
+    assert why(opened((OPENER,), (OPENER,), script=scripts)) == "hot-reload"
+
+
+def test_hot_reload_of_what_moved_some_lines_with_the_edit() -> None:
+    """Vite and Vue: the component ran again from the new version of its file, and its io() stands further down."""
+    scripts = ("http://localhost/src/Chat.vue?t=1", "http://localhost/src/Chat.vue?t=2")
+    moved = (Place("src/Chat.vue", 7, 16, "setup"),), (Place("src/Chat.vue", 8, 16, "setup"),)
+    assert why(opened(*moved, script=scripts)) == "hot-reload"
+    assert why(opened(*moved, script=scripts[:1] * 2)) == "two-openers"
+
+
+def test_hot_reload_is_not_the_same_version_again() -> None:
+    assert why(opened((OPENER,), (OPENER,), script=("http://localhost/a.js",) * 2)) == "unmount-without-cleanup"
+
+
+def test_two_bundles() -> None:
+    clients = ("http://localhost/a.js?v=1", "http://localhost/b.js")
+    found = cause(opened((DASHBOARD,), (WIZARD,), client=clients))
+    assert found is not None
+    assert found.because == "socket.io-client runs from http://localhost/a.js and from http://localhost/b.js"
+
+
+def test_two_bundles_are_not_a_page_and_its_worker() -> None:
+    clients = ("http://localhost/a.js", "http://localhost/worker.js")
+    targets = ("page http://localhost/", "worker http://localhost/worker.js")
+    assert why(opened((DASHBOARD,), (WIZARD,), client=clients, target=targets)) == "two-openers"
+
+
+def test_two_bundles_are_not_two_versions_of_one() -> None:
+    clients = ("http://localhost/a.js?v=1", "http://localhost/a.js?v=2")
+    assert why(opened((DASHBOARD,), (WIZARD,), client=clients)) == "two-openers"
+
+
+@pytest.mark.parametrize(
+    ("urls", "told"),
+    [
+        (("http://h/?room=1", "http://h/?room=2"), "queries (`room`)"),
+        (("http://localhost/", "http://127.0.0.1/"), "addresses"),
+    ],
+)
+def test_forced_new_connection(urls: tuple[str, str], told: str) -> None:
+    found = cause(opened((OPENER, DASHBOARD), (OPENER, DASHBOARD), url=urls))
+    assert found is not None
+    assert found.id == "forced-new-connection"
+    assert told in found.because
+
+
+def test_forced_new_connection_is_not_the_same_address() -> None:
+    assert why(opened((OPENER,), (OPENER,), url=("http://h/?room=1",) * 2)) != "forced-new-connection"
+
+
+def swapping(pause: float, times: int = 8) -> Conversation:
+    """The client closes its connection and opens the next after `pause`, once a second."""
+    said = user("A", page="tab-1")
+    for n in range(times):
+        said.attempts(at=n).connects(f"s{n}", at=n, opener=OPENER, stack=(OPENER, *EFFECT))
+        said.disconnects(f"s{n}", at=n + 1 - pause, reason="io client disconnect")
+    return said
+
+
+def test_unstable_dependency() -> None:
+    found = cause(swapping(0.01), "excessive-attempts")
+    assert found is not None
+    assert found.id == "unstable-dependency"
+
+
+def test_unstable_dependency_is_not_a_user_who_comes_back() -> None:
+    assert why(swapping(0.5), "excessive-attempts") is None
+
+
+def test_no_sticky_session() -> None:
+    said = user("A", page="tab-1", stack=(OPENER,))
+    for n in range(7):
+        said.is_refused(at=n * 0.1, message="Session ID unknown")
+    assert why(said, "excessive-attempts") == "no-sticky-session"
+
+
+def test_no_sticky_session_is_not_a_refused_token() -> None:
+    said = user("A", page="tab-1", stack=(OPENER,))
+    for n in range(7):
+        said.is_refused(at=n * 0.1, message="invalid token")
+    assert why(said, "excessive-attempts") is None
+
+
+def handling(*handlers: Place, **more: Any) -> Conversation:
+    said = user("A").connects("s1", at=0).has_handlers("sync", 0.1, *handlers, **more).receives("sync", at=1)
+    return said.handles("sync", at=1).handles("sync", at=1)
+
+
+def test_handler_in_connect() -> None:
+    said = handling(DASHBOARD, DASHBOARD, inside="connect")
+    found = cause(said, "event-duplicated")
+    assert found is not None
+    assert (found.id, found.because) == (
+        "handler-in-connect",
+        "src/Dashboard.tsx:42:3 stands in the connect handler, which ran 2 times",
+    )
+
+
+def test_handler_without_off() -> None:
+    assert why(handling(DASHBOARD, DASHBOARD), "event-duplicated") == "handler-without-off"
+
+
+def test_two_handlers_of_two_components_are_neither() -> None:
+    assert why(handling(DASHBOARD, WIZARD, inside="connect"), "event-duplicated") is None
+
+
+def test_off_without_handler() -> None:
+    said = user("A").connects("s1", at=0).has_handlers("sync", 0.1, lost=(DASHBOARD, WIZARD)).receives("sync", at=1)
+    assert why(said, "event-unheard") == "off-without-handler"

@@ -1,0 +1,338 @@
+"""One test for what each signature recognises, and one for what only looks like it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.conversation import KICKED_CLIENT, Conversation, judged, log_of, ping_pong, user
+from wscheck.detect.causes import _INSIDE, Trail, explaining, probable
+from wscheck.detect.causes.history import Signature
+from wscheck.detect.changes import Closed, Superseded
+from wscheck.detect.engine import Judge
+from wscheck.detect.rules import DOCUMENTED, REGISTRY
+from wscheck.model.events import Connected, Place
+from wscheck.model.findings import Cause, Confidence
+
+
+def why(said: Conversation, rule: str = "multiple-connections") -> str | None:
+    """The cause of the first finding of `rule`."""
+    found = cause(said, rule)
+    return found.id if found is not None else None
+
+
+def cause(said: Conversation, rule: str = "multiple-connections") -> Cause | None:
+    return next(
+        f.cause
+        for f in judged([*DOCUMENTED, REGISTRY["tab-displaced"], REGISTRY["event-unheard"]], said)
+        if f.rule == rule
+    )
+
+
+def page(*by: str, apart: float = 1.0, **more: Iterable[object]) -> Conversation:
+    """One page opens one connection after the other, by different hands, and all stay."""
+    said = user("A", page="tab-1")
+    for n, opener in enumerate(by):
+        said.connects(f"s{n}", at=n * apart, by=opener, **{key: values[n] for key, values in more.items()})  # type: ignore[index]
+    return said.watched(until=60)
+
+
+# --- what the page shows ---------------------------------------------------------------------------------------------
+
+
+def test_two_openers() -> None:
+    found = cause(page("src/dashboard.tsx:42", "src/wizard.tsx:7"))
+    assert found is not None
+    assert (found.id, found.confidence) == ("two-openers", Confidence.HIGH)
+    assert found.because == "one page opened one connection in src/dashboard.tsx:42 and one in src/wizard.tsx:7"
+
+
+def test_two_openers_are_not_those_of_two_pages() -> None:
+    said = user("A").connects("s1", at=0, by="Dashboard", page="tab-1").connects("s2", at=1, by="Wizard", page="tab-2")
+    assert why(said.watched(until=9)) == "several-tabs"
+
+
+def test_two_openers_are_not_one_after_the_other() -> None:
+    said = page("Dashboard", "Dashboard").disconnects("s0", at=61).disconnects("s1", at=62)
+    assert why(said.connects("s9", at=63, by="Wizard").watched(until=70)) == "unmount-without-cleanup"
+
+
+def test_an_event_that_never_came_went_to_the_connection_that_the_server_kept() -> None:
+    said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard").connects("s1", at=0.1, by="Wizard")
+    said.expects("delivered", at=0.2, name="message_sync", within=1)
+    ended = said.disconnects("s0", at=0.1, reason=KICKED_CLIENT).watched(until=9)
+    (missing,) = judged([REGISTRY["event-missing"]], ended)
+    assert missing.cause is not None and missing.cause.id == "two-openers"
+    assert missing.cause.confidence is Confidence.MEDIUM and "the one it kept" in missing.cause.because
+
+
+def test_an_event_that_never_came_on_the_only_connection_has_no_such_cause() -> None:
+    said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard")
+    said.expects("delivered", at=0.2, name="message_sync", within=1)
+    assert [found.cause for found in judged([REGISTRY["event-missing"]], said.watched(until=9))] == [None]
+
+
+def test_effect_without_cleanup() -> None:
+    found = cause(page("src/a.tsx:5", "src/a.tsx:5", apart=0.005))
+    assert found is not None
+    assert (found.id, found.because) == ("effect-without-cleanup", "src/a.tsx:5 opened two connections 5 ms apart")
+
+
+def test_effect_without_cleanup_takes_no_longer_than_a_commit() -> None:
+    assert why(page("src/a.tsx:5", "src/a.tsx:5", apart=0.2)) == "unmount-without-cleanup"
+
+
+def test_unmount_without_cleanup() -> None:
+    found = cause(page("src/a.tsx:5", "src/a.tsx:5", "src/a.tsx:5", apart=5))
+    assert found is not None
+    assert (found.id, found.confidence) == ("unmount-without-cleanup", Confidence.MEDIUM)
+
+
+def test_unmount_without_cleanup_needs_to_know_who_opened_it() -> None:
+    assert why(page("", "", apart=5)) is None
+
+
+def test_token_refresh() -> None:
+    assert why(page("src/a.tsx:5", "src/a.tsx:5", apart=5, fingerprint=("t1", "t2"))) == "token-refresh"
+
+
+def test_token_refresh_is_not_the_same_token_again() -> None:
+    assert why(page("src/a.tsx:5", "src/a.tsx:5", apart=5, fingerprint=("t1", "t1"))) == "unmount-without-cleanup"
+
+
+def test_several_tabs() -> None:
+    said = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2").watched(until=9)
+    assert why(said) == "several-tabs"
+    assert why(said, "tab-displaced") == "several-tabs"
+
+
+def test_several_tabs_are_not_one_page() -> None:
+    assert why(page("Dashboard", "Wizard")) != "several-tabs"
+
+
+# --- what the server shows -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "confidence"), [("forced close", Confidence.HIGH), ("transport close", Confidence.MEDIUM)]
+)
+def test_transport_closed(reason: str, confidence: Confidence) -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    found = cause(said.disconnects("s1", at=1.01, reason=reason), "connection-replaced")
+    assert found is not None
+    assert (found.id, found.confidence) == ("transport-closed", confidence)
+    assert found.because == f'the replaced connection ended with "{reason}"'
+
+
+def test_transport_closed_is_not_a_namespace_that_was_disconnected() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    assert why(said.disconnects("s1", at=1.01, reason="server namespace disconnect"), "connection-replaced") is None
+
+
+def test_reconnect_on_kick() -> None:
+    found = cause(ping_pong(3), "connection-replaced")
+    assert found is not None
+    assert (found.id, found.confidence) == ("reconnect-on-kick", Confidence.MEDIUM)
+    assert found.because == "3 replacements, one every 300 ms"
+    assert found.settle_by
+
+
+def test_reconnect_on_kick_is_sure_after_more_of_it_and_explains_the_attempts() -> None:
+    found = cause(ping_pong(30, every=1.5), "excessive-attempts")
+    assert found is not None
+    assert (found.id, found.confidence, found.settle_by) == ("reconnect-on-kick", Confidence.HIGH, "")
+    assert found.because == "30 replacements, one every 1.5 s"
+
+
+def test_reconnect_on_kick_is_not_a_few_tabs_that_connect_at_one_moment() -> None:
+    assert why(ping_pong(4, every=0.002), "connection-replaced") is None
+    assert why(ping_pong(40, every=0.002), "connection-replaced") == "reconnect-on-kick"
+
+
+def test_reconnect_on_kick_needs_a_steady_beat() -> None:
+    said = log_of("A").connects("s0", at=0)
+    for n, at in enumerate((1.0, 40.0, 41.0, 300.0), start=1):
+        said.connects(f"s{n}", at=at).is_replaced(f"s{n - 1}", f"s{n}", at=at)
+    assert why(said, "connection-replaced") is None
+
+
+def test_two_openers_are_the_better_reason_for_their_ping_pong() -> None:
+    assert why(ping_pong(30, source="client", page="tab-1"), "connection-replaced") == "two-openers"
+
+
+def test_map_per_process() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2").watched(until=9)
+    found = cause(said)
+    assert found is not None
+    assert found.because == "node-1 and node-2 each hold a connection and neither replaced the other"
+
+
+def test_map_per_process_though_each_replaces_its_own() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=0.01, node="node-2")
+    said.connects("s3", at=0.02, node="node-1").is_replaced("s1", "s3", at=0.02).watched(until=9)
+    found = cause(said)
+    assert found is not None and (found.id, found.confidence) == ("map-per-process", Confidence.HIGH)
+    assert why(said, "connection-replaced") is None
+
+
+def test_map_per_process_is_not_a_server_that_replaces_on_any_node() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2")
+    said.is_replaced("s1", "s2", at=5).connects("s3", at=20, node="node-1").watched(until=30)
+    assert why(said) is None
+
+
+def test_map_per_process_in_one_log_of_all_processes() -> None:
+    """A server that replaced one, and keeps another that came long after: no race of two at one moment."""
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).is_replaced("s1", "s2", at=5)
+    found = cause(said.connects("s3", at=12).watched(until=30))
+    assert found is not None and (found.id, found.confidence) == ("map-per-process", Confidence.MEDIUM)
+    assert found.because == "the server replaced 1 of the user's connections and kept others, also one 7.0 s later"
+    assert found.settle_by
+
+
+def test_map_per_process_is_not_one_node() -> None:
+    assert why(log_of("A", node="node-1").connects("s1", at=0).connects("s2", at=5).watched(until=9)) is None
+
+
+def test_map_per_process_is_not_a_user_who_came_back_elsewhere() -> None:
+    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=1, node="node-1").watched(until=9)
+    said.disconnects("s1", at=10).disconnects("s2", at=10).connects("s3", at=20, node="node-2")
+    assert why(said.watched(until=30)) is None
+
+
+def test_lookup_race() -> None:
+    found = cause(log_of("A").connects("s1", at=0).connects("s2", at=0.05).watched(until=9))
+    assert found is not None
+    assert (found.id, found.confidence) == ("lookup-race", Confidence.MEDIUM)
+    assert found.because == "two connections 50 ms apart, and the server replaced neither"
+    assert "await" in found.settle_by
+
+
+def test_lookup_race_is_not_a_second_connection_much_later() -> None:
+    assert why(log_of("A").connects("s1", at=0).connects("s2", at=5).watched(until=9)) is None
+
+
+def test_lookup_race_is_not_a_server_that_replaces() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    assert why(said, "connection-replaced") is None
+
+
+def test_lookup_race_of_a_process_that_replaces_others() -> None:
+    """Five at once: it looked the first one up in time, and not the next, whichever tabs they are from."""
+    said = log_of("A", node="node-1", namespace="/").connects("s1", at=0).connects("s2", at=0.05)
+    said.is_replaced("s1", "s2", at=0.05).connects("s3", at=0.06).watched(until=9)
+    found = cause(said)
+    assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.HIGH)
+    assert found.because == "two connections 10 ms apart, and the server replaced neither, as it did others"
+    assert why(said, "connection-replaced") is None
+
+
+def test_lookup_race_is_not_sure_where_several_processes_may_write_the_log() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    found = cause(said.connects("s3", at=0.06).watched(until=9))
+    assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.MEDIUM)
+    assert "one process" in found.settle_by
+
+
+def missing(said: Conversation, rule: str = "connection-missing") -> Cause | None:
+    (found,) = judged(REGISTRY[rule], said.expects("connected", at=9))
+    return found.cause
+
+
+def test_newcomer_ended() -> None:
+    """Two that met at two processes, each of which ended the other's."""
+    said = user("A").connects("s1", at=0).connects("s2", at=0.01)
+    said.disconnects("s1", at=0.02, reason=KICKED_CLIENT).disconnects("s2", at=0.02, reason=KICKED_CLIENT)
+    found = missing(said)
+    assert found is not None and (found.id, found.confidence) == ("newcomer-ended", Confidence.HIGH)
+    assert "except(socket.id)" in found.fix
+
+
+def test_newcomer_ended_though_nobody_was_there_before() -> None:
+    found = missing(user("A").connects("s1", at=0).disconnects("s1", at=0.01, reason=KICKED_CLIENT))
+    assert found is not None and (found.id, found.confidence) == ("newcomer-ended", Confidence.MEDIUM)
+
+
+def test_newcomer_ended_is_not_a_lost_network_nor_one_who_left() -> None:
+    for reason in ("transport close", "io client disconnect"):
+        assert missing(user("A").connects("s1", at=0).disconnects("s1", at=0.01, reason=reason)) is None
+
+
+def test_no_sticky_session_keeps_a_client_from_connecting() -> None:
+    found = missing(user("A").is_refused(at=0, message="Session ID unknown"))
+    assert found is not None and found.id == "no-sticky-session"
+
+
+def test_zombie() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="ping timeout")
+    assert why(said) == "zombie"
+
+
+def test_zombie_is_not_the_newer_one_dying() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s2", at=20, reason="ping timeout")
+    assert why(said) is None
+
+
+def test_zombie_is_not_an_older_one_that_left() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="transport close")
+    assert why(said) is None
+
+
+def test_every_signature_has_its_test() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    recognised = {doc.id for rule in REGISTRY for doc in explaining(rule)}
+    assert {id for id in recognised if f"def test_{id.replace('-', '_')}(" not in tests} == set()
+
+
+# --- trails --------------------------------------------------------------------------------------------------------
+
+
+def test_a_finding_that_nothing_explains_has_no_cause() -> None:
+    judge = Judge()
+    assert probable("event-leaked", judge._trails.of("A")) is None
+    assert why(user("A").connects("s1", at=0).connects("s2", at=9).watched(until=20)) is None
+
+
+@pytest.mark.parametrize("signature", sorted(_INSIDE, key=lambda each: each.__name__))
+def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) -> None:
+    """Passing over a signature may not change what is found: a trail without any page has none of these."""
+    old, new = (
+        Connected(at=n / 1000, sid=f"s{n}", user="A", component=f"c{n}", stack=(Place(f"{n}.ts", n),), url=f"u{n}")
+        for n in (1, 2)
+    )
+    trail = Trail()
+    trail.opened(old)
+    trail.opened(new)
+    trail.met.append((old, new))
+    trail.replaced(Superseded("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
+    for _ in range(3):
+        trail.closed(Closed("A", "s1", old, "io client disconnect", True, (), old))
+    assert not trail.inside
+    assert signature(trail) is None
+
+
+def test_the_cause_may_become_clearer_as_the_finding_grows() -> None:
+    told: list[str | None] = []
+    judge = Judge(on_sighting=lambda f: told.append(c.id if (c := judge.explain(f)) else None))
+    for event in ping_pong(4).events:
+        judge.feed(event)
+    assert told == [None, None, "reconnect-on-kick", "reconnect-on-kick"]
+
+
+def test_trails_are_kept_of_the_latest_users_in_trouble_only() -> None:
+    judge = Judge()
+    for n in range(6_000):
+        said = log_of(f"user_{n}").connects(f"a{n}", at=n).connects(f"b{n}", at=n + 0.5)
+        for event in said.is_replaced(f"a{n}", f"b{n}", at=n + 0.5).events:
+            judge.feed(event)
+    assert len(judge._trails._trails) == 5_000
+    assert judge._trails.of("user_5999").replacements
+    assert not judge._trails.of("user_0").replacements
+
+
+def test_a_kicked_client_is_as_good_as_a_log() -> None:
+    said = user("A")
+    said.connects("s0", at=0)
+    for n in range(1, 9):
+        said.connects(f"s{n}", at=n * 0.3).disconnects(f"s{n - 1}", at=n * 0.3, reason=KICKED_CLIENT)
+    assert why(said, "connection-replaced") == "reconnect-on-kick"

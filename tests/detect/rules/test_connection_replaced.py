@@ -1,0 +1,145 @@
+"""connection-replaced: the server closed a connection in favour of a newer one, said or not."""
+
+import pytest
+
+from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, one, ping_pong, user
+from wscheck.detect.rules import ConnectionReplaced
+from wscheck.model.events import Place
+from wscheck.model.findings import Confidence, Severity
+
+
+def test_what_the_log_says_is_certain() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    found = one(judged(ConnectionReplaced, said))
+    assert (found.user, found.severity, found.confidence) == ("A", Severity.ERROR, Confidence.HIGH)
+    assert found.message == "the server replaced the user's connection by a newer one"
+    assert [type(event).__name__ for event in found.evidence] == ["Connected", "Connected", "Replaced"]
+
+
+def test_both_components_are_named_where_they_are_known() -> None:
+    said = (
+        user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard").is_replaced("s1", "s2", at=1)
+    )
+    assert one(judged(ConnectionReplaced, said)).message == (
+        "the server replaced the connection of Dashboard by that of Wizard"
+    )
+
+
+def test_the_one_component_that_is_known_is_named() -> None:
+    said = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    assert one(judged(ConnectionReplaced, said)).message == "the server replaced a connection of Dashboard by another"
+
+
+def test_two_callers_of_shared_code_are_told_apart_where_their_stacks_part() -> None:
+    shared, one_caller, other = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
+    said = user("A").connects("s1", at=0, opener=shared, stack=(shared, one_caller))
+    said.connects("s2", at=1, opener=shared, stack=(shared, other)).is_replaced("s1", "s2", at=1)
+    assert one(judged(ConnectionReplaced, said)).message == (
+        "the server replaced the connection of one (src/one.tsx:5:3) by that of two (src/two.tsx:9:3)"
+    )
+
+
+def test_one_component_that_replaces_itself_is_named_once() -> None:
+    said = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Dashboard")
+    assert one(judged(ConnectionReplaced, said.is_replaced("s1", "s2", at=1))).message == (
+        "the server replaced a connection of Dashboard by another"
+    )
+
+
+def test_a_client_that_was_kicked_while_a_newer_one_is_held_was_replaced() -> None:
+    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
+    assert one(judged(ConnectionReplaced, said)).confidence is Confidence.HIGH
+
+
+def test_a_transport_closed_right_after_the_next_connection_was_probably_replaced() -> None:
+    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.1, reason="transport close")
+    assert one(judged(ConnectionReplaced, said)).confidence is Confidence.MEDIUM
+
+
+@pytest.mark.parametrize(
+    ("reason", "at"),
+    [("transport close", 3.0), ("io client disconnect", 1.1), ("ping timeout", 1.1), (None, 1.1)],
+    ids=["long after", "by the client itself", "dead", "without a reason"],
+)
+def test_other_endings_of_the_older_connection_are_none(reason: str | None, at: float) -> None:
+    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=at, reason=reason)
+    assert judged(ConnectionReplaced, said) == []
+
+
+def test_a_kick_of_the_only_or_newest_connection_replaces_nothing() -> None:
+    alone = user("A").connects("s1", at=0).disconnects("s1", at=1, reason=KICKED_CLIENT)
+    newest = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s2", at=2, reason=KICKED_CLIENT)
+    assert judged(ConnectionReplaced, alone) == judged(ConnectionReplaced, newest) == []
+
+
+def test_a_log_that_does_not_word_its_replacements_is_read_by_their_reason() -> None:
+    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
+    assert one(judged(ConnectionReplaced, said)).confidence is Confidence.MEDIUM
+
+
+def goodbye_first(after: float, at: float = 0.5) -> Conversation:
+    """A server that tells of the old connection's end before it tells of the new one."""
+    said = log_of("A").connects("s1", at=0).disconnects("s1", at=at, reason=KICKED_SERVER)
+    return said.connects("s2", at=at + after)
+
+
+def test_a_log_that_ends_the_old_connection_before_it_begins_the_new_one_replaced_it() -> None:
+    found = one(judged(ConnectionReplaced, goodbye_first(0.002)))
+    assert (found.confidence, found.user) == (Confidence.MEDIUM, "A")
+    assert [type(event).__name__ for event in found.evidence] == ["Connected", "Connected", "Disconnected"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        goodbye_first(0.05),
+        goodbye_first(0, at=1),
+        log_of("A").connects("s1", at=0).disconnects("s1", at=0.5, reason="transport close").connects("s2", at=0.5),
+        user("A").connects("s1", at=0).disconnects("s1", at=0.5, reason=KICKED_CLIENT).connects("s2", at=0.5),
+        log_of("A")
+        .connects("s1", at=0)
+        .disconnects("s1", at=0.5, reason=KICKED_SERVER)
+        .seen_by("server-log", node="other")
+        .connects("s2", at=0.5),
+    ],
+    ids=["back after a kick", "of whole seconds", "left by itself", "a client's own clock", "on another node"],
+)
+def test_who_comes_back_replaces_nobody(said: Conversation) -> None:
+    assert judged(ConnectionReplaced, said) == []
+
+
+def test_a_kick_is_followed_once() -> None:
+    said = goodbye_first(0.002).disconnects("s2", at=0.503, reason="transport close").connects("s3", at=0.504)
+    assert one(judged(ConnectionReplaced, said)).count == 1
+
+
+def test_what_the_log_words_after_all_counts_once() -> None:
+    found = one(judged(ConnectionReplaced, goodbye_first(0.002).is_replaced("s1", "s2", at=0.503)))
+    assert found.count == 1
+
+
+def test_client_and_log_tell_of_one_replacement() -> None:
+    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
+    said.is_replaced("s1", "s2", at=1.01)
+    assert one(judged(ConnectionReplaced, said)).count == 1
+
+
+def test_a_replacement_of_nobody_known_is_told_less_surely() -> None:
+    found = one(judged(ConnectionReplaced, log_of(None).is_replaced("s1", "s2", at=0)))
+    assert (found.user, found.confidence) == (None, Confidence.MEDIUM)
+
+
+def test_500_replacements_are_one_finding_with_its_rate() -> None:
+    found = one(judged(ConnectionReplaced, ping_pong(500, every=0.3)))
+    assert found.count == 500
+    assert found.rate == pytest.approx(1 / 0.3)
+    assert (found.first_at, found.last_at) == (START + 0.3, START + 150)
+    assert len(found.evidence) == 8
+
+
+def test_replacements_without_times_are_counted_and_have_no_rate() -> None:
+    said = log_of("A")
+    for n in range(20):
+        said.is_replaced(f"s{n}", f"s{n + 1}", at=None)
+    found = one(judged(ConnectionReplaced, said))
+    assert (found.count, found.rate, found.first_at) == (20, None, None)

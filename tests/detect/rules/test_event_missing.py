@@ -1,0 +1,62 @@
+"""event-missing: what the contract promises did not arrive, or reached no handler."""
+
+from tests.conversation import Conversation, judged, one, user
+from wscheck.detect.rules import REGISTRY
+from wscheck.model.findings import Severity
+
+Rule = REGISTRY["event-missing"]
+
+
+def asked(at: float | None = 0, **more: object) -> Conversation:
+    return user("A").expects("delivered", at=at, name="sync", within=2.0, **more)
+
+
+def test_an_event_that_does_not_arrive_in_time() -> None:
+    found = one(judged(Rule, asked().watched(until=3)))
+    assert (found.user, found.severity, found.message) == ("A", Severity.ERROR, "sync did not arrive within 2 s")
+
+
+def test_an_event_that_arrives() -> None:
+    assert judged(Rule, asked().receives("sync", at=1).watched(until=3)) == []
+
+
+def test_an_event_may_still_come_when_the_evidence_ends_too_soon() -> None:
+    assert judged(Rule, asked().watched(until=1)) == []
+
+
+def test_the_absence_of_an_optional_event_is_a_note() -> None:
+    assert one(judged(Rule, asked(required=False).watched(until=3))).severity is Severity.NOTE
+
+
+def test_another_event_another_user_and_another_page_do_not_count() -> None:
+    said = asked().receives("status", at=1).receives("sync", at=1, page="tab-2")
+    said &= user("B").receives("sync", at=1)
+    assert one(judged(Rule, said.watched(until=3))).user == "A"
+
+
+def test_an_event_that_arrives_and_reaches_no_handler() -> None:
+    said = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").receives("sync", at=1)
+    said.handles("sync", at=1, by="Dashboard")
+    assert one(judged(Rule, said.watched(until=3))).message == "sync did not reach Wizard within 2 s"
+
+
+def test_an_event_that_reaches_its_handler() -> None:
+    said = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").receives("sync", at=1)
+    assert judged(Rule, said.handles("sync", at=1, by="Wizard").watched(until=3)) == []
+
+
+def test_what_never_arrived_is_not_also_told_as_unhandled() -> None:
+    said = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").watched(until=3)
+    assert one(judged(Rule, said)).message == "sync did not arrive within 2 s"
+
+
+def test_500_absences_are_one_finding_for_each_event_name() -> None:
+    said = user("A")
+    for n in range(500):
+        said.expects("delivered", at=n / 1000, name="sync", within=1.0)
+        said.expects("delivered", at=n / 1000, name="status", within=1.0)
+    assert [f.count for f in judged(Rule, said.watched(until=9))] == [500, 500]
+
+
+def test_without_times_lateness_cannot_be_judged() -> None:
+    assert judged(Rule, asked(at=None)) == []

@@ -1,0 +1,40 @@
+"""event-unheard: off(event) took other people's handlers along, and the event goes on arriving."""
+
+from tests.conversation import judged, one, user
+from wscheck.detect.rules import REGISTRY
+from wscheck.model.events import Place
+from wscheck.model.findings import Severity
+
+Rule = REGISTRY["event-unheard"]
+HERE, THERE = Place("src/a.ts", 5), Place("src/b.ts", 9)
+
+
+def test_an_event_that_arrives_after_its_handlers_were_removed() -> None:
+    said = user("A").has_handlers("sync", 0, HERE, THERE).has_handlers("sync", 1, lost=(HERE, THERE))
+    found = one(judged(Rule, said.receives("sync", at=2)))
+    assert (found.user, found.severity) == ("A", Severity.ERROR)
+    assert found.message == (
+        "sync arrives and nobody hears it: off(event) removed its 2 handlers (src/a.ts:5, src/b.ts:9)"
+    )
+
+
+def test_a_view_that_removes_its_own_handler_leaves_nothing_to_hear() -> None:
+    said = user("A").has_handlers("sync", 0, HERE).has_handlers("sync", 1)
+    assert judged(Rule, said.receives("sync", at=2)) == []
+
+
+def test_handlers_that_come_back_hear_again() -> None:
+    said = user("A").has_handlers("sync", 0, lost=(HERE,)).has_handlers("sync", 1, HERE)
+    assert judged(Rule, said.receives("sync", at=2)) == []
+
+
+def test_another_event_and_another_connection_are_not_concerned() -> None:
+    said = user("A").has_handlers("sync", 0, lost=(HERE,))
+    assert judged(Rule, said.receives("status", at=2).receives("sync", at=2, sid="s2")) == []
+
+
+def test_500_unheard_events_are_one_finding_and_need_no_clock() -> None:
+    said = user("A").has_handlers("sync", None, lost=(HERE,))
+    for _ in range(500):
+        said.receives("sync", at=None)
+    assert one(judged(Rule, said)).count == 500

@@ -1,0 +1,94 @@
+"""excessive-attempts: more connection attempts in a window than one page needs."""
+
+import pytest
+
+from tests.conversation import START, Conversation, judged, log_of, one, user
+from wscheck.detect.ledger import Ledger
+from wscheck.detect.rules import ExcessiveAttempts, Options
+from wscheck.model.events import Connected
+from wscheck.model.findings import Confidence, Severity
+
+
+def logged(times: int, every: float) -> Conversation:
+    said = log_of("A")
+    for n in range(times):
+        said.connects(f"s{n}", at=n * every)
+    return said
+
+
+def test_the_sixth_attempt_within_ten_seconds_is_one_too_many() -> None:
+    found = one(judged(ExcessiveAttempts, logged(6, every=1)))
+    assert (found.user, found.count, found.severity, found.confidence) == ("A", 1, Severity.ERROR, Confidence.HIGH)
+    assert found.message == "6 connection attempts within 5.0 s (allowed: 5 in 10 s)"
+
+
+def test_five_attempts_are_allowed() -> None:
+    assert judged(ExcessiveAttempts, logged(5, every=0.01)) == []
+
+
+def test_any_number_of_attempts_is_allowed_when_they_are_far_apart() -> None:
+    assert judged(ExcessiveAttempts, logged(200, every=2.5)) == []
+
+
+def test_the_limit_and_the_window_can_be_tuned() -> None:
+    assert one(judged(ExcessiveAttempts, logged(3, every=1), Options(max_attempts=2, attempts_window_s=5))).count == 1
+    assert judged(ExcessiveAttempts, logged(60, every=1), Options(max_attempts=2, attempts_window_s=1)) == []
+
+
+def test_refusals_are_attempts_too() -> None:
+    said = log_of("A")
+    for n in range(6):
+        said.is_refused(at=n * 0.1)
+    assert one(judged(ExcessiveAttempts, said)).count == 1
+
+
+def test_an_attempt_that_client_and_log_both_saw_counts_once() -> None:
+    said = user("A")
+    for n in range(5):
+        said.seen_by("client").attempts(at=n).connects(f"s{n}", at=n + 0.01)
+        said.seen_by("server-log").connects(f"s{n}", at=n + 0.01)
+    assert judged(ExcessiveAttempts, said) == []
+
+
+def test_attempts_of_many_users_are_not_added_up() -> None:
+    said = user("A")
+    for n in range(100):
+        said.user = f"user_{n % 50}"
+        said.connects(f"s{n}", at=n / 100)
+    assert judged(ExcessiveAttempts, said) == []
+
+
+def test_500_attempts_are_one_finding() -> None:
+    found = one(judged(ExcessiveAttempts, logged(500, every=0.3)))
+    assert found.count == 495
+    assert len(found.evidence) == 8
+
+
+def test_a_storm_is_counted_within_its_window_however_long_it_lasts() -> None:
+    found = one(judged(ExcessiveAttempts, logged(5_000, every=0.001)))
+    assert found.count == 4_995
+    assert found.message.startswith("1000 connection attempts within 1.0 s")
+
+
+def test_attempts_without_a_time_have_no_rate() -> None:
+    said = log_of("A")
+    for n in range(500):
+        said.connects(f"s{n}", at=None)
+    assert judged(ExcessiveAttempts, said) == []
+
+
+def test_two_attempts_read_from_one_clock_tick_are_two() -> None:
+    tick = 1.0
+    said = log_of("A")
+    for n in range(6):
+        said.connects(f"s{n}", at=tick)
+    assert one(judged(ExcessiveAttempts, said)).count == 1
+
+
+def test_whoever_made_no_attempt_for_a_window_is_forgotten() -> None:
+    rule = ExcessiveAttempts(Ledger(), Options(), pytest.fail)
+    attempt = rule.watches()[Connected]
+    for n in range(1000):
+        attempt(Connected(at=START + n / 100, source="server-log", user=f"user {n}", sid=str(n)))
+    attempt(Connected(at=START + 50, source="server-log", user="late", sid="late"))
+    assert list(rule._attempts) == ["late"]

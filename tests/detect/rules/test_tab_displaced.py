@@ -1,0 +1,73 @@
+"""tab-displaced: what a second tab does to the first; only a policy that cannot work is an error."""
+
+import pytest
+
+from tests.conversation import KICKED_CLIENT, Conversation, judged, one, user
+from wscheck.detect.rules import REGISTRY
+from wscheck.model.findings import Severity
+
+Rule = REGISTRY["tab-displaced"]
+
+
+def two_tabs() -> Conversation:
+    return user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2")
+
+
+def test_a_first_tab_that_is_disconnected_is_a_warning() -> None:
+    said = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
+    found = one(judged(Rule, said.watched(until=3)))
+    assert found.severity is Severity.WARNING
+    assert found.message == "the second tab disconnected the first, which is not told why and gets no more events"
+
+
+@pytest.mark.parametrize("reason", ["transport close", "forced close"])
+def test_a_first_tab_whose_transport_is_closed_is_an_error(reason: str) -> None:
+    said = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=reason)
+    found = one(judged(Rule, said.watched(until=3)))
+    assert found.severity is Severity.ERROR
+    assert "a stock client will reconnect" in found.message
+
+
+def test_a_second_tab_that_is_refused_and_told_why_is_a_note() -> None:
+    said = user("A").connects("s1", at=0).is_refused(at=1, message="already connected")
+    found = one(judged(Rule, said))
+    assert (found.severity, found.message) == (
+        Severity.NOTE,
+        'the second tab is refused and is told "already connected"',
+    )
+
+
+def test_a_second_tab_that_is_refused_without_a_word_is_a_warning() -> None:
+    found = one(judged(Rule, user("A").connects("s1", at=0).is_refused(at=1)))
+    assert (found.severity, found.message) == (Severity.WARNING, "the second tab is refused and is not told why")
+
+
+def test_a_tab_that_is_refused_while_there_is_no_other_says_nothing_about_second_tabs() -> None:
+    assert judged(Rule, user("A").is_refused(at=0, message="bad token")) == []
+
+
+def test_tabs_that_each_keep_a_connection_are_a_note() -> None:
+    found = one(judged(Rule, two_tabs().watched(until=3)))
+    assert (found.severity, found.message) == (Severity.NOTE, "each tab holds a connection of its own")
+
+
+def test_an_overlap_within_the_grace_is_not_each_holding_one() -> None:
+    assert judged(Rule, two_tabs().disconnects("s1", at=1.1, reason="io client disconnect").watched(until=3)) == []
+
+
+def test_a_third_tab_that_leaves_at_once_does_not_hide_the_two_that_stay() -> None:
+    said = two_tabs().connects("s3", at=1.05, page="tab-3").disconnects("s3", at=1.1, reason="io client disconnect")
+    assert one(judged(Rule, said.watched(until=3))).message == "each tab holds a connection of its own"
+
+
+def test_without_times_two_open_connections_may_be_a_replacement_under_way() -> None:
+    said = user("A").connects("s1", at=None, page="tab-1").connects("s2", at=None, page="tab-2")
+    assert judged(Rule, said) == []
+
+
+def test_500_displacements_are_one_finding() -> None:
+    said = user("A").connects("s0", at=0)
+    for n in range(1, 501):
+        said.connects(f"s{n}", at=n).is_replaced(f"s{n - 1}", f"s{n}", at=n)
+        said.disconnects(f"s{n - 1}", at=n, reason=KICKED_CLIENT)
+    assert one(judged(Rule, said)).count == 500

@@ -1,0 +1,196 @@
+"""The pure core, wired: time first, then what changed, then the event; findings that grow and stay bounded."""
+
+import pytest
+
+from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, ping_pong, user
+from wscheck.detect.causes.history import STEPS
+from wscheck.detect.engine import Judge
+from wscheck.detect.rules import DOCUMENTED, REGISTRY, MultipleConnections, Options
+from wscheck.model.events import Connected, Unjudged
+from wscheck.model.findings import Confidence, Finding, Severity
+
+
+def fed(judge: Judge, said: object) -> Judge:
+    for event in said.events:  # type: ignore[attr-defined]
+        judge.feed(event)
+    return judge
+
+
+def test_users_and_rules_have_findings_of_their_own_and_the_worst_comes_first() -> None:
+    said = ping_pong(10) & log_of("B").connects("b1", at=0).connects("b2", at=1).watched(until=9)
+    said &= user("C").connects("c1", at=0).is_refused(at=1, message="no")
+    found = judged(REGISTRY.values(), said)
+    assert {(f.rule, f.user) for f in found} >= {
+        ("connection-replaced", "A"),
+        ("excessive-attempts", "A"),
+        ("multiple-connections", "B"),
+        ("tab-displaced", "C"),
+    }
+    assert [f.severity.rank for f in found] == sorted((f.severity.rank for f in found), reverse=True)
+
+
+def test_of_one_rule_the_most_frequent_comes_first() -> None:
+    said = ping_pong(3) & log_of("B").connects("b0", at=0)
+    for n in range(1, 9):
+        said &= log_of("B").is_replaced(f"b{n - 1}", f"b{n}", at=n).connects(f"b{n}", at=n)
+    assert [(f.user, f.count) for f in judged([REGISTRY["connection-replaced"]], said)] == [("B", 8), ("A", 3)]
+
+
+def test_a_finding_keeps_the_first_and_the_latest_evidence() -> None:
+    found = next(f for f in judged(DOCUMENTED, ping_pong(500)) if f.rule == "connection-replaced")
+    told = [event for event in found.evidence if isinstance(event, Connected)]
+    assert len(found.evidence) == 8
+    assert [event.sid for event in told][:2] == ["s0", "s1"]
+    assert told[-1].sid == "s500"
+
+
+def test_a_finding_is_as_grave_and_as_sure_as_its_gravest_and_surest_occurrence() -> None:
+    said = user("A").connects("s1", at=0).is_refused(at=1, message="no").is_refused(at=2).is_refused(at=3, message="no")
+    found = next(f for f in judged([REGISTRY["tab-displaced"]], said))
+    assert (found.count, found.severity) == (3, Severity.WARNING)
+    guessed = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.1, reason="transport close")
+    guessed.connects("s3", at=2).disconnects("s2", at=2, reason=KICKED_CLIENT)
+    guessed.connects("s4", at=3).disconnects("s3", at=3.1, reason="transport close")
+    assert next(f for f in judged([REGISTRY["connection-replaced"]], guessed)).confidence is Confidence.HIGH
+
+
+@pytest.mark.parametrize(("times", "every", "rate"), [(2, 1.0, None), (3, 0.01, None), (3, 1.0, 1.0), (11, 0.25, 4.0)])
+def test_a_rate_needs_several_occurrences_and_some_time(times: int, every: float, rate: float | None) -> None:
+    found = next(f for f in judged(DOCUMENTED, ping_pong(times, every)) if f.rule == "connection-replaced")
+    assert found.rate == (pytest.approx(rate) if rate else None)
+
+
+def test_whoever_listens_hears_of_each_occurrence_with_the_same_growing_finding() -> None:
+    heard: list[tuple[int, int]] = []
+    judge = Judge(rules=[REGISTRY["connection-replaced"]], on_sighting=lambda f: heard.append((id(f), f.count)))
+    fed(judge, ping_pong(5))
+    assert [count for _, count in heard] == [1, 2, 3, 4, 5]
+    assert len({identity for identity, _ in heard}) == 1
+
+
+def test_a_cause_is_looked_for_when_it_is_asked_for() -> None:
+    heard: list[Finding] = []
+    judge = fed(Judge(on_sighting=heard.append), ping_pong(30))
+    replaced = next(f for f in heard if f.rule == "connection-replaced")
+    assert replaced.cause is None
+    cause = judge.explain(replaced)
+    assert cause is not None and cause.id == "reconnect-on-kick" and replaced.cause == cause
+    assert all(f.cause is not None for f in judge.findings())
+
+
+def test_asking_for_findings_changes_nothing() -> None:
+    judge = fed(Judge(), ping_pong(7))
+    assert judge.findings() == judge.findings() == judge.conclude()
+
+
+def cut(name: str, since: float = 0) -> Conversation:
+    """One replacement in which the server cut the transport: its record alone points to a cause."""
+    said = log_of(name).connects(f"{name}0", at=since).connects(f"{name}1", at=since + 1)
+    said.is_replaced(f"{name}0", f"{name}1", at=since + 1)
+    return said.disconnects(f"{name}0", at=since + 1, reason="forced close")
+
+
+def causes_of(said: Conversation, *, asked_often: bool) -> dict[str | None, str | None]:
+    judge = Judge(rules=[REGISTRY["connection-replaced"]])
+    for event in said.events:
+        judge.feed(event)
+        if asked_often:
+            judge.findings()
+    return {f.user: f.cause.id if f.cause else None for f in judge.conclude()}
+
+
+@pytest.mark.parametrize("asked_often", [True, False])
+def test_a_cause_that_once_showed_stays_true_whatever_follows(asked_often: bool) -> None:
+    """More endings than a trail holds, at times that no timer makes: what showed the cause has left it."""
+    said = cut("A")
+    for n in range(1, STEPS + 3):
+        at = 2 + n + n % 3 / 3
+        said.connects(f"A{n + 1}", at=at).is_replaced(f"A{n}", f"A{n + 1}", at=at)
+        said.disconnects(f"A{n}", at=at, reason=KICKED_SERVER)
+    assert causes_of(said, asked_often=asked_often) == {"A": "transport-closed"}
+
+
+@pytest.mark.parametrize("asked_often", [True, False])
+def test_a_cause_stays_true_when_so_many_others_are_in_trouble_that_the_trail_goes(
+    asked_often: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wscheck.detect.causes.history.USERS", 2)
+    said = cut("A") & cut("B", since=10) & cut("C", since=20) & cut("D", since=30)
+    assert causes_of(said, asked_often=asked_often) == dict.fromkeys("ABCD", "transport-closed")
+
+
+@pytest.mark.parametrize("asked_often", [True, False])
+def test_what_looked_like_a_cause_for_a_while_is_none_when_more_has_been_seen(asked_often: bool) -> None:
+    said = ping_pong(3, 0.4).connects("s4", at=2.4).is_replaced("s3", "s4", at=2.4)
+    assert causes_of(said, asked_often=asked_often) == {"A": None}
+
+
+def test_time_alone_can_turn_an_overlap_into_a_finding() -> None:
+    judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
+    assert judge.findings() == []
+    judge.advance(START + 1.2)
+    assert judge.findings() == []
+    judge.advance(START + 1.3)
+    assert [f.first_at for f in judge.findings()] == [START + 1], "since when, not when it was noticed"
+
+
+def test_time_does_not_run_backwards() -> None:
+    """Two logs interleave imperfectly: a late line must not undo the time that passed."""
+    judge = fed(Judge(), log_of("A").connects("s1", at=10).connects("s2", at=11).watched(until=11.1))
+    fed(judge, log_of("B").connects("b1", at=2))
+    assert [f.user for f in judge.conclude(START + 12)] == ["A"]
+
+
+def test_thousands_of_overlaps_are_told_in_the_order_of_their_time() -> None:
+    said = log_of("A")
+    for n in range(3_000):
+        said.user = f"user_{n}"
+        said.connects(f"a{n}", at=n * 1e-5).connects(f"b{n}", at=n * 1e-5)
+    judge = fed(Judge(rules=[MultipleConnections]), said)
+    assert judge.findings() == []
+    judge.advance(START + 9)
+    assert [f.user for f in judge.findings()] == [f"user_{n}" for n in range(3_000)]
+
+
+def test_only_rules_that_wait_hear_the_time() -> None:
+    heard: list[float] = []
+
+    class Waiting(MultipleConnections):
+        id = "waiting"
+
+        def advance(self, at: float) -> None:
+            heard.append(at - START)
+            super().advance(at)
+
+    judge = fed(Judge(rules=[Waiting]), log_of("A").connects("s1", at=0).disconnects("s1", at=1))
+    assert heard == []
+    fed(judge, log_of("A").connects("s2", at=2).connects("s3", at=3).watched(until=3.1).disconnects("s2", at=3.2))
+    assert heard == pytest.approx([3.1, 3.2])
+    fed(judge, log_of("A").watched(until=9))
+    assert len(heard) == 2
+
+
+def test_an_expired_connection_is_judged_like_any_other_end() -> None:
+    judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
+    gone = Unjudged(at=START + 1.1, source="wscheck", reason="old")
+    (closed,) = judge.expire("s1", gone)
+    assert closed.held == ("s2",)
+    assert judge.conclude(START + 9) == []
+
+
+def test_an_overlap_that_ends_by_expiring_is_found_as_it_was_before_that() -> None:
+    judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
+    judge.expire("s1", Unjudged(at=START + 9, source="wscheck", reason="old"))
+    assert [f.message for f in judge.findings()] == ["holds 2 connections at once"]
+
+
+def test_what_an_earlier_run_judged_is_known_and_not_counted_again() -> None:
+    judge = Judge(Options(max_attempts=2))
+    for event in log_of("A").connects("s1", at=0).connects("s2", at=0.01).connects("s3", at=0.02).events:
+        judge.recall(event)
+    assert judge.ledger.held("A") == ("s1", "s2", "s3")
+    assert {f.rule for f in judge.conclude(START + 9)} == {"multiple-connections"}
+
+
+def test_an_event_that_no_rule_watches_passes() -> None:
+    assert Judge(rules=[]).feed(Unjudged(at=START)) == ()

@@ -1,0 +1,95 @@
+"""Which sockets of a log are one connection, where it names their namespaces and no session."""
+
+import pytest
+
+from tests.conversation import KICKED_SERVER, Conversation, judged, log_of, one
+from wscheck.detect.changes import Closed
+from wscheck.detect.ledger import Ledger
+from wscheck.detect.rules import ExcessiveAttempts, MultipleConnections
+from wscheck.model.events import Connected, Disconnected
+from wscheck.model.findings import Confidence
+
+ROOT, BOT = {"namespace": "/"}, {"namespace": "/bot"}
+
+
+def page(at: float, *sids: str, said: Conversation | None = None) -> Conversation:
+    """A client joins two namespaces, one after the other; `sids` are its sockets in them."""
+    said = said if said is not None else log_of("A")
+    return said.connects(sids[0], at=at, **ROOT).connects(sids[1], at=at + 0.01, **BOT)
+
+
+def held(said: Conversation) -> tuple[str, ...]:
+    ledger = Ledger()
+    for event in said.events:
+        ledger.apply(event)
+    return ledger.held("A")
+
+
+def test_two_namespaces_may_be_one_connection_which_ends_with_the_last() -> None:
+    ledger = Ledger()
+    for event in page(0, "a1", "b1").events:
+        ledger.apply(event)
+    assert (ledger.held("A"), ledger.open, ledger.tally("A").max_open) == (("a1",), 1, 1)
+    assert ledger.apply(Disconnected(at=9, sid="a1")) == ()
+    (closed,) = ledger.apply(Disconnected(at=9, sid="b1"))
+    assert isinstance(closed, Closed) and ledger.held("A") == ()
+
+
+def test_two_sockets_in_one_namespace_are_two_connections_for_certain() -> None:
+    said = page(1, "a2", "b2", said=page(0, "a1", "b1"))
+    assert held(said) == ("a1", "a2")
+    found = one(judged(MultipleConnections, said.watched(until=9)))
+    assert (found.message, found.confidence) == ("holds 2 connections at once", Confidence.HIGH)
+
+
+def test_a_log_that_names_none_is_not_sure_of_two() -> None:
+    said = log_of("A").connects("a1", at=0).connects("b1", at=0.01)
+    assert one(judged(MultipleConnections, said.watched(until=9))).confidence is Confidence.MEDIUM
+
+
+def test_what_two_processes_have_is_never_one_connection() -> None:
+    said = log_of("A").connects("a1", at=0, node="x", **ROOT).connects("b1", at=0.01, node="y", **BOT)
+    assert held(said) == ("a1", "b1")
+    said.connects("c1", at=0.02, node="x", **BOT)
+    assert held(said) == ("a1", "b1")
+
+
+def test_a_page_that_is_loaded_again_is_replaced_in_each_namespace() -> None:
+    said = page(0, "a1", "b1").connects("a2", at=1, **ROOT).is_replaced("a1", "a2", at=1)
+    said.disconnects("a1", at=1, reason=KICKED_SERVER).connects("b2", at=1.01, **BOT).is_replaced("b1", "b2", at=1.01)
+    said.disconnects("b1", at=1.01, reason=KICKED_SERVER)
+    assert held(said) == ("a2",)
+    assert held(said.disconnects("a2", at=2).disconnects("b2", at=2)) == ()
+    assert judged(MultipleConnections, said.watched(until=9)) == []
+
+
+@pytest.mark.parametrize("ends", [("a1", "b1"), ("b1", "a1"), ("a2", "b2"), ("b2", "a2")])
+def test_sockets_that_were_taken_for_one_connection_and_are_none_are_taken_for_another(ends: tuple[str, str]) -> None:
+    """Of two connections, {a1, b1} and {a2, b2}, the second's namespaces came in between."""
+    said = log_of("A").connects("a1", at=0, **ROOT).connects("a2", at=1, **ROOT)
+    said.connects("b1", at=1.01, **BOT).connects("b2", at=1.02, **BOT)
+    assert len(held(said)) == 2
+    for sid in ends:
+        said.disconnects(sid, at=5, reason="transport close")
+    assert len(held(said)) == 1
+    for sid in {"a1", "a2", "b1", "b2"} - set(ends):
+        said.disconnects(sid, at=6, reason="transport close")
+    assert held(said) == ()
+
+
+def test_namespaces_are_no_attempts_of_their_own() -> None:
+    said = log_of("A")
+    for n in range(8):
+        said.connects(f"s{n}", at=n / 10, namespace=f"/{n}")
+    assert judged(ExcessiveAttempts, said) == []
+
+
+def test_nothing_is_remembered_of_what_is_gone() -> None:
+    ledger = Ledger(memory=50)
+    for n in range(500):
+        for sid, namespace in ((f"a{n}", "/"), (f"b{n}", "/bot")):
+            ledger.apply(Connected(sid=sid, user=f"u{n % 60}", namespace=namespace, source="server-log"))
+        for sid in (f"a{n}", f"b{n}") if n % 2 else (f"b{n}", f"a{n}"):
+            ledger.apply(Disconnected(sid=sid, source="server-log"))
+    assert ledger.open == 0
+    assert [name for name, kept in vars(ledger.sessions).items() if hasattr(kept, "__len__") and kept] == []

@@ -1,0 +1,215 @@
+"""Whose frame is it: the client library's frames are cut, in a bundle without a map by the names minifiers keep."""
+
+import pytest
+
+from wscheck.detect.stack_frames import (
+    is_client,
+    is_framework,
+    is_library,
+    label,
+    own_frames,
+    parting,
+    rooted,
+    served_by,
+    unbundled,
+)
+from wscheck.model.events import Place
+
+BUNDLE = "http://localhost/app.js"
+MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
+
+
+def stack(*names: str, file: str = BUNDLE) -> tuple[Place, ...]:
+    """Frames of one bundle, each in a column of its own."""
+    return tuple(Place(file, 9, 100 + 10 * column, name) for column, name in enumerate(names))
+
+
+def own(*names: str) -> list[str]:
+    return [place.function for place in own_frames(unbundled(stack(*names)))]
+
+
+def test_by_websocket_the_caller_of_io_is_the_first_own_frame() -> None:
+    assert own(*MANAGER, "Vl", "ml", "useBot", "Va") == ["useBot", "Va"]
+    assert own(*MANAGER, "Manager", "lookup", "connect", "useEffect") == ["connect", "useEffect"]
+
+
+def test_by_polling_too() -> None:
+    polling = ("_create", "t", "request", "doPoll", "_poll", "doOpen", "open", "_open", "t", "open")
+    assert own(*polling, "Vl", "ml", "useBot") == ["useBot"]
+
+
+def test_with_an_older_client_whose_socket_opens_under_the_same_name() -> None:
+    assert own("doOpen", "open", "open", "e", "open", "n", "r", "useBot") == ["useBot"]
+
+
+def test_in_the_librarys_own_minified_file_under_whatever_address() -> None:
+    """As socket.io.min.js 4.8 has them: methods with the object they were put into, the engine's open under another."""
+    manager = ("i.createSocket", "r.doOpen", "i.open", "i.X", "n", "i.open", "n")
+    assert own(*manager, "$t", "useBot") == ["useBot"]
+    assert own(*manager, "$t", "open", "open") == ["open", "open"], "the application's may be called so as well"
+    assert own(*manager[:-1], "n.connect", "onKick") == ["onKick"]
+    assert own(*manager[:-1], "") == []
+
+
+def test_whoever_calls_connect_on_a_socket_is_the_opener() -> None:
+    assert own(*MANAGER, "connect", "onKick") == ["onKick"]
+
+
+def test_a_reconnection_by_the_librarys_timer_has_no_opener() -> None:
+    assert own(*MANAGER, "") == []
+
+
+def test_the_call_of_io_is_told_from_a_reconnection() -> None:
+    opened, again = unbundled(stack(*MANAGER, "Vl", "ml", "useBot")), unbundled(stack(*MANAGER, ""))
+    assert [place.file.endswith("/index.js") for place in opened if is_client(place)] == [False] * 7 + [True]
+    assert not any(place.file.endswith("/index.js") for place in again)
+    assert all(is_client(place) for place in again)
+
+
+def test_what_is_mapped_or_is_not_the_client_stays_as_it_is() -> None:
+    for frames in (stack(*MANAGER, "Vl", "ml", "useBot", file="src/a.ts"), stack("open", "useBot"), ()):
+        assert unbundled(frames) == frames
+
+
+def test_two_callers_in_one_bundle_are_told_apart() -> None:
+    first, second = (
+        unbundled((*stack(*MANAGER, "Vl", "ml"), Place(BUNDLE, 9, column, ""))) for column in (80906, 81251)
+    )
+    assert parting(first, second) == Place(BUNDLE, 9, 80906, "")
+
+
+def test_what_lies_beyond_the_framework_that_ran_them_tells_nothing_apart() -> None:
+    react, hook, page = (
+        Place(file, 1, 1) for file in ("node_modules/react-dom/index.js", "src/hook.ts", "src/page.ts")
+    )
+    assert parting((hook, react, page), (hook, react)) is None
+
+
+def test_the_framework_below_the_first_frame_ends_no_stack() -> None:
+    react, hook, other = (Place(file, 1, 1) for file in ("node_modules/react/index.js", "src/hook.ts", "src/other.ts"))
+    assert parting((react, hook), (react, other)) == hook
+
+
+def test_whoever_asks_angular_for_a_service_of_its_own_decides_and_not_what_made_the_component() -> None:
+    service, dashboard, wizard, page = (
+        Place(f"src/app/{name}.ts", 8, 28, "<instance_members_initializer>")
+        for name in ("bot-socket.service", "dashboard.component", "wizard.component", "app.component")
+    )
+    angular = "node_modules/@angular/core/fesm2022/_debug_node-chunk.mjs"
+    asked = stack("getNodeInjectable", "getOrCreateInjectable", "ɵɵinject", "inject2", file=angular)
+    made = stack("getNodeInjectable", "instantiateAllDirectives", file=angular)
+    first, second = ((service, *asked, one, *made, page) for one in (dashboard, wizard))
+    assert (parting(first, second), parting(second, first)) == (dashboard, wizard)
+    assert parting((service, *made, page), (service, *made, dashboard)) is None
+
+
+def test_without_maps_the_script_that_a_part_runs_deep_in_is_the_frameworks() -> None:
+    """Vue 3 and its router in index.js, the application's parts in files of their own: a component made a second time,
+    and two that go through shared code."""
+    leak, view, one, two = (Place(f"http://h/assets/{name}.js", 1, 204) for name in ("leak", "useSocket", "One", "Two"))
+    vue = stack("mn", "Ba", "za", "k", "ie", "v", "s", file="http://h/assets/index.js")
+    router = stack("install", "use", file="http://h/assets/index.js")
+    assert parting((leak, *vue, *router), (leak, *vue)) is None
+    assert parting((view, one, *vue), (view, two, *vue)) == one
+    assert parting((leak, *router), (leak, one)) == router[0], "an application's own, few as they are"
+
+
+def test_a_longer_stack_parts_where_the_shorter_ends() -> None:
+    shared, caller = Place("src/shared.ts", 1, 1), Place("src/caller.ts", 2, 1)
+    assert parting((shared, caller), (shared,)) == caller
+    assert parting((shared,), (shared, caller)) is None
+
+
+def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_says() -> None:
+    script = "http://localhost:8000/socket.io/socket.io.js?v=4"
+    manager = served_by(Place("build/esm-debug/manager.js", 115, 23, "open"), script)
+    assert is_client(manager) and own_frames([manager]) == ()
+    mine = Place("src/manager.ts", 5, 1, "open")
+    assert served_by(mine, "http://localhost:8000/app.js") == mine
+
+
+@pytest.mark.parametrize(
+    ("script", "file"),
+    [
+        ("http://h/node_modules/.vite/deps/vue.js?v=1", "@vue/runtime-core/dist/runtime-core.esm-bundler.js"),
+        ("http://h/node_modules/.vite/deps/vue-router.js?v=1", "vue-router/dist/vue-router.js"),
+        ("http://h/@fs/repo/node_modules/.vite/deps/pinia.js?v=1", "pinia/dist/pinia.js"),
+        ("http://h/_nuxt/node_modules/.cache/vite/client/deps/vue.js?v=1", "@vue/reactivity/dist/reactivity.js"),
+        ("http://h/_nuxt/@fs/repo/node_modules/@vue/runtime-core/dist/runtime-core.js?v=1", "runtime-core.js"),
+        ("http://h/@fs/repo/.angular/cache/21/app/vite/deps/@angular_router.js?v=1", "packages/router/src/router.ts"),
+    ],
+)
+def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: str, file: str) -> None:
+    """Their maps name files beside node_modules: as Vite 8 has it."""
+    mine = served_by(Place(file, 4, 5, "run"), script)
+    assert is_library(mine) and (is_framework(mine) or "pinia" in script or ".angular" in script)
+    assert not is_library(served_by(Place("src/app.ts", 4, 5, "run"), "http://h/src/app.ts?t=1"))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "node_modules/.pnpm/rxjs@7/node_modules/rxjs/src/Observable.ts",
+        "react-dom/cjs/react-dom-client.development.js",
+        "https://unpkg.com/react-dom@18/umd/react-dom.development.js",
+        "http://h/vendor/react.production.min.js",
+        "@vite/client",
+        "@solid-refresh",
+        "http://h/_next/static/chunks/webpack-4bd2.js",
+        "[turbopack]/browser/runtime/base/runtime-base.ts",
+    ],
+)
+def test_a_librarys_frames_are_known_by_their_file(file: str) -> None:
+    assert is_library(Place(file, 1, 1, "run"))
+
+
+@pytest.mark.parametrize(
+    "name", ["__webpack_require__", "options.factory", "./src/a.ts", "(app-pages-browser)/./src/a.ts"]
+)
+def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
+    assert is_library(Place(BUNDLE, 1, 1, name))
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["libs/react/src/useSocket.ts", "src/vue/socket.ts", "http://h/react/app.js", "src/scheduler.js", "src/react.ts"],
+)
+def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
+    assert not is_library(Place(file, 1, 1, "open"))
+
+
+@pytest.mark.parametrize(
+    ("place", "called"),
+    [
+        (Place("src/hooks/useBot.ts", 5, 3, "useBot"), "useBot"),
+        (Place("src/hooks/useBot.ts", 5, 3, ""), "useBot"),
+        (Place("src/hooks/useBot.ts", 5, 3, "t"), "useBot"),
+        (Place("src/hooks/useBot/index.ts", 5, 3, ""), "useBot"),
+        (Place("src/components/Dashboard.vue", 4, 25, "setup"), "Dashboard"),
+        (Place("src/lib/Chat.svelte", 4, 25, "$effect"), "Chat"),
+        (Place("src/app/bot-socket.service.ts", 8, 28, "<instance_members_initializer>"), "bot-socket.service"),
+        (Place("src/app/(dashboard)/dashboard/page.tsx", 5, 3, ""), "dashboard"),
+        (Place("src/services/socket.ts", 2, 23, "module evaluation"), "socket"),
+        (Place("webpack-internal/services/socket.ts", 2, 23, "eval"), "socket"),
+        (Place("http://h/index.js", 9, 3, ""), "index"),
+        (Place("index.ts", 9, 3, ""), "index"),
+    ],
+)
+def test_a_place_is_called_as_its_author_would(place: Place, called: str) -> None:
+    assert label(place) == called
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("src/hooks/useBot.ts", "web/app/src/hooks/useBot.ts"),
+        ("web/app/src/page.tsx", "web/app/src/page.tsx"),  # a whole path, told from the working directory
+        ("/srv/other/src/page.tsx", "/srv/other/src/page.tsx"),
+        ("http://h/app.js", "http://h/app.js"),
+        ("node_modules/react-dom/index.js", "node_modules/react-dom/index.js"),
+        ("react-dom/index.js", "react-dom/index.js"),
+    ],
+)
+def test_a_frontend_in_a_folder_is_told_from_the_root_of_the_checkout(file: str, told: str) -> None:
+    assert rooted(Place(file, 3, 4, "f"), "web/app") == Place(told, 3, 4, "f")
+    assert rooted(Place(file, 3, 4, "f"), "") == Place(file, 3, 4, "f")

@@ -1,0 +1,140 @@
+"""In Locust itself: a stop by signal, bad options, the Connections page and /metrics."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.loadgen.locusting import ROOT, adds_up, agrees, free_port, locust
+from tests.needs import needs
+from tests.node_backend import node_backend
+from wscheck.model.load_statistics import Totals
+from wscheck.observe.browser.launch import FLAGS
+
+QUIET = ("--fault", "log-nothing")
+
+
+def test_a_stop_by_signal_closes_in_order_and_says_so(tmp_path: Path) -> None:
+    with node_backend(*QUIET) as server, locust("soak", server.url, tmp_path, emit_every=0.1) as run:
+        run.until(lambda run: any(line.open == 6 for line in run.of(Totals)))
+        run.process.send_signal(signal.SIGINT)
+        run.finish()
+        agrees(run.statistics, server.counters())
+    adds_up(run)
+    assert run.of(Totals)[-1].state == "ended"
+
+
+def test_too_few_users_end_the_run_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("ada,token-of-ada\n")
+    with (
+        node_backend(*QUIET) as server,
+        locust("unified", server.url, tmp_path, "--users-file", str(tmp_path / "users.csv"), users=3) as run,
+    ):
+        output = run.finish()
+        agrees(run.statistics, server.counters())
+    assert run.process.returncode == 2
+    assert "the users file names 1, and this run needs more" in output
+    assert "Traceback" not in output
+
+
+def get(url: str) -> str:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
+    port = free_port()
+    ui = ("--web-host", "127.0.0.1", "--web-port", str(port), "--autostart", "--autoquit", "0")
+    with (
+        node_backend(*QUIET) as server,
+        locust("duplicated", server.url, tmp_path, *ui, token="token-of-{user}", query="key=secret") as run,
+    ):
+        run.until(lambda run: any(line.statistics.replaced > 20 for line in run.of(Totals)))
+        url = f"http://127.0.0.1:{port}"
+        data, page, metrics = (
+            json.loads(get(f"{url}/connections/data")),
+            get(f"{url}/connections"),
+            get(f"{url}/metrics"),
+        )
+        assert data["begun"]["profile"] == "duplicated"
+        assert data["connections_per_user"] == 2.0
+        assert data["counted"]["replaced"] > 20
+        assert data["seconds"]
+        assert "secret" not in json.dumps(data)
+        assert "<title>Connections" in page
+        assert ">Connections</a>" in get(url)
+        assert {"open", "replaced", "duplicated", "heartbeat lag ms"} <= drawn(f"{url}/connections", tmp_path)
+        run.process.send_signal(signal.SIGTERM)
+        run.finish()
+    values = dict(re.findall(r"^([^#].*) (\S+)$", metrics, re.MULTILINE))
+    assert float(values["wscheck_load_connections_per_user"]) == 2.0
+    assert float(values["wscheck_load_replaced_total"]) > 20
+    assert float(values['wscheck_load_disconnects_total{reason="io server disconnect"}']) > 20
+    assert float(values["wscheck_load_connect_seconds_count"]) > 20
+    assert float(values['wscheck_load_connect_seconds_bucket{le="+Inf"}']) > 20
+    assert "load-user-" not in metrics
+
+
+def drawn(url: str, folder: Path) -> set[str]:
+    """The lines of the plots by their legends, as a browser draws them; every plot with its axes."""
+    needs("chromium")
+    flags = [*(flag for flag in FLAGS if "remote-debugging" not in flag), "--no-sandbox"]
+    command = ["chromium", *flags, f"--user-data-dir={folder / 'chromium'}", "--virtual-time-budget=3000", "--dump-dom"]
+    page = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=60).stdout
+    plots, lines = page.count('class="plot"'), page.count("<polyline")
+    legends = re.findall(r"</i>([a-z ]+?) [\d.,]+, at most", page)
+    assert (plots, page.count("<span>now</span>"), page.count("<span>0</span>")) == (4, 4, 4)
+    assert lines == len(legends) == 7
+    return set(legends)
+
+
+OWN = """
+from locust import task
+from wscheck.loadgen.user import SocketUser
+
+class Own(SocketUser):
+    profile = "unified"
+    wait_time = lambda self: 0.1
+
+    def on_start(self):
+        super().on_start()
+        self.said = []
+        self.components[0].on_open = lambda component: self.said.append("open")
+        self.components[0].on_event = lambda name, arguments: self.said.append(name)
+
+    @task
+    def talk(self):
+        if self.said and self.call("request_bot_status") == [{"ok": True}]:
+            print("ANSWERED", self.call("echo", 7), sorted(set(self.said)), flush=True)
+"""
+
+
+def test_a_locustfile_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    with node_backend(*QUIET) as server, locust(str(tmp_path / "own"), server.url, tmp_path) as run:
+        output = run.until_counted(lambda counted: counted.acks > 20)
+        agrees(run.statistics, server.counters())
+    assert "ANSWERED [7] ['bot_status_update', 'open']" in output
+    assert re.search(r"^WS +echo +[1-9]", output, re.MULTILINE), "an answer that was waited for is a request as well"
+
+
+def test_what_runs_in_locust_loads_no_socketio_of_its_own() -> None:
+    code = "import sys, wscheck.loadgen.locustfile; print({'socketio', 'aiohttp'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
+def test_every_profile_is_a_locustfile() -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles"), "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert set(done.stdout.split()) >= {"Unified", "Duplicated", "Tabs", "StrictMode", "Storm", "Soak"}

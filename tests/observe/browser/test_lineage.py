@@ -1,0 +1,97 @@
+"""Whose reconnection it is: sure where the page could be looked into, otherwise by the file and by who is gone."""
+
+from wscheck.model.events import Place
+from wscheck.observe.browser.reconnects import settled
+from wscheck.observe.traffic import Hiding, Identity, Origin, Session, Whence
+from wscheck.protocols import packets
+
+LIBRARY = "node_modules/socket.io-client/build/esm/"
+IO, MANAGER = Place(f"{LIBRARY}index.js", 29), Place(f"{LIBRARY}manager.js", 100, 0, "reconnect")
+ONE, TWO, RETRY = Place("src/one.ts", 12), Place("src/two.ts", 13), Place("src/one.ts", 20)
+
+
+def session(sid: str, at: float, page: str = "T1", over: bool = True) -> Session:
+    made = Session(
+        at,
+        url="http://h/",
+        transport="websocket",
+        source="browser",
+        origin=Origin(id=page, page="tab 1"),
+        identity=Identity.parse("auth.userId"),
+        hiding=Hiding(),
+    )
+    made._spaces["/"] = made_space(sid)
+    if over:
+        made.ended(at + 0.5)
+    return made
+
+
+def made_space(sid: str) -> object:
+    from wscheck.observe.traffic.engine_session import _Space
+
+    return _Space(sid=sid)
+
+
+def places(sessions: list[Session], stacks: list[tuple[Place, ...]], objects: list[list[str]]) -> list[Place | None]:
+    found = {}
+    for one, stack in zip(sessions, stacks, strict=True):
+        own = [place for place in stack if place.file.startswith("src/")]
+        found[id(one)] = Whence(own[0] if own else None, stack)
+    after = settled(sessions, found, objects)
+    return [after[id(one)].opener for one in sessions]
+
+
+def test_the_same_socket_object_is_the_same_opener() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a2", 2), session("b2", 3)]
+    stacks = [(IO, ONE), (IO, TWO), (MANAGER,), (MANAGER,)]
+    assert places(sessions, stacks, [["a", "a2"], ["b", "b2"]]) == [ONE, TWO, ONE, TWO]
+
+
+def test_what_the_server_recovered_has_the_same_socket_id_and_the_same_opener() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a", 2), session("b2", 3), session("a", 4)]
+    stacks = [(IO, ONE), (IO, TWO), (IO, RETRY), (IO, RETRY), (IO, RETRY)]
+    assert places(sessions, stacks, [["b", "b2"]]) == [ONE, TWO, ONE, TWO, ONE]
+
+
+def test_a_handler_that_connects_again_continues_what_its_file_opened() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a2", 2)]
+    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
+
+
+def test_a_timer_of_the_library_continues_what_ended() -> None:
+    sessions = [session("a", 0), session("b", 1, over=False), session("a2", 2)]
+    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
+
+
+def test_a_new_call_of_io_continues_nothing_and_no_other_page() -> None:
+    sessions = [session("a", 0), session("b", 1), session("c", 2, page="T2")]
+    assert places(sessions, [(IO, ONE), (IO, RETRY), (MANAGER,)], []) == [ONE, RETRY, None]
+
+
+def test_what_ended_because_of_it_is_not_what_it_continues() -> None:
+    sessions = [session("a", 0), session("b", 1), session("a2", 1.2)]  # "b" ends at 1.5
+    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
+
+
+KICK = packets.EnginePacket(packets.EngineType.MESSAGE, "1")
+
+
+def test_a_kick_ends_it_although_its_transport_still_closes() -> None:
+    """A busy server takes its time to close; the client comes back meanwhile."""
+    kicked, other, back = session("a", 0, over=False), session("b", 0.1), session("a2", 1, over=False)
+    kicked.packet(KICK, 0.5, outgoing=False)
+    kicked.ended(1.4)
+    assert places([kicked, other, back], [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
+
+
+def test_a_session_of_which_one_namespace_is_left_is_still_used() -> None:
+    both = session("a", 0, over=False)
+    both._spaces["/chat"] = made_space("c")
+    both.packet(KICK, 0.5, outgoing=False)
+    assert both.unused_from is None
+    both.packet(packets.EnginePacket(packets.EngineType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
+    assert both.unused_from == 0.7
+    both.packet(packets.EnginePacket(packets.EngineType.MESSAGE, "0"), 0.8, outgoing=True)
+    assert both.unused_from is None, "it connected again on the same session"
+    both.ended(1.0)
+    assert both.unused_from == 1.0

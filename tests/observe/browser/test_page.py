@@ -1,0 +1,37 @@
+"""A page that does not load is told with what to do about it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from wscheck.model.errors import CannotCheck
+from wscheck.observe.browser.devtools import Wire
+from wscheck.observe.browser.page import Page
+
+
+class Failing(Wire):
+    """A browser in which every address fails with `error`."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__("ws://unused", lambda *_: None)
+        self.error = error
+
+    def send(self, method: str, params: Any = None, session: Any = None) -> "asyncio.Future[dict[str, Any]]":
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_result({"errorText": self.error})
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        ("net::ERR_CONNECTION_REFUSED", "Open it in a browser: is it there?"),
+        ("net::ERR_CERT_AUTHORITY_INVALID", "Trust its authority on this machine"),
+    ],
+)
+async def test_the_next_step_is_of_the_failure(error: str, step: str) -> None:
+    page = Page(Failing(error), "session", "tab 1", lambda _: None)
+    with pytest.raises(CannotCheck, match=error) as told:
+        await page.goto("https://127.0.0.1:1/")
+    assert told.value.next_step.startswith(step)

@@ -1,0 +1,52 @@
+"""The scripts of a page: each is read through its own map, and what has none is said once, where it matters."""
+
+import base64
+import json
+
+from wscheck.observe.browser.scripts import Scripts
+from wscheck.observe.traffic import Addresses, Hiding
+
+PAGE = "http://h/page.html"
+
+
+def inline(source: str) -> str:
+    """A map of one segment, as a `data:` URI."""
+    text = json.dumps({"version": 3, "sources": [source, "other.ts"], "names": [], "mappings": "AAAA"})
+    return f"data:application/json;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+async def read(*scripts: tuple[str, str]) -> Scripts:
+    """Scripts 0, 1, ... of one page as (address, address of the map), and every map asked for."""
+    found = Scripts(Addresses(Hiding()))
+    for number, (url, map) in enumerate(scripts):
+        found.parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map})
+        found.want("s", [str(number)])
+    await found.settle()
+    found.close()
+    return found
+
+
+async def test_scripts_that_share_an_address_are_each_read_through_their_own_map() -> None:
+    found = await read((PAGE, inline("src/a.ts")), (PAGE, inline("src/b.ts")))
+    assert [str(found.written("s", each, 0, 0)) for each in ("0", "1")] == ["src/a.ts:1:1", "src/b.ts:1:1"]
+    assert found.notes == []
+
+
+async def test_a_script_without_a_map_is_noted_only_where_it_is_the_applications_own() -> None:
+    found = await read((PAGE, ""), ("http://cdn/socket.io.min.js", ""), ("", ""), ("http://h/unused.js", ""))
+    for each in ("0", "1", "2"):
+        found.written("s", each, 3, 4)
+    assert found.notes == [f"Positions in {PAGE} are those of the bundle: it has no source map."]
+
+
+async def test_files_are_named_from_vites_root_wherever_it_serves_from() -> None:
+    """Nuxt serves below /_nuxt/, and whoever sets `base` below that; the map names the file alone."""
+    for base in ("", "/_nuxt", "/bots/dashboard"):
+        client = (f"http://h{base}/@vite/client", "")
+        found = await read(client, (f"http://h{base}/components/Chat.vue?t=1", alone("Chat.vue")))
+        assert str(found.written("s", "1", 0, 0)) == "components/Chat.vue:1:1", base
+
+
+def alone(source: str) -> str:
+    text = json.dumps({"version": 3, "sources": [source], "names": [], "mappings": "AAAA"})
+    return f"data:application/json;base64,{base64.b64encode(text.encode()).decode()}"

@@ -1,0 +1,151 @@
+"""Source maps: what a real bundler writes leads back to the line that somebody wrote; what is broken is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.frontend import built
+from tests.node_backend import EXAMPLE
+from wscheck.observe.browser.sourcemap import BadMap, SourceMap, decode, written
+
+DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+def test_a_real_bundle_leads_back_to_its_sources(variant: str) -> None:
+    folder = built(variant)
+    bundle = folder.joinpath("broken.js").read_text().split("\n")
+    found = SourceMap(folder.joinpath("broken.js.map").read_bytes())
+    source = EXAMPLE.joinpath("src/hooks/useBotWebSocket.ts").read_text().splitlines()
+    wanted = next(number for number, line in enumerate(source, start=1) if "request_bot_status" in line)
+    line, column = next((n, text.index("request_bot_status")) for n, text in enumerate(bundle) if "request_bot" in text)
+    place = found.place(line, column)
+    assert place is not None
+    assert (place[0].file, place[0].line) == ("src/hooks/useBotWebSocket.ts", wanted)
+
+
+def encoded(value: int) -> str:
+    """Base64 VLQ as the specification has it, written the other way round than the decoder reads it."""
+    rest, text = (abs(value) << 1) | (value < 0), ""
+    while True:
+        digit, rest = rest & 31, rest >> 5
+        text += DIGITS[digit | (32 if rest else 0)]
+        if not rest:
+            return text
+
+
+@given(st.lists(st.lists(st.tuples(*[st.integers(0, 500)] * 4), max_size=5), max_size=5))
+def test_what_was_encoded_is_decoded(rows: list[list[tuple[int, int, int, int]]]) -> None:
+    wanted = [[(*segment, -1) for segment in sorted(row)] for row in rows] or [[]]
+    before, lines = [0, 0, 0], []
+    for row in wanted:
+        column, texts = 0, []
+        for segment in row:
+            texts.append(encoded(segment[0] - column) + "".join(encoded(segment[n + 1] - before[n]) for n in range(3)))
+            column, before = segment[0], list(segment[1:4])
+        lines.append(",".join(texts))
+    assert decode(";".join(lines)) == wanted
+
+
+def test_an_index_map_is_read_section_by_section() -> None:
+    part = {"version": 3, "sources": ["a.ts"], "names": [], "mappings": "AAAA"}
+    text = json.dumps({"version": 3, "sections": [{"offset": {"line": 2, "column": 5}, "map": part}]})
+    found = SourceMap(text)
+    assert found.place(0, 0) is None
+    place = found.place(2, 7)
+    assert place is not None and str(place[0]) == "a.ts:1:1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "<html>", "[]", "{}", '{"version":3}', '{"sources":[],"mappings":"?"}', '{"sources":1,"mappings":"AAAA"}'],
+)
+def test_what_is_no_map_is_refused(text: str) -> None:
+    with pytest.raises(BadMap):
+        SourceMap(text)
+
+
+def test_a_source_without_a_name_is_no_place() -> None:
+    """As a bundler writes it for code of its own."""
+    text = json.dumps({"version": 3, "sources": [None, "a.ts"], "names": [], "mappings": "AAAA,CCAA"})
+    assert SourceMap(text).place(0, 0) is None
+    assert SourceMap(text).place(0, 1) is not None
+
+
+@pytest.mark.parametrize("mappings", ["A!AA", "é"])
+def test_a_broken_map_is_refused(mappings: str) -> None:
+    with pytest.raises(BadMap, match="VLQ"):
+        decode(mappings)
+
+
+@pytest.mark.parametrize(
+    ("source", "known_as"),
+    [
+        ("../../src/a.ts", "src/a.ts"),
+        ("webpack://my-app/./src/a.ts?1f3d", "src/a.ts"),
+        ("webpack-internal:///./src/a.ts", "src/a.ts"),
+        ("webpack-internal:///(app-pages-browser)/./src/app/(dashboard)/page.tsx", "src/app/(dashboard)/page.tsx"),
+        ("webpack://_N_E/(pages-dir-browser)/./src/a.ts", "src/a.ts"),
+        ("webpack:///(dashboard)/page.tsx", "(dashboard)/page.tsx"),
+        ("turbopack://[project]/src/a.ts", "src/a.ts"),
+        ("turbopack:///[project]/src/a.ts", "src/a.ts"),
+        ("file:///elsewhere/src/a.ts", "/elsewhere/src/a.ts"),
+        ("https://user:word@cdn.example/lib/a.js?token=1", "lib/a.js"),
+        ("src//a.ts", "src/a.ts"),
+    ],
+)
+def test_a_source_is_named_as_its_author_knows_it(source: str, known_as: str) -> None:
+    assert written(source) == known_as
+
+
+@pytest.mark.parametrize("scheme", ["file://", "webpack://_N_E/", "/@fs", ""])
+def test_a_whole_path_is_told_from_where_we_are(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert written(f"{scheme}{tmp_path}/web/hooks/a.ts") == "web/hooks/a.ts"
+
+
+@pytest.mark.parametrize(
+    ("url", "sources", "root", "known_as"),
+    [
+        ("http://h/src/hooks/a.ts?t=17", ["a.ts"], "", "src/hooks/a.ts"),
+        ("http://h/@fs/elsewhere/packages/a.ts", ["a.ts"], "", "/elsewhere/packages/a.ts"),
+        ("http://h/assets/main.js", ["../../src/a.ts"], "", "src/a.ts"),
+        ("http://h/static/js/main.js", ["a.ts"], "", "a.ts"),
+        ("http://h/static/js/a.ts", ["a.ts", "b.ts"], "", "a.ts"),
+        ("http://h/main.js", ["a.ts"], "src", "src/a.ts"),
+        ("http://h/main.js", ["a.ts"], "src/", "src/a.ts"),
+    ],
+)
+def test_a_file_that_is_served_alone_lies_where_it_is_served(
+    url: str, sources: list[str], root: str, known_as: str
+) -> None:
+    text = json.dumps({"version": 3, "sources": sources, "sourceRoot": root, "names": [], "mappings": "AAAA"})
+    place = SourceMap(text, url).place(0, 0)
+    assert place is not None and place[0].file == known_as
+
+
+@pytest.mark.parametrize(
+    ("segments", "at", "told"),
+    [
+        ([(19, 7, 0), (21, 6, 18), (23, 6, 23)], 19, "leak.vue:7:19"),  # o(t,r()).on(...)
+        ([(19, 7, 0), (21, 6, 18), (23, 6, 23)], 20, "leak.vue:8:1"),  # within the name
+        ([(19, 7, 0), (21, 7, 10)], 19, "leak.vue:8:1"),  # o(t): as it was written
+        ([(19, 7, 0), (23, 6, 18)], 19, "leak.vue:8:1"),  # o():a(): the other branch was written before
+    ],
+    ids=["moved", "inside", "in place", "another call"],
+)
+def test_a_call_that_a_minifier_moved_stands_where_its_argument_was_written(
+    segments: list[tuple[int, int, int]], at: int, told: str
+) -> None:
+    """`const socket = io(url, options()); socket.on(...)`, as Vite 8 minifies it."""
+    texts, before = [], (0, 0, 0)
+    for segment in segments:
+        column, line, start = (now - then for now, then in zip(segment, before, strict=True))
+        texts.append(encoded(column) + encoded(0) + encoded(line) + encoded(start))
+        before = segment
+    found = SourceMap(json.dumps({"version": 3, "sources": ["leak.vue"], "names": [], "mappings": ",".join(texts)}))
+    place = found.place(0, at)
+    assert place is not None and str(place[0]) == told

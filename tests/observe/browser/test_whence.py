@@ -1,0 +1,37 @@
+"""What a function of a minified bundle was called, where whoever called it says so."""
+
+import base64
+import json
+
+import pytest
+
+from wscheck.observe.browser.opener import RawStack, resolve
+from wscheck.observe.browser.scripts import Scripts
+from wscheck.observe.traffic import Addresses, Hiding
+
+
+def map_of(source: str, name: str) -> str:
+    """A map of one segment: all of the script was written at the beginning of `source`, where `name` stands."""
+    text = json.dumps({"version": 3, "sources": [source, "other"], "names": [name], "mappings": "AAAAA"})
+    return f"data:application/json;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("opener", "caller", "called"),
+    [
+        ("src/hooks/useChat.ts", "src/Chat.tsx", "useChat"),
+        ("src/Chat.svelte", "src/App.svelte", "Chat"),
+        ("src/Chat.vue", "node_modules/@vue/runtime-core/index.js", "Chat"),
+    ],
+)
+async def test_a_component_that_is_a_file_is_called_as_its_file(opener: str, caller: str, called: str) -> None:
+    """Its caller knows it by a name that a compiler made: Page_1 of a dynamic component, as Svelte 5 has it."""
+    scripts = Scripts(Addresses(Hiding()))
+    for number, (file, name) in enumerate(((opener, "io"), (caller, "useChat" if "use" in opener else "Page_1"))):
+        url = f"http://h/{number}.js"
+        scripts.parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map_of(file, name)})
+        scripts.want("s", [str(number)])
+    await scripts.settle()
+    scripts.close()
+    frames = [{"scriptId": str(n), "lineNumber": 0, "columnNumber": 0, "functionName": "t"} for n in range(2)]
+    assert resolve(RawStack("s", {"callFrames": frames}), scripts).component == called

@@ -1,0 +1,60 @@
+"""The documented fault: a connection per component, and the loop only where the application reconnects."""
+
+import asyncio
+
+from tests.observe.client.conftest import ANN
+from tests.observe.client.test_unified import until
+from wscheck.backend.server import Backend
+from wscheck.config.target import Target
+from wscheck.observe.client.per_component import PerComponentPage
+from wscheck.observe.client.recorder import ReplayWitness
+
+
+async def test_every_component_opens_its_own_and_a_stock_client_does_not_loop(
+    target: Target, witness: ReplayWitness, backend: Backend
+) -> None:
+    page = PerComponentPage("tab-1", target, ANN, witness)
+    dashboard, wizard = await page.mount("Dashboard"), await page.mount("Wizard")
+    await until(lambda: not dashboard.is_connected)
+    assert wizard.is_connected and dashboard.connection is not wizard.connection
+    await asyncio.sleep(0.2)  # long enough for a loop of the client's own
+    assert (backend.counters()["connects"], backend.counters()["replaced"]) == (2, 1)
+    await page.close()
+
+
+async def test_a_reconnect_on_kick_makes_the_documented_loop(
+    target: Target, witness: ReplayWitness, backend: Backend
+) -> None:
+    page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.02)
+    await page.mount("Dashboard")
+    await page.mount("Wizard")
+    await until(lambda: backend.counters()["replaced"] >= 5)
+    await page.close()
+    await until(lambda: backend.counters()["open"] == 0)
+    await asyncio.sleep(0.1)  # what was under way at the end has reached the server
+    counted = backend.counters()["connects"]
+    await asyncio.sleep(0.1)  # nothing reconnects after the page was closed
+    assert backend.counters()["connects"] == counted
+
+
+async def test_an_unmounted_component_takes_its_connection_with_it(
+    target: Target, witness: ReplayWitness, backend: Backend
+) -> None:
+    page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.02)
+    mount = await page.mount("Dashboard")
+    await mount.unmount()
+    await until(lambda: backend.counters()["open"] == 0)
+    assert not mount.is_connected
+
+
+async def test_whoever_unmounts_after_a_kick_does_not_come_back(
+    target: Target, witness: ReplayWitness, backend: Backend
+) -> None:
+    page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.05)
+    dashboard = await page.mount("Dashboard")
+    await page.mount("Wizard")
+    await until(lambda: not dashboard.is_connected)
+    await dashboard.unmount()
+    await asyncio.sleep(0.2)  # four times as long as it would take
+    assert (backend.counters()["connects"], len(page.connections)) == (2, 2)
+    await page.close()

@@ -1,0 +1,125 @@
+"""Long-polling as the client reads it: a burst is read whole, and what no server may send is named."""
+
+import asyncio
+import itertools
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from tests.bad_servers import HANDSHAKE, serving
+from tests.observe.client.conftest import ANN
+from wscheck.backend.server import Backend
+from wscheck.config.target import Target
+from wscheck.model.events import Connected, Delivered, Event, Refused, Unreadable
+from wscheck.observe.client.frame_tap import LARGEST_MESSAGE, MOST_PACKETS
+from wscheck.observe.client.recorder import ReplayWitness
+from wscheck.observe.client.unified import UnifiedPage
+
+BURST = 60
+"""More than the 16 packets that the stock client takes from one answer."""
+
+
+async def until_seen(kind: type[Event], events: list[Event], count: int = 1) -> list[Event]:
+    async with asyncio.timeout(10):
+        while sum(isinstance(event, kind) for event in events) < count:
+            await asyncio.sleep(0.005)
+    return [event for event in events if isinstance(event, kind)]
+
+
+ACKNOWLEDGED = '40{"sid":"s1"}'
+
+
+def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNOWLEDGED) -> web.Application:
+    """Lets a client in by long-polling, then answers with `body`, and after that with `then`."""
+    acknowledged = asyncio.Event()
+    answers = itertools.chain([body], itertools.repeat(body if then is None else then))
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            acknowledged.set()
+            return web.Response(text="ok")
+        if "sid" not in request.query:
+            return web.Response(text=HANDSHAKE)
+        if not acknowledged.is_set():
+            await acknowledged.wait()
+            return web.Response(text=first)
+        return web.Response(body=next(answers))
+
+    app = web.Application()
+    app.router.add_route("*", "/socket.io/", answer)
+    return app
+
+
+async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], witness: ReplayWitness) -> None:
+    async with serving(answering_with(b"\x1e".join([b'42["a",1]'] * BURST))) as url:
+        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        mount = await page.mount("Dashboard")
+        await until_seen(Delivered, events, BURST)
+        assert mount.is_connected
+        await page.close()
+    assert not any(isinstance(event, Unreadable) for event in events)
+
+
+async def test_what_comes_before_the_acknowledgement_arrives_on_its_connection(
+    events: list[Event], witness: ReplayWitness
+) -> None:
+    """python-socketio sends what its connect handler emits first; a browser keeps it until it is connected."""
+    async with serving(answering_with(b"6", first=f'42["welcome",1]\x1e{ACKNOWLEDGED}')) as url:
+        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        await page.mount("Dashboard")
+        await page.close()
+    kinds = [(type(event), getattr(event, "sid", None)) for event in events]
+    assert kinds.index((Connected, "s1")) < kinds.index((Delivered, "s1"))
+
+
+async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Event], witness: ReplayWitness) -> None:
+    """As python-engineio answers while it closes a session."""
+    async with serving(answering_with(b"", then=b'42["a",1]')) as url:
+        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        await page.mount("Dashboard")
+        await until_seen(Delivered, events)
+        await page.close()
+    assert not any(isinstance(event, Unreadable) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'42["big","' + b"x" * LARGEST_MESSAGE + b'"]', "a message larger than 16 MiB"),
+        (b"\x1e".join([b'42["a",1]'] * (MOST_PACKETS + 1)), "more than 20,000 packets in one answer"),
+        (b"\xff\xfe\x00", "a frame that is no Engine.IO packet"),
+    ],
+    ids=["too large", "too many", "no text"],
+)
+async def test_what_no_server_sends_is_named(
+    body: bytes, named: str, events: list[Event], witness: ReplayWitness
+) -> None:
+    async with serving(answering_with(body)) as url:
+        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        await page.mount("Dashboard")
+        unreadable = await until_seen(Unreadable, events)
+        await page.close()
+    assert [event.reason for event in unreadable if isinstance(event, Unreadable)] == [f"the server sent {named}"]
+
+
+async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_nothing_up(
+    target: Target, events: list[Event], witness: ReplayWitness
+) -> None:
+    polling = msgspec.structs.replace(target, transports=("polling",), timeout_s=30.0)
+    pages = [UnifiedPage(f"tab-{number}", polling, ANN, witness) for number in range(5)]
+    async with asyncio.timeout(10):
+        mounts = await asyncio.gather(*(page.mount("Dashboard") for page in pages))
+    assert sum(mount.is_connected for mount in mounts) == 1
+    for page in pages:
+        await page.close()
+    assert not any(isinstance(event, Refused) for event in events)
+
+
+async def test_whoever_leaves_waits_for_no_open_poll(backend: Backend, target: Target, witness: ReplayWitness) -> None:
+    """The server answers it when its next ping is due, which is 25 seconds later."""
+    page = UnifiedPage("tab-1", msgspec.structs.replace(target, transports=("polling",)), ANN, witness)
+    await page.mount("Dashboard")
+    async with asyncio.timeout(5):
+        await page.close()
+    assert backend.counters()["disconnects"] == {"client namespace disconnect": 1}

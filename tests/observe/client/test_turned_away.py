@@ -1,0 +1,27 @@
+"""A handshake that HTTP itself turns away, as a proxy or `allowRequest` does: refused, not gone."""
+
+import pytest
+
+from tests.bad_servers import answering, serving
+from tests.observe.client.conftest import ANN
+from wscheck.config.target import Target
+from wscheck.model.events import Event, Refused
+from wscheck.observe.client.recorder import ReplayWitness
+from wscheck.observe.client.unified import UnifiedPage
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message"),
+    [(403, "refused", "HTTP 403"), (429, "refused", "HTTP 429"), (502, "unreachable", None)],
+)
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+async def test_who_answers_with_a_status_of_ours_to_blame_refuses(
+    transport: str, status: int, reason: str, message: str | None, events: list[Event], witness: ReplayWitness
+) -> None:
+    async with serving(answering(status, '{"code":4,"message":"Forbidden"}', "application/json")) as url:
+        page = UnifiedPage("tab-1", Target(url=url, timeout_s=5.0, transports=(transport,)), ANN, witness)
+        await page.mount("Dashboard")
+        await page.close()
+    (refused,) = [event for event in events if isinstance(event, Refused)]
+    assert refused.reason == reason
+    assert message is None or refused.message == message

@@ -1,0 +1,151 @@
+"""The counterpart of `useUnifiedWebSocket`: one connection, shared, counted, and never fought over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.observe.client.conftest import ANN
+from wscheck.backend.server import Backend
+from wscheck.config.target import Target
+from wscheck.model.events import Connected, Disconnected, Event
+from wscheck.observe.client.handlers import Handlers
+from wscheck.observe.client.recorder import ReplayWitness
+from wscheck.observe.client.unified import UnifiedPage
+
+DOCUMENTED_HANDLERS = {
+    "on_bot_status_update": ("bot_status_update", {"status": "online"}),
+    "on_message_sync": ("message_sync", {"messages": 3}),
+    "on_connection_update": ("connection_update", {"connection": "open"}),
+    "on_whatsapp_connected": ("whatsapp_connection_event", {"type": "whatsapp_connected"}),
+    "on_whatsapp_disconnected": ("whatsapp_connection_event", {"type": "whatsapp_disconnected"}),
+    "on_qr_updated": ("whatsapp_connection_event", {"type": "qr_updated"}),
+    "on_connection_failed": ("whatsapp_connection_event", {"type": "connection_failed"}),
+}
+
+
+@pytest.fixture
+async def page(target: Target, witness: ReplayWitness) -> AsyncIterator[UnifiedPage]:
+    one = UnifiedPage("tab-1", target, ANN, witness)
+    yield one
+    await one.close()
+
+
+async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_components_that_mount_at_the_same_instant_share_one_connection(
+    page: UnifiedPage, backend: Backend
+) -> None:
+    dashboard, wizard, third = await asyncio.gather(*(page.mount(name) for name in ("A", "B", "C")))
+    assert dashboard.connection is wizard.connection is third.connection
+    assert dashboard.is_connected and wizard.is_connected
+    assert backend.counters()["connects"] == 1
+
+
+async def test_the_connection_lives_until_the_last_component_leaves(page: UnifiedPage, backend: Backend) -> None:
+    dashboard, wizard = await page.mount("A"), await page.mount("B")
+    await dashboard.unmount()
+    assert wizard.is_connected and not dashboard.is_connected
+    await dashboard.unmount()  # a second cleanup is harmless and counts nothing twice
+    assert wizard.is_connected
+    await wizard.unmount()
+    assert not wizard.is_connected
+    await until(lambda: backend.counters()["open"] == 0)
+    assert backend.counters()["connects"] == 1
+
+
+async def test_a_component_that_comes_back_opens_a_new_one(page: UnifiedPage, backend: Backend) -> None:
+    await (await page.mount("A")).unmount()
+    assert (await page.mount("A")).is_connected
+    assert backend.counters()["connects"] == 2
+
+
+async def test_a_component_that_leaves_while_the_host_name_is_looked_up_cancels_nobody(
+    target: Target, witness: ReplayWitness, events: list[Event]
+) -> None:
+    by_name = msgspec.structs.replace(target, url=target.url.replace("127.0.0.1", "localhost"))
+    page = UnifiedPage("tab-1", by_name, ANN, witness)
+    mount = page.begin("A")
+    opening = asyncio.ensure_future(page.attach(mount))
+    await asyncio.sleep(0)
+    await mount.unmount()
+    await opening
+    assert not opening.cancelled()
+    assert not any(isinstance(event, Connected) for event in events)
+
+
+@pytest.mark.parametrize("handler", DOCUMENTED_HANDLERS)
+async def test_each_documented_handler_hears_its_event_and_only_that(
+    page: UnifiedPage, backend: Backend, handler: str
+) -> None:
+    heard: list[tuple[str, Any]] = []
+    handlers = Handlers(**{name: (lambda data, name=name: heard.append((name, data))) for name in DOCUMENTED_HANDLERS})
+    await page.mount("A", handlers)
+    name, payload = DOCUMENTED_HANDLERS[handler]
+    await backend.sio.emit(name, payload, room="user:ann")
+    await until(lambda: bool(heard))
+    assert heard == [(handler, payload)]
+
+
+async def test_an_unmounted_component_hears_nothing_more(page: UnifiedPage, backend: Backend) -> None:
+    gone, stays = [], []
+    leaving = await page.mount("A", Handlers(on_message_sync=gone.append))
+    await page.mount("B", Handlers(on_message_sync=stays.append))
+    await leaving.unmount()
+    await backend.sio.emit("message_sync", {"n": 1}, room="user:ann")
+    await until(lambda: bool(stays))
+    assert (gone, stays) == ([], [{"n": 1}])
+
+
+async def test_what_the_hook_offers_reaches_the_server(page: UnifiedPage) -> None:
+    kinds: list[str] = []
+    handlers = Handlers(
+        on_whatsapp_connected=lambda data: kinds.append(data["type"]),
+        on_whatsapp_disconnected=lambda data: kinds.append(data["type"]),
+    )
+    wizard = await page.mount("B", handlers)
+    await wizard.trigger_whatsapp_connection()
+    await until(lambda: kinds == ["whatsapp_connected"])
+    await wizard.disconnect_whatsapp()
+    await until(lambda: kinds == ["whatsapp_connected", "whatsapp_disconnected"])
+
+
+async def test_a_page_that_was_kicked_stays_down(
+    page: UnifiedPage, target: Target, witness: ReplayWitness, events: list[Event], backend: Backend
+) -> None:
+    first = await page.mount("A")
+    other = UnifiedPage("tab-2", target, ANN, witness)
+    await other.mount("A")
+    await until(lambda: not first.is_connected)
+    reasons = [e.reason for e in events if isinstance(e, Disconnected) and e.page == "tab-1"]
+    assert reasons == ["io server disconnect"]
+    await asyncio.sleep(0.2)  # long enough for a client that fights back
+    assert backend.counters()["connects"] == 2
+    await other.close()
+
+
+async def test_after_a_cut_it_reconnects_once_and_says_so(page: UnifiedPage, events: list[Event]) -> None:
+    again: list[str] = []
+    handlers = Handlers(on_reconnect=lambda: again.append("reconnected"))
+    mounts = [await page.mount("A", handlers), await page.mount("B", handlers)]
+    connection = mounts[0].connection
+    assert connection is not None
+    await connection.cut()
+    await page.reconnect()
+    assert all(mount.is_connected for mount in mounts)
+    assert again == ["reconnected", "reconnected"]
+    assert sum(isinstance(e, Connected) for e in events) == 2
+
+
+async def test_a_refusal_reaches_the_error_handler(target: Target, witness: ReplayWitness) -> None:
+    errors: list[Any] = []
+    page = UnifiedPage("tab-1", target, type(ANN)("bob", ANN.token), witness)
+    mount = await page.mount("A", Handlers(on_connection_error=errors.append))
+    assert not mount.is_connected
+    assert errors == [{"reason": "refused", "message": "token does not belong to this user"}]

@@ -1,0 +1,229 @@
+"""Files that are no HAR, half a HAR, or a HAR in which nothing can be seen: said by name, never a pass."""
+
+import base64
+import json
+import os
+import random
+import resource
+import time
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.cli import Ran, wscheck
+from tests.observe.har.test_real import DEVTOOLS, FIXED, PLAYWRIGHT
+from wscheck.detect.rules import Options
+from wscheck.model.errors import BadEvidence
+from wscheck.model.events import Unjudged, Unreadable
+from wscheck.model.findings import Bar
+from wscheck.observe.har import read
+from wscheck.observe.har.archive import load
+from wscheck.observe.traffic import Identity
+from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
+from wscheck.report import REPORTERS
+from wscheck.run.browser.report import recorded, report
+
+
+def har(path: Path, *entries: dict[str, Any], creator: str = "WebInspector") -> Path:
+    path.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": creator}, "entries": list(entries)}}))
+    return path
+
+
+def entry(url: str, status: int = 200, **more: Any) -> dict[str, Any]:
+    return {
+        "startedDateTime": "2026-11-23T16:05:39.181Z",
+        "time": 5,
+        "request": {"method": "GET", "url": url, "headers": []},
+        "response": {"status": status, "content": {}},
+        **more,
+    }
+
+
+def refused(path: Path) -> BadEvidence:
+    with pytest.raises(BadEvidence) as raised:
+        read([path])
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"PK\x03\x04rest", "is a ZIP archive"),
+        (b"\x1f\x8b\x08rest", "is compressed"),
+        (b"<html>", "is no HAR"),
+        (b"\xff\xfe\x00", "is no HAR"),
+        (b"[]", "is JSON and no HAR"),
+        (b'{"log": {}}', "is JSON and no HAR"),
+        (b'{"log": {"entries": 3}}', "is JSON and no HAR"),
+        (b"[" * 100_000, "is JSON and no HAR"),
+    ],
+)
+def test_what_is_no_har_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "page.har"
+    path.write_bytes(content)
+    assert said in refused(path).problem
+    assert str(path) in refused(path).problem
+
+
+def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "none.har").problem
+    assert "Is a directory" in refused(tmp_path).problem
+
+
+def test_only_what_lies_beside_a_har_is_read_as_part_of_it(tmp_path: Path) -> None:
+    """Whoever judges a stranger's HAR must not have other files of theirs in the report."""
+    folder, secret = tmp_path / "har", tmp_path / "secret.js"
+    folder.mkdir()
+    secret.write_text("mine")
+    folder.joinpath("a1b2.js").write_text("attached")
+    bodies = ("a1b2.js", "../secret.js", str(secret), "none.js", "")
+    path = har(
+        folder / "page.har",
+        *(entry("http://h/app.js?EIO=4", response={"status": 200, "content": {"_file": name}}) for name in bodies),
+    )
+    archive = load(path)
+    assert [archive.body(each) for each in archive.entries] == ["attached", None, None, None, None]
+
+
+def test_what_comes_through_a_pipe_is_read_too(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for content, said in ((FIXED.read_bytes(), ""), (b"", "is empty")):
+        writing = Thread(target=pipe.write_bytes, args=(content,))
+        writing.start()
+        assert said in refused(pipe).problem if said else len(read([pipe]).pages) == 1
+        writing.join()
+
+
+def test_a_har_cut_short_anywhere_is_never_a_verdict(tmp_path: Path) -> None:
+    whole, path = DEVTOOLS.read_bytes().strip(), tmp_path / "cut.har"
+    for length in range(1, len(whole), 379):
+        path.write_bytes(whole[:length])
+        assert "is cut short" in refused(path).problem, length
+
+
+def test_a_har_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "page.har"
+    path.write_bytes(b"\xef\xbb\xbf" + DEVTOOLS.read_bytes())
+    assert len(read([path]).pages) == 1
+
+
+def test_damaged_bytes_are_refused_or_read_and_nothing_else(tmp_path: Path) -> None:
+    rng, whole, path = random.Random(7), DEVTOOLS.read_bytes(), tmp_path / "page.har"
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(rng.randint(1, 12)):
+            damaged[rng.randrange(len(damaged))] = rng.choice(b'0{}[]",:nt-\x80 ')
+        path.write_bytes(damaged)
+        try:
+            read([path])
+        except BadEvidence as problem:
+            assert problem.next_step
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"request": {"method": "GET"}},
+        {"startedDateTime": "yesterday"},
+        {"startedDateTime": 12},
+        {"response": {"status": "200"}},
+        {"_webSocketMessages": [{"type": "send"}]},
+        {"time": "long"},
+    ],
+)
+def test_entries_that_cannot_be_read_are_counted_and_the_others_judged(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    told = json.loads(FIXED.read_bytes())
+    told["log"]["entries"].append(entry("http://localhost/socket.io/?EIO=4&transport=polling") | wrong)
+    path = tmp_path / "page.har"
+    path.write_text(json.dumps(told))
+    heard = read([path])
+    assert heard.notes[0] == f"1 entry of {path} cannot be read."
+    assert [event for event in heard.events if isinstance(event, Unreadable)]
+    assert len(heard.events) >= 4
+
+
+@pytest.mark.parametrize(
+    "initiator",
+    [None, 3, "script", {"stack": None}, {"stack": {"callFrames": 3}}, {"stack": {"callFrames": [{"url": 3}]}}],
+)
+def test_a_broken_initiator_is_no_opener(tmp_path: Path, initiator: object) -> None:
+    told = json.loads(DEVTOOLS.read_bytes())
+    for each in told["log"]["entries"]:
+        each["_initiator"] = initiator
+    path = tmp_path / "page.har"
+    path.write_text(json.dumps(told))
+    assert {event.opener for event in read([path]).events if hasattr(event, "opener")} == {None}
+
+
+def ran(path: Path, *options: str) -> Ran:
+    return wscheck("har", path, *options)
+
+
+def test_a_har_without_socket_io_is_no_pass(tmp_path: Path) -> None:
+    path = har(tmp_path / "page.har", entry("http://localhost/"), entry("ws://localhost/hmr", 101))
+    done = ran(path, "--format", "json")
+    assert done.code == 3, done.said
+    assert json.loads(done.out)["reason"] == NO_TRAFFIC
+
+
+def test_a_har_without_the_websockets_messages_says_so(tmp_path: Path) -> None:
+    path = har(tmp_path / "page.har", entry("ws://localhost/socket.io/?EIO=4&transport=websocket", 101))
+    (doubt,) = [event for event in read([path]).events if isinstance(event, Unjudged)]
+    assert "holds none of their messages" in doubt.reason
+    done = ran(path)
+    assert done.code == 3 and "holds none of their messages" in " ".join(done.out.split())
+
+
+def test_a_har_without_response_bodies_says_so(tmp_path: Path) -> None:
+    url = "http://localhost/socket.io/?EIO=4&transport=polling"
+    path = har(tmp_path / "page.har", entry(url), entry(url + "&sid=E1"))
+    (doubt,) = [event for event in read([path]).events if isinstance(event, Unjudged)]
+    assert "holds no response bodies" in doubt.reason
+    assert ran(path).code == 3
+
+
+def test_a_huge_har_takes_seconds_and_no_copy_of_itself(tmp_path: Path) -> None:
+    told = json.loads(DEVTOOLS.read_bytes())
+    picture = entry("http://localhost/big.png", _resourceType="image")
+    picture["response"]["content"] = {
+        "size": 1,
+        "encoding": "base64",
+        "text": base64.b64encode(bytes(3_000_000)).decode(),
+    }
+    told["log"]["entries"] += [picture] * 30
+    path = tmp_path / "page.har"
+    path.write_text(json.dumps(told))
+    assert path.stat().st_size > 110_000_000
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    assert len(read([path]).pages) == 1
+    assert time.process_time() - began < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 180_000  # KiB: the mapped file, and no copy
+
+
+def test_a_connect_error_and_an_answer_of_a_proxy_are_refusals(tmp_path: Path) -> None:
+    url = "http://localhost/socket.io/?EIO=4&transport=polling"
+    gateway = entry(url, 502)
+    gateway["response"]["content"] = {"text": "<html>Bad Gateway</html>"}
+    done = ran(har(tmp_path / "page.har", gateway))
+    assert done.code == 3 and "HTTP 502" in done.out
+
+
+SECRETS = ("token-of-user_1", "cookie-secret-abcdef")
+
+
+@pytest.mark.parametrize("path", [DEVTOOLS, PLAYWRIGHT])
+@pytest.mark.parametrize("rule", ["auth.userId", "auth.token", "cookie.session", "header.cookie"])
+def test_no_output_holds_a_token_or_a_cookie(path: Path, rule: str) -> None:
+    assert all(secret in path.read_text() for secret in SECRETS), "the data must hold what is to be hidden"
+    heard = read([path], Identity.parse(rule))
+    told = report(heard.events, Options(), Bar(), target=str(path), pages=heard.pages, notes=heard.notes)
+    assert len(told.connections) == 2
+    for name, reporter in REPORTERS.items():
+        rendered = reporter()(told, recorded(heard.events))
+        text = rendered if isinstance(rendered, str) else rendered.decode()
+        assert len(text) > 100
+        assert not [secret for secret in SECRETS if secret in text], name

@@ -1,0 +1,75 @@
+"""Reading a log in one go or in pieces, and what its truth says its events are."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from wscheck.detect.engine import Judge
+from wscheck.model.events import Connected, Disconnected, Event, Replaced
+from wscheck.observe.logs.extractor import Extractor
+from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.tailing.read_buffer import Desk
+
+
+def read(log: bytes | str, *pieces: int, wording: Wording | None = None) -> list[Event]:
+    """The events of a whole log, fed in pieces of these sizes and then the rest."""
+    return reader_of(log, *pieces, wording=wording)[1]
+
+
+def reader_of(log: bytes | str, *pieces: int, wording: Wording | None = None) -> tuple[Extractor, list[Event]]:
+    data = memoryview(log.encode() if isinstance(log, str) else log)
+    extractor, events, begin = Extractor("app.log", wording=wording), list[Event](), 0
+    for size in (*pieces, len(data)):
+        events += extractor.feed(data[begin : begin + size])
+        begin += size
+    return extractor, events + extractor.flush(at_end=True)
+
+
+def read_on(desk: Desk, log: bytes) -> tuple[Extractor, list[Event]]:
+    """The same, each piece as large as the desk's room, some events at a time."""
+    extractor, events = Extractor("app.log"), list[Event]()
+    for begin in range(0, len(log), len(desk.room)):
+        piece = log[begin : begin + len(desk.room)]
+        desk.room[: len(piece)] = piece
+        if extractor.look(desk, len(piece)) > 5:
+            events += extractor.read()
+    events += extractor.read()
+    return extractor, events + extractor.flush(at_end=True)
+
+
+def said(event: Event) -> tuple[Any, ...]:
+    """Kind and ids, in the order of the truth's."""
+    if isinstance(event, Connected):
+        return "connect", event.sid, event.user
+    if isinstance(event, Replaced):
+        return "replace", event.user, event.old_sid, event.new_sid
+    if isinstance(event, Disconnected):
+        return "disconnect", event.sid, event.reason
+    return type(event).__name__.lower(), getattr(event, "reason", None)
+
+
+def true(event: dict[str, Any]) -> tuple[Any, ...]:
+    """The same of an event in a truth."""
+    user = str(event["userId"]) if event.get("userId") is not None else None
+    if event["type"] == "connect":
+        return "connect", event["socketId"], user
+    if event["type"] == "replace":
+        return "replace", user, event["oldSocketId"], event["newSocketId"]
+    return "disconnect", event["socketId"], event.get("reason")
+
+
+def holdings(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
+    """By user, what the ledger knows at the end, in the truth's words."""
+    judge = Judge()
+    for event in events:
+        judge.feed(event)
+    ledger = judge.ledger
+    return {
+        user: {
+            "connects": ledger.tally(user).connects,
+            "replacements": ledger.tally(user).replacements,
+            "disconnects": ledger.tally(user).disconnects,
+            "open": list(ledger.held(user)),
+            "maxOpen": ledger.tally(user).max_open,
+        }
+        for user in ledger.users()
+    }

@@ -1,0 +1,163 @@
+"""An id comes out as it went in, or not at all and that is shown; never another id."""
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.observe.logs.conversations import CONNECTED, DISCONNECTED, REPLACED, Entry
+from tests.observe.logs.formats import FORMATS, PLAIN_FORMATS
+from tests.observe.logs.reading import reader_of, said
+from wscheck.model.events import Unreadable
+from wscheck.observe.logs.envelopes import MESSAGE_KEYS
+from wscheck.observe.logs.key_values import NOTHING, pairs
+from wscheck.observe.logs.vocabulary import Wording, plain
+
+ALL = FORMATS | PLAIN_FORMATS
+SID, NEW = "JklrX0lA-3eoASGLAAAA", "bbbbX0lA-3eoASGLAAAC"
+PRINTABLE = "".join(map(chr, range(33, 127))) + "é李·•–→…"
+AT = 1_768_469_400_000
+KEYS = {*Wording().roles(), *map(plain, MESSAGE_KEYS)}
+
+IDS = st.text(PRINTABLE, min_size=1, max_size=12)
+RELAXED = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+
+
+def records(name: str) -> list[Entry]:
+    """Records in which `name` is a user's or a socket's id."""
+    fields = (
+        (CONNECTED, {"socketId": SID, "userId": name}),
+        (REPLACED, {"userId": name, "oldSocketId": SID, "newSocketId": NEW}),
+        (DISCONNECTED, {"socketId": name, "reason": "transport close"}),
+    )
+    return [Entry(message, said, AT, {"type": "x", **said}) for message, said in fields]
+
+
+TRUE = {
+    CONNECTED: lambda name: ("connect", SID, name),
+    REPLACED: lambda name: ("replace", name, SID, NEW),
+    DISCONNECTED: lambda name: ("disconnect", name, "transport close"),
+}
+
+
+@pytest.mark.parametrize("form", ALL)
+@RELAXED
+@given(name=IDS)
+def test_an_id_is_what_it_was_or_nothing(form: str, name: str) -> None:
+    # What says "none", is quoted itself, or ends as a sentence does has another meaning (docs/logs.md).
+    assume(name.lower() not in NOTHING and name[-1] not in ".,;:|" and any(map(str.isalnum, name)))
+    assume(not (name[0] == name[-1] and name[0] in "\"'`"))
+    # And one that holds a key of a record, with a value, is a record.
+    assume(all(plain(pair.key) not in KEYS for pair in pairs(name)))
+    for entry in records(name):
+        extractor, events = reader_of(ALL[form](entry))
+        seen = [said(event) for event in events if not isinstance(event, Unreadable)]
+        assert len(seen) == 1, (form, name)
+        if form in FORMATS and not form.startswith("logfmt"):
+            assert seen == [TRUE[entry.message](name)]
+        for got, true in zip(seen[0], TRUE[entry.message](name), strict=True):
+            assert got in {true, None}, (form, name)
+        if None in seen[0]:
+            assert extractor.levels["full"] == 0
+
+
+UNQUOTED = [
+    ("WebSocket client connected userId=a;b,c socketId=s", "s", "a;b,c"),
+    ("WebSocket client connected userId=a[1]{b} socketId=s", "s", "a[1]{b}"),
+    ("WebSocket client connected - userId: a;b, socketId: s", "s", "a;b"),
+    ("WebSocket client connected userId=uid=jdoe,ou=people socketId=s", "s", "uid=jdoe,ou=people"),
+    ("WebSocket client connected (userId=42, socketId=s)", "s", "42"),
+    ("WebSocket client connected [userId=42,socketId=s].", "s", "42"),
+    ("WebSocket client connected {userId=42, socketId=s}", "s", "42"),
+    ("WebSocket client connected userId=Ana María socketId=s", "s", "Ana María"),
+    ("WebSocket client connected socketId=s userId=Ana María", "s", "Ana María"),
+    ("WebSocket client connected socketId=s userId=Ana da Silva", "s", "Ana da Silva"),
+    ("WebSocket client connected socketId=s userId=李雷 韩梅", "s", "李雷 韩梅"),
+    ("WebSocket client connected|socketId=s|userId=42", "s", "42"),
+    ("WebSocket client connected userId=a|b=c socketId=s", "s", "a|b=c"),
+    ("WebSocket client connected userId=a. socketId=s", "s", "a."),
+    ("(WebSocket client connected socketId=s userId=42)", "s", "42"),
+    ("[WebSocket client connected socketId=s userId=a[1]].", "s", "a[1]"),
+    ("{ WebSocket client connected socketId=s, userId=42 }", "s", "42"),
+    ("WebSocket client connected for user user_2NNEqL2nrIRdJ19", None, "user_2NNEqL2nrIRdJ19"),
+    ("WebSocket client connected userId=user_2NNEqL2nrIRdJ19", None, "user_2NNEqL2nrIRdJ19"),
+    ("WebSocket client connected by user 42.", None, "42"),
+    ("WebSocket client connected\n• socketId: s\n• userId: 'a'b", "s", "'a'b"),
+]
+
+
+@pytest.mark.parametrize(("line", "sid", "user"), UNQUOTED)
+def test_signs_in_an_unquoted_id_are_its_own(line: str, sid: str | None, user: str) -> None:
+    extractor, events = reader_of(line + "\n")
+    assert [said(event) for event in events] == [("connect", sid, user)]
+    assert extractor.unreadable == 0
+
+
+UNCLEAR = [
+    "WebSocket client connected userId=a}b",
+    "WebSocket client connected userId=Ana OK",
+    "WebSocket client connected socketId: abc over polling",
+    "WebSocket client connected userId=[x",
+    "WebSocket client connected userId: [x]",
+    "WebSocket client connected userId='x",
+    "[app WebSocket client connected userId=42]",
+    "WebSocket client connected (userId=a))",
+    "WebSocket client connected (userId=a(b)",
+    "WebSocket client connected userId='a'b",
+    "WebSocket client connected userId=42 over polling",
+    "WebSocket client connected for user a;b",
+    "Replacing existing socket for user auth:42",
+]
+
+
+@pytest.mark.parametrize("line", UNCLEAR)
+def test_an_id_whose_end_cannot_be_told_is_left_out_and_shown(line: str) -> None:
+    extractor, events = reader_of(line + "\n")
+    assert [type(event) for event in events[:1]] == [Unreadable]
+    assert "where an id begins or ends" in str(events[0])
+    assert events[1].user is None
+    assert (extractor.unreadable, extractor.levels) == (1, {"count": 1})
+
+
+INSPECTED = [
+    ("{ socketId: 's', user: { id: 7, name: 'x', device: { id: 9 } } }", "7"),
+    ('{"socketId":"s","user":{"id":"7"}}', "7"),
+    ("{ user: { id: 7 }, socketId: 's', userId: 8 }", "8"),
+    ("{ socketId: 's', req: { userId: 'nobody', user: { id: 9 } } }", None),
+    ("{ socketId: 's', user: [Object] }", None),
+    ("{ socketId: 's', userId: [] }", None),
+    ("userId=[object Object] socketId=s", None),
+]
+
+
+@pytest.mark.parametrize(("carried", "user"), INSPECTED)
+def test_an_object_on_the_markers_line_says_what_it_says_as_json(carried: str, user: str | None) -> None:
+    extractor, events = reader_of(f"WebSocket client connected {carried}\n")
+    assert [said(event) for event in events] == [("connect", "s", user)]
+    assert extractor.unreadable == 0
+
+
+@pytest.mark.parametrize("user", ["user", "userId", "auth.user", "/user"])
+def test_a_user_who_is_called_as_a_key_is_not_taken_for_one(user: str) -> None:
+    extractor, events = reader_of(f"Replacing existing socket for user ID: {user}: {SID} -> {NEW}\n")
+    assert [type(event) for event in events[:1]] == [Unreadable]
+    assert said(events[1]) == ("replace", None, None, None)
+    assert extractor.unreadable == 1
+
+
+def test_a_key_after_the_sentence_is_no_user() -> None:
+    _, [event] = reader_of("Replacing existing socket for user: oldSocketId=a newSocketId=b\n")
+    assert said(event) == ("replace", None, "a", "b")
+
+
+@pytest.mark.parametrize("filling", [" ", "userId=a ", "a.", "a-", " |", "(", "a=[", "|a=", "A b "])
+def test_a_long_line_takes_time_by_its_length_alone(filling: str) -> None:
+    took = []
+    for size in (1 << 14, 1 << 17):
+        line = f"WebSocket client connected userId=a{filling * (size // len(filling))}b\n"
+        begin = time.process_time()
+        reader_of(line)
+        took.append(time.process_time() - begin)
+    assert all(later < 30 * max(earlier, 0.01) for earlier, later in pairwise(took)), took

@@ -1,0 +1,87 @@
+"""wscheck.toml's [logs] tables: what is wrong in them is named with its line."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli import wscheck
+from wscheck.model.errors import UsageError
+from wscheck.observe.logs.options import readers
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        ("[logs]\n\nmarkers = 3\n", "wscheck.toml:3: `logs.markers` must be a table."),
+        ("[logs.markers]\nconected = 'x'\n", "wscheck.toml:2: `conected` is not understood."),
+        ("[logs.keys]\nuser = 'uid'\nsid = 7\n", "wscheck.toml:3: `sid` is not understood."),
+        (
+            "[logs.keys]\nuser = 'uid'\nsid = ['a', 'b:']\n",
+            "wscheck.toml:3: `b:` is no name of a key: it has `:` in it.",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(toml: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "wscheck.toml").write_text(toml)
+    (tmp_path / "server.log").write_text("")
+    ran = wscheck("tail-logs", "--no-follow", "server.log", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"wscheck: {problem}\n  next: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "problem", "advice"),
+    [
+        ("--marker=online=Socket opened", "`online` is not a KIND that is known.", "connected='Socket opened'."),
+        ("--marker=replaced", "this is not KIND=TEXT.", "replaced='Socket opened'."),
+        ("--marker=connected=  ", "this is not KIND=TEXT.", "connected='Socket opened'."),
+        ("--key=users=uid", "`users` is not a FIELD that is known.", "user=uid."),
+        ("--key=user", "this is not FIELD=NAME.", "user=uid."),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advice: str, tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("")
+    ran = wscheck("tail-logs", "--no-follow", option, "server.log", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    first, following = ran.err.splitlines()
+    assert first.endswith(problem)
+    assert f" {'FIELD' if option.startswith('--key') else 'KIND'} is one of " in following
+    assert following.endswith(advice)
+
+
+@pytest.mark.parametrize("name", ["uid=7", "uid:", "uid,sid", '"uid"', "{", "[user]"])
+def test_what_cannot_be_the_name_of_a_key_is_no_silent_miss(name: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"`{name}` is no name of a key: it has `")) as refused:
+        readers((), (f"user={name}",), {})
+    assert refused.value.next_step == "Write the name alone, as it stands in the log: --key user=uid."
+
+
+def test_a_name_of_signs_alone_is_none() -> None:
+    with pytest.raises(UsageError, match="`---` is no name of a key: it has neither letter nor digit"):
+        readers((), ("user=---",), {})
+
+
+@pytest.mark.parametrize("name", ["uid", "user id", "user.id", "http://example.com/uid", "$uid", "ключ", "4", "_uid"])
+def test_whatever_may_be_one_is_read(name: str) -> None:
+    record = {"msg": "WebSocket client connected", "socketId": "s1", name: "ada"}
+    (event,) = readers((), (f"user={name}",), {})("app.log").feed(json.dumps(record).encode() + b"\n")
+    assert (event.sid, event.user) == ("s1", "ada")
+
+
+@pytest.mark.parametrize("key", ["ключ", "用户", "identité"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WebSocket client connected {}=ada socketId=s1",
+        "WebSocket client connected {{ {}: 'ada', socketId: 's1' }}",
+        "WebSocket client connected\n• {}: ada\n• socketId: s1",
+        "[09:30:00] {}=ada WebSocket client connected socketId=s1 {}=ada",
+        "{{\n  {}: 'ada',\n  message: 'WebSocket client connected',\n  socketId: 's1'\n}}",
+    ],
+)
+def test_a_name_in_any_script_is_read_in_text(line: str, key: str) -> None:
+    reader = readers((), (f"user={key}",), {})("app.log")
+    (event,) = [*reader.feed(f"{line}\n".replace("{}", key).format().encode()), *reader.flush(at_end=True)]
+    assert (event.sid, event.user) == ("s1", "ada")

@@ -1,0 +1,215 @@
+"""A log's writer and a reader of its lines, for the tests of following."""
+
+import gzip
+import os
+import random
+import shutil
+from pathlib import Path
+
+from wscheck.observe.tailing.fingerprint import Position
+from wscheck.observe.tailing.follower import LATE_S, Follower, Place
+from wscheck.observe.tailing.stream import Stream
+
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+
+
+class Log:
+    """A log at `path`, written through a descriptor that stays open like a server's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written: list[bytes] = []
+        self._fd = os.open(path, APPEND)
+
+    def line(self, text: bytes | None = None) -> None:
+        text = text if text is not None else b"line %d" % len(self.written)
+        self.written.append(text)
+        os.write(self._fd, text + b"\n")
+
+    def lines(self, count: int) -> None:
+        for _ in range(count):
+            self.line()
+
+    def raw(self, data: bytes) -> None:
+        os.write(self._fd, data)
+
+    def reopen(self) -> None:
+        os.close(self._fd)
+        self._fd = os.open(self.path, APPEND)
+
+    def shift(self) -> None:
+        """Rename the generations on: .1 to .2, the log to .1."""
+        generations = {int(p.name.split(".")[2]): p for p in self.path.parent.glob(self.path.name + ".[0-9]*")}
+        for number in sorted(generations, reverse=True):
+            path = generations[number]
+            path.rename(path.with_name(path.name.replace(f".{number}", f".{number + 1}")))
+
+    def rotate(self) -> None:
+        self.shift()
+        self.path.rename(f"{self.path}.1")
+
+    def copytruncate(self, *, keep: bool = True, pack: bool = False) -> None:
+        if keep:
+            self.shift()
+            shutil.copy(self.path, f"{self.path}.1")
+        if pack:
+            self.pack("1")
+        os.truncate(self.path, 0)
+
+    def replace(self) -> None:
+        """The same content in a new inode, as an editor or rsync leaves it."""
+        copy = self.path.with_name("copy")
+        shutil.copy(self.path, copy)
+        copy.rename(self.path)
+        self.reopen()
+
+    def pack(self, suffix: str) -> None:
+        plain = Path(f"{self.path}.{suffix}")
+        with plain.open("rb") as source, gzip.open(f"{plain}.gz", "wb") as packed:
+            shutil.copyfileobj(source, packed)
+        times = plain.stat()
+        os.utime(f"{plain}.gz", ns=(times.st_atime_ns, times.st_mtime_ns))
+        plain.unlink()
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+
+class Lines:
+    """Follows a log and keeps the lines; every complete line is a record."""
+
+    def __init__(self, path: Path, place: Place | None = None, *, at_end: bool = False, chunk: int = 4096) -> None:
+        self.notes: list[str] = []
+        self.got: list[bytes] = []
+        self.numbers: list[int | None] = []
+        self.now = 0.0
+        self._carry: dict[int, bytes] = {}
+        self.follower = Follower(path, memoryview(bytearray(chunk)), self.notes.append)
+        self.follower.resume(place) if place is not None else self.follower.begin(at_end=at_end)
+
+    def look(self, seconds: float = 0.1) -> list[bytes]:
+        before = len(self.got)
+        self.now += seconds
+        for stream, data in self.follower.read(self.now):
+            self._take(stream, bytes(data))
+        return self.got[before:]
+
+    def _take(self, stream: Stream, data: bytes) -> None:
+        *lines, rest = (self._carry.get(id(stream), b"") + data).split(b"\n")
+        self._carry[id(stream)] = rest
+        for line in lines:
+            stream.lines += 1
+            stream.consumed += len(line) + 1
+            self.got.append(line)
+            self.numbers.append(stream.line(stream.lines))
+
+    def __del__(self) -> None:
+        self.follower.close()
+
+    def place(self) -> Place:
+        place = self.follower.place()
+        assert place is not None
+        return place
+
+    def position(self) -> Position:
+        return self.place().positions[-1]
+
+
+class Story:
+    """A log's life at random: written to, rotated in every way that keeps its lines, looked at, the reader restarted.
+
+    Only what leaves every line on disk happens between two looks, so every line must come, in order and once. A line is
+    cut in two by a rename, which is decidable, and never by a copy, which after a restart looks the same.
+    """
+
+    def __init__(self, path: Path, chance: random.Random) -> None:
+        self.log, self._chance = Log(path), chance
+        self._lines = Lines(path)
+        self._place = self._lines.place()
+        self.got: list[bytes] = []
+        self._late, self._dated = False, chance.random() < 0.3
+        self._half = b""
+        self._halves = self._days = 0
+
+    def step(self) -> None:
+        """One thing happens."""
+        writes, looks = (self.write, self.write, self.write, self.half), (self.look, self.restart, self.kill)
+        rotations = (self.rotate, self.rotate, self.copy, self.replace, self.pack, self.recreate, self.quiet)
+        self._chance.choice((*writes, *looks, *rotations))()
+
+    def write(self) -> None:
+        if self._late and self._chance.random() < 0.5:
+            self._end_half()
+            self.log.reopen()
+            self._late = False
+        for _ in range(self._chance.choice((1, 3, 40))):
+            self.log.raw(b"line %d\n" % len(self.log.written))
+            self._end_half(b"line %d" % len(self.log.written))
+
+    def half(self) -> None:
+        """The beginning of a line, whose end comes later, in whatever file that is."""
+        self._halves += 1
+        part = b"part %d of " % self._halves
+        self._half += part
+        self.log.raw(part)
+
+    def _end_half(self, rest: bytes = b"") -> None:
+        self.log.written += [self._half + rest] if self._half or rest else []
+        self._half = b""
+
+    def look(self) -> None:
+        self.got += self._lines.look()
+        self._place = self._lines.place()
+
+    def restart(self) -> None:
+        self.look()
+        self.kill()
+
+    def kill(self) -> None:
+        """The reader dies, whatever came since its last look, and a new one goes on from there."""
+        self._lines.follower.close()
+        self._lines = Lines(self.log.path, self._place)
+
+    def rotate(self) -> None:
+        if self._late:
+            return
+        self._days += 1
+        if self._dated:
+            self.log.path.rename(f"{self.log.path}-2026{self._days:04}")
+        else:
+            self.log.rotate()
+        self._late = True
+        if self._chance.random() < 0.3:
+            self.log.path.touch()
+
+    def copy(self) -> None:
+        if not (self._late or self._dated or self._half):
+            self.log.copytruncate(pack=self._chance.random() < 0.2)
+
+    def replace(self) -> None:
+        if not (self._late or self._half):
+            self.log.replace()
+
+    def pack(self) -> None:
+        """A generation is packed that nobody writes to any more."""
+        plain = [path for path in self.log.path.parent.glob("app.log.[0-9]*") if path.suffix != ".gz"]
+        if plain and not self._late:
+            self.log.pack(self._chance.choice(sorted(plain)).name.removeprefix("app.log."))
+
+    def recreate(self) -> None:
+        """Deleted when it was read, and begun anew."""
+        self.look()
+        if not (self._late or self._half):
+            self.log.path.unlink()
+            self.log.reopen()
+
+    def quiet(self) -> None:
+        """Nothing happens until no late writer is waited for any more."""
+        if not self._late:
+            self.got += self._lines.look(LATE_S + 1)
+            self.look()
+
+    def end(self) -> None:
+        self.write()
+        self._end_half()
+        self.look()

@@ -1,0 +1,215 @@
+"""Which logs are meant: each is read once, under whatever names and in whatever copies it lies there."""
+
+import gzip
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from wscheck.observe.tailing.log_paths import Meant
+
+BANNER = b"> backend@1.0.0 start\n> node server.js\n\n" + b"".join(b"loaded plugin number %d\n" % n for n in range(60))
+
+
+def lines(*numbers: int) -> bytes:
+    return b"".join(b"2026-01-15T09:30:%02d.000Z connected socketId=s%d\n" % (n, n) for n in numbers)
+
+
+def pack(path: Path, size: int | None = None) -> Path:
+    """The packed copy beside a log, as `gzip -k` leaves it, or the first `size` bytes of it."""
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes())[:size])
+    return packed
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("logs").mkdir()
+    Path("logs/app.log").write_bytes(BANNER + lines(*range(1, 50)))
+    return Path("logs")
+
+
+def meant(*names: str | Path, rotated: bool = True) -> tuple[list[str], list[str]]:
+    told: list[str] = []
+    logs = Meant(map(str, names), rotated=rotated, note=told.append)
+    return [path.name for path in logs.paths], told
+
+
+def link(log: Path) -> None:
+    Path("logs/link.log").symlink_to("app.log")
+
+
+def hard_link(log: Path) -> None:
+    os.link(log, "logs/hard.log")
+
+
+def dated_link(log: Path) -> None:
+    log.rename("logs/app-2026-01-15.log")
+    log.symlink_to("app-2026-01-15.log")
+
+
+def packed(log: Path) -> None:
+    pack(log)
+
+
+def half_packed(log: Path) -> None:
+    pack(log, 300)
+
+
+def backup(log: Path) -> None:
+    shutil.copy(log, "logs/app.log.bak")
+    with log.open("ab") as more:
+        more.write(lines(55))
+
+
+def copied_before_truncating(log: Path) -> None:
+    shutil.copy(log, "logs/app.log.1")
+
+
+def exported_again(log: Path) -> None:
+    Path("logs/a.log").write_bytes(log.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [link, hard_link, dated_link, packed, half_packed, backup, copied_before_truncating, exported_again],
+    ids=lambda twice: twice.__name__,
+)
+def test_a_log_is_read_once(directory: Path, twice: Callable[[Path], None]) -> None:
+    twice(directory / "app.log")
+    paths, [told] = meant(directory)
+    assert paths == ["app.log"]
+    assert told.startswith("left out, for it would count twice: logs/")
+    assert told.endswith("logs/app.log)")
+
+
+def test_the_packed_one_of_two_generations_is_left_out(directory: Path) -> None:
+    (directory / "app.log").rename(directory / "app.log.1")
+    pack(directory / "app.log.1")
+    (directory / "app.log").write_bytes(BANNER + lines(50))
+    (directory / "app.log.2.gz").write_bytes(gzip.compress(BANNER + lines(0)))
+    os.utime(directory / "app.log.2.gz", (1, 1))
+    assert meant(directory)[0] == ["app.log.2.gz", "app.log.1", "app.log"]
+    assert meant("logs/app.log.1.gz", "logs/app.log.1")[0] == ["app.log.1"]
+
+
+def timeless(user: str) -> bytes:
+    return BANNER + f"connected userId={user}\n".encode() + b"SIGTERM received. Server closed.\n"
+
+
+ALIKE = {
+    "another beginning": [BANNER + lines(1, 2), BANNER + lines(1, 3)],
+    "the same length, banner and end": [timeless("ada"), timeless("bob")],
+    "nothing that tells one server from the other": [BANNER + b"connected\n", BANNER + b"connected\nconnected\n"],
+    "only the banner yet": [
+        b"Built 2026-01-15T09:30:00\nlistening\n",
+        b"Built 2026-01-15T09:30:00\nlistening\nconnected\n",
+    ],
+    "nothing yet": [b"", b"", lines(1)],
+}
+
+
+@pytest.mark.parametrize("contents", ALIKE.values(), ids=ALIKE)
+@pytest.mark.parametrize("name", ["{}.log", "{}.log.gz"])
+def test_logs_that_only_begin_alike_are_all_read(directory: Path, contents: Iterable[bytes], name: str) -> None:
+    (directory / "app.log").unlink()
+    for number, content in enumerate(contents):
+        path = directory / name.format(number)
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    paths, told = meant(directory)
+    assert paths == sorted(path.name for path in directory.iterdir())
+    assert told == []
+
+
+def test_a_log_that_is_followed_may_go_on_otherwise_than_the_one_it_begins_like(directory: Path) -> None:
+    shutil.copy(directory / "app.log", directory / "other.log")
+    shutil.copy(pack(directory / "app.log"), directory / "old.log.gz")
+    assert meant(directory, rotated=False)[0] == ["app.log", "other.log"]
+
+
+def test_of_a_link_and_what_it_leads_to_the_one_that_goes_on_is_followed(directory: Path) -> None:
+    current = Path("current.log")
+    current.symlink_to("logs/app.log")
+    assert meant("logs/app.log", current, rotated=False)[0] == ["current.log"]  # nobody else finds where it leads next
+    assert meant("c*.log", directory, rotated=False)[0] == ["app.log"]
+    assert meant("app.log", Path("app.log").absolute(), rotated=False)[0] == ["app.log"]  # not there yet
+
+
+def test_what_turns_up_later_is_read_once(directory: Path) -> None:
+    told: list[str] = []
+    logs = Meant([str(directory)], rotated=False, note=told.append)
+    log = directory / "app.log"
+    log.rename(directory / "app.log.1")
+    pack(directory / "app.log.1", 300)  # logrotate packs while we look
+    log.write_bytes(lines(51, 52))
+    os.link(log, directory / "a.log")
+    shutil.copy(pack(log), directory / "copy.log.gz")
+    (directory / "new.log").write_bytes(lines(51, 53))
+    assert logs.appeared() == [directory / "new.log"]
+    assert told == [
+        "left out, for it would count twice: logs/a.log (another name of logs/app.log), "
+        "logs/copy.log.gz (a copy of logs/app.log)"
+    ]
+    assert logs.appeared() == []
+    assert len(told) == 1
+
+
+def test_many_that_are_left_out_are_one_line(directory: Path) -> None:
+    for number in range(200):
+        (directory / f"{number:03}.log").symlink_to("app.log")
+    [told] = meant(directory)[1]
+    assert told.endswith("logs/002.log (another name of logs/app.log), 197 more")
+
+
+def test_a_followed_log_that_was_renamed_to_anything_is_not_a_new_one(directory: Path) -> None:
+    told: list[str] = []
+    logs = Meant([str(directory)], rotated=False, note=told.append)
+    log = directory / "app.log"
+    for number in range(3):
+        log.rename(directory / f"saved {number}.log")
+        log.write_bytes(BANNER + lines(51 + number))
+        assert logs.appeared() == []
+    log.rename(directory / "saved 3.log")
+    assert logs.appeared() == []
+    assert told[0] == "left out, for it would count twice: logs/saved 0.log (which was logs/app.log)"
+    assert len(told) == 4
+
+
+def test_a_new_log_in_the_place_of_a_deleted_one_is_new(directory: Path) -> None:
+    """The kernel gives a deleted file's inode to the next one."""
+    logs = Meant([str(directory)], rotated=False, note=pytest.fail)
+    with (directory / "app.log").open("r+b") as log:
+        (directory / "app.log").rename(directory / "new.log")
+        log.truncate()
+        log.write(lines(51, 52))
+    assert logs.appeared() == [directory / "new.log"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [
+            "app.log.10.gz",
+            "app.log.9",
+            "app.log.2.gz",
+            "app.log.1",
+            "app.log-20260113.gz",
+            "app.log-20260114",
+            "app.log",
+        ],
+        ["app.log.2025.12.31", "app.log.2026.01.01", "app.log.2026.01.01.2", "app.log.2026.01.01.10", "app.log"],
+        ["app.10.log", "app.2.log.gz", "app.1.log", "app.log"],
+        ["app-2026-01-09.log", "app__2026-01-14_09-30-00.log.gz", "app-2026-01-14_10.log", "app.log"],
+    ],
+)
+def test_generations_of_the_same_modification_time_are_read_by_the_age_in_their_names(
+    directory: Path, names: list[str]
+) -> None:
+    for number, name in enumerate(names):
+        text = lines(number)
+        (directory / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+        os.utime(directory / name, (1, 1))
+    assert meant(directory)[0] == names

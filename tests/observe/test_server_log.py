@@ -1,0 +1,135 @@
+"""A server's log beside a run: from its end on, over its rotations, from pipes, and without the run's secrets."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from tests.run.verify.runs import planned
+from wscheck.model.errors import BadEvidence
+from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
+from wscheck.model.secrets import HIDDEN, Redactor, Secret
+from wscheck.observe.logs.options import readers
+from wscheck.observe.logs.server_log import ServerLog, open_log
+
+TOKEN = "no-such-token-9917"
+
+
+def connected(sid: str, user: str = "A") -> str:
+    return f"WebSocket client connected\n• socketId: {sid}\n• userId: {user}\n"
+
+
+@asynccontextmanager
+async def followed(log: ServerLog) -> AsyncIterator[list[Event]]:
+    """What the log tells while the block runs."""
+    events: list[Event] = []
+    log.sink = events.append
+    with closing(log):
+        following = asyncio.ensure_future(log.follow())
+        try:
+            yield events
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def sids(events: list[Event]) -> list[str | None]:
+    return [event.sid for event in events if isinstance(event, Connected)]
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+async def test_what_stood_there_before_is_not_ours_and_lines_are_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    append(path, connected("before"))
+    async with followed(open_log(str(path))) as events:
+        await asyncio.sleep(0)
+        append(path, connected("ours"))
+        await until(lambda: bool(events))
+    assert [(event.line, event.path) for event in events] == [(4, str(path))] and sids(events) == ["ours"]
+
+
+async def test_a_log_that_is_rotated_meanwhile_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    append(path, "the server began\n")
+    async with followed(open_log(str(path))) as events:
+        append(path, connected("s1"))
+        await until(lambda: sids(events) == ["s1"])
+        path.rename(tmp_path / "server.log.1")
+        append(path, connected("s2"))
+        await until(lambda: sids(events) == ["s1", "s2"])
+
+
+async def test_a_named_pipe_is_read_whether_somebody_writes_already_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    async with followed(open_log(str(path))) as events:
+        append(path, connected("s1"))
+        await until(lambda: sids(events) == ["s1"])
+
+
+@pytest.mark.parametrize("name", ["", "nowhere.log"])
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadEvidence, match=str(tmp_path / name)):
+        open_log(str(tmp_path / name))
+
+
+async def test_a_token_that_the_server_logs_is_in_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.touch()
+    log = open_log(str(path), redactor=Redactor([Secret(TOKEN)]))
+    told = (
+        connected(TOKEN)
+        + f"Replacing existing socket for user\n• userId: A\n• oldSocketId: {TOKEN}\n• newSocketId: s2\n"
+        + f"WebSocket client disconnected\n• socketId: s2\n• reason: no {TOKEN}\n"
+    )
+    async with followed(log) as events:
+        append(path, told)
+        await until(lambda: len(events) == 3)
+    assert [type(event) for event in events] == [Connected, Replaced, Disconnected]
+    assert TOKEN not in repr(events) and repr(events).count(HIDDEN) == 3
+
+
+async def test_nor_is_half_of_one_where_an_excerpt_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.touch()
+    redactor = Redactor([Secret(TOKEN)])
+    log = open_log(str(path), readers((), (), {}, redactor=redactor), redactor)
+    async with followed(log) as events:
+        append(path, "2026-11-25T01:00:00Z INFO WebSocket client connected socketId=s1 userId=A\n")
+        append(path, 'WebSocket client connected {"x": "' + "x" * 160 + TOKEN + '"}\n')
+        await until(lambda: any(isinstance(event, Unreadable) for event in events))
+    assert TOKEN[:8] not in repr(events) and "xxx" in repr(events)
+
+
+def test_the_words_of_the_log_may_be_the_servers_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wscheck.toml").write_text('[logs.markers]\nconnected = "ws up"\n[logs.keys]\nsid = "conn"\n')
+    monkeypatch.chdir(tmp_path)
+    reader = planned(url="http://127.0.0.1:9").arena._new_reader("server.log")
+    assert sids(reader.feed(b"ws up conn=s1 userId=A\n") + reader.flush(at_end=True)) == ["s1"]
+
+
+async def test_what_is_quoted_of_a_log_in_other_words_holds_no_secret_and_is_of_the_phase(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.touch()
+    log = open_log(str(path), redactor=Redactor([Secret(TOKEN)]))
+    async with followed(log) as events:
+        append(path, f"peer joined conn=s1-A with {TOKEN} and password=hunter22 {'x' * 500}\n")
+        await until(lambda: bool(log.naming(["s1-A"])))
+        told = log.naming(["s1-A"])
+        assert told.startswith(f"peer joined conn=s1-A with {HIDDEN}") and len(told) == 200
+        assert TOKEN not in told and "hunter22" not in told
+        log.begin(events.append)
+        assert log.naming(["s1-A"]) == ""

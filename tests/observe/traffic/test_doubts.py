@@ -1,0 +1,83 @@
+"""What pages do not prove, though nothing was found on them."""
+
+from typing import Any
+
+import pytest
+
+from wscheck.detect.engine import Options
+from wscheck.model.events import AnyEvent, Connected, Disconnected, Ended, Refused
+from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.run.browser.report import report
+from wscheck.run.verify.recording import judged
+
+APP, WIDGET = "http://app/socket.io/", "http://chat.example.com/socket.io/"
+KICK, LEFT = "io server disconnect", "io client disconnect"
+
+
+def opened(at: float, sid: str, user: str, page: str = "tab 1", url: str = APP) -> Connected:
+    return Connected(at=float(at), source="browser", sid=sid, eio=f"e{sid}", user=user, page=page, url=url)
+
+
+def ended(at: float, sid: str, user: str, reason: str) -> Disconnected:
+    return Disconnected(at=float(at), source="browser", sid=sid, user=user, page="tab 1", reason=reason)
+
+
+def verdict(*events: AnyEvent) -> tuple[Verdict, str]:
+    """Of the run, and the same of its recording."""
+    seen = [*events, Ended(at=100.0, source="browser")]
+    live = report(seen, Options(), Bar(), target="page")
+    findings: tuple[list[Finding], Verdict, str] = judged(seen, Options(), Bar())
+    assert findings == (live.findings, live.verdict, live.reason) == ([], live.verdict, live.reason)
+    return live.verdict, live.reason
+
+
+def stranger(number: int, **more: Any) -> Connected:
+    return opened(number, f"s{number}", f"(user of tab {number})", page=f"tab {number}", **more)
+
+
+def test_two_pages_of_users_unknown_may_be_one_user() -> None:
+    told, reason = verdict(stranger(1), stranger(2))
+    assert told is Verdict.INCONCLUSIVE
+    assert reason.startswith(
+        "tab 1 and tab 2 may be one user's: who is connected in tab 1, tab 2 was not found; say where"
+    )
+
+
+def test_an_unknown_user_may_be_the_known_one_on_another_page() -> None:
+    told, reason = verdict(opened(1, "s1", "ann"), stranger(2))
+    assert (told, "who is connected in tab 2 was not found" in reason) == (Verdict.INCONCLUSIVE, True)
+
+
+def test_one_page_of_a_user_unknown_is_one_user() -> None:
+    assert verdict(stranger(1)) == (Verdict.PASSED, "")
+
+
+def test_a_widget_that_names_nobody_is_not_what_is_looked_at() -> None:
+    widgets = stranger(1, url=WIDGET), stranger(2, url=WIDGET)
+    apps = opened(3, "s3", "ann"), opened(4, "s4", "bob", page="tab 2")
+    assert verdict(*widgets, *apps) == (Verdict.PASSED, "")
+
+
+def test_a_server_that_ends_the_only_connection_may_do_so_for_one_that_nobody_watched() -> None:
+    told, reason = verdict(opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK))
+    assert told is Verdict.INCONCLUSIVE
+    assert reason.startswith("the server ended the only connection of ann, and nothing that was watched took its place")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [opened(1, "s1", "ann"), ended(5, "s1", "ann", LEFT)],
+        [opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK), opened(9, "s2", "ann")],
+        [opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK), opened(9, "s2", "ann"), ended(10, "s2", "ann", LEFT)],
+    ],
+    ids=["the page left", "it is connected again", "and left after that"],
+)
+def test_whoever_left_or_came_back_is_no_doubt(events: list[AnyEvent]) -> None:
+    assert verdict(*events) == (Verdict.PASSED, "")
+
+
+def test_a_tab_that_is_refused_its_only_connection_is_named() -> None:
+    refused = Refused(at=2.0, source="browser", user="ann", page="tab 2", eio="e2", reason="refused", message="full")
+    notes = report([opened(1, "s1", "ann"), refused], Options(), Bar(), target="page").notes
+    assert notes == ["tab 2 was refused its connection: full."]

@@ -1,0 +1,111 @@
+"""A lane says which line opened it and whose call that was; the page's picture is in the report and nothing else is."""
+
+import msgspec
+import pytest
+
+from tests.report.html.test_page import HOSTILE, parsed
+from tests.report.runs import Script, judged
+from wscheck.model.events import AnyEvent, Connected, Place
+from wscheck.model.findings import Verdict
+from wscheck.model.report import BrowserReport, SeenConnection, SeenPage
+from wscheck.report.html import render
+from wscheck.report.html.timeline import timeline
+
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
+SHARED = Place("src/services/openSocket.ts", 9, 10, "openSocket")
+BOT = Place("src/hooks/useBotWebSocket.ts", 5, 18, "useBotWebSocket")
+WHATSAPP = Place("src/hooks/useWhatsAppConnection.ts", 5, 18, "useWhatsAppConnection")
+
+
+def two_hooks(first: Place = BOT, second: Place = WHATSAPP) -> list[AnyEvent]:
+    script = Script().opens("a", "", first).wait(0.1).opens("b", "", second).wait(1.0)
+    return [
+        msgspec.structs.replace(event, component=None) if hasattr(event, "component") else event
+        for event in script.events
+    ]
+
+
+def watched(events: list[AnyEvent], **changes: object) -> BrowserReport:
+    report = BrowserReport(
+        schema="wscheck.browser/1",
+        target="http://127.0.0.1:8000/broken.html",
+        verdict=Verdict.FAILED,
+        findings=judged(events, ""),
+    )
+    return msgspec.structs.replace(report, **changes)
+
+
+def test_a_lane_names_file_line_and_function_of_its_opener() -> None:
+    drawn = timeline(two_hooks())
+    assert drawn is not None
+    assert [bar.label for bar in drawn.bars] == [
+        "useBotWebSocket at useBotWebSocket.ts:5",
+        "useWhatsAppConnection at useWhatsAppConnection.ts:5",
+    ]
+    assert "opened by useBotWebSocket at src/hooks/useBotWebSocket.ts:5:18" in drawn.bars[0].said
+    assert drawn.rows[1][2] == "useWhatsAppConnection at src/hooks/useWhatsAppConnection.ts:5:18"
+    assert [bar.hue for bar in drawn.bars] == [0, 1]
+
+
+def test_connections_of_one_shared_opener_are_told_apart_by_where_their_stacks_diverge() -> None:
+    events = two_hooks(SHARED, SHARED)
+    connections = [SeenConnection(sid="a", diverges_at=BOT), SeenConnection(sid="b", diverges_at=WHATSAPP)]
+    page = parsed(render(watched(events, connections=connections), events))
+    lanes = [str(attributes["aria-label"]) for tag, attributes in page.tags if tag == "li"]
+    assert len(lanes) == 2
+    for lane, caller in zip(lanes, (BOT, WHATSAPP), strict=True):
+        assert "opened by openSocket at src/services/openSocket.ts:9:10" in lane
+        assert f"called from {caller.function} at {caller}" in lane
+    assert "useBotWebSocket at useBotWebSocket.ts:5" in page.text
+    hues = [str(a["class"]) for tag, a in page.tags if tag == "li"]
+    assert hues == ["hue0", "hue1"]
+
+
+def test_without_divergence_a_shared_opener_is_one_colour() -> None:
+    drawn = timeline(two_hooks(SHARED, SHARED))
+    assert drawn is not None
+    assert [bar.hue for bar in drawn.bars] == [0, 0]
+
+
+def test_the_divergence_is_found_by_session_too() -> None:
+    events = [msgspec.structs.replace(e, eio="eio-1") if isinstance(e, Connected) else e for e in two_hooks()[:2]]
+    page = parsed(
+        render(watched(events, connections=[SeenConnection(sid="a", eio="eio-1", diverges_at=WHATSAPP)]), events)
+    )
+    assert "called from useWhatsAppConnection" in str(page.tags)
+
+
+def test_the_screenshot_is_an_image_with_a_text_and_a_caption() -> None:
+    screen = SeenPage(url="http://127.0.0.1:8000/broken.html", title="broken", screenshot=PIXEL)
+    page = parsed(render(watched(two_hooks(), pages=[screen]), []))
+    ((_, image),) = [tag for tag in page.tags if tag[0] == "img"]
+    assert image["src"] == PIXEL
+    assert image["alt"] == "Screenshot of broken · http://127.0.0.1:8000/broken.html"
+    assert "What the page showed" in page.text
+
+
+@pytest.mark.parametrize("picture", ["", "http://evil/x.png", 'data:image/png;base64,AA"onerror=1', "data:text/html,x"])
+def test_what_is_no_picture_is_not_shown(picture: str) -> None:
+    page = parsed(render(watched(two_hooks(), pages=[SeenPage(url="http://a", title="t", screenshot=picture)]), []))
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert "What the page showed" not in page.text
+
+
+def test_hostile_places_and_titles_are_escaped() -> None:
+    place = Place(HOSTILE, 5, 1, HOSTILE)
+    events = two_hooks(place, BOT)
+    screen = SeenPage(url="http://a", title=HOSTILE, screenshot=PIXEL)
+    html = render(watched(events, pages=[screen], connections=[SeenConnection(sid="b", diverges_at=place)]), events)
+    assert len([tag for tag, _ in parsed(html).tags if tag == "img"]) == 1
+    assert "<script" not in html and "\x1b" not in html and "\u202e" not in html
+
+
+def test_what_could_not_be_seen_is_said() -> None:
+    note = "Positions in http://localhost/app.js are those of the bundle: it has no source map."
+    told = parsed(render(watched(two_hooks(), notes=[note, HOSTILE]), [])).text
+    assert "What could not be seen as well as it should" in told
+    assert "those of the bundle: it has no source map." in told
+    assert "What could not be seen" not in render(watched(two_hooks()), [])

@@ -1,0 +1,156 @@
+"""What `--format` asks for gets to its place, whole, or is refused with the choices."""
+
+import errno
+import io
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.report import runs
+from wscheck.model.errors import UsageError
+from wscheck.report import REPORTERS
+from wscheck.report.formats import Output, deliver, parse, prepare, save
+
+
+class _Stdout(io.TextIOWrapper):
+    """A stdout with a buffer, as a real one has."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8")
+
+    def text(self) -> str:
+        self.flush()
+        return self.buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
+def test_the_default_is_the_terminal() -> None:
+    assert parse([]) == [Output("terminal")]
+
+
+def test_a_format_may_name_a_file_or_stdout() -> None:
+    assert parse(["json", "junit=a/b=c.xml"]) == [Output("json"), Output("junit", Path("a/b=c.xml"))]
+    assert parse(["html=-"]) == [Output("html")]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, sarif, html"),
+        (["JSON=x"], "Unknown format `JSON`"),
+        (["json="], "`--format json=` names no file"),
+        (["json", "junit"], "`json` and `junit` were both asked to write to stdout"),
+        (["json", "json=-"], "both asked to write to stdout"),
+        (["json=a", "html=./a"], "both asked to write to the file a"),
+        (["json=a", f"html={Path.cwd()}/a"], "both asked to write to the file"),
+    ],
+)
+def test_what_cannot_be_is_refused(values: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse(values)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("name", REPORTERS)
+def test_every_format_is_loaded_and_tells_a_run(name: str) -> None:
+    for report, events in (runs.passing(), runs.failing(), runs.looping()):
+        told = REPORTERS[name]()(report, events)
+        if report.findings or name != "github":
+            assert told
+
+
+def test_stdout_carries_one_format_and_files_the_others(tmp_path: Path) -> None:
+    stdout = _Stdout()
+    outputs = parse(["json", f"junit={tmp_path}/deep/er/junit.xml", f"ndjson={tmp_path}/run.ndjson"])
+    prepare(outputs)
+    deliver(outputs, *runs.failing(), stdout=stdout, environ={})
+    assert json.loads(stdout.text())["schema"] == "wscheck.verify/1"
+    assert (tmp_path / "deep/er/junit.xml").read_bytes().startswith(b"<?xml")
+    assert (tmp_path / "run.ndjson").read_bytes().startswith(b'{"schema"')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "run.ndjson"]
+
+
+def test_a_file_is_replaced_whole_and_gets_ordinary_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    with path.open() as reader:
+        save(path, b"new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("old")
+    link = tmp_path / "link.json"
+    link.symlink_to("real.json")
+    save(link, b"new")
+    assert link.is_symlink()
+    assert (tmp_path / "real.json").read_text() == "new"
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    save(pipe, b"through")
+    reader.join(timeout=5)
+    assert read == [b"through"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_directory_is_refused_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a directory"):
+        prepare([Output("json", tmp_path)])
+
+
+def test_a_parent_that_is_a_file_is_refused_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        prepare([Output("json", tmp_path / "file" / "report.json")])
+
+
+def test_one_unwritable_file_does_not_keep_the_others_from_theirs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outputs = [Output("json", tmp_path / "file" / "report.json"), Output("junit", tmp_path / "junit.xml")]
+    with pytest.raises(UsageError, match="cannot be written"):
+        deliver(outputs, *runs.passing(), stdout=_Stdout(), environ={})
+    assert (tmp_path / "junit.xml").exists()
+
+
+def test_github_also_adds_to_the_step_summary(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("an earlier step\n")
+    deliver(parse(["github"]), *runs.failing(), stdout=_Stdout(), environ={"GITHUB_STEP_SUMMARY": str(summary)})
+    assert summary.read_text().startswith("an earlier step\n## ❌ wscheck: failed")
+
+
+class _FullDisk(_Stdout):
+    """A stdout that takes everything and keeps nothing."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("name", ["terminal", "json"])
+def test_what_a_full_disk_keeps_back_is_said(name: str) -> None:
+    with pytest.raises(UsageError, match="Standard output cannot be written: No space left"):
+        deliver([Output(name)], *runs.passing(), stdout=_FullDisk())
+
+
+@pytest.mark.parametrize("name", ["terminal", "html"])
+def test_a_report_for_people_names_the_page_that_was_watched(name: str) -> None:
+    report, events = runs.failing()
+    report.options["page"] = "http://localhost:3000/dashboard"
+    told = REPORTERS[name]()(report, events)
+    assert isinstance(told, str) and "client and the page http://localhost:3000/dashboard" in " ".join(told.split())

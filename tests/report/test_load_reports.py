@@ -1,0 +1,189 @@
+"""Load runs and comparisons in every format: the same numbers, and nothing that a format cannot carry."""
+
+import json
+import os
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from tests.report.html.test_page import parsed
+from tests.report.load_runs import duplicated, limited, unified
+from tests.report.test_schemas import validator
+from wscheck.model.comparison import compare
+from wscheck.model.findings import Verdict
+from wscheck.model.load_report import LoadReport, Second, ServerSide
+from wscheck.model.load_statistics import Percentiles
+from wscheck.report import github, html, junit, markdown, terminal
+from wscheck.report import json as json_reporter
+from wscheck.report.figures import counted
+from wscheck.report.tables import sparks
+
+JUNIT = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
+
+
+def compared(before: LoadReport | None = None, after: LoadReport | None = None) -> Any:
+    return compare(before or duplicated(), after or unified())
+
+
+def test_the_terminal_tells_what_is_wrong_the_figures_and_the_thresholds() -> None:
+    told = terminal.render(limited(), [])
+    assert told.startswith("wscheck  embedded backend  duplicated profile, 50 users\n")
+    assert "connections per user 2.00 53 open at the end, peak 61" in " ".join(told.split())
+    for words in ("replaced", "2,940", "churn", "6.00/s", "400 of them duplicates", "p95 9.0 ms"):
+        assert words in told, words
+    assert "✗ --max-replaced 0: 2,940, crossed" in told
+    assert "✓ --max-connect-p95 50 ms: 9.0 ms, kept" in told
+    assert "the server itself counted 3,000 connects, 2,940 replaced" in told
+    assert "FAILED" in told
+
+
+def test_a_passed_run_says_in_its_headline_what_each_user_held() -> None:
+    told = parsed(html.render(unified(), [])).text
+    assert "50 users held 1.00 connections each, 0 replaced." in told
+
+
+def test_notes_are_said_in_every_format_for_people() -> None:
+    run = unified(workers=3, workers_lost=1, notes=["1 worker of 3 died on the way"])
+    for told in (terminal.render(run, []), parsed(html.render(run, [])).text, markdown.render(run, [])):
+        assert "1 worker of 3 died on the way" in " ".join(told.split())
+    assert "before: 1 worker of 3 died on the way" in terminal.render(compared(run), [])
+
+
+@pytest.mark.parametrize("run", [duplicated, unified, limited])
+def test_a_load_report_is_as_its_schema_says(run: Any) -> None:
+    validator("wscheck.load/1").validate(json.loads(json_reporter.render(run(), [])))
+
+
+def test_a_comparison_is_as_its_schema_says() -> None:
+    validator("wscheck.compare/1").validate(json.loads(json_reporter.render(compared(), [])))
+
+
+def test_the_load_json_has_the_published_names() -> None:
+    told = json.loads(json_reporter.render(duplicated(), []))
+    assert told["lifetime_ms"] == {"p50": 300.0, "p95": 340.0, "p99": 360.0}
+    assert told["events"] == {"received": 1400, "duplicated": 400}
+    assert told["series"][3]["second"] == 3 and len(told["series"]) == 20
+
+
+def test_every_threshold_is_a_junit_test_case() -> None:
+    xml = etree.fromstring(junit.render(limited(), []))
+    JUNIT.assertValid(xml)
+    cases = {case.get("name"): case for case in xml.iter("testcase")}
+    assert set(cases) == {"load", "max-replaced", "max-connect-p95"}
+    assert cases["max-replaced"].find("failure").get("message") == "--max-replaced 0: 2,940, crossed"
+    assert len(cases["max-connect-p95"]) == 0
+    JUNIT.assertValid(etree.fromstring(junit.render(compared(), [])))
+
+
+def test_a_crossed_threshold_is_annotated() -> None:
+    told = github.render(limited(), [])
+    assert "::error title=wscheck%3A max-replaced::--max-replaced 0: 2,940, crossed" in told
+
+
+def test_a_comparison_that_got_worse_is_annotated() -> None:
+    assert github.render(compared(unified(), duplicated()), []).startswith(
+        "::error title=wscheck%3A compare::worse than before: connections per user"
+    )
+    assert github.render(compared(), []) == ""
+
+
+def test_of_many_kinds_the_rest_is_how_often_and_a_spark_is_never_nothing() -> None:
+    assert counted({"a": 5, "b": 9, "c": 7, "d": 6, "e": 8, "f": 4}) == "9 b, 8 e, 7 c, 6 d and 9 more"
+    assert sparks([0, 1, 16]) == " ▁█"
+
+
+def test_little_processor_time_is_not_told_as_none() -> None:
+    little = unified(server=ServerSide(connects=40, replaced=0, refused=0, peak=40, emitted=0, cpu_s=0.03))
+    assert "in 0.03 s of processor time" in " ".join(terminal.render(little, []).split())
+
+
+def test_the_plot_of_open_connections_does_not_acquit_a_server_that_replaces() -> None:
+    assert "The server replaces, which keeps the two lines together" in html.render(duplicated(), [])
+    assert "One connection for each user would lay the two lines on each other." in html.render(unified(), [])
+
+
+def test_the_peak_of_several_workers_is_a_bound() -> None:
+    assert "peak at most 61" in terminal.render(duplicated(workers=2), [])
+
+
+def test_the_comparison_table_in_terminal_and_markdown() -> None:
+    told = terminal.render(compared(), [])
+    lines = {line.strip().split("  ")[0]: " ".join(line.split()) for line in told.splitlines() if line.strip()}
+    assert lines["connections per user, most at once"] == "connections per user, most at once 2.00 1.00 2.0× less"
+    assert lines["connections replaced"] == "connections replaced 2,940 0 none left"
+    assert lines["a connection lives, median"].endswith("300 ms 20.0 s 67× more")
+    assert "PASSED" in told
+    assert "11 better, 2 same" in told
+    # What neither run measured has no row, and is not counted.
+    unmeasured = terminal.render(compared(duplicated(server=None), unified(server=None)), [])
+    assert "processor time" not in unmeasured
+    assert "10 better, 2 same in" in unmeasured
+    table = markdown.render(compared(), [])
+    assert "| connections replaced | 2,940 | 0 | ✅ none left |" in table
+    assert "| **Server load** | | | |" in table
+
+
+def test_a_larger_run_is_told_by_what_it_would_be_for_its_size() -> None:
+    told = terminal.render(compare(unified(), duplicated(users=25, connections_peak=50)), [])
+    peak = next(line for line in told.splitlines() if "at the peak" in line)
+    assert " ".join(peak.split()) == "connections open at the peak 50 50 2.0× more for its size"
+    assert "handshakes served 50 3,000 120× more for its size" in " ".join(told.split())
+
+
+def test_a_worse_run_is_marked_so() -> None:
+    told = terminal.render(compared(unified(), duplicated()), [])
+    assert "FAILED" in told
+    assert "Worse than before: connections per user, most at once; connections opened" in " ".join(told.split())
+    assert "| connections replaced | 0 | 2,940 | ❌ 2,940 more |" in markdown.render(
+        compared(unified(), duplicated()), []
+    )
+
+
+def test_the_plots_hold_every_second_and_both_runs() -> None:
+    page = parsed(html.render(compared(), []))
+    labels = [str(a["aria-label"]) for tag, a in page.tags if tag == "svg" and "aria-label" in a]
+    assert "Connections open per user: before (duplicated) at most 1.1; after (unified) at most 1" in labels
+    assert any("Connections replaced" in label and "147/s" in label for label in labels)
+    paths = [str(a["d"]) for tag, a in page.tags if tag == "path" and a.get("class") == "course"]
+    assert len(paths) == 2 * len(labels)
+    assert all(path.count("L") == 19 for path in paths)
+
+
+def test_names_from_outside_are_escaped_in_every_format() -> None:
+    evil = duplicated(refused={"<script>|\x1b[31m": 3}, target="http://<b>x</b>")
+    page = html.render(evil, [])
+    assert "<script>" not in page and "<b>x" not in page
+    for told in (terminal.render(evil, []), markdown.render(evil, []), junit.render(evil, []).decode()):
+        assert "\x1b" not in told
+    assert "<script>" not in markdown.render(evil, [])
+
+
+def test_a_narrow_terminal_and_colour_do_not_break_it() -> None:
+    out = StringIO()
+    terminal.show(compared(), [], out, {**os.environ, "COLUMNS": "60"})
+    assert max(map(len, out.getvalue().splitlines())) <= 60
+    out = StringIO()
+    terminal.show(limited(), [], out, {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"})
+    assert "\x1b[1;31m" in out.getvalue()
+
+
+def test_a_run_without_a_course_has_no_plot() -> None:
+    page = html.render(duplicated(series=[], verdict=Verdict.INCONCLUSIVE), [])
+    assert "Over time" not in page
+
+
+def test_what_counts_as_the_same_although_it_differs_says_why() -> None:
+    slow, quick = duplicated(connect_ms=Percentiles(p95=101.0)), unified(connect_ms=Percentiles(p95=9.7))
+    told = " ".join(terminal.render(compare(slow, quick), []).split())
+    assert "time to connect, p95 101 ms 9.7 ms under 100 ms apart" in told
+    same = " ".join(terminal.render(compare(slow, slow), []).split())
+    assert "time to connect, p95 101 ms 101 ms the same" in same
+
+
+def test_a_run_in_which_nothing_connected_shows_no_course() -> None:
+    idle = [Second(second=second, users=2) for second in range(3)]
+    told = terminal.render(unified(verdict=Verdict.INCONCLUSIVE, connects=0, series=idle, server=None), [])
+    assert "\n\n\n" not in told

@@ -1,0 +1,64 @@
+"""Who opened what, as every report tells it: where all went through shared code, it is the callers that matter."""
+
+from wscheck.detect.engine import Judge
+from wscheck.model.events import Connected, Place
+from wscheck.model.findings import Finding
+from wscheck.report.places import spots
+from wscheck.report.story import Openings
+
+SHARED = Place("src/services/openSocket.ts", 7, 10, "openSocket")
+BOT, WHATSAPP = Place("src/hooks/useBot.ts", 5, 18, ""), Place("src/hooks/useWhatsApp.ts", 9, 18, "useWhatsApp")
+
+
+def opened(sid: str, at: float, *stack: Place) -> Connected:
+    return Connected(
+        at=at,
+        source="browser",
+        user="u",
+        page="tab 1",
+        sid=sid,
+        eio=sid,
+        component="openSocket",
+        opener=stack[0],
+        stack=stack,
+    )
+
+
+def found(*events: Connected) -> Finding:
+    judge = Judge()
+    for event in events:
+        judge.feed(event)
+    (finding,) = judge.conclude(10.0)
+    return finding
+
+
+def told(*events: Connected) -> list[str]:
+    return [str(opening) for opening in Openings(events).of(found(*events))]
+
+
+def test_the_callers_of_a_shared_opener_are_told() -> None:
+    assert told(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)) == [
+        "useBot at src/hooks/useBot.ts:5:18, through openSocket at src/services/openSocket.ts:7:10 (a)",
+        "useWhatsApp at src/hooks/useWhatsApp.ts:9:18, through openSocket at src/services/openSocket.ts:7:10 (b)",
+    ]
+
+
+def test_where_one_caller_opened_both_there_is_one_opening() -> None:
+    assert told(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, BOT)) == [
+        "openSocket at src/services/openSocket.ts:7:10 (a, b)"
+    ]
+
+
+def test_whoever_opened_most_is_told_first() -> None:
+    events = [opened("a", 1.0, BOT), opened("b", 2.0, WHATSAPP), opened("c", 3.0, WHATSAPP)]
+    assert told(*events)[0].endswith("(b, c)")
+
+
+def test_callers_are_pointed_at_only_where_the_opener_is_shared() -> None:
+    shared = spots(found(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)), [])
+    assert {spot.place for spot in shared if spot.said == "one of its callers"} == {BOT, WHATSAPP}
+    apart = spots(found(opened("a", 1.0, BOT, SHARED), opened("b", 2.0, WHATSAPP, SHARED)), [])
+    assert [(spot.place, spot.said) for spot in apart] == [
+        (BOT, "a connection opens here"),
+        (WHATSAPP, "a connection opens here"),
+    ]

@@ -1,0 +1,184 @@
+"""What GitHub's code scanning takes: valid by OASIS' schema, a place for each result, the rules' help in it."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from tests.report import runs
+from wscheck.detect.rules import REGISTRY
+from wscheck.model.events import Connected, Place, Registered, Replaced
+from wscheck.model.findings import Confidence, Finding, Severity, Verdict
+from wscheck.model.report import Report
+from wscheck.report.sarif import render
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@cache
+def validator() -> Any:
+    schema = json.loads((DATA / "sarif-schema-2.1.0.json").read_bytes())
+    return jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker())
+
+
+def run_of(report: Report, events: Any = ()) -> dict[str, Any]:
+    """The one run of the log, which is valid."""
+    log = json.loads(render(report, events))
+    validator().validate(log)
+    (run,) = log["runs"]
+    return run
+
+
+def report_of(*findings: Finding) -> Report:
+    return Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.FAILED, findings=list(findings))
+
+
+def finding(*evidence: Any, user: str = "user_1", rule: str = "multiple-connections") -> Finding:
+    return Finding(
+        rule=rule,
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        user=user,
+        message=f"{user} holds 2 connections",
+        evidence=list(evidence),
+    )
+
+
+def places(result: dict[str, Any]) -> list[tuple[str, int]]:
+    found = [location["physicalLocation"] for location in result["locations"]]
+    return [(place["artifactLocation"]["uri"], place["region"]["startLine"]) for place in found]
+
+
+@pytest.mark.parametrize("run", [runs.passing, runs.failing, runs.looping])
+def test_every_run_is_valid_sarif(run: Any) -> None:
+    assert run_of(*run())["tool"]["driver"]["name"] == "wscheck"
+
+
+def test_the_run_is_told_with_when_it_began_and_ended() -> None:
+    report, events = runs.passing()
+    report.started_at, report.duration_s = 1_795_000_000.0, 90.0
+    (told,) = run_of(report, events)["invocations"]
+    assert (told["startTimeUtc"], told["endTimeUtc"]) == ("2026-11-18T11:06:40.000Z", "2026-11-18T11:08:10.000Z")
+
+
+def test_the_schema_would_have_objected() -> None:
+    log = json.loads(render(*runs.failing()))
+    log["runs"][0]["results"][0]["level"] = "fatal"
+    assert not validator().is_valid(log)
+
+
+def test_a_result_is_on_the_line_that_opened_the_connection_and_names_the_other() -> None:
+    results = run_of(*runs.failing())["results"]
+    assert {result["ruleId"] for result in results} == {"multiple-connections", "connection-replaced"}
+    for result in results:
+        assert places(result) == [("src/app/%28dashboard%29/dashboard/page.tsx", 42)]
+        (other,) = result["relatedLocations"]
+        assert other["physicalLocation"]["artifactLocation"]["uri"].endswith("bot-creation-wizard.tsx")
+        assert other["physicalLocation"]["region"] == {"startLine": 118, "startColumn": 5}
+        assert "BotCreationWizard opens a connection here" in other["message"]["text"]
+        assert "fix: Open it in one module or provider" in result["message"]["text"]
+
+
+def test_every_rule_brings_its_help_and_the_fixes_of_its_causes() -> None:
+    rules = {rule["id"]: rule for rule in run_of(*runs.failing())["tool"]["driver"]["rules"]}
+    for name, rule in rules.items():
+        assert rule["shortDescription"]["text"] == REGISTRY[name].title
+        assert REGISTRY[name].fix in rule["help"]["text"]
+        assert "If two-openers (two components each open a connection): Open it in one" in rule["help"]["text"]
+
+
+def test_without_an_opener_it_is_the_line_of_the_log() -> None:
+    told = [
+        Connected(at=1.0, user="user_1", sid="a", path="logs/a pp.log", line=7),
+        Replaced(at=2.0, user="user_1", old_sid="a", new_sid="b", path="logs/a pp.log", line=9),
+    ]
+    (result,) = run_of(report_of(finding(*told)))["results"]
+    assert places(result) == [("logs/a%20pp.log", 7)]
+    (flow,) = result["codeFlows"]
+    steps = [
+        step["location"]["physicalLocation"]["region"]["startLine"] for step in flow["threadFlows"][0]["locations"]
+    ]
+    assert steps == [7, 9]
+
+
+def test_an_absolute_log_is_a_file_uri_and_standard_input_no_place() -> None:
+    (result,) = run_of(report_of(finding(Connected(user="user_1", sid="a", path="/var/log/app.log", line=3))))[
+        "results"
+    ]
+    assert places(result) == [("file:///var/log/app.log", 3)]
+    assert run_of(report_of(finding(Connected(user="user_1", sid="a", path="-", line=3))))["results"] == []
+
+
+def test_handlers_registered_twice_are_pointed_at() -> None:
+    handlers = (Place("src/hooks/useBot.ts", 12, 3), Place("src/hooks/useBot.ts", 12, 3))
+    opened = Connected(user="user_1", sid="a", page="p", opener=Place("src/services/socket.ts", 4, 10))
+    for registered in (Registered(sid="a", handlers=handlers), Registered(sid="a", lost=handlers)):
+        (result,) = run_of(report_of(finding(opened, registered)))["results"]
+        assert places(result) == [("src/hooks/useBot.ts", 12)], "and not where the connection was opened"
+
+
+@pytest.mark.parametrize("file", ["http://localhost:3000/app.js", "<anonymous>", "blob:http://localhost/1"])
+def test_what_points_into_no_file_is_a_notification_and_not_lost(file: str) -> None:
+    opened = Connected(user="user_1", sid="a", page="p", opener=Place(file, 1, 9000))
+    run = run_of(report_of(finding(opened)))
+    assert run["results"] == []
+    (notice,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert notice["level"] == "error"
+    assert "user_1 holds 2 connections" in notice["message"]["text"]
+
+
+def test_what_is_alike_is_one_result_with_all_its_users() -> None:
+    opened = Connected(sid="a", opener=Place("src/a.ts", 5))
+    run = run_of(report_of(*(finding(opened, user=f"user_{n}") for n in range(30))))
+    (result,) = run["results"]
+    assert result["occurrenceCount"] == 30
+    assert len(result["properties"]["users"]) == 20
+
+
+def test_a_fault_keeps_its_fingerprint_when_its_line_moves() -> None:
+    prints = []
+    for place in (
+        Place("src/a.ts", 5, 1, "useBot"),
+        Place("src/a.ts", 9, 1, "useBot"),
+        Place("src/a.ts", 9, 1, "other"),
+    ):
+        (result,) = run_of(report_of(finding(Connected(sid="a", opener=place))))["results"]
+        prints.append(result["partialFingerprints"]["primaryLocationLineHash"])
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_what_could_not_be_judged_is_no_success() -> None:
+    report = Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.INCONCLUSIVE, reason="No evidence.")
+    (invocation,) = run_of(report)["invocations"]
+    assert invocation["executionSuccessful"] is False
+    assert invocation["toolExecutionNotifications"][0]["message"]["text"] == "app.log: No evidence."
+    (invocation,) = run_of(*runs.passing())["invocations"]
+    assert invocation["executionSuccessful"] is True
+
+
+def test_hostile_text_stays_text() -> None:
+    hostile = "a\x1b[31m\u202eb\ud800"
+    report, events = runs.failing()
+    report.findings = [msgspec.structs.replace(each, user=hostile.replace("\ud800", "")) for each in report.findings]
+    told = render(report, events).decode()
+    assert "\x1b" not in told and "\u202e" not in told and r"\\x1b" in told
+
+
+def test_an_unknown_rule_of_another_command_is_still_described() -> None:
+    opened = Connected(sid="a", opener=Place("src/a.ts", 5))
+    (rule,) = run_of(report_of(finding(opened, rule="threshold-crossed")))["tool"]["driver"]["rules"]
+    assert rule["id"] == "threshold-crossed"
+
+
+def test_through_a_shared_opener_its_callers_are_named_too() -> None:
+    shared, callers = Place("src/services/socket.ts", 7, 10), (Place("src/a.ts", 10, 2), Place("src/b.ts", 18, 2))
+    opened = [Connected(sid=caller.file, opener=shared, stack=(shared, caller)) for caller in callers]
+    (result,) = run_of(report_of(finding(*opened)))["results"]
+    assert places(result) == [("src/services/socket.ts", 7)]
+    related = [each["physicalLocation"] for each in result["relatedLocations"]]
+    assert [each["artifactLocation"]["uri"] for each in related] == ["src/a.ts", "src/b.ts"]
+    assert [each["region"]["startLine"] for each in related] == [10, 18]

@@ -1,0 +1,54 @@
+"""The stored JSON Schemas are those of the code, and what wscheck writes is what they describe."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.report import runs
+from wscheck.model.events import SCHEMA
+from wscheck.report import json as json_reporter
+from wscheck.report import recording
+from wscheck.report.schemas import DOCUMENTS, encode, file_name
+
+STORED = Path(__file__).parents[2] / "docs" / "schemas"
+RUNS = (runs.passing, runs.failing, runs.looping)
+
+
+@cache
+def validator(name: str) -> Any:
+    schema = json.loads((STORED / file_name(name)).read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_stored_schema_is_the_one_of_the_code(name: str) -> None:
+    again = "run: python -m wscheck.reporters.schemas docs/schemas"
+    assert (STORED / file_name(name)).read_bytes() == encode(name), again
+
+
+def test_no_schema_is_left_over() -> None:
+    assert sorted(path.name for path in STORED.iterdir()) == sorted(map(file_name, DOCUMENTS))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_report_is_as_its_schema_says(run: Any) -> None:
+    validator("wscheck.verify/1").validate(json.loads(json_reporter.render(*run())))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_line_of_a_recording_is_as_its_schema_says(run: Any) -> None:
+    lines = recording.render(*run()).splitlines()
+    for line in [*lines[:12], *lines[-2:]]:
+        validator(SCHEMA).validate(json.loads(line))
+
+
+def test_the_schema_would_have_objected() -> None:
+    told = json.loads(json_reporter.render(*runs.failing()))
+    del told["findings"][0]["count"]
+    assert not validator("wscheck.verify/1").is_valid(told)
+    assert not validator(SCHEMA).is_valid({"type": "teleported"})

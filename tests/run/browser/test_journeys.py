@@ -1,0 +1,151 @@
+"""Steps, done by a real browser on real pages: what they lead to is seen, what cannot be done is named by its line."""
+
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli import Ran, wscheck
+from tests.frontend import built
+from tests.needs import needs
+from tests.node_backend import Backend, node_backend
+from wscheck.config.browser_steps import Step
+from wscheck.model.errors import CannotCheck
+from wscheck.observe.browser import launched, walk
+
+LOGIN = """<!doctype html><title>login</title><link rel="icon" href="data:,">
+<input id="token"><button id="go">Log in</button><script>
+const enter = token => { location.href = `fixed.html?user=user_1&token=${token}` };
+document.querySelector("#go").onclick = () => enter(document.querySelector("#token").value);
+if (localStorage.getItem("token") && document.cookie.includes("beta=on")) enter(localStorage.getItem("token"));
+</script>"""
+
+
+ENDLESS = """<!doctype html><title>endless</title><link rel="icon" href="data:,">
+<script>document.write(`<img src="${location.search.slice(1)}">`)</script>"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """The built pages, and one to log in on."""
+    needs("chromium")
+    folder, dist = tmp_path_factory.mktemp("site"), built("prod")
+    for name in ("fixed.html", "fixed.js", "fixed.js.map", "broken.html", "broken.js", "broken.js.map"):
+        shutil.copy(dist / name, folder / name)
+    folder.joinpath("login.html").write_text(LOGIN)
+    folder.joinpath("endless.html").write_text(ENDLESS)
+    with node_backend("--static", str(folder)) as backend:
+        yield backend
+
+
+def walked(directory: Path, url: str, steps: str, *options: str, **environ: str) -> Ran:
+    directory.joinpath("wscheck.toml").write_text(f"[browser]\nfor = '300ms'\n{steps}")
+    return wscheck("browser", url, "--format", "json", *options, cwd=directory, **environ)
+
+
+def test_every_kind_of_step_is_done_in_order(site: Backend, tmp_path: Path) -> None:
+    steps = """
+[[browser.step]]
+fill = "#token"
+with_env = "BOT_TOKEN"
+[[browser.step]]
+click = "#go"
+[[browser.step]]
+wait_for = "[data-connected=true]"
+[[browser.step]]
+click = "#trigger"
+[[browser.step]]
+wait_for = "#qr:not(:empty)"
+[[browser.step]]
+tab = "fixed.html?user=user_2&token=token-of-user_2"
+[[browser.step]]
+wait_for = "[data-connected=true]"
+[[browser.step]]
+tab = 1
+[[browser.step]]
+reload = true
+[[browser.step]]
+wait_for = "[data-connected=true]"
+[[browser.step]]
+goto = "login.html"
+[[browser.step]]
+back = true
+[[browser.step]]
+wait = "50ms"
+[[browser.step]]
+wait_for = "[data-connected=true]"
+"""
+    ran = walked(tmp_path, f"{site.url}/login.html", steps, BOT_TOKEN="token-of-user_1")
+    assert ran.code == 0, ran.said
+    told = json.loads(ran.out)
+    assert [each["user"] for each in told["connections"]] == ["user_1", "user_2", "user_1", "user_1"]
+    assert [each["page"] for each in told["connections"]] == ["tab 1", "tab 2", "tab 1", "tab 1"]
+    assert [each["closed_at"] is None for each in told["connections"]] == [False, True, False, True]
+    assert told["events"]["whatsapp_connection_event"]["received"] >= 1
+    assert {page["url"].rpartition("/")[2].partition("?")[0] for page in told["pages"]} == {"fixed.html"}
+    assert "token-of-user" not in ran.said
+
+
+def test_it_begins_logged_in_from_a_storage_state(site: Backend, tmp_path: Path) -> None:
+    domain = site.url.removeprefix("http://").partition(":")[0]
+    cookie = {"name": "beta", "value": "on", "domain": domain, "path": "/", "expires": -1, "httpOnly": False}
+    cookie |= {"secure": False, "sameSite": "Lax"}
+    stored = {"origin": site.url, "localStorage": [{"name": "token", "value": "token-of-user_1"}]}
+    tmp_path.joinpath("auth.json").write_text(json.dumps({"cookies": [cookie], "origins": [stored]}))
+    ran = walked(tmp_path, f"{site.url}/login.html", "", "--storage-state", "auth.json", "--for", "1s")
+    assert ran.code == 0, ran.said
+    assert [each["user"] for each in json.loads(ran.out)["connections"]] == ["user_1"]
+    assert "token-of-user_1" not in ran.said
+
+
+def test_a_step_that_cannot_be_done_ends_the_run_with_its_line(site: Backend, tmp_path: Path) -> None:
+    ran = walked(tmp_path, f"{site.url}/login.html", "[[browser.step]]\nclick = '#nowhere'\nwithin = '300ms'\n")
+    assert ran.code == 3, ran.said
+    assert 'wscheck.toml:3: click = "#nowhere": tab 1: nothing matches `#nowhere` within 0.3 s.' in ran.err
+
+
+async def test_whatever_cannot_be_done_is_said(site: Backend) -> None:
+    wrong: dict[tuple[str, str | float], str] = {
+        ("wait_for", "#go["): 'toml:1: wait_for = "#go[": That is no CSS selector.',
+        ("goto", "http://127.0.0.1:9/"): 'toml:1: goto = "http://127.0.0.1:9/": tab 1: the page did not load: net::',
+        ("tab", 7): "toml:1: tab = 7: There is no tab 7.",
+        ("fill", "#nowhere"): 'toml:1: fill = "#nowhere": tab 1: nothing matches',
+    }
+    async with launched() as browser:
+        page = await browser.open(f"{site.url}/login.html")
+        for (action, value), said in wrong.items():
+            with pytest.raises(CannotCheck) as raised:
+                await walk(browser, page, [Step(action=action, value=value, place="toml:1", within=0.2)])
+            assert raised.value.problem.startswith(said)
+            assert raised.value.next_step
+
+
+async def test_a_second_tab_has_as_long_to_load_as_its_step_says(site: Backend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the request and never answers
+        host, port = silent.getsockname()
+        endless = f"/endless.html?http://{host}:{port}/"
+        async with launched() as browser:
+            page = await browser.open(f"{site.url}/login.html")
+            await walk(browser, page, [Step(action="tab", value=endless, place="toml:1", within=0.3)])
+            (told,) = browser.unseen
+    assert told.startswith("tab 2 did not finish loading within 0.3 s")
+
+
+def test_a_step_that_is_none_starts_no_browser(tmp_path: Path) -> None:
+    ran = walked(tmp_path, "http://127.0.0.1:9/", "[[browser.step]]\nclik = '#go'\n", "--browser", "/bin/false")
+    assert ran.code == 2
+    assert "wscheck.toml:3: there is no step `clik`" in ran.err and "Did you mean `click`" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read: No such file"), ("[]", "is no storage state"), ('{"cookies": [', "is no storage state")],
+)
+def test_a_storage_state_that_is_none_is_refused(tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        tmp_path.joinpath("auth.json").write_text(content)
+    ran = wscheck("browser", "http://127.0.0.1:9/", "--storage-state", "auth.json", cwd=tmp_path)
+    assert ran.code == 2 and said in ran.err, ran.said

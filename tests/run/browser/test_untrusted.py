@@ -1,0 +1,50 @@
+"""A page whose certificate nobody vouches for: refused with what to do, and shown where that is asked for."""
+
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+import trustme
+from aiohttp import web
+
+from tests.cli import wscheck
+from tests.needs import needs
+from tests.pages import watched
+from wscheck.config.loading import load
+from wscheck.model.errors import CannotCheck
+from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
+from wscheck.run.verify.plan import plan
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[str]:
+    needs("chromium")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def hello(request: web.BaseRequest) -> web.Response:
+        return web.Response(text="<p>hello", content_type="text/html")
+
+    runner = web.ServerRunner(web.Server(hello))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}/"
+    await runner.cleanup()
+
+
+async def test_it_is_refused_with_what_to_do_and_shown_if_asked_for(page: str) -> None:
+    with pytest.raises(CannotCheck, match="pass --insecure for a test server"):
+        await watched(page, seconds=0.1)
+    assert (await watched(page, seconds=0.1, insecure=True)).report.reason == NO_TRAFFIC
+
+
+def test_verify_asks_the_browser_as_it_asks_the_server() -> None:
+    flags = {"target.url": "https://127.0.0.1:1", "verify.page": "https://127.0.0.1:2/", "identity.token": "t"}
+    for insecure in (True, False):
+        run = plan(load({**flags, "target.insecure": insecure or None}, environ={}), [])
+        assert run.page is not None and run.page.insecure is insecure
+
+
+def test_a_browser_that_runs_already_cannot_be_asked() -> None:
+    ran = wscheck("browser", "--cdp", "http://127.0.0.1:1", "--insecure", "http://127.0.0.1:2/")
+    assert ran.code == 2 and "Start that one with --ignore-certificate-errors." in ran.err

@@ -1,0 +1,221 @@
+"""What a load run refuses before anything is started, each with the next step and its exit code."""
+
+import contextlib
+import os
+import resource
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.cli import wscheck
+from tests.run.load.planned import planned
+from wscheck.cli import app
+from wscheck.config.target import Target
+from wscheck.model.errors import CannotCheck, UsageError, WscheckError
+from wscheck.run.load import system_limits as limits
+from wscheck.run.load.plan import configured, is_this_machine
+from wscheck.run.load.system_limits import Allowed, allowed, check
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--profile", "duplicate"), 2, "Unknown profile `duplicate`.\n  next: Did you mean `duplicated`?"),
+        (("--profile", "zzz"), 2, "Unknown profile `zzz`.\n  next: Choose from: unified, duplicated, tabs"),
+        (("--users", "0"), 2, "--users: '0' is not a whole number of at least 1"),
+        (("--spawn-rate", "0"), 2, "--spawn-rate: '0' is too slow"),
+        (
+            ("--users", "30", "--spawn-rate", "2", "--run-time", "14s"),
+            2,
+            "30 users at 2 a second need 15 s to begin; the run lasts 14 s.\n"
+            "  next: Give it longer (--run-time 30s), or --spawn-rate 3.",
+        ),
+        (("--run-time", "soon"), 2, "--run-time: 'soon' is not a duration"),
+        (("--max-replaced", "-1"), 2, "--max-replaced: '-1' is not a number"),
+        (("--reconnect-on-kick", "x"), 2, "--reconnect-on-kick: 'x' is not a duration"),
+        (("--transports", "polling"), 2, "A load run cannot use polling."),
+        (("--users-file", "missing.csv"), 2, "missing.csv cannot be read: No such file"),
+        (("--ca-file", "missing.pem"), 2, "missing.pem cannot be read"),
+        (("--format", "ndjson"), 2, "`ndjson` is no format of this command"),
+        (("--before-after", "--profile", "tabs"), 2, "--profile tabs was given too"),
+        (("http://192.0.2.7:8000",), 2, "next: When it is yours to load, say so: --i-may-load-this-target."),
+        (("http://127.0.0.1:9/admin/",), 2, "URL: the address of the server has a path, /admin."),
+        (("http://secret:word@192.0.2.7:8000",), 2, "http://192.0.2.7:8000 is not this machine"),
+        (("http://127.0.0.1:1",), 3, "Nothing answers at http://127.0.0.1:1"),
+        (("--users", "40000", "http://127.0.0.1:1"), 3, "ulimit"),
+    ],
+)
+def test_each_is_named_with_what_to_do(
+    arguments: tuple[str, ...], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("WSCHECK_", "NEXT_PUBLIC_"))]:
+        monkeypatch.delenv(name)
+    error = CliRunner().invoke(app, ["load", *arguments]).exception
+    assert isinstance(error, WscheckError), error
+    assert error.exit_code == code
+    assert said in f"{error.problem}\n  next: {error.next_step}" and error.next_step.endswith(".")
+    assert "secret" not in str(error) and "word@" not in str(error)
+
+
+def test_at_the_command_line_it_is_two_lines_and_no_traceback(tmp_path: Path) -> None:
+    ran = wscheck("load", "--profile", "duplicate", cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("wscheck: Unknown profile `duplicate`.\n  next: Did you mean `duplicated`? Choose from")
+
+
+@pytest.mark.parametrize(
+    ("written", "environ", "place"),
+    [
+        ("[load]\nusers = 3\nprofile = 'duplicate'\n", {}, "wscheck.toml:3"),
+        ("", {"WSCHECK_PROFILE": "duplicate"}, "WSCHECK_PROFILE"),
+    ],
+    ids=["in the file", "in the environment"],
+)
+def test_an_unknown_profile_is_named_with_its_place(
+    written: str, environ: dict[str, str], place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "wscheck.toml").write_text(written)
+    ran = wscheck("load", cwd=tmp_path, **environ)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"wscheck: {place}: unknown profile `duplicate`.\n  next: Did you mean `duplicated`?")
+
+
+def test_open_files_are_counted_before_the_run_and_the_number_is_named() -> None:
+    check(planned(users=1000), Allowed(files=2100, ports=28_000))
+    with pytest.raises(CannotCheck, match="2,000 connections in 1 process need 2,100 open files each") as refused:
+        check(planned(users=1000), Allowed(files=1024, ports=28_000))
+    assert "ulimit -n 2100" in refused.value.next_step and "--processes 3" in refused.value.next_step
+    check(planned(users=1000, processes=3), Allowed(files=767, ports=28_000))
+    with pytest.raises(CannotCheck, match="need 767 open files each"):
+        check(planned(users=1000, processes=3), Allowed(files=766, ports=28_000))
+    with pytest.raises(CannotCheck, match="The embedded backend would hold 2,000 connections"):
+        check(planned(users=1000, processes=3, embedded=True), Allowed(files=1024, ports=28_000))
+
+
+def test_local_ports_are_counted_for_each_source_address() -> None:
+    with pytest.raises(CannotCheck, match="60,000 connections need 60,000 local ports") as refused:
+        check(planned(users=30_000), Allowed(files=100_000, ports=28_000))
+    assert "--source-addresses 127.0.0.1,127.0.0.2,127.0.0.3" in refused.value.next_step
+    addresses = {"source_addresses": "127.0.0.1,127.0.0.2,127.0.0.3"}
+    check(planned(users=30_000, options=addresses), Allowed(files=100_000, ports=28_000))
+
+
+def test_the_local_ports_are_those_that_the_system_gives_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PORTS", tmp_path / "ip_local_port_range")
+    for said, ports in (("32768\t60999\n", 28_232), ("4000 4000", 1), ("", 28_232)):
+        limits.PORTS.write_text(said)
+        assert allowed(planned(embedded=True)).ports == ports, said
+
+
+def test_ports_that_lead_to_the_server_already_are_taken() -> None:
+    with contextlib.ExitStack() as held:
+        # A port on which no connection of an earlier test lingers.
+        servers = (held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(100))
+        ports = (server.getsockname()[1] for server in servers)
+        plans = ((port, planned(target=Target(url=f"http://127.0.0.1:{port}"))) for port in ports)
+        port, plan = next((port, plan) for port, plan in plans if not allowed(plan).taken)
+        free = allowed(plan)
+        for _ in range(5):
+            held.enter_context(socket.create_connection(("127.0.0.1", port)))
+        now = allowed(plan)
+    assert (free.taken, now.taken, free.ports - now.ports) == (0, 5, 5)
+    with pytest.raises(
+        CannotCheck, match="2 are free for each source address \\(28,000 lead to this server already\\)"
+    ):
+        check(planned(users=1000), Allowed(files=100_000, ports=2, taken=28_000))
+
+
+def test_what_a_user_holds_is_part_of_the_count() -> None:
+    limits = Allowed(files=600, ports=28_000)
+    check(planned(profile="unified", users=500), limits)
+    with pytest.raises(CannotCheck):
+        check(planned(profile="tabs", users=250, options={"tabs": 4}), limits)
+
+
+def test_the_limit_of_this_very_process_is_what_counts(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 5_000:
+        pytest.skip(f"needs a hard limit of 5,000 open files, and it is {hard}")
+    # Only the hard limit counts: the run raises the soft one by itself.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        ran = wscheck("load", "http://127.0.0.1:1", "--users", "2000", cwd=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "Nothing answers" in ran.err
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])
+def test_loopback_needs_no_permission(host: str) -> None:
+    assert is_this_machine(host)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "0.0.0.0", "no-such-host.invalid", "", "a" * 300])
+def test_everything_else_does(host: str) -> None:
+    assert not is_this_machine(host)
+
+
+@pytest.mark.parametrize("heading", ["", "user,token\n", "User Id, Token\n"])
+def test_a_users_file_has_a_line_for_each_user(heading: str, tmp_path: Path) -> None:
+    users = tmp_path / "users.csv"
+    users.write_text(f"# who\n{heading}user-1,a\n\nuser-2,b\n")
+    settings = {"load.users": "3"}
+    with pytest.raises(UsageError, match=r"users.csv has 2 users, and 3 are to be simulated"):
+        configured(settings, {"users_file": str(users)}, {}, permitted=False)
+    assert configured({"load.users": "2"}, {"users_file": str(users)}, {}, permitted=False).users == 2
+
+
+def test_the_run_time_is_whole_seconds_as_locust_wants_them() -> None:
+    times = {"300ms": 1, "2s": 2, "2.5s": 3, "1m": 60}
+    assert {t: configured({"load.run_time": t}, {}, {}, permitted=False).run_time_s for t in times} == times
+
+
+def test_a_run_is_long_enough_for_its_last_user() -> None:
+    users = {"load.users": "10", "load.spawn_rate": "3"}
+    with pytest.raises(UsageError, match="need 4 s to begin; the run lasts 3 s"):
+        configured({**users, "load.run_time": "3s"}, {}, {}, permitted=False)
+    assert configured({**users, "load.run_time": "4s"}, {}, {}, permitted=False).run_time_s == 4
+
+
+def test_with_permission_another_machine_may_be_loaded() -> None:
+    settings = {"target.url": "http://192.0.2.7:8000"}
+    with pytest.raises(UsageError):
+        configured(settings, {}, {}, permitted=False)
+    assert configured(settings, {}, {}, permitted=True).shown == "http://192.0.2.7:8000"
+
+
+def test_without_locust_the_extra_is_named(tmp_path: Path) -> None:
+    code = (
+        "import importlib.util, sys\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'locust' else found(name, *more)\n"
+        "from wscheck.cli import main\n"
+        "sys.argv = ['wscheck', 'load']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2 and "pip install 'wscheck[load]'" in done.stderr, done.stderr
+
+
+def test_the_command_imports_no_locust(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from wscheck.run.load.run import require_locust\n"
+        "import wscheck.run.load.before_after, wscheck.commands.load_view, wscheck.cli\n"
+        "require_locust()\n"
+        "print([name for name in ('locust', 'gevent') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_silent_server_is_unreachable(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        ran = wscheck("load", url, "--timeout", "500ms", cwd=tmp_path)
+    assert ran.code == 3 and "did not answer within 0.5 s" in ran.err

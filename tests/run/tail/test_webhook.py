@@ -1,0 +1,125 @@
+"""Incidents are posted one message for each change, again when that fails, and never in the way of the reading."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+from urllib.error import HTTPError
+
+import jsonschema
+import pytest
+
+from tests.cli import wscheck
+from tests.run.tail.receiver import receiver
+from tests.run.tail.running import Server, Tail, until
+from wscheck.detect.rules.connection_replaced import ConnectionReplaced
+from wscheck.notify.webhook import _asked
+
+SCHEMA = Path(__file__).parents[3] / "docs" / "schemas" / "wscheck.incident-1.json"
+SECRET = "T0PSECRET"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    yield Server(tmp_path / "app.log")
+
+
+def tail(server: Server, *options: str) -> Tail:
+    return Tail("app.log", "--format", "ndjson", "--quiet-after", "400ms", *options, directory=server.path.parent)
+
+
+def loop(server: Server, times: int, user: str = "ada") -> None:
+    sid = server.connect(user)
+    for _ in range(times):
+        sid = server.replace(user, sid)
+
+
+def test_one_message_for_each_change_of_an_incident(server: Server) -> None:
+    with receiver() as received, tail(server, "--webhook", f"{received.url}/{SECRET}", "--max-attempts", "99/1s") as it:
+        loop(server, 12)
+        bodies = until(lambda: len(received.posts) >= 3 and received.bodies)
+        assert it.end() == 1
+        assert SECRET not in it.err + it.out
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+    for body in bodies:
+        validator.validate(body)
+    assert [(b["state"], b["rule"], b["user"], b["count"]) for b in bodies] == [
+        ("opened", "connection-replaced", "ada", 1),
+        ("grew", "connection-replaced", "ada", 10),
+        ("resolved", "connection-replaced", "ada", 12),
+    ]
+    assert {post[1] for post in received.posts} == {f"/{SECRET}"}
+    assert received.posts[0][2]["Content-Type"] == "application/json"
+
+
+def test_slack_gets_text_that_a_log_cannot_mark_up(server: Server) -> None:
+    with receiver() as received, tail(server, "--webhook", received.url, "--webhook-format", "slack") as it:
+        loop(server, 1, user="<!channel> & co")
+        [body] = until(lambda: received.bodies)
+        it.end()
+    assert set(body) == {"text"}
+    assert body["text"].startswith(":red_circle: *wscheck* opened connection-replaced &lt;!channel&gt; &amp; co: ")
+    assert body["text"].endswith(f"\n_Fix_: {ConnectionReplaced.fix}")
+
+
+def test_a_failure_is_tried_again_each_time_later(server: Server) -> None:
+    with receiver(lambda n: 503 if n < 2 else 200) as received, tail(server, "--webhook", received.url) as it:
+        loop(server, 1)
+        until(lambda: len(received.posts) >= 3)
+        it.end()
+        assert it.err == ""
+    first, second, third = (at for at, *_ in received.posts[:3])
+    assert received.bodies[0] == received.bodies[1] == received.bodies[2]
+    assert second - first >= 0.25
+    assert third - second >= 0.5
+
+
+@pytest.mark.parametrize("status", [404, 302])
+def test_what_cannot_help_is_not_tried_again(server: Server, status: int) -> None:
+    with receiver(lambda _: status) as received, tail(server, "--webhook", received.url) as it:
+        loop(server, 1)
+        said = until(lambda: it.err)
+        it.end()
+    assert f"it answered {status}" in said
+    assert [path for _, path, *_ in received.posts] == ["/"]
+
+
+def test_a_slow_receiver_does_not_hold_up_the_reading(server: Server) -> None:
+    with receiver(delay=60.0) as received, tail(server, "--webhook", received.url) as it:
+        loop(server, 1)
+        until(lambda: received.posts)
+        for n in range(50):
+            loop(server, 1, user=f"user {n}")
+        began = time.monotonic()
+        until(lambda: len(it.connected) == len(server.sids))
+        assert time.monotonic() - began < 30.0
+        assert len(received.posts) == 1
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), (None, 0.0)])
+def test_a_receiver_that_asks_for_time_gets_it(said: str | None, seconds: float) -> None:
+    headers = Message()
+    if said is not None:
+        headers["Retry-After"] = said
+    assert _asked(HTTPError("http://127.0.0.1", 503, "busy", headers, None)) == seconds
+
+
+def test_a_dead_receiver_is_given_up_and_said(server: Server) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/{SECRET}"
+        with tail(server, "--webhook", url) as it:
+            loop(server, 1)
+            until(lambda: it.incidents("opened"))
+            assert it.end() == 1
+            assert "webhook 127.0.0.1: a message was dropped: it cannot be reached" in it.err
+            assert SECRET not in it.err
+
+
+def test_the_url_may_come_from_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+    ran = wscheck("tail-logs", "app.log", cwd=tmp_path, WSCHECK_WEBHOOK=f"ftp://{SECRET}")
+    assert ran.code == 2
+    assert "WSCHECK_WEBHOOK: this is not an http or https URL" in ran.err
+    assert SECRET not in ran.said

@@ -1,0 +1,105 @@
+"""From the configuration to a run: every setting reaches what it is for, and what contradicts itself is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wscheck.config.loading import load
+from wscheck.config.settings import NEXT_PUBLIC
+from wscheck.model.errors import UsageError
+from wscheck.model.findings import Severity
+from wscheck.model.secrets import Secret
+from wscheck.run.verify.plan import plan
+from wscheck.run.verify.run import Run
+from wscheck.run.verify.targets import Embedded, Remote
+from wscheck.scenarios import REGISTRY
+
+URL = {"target.url": "http://127.0.0.1:9"}
+
+
+def planned(flags: dict[str, Any], *chosen: str, tmp_path: Path) -> Run:
+    return plan(load(flags, directory=tmp_path, environ={}), chosen)
+
+
+def test_without_a_url_the_embedded_backend_is_checked_with_every_scenario(tmp_path: Path) -> None:
+    run = planned({}, tmp_path=tmp_path)
+    assert isinstance(run.arena, Embedded)
+    assert run.scenarios == list(REGISTRY)
+
+
+@pytest.mark.parametrize("variable", ["WSCHECK_URL", NEXT_PUBLIC])
+def test_an_empty_address_is_no_wish_for_the_embedded_backend(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(UsageError, match=f"{variable} \\(empty\\) names no server"):
+        plan(load({}, directory=tmp_path, environ={variable: ""}), ())
+    named = plan(load(URL, directory=tmp_path, environ={variable: ""}), ())
+    assert isinstance(named.arena, Remote)
+
+
+def test_chosen_scenarios_are_run_in_the_order_of_the_registry(tmp_path: Path) -> None:
+    assert planned({}, "zombie", "event-handling", "zombie", tmp_path=tmp_path).scenarios == [
+        "event-handling",
+        "zombie",
+    ]
+
+
+def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
+    flags = URL | {
+        "target.namespace": "/chat",
+        "target.path": "/ws",
+        "target.transports": "websocket",
+        "target.timeout": "7s",
+        "target.insecure": True,
+        "identity.user_id": "A",
+        "identity.second_user_id": "B",
+        "identity.token": "t-a",
+        "identity.second_token": "t-b",
+        "identity.user_in": "query.u",
+        "identity.token_in": "cookie.t",
+        "verify.client": "per-component",
+        "verify.reconnect_on_kick": "300ms",
+        "verify.window": "3s",
+        "verify.fail_on": "note",
+        "verify.strict": True,
+        "actions.trigger": "go",
+        "actions.disconnect": "stop",
+        "rules.grace": "1s",
+        "rules.max_attempts": "9/4s",
+    }
+    run = planned(flags, tmp_path=tmp_path)
+    assert isinstance(run.arena, Remote)
+    cast = run.arena._cast
+    target = cast.target
+    assert (target.url, target.namespace, target.path, target.transports) == (
+        URL["target.url"],
+        "/chat",
+        "/ws",
+        ("websocket",),
+    )
+    assert (target.timeout_s, target.insecure, target.user_in, target.token_in) == (7.0, True, "query.u", "cookie.t")
+    assert (cast.user.user, cast.user.token) == ("A", Secret("t-a"))
+    assert cast.second is not None
+    assert (cast.second.user, cast.second.token) == ("B", Secret("t-b"))
+    assert (cast.client, cast.reconnect_on_kick, cast.window, cast.grace) == ("per-component", 0.3, 3.0, 1.0)
+    assert (cast.trigger, cast.disconnect) == ("go", "stop")
+    assert (run.bar.fail_on, run.bar.strict) == (Severity.NOTE, True)
+    assert (run.options.grace_s, run.options.max_attempts, run.options.attempts_window_s) == (1.0, 9, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ({"verify.server_log": ["server.log"]}, "--server-log was given without a URL"),
+        (URL | {"identity.second_token": "t"}, "a second token and nobody it belongs to"),
+        (URL | {"identity.second_user_id": "user_123"}, "--second-user-id is the first user"),
+        ({"verify.reconnect_on_kick": "300ms"}, "--reconnect-on-kick was given for the unified client"),
+        ({"target.url": "http://host/admin/"}, "URL: the address of the server has a path, /admin"),
+        ({"target.url": "localhost:3000"}, "'localhost:3000' is not a URL: write http://localhost:3000"),
+        ({"target.url": "ftp://host"}, "write http://localhost:8000"),
+        ({"identity.token": "t"}, "--token-file was given without a URL: the embedded backend has tokens of its own"),
+        ({"target.timeout": "0s"}, "--timeout: a connection needs more time than none"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(flags: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=problem):
+        planned(flags, tmp_path=tmp_path)

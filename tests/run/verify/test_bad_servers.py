@@ -1,0 +1,218 @@
+"""Whatever a user points wscheck at by mistake: one message with the problem and the next step, exit 3, in time."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+import pytest
+import trustme
+from aiohttp import web
+
+from tests.bad_servers import HANDSHAKE, Talk, answering, serving, silent_tcp, talking
+from tests.cli import Ran, wscheck
+from tests.embedded_backend import embedded_backend
+from tests.node_backend import Backend, node_backend
+from wscheck.scenarios.context import FLOOD
+
+QUICK = ("--timeout", "2s", "--window", "300ms", "--scenario", "single-connection")
+ACKNOWLEDGED = '40{"sid":"s1"}'
+
+Server = Callable[[], AbstractAsyncContextManager[str]]
+Started = Callable[..., AbstractContextManager[Backend]]
+
+
+async def verify(url: str, *options: str, **environ: str) -> Ran:
+    return await asyncio.to_thread(wscheck, "verify", url, *QUICK, *options, **environ)
+
+
+def assert_told(ran: Ran, *words: str) -> None:
+    """One clear message: the problem, the next step, and nothing that looks like a crash."""
+    assert ran.code == 3, ran.said
+    assert "Traceback" not in ran.said
+    for word in words:
+        assert re.search(word, ran.said), (word, ran.said)
+
+
+@contextlib.asynccontextmanager
+async def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+
+
+def http(status: int, body: str, kind: str = "text/html") -> Server:
+    return lambda: serving(answering(status, body, kind))
+
+
+def says(talk: Talk) -> Server:
+    return lambda: serving(talking(talk))
+
+
+async def _never(ws: web.WebSocketResponse) -> None:
+    await asyncio.sleep(30)
+
+
+async def _garbage(ws: web.WebSocketResponse) -> None:
+    await ws.send_str("\x00garbage")
+
+
+@contextlib.asynccontextmanager
+async def upgrade_stripped():
+    """A proxy that does not pass Upgrade on: the server takes a websocket for a bad request."""
+
+    async def answer(request: web.Request) -> web.Response:
+        polls = request.query["transport"] == "polling"
+        return web.Response(text=HANDSHAKE) if polls else web.json_response({"code": 3}, status=400)
+
+    app = web.Application()
+    app.router.add_get("/socket.io/", answer)
+    async with serving(app) as url:
+        yield url
+
+
+CANNOT_BE_ASKED: list[tuple[str, Server, tuple[str, ...]]] = [
+    ("nothing listens", closed_port, ("Nothing answers at http://127", "Start the server")),
+    ("accepts and is silent", silent_tcp, ("did not answer within 2 s", "--timeout")),
+    ("a web site", http(200, "<html>hello</html>"), ("not a Socket.IO endpoint", "--path")),
+    ("not found", http(404, "nope"), ("HTTP 404", "--path")),
+    ("behind a login", http(401, "who are you"), ("HTTP 401", "WSCHECK_TOKEN")),
+    ("a redirect", http(302, ""), ("HTTP 302", "--path")),
+    (
+        "Socket.IO 2 that says so",
+        http(400, '{"code":5,"message":"Unsupported protocol version"}', "application/json"),
+        ("Engine.IO 3", "Socket.IO 2.x", "upgrade"),
+    ),
+    ("Socket.IO 2 that answers", http(200, f"97:{HANDSHAKE}", "text/plain"), ("Engine.IO 3", "Socket.IO 2.x")),
+    ("a proxy without upgrades", upgrade_stripped, ("turns the websocket away: HTTP 400", "pass the Upgrade")),
+    ("never acknowledges", says(_never), ("did not acknowledge", "--namespace")),
+    ("garbage after the handshake", says(_garbage), ("does not keep to the Socket.IO protocol|not acknowledge",)),
+]
+
+
+@pytest.mark.parametrize(("server", "words"), [c[1:] for c in CANNOT_BE_ASKED], ids=[c[0] for c in CANNOT_BE_ASKED])
+async def test_a_target_that_cannot_be_checked(server: Server, words: tuple[str, ...]) -> None:
+    async with server() as url:
+        ran = await verify(url, "--transports", "websocket")
+    assert_told(ran, "next: ", *words)
+    assert ran.err.count("\n") == 2 and ran.out == "", ran.said
+
+
+async def test_a_host_that_does_not_exist() -> None:
+    assert_told(await verify("http://no-such-host.invalid"), "Nothing answers at", "host and port")
+
+
+async def test_a_certificate_nobody_vouches_for() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        ran = await verify(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert_told(ran, "TLS certificate", "--insecure")
+
+
+async def test_a_server_without_tls_that_is_asked_for_it() -> None:
+    async with serving(answering(200, "hello")) as url:
+        ran = await verify(url.replace("http:", "https:"))
+    assert_told(ran, "does not speak TLS as it should: wrong version number", "http://")
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "words"),
+    [
+        (("--namespace", "/other"), {"WSCHECK_TOKEN": "token-of-user_123"}, ("no namespace '/other'", "--namespace")),
+        (
+            (),
+            {"WSCHECK_TOKEN": "nonsense-token"},
+            ("refused the connection of user_123", "WSCHECK_TOKEN", "--token-in"),
+        ),
+        ((), {}, ("refused the connection of user_123", "Set WSCHECK_TOKEN .or --token-file")),
+    ],
+    ids=["wrong namespace", "wrong token", "no token"],
+)
+async def test_credentials_a_real_server_refuses(
+    options: tuple[str, ...], environ: dict[str, str], words: tuple[str, ...]
+) -> None:
+    with node_backend() as backend:
+        ran = await verify(backend.url, *options, **environ)
+    assert_told(ran, "next: ", *words)
+    assert "nonsense-token" not in ran.said
+
+
+@pytest.mark.parametrize("started", [node_backend, embedded_backend])
+async def test_a_server_without_the_transport_that_is_tried_first(started: Started) -> None:
+    with started("--transports", "websocket") as backend:
+        ran = await verify(backend.url, WSCHECK_TOKEN="token-of-user_123")
+    assert_told(ran, "does not offer long-polling", "--transports websocket")
+
+
+async def _malformed(ws: web.WebSocketResponse) -> None:
+    await ws.send_str(ACKNOWLEDGED)
+    await ws.send_str('42{"this is": no event')
+
+
+async def _no_packet(ws: web.WebSocketResponse) -> None:
+    await ws.send_str(ACKNOWLEDGED)
+    await ws.send_str("hello there")
+
+
+async def _huge(ws: web.WebSocketResponse) -> None:
+    await ws.send_str(ACKNOWLEDGED)
+    with contextlib.suppress(ConnectionError):
+        await ws.send_str('42["big","' + "x" * 50_000_000 + '"]')
+
+
+async def _flood(ws: web.WebSocketResponse) -> None:
+    await ws.send_str(ACKNOWLEDGED)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(2 * FLOOD):
+            await ws.send_str('42["a",1]')
+
+
+@pytest.mark.parametrize(
+    ("talk", "window", "words"),
+    [
+        (_malformed, "300ms", "a packet that is not Socket.IO"),
+        (_no_packet, "300ms", "a frame that is no Engine.IO packet"),
+        (_huge, "2s", "larger than 16 MiB"),
+        # Watched for long: what counts is that it ends by itself once more came than a run may keep.
+        (_flood, "20s", f"more than {FLOOD:,} events"),
+    ],
+    ids=["malformed", "no packet", "50 MB", "a flood"],
+)
+async def test_a_server_that_goes_wrong_later(talk: Talk, window: str, words: str) -> None:
+    async with serving(talking(talk)) as url:
+        ran = await verify(url, "--transports", "websocket", "--window", window)
+    assert_told(ran, words)
+
+
+@pytest.mark.parametrize(
+    ("end", "window", "words"),
+    [
+        (signal.SIGKILL, "4s", ("the server went away during the scenario: Nothing answers", "look in its log")),
+        (signal.SIGSTOP, "500ms", ()),
+    ],
+    ids=["killed", "hung"],
+)
+async def test_a_server_that_ends_in_the_middle_of_a_run(
+    end: signal.Signals, window: str, words: tuple[str, ...]
+) -> None:
+    """What it did not answer is no refusal and no finding, and nothing further is tried on it."""
+    with node_backend() as backend:
+        options = ("--window", window, "--scenario", "second-tab", "--scenario", "auth-refused")
+        running = asyncio.create_task(verify(backend.url, *options, WSCHECK_TOKEN="token-of-user_123"))
+        async with asyncio.timeout(30):
+            # The preflight's connection was the first.
+            while backend.counters()["open"] == 0 or backend.counters()["connects"] < 2:
+                await asyncio.sleep(0.02)
+        os.kill(backend.pid, end)
+        ran = await running
+    told = " ".join(ran.out.split())
+    assert ran.code == 3 and "Traceback" not in ran.said and not re.search(r"\d failed", told), ran.said
+    for word in (*words, "not tried: the server went away during single-connection"):
+        assert word in told, ran.said

@@ -1,0 +1,129 @@
+"""No output of any kind holds a token, not even when the server sends it back."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from tests.bad_servers import answering, serving, talking
+from tests.cli import wscheck
+from tests.node_backend import Backend, node_backend
+from wscheck.model.events import Connected, Disconnected, Replaced
+from wscheck.model.findings import Verdict
+from wscheck.report import REPORTERS
+from wscheck.run.verify.run import replay
+from wscheck.scenarios import REGISTRY
+
+# Looks like nothing in particular, so that only knowing it can hide it.
+TOKEN = "token-of-user_123"
+SECOND = "token-of-user_456"
+
+
+def formats(folder: Path) -> list[str]:
+    return [part for name in REPORTERS for part in ("--format", f"{name}={folder / f'report.{name}'}")]
+
+
+def assert_clean(folder: Path, said: str, *secrets: str) -> None:
+    artefacts = {path.name: path.read_text(errors="replace") for path in folder.iterdir()}
+    assert len(artefacts) >= len(REPORTERS)
+    for name, text in {**artefacts, "the screen": said}.items():
+        assert text or name == "the screen", f"{name} is empty"
+        for secret in secrets:
+            assert secret not in text, name
+
+
+FAULT = ("--client", "per-component", "--scenario", "single-connection", "--scenario", "auth-refused")
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (FAULT, 1)], ids=["pass", "fail"])
+def test_a_run_against_a_real_server(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
+    summary = tmp_path / "summary.md"
+    with node_backend("--ping-interval", "700", "--ping-timeout", "700") as backend:
+        ran = wscheck(
+            *("verify", backend.url, *options, "--server-log", backend.log, "--window", "300ms"),
+            *("--second-user-id", "user_456", "--narrate", *formats(tmp_path)),
+            WSCHECK_TOKEN=TOKEN,
+            WSCHECK_SECOND_TOKEN=SECOND,
+            WSCHECK_DEBUG="1",
+            GITHUB_STEP_SUMMARY=str(summary),
+        )
+    assert ran.code == code, ran.said
+    # A mask is how GitHub learns what to hide: the one line that must name it.
+    said = "\n".join(line for line in ran.said.splitlines() if not line.startswith("::add-mask::"))
+    assert_clean(tmp_path, said, TOKEN, SECOND)
+    if code == 0:
+        assert_every_scenario_passed(tmp_path, backend)
+
+
+def assert_every_scenario_passed(folder: Path, backend: Backend) -> None:
+    """The one full run against a Node server shows this too: with its log beside, and from its recording."""
+    report = json.loads((folder / "report.json").read_bytes())
+    assert {each["id"]: each["verdict"] for each in report["scenarios"]} == dict.fromkeys(REGISTRY, Verdict.PASSED)
+    assert {each["control"]["verdict"] for each in report["scenarios"]} == {Verdict.FAILED}
+    again = replay(folder / "report.ndjson")
+    assert msgspec.to_builtins(again.report.scenarios) == report["scenarios"]
+    logged = {type(event) for event in again.events if event.source == "server-log" and event.path == str(backend.log)}
+    assert {Connected, Replaced, Disconnected} <= logged
+
+
+async def _echo(ws: web.WebSocketResponse) -> None:
+    await ws.send_str('40{"sid":"s1"}')
+    await ws.send_str(f'42["bot_status_update",{{"you sent":"{TOKEN}"}}]')
+    await ws.send_str(f'42["{TOKEN}",1]')
+    await asyncio.sleep(0.1)
+    await ws.send_str(f"44{TOKEN}")
+
+
+async def test_a_server_that_sends_the_token_back(tmp_path: Path) -> None:
+    async with serving(talking(_echo)) as url:
+        ran = await asyncio.to_thread(
+            wscheck,
+            *("verify", url, "--transports", "websocket", "--window", "300ms", "--timeout", "2s", "--narrate"),
+            *("--scenario", "single-connection", *formats(tmp_path)),
+            WSCHECK_TOKEN=TOKEN,
+        )
+    assert "Traceback" not in ran.said
+    assert_clean(tmp_path, ran.said, TOKEN)
+
+
+async def _named_after(ws: web.WebSocketResponse) -> None:
+    await ws.send_str(f'40{{"sid":"{TOKEN}"}}')
+    await asyncio.sleep(0.1)
+
+
+async def test_a_server_that_names_the_connection_after_the_token(tmp_path: Path) -> None:
+    async with serving(talking(_named_after)) as url:
+        ran = await asyncio.to_thread(
+            wscheck,
+            *("verify", url, "--transports", "websocket", "--window", "300ms", "--timeout", "2s"),
+            *("--scenario", "auth-refused", *formats(tmp_path)),
+            WSCHECK_TOKEN=TOKEN,
+        )
+    assert ran.code == 1, ran.said
+    assert_clean(tmp_path, ran.said, TOKEN)
+
+
+async def test_a_web_page_that_quotes_the_token_where_its_answer_is_cut() -> None:
+    async with serving(answering(404, "x" * 50 + TOKEN)) as url:
+        ran = await asyncio.to_thread(wscheck, "verify", url, WSCHECK_TOKEN=TOKEN)
+    assert ran.code == 3 and TOKEN[:8] not in ran.said, ran.said
+
+
+async def _refuse(ws: web.WebSocketResponse) -> None:
+    await ws.send_str(f'44{{"message":"I do not know {TOKEN}"}}')
+
+
+async def test_a_refusal_that_quotes_the_token() -> None:
+    async with serving(talking(_refuse)) as url:
+        ran = await asyncio.to_thread(
+            wscheck, "verify", url, "--transports", "websocket", "--timeout", "2s", WSCHECK_TOKEN=TOKEN
+        )
+    assert ran.code == 3 and "I do not know (hidden)" in ran.err, ran.said
+
+
+def test_the_configuration_is_shown_without_it(tmp_path: Path) -> None:
+    ran = wscheck("config", WSCHECK_TOKEN=TOKEN)
+    assert ran.code == 0 and "WSCHECK_TOKEN" in ran.out and TOKEN not in ran.said

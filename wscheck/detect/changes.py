@@ -1,0 +1,58 @@
+"""WHAT CHANGED: what one event meant for who holds which connection, as the ledger tells the rules."""
+
+import msgspec
+
+from wscheck.model.events import Connected, Event
+from wscheck.model.findings import Confidence
+
+
+class Tally(msgspec.Struct, gc=False):
+    """What one user did: counts of records, and the most connections held at once (without any grace)."""
+
+    connects: int = 0
+    replacements: int = 0
+    disconnects: int = 0
+    max_open: int = 0
+
+
+class Opened(msgspec.Struct, frozen=True, gc=False):
+    """`user` now also holds `sid`; `others` are the connections the user held already."""
+
+    user: str
+    sid: str
+    event: Event
+    others: tuple[str, ...]
+
+
+class Superseded(msgspec.Struct, frozen=True, gc=False):
+    """The server closed `old_sid` in favour of `new_sid`; each is None where the evidence does not say.
+
+    explicit  the server said so itself; otherwise it follows from what the client saw, as surely as `confidence`
+    held      the user's connections afterwards
+    old, new  how each was opened, where that evidence is still at hand
+    """
+
+    user: str | None
+    old_sid: str | None
+    new_sid: str | None
+    event: Event
+    explicit: bool
+    confidence: Confidence
+    held: tuple[str, ...]
+    old: Connected | None
+    new: Connected | None
+
+
+class Closed(msgspec.Struct, frozen=True, gc=False):
+    """`sid` ended. `superseded` says that it had been replaced; `held` are the user's connections afterwards."""
+
+    user: str | None
+    sid: str
+    event: Event
+    reason: str | None
+    superseded: bool
+    held: tuple[str, ...]
+    opened: Connected | None
+
+
+Transition = Opened | Superseded | Closed

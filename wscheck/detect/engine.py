@@ -1,0 +1,186 @@
+"""The pure core, wired: events go to the ledger, what changed goes to the rules, what they sight grows findings."""
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+from wscheck.detect.causes import Trail, Trails, probable
+from wscheck.detect.changes import Closed, Opened, Superseded, Transition
+from wscheck.detect.ledger import Ledger
+from wscheck.detect.rules import DOCUMENTED, Options, Rule, Sighting, ranked
+from wscheck.detect.rules.rule import Handler
+from wscheck.model.events import AnyEvent, Connecting, Event, Refused, Registered
+from wscheck.model.findings import Cause, Finding
+
+__all__ = ["Judge", "Options"]
+
+NEVER = float("-inf")
+UNWATCHED: tuple[None, tuple[Handler, ...]] = (None, ())
+
+# Of a loop of 500 replacements the first few and the latest few show everything.
+FIRST, LATEST = 4, 4
+
+# Two sightings in one millisecond are no rate.
+RATED, RATED_S = 3, 0.1
+
+
+class Judge:
+    """Feed events in the order of their time; ask for the findings whenever you like.
+
+    `on_sighting` is called with each finding as it opens or grows; the same object is passed again, grown. Looking for
+    the cause of each of a storm's sightings would cost more than all else: whoever tells a finding calls `explain`.
+    """
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        rules: Iterable[type[Rule]] = DOCUMENTED,
+        *,
+        on_sighting: Callable[[Finding], None] | None = None,
+    ) -> None:
+        self.ledger = Ledger()
+        self._findings: dict[tuple[str, str | None, str], Finding] = {}
+        self._shown: dict[str | None, dict[str, Cause | None]] = {}
+        self._on_sighting = on_sighting
+        self._trails = Trails(self.ledger, self._keep_causes)
+        self._rules = [rule(self.ledger, options or Options(), self._grow) for rule in rules]
+        self._handlers: dict[type, list[Handler]] = {
+            Opened: [self._trails.opened],
+            Superseded: [self._trails.superseded],
+            Closed: [self._trails.closed],
+            Connecting: [self._trails.connecting],
+            Refused: [self._trails.refused],
+            Registered: [self._trails.registered],
+        }
+        for rule in self._rules:
+            for watched, handler in rule.watches().items():
+                self._handlers.setdefault(watched, []).append(handler)
+        self._hearing = [hear for rule in self._rules if (hear := rule.hear) is not None]
+        self._timed = [(rule.waiting, rule.advance) for rule in self._rules if type(rule).advance is not Rule.advance]
+        self._entries = {
+            kind: (self.ledger.changes.get(kind), tuple(self._handlers.get(kind, ())))
+            for kind in {*self._handlers, *self.ledger.changes}
+        }
+        self._now = NEVER
+
+    def feed(self, event: Event) -> tuple[Transition, ...]:
+        """Take one event: time first, then what it changed (which is returned), then the event itself."""
+        at = event.at
+        if at is not None and at >= self._now:  # `advance`, without what a call for each event would cost
+            self._now = at
+            for waiting, advance in self._timed:
+                if waiting:
+                    advance(at)
+        change, watching = self._entries.get(type(event), UNWATCHED)
+        if change is None:
+            changes: tuple[Transition, ...] = ()
+        else:
+            changes = change(event)
+            for changed in changes:
+                for handler in self._handlers[type(changed)]:
+                    handler(changed)
+        for handler in watching:
+            handler(event)
+        if event.node is not None:
+            for hear in self._hearing:
+                hear(event)
+        return changes
+
+    def recall(self, event: Event) -> tuple[Transition, ...]:
+        """Take an event that an earlier run judged: who holds what is known again, and no attempt counts twice."""
+        return self._changed(self.ledger.apply(event))
+
+    def expire(self, sid: str, event: Event) -> tuple[Transition, ...]:
+        """Give up a connection that nothing was heard of for too long; `event` says so. Returns what that changed."""
+        if event.at is not None:
+            self.advance(event.at)
+        return self._changed(self.ledger.expire(sid, event))
+
+    def _changed(self, changes: tuple[Transition, ...]) -> tuple[Transition, ...]:
+        for change in changes:
+            for handler in self._handlers[type(change)]:
+                handler(change)
+        return changes
+
+    def advance(self, at: float) -> None:
+        """Say that it is now `at`; an earlier time is ignored (two logs interleave imperfectly)."""
+        if at < self._now:
+            return
+        self._now = at
+        for _, advance in self._timed:
+            advance(at)
+
+    def conclude(self, at: float | None = None) -> list[Finding]:
+        """Say that the evidence ends, at `at` or with the last event, and return the findings."""
+        if at is not None:
+            self.advance(at)
+        for rule in self._rules:
+            rule.conclude(self._now if self._now > NEVER else None)
+        return self.findings()
+
+    @property
+    def doubt(self) -> str:
+        """Why nothing was shown although nothing was found; "" when it was. Only once the evidence was concluded."""
+        return next((rule.doubt for rule in self._rules if rule.doubt), "")
+
+    def findings(self) -> list[Finding]:
+        """What was found so far, the worst first, each with its probable cause."""
+        for finding in self._findings.values():
+            self.explain(finding)
+        return ranked(self._findings.values())
+
+    def explain(self, finding: Finding) -> Cause | None:
+        """The probable cause of `finding` as of now, which is also noted in it; None where nothing points anywhere."""
+        shown = self._shown.get(finding.user, {}).get(finding.rule)
+        finding.cause = probable(finding.rule, self._trails.of(finding.user), finding.confidence) or shown
+        return finding.cause
+
+    def _keep_causes(self, user: str, trail: Trail) -> None:
+        """What points to a cause is about to leave the trail; that it was there stays true, asked for or not."""
+        causes = self._shown.get(user, {})
+        for rule, shown in causes.items():
+            causes[rule] = shown or probable(rule, trail)
+
+    def _grow(self, sighting: Sighting) -> None:
+        key = (sighting.rule, sighting.user, sighting.key)
+        finding = self._findings.get(key)
+        if finding is None:
+            finding = self._findings[key] = _first(sighting)
+            self._shown.setdefault(sighting.user, {}).setdefault(sighting.rule, None)
+        else:
+            _again(finding, sighting)
+        if self._on_sighting is not None:
+            self._on_sighting(finding)
+
+
+def _first(sighting: Sighting) -> Finding:
+    return Finding(
+        rule=sighting.rule,
+        severity=sighting.severity,
+        confidence=sighting.confidence,
+        user=sighting.user,
+        message=sighting.message,
+        first_at=sighting.at,
+        last_at=sighting.at,
+        evidence=list(cast("tuple[AnyEvent, ...]", sighting.evidence)),
+    )
+
+
+def _again(finding: Finding, sighting: Sighting) -> None:
+    finding.count += 1
+    finding.message = sighting.message
+    if sighting.severity is not finding.severity and sighting.severity.rank > finding.severity.rank:
+        finding.severity = sighting.severity
+    if sighting.confidence is not finding.confidence and sighting.confidence.rank > finding.confidence.rank:
+        finding.confidence = sighting.confidence
+    if sighting.at is not None:
+        if finding.first_at is None:
+            finding.first_at = sighting.at
+        finding.last_at = sighting.at
+        span = finding.last_at - finding.first_at
+        finding.rate = (finding.count - 1) / span if finding.count >= RATED and span >= RATED_S else None
+    known = finding.evidence
+    for event in cast("tuple[AnyEvent, ...]", sighting.evidence):
+        if event not in known:
+            known.append(event)
+    if len(known) > FIRST + LATEST:
+        del known[FIRST:-LATEST]

@@ -1,0 +1,81 @@
+"""WHAT NO RECORD SAYS: replacements that follow from how connections end and begin; pure."""
+
+from collections.abc import Mapping
+
+from wscheck.detect.bounded_dict import Remembered
+from wscheck.detect.changes import Closed, Opened, Superseded
+from wscheck.detect.disconnects import KICKED, crossed, replaced
+from wscheck.model.events import Connected, Disconnected, Event
+from wscheck.model.findings import Confidence
+
+BREATH_S = 0.01
+"""Whoever is kicked and connects again needs more time: the server ended the old one because this one had come."""
+
+MOST_KICKS = 1_000
+
+
+class Supposing:
+    """A server that ends a connection while the user has a newer one has replaced it, said or not.
+
+    worded  a log of the server's words its replacements, so that what it says otherwise needs no inference
+    kicks   the last connections that a log says the server ended, each its user's only one; by user
+    """
+
+    def __init__(self) -> None:
+        self.worded = False
+        self.kicks = Remembered[str, Closed](MOST_KICKS)
+
+    def words(self) -> None:
+        """A record says of a replacement that it was one."""
+        if not self.worded:
+            self.worded = True
+            self.kicks.clear()
+
+    def at_end(
+        self, event: Disconnected, sid: str, user: str, held: tuple[str, ...], opened: Mapping[str, Connected]
+    ) -> Superseded | None:
+        """What the end of `sid` means, one of the connections that `user` held; `opened`: how some of them were."""
+        if self.worded and event.source == "server-log":
+            return None
+        rest = tuple(other for other in held if other != sid)
+        ended = opened.get(sid)
+        for_which = _for_which(ended, held[held.index(sid) + 1 :] or rest, opened)
+        newest = opened.get(for_which)
+        if sid == held[-1] and not crossed(event, event.reason, ended, newest):
+            return None
+        confidence = replaced(event, event.reason, newest)
+        if confidence is None:
+            return None
+        return Superseded(user, sid, for_which, event, False, confidence, rest, ended, newest)
+
+    def note(self, closed: Closed) -> None:
+        """A user's only connection ended: a server may tell of the end before it tells of what it was for."""
+        if closed.user is not None and closed.reason in KICKED and not self.worded:
+            self.kicks.keep(closed.user, closed)
+
+    def at_beginning(self, opened: Opened) -> Superseded | None:
+        """What the first connection of a user means who was kicked from one before."""
+        closed = self.kicks.pop(opened.user, None)
+        if closed is None or not _in_one_breath(closed.event, opened.event):
+            return None
+        new = opened.event if isinstance(opened.event, Connected) else None
+        held = (opened.sid,)
+        return Superseded(
+            opened.user, closed.sid, opened.sid, closed.event, False, Confidence.MEDIUM, held, closed.opened, new
+        )
+
+
+def _for_which(ended: Connected | None, newer: tuple[str, ...], opened: Mapping[str, Connected]) -> str:
+    """The newest of `newer`, and first of those that the same process has: what others have it need not know of."""
+    node = ended.node if ended is not None else None
+    if node is None:
+        return newer[-1]
+    own = (sid for sid in reversed(newer) if (other := opened.get(sid)) is not None and other.node == node)
+    return next(own, newer[-1])
+
+
+def _in_one_breath(ended: Event, begun: Event) -> bool:
+    """Whether a log tells of both at one moment. Of whole seconds that cannot be said."""
+    if ended.at is None or begun.at is None or begun.source != ended.source or begun.node != ended.node:
+        return False
+    return 0 <= begun.at - ended.at <= BREATH_S and not ended.at.is_integer()

@@ -1,0 +1,55 @@
+"""WHAT IS WRONG: one file per rule, each pure. Ids are public (docs/rules.md)."""
+
+from collections.abc import Iterable
+
+from wscheck.detect.rules.connection_leaked import ConnectionLeaked
+from wscheck.detect.rules.connection_missing import ConnectionMissing
+from wscheck.detect.rules.connection_replaced import ConnectionReplaced
+from wscheck.detect.rules.event_duplicated import EventDuplicated
+from wscheck.detect.rules.event_leaked import EventLeaked
+from wscheck.detect.rules.event_missing import EventMissing
+from wscheck.detect.rules.event_unheard import EventUnheard
+from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
+from wscheck.detect.rules.identity_unverified import IdentityUnverified
+from wscheck.detect.rules.log_silent import LogSilent
+from wscheck.detect.rules.multiple_connections import MultipleConnections
+from wscheck.detect.rules.rule import Options, Rule, Sighting
+from wscheck.detect.rules.tab_displaced import TabDisplaced
+from wscheck.detect.rules.token_unchecked import TokenUnchecked
+from wscheck.detect.rules.zombie_held import ZombieHeld
+from wscheck.model.findings import Finding
+
+DOCUMENTED: tuple[type[Rule], ...] = (MultipleConnections, ConnectionReplaced, EventDuplicated, ExcessiveAttempts)
+"""The four documented alerts, which hold for every source."""
+
+BEYOND: tuple[type[Rule], ...] = (
+    ConnectionLeaked,
+    ConnectionMissing,
+    EventMissing,
+    EventLeaked,
+    IdentityUnverified,
+    TokenUnchecked,
+    ZombieHeld,
+    LogSilent,
+    TabDisplaced,
+    EventUnheard,
+)
+"""What a scenario, or a look into a page, can show beyond the documented alerts."""
+
+BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, EventUnheard)
+"""What holds for every page: the documented alerts, and what only a look at the page's handlers can show."""
+
+REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND}
+"""Every rule by its public id."""
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first; equals in the order of their rules, since which was seen first is a matter of microseconds; of
+    one rule the most frequent, so that a loop of hundreds is not told after somebody's single one."""
+    order = {rule: number for number, rule in enumerate(REGISTRY)}
+    return sorted(
+        findings, key=lambda f: (-f.severity.rank, -f.confidence.rank, order.get(f.rule, len(order)), -f.count)
+    )
+
+
+__all__ = ["BEYOND", "BROWSER", "DOCUMENTED", "REGISTRY", "Options", "Rule", "Sighting", "ranked"]

@@ -1,0 +1,61 @@
+"""A connection outlives the last component that used it."""
+
+from collections.abc import Mapping
+
+from wscheck.detect.changes import Closed, Opened
+from wscheck.detect.rules.rule import Handler, Rule, opened_by
+from wscheck.model.events import Event, Mounted, Unmounted
+from wscheck.model.findings import Severity
+
+
+class ConnectionLeaked(Rule):
+    id = "connection-leaked"
+    severity = Severity.ERROR
+    title = "A connection stays open although nothing uses it any more"
+    meaning = (
+        "The last component of the page unmounted and its connection stayed. With every visit one more is left "
+        "behind, and each goes on receiving events."
+    )
+    fix = "Count the components that use the connection and disconnect with the last: return () => release()."
+    source = "documented behaviour, Watch For 4 and Alert If 4: resource waste; cause: no cleanup on unmount"
+
+    def watches(self) -> Mapping[type, Handler]:
+        self._components: dict[str, set[str | None]] = {}
+        self._open: dict[str, dict[str, str]] = {}
+        self._left: dict[str, Event] = {}
+        return {Mounted: self._mounted, Unmounted: self._unmounted, Opened: self._opened, Closed: self._closed}
+
+    def _mounted(self, event: Mounted) -> None:
+        if event.page is not None:
+            self._components.setdefault(event.page, set()).add(event.component)
+            self._left.pop(event.page, None)
+
+    def _unmounted(self, event: Unmounted) -> None:
+        components = self._components.get(event.page or "")
+        if components is None or event.page is None:
+            return
+        components.discard(event.component)
+        if not components:
+            self._left[event.page] = event
+
+    def _opened(self, change: Opened) -> None:
+        opened = self.ledger.opened(change.sid)
+        if opened is not None and opened.page is not None:
+            self._open.setdefault(opened.page, {})[change.sid] = change.user
+
+    def _closed(self, change: Closed) -> None:
+        for sids in self._open.values():
+            sids.pop(change.sid, None)
+
+    def conclude(self, at: float | None) -> None:
+        for page, event in self._left.items():
+            if at is None or event.at is None or at - event.at <= self.options.grace_s:
+                continue
+            for sid, user in self._open.get(page, {}).items():
+                if sid in self.ledger.held(user):
+                    self._tell(user, sid, event, at)
+
+    def _tell(self, user: str, sid: str, event: Event, at: float) -> None:
+        opened = self.ledger.opened(sid)
+        by = f" of {told}" if (told := opened_by(opened)) else ""
+        self.sighted(user, f"a connection{by} stayed open after the last component unmounted", at, opened, event)

@@ -1,0 +1,42 @@
+"""The server closed a user's connection in favour of a newer one (documented alert 2)."""
+
+from collections.abc import Mapping
+
+from wscheck.detect.changes import Superseded
+from wscheck.detect.rules.rule import Handler, Rule, told_apart
+from wscheck.model.findings import Confidence, Severity
+
+
+class ConnectionReplaced(Rule):
+    id = "connection-replaced"
+    severity = Severity.ERROR
+    title = "A connection was replaced by a newer one of the same user"
+    meaning = (
+        "The server keeps one socket per user and closed the older one. Whoever used it gets no more events; if it "
+        "reconnects, the two replace each other for ever."
+    )
+    fix = "Open one connection per user, and do not reconnect when the server replaced it."
+    source = 'documented behaviour, Alert If 2: "Replacing existing socket" messages'
+
+    def watches(self) -> Mapping[type, Handler]:
+        return {Superseded: self._superseded}
+
+    def _superseded(self, change: Superseded) -> None:
+        self.sighted(
+            change.user,
+            _told(change),
+            change.event.at,
+            change.old,
+            change.new,
+            change.event,
+            confidence=change.confidence if change.user is not None else Confidence.MEDIUM,
+        )
+
+
+def _told(change: Superseded) -> str:
+    old, new = told_apart(change.old, change.new)
+    if old and new and old != new:
+        return f"the server replaced the connection of {old} by that of {new}"
+    if old or new:
+        return f"the server replaced a connection of {old or new} by another"
+    return "the server replaced the user's connection by a newer one"

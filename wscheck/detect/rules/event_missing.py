@@ -1,0 +1,57 @@
+"""An event that the contract promises did not arrive, or did not reach the component that waited for it."""
+
+from collections.abc import Mapping
+
+from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.model.events import Delivered, Expected, Handled
+from wscheck.model.findings import Severity
+
+
+class EventMissing(Rule):
+    id = "event-missing"
+    severity = Severity.ERROR
+    title = "An expected event did not arrive"
+    meaning = (
+        "The client asked for an event of the contract and it did not arrive in time on the connection, or no "
+        "handler of the waiting component ran. Users see a stale page."
+    )
+    fix = "Check that the server emits to the user's current socket (a room per user), and that handlers are attached."
+    source = "documented behaviour, Testing 2: should see all events on single connection"
+
+    def watches(self) -> Mapping[type, Handler]:
+        self._awaited: list[Expected] = []
+        return {Expected: self._expected, Delivered: self._arrived, Handled: self._arrived}
+
+    def _expected(self, event: Expected) -> None:
+        if event.what in ("delivered", "handled"):
+            self._awaited.append(event)
+
+    def _arrived(self, event: Delivered | Handled) -> None:
+        what = "handled" if isinstance(event, Handled) else "delivered"
+        self._awaited = [e for e in self._awaited if not _meets(e, what, event)]
+
+    def conclude(self, at: float | None) -> None:
+        absent = {(e.name, e.page) for e in self._awaited if e.what == "delivered"}
+        for event in self._awaited:
+            if event.at is None or at is None or at - event.at < event.within:
+                continue
+            if event.what == "handled" and (event.name, event.page) in absent:
+                continue  # what never arrived could not be handled: that is told once
+            severity = Severity.ERROR if event.required else Severity.NOTE
+            self.sighted(event.user, _told(event), event.at, event, key=event.name or "", severity=severity)
+
+
+def _meets(expected: Expected, what: str, event: Delivered | Handled) -> bool:
+    return (
+        expected.what == what
+        and expected.name == event.name
+        and expected.user == event.user
+        and (expected.page is None or expected.page == event.page)
+        and (expected.component is None or expected.component == event.component)
+    )
+
+
+def _told(event: Expected) -> str:
+    if event.what == "handled":
+        return f"{event.name} did not reach {event.component or 'any handler'} within {event.within:g} s"
+    return f"{event.name} did not arrive within {event.within:g} s"

@@ -1,0 +1,64 @@
+"""What a second tab of the same user does to the first: a policy, so it is told rather than condemned."""
+
+from collections.abc import Mapping
+
+from wscheck.detect.changes import Closed, Opened, Superseded
+from wscheck.detect.disconnects import CUT
+from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.model.events import Refused
+from wscheck.model.findings import Severity
+
+
+class TabDisplaced(Rule):
+    """An error only where the policy cannot work: a transport that is closed instead of a namespace looks to every
+    client like a lost network, so the first tab reconnects and the two replace each other for ever."""
+
+    id = "tab-displaced"
+    severity = Severity.WARNING
+    title = "A second tab takes the connection of the first"
+    meaning = (
+        "With one socket per user, opening a second tab silences the first or is refused. A client that does not "
+        "reconnect shows no error: the first tab simply gets no more events."
+    )
+    fix = (
+        "Keep a room per user rather than a socket per user, share one connection between tabs (SharedWorker, leader "
+        "election), or tell the first tab why before disconnecting it."
+    )
+    source = "documented behaviour, Connection Management: reconnection false; measured on socket.io 4.8"
+
+    def watches(self) -> Mapping[type, Handler]:
+        self._both_since: dict[str, float] = {}
+        self.waiting = self._both_since
+        return {Opened: self._opened, Superseded: self._fewer, Closed: self._closed, Refused: self._refused}
+
+    def _opened(self, change: Opened) -> None:
+        if change.others and change.event.at is not None:
+            self._both_since.setdefault(change.user, change.event.at)
+
+    def _fewer(self, change: Superseded | Closed) -> None:
+        if change.user is not None and len(change.held) < 2:
+            self._both_since.pop(change.user, None)
+
+    def advance(self, at: float) -> None:
+        for user, since in list(self._both_since.items()):
+            if at - since > self.options.grace_s:
+                del self._both_since[user]
+                self.sighted(user, "each tab holds a connection of its own", at, severity=Severity.NOTE, key="each")
+
+    def _closed(self, change: Closed) -> None:
+        self._fewer(change)
+        if not change.superseded:
+            return
+        if change.reason in CUT:
+            message = "the second tab's connection closed the first one's transport: a stock client will reconnect"
+            self.sighted(change.user, message, change.event.at, change.event, severity=Severity.ERROR, key="loop")
+        else:
+            message = "the second tab disconnected the first, which is not told why and gets no more events"
+            self.sighted(change.user, message, change.event.at, change.event, key="displaced")
+
+    def _refused(self, event: Refused) -> None:
+        if event.reason != "refused" or not self.ledger.held(event.user):
+            return  # the server did not answer, or there is no other tab
+        told = f' and is told "{event.message}"' if event.message else " and is not told why"
+        severity = Severity.NOTE if event.message else Severity.WARNING
+        self.sighted(event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused")

@@ -1,0 +1,26 @@
+"""The server accepted a token that is not one."""
+
+from collections.abc import Mapping
+
+from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.model.events import Connected
+from wscheck.model.findings import Severity
+
+
+class TokenUnchecked(Rule):
+    id = "token-unchecked"
+    severity = Severity.ERROR
+    title = "Any token is good enough"
+    meaning = "A connection with an invalid token was accepted: the connection is not authenticated at all."
+    fix = "Verify the token in the connection middleware (io.use) and refuse with an error."
+    source = "Socket.IO documentation, Middlewares: sending credentials"
+
+    def watches(self) -> Mapping[type, Handler]:
+        self._told: set[str | None] = set()
+        return {Connected: self._connected}
+
+    def _connected(self, event: Connected) -> None:
+        # The client and the server's log both tell of one connection.
+        if event.credential == "invalid" and event.sid not in self._told:
+            self._told.add(event.sid)
+            self.sighted(event.user, "connected with an invalid token", event.at, event)

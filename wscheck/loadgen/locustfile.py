@@ -1,0 +1,16 @@
+"""The locustfile of an installed wscheck: the profile comes from WSCHECK_LOAD_PROFILE."""
+
+import os
+
+from wscheck.config.load_profiles import PROFILES
+from wscheck.loadgen.user import SocketUser
+
+_PROFILE = os.environ.get("WSCHECK_LOAD_PROFILE", "unified")
+if _PROFILE not in PROFILES:
+    raise SystemExit(f"WSCHECK_LOAD_PROFILE={_PROFILE} is no profile. Use one of: {', '.join(PROFILES)}.")
+
+
+class Page(SocketUser):
+    """A user of the chosen profile."""
+
+    profile = _PROFILE

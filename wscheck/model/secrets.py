@@ -1,0 +1,57 @@
+"""Secrets never leave: whatever text comes from outside passes here before it is stored."""
+
+import re
+from collections.abc import Iterable
+
+HIDDEN = "(hidden)"
+
+SHORTEST_SECRET = 6
+"""A shorter token, or part of one, would hide words that are no secret."""
+
+_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
+_BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
+_NAMED = re.compile(
+    r"""(?im)((?:token|password|secret|api[_-]?key|authorization)["']?\s*[:=]\s*)"""
+    r"""(?:(["'])(?:\\.|(?!\2)[^\\\n])+(?:\2|$)|[^\s"',;&}]{4,})"""
+)
+
+
+class Secret:
+    """A value that no output may show: only `reveal()` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "(hidden)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Redactor:
+    """Hides known secrets wherever they stand, and what looks like a credential."""
+
+    def __init__(self, secrets: Iterable[Secret | None] = ()) -> None:
+        # The longest first: one secret may contain another.
+        known = sorted({s.reveal() for s in secrets if s is not None}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def clean(self, text: str) -> str:
+        """`text` without its secrets."""
+        text = self.known(text)
+        text = _JWT.sub(HIDDEN, text)
+        text = _BEARER.sub(rf"\1{HIDDEN}", text)
+        return _NAMED.sub(lambda named: f"{named[1]}{named[2] or ''}{HIDDEN}{named[2] or ''}", text)
+
+    def known(self, text: str) -> str:
+        """`text` without the known secrets, for what must stay told apart otherwise: an id may look like anything."""
+        return self._known.sub(HIDDEN, text) if self._known is not None else text

@@ -1,0 +1,170 @@
+"""Prometheus metrics and /healthz, served while logs are followed. No label ever carries a socket or a user."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
+
+from wscheck.detect.changes import Closed, Superseded, Transition
+from wscheck.detect.incidents import Incident, State
+from wscheck.detect.rules import DOCUMENTED
+from wscheck.model.errors import UsageError
+from wscheck.model.events import Connected, Event, Replaced
+from wscheck.notify.listener import WatchState
+
+STALLED_S = 10.0
+DURATIONS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+
+REASONS = frozenset(
+    {
+        "transport close",
+        "transport error",
+        "ping timeout",
+        "parse error",
+        "forced close",
+        "forced server close",
+        "server shutting down",
+        "client namespace disconnect",
+        "server namespace disconnect",
+    }
+)
+"""Socket.IO's disconnect reasons, as its servers spell them: any other becomes "other", or a log could flood us."""
+
+
+class Metrics:
+    """What a Watch sees, as metrics (docs/metrics.md names each)."""
+
+    def __init__(self, watch: WatchState) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._watch, self._looked = watch, time.monotonic()
+        # Two sums over the logs at each scrape; everything else is counted as it happens.
+        ledger = watch.judge.ledger
+        self._gauge("wscheck_connections", "Connections open now.", lambda: ledger.open)
+        self._gauge("wscheck_users_over_one", "Users that hold more than one.", lambda: len(ledger.over_one))
+        self._connects = self._counter("wscheck_connects_total", "Connections seen.")
+        self._disconnects = self._counter("wscheck_disconnects_total", "Connections that ended.", ["reason"])
+        self._replaced = self._counter("wscheck_replaced_sockets_total", "Sockets the server replaced.")
+        self._findings = self._counter("wscheck_findings_total", "Incidents opened.", ["rule", "severity"])
+        self._open = Gauge("wscheck_open_incidents", "Incidents open now.", ["rule"], registry=self.registry)
+        self._lines = self._counter("wscheck_log_lines_total", "Log lines read.")
+        self._bytes = self._counter("wscheck_log_bytes_total", "Log bytes read.")
+        self._unreadable = self._counter("wscheck_unreadable_total", "Lines like events that cannot be read.")
+        self._durations = Histogram(
+            "wscheck_connection_duration_seconds",
+            "How long connections lasted whose beginning was seen.",
+            buckets=DURATIONS_S,
+            registry=self.registry,
+        )
+        self._read = {"lines": 0, "bytes": 0, "unreadable": 0}
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """A series that is there from the start can be told from one that never was, and its first rise counts."""
+        for rule in DOCUMENTED:
+            self._open.labels(rule.id)
+            self._findings.labels(rule.id, str(rule.severity))
+
+    def _gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
+        Gauge(name, help, registry=self.registry).set_function(value)
+
+    def _counter(self, name: str, help: str, labels: Iterable[str] = ()) -> Counter:
+        return Counter(name, help, list(labels), registry=self.registry)
+
+    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+        """Count it."""
+        if isinstance(event, Connected):
+            self._connects.inc()
+        elif isinstance(event, Replaced):
+            self._replaced.inc()
+        for change in changes:
+            if isinstance(change, Closed):
+                self._disconnects.labels(change.reason if change.reason in REASONS else "other").inc()
+                self._ended(None if change.superseded else change.opened, change.event.at)
+            elif isinstance(change, Superseded):
+                self._ended(change.old, change.event.at)
+
+    def _ended(self, opened: Connected | None, ended: float | None) -> None:
+        began = opened.at if opened is not None else None
+        if began is not None and ended is not None:
+            self._durations.observe(max(0.0, ended - began))
+
+    def incident(self, incident: Incident) -> None:
+        """Count what opened, and what is open."""
+        if incident.state is State.OPENED:
+            self._findings.labels(incident.rule, str(incident.severity)).inc()
+            self._open.labels(incident.rule).inc()
+        elif incident.state is State.RESOLVED:
+            self._open.labels(incident.rule).dec()
+
+    def settled(self, now: float | None) -> None:
+        """The reader looked: it is alive."""
+        self._looked = time.monotonic()
+        for counter, name in ((self._lines, "lines"), (self._bytes, "bytes"), (self._unreadable, "unreadable")):
+            total = sum(getattr(log, name) for log in self._watch.logs)
+            counter.inc(total - self._read[name])
+            self._read[name] = total
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the reader looked lately; it does at least once a second."""
+        return time.monotonic() - self._looked < STALLED_S
+
+    def application(self) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+        """The WSGI application: /metrics, /healthz, and nothing else."""
+        metrics = make_wsgi_app(self.registry)
+
+        def serve(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+            path = environ.get("PATH_INFO", "/")
+            if path == "/metrics":
+                served: Iterable[bytes] = metrics(environ, start)
+                return served
+            status, body = self._answer(path)
+            start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+            return [body]
+
+        return serve
+
+    def _answer(self, path: str) -> tuple[str, bytes]:
+        if path != "/healthz":
+            return "404 Not Found", b"wscheck serves /metrics and /healthz\n"
+        if self.healthy:
+            return "200 OK", b"ok\n"
+        return "503 Service Unavailable", b"the log reader has stalled\n"
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """stderr is for what the logs say."""
+
+
+def serve(metrics: Metrics, address: str) -> WSGIServer:
+    """Serve on `address`: HOST:PORT, :PORT or PORT, on loopback unless a host is named. Raises UsageError.
+
+    The caller ends it with `shutdown()` and `server_close()`; `server_port` is the port, also when 0 was asked for.
+    """
+    named, _, port = address.rpartition(":")
+    host = named.strip("[]") or "127.0.0.1"
+    if not port.isdecimal() or int(port) > 65_535:
+        raise UsageError(f"--metrics {address}: {port!r} is not a port.", "Write HOST:PORT, as in 127.0.0.1:9464.")
+    kind = _Server6 if ":" in host else _Server
+    try:
+        server = make_server(host, int(port), metrics.application(), kind, handler_class=_Silent)
+    except (OSError, ValueError) as error:
+        why = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise UsageError(f"--metrics {address}: {why}.", "Write HOST:PORT with a free port.") from None
+    threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
+    return server

@@ -1,0 +1,90 @@
+"""From a stack of CDP to where a connection was opened: source-mapped, named, and followed over async boundaries."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from wscheck.detect import stack_frames as openers
+from wscheck.model.events import Place
+from wscheck.observe.traffic import Whence
+
+DEEPEST = 80
+
+
+class Positions(Protocol):
+    """What knows the scripts: those of a live browser, or those that a HAR holds."""
+
+    def place(self, session: str, frame: dict[str, Any]) -> tuple[Place, str]:
+        """Where a frame of CDP was written, and the original name of what is called there."""
+        ...
+
+    def script(self, session: str, id: str, url: str) -> str:
+        """The script's address as it may be told."""
+        ...
+
+
+class RawStack(msgspec.Struct, frozen=True):
+    """A stack as CDP gave it: `stack` has callFrames, and a parent where it continues beyond an await or a timer."""
+
+    session: str
+    stack: dict[str, Any]
+
+    def frames(self) -> Iterator[list[dict[str, Any]]]:
+        """The frames of each synchronous stretch, the innermost first."""
+        part: dict[str, Any] | None = self.stack
+        while part is not None:
+            yield part.get("callFrames", [])
+            part = part.get("parent")
+
+    def scripts(self) -> set[str]:
+        return {frame["scriptId"] for stretch in self.frames() for frame in stretch}
+
+
+def resolve(raw: RawStack | None, scripts: Positions) -> Whence:
+    """Who opened it. Beyond an async boundary only while the application's own code reaches up to it: what a
+    framework's scheduler runs has nothing to do with whoever made it run."""
+    if raw is None:
+        return Whence()
+    stack: list[Place] = []
+    for stretch in raw.frames():
+        stack += _named(raw.session, stretch, scripts)
+        if len(stack) >= DEEPEST or (stretch and openers.own_frames(stack) and openers.is_library(stack[-1])):
+            break
+    own = openers.own_frames(stack)
+    first = own[0] if own else None
+    frames = [frame for stretch in raw.frames() for frame in stretch]
+    return Whence(
+        opener=first,
+        stack=tuple(stack[:DEEPEST]),
+        component=openers.label(first) if first is not None else None,
+        script=_script(raw, frames, stack, scripts, of=first),
+        client=_script(raw, frames, stack, scripts, of=next((p for p in stack if openers.is_client(p)), None)),
+    )
+
+
+def _script(
+    raw: RawStack, frames: list[dict[str, Any]], stack: list[Place], scripts: Positions, of: Place | None
+) -> str | None:
+    if of is None:
+        return None
+    frame = frames[stack.index(of)]
+    return scripts.script(raw.session, frame["scriptId"], frame.get("url", ""))
+
+
+def _named(session: str, stretch: list[dict[str, Any]], scripts: Positions) -> list[Place]:
+    """Minified names are put right: what a function was called stands where its caller called it."""
+    placed = [scripts.place(session, frame) for frame in stretch]
+    named = [_as_called(place, placed[depth + 1 : depth + 2]) for depth, (place, _) in enumerate(placed)]
+    return list(openers.unbundled(named))
+
+
+def _as_called(place: Place, caller: list[tuple[Place, str]]) -> Place:
+    if not 0 < len(place.function) <= openers.SHORT or not caller:
+        return place
+    by, called = caller[0]
+    # What a framework calls, it calls by a name of its own ("Component", "create"), and so does whoever shows a
+    # component that is a file.
+    component = place.file.endswith(openers.COMPILED) and by.file != place.file
+    foreign = (openers.is_library(by) or component) and not openers.is_library(place)
+    return msgspec.structs.replace(place, function="" if foreign else called or place.function)

@@ -1,0 +1,82 @@
+"""The documented lines of the frontend's console, as a browser saves them: what the page did, without ids."""
+
+import hashlib
+import re
+import secrets
+from typing import Any
+
+from wscheck.model.events import Connected, Connecting, Emitted, Event, Handled, Place
+from wscheck.observe.logs.envelopes import Message
+from wscheck.observe.logs.line_prefix import Prefix, judged
+
+SOURCE = "console"
+
+NEEDLES = (b" received", b"via unified WebSocket")
+"""What to look for once a log is known to be a console's."""
+
+_HANDLED = {
+    "Bot status update": "bot_status_update",
+    "WhatsApp connection event": "whatsapp_connection_event",
+    "Message sync": "message_sync",
+    "Connection update": "connection_update",
+}
+_LINE = re.compile(
+    rf"""(?P<before>^.*?)[🔍✅📊📱📨🔄🚀\ufe0f\s]*(?:
+    (?P<creating>Creating\ unified\ WebSocket\ connection)
+    |(?P<connected>Unified\ WebSocket\ connected(?:\ successfully)?)
+    |(?P<triggering>Triggering\ WhatsApp\ connection\ via\ unified\ WebSocket)
+    |(?P<handled>{"|".join(_HANDLED).replace(" ", chr(92) + " ")})\ received(?:\s*:\s*(?P<payload>\S.*))?
+    )[\s.:!]*$""",
+    re.VERBOSE | re.DOTALL,
+)
+_PLACE = re.compile(
+    r"(?P<file>[^\s()]+\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]*)?):(?P<line>\d+)(?::(?P<column>\d+))?"
+)
+
+# Equal digests mean equal payloads within one run, and nothing to anybody else.
+_KEY = secrets.token_bytes(16)
+
+
+class Console:
+    """Reads console lines. `begun`: one that only a frontend writes was seen."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.begun = False
+
+    def begins(self, message: Message) -> bool:
+        """Whether this line shows that the log is a console's; true once."""
+        match = _LINE.match(message.text) if not self.begun and message.fields is None else None
+        self.begun = self.begun or (match is not None and match["handled"] is None and self._stands(match))
+        return match is not None and self.begun
+
+    def read(self, message: Message, line: int, at: float | None) -> Event | None:
+        """What the page did, by this line."""
+        match = _LINE.match(message.text) if message.fields is None else None
+        if match is None or not self._stands(match):
+            return None
+        place = _PLACE.search(match["before"])
+        seen: dict[str, Any] = {"source": SOURCE, "path": self._path, "line": line, "at": at}
+        seen |= {"component": place["file"]} if place is not None else {}
+        if match["creating"]:
+            return Connecting(**seen, opener=_opener(place))
+        if match["connected"]:
+            return Connected(**seen)
+        if match["triggering"]:
+            return Emitted(**seen, name="trigger_whatsapp_connection")
+        return Handled(**seen, name=_HANDLED[match["handled"]], digest=_digest(match["payload"]))
+
+    @staticmethod
+    def _stands(match: re.Match[str]) -> bool:
+        return judged(match["before"]) is Prefix.SURE and match["before"].count('"') % 2 == 0
+
+
+def _opener(place: re.Match[str] | None) -> Place | None:
+    return Place(place["file"], int(place["line"]), int(place["column"] or 0)) if place is not None else None
+
+
+def _digest(payload: str | None) -> str | None:
+    """None where the console shows no payload, or only its beginning."""
+    if payload is None or "…" in payload or payload.strip() in {"Object", "{}", "[object Object]"}:
+        return None
+    return hashlib.blake2b(payload.strip().encode("utf-8", "replace"), key=_KEY, digest_size=8).hexdigest()

@@ -1,0 +1,225 @@
+"""What is wrapped around a message, and taken off here: colours, CRI and JSON envelopes, also JSON in JSON."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from wscheck.observe.logs.key_values import unquoted
+from wscheck.observe.logs.line_prefix import Prefix, carries, judged
+from wscheck.observe.logs.timestamps import Calendar
+from wscheck.observe.logs.vendor_exports import inside, is_line, of_opentelemetry, printed, records_in, writer
+
+ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
+
+MESSAGE_KEYS = ("MESSAGE", "log", "msg", "message", "@message", "event", "body", "short_message", "textPayload", "_msg")
+"""Where a structured record keeps its message; where several of them are there, only the first counts."""
+
+_NESTED = ("jsonPayload", "log", "log_processed", "message", "msg", "fields")
+_HOLDERS = ("jsonPayload", "log_processed", "_source")
+"""Where Google Cloud, Fluent Bit and Elasticsearch keep the record that was logged."""
+SOURCE_KEYS = (
+    "stream",
+    "_PID",
+    "SYSLOG_IDENTIFIER",
+    "_SYSTEMD_UNIT",
+    "_HOSTNAME",
+    "process_id",
+    "podName",
+    "containerName",
+    "app_name",
+    "container_id",
+    "container_name",
+    "source",
+    "type",
+)
+"""What tells writers apart whose lines a runtime put into one log."""
+
+_CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([FP]) ?")
+_KLOG = re.compile(
+    r"""(?P<head>[^"'`{]*?\b[IWEF](?:\d{4})?\d{4}[ ]\d\d:\d\d:\d\d\.\d+[ ]+\d+[ ][\w.-]+:\d+\][ ])
+    (?P<message>"(?:[^"\\]|\\.)*")(?=\s|$)""",
+    re.VERBOSE,
+)
+"""A structured record of klog has its message in quotes, without a key; what it goes on with has keys."""
+_DEEP = 6
+
+decode_json = msgspec.json.Decoder().decode
+
+
+class Message(msgspec.Struct):
+    """A line's message with its envelopes off.
+
+    text    the message, or the whole line where it has no envelope
+    before  what stood before a JSON record on its line
+    source  who wrote it, where an envelope says: only lines of one source belong together
+    at      seconds since the epoch
+    fields  the structured record that held the message, if one did
+    partial more of this line follows in the next one of its source
+    wrapped a container's runtime wrapped it, which splits long lines
+    parts   the records that were exported together on one line
+    """
+
+    text: str
+    before: str = ""
+    source: str = ""
+    at: float | None = None
+    fields: dict[str, Any] | None = None
+    partial: bool = False
+    wrapped: bool = False
+    parts: list[dict[str, Any]] = []
+
+    @property
+    def structured(self) -> bool:
+        """Whether the application wrote a structured record, not only what wraps it."""
+        return self.fields is not None and not self.source
+
+
+def decoded(raw: bytes | bytearray) -> str:
+    """A line as text: colours and control characters off, what is no UTF-8 replaced."""
+    text = raw.decode("utf-8", "replace").rstrip("\r\n").lstrip("\ufeff")
+    return uncoloured(text)
+
+
+def uncoloured(text: str) -> str:
+    """Without colours, NULs and bells."""
+    return ANSI.sub("", text) if "\x1b" in text or "\x00" in text or "\x07" in text else text
+
+
+def opened(text: str, calendar: Calendar) -> Message:
+    """Take the envelopes off a decoded line."""
+    message = Message(text)
+    while (cri := _CRI.match(message.text)) is not None:
+        message.at = calendar.parse("iso", cri[1])
+        message.source += cri[2]
+        message.partial, message.wrapped = cri[3] == "P", True
+        message.text = message.text[cri.end() :]
+    if '] "' in message.text and (klog := _KLOG.match(message.text)) is not None:
+        message.text = klog["head"] + unquoted(klog["message"]) + message.text[klog.end() :]
+    _structured(message, calendar)
+    return message
+
+
+def again(message: Message, calendar: Calendar) -> None:
+    """Take off what a line has that was put together from its parts."""
+    message.fields = None
+    _structured(message, calendar)
+
+
+def parted(message: Message, calendar: Calendar) -> list[Message]:
+    """The records on a line that holds many, each as on a line of its own."""
+    parts = [Message("", message.before, message.source, message.at) for _ in message.parts]
+    for part, fields in zip(parts, message.parts, strict=True):
+        _unwrap(part, fields, calendar, _DEEP)
+    return parts
+
+
+def _structured(message: Message, calendar: Calendar) -> None:
+    collected = printed(message.text)
+    if collected is not None:
+        message.at = calendar.of_fields({"time": collected.at})
+        message.source += f"|{collected.tag}"
+        _said(message, collected.text, calendar, _DEEP)
+        return
+    brace, text = message.text.find("{"), message.text.rstrip()
+    if brace < 0 or not text.endswith(("}", "]")):
+        return
+    before = message.text[:brace]
+    if judged(before) is not Prefix.SURE:
+        return
+    fields = record(text[brace:]) if not carries(before) else None
+    if fields is not None and _holds(fields):
+        message.before = before
+        if message.at is None and message.before:
+            message.at = calendar.read(message.before)
+        _unwrap(message, fields, calendar, _DEEP)
+    elif text[0] in "{[":
+        message.parts = records_in(text)
+
+
+def _holds(fields: dict[str, Any]) -> bool:
+    """Whether there is a message in it."""
+    own = _own(fields)
+    return _inner(own) is not None or inside(own) is not None
+
+
+def record(text: str | bytes) -> dict[str, Any] | None:
+    """The JSON object that `text` is, None when it is none."""
+    try:
+        value = decode_json(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _unwrap(message: Message, fields: dict[str, Any], calendar: Calendar, deep: int) -> None:
+    fields = message.fields = _own(fields)
+    message.text = ""
+    message.at = calendar.of_fields(fields) or message.at
+    inner = _inner(fields)
+    if inner is None and (exported := inside(fields)) is not None:
+        inner, source = exported
+        message.source += source
+    if isinstance(inner, dict):
+        if deep:
+            _unwrap(message, inner, calendar, deep - 1)
+        return
+    if inner is None:
+        return
+    message.source += "".join(f"|{fields[name]}" for name in SOURCE_KEYS if _names(fields.get(name)))
+    message.source += writer(fields) if is_line(fields) else ""
+    if "log" in fields and "stream" in fields:
+        message.wrapped, message.partial = True, not inner.endswith("\n")
+    _said(message, inner.rstrip("\r\n"), calendar, deep)
+
+
+def _said(message: Message, text: str, calendar: Calendar, deep: int) -> None:
+    """The text of an envelope, which may be a record itself."""
+    message.text = uncoloured(text)
+    stripped = message.text.strip()
+    if deep and stripped.startswith("{") and stripped.endswith("}") and (nested := record(stripped)) is not None:
+        _unwrap(message, nested, calendar, deep - 1)
+
+
+def _own(fields: dict[str, Any]) -> dict[str, Any]:
+    """As the application logged it: GELF puts "_" in front of that, and of nothing else; OTLP names the types."""
+    if "short_message" in fields:
+        return {key.removeprefix("_"): value for key, value in fields.items()}
+    return of_opentelemetry(fields) or fields
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, str | int) and value != ""
+
+
+def _inner(fields: dict[str, Any]) -> str | dict[str, Any] | None:
+    """The message of a structured record: text, or a record of its own."""
+    for key in MESSAGE_KEYS:
+        value = fields.get(key)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list) and key == "MESSAGE":
+            return _from_bytes(value)
+        if isinstance(value, dict) and key in _NESTED and _inner(value) is not None:
+            return value
+    for key in _HOLDERS:
+        if isinstance(nested := fields.get(key), dict):
+            return nested
+    return _from_list(fields)
+
+
+def _from_list(fields: dict[str, Any]) -> str | None:
+    """log4js and consola keep what they were called with as a list, tslog under the numbers of the arguments."""
+    called = fields.get("data", fields.get("args"))
+    if isinstance(called, list) and called and isinstance(called[0], str):
+        return called[0]
+    first = fields.get("0")
+    return first if isinstance(first, str) else None
+
+
+def _from_bytes(numbers: list[Any]) -> str:
+    """journald gives a message that is no plain text as the list of its bytes."""
+    try:
+        return bytes(numbers).decode("utf-8", "replace")
+    except (TypeError, ValueError):
+        return ""

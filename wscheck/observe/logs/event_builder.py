@@ -1,0 +1,140 @@
+"""Records as events, and how much they said."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from wscheck.model.events import Connected, Disconnected, Event, Replaced, Restarted, Unreadable
+from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.multiline import Record
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, TOLD, USER
+
+SOURCE = "server-log"
+
+FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
+
+INTERLEAVED = "records of several writers interleave here without a prefix: whose ids these are cannot be told"
+
+UNCLEAR = "it cannot be told where an id begins or ends that has no quotes around it: log it in quotes, or as JSON"
+
+LONGEST_EXCERPT = 200
+
+MOST_SOURCES = 4_096
+
+
+class Dressed:
+    """The kinds of which a record with something in front was met, each with its source.
+
+    A log of ever new containers names ever new sources. Of more than can be remembered it is known that there were
+    some: from then on a kind counts as met from any, for to forget one would let text in that somebody sent.
+    """
+
+    def __init__(self) -> None:
+        self._met = set[tuple[str, str]]()
+        self._anywhere = set[str]()
+
+    def add(self, kind: str, source: str) -> None:
+        if len(self._met) < MOST_SOURCES or (kind, source) in self._met:
+            self._met.add((kind, source))
+        else:
+            self._anywhere.add(kind)
+
+    def has(self, kind: str, source: str) -> bool:
+        return (kind, source) in self._met or kind in self._anywhere
+
+
+class Evidence:
+    """What was read of one log: `events` not taken yet, `levels` and `unreadable` of all.
+
+    tell  makes an event of each kind: by line, time and what `wording.TOLD` names, "" where that is unknown
+    """
+
+    def __init__(self, path: str, node: str | None, redactor: Redactor | None = None) -> None:
+        self._path, self._node = path, node
+        self._redactor = redactor or Redactor()
+        self.events: list[Event] = []
+        self.levels: Counter[str] = Counter()
+        self.unreadable = 0
+        self.tell: dict[str, Callable[..., None]] = {
+            CONNECTED: self._connected,
+            DISCONNECTED: self._disconnected,
+            REPLACED: self._replaced,
+            RESTARTED: self._restarted,
+        }
+
+    @property
+    def waiting(self) -> int:
+        """How many events were not taken yet."""
+        return len(self.events)
+
+    def take(self) -> list[Event]:
+        """The events since the last call."""
+        taken, self.events = self.events, []
+        return taken
+
+    def record(self, record: Record) -> None:
+        """A record is complete."""
+        ids = record.ids
+        if record.doubt and not ids and record.kind != RESTARTED:
+            if record.unclear:
+                self.unread(record.line, UNCLEAR, record.kind)
+            return
+        if record.ambiguous:
+            ids = {role: value for role, value in ids.items() if role not in record.contested}
+            self.unread(record.line, INTERLEAVED, record.kind)
+        if record.unclear:
+            self.unread(record.line, UNCLEAR, record.kind)
+        if record.kind != RESTARTED:
+            self.levels[AMBIGUOUS if record.ambiguous else level(record.kind, ids)] += 1
+        self.seen(record.kind, ids, record.at, record.line)
+
+    def unread(self, line: int, reason: str, text: str) -> None:
+        """A line looks like an event and cannot be read."""
+        self.unreadable += 1
+        excerpt = self._redactor.clean(text[: 10 * LONGEST_EXCERPT].strip())[:LONGEST_EXCERPT]
+        self.events.append(
+            Unreadable(source=SOURCE, path=self._path, line=line, node=self._node, reason=reason, text=excerpt)
+        )
+
+    def seen(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
+        """An event of `kind` with these ids."""
+        self.tell[kind](line, at, *(ids.get(role, "") for role in TOLD[kind]))
+
+    def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
+        path, node, known = self._path, self._node, sid or None
+        # Socket.IO's begin with a slash; another may be Kubernetes'.
+        space = namespace if namespace[:1] == "/" else None
+        self.events.append(
+            Connected(
+                at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=known, namespace=space
+            )
+        )
+
+    def _disconnected(self, line: int, at: float | None, user: str, sid: str, reason: str) -> None:
+        path, node, known = self._path, self._node, sid or None
+        event = Disconnected(
+            at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=known, reason=reason or None
+        )
+        self.events.append(event)
+
+    def _replaced(self, line: int, at: float | None, user: str, old: str, new: str) -> None:
+        path, node, known = self._path, self._node, user or None
+        event = Replaced(
+            at=at, source=SOURCE, user=known, node=node, path=path, line=line, old_sid=old or None, new_sid=new or None
+        )
+        self.events.append(event)
+
+    def _restarted(self, line: int, at: float | None) -> None:
+        self.events.append(Restarted(at=at, source=SOURCE, node=self._node, path=self._path, line=line))
+
+
+def level(kind: str, ids: dict[str, str]) -> str:
+    """How much a record says: all that is needed, whose it is, which socket it is, or only that it was."""
+    if kind == REPLACED:
+        whole, socket = {USER, OLD, NEW} <= ids.keys(), OLD in ids or NEW in ids
+    else:
+        whole, socket = SID in ids and (USER in ids or kind != CONNECTED), SID in ids
+    if whole:
+        return FULL
+    if USER in ids:
+        return USER_ONLY
+    return SOCKET_ONLY if socket else COUNT_ONLY

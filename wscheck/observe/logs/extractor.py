@@ -1,0 +1,299 @@
+"""A log's bytes to events: one pass looks for markers, and only the lines around one are read."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from wscheck.model.events import Event
+from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.browser_console import NEEDLES
+from wscheck.observe.logs.candidate_tests import Suggestion
+from wscheck.observe.logs.column_roles import Ids
+from wscheck.observe.logs.encoding import Encoding
+from wscheck.observe.logs.envelopes import Message, decoded
+from wscheck.observe.logs.event_builder import FULL, Dressed, Evidence
+from wscheck.observe.logs.line_assembler import Lines
+from wscheck.observe.logs.scan import Found, Scanner
+from wscheck.observe.logs.suggestions import NOBODY, suggestions
+from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.tailing.read_buffer import Desk
+
+LONGEST = 1 << 20
+"""A line longer than this is not read; if it has a marker it is counted as unreadable."""
+
+KEPT = 1 << 16
+"""Bytes kept of what was read, for records that begin before their marker."""
+
+OVERLAP = 128
+"""Longer than any marker: so much of a line that is not kept is looked at again with what follows it."""
+
+NEWLINE = ord("\n")
+
+TOO_LONG = "the line is longer than 1 MiB"
+
+
+class Extractor:
+    """Feed it a log's bytes in order; it gives the events whose records are complete, in the order of their markers.
+
+    path, node  what the events say of where they are from
+    redactor    hides the secrets that this run knows
+    dressed     what readers of the same log share
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        wording: Wording | None = None,
+        node: str | None = None,
+        redactor: Redactor | None = None,
+        dressed: Dressed | None = None,
+    ) -> None:
+        self._wording = wording = wording or Wording()
+        self._needle = wording.needle()
+        self._evidence = Evidence(path, node, redactor)
+        self._lines = Lines(wording, path, self._evidence, Dressed() if dressed is None else dressed)
+        self._scanner, self._encoding = Scanner(wording), Encoding()
+        self._held = bytearray()
+        self._desk: Desk | None = None
+        self._gone = self._next = self._floor = 0
+        self._places: Iterator[Found] | None = None
+        self._skipping = self._skipped_marker = False
+        self.bytes = self.lines = 0
+
+    @property
+    def unreadable(self) -> int:
+        """Lines that look like events and could not be read."""
+        return self._evidence.unreadable
+
+    @property
+    def levels(self) -> Mapping[str, int]:
+        """Events by how much their records said (docs/logs.md)."""
+        return self._evidence.levels + Counter({FULL: self._lines.shortcuts.told})
+
+    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]:
+        """What in the last that was read may be events of these kinds, in words that are not looked for; `about`: of
+        connections with these ids."""
+        return suggestions(self._recent(), self._wording, kinds, _events_in, about)
+
+    @property
+    def latest(self) -> float | None:
+        """The time of the last line that was read, or of the last before it that tells one."""
+        return self._lines.latest(self._recent())
+
+    def _recent(self) -> bytes:
+        lowest, whole = self._lowest(self._next)
+        begin = lowest if whole else self._held.find(b"\n", lowest, self._next) + 1
+        return bytes(self._held[begin : self._next])
+
+    # --- what is fed -------------------------------------------------------------------------------------------------
+
+    def feed(self, data: Any) -> list[Event]:
+        """Take further bytes (bytes, bytearray or memoryview; they are not kept) and give what is complete."""
+        self._take(data)
+        return self.read()
+
+    def look(self, desk: Desk, size: int) -> int:
+        """Take the first `size` bytes in the desk's room; gives how many events there are for `read`.
+
+        To read and judge a record takes code and books that megabytes of log drive out of the processor's cache, so
+        records are only noted at first: what is then done with thousands of them is done in half the time.
+        """
+        if self._encoding.settled and self._lies_on(desk):
+            self.bytes += size
+            end = desk.front + size
+            self._read(desk.data.rfind(b"\n", self._next, end) + 1, desk.marks)
+            self._stay_on(desk, end)
+            self._skip()
+        else:
+            self._take(desk.room[:size])
+        return self._evidence.waiting + self._lines.shortcuts.waiting
+
+    def read(self) -> list[Event]:
+        """The events whose records are complete."""
+        self._lines.shortcuts.tell()
+        return self._evidence.take()
+
+    def _take(self, data: Any) -> None:
+        self.leave()
+        self.bytes += len(data)
+        self._held += self._encoding.take(data)
+        self._read(self._held.rfind(b"\n", self._next) + 1)
+        self._skip()
+        surplus = self._next - KEPT
+        if surplus > KEPT:
+            del self._held[:surplus]
+            self._gone += surplus
+            self._next -= surplus
+
+    def _lies_on(self, desk: Desk) -> bool:
+        """Whether what is held lies before the desk's room, where it is laid if it is not too much."""
+        if self._desk is not desk:
+            self.leave()
+            if len(self._held) > desk.front:
+                return False
+            floor = desk.lay(self._held, self)
+            self._held, self._desk = desk.data, desk
+            self._moved(floor, floor)
+        return True
+
+    def _stay_on(self, desk: Desk, end: int) -> None:
+        """Hold what is still needed of the piece that ends there, on the desk if it is not too much."""
+        begin = max(self._floor, self._next - KEPT)
+        if end - begin > desk.front:
+            self._held, self._desk = desk.data[begin:end], None
+            self._moved(-begin, 0)
+        else:
+            self._moved(desk.front - end, desk.keep(begin, end))
+
+    def leave(self) -> None:
+        """Hold what is needed of the log elsewhere than on a desk."""
+        if self._desk is not None:
+            self._held, self._desk = self._held[self._floor : self._desk.front], None
+            self._moved(-self._floor, 0)
+
+    def _moved(self, by: int, floor: int) -> None:
+        """What is held stands so much further up now, and begins at `floor`."""
+        self._gone, self._next = self._gone - by, self._next + by
+        self._floor = self._lines.shortcuts.floor = floor
+
+    @property
+    def _end(self) -> int:
+        """Where what is held ends."""
+        return len(self._held) if self._desk is None else self._desk.front
+
+    def flush(self, *, at_end: bool = False) -> list[Event]:
+        """No more lines for now: give what waits for them. `at_end`: nor will there be, the last line is whole."""
+        self.leave()
+        if at_end:
+            self._held += self._encoding.end()
+            self._read(len(self._held))
+        self._lines.shortcuts.tell()
+        if len(self._held) == self._next:
+            # A line that is being written may belong to what waits; without one, nothing more is to be expected.
+            self._lines.end()
+        return self._evidence.take()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a record has begun and may still go on."""
+        return self._lines.busy
+
+    @property
+    def offset(self) -> int:
+        """Bytes fed up to the end of the last complete record: reading may go on from there."""
+        begun = self._lines.start
+        begin = max(0, begun - self._gone) if begun is not None else self._next
+        if self._encoding.plain:
+            return self._gone + self._next if begun is None else begun
+        return self.bytes - self._encoding.size_of(self._held[begin : self._end])
+
+    def _read(self, end: int, marks: bytearray | None = None) -> None:
+        """Read the complete lines up to `end`."""
+        if end <= self._next:
+            return
+        self._scanner.first_line(self._held, self._next, end)
+        found, counted = self._scanner.look(self._held, self._next, end, self.lines, marks)
+        held, lines, position = self._held, self._lines, self._next
+        if self._skipping:
+            position = self._end_of_skipped(end)
+        self._places = iter(found)
+        while position < end:
+            if not lines.busy:
+                position = self._shortcuts(position, end)
+                if position >= end:
+                    break
+            begin, position = position, held.find(b"\n", position, end) + 1 or end
+            self._line(begin, position)
+            self.lines += held[position - 1] == NEWLINE
+        self._next, self.lines = end, counted
+
+    def _shortcuts(self, position: int, end: int) -> int:
+        """Note the records that can be read at a glance; gives where the first line begins that takes care."""
+        held, note = self._held, self._lines.shortcuts.note
+        if self._places is None:
+            self._places = iter(self._scanner.look(held, position, end, self.lines)[0])
+        for at, line in self._places:
+            if at < position:
+                continue
+            begin = held.rfind(b"\n", position, at) + 1 or position
+            position = note(held, at, begin, end, line)
+            if not position:
+                self.lines = line - 1
+                return begin
+        return end
+
+    def _skip(self) -> None:
+        """Hold no line that is too long."""
+        end = self._end
+        if end - self._next > (0 if self._skipping else LONGEST):
+            # What is looked at may begin before: a marker can lie across two pieces.
+            begin = self._next - OVERLAP if self._skipping else self._next
+            self._skipped_marker |= self._needle.search(self._held, max(self._floor, begin), end) is not None
+            self._skipping, self._next = True, end
+
+    def _end_of_skipped(self, end: int) -> int:
+        """The line that was too long ends here."""
+        line_end = self._held.find(b"\n", self._next, end) + 1 or end
+        marked = self._skipped_marker or self._needle.search(
+            self._held, max(self._floor, self._next - OVERLAP), line_end
+        )
+        self._skipping = self._skipped_marker = False
+        self._too_long(bool(marked))
+        self.lines += self._held[line_end - 1] == NEWLINE
+        return line_end
+
+    def _too_long(self, marked: bool) -> None:
+        self._lines.shortcuts.tell()
+        if marked:
+            self._evidence.unread(self.lines + 1, TOO_LONG, "")
+        self._lines.foreign()
+
+    # --- one line ----------------------------------------------------------------------------------------------------
+
+    def _line(self, begin: int, end: int) -> None:
+        held = self._held
+        if end - begin > LONGEST + 1:
+            self._too_long(self._needle.search(held, begin, end) is not None)
+            return
+        self._lines.shortcuts.tell()
+        raw = bytes(held[begin:end])
+        marked = self._scanner.journal or self._needle.search(raw) is not None
+        console = self._lines.console
+        if not console.begun and b"nified WebSocket" in raw and console.begins(Message(decoded(raw))):
+            self._begin_console(begin)
+        self._lines.take(raw, self.lines + 1, self._gone + begin, marked, self._above)
+
+    def _begin_console(self, begin: int) -> None:
+        """Only now it is known what log this is: its lines above were read as a server's."""
+        self._needle = re.compile(b"|".join([self._needle.pattern, *NEEDLES]))
+        self._scanner.also(*NEEDLES)
+        self._places = None
+        lowest, whole = self._lowest(begin)
+        first = lowest if whole else self._held.find(b"\n", lowest, begin) + 1 or begin
+        line = self.lines - self._held.count(b"\n", first, begin)
+        for raw in bytes(self._held[first:begin]).splitlines(keepends=True):
+            line += 1
+            self._lines.catch_up(raw, line)
+
+    def _above(self, begin: int) -> Iterator[tuple[bytes, int]]:
+        """The lines that end where `begin` bytes were fed, the nearest first."""
+        begin -= self._gone
+        lowest, whole = self._lowest(begin)
+        while begin > lowest:
+            above = self._held.rfind(b"\n", lowest, begin - 1) + 1 or lowest
+            if above == lowest and not whole:
+                return  # its beginning is no longer held
+            yield bytes(self._held[above:begin]), self._gone + above
+            begin = above
+
+    def _lowest(self, begin: int) -> tuple[int, bool]:
+        """How far up one may look from held[begin], and whether the log begins there."""
+        lowest = max(self._floor, begin - KEPT)
+        return lowest, lowest + self._gone == 0
+
+
+def _events_in(log: bytes, wording: Wording) -> list[Event]:
+    extractor = Extractor("", wording=wording)
+    return [*extractor.feed(log), *extractor.flush(at_end=True)]

@@ -1,0 +1,121 @@
+"""What stands before a message: whether a logger can have written it there, and whether two lines have the same."""
+
+import re
+from enum import Enum
+
+from wscheck.observe.logs.timestamps import STAMP
+
+_BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*)"
+
+BULLET = re.compile(rf"\s*{_BULLETS}\s*$")
+"""A bullet at the end of what stands before a key; also one that lost its encoding."""
+
+_BLANKS = re.compile(r"\s+")
+_WORD = re.compile(r"[A-Za-z][A-Za-z'’]*[.,!?]?$")
+_LEVEL = re.compile(
+    r"(?i)(?:trace|debug|verbose|info|information|log|note|notice|start|success|ready|await|pending|complete|warn|"
+    r"warning|error|fatal|crit|critical|silly|http|stdout|stderr|out|err)[:.]?$"
+)
+
+_POD = re.compile(r"[a-z0-9][\w.]*-[\w.-]+$")
+_RUNTIME = re.compile(
+    rf"""\A(?:[^\t]+\t[^\t]+\t(?=(?:{STAMP.pattern}))             # gh run view --log: the job, the step, the time
+    |\s*[\w.-]+\ [a-z0-9.-]+-[bcdf-hj-np-tv-xz2456789]{{5}}\ [\w.-]+(?=\s|$))  # stern: namespace, pod, container
+    """,
+    re.VERBOSE,
+)
+"""What has words of its own. Kubernetes draws the end of a pod's name from these letters."""
+
+_TAG = re.compile(r"\s*([\w./-]+(?:\[\d+\])?:)(?=\s|$)")
+
+_NAME = re.compile(r"""(?:(?:[^\W\d]|\$)[\w$]*|"[^"]*"|'[^']*'|.*\)\])(?:(?<!msg)(?<!message)=|:)$""")
+_HOST = re.compile(r"[\w.-]+$")
+
+_PROSE = 3
+_IN_TEXT = ".,;!?'’\"`_"
+
+
+class Prefix(Enum):
+    """Whether a marker after it can be a record's."""
+
+    SURE = "sure"
+    DOUBTFUL = "doubtful"
+    """A name or two before it: a logger's, or the beginning of a sentence. Only with ids it counts."""
+    PROSE = "prose"
+
+
+def judged(prefix: str) -> Prefix:
+    """Whether a logger wrote `prefix`. What has no letters, a stamp, a level, a name with signs: yes. Words: no."""
+    tokens = STAMP.sub("", _RUNTIME.sub("", prefix)).split()
+    words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
+    if not words:
+        return Prefix.SURE
+    if len(words) >= _PROSE or (tokens[-1] is words[-1] and len(words) > 1):
+        return Prefix.PROSE
+    if len(words) > 1 or tokens[-1].endswith(":"):
+        return Prefix.DOUBTFUL
+    if tokens[-1] is words[-1]:
+        # A pod and its container, as stern prints them: "bot-7d9f8 bot".
+        return Prefix.SURE if len(tokens) == 2 and _POD.match(tokens[0]) else Prefix.DOUBTFUL
+    return Prefix.SURE
+
+
+def stands_apart(before: str) -> bool:
+    """Whether what follows `before` is no part of what stands at its end, as a name of several words would be."""
+    tokens = STAMP.sub("", _RUNTIME.sub("", before)).split()
+    return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
+
+
+def carries(before: str) -> bool:
+    """Whether an object after `before` is one that a message carries, and so may hold what somebody sent.
+
+    It is where it stands in a list, or is indented as what is printed over several lines is, or has a name ("body: {",
+    "body={", "'a' => {") that is no tag of syslog's.
+    """
+    before = before.replace("[Object: null prototype]", "")
+    if before.rstrip().endswith(("[", "(", ",", "=>")):
+        return True
+    tokens = STAMP.sub("", _RUNTIME.sub("", before)).split()
+    if tokens and is_level(tokens[-1]):
+        return False
+    if not tokens or not _NAME.match(tokens[-1]):
+        return indentation(before) > 1
+    host = len(tokens) == 2 and STAMP.search(before) is not None and _HOST.match(tokens[0]) and not is_level(tokens[0])
+    return not host
+
+
+def indentation(before: str) -> int:
+    """How many blanks stand before what follows `before`, whatever prefix stands before those."""
+    return len(before) - len(before.rstrip())
+
+
+def shape(prefix: str) -> str:
+    """A prefix without what changes from line to line: its stamps and the width of its blanks."""
+    return _BLANKS.sub(" ", STAMP.sub("", prefix)).strip() if prefix else ""
+
+
+def continues(before: str, of: str) -> bool:
+    """Whether a line with `before` in front goes on with a record whose marker has the shape `of` in front.
+
+    It does when its own shape is blank or begins the marker's: that serves whoever repeats the prefix on each line
+    (compose, PM2, kubectl, syslog) and whoever prints it once, and keeps interleaved processes apart.
+    """
+    own = shape(before)
+    if not own or own == of:
+        return True
+    if not of.startswith(own):
+        return False
+    # Of a syslog line the host alone is no prefix: what follows says which process it was.
+    tag = _TAG.match(of, len(own))
+    return tag is None or is_level(tag[1])
+
+
+def is_level(token: str) -> bool:
+    """Whether a token names how serious a message is."""
+    return _LEVEL.match(token) is not None
+
+
+def bare(before: str) -> tuple[str, bool]:
+    """`before` without the bullet at its end, and whether there was one."""
+    bullet = BULLET.search(before)
+    return (before[: bullet.start()], True) if bullet is not None else (before, False)

@@ -1,0 +1,284 @@
+"""Records that go on over several lines: which line belongs to which marker, and when a record is whole."""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from wscheck.observe.logs.envelopes import MESSAGE_KEYS, Message
+from wscheck.observe.logs.key_values import balance, pairs, unquoted
+from wscheck.observe.logs.line_prefix import continues, indentation, shape
+from wscheck.observe.logs.matched import Detail, Reading
+from wscheck.observe.logs.matcher import KEY, Reader
+from wscheck.observe.logs.nested_object import Under, opened_under
+from wscheck.observe.logs.timestamps import STAMP, Calendar
+from wscheck.observe.logs.vocabulary import WANTED
+
+WINDOW = 40
+"""A record is given up this many lines after the last that belonged to it."""
+
+_CLOSING = re.compile(r"^(?P<before>.*?)[}\])][}\])\s,;]*$")
+_LITERAL = re.compile(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*[+,]?\s*$""")
+
+
+class Record(msgspec.Struct, eq=False):
+    """A marker with what is known of its record so far.
+
+    line, start  where its marker stands: the 1-based line, and how many bytes were fed before the record
+    shape        what stands before the marker, and with it before each of its lines, or before none of them
+    indent       inside an object: how far its keys are indented
+    idle         lines since the last that belonged to it
+    fresh        its writer wrote nothing since: an object by itself may be what it was called with
+    left         a message of the same logger came since: what follows without a prefix is that one's
+    loose        its object began on a line of its own, so it may be somebody else's
+    under        the object that is open under one of its keys
+    unclear      an id was left out of which cannot be told where it ends
+    rivals       records that wanted the same line; its ids are certain only if these got none
+    """
+
+    kind: str
+    ids: dict[str, str]
+    line: int
+    start: int
+    at: float | None
+    source: str
+    shape: str
+    stamped: bool
+    braced: bool
+    doubt: bool
+    done: bool
+    indent: int | None = None
+    bullet: bool | None = None
+    deep: dict[str, str] = msgspec.field(default_factory=dict)
+    idle: int = 0
+    fresh: bool = True
+    left: bool = False
+    loose: bool = False
+    under: Under | None = None
+    unclear: bool = False
+    contested: set[str] = msgspec.field(default_factory=set)
+    rivals: list["Record"] = msgspec.field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        return all(role in self.ids for role in WANTED[self.kind])
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether its ids may be another record's: both were open, and both got some."""
+        return bool(self.contested) and any(rival.contested & self.contested & set(rival.ids) for rival in self.rivals)
+
+    def end(self) -> None:
+        """Nothing more belongs to it."""
+        self.done = True
+        for role, value in self.deep.items():
+            self.ids.setdefault(role, value)
+
+
+class Records:
+    """The records that are still open, in the order of their markers; they leave in that order too."""
+
+    def __init__(self, reader: Reader, calendar: Calendar) -> None:
+        self._reader, self._calendar = reader, calendar
+        self._open: deque[Record] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def start(self) -> int | None:
+        """How many bytes were fed before the first open record."""
+        return self._open[0].start if self._open else None
+
+    def begin(self, reading: Reading, message: Message, line: int, start: int) -> Record:
+        """A marker was read."""
+        record = Record(
+            kind=reading.kind,
+            ids=dict(reading.ids),
+            line=line,
+            start=start,
+            at=message.at,
+            source=message.source,
+            shape=shape(reading.before),
+            stamped=STAMP.search(reading.before) is not None,
+            braced=reading.opens or reading.block,
+            doubt=reading.doubt,
+            unclear=reading.unclear,
+            done=reading.closed,
+        )
+        if record.whole and not record.braced:
+            record.done = True
+        self._open.append(record)
+        return record
+
+    def take(self, message: Message) -> None:
+        """A further line: give it to the record it belongs to."""
+        text = message.text if message.fields is None or message.source else ""
+        lines = text.split("\n") if "\n" in text else (text,)
+        waiting = [record for record in self._open if not record.done]
+        for line in lines:
+            self._line(message.before + line, message.source, waiting)
+
+    def _line(self, text: str, source: str, waiting: list[Record]) -> None:
+        details: dict[str, Detail] = {}
+        taken: Record | None = None
+        fitting: list[Record] = []
+        for record in reversed(waiting):
+            if record.done:
+                continue
+            record.idle += 1
+            if record.source == source:
+                detail = details.get(record.kind) or details.setdefault(record.kind, self._detail(record.kind, text))
+                if self._fits(record, detail, text):
+                    fitting.append(record)
+                else:
+                    _notice(record, text)
+            if record.idle > WINDOW:
+                record.end()
+        for record in fitting:
+            detail = details[record.kind]
+            if taken is not None and not set(detail.ids) & set(details[taken.kind].ids):
+                continue
+            if taken is None:
+                taken = record
+                _give(record, detail)
+                if record.braced and _ends_object(record, text):
+                    record.end()
+            else:
+                _contest(taken, record, set(detail.ids))
+
+    def _detail(self, kind: str, text: str) -> Detail:
+        literal = _LITERAL.match(text)
+        return self._reader.details(kind, unquoted(literal["text"]) if literal is not None else text)
+
+    def _fits(self, record: Record, detail: Detail, text: str) -> bool:
+        """Whether the line is a detail of the record."""
+        if record.fresh and not record.braced and not record.ids and record.under is None:
+            if self._object_below(record, text):
+                return False
+            record.fresh = not _same_writer(record, text)
+        if detail.before is None or not continues(detail.before, record.shape):
+            return False
+        if record.braced:
+            return self._fits_object(record, detail, text)
+        if record.under is not None:
+            record.idle = 0
+            return record.under.takes(detail.before, text) and bool(detail.roles)
+        if record.shape and not detail.bullet:
+            record.under = opened_under(text, record.shape)
+        return _fits_lines(record, detail, text)
+
+    def _object_below(self, record: Record, text: str) -> bool:
+        """An object on the line after the marker, by a call of its own: `console.log(m); console.dir(ids)`."""
+        before, brace, rest = text.partition("{")
+        if not brace or not continues(before, record.shape):
+            return False
+        if not rest.strip():
+            record.braced = record.loose = True
+        elif rest.rstrip().endswith("}") and not _is_message(rest):
+            ids, unclear = self._reader.inline(record.kind, pairs(brace + rest))
+            record.ids.update(ids)
+            record.unclear |= bool(unclear)
+            record.end()
+        return True
+
+    def _fits_object(self, record: Record, detail: Detail, text: str) -> bool:
+        before = detail.before or ""
+        if detail.bullet and detail.ids and not before.strip():
+            return False
+        if record.indent is None:
+            record.indent = indentation(before)
+        if record.loose and indentation(before) == record.indent and _is_message(text):
+            record.end()
+            record.ids.clear()
+            return False
+        if record.at is None and indentation(before) == record.indent:
+            record.at = self._stamp(text)
+        return bool(detail.roles)
+
+    def _stamp(self, text: str) -> float | None:
+        """The time that a line of an object gives."""
+        return self._calendar.of_fields({pair.key: pair.value for pair in pairs(text)})
+
+    def leave(self) -> Iterator[Record]:
+        """The records that are whole, as far as none before them is open."""
+        while self._open and self._open[0].done:
+            yield self._open.popleft()
+
+    def end(self) -> None:
+        """No more lines: what is open is all there is."""
+        for record in self._open:
+            if not record.done:
+                record.end()
+
+
+def _give(record: Record, detail: Detail) -> None:
+    record.idle = 0
+    if record.braced and record.indent is not None and indentation(detail.before or "") > record.indent:
+        for role, value in detail.ids.items():
+            record.deep.setdefault(role, value)
+        return
+    record.unclear |= bool(detail.unclear - record.ids.keys())
+    record.bullet = detail.bullet if record.under is None else record.bullet
+    for role, value in detail.ids.items():
+        record.ids.setdefault(role, value)
+    if record.whole:
+        record.end()
+
+
+def _fits_lines(record: Record, detail: Detail, text: str) -> bool:
+    """Whether the line is a detail of a record that has one on each line."""
+    if detail.roles <= record.ids.keys():
+        return False
+    if record.bullet is not None and record.bullet != detail.bullet:
+        return False
+    return not _is_of_object(detail, text) and not (record.left and shape(detail.before or "") != record.shape)
+
+
+def _same_writer(record: Record, text: str) -> bool:
+    """Whether a line is of the process that wrote the marker, as far as prefixes tell."""
+    whose, _, last = record.shape.rpartition(" ")
+    sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the last is the message's own
+    return shape(text).startswith(whose if sign and whose else "" if sign else record.shape)
+
+
+def _is_of_object(detail: Detail, text: str) -> bool:
+    """Whether a line is a key of somebody's inspected object rather than a detail on a line of its own."""
+    return not detail.bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
+
+
+def _is_message(text: str) -> bool:
+    """Whether an object's line has a message: then it is a record of its own."""
+    return any(pair.key in MESSAGE_KEYS for pair in pairs(text))
+
+
+def _contest(taken: Record, other: Record, roles: set[str]) -> None:
+    for one, rival in ((taken, other), (other, taken)):
+        one.contested |= roles
+        if rival not in one.rivals:
+            one.rivals.append(rival)
+
+
+def _notice(record: Record, text: str) -> None:
+    """A line that is no detail may close the record, or begin another message of the same logger."""
+    if record.braced:
+        closing = _CLOSING.match(text)
+        ends = _ends_object(record, text) if closing is None else _closes(record, closing["before"])
+        if ends:
+            record.end()
+    elif record.under is not None and record.under.is_closed_by(text):
+        record.under = None
+    elif record.shape and record.stamped and shape(text).startswith(record.shape):
+        record.left, record.under = True, None
+
+
+def _closes(record: Record, before: str) -> bool:
+    """Whether a closing bracket with `before` in front closes the record's own object."""
+    return (record.indent is None or indentation(before) < record.indent) and continues(before, record.shape)
+
+
+def _ends_object(record: Record, text: str) -> bool:
+    """Whether a line with the record's last key closes its object: "  reason: undefined }"."""
+    key = KEY.search(text)
+    return key is not None and indentation(text[: key.start()]) == record.indent and balance(text) < 0

@@ -1,0 +1,203 @@
+"""Sentences that may carry ids without names: what differs in them from line to line, and the markers that read it."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from wscheck.observe.logs.column_roles import Ids, Record, keys_for
+from wscheck.observe.logs.connection_verbs import is_noun, is_of_connections, is_told, kind_of
+from wscheck.observe.logs.envelopes import Message
+from wscheck.observe.logs.line_prefix import is_level
+from wscheck.observe.logs.placeholder_syntax import literally
+from wscheck.observe.logs.timestamps import STAMP
+from wscheck.observe.logs.vocabulary import OLD, SID
+
+MOST_WORDS = 16
+"""A longer sentence is people's."""
+
+IN_FRONT = 3
+"""Words among which a level stands; further on "out" and "start" are words of the sentence."""
+
+_TOKEN = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+|\S+""")
+_PARTS = re.compile(
+    r"""(?P<before>[("'`\[{<#]*(?:(?P<key>[A-Za-z_][\w.-]*)[=:](?=.))?["'`\[{<#(]*)
+    (?P<core>.*?)
+    (?P<behind>["'`)\]}>,;:.|]*)$""",
+    re.VERBOSE | re.DOTALL,
+)
+_WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+_LABEL = re.compile(r"([A-Za-z]+)\W*$")
+
+
+class Token(NamedTuple):
+    """A word with the signs around it, what its key is, where it has one, and what stands between it and the last."""
+
+    before: str
+    core: str
+    behind: str
+    key: str
+    gap: str = " "
+
+    @property
+    def differs(self) -> bool:
+        """Whether it can be no word of the sentence."""
+        return bool(self.core) and _WORD.fullmatch(self.core) is None and any(map(str.isalnum, self.core))
+
+
+class Line(NamedTuple):
+    """A line that may tell of a connection: which one it is, as it stands there, and what goes on with it below; what
+    its message consists of, and what that tells of, "" where it is nothing of the kind."""
+
+    number: int
+    text: str
+    message: Message
+    below: Sequence[Message]
+    tokens: Sequence[Token]
+    kind: str
+
+
+class Phrase:
+    """Lines with the same number of words that tell of the same thing. `known`: ids that are none of its words."""
+
+    def __init__(self, kind: str, lines: Sequence[Line], known: Collection[str]) -> None:
+        self.kind, self._lines = kind, lines
+        tokens = [line.tokens for line in lines]
+        self._first = first = tokens[0]
+        said = [{token.core for token in column} for column in zip(*tokens, strict=True)]
+        self._open = [
+            at for at, cores in enumerate(said) if first[at].differs or len(cores) > 1 or not cores.isdisjoint(known)
+        ]
+        self._fixed = [at for at in range(len(first)) if at not in self._open]
+        self.words = [first[at].core for at in self._fixed]
+        self.names = self._named()
+
+    @property
+    def records(self) -> list[Record]:
+        """What each line says, by where it stands."""
+        return [self._record(line) for line in self._lines]
+
+    @property
+    def telling(self) -> bool:
+        """Whether its words speak of a connection by themselves."""
+        spoken = (at for at in self._fixed if kind_of([self._first[at].core]) or is_noun(self._first[at].core))
+        begin = self._begin(min([*self._open, *islice(spoken, 1)]))
+        said = [self._first[at].core for at in self._fixed if at >= begin]
+        keys = (token.key for token in self._first if token.key)
+        return is_told([*self.words, *keys]) and is_of_connections(said)
+
+    def _record(self, line: Line) -> Record:
+        values = {name: line.tokens[at].core for at, name in self.names.items()}
+        return Record(self.kind, " ".join(self.words), line.text, values)
+
+    def numbered(self) -> Iterator[tuple[int, Record]]:
+        """The records with the numbers of their lines."""
+        yield from ((line.number, self._record(line)) for line in self._lines)
+
+    def _named(self) -> dict[int, str]:
+        """What the open places may be called: by their keys, or by the word in front."""
+        labels = {at: self._first[at].key or self._label(at) for at in self._open}
+        said = list(labels.values())
+        return {at: label if label and said.count(label) == 1 else f"place {at}" for at, label in labels.items()}
+
+    def _label(self, at: int) -> str:
+        before = self._first[at - 1] if at and at - 1 in self._fixed else None
+        label = _LABEL.search(before.core) if before is not None else None
+        return label[1] if label is not None else ""
+
+    def markers(self, ids: Ids) -> Iterator[str]:
+        """The markers that may read its lines where they tell `ids`: of as few words as it takes, and of all."""
+        at = {name: place for place, name in self.names.items()}
+        role_of = {at[name]: role for role, name in keys_for(self.records, {}, ids)}
+        if not role_of:
+            return
+        if SID not in role_of.values() and OLD not in role_of.values() and not self.telling:
+            return
+        begin, end = min(*role_of, self._verb()), max(*role_of, self._verb()) + 1
+        begin = self._begin(begin)
+        for stop in dict.fromkeys((end, len(self._first))):
+            said = (self._text(place, role_of, last=place == stop - 1) for place in range(begin, stop))
+            yield "".join(said).strip()
+
+    def _begin(self, at: int) -> int:
+        """Where the words begin that stand right before what is there."""
+        while at and at - 1 in self._fixed and _is_word(self._first[at - 1]):
+            at -= 1
+        return at
+
+    def _verb(self) -> int:
+        """Where the word stands that makes it what it is."""
+        told = (at for at in range(len(self._first)) if kind_of(self._before(at + 1)) == self.kind)
+        return next(told, 0)
+
+    def _before(self, end: int) -> list[str]:
+        return [self._first[at].core for at in self._fixed if at < end]
+
+    def _text(self, at: int, role_of: Mapping[int, str], *, last: bool) -> str:
+        token = self._first[at]
+        core = f"{{{role_of.get(at, '')}}}" if at in self.names else literally(token.core)
+        behind = token.behind.rstrip(".,;:|") if last else token.behind
+        return f"{token.gap}{literally(token.before)}{core}{literally(behind)}"
+
+
+def line_of(number: int, text: str, message: Message, below: Sequence[Message]) -> Line:
+    """A line, read."""
+    tokens = tokens_of(message.text)
+    return Line(number, text, message, below, tokens, kind_of(words_of(tokens)))
+
+
+def phrases(lines: Iterable[Line], about: Ids) -> list[Phrase]:
+    """The phrases of some lines, the most frequent first; of those that tell of the ids that are asked for, if any."""
+    alike: dict[tuple[str, ...], list[Line]] = {}
+    known = {*about.sids, *about.users}
+    for line in lines:
+        if known and known.isdisjoint(token.core for token in line.tokens):
+            continue
+        words = words_of(line.tokens)
+        if line.kind and len(line.tokens) <= MOST_WORDS:
+            verb = next(word for at, word in enumerate(words) if kind_of(words[: at + 1]) == line.kind)
+            alike.setdefault((line.kind, verb, *map(_shape, line.tokens)), []).append(line)
+    frequent = sorted(alike.items(), key=lambda each: -len(each[1]))
+    return [Phrase(kind, said, known) for (kind, *_), said in frequent]
+
+
+def in_order(phrases: Iterable[Phrase]) -> list[Record]:
+    """The records of several phrases as they follow each other in the log."""
+    numbered = (each for phrase in phrases for each in phrase.numbered())
+    return [record for _, record in sorted(numbered, key=lambda each: each[0])]
+
+
+def words_of(tokens: Iterable[Token]) -> list[str]:
+    """Those that may be words of a sentence."""
+    return [token.core for token in tokens if _is_word(token)]
+
+
+def tokens_of(message: str) -> list[Token]:
+    """The words of a message, without times and levels."""
+    said = (match[0] for match in _TOKEN.finditer(STAMP.sub(" ", message)))
+    words = (word for at, word in enumerate(said) if at >= IN_FRONT or not is_level(word.strip("[]()")))
+    return [token for word in words for token in _tokens(word)]
+
+
+def _tokens(word: str) -> Iterator[Token]:
+    """A word; of one that names a host behind somebody, "ann@web-1", both."""
+    match = _PARTS.match(word)
+    if match is None:
+        yield Token("", word, "", "")
+        return
+    before, behind, key = match["before"], match["behind"], match["key"] or ""
+    who, at, host = match["core"].rpartition("@")
+    if who and "." not in host:
+        yield Token(before, who, at, key)
+        yield Token("", host, behind, "", gap="")
+    else:
+        yield Token(before, match["core"], behind, key)
+
+
+def _shape(token: Token) -> str:
+    """What is the same in all tokens of a phrase: what is around a word, and a word that says what it is about."""
+    return f"{token.before} {token.core if is_noun(token.core) else ''} {token.behind}"
+
+
+def _is_word(token: Token) -> bool:
+    return not token.differs and bool(token.core) and not token.before and not token.key

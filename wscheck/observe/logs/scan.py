@@ -1,0 +1,107 @@
+"""Where in a log's bytes something of interest stands: whole megabytes are searched at memory speed, by StringZilla."""
+
+import re
+from itertools import accumulate, pairwise
+
+import stringzilla
+from stringzilla import bytesum, count
+
+from wscheck.observe.logs.vocabulary import Wording
+
+_JOURNAL = re.compile(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
+_NUMBERS = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,")
+"""journald gives a message with colours or broken characters as a list of numbers: these are "ocket "."""
+
+
+_WIDE = b"ocket "
+_AFTER_WIDE = (b"client ", b"for user", b"server ", b"connect")
+"""Every documented sentence has "ocket " in it: one search finds them all, unless a log says "socket" all the time."""
+
+_PATIENCE = 1_000
+
+Found = tuple[int, int]
+"""Where a needle stands, and the number of its line, from 1."""
+
+_LONG = 1 << 16
+_ONES = bytes(byte == ord("\n") for byte in range(256))
+
+
+class Scanner:
+    """Finds needles, and on which lines: all of a piece at once, before any record at them is read."""
+
+    def __init__(self, wording: Wording) -> None:
+        self._needles = wording.own_needles()
+        self._widely, self._in_vain = True, 0
+        self._looked = False
+        self.journal = False
+
+    def also(self, *needles: bytes) -> None:
+        """Look for these as well from now on."""
+        self._needles += needles
+
+    def first_line(self, held: bytearray, begin: int, end: int) -> None:
+        """What the first line shows: whether journald wrote the log."""
+        if self._looked:
+            return
+        line_end = held.find(b"\n", begin, end)
+        self.journal = _JOURNAL.search(held, begin, end if line_end < 0 else line_end) is not None
+        self._looked = True
+        if self.journal:
+            self.also(*_NUMBERS)
+
+    def look(
+        self, held: bytearray, begin: int, end: int, lines: int, marks: bytearray | None = None
+    ) -> tuple[list[Found], int]:
+        """Where in held[begin:end] needles stand, in order; and how many lines end before `end`.
+
+        lines  how many end before `begin`
+        marks  as much room as `held`, for notes, which make counting faster
+        """
+        places = self._places(held, begin, end)
+        parts = pairwise((begin, *places, end))
+        if marks is not None and end - begin > _LONG:
+            ones = _line_ends(held, begin, end, marks)
+            ended = [bytesum(ones[since:until]) for since, until in parts]
+        else:
+            ended = [count(held, b"\n", since, until) if since < until else 0 for since, until in parts]
+        *numbers, after = accumulate(ended[1:], initial=lines + 1 + ended[0])
+        return list(zip(places, numbers, strict=True)), after - 1
+
+    def _places(self, held: bytearray, begin: int, end: int) -> list[int]:
+        found = self._sentences(held, begin, end) if self._widely else []
+        for needle in self._needles:
+            found += _places(held, needle, begin, end)
+        if self._widely and self._in_vain > _PATIENCE:
+            self._widely = False
+            self.also(*(_WIDE + after for after in _AFTER_WIDE))
+        return sorted(found) if self._needles else found
+
+    def _sentences(self, held: bytearray, begin: int, end: int) -> list[int]:
+        """Where the wide needle goes on as a sentence does."""
+        found, find, vain = list[int](), stringzilla.find, 0
+        while (at := find(held, _WIDE, begin, end)) >= 0:
+            begin = at + len(_WIDE)
+            if held.startswith(_AFTER_WIDE, begin):
+                found.append(at)
+            else:
+                vain += 1
+        self._in_vain += vain
+        return found
+
+
+def _places(held: bytearray, needle: bytes, begin: int, end: int) -> list[int]:
+    found, find = [], stringzilla.find
+    while (at := find(held, needle, begin, end)) >= 0:
+        found.append(at)
+        begin = at + 1
+    return found
+
+
+def _line_ends(held: bytearray, begin: int, end: int, marks: bytearray) -> memoryview:
+    """Ones where a line ends in held[begin:end] and zeros elsewhere there, to be added up at the speed of memory.
+
+    To find one line end after the other takes most of what reading a log takes.
+    """
+    ones = memoryview(marks)
+    stringzilla.translate(held, _ONES, start=begin, end=end, out=ones[begin:end])
+    return ones

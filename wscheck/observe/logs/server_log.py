@@ -1,0 +1,152 @@
+"""WHO SAW IT: the server, in its log, read beside a run from the end on: what stood there before is not ours."""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+
+from wscheck.model.errors import BadEvidence
+from wscheck.model.events import Event
+from wscheck.model.report import Suggested
+from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.column_roles import Ids
+from wscheck.observe.logs.extractor import Extractor
+from wscheck.observe.logs.raw_window import Verbatim
+from wscheck.observe.logs.sources import FollowedLog, NewReader, PipedLog
+
+LOOK_AGAIN_S = 0.02
+SETTLED = 3
+"""Looks that find nothing new, after which a record that could go on is taken as complete."""
+
+LONGEST = 200
+"""Characters of what a log said that a recording keeps."""
+
+Sink = Callable[[Event], None]
+
+
+class ServerLog:
+    """One log; `sink` takes its events while a phase runs, None drops them (they belong to nothing we did).
+
+    node  what writes it, where there are several
+    """
+
+    def __init__(self, name: str, redactor: Redactor | None = None, node: str | None = None) -> None:
+        self.name, self.node = name, node
+        self.sink: Sink | None = None
+        self._redactor = redactor or Redactor()
+
+    def begin(self, sink: Sink) -> None:
+        """A phase begins."""
+        self.sink = sink
+
+    def naming(self, ids: Iterable[str]) -> str:
+        """What it said of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
+        return ""
+
+    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggested]:
+        """What it said of connections with these ids may be events of `kinds`, and how to read it."""
+        return []
+
+    @property
+    def failure(self) -> str:
+        """Why it could not be read to its end, "" when it could."""
+        return ""
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Give on what was read."""
+        for event in events:
+            if self.sink is not None:
+                # Read as it is written, beside clients that have our clock: the server's may be off.
+                told = _hidden(event, self._redactor) | {"node": event.node or self.node}
+                self.sink(msgspec.structs.replace(event, at=time.time(), **told))
+
+    async def follow(self) -> None:
+        """Take what is appended, for ever; an in-process log has nothing to follow."""
+
+    def close(self) -> None:
+        """Let go of what it reads from."""
+
+
+class EmbeddedLog(ServerLog):
+    """What an embedded backend logs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._extractor = Extractor(name)
+
+    def write(self, text: str) -> None:
+        """Whole records at a time."""
+        self.tell([*self._extractor.feed(text.encode()), *self._extractor.flush()])
+
+
+class WrittenLog(ServerLog):
+    """A log that another process writes: a file, over its rotations, or a pipe."""
+
+    def __init__(self, log: FollowedLog | PipedLog, said: Verbatim, redactor: Redactor, node: str | None) -> None:
+        super().__init__(log.name, redactor, node)
+        self._log, self._said = log, said
+
+    def begin(self, sink: Sink) -> None:
+        super().begin(sink)
+        self._said.clear()
+
+    def naming(self, ids: Iterable[str]) -> str:
+        return self._redactor.clean(self._said.naming(ids))[:LONGEST]
+
+    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggested]:
+        return [each.told() for each in self._said.suggestions(kinds, about)]
+
+    @property
+    def failure(self) -> str:
+        return next(iter(self._log.damaged.values()), "")
+
+    async def follow(self) -> None:
+        idle = 0
+        while True:
+            before = self._log.bytes
+            self.tell(chain.from_iterable(self._log.read(time.monotonic(), halt=lambda size: True)))
+            idle = idle + 1 if self._log.bytes == before else 0
+            if idle >= SETTLED:
+                self.tell(chain.from_iterable(self._log.settle(time.monotonic(), at_once=True)))
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    def close(self) -> None:
+        self._log.close()
+
+
+def _hidden(event: Event, redactor: Redactor) -> dict[str, str | None]:
+    """What in the event holds a secret of this run: the server may have logged what it was sent."""
+    told = ((name, getattr(event, name)) for name in event.__struct_fields__)
+    return {name: redactor.known(text) for name, text in told if isinstance(text, str)}
+
+
+def open_log(
+    path: str, new_reader: NewReader = Extractor, redactor: Redactor | None = None, node: str | None = None
+) -> ServerLog:
+    """The log at `path`, "-" for stdin, which `node` writes. `new_reader` reads its words. Raises BadEvidence."""
+    said = Verbatim()
+    keeping = said.beside(new_reader)
+    log = PipedLog(keeping) if path == "-" else _opened(Path(path), keeping)
+    return WrittenLog(log, said, redactor or Redactor(), node)
+
+
+def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # A named pipe, or a shell's <(command); open for writing too, it neither waits for a writer nor ends.
+            return PipedLog(new_reader, os.open(path, os.O_RDWR | os.O_NONBLOCK), str(path))
+        path.open("rb").close()
+    except OSError as error:
+        raise BadEvidence(
+            f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to --server-log."
+        ) from None
+    # A piece at a time: a log that pours must not make the client under test late.
+    log = FollowedLog(path, new_reader, batch_s=0.0)
+    log.begin(at_end=True)
+    return log

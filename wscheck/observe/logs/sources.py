@@ -1,0 +1,291 @@
+"""WHO SAW IT: the server, in logs that are still being written: bytes from files and pipes to events, as they come."""
+
+import os
+import select
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from wscheck.model.events import Event
+from wscheck.observe.logs.candidate_tests import Suggestion
+from wscheck.observe.logs.column_roles import Ids
+from wscheck.observe.logs.suggestions import NOBODY, in_the_beginning, pieces_of
+from wscheck.observe.tailing.follower import NO_GZIP, Follower, Place
+from wscheck.observe.tailing.gzip_log import SIGN, Packed
+from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.stream import Stream
+
+BATCH, BATCH_S = 2_000, 0.1
+"""So many events, or those found in so long, are handed on at once: to judge them one by one takes twice as long."""
+
+IDLE_S = 0.5
+"""A record that may still go on is taken as complete after this long without another byte."""
+
+
+class Reader(Protocol):
+    """What turns a log's bytes into events (`sources/logs`).
+
+    pending  a record has begun and may still go on
+    offset   bytes fed up to the end of the last complete record
+    lines, bytes, unreadable  what was fed and what could not be read of it
+    levels   how much the records said: events by evidence level
+    look     takes so many bytes from a desk and says how many events `read` would give
+    flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
+    latest   the time that the last lines it was fed tell
+    suggestions  what in the last it was fed may be events of these kinds in other words; `about`: of these ids
+    """
+
+    @property
+    def pending(self) -> bool: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def lines(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def unreadable(self) -> int: ...
+    @property
+    def levels(self) -> Mapping[Any, int]: ...
+    @property
+    def latest(self) -> float | None: ...
+
+    def feed(self, data: Any) -> list[Event]: ...
+    def look(self, desk: Desk, size: int) -> int: ...
+    def read(self) -> list[Event]: ...
+    def flush(self, *, at_end: bool = False) -> list[Event]: ...
+    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]: ...
+
+
+NewReader = Callable[[str], Reader]
+Halt = Callable[[int], bool]
+"""Told how many bytes were read, each time that all the events in them were taken; True ends the reading there."""
+
+
+class Log:
+    """What all kinds of log have in common: readers, and what these counted."""
+
+    def __init__(self, name: str, new_reader: NewReader, node: str | None, desk: Desk | None) -> None:
+        """`node`: the server process that writes it, for events that name none."""
+        self.name, self.node = name, node
+        self._desk = desk or Desk()
+        self.ended = False
+        self._new_reader, self._readers = new_reader, list[Reader]()
+        self._stirred_at = 0.0
+
+    def _begin(self) -> Reader:
+        self._readers.append(self._new_reader(self.name))
+        return self._readers[-1]
+
+    @property
+    def lines(self) -> int:
+        return sum(reader.lines for reader in self._readers)
+
+    @property
+    def bytes(self) -> int:
+        return sum(reader.bytes for reader in self._readers)
+
+    @property
+    def unreadable(self) -> int:
+        return sum(reader.unreadable for reader in self._readers)
+
+    @property
+    def levels(self) -> Counter[str]:
+        """Events by how much their records said (docs/logs.md)."""
+        total = Counter[str]()
+        for reader in self._readers:
+            total.update({str(level): count for level, count in reader.levels.items()})
+        return total
+
+    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+        """What in the last that was read may be events of these kinds in other words."""
+        return self._readers[-1].suggestions(kinds) if self._readers else []
+
+    @property
+    def latest(self) -> float | None:
+        """The time that its last lines tell, whatever they are about."""
+        return next((at for reader in reversed(self._readers) if (at := reader.latest) is not None), None)
+
+    @property
+    def damaged(self) -> Mapping[Path, str]:
+        """Files that could not be read to their end, and why."""
+        return {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether a record has begun that may still go on."""
+        return any(reader.pending for reader in self._readers)
+
+
+class FollowedLog(Log):
+    """A log file followed by its name. Line numbers are those of the file, whatever was rotated."""
+
+    def __init__(
+        self,
+        path: Path,
+        new_reader: NewReader,
+        desk: Desk | None = None,
+        note: Callable[[str], None] = lambda _: None,
+        node: str | None = None,
+        *,
+        batch_s: float = BATCH_S,
+    ) -> None:
+        """`batch_s`: for how long it may read before it gives what it found."""
+        super().__init__(str(path), new_reader, node, desk)
+        self.path, self._batch_s = path, batch_s
+        self._follower = Follower(path, self._desk.room, note)
+        self._by_stream: dict[int, Reader] = {}
+
+    def begin(self, place: Place | None = None, *, at_end: bool = False) -> None:
+        """Begin at `place`, at the end, or at the start."""
+        if place is not None:
+            self._follower.resume(place)
+        else:
+            self._follower.begin(at_end=at_end)
+
+    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
+        """The events in what is new, many at a time; `now` is a clock that only goes forward."""
+        size, until = 0, time.monotonic() + self._batch_s
+        for stream, data in self._follower.read(now):
+            self._stirred_at = now
+            size += len(data)
+            reader = self._reader_of(stream)
+            if not self._desk.holds(data):
+                events = reader.feed(data)  # what the follower adds between two files
+            elif data and reader.look(self._desk, len(data)) < BATCH and time.monotonic() < until:
+                continue
+            else:
+                events = reader.read()
+            yield self._events(stream, events)
+            if halt(size):
+                return
+            size, until = 0, time.monotonic() + self._batch_s
+
+    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
+        """Complete the records that waited for more lines long enough, or all of them.
+
+        `at_end`: the last line is whole although nothing ends it; in a log that goes on it may be half written.
+        """
+        for stream in self._follower.streams:
+            reader = self._by_stream.get(id(stream))
+            if reader is not None and (at_once or (reader.pending and now - self._stirred_at >= IDLE_S)):
+                yield self._events(stream, reader.flush(at_end=at_end))
+
+    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+        """Also in how the file begins, of the kinds that the last lines do not show."""
+        found = super().suggestions(kinds)
+        rest = [kind for kind in kinds if all(kind != one.kind for one in found)]
+        if not (rest and self.bytes):
+            return found
+        return [*found, *in_the_beginning(pieces_of(self.path), self._new_reader(self.name), rest)]
+
+    @property
+    def damaged(self) -> Mapping[Path, str]:
+        """Of all its generations."""
+        return self._follower.damaged
+
+    def place(self) -> Place | None:
+        """Where to go on after a restart."""
+        return self._follower.place()
+
+    def _reader_of(self, stream: Stream) -> Reader:
+        reader = self._by_stream.get(id(stream))
+        if reader is None:
+            reader = self._by_stream[id(stream)] = self._begin()
+        return reader
+
+    def _events(self, stream: Stream, events: list[Event]) -> list[Event]:
+        reader = self._by_stream[id(stream)]
+        stream.consumed, stream.lines = reader.offset, reader.lines
+        if stream.numbered_as_read:
+            return events
+        return [msgspec.structs.replace(e, line=stream.line(e.line)) if e.line else e for e in events]
+
+    def close(self) -> None:
+        """Close its files."""
+        self._follower.close()
+
+
+class PipedLog(Log):
+    """A log that comes in through a pipe, for as long as its writer lives; unpacked if it comes as gzip packs it."""
+
+    def __init__(
+        self,
+        new_reader: NewReader,
+        fd: int = 0,
+        name: str = "<stdin>",
+        node: str | None = None,
+        desk: Desk | None = None,
+    ) -> None:
+        super().__init__(name, new_reader, node, desk)
+        self.fd = fd
+        self._reader = self._begin()
+        self._packed: Packed | None = None
+        self._waiting, self._unpacked = b"", 0
+        self._failure = ""
+
+    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
+        """The events in what has arrived, many at a time; at the end of the pipe `ended` becomes true."""
+        size, until = 0, time.monotonic() + BATCH_S
+        while not self.ended and self._arrives():
+            taken = self._take_in()
+            self.ended, self._stirred_at = not taken, now
+            size += taken
+            for waiting in self._taken(taken):
+                if waiting >= BATCH:
+                    yield self._reader.read()
+            if taken and time.monotonic() < until and self._arrives():
+                continue
+            yield self._reader.flush(at_end=True) if self.ended else self._reader.read()
+            if halt(size):
+                return
+            size, until = 0, time.monotonic() + BATCH_S
+
+    def _take_in(self) -> int:
+        """Lay on the desk what has arrived; 0 at the end, which a failure is too (a terminal that hung up)."""
+        try:
+            return os.readv(self.fd, [self._desk.room])
+        except OSError as error:
+            self._failure = f"cannot be read beyond byte {self.bytes}: {error.strerror}"
+            return 0
+
+    def _arrives(self) -> bool:
+        return bool(select.select([self.fd], [], [], 0)[0])
+
+    def _taken(self, size: int) -> Iterator[int]:
+        """Take what was laid on the desk; gives how many events wait, each time there are more."""
+        room = self._desk.room
+        if not self._reader.bytes and self._packed is None and room[: len(SIGN)] == SIGN:
+            self._packed = Packed(self._arrived)
+        if self._packed is None:
+            yield self._reader.look(self._desk, size)
+            return
+        self._waiting = bytes(room[:size])
+        while data := self._packed.read_at(len(room), self._unpacked):
+            self._unpacked += len(data)
+            room[: len(data)] = data
+            yield self._reader.look(self._desk, len(data))
+
+    def _arrived(self, _: int) -> bytes:
+        """What came packed and was not given yet."""
+        arrived, self._waiting = self._waiting, b""
+        return arrived
+
+    @property
+    def damaged(self) -> Mapping[Path, str]:
+        """Itself, when it failed, or ended before what was packed did."""
+        broken = self.ended and self._packed is not None and self._packed.broken
+        why = self._failure or (f"{NO_GZIP}: it can be read up to byte {self.bytes} inside" if broken else "")
+        return {Path(self.name): why} if why else {}
+
+    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
+        """As for a followed log."""
+        if at_once or (self._reader.pending and now - self._stirred_at >= IDLE_S):
+            yield self._reader.flush(at_end=at_end)
+
+    def close(self) -> None:
+        """The pipe is not ours to close."""

@@ -1,0 +1,163 @@
+"""Lines that may tell of connections in other words, and the options that would read them: a hint, never evidence.
+
+What looks like one is only proposed: the reader, given the proposed words, must find whose or which connection it is.
+Where it is known whose connections there were, and which, only what tells of these counts.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice, takewhile
+from pathlib import Path
+from typing import Any, Protocol
+
+from wscheck.model.events import Event
+from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.candidate_tests import Read, Suggestion, Trial, best
+from wscheck.observe.logs.column_roles import Ids, Record, as_they_came, ids_in, keys_for
+from wscheck.observe.logs.connection_verbs import LIKELY, is_of_connections, is_told, kind_of
+from wscheck.observe.logs.envelopes import Message, decoded, opened
+from wscheck.observe.logs.key_values import pairs
+from wscheck.observe.logs.line_prefix import is_level
+from wscheck.observe.logs.phrase_miner import Line, Phrase, in_order, line_of, phrases
+from wscheck.observe.logs.placeholder_syntax import wrong_as_marker
+from wscheck.observe.logs.timestamps import Calendar
+from wscheck.observe.logs.vocabulary import REPLACED, TAKEN, Wording, wrong_as_key
+from wscheck.observe.tailing.gzip_log import SIGN
+
+PROPOSED = 4
+"""Wordings tried for one kind of event, the most frequent first."""
+PIECE, BEGINNING = 1 << 16, 1 << 20
+"""So much of a file's beginning is looked at, a piece after the other."""
+LONGEST = 1 << 12
+BELOW = 6
+"""Lines below a sentence that may be of its record."""
+EXCERPT = 120
+
+NOBODY = Ids()
+_WORD = r"[A-Za-z]+(?:[_.:/'-][A-Za-z]+)*"
+_RUN = re.compile(rf"(?<![\w.:/-]){_WORD}(?: {_WORD})*(?![\w/-])")
+_PART = re.compile(rb"[\s*|-]|\xe2\x80\xa2")
+"""How a line begins that goes on with a record."""
+
+
+class Proposer(Protocol):
+    """A reader of its own, which has read nothing yet."""
+
+    def feed(self, data: Any) -> list[Event]: ...
+    def suggestions(self, kinds: Collection[str], about: Ids = ...) -> list[Suggestion]: ...
+
+
+def suggestions(
+    log: bytes, wording: Wording, kinds: Collection[str], read: Read, about: Ids = NOBODY
+) -> list[Suggestion]:
+    """What in these lines may be events of `kinds`, though `wording` does not read them; the most frequent first.
+
+    `about`: the ids of the connections that are asked for, where they are known.
+    """
+    roles, lines = wording.roles(), list(_likely(log))
+    records = [record for record in _records(lines) if not about or _names(about, record)]
+    worded = phrases(lines, about)
+    telling = in_order(phrase for phrase in worded if phrase.telling)
+    ids = about or _both(records, telling, roles)
+    made = list[Suggestion]()
+    for kind in kinds:
+        proposed = [*_named(records, kind, roles, ids), *_placed(worded, kind, ids)]
+        others = frozenset(line.number for line in lines if line.kind not in {"", kind})
+        made += best(proposed, Trial(log, wording, read, about, others))
+    return made
+
+
+def _both(records: Sequence[Record], telling: Sequence[Record], roles: Mapping[str, str]) -> Ids:
+    """The ids that are told with names and without."""
+    told = zip(ids_in(records, roles), ids_in(telling, roles), strict=True)
+    ids = Ids(*(tuple(dict.fromkeys((*named, *placed))) for named, placed in told))
+    return as_they_came(ids, [*records, *telling])
+
+
+def _named(records: Sequence[Record], kind: str, roles: Mapping[str, str], ids: Ids) -> Iterator[Suggestion]:
+    """Words with ids that have names, the most frequent first."""
+    said: dict[str, list[Record]] = {}
+    for record in records:
+        if record.kind == kind:
+            said.setdefault(record.text, []).append(record)
+    for some in sorted(said.values(), key=lambda each: -len(each))[:PROPOSED]:
+        yield _proposed(some[0], some[0].text, tuple(keys_for(some, roles, ids)))
+
+
+def _placed(worded: Sequence[Phrase], kind: str, ids: Ids) -> Iterator[Suggestion]:
+    """Sentences with ids in them, the most frequent first."""
+    of_kind = (phrase for phrase in worded if phrase.kind == kind)
+    markers = ((phrase.records[0], marker) for phrase in of_kind for marker in phrase.markers(ids))
+    told = ((record, marker) for record, marker in markers if not wrong_as_marker(kind, marker, TAKEN[kind]))
+    yield from islice((_proposed(record, marker, ()) for record, marker in told), PROPOSED)
+
+
+def in_the_beginning(
+    pieces: Iterable[bytes], reader: Proposer, kinds: Collection[str], about: Ids = NOBODY
+) -> list[Suggestion]:
+    """What in a log's first lines may be such events, as a `reader` of its own sees them; none in what is packed."""
+    looked_at = 0
+    for piece in pieces:
+        reader.feed(piece)
+        looked_at += len(piece)
+        found = reader.suggestions(kinds, about)
+        if found or looked_at >= BEGINNING or piece.startswith(SIGN):
+            return found
+    return []
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file from its beginning on; nothing where it is gone by now: what was read of it is told without a hint."""
+    with suppress(OSError), path.open("rb") as file:
+        yield from iter(lambda: file.read(PIECE), b"")
+
+
+def _names(about: Ids, record: Record) -> bool:
+    return not {*about.sids, *about.users}.isdisjoint(record.values.values()) or any(
+        sid in record.line for sid in about.sids
+    )
+
+
+def _proposed(like: Record, marker: str, keys: tuple[tuple[str, str], ...]) -> Suggestion:
+    return Suggestion(like.kind, marker, keys, 0, Redactor().clean(like.line)[:EXCERPT])
+
+
+def _likely(log: bytes) -> Iterator[Line]:
+    """The lines that may tell of a connection."""
+    calendar, lines = Calendar(""), log.splitlines()
+    for at, raw in enumerate(lines):
+        if len(raw) < LONGEST and LIKELY.search(raw):
+            text = decoded(raw)
+            below = takewhile(_PART.match, lines[at + 1 : at + 1 + BELOW])
+            yield line_of(at + 1, text.strip(), opened(text, calendar), [Message(decoded(p[:LONGEST])) for p in below])
+
+
+def _records(lines: Iterable[Line]) -> Iterator[Record]:
+    """What each line may tell, with the keys on it and on those below that go on with it."""
+    for line in lines:
+        sentences = [said for said in _sentences(line.message.text) if line.kind in {"", said[0]}]
+        if sentences:
+            values = dict(chain.from_iterable(_values(part) for part in reversed([line.message, *line.below])))
+            yield from (Record(kind, text, line.text, values) for kind, text in sentences)
+
+
+def _sentences(text: str) -> Iterator[tuple[str, str]]:
+    """The kinds and words of what a message may tell: of a run of words as many as it takes, for names may follow."""
+    for run in _RUN.finditer(text):
+        words = run[0].split(" ")
+        while words and is_level(words[0]):
+            del words[0]
+        told = next((words[:count] for count in range(1, len(words) + 1) if is_told(words[:count])), None)
+        if told is not None and not (told == words and text.startswith("=", run.end())):
+            kind = kind_of(told)
+            if kind != REPLACED or is_of_connections(told):  # keys of a cache are evicted, too
+                yield kind, " ".join(told)
+
+
+def _values(message: Message) -> Iterator[tuple[str, str]]:
+    """Its keys that may be named by an option, with their values."""
+    yield from ((pair.key, pair.value) for pair in pairs(message.text))
+    for key, value in (message.fields or {}).items():
+        if isinstance(value, str | int) and not isinstance(value, bool) and not wrong_as_key(key):
+            yield key, str(value)

@@ -1,0 +1,160 @@
+"""Templates for records of any form: made of one record, and believed once others were read alike both ways.
+
+What a template reads at a glance takes the careful way ten times as long. Nothing need be known of the form: the
+careful way says what a line tells, and wherever that stands, something else may stand in the next line.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from wscheck.observe.logs import templates
+from wscheck.observe.logs.envelopes import uncoloured
+from wscheck.observe.logs.line_prefix import bare
+from wscheck.observe.logs.matcher import Reader
+from wscheck.observe.logs.template_source import LONGEST, Said, said
+from wscheck.observe.logs.templates import Hole, Template
+from wscheck.observe.logs.timestamps import STAMP, Calendar, Moment
+from wscheck.observe.logs.vocabulary import TOLD
+
+PROOFS = 2
+"""So many further records must say by the template what they say by the careful way before it is believed."""
+
+ATTEMPTS = 30
+"""After so many records of a shape that were not read by a template, no more is learned of it."""
+
+MOST_SHAPES = 200
+
+_WORDS = re.compile(rb"[\w.:@+-]+")
+_NUMBER = re.compile(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
+_LINE_ENDS = ("\n", "\r\n", '\\n"')
+_BEGINS = r"(?:(?<![\w-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
+"""Where a word begins, also after a colour."""
+_KEY = re.compile(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
+
+
+class Trial(msgspec.Struct):
+    """Templates that differ only in where the time stands, and how many further records they read rightly."""
+
+    templates: list[Template]
+    proofs: int = 0
+
+    @property
+    def believed(self) -> bool:
+        return self.proofs >= PROOFS and len(self.templates) == 1
+
+
+class Shape(msgspec.Struct):
+    """What was learned of lines that differ in nothing but words."""
+
+    trials: list[Trial] = msgspec.field(default_factory=list)
+    attempts: int = 0
+
+
+class Learner:
+    """Learns from the lines of one log."""
+
+    def __init__(self, reader: Reader, calendar: Calendar) -> None:
+        self._reader, self._calendar = reader, calendar
+        self._shapes: dict[bytes, Shape] = {}
+
+    def template(self, held: bytearray, begin: int, stop: int, end: int) -> Template | None:
+        """The template for a record like that at held[begin], the first line of which ends at `stop`.
+
+        None while none is believed.
+        """
+        if stop - begin > LONGEST:
+            return None
+        shape = self._shape(_WORDS.sub(b"", held[begin:stop]))
+        if shape is None:
+            return None
+        trial = next((trial for trial in shape.trials if trial.templates[0].match(held, begin, end)), None)
+        if trial is not None and trial.believed:
+            return trial.templates[0]
+        if shape.attempts < ATTEMPTS:
+            shape.attempts += 1
+            self._learn(held, begin, end, shape, trial)
+        return None
+
+    def _shape(self, skeleton: bytes) -> Shape | None:
+        """What is known of such lines, None when too much is known already."""
+        if skeleton not in self._shapes and len(self._shapes) >= MOST_SHAPES:
+            # What people send may have any form: the server's own records have few, and of those something is known.
+            self._shapes = {known: shape for known, shape in self._shapes.items() if shape.trials}
+            if len(self._shapes) >= MOST_SHAPES:
+                return None
+        return self._shapes.setdefault(skeleton, Shape())
+
+    def _learn(self, held: bytearray, begin: int, end: int, shape: Shape, trial: Trial | None) -> None:
+        told = said(held, begin, end, self._reader, self._calendar)
+        if trial is not None:
+            same = told._replace(until=0) if told is not None else None
+            trial.templates = [each for each in trial.templates if _said(each, held, begin, end) == same]
+            trial.proofs += 1
+        elif told is not None:
+            shape.trials.append(Trial(list(self._made(bytes(held[begin : begin + told.size]), told))))
+        shape.trials = [trial for trial in shape.trials if trial.templates]
+
+    def _made(self, raw: bytes, said: Said) -> Iterator[Template]:
+        """What may be the record's template: one for each place where its time may stand."""
+        text = raw.decode("latin-1")  # a character for each byte
+        told = {role: value for role, value in zip(TOLD[said.kind], said.ids, strict=True) if value}
+        ids = [hole for role, value in told.items() for hole in self._id(text, role, value)]
+        if len(ids) < len(told):
+            return
+        # In several lines a number may tell whose line it is, and so which belong together.
+        single = text.index("\n") == len(text) - 1
+        numbers = [Hole(*number.span(), templates.NUMBER) for number in _NUMBER.finditer(text)] if single else []
+        stamps = list(_stamps(text))
+        for time in self._times(stamps, said):
+            holes = [Hole(*stamp.span(), templates.stamp(stamp, stamp is time)) for stamp in stamps]
+            moment = self._moment(time) if time is not None else None
+            yield templates.of_text(said, raw, [*ids, *holes, *numbers], moment)
+
+    def _times(self, stamps: list[re.Match[str]], said: Said) -> list[re.Match[str] | None]:
+        """The stamps that may tell the record's time; None stands for that of a record that has no time."""
+        moments = [self._moment(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
+        clock = any(stamp.lastgroup == "clock" for stamp in stamps)
+        if None in moments or (clock and len(stamps) > 1):
+            return []  # what is no time here may be one in the next record, or the date and the fraction may differ
+        if said.at is None:
+            return [None]
+        first = [(stamp, at) for stamp, at in zip(stamps, moments, strict=True) if stamp.start() < said.until]
+        return [stamp for stamp, at in first if at == said.at]
+
+    def _id(self, text: str, role: str, value: str) -> Iterator[Hole]:
+        """Where an id stands, if it stands in one place and under its key."""
+        found = list(re.finditer(rf"{_BEGINS}{re.escape(value)}(?![\w-])", text))
+        if len(found) != 1:
+            return
+        begin, end = found[0].span()
+        before = uncoloured(text[max(0, begin - 100) : begin])
+        key = _KEY.search(before)
+        if key is None or role not in (self._reader.role(key["key"]), self._reader.role(key["key"].removeprefix("_"))):
+            return
+        whole = bool(key["quote"]) or (bare(before[: key.start()])[1] and text.startswith(_LINE_ENDS, end))
+        pattern = templates.id_like(role, value, whole=whole, end=text[end])
+        if pattern is not None:
+            yield Hole(begin, end, pattern)
+
+    def _moment(self, stamp: re.Match[str]) -> Moment:
+        kind = stamp.lastgroup or ""
+        return lambda raw: self._calendar.parse(kind, raw.decode())
+
+
+def _stamps(text: str) -> Iterator[re.Match[str]]:
+    """The times in each of the lines."""
+    begin = 0
+    for line in text.split("\n"):
+        yield from STAMP.finditer(text, begin, begin + len(line))
+        begin += len(line) + 1
+
+
+def _said(template: Template, held: bytearray, begin: int, end: int) -> Said | None:
+    match = template.match(held, begin, end)
+    if match is None:
+        return None
+    at = template.moment(match[template.time]) if template.moment is not None else None
+    ids = tuple(map(bytes.decode, match.group(*template.ids)))
+    return Said(template.kind, ids, at, template.bare, template.source, match.end() - begin)

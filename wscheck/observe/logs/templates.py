@@ -1,0 +1,167 @@
+"""What all records of one shape look like, as one pattern: made of a record that was read, to read those like it.
+
+A pattern fixes every byte that belongs to the shape and leaves open only what differs from record to record, and that
+only in letters that no reader could take for anything else. What does not match is read as if there were no template.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from wscheck.observe.logs.key_values import NOTHING
+from wscheck.observe.logs.template_source import Said
+from wscheck.observe.logs.timestamps import MILLISECONDS, Moment, is_milliseconds
+from wscheck.observe.logs.vocabulary import NAMESPACE, REASON, TIME, TOLD, USER
+
+MARKER = "marker"
+
+_WORD = rb"[\w.:@+/=|-]++"
+_WORDS = rb"%b(?: %b)*+" % (_WORD, _WORD)
+_SAID = {REASON: _WORDS, USER: _WORDS}
+_NOTHING = b"|".join(
+    b"".join(b"[%c%c]" % (letter, letter - 32) for letter in word.encode())  # in either case
+    for word in sorted(NOTHING)
+    if word.isalpha()
+)
+_LETTERS = rb'[^"\\\x00-\x1f]*+'
+_STRING = rb'"%b(?:\\["\\/bfnrt]%b)*+"' % (_LETTERS, _LETTERS)
+_INTEGER = rb"-?(?:[1-9]\d*+|0)"
+_NATURAL = rb"(?:[1-9]\d{0,17}|0)"
+NUMBER = rb"(?:[1-9]\d{0,8}|0)"
+"""A number that nobody could take for a time."""
+_NAME = rb"[\w-]++"
+_PATH = rb"/[\w/-]*+"
+_SOCKET = rb"[\w-]{20}"
+"""Without a key a socket's id is told by its length."""
+_CONSTANT = rb"(?:true|false|null)"
+_SEPARATORS = ((b",", b":"), (b", ", b": "))
+
+
+class Template(NamedTuple):
+    """Reads records of one shape.
+
+    match   as a compiled pattern's
+    ids     the groups that hold what `wording.TOLD` names; one is empty where the shape has no such thing
+    time    the group that holds the time, 0 where the shape has none
+    moment  reads the time
+    bare    nothing stands before the marker: such a record may be somebody's text
+    source  who wrote it, where an envelope says
+    """
+
+    kind: str
+    match: Callable[[bytearray, int, int], re.Match[bytes] | None]
+    ids: tuple[int, ...]
+    time: int = 0
+    moment: Moment | None = None
+    bare: bool = False
+    source: str = ""
+
+
+class Hole(NamedTuple):
+    """A part of a line that may differ in the next one: where it stands, and what may stand there, as a pattern."""
+
+    begin: int
+    end: int
+    pattern: bytes
+
+
+def of_lines(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Template:
+    """A marker on a line of its own and ids on the lines after it: what stands before each id, and its role."""
+    ids = (re.escape(before) + _id(role, rb"\n") for before, role in lines)
+    return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
+
+
+def of_text(said: Said, raw: bytes, holes: Iterable[Hole], moment: Moment | None) -> Template:
+    """The lines `raw`, to the letter but for their holes; of those that overlap the first given counts."""
+    parts, at = list[bytes](), 0
+    for hole in _apart(holes):
+        parts += re.escape(raw[at : hole.begin]), hole.pattern
+        at = hole.end
+    pattern = b"".join(parts) + re.escape(raw[at:])
+    return _template(said.kind, pattern, moment=moment, bare=said.bare, source=said.source)
+
+
+def id_like(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
+    """The pattern of an id like `value`, before `end`; None for one with signs that may mean something else there.
+
+    `whole`: it is in quotes, or all that stands behind a bullet and its key
+    """
+    bare = (_PATH,) if role == NAMESPACE else (_NATURAL, _SOCKET, _NAME)
+    forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else bare
+    said = next((form for form in forms if re.fullmatch(form.decode(), value, re.ASCII) is not None), None)
+    if said is None:
+        return None
+    return b"(?!(?:%b)%b)(?P<%b>%b)" % (_NOTHING, re.escape(end.encode("latin-1")), role.encode(), said)
+
+
+def stamp(like: re.Match[str], is_time: bool) -> bytes:
+    """The pattern of a stamp like this one; an epoch's first digits are what tells it from other numbers."""
+    kept = 2 if like.lastgroup == "epoch" else 0
+    digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][kept:].encode("latin-1")))
+    pattern = like[0][:kept].encode() + digits
+    return b"(?P<%b>%b)" % (TIME.encode(), pattern) if is_time else pattern
+
+
+def of_object(
+    kind: str, raw: bytes, fields: Mapping[str, Any], roles: Mapping[str, str], moment: Moment | None
+) -> Template | None:
+    """A JSON object on one line: `raw` is the line, `fields` what it holds, `roles` says which key is what.
+
+    None where its spelling is more than a template can tell.
+    """
+    for comma, colon in _SEPARATORS:
+        members = (_member(key, value, roles.get(key), comma, colon) for key, value in fields.items())
+        template = _template(kind, rb"\{" + comma.join(members) + rb"\}\r?\n", moment=moment)
+        if template.match(bytearray(raw), 0, len(raw)) is not None:
+            return template
+    return None
+
+
+def _template(
+    kind: str, pattern: bytes, *, moment: Moment | None = None, bare: bool = False, source: str = ""
+) -> Template:
+    missing = [b"(?P<%b>)" % role.encode() for role in TOLD[kind] if b"(?P<%b>" % role.encode() not in pattern]
+    compiled = re.compile(pattern + b"".join(missing))
+    group = compiled.groupindex
+    ids = tuple(group[role] for role in TOLD[kind])
+    return Template(kind, compiled.match, ids, group.get(TIME, 0), moment, bare, source)
+
+
+def _apart(holes: Iterable[Hole]) -> list[Hole]:
+    kept: list[Hole] = []
+    for hole in holes:
+        if all(hole.end <= other.begin or other.end <= hole.begin for other in kept):
+            kept.append(hole)
+    return sorted(kept)
+
+
+def _id(role: str, end: bytes) -> bytes:
+    """An id in plain letters and what ends it."""
+    return b"(?!(?:%b)%b)(?P<%b>%b)%b" % (_NOTHING, end, role.encode(), _SAID.get(role, _WORD), end)
+
+
+def _member(key: str, value: Any, role: str | None, comma: bytes, colon: bytes) -> bytes:
+    name = re.escape(msgspec.json.encode(key) + colon)
+    if role == MARKER:
+        return name + re.escape(msgspec.json.encode(value))
+    if role == TIME:
+        time = MILLISECONDS if is_milliseconds(value) else _value(value, comma, colon)
+        return name + b"(?P<time>%b)" % time
+    if role is not None:
+        return name + (b'"' + _id(role, b'"') if isinstance(value, str) else b"(?P<%b>%b)" % (role.encode(), _NATURAL))
+    return name + _value(value, comma, colon)
+
+
+def _value(value: Any, comma: bytes, colon: bytes) -> bytes:
+    """Any value of the same type, which for an object means one with the same keys."""
+    if isinstance(value, str):
+        return _STRING
+    if value is None or isinstance(value, bool):
+        return _CONSTANT
+    if isinstance(value, dict):
+        return rb"\{" + comma.join(_member(k, v, None, comma, colon) for k, v in value.items()) + rb"\}"
+    if isinstance(value, list):
+        return rb"\[" + comma.join(_value(item, comma, colon) for item in value) + rb"\]"
+    return _INTEGER + rb"\.\d++" if isinstance(value, float) else _INTEGER

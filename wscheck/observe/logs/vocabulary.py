@@ -1,0 +1,121 @@
+"""What a log's sentences and keys are called: the documented ones, those in the wild, and what a user adds."""
+
+import json
+import re
+
+import msgspec
+
+from wscheck.observe.logs.placeholder_syntax import has_places, needle_of
+
+CONNECTED, REPLACED, DISCONNECTED = "connected", "replaced", "disconnected"
+RESTARTED = "restarted"
+KINDS = (CONNECTED, REPLACED, DISCONNECTED, RESTARTED)
+
+USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time"
+NAMESPACE = "namespace"
+ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE)
+
+WANTED = {
+    CONNECTED: (SID, USER),
+    REPLACED: (USER, OLD, NEW),
+    DISCONNECTED: (SID, REASON),
+    RESTARTED: (),
+}
+"""The keys with which a record is complete; further ones may come and are taken while it lasts."""
+
+TAKEN = {
+    CONNECTED: frozenset((SID, USER, NAMESPACE)),
+    REPLACED: frozenset((USER, OLD, NEW)),
+    DISCONNECTED: frozenset((SID, USER, REASON)),
+    RESTARTED: frozenset[str](),
+}
+
+TOLD = {
+    CONNECTED: (USER, SID, NAMESPACE),
+    REPLACED: (USER, OLD, NEW),
+    DISCONNECTED: (USER, SID, REASON),
+    RESTARTED: (),
+}
+"""What an event tells of its record, in this order."""
+
+# Without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are one.
+_KEYS = {
+    USER: ("userid", "user", "userkey", "clerkuserid", "accountid"),
+    SID: ("socketid", "sid", "socket", "clientid"),
+    OLD: ("oldsocketid", "oldsid", "oldsocket", "oldid", "old", "existingsocketid", "previoussocketid", "replaced"),
+    NEW: ("newsocketid", "newsid", "newsocket", "newid", "new", "replacement"),
+    NAMESPACE: ("nsp", "namespace", "nspname"),
+    REASON: ("reason", "disconnectreason", "closereason"),
+}
+
+_SENTENCES = {
+    CONNECTED: r"[Ww]eb[Ss]ocket client connected",
+    DISCONNECTED: r"[Ww]eb[Ss]ocket client disconnected",
+    REPLACED: r"[Rr]eplacing existing socket for user(?:[ _]?[iI][dD])?",
+    RESTARTED: r"(?:[Ww]eb[Ss]|[Ss])ocket server (?:is )?(?:now )?(?:started|listening|running|ready)",
+}
+
+# Without the letters that may be upper or lower case.
+_NEEDLE = rb"ocket (?:client (?:dis)?connected|for user|server )|nified WebSocket"
+
+_NO_NAME = re.compile(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
+"""What ends a name in a log, or stands around it."""
+
+_SEPARATORS = re.compile(r"[\s_\-]")
+
+
+class Wording(msgspec.Struct, frozen=True):
+    """What is looked for. `markers`: (kind, sentence) that count as well, with places or without (`places`); `keys`:
+    (role, key) likewise."""
+
+    markers: tuple[tuple[str, str], ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+
+    def own_needles(self) -> list[bytes]:
+        """What to look for in a log's bytes because of the user's sentences, also as JSON may write them."""
+        needles = (needle_of(sentence) for _, sentence in self.markers)
+        return list(dict.fromkeys(said for needle in needles for said in (needle.encode(), _as_json(needle))))
+
+    def needle(self) -> re.Pattern[bytes]:
+        """Whether a line, in its bytes, may hold a marker."""
+        return re.compile(b"|".join([_NEEDLE, *map(re.escape, self.own_needles())]))
+
+    def sentences(self) -> re.Pattern[str]:
+        """Finds a marker without places in a line, no word going on after it; the group that matched is the kind."""
+        alternatives = []
+        for kind in KINDS:
+            own = [re.escape(needle_of(said)) for of, said in self.markers if of == kind and not has_places(said)]
+            alternatives.append(f"(?P<{kind}>{'|'.join([*sorted(own, key=len, reverse=True), _SENTENCES[kind]])})")
+        return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")
+
+    def roles(self) -> dict[str, str]:
+        """The role of every known key, by its plain spelling."""
+        known = {key: role for role, keys in _KEYS.items() for key in keys}
+        return known | {plain(key): role for role, key in self.keys if role != TIME}
+
+    def time_keys(self) -> tuple[str, ...]:
+        """Where a structured record keeps its time, by the user."""
+        return tuple(key for role, key in self.keys if role == TIME)
+
+
+def _as_json(text: str) -> bytes:
+    """As JSON writes it that keeps to ASCII."""
+    return json.dumps(text)[1:-1].encode()
+
+
+def plain(key: str) -> str:
+    """A key without case and separators; "_" in front marks what is the logger's own."""
+    return key if key.startswith("_") else _SEPARATORS.sub("", key).lower()
+
+
+def wrong_as_key(name: str) -> str:
+    """What is wrong with it as the name of a key, "" where it may be one."""
+    sign = _NO_NAME.search(name)
+    if sign is not None:
+        return f"`{name}` is no name of a key: it has `{sign[0].strip()}` in it"
+    return "" if any(map(str.isalnum, name)) else f"`{name}` is no name of a key: it has neither letter nor digit"
+
+
+def vocabulary(text: str) -> frozenset[str]:
+    """Some words, written one after the other."""
+    return frozenset(text.split())

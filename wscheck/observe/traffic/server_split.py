@@ -1,0 +1,100 @@
+"""Which server each session is with: one connection to each of several is right, and they are judged apart."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from wscheck.detect.disconnects import COINCIDENCE_S, CROSSING_S, KICK
+from wscheck.model.events import Connected, Disconnected, Event
+from wscheck.observe.traffic.engine_session import Session
+
+ELSEWHERE = "{} at {}"
+"""Whoever is connected to another server than the one that is looked at."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PORTS = {"http": 80, "https": 443}
+
+Told = Sequence[tuple[Session, Sequence[Event]]]
+"""Each session with what it tells."""
+
+
+class Server(msgspec.Struct, frozen=True):
+    """Where Engine.IO is served: `host`, with the port unless it is that of the scheme, and the path."""
+
+    host: str
+    path: str
+
+    @classmethod
+    def of(cls, url: str) -> "Server":
+        """That of a page's or a client's address; every name of this machine is one."""
+        parts = urlsplit(url)
+        name = "localhost" if parts.hostname in _LOOPBACK else parts.hostname or ""
+        port = parts.netloc.rpartition(":")[2] if parts.netloc[-1:].isdigit() and ":" in parts.netloc else ""
+        usual = port == str(_PORTS.get(parts.scheme.replace("ws", "http"), ""))
+        return cls(f"{name}:{port}" if port and not usual else name, parts.path.rstrip("/"))
+
+
+class Servers:
+    """Those that the sessions were with. `first` is the one that is looked at: that of the target, if any session was
+    with it, else the one with most sessions whose user is known. Whoever is not connected to it is at home at the
+    server that came first for them."""
+
+    def __init__(self, told: Told, target: str = "") -> None:
+        self._of = {id(session): Server.of(session.url) for session, _ in told}
+        known = list(dict.fromkeys(self._of.values()))
+        if len(known) > 1:
+            self._join(told)
+        known = list(dict.fromkeys(self._of.values()))
+        wanted = [one for one in known if target and one.host == Server.of(target).host]
+        identified = [self._of[id(session)] for session, _ in told if session.identified]
+        self.first = max(wanted or known, key=identified.count, default=Server("", ""))
+
+    @property
+    def note(self) -> str:
+        """That there are several; empty where there are not."""
+        rest = [f"{one.host}{one.path}" for one in dict.fromkeys(self._of.values()) if one != self.first]
+        if not rest:
+            return ""
+        first = f"{self.first.host}{self.first.path}"
+        return f"Connections went to {1 + len(rest)} servers, each judged by itself: {', '.join([first, *rest])}."
+
+    def apart(self, told: Told) -> Iterator[Event]:
+        """All events; a user who is connected to several servers is somebody else at each but one."""
+        home: dict[str | None, Server] = {}
+        for session, events in told:
+            server = self._of[id(session)]
+            for event in events:
+                if server == self.first:
+                    home[event.user] = server
+                home.setdefault(event.user, server)
+        for session, events in told:
+            server = self._of[id(session)]
+            for event in events:
+                known = home[event.user]
+                yield event if event.user is None or server == known else _elsewhere(event, server, known)
+
+    def _join(self, told: Told) -> None:
+        """One server may have two names: it ended a connection under the one as the user began one under the other."""
+        begun = [(event, session) for session, events in told for event in events if isinstance(event, Connected)]
+        for session, events in told:
+            for kick in events:
+                if isinstance(kick, Disconnected) and kick.reason == KICK:
+                    self._joined(session, kick, [whose for event, whose in begun if _in_favour(kick, event)])
+
+    def _joined(self, session: Session, kick: Disconnected, others: Iterable[Session]) -> None:
+        mine, theirs = self._of[id(session)], [self._of[id(other)] for other in others]
+        if theirs and mine not in theirs:
+            self._of = {key: mine if server == theirs[0] else server for key, server in self._of.items()}
+
+
+def _elsewhere(event: Event, server: Server, home: Server) -> Event:
+    name = server.host if server.host != home.host else f"{server.host}{server.path}"
+    return msgspec.structs.replace(event, user=ELSEWHERE.format(event.user, name))
+
+
+def _in_favour(kick: Disconnected, opened: Connected) -> bool:
+    """Whether the kick may have been for this connection."""
+    if opened.user != kick.user or opened.sid == kick.sid or kick.at is None or opened.at is None:
+        return False
+    return -CROSSING_S <= kick.at - opened.at <= COINCIDENCE_S

@@ -1,0 +1,63 @@
+"""A load run and a comparison as Markdown tables."""
+
+from collections.abc import Iterable
+
+from wscheck.model.comparison import Change, CompareReport
+from wscheck.model.load_report import LoadReport
+from wscheck.model.report import LogsReport, Report
+from wscheck.report import figures, logs
+from wscheck.report.wording import markdown, one_line
+
+_MARK = {Change.BETTER: "✅", Change.WORSE: "❌", Change.SAME: "", Change.UNKNOWN: ""}
+
+
+def tables(report: Report) -> list[str]:
+    """What there is to show beyond findings, each part a block of Markdown; empty for a report that is all findings, or
+    of a run that never began."""
+    if not report.begun:
+        return []
+    if isinstance(report, LoadReport):
+        parts = (_figures(report), _thresholds(report), _server(report), *_notes(report.notes))
+        return [part for part in parts if part]
+    if isinstance(report, CompareReport):
+        return [_measures(report), *_notes(report.notes)]
+    if isinstance(report, LogsReport):
+        return ["\n".join(f"- {markdown(fact)}" for fact in logs.facts(report)), *_users(report)]
+    return []
+
+
+def _users(report: LogsReport) -> list[str]:
+    rows = logs.rows(report)[: logs.SHOWN]
+    table = [logs.HEAD, ("---", "--:", "--:", "--:", "---"), *(tuple(map(markdown, row)) for row in rows)]
+    return ["\n".join(f"| {' | '.join(row)} |" for row in table)] if rows else []
+
+
+def _notes(notes: Iterable[str]) -> list[str]:
+    return [f"> {markdown(one_line(note))}" for note in notes]
+
+
+def _figures(report: LoadReport) -> str:
+    rows = [f"| {f.name} | {f.value} | {markdown(f.more)} |" for f in figures.figures(report)]
+    return "\n".join(["| | | |", "|---|--:|---|", *rows])
+
+
+def _thresholds(report: LoadReport) -> str:
+    return "\n".join(f"- {'❌' if t.crossed else '✅'} `{figures.threshold(t)}`" for t in report.thresholds)
+
+
+def _server(report: LoadReport) -> str:
+    said = figures.server_agrees(report)
+    return f"The server itself counted {markdown(said)}." if said else ""
+
+
+def _measures(report: CompareReport) -> str:
+    before, after = (
+        f"{markdown(one_line(s.label))} ({markdown(one_line(s.told))})" for s in (report.before, report.after)
+    )
+    rows = [f"| | {before} | {after} | |", "|---|--:|--:|---|"]
+    for benefit, measures in figures.benefits(report):
+        rows.append(f"| **{benefit}** | | | |")
+        for m in measures:
+            old, new = (figures.amount(value, m.unit) for value in (m.before, m.after))
+            rows.append(f"| {m.name} | {old} | {new} | {f'{_MARK[m.change]} {figures.changed(m)}'.strip()} |")
+    return "\n".join(rows)

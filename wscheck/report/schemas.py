@@ -1,0 +1,108 @@
+"""The machine-readable contracts: a JSON Schema of everything wscheck writes as JSON.
+
+`python -m wscheck.reporters.schemas DIRECTORY` writes them; `docs/schemas/` holds them and a test compares.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wscheck.detect.incidents import Incident
+from wscheck.model import comparison, load_report
+from wscheck.model.comparison import CompareReport, Measured, Side
+from wscheck.model.events import SCHEMA, AnyEvent, Header
+from wscheck.model.findings import Cause, Finding
+from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
+from wscheck.model.load_statistics import Percentiles
+from wscheck.model.report import (
+    BrowserReport,
+    Control,
+    Holdings,
+    LogsReport,
+    ScenarioResult,
+    SeenConnection,
+    SeenEvent,
+    SeenHandlers,
+    SeenPage,
+    Suggested,
+    Target,
+    VerifyReport,
+)
+
+DOCUMENTS: dict[str, tuple[Any, ...]] = {
+    "wscheck.verify/1": (VerifyReport,),
+    "wscheck.browser/1": (BrowserReport,),
+    load_report.SCHEMA: (LoadReport,),
+    comparison.SCHEMA: (CompareReport,),
+    "wscheck.logs/1": (LogsReport,),
+    "wscheck.incident/1": (Incident,),
+    SCHEMA: (Header, AnyEvent, Incident),
+}
+"""Schema name, as the `schema` field says it, to what a document (a line, for a recording) may be."""
+
+_WHOLE = (
+    VerifyReport,
+    ScenarioResult,
+    Control,
+    BrowserReport,
+    SeenConnection,
+    SeenEvent,
+    SeenHandlers,
+    SeenPage,
+    Target,
+    LogsReport,
+    Holdings,
+    Suggested,
+    Incident,
+    Finding,
+    Cause,
+    Header,
+    *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, Side, Measured),
+)
+"""These are always written with every field, so a reader may rely on each; events leave out what is unknown."""
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `name`. For a recording it is the schema of one line."""
+    kinds = DOCUMENTS[name]
+    documents, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    for component in components.values():
+        component.pop("description", None)  # prose is in the documents, and may change without changing the contract
+    for kind in _WHOLE:
+        if (component := components.get(kind.__name__)) is not None:
+            component["required"] = list(component["properties"])
+    if name == "wscheck.incident/1":
+        _as_message(components["Incident"], name)
+    body = documents[0] if len(documents) == 1 else {"anyOf": list(documents)}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body, "$defs": components}
+
+
+def _as_message(incident: dict[str, Any], name: str) -> None:
+    """Told on its own, an incident says which schema it has instead of which type of line it is."""
+    incident["properties"] = {"schema": {"const": name}, **incident["properties"]}
+    incident["required"] = ["schema", *incident["required"]]
+    del incident["properties"]["type"]
+    incident["required"].remove("type")
+
+
+def file_name(name: str) -> str:
+    """wscheck.verify/1 -> wscheck.verify-1.json"""
+    return name.replace("/", "-") + ".json"
+
+
+def encode(name: str) -> bytes:
+    """The schema as it is stored: indented, keys in the order of the fields."""
+    return msgspec.json.format(msgspec.json.encode(json_schema(name)), indent=2) + b"\n"
+
+
+def main(directory: Path) -> None:
+    """Write every schema into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in DOCUMENTS:
+        (directory / file_name(name)).write_bytes(encode(name))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,121 @@
+"""A load run, a comparison, a browser's run and what was read of logs as tables of a terminal."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from wscheck.model.comparison import Change, CompareReport
+from wscheck.model.load_report import LoadReport, Threshold
+from wscheck.model.report import BrowserReport, LogsReport, Report
+from wscheck.report import connections, figures, logs
+from wscheck.report.wording import one_line, seconds
+
+SPARKS = " ▁▂▃▄▅▆▇█"
+SPARK_COLUMNS = 60
+
+_STYLE = {Change.BETTER: "green", Change.WORSE: "bold red", Change.SAME: "dim", Change.UNKNOWN: "dim"}
+
+
+def body(report: Report) -> Iterator[RenderableType]:
+    """What there is to show of `report` beyond its findings; nothing for one that is all findings or never began."""
+    if not report.begun:
+        return
+    if isinstance(report, LoadReport):
+        yield from _load(report)
+    elif isinstance(report, CompareReport):
+        yield from _compare(report)
+    elif isinstance(report, LogsReport):
+        yield from _logs(report)
+    elif isinstance(report, BrowserReport):
+        yield from connections.table(report)
+
+
+def _load(report: LoadReport) -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    for figure in figures.figures(report):
+        table.add_row(figure.name, Text(figure.value, "bold red" if figure.bad else "bold"), figure.more)
+    yield table
+    yield from _courses(report)
+    if server := figures.server_agrees(report):
+        yield Text.assemble(("the server itself counted ", "dim"), server)
+    yield from _notes(report)
+
+
+def _notes(report: LoadReport) -> Iterator[RenderableType]:
+    if report.thresholds:
+        yield Text("\n").join(_threshold(told) for told in report.thresholds)
+    if report.notes:
+        yield _remarks(report.notes)
+
+
+def _remarks(notes: Sequence[str]) -> Text:
+    return Text("\n").join(Text(f"! {one_line(note)}", "yellow") for note in notes)
+
+
+def _threshold(told: Threshold) -> Text:
+    mark, style = ("✗", "bold red") if told.crossed else ("✓", "green")
+    return Text(f"{mark} {figures.threshold(told)}", style)
+
+
+def _courses(report: LoadReport) -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for name in ("open", "connects", "replaced"):
+        values = [getattr(second, name) for second in report.series]
+        if any(values):
+            label = name if name == "open" else f"{name}/s"
+            table.add_row(label, Text.assemble((sparks(values), "cyan"), (f" max {max(values):,}", "dim")))
+    if table.row_count:
+        yield table
+
+
+def sparks(values: Sequence[int], columns: int = SPARK_COLUMNS) -> str:
+    """One character for each value, or for the largest of several when there are more than `columns`."""
+    step = max(-(-len(values) // columns), 1)
+    held = [max(values[at : at + step]) for at in range(0, len(values), step)]
+    most = max(held, default=0)
+    return "".join(SPARKS[-(-value * 8 // most)] if most else SPARKS[1] for value in held)
+
+
+def _logs(report: LogsReport) -> Iterator[RenderableType]:
+    yield Text("\n").join(
+        Text(fact, "dim" if number == 0 else "yellow") for number, fact in enumerate(logs.facts(report))
+    )
+    rows = logs.rows(report)
+    if not rows:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in logs.HEAD:
+        number = name in ("connects", "replaced", "most at once")
+        table.add_column(name, justify="right" if number else "left", header_style="dim", overflow="fold")
+    for row in rows[: logs.SHOWN]:
+        table.add_row(*row)
+    yield table
+    if len(rows) > logs.SHOWN:
+        yield Text(f"and {len(rows) - logs.SHOWN:,} more", "dim")
+
+
+def _compare(report: CompareReport) -> Iterator[RenderableType]:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for side in (report.before, report.after):
+        table.add_column(one_line(side.label), justify="right", header_style="dim", overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_row("", *(Text(one_line(side.told), "dim") for side in (report.before, report.after)), "")
+    for benefit, measures in figures.benefits(report):
+        table.add_row(Text(benefit, "bold"), "", "", "")
+        for measure in measures:
+            before, after = (figures.amount(v, measure.unit) for v in (measure.before, measure.after))
+            change = Text(figures.changed(measure), _STYLE[measure.change])
+            table.add_row(f"  {measure.name}", before, Text(after, "bold"), change)
+    yield table
+    if report.notes:
+        yield _remarks(report.notes)
+    took = f"{seconds(report.before.duration_s)} and {seconds(report.after.duration_s)}"
+    yield Text(f"Compared: {one_line(report.before.target)}, runs of {took}.", "dim")

@@ -1,0 +1,156 @@
+"""From what a browser showed to its report: the same for a live browser, a HAR file and a recording. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from wscheck.detect import stack_frames as openers
+from wscheck.detect import verdict as proof
+from wscheck.detect.engine import Judge, Options
+from wscheck.detect.event_order import one_story
+from wscheck.detect.rules import BROWSER
+from wscheck.model.events import (
+    AnyEvent,
+    Connected,
+    Delivered,
+    Disconnected,
+    Event,
+    Place,
+    Registered,
+    Upgraded,
+)
+from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.model.report import BrowserReport, SeenConnection, SeenEvent, SeenHandlers, SeenPage, Target
+from wscheck.observe.traffic.inconclusive import doubt, strangers, turned_away
+from wscheck.run.browser.summary import statement
+
+SCHEMA = "wscheck.browser/1"
+
+# A kick while an attempt of the same user is under way waits for the acknowledgement of that attempt: on a machine that
+# is busy with other work it was seen to come seconds later.
+OVERTAKES_S = 10.0
+
+
+def report(
+    events: Iterable[Event],
+    options: Options,
+    bar: Bar,
+    *,
+    target: str,
+    pages: Sequence[SeenPage] = (),
+    notes: Sequence[str] = (),
+) -> BrowserReport:
+    """Judge `events`. The caller adds `started_at`, `duration_s` and `interrupted`."""
+    events = list(one_story(events, OVERTAKES_S))
+    judge = Judge(options, BROWSER)
+    for event in events:
+        judge.feed(event)
+    times = [event.at for event in events if event.at is not None]
+    findings = judge.conclude(max(times, default=None))
+    verdict, reason = _verdict(events, findings, bar, proof.overlapping(judge.ledger))
+    return BrowserReport(
+        schema=SCHEMA,
+        target=target,
+        verdict=verdict,
+        reason=reason,
+        options=options.told(bar),
+        findings=findings,
+        pages=list(pages),
+        notes=[*notes, *strangers(events), *turned_away(events)],
+        connections=connections(events),
+        handlers=_handlers(events),
+        events=_received(events),
+    )
+
+
+def blank(target: str) -> BrowserReport:
+    """The report of a run that showed nothing yet."""
+    return BrowserReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE)
+
+
+def recorded(events: Iterable[Event]) -> list[AnyEvent]:
+    """The events as reporters and recordings take them: in the order in which they are judged."""
+    return cast("list[AnyEvent]", list(one_story(events, OVERTAKES_S)))
+
+
+def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, early: str) -> tuple[Verdict, str]:
+    if failing := bar.failing(findings):
+        return Verdict.FAILED, statement(events, failing)
+    unsure = doubt(events) or early
+    if not unsure:
+        return Verdict.PASSED, ""
+    return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), unsure
+
+
+def connections(events: Iterable[Event]) -> list[SeenConnection]:
+    """Every connection that was acknowledged, in the order of their opening, and what became of it."""
+    seen: dict[tuple[str | None, str | None], SeenConnection] = {}
+    stacks: dict[tuple[str | None, str | None], tuple[Place, ...]] = {}
+    for event in events:
+        if isinstance(event, Connected):
+            seen.setdefault((event.eio, event.sid), _connection(event))
+            stacks.setdefault((event.eio, event.sid), event.stack)
+        elif isinstance(event, Upgraded | Disconnected):
+            for (eio, sid), one in seen.items():
+                if (event.sid is not None and event.sid == sid) or (event.sid is None and event.eio == eio):
+                    _continue(one, event)
+    for user in {one.user for one in seen.values()}:
+        theirs = {key: one for key, one in seen.items() if one.user == user}
+        apart = openers.partings(stacks[key] for key in theirs)
+        for key, one in theirs.items():
+            one.diverges_at = apart[stacks[key]]
+    return list(seen.values())
+
+
+def _connection(event: Connected) -> SeenConnection:
+    kind, _, url = (event.target or "").partition(" ")
+    return SeenConnection(
+        eio=event.eio,
+        sid=event.sid,
+        user=event.user,
+        namespace=event.namespace,
+        transport=event.transport,
+        opened_at=event.at,
+        page=event.page,
+        target=Target(type=kind or "page", url=url),
+        opener=event.opener,
+        stack=list(openers.own_frames(event.stack)),
+    )
+
+
+def _continue(one: SeenConnection, event: Upgraded | Disconnected) -> None:
+    if isinstance(event, Upgraded):
+        one.transport = event.transport
+    elif one.closed_at is None and one.reason is None:
+        one.closed_at, one.reason = event.at, event.reason
+
+
+def _handlers(events: Iterable[Event]) -> list[SeenHandlers]:
+    most: dict[str, Registered] = {}
+    for event in events:
+        if isinstance(event, Registered):
+            before = most.get(event.name)
+            if before is None or len(event.handlers) > len(before.handlers):
+                most[event.name] = event
+    return [
+        SeenHandlers(event=name, count=len(e.handlers), locations=list(e.handlers)) for name, e in sorted(most.items())
+    ]
+
+
+def _received(events: Sequence[Event]) -> dict[str, SeenEvent]:
+    """How often each event arrived, and how many handlers ran for it, as many as its connection had at that time."""
+    received = Counter(event.name for event in events if isinstance(event, Delivered))
+    final: dict[tuple[str | None, str], int] = {}
+    for event in events:
+        if isinstance(event, Registered):
+            final.setdefault((event.sid, event.name), len(event.handlers))
+    watched, now, handled = {sid for sid, _ in final}, dict(final), Counter[str]()
+    for event in events:
+        if isinstance(event, Registered):
+            now[event.sid, event.name] = len(event.handlers)
+        elif isinstance(event, Delivered):
+            handled[event.name] += now.get((event.sid, event.name), 0)
+    return {
+        name: SeenEvent(received=count, handled=handled[name] if watched else None)
+        for name, count in sorted(received.items())
+    }

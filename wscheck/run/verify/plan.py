@@ -1,0 +1,127 @@
+"""From the configuration to a run: who plays, against what, judged how."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from wscheck.config.loading import Config
+from wscheck.config.target import Credentials, target_of
+from wscheck.model.errors import UnknownName, UsageError
+from wscheck.observe.client.console_messages import Narrate, silent
+from wscheck.observe.logs.options import readers
+from wscheck.run.verify.run import Run
+from wscheck.run.verify.targets import Embedded, Remote
+from wscheck.scenarios import DOCUMENTED, REGISTRY
+from wscheck.scenarios.context import Cast
+from wscheck.scenarios.real_page import RealPage
+
+
+def plan(
+    config: Config,
+    chosen: Sequence[str],
+    markers: Sequence[str] = (),
+    keys: Sequence[str] = (),
+    *,
+    narrate: Narrate = silent,
+) -> Run:
+    """The run that `config` asks for; `chosen` scenario ids, all when empty. `markers` and `keys` word the server's log
+    (see `readers`). Raises UsageError."""
+    cast, logs = _cast(config), config["verify.server_log"]
+    if (markers or keys) and not logs:
+        raise UsageError("--marker and --key word a log, and none was given.", "Add --server-log PATH.")
+    words = partial(readers, markers, keys, config.tables.get("logs", {}), config.at)
+    arena = Remote(cast, logs, words) if config.server else Embedded(cast)
+    if isinstance(arena, Embedded) and logs:
+        raise UsageError(
+            "--server-log was given without a URL: the embedded backend's log is read anyway.",
+            "Give the URL of the server that writes this log.",
+        )
+    _check(config)
+    return Run(
+        arena=arena,
+        scenarios=_scenarios(chosen),
+        client=config["verify.client"],
+        options=config.options,
+        bar=config.bar,
+        page=_page(config, arena, chosen),
+        narrate=narrate,
+    )
+
+
+def _check(config: Config) -> None:
+    """Refuse what would silently mean something else."""
+    delay, timeout = config.values["verify.reconnect_on_kick"], config.values["target.timeout"]
+    token = config.values["identity.token"]
+    if token.value is not None and config.server is None:
+        raise UsageError(
+            f"{token.origin} was given without a URL: the embedded backend has tokens of its own.",
+            "Give the URL of the server that the token is for; to check the embedded backend, leave the token out.",
+        )
+    if delay.origin.startswith("--") and config["verify.client"] == "unified":
+        raise UsageError(
+            "--reconnect-on-kick was given for the unified client, which never reconnects when it is replaced.",
+            "Add --client per-component.",
+        )
+    if not timeout.value:
+        raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
+
+
+def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> RealPage | None:
+    if (url := config["verify.page"]) is None:
+        return None
+    if isinstance(arena, Embedded):
+        raise UsageError("--page was given without the server's URL.", "Give both: wscheck verify URL --page PAGE.")
+    documented = [scenario.id for scenario in DOCUMENTED]
+    if chosen and not set(chosen) & set(documented):
+        raise UsageError(
+            "--page plays the documented scenarios, and none of them was chosen.",
+            f"Choose from: {', '.join(documented)}.",
+        )
+    from wscheck.observe.browser import storage
+    from wscheck.observe.traffic import Identity
+
+    state, program = config["browser.storage_state"], config["browser.browser"]
+    return RealPage(
+        url=url,
+        steps=config.steps,
+        storage=storage.load(Path(state)) if state else None,
+        identity=Identity.parse(config["browser.identity"]),
+        root=config["browser.source_root"] or "",
+        program=Path(program) if program else None,
+        cdp=config["browser.cdp"],
+        insecure=config["target.insecure"],
+    )
+
+
+def _scenarios(chosen: Sequence[str]) -> list[str]:
+    for name in chosen:
+        if name not in REGISTRY:
+            otherwise = f"Choose from: {', '.join(REGISTRY)}."
+            raise UnknownName(f"Unknown scenario `{name}`.", name, REGISTRY, otherwise)
+    return [name for name in REGISTRY if not chosen or name in chosen]
+
+
+def _cast(config: Config) -> Cast:
+    return Cast(
+        target=target_of(config),
+        user=Credentials(config["identity.user_id"], config["identity.token"]),
+        second=_second(config),
+        contract=config.contract,
+        client=config["verify.client"],
+        reconnect_on_kick=config["verify.reconnect_on_kick"],
+        window=config["verify.window"],
+        grace=config["rules.grace"],
+        trigger=config["actions.trigger"],
+        disconnect=config["actions.disconnect"],
+    )
+
+
+def _second(config: Config) -> Credentials | None:
+    user = config["identity.second_user_id"]
+    if user is None:
+        if config["identity.second_token"] is not None:
+            raise UsageError("There is a second token and nobody it belongs to.", "Give --second-user-id.")
+        return None
+    if user == config["identity.user_id"]:
+        raise UsageError(f"--second-user-id is the first user, {user}.", "Give the id of another user.")
+    return Credentials(user, config["identity.second_token"])

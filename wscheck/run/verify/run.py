@@ -1,0 +1,233 @@
+"""The verb: drive the scenarios at a server, gather what every source saw, and come to a report."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from wscheck.config.settings import without_credentials
+from wscheck.detect.disconnects import LOST
+from wscheck.detect.engine import Options
+from wscheck.model.events import AnyEvent, Began, Disconnected, Ended, Event, Refused, Watching
+from wscheck.model.findings import Bar, Severity
+from wscheck.model.report import VerifyReport
+from wscheck.observe.client.console_messages import Narrate, silent
+from wscheck.observe.client.task_cancel import ended
+from wscheck.observe.heartbeat import heartbeat
+from wscheck.observe.logs.server_log import ServerLog
+from wscheck.observe.recording import load
+from wscheck.run.verify.inconclusive import OTHER_EVENTS, has_other_events, shut_out
+from wscheck.run.verify.logs import caught_up, only_ours
+from wscheck.run.verify.recording import judged
+from wscheck.run.verify.scoring import assess, merged, overall
+from wscheck.run.verify.targets import Embedded, Remote
+from wscheck.scenarios import DOCUMENTED, REGISTRY, Scenario
+from wscheck.scenarios.context import Cast, Stage
+from wscheck.scenarios.event_handling import EventHandling
+from wscheck.scenarios.real_page import RealPage
+
+SCHEMA = "wscheck.verify/1"
+
+
+class Progress(Protocol):
+    """Hears how far a run is; the command draws it."""
+
+    def __call__(self, scenario: str, done: int, of: int) -> None: ...
+
+
+class Outcome(msgspec.Struct):
+    """A run's report, and the events it stands on."""
+
+    report: VerifyReport
+    events: list[AnyEvent]
+
+
+class Run(msgspec.Struct):
+    """What to verify. `scenarios` are ids, in the order of the registry. `page` plays the documented ones."""
+
+    arena: Embedded | Remote
+    scenarios: Sequence[str]
+    client: str
+    options: Options
+    bar: Bar
+    narrate: Narrate = silent
+    page: RealPage | None = None
+
+    def subject(self, scenario: Scenario) -> Callable[[Stage], Any]:
+        """What the subject of `scenario` is: the client under test, or of a documented one the real page."""
+        if self.page is None or type(scenario) not in DOCUMENTED:
+            return scenario.drive
+        return partial(self.page.drive, scenario.id)
+
+
+async def verify(run: Run, progress: Progress = lambda scenario, done, of: None) -> Outcome:
+    """Drive, judge, report. Cancelled (Ctrl-C), it reports what it has and says so. Raises CannotCheck."""
+    began, parts, interrupted = time.time(), _Parts(), False
+    try:
+        async with run.arena.opened():
+            await _drive_all(run, parts, progress)
+    except asyncio.CancelledError:
+        interrupted = True
+    events = parts.in_order(run.scenarios)
+    report = _report(events, run.options, run.bar, target=run.arena.target, client=run.client)
+    report.started_at, report.duration_s = began, round(time.time() - began, 3)
+    if run.page is not None:
+        report.options["page"] = without_credentials(run.page.url)
+    if interrupted:
+        report.interrupt()
+    return Outcome(report, events)
+
+
+def replay(path: Path, bar: Bar | None = None) -> Outcome:
+    """Judge a recording anew, by the options it was made with. Raises BadEvidence."""
+    header, events = load(path)
+    options = msgspec.convert({k: v for k, v in header.options.items() if k in Options.__struct_fields__}, Options)
+    recorded = Bar(Severity(header.options.get("fail_on", "error")), bool(header.options.get("strict", False)))
+    report = _report(events, options, bar or recorded, target=header.target, client=header.client)
+    if not report.scenarios:
+        report.findings, report.verdict, report.reason = judged(events, options, bar or recorded)
+    if (page := header.options.get("page")) is not None:
+        report.options["page"] = page
+    report.started_at = header.started_at
+    times = [event.at for event in events if event.at is not None]
+    report.duration_s = round(max(times) - min(times), 3) if times else 0.0
+    if header.interrupted:
+        report.interrupt()
+    return Outcome(report, events)
+
+
+def _report(events: Sequence[AnyEvent], options: Options, bar: Bar, *, target: str, client: str) -> VerifyReport:
+    results = assess(events, options, bar)
+    verdict, reason = overall(results)
+    return VerifyReport(
+        schema=SCHEMA,
+        target=target,
+        client=client,
+        verdict=verdict,
+        reason=reason,
+        options=options.told(bar),
+        scenarios=results,
+        findings=merged(results),
+    )
+
+
+class _Parts:
+    """The events of each scenario's phases, in the order they began; kept as they come, for an interrupted run."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, list[Stage]] = {}
+
+    def add(self, scenario: str, stage: Stage) -> None:
+        self._stages.setdefault(scenario, []).append(stage)
+
+    def in_order(self, scenarios: Sequence[str]) -> list[Any]:
+        return [event for name in scenarios for stage in self._stages.get(name, ()) for event in stage.events]
+
+
+async def _drive_all(run: Run, parts: _Parts, progress: Progress) -> None:
+    gate, done, lost, unanswered = asyncio.Semaphore(run.arena.at_once), 0, "", ""
+
+    async def drive(name: str) -> None:
+        nonlocal done, lost, unanswered
+        async with gate, run.arena.place() as (cast, logs):
+            scenario = REGISTRY[name]
+            progress(name, done, len(run.scenarios))
+            for phase, act in (("subject", run.subject(scenario)), ("control", scenario.control)):
+                if lost and phase == "control":
+                    break
+                stage = Stage(cast, narrate=run.narrate, unanswered=unanswered)
+                parts.add(name, stage)
+                here = _Phase(scenario, phase, stage, logs)
+                if lost:
+                    _leave_out(here, lost)
+                else:
+                    lost = await _play(here, act, run.arena)
+                    unanswered = unanswered or _silence(here)
+            done += 1
+            progress(name, done, len(run.scenarios))
+
+    tasks = [asyncio.ensure_future(drive(name)) for name in run.scenarios]
+    try:
+        done_first, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done_first:
+            task.result()
+    finally:
+        await ended(tasks)
+
+
+class _Phase(msgspec.Struct):
+    scenario: Scenario
+    name: str
+    stage: Stage
+    logs: list[ServerLog]
+
+
+def _leave_out(phase: _Phase, lost: str) -> None:
+    """Every further scenario would only meet the same silence, each for as long as a connection may take, or the same
+    refusal, which would seem to be right where one is asked for."""
+    here: dict[str, Any] = {"source": "scenario", "scenario": phase.scenario.id, "phase": phase.name}
+    phase.stage.record(Began(at=time.time(), **here))
+    phase.stage.unjudged(f"not tried: {lost}")
+    phase.stage.record(Ended(at=time.time(), **here))
+
+
+def _silence(phase: _Phase) -> str:
+    """That every event of the documented contract was asked for, and none came: asked again, none would."""
+    if phase.scenario.id != EventHandling.id or not has_other_events(phase.stage.events):
+        return ""
+    asked = [event.emit for event in phase.stage.contract.events if event.emit is not None]
+    return OTHER_EVENTS if all(map(phase.stage.emitted, asked)) else ""
+
+
+async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> str:
+    """One phase: begin, listen to the logs, act, let the logs catch up, end, and leave the server alone again.
+
+    Returns why nothing further can be tried, "" when it can.
+    """
+    stage, cast, lost = phase.stage, phase.stage.cast, ""
+    stage.record(Began(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
+    for log in phase.logs:
+        stage.record(Watching(at=time.time(), source="server-log", path=log.name))
+        log.begin(stage.record)
+    try:
+        async with heartbeat(stage.record):
+            try:
+                async with asyncio.timeout(_patience(cast)):
+                    await act(stage)
+            except TimeoutError:
+                stage.unjudged(f"the scenario did not end within {_patience(cast):g} s")
+            if any(map(_hints_at_loss, stage.events)) and await _say_if_lost(stage, arena):
+                lost = f"the server went away during {phase.scenario.id}"
+            elif phase.name == "subject" and shut_out(stage.events) is not None:
+                lost = f"the server refused the user's own credentials during {phase.scenario.id}"
+            await caught_up(phase.logs, stage)
+        stage.events = only_ours(stage.events)
+        stage.record(Ended(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
+    finally:
+        for log in phase.logs:
+            log.sink = None
+        await stage.leave()
+    return lost
+
+
+def _patience(cast: Cast) -> float:
+    """No server may hold a run for ever: every wait of a scenario, twice over."""
+    return 2 * cast.target.timeout_s + 10 * cast.window + sum(e.within for e in cast.contract.events)
+
+
+def _hints_at_loss(event: Event) -> bool:
+    if isinstance(event, Refused):
+        return event.reason in ("timeout", "unreachable")
+    return isinstance(event, Disconnected) and event.reason == LOST
+
+
+async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> bool:
+    lost = await arena.lost()
+    if lost is not None:
+        user = stage.cast.user.user
+        stage.record(Refused(at=time.time(), source="client", user=user, reason="unreachable", message=lost))
+    return lost is not None
