@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from wscheck.model.comparison import Change, CompareReport, Measured, Side
+from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport, MeasureChange
 from wscheck.model.errors import ExitCode
 from wscheck.model.events import AnyEvent, Event, Header, OnConnection, Place
 from wscheck.model.findings import Cause, Confidence, Finding, Severity, Verdict
@@ -15,13 +15,13 @@ from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSid
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import (
     BrowserReport,
+    ConnectionSummary,
     Control,
-    Holdings,
+    EventSummary,
+    HandlerSummary,
     LogsReport,
+    LogUserSummary,
     ScenarioResult,
-    SeenConnection,
-    SeenEvent,
-    SeenHandlers,
     VerifyReport,
 )
 from wscheck.report import REPORTERS
@@ -49,11 +49,11 @@ def first_cells(text: str) -> set[str]:
         ("json.md", "A scenario", ScenarioResult),
         ("json.md", "A control", Control),
         ("json.md", "The browser report", BrowserReport),
-        ("json.md", "A seen connection", SeenConnection),
-        ("json.md", "Seen handlers", SeenHandlers),
-        ("json.md", "A seen event", SeenEvent),
+        ("json.md", "A seen connection", ConnectionSummary),
+        ("json.md", "Seen handlers", HandlerSummary),
+        ("json.md", "A seen event", EventSummary),
         ("json.md", "The logs report", LogsReport),
-        ("json.md", "A user in the logs", Holdings),
+        ("json.md", "A user in the logs", LogUserSummary),
         ("json.md", "A finding", Finding),
         ("json.md", "A cause", Cause),
         ("json.md", "The load report", LoadReport),
@@ -63,17 +63,17 @@ def first_cells(text: str) -> set[str]:
         ("json.md", "A threshold", Threshold),
         ("json.md", "The server's own figures", ServerSide),
         ("json.md", "The comparison", CompareReport),
-        ("json.md", "A side", Side),
-        ("json.md", "A measure", Measured),
+        ("json.md", "A side", ComparedRun),
+        ("json.md", "A measure", ComparedMeasure),
         ("recording.md", "The first line", Header),
     ],
 )
 def test_every_field_has_its_row(document: str, heading: str, struct: type[msgspec.Struct]) -> None:
-    assert first_cells(section(document, heading)) == set(struct.__struct_fields__)
+    assert first_cells(section(document, heading)) == set(struct.__struct_encode_fields__)
 
 
 def test_every_event_type_has_its_row_with_its_own_fields() -> None:
-    shared = set(OnConnection.__struct_fields__) | set(Event.__struct_fields__)
+    shared = set(OnConnection.__struct_encode_fields__) | set(Event.__struct_fields__)
     table = section("recording.md", "Every other line: an event")
     documented = {
         row.split("|")[1].strip(" `"): set(NAME.findall(row.split("|")[2]))
@@ -81,15 +81,15 @@ def test_every_event_type_has_its_row_with_its_own_fields() -> None:
         if row.startswith("| `")
     }
     assert documented == {
-        kind.__struct_config__.tag: set(kind.__struct_fields__) - shared for kind in get_args(AnyEvent)
+        kind.__struct_config__.tag: set(kind.__struct_encode_fields__) - shared for kind in get_args(AnyEvent)
     }
 
 
 def test_the_shared_fields_of_events_are_named() -> None:
     told = section("recording.md", "Every other line: an event").split("Every event may have")[1]
-    for field in (*Event.__struct_fields__, *OnConnection.__struct_fields__):
+    for field in (*Event.__struct_encode_fields__, *OnConnection.__struct_fields__):
         assert f"`{field}`" in told, field
-    for field in Place.__struct_fields__:
+    for field in Place.__struct_encode_fields__:
         assert f'"{field}"' in told, field
 
 
@@ -102,9 +102,9 @@ def test_every_format_has_its_row() -> None:
     assert first_cells((DOCS / "formats.md").read_text()) == set(REPORTERS)
 
 
-@pytest.mark.parametrize("words", [Verdict, Severity, Confidence, Change])
+@pytest.mark.parametrize("words", [Verdict, Severity, Confidence, MeasureChange])
 def test_every_word_of_the_report_is_told(
-    words: type[Verdict] | type[Severity] | type[Confidence] | type[Change],
+    words: type[Verdict] | type[Severity] | type[Confidence] | type[MeasureChange],
 ) -> None:
     told = (DOCS / "json.md").read_text()
     for word in words:

@@ -17,7 +17,7 @@ COUNT_SLACK = 0.05
 TIME_SLACK, TIME_SLACK_MS = 0.5, 100.0
 
 
-class Change(StrEnum):
+class MeasureChange(StrEnum):
     """What became of a measure. UNKNOWN: one of the runs did not measure it."""
 
     BETTER = "better"
@@ -26,7 +26,7 @@ class Change(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedMeasure(msgspec.Struct, frozen=True, kw_only=True):
     """One measure of both runs.
 
     benefit  the documented one it stands for
@@ -40,11 +40,11 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     before: float | None
     after: float | None
-    change: Change
+    change: MeasureChange
     ratio: float | None = None
 
 
-class Side(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One of the two runs. `told` is what ran: the profile of a load run, the client of a verify run."""
 
     label: str
@@ -64,13 +64,13 @@ class CompareReport(Report, kw_only=True):
     notes     what makes the two runs less comparable: other users, another duration, another target
     """
 
-    before: Side
-    after: Side
-    measures: list[Measured] = msgspec.field(default_factory=list)
+    before: ComparedRun
+    after: ComparedRun
+    measures: list[ComparedMeasure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
 
     @property
-    def begun(self) -> bool:
+    def has_results(self) -> bool:
         return bool(self.measures)
 
 
@@ -97,7 +97,7 @@ def compare(before: Report, after: Report) -> CompareReport:
 def blank(before: str, after: str) -> CompareReport:
     """The comparison of two reports, by their names, that could not be read."""
     sides = [
-        Side(label=label, schema="", target=name, told="", verdict=Verdict.INCONCLUSIVE, duration_s=0.0)
+        ComparedRun(label=label, schema="", target=name, told="", verdict=Verdict.INCONCLUSIVE, duration_s=0.0)
         for label, name in (("before", before), ("after", after))
     ]
     return CompareReport(
@@ -105,7 +105,7 @@ def blank(before: str, after: str) -> CompareReport:
     )
 
 
-def _measured(before: Report, after: Report) -> tuple[list[Measured], list[str]]:
+def _measured(before: Report, after: Report) -> tuple[list[ComparedMeasure], list[str]]:
     if isinstance(before, LoadReport) and isinstance(after, LoadReport):
         return [_take(row, before, after) for row in LOAD], _of_load(before, after)
     if isinstance(before, VerifyReport) and isinstance(after, VerifyReport):
@@ -114,14 +114,14 @@ def _measured(before: Report, after: Report) -> tuple[list[Measured], list[str]]
     raise TypeError(f"{before.schema} and {after.schema} cannot be compared")
 
 
-def _take(row: Row[Kind], before: Kind, after: Kind) -> Measured:
+def _take(row: Row[Kind], before: Kind, after: Kind) -> ComparedMeasure:
     old, new = row.take(before), row.take(after)
-    change, ratio = Change.UNKNOWN, None
+    change, ratio = MeasureChange.UNKNOWN, None
     if old is not None and new is not None:
         was, now = max(old / row.per(before), row.at_least), max(new / row.per(after), row.at_least)
         change = _change(was, now, row.unit, row.more_is_better)
         ratio = float(f"{now / was:.4g}") if was and now else None
-    return Measured(
+    return ComparedMeasure(
         id=row.id,
         benefit=row.benefit,
         name=row.name,
@@ -133,13 +133,13 @@ def _take(row: Row[Kind], before: Kind, after: Kind) -> Measured:
     )
 
 
-def _change(old: float, new: float, unit: str, more_is_better: bool) -> Change:
+def _change(old: float, new: float, unit: str, more_is_better: bool) -> MeasureChange:
     """Which way it went, once it is more than two equal runs would differ by."""
     timed = unit in ("ms", "s")
     slack = max(TIME_SLACK * old, TIME_SLACK_MS if unit == "ms" else 0.0) if timed else COUNT_SLACK * old
     if abs(new - old) <= slack:
-        return Change.SAME
-    return Change.BETTER if (new > old) is more_is_better else Change.WORSE
+        return MeasureChange.SAME
+    return MeasureChange.BETTER if (new > old) is more_is_better else MeasureChange.WORSE
 
 
 def _rounded(value: float | None) -> float | None:
@@ -163,10 +163,10 @@ def _only(report: VerifyReport, scenarios: set[str]) -> VerifyReport:
     )
 
 
-def _side(report: Report, label: str) -> Side:
+def _side(report: Report, label: str) -> ComparedRun:
     load = report if isinstance(report, LoadReport) else None
     told = load.profile if load else getattr(report, "client", "")
-    return Side(
+    return ComparedRun(
         label=label,
         schema=report.schema,
         target=report.target,
@@ -182,7 +182,7 @@ def _of_load(before: LoadReport, after: LoadReport) -> list[str]:
     return [f"{name}: {note}" for name, report in (("before", before), ("after", after)) for note in report.notes]
 
 
-def _differences(before: Side, after: Side) -> list[str]:
+def _differences(before: ComparedRun, after: ComparedRun) -> list[str]:
     notes = []
     if before.target != after.target:
         notes.append(f"other targets: {before.target} and {after.target}")
@@ -196,13 +196,13 @@ def _differences(before: Side, after: Side) -> list[str]:
     return notes
 
 
-def _verdict(measures: Sequence[Measured], sides: Sequence[Side]) -> tuple[Verdict, str]:
+def _verdict(measures: Sequence[ComparedMeasure], sides: Sequence[ComparedRun]) -> tuple[Verdict, str]:
     for side in sides:
         if side.verdict in (Verdict.INCONCLUSIVE, Verdict.SKIPPED):
             return Verdict.INCONCLUSIVE, f"the run {side.label} showed nothing: it is {side.verdict}"
-    if all(measure.change is Change.UNKNOWN for measure in measures):
+    if all(measure.change is MeasureChange.UNKNOWN for measure in measures):
         return Verdict.INCONCLUSIVE, "the two runs have no measure in common"
-    worse = [measure.name for measure in measures if measure.change is Change.WORSE]
+    worse = [measure.name for measure in measures if measure.change is MeasureChange.WORSE]
     if worse:
         return Verdict.FAILED, f"worse than before: {'; '.join(worse)}"
     return Verdict.PASSED, ""

@@ -91,7 +91,7 @@ class LoadReport(Report, kw_only=True):
     notes: list[str] = msgspec.field(default_factory=list)
 
     @property
-    def begun(self) -> bool:
+    def has_results(self) -> bool:
         return bool(self.profile)
 
 

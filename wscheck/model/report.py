@@ -75,7 +75,7 @@ class Report(msgspec.Struct, kw_only=True):
             self.verdict, self.reason = Verdict.INCONCLUSIVE, "the run was interrupted"
 
     @property
-    def begun(self) -> bool:
+    def has_results(self) -> bool:
         """Whether there is anything but the reason to tell: not where a run ended before it had begun."""
         return True
 
@@ -87,7 +87,7 @@ class VerifyReport(Report, kw_only=True):
     scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
 
 
-class Holdings(msgspec.Struct, kw_only=True):
+class LogUserSummary(msgspec.Struct, kw_only=True):
     """What the logs say of one user. `open`: the sockets held at the end; `max_open`: the most at once, no grace."""
 
     connects: int = 0
@@ -97,7 +97,7 @@ class Holdings(msgspec.Struct, kw_only=True):
     max_open: int = 0
 
 
-class Suggested(msgspec.Struct, kw_only=True):
+class MarkerSuggestion(msgspec.Struct, kw_only=True):
     """Lines that look like events of a kind of which none was read: a hint, never evidence.
 
     kind     "connected", "replaced" or "disconnected"
@@ -114,7 +114,7 @@ class Suggested(msgspec.Struct, kw_only=True):
     example: str = ""
 
 
-def options_of(hints: Iterable[Suggested]) -> str:
+def suggested_options(hints: Iterable[MarkerSuggestion]) -> str:
     """What reads such lines, as one writes it in a shell; "" without any."""
     each = (
         option
@@ -147,29 +147,29 @@ class LogsReport(Report, kw_only=True):
     levels: dict[str, int] = msgspec.field(default_factory=dict)
     users_seen: int = 0
     most_open: int = 0
-    users: dict[str, Holdings] = msgspec.field(default_factory=dict)
-    suggested: list[Suggested] = msgspec.field(default_factory=list)
+    users: dict[str, LogUserSummary] = msgspec.field(default_factory=dict)
+    suggested: list[MarkerSuggestion] = msgspec.field(default_factory=list)
 
     @property
-    def begun(self) -> bool:
+    def has_results(self) -> bool:
         return bool(self.sources)
 
 
-class Target(msgspec.Struct, kw_only=True):
+class BrowserTarget(msgspec.Struct, kw_only=True):
     """What a browser runs code in. `type`: "page", "iframe", "worker", "shared_worker", "service_worker"."""
 
     type: str = "page"
     url: str = ""
 
 
-class SeenPage(Target, kw_only=True):
+class PageSummary(BrowserTarget, kw_only=True):
     """A tab that was watched. `screenshot`: a `data:` URI, None unless a report that can show it was asked for."""
 
     title: str = ""
     screenshot: str | None = None
 
 
-class SeenConnection(msgspec.Struct, kw_only=True):
+class ConnectionSummary(msgspec.Struct, kw_only=True):
     """One connection that a browser held.
 
     opener      where the application called io(); None where the source has no stack
@@ -186,13 +186,13 @@ class SeenConnection(msgspec.Struct, kw_only=True):
     closed_at: float | None = None
     reason: str | None = None
     page: str | None = None
-    target: Target = msgspec.field(default_factory=Target)
+    target: BrowserTarget = msgspec.field(default_factory=BrowserTarget)
     opener: Place | None = None
     diverges_at: Place | None = None
     stack: list[Place] = msgspec.field(default_factory=list)
 
 
-class SeenHandlers(msgspec.Struct, kw_only=True):
+class HandlerSummary(msgspec.Struct, kw_only=True):
     """The most handlers that `event` had on one connection, and where each is defined."""
 
     event: str
@@ -200,7 +200,7 @@ class SeenHandlers(msgspec.Struct, kw_only=True):
     locations: list[Place] = msgspec.field(default_factory=list)
 
 
-class SeenEvent(msgspec.Struct, kw_only=True):
+class EventSummary(msgspec.Struct, kw_only=True):
     """`received`: deliveries over all connections; `handled`: handler runs, None where handlers were not seen."""
 
     received: int = 0
@@ -212,7 +212,7 @@ class BrowserReport(Report, kw_only=True):
     `notes`: what could not be seen as well as it should, in sentences."""
 
     notes: list[str] = msgspec.field(default_factory=list)
-    pages: list[SeenPage] = msgspec.field(default_factory=list)
-    connections: list[SeenConnection] = msgspec.field(default_factory=list)
-    handlers: list[SeenHandlers] = msgspec.field(default_factory=list)
-    events: dict[str, SeenEvent] = msgspec.field(default_factory=dict)
+    pages: list[PageSummary] = msgspec.field(default_factory=list)
+    connections: list[ConnectionSummary] = msgspec.field(default_factory=list)
+    handlers: list[HandlerSummary] = msgspec.field(default_factory=list)
+    events: dict[str, EventSummary] = msgspec.field(default_factory=dict)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from wscheck.model.report import BrowserReport, SeenConnection
+from wscheck.model.report import BrowserReport, ConnectionSummary
 from wscheck.report.wording import one_line, plural, seconds
 
 SHOWN = 12
@@ -15,7 +15,7 @@ Key = tuple[str | None, str | None, str]
 
 def table(report: BrowserReport) -> Iterator[RenderableType]:
     """A line for each tab, user and opener; beneath it what could not be seen as well as it should."""
-    groups: dict[Key, list[SeenConnection]] = {}
+    groups: dict[Key, list[ConnectionSummary]] = {}
     for one in report.connections:
         groups.setdefault((one.page, one.user, _opener(one)), []).append(one)
     lines = [_line(group, opener) for (_, _, opener), group in list(groups.items())[:SHOWN]]
@@ -26,14 +26,14 @@ def table(report: BrowserReport) -> Iterator[RenderableType]:
         yield Group(*lines)
 
 
-def _line(group: Sequence[SeenConnection], opener: str) -> Text:
+def _line(group: Sequence[ConnectionSummary], opener: str) -> Text:
     first = group[0]
     where = first.page if first.target.type in ("page", "iframe") else f"{first.page} ({first.target.type})"
     who = f"{one_line(where or 'a page')}, {one_line(first.user or 'unknown user')}: "
     return Text.assemble((who, "dim"), _lives(group), (f", {opener}", "dim"))
 
 
-def _opener(one: SeenConnection) -> str:
+def _opener(one: ConnectionSummary) -> str:
     if one.opener is None:
         return "opened before it was watched, or without a stack"
     through = f" through {one.opener}" if one.diverges_at is not None and one.diverges_at != one.opener else ""
@@ -41,7 +41,7 @@ def _opener(one: SeenConnection) -> str:
     return one_line(f"opened at {place}{through}")
 
 
-def _lives(group: Sequence[SeenConnection]) -> str:
+def _lives(group: Sequence[ConnectionSummary]) -> str:
     """`1 connection, open`; `9 connections, 8 of them closed after 0.3 s (io server disconnect)`."""
     closed = [one for one in group if one.closed_at is not None]
     told = plural(len(group), "connection")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wscheck.model.comparison import TIME_SLACK_MS, Change, CompareReport, Measured
+from wscheck.model.comparison import TIME_SLACK_MS, ComparedMeasure, CompareReport, MeasureChange
 from wscheck.model.load_report import LoadReport, Threshold
 from wscheck.model.load_statistics import Percentiles
 from wscheck.report.wording import one_line, plural
@@ -118,12 +118,12 @@ def threshold(told: Threshold) -> str:
     return f"--{told.id} {limit}: {measured}, {'crossed' if told.crossed else 'kept'}"
 
 
-def changed(measure: Measured) -> str:
+def changed(measure: ComparedMeasure) -> str:
     """How much became of a measure: `none left`, `20× less`, `35 % less`, `the same`, or nothing."""
     before, after = measure.before, measure.after
-    if measure.change is Change.UNKNOWN or before is None or after is None:
+    if measure.change is MeasureChange.UNKNOWN or before is None or after is None:
         return ""
-    if measure.change is Change.SAME or before == after == 0:
+    if measure.change is MeasureChange.SAME or before == after == 0:
         return _hardly(before, after, measure.unit)
     if after == 0:
         return "none left"
@@ -151,9 +151,9 @@ def _times(ratio: float) -> str:
     return f"{abs(ratio - 1) * 100:.0f} % {word}"
 
 
-def benefits(report: CompareReport) -> list[tuple[str, list[Measured]]]:
+def benefits(report: CompareReport) -> list[tuple[str, list[ComparedMeasure]]]:
     """The measures under the documented benefit each stands for; what neither run measured is left out."""
-    told: dict[str, list[Measured]] = {}
+    told: dict[str, list[ComparedMeasure]] = {}
     for measure in report.measures:
         if measure.before is not None or measure.after is not None:
             told.setdefault(measure.benefit, []).append(measure)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
-from wscheck.model.report import Holdings, LogsReport, options_of
+from wscheck.model.report import LogsReport, LogUserSummary, suggested_options
 from wscheck.report.wording import one_line, plural, size
 
 SHOWN = 10
@@ -58,7 +58,7 @@ def unsaid(report: LogsReport) -> Iterator[str]:
     """What the logs may say in other words, of which nothing was counted."""
     for hint in report.suggested:
         like = f"{plural(hint.lines, 'line')} may tell of connections {_HINTED[hint.kind]} in other words"
-        yield f"{like}, read with {options_of([hint])}: {one_line(hint.example)}"
+        yield f"{like}, read with {suggested_options([hint])}: {one_line(hint.example)}"
     opened = any(hint.kind == "connected" for hint in report.suggested) or report.events.get("connected")
     if not opened and (report.events.get("replaced") or _is_silent(report)):
         yield f"no line tells of a connection opened, neither '{SENTENCE}' nor words of your own: {_YOURS}"
@@ -73,7 +73,7 @@ def in_other_words(report: LogsReport) -> str:
         return ""
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
     which = " ".join(names) if len(names) < 4 else "..."
-    return f"wscheck tail-logs --no-follow {options_of(report.suggested) or _YOURS} {which}"
+    return f"wscheck tail-logs --no-follow {suggested_options(report.suggested) or _YOURS} {which}"
 
 
 def _is_silent(report: LogsReport) -> bool:
@@ -94,7 +94,7 @@ def rows(report: LogsReport) -> list[tuple[str, ...]]:
     return [_row(name, user) for name, user in telling]
 
 
-def _row(name: str, user: Holdings) -> tuple[str, ...]:
+def _row(name: str, user: LogUserSummary) -> tuple[str, ...]:
     now = f"{len(user.open):,}" + (f": {one_line(_some(user.open))}" if len(user.open) > 1 else "")
     return one_line(name), f"{user.connects:,}", f"{user.replacements:,}", f"{user.max_open:,}", now
 

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 
-from wscheck.model.comparison import Change, CompareReport
+from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import LogsReport, Report
 from wscheck.report import figures, logs
 from wscheck.report.wording import markdown, one_line
 
-_MARK = {Change.BETTER: "✅", Change.WORSE: "❌", Change.SAME: "", Change.UNKNOWN: ""}
+_MARK = {MeasureChange.BETTER: "✅", MeasureChange.WORSE: "❌", MeasureChange.SAME: "", MeasureChange.UNKNOWN: ""}
 
 
 def tables(report: Report) -> list[str]:
     """What there is to show beyond findings, each part a block of Markdown; empty for a report that is all findings, or
     of a run that never began."""
-    if not report.begun:
+    if not report.has_results:
         return []
     if isinstance(report, LoadReport):
         parts = (_figures(report), _thresholds(report), _server(report), *_notes(report.notes))

@@ -11,23 +11,23 @@ import msgspec
 
 from wscheck.detect.incidents import Incident
 from wscheck.model import comparison, load_report
-from wscheck.model.comparison import CompareReport, Measured, Side
+from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport
 from wscheck.model.events import SCHEMA, AnyEvent, Header
 from wscheck.model.findings import Cause, Finding
 from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import (
     BrowserReport,
+    BrowserTarget,
+    ConnectionSummary,
     Control,
-    Holdings,
+    EventSummary,
+    HandlerSummary,
     LogsReport,
+    LogUserSummary,
+    MarkerSuggestion,
+    PageSummary,
     ScenarioResult,
-    SeenConnection,
-    SeenEvent,
-    SeenHandlers,
-    SeenPage,
-    Suggested,
-    Target,
     VerifyReport,
 )
 
@@ -47,21 +47,36 @@ _WHOLE = (
     ScenarioResult,
     Control,
     BrowserReport,
-    SeenConnection,
-    SeenEvent,
-    SeenHandlers,
-    SeenPage,
-    Target,
+    ConnectionSummary,
+    EventSummary,
+    HandlerSummary,
+    PageSummary,
+    BrowserTarget,
     LogsReport,
-    Holdings,
-    Suggested,
+    LogUserSummary,
+    MarkerSuggestion,
     Incident,
     Finding,
     Cause,
     Header,
-    *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, Side, Measured),
+    *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, ComparedRun, ComparedMeasure),
 )
 """These are always written with every field, so a reader may rely on each; events leave out what is unknown."""
+
+
+PUBLISHED_NAMES = {
+    "BrowserTarget": "Target",
+    "ComparedMeasure": "Measured",
+    "ComparedRun": "Side",
+    "ConnectionSummary": "SeenConnection",
+    "EventSummary": "SeenEvent",
+    "HandlerSummary": "SeenHandlers",
+    "LogUserSummary": "Holdings",
+    "MarkerSuggestion": "Suggested",
+    "MeasureChange": "Change",
+    "PageSummary": "SeenPage",
+}
+"""Class name to the name of its definition in the published schemas, for each class that was renamed since."""
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -76,7 +91,21 @@ def json_schema(name: str) -> dict[str, Any]:
     if name == "wscheck.incident/1":
         _as_message(components["Incident"], name)
     body = documents[0] if len(documents) == 1 else {"anyOf": list(documents)}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body, "$defs": components}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body, "$defs": components}
+    published: dict[str, Any] = _with_published_names(schema)
+    return published
+
+
+def _with_published_names(node: Any) -> Any:
+    """Return `node` with every class name replaced by its published name, in keys, titles and references."""
+    if isinstance(node, dict):
+        return {PUBLISHED_NAMES.get(key, key): _with_published_names(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_with_published_names(item) for item in node]
+    if isinstance(node, str):
+        prefix, slash, last = node.rpartition("/")
+        return f"{prefix}{slash}{PUBLISHED_NAMES.get(last, last)}"
+    return node
 
 
 def _as_message(incident: dict[str, Any], name: str) -> None:

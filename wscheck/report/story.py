@@ -188,7 +188,7 @@ def ran(report: Report) -> str:
     if isinstance(report, VerifyReport) and report.client:
         page = report.options.get("page")
         return f"{report.client} client" + (f" and the page {page}" if page else "")
-    if not report.begun:
+    if not report.has_results:
         return ""
     if isinstance(report, LoadReport):
         workers = f" on {plural(report.workers, 'worker')}" if report.workers > 1 else ""
@@ -200,7 +200,7 @@ def ran(report: Report) -> str:
 
 def headline(report: Report) -> str:
     """The run in one sentence, for the reader who reads only one."""
-    if isinstance(report, CompareReport) and report.begun:
+    if isinstance(report, CompareReport) and report.has_results:
         return _told_of(report)
     if report.verdict is Verdict.PASSED and (held := _held(report)):
         return f"{held}{_remarks(report)}."

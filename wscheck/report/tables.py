@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from wscheck.model.comparison import Change, CompareReport
+from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.load_report import LoadReport, Threshold
 from wscheck.model.report import BrowserReport, LogsReport, Report
 from wscheck.report import connections, figures, logs
@@ -15,12 +15,17 @@ from wscheck.report.wording import one_line, seconds
 SPARKS = " ▁▂▃▄▅▆▇█"
 SPARK_COLUMNS = 60
 
-_STYLE = {Change.BETTER: "green", Change.WORSE: "bold red", Change.SAME: "dim", Change.UNKNOWN: "dim"}
+_STYLE = {
+    MeasureChange.BETTER: "green",
+    MeasureChange.WORSE: "bold red",
+    MeasureChange.SAME: "dim",
+    MeasureChange.UNKNOWN: "dim",
+}
 
 
 def body(report: Report) -> Iterator[RenderableType]:
     """What there is to show of `report` beyond its findings; nothing for one that is all findings or never began."""
-    if not report.begun:
+    if not report.has_results:
         return
     if isinstance(report, LoadReport):
         yield from _load(report)

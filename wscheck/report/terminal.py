@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from wscheck.model.comparison import Change, CompareReport
+from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Finding, Severity, Verdict
 from wscheck.model.report import LogsReport, Report, ScenarioResult, VerifyReport
@@ -189,7 +189,7 @@ def _tally(report: Report) -> str:
         return logs.held(report)
     if isinstance(report, CompareReport):
         changes = Counter(measure.change for _, shown in figures.benefits(report) for measure in shown)
-        return ", ".join(f"{changes[change]} {change}" for change in Change if changes[change])
+        return ", ".join(f"{changes[change]} {change}" for change in MeasureChange if changes[change])
     if not isinstance(report, VerifyReport) or not report.scenarios:
         shown = report.findings or report.verdict is not Verdict.INCONCLUSIVE
         return plural(len(report.findings), "finding") if shown else ""

@@ -7,7 +7,7 @@ from tests.report.html.test_page import HOSTILE, parsed
 from tests.report.runs import Script, judged
 from wscheck.model.events import AnyEvent, Connected, Place
 from wscheck.model.findings import Verdict
-from wscheck.model.report import BrowserReport, SeenConnection, SeenPage
+from wscheck.model.report import BrowserReport, ConnectionSummary, PageSummary
 from wscheck.report.html import render
 from wscheck.report.html.timeline import timeline
 
@@ -52,7 +52,7 @@ def test_a_lane_names_file_line_and_function_of_its_opener() -> None:
 
 def test_connections_of_one_shared_opener_are_told_apart_by_where_their_stacks_diverge() -> None:
     events = two_hooks(SHARED, SHARED)
-    connections = [SeenConnection(sid="a", diverges_at=BOT), SeenConnection(sid="b", diverges_at=WHATSAPP)]
+    connections = [ConnectionSummary(sid="a", diverges_at=BOT), ConnectionSummary(sid="b", diverges_at=WHATSAPP)]
     page = parsed(render(watched(events, connections=connections), events))
     lanes = [str(attributes["aria-label"]) for tag, attributes in page.tags if tag == "li"]
     assert len(lanes) == 2
@@ -73,13 +73,13 @@ def test_without_divergence_a_shared_opener_is_one_colour() -> None:
 def test_the_divergence_is_found_by_session_too() -> None:
     events = [msgspec.structs.replace(e, eio="eio-1") if isinstance(e, Connected) else e for e in two_hooks()[:2]]
     page = parsed(
-        render(watched(events, connections=[SeenConnection(sid="a", eio="eio-1", diverges_at=WHATSAPP)]), events)
+        render(watched(events, connections=[ConnectionSummary(sid="a", eio="eio-1", diverges_at=WHATSAPP)]), events)
     )
     assert "called from useWhatsAppConnection" in str(page.tags)
 
 
 def test_the_screenshot_is_an_image_with_a_text_and_a_caption() -> None:
-    screen = SeenPage(url="http://127.0.0.1:8000/broken.html", title="broken", screenshot=PIXEL)
+    screen = PageSummary(url="http://127.0.0.1:8000/broken.html", title="broken", screenshot=PIXEL)
     page = parsed(render(watched(two_hooks(), pages=[screen]), []))
     ((_, image),) = [tag for tag in page.tags if tag[0] == "img"]
     assert image["src"] == PIXEL
@@ -89,7 +89,7 @@ def test_the_screenshot_is_an_image_with_a_text_and_a_caption() -> None:
 
 @pytest.mark.parametrize("picture", ["", "http://evil/x.png", 'data:image/png;base64,AA"onerror=1', "data:text/html,x"])
 def test_what_is_no_picture_is_not_shown(picture: str) -> None:
-    page = parsed(render(watched(two_hooks(), pages=[SeenPage(url="http://a", title="t", screenshot=picture)]), []))
+    page = parsed(render(watched(two_hooks(), pages=[PageSummary(url="http://a", title="t", screenshot=picture)]), []))
     assert not [tag for tag, _ in page.tags if tag == "img"]
     assert "What the page showed" not in page.text
 
@@ -97,8 +97,8 @@ def test_what_is_no_picture_is_not_shown(picture: str) -> None:
 def test_hostile_places_and_titles_are_escaped() -> None:
     place = Place(HOSTILE, 5, 1, HOSTILE)
     events = two_hooks(place, BOT)
-    screen = SeenPage(url="http://a", title=HOSTILE, screenshot=PIXEL)
-    html = render(watched(events, pages=[screen], connections=[SeenConnection(sid="b", diverges_at=place)]), events)
+    screen = PageSummary(url="http://a", title=HOSTILE, screenshot=PIXEL)
+    html = render(watched(events, pages=[screen], connections=[ConnectionSummary(sid="b", diverges_at=place)]), events)
     assert len([tag for tag, _ in parsed(html).tags if tag == "img"]) == 1
     assert "<script" not in html and "\x1b" not in html and "\u202e" not in html
 

@@ -4,14 +4,14 @@ import pytest
 
 from tests.report import runs
 from tests.report.load_runs import duplicated, unified
-from wscheck.model.comparison import Change, CompareReport, Measured, compare
+from wscheck.model.comparison import ComparedMeasure, CompareReport, MeasureChange, compare
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import Second, judged
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import VerifyReport
 
 
-def measure(report: CompareReport, name: str) -> Measured:
+def measure(report: CompareReport, name: str) -> ComparedMeasure:
     return next(measure for measure in report.measures if measure.id == name)
 
 
@@ -19,15 +19,15 @@ def test_mending_the_fault_is_better_under_every_documented_benefit() -> None:
     report = compare(duplicated(), unified())
     assert (report.verdict, report.reason, report.notes) == (Verdict.PASSED, "", [])
     per_user = measure(report, "connections_per_user")
-    assert (per_user.before, per_user.after, per_user.change) == (2.0, 1.0, Change.BETTER)
+    assert (per_user.before, per_user.after, per_user.change) == (2.0, 1.0, MeasureChange.BETTER)
     replaced = measure(report, "replaced")
-    assert (replaced.before, replaced.after, replaced.change) == (2940, 0, Change.BETTER)
+    assert (replaced.before, replaced.after, replaced.change) == (2940, 0, MeasureChange.BETTER)
     assert replaced.ratio is None
     received = measure(report, "received_per_user")
     assert received.before == (1400 - 400) / 50, "what arrived twice arrived once"
-    assert measure(report, "server_cpu_s").change is Change.BETTER
-    assert measure(report, "lifetime_p50_ms").change is Change.BETTER
-    assert {m.benefit for m in report.measures if m.change is Change.BETTER} == {
+    assert measure(report, "server_cpu_s").change is MeasureChange.BETTER
+    assert measure(report, "lifetime_p50_ms").change is MeasureChange.BETTER
+    assert {m.benefit for m in report.measures if m.change is MeasureChange.BETTER} == {
         "Performance",
         "Server load",
         "Resource efficiency",
@@ -39,24 +39,24 @@ def test_the_other_way_round_everything_got_worse_and_the_comparison_fails() -> 
     report = compare(unified(), duplicated())
     assert report.verdict is Verdict.FAILED
     assert "connections per user" in report.reason and "connections replaced" in report.reason
-    assert not [m for m in report.measures if m.change is Change.BETTER]
+    assert not [m for m in report.measures if m.change is MeasureChange.BETTER]
 
 
 def test_equal_runs_are_the_same_and_chance_is_no_change() -> None:
     slower = unified(connect_ms=Percentiles(2.5, 20.0, 30.0), connects=51)
     report = compare(unified(), slower)
     assert report.verdict is Verdict.PASSED
-    assert {m.change for m in report.measures} == {Change.SAME}
+    assert {m.change for m in report.measures} == {MeasureChange.SAME}
     assert measure(compare(unified(), unified(connect_ms=Percentiles(9.0, 160.0, 170.0))), "connect_p95_ms").change is (
-        Change.WORSE
+        MeasureChange.WORSE
     )
 
 
 def test_runs_of_different_size_are_compared_by_user_and_second_and_that_is_said() -> None:
     twice = duplicated(users=100, connects=6000, replaced=5880, connections_peak=122, duration_s=20.0)
     report = compare(duplicated(), twice)
-    assert measure(report, "replaced").change is Change.SAME
-    assert measure(report, "connects").change is Change.SAME
+    assert measure(report, "replaced").change is MeasureChange.SAME
+    assert measure(report, "connects").change is MeasureChange.SAME
     assert report.notes == ["other numbers of users: 50 and 100"]
     assert measure(report, "replaced").ratio == 1.0
     longer = compare(unified(), unified(duration_s=60.0, target="http://127.0.0.1:8000"))
@@ -72,14 +72,14 @@ def test_short_runs_may_differ_by_two_seconds() -> None:
 
 def test_what_one_run_did_not_measure_is_unknown_and_no_verdict() -> None:
     report = compare(duplicated(server=None, ack_ms=Percentiles()), unified())
-    assert measure(report, "server_cpu_s").change is measure(report, "ack_p95_ms").change is Change.UNKNOWN
+    assert measure(report, "server_cpu_s").change is measure(report, "ack_p95_ms").change is MeasureChange.UNKNOWN
     assert report.verdict is Verdict.PASSED
 
 
 def test_users_without_a_connection_are_no_saving() -> None:
     away = [Second(second=n, users=50, open=40) for n in range(20)]
     open_per_user = measure(compare(unified(series=away), unified()), "open_per_user")
-    assert (open_per_user.before, open_per_user.after, open_per_user.change) == (0.8, 1.0, Change.SAME)
+    assert (open_per_user.before, open_per_user.after, open_per_user.change) == (0.8, 1.0, MeasureChange.SAME)
 
 
 def test_a_run_that_showed_nothing_makes_the_comparison_inconclusive() -> None:
@@ -92,8 +92,8 @@ def test_verify_runs_are_compared_over_the_scenarios_that_both_ran() -> None:
     report = compare(broken, mended)
     assert measure(report, "connections_peak").before == 2
     assert measure(report, "connections_peak").after == 1
-    assert measure(report, "replaced").before == 1 and measure(report, "replaced").change is Change.BETTER
-    assert measure(report, "passed").change is Change.BETTER
+    assert measure(report, "replaced").before == 1 and measure(report, "replaced").change is MeasureChange.BETTER
+    assert measure(report, "passed").change is MeasureChange.BETTER
     assert report.verdict is Verdict.PASSED
     assert report.notes[0].startswith("not compared, because only one of them ran it: component-sharing")
 

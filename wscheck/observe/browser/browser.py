@@ -11,7 +11,7 @@ import msgspec
 
 from wscheck.model.errors import CannotCheck
 from wscheck.model.events import Connected, Event
-from wscheck.model.report import SeenPage
+from wscheck.model.report import PageSummary
 from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import CommandFailed, Wire
 from wscheck.observe.browser.handler_polling import Looks
@@ -31,7 +31,7 @@ class Seen(msgspec.Struct):
     """What a browser showed. `notes`: what could not be seen as well as it should, in sentences."""
 
     events: list[Event]
-    pages: list[SeenPage]
+    pages: list[PageSummary]
     notes: list[str]
 
 
@@ -110,7 +110,7 @@ class Browser:
         """Every tab by its label, those that the pages opened themselves too."""
         return {page.label: page for page in self._pages.values()}
 
-    async def picture(self, of: SeenPage) -> str | None:
+    async def picture(self, of: PageSummary) -> str | None:
         """What the tab at this address shows, as a `data:` URI; None when there is no such tab any more."""
         for held in self._targets.tabs.values():
             page = self._pages.get(held.session)
@@ -233,7 +233,7 @@ class Browser:
         events = self.traffic.events(lambda session: whence[id(session)])
         events = sorted([*events, *self._looks.registered(events)], key=lambda event: event.at or 0.0)
         pages = [
-            SeenPage(type="page", url=self.traffic.addresses.page(held.url)) for held in self._targets.tabs.values()
+            PageSummary(type="page", url=self.traffic.addresses.page(held.url)) for held in self._targets.tabs.values()
         ]
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
         notes = [*self._shown.notes(self._targets.tabs, connected), *self._looks.notes, *self._scripts.notes]

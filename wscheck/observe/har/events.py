@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from wscheck.model.events import Ended, Event, Unjudged, Unreadable
-from wscheck.model.report import SeenPage
+from wscheck.model.report import PageSummary
 from wscheck.observe.browser.opener import RawStack, resolve
 from wscheck.observe.browser.reconnects import settled
 from wscheck.observe.har.archive import Archive, Entry, load
@@ -35,7 +35,7 @@ class Heard(msgspec.Struct):
     """What the files told. `notes`: what could not be seen as well as it should, in sentences."""
 
     events: list[Event]
-    pages: list[SeenPage]
+    pages: list[PageSummary]
     notes: list[str]
 
 
@@ -79,9 +79,9 @@ def _whence(session: Session, bundles: Bundles) -> Whence:
     return resolve(stack, bundles) if isinstance(stack, RawStack) else Whence()
 
 
-def _pages(files: Sequence["_File"], traffic: Traffic) -> list[SeenPage]:
+def _pages(files: Sequence["_File"], traffic: Traffic) -> list[PageSummary]:
     return [
-        SeenPage(url=traffic.addresses.page(url), title="" if "://" in title else traffic.hiding.clean(title))
+        PageSummary(url=traffic.addresses.page(url), title="" if "://" in title else traffic.hiding.clean(title))
         for file in files
         for url, title in file.pages()
     ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from wscheck.model.events import Connected, Disconnected, Event, Replaced
-from wscheck.model.report import Suggested
+from wscheck.model.report import MarkerSuggestion
 from wscheck.observe.logs.column_roles import Ids
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, Wording
 
@@ -30,10 +30,10 @@ class Suggestion(NamedTuple):
         """The wording by which these lines are read."""
         return Wording((*wording.markers, (self.kind, self.text)), (*wording.keys, *self.keys))
 
-    def told(self) -> Suggested:
+    def told(self) -> MarkerSuggestion:
         """As a report tells it."""
         keys = [f"{role}={name}" for role, name in self.keys]
-        return Suggested(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
+        return MarkerSuggestion(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
 
 
 class Trial(NamedTuple):

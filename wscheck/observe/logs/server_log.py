@@ -12,7 +12,7 @@ import msgspec
 
 from wscheck.model.errors import BadEvidence
 from wscheck.model.events import Event
-from wscheck.model.report import Suggested
+from wscheck.model.report import MarkerSuggestion
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.column_roles import Ids
 from wscheck.observe.logs.extractor import Extractor
@@ -48,7 +48,7 @@ class ServerLog:
         """What it said of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
         return ""
 
-    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggested]:
+    def suggestions(self, kinds: Collection[str], about: Ids) -> list[MarkerSuggestion]:
         """What it said of connections with these ids may be events of `kinds`, and how to read it."""
         return []
 
@@ -98,7 +98,7 @@ class WrittenLog(ServerLog):
     def naming(self, ids: Iterable[str]) -> str:
         return self._redactor.clean(self._said.naming(ids))[:LONGEST]
 
-    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggested]:
+    def suggestions(self, kinds: Collection[str], about: Ids) -> list[MarkerSuggestion]:
         return [each.told() for each in self._said.suggestions(kinds, about)]
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from wscheck.model.comparison import CompareReport, Side
+from wscheck.model.comparison import ComparedRun, CompareReport
 from wscheck.model.load_report import LoadReport, Second
 from wscheck.model.report import Report
 from wscheck.report.html.plots import Line, Plot, plot
@@ -81,7 +81,7 @@ def _compare(report: CompareReport) -> list[Plot | None]:
     ]
 
 
-def _both(title: str, sides: Sequence[Side], take: Take, unit: str = "") -> Plot | None:
+def _both(title: str, sides: Sequence[ComparedRun], take: Take, unit: str = "") -> Plot | None:
     """Before and after on one scale; nothing where both stayed at nought."""
     before, after = (_course(side.series, take) for side in sides)
     if not any(before) and not any(after):

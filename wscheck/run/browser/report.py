@@ -20,7 +20,14 @@ from wscheck.model.events import (
     Upgraded,
 )
 from wscheck.model.findings import Bar, Finding, Verdict
-from wscheck.model.report import BrowserReport, SeenConnection, SeenEvent, SeenHandlers, SeenPage, Target
+from wscheck.model.report import (
+    BrowserReport,
+    BrowserTarget,
+    ConnectionSummary,
+    EventSummary,
+    HandlerSummary,
+    PageSummary,
+)
 from wscheck.observe.traffic.inconclusive import doubt, strangers, turned_away
 from wscheck.run.browser.summary import statement
 
@@ -37,7 +44,7 @@ def report(
     bar: Bar,
     *,
     target: str,
-    pages: Sequence[SeenPage] = (),
+    pages: Sequence[PageSummary] = (),
     notes: Sequence[str] = (),
 ) -> BrowserReport:
     """Judge `events`. The caller adds `started_at`, `duration_s` and `interrupted`."""
@@ -82,9 +89,9 @@ def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, ear
     return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), unsure
 
 
-def connections(events: Iterable[Event]) -> list[SeenConnection]:
+def connections(events: Iterable[Event]) -> list[ConnectionSummary]:
     """Every connection that was acknowledged, in the order of their opening, and what became of it."""
-    seen: dict[tuple[str | None, str | None], SeenConnection] = {}
+    seen: dict[tuple[str | None, str | None], ConnectionSummary] = {}
     stacks: dict[tuple[str | None, str | None], tuple[Place, ...]] = {}
     for event in events:
         if isinstance(event, Connected):
@@ -102,9 +109,9 @@ def connections(events: Iterable[Event]) -> list[SeenConnection]:
     return list(seen.values())
 
 
-def _connection(event: Connected) -> SeenConnection:
+def _connection(event: Connected) -> ConnectionSummary:
     kind, _, url = (event.target or "").partition(" ")
-    return SeenConnection(
+    return ConnectionSummary(
         eio=event.eio,
         sid=event.sid,
         user=event.user,
@@ -112,20 +119,20 @@ def _connection(event: Connected) -> SeenConnection:
         transport=event.transport,
         opened_at=event.at,
         page=event.page,
-        target=Target(type=kind or "page", url=url),
+        target=BrowserTarget(type=kind or "page", url=url),
         opener=event.opener,
         stack=list(openers.own_frames(event.stack)),
     )
 
 
-def _continue(one: SeenConnection, event: Upgraded | Disconnected) -> None:
+def _continue(one: ConnectionSummary, event: Upgraded | Disconnected) -> None:
     if isinstance(event, Upgraded):
         one.transport = event.transport
     elif one.closed_at is None and one.reason is None:
         one.closed_at, one.reason = event.at, event.reason
 
 
-def _handlers(events: Iterable[Event]) -> list[SeenHandlers]:
+def _handlers(events: Iterable[Event]) -> list[HandlerSummary]:
     most: dict[str, Registered] = {}
     for event in events:
         if isinstance(event, Registered):
@@ -133,11 +140,12 @@ def _handlers(events: Iterable[Event]) -> list[SeenHandlers]:
             if before is None or len(event.handlers) > len(before.handlers):
                 most[event.name] = event
     return [
-        SeenHandlers(event=name, count=len(e.handlers), locations=list(e.handlers)) for name, e in sorted(most.items())
+        HandlerSummary(event=name, count=len(e.handlers), locations=list(e.handlers))
+        for name, e in sorted(most.items())
     ]
 
 
-def _received(events: Sequence[Event]) -> dict[str, SeenEvent]:
+def _received(events: Sequence[Event]) -> dict[str, EventSummary]:
     """How often each event arrived, and how many handlers ran for it, as many as its connection had at that time."""
     received = Counter(event.name for event in events if isinstance(event, Delivered))
     final: dict[tuple[str | None, str], int] = {}
@@ -151,6 +159,6 @@ def _received(events: Sequence[Event]) -> dict[str, SeenEvent]:
         elif isinstance(event, Delivered):
             handled[event.name] += now.get((event.sid, event.name), 0)
     return {
-        name: SeenEvent(received=count, handled=handled[name] if watched else None)
+        name: EventSummary(received=count, handled=handled[name] if watched else None)
         for name, count in sorted(received.items())
     }

@@ -17,7 +17,7 @@ from wscheck.detect.engine import Options
 from wscheck.model.errors import CannotCheck, UsageError
 from wscheck.model.events import AnyEvent, Ended, Event, Unjudged
 from wscheck.model.findings import Bar
-from wscheck.model.report import BrowserReport, SeenPage
+from wscheck.model.report import BrowserReport, PageSummary
 from wscheck.observe.browser import SOURCE, Browser, StorageState, attached, give, launched, walk
 from wscheck.observe.traffic import Identity
 from wscheck.run.browser import report as page_report
@@ -106,7 +106,7 @@ async def _browser(run: Browse) -> AsyncIterator[Browser]:
             yield browser
 
 
-async def _pictures(browser: Browser, pages: list[SeenPage]) -> list[SeenPage]:
+async def _pictures(browser: Browser, pages: list[PageSummary]) -> list[PageSummary]:
     """Each page with its picture, where one can be had; a report without is better than none."""
     for page in pages:
         with contextlib.suppress(CannotCheck, TimeoutError):

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from wscheck.model.report import Suggested
+from wscheck.model.report import MarkerSuggestion
 from wscheck.run.tail.watch import AnyLog
 
 MOST_LOGS = 10
 """Logs that are looked through: those of one application say it in the same words."""
 
 
-def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int) -> list[Suggested]:
+def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int) -> list[MarkerSuggestion]:
     """What may tell of connections, by kind and words; `events` counts those that were read."""
-    found: dict[tuple[str, str], Suggested] = {}
+    found: dict[tuple[str, str], MarkerSuggestion] = {}
     kinds = missing(events, most_open)
     for hint in chain.from_iterable(log.suggestions(kinds) for log in logs[:MOST_LOGS] if kinds):
         if (hint.kind, hint.text) in found:

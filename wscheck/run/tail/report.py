@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wscheck.detect import verdict as proof
 from wscheck.detect.engine import Judge
 from wscheck.model.findings import Bar, Finding, Verdict
-from wscheck.model.report import Holdings, LogsReport
+from wscheck.model.report import LogsReport, LogUserSummary
 from wscheck.run.tail.marker_hints import suggested
 from wscheck.run.tail.watch import Watch
 
@@ -76,9 +76,9 @@ def _seen(watch: Watch) -> proof.Watched:
     )
 
 
-def _holdings(judge: Judge, user: str) -> Holdings:
+def _holdings(judge: Judge, user: str) -> LogUserSummary:
     tally = judge.ledger.tally(user)
-    return Holdings(
+    return LogUserSummary(
         connects=tally.connects,
         replacements=tally.replacements,
         disconnects=tally.disconnects,

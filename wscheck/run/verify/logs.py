@@ -6,7 +6,7 @@ from typing import Any
 
 from wscheck.detect.rules.log_silent import LOG, unlogged
 from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
-from wscheck.model.report import options_of
+from wscheck.model.report import suggested_options
 from wscheck.observe.logs.column_roles import Ids
 from wscheck.observe.logs.server_log import ServerLog
 from wscheck.run.verify.inconclusive import OTHER_WORDS, UNREAD
@@ -50,7 +50,7 @@ def _how_to_read(log: ServerLog, events: Sequence[Event]) -> str:
     kinds = [kind for kind, event in _KINDS.items() if event not in seen]
     mine = [e for e in events if isinstance(e, Connected) and e.source != LOG]
     about = Ids(tuple(e.sid for e in mine if e.sid), tuple({e.user: None for e in mine if e.user}))
-    options = options_of(log.suggestions(kinds, about))
+    options = suggested_options(log.suggestions(kinds, about))
     return f"{OTHER_WORDS}: {options}" if options else OTHER_WORDS
 
 
