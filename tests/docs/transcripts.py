@@ -38,7 +38,8 @@ def transcripts(document: str) -> list[list[Step]]:
 
 def _steps(block: str, figures: bool) -> list[Step]:
     pieces = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
-    return [Step(*[*re.split(r"(?<!\\)\n", piece, maxsplit=1), ""][:2], figures) for piece in pieces]
+    parts = [[*re.split(r"(?<!\\)\n", piece, maxsplit=1), ""] for piece in pieces]
+    return [Step(command, expected, figures) for command, expected, *_ in parts]
 
 
 def alike(text: str) -> str:
