@@ -20,11 +20,12 @@ class _Stdout(io.TextIOWrapper):
     """A stdout with a buffer, as a real one has."""
 
     def __init__(self) -> None:
-        super().__init__(io.BytesIO(), encoding="utf-8")
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8")
 
     def text(self) -> str:
         self.flush()
-        return self.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        return self._bytes.getvalue().decode()
 
 
 def test_the_default_is_the_terminal() -> None:
