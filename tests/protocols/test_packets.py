@@ -8,46 +8,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.protocols.packets import (
-    BINARY,
-    SEPARATOR,
+from wscheck.protocols.engine_io import (
+    RECORD_SEPARATOR,
     EnginePacket,
-    EngineType,
+    EnginePacketType,
     Handshake,
     PacketError,
-    SocketPacket,
-    SocketType,
-    connect,
-    decode_engine,
+    decode_engine_packet,
     decode_handshake,
     decode_payload,
-    decode_socket,
-    encode_engine,
-    encode_socket,
-    event,
-    message,
+    encode_engine_packet,
+)
+from wscheck.protocols.socket_io import (
+    BINARY_PACKET_TYPES,
+    SocketPacket,
+    SocketPacketType,
+    connect_packet,
+    decode_socket_packet,
+    encode_frame,
+    encode_socket_packet,
+    event_packet,
 )
 
 READABLE = [
-    ("0", SocketPacket(SocketType.CONNECT)),
-    ('0{"sid":"a"}', SocketPacket(SocketType.CONNECT, "/", {"sid": "a"})),
-    ("0/admin,", SocketPacket(SocketType.CONNECT, "/admin")),
-    ("0/admin", SocketPacket(SocketType.CONNECT, "/admin")),
-    ('0/admin,{"token":"t"}', SocketPacket(SocketType.CONNECT, "/admin", {"token": "t"})),
-    ("1", SocketPacket(SocketType.DISCONNECT)),
-    ("1/admin,", SocketPacket(SocketType.DISCONNECT, "/admin")),
-    ('2["hello",1]', SocketPacket(SocketType.EVENT, "/", ["hello", 1])),
-    ('212["hello"]', SocketPacket(SocketType.EVENT, "/", ["hello"], 12)),
-    ('2/a,0["hello"]', SocketPacket(SocketType.EVENT, "/a", ["hello"], 0)),
-    ("37[]", SocketPacket(SocketType.ACK, "/", [], 7)),
-    ('3/a,7["ok"]', SocketPacket(SocketType.ACK, "/a", ["ok"], 7)),
-    ('4{"message":"invalid token"}', SocketPacket(SocketType.CONNECT_ERROR, "/", {"message": "invalid token"})),
-    ('4"unauthorized"', SocketPacket(SocketType.CONNECT_ERROR, "/", "unauthorized")),
+    ("0", SocketPacket(SocketPacketType.CONNECT)),
+    ('0{"sid":"a"}', SocketPacket(SocketPacketType.CONNECT, "/", {"sid": "a"})),
+    ("0/admin,", SocketPacket(SocketPacketType.CONNECT, "/admin")),
+    ("0/admin", SocketPacket(SocketPacketType.CONNECT, "/admin")),
+    ('0/admin,{"token":"t"}', SocketPacket(SocketPacketType.CONNECT, "/admin", {"token": "t"})),
+    ("1", SocketPacket(SocketPacketType.DISCONNECT)),
+    ("1/admin,", SocketPacket(SocketPacketType.DISCONNECT, "/admin")),
+    ('2["hello",1]', SocketPacket(SocketPacketType.EVENT, "/", ["hello", 1])),
+    ('212["hello"]', SocketPacket(SocketPacketType.EVENT, "/", ["hello"], 12)),
+    ('2/a,0["hello"]', SocketPacket(SocketPacketType.EVENT, "/a", ["hello"], 0)),
+    ("37[]", SocketPacket(SocketPacketType.ACK, "/", [], 7)),
+    ('3/a,7["ok"]', SocketPacket(SocketPacketType.ACK, "/a", ["ok"], 7)),
+    ('4{"message":"invalid token"}', SocketPacket(SocketPacketType.CONNECT_ERROR, "/", {"message": "invalid token"})),
+    ('4"unauthorized"', SocketPacket(SocketPacketType.CONNECT_ERROR, "/", "unauthorized")),
     (
         '51-["file",{"_placeholder":true,"num":0}]',
-        SocketPacket(SocketType.BINARY_EVENT, "/", ["file", {"_placeholder": True, "num": 0}], None, 1),
+        SocketPacket(SocketPacketType.BINARY_EVENT, "/", ["file", {"_placeholder": True, "num": 0}], None, 1),
     ),
-    ('62-/a,9[{"num":0}]', SocketPacket(SocketType.BINARY_ACK, "/a", [{"num": 0}], 9, 2)),
+    ('62-/a,9[{"num":0}]', SocketPacket(SocketPacketType.BINARY_ACK, "/a", [{"num": 0}], 9, 2)),
 ]
 
 MALFORMED = [
@@ -59,19 +61,19 @@ MALFORMED = [
 
 @pytest.mark.parametrize(("text", "packet"), READABLE)
 def test_reads_what_is_sent(text: str, packet: SocketPacket) -> None:
-    assert decode_socket(text) == packet
-    assert decode_socket(encode_socket(packet)) == packet
+    assert decode_socket_packet(text) == packet
+    assert decode_socket_packet(encode_socket_packet(packet)) == packet
 
 
 @pytest.mark.parametrize("text", MALFORMED, ids=lambda text: repr(text[:12]))
 def test_refuses_what_is_malformed(text: str) -> None:
     with pytest.raises(PacketError):
-        decode_socket(text)
+        decode_socket_packet(text)
 
 
 def test_an_error_quotes_nothing() -> None:
     with pytest.raises(PacketError) as caught:
-        decode_socket('0{"token":"hunter2"')
+        decode_socket_packet('0{"token":"hunter2"')
     assert "hunter2" not in str(caught.value)
 
 
@@ -79,7 +81,7 @@ def test_an_error_quotes_nothing() -> None:
 def test_every_truncation_is_a_packet_or_a_packet_error(text: str) -> None:
     for end in range(len(text)):
         try:
-            decode_socket(text[:end])
+            decode_socket_packet(text[:end])
         except PacketError:
             continue
 
@@ -87,45 +89,48 @@ def test_every_truncation_is_a_packet_or_a_packet_error(text: str) -> None:
 @pytest.mark.parametrize(
     "packet",
     [
-        SocketPacket(SocketType.EVENT),
-        SocketPacket(SocketType.ACK, "/", {}),
-        SocketPacket(SocketType.EVENT, "admin", ["a"]),
-        SocketPacket(SocketType.EVENT, "/a,b", ["a"]),
-        SocketPacket(SocketType.EVENT, "/", ["a"], -1),
-        SocketPacket(SocketType.BINARY_EVENT, "/", ["a"], None, -1),
-        SocketPacket(SocketType.EVENT, "/", ["a", object()]),
-        SocketPacket(SocketType.EVENT, "/", ["a", "\ud800"]),
+        SocketPacket(SocketPacketType.EVENT),
+        SocketPacket(SocketPacketType.ACK, "/", {}),
+        SocketPacket(SocketPacketType.EVENT, "admin", ["a"]),
+        SocketPacket(SocketPacketType.EVENT, "/a,b", ["a"]),
+        SocketPacket(SocketPacketType.EVENT, "/", ["a"], -1),
+        SocketPacket(SocketPacketType.BINARY_EVENT, "/", ["a"], None, -1),
+        SocketPacket(SocketPacketType.EVENT, "/", ["a", object()]),
+        SocketPacket(SocketPacketType.EVENT, "/", ["a", "\ud800"]),
     ],
 )
 def test_refuses_to_write_what_could_not_be_read(packet: SocketPacket) -> None:
     with pytest.raises(PacketError):
-        encode_socket(packet)
+        encode_socket_packet(packet)
 
 
 def test_the_words_of_a_client() -> None:
-    assert message(connect("/", {"userId": "u"})) == '40{"userId":"u"}'
-    assert message(connect("/admin")) == "40/admin,"
-    assert message(event("echo", 1, {"a": None}, namespace="/admin", id=3)) == '42/admin,3["echo",1,{"a":null}]'
+    assert encode_frame(connect_packet("/", {"userId": "u"})) == '40{"userId":"u"}'
+    assert encode_frame(connect_packet("/admin")) == "40/admin,"
+    assert (
+        encode_frame(event_packet("echo", 1, {"a": None}, namespace="/admin", ack_id=3))
+        == '42/admin,3["echo",1,{"a":null}]'
+    )
 
 
 def test_engine_packets() -> None:
-    assert decode_engine("2probe") == EnginePacket(EngineType.PING, "probe")
-    assert decode_engine("3") == EnginePacket(EngineType.PONG)
-    assert decode_engine(b"\x00\x01") == EnginePacket(EngineType.MESSAGE, b"\x00\x01")
+    assert decode_engine_packet("2probe") == EnginePacket(EnginePacketType.PING, "probe")
+    assert decode_engine_packet("3") == EnginePacket(EnginePacketType.PONG)
+    assert decode_engine_packet(b"\x00\x01") == EnginePacket(EnginePacketType.MESSAGE, b"\x00\x01")
     for malformed in ("", "7", "x", "b", "٣"):
         with pytest.raises(PacketError):
-            decode_engine(malformed)
+            decode_engine_packet(malformed)
     with pytest.raises(PacketError):
-        encode_engine(EnginePacket(EngineType.PING, b"\x00"))
+        encode_engine_packet(EnginePacket(EnginePacketType.PING, b"\x00"))
 
 
 def test_polling_bodies() -> None:
-    assert decode_payload(f'40{SEPARATOR}bAQI={SEPARATOR}42["a"]') == [
-        EnginePacket(EngineType.MESSAGE, "0"),
-        EnginePacket(EngineType.MESSAGE, b"\x01\x02"),
-        EnginePacket(EngineType.MESSAGE, '2["a"]'),
+    assert decode_payload(f'40{RECORD_SEPARATOR}bAQI={RECORD_SEPARATOR}42["a"]') == [
+        EnginePacket(EnginePacketType.MESSAGE, "0"),
+        EnginePacket(EnginePacketType.MESSAGE, b"\x01\x02"),
+        EnginePacket(EnginePacketType.MESSAGE, '2["a"]'),
     ]
-    for malformed in ("", f"40{SEPARATOR}", f"{SEPARATOR}40", "b*", "bAQI", "bé"):
+    for malformed in ("", f"40{RECORD_SEPARATOR}", f"{RECORD_SEPARATOR}40", "b*", "bAQI", "bé"):
         with pytest.raises(PacketError):
             decode_payload(malformed)
 
@@ -154,48 +159,48 @@ NAMESPACES = st.just("/") | TEXT.map(lambda name: f"/{name.replace(',', '')}")
 IDS = st.none() | st.integers(0, 10**18 - 1)
 EVENTS = st.lists(VALUES, max_size=3).flatmap(lambda rest: NAMES.map(lambda name: [name, *rest]))
 DATA = {
-    SocketType.CONNECT: st.none() | OBJECTS,
-    SocketType.DISCONNECT: st.none(),
-    SocketType.EVENT: EVENTS,
-    SocketType.ACK: st.lists(VALUES, max_size=3),
-    SocketType.CONNECT_ERROR: st.none() | TEXT | OBJECTS,
-    SocketType.BINARY_EVENT: EVENTS,
-    SocketType.BINARY_ACK: st.lists(VALUES, max_size=3),
+    SocketPacketType.CONNECT: st.none() | OBJECTS,
+    SocketPacketType.DISCONNECT: st.none(),
+    SocketPacketType.EVENT: EVENTS,
+    SocketPacketType.ACK: st.lists(VALUES, max_size=3),
+    SocketPacketType.CONNECT_ERROR: st.none() | TEXT | OBJECTS,
+    SocketPacketType.BINARY_EVENT: EVENTS,
+    SocketPacketType.BINARY_ACK: st.lists(VALUES, max_size=3),
 }
 
 
 @st.composite
 def socket_packets(draw: st.DrawFn) -> SocketPacket:
-    kind = draw(st.sampled_from(SocketType))
-    attachments = draw(st.integers(0, 99)) if kind in BINARY else 0
+    kind = draw(st.sampled_from(SocketPacketType))
+    attachments = draw(st.integers(0, 99)) if kind in BINARY_PACKET_TYPES else 0
     return SocketPacket(kind, draw(NAMESPACES), draw(DATA[kind]), draw(IDS), attachments)
 
 
-ENGINE_PACKETS = st.builds(EnginePacket, st.sampled_from(EngineType), TEXT) | st.binary().map(
-    lambda data: EnginePacket(EngineType.MESSAGE, data)
+ENGINE_PACKETS = st.builds(EnginePacket, st.sampled_from(EnginePacketType), TEXT) | st.binary().map(
+    lambda data: EnginePacket(EnginePacketType.MESSAGE, data)
 )
 
 
 @given(socket_packets())
 def test_what_is_written_is_read_back(packet: SocketPacket) -> None:
-    assert decode_socket(encode_socket(packet)) == packet
+    assert decode_socket_packet(encode_socket_packet(packet)) == packet
 
 
 @given(ENGINE_PACKETS)
 def test_engine_packets_are_read_back(packet: EnginePacket) -> None:
-    assert decode_engine(encode_engine(packet)) == packet
+    assert decode_engine_packet(encode_engine_packet(packet)) == packet
 
 
-@given(st.lists(ENGINE_PACKETS.filter(lambda each: SEPARATOR not in str(each.data)), min_size=1, max_size=5))
+@given(st.lists(ENGINE_PACKETS.filter(lambda each: RECORD_SEPARATOR not in str(each.data)), min_size=1, max_size=5))
 def test_payloads_are_read_back(packets: list[EnginePacket]) -> None:
-    frames = [encode_engine(packet) for packet in packets]
+    frames = [encode_engine_packet(packet) for packet in packets]
     parts = [frame if isinstance(frame, str) else f"b{base64.b64encode(frame).decode()}" for frame in frames]
-    assert decode_payload(SEPARATOR.join(parts)) == packets
+    assert decode_payload(RECORD_SEPARATOR.join(parts)) == packets
 
 
 @given(st.text())
 def test_any_text_is_a_packet_or_a_packet_error(text: str) -> None:
-    for decode in (decode_socket, decode_engine, decode_payload, decode_handshake):
+    for decode in (decode_socket_packet, decode_engine_packet, decode_payload, decode_handshake):
         try:
             decode(text)
         except PacketError:
@@ -205,14 +210,14 @@ def test_any_text_is_a_packet_or_a_packet_error(text: str) -> None:
 @given(st.sampled_from("0123456"), st.text('0123456789-/,[]{}"\\a:né\x1e ', max_size=30))
 def test_nearly_right_text_is_a_packet_or_a_packet_error(kind: str, rest: str) -> None:
     try:
-        packet = decode_socket(kind + rest)
+        packet = decode_socket_packet(kind + rest)
     except PacketError:
         return
-    assert decode_socket(encode_socket(packet)) == packet
+    assert decode_socket_packet(encode_socket_packet(packet)) == packet
 
 
 def test_stays_sans_io() -> None:
     heavy = ["asyncio", "aiohttp", "socketio", "engineio", "locust", "gevent", "typer", "rich", "socket"]
-    probe = f"import sys, wscheck.protocols.packets; print([m for m in {heavy} if m in sys.modules])"
+    probe = f"import sys, wscheck.protocols.socket_io; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
-from wscheck.protocols.packets import SocketPacket
+from wscheck.protocols.socket_io import SocketPacket
 
 if TYPE_CHECKING:
     from wscheck.loadgen.connection import Connection

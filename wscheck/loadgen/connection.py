@@ -9,15 +9,8 @@ from wscheck.loadgen.connection_state import Lifecycle
 from wscheck.loadgen.frames import BINARY, CLOSE, PING, PONG, TEXT, Frames, masked
 from wscheck.loadgen.transport import LinkError
 from wscheck.model.load_statistics import BROKEN, MALFORMED
-from wscheck.protocols.packets import (
-    PacketError,
-    SocketPacket,
-    SocketType,
-    decode_handshake,
-    decode_socket,
-    event,
-    message,
-)
+from wscheck.protocols.engine_io import PacketError, decode_handshake
+from wscheck.protocols.socket_io import SocketPacket, SocketPacketType, decode_socket_packet, encode_frame, event_packet
 
 if TYPE_CHECKING:
     from wscheck.loadgen.endpoint import Presence
@@ -25,7 +18,7 @@ if TYPE_CHECKING:
 
 _NONSENSE = masked(CLOSE, (1002).to_bytes(2))
 _OUR_PONG = masked(TEXT, b"3")
-_EVENT, _OVER = SocketType.EVENT, State.OVER  # looked up for every event, and an enum is slow at that
+_EVENT, _OVER = SocketPacketType.EVENT, State.OVER  # looked up for every event, and an enum is slow at that
 
 
 class Connection(Lifecycle):
@@ -66,7 +59,9 @@ class Connection(Lifecycle):
             return False
         number = self._expect(answered) if ack or answered is not None else None
         self.swarm.tally.now.sent += 1
-        self.send_text(message(event(name, *arguments, namespace=self.swarm.endpoint.namespace, id=number)))
+        self.send_text(
+            encode_frame(event_packet(name, *arguments, namespace=self.swarm.endpoint.namespace, ack_id=number))
+        )
         return True
 
     # --- called by the opening ---------------------------------------------------------------------------------
@@ -155,23 +150,23 @@ class Connection(Lifecycle):
         self.send_text(self.presence.connect)
 
     def _socket_packet(self, text: str) -> None:
-        packet = decode_socket(text)
+        packet = decode_socket_packet(text)
         kind = packet.type
         self._attachments += packet.attachments
         if packet.namespace != self.swarm.endpoint.namespace:
             return
-        if kind is _EVENT or kind is SocketType.BINARY_EVENT:
+        if kind is _EVENT or kind is SocketPacketType.BINARY_EVENT:
             self.swarm.tally.now.received += 1
-            if packet.id is not None:
-                answer = SocketPacket(SocketType.ACK, packet.namespace, [], packet.id)
-                self.send_text(message(answer))
+            if packet.ack_id is not None:
+                answer = SocketPacket(SocketPacketType.ACK, packet.namespace, [], packet.ack_id)
+                self.send_text(encode_frame(answer))
             self._observer.event(self, packet, text)
-        elif kind is SocketType.ACK or kind is SocketType.BINARY_ACK:
+        elif kind is SocketPacketType.ACK or kind is SocketPacketType.BINARY_ACK:
             if self._answers is not None:
-                self._answers.came(packet.id, packet.data, self.swarm.tally.now)
-        elif kind is SocketType.CONNECT:
+                self._answers.came(packet.ack_id, packet.data, self.swarm.tally.now)
+        elif kind is SocketPacketType.CONNECT:
             self._acknowledged(packet.data)
-        elif kind is SocketType.DISCONNECT:
+        elif kind is SocketPacketType.DISCONNECT:
             self._kicked()
         else:
             self._refuse(self.swarm.kind_of_refusal(packet.data, self.presence.token))

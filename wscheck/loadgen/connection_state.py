@@ -14,7 +14,7 @@ from wscheck.loadgen.handshake import Opening
 from wscheck.loadgen.socket_io import Wire
 from wscheck.loadgen.transport import LinkError
 from wscheck.model.load_statistics import BROKEN, CUT, KICKED, LEFT, SILENT
-from wscheck.protocols.packets import SocketPacket, SocketType, encode_socket
+from wscheck.protocols.socket_io import SocketPacket, SocketPacketType, encode_socket_packet
 
 if TYPE_CHECKING:
     from wscheck.loadgen.swarm import Swarm
@@ -85,7 +85,7 @@ class Lifecycle(Wire):
         self.swarm.reactor.look_after(self, time.monotonic() + self.swarm.endpoint.close_timeout_s)
         try:
             where = self.swarm.endpoint.namespace
-            bye = encode_socket(SocketPacket(SocketType.DISCONNECT, where))
+            bye = encode_socket_packet(SocketPacket(SocketPacketType.DISCONNECT, where))
             self.send(masked(TEXT, f"4{bye}".encode()) + masked(PING, b""))
         except LinkError:
             self._end(LEFT)

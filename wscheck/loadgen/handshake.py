@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from wscheck.loadgen import upgrade
 from wscheck.loadgen.frames import TEXT, masked
 from wscheck.loadgen.http import HttpError, Response
-from wscheck.protocols.packets import Handshake
+from wscheck.protocols.engine_io import Handshake
 
 if TYPE_CHECKING:
     from wscheck.loadgen.connection import Connection

@@ -7,7 +7,7 @@ from wscheck.config.settings import location
 from wscheck.config.target import Target
 from wscheck.loadgen.endpoint import Endpoint, SetupError
 from wscheck.loadgen.user_pool import Roster, read_users
-from wscheck.protocols.packets import RESERVED
+from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
 
 
 def add_arguments(parser: Any) -> None:
@@ -77,7 +77,7 @@ def _check(options: Any) -> None:
     for name in ("connect_timeout", "ack_timeout", "close_timeout", "backoff"):
         if getattr(options, name) <= 0:
             raise SetupError(f"--{name.replace('_', '-')} must be more than 0")
-    if options.emit_event in RESERVED:
+    if options.emit_event in RESERVED_EVENT_NAMES:
         raise SetupError(f"--emit-event {options.emit_event}: Socket.IO keeps that name for itself")
     if options.tabs < 1 or options.reconnect_delay < 0 or not 0 <= options.jitter <= 1:
         raise SetupError("--tabs is at least 1, --reconnect-delay at least 0, and --jitter between 0 and 1")

@@ -9,7 +9,7 @@ import msgspec
 from wscheck.loadgen.acks import Answered
 from wscheck.loadgen.connection import Connection
 from wscheck.model.load_statistics import KICKED, LEFT
-from wscheck.protocols.packets import SocketPacket
+from wscheck.protocols.socket_io import SocketPacket
 
 if TYPE_CHECKING:
     from wscheck.loadgen.swarm import Swarm

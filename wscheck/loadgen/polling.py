@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wscheck.loadgen.frames import CLOSE, TEXT, Frames, masked
 from wscheck.loadgen.handshake import Opening
 from wscheck.loadgen.http import Response, refusal
-from wscheck.protocols.packets import Handshake, PacketError, decode_payload, encode_engine
+from wscheck.protocols.engine_io import Handshake, PacketError, decode_payload, encode_engine_packet
 
 if TYPE_CHECKING:
     from wscheck.loadgen.connection import Connection
@@ -87,7 +87,7 @@ class PollingOpening(Opening):
             self._connection.use_new_link()
         if stage == _POLL:
             for packet in decode_payload(response.body.decode()):
-                text = encode_engine(packet)
+                text = encode_engine_packet(packet)
                 if isinstance(text, str) and not self._connection.is_over:
                     self._connection.packet(text)
         self._go_on()

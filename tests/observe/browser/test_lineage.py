@@ -3,7 +3,7 @@
 from wscheck.model.events import Place
 from wscheck.observe.browser.reconnects import settled
 from wscheck.observe.traffic import Hiding, Identity, Origin, Session, Whence
-from wscheck.protocols import packets
+from wscheck.protocols.engine_io import EnginePacket, EnginePacketType
 
 LIBRARY = "node_modules/socket.io-client/build/esm/"
 IO, MANAGER = Place(f"{LIBRARY}index.js", 29), Place(f"{LIBRARY}manager.js", 100, 0, "reconnect")
@@ -73,7 +73,7 @@ def test_what_ended_because_of_it_is_not_what_it_continues() -> None:
     assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
 
 
-KICK = packets.EnginePacket(packets.EngineType.MESSAGE, "1")
+KICK = EnginePacket(EnginePacketType.MESSAGE, "1")
 
 
 def test_a_kick_ends_it_although_its_transport_still_closes() -> None:
@@ -89,9 +89,9 @@ def test_a_session_of_which_one_namespace_is_left_is_still_used() -> None:
     both._spaces["/chat"] = made_space("c")
     both.packet(KICK, 0.5, outgoing=False)
     assert both.unused_from is None
-    both.packet(packets.EnginePacket(packets.EngineType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
+    both.packet(EnginePacket(EnginePacketType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
     assert both.unused_from == 0.7
-    both.packet(packets.EnginePacket(packets.EngineType.MESSAGE, "0"), 0.8, outgoing=True)
+    both.packet(EnginePacket(EnginePacketType.MESSAGE, "0"), 0.8, outgoing=True)
     assert both.unused_from is None, "it connected again on the same session"
     both.ended(1.0)
     assert both.unused_from == 1.0

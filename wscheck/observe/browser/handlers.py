@@ -13,7 +13,7 @@ import msgspec
 from wscheck.model.events import Registered
 from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, Wire
 from wscheck.observe.browser.scripts import Scripts
-from wscheck.protocols.packets import RESERVED
+from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
 
 GROUP = "wscheck"
 
@@ -166,7 +166,7 @@ class Handlers:
             self._known[number, name] = now
             # A list that was dropped while it still held several: somebody else's handlers went along.
             lost = before if change["lost"] > 1 and not now else ()
-            if name not in RESERVED:
+            if name not in RESERVED_EVENT_NAMES:
                 last = sids[-1] if sids else None
                 self._seen.append(Sighting(at, last, socket["nsp"], name, now, lost, inside))
 

@@ -13,8 +13,13 @@ from wscheck.observe.traffic.identity import Identity
 from wscheck.observe.traffic.initiator import Origin, Whence
 from wscheck.observe.traffic.pseudonyms import Hiding
 from wscheck.observe.traffic.server_split import Servers
-from wscheck.protocols import packets
-from wscheck.protocols.packets import EnginePacket, EngineType, PacketError
+from wscheck.protocols.engine_io import (
+    EnginePacket,
+    EnginePacketType,
+    PacketError,
+    decode_engine_packet,
+    decode_payload,
+)
 
 DEFAULT_IDENTITY = "auth.userId"
 
@@ -155,11 +160,11 @@ class Traffic:
         if exchange is None:
             return
         try:
-            packet = packets.decode_engine(data)
+            packet = decode_engine_packet(data)
         except PacketError as problem:
             exchange.session.unreadable(at, str(problem))
             return
-        if not exchange.carrying and packet.type is EngineType.UPGRADE:
+        if not exchange.carrying and packet.type is EnginePacketType.UPGRADE:
             exchange.carrying = True
         if exchange.carrying:
             self._one(exchange.session, packet, at, outgoing=outgoing)
@@ -254,7 +259,7 @@ class Traffic:
 
     def _payload(self, session: Session, body: str, at: float, *, outgoing: bool) -> None:
         try:
-            decoded = packets.decode_payload(body)
+            decoded = decode_payload(body)
         except PacketError as problem:
             session.unreadable(at, str(problem))
             return
@@ -263,7 +268,7 @@ class Traffic:
 
     def _one(self, session: Session, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
         session.packet(packet, at, outgoing=outgoing)
-        if packet.type is EngineType.OPEN:
+        if packet.type is EnginePacketType.OPEN:
             self._known(session)
 
     def _known(self, session: Session) -> None:

@@ -21,8 +21,8 @@ from wscheck.model.events import (
 from wscheck.observe.traffic.identity import Identity
 from wscheck.observe.traffic.initiator import Origin, Whence
 from wscheck.observe.traffic.pseudonyms import NOBODY, Hiding
-from wscheck.protocols import packets
-from wscheck.protocols.packets import EnginePacket, EngineType, PacketError, SocketPacket, SocketType
+from wscheck.protocols.engine_io import EnginePacket, EnginePacketType, PacketError, decode_handshake
+from wscheck.protocols.socket_io import BINARY_PACKET_TYPES, SocketPacket, SocketPacketType, decode_socket_packet
 
 SLACK_S = 0.5
 """A client's timers are late by about this much."""
@@ -155,26 +155,26 @@ class Session:
     def _packet(self, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
         if not outgoing:
             self._heard_at = at
-        if packet.type is EngineType.OPEN and isinstance(packet.data, str):
-            shake = packets.decode_handshake(packet.data)
+        if packet.type is EnginePacketType.OPEN and isinstance(packet.data, str):
+            shake = decode_handshake(packet.data)
             self.eio, self._silence_s = shake.sid, (shake.ping_interval + shake.ping_timeout) / 1000
-        elif packet.type is EngineType.CLOSE and outgoing:
+        elif packet.type is EnginePacketType.CLOSE and outgoing:
             # Why the client closes may stand in a response whose body is still to be read.
             self._closing_at = at
-        elif packet.type is EngineType.CLOSE:
+        elif packet.type is EnginePacketType.CLOSE:
             self.ended(at)
-        elif packet.type is EngineType.UPGRADE and outgoing:
+        elif packet.type is EnginePacketType.UPGRADE and outgoing:
             self.transport = "websocket"
             self._say(Upgraded(at=at))
-        elif packet.type is EngineType.MESSAGE:
+        elif packet.type is EnginePacketType.MESSAGE:
             self._message(packet.data, at, outgoing=outgoing)
 
     def _message(self, data: str | bytes, at: float, *, outgoing: bool) -> None:
         if isinstance(data, bytes):
             self._attachment(data, at)
             return
-        packet = packets.decode_socket(data)
-        if packet.type in packets.BINARY and packet.attachments:
+        packet = decode_socket_packet(data)
+        if packet.type in BINARY_PACKET_TYPES and packet.attachments:
             self._binary = _Binary(packet, outgoing)
             return
         (self._sent if outgoing else self._received)(packet, at)
@@ -190,7 +190,7 @@ class Session:
 
     def _sent(self, packet: SocketPacket, at: float, *parts: bytes) -> None:
         space = self._spaces.setdefault(packet.namespace, _Space())
-        if packet.type is SocketType.CONNECT:
+        if packet.type is SocketPacketType.CONNECT:
             auth = packet.data or {}
             self._hiding.learn_all(auth)
             self._unused_from = None
@@ -199,10 +199,10 @@ class Session:
                 fingerprint=self._hiding.fingerprint(auth) or self._fingerprint,
                 asked_at=at,
             )
-        elif packet.type is SocketType.DISCONNECT:
+        elif packet.type is SocketPacketType.DISCONNECT:
             space.left = True
             self._end(packet.namespace, at, "io client disconnect")
-        elif packet.type in (SocketType.EVENT, SocketType.BINARY_EVENT):
+        elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
             name, arguments = str(packet.data[0]), packet.data[1:]
             said = self._identity.of("event", arguments, name)
             space.user = self._hiding.user(said) or space.user
@@ -210,19 +210,19 @@ class Session:
 
     def _received(self, packet: SocketPacket, at: float, *parts: bytes) -> None:
         space = self._spaces.setdefault(packet.namespace, _Space(user=self._user))
-        if packet.type is SocketType.CONNECT:
+        if packet.type is SocketPacketType.CONNECT:
             space.sid = str((packet.data or {}).get("sid", "")) or None
             self._say(Connected(at=at, fingerprint=space.fingerprint, url=self.url), packet.namespace)
-        elif packet.type is SocketType.CONNECT_ERROR:
+        elif packet.type is SocketPacketType.CONNECT_ERROR:
             message = packet.data.get("message", "") if isinstance(packet.data, dict) else packet.data
             space.ended = True
             said, presented = self._hiding.clean(str(message or "")), space.fingerprint
             refused = Refused(at=at, reason="refused", message=said, fingerprint=presented, url=self.url)
             self._say(refused, packet.namespace)
-        elif packet.type is SocketType.DISCONNECT:
+        elif packet.type is SocketPacketType.DISCONNECT:
             self._acknowledged_before(packet.namespace, at, space.asked_at)
             self._end(packet.namespace, at, KICK)
-        elif packet.type in (SocketType.EVENT, SocketType.BINARY_EVENT):
+        elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
             name, digest = str(packet.data[0]), self._hiding.digest(packet.data[1:], *parts)
             self._say(Delivered(at=at, name=self._hiding.clean(name), digest=digest), packet.namespace)
 

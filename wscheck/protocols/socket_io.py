@@ -1,0 +1,167 @@
+"""Packets of the Socket.IO protocol, version 5, to and from the text of an Engine.IO MESSAGE.
+
+An encoded packet is its type, then optional parts, then JSON:
+
+    2/admin,7["hello",1]    2 EVENT, namespace /admin, acknowledgement id 7, event name and arguments
+
+A binary packet also states its number of attachments. Each attachment follows in a binary Engine.IO packet of its own.
+
+Source: Socket.IO protocol v5, https://socket.io/docs/v4/socket-io-protocol/. The data of each type is checked like in
+socket.io-parser, the reference implementation.
+"""
+
+import re
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from wscheck.protocols.engine_io import PacketError
+
+
+class SocketPacketType(IntEnum):
+    """Types of Socket.IO packets, with their digit on the wire (Socket.IO protocol, "Exchange protocol")."""
+
+    CONNECT = 0
+    DISCONNECT = 1
+    EVENT = 2
+    ACK = 3
+    CONNECT_ERROR = 4
+    BINARY_EVENT = 5
+    BINARY_ACK = 6
+
+
+BINARY_PACKET_TYPES = frozenset({SocketPacketType.BINARY_EVENT, SocketPacketType.BINARY_ACK})
+"""Types whose packets are followed by attachments."""
+
+RESERVED_EVENT_NAMES = frozenset(
+    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+)
+"""Names that an application's event must not have, because Socket.IO itself emits them (socket.io-parser)."""
+
+
+class SocketPacket(NamedTuple):
+    """One Socket.IO packet.
+
+    data         an object for CONNECT, a list for EVENT and ACK (the first item of an event is its name), or None
+    ack_id       the acknowledgement id, or None if the packet needs no acknowledgement
+    attachments  number of binary frames that follow; `data` contains a placeholder for each
+    """
+
+    type: SocketPacketType
+    namespace: str = "/"
+    data: Any = None
+    ack_id: int | None = None
+    attachments: int = 0
+
+
+_TYPE_BY_DIGIT = {str(int(packet_type)): packet_type for packet_type in SocketPacketType}
+_HEAD = re.compile(r"(?:[0-4]|[56]([0-9]{1,9})-)(?:(/[^,]*)(?:,|\Z))?([0-9]{1,18})?", re.ASCII)
+_JSON_DECODER = msgspec.json.Decoder()
+_JSON_ENCODER = msgspec.json.Encoder()
+
+
+def decode_socket_packet(text: str) -> SocketPacket:
+    """Parse the data of an Engine.IO MESSAGE (Socket.IO protocol, "Packet encoding").
+
+    Raises:
+        PacketError: The text is malformed, or its data does not fit its type.
+    """
+    if text.startswith("2["):  # nearly all packets of a session
+        return SocketPacket(SocketPacketType.EVENT, "/", _checked_data(SocketPacketType.EVENT, _parse_json(text[1:])))
+    head = _HEAD.match(text)
+    if head is None:
+        raise PacketError(_head_error(text))
+    attachments, namespace, ack_id = head.groups()
+    packet_type = _TYPE_BY_DIGIT[text[0]]
+    rest = text[head.end() :]
+    data = _checked_data(packet_type, _parse_json(rest)) if rest else None
+    if data is None and packet_type in _TYPES_WITH_DATA:
+        raise PacketError(f"{packet_type.name} without data")
+    return SocketPacket(packet_type, namespace or "/", data, int(ack_id) if ack_id else None, int(attachments or 0))
+
+
+def encode_socket_packet(packet: SocketPacket) -> str:
+    """Return `packet` as the data of an Engine.IO MESSAGE.
+
+    Raises:
+        PacketError: The packet has no encoding that `decode_socket_packet` could parse.
+    """
+    packet_type, namespace, data, ack_id, attachments = packet
+    if not namespace.startswith("/") or "," in namespace:
+        raise PacketError("a namespace starts with / and contains no comma")
+    if (data is None and packet_type in _TYPES_WITH_DATA) or (ack_id or 0) < 0 or attachments < 0:
+        raise PacketError(f"{packet_type.name} is incomplete")
+    head = f"{packet_type:d}{attachments}-" if packet_type in BINARY_PACKET_TYPES else f"{packet_type:d}"
+    encoded_namespace = "" if namespace == "/" else f"{namespace},"
+    encoded_ack_id = "" if ack_id is None else ack_id
+    encoded_data = "" if data is None else _dump_json(_checked_data(packet_type, data))
+    return f"{head}{encoded_namespace}{encoded_ack_id}{encoded_data}"
+
+
+def connect_packet(namespace: str = "/", auth: dict[str, Any] | None = None) -> SocketPacket:
+    """Return a client's CONNECT with its credentials (Socket.IO protocol, "Connection to a namespace")."""
+    return SocketPacket(SocketPacketType.CONNECT, namespace, auth)
+
+
+def event_packet(name: str, *arguments: Any, namespace: str = "/", ack_id: int | None = None) -> SocketPacket:
+    """Return an EVENT. With an `ack_id` the receiver must acknowledge it (Socket.IO protocol, "Acknowledgement")."""
+    return SocketPacket(SocketPacketType.EVENT, namespace, [name, *arguments], ack_id)
+
+
+def encode_frame(packet: SocketPacket) -> str:
+    """Return `packet` as the text of a WebSocket frame: an Engine.IO MESSAGE."""
+    return f"4{encode_socket_packet(packet)}"
+
+
+def _parse_json(text: str) -> Any:
+    try:
+        return _JSON_DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+        raise PacketError("the packet's data is not JSON") from problem
+
+
+def _dump_json(data: Any) -> str:
+    try:
+        return _JSON_ENCODER.encode(data).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as problem:
+        raise PacketError("the packet's data cannot be written as JSON") from problem
+
+
+def _checked_data(packet_type: SocketPacketType, data: Any) -> Any:
+    """Return `data`. Raises PacketError if its shape does not fit `packet_type`."""
+    if not _DATA_CHECKS[packet_type](data):
+        raise PacketError(f"the data does not fit {packet_type.name}")
+    return data
+
+
+def _is_object(data: Any) -> bool:
+    return isinstance(data, dict)
+
+
+def _is_list(data: Any) -> bool:
+    return isinstance(data, list)
+
+
+def _is_event(data: Any) -> bool:
+    if not isinstance(data, list) or not data:
+        return False
+    return data[0] not in RESERVED_EVENT_NAMES if isinstance(data[0], str) else type(data[0]) in (int, float)
+
+
+_DATA_CHECKS = {
+    SocketPacketType.CONNECT: _is_object,
+    SocketPacketType.DISCONNECT: lambda data: False,
+    SocketPacketType.EVENT: _is_event,
+    SocketPacketType.ACK: _is_list,
+    SocketPacketType.CONNECT_ERROR: lambda data: isinstance(data, str | dict),
+    SocketPacketType.BINARY_EVENT: _is_event,
+    SocketPacketType.BINARY_ACK: _is_list,
+}
+_TYPES_WITH_DATA = frozenset({SocketPacketType.EVENT, SocketPacketType.ACK, *BINARY_PACKET_TYPES})
+
+
+def _head_error(text: str) -> str:
+    if not text:
+        return "empty Socket.IO packet"
+    return "illegal attachment count" if text[0] in "56" else "unknown Socket.IO packet type"
