@@ -9,7 +9,7 @@ from wscheck.detect.rules import REGISTRY
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.report import ScenarioResult, VerifyReport
 from wscheck.report import REPORTERS
-from wscheck.report.story import remedy
+from wscheck.report.story import first_fix
 
 FIX = "replace the old one rather than refuse it."
 TELLS = [name for name in REPORTERS if name not in ("json", "ndjson")]
@@ -38,4 +38,4 @@ def test_also_of_what_does_not_fail_the_run() -> None:
 
 
 def test_and_in_the_one_sentence_for_whoever_reads_only_one() -> None:
-    assert remedy(run_with(held())) == REGISTRY["zombie-held"].fix
+    assert first_fix(run_with(held())) == REGISTRY["zombie-held"].fix

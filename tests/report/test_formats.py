@@ -13,7 +13,7 @@ import pytest
 from tests.report import runs
 from wscheck.model.errors import UsageError
 from wscheck.report import REPORTERS
-from wscheck.report.formats import Output, deliver, parse, prepare, save
+from wscheck.report.formats import ReportOutput, create_directories, parse_outputs, write_atomically, write_outputs
 
 
 class _Stdout(io.TextIOWrapper):
@@ -29,12 +29,15 @@ class _Stdout(io.TextIOWrapper):
 
 
 def test_the_default_is_the_terminal() -> None:
-    assert parse([]) == [Output("terminal")]
+    assert parse_outputs([]) == [ReportOutput("terminal")]
 
 
 def test_a_format_may_name_a_file_or_stdout() -> None:
-    assert parse(["json", "junit=a/b=c.xml"]) == [Output("json"), Output("junit", Path("a/b=c.xml"))]
-    assert parse(["html=-"]) == [Output("html")]
+    assert parse_outputs(["json", "junit=a/b=c.xml"]) == [
+        ReportOutput("json"),
+        ReportOutput("junit", Path("a/b=c.xml")),
+    ]
+    assert parse_outputs(["html=-"]) == [ReportOutput("html")]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
 )
 def test_what_cannot_be_is_refused(values: list[str], said: str) -> None:
     with pytest.raises(UsageError) as refused:
-        parse(values)
+        parse_outputs(values)
     assert said in str(refused.value)
 
 
@@ -65,9 +68,9 @@ def test_every_format_is_loaded_and_tells_a_run(name: str) -> None:
 
 def test_stdout_carries_one_format_and_files_the_others(tmp_path: Path) -> None:
     stdout = _Stdout()
-    outputs = parse(["json", f"junit={tmp_path}/deep/er/junit.xml", f"ndjson={tmp_path}/run.ndjson"])
-    prepare(outputs)
-    deliver(outputs, *runs.failing(), stdout=stdout, environ={})
+    outputs = parse_outputs(["json", f"junit={tmp_path}/deep/er/junit.xml", f"ndjson={tmp_path}/run.ndjson"])
+    create_directories(outputs)
+    write_outputs(outputs, *runs.failing(), stdout=stdout, environ={})
     assert json.loads(stdout.text())["schema"] == "wscheck.verify/1"
     assert (tmp_path / "deep/er/junit.xml").read_bytes().startswith(b"<?xml")
     assert (tmp_path / "run.ndjson").read_bytes().startswith(b'{"schema"')
@@ -78,7 +81,7 @@ def test_a_file_is_replaced_whole_and_gets_ordinary_permissions(tmp_path: Path) 
     path = tmp_path / "report.json"
     path.write_text("old")
     with path.open() as reader:
-        save(path, b"new")
+        write_atomically(path, b"new")
         assert reader.read() == "old"
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
@@ -94,7 +97,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text("old")
     link = tmp_path / "link.json"
     link.symlink_to("real.json")
-    save(link, b"new")
+    write_atomically(link, b"new")
     assert link.is_symlink()
     assert (tmp_path / "real.json").read_text() == "new"
 
@@ -104,7 +107,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     reader.start()
-    save(pipe, b"through")
+    write_atomically(pipe, b"through")
     reader.join(timeout=5)
     assert read == [b"through"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
@@ -112,27 +115,29 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 def test_a_directory_is_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
-        prepare([Output("json", tmp_path)])
+        create_directories([ReportOutput("json", tmp_path)])
 
 
 def test_a_parent_that_is_a_file_is_refused_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
-        prepare([Output("json", tmp_path / "file" / "report.json")])
+        create_directories([ReportOutput("json", tmp_path / "file" / "report.json")])
 
 
 def test_one_unwritable_file_does_not_keep_the_others_from_theirs(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    outputs = [Output("json", tmp_path / "file" / "report.json"), Output("junit", tmp_path / "junit.xml")]
+    outputs = [ReportOutput("json", tmp_path / "file" / "report.json"), ReportOutput("junit", tmp_path / "junit.xml")]
     with pytest.raises(UsageError, match="cannot be written"):
-        deliver(outputs, *runs.passing(), stdout=_Stdout(), environ={})
+        write_outputs(outputs, *runs.passing(), stdout=_Stdout(), environ={})
     assert (tmp_path / "junit.xml").exists()
 
 
 def test_github_also_adds_to_the_step_summary(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("an earlier step\n")
-    deliver(parse(["github"]), *runs.failing(), stdout=_Stdout(), environ={"GITHUB_STEP_SUMMARY": str(summary)})
+    write_outputs(
+        parse_outputs(["github"]), *runs.failing(), stdout=_Stdout(), environ={"GITHUB_STEP_SUMMARY": str(summary)}
+    )
     assert summary.read_text().startswith("an earlier step\n## ❌ wscheck: failed")
 
 
@@ -146,7 +151,7 @@ class _FullDisk(_Stdout):
 @pytest.mark.parametrize("name", ["terminal", "json"])
 def test_what_a_full_disk_keeps_back_is_said(name: str) -> None:
     with pytest.raises(UsageError, match="Standard output cannot be written: No space left"):
-        deliver([Output(name)], *runs.passing(), stdout=_FullDisk())
+        write_outputs([ReportOutput(name)], *runs.passing(), stdout=_FullDisk())
 
 
 @pytest.mark.parametrize("name", ["terminal", "html"])

@@ -18,8 +18,8 @@ from wscheck.model.load_report import LoadReport, Second, ServerSide
 from wscheck.model.load_statistics import Percentiles
 from wscheck.report import github, html, junit, markdown, terminal
 from wscheck.report import json as json_reporter
-from wscheck.report.figures import counted
-from wscheck.report.tables import sparks
+from wscheck.report.load_figures import format_counts
+from wscheck.report.tables import sparkline
 
 JUNIT = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
 
@@ -91,8 +91,8 @@ def test_a_comparison_that_got_worse_is_annotated() -> None:
 
 
 def test_of_many_kinds_the_rest_is_how_often_and_a_spark_is_never_nothing() -> None:
-    assert counted({"a": 5, "b": 9, "c": 7, "d": 6, "e": 8, "f": 4}) == "9 b, 8 e, 7 c, 6 d and 9 more"
-    assert sparks([0, 1, 16]) == " ▁█"
+    assert format_counts({"a": 5, "b": 9, "c": 7, "d": 6, "e": 8, "f": 4}) == "9 b, 8 e, 7 c, 6 d and 9 more"
+    assert sparkline([0, 1, 16]) == " ▁█"
 
 
 def test_little_processor_time_is_not_told_as_none() -> None:

@@ -3,7 +3,7 @@
 from wscheck.detect.engine import Judge
 from wscheck.model.events import Connected, Place
 from wscheck.model.findings import Finding
-from wscheck.report.places import spots
+from wscheck.report.locations import spots
 from wscheck.report.story import Openings
 
 SHARED = Place("src/services/openSocket.ts", 7, 10, "openSocket")

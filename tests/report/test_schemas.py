@@ -27,7 +27,7 @@ def validator(name: str) -> Any:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_stored_schema_is_the_one_of_the_code(name: str) -> None:
-    again = "run: python -m wscheck.reporters.schemas docs/schemas"
+    again = "run: python -m wscheck.report.schemas docs/schemas"
     assert (STORED / file_name(name)).read_bytes() == encode(name), again
 
 

@@ -78,14 +78,14 @@ def browser(
     from wscheck.report import formats
     from wscheck.run.browser.report import blank
 
-    outputs = formats.asked(format)
+    outputs = formats.prepare_outputs(format)
     shown = [without_credentials(page.partition("#")[0]) for page in pages]
     with owed(outputs, lambda: blank(" ".join(shown))):
         config = load(flags)
         run = _plan(config, pages, visit or [], command)
         run.picture = any(output.format == "html" for output in outputs)
         outcome = _drive(run)
-    formats.deliver(outputs, outcome.report, outcome.events)
+    formats.write_outputs(outputs, outcome.report, outcome.events)
     raise typer.Exit(ending.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 

@@ -28,8 +28,8 @@ def compare(
     from wscheck.report import formats
     from wscheck.run.compare.reading import read_pair
 
-    outputs = formats.asked(format, FORMATS)
+    outputs = formats.prepare_outputs(format, FORMATS)
     with owed(outputs, lambda: blank(str(before), str(after)), inputs=[before, after]):
         report = compared(*read_pair(before, after))
-    formats.deliver(outputs, report, [])
+    formats.write_outputs(outputs, report, [])
     raise typer.Exit(ending.exit_code(report.verdict))

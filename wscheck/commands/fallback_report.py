@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wscheck.model.report import Report
-    from wscheck.report.formats import Output
+    from wscheck.report.formats import ReportOutput
 
 
 @contextlib.contextmanager
 def owed(
-    outputs: "Sequence[Output]", blank: "Callable[[], Report]", inputs: Sequence[Path | None] = ()
+    outputs: "Sequence[ReportOutput]", blank: "Callable[[], Report]", inputs: Sequence[Path | None] = ()
 ) -> Iterator[None]:
     """Whatever ends the block before its report is made is told in each of `outputs`, as inconclusive, and goes on.
 
@@ -51,14 +51,14 @@ def target(flags: Mapping[str, Any]) -> str:
     return without_credentials(str(url)) if url else "embedded backend"
 
 
-def _is_read(output: "Output", read: Sequence[Path]) -> bool:
+def _is_read(output: "ReportOutput", read: Sequence[Path]) -> bool:
     return output.path is not None and output.path.absolute() in read
 
 
-def _deliver(outputs: "Sequence[Output]", report: "Report") -> None:
+def _deliver(outputs: "Sequence[ReportOutput]", report: "Report") -> None:
     from wscheck.report import formats
 
-    formats.deliver([o for o in outputs if o.path is not None or o.format != "terminal"], report, [])
+    formats.write_outputs([o for o in outputs if o.path is not None or o.format != "terminal"], report, [])
 
 
 def _why(error: BaseException) -> str:

@@ -40,7 +40,7 @@ def har(
     from wscheck.report import formats
     from wscheck.run.browser.report import blank
 
-    outputs = formats.asked(format)
+    outputs = formats.prepare_outputs(format)
     flags = {
         "browser.identity": identity,
         "browser.source_root": source_root,
@@ -51,7 +51,7 @@ def har(
     }
     with owed(outputs, lambda: blank(", ".join(map(str, files))), inputs=files):
         report, events = _judged(load(flags), files, source_maps or [])
-    formats.deliver(outputs, report, events)
+    formats.write_outputs(outputs, report, events)
     raise typer.Exit(ending.exit_code(report.verdict))
 
 

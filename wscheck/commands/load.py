@@ -165,12 +165,12 @@ def _run(
     from wscheck.report import formats
     from wscheck.run.load.plan import configured
 
-    outputs = formats.asked(asked, FORMATS)
-    formats.prepare(formats.Output(name, place) for name, place in extras.items())
+    outputs = formats.prepare_outputs(asked, FORMATS)
+    formats.create_directories(formats.ReportOutput(name, place) for name, place in extras.items())
     with owed(outputs, lambda: _blank(settings)):
         plan = configured(settings, options, extras, permitted=permitted)
         report, code = _before_and_after(plan, settings["load.profile"]) if before_after else _alone(plan)
-    formats.deliver(outputs, report, [])
+    formats.write_outputs(outputs, report, [])
     raise typer.Exit(code)
 
 

@@ -48,7 +48,7 @@ def shown(plan: "Plan") -> "Iterator[Watcher]":
 
 
 def _lines(plan: "Plan") -> "Watcher":
-    from wscheck.report.wording import plural
+    from wscheck.report.formatting import plural
 
     told: float | None = None
 
@@ -130,16 +130,16 @@ def _course(course: "Course", take: "Callable[[Bucket], int]", unit: str = "/s")
     """The last seconds as a sparkline, with the newest in numbers."""
     from rich.text import Text
 
-    from wscheck.report.tables import sparks
+    from wscheck.report.tables import sparkline
 
     values = [take(bucket) for bucket in course.seconds[-SPARKS:]]
-    return Text.assemble((sparks(values, SPARKS), "cyan"), (f"  {values[-1]:,}{unit}" if values else "", "dim"))
+    return Text.assemble((sparkline(values, SPARKS), "cyan"), (f"  {values[-1]:,}{unit}" if values else "", "dim"))
 
 
 def _kinds(course: "Course") -> str:
-    from wscheck.report.figures import counted
+    from wscheck.report.load_figures import format_counts
 
-    return counted(course.statistics.refused, most=2)
+    return format_counts(course.statistics.refused, most=2)
 
 
 def _lag(course: "Course") -> str:

@@ -11,7 +11,7 @@ from wscheck.commands.options import FailOn, Formats, Grace, Key, Marker, MaxAtt
 if TYPE_CHECKING:
     from wscheck.model.events import AnyEvent
     from wscheck.model.report import LogsReport
-    from wscheck.report.formats import Output
+    from wscheck.report.formats import ReportOutput
     from wscheck.run.tail.plan import Wanted
 
 
@@ -81,7 +81,7 @@ def tail_logs(
         "watch.webhook_format": webhook_format,
         "watch.metrics": metrics,
     }
-    outputs = formats.asked(format)
+    outputs = formats.prepare_outputs(format)
     # A recording is written as things happen, and gone on with by a checkpoint.
     reports = [output for output in outputs if output.format != "ndjson"]
     asked = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}
@@ -90,9 +90,9 @@ def tail_logs(
         with owed(reports, lambda: _blank(paths or [])):
             wanted = _wanted(load(flags), asked, times, checkpoint, marker or [], key or [], outputs)
             report, events, interrupted = _run(wanted, stack)
-        formats.deliver(reports, report, events)
+        formats.write_outputs(reports, report, events)
     for recording in (output for output in outputs if output.format == "ndjson"):
-        formats.name_written(recording)
+        formats.print_written_path(recording)
     raise typer.Exit(ending.exit_code(report.verdict, interrupted=interrupted))
 
 
@@ -111,7 +111,7 @@ def _wanted(
     checkpoint: Path | None,
     markers: list[str],
     keys: list[str],
-    outputs: "list[Output]",
+    outputs: "list[ReportOutput]",
 ) -> "Wanted":
     from wscheck.config.settings import duration
     from wscheck.model.errors import UsageError

@@ -4,7 +4,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from wscheck.report.wording import one_line
+from wscheck.report.formatting import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress

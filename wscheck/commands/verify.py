@@ -127,7 +127,7 @@ def verify(
     from wscheck.config.loading import load
     from wscheck.report import formats
 
-    outputs = formats.asked(format)
+    outputs = formats.prepare_outputs(format)
     with owed(outputs, lambda: _blank(flags, recording), inputs=[recording]):
         config = load(flags)
         if recording is not None:
@@ -137,7 +137,7 @@ def verify(
             outcome = _replay(recording, config, flags)
         else:
             outcome = _drive(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
-    formats.deliver(outputs, outcome.report, outcome.events)
+    formats.write_outputs(outputs, outcome.report, outcome.events)
     raise typer.Exit(ending.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 

@@ -21,7 +21,7 @@ from wscheck.notify.listener import WatchState
 from wscheck.notify.rates import Pulse
 from wscheck.notify.text import Doubts, remark, sentence
 from wscheck.report import story
-from wscheck.report.wording import clock, one_line, plural, rate, seconds, size
+from wscheck.report.formatting import format_bytes, format_clock_time, format_duration, format_rate, one_line, plural
 
 REFRESH_S = 0.25
 SPARKS = " ▁▂▃▄▅▆▇█"
@@ -79,7 +79,7 @@ class LiveView:
 
 
 def _stamped(at: float | None, said: str) -> str:
-    return one_line(f"{clock(at)[:8]} {said}" if at is not None else said)
+    return one_line(f"{format_clock_time(at)[:8]} {said}" if at is not None else said)
 
 
 def picture(watch: WatchState, pulse: Pulse, now: float | None, recent: Iterable[str] = ()) -> RenderableType:
@@ -96,14 +96,14 @@ def _title(watch: WatchState, now: float | None) -> RenderableType:
     names = ", ".join(log.name for log in watch.logs[:3]) + (
         f" and {len(watch.logs) - 3} more" if watch.logs[3:] else ""
     )
-    read = f"{plural(sum(log.lines for log in watch.logs), 'line')}, {size(watch.bytes)}"
+    read = f"{plural(sum(log.lines for log in watch.logs), 'line')}, {format_bytes(watch.bytes)}"
     unread = sum(log.unreadable for log in watch.logs)
     line = Table.grid(expand=True, padding=(0, 2, 0, 0))
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
     doubt = Text(f"  {plural(unread, 'line')} could not be read", "yellow") if unread else Text()
     title = Text.assemble(("wscheck", "bold"), "  ", one_line(names), doubt)
-    line.add_row(title, Text(f"{read}  {clock(now)[:8] + ' UTC' if now else 'no event yet'}", "dim"))
+    line.add_row(title, Text(f"{read}  {format_clock_time(now)[:8] + ' UTC' if now else 'no event yet'}", "dim"))
     return line
 
 
@@ -121,7 +121,7 @@ def _gauges(watch: WatchState, pulse: Pulse) -> RenderableType:
 
 
 def _pace(per_second: float) -> str:
-    return rate(per_second) if per_second else "0/s"
+    return format_rate(per_second) if per_second else "0/s"
 
 
 class _History:
@@ -190,7 +190,7 @@ def _why(incident: Incident) -> RenderableType:
     """The cause, or in the rule's words what is wrong; and the fix."""
     cause = incident.cause
     known = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
-    return Group(Text(known or one_line(incident.message), "dim"), Text(story.fix(incident), "green"))
+    return Group(Text(known or one_line(incident.message), "dim"), Text(story.fix_text(incident), "green"))
 
 
 def _who(incident: Incident) -> str:
@@ -202,7 +202,7 @@ def _often(incident: Incident, now: float | None) -> str:
     age = _age(incident.first_at, now)
     parts = (
         "once" if incident.count == 1 else plural(incident.count, "time"),
-        rate(incident.rate) if incident.rate and incident.count > 2 else "",
+        format_rate(incident.rate) if incident.rate and incident.count > 2 else "",
         f"for {age}" if age else "",
     )
     return ", ".join(part for part in parts if part)
@@ -233,4 +233,4 @@ def _bounded(text: str, most: int = 28) -> str:
 
 
 def _age(since: float | None, now: float | None) -> str:
-    return seconds(max(0.0, now - since)) if since is not None and now is not None else ""
+    return format_duration(max(0.0, now - since)) if since is not None and now is not None else ""

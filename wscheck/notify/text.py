@@ -7,7 +7,7 @@ from wscheck.detect.changes import Transition
 from wscheck.detect.incidents import Incident, State
 from wscheck.model.event_counts import FIRST
 from wscheck.model.events import Event, Restarted, Unjudged, Unreadable
-from wscheck.report.wording import clock, one_line, plural, rate, seconds
+from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
 
 def sentence(incident: Incident) -> str:
@@ -19,11 +19,11 @@ def sentence(incident: Incident) -> str:
 def _story(incident: Incident) -> str:
     if incident.state is State.OPENED:
         return f"{incident.message}{_probably(incident)}"
-    pace = f" ({rate(incident.rate)})" if incident.rate and incident.count > 2 else ""
+    pace = f" ({format_rate(incident.rate)})" if incident.rate and incident.count > 2 else ""
     times = f"{'once' if incident.count == 1 else plural(incident.count, 'time')}{_span(incident)}{pace}"
     if incident.state is State.GREW:
         return f"{times}; {incident.message}{_probably(incident)}"
-    return f"{times}, quiet since {clock(incident.last_at)[:8]}" if incident.last_at else times
+    return f"{times}, quiet since {format_clock_time(incident.last_at)[:8]}" if incident.last_at else times
 
 
 def _probably(incident: Incident) -> str:
@@ -33,7 +33,7 @@ def _probably(incident: Incident) -> str:
 def _span(incident: Incident) -> str:
     if incident.first_at is None or incident.last_at is None or incident.last_at <= incident.first_at:
         return ""
-    return f" in {seconds(incident.last_at - incident.first_at)}"
+    return f" in {format_duration(incident.last_at - incident.first_at)}"
 
 
 def remark(event: Event, changes: Sequence[Transition]) -> str:
@@ -78,7 +78,7 @@ class Lines:
         self._print(incident.resolved_at or incident.last_at, sentence(incident))
 
     def _print(self, at: float | None, said: str) -> None:
-        print(one_line(f"{clock(at)} {said}" if at is not None else said), file=self._out, flush=True)
+        print(one_line(f"{format_clock_time(at)} {said}" if at is not None else said), file=self._out, flush=True)
 
     def settled(self, now: float | None) -> None:
         """Every line went out at once."""

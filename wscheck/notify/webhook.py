@@ -63,7 +63,7 @@ def slack_text(incident: Incident) -> str:
     told = sentence(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     lines = [f"{_MARK[incident.state]} *wscheck* {told}"]
     if incident.state is not State.RESOLVED:
-        lines.append(f"_Fix_: {story.fix(incident)}")
+        lines.append(f"_Fix_: {story.fix_text(incident)}")
     return "\n".join(lines)
 
 

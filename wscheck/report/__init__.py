@@ -18,7 +18,7 @@ class Reporter(Protocol):
 
 
 def _lazily(module: str) -> Callable[[], Reporter]:
-    """A loader of `wscheck.reporters.<module>.render`, so that a run imports only the formats it was asked for."""
+    """A loader of `wscheck.report.<module>.render`, so that a run imports only the formats it was asked for."""
     return lambda: cast(Reporter, import_module(f"wscheck.report.{module}").render)
 
 

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from wscheck.model.report import BrowserReport, ConnectionSummary
-from wscheck.report.wording import one_line, plural, seconds
+from wscheck.report.formatting import format_duration, one_line, plural
 
 SHOWN = 12
 
@@ -49,4 +49,4 @@ def _lives(group: Sequence[ConnectionSummary]) -> str:
         return f"{told}, open"
     lived = sorted((one.closed_at or 0.0) - (one.opened_at or 0.0) for one in closed)[len(closed) // 2]
     some = f"{len(closed)} of them closed" if len(group) > len(closed) else "closed"
-    return f"{told}, {some} after {seconds(lived)} ({one_line(closed[-1].reason or 'no reason seen')})"
+    return f"{told}, {some} after {format_duration(lived)} ({one_line(closed[-1].reason or 'no reason seen')})"

@@ -14,21 +14,21 @@ from wscheck.report import REPORTERS
 
 
 @dataclass(frozen=True)
-class Output:
+class ReportOutput:
     """One requested format. `path` None means stdout."""
 
     format: str
     path: Path | None = None
 
 
-def asked(values: Sequence[str] | None, choices: Iterable[str] = REPORTERS) -> list[Output]:
+def prepare_outputs(values: Sequence[str] | None, choices: Iterable[str] = REPORTERS) -> list[ReportOutput]:
     """What a command line asks for, each with a place to write it to. Raises UsageError as `parse` and `prepare` do."""
-    outputs = parse(values or (), choices)
-    prepare(outputs)
+    outputs = parse_outputs(values or (), choices)
+    create_directories(outputs)
     return outputs
 
 
-def parse(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> list[Output]:
+def parse_outputs(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> list[ReportOutput]:
     """The outputs that `values` (each `FMT` or `FMT=PATH`) ask for; the terminal's to stdout when there are none.
 
     `choices` are the formats that the calling command has something to say in.
@@ -41,7 +41,7 @@ def parse(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> list[Out
     return outputs
 
 
-def prepare(outputs: Iterable[Output]) -> None:
+def create_directories(outputs: Iterable[ReportOutput]) -> None:
     """Make every parent directory before the run, so that a path that cannot be written costs no run. Raises
     UsageError."""
     for output in outputs:
@@ -55,8 +55,8 @@ def prepare(outputs: Iterable[Output]) -> None:
             raise _unwritable(output.path, error) from error
 
 
-def deliver(
-    outputs: Sequence[Output],
+def write_outputs(
+    outputs: Sequence[ReportOutput],
     report: Report,
     events: Sequence[AnyEvent],
     stdout: TextIO | None = None,
@@ -73,7 +73,7 @@ def deliver(
         raise failed[0]
 
 
-def save(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` so that a reader sees the old file or the whole new one, never a part.
 
     What exists and is no regular file (`/dev/stderr`, a pipe) is written to as it is: renaming would replace it.
@@ -97,17 +97,17 @@ def _replace(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _parse_one(value: str, choices: Sequence[str]) -> Output:
+def _parse_one(value: str, choices: Sequence[str]) -> ReportOutput:
     name, equals, path = value.partition("=")
     if name not in choices:
         problem = f"Unknown format `{name}`." if name not in REPORTERS else f"`{name}` is no format of this command."
         raise UsageError(problem, f"Choose from: {', '.join(choices)}; FORMAT=PATH writes to a file.")
     if equals and not path:
         raise UsageError(f"`--format {value}` names no file.", f"Write --format {name}=PATH, or {name} for stdout.")
-    return Output(name, None if path in ("", "-") else Path(path))
+    return ReportOutput(name, None if path in ("", "-") else Path(path))
 
 
-def _refuse_sharing(outputs: Sequence[Output]) -> None:
+def _refuse_sharing(outputs: Sequence[ReportOutput]) -> None:
     taken: dict[Path | None, str] = {}
     for output in outputs:
         place = output.path.absolute() if output.path else None
@@ -120,7 +120,7 @@ def _refuse_sharing(outputs: Sequence[Output]) -> None:
 
 
 def _deliver_one(
-    output: Output, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]
+    output: ReportOutput, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]
 ) -> None:
     if output.format == "github" and (summary := environ.get("GITHUB_STEP_SUMMARY")):
         _append_summary(Path(summary), report, events)
@@ -128,11 +128,11 @@ def _deliver_one(
         _show(output.format, report, events, stdout, environ)
         return
     content = REPORTERS[output.format]()(report, events)
-    save(output.path, content.encode() if isinstance(content, str) else content)
-    name_written(output)
+    write_atomically(output.path, content.encode() if isinstance(content, str) else content)
+    print_written_path(output)
 
 
-def name_written(output: Output) -> None:
+def print_written_path(output: ReportOutput) -> None:
     """Say which file holds it."""
     if output.path is not None:
         print(f"wrote {output.path}", file=sys.stderr)

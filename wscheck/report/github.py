@@ -7,10 +7,10 @@ from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import Report, ScenarioResult, VerifyReport
-from wscheck.report import figures, story
+from wscheck.report import load_figures, story
+from wscheck.report.formatting import escape_markdown, format_duration, one_line, plural
+from wscheck.report.locations import Spot, grouped, in_tree
 from wscheck.report.markdown_tables import tables
-from wscheck.report.places import Spot, grouped, in_tree
-from wscheck.report.wording import markdown, one_line, plural, seconds
 
 ANNOTATIONS = 10
 """GitHub shows about this many annotations of one kind for each step and drops the rest without a word."""
@@ -40,7 +40,11 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
 def step_summary(report: Report, events: Sequence[AnyEvent]) -> str:
     """The run as Markdown, findings first, cut at a whole finding when it would grow past GitHub's limit."""
     openings = story.Openings(events)
-    head = [f"## {_MARK[report.verdict]} wscheck: {report.verdict}", markdown(story.headline(report)), _facts(report)]
+    head = [
+        f"## {_MARK[report.verdict]} wscheck: {report.verdict}",
+        escape_markdown(story.headline(report)),
+        _facts(report),
+    ]
     scenarios = report.scenarios if isinstance(report, VerifyReport) else []
     tail = "\n\n".join([*tables(report), *([_table(scenarios)] if scenarios else [])])
     parts, size = head, sum(len(part.encode()) for part in [*head, tail])
@@ -83,7 +87,9 @@ def _beyond(report: Report) -> list[str]:
     crossed = [limit for limit in report.thresholds if limit.crossed] if isinstance(report, LoadReport) else []
     if isinstance(report, CompareReport) and report.verdict is Verdict.FAILED:
         return [_command("error", one_line(report.reason), {"title": "wscheck: compare"})]
-    return [_command("error", figures.threshold(limit), {"title": f"wscheck: {limit.id}"}) for limit in crossed]
+    return [
+        _command("error", load_figures.format_threshold(limit), {"title": f"wscheck: {limit.id}"}) for limit in crossed
+    ]
 
 
 def _bounded(commands: list[str], kind: str) -> list[str]:
@@ -110,9 +116,9 @@ def _property(text: str) -> str:
 
 
 def _facts(report: Report) -> str:
-    driven = f" · {one_line(ran)}" if (ran := story.ran(report)) else ""
+    driven = f" · {one_line(ran)}" if (ran := story.run_description(report)) else ""
     partial = " · **interrupted: this is partial**" if report.interrupted else ""
-    return f"{_code(report.target)}{driven} · {seconds(report.duration_s)}{partial}"
+    return f"{_code(report.target)}{driven} · {format_duration(report.duration_s)}{partial}"
 
 
 def _section(chapter: Sequence[story.Strand], openings: story.Openings) -> str:
@@ -121,10 +127,12 @@ def _section(chapter: Sequence[story.Strand], openings: story.Openings) -> str:
     rules = ", ".join(strand.finding.rule for strand in chapter)
     said = [line for strand in chapter for line in story.told(strand)]
     messages = "\n".join(
-        f"- {markdown(message)}" + (f" ({markdown(where)})" if where else "") for message, where in said
+        f"- {escape_markdown(message)}" + (f" ({escape_markdown(where)})" if where else "") for message, where in said
     )
-    rows = "\n".join(f"- **{label}**: {markdown(told)}" for label, told in story.rows(finding, openings.of(finding)))
-    return f"### {finding.severity}: {markdown(rules)}\n\n{messages}\n\n{rows}"
+    rows = "\n".join(
+        f"- **{label}**: {escape_markdown(told)}" for label, told in story.rows(finding, openings.of(finding))
+    )
+    return f"### {finding.severity}: {escape_markdown(rules)}\n\n{messages}\n\n{rows}"
 
 
 def _table(scenarios: Iterable[ScenarioResult]) -> str:
@@ -133,8 +141,8 @@ def _table(scenarios: Iterable[ScenarioResult]) -> str:
 
 
 def _table_row(s: ScenarioResult) -> str:
-    cells = [_MARK[s.verdict], _code(s.id), markdown(one_line(s.must_hold)), str(s.connections_opened)]
-    cells += [str(s.connections_peak), str(s.replacements), markdown(one_line(s.reason))]
+    cells = [_MARK[s.verdict], _code(s.id), escape_markdown(one_line(s.must_hold)), str(s.connections_opened)]
+    cells += [str(s.connections_peak), str(s.replacements), escape_markdown(one_line(s.reason))]
     return f"| {' | '.join(cells)} |"
 
 

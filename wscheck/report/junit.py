@@ -13,8 +13,8 @@ from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.load_report import LoadReport, Threshold
 from wscheck.model.report import Report, ScenarioResult, VerifyReport
-from wscheck.report import figures, story
-from wscheck.report.wording import clean, one_line
+from wscheck.report import load_figures, story
+from wscheck.report.formatting import escape_control, one_line
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _cases(report: Report) -> list[_Case]:
 
 def _threshold(told: Threshold) -> _Case:
     verdict = Verdict.FAILED if told.crossed else Verdict.PASSED
-    return _Case(told.id, verdict, figures.threshold(told) if told.crossed else "", 0.0)
+    return _Case(told.id, verdict, load_figures.format_threshold(told) if told.crossed else "", 0.0)
 
 
 def _scenario(scenario: ScenarioResult) -> _Case:
@@ -91,7 +91,7 @@ def _testcase(case: _Case, openings: story.Openings) -> ET.Element:
 
 def _body(case: _Case, findings: Iterable[Finding], openings: story.Openings) -> str:
     """What must hold, then every finding's whole story; empty without findings."""
-    told = [clean(story.text(finding, openings.of(finding))) for finding in findings]
+    told = [escape_control(story.text(finding, openings.of(finding))) for finding in findings]
     claim = [f"Must hold: {one_line(case.claim)}"] if case.claim and told else []
     return "\n\n".join([*claim, *told])
 

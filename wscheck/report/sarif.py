@@ -20,8 +20,8 @@ from wscheck.model.events import AnyEvent, Place
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
 from wscheck.report import story
-from wscheck.report.places import Spot, grouped, is_file, spots
-from wscheck.report.wording import clean, one_line
+from wscheck.report.formatting import escape_control, one_line
+from wscheck.report.locations import Spot, grouped, is_file, spots
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 RELATED = 20
@@ -80,7 +80,7 @@ def _location(spot: Spot, number: int | None = None) -> Json:
     region = {"startLine": max(place.line, 1)} | ({"startColumn": place.column} if place.line and place.column else {})
     location: Json = {"physicalLocation": {"artifactLocation": _artifact(place.file), "region": region}}
     if place.function:
-        location["logicalLocations"] = [{"name": clean(place.function), "kind": "function"}]
+        location["logicalLocations"] = [{"name": escape_control(place.function), "kind": "function"}]
     if number is not None:
         location |= {"id": number, "message": {"text": spot.said}}
     return location
@@ -102,7 +102,7 @@ def _fingerprint(finding: Finding, place: Place) -> str:
 
 def _properties(group: Sequence[Finding]) -> Json:
     finding = group[0]
-    users = list(dict.fromkeys(clean(each.user) for each in group if each.user))
+    users = list(dict.fromkeys(escape_control(each.user) for each in group if each.user))
     told = {"confidence": finding.confidence.value, "cause": finding.cause and finding.cause.id, "rate": finding.rate}
     return {**{key: value for key, value in told.items() if value is not None}, "users": users[:RELATED]}
 

@@ -1,6 +1,6 @@
 """The machine-readable contracts: a JSON Schema of everything wscheck writes as JSON.
 
-`python -m wscheck.reporters.schemas DIRECTORY` writes them; `docs/schemas/` holds them and a test compares.
+`python -m wscheck.report.schemas DIRECTORY` writes them; `docs/schemas/` holds them and a test compares.
 """
 
 import sys

@@ -12,9 +12,9 @@ from wscheck.model.events import Answered, AnyEvent, Connecting, OnConnection, P
 from wscheck.model.findings import Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, VerifyReport
-from wscheck.report import logs
-from wscheck.report.figures import amount
-from wscheck.report.wording import clean, clock, one_line, plural, rate, seconds
+from wscheck.report import log_figures
+from wscheck.report.formatting import escape_control, format_clock_time, format_duration, format_rate, one_line, plural
+from wscheck.report.load_figures import format_amount
 
 MESSAGES = 6
 """Messages told of one rule and one cause."""
@@ -48,7 +48,7 @@ class Openings:
     def of(self, finding: Finding) -> list[Opening]:
         """The openings behind `finding`, the busiest first; connections whose opener nobody saw are left out."""
         self._note(finding.evidence)
-        opened = [self._opened[sid] for sid in connections(finding.evidence) if sid in self._opened]
+        opened = [self._opened[sid] for sid in connection_ids(finding.evidence) if sid in self._opened]
         sids: dict[tuple[str | None, Place | None, Place | None], list[str]] = {}
         for one in opened:
             sids.setdefault((one.component, one.opener, _caller(one, opened)), []).append(one.sid or "refused")
@@ -75,13 +75,13 @@ def rows(finding: Finding, openings: Sequence[Opening]) -> list[tuple[str, str]]
         *(("opened by", str(opening)) for opening in openings),
         ("cause", f"{cause.name} ({cause.confidence} confidence)" if cause else ""),
         ("because", cause.because if cause else ""),
-        ("fix", fix(finding)),
+        ("fix", fix_text(finding)),
         ("to be sure", cause.settle_by if cause else ""),
     ]
     return [(label, one_line(text)) for label, text in told if text]
 
 
-def fix(finding: Finding | Incident) -> str:
+def fix_text(finding: Finding | Incident) -> str:
     """What to change: what its cause asks for, and where no cause is known, what its rule does."""
     if finding.cause is not None:
         return one_line(finding.cause.fix)
@@ -96,7 +96,7 @@ def pace(finding: Finding) -> str:
     times, first, last = plural(finding.count, "time"), finding.first_at, finding.last_at
     if first is None or last is None or last <= first:
         return times
-    return f"{times} in {seconds(last - first)}" + (f" ({rate(finding.rate)})" if finding.rate else "")
+    return f"{times} in {format_duration(last - first)}" + (f" ({format_rate(finding.rate)})" if finding.rate else "")
 
 
 def seen(finding: Finding) -> str:
@@ -104,7 +104,9 @@ def seen(finding: Finding) -> str:
     first, last = finding.first_at, finding.last_at
     if first is None or last is None:
         return pace(finding)
-    span = f"{clock(first)} to {clock(last)}" if last > first else f"at {clock(first)}"
+    span = (
+        f"{format_clock_time(first)} to {format_clock_time(last)}" if last > first else f"at {format_clock_time(first)}"
+    )
     return f"{pace(finding)}, {span} UTC"
 
 
@@ -179,10 +181,10 @@ def _often(alike: Sequence[Finding]) -> str:
         return pace(alike[0])
     fastest = max((finding.rate or 0.0 for finding in alike), default=0.0)
     times = plural(sum(finding.count for finding in alike), "time")
-    return f"{times}, up to {rate(fastest)}" if fastest else times
+    return f"{times}, up to {format_rate(fastest)}" if fastest else times
 
 
-def ran(report: Report) -> str:
+def run_description(report: Report) -> str:
     """What ran, for titles: `unified client and the page http://...`, `duplicated profile, 100 users on 2 workers`;
     empty where the target says it all."""
     if isinstance(report, VerifyReport) and report.client:
@@ -205,7 +207,7 @@ def headline(report: Report) -> str:
     if report.verdict is Verdict.PASSED and (held := _held(report)):
         return f"{held}{_remarks(report)}."
     if isinstance(report, BrowserReport) and report.reason:
-        return clean(report.reason)
+        return escape_control(report.reason)
     if report.verdict is Verdict.FAILED and report.findings:
         strand = chapters(report.findings)[0][0]
         worst = strand.finding
@@ -213,7 +215,7 @@ def headline(report: Report) -> str:
         who = f"{one_line(worst.user)}: " if worst.user else ""
         often = _often([worst, *alike])
         return f"{who}{one_line(worst.message)}" + (f", {often}" if often != "once" else "")
-    return clean(report.reason) or NOTHING_SAID[report.verdict]
+    return escape_control(report.reason) or NOTHING_SAID[report.verdict]
 
 
 def _held(report: Report) -> str:
@@ -222,7 +224,7 @@ def _held(report: Report) -> str:
         held = f"{plural(report.users, 'user')} held {report.connections_per_user:.2f} connections each"
         return f"{held}, {report.replaced:,} replaced"
     if isinstance(report, LogsReport):
-        return logs.held(report)
+        return log_figures.held(report)
     if isinstance(report, BrowserReport):
         users = {one.user for one in report.connections}
         return f"{plural(len(users), 'user')} held {plural(len(report.connections), 'connection')}"
@@ -238,8 +240,10 @@ TOLD = ("connections_per_user", "connections_peak", "replaced")
 
 def _told_of(report: CompareReport) -> str:
     known = [m for m in report.measures if m.id in TOLD and m.before is not None and m.after is not None]
-    told = [f"{m.name}: {amount(m.before, m.unit)} before, {amount(m.after, m.unit)} after" for m in known[:2]]
-    reason = f"{clean(report.reason)}. " if report.reason else ""
+    told = [
+        f"{m.name}: {format_amount(m.before, m.unit)} before, {format_amount(m.after, m.unit)} after" for m in known[:2]
+    ]
+    reason = f"{escape_control(report.reason)}. " if report.reason else ""
     said = reason + "; ".join(told) + ("." if told else "")
     return said[:1].upper() + said[1:]
 
@@ -259,16 +263,16 @@ NOTHING_SAID = {
 }
 
 
-def remedy(report: Report) -> str:
+def first_fix(report: Report) -> str:
     """What to change first, for a run that failed on a finding; empty otherwise."""
     if report.verdict is not Verdict.FAILED or not report.findings:
         return ""
-    return fix(chapters(report.findings)[0][0].finding)
+    return fix_text(chapters(report.findings)[0][0].finding)
 
 
-def next_step(report: Report) -> str | None:
+def next_command(report: Report) -> str | None:
     """The one command that helps most now, None when there is nothing to do."""
-    if isinstance(report, LogsReport) and (command := logs.in_other_words(report)):
+    if isinstance(report, LogsReport) and (command := log_figures.in_other_words(report)):
         return command
     if report.verdict is not Verdict.FAILED or not report.findings:
         return None
@@ -276,7 +280,7 @@ def next_step(report: Report) -> str | None:
     return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
 
 
-def connections(evidence: Iterable[AnyEvent]) -> list[str]:
+def connection_ids(evidence: Iterable[AnyEvent]) -> list[str]:
     """Every connection that `evidence` is about, in order, once; one that was refused by its session."""
     found: dict[str, None] = {}
     for event in evidence:

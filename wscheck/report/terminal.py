@@ -14,9 +14,9 @@ from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Finding, Severity, Verdict
 from wscheck.model.report import LogsReport, Report, ScenarioResult, VerifyReport
-from wscheck.report import figures, logs, story
+from wscheck.report import load_figures, log_figures, story
+from wscheck.report.formatting import format_duration, one_line, plural
 from wscheck.report.tables import body
-from wscheck.report.wording import one_line, plural, seconds
 
 PLAIN_WIDTH = 100
 """Columns of a report that goes to a file or a pipe, where there is no terminal to ask."""
@@ -65,7 +65,7 @@ def tell(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
     if minor:
         console.print(*(_remark(strand) for strand in minor), "", sep="\n")
     console.print(_verdict(report))
-    if (command := story.next_step(report)) is not None:
+    if (command := story.next_command(report)) is not None:
         # Whole, however narrow the screen: what is copied from it must be the command.
         console.print(Text.assemble(("  next  ", "dim"), (command, "bold")), soft_wrap=True)
 
@@ -77,7 +77,7 @@ def _is_grave(finding: Finding, report: Report) -> bool:
 
 def _title(report: Report) -> Text:
     return Text.assemble(
-        ("wscheck", "bold"), f"  {one_line(report.target)}", (f"  {one_line(story.ran(report))}", "dim")
+        ("wscheck", "bold"), f"  {one_line(report.target)}", (f"  {one_line(story.run_description(report))}", "dim")
     )
 
 
@@ -153,7 +153,7 @@ def _remark(strand: story.Strand) -> RenderableType:
     """A finding that does not fail the run, in one breath."""
     finding = strand.finding
     said = "; ".join(message for message, _ in story.told(strand))
-    fix = f" Fix: {told}" if (told := story.fix(finding)) else ""
+    fix = f" Fix: {told}" if (told := story.fix_text(finding)) else ""
     head = Text(f"! {finding.severity}: {finding.rule}", _HUE[finding.severity])
     return Group(head, Padding(Text(one_line(f"{said}.{fix}")), (0, 0, 0, 2), expand=False))
 
@@ -163,10 +163,14 @@ def _verdict(report: Report) -> RenderableType:
     style = _STYLE[report.verdict]
     head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
     tally = _tally(report)
-    head.append(f"  {tally} in {seconds(report.duration_s)}" if tally else f"  after {seconds(report.duration_s)}")
+    head.append(
+        f"  {tally} in {format_duration(report.duration_s)}"
+        if tally
+        else f"  after {format_duration(report.duration_s)}"
+    )
     told = _in_the_way(report) or [story.headline(report)]
     lines = [Text(one_line(said)) for said in told] if report.verdict is not Verdict.PASSED else []
-    lines += [Text(fix, "green")] if (fix := story.remedy(report)) else []
+    lines += [Text(fix, "green")] if (fix := story.first_fix(report)) else []
     lines += [Text("Interrupted: what is said above is partial.", "yellow")] if report.interrupted else []
     return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines))
 
@@ -186,9 +190,9 @@ def _in_the_way(report: Report) -> list[str]:
 def _tally(report: Report) -> str:
     """What there is in numbers; empty where nothing was shown, which "0 findings" would make sound good."""
     if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
-        return logs.held(report)
+        return log_figures.held(report)
     if isinstance(report, CompareReport):
-        changes = Counter(measure.change for _, shown in figures.benefits(report) for measure in shown)
+        changes = Counter(measure.change for _, shown in load_figures.measures_by_benefit(report) for measure in shown)
         return ", ".join(f"{changes[change]} {change}" for change in MeasureChange if changes[change])
     if not isinstance(report, VerifyReport) or not report.scenarios:
         shown = report.findings or report.verdict is not Verdict.INCONCLUSIVE

@@ -1,9 +1,9 @@
 """What is said of a lane: short on the lane itself, in full for hover, the legend and the table."""
 
 from wscheck.model.events import Place
+from wscheck.report.formatting import one_line, plural
 from wscheck.report.html.lanes import Lane
 from wscheck.report.html.view import View
-from wscheck.report.wording import one_line, plural
 
 
 def label(lane: Lane, user: str | None) -> str:

@@ -17,15 +17,22 @@ from wscheck.model.events import AnyEvent, Began, Ended, Place
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, ScenarioResult, VerifyReport
-from wscheck.report import figures, logs, story
+from wscheck.report import load_figures, log_figures, story
+from wscheck.report.formatting import escape_control, format_clock_time, format_date_time, format_duration, plural
 from wscheck.report.html.captions import setting
 from wscheck.report.html.load_chart import courses
 from wscheck.report.html.screenshots import screens
 from wscheck.report.html.timeline import Timeline, timeline
-from wscheck.report.wording import clean, clock, moment, plural, seconds
 
-FIGURES = ("amount", "benefits", "changed", "server_agrees", "threshold")
-"""Of `wscheck.reporters.figures`, what the templates call by its name."""
+FIGURES = (
+    "format_amount",
+    "format_change",
+    "format_threshold",
+    "load_figure_rows",
+    "measures_by_benefit",
+    "server_counts_sentence",
+)
+"""Of `wscheck.report.load_figures`, what the templates call by its name."""
 
 EVIDENCE = 40
 """Events shown beneath one finding."""
@@ -79,20 +86,20 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         .render(
             report=report,
             kind=report.schema.removeprefix("wscheck.").partition("/")[0],
-            ran=story.ran(report),
+            ran=story.run_description(report),
             load=report if isinstance(report, LoadReport) and report.has_results else None,
             comparison=report if isinstance(report, CompareReport) and report.has_results else None,
             plots=courses(report),
             read=report if isinstance(report, LogsReport) and report.has_results else None,
             headline=story.headline(report),
-            fix=story.remedy(report),
+            fix=story.first_fix(report),
             tally=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
             chapters=_chapters(report, events),
             scenarios=_scenarios(report, scenarios, events),
             timeline=None if scenarios else timeline(events, _involved(report.findings), _diverging(report)),
             screens=screens(report),
             unseen=report.notes if isinstance(report, BrowserReport) else [],
-            next_step=story.next_step(report),
+            next_step=story.next_command(report),
             version=__version__,
         )
     )
@@ -140,7 +147,7 @@ def _phases(events: Sequence[AnyEvent]) -> dict[tuple[str, str], list[AnyEvent]]
 
 
 def _involved(findings: Sequence[Finding]) -> frozenset[str]:
-    return frozenset(sid for finding in findings for sid in story.connections(finding.evidence))
+    return frozenset(sid for finding in findings for sid in story.connection_ids(finding.evidence))
 
 
 def _diverging(report: Report) -> dict[str, Place]:
@@ -162,18 +169,18 @@ def _event_row(event: AnyEvent) -> tuple[str, str, str, str, str]:
     details += [str(place)] if place else []
     where = ":".join(str(fields[key]) for key in ("path", "line") if key in fields)
     seen_by = " ".join(part for part in (fields.get("source", ""), where) if part)
-    return clock(event.at) if event.at is not None else "", fields["type"], who, ", ".join(details), seen_by
+    return format_clock_time(event.at) if event.at is not None else "", fields["type"], who, ", ".join(details), seen_by
 
 
 def _breakable(text: str) -> Markup:
     """`text`, which may break after a slash (paths outgrow a telephone); what stands in back quotes is code."""
-    escaped = _IN_PATH.sub("/<wbr>", str(escape(clean(text))))
+    escaped = _IN_PATH.sub("/<wbr>", str(escape(escape_control(text))))
     return Markup(_QUOTED.sub(r"<code>\1</code>", escaped))
 
 
 def _finalized(value: Any) -> Any:
     """Everything printed by a template passes here: control characters are spelled out before escaping."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return escape_control(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
@@ -186,8 +193,13 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"breakable": _breakable, "plural": plural, "seconds": seconds, "moment": moment}
-    environment.globals |= {"evidence": _evidence, "seen": story.seen, "told": story.told, "logs": logs}
+    environment.filters |= {
+        "breakable": _breakable,
+        "plural": plural,
+        "seconds": format_duration,
+        "moment": format_date_time,
+    }
+    environment.globals |= {"evidence": _evidence, "seen": story.seen, "told": story.told, "logs": log_figures}
     environment.globals["setting"] = setting
-    environment.globals |= {name: getattr(figures, name) for name in FIGURES} | {"figures_of": figures.figures}
+    environment.globals |= {name: getattr(load_figures, name) for name in FIGURES}
     return environment

@@ -5,7 +5,7 @@ import re
 from markupsafe import Markup
 
 from wscheck.model.report import PageSummary, Report
-from wscheck.report.wording import one_line
+from wscheck.report.formatting import one_line
 
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
 

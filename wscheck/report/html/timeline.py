@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wscheck.model.events import AnyEvent, Place
+from wscheck.report.formatting import format_duration, one_line, plural
 from wscheck.report.html import captions
 from wscheck.report.html.lanes import Lane, Picture, picture
 from wscheck.report.html.view import Strip, View, choose, strip
-from wscheck.report.wording import one_line, plural, seconds
 
 ROWS = 500
 """Connections listed in the table beneath it."""
@@ -160,7 +160,7 @@ def _grid(view: View) -> Iterator[Tick]:
 
 
 def _round_time(value: float) -> str:
-    return f"{value:g} s" if value < 120 else seconds(value)
+    return f"{value:g} s" if value < 120 else format_duration(value)
 
 
 def _round_steps() -> Iterator[float]:
@@ -179,4 +179,4 @@ def _summary(seen: Picture) -> str:
     told = [plural(len(seen.lanes), "connection"), plural(len(seen.arrows), "replacement")]
     if seen.refused:
         told.append(plural(len(seen.refused), "refused attempt"))
-    return f"{', '.join(told)} in {seconds(seen.end - seen.start)}" if seen.timed else ", ".join(told)
+    return f"{', '.join(told)} in {format_duration(seen.end - seen.start)}" if seen.timed else ", ".join(told)

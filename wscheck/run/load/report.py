@@ -8,8 +8,8 @@ from wscheck.config.load_profiles import OPTIONS
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, judged
 from wscheck.model.load_statistics import LEFT, Bucket, Statistics
-from wscheck.report.figures import counted, threshold
-from wscheck.report.wording import plural
+from wscheck.report.formatting import plural
+from wscheck.report.load_figures import format_counts, format_threshold
 from wscheck.run.load.findings import found, lagged
 from wscheck.run.load.plan import Plan
 from wscheck.run.load.progress_stream import Course
@@ -150,7 +150,7 @@ def _verdict(plan: Plan, told: LoadReport, course: Course, ending: Ending) -> tu
     if ending.lost or ending.broken:
         return Verdict.INCONCLUSIVE, ending.broken or f"the server was lost on the way: {ending.lost}"
     if crossed := [limit for limit in told.thresholds if limit.crossed]:
-        return Verdict.FAILED, "; ".join(map(threshold, crossed))
+        return Verdict.FAILED, "; ".join(map(format_threshold, crossed))
     if failing := plan.bar.failing(told.findings):
         return Verdict.FAILED, failing[0].message
     doubt = _doubt(plan, told, s)
@@ -162,7 +162,7 @@ def _nothing(told: LoadReport, s: Statistics, ending: Ending) -> str:
         return f"nothing connected: {ending.lost}"
     if s.refused:
         refused = sum(s.refused.values())
-        return f"nothing connected: {refused:,} of {s.attempts:,} attempts were refused ({counted(told.refused)})"
+        return f"nothing connected: {refused:,} of {s.attempts:,} attempts were refused ({format_counts(told.refused)})"
     if s.attempts:
         return f"nothing connected: {s.attempts:,} attempts were not answered before the run ended"
     return "nothing connected: no user began"
@@ -177,7 +177,7 @@ def _doubt(plan: Plan, told: LoadReport, s: Statistics) -> str:
     if s.users < plan.users:
         return f"only {s.users:,} of {plan.users:,} users began before the run ended"
     if s.connects < s.users:
-        refused = f": {counted(told.refused)}" if told.refused else ""
+        refused = f": {format_counts(told.refused)}" if told.refused else ""
         return f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}"
     away = s.users - told.connections_open
     if away > 0 and s.disconnected > s.disconnects.get(LEFT, 0):

@@ -18,7 +18,7 @@ from wscheck.model.errors import CannotCheck, UsageError, WscheckError
 from wscheck.model.load_report import LoadReport
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.preflight import answers, handshake
-from wscheck.report.figures import counted
+from wscheck.report.load_figures import format_counts
 from wscheck.run.load.backend import Embedded, embedded
 from wscheck.run.load.child_process import Offspring, started
 from wscheck.run.load.locust_command import command, environ
@@ -185,7 +185,7 @@ def _hopeless(run: _Running) -> str:
     # The totals lag behind, the more so with workers; a run that is nearly over may as well end by itself.
     early = REFUSALS_S < run.since_begun < plan.run_time_s - REFUSALS_S
     if early and not course.statistics.connects and course.refused >= REFUSALS:
-        kinds = plan.redactor.clean(counted(course.statistics.refused))
+        kinds = plan.redactor.clean(format_counts(course.statistics.refused))
         return f"nothing connected: the first {course.refused:,} attempts were refused ({kinds})"
     return ""
 

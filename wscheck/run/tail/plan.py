@@ -24,7 +24,7 @@ from wscheck.observe.tailing import checkpoint
 from wscheck.observe.tailing.checkpoint import Checkpoint
 from wscheck.observe.tailing.log_paths import STDIN, Meant, nodes, require
 from wscheck.observe.tailing.read_buffer import Desk
-from wscheck.report.formats import Output
+from wscheck.report.formats import ReportOutput
 from wscheck.run.tail.clock import Window
 from wscheck.run.tail.loop import Plan
 from wscheck.run.tail.watch import AnyLog, Watch
@@ -47,7 +47,7 @@ class Wanted(msgspec.Struct, kw_only=True):
     """
 
     names: Sequence[str]
-    outputs: Sequence[Output]
+    outputs: Sequence[ReportOutput]
     new_reader: Readers
     options: Options
     bar: Bar

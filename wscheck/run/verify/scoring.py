@@ -24,7 +24,7 @@ from wscheck.model.events import (
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.model.report import Control, ScenarioResult
 from wscheck.observe.traffic.inconclusive import undivided
-from wscheck.report.wording import plural
+from wscheck.report.formatting import plural
 from wscheck.run.verify.correlate import recognised
 from wscheck.run.verify.inconclusive import away, consequences, gone, unshown
 from wscheck.scenarios import REGISTRY

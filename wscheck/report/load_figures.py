@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wscheck.model.comparison import TIME_SLACK_MS, ComparedMeasure, CompareReport, MeasureChange
 from wscheck.model.load_report import LoadReport, Threshold
 from wscheck.model.load_statistics import Percentiles
-from wscheck.report.wording import one_line, plural
+from wscheck.report.formatting import one_line, plural
 
 ALIKE = 0.1
 """Runs whose sizes differ by less are compared by the numbers that the table shows."""
@@ -26,7 +26,7 @@ class Figure:
     bad: bool = False
 
 
-def figures(report: LoadReport) -> list[Figure]:
+def load_figure_rows(report: LoadReport) -> list[Figure]:
     """A load run's statistics in telling order."""
     refused, gone = sum(report.refused.values()), sum(report.disconnects.values())
     per_user, events = report.connections_per_user, report.events
@@ -35,18 +35,18 @@ def figures(report: LoadReport) -> list[Figure]:
     return [
         Figure(
             "connections per user",
-            amount(per_user, "/user"),
+            format_amount(per_user, "/user"),
             f"{report.connections_open:,} open at the end, peak {at_most}{report.connections_peak:,}",
             per_user > 1.05,
         ),
         Figure("replaced", f"{report.replaced:,}", "", report.replaced > 0),
         Figure(
             "churn",
-            amount(report.churn_per_user_s, "/s"),
+            format_amount(report.churn_per_user_s, "/s"),
             f"per user: {plural(report.connects, 'connect')}, {plural(gone, 'disconnect')}",
         ),
-        Figure("refused", f"{refused:,}", counted(report.refused), refused > 0),
-        Figure("disconnects", f"{gone:,}", counted(report.disconnects)),
+        Figure("refused", f"{refused:,}", format_counts(report.refused), refused > 0),
+        Figure("disconnects", f"{gone:,}", format_counts(report.disconnects)),
         _time("connect", report.connect_ms),
         _time("lifetime", report.lifetime_ms),
         _acks(report),
@@ -55,12 +55,12 @@ def figures(report: LoadReport) -> list[Figure]:
     ]
 
 
-def server_agrees(report: LoadReport) -> str:
+def server_counts_sentence(report: LoadReport) -> str:
     """What the embedded backend counted of the same run, in a sentence; empty against any other target."""
     server = report.server
     if server is None:
         return ""
-    cost = f", in {amount(server.cpu_s, 's')} of processor time" if server.cpu_s is not None else ""
+    cost = f", in {format_amount(server.cpu_s, 's')} of processor time" if server.cpu_s is not None else ""
     return (
         f"{plural(server.connects, 'connect')}, {server.replaced:,} replaced, {server.refused:,} refused, "
         f"peak {server.peak:,}, {plural(server.emitted, 'event')} sent{cost}"
@@ -75,11 +75,11 @@ def _acks(report: LoadReport) -> Figure:
 def _time(name: str, times: Percentiles, more: str = "") -> Figure:
     if times.p50 is None:
         return Figure(name, NOTHING, more)
-    rest = f"p95 {milliseconds(times.p95)}, p99 {milliseconds(times.p99)}"
-    return Figure(name, milliseconds(times.p50), f"{rest}{f', {more}' if more else ''}")
+    rest = f"p95 {format_milliseconds(times.p95)}, p99 {format_milliseconds(times.p99)}"
+    return Figure(name, format_milliseconds(times.p50), f"{rest}{f', {more}' if more else ''}")
 
 
-def counted(kinds: Mapping[str, int], most: int = 4) -> str:
+def format_counts(kinds: Mapping[str, int], most: int = 4) -> str:
     """`12 transport close, 3 ping timeout and 2 more`: the most frequent first."""
     ranked = sorted(kinds.items(), key=lambda item: -item[1])
     told = [f"{count:,} {one_line(kind)}" for kind, count in ranked[:most]]
@@ -87,7 +87,7 @@ def counted(kinds: Mapping[str, int], most: int = 4) -> str:
     return ", ".join(told) + (f" and {rest:,} more" if rest else "")
 
 
-def milliseconds(value: float | None) -> str:
+def format_milliseconds(value: float | None) -> str:
     """0.4 ms, 12 ms, 1.2 s, 3.5 min: as fine as it is useful."""
     if value is None:
         return NOTHING
@@ -96,12 +96,12 @@ def milliseconds(value: float | None) -> str:
     return f"{value / 1000:.1f} s" if value < 120_000 else f"{value / 60_000:.1f} min"
 
 
-def amount(value: float | None, unit: str) -> str:
+def format_amount(value: float | None, unit: str) -> str:
     """A number in its unit: 1,840, 12 ms, 0.42/s; means, whose unit is "/user", with two decimals: 1.00."""
     if value is None:
         return NOTHING
     if unit == "ms":
-        return milliseconds(value)
+        return format_milliseconds(value)
     if unit == "s":
         if value < 0.1:
             return f"{value:.2f} s"
@@ -110,15 +110,15 @@ def amount(value: float | None, unit: str) -> str:
     return number + (unit if unit != "/user" else "")
 
 
-def threshold(told: Threshold) -> str:
+def format_threshold(told: Threshold) -> str:
     """`--max-replaced 0: 1,840, crossed`."""
     unit = "ms" if told.id.endswith("p95") else ""
-    measured = amount(told.measured, unit) if told.measured is not None else "nothing measured"
+    measured = format_amount(told.measured, unit) if told.measured is not None else "nothing measured"
     limit = f"{told.limit:g} ms" if unit else f"{told.limit:g}"
     return f"--{told.id} {limit}: {measured}, {'crossed' if told.crossed else 'kept'}"
 
 
-def changed(measure: ComparedMeasure) -> str:
+def format_change(measure: ComparedMeasure) -> str:
     """How much became of a measure: `none left`, `20× less`, `35 % less`, `the same`, or nothing."""
     before, after = measure.before, measure.after
     if measure.change is MeasureChange.UNKNOWN or before is None or after is None:
@@ -128,7 +128,7 @@ def changed(measure: ComparedMeasure) -> str:
     if after == 0:
         return "none left"
     if before == 0:
-        return f"{amount(after, measure.unit)} more"
+        return f"{format_amount(after, measure.unit)} more"
     ratio = after / before
     if measure.ratio is None or abs(measure.ratio / ratio - 1) < ALIKE:
         return _times(ratio)
@@ -137,7 +137,7 @@ def changed(measure: ComparedMeasure) -> str:
 
 def _hardly(before: float, after: float, unit: str) -> str:
     """Why two numbers that differ count as the same."""
-    if amount(before, unit) == amount(after, unit):
+    if format_amount(before, unit) == format_amount(after, unit):
         return "the same"
     close = unit == "ms" and abs(after - before) <= TIME_SLACK_MS
     return f"under {TIME_SLACK_MS:.0f} ms apart" if close else "about the same"
@@ -151,7 +151,7 @@ def _times(ratio: float) -> str:
     return f"{abs(ratio - 1) * 100:.0f} % {word}"
 
 
-def benefits(report: CompareReport) -> list[tuple[str, list[ComparedMeasure]]]:
+def measures_by_benefit(report: CompareReport) -> list[tuple[str, list[ComparedMeasure]]]:
     """The measures under the documented benefit each stands for; what neither run measured is left out."""
     told: dict[str, list[ComparedMeasure]] = {}
     for measure in report.measures:

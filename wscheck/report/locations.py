@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from wscheck.detect import stack_frames as openers
 from wscheck.model.events import Connected, OnConnection, Place, Registered
 from wscheck.model.findings import Finding
+from wscheck.report.formatting import one_line
 from wscheck.report.story import Opening, Openings, by_severity
-from wscheck.report.wording import one_line
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ _UNPRINTABLE = re.compile(
 )
 
 
-def clean(text: str) -> str:
+def escape_control(text: str) -> str:
     """`text` with control characters, bidirectional overrides and lone surrogates spelled out.
 
     User ids, event names and disconnect reasons come from the target: they must not steer a terminal, break XML or
@@ -19,10 +19,10 @@ def clean(text: str) -> str:
 
 def one_line(text: str) -> str:
     """`clean` text with every run of white space made one space."""
-    return " ".join(clean(text).split())
+    return " ".join(escape_control(text).split())
 
 
-def markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """`text` so that Markdown and HTML in it show as they were written."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
@@ -33,7 +33,7 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
-def seconds(value: float) -> str:
+def format_duration(value: float) -> str:
     """42 ms, 8.1 s, 3 min 20 s, 2 h 5 min, 3 d 4 h: as fine as it is useful."""
     if 0 < value < 0.095:
         return f"{value * 1000:.2g} ms"
@@ -52,14 +52,14 @@ def _in(unit: str, finer: str, value: int, parts: int) -> str:
     return f"{whole:,} {unit} {rest} {finer}" if rest else f"{whole:,} {unit}"
 
 
-def rate(per_second: float) -> str:
+def format_rate(per_second: float) -> str:
     """3.6/s, 12/s; below one in ten seconds by the minute."""
     if per_second < 0.1:
         return f"{per_second * 60:.2g}/min"
     return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:.0f}/s"
 
 
-def size(count: int) -> str:
+def format_bytes(count: int) -> str:
     """512 bytes, 3.7 kB, 1.2 GB: powers of 1000."""
     value, units = float(count), iter(("bytes", "kB", "MB", "GB"))
     unit = next(units)
@@ -68,11 +68,11 @@ def size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
-def clock(at: float) -> str:
+def format_clock_time(at: float) -> str:
     """12:00:01.123 (UTC)."""
     return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S.%f}"[:-3]
 
 
-def moment(at: float) -> str:
+def format_date_time(at: float) -> str:
     """2026-11-23 12:00:01 UTC."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from shlex import quote
 
 from wscheck.model.report import LogsReport, LogUserSummary, suggested_options
-from wscheck.report.wording import one_line, plural, size
+from wscheck.report.formatting import format_bytes, one_line, plural
 
 SHOWN = 10
 """Users listed for people; `--format json` has them all."""
@@ -25,7 +25,7 @@ _LEVELS = {
 def facts(report: LogsReport) -> list[str]:
     """What was read and what was in it, one sentence a line."""
     seen = [f"{report.events.get(kind, 0):,} {kind}" for kind in (*_ALWAYS, "restarted") if _told(report, kind)]
-    read = f"read {plural(report.lines, 'line')} ({size(report.bytes)}): {', '.join(seen)}"
+    read = f"read {plural(report.lines, 'line')} ({format_bytes(report.bytes)}): {', '.join(seen)}"
     return [read, *_doubts(report)]
 
 

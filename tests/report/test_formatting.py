@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.report import wording
+from wscheck.report import formatting
 
 BIDI_CONTROLS = {"LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -29,31 +29,31 @@ BIDI_CONTROLS = {"LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
     ],
 )
 def test_durations(value: float, said: str) -> None:
-    assert wording.seconds(value) == said
+    assert formatting.format_duration(value) == said
 
 
 @pytest.mark.parametrize(("value", "said"), [(3.58, "3.6/s"), (12.4, "12/s"), (0.05, "3/min")])
 def test_rates(value: float, said: str) -> None:
-    assert wording.rate(value) == said
+    assert formatting.format_rate(value) == said
 
 
 def test_counts() -> None:
-    assert wording.plural(1, "delivery", "deliveries") == "1 delivery"
-    assert wording.plural(1200, "connection") == "1,200 connections"
+    assert formatting.plural(1, "delivery", "deliveries") == "1 delivery"
+    assert formatting.plural(1200, "connection") == "1,200 connections"
 
 
 def test_times_are_utc() -> None:
-    assert wording.clock(1_795_000_000.1234) == "11:06:40.123"
-    assert wording.moment(1_795_000_000) == "2026-11-18 11:06:40 UTC"
+    assert formatting.format_clock_time(1_795_000_000.1234) == "11:06:40.123"
+    assert formatting.format_date_time(1_795_000_000) == "2026-11-18 11:06:40 UTC"
 
 
 @given(st.text())
 def test_clean_text_steers_nothing(text: str) -> None:
-    left = set(wording.clean(text)) - {"\t", "\n"}
+    left = set(formatting.escape_control(text)) - {"\t", "\n"}
     assert not [char for char in left if unicodedata.category(char) in ("Cc", "Cs")]
     assert not [char for char in left if unicodedata.bidirectional(char) in BIDI_CONTROLS]
 
 
 def test_ordinary_text_is_left_alone() -> None:
-    assert wording.clean("Zoë 🔗 日本\tx\n") == "Zoë 🔗 日本\tx\n"
-    assert wording.one_line("a\n  b\tc") == "a b c"
+    assert formatting.escape_control("Zoë 🔗 日本\tx\n") == "Zoë 🔗 日本\tx\n"
+    assert formatting.one_line("a\n  b\tc") == "a b c"
