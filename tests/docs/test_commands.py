@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from wscheck.cli import app
-from wscheck.config.load_profiles import OPTIONS
+from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.config.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -56,5 +56,5 @@ def test_commands_were_found() -> None:
 def test_every_variable_is_named_and_no_other() -> None:
     told = {name for page in PAGES for name in _VARIABLE.findall(page.read_text(encoding="utf-8"))}
     read = {name for path in (ROOT / "wscheck").rglob("*.py") for name in _VARIABLE.findall(path.read_text())}
-    made = {each.variable for each in (*SETTINGS.values(), *OPTIONS)}
+    made = {each.variable for each in (*SETTINGS.values(), *LOAD_OPTIONS)}
     assert told == read - {"WSCHECK_LOAD_NAME", "WSCHECK_KEY"} | made

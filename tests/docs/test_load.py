@@ -8,9 +8,9 @@ import typer
 from tests.docs.test_contracts import first_cells, section
 from wscheck.cli import app
 from wscheck.commands.load import FORMATS
-from wscheck.config.load_profiles import PROFILES
+from wscheck.config.load_profiles import LOAD_PROFILES
 from wscheck.model.comparison_measures import LOAD
-from wscheck.model.load_report import MEASURED
+from wscheck.model.load_report import THRESHOLD_MEASURES
 
 DOC = Path(__file__).parents[2] / "docs" / "load.md"
 
@@ -22,11 +22,11 @@ def flags() -> set[str]:
 
 def test_every_profile_has_its_row() -> None:
     cells = section("load.md", "What users do")
-    assert re.findall(r"^\| `([\w-]+)` \|", cells, re.M) == list(PROFILES)
+    assert re.findall(r"^\| `([\w-]+)` \|", cells, re.M) == list(LOAD_PROFILES)
 
 
 def test_every_threshold_has_its_row() -> None:
-    assert re.findall(r"^\| `--([\w-]+)` \|", section("load.md", "Thresholds"), re.M) == list(MEASURED)
+    assert re.findall(r"^\| `--([\w-]+)` \|", section("load.md", "Thresholds"), re.M) == list(THRESHOLD_MEASURES)
     assert first_cells(section("load.md", "What users do")) >= {"unified", "soak"}
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from wscheck.config.load_profiles import OPTIONS, PROFILES
+from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES
 from wscheck.loadgen.aggregator import Board
 from wscheck.loadgen.web import metrics
 
@@ -20,9 +20,9 @@ def shown(default: object) -> str:
 def test_every_option_is_there_with_its_default() -> None:
     told = re.findall(r"^\| `(--[\w-]+)` \| `(\w+)` \| (.*?) \| (.*) \|$", TEXT, re.MULTILINE)
     assert [(flag, variable, meaning) for flag, variable, _, meaning in told] == [
-        (option.flag, option.variable, option.help) for option in OPTIONS
+        (option.flag, option.variable, option.help) for option in LOAD_OPTIONS
     ]
-    assert [default.strip("`") for _, _, default, _ in told] == [shown(option.default) for option in OPTIONS]
+    assert [default.strip("`") for _, _, default, _ in told] == [shown(option.default) for option in LOAD_OPTIONS]
 
 
 def test_every_metric_is_there_with_its_type() -> None:
@@ -33,7 +33,7 @@ def test_every_metric_is_there_with_its_type() -> None:
 
 def test_every_profile_has_its_locustfile() -> None:
     folder = DOCS.parent / "locustfiles"
-    assert {path.stem for path in folder.glob("*.py")} == set(PROFILES)
-    for profile in PROFILES:
+    assert {path.stem for path in folder.glob("*.py")} == set(LOAD_PROFILES)
+    for profile in LOAD_PROFILES:
         assert f"`{profile}`" in TEXT
         assert f'profile = "{profile}"' in (folder / f"{profile}.py").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wscheck.model import load_statistics as churn
-from wscheck.model.load_statistics import KICKED, LEFT, Bucket, Ended, Line, Statistics
+from wscheck.model import load_statistics
+from wscheck.model.load_statistics import KICKED, LEFT, LoadStatistics, RunEnded, SecondCounts, StreamRecord
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 40.0
@@ -26,27 +26,27 @@ class Run:
         self.output = ""
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[StreamRecord]:
         """What the stream says by now."""
         text = self.path.read_bytes() if self.path.exists() else b""
-        return [churn.read(line) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+        return [load_statistics.decode_record(line) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
 
     def of(self, kind: type) -> list[Any]:
         """The lines of one kind."""
         return [line for line in self.lines if isinstance(line, kind)]
 
     @property
-    def ended(self) -> Ended:
-        (ended,) = self.of(Ended)
+    def ended(self) -> RunEnded:
+        (ended,) = self.of(RunEnded)
         return ended
 
     @property
-    def statistics(self) -> Statistics:
+    def statistics(self) -> LoadStatistics:
         return self.ended.statistics
 
     @property
-    def seconds(self) -> list[Bucket]:
-        return [line.bucket for line in self.of(churn.Second)]
+    def seconds(self) -> list[SecondCounts]:
+        return [line.bucket for line in self.of(load_statistics.SecondCompleted)]
 
     def until(self, holds: Callable[["Run"], bool]) -> None:
         """Waits for something to be so."""
@@ -56,9 +56,9 @@ class Run:
             assert self.process.poll() is None, self.finish()
             time.sleep(0.05)
 
-    def until_counted(self, holds: Callable[[Statistics], bool]) -> str:
+    def until_counted(self, holds: Callable[[LoadStatistics], bool]) -> str:
         """Waits until the totals are so, stops the run as a user would, and gives what was printed."""
-        self.until(lambda run: any(holds(line.statistics) for line in run.of(churn.Totals)))
+        self.until(lambda run: any(holds(line.statistics) for line in run.of(load_statistics.RunTotals)))
         self.process.send_signal(signal.SIGTERM)
         return self.finish()
 
@@ -109,7 +109,7 @@ SERVER_SAYS = {KICKED: "server namespace disconnect", LEFT: "client namespace di
 """How a Node server spells what a client calls by the first name; the others are alike or depend on who closed."""
 
 
-def agrees(statistics: Statistics, counters: dict[str, Any]) -> None:
+def agrees(statistics: LoadStatistics, counters: dict[str, Any]) -> None:
     """What the swarm counted is what the Node server counted, exactly."""
     said = {SERVER_SAYS.get(reason, reason): count for reason, count in statistics.disconnects.items()}
     ours = {

@@ -7,7 +7,7 @@ import pytest
 
 from tests.loadgen.locusting import adds_up, agrees, locust
 from tests.node_backend import node_backend
-from wscheck.model.load_statistics import Begun, WorkerLost
+from wscheck.model.load_statistics import RunStarted, WorkerLost
 
 QUIET = ("--fault", "log-nothing")
 
@@ -27,7 +27,7 @@ def test_the_documented_fault_agrees_with_the_server_exactly(tmp_path: Path, mor
         agrees(run.statistics, server.counters())
     assert run.process.returncode == 0, output
     adds_up(run)
-    assert run.of(Begun)[0].workers == (2 if more else 0)
+    assert run.of(RunStarted)[0].workers == (2 if more else 0)
     assert run.statistics.replaced > 50
     assert run.statistics.connections_per_user == 2.0
     assert (run.statistics.users, run.statistics.users_multiple) == (12, 12)

@@ -4,23 +4,33 @@ from pathlib import Path
 
 from wscheck.loadgen.aggregator import LATE_S, Board, packed, unpacked
 from wscheck.loadgen.counters import Tally
-from wscheck.model.load_statistics import Begun, Bucket, Ended, Report, Second, Statistics, Totals, WorkerLost, read
+from wscheck.model.load_statistics import (
+    LoadStatistics,
+    RunEnded,
+    RunStarted,
+    RunTotals,
+    SecondCompleted,
+    SecondCounts,
+    WorkerLost,
+    WorkerReport,
+    decode_record,
+)
 
 
-def begun(workers: int) -> Begun:
-    return Begun("duplicated", "http://127.0.0.1", 4, workers, 100.0)
+def begun(workers: int) -> RunStarted:
+    return RunStarted("duplicated", "http://127.0.0.1", 4, workers, 100.0)
 
 
-def report(at: int, connects: int = 1, **levels: int) -> Report:
-    return Report(Statistics(connects=connects), [Bucket(at, connects=connects, **levels)])
+def report(at: int, connects: int = 1, **levels: int) -> WorkerReport:
+    return WorkerReport(LoadStatistics(connects=connects), [SecondCounts(at, connects=connects, **levels)])
 
 
 def told(path: Path) -> list[object]:
-    return [read(line) for line in path.read_bytes().splitlines()]
+    return [decode_record(line) for line in path.read_bytes().splitlines()]
 
 
-def seconds(path: Path) -> list[Bucket]:
-    return [line.bucket for line in told(path) if isinstance(line, Second)]
+def seconds(path: Path) -> list[SecondCounts]:
+    return [line.bucket for line in told(path) if isinstance(line, SecondCompleted)]
 
 
 def test_a_stall_leaves_no_hole_and_what_came_of_it_counts_once() -> None:
@@ -41,7 +51,7 @@ def test_a_stall_leaves_no_hole_and_what_came_of_it_counts_once() -> None:
     ]
     assert (told.statistics.connects, told.statistics.received) == (1, 2)
     assert abs(told.statistics.user_s - 3.7) < 1e-6
-    assert tally.take().statistics == Statistics()
+    assert tally.take().statistics == LoadStatistics()
 
 
 def test_a_clock_that_was_set_takes_no_time_from_anybody_and_makes_no_hours() -> None:
@@ -74,7 +84,7 @@ def test_a_second_waits_for_every_worker(tmp_path: Path) -> None:
     assert seconds(tmp_path / "stream") == []
     board.take("b", report(101, connects=4, open=1, peak=1), 102.1)
     board.tick(103.0)
-    assert seconds(tmp_path / "stream") == [Bucket(101, open=3, peak=4, connects=5)]
+    assert seconds(tmp_path / "stream") == [SecondCounts(101, open=3, peak=4, connects=5)]
     assert board.peak == 4
 
 
@@ -106,7 +116,7 @@ def test_a_lost_worker_is_told_once_and_its_connections_are_nobodys(tmp_path: Pa
     (lost,) = [line for line in lines if isinstance(line, WorkerLost)]
     assert (lost.worker, lost.open, lost.last_report_at, lost.statistics.connects) == ("a", 3, 102.0, 3)
     ended = lines[-1]
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, RunEnded)
     assert (ended.workers_lost, ended.lost_open, ended.connections_open) == (1, 3, 2)
 
 
@@ -117,7 +127,7 @@ def test_a_second_run_begins_anew(tmp_path: Path) -> None:
         board.take("local", report(101), 102.0)
         board.end(103.0)
         board.end(104.0)
-    totals = [line.statistics.connects for line in told(tmp_path / "stream") if isinstance(line, Totals)]
+    totals = [line.statistics.connects for line in told(tmp_path / "stream") if isinstance(line, RunTotals)]
     assert totals == [1, 1]
 
 
@@ -129,4 +139,4 @@ def test_a_worker_that_was_only_late_is_lost_no_more(tmp_path: Path) -> None:
     board.take("a", report(104, open=1), 105.0)
     board.end(106.0)
     ended = told(tmp_path / "stream")[-1]
-    assert isinstance(ended, Ended) and (ended.workers_lost, ended.lost_open) == (0, 0)
+    assert isinstance(ended, RunEnded) and (ended.workers_lost, ended.lost_open) == (0, 0)

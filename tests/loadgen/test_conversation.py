@@ -22,7 +22,7 @@ from wscheck.loadgen.handshake import Opening
 from wscheck.loadgen.polling import PollingOpening
 from wscheck.loadgen.reactor import READABLE
 from wscheck.loadgen.swarm import Swarm
-from wscheck.model.load_statistics import Statistics
+from wscheck.model.load_statistics import LoadStatistics
 
 HANDSHAKE = '0{"sid":"e1","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 
@@ -294,7 +294,7 @@ def test_a_poll_whose_end_is_the_connections_end(
 
 
 def test_all_that_are_late_are_given_up_at_once() -> None:
-    answers, now, late = Answers(), Statistics(), list[Any]()
+    answers, now, late = Answers(), LoadStatistics(), list[Any]()
     for _ in range(3):
         answers.expect(lambda answer, ms: late.append(answer))
     answers.give_up(answers.oldest_at - 1.0, now)

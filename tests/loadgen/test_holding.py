@@ -9,7 +9,7 @@ from wscheck.loadgen import user_connections as module
 from wscheck.loadgen.callbacks import State
 from wscheck.loadgen.counters import Tally
 from wscheck.loadgen.user_connections import Holding
-from wscheck.model.load_statistics import KICKED, Statistics
+from wscheck.model.load_statistics import KICKED, LoadStatistics
 
 
 class User:
@@ -23,7 +23,7 @@ class User:
         self.connections: dict[str, Any] = {}
 
     @property
-    def counted(self) -> Statistics:
+    def counted(self) -> LoadStatistics:
         return self.swarm.tally.now
 
     def asks(self, name: str) -> "User":

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.loadgen.locusting import ROOT, adds_up, agrees, free_port, locust
 from tests.needs import needs
 from tests.node_backend import node_backend
-from wscheck.model.load_statistics import Totals
+from wscheck.model.load_statistics import RunTotals
 from wscheck.observe.browser.launch import FLAGS
 
 QUIET = ("--fault", "log-nothing")
@@ -20,12 +20,12 @@ QUIET = ("--fault", "log-nothing")
 
 def test_a_stop_by_signal_closes_in_order_and_says_so(tmp_path: Path) -> None:
     with node_backend(*QUIET) as server, locust("soak", server.url, tmp_path, emit_every=0.1) as run:
-        run.until(lambda run: any(line.open == 6 for line in run.of(Totals)))
+        run.until(lambda run: any(line.open == 6 for line in run.of(RunTotals)))
         run.process.send_signal(signal.SIGINT)
         run.finish()
         agrees(run.statistics, server.counters())
     adds_up(run)
-    assert run.of(Totals)[-1].state == "ended"
+    assert run.of(RunTotals)[-1].state == "ended"
 
 
 def test_too_few_users_end_the_run_with_a_sentence(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
         node_backend(*QUIET) as server,
         locust("duplicated", server.url, tmp_path, *ui, token="token-of-{user}", query="key=secret") as run,
     ):
-        run.until(lambda run: any(line.statistics.replaced > 20 for line in run.of(Totals)))
+        run.until(lambda run: any(line.statistics.replaced > 20 for line in run.of(RunTotals)))
         url = f"http://127.0.0.1:{port}"
         data, page, metrics = (
             json.loads(get(f"{url}/connections/data")),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wscheck.config.load_profiles import OPTIONS
+from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.loadgen.endpoint import SetupError
 from wscheck.loadgen.options import endpoint_of
 from wscheck.loadgen.profile_behaviour import behaviour_of
@@ -26,7 +26,7 @@ from wscheck.loadgen.profile_behaviour import behaviour_of
     ],
 )
 def test_what_makes_no_sense_is_named(changes: dict[str, Any], said: str) -> None:
-    options = SimpleNamespace(**({option.name: option.default for option in OPTIONS} | changes))
+    options = SimpleNamespace(**({option.name: option.default for option in LOAD_OPTIONS} | changes))
     with pytest.raises(SetupError, match=said):
         endpoint_of("https://127.0.0.1:1", options)
 
@@ -44,12 +44,12 @@ def test_what_makes_no_sense_is_named(changes: dict[str, Any], said: str) -> Non
     ],
 )
 def test_how_often_a_user_emits(profile: str, said: float | str | None, often: float) -> None:
-    options = SimpleNamespace(**({option.name: option.default for option in OPTIONS} | {"emit_every": said}))
+    options = SimpleNamespace(**({option.name: option.default for option in LOAD_OPTIONS} | {"emit_every": said}))
     assert behaviour_of(profile, options).emit_every_s == often
 
 
 def test_a_path_in_the_address_is_not_ignored() -> None:
-    options = SimpleNamespace(**{option.name: option.default for option in OPTIONS})
+    options = SimpleNamespace(**{option.name: option.default for option in LOAD_OPTIONS})
     with pytest.raises(SetupError, match="has a path, /bots: leave it out of --host; as a namespace it is --namespace"):
         endpoint_of("http://127.0.0.1:1/bots/", options)
     endpoint_of("http://127.0.0.1:1/", options)

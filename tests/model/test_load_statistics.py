@@ -9,36 +9,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wscheck.model.load_statistics import (
-    Begun,
-    Bucket,
-    Ended,
     Histogram,
-    Line,
-    Second,
-    Statistics,
-    Totals,
+    LoadStatistics,
+    RunEnded,
+    RunStarted,
+    RunTotals,
+    SecondCompleted,
+    SecondCounts,
+    StreamRecord,
     WorkerLost,
-    read,
-    write,
+    decode_record,
+    encode_record,
 )
 
 durations = st.floats(0.02, 1e9)
 reasons = st.sampled_from(["transport close", "io server disconnect", "ping timeout"])
 
 
-def connected(s: Statistics, ms: float) -> None:
+def connected(s: LoadStatistics, ms: float) -> None:
     s.connects += 1
     s.connect.add(ms)
 
 
-def ended(s: Statistics, reason: str, ms: float) -> None:
+def ended(s: LoadStatistics, reason: str, ms: float) -> None:
     s.disconnects[reason] = s.disconnects.get(reason, 0) + 1
     s.lifetime.add(ms)
 
 
-def replaced(s: Statistics, at: float) -> None:
+def replaced(s: LoadStatistics, at: float) -> None:
     s.replaced += 1
-    s.merge(Statistics(first_replaced_at=at, last_replaced_at=at))
+    s.merge(LoadStatistics(first_replaced_at=at, last_replaced_at=at))
 
 
 steps = st.one_of(
@@ -49,13 +49,13 @@ steps = st.one_of(
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), steps)))
-def test_merging_the_workers_is_counting_in_one(story: list[tuple[int, Callable[[Statistics], None]]]) -> None:
-    one, workers = Statistics(), [Statistics() for _ in range(4)]
+def test_merging_the_workers_is_counting_in_one(story: list[tuple[int, Callable[[LoadStatistics], None]]]) -> None:
+    one, workers = LoadStatistics(), [LoadStatistics() for _ in range(4)]
     for worker, step in story:
         step(one)
         step(workers[worker])
     random.Random(len(story)).shuffle(workers)
-    merged = Statistics()
+    merged = LoadStatistics()
     for each in workers:
         merged.merge(each)
     assert merged == one
@@ -72,53 +72,53 @@ def test_a_percentile_is_within_a_hundredth_of_a_measured_one(measured: list[flo
 
 
 def test_of_two_spans_of_replacements_the_whole_is_kept() -> None:
-    merged = Statistics(first_replaced_at=5.0, last_replaced_at=6.0)
+    merged = LoadStatistics(first_replaced_at=5.0, last_replaced_at=6.0)
     for first, last in ((2.0, 3.0), (7.0, 9.0)):
-        merged.merge(Statistics(first_replaced_at=first, last_replaced_at=last))
+        merged.merge(LoadStatistics(first_replaced_at=first, last_replaced_at=last))
     assert (merged.first_replaced_at, merged.last_replaced_at) == (2.0, 9.0)
 
 
 def test_no_measurement_has_no_percentiles() -> None:
     assert Histogram().percentiles.p99 is None
-    assert Statistics().connections_per_user is None
-    assert Statistics().churn_per_user_s is None
+    assert LoadStatistics().connections_per_user is None
+    assert LoadStatistics().churn_per_user_s is None
 
 
 def test_two_processes_share_no_default() -> None:
-    Statistics().refused["timeout"] = 1
-    Statistics().lag.add(5.0)
-    assert Statistics().refused == {}
-    assert Statistics().lag.count == 0
+    LoadStatistics().refused["timeout"] = 1
+    LoadStatistics().lag.add(5.0)
+    assert LoadStatistics().refused == {}
+    assert LoadStatistics().lag.count == 0
 
 
 def test_levels_of_one_second_add_up_and_the_worst_lag_stays() -> None:
-    whole = Bucket(7, users=2, open=3, peak=4, heartbeat_lag_ms=1.5)
-    whole.merge(Bucket(7, users=1, open=2, peak=2))
-    assert whole == Bucket(7, users=3, open=5, peak=6, heartbeat_lag_ms=1.5)
+    whole = SecondCounts(7, users=2, open=3, peak=4, heartbeat_lag_ms=1.5)
+    whole.merge(SecondCounts(7, users=1, open=2, peak=2))
+    assert whole == SecondCounts(7, users=3, open=5, peak=6, heartbeat_lag_ms=1.5)
 
 
-counted = Statistics(connects=2, refused={"timeout": 1}, lifetime=Histogram({3: 4}), first_replaced_at=1.5)
+counted = LoadStatistics(connects=2, refused={"timeout": 1}, lifetime=Histogram({3: 4}), first_replaced_at=1.5)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        Begun("duplicated", "http://127.0.0.1:8000", 10, 2, 1e9, {"tabs": 3}),
-        Second(Bucket(1_000_000_000, open=4)),
-        Totals(1e9, "running", 10, 12, 13, 2, 0, counted),
+        RunStarted("duplicated", "http://127.0.0.1:8000", 10, 2, 1e9, {"tabs": 3}),
+        SecondCompleted(SecondCounts(1_000_000_000, open=4)),
+        RunTotals(1e9, "running", 10, 12, 13, 2, 0, counted),
         WorkerLost("host_1", 1, 1e9, None, 3, 4, counted),
-        Ended(1e9, 30.5, 2, 1, 0, 20, 4, counted),
+        RunEnded(1e9, 30.5, 2, 1, 0, 20, 4, counted),
     ],
     ids=lambda line: type(line).__name__,
 )
-def test_what_is_written_is_read_back(line: Line) -> None:
-    text = write(line)
+def test_what_is_written_is_read_back(line: StreamRecord) -> None:
+    text = encode_record(line)
     assert text.endswith(b"\n") and text.count(b"\n") == 1
-    assert read(text) == line
+    assert decode_record(text) == line
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"type":"nonsense"}', '{"type":"begun"}'])
 def test_anything_else_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        read(text)
+        decode_record(text)
     assert issubclass(msgspec.DecodeError, ValueError)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
-from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, judged
+from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, check_thresholds
 from wscheck.model.load_statistics import Percentiles
 
 START = 1_795_000_000.0
@@ -95,5 +95,5 @@ def unified(**changes: Any) -> LoadReport:
 def limited() -> LoadReport:
     """The fault, with one threshold crossed and one kept."""
     report = duplicated()
-    report.thresholds = judged(report, {"max-replaced": 0.0, "max-connect-p95": 50.0})
+    report.thresholds = check_thresholds(report, {"max-replaced": 0.0, "max-connect-p95": 50.0})
     return report

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from wscheck.model.load_statistics import Bucket
+    from wscheck.model.load_statistics import SecondCounts
     from wscheck.run.load.plan import Plan
     from wscheck.run.load.progress_stream import Course
     from wscheck.run.load.run import Watcher
@@ -126,7 +126,7 @@ def _figures(plan: "Plan", course: "Course") -> "list[RenderableType]":
     return [grid, *lost]
 
 
-def _course(course: "Course", take: "Callable[[Bucket], int]", unit: str = "/s") -> "Text":
+def _course(course: "Course", take: "Callable[[SecondCounts], int]", unit: str = "/s") -> "Text":
     """The last seconds as a sparkline, with the newest in numbers."""
     from rich.text import Text
 

@@ -18,7 +18,7 @@ import msgspec
 
 from wscheck.config.browser_steps import Step, read_steps
 from wscheck.config.event_contract import Contract, read_contract
-from wscheck.config.load_profiles import OPTIONS
+from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.config.settings import SETTINGS, Setting
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.findings import Bar, Severity
@@ -103,7 +103,7 @@ def load(flags: Mapping[str, Any], *, directory: Path | None = None, environ: Ma
 def _check_variables(environ: Mapping[str, str]) -> None:
     """Refuse a variable that is one of ours but for its underscores, and say which others look like ours: nobody would
     read it, and nobody would know. What looks like none may be anybody's."""
-    variables = [setting.variable for setting in SETTINGS.values()] + [option.variable for option in OPTIONS]
+    variables = [setting.variable for setting in SETTINGS.values()] + [option.variable for option in LOAD_OPTIONS]
     in_full = {"WSCHECK_" + name.replace(".", "_").upper(): setting.variable for name, setting in SETTINGS.items()}
     bare = {variable.replace("_", ""): variable for variable in variables}
     for name in environ:

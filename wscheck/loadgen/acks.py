@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wscheck.model.load_statistics import Statistics
+    from wscheck.model.load_statistics import LoadStatistics
+
 
 Answered = Callable[[list[Any] | None, float], None]
 """Called with an acknowledgement's arguments and the milliseconds it took; with None when it did not come in time.
@@ -36,7 +37,7 @@ class Answers:
         self._waiting[number] = (answered, time.monotonic())
         return number
 
-    def came(self, number: int | None, arguments: list[Any], now: "Statistics") -> None:
+    def came(self, number: int | None, arguments: list[Any], now: "LoadStatistics") -> None:
         """Counts the answer to `number`; one that nobody waits for any more is none."""
         waiting = self._waiting.pop(number, None) if number is not None else None
         if waiting is None:
@@ -48,7 +49,7 @@ class Answers:
         if answered is not None:
             answered(arguments, took)
 
-    def give_up(self, asked_before: float, now: "Statistics") -> None:
+    def give_up(self, asked_before: float, now: "LoadStatistics") -> None:
         """Those asked for before that are late."""
         while self._waiting and self.oldest_at <= asked_before:
             answered, sent_at = self._waiting.pop(next(iter(self._waiting)))

@@ -5,16 +5,16 @@ from pathlib import Path
 import msgspec
 
 from wscheck.model.load_statistics import (
-    Begun,
-    Bucket,
-    Ended,
-    Line,
-    Report,
-    Second,
-    Statistics,
-    Totals,
+    LoadStatistics,
+    RunEnded,
+    RunStarted,
+    RunTotals,
+    SecondCompleted,
+    SecondCounts,
+    StreamRecord,
     WorkerLost,
-    write,
+    WorkerReport,
+    encode_record,
 )
 
 LATE_S = 6
@@ -29,9 +29,9 @@ class _Worker:
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.statistics = Statistics()
+        self.statistics = LoadStatistics()
         self.last_at: float | None = None
-        self.last = Bucket(0)
+        self.last = SecondCounts(0)
         self.state = "running"
 
 
@@ -44,15 +44,15 @@ class Board:
 
     def _forget(self) -> None:
         self.workers: dict[str, _Worker] = {}
-        self.begun: Begun | None = None
-        self.statistics = Statistics()
+        self.begun: RunStarted | None = None
+        self.statistics = LoadStatistics()
         self.peak = 0
         self.state = "ready"
-        self.shown: list[Bucket] = []
-        self._pending: dict[int, Bucket] = {}
+        self.shown: list[SecondCounts] = []
+        self._pending: dict[int, SecondCounts] = {}
         self._written = 0
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: RunStarted) -> None:
         """A run starts; whatever was is forgotten."""
         self._forget()
         self.begun, self.state = begun, "running"
@@ -62,7 +62,7 @@ class Board:
         """A worker takes part from the start."""
         self.workers.setdefault(worker, _Worker(index))
 
-    def take(self, worker: str, report: Report, at: float) -> None:
+    def take(self, worker: str, report: WorkerReport, at: float) -> None:
         """A report; the seconds in it are complete for that worker."""
         reporter = self.workers.setdefault(worker, _Worker(len(self.workers)))
         reporter.last_at = at
@@ -73,7 +73,7 @@ class Board:
         for bucket in report.seconds:
             reporter.last = bucket
             if bucket.at > self._written:
-                self._pending.setdefault(bucket.at, Bucket(bucket.at)).merge(bucket)
+                self._pending.setdefault(bucket.at, SecondCounts(bucket.at)).merge(bucket)
 
     def closed(self, worker: str) -> None:
         """It has said all it had to say."""
@@ -91,10 +91,10 @@ class Board:
     def tick(self, at: float) -> None:
         """Write the seconds that everybody has reported, and the totals."""
         self._flush(int(at) - LATE_S)
-        last = self.shown[-1] if self.shown else Bucket(0)
+        last = self.shown[-1] if self.shown else SecondCounts(0)
         ready = self._count("running") + self._count("closed")
-        totals = Totals(at, self.state, last.users, last.open, self.peak, ready, self._count("lost"), self.statistics)
-        self._write(totals)
+        lost = self._count("lost")
+        self._write(RunTotals(at, self.state, last.users, last.open, self.peak, ready, lost, self.statistics))
 
     def end(self, at: float) -> None:
         """The run is over and everything that will come has come."""
@@ -105,7 +105,7 @@ class Board:
         self.tick(at)
         lost = sum(each.last.open for each in self.workers.values() if each.state == "lost")
         self._write(
-            Ended(
+            RunEnded(
                 at=at,
                 duration_s=at - self.begun.started_at,
                 workers=self.begun.workers,
@@ -140,19 +140,19 @@ class Board:
             self._written = second
             self.peak = max(self.peak, bucket.peak)
             self.shown = [*self.shown[1 - SHOWN_S :], bucket]
-            self._write(Second(bucket))
+            self._write(SecondCompleted(bucket))
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: StreamRecord) -> None:
         if self._path is not None:
             with self._path.open("ab") as stream:
-                stream.write(write(line))
+                stream.write(encode_record(line))
 
 
-def packed(report: Report) -> bytes:
+def packed(report: WorkerReport) -> bytes:
     """A report as it travels from worker to master."""
     return msgspec.msgpack.encode(report)
 
 
-def unpacked(data: bytes) -> Report:
+def unpacked(data: bytes) -> WorkerReport:
     """The inverse of `packed`."""
-    return msgspec.msgpack.decode(data, type=Report)
+    return msgspec.msgpack.decode(data, type=WorkerReport)

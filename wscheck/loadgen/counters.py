@@ -1,6 +1,6 @@
 """THE COUNTER of one Locust process: what happens now, second by second, until somebody takes it."""
 
-from wscheck.model.load_statistics import Bucket, Report, Statistics
+from wscheck.model.load_statistics import LoadStatistics, SecondCounts, WorkerReport
 
 
 class Tally:
@@ -10,12 +10,12 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.now = Statistics()
+        self.now = LoadStatistics()
         self.open = self.users = 0
         self._peak = 0
         self._lag = 0.0
-        self._since = Statistics()
-        self._seconds: list[Bucket] = []
+        self._since = LoadStatistics()
+        self._seconds: list[SecondCounts] = []
         self._rolled: float | None = None
 
     def opened(self) -> None:
@@ -35,7 +35,10 @@ class Tally:
             return
         # A stall of ours leaves seconds in which nothing was counted, but their connections were there.
         missing = range(max(int(last), int(at) - 60), int(at) - 1)
-        self._seconds.extend(Bucket(second, users=self.users, open=self.open, peak=self.open) for second in missing)
+        users, connections = self.users, self.open
+        self._seconds.extend(
+            SecondCounts(second, users=users, open=connections, peak=connections) for second in missing
+        )
         self.now.user_s += self.users * max(0.0, at - last)
         if int(at) > int(last):
             self._seconds.append(self._bucket(int(at) - 1))
@@ -47,15 +50,15 @@ class Tally:
         self._seconds.append(self._bucket(int(at)))
         self._settle()
 
-    def take(self) -> Report:
+    def take(self) -> WorkerReport:
         """All since it was last asked. Roll first."""
-        report = Report(self._since, self._seconds)
-        self._since, self._seconds = Statistics(), []
+        report = WorkerReport(self._since, self._seconds)
+        self._since, self._seconds = LoadStatistics(), []
         return report
 
-    def _bucket(self, second: int) -> Bucket:
+    def _bucket(self, second: int) -> SecondCounts:
         now = self.now
-        return Bucket(
+        return SecondCounts(
             second,
             users=self.users,
             open=self.open,
@@ -73,5 +76,5 @@ class Tally:
 
     def _settle(self) -> None:
         self._since.merge(self.now)
-        self.now = Statistics()
+        self.now = LoadStatistics()
         self._peak, self._lag = self.open, 0.0

@@ -2,12 +2,12 @@
 
 import os
 
-from wscheck.config.load_profiles import PROFILES
+from wscheck.config.load_profiles import LOAD_PROFILES
 from wscheck.loadgen.user import SocketUser
 
 _PROFILE = os.environ.get("WSCHECK_LOAD_PROFILE", "unified")
-if _PROFILE not in PROFILES:
-    raise SystemExit(f"WSCHECK_LOAD_PROFILE={_PROFILE} is no profile. Use one of: {', '.join(PROFILES)}.")
+if _PROFILE not in LOAD_PROFILES:
+    raise SystemExit(f"WSCHECK_LOAD_PROFILE={_PROFILE} is no profile. Use one of: {', '.join(LOAD_PROFILES)}.")
 
 
 class Page(SocketUser):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wscheck.config.load_profiles import OPTIONS, Option
+from wscheck.config.load_profiles import LOAD_OPTIONS, LoadOption
 from wscheck.config.settings import location
 from wscheck.config.target import Target
 from wscheck.loadgen.endpoint import Endpoint, SetupError
@@ -12,11 +12,11 @@ from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
 
 def add_arguments(parser: Any) -> None:
     """Locust's custom arguments (events.init_command_line_parser)."""
-    for option in OPTIONS:
+    for option in LOAD_OPTIONS:
         parser.add_argument(option.flag, dest=option.name, env_var=option.variable, help=option.help, **_form(option))
 
 
-def _form(option: Option) -> dict[str, Any]:
+def _form(option: LoadOption) -> dict[str, Any]:
     if option.kind is bool:
         return {"action": "store_true"}
     form: dict[str, Any] = {"type": option.kind, "default": option.default}
@@ -29,7 +29,7 @@ def _form(option: Option) -> dict[str, Any]:
 
 def told(options: Any) -> dict[str, str | int | float | bool | None]:
     """What a report may show of them."""
-    return {option.name: getattr(options, option.name) for option in OPTIONS if not option.secret}
+    return {option.name: getattr(options, option.name) for option in LOAD_OPTIONS if not option.secret}
 
 
 def endpoint_of(host: str | None, options: Any) -> Endpoint:

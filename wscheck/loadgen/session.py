@@ -19,7 +19,7 @@ from wscheck.loadgen.profile_behaviour import Behaviour, behaviour_of
 from wscheck.loadgen.swarm import Swarm
 from wscheck.loadgen.user_connections import Holding
 from wscheck.loadgen.user_pool import Roster
-from wscheck.model.load_statistics import Begun
+from wscheck.model.load_statistics import RunStarted
 
 REPORT, SHARE, CLOSE, CLOSED = "wscheck_report", "wscheck_share", "wscheck_close", "wscheck_closed"
 _ALONE = "local"
@@ -126,7 +126,7 @@ class Session:
     def _begin(self, endpoint: Endpoint) -> None:
         clients = self.runner.clients.all if isinstance(self.runner, MasterRunner) else []
         self.board.begin(
-            Begun(
+            RunStarted(
                 profile=" and ".join(self.profiles),
                 host=endpoint.target.shown,
                 users=self.runner.target_user_count or 0,

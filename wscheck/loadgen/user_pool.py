@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from wscheck.config.load_profiles import names_columns
+from wscheck.config.load_profiles import is_users_file_header
 from wscheck.config.target import Credentials
 from wscheck.loadgen.endpoint import SetupError
 from wscheck.model.secrets import Secret
@@ -54,7 +54,7 @@ def read_users(path: str) -> list[tuple[str, str | None]]:
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             for number, row in enumerate(csv.reader(file), start=1):
-                if not row or row[0].startswith("#") or (not rows and names_columns(row)):
+                if not row or row[0].startswith("#") or (not rows and is_users_file_header(row)):
                     continue
                 if not row[0].strip() or len(row) > 2:
                     raise SetupError(f"{path}, line {number}: write user id, then a comma, then the token")

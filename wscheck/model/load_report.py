@@ -95,9 +95,9 @@ class LoadReport(Report, kw_only=True):
         return bool(self.profile)
 
 
-Measure = Callable[[LoadReport], float | None]
+ThresholdMeasure = Callable[[LoadReport], float | None]
 
-MEASURED: dict[str, Measure] = {
+THRESHOLD_MEASURES: dict[str, ThresholdMeasure] = {
     "max-connections-per-user": lambda report: report.connections_per_user,
     "max-replaced": lambda report: report.replaced,
     "max-churn": lambda report: report.churn_per_user_s,
@@ -106,10 +106,10 @@ MEASURED: dict[str, Measure] = {
 """What each threshold measures, by the name of its flag (docs/load.md, Thresholds)."""
 
 
-def judged(report: LoadReport, limits: dict[str, float]) -> list[Threshold]:
+def check_thresholds(report: LoadReport, limits: dict[str, float]) -> list[Threshold]:
     """Every limit of `limits` (threshold id to number) against what `report` measured."""
     told = []
     for name, limit in limits.items():
-        measured = MEASURED[name](report) if report.connects else None
+        measured = THRESHOLD_MEASURES[name](report) if report.connects else None
         told.append(Threshold(id=name, limit=limit, measured=measured, crossed=measured is None or measured > limit))
     return told

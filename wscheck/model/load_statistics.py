@@ -82,7 +82,7 @@ def _add(into: dict[Key, int], more: Mapping[Key, int]) -> None:
         into[key] = into.get(key, 0) + count
 
 
-class Statistics(msgspec.Struct):
+class LoadStatistics(msgspec.Struct):
     """Everything counted, cumulative. `merge` of two is what one counter would have counted of both.
 
     users         who attempted at least one connection; ids are disjoint across workers, so they add up
@@ -124,7 +124,7 @@ class Statistics(msgspec.Struct):
     ack: Histogram = msgspec.field(default_factory=Histogram)
     lag: Histogram = msgspec.field(default_factory=Histogram)
 
-    def merge(self, other: "Statistics") -> None:
+    def merge(self, other: "LoadStatistics") -> None:
         """Count what `other` counted, too."""
         for name in _COUNTERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -155,7 +155,7 @@ class Statistics(msgspec.Struct):
         return (self.connects + self.disconnected) / self.user_s if self.user_s else None
 
 
-_COUNTERS = tuple(field.name for field in msgspec.structs.fields(Statistics) if field.type in (int, float))
+_COUNTERS = tuple(field.name for field in msgspec.structs.fields(LoadStatistics) if field.type in (int, float))
 _DISTRIBUTIONS = ("lifetime", "connect", "ack", "lag")
 
 
@@ -163,7 +163,7 @@ def _known(*times: float | None) -> list[float]:
     return [time for time in times if time is not None]
 
 
-class Bucket(msgspec.Struct):
+class SecondCounts(msgspec.Struct):
     """One second of the swarm, or of one worker. `at` is the epoch second.
 
     users, open   at the second's end; peak: the most open at once within it (summed over workers: at most that many)
@@ -184,24 +184,24 @@ class Bucket(msgspec.Struct):
     sent: int = 0
     heartbeat_lag_ms: float = 0.0
 
-    def merge(self, other: "Bucket") -> None:
+    def merge(self, other: "SecondCounts") -> None:
         """Add the same second of another worker."""
         for name in _LEVELS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.heartbeat_lag_ms = max(self.heartbeat_lag_ms, other.heartbeat_lag_ms)
 
 
-_LEVELS = tuple(name for name in Bucket.__struct_fields__ if name not in ("at", "heartbeat_lag_ms"))
+_LEVELS = tuple(name for name in SecondCounts.__struct_fields__ if name not in ("at", "heartbeat_lag_ms"))
 
 
-class Report(msgspec.Struct):
+class WorkerReport(msgspec.Struct):
     """What a worker sends the master: all since its last report, and the seconds that are complete."""
 
-    statistics: Statistics
-    seconds: list[Bucket]
+    statistics: LoadStatistics
+    seconds: list[SecondCounts]
 
 
-class Begun(msgspec.Struct, tag="begun", frozen=True):
+class RunStarted(msgspec.Struct, tag="begun", frozen=True):
     """The first line. `users` and `workers` are those asked for; `workers` is 0 where one process does it all."""
 
     profile: str
@@ -213,13 +213,13 @@ class Begun(msgspec.Struct, tag="begun", frozen=True):
     schema: str = SCHEMA
 
 
-class Second(msgspec.Struct, tag="second", frozen=True):
+class SecondCompleted(msgspec.Struct, tag="second", frozen=True):
     """One second, complete: `bucket.at` never comes twice, and rises."""
 
-    bucket: Bucket
+    bucket: SecondCounts
 
 
-class Totals(msgspec.Struct, tag="totals", frozen=True):
+class RunTotals(msgspec.Struct, tag="totals", frozen=True):
     """Everything up to `at`. Any of these lines alone is all that was known then."""
 
     at: float
@@ -229,7 +229,7 @@ class Totals(msgspec.Struct, tag="totals", frozen=True):
     peak: int
     workers_ready: int
     workers_lost: int
-    statistics: Statistics
+    statistics: LoadStatistics
 
 
 class WorkerLost(msgspec.Struct, tag="worker_lost", frozen=True):
@@ -245,10 +245,10 @@ class WorkerLost(msgspec.Struct, tag="worker_lost", frozen=True):
     last_report_at: float | None
     users: int
     open: int
-    statistics: Statistics
+    statistics: LoadStatistics
 
 
-class Ended(msgspec.Struct, tag="ended", frozen=True):
+class RunEnded(msgspec.Struct, tag="ended", frozen=True):
     """The last line of a run that was stopped in order.
 
     lost_open   connections that lost workers held when they were last heard of: their end nobody saw
@@ -261,21 +261,21 @@ class Ended(msgspec.Struct, tag="ended", frozen=True):
     connections_open: int
     connections_peak: int
     lost_open: int
-    statistics: Statistics
+    statistics: LoadStatistics
 
 
-Line = Begun | Second | Totals | WorkerLost | Ended
+StreamRecord = RunStarted | SecondCompleted | RunTotals | WorkerLost | RunEnded
 
 _TO_JSON = msgspec.json.Encoder()
-_FROM_JSON = msgspec.json.Decoder(Line)
+_FROM_JSON = msgspec.json.Decoder(StreamRecord)
 
 
-def write(line: Line) -> bytes:
+def encode_record(line: StreamRecord) -> bytes:
     """`line` as one line of the stream, with its newline."""
     return _TO_JSON.encode(line) + b"\n"
 
 
-def read(line: bytes | str) -> Line:
-    """The inverse of `write`. Raises msgspec.DecodeError (a ValueError) when it is none."""
-    decoded: Line = _FROM_JSON.decode(line)
+def decode_record(line: bytes | str) -> StreamRecord:
+    """The inverse of `encode_record`. Raises msgspec.DecodeError (a ValueError) when it is none."""
+    decoded: StreamRecord = _FROM_JSON.decode(line)
     return decoded

@@ -6,7 +6,7 @@ from tests.report import runs
 from tests.report.load_runs import duplicated, unified
 from wscheck.model.comparison import ComparedMeasure, CompareReport, MeasureChange, compare
 from wscheck.model.findings import Verdict
-from wscheck.model.load_report import Second, judged
+from wscheck.model.load_report import Second, check_thresholds
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import VerifyReport
 
@@ -104,11 +104,11 @@ def test_reports_of_two_kinds_are_refused() -> None:
 
 
 def test_a_threshold_is_crossed_above_its_limit_and_not_at_it() -> None:
-    kept, crossed = judged(duplicated(), {"max-connections-per-user": 2.0, "max-replaced": 2939.0})
+    kept, crossed = check_thresholds(duplicated(), {"max-connections-per-user": 2.0, "max-replaced": 2939.0})
     assert (kept.crossed, kept.measured) == (False, 2.0)
     assert (crossed.crossed, crossed.measured) == (True, 2940)
 
 
 def test_a_threshold_is_not_kept_by_a_run_in_which_nothing_connected() -> None:
-    (told,) = judged(duplicated(connects=0, replaced=0), {"max-replaced": 0.0})
+    (told,) = check_thresholds(duplicated(connects=0, replaced=0), {"max-replaced": 0.0})
     assert (told.measured, told.crossed) == (None, True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli import COMMAND, environment
-from wscheck.model import load_statistics as churn
-from wscheck.model.load_statistics import Statistics, Totals, WorkerLost
+from wscheck.model import load_statistics
+from wscheck.model.load_statistics import LoadStatistics, RunTotals, WorkerLost
 
 PATIENCE_S = 60.0
 TOKEN = "token-of-{user}"
@@ -47,15 +47,16 @@ class Loading:
         """What its Locust process has told so far."""
         return b"".join(path.read_bytes() for path in self.report.parent.glob("wscheck-load-*/stream.ndjson"))
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> LoadStatistics:
         """What its Locust process has counted so far."""
         totals = [line for line in self.stream().splitlines(keepends=True) if line.startswith(b'{"type":"totals"')]
-        told = churn.read(totals[-1]) if totals and totals[-1].endswith(b"\n") else None
-        return told.statistics if isinstance(told, Totals) else Statistics()
+        told = load_statistics.decode_record(totals[-1]) if totals and totals[-1].endswith(b"\n") else None
+        return told.statistics if isinstance(told, RunTotals) else LoadStatistics()
 
     def lost(self) -> list[WorkerLost]:
         """The workers of whose death its Locust process has told so far."""
-        told = (churn.read(line) for line in self.stream().splitlines(keepends=True) if line.endswith(b"\n"))
+        lines = self.stream().splitlines(keepends=True)
+        told = (load_statistics.decode_record(line) for line in lines if line.endswith(b"\n"))
         return [line for line in told if isinstance(line, WorkerLost)]
 
     def children(self) -> list[int]:

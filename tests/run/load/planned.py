@@ -3,7 +3,17 @@
 from typing import Any
 
 from wscheck.config.target import Target
-from wscheck.model.load_statistics import Begun, Bucket, Ended, Histogram, Second, Statistics, Totals, WorkerLost, write
+from wscheck.model.load_statistics import (
+    Histogram,
+    LoadStatistics,
+    RunEnded,
+    RunStarted,
+    RunTotals,
+    SecondCompleted,
+    SecondCounts,
+    WorkerLost,
+    encode_record,
+)
 from wscheck.run.load.plan import Plan
 from wscheck.run.load.progress_stream import Course
 from wscheck.run.load.report import Ending
@@ -32,7 +42,7 @@ def took(*milliseconds: float) -> Histogram:
     return histogram
 
 
-def healthy(**changes: Any) -> Statistics:
+def healthy(**changes: Any) -> LoadStatistics:
     """Ten users, one connection each, for ten seconds."""
     fields: dict[str, Any] = {
         "users": 10,
@@ -47,10 +57,10 @@ def healthy(**changes: Any) -> Statistics:
         "connect": took(*[5.0] * 10),
         "lag": took(0.2, 0.3),
     }
-    return Statistics(**(fields | changes))
+    return LoadStatistics(**(fields | changes))
 
 
-def looping(**changes: Any) -> Statistics:
+def looping(**changes: Any) -> LoadStatistics:
     """The documented fault: ten users whose two components replaced each other for ten seconds."""
     fields: dict[str, Any] = {
         "users_multiple": 10,
@@ -67,19 +77,20 @@ def looping(**changes: Any) -> Statistics:
 
 
 def ran(
-    statistics: Statistics, *, ended: bool = True, lost: int = 0, workers: int = 0, open_at_end: int = 10
+    statistics: LoadStatistics, *, ended: bool = True, lost: int = 0, workers: int = 0, open_at_end: int = 10
 ) -> Course:
     """A whole course with these statistics at its end, told as its stream tells it."""
     course, at = Course(), float(START)
-    begun = Begun("duplicated", "http://127.0.0.1:1", 10, workers, at, {"tabs": 3, "reconnect_delay": 0.3})
+    begun = RunStarted("duplicated", "http://127.0.0.1:1", 10, workers, at, {"tabs": 3, "reconnect_delay": 0.3})
     lines: list[Any] = [begun]
     levels = [(10, 10), (10, open_at_end), (0, 0)]
-    lines += [Second(Bucket(START + n, users=u, open=o, attempts=int(n == 0))) for n, (u, o) in enumerate(levels)]
-    lines += [WorkerLost(f"w{n}", n, at, at, 5, 5, Statistics()) for n in range(lost)]
-    lines.append(Totals(at, "running", 10, 10, 10, workers, lost, statistics))
-    lines += [Ended(at + 10, 10.0, workers, lost, 0, 10, 0, statistics)] if ended else []
+    seconds = (SecondCounts(START + n, users=u, open=o, attempts=int(n == 0)) for n, (u, o) in enumerate(levels))
+    lines += [SecondCompleted(second) for second in seconds]
+    lines += [WorkerLost(f"w{n}", n, at, at, 5, 5, LoadStatistics()) for n in range(lost)]
+    lines.append(RunTotals(at, "running", 10, 10, 10, workers, lost, statistics))
+    lines += [RunEnded(at + 10, 10.0, workers, lost, 0, 10, 0, statistics)] if ended else []
     for line in lines:
-        course.take(write(line))
+        course.take(encode_record(line))
     assert not course.unread
     return course
 

@@ -7,7 +7,7 @@ import pytest
 from tests.run.load.planned import START, ending, healthy, looping, planned, ran, took
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
-from wscheck.model.load_statistics import Bucket, Statistics
+from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.model.secrets import Secret
 from wscheck.run.load.before_after import AFTER, BEFORE, compared, of
 from wscheck.run.load.findings import found
@@ -16,11 +16,11 @@ from wscheck.run.load.progress_stream import Course
 from wscheck.run.load.report import report
 
 
-def by_rule(statistics: Statistics, **plan: Any) -> dict[str, Finding]:
+def by_rule(statistics: LoadStatistics, **plan: Any) -> dict[str, Finding]:
     return {finding.rule: finding for finding in found(planned(**plan), statistics)}
 
 
-def judged(statistics: Statistics, plan: Plan | None = None, **end: Any) -> LoadReport:
+def judged(statistics: LoadStatistics, plan: Plan | None = None, **end: Any) -> LoadReport:
     return report(plan or planned(profile="unified"), ran(statistics), ending(**end))
 
 
@@ -108,7 +108,7 @@ def test_a_healthy_run_passes_and_tells_what_was_open_before_the_users_left() ->
 
 def test_a_run_begins_with_its_first_attempt() -> None:
     course = ran(healthy())
-    course.seconds.insert(0, Bucket(START - 1))
+    course.seconds.insert(0, SecondCounts(START - 1))
     assert [second.second for second in report(planned(profile="unified"), course, ending()).series] == [0, 1, 2]
 
 
@@ -119,15 +119,19 @@ def test_users_that_left_of_their_own_before_the_end_are_nobodys_fault() -> None
 @pytest.mark.parametrize(
     ("statistics", "end", "reason"),
     [
-        (Statistics(), {}, "nothing connected: no user began"),
-        (Statistics(users=9, attempts=9), {}, "nothing connected: 9 attempts were not answered before the run ended"),
+        (LoadStatistics(), {}, "nothing connected: no user began"),
         (
-            Statistics(users=9, attempts=9, refused={"timeout": 9}),
+            LoadStatistics(users=9, attempts=9),
+            {},
+            "nothing connected: 9 attempts were not answered before the run ended",
+        ),
+        (
+            LoadStatistics(users=9, attempts=9, refused={"timeout": 9}),
             {},
             "nothing connected: 9 of 9 attempts were refused (9 timeout)",
         ),
-        (Statistics(), {"lost": "Nothing answers"}, "nothing connected: Nothing answers"),
-        (Statistics(), {"broken": "Locust ended"}, "Locust ended"),
+        (LoadStatistics(), {"lost": "Nothing answers"}, "nothing connected: Nothing answers"),
+        (LoadStatistics(), {"broken": "Locust ended"}, "Locust ended"),
         (healthy(), {"lost": "Nothing answers"}, "the server was lost on the way: Nothing answers"),
         (healthy(), {"broken": "Locust ended before the run did"}, "Locust ended before the run did"),
         (healthy(), {"interrupted": True}, "the run was interrupted"),
@@ -139,7 +143,7 @@ def test_users_that_left_of_their_own_before_the_end_are_nobodys_fault() -> None
         (healthy(users=7, connects=7), {}, "only 7 of 10 users began before the run ended"),
     ],
 )
-def test_what_shows_nothing_is_no_pass(statistics: Statistics, end: dict[str, Any], reason: str) -> None:
+def test_what_shows_nothing_is_no_pass(statistics: LoadStatistics, end: dict[str, Any], reason: str) -> None:
     told = judged(statistics, planned(profile="unified", limits={"max-replaced": 0.0}), **end)
     assert (told.verdict, told.reason) == (Verdict.INCONCLUSIVE, reason)
 
@@ -199,7 +203,7 @@ def test_what_was_not_acknowledged_is_noted() -> None:
 def test_tokens_that_the_server_repeats_are_hidden() -> None:
     kinds = {"connect_error: bad token secret-of-load-user-1": 1, "connect_error: bad token secret-of-load-user-2": 1}
     plan = planned(token=Secret("secret-of-{user}"))
-    told = report(plan, ran(Statistics(users=2, attempts=2, refused=kinds)), ending())
+    told = report(plan, ran(LoadStatistics(users=2, attempts=2, refused=kinds)), ending())
     assert "secret-of" not in str(told) and sum(told.refused.values()) == 2
 
 
@@ -215,11 +219,11 @@ def test_better_than_the_fault_is_not_yet_good() -> None:
     told = compared(before, half)
     assert told.verdict is Verdict.FAILED and told.reason.startswith("the run after is failed: ")
     assert told.findings == half.findings
-    assert compared(before, judged(Statistics())).verdict is Verdict.INCONCLUSIVE
+    assert compared(before, judged(LoadStatistics())).verdict is Verdict.INCONCLUSIVE
 
 
 def test_lines_that_are_none_are_counted_and_change_nothing() -> None:
     course = Course()
     course.take(b'{"type":"totals"')
     course.take(b"nonsense")
-    assert course.unread == 2 and course.statistics == Statistics()
+    assert course.unread == 2 and course.statistics == LoadStatistics()

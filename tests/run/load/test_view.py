@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tests.run.load.planned import looping, planned, ran
 from wscheck.commands.load_view import line, picture, shown
-from wscheck.model.load_statistics import Begun, Statistics, Totals, write
+from wscheck.model.load_statistics import LoadStatistics, RunStarted, RunTotals, encode_record
 from wscheck.run.load.plan import Plan
 from wscheck.run.load.progress_stream import Course
 
@@ -23,7 +23,7 @@ def drawn(course: Course, at: float, plan: Plan = PLAN, width: int = 90) -> str:
 
 def begun() -> Course:
     course = Course()
-    course.take(write(Begun("duplicated", "http://127.0.0.1:1", 10, 2, 0.0)))
+    course.take(encode_record(RunStarted("duplicated", "http://127.0.0.1:1", 10, 2, 0.0)))
     return course
 
 
@@ -34,7 +34,7 @@ def test_before_anything_is_known() -> None:
 
 def test_totals_may_come_before_the_first_second() -> None:
     course = begun()
-    course.take(write(Totals(0.0, "running", 3, 0, 0, 2, 0, Statistics())))
+    course.take(encode_record(RunTotals(0.0, "running", 3, 0, 0, 2, 0, LoadStatistics())))
     told = drawn(course, 1.0)
     assert "1 of 10 s" in told and "users" in told and "of 10" in told
 

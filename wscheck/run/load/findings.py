@@ -1,10 +1,10 @@
 """What a run's statistics show to be wrong, as findings of the documented rules, with cause and fix; pure."""
 
-from wscheck.config.load_profiles import PROFILES
+from wscheck.config.load_profiles import LOAD_PROFILES
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import REGISTRY
 from wscheck.model.findings import Cause, Confidence, Finding
-from wscheck.model.load_statistics import BROKEN, CUT, KICKED, SILENT, Statistics
+from wscheck.model.load_statistics import BROKEN, CUT, KICKED, SILENT, LoadStatistics
 from wscheck.run.load.plan import Plan
 
 # A generator this late makes ping timeouts and slow connects of its own.
@@ -17,7 +17,7 @@ _LOOPS = ("duplicated", "tabs")
 """The profiles that answer a kick with a new connection."""
 
 
-def found(plan: Plan, statistics: Statistics) -> list[Finding]:
+def found(plan: Plan, statistics: LoadStatistics) -> list[Finding]:
     """The findings, the worst first. What our own lag may have caused is said with less confidence."""
     findings = [
         *_multiple(plan, statistics),
@@ -32,7 +32,7 @@ def found(plan: Plan, statistics: Statistics) -> list[Finding]:
     return findings
 
 
-def lagged(statistics: Statistics) -> str:
+def lagged(statistics: LoadStatistics) -> str:
     """How the generator itself stalled, in a clause; empty when it kept up."""
     worst = statistics.lag.percentile(99)
     if statistics.stalled:
@@ -42,7 +42,7 @@ def lagged(statistics: Statistics) -> str:
     return ""
 
 
-def _multiple(plan: Plan, s: Statistics) -> list[Finding]:
+def _multiple(plan: Plan, s: LoadStatistics) -> list[Finding]:
     if not s.users_multiple:
         return []
     each = f"{s.connections_per_user or 0:.2f}"
@@ -50,7 +50,7 @@ def _multiple(plan: Plan, s: Statistics) -> list[Finding]:
     return [_finding("multiple-connections", message, s.users_multiple, _opener(plan, s))]
 
 
-def _replaced(plan: Plan, s: Statistics) -> list[Finding]:
+def _replaced(plan: Plan, s: LoadStatistics) -> list[Finding]:
     if not s.replaced:
         return []
     message = f"the server replaced {s.replaced:,} connections of {s.users:,} users, {s.replaced / s.users:.1f} each"
@@ -61,7 +61,7 @@ def _replaced(plan: Plan, s: Statistics) -> list[Finding]:
     return [finding]
 
 
-def _attempts(plan: Plan, s: Statistics) -> list[Finding]:
+def _attempts(plan: Plan, s: LoadStatistics) -> list[Finding]:
     allowed, window = plan.max_attempts
     if not s.users or not s.user_s or s.attempts / s.users <= allowed:
         return []
@@ -72,7 +72,7 @@ def _attempts(plan: Plan, s: Statistics) -> list[Finding]:
     return [_finding("excessive-attempts", message, s.attempts, _loop(plan, s))]
 
 
-def _duplicated(plan: Plan, s: Statistics) -> list[Finding]:
+def _duplicated(plan: Plan, s: LoadStatistics) -> list[Finding]:
     """Two tabs that each receive an event are no duplicate; two connections of one page are."""
     if not s.duplicated or plan.profile == "tabs":
         return []
@@ -93,16 +93,16 @@ def _finding(rule: str, message: str, count: int, cause: Cause | None) -> Findin
     )
 
 
-def _opener(plan: Plan, s: Statistics) -> Cause | None:
+def _opener(plan: Plan, s: LoadStatistics) -> Cause | None:
     """What the profile does wrong; for one that does nothing wrong, the old connection that nobody noticed was dead."""
     if (name := _OPENERS.get(plan.profile)) is not None:
-        return _cause(name, Confidence.HIGH, f"the profile `{plan.profile}`: {PROFILES[plan.profile]}")
+        return _cause(name, Confidence.HIGH, f"the profile `{plan.profile}`: {LOAD_PROFILES[plan.profile]}")
     if silent := s.disconnects.get(SILENT, 0):
         return _cause("zombie", Confidence.MEDIUM, f"{silent:,} connections ended with a ping timeout")
     return None
 
 
-def _loop(plan: Plan, s: Statistics) -> Cause | None:
+def _loop(plan: Plan, s: LoadStatistics) -> Cause | None:
     """Replacements that feed themselves: by whom the old connection is closed says whether the client or the server."""
     if not s.replaced or plan.profile not in _LOOPS:
         return None

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import wscheck
-from wscheck.config.load_profiles import OPTIONS
+from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.run.load.plan import Plan
 
 LOCUSTFILE = Path(wscheck.__file__).parent / "loadgen" / "locustfile.py"
@@ -50,7 +50,7 @@ def environ(plan: Plan, folder: Path) -> dict[str, str]:
     }
     if not plan.embedded:
         told["WSCHECK_LOAD_TOKEN"] = plan.token.reveal() if plan.token is not None else ""
-    for option in OPTIONS:
+    for option in LOAD_OPTIONS:
         if (value := plan.options.get(option.name)) is not None:
             told[option.variable] = str(int(value)) if isinstance(value, bool) else str(value)
     return {**own, **told}

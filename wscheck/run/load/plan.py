@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from wscheck.config.load_profiles import OPTIONS, PROFILES, names_columns
+from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES, is_users_file_header
 from wscheck.config.loading import Config, Value, load
 from wscheck.config.settings import SETTINGS
 from wscheck.config.target import Target, target_of
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.findings import Bar
-from wscheck.model.load_report import MEASURED
+from wscheck.model.load_report import THRESHOLD_MEASURES
 from wscheck.model.secrets import SHORTEST_SECRET, Redactor, Secret
 
 EMBEDDED = "embedded backend"
@@ -29,7 +29,7 @@ HELD = {"duplicated": 2, "strict-mode": 2}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `target` has no URL until the embedded backend has one; `options` are of `profiles.OPTIONS`, by name.
+    """One run. `target` has no URL until the embedded backend has one; `options` are those of `LOAD_OPTIONS`, by name.
 
     limits       threshold id to what it allows (docs/load.md, Thresholds)
     max_attempts connection attempts that a user may make within so many seconds
@@ -122,7 +122,7 @@ def _enough(file: Path, users: int) -> None:
     """Raises UsageError when the file has fewer users than the run needs: they are not shared."""
     lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     told = [line for line in lines if line.strip() and not line.startswith("#")]
-    there = len(told) - (names_columns(told[0].split(",")) if told else 0)
+    there = len(told) - (is_users_file_header(told[0].split(",")) if told else 0)
     if there < users:
         raise UsageError(
             f"{file.name} has {there:,} users, and {users:,} are to be simulated.",
@@ -133,10 +133,10 @@ def _enough(file: Path, users: int) -> None:
 def _profile(said: Value) -> str:
     """What was said, when there is such a profile. Raises UsageError with the place and the likeliest ones."""
     name = str(said.value)
-    if name not in PROFILES:
+    if name not in LOAD_PROFILES:
         problem = f"unknown profile `{name}`."
         problem = problem.capitalize() if said.origin == SETTINGS["load.profile"].flag else f"{said.origin}: {problem}"
-        raise UnknownName(problem, name, PROFILES, f"Choose from: {', '.join(PROFILES)}.")
+        raise UnknownName(problem, name, LOAD_PROFILES, f"Choose from: {', '.join(LOAD_PROFILES)}.")
     return name
 
 
@@ -172,12 +172,12 @@ def _transport(config: Config) -> str:
 
 
 def _limits(config: Config) -> dict[str, float]:
-    wanted = {name: config[f"load.{name.replace('-', '_')}"] for name in MEASURED}
+    wanted = {name: config[f"load.{name.replace('-', '_')}"] for name in THRESHOLD_MEASURES}
     return {name: limit * (1000 if name.endswith("p95") else 1) for name, limit in wanted.items() if limit is not None}
 
 
 def _default(name: str) -> Any:
-    return next(option.default for option in OPTIONS if option.name == name)
+    return next(option.default for option in LOAD_OPTIONS if option.name == name)
 
 
 def _refuse_others(target: Target) -> None:

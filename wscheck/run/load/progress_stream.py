@@ -4,33 +4,41 @@ from pathlib import Path
 
 import msgspec
 
-from wscheck.model import load_statistics as churn
-from wscheck.model.load_statistics import Begun, Bucket, Ended, Second, Statistics, Totals, WorkerLost
+from wscheck.model import load_statistics
+from wscheck.model.load_statistics import (
+    LoadStatistics,
+    RunEnded,
+    RunStarted,
+    RunTotals,
+    SecondCompleted,
+    SecondCounts,
+    WorkerLost,
+)
 
 
 class Course:
     """What is known of a run so far. `unread` counts lines that were none of the stream's."""
 
     def __init__(self) -> None:
-        self.begun: Begun | None = None
-        self.seconds: list[Bucket] = []
-        self.totals: Totals | None = None
+        self.begun: RunStarted | None = None
+        self.seconds: list[SecondCounts] = []
+        self.totals: RunTotals | None = None
         self.lost: list[WorkerLost] = []
-        self.ended: Ended | None = None
+        self.ended: RunEnded | None = None
         self.unread = 0
 
     def take(self, line: bytes) -> None:
         """One line of the stream."""
         try:
-            told = churn.read(line)
+            told = load_statistics.decode_record(line)
         except msgspec.DecodeError:
             self.unread += 1
             return
-        if isinstance(told, Begun):
+        if isinstance(told, RunStarted):
             self.begun = told
-        elif isinstance(told, Second):
+        elif isinstance(told, SecondCompleted):
             self.seconds.append(told.bucket)
-        elif isinstance(told, Totals):
+        elif isinstance(told, RunTotals):
             self.totals = told
         elif isinstance(told, WorkerLost):
             self.lost.append(told)
@@ -38,10 +46,10 @@ class Course:
             self.ended = told
 
     @property
-    def statistics(self) -> Statistics:
+    def statistics(self) -> LoadStatistics:
         """The latest that is known; nothing at all before the first report."""
         latest = self.ended or self.totals
-        return latest.statistics if latest is not None else Statistics()
+        return latest.statistics if latest is not None else LoadStatistics()
 
     @property
     def refused(self) -> int:

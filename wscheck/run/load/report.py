@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from wscheck.config.load_profiles import OPTIONS
+from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.model.findings import Verdict
-from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, judged
-from wscheck.model.load_statistics import LEFT, Bucket, Statistics
+from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, check_thresholds
+from wscheck.model.load_statistics import LEFT, LoadStatistics, SecondCounts
 from wscheck.report.formatting import plural
 from wscheck.report.load_figures import format_counts, format_threshold
 from wscheck.run.load.findings import found, lagged
@@ -38,7 +38,7 @@ def report(plan: Plan, course: Course, ending: Ending) -> LoadReport:
     """The report of a run, whole or not."""
     told = _told(plan, course, ending)
     told.findings = found(plan, course.statistics)
-    told.thresholds = judged(told, plan.limits)
+    told.thresholds = check_thresholds(told, plan.limits)
     told.notes = _notes(course, ending)
     told.verdict, told.reason = _verdict(plan, told, course, ending)
     return told
@@ -94,7 +94,7 @@ def _open_at_the_end(course: Course) -> int:
 
 def _options(plan: Plan, course: Course) -> dict[str, Any]:
     """How the run was asked to load, without credentials; what was left to the profile as the profile had it."""
-    secret = {option.name for option in OPTIONS if option.secret}
+    secret = {option.name for option in LOAD_OPTIONS if option.secret}
     asked = {"users": plan.users, "spawn_rate": plan.spawn_rate, "run_time_s": plan.run_time_s}
     had = course.begun.options if course.begun else {}
     habits = {name: had[name] for name in HABITS.get(plan.profile, ()) if name in had}
@@ -102,7 +102,7 @@ def _options(plan: Plan, course: Course) -> dict[str, Any]:
     return {**asked, "processes": plan.processes, **habits, **shown}
 
 
-def _series(seconds: list[Bucket]) -> list[Second]:
+def _series(seconds: list[SecondCounts]) -> list[Second]:
     if not seconds:
         return []
     begins = next((at for at, bucket in enumerate(seconds) if bucket.attempts), 0)
@@ -157,7 +157,7 @@ def _verdict(plan: Plan, told: LoadReport, course: Course, ending: Ending) -> tu
     return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASSED, "")
 
 
-def _nothing(told: LoadReport, s: Statistics, ending: Ending) -> str:
+def _nothing(told: LoadReport, s: LoadStatistics, ending: Ending) -> str:
     if ending.lost:
         return f"nothing connected: {ending.lost}"
     if s.refused:
@@ -168,7 +168,7 @@ def _nothing(told: LoadReport, s: Statistics, ending: Ending) -> str:
     return "nothing connected: no user began"
 
 
-def _doubt(plan: Plan, told: LoadReport, s: Statistics) -> str:
+def _doubt(plan: Plan, told: LoadReport, s: LoadStatistics) -> str:
     """Why a run without findings is no pass either; empty when it is one."""
     if told.interrupted:
         return "the run was interrupted"
