@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.detect.disconnects import KICK
 from wscheck.detect.event_order import OVERTAKES_S, one_story
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Replaced
 
 OLD = Connected(at=0.0, source="client", user="ann", sid="old")
 ATTEMPT = Connecting(at=1.0, source="client", user="ann")
 
 
-def kick(at: float, user: str = "ann", reason: str = KICK) -> Disconnected:
+def kick(at: float, user: str = "ann", reason: str = IO_SERVER_DISCONNECT) -> Disconnected:
     return Disconnected(at=at, source="client", user=user, sid="old", reason=reason)
 
 

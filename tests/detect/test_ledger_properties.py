@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START
 from wscheck.detect.changes import Opened, Superseded, Transition
-from wscheck.detect.disconnects import ON_PURPOSE
 from wscheck.detect.engine import Judge
 from wscheck.detect.ledger import Ledger
+from wscheck.model.disconnect_reasons import DISCONNECT_SENT
 from wscheck.model.events import AnyEvent, Connected, Disconnected, Event, Replaced, Restarted, Unjudged
 from wscheck.model.findings import Finding
 
@@ -72,7 +72,7 @@ class Model:
                     del self.ended[sid]
                 self.begin(sid, source)
             case ("end", sid, _, reason) if sid not in self.ended:
-                self.end(sid, back=reason not in ON_PURPOSE)
+                self.end(sid, back=reason not in DISCONNECT_SENT)
             case ("replace", old, new) if old not in self.replaced:
                 self.end(old, back=False)
                 if not self.announced and new not in self.told.keys() | self.ended.keys():

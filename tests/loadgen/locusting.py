@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from wscheck.model import load_statistics
-from wscheck.model.load_statistics import KICKED, LEFT, LoadStatistics, RunEnded, SecondCounts, StreamRecord
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT
+from wscheck.model.load_statistics import LoadStatistics, RunEnded, SecondCounts, StreamRecord
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 40.0
@@ -105,7 +106,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-SERVER_SAYS = {KICKED: "server namespace disconnect", LEFT: "client namespace disconnect"}
+SERVER_SAYS = {IO_SERVER_DISCONNECT: "server namespace disconnect", IO_CLIENT_DISCONNECT: "client namespace disconnect"}
 """How a Node server spells what a client calls by the first name; the others are alike or depend on who closed."""
 
 

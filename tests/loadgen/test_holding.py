@@ -9,7 +9,8 @@ from wscheck.loadgen import user_connections as module
 from wscheck.loadgen.callbacks import State
 from wscheck.loadgen.counters import Tally
 from wscheck.loadgen.user_connections import Holding
-from wscheck.model.load_statistics import KICKED, LoadStatistics
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
+from wscheck.model.load_statistics import LoadStatistics
 
 
 class User:
@@ -40,7 +41,7 @@ class User:
 
     def is_kicked(self, name: str) -> "User":
         self.connections[name].state = State.OVER
-        self.holding.ended(self.connections[name], KICKED)
+        self.holding.ended(self.connections[name], IO_SERVER_DISCONNECT)
         return self
 
     def receives(self, name: str, text: str) -> "User":

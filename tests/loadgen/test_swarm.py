@@ -18,7 +18,7 @@ from tests.node_backend import node_backend
 from wscheck.loadgen.connection import Connection
 from wscheck.loadgen.endpoint import SetupError
 from wscheck.loadgen.page_component import Habits
-from wscheck.model.load_statistics import CUT, KICKED, LEFT
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 
 QUIET = ("--fault", "log-nothing")
 EAGER = Habits(kick_delay_s=0.02, backoff_s=0.02, jitter=0.0)
@@ -38,7 +38,7 @@ def test_replacements_agree_with_both_servers_by_both_transports(kind: str, upgr
         assert swarm.close(3.0) == 0
         counted = swarm.tally.take().statistics
         agrees(counted, server.counters())
-    assert counted.disconnects[KICKED] == counted.replaced
+    assert counted.disconnects[IO_SERVER_DISCONNECT] == counted.replaced
     assert (counted.users, counted.users_multiple, counted.received) == (6, 5, 1)
 
 
@@ -50,7 +50,7 @@ def test_a_server_that_closes_the_transport_replaces_as_well(kind: str) -> None:
         swarm.close(3.0)
         counted, counters = swarm.tally.take().statistics, server.counters()
     assert (counted.connects, counted.replaced) == (counters["connects"], counters["replaced"])
-    assert counted.disconnects[CUT] == counters["disconnects"]["forced close"] == counted.replaced
+    assert counted.disconnects[TRANSPORT_CLOSE] == counters["disconnects"]["forced close"] == counted.replaced
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,7 +155,7 @@ def test_a_kick_that_no_newer_connection_explains_is_no_replacement() -> None:
     with in_a_thread(lambda: serving(talking(kick))) as url, swarming(url) as swarm:
         (component,) = join(swarm)
         until(lambda: swarm.tally.now.disconnects)
-        assert swarm.tally.now.disconnects == {KICKED: 1}
+        assert swarm.tally.now.disconnects == {IO_SERVER_DISCONNECT: 1}
         assert swarm.tally.now.replaced == 0
         assert not component.emit("echo", 1)
 
@@ -241,7 +241,7 @@ def test_strict_mode_opens_drops_and_opens() -> None:
         counted = swarm.tally.take().statistics
         agrees(counted, server.counters())
     assert counted.attempts == 2
-    assert counted.disconnects[LEFT] == counted.connects
+    assert counted.disconnects[IO_CLIENT_DISCONNECT] == counted.connects
 
 
 def test_what_the_page_dropped_is_not_held_while_its_end_is_on_the_way() -> None:

@@ -13,11 +13,18 @@ from wscheck.backend.demo_tokens import owner_of
 from wscheck.backend.faults import Fault, Policy
 from wscheck.backend.log_writer import Journal
 from wscheck.backend.reaping import never_reap
+from wscheck.model.disconnect_reasons import (
+    CLIENT_DISCONNECT,
+    CLIENT_NAMESPACE_DISCONNECT,
+    FORCED_CLOSE,
+    SERVER_DISCONNECT,
+    SERVER_NAMESPACE_DISCONNECT,
+)
 
 SLOW_LOOKUP_S = 0.1
 
 # Disconnect reasons as a Node server of the documented application logs them.
-_REASONS = {"server disconnect": "server namespace disconnect", "client disconnect": "client namespace disconnect"}
+_REASONS = {SERVER_DISCONNECT: SERVER_NAMESPACE_DISCONNECT, CLIENT_DISCONNECT: CLIENT_NAMESPACE_DISCONNECT}
 
 # What is logged is the journal's to say; what these libraries print of late or strange clients belongs to no format.
 for _name in ("socketio.server", "engineio.server"):
@@ -147,7 +154,7 @@ class Backend:
             return
         if self._sockets.get(user) == sid:
             del self._sockets[user]
-        told = "forced close" if sid in self._forced else _REASONS.get(reason, reason)
+        told = FORCED_CLOSE if sid in self._forced else _REASONS.get(reason, reason)
         self._forced.discard(sid)
         self._disconnects[told] += 1
         self._journal.disconnected(sid, told)

@@ -4,27 +4,12 @@ from itertools import pairwise
 from typing import cast
 
 from wscheck.detect.bounded_dict import Remembered
-from wscheck.model.events import Connected, Event
+from wscheck.model.disconnect_reasons import FORCED_CLOSE, SERVER_ENDED, TRANSPORT_ENDED
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Event
 from wscheck.model.findings import Confidence
-
-RESTART = "expired: the server restarted"
-STALE = "expired: nothing heard of it for too long"
-UNTOLD = "expired: the server speaks of another one as the user's, and tells of no connection's beginning"
-
-# How a client's own library words it: the server ended it, it left by itself, its transport is gone.
-KICK, LEFT, LOST = "io server disconnect", "io client disconnect", "transport close"
 
 UNKNOWN_SESSION = "Session ID unknown"
 """How a process answers that has never heard of a session: another one has it."""
-
-SHUT_DOWN = "server shutting down"
-
-# What a client sees, and what a server logs, when it was the server that ended a connection.
-KICKED = frozenset({KICK, "server namespace disconnect", "server disconnect"})
-CUT = frozenset({LOST, "transport error", "forced close"})
-
-# What either side ended by saying so. What was lost in another way a server may recover, under the same socket id.
-ON_PURPOSE = KICKED | {LEFT, "client namespace disconnect"}
 
 # A transport that closes this soon after the user's next connection was most likely closed because of it.
 COINCIDENCE_S = 1.0
@@ -53,10 +38,10 @@ def replaced(event: Event, reason: str | None, newest: Connected | None) -> Conf
 
     Ask only while the user holds a newer connection. A log's word for it counts less than what a client felt.
     """
-    logged = event.source == "server-log"
-    if reason in KICKED or reason == "forced close":
+    logged = event.source == SOURCE_SERVER_LOG
+    if reason in SERVER_ENDED or reason == FORCED_CLOSE:
         return Confidence.MEDIUM if logged else Confidence.HIGH
-    if reason in CUT and not logged and _soon_after(newest, event):
+    if reason in TRANSPORT_ENDED and not logged and _soon_after(newest, event):
         return Confidence.MEDIUM
     return None
 
@@ -72,7 +57,7 @@ def crossed(event: Event, reason: str | None, ended: Connected | None, other: Co
 
     A server ends the older of two connections; what is kicked as soon as it was acknowledged was the older one.
     """
-    if event.source == "server-log" or reason not in KICKED or ended is None or other is None:
+    if event.source == SOURCE_SERVER_LOG or reason not in SERVER_ENDED or ended is None or other is None:
         return False
     times = (other.at, ended.at, event.at)
     if None in times:

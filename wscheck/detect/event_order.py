@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeGuard
 
-from wscheck.detect.disconnects import KICK
-from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Replaced
-
-SERVER_LOG = "server-log"
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Connecting, Disconnected, Event, Refused, Replaced
 
 Early = Disconnected | Refused | Replaced
 """What may be told before the connection that it is about."""
@@ -30,13 +28,13 @@ def one_story(events: Iterable[Event], overtakes_s: float = OVERTAKES_S) -> Iter
     waiting: list[Early] = []
     for event in in_time:
         yield from _taken(waiting, [early for early in waiting if _time(early) < _time(event) - overtakes_s])
-        if isinstance(event, Disconnected) and event.reason == KICK and pending[event.user] > 0:
+        if isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT and pending[event.user] > 0:
             waiting.append(event)
             continue
         if isinstance(event, Replaced) and event.new_sid in to_come:
             waiting.append(event)
             continue
-        if event.source != SERVER_LOG and isinstance(event, Connected | Refused) and pending[event.user] > 0:
+        if event.source != SOURCE_SERVER_LOG and isinstance(event, Connected | Refused) and pending[event.user] > 0:
             pending[event.user] -= 1
             if _is_refusal(event) and pending[event.user] > 0:
                 waiting.append(event)
@@ -45,7 +43,7 @@ def one_story(events: Iterable[Event], overtakes_s: float = OVERTAKES_S) -> Iter
         if isinstance(event, Connected):
             to_come.discard(event.sid)
             yield from _taken(waiting, [e for e in waiting if isinstance(e, Replaced) and e.new_sid == event.sid])
-        if event.source == SERVER_LOG:
+        if event.source == SOURCE_SERVER_LOG:
             continue
         if isinstance(event, Connecting):
             pending[event.user] += 1

@@ -12,10 +12,11 @@ from typing import Any
 
 from wscheck.detect.bounded_dict import Remembered
 from wscheck.detect.changes import Closed, Opened, Superseded, Tally, Transition
-from wscheck.detect.disconnects import ON_PURPOSE, RESTART, STALE, UNTOLD, Ended
+from wscheck.detect.disconnects import Ended
 from wscheck.detect.engine_sessions import Sessions
 from wscheck.detect.replacement_inference import Supposing
-from wscheck.model.events import Connected, Disconnected, Event, Replaced, Restarted
+from wscheck.model.disconnect_reasons import DISCONNECT_SENT, EXPIRED_SERVER_RESTART, EXPIRED_STALE, EXPIRED_UNANNOUNCED
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Restarted
 from wscheck.model.findings import Confidence
 
 Changes = tuple[Transition, ...]
@@ -74,7 +75,7 @@ class Ledger:
         """Who holds what, as the events that opened it, or as much of them as is still known."""
         for user, held in self._held.items():
             for sid in (held,) if isinstance(held, str) else held:
-                yield self.opened(sid) or Connected(source="server-log", user=user, sid=sid)
+                yield self.opened(sid) or Connected(source=SOURCE_SERVER_LOG, user=user, sid=sid)
 
     def users(self) -> Iterator[str]:
         """Every user ever seen, those holding a connection now first."""
@@ -196,7 +197,7 @@ class Ledger:
             return ()
         # A log that words replacements and nothing else tells of no end either: what it once named may be long gone.
         untold = self._unannounced.intersection(self.held(user)) if not self._announced else ()
-        gone = [change for other in sorted(untold) for change in self._expire(other, event, UNTOLD)]
+        gone = [change for other in sorted(untold) for change in self._expire(other, event, EXPIRED_UNANNOUNCED)]
         changes = self._open(sid, user, event, None)
         if user is not None:
             self._unannounced.add(sid)
@@ -234,8 +235,8 @@ class Ledger:
         superseded = None
         if isinstance(held, tuple) and user is not None:
             superseded = self._supposing.at_end(event, sid, user, held, self._evidence)
-        begun = self._begun_by(sid, event) if event.reason not in ON_PURPOSE else None
-        rest, logged = self._release(sid), event.source == "server-log"
+        begun = self._begun_by(sid, event) if event.reason not in DISCONNECT_SENT else None
+        rest, logged = self._release(sid), event.source == SOURCE_SERVER_LOG
         self._gone.keep(sid, begun if superseded is None else Ended.SUPPOSED if logged else Ended.REPLACED)
         if user is not None:
             tally = self._tallies[user]  # whoever no longer holds something has one
@@ -250,11 +251,11 @@ class Ledger:
     def _restarted(self, event: Restarted) -> Changes:
         """Expire what the restarted process held. One log without a node name speaks for every connection."""
         gone = [sid for sid in self._owner if event.node is None or self._node.get(sid) == event.node]
-        return tuple(change for sid in gone for change in self._expire(sid, event, RESTART))
+        return tuple(change for sid in gone for change in self._expire(sid, event, EXPIRED_SERVER_RESTART))
 
     def expire(self, sid: str, event: Event) -> Changes:
         """Give up a connection that nothing was heard of for too long; visible, never silent."""
-        return self._expire(sid, event, STALE) if sid in self._owner else ()
+        return self._expire(sid, event, EXPIRED_STALE) if sid in self._owner else ()
 
     def _expire(self, sid: str, event: Event, reason: str) -> Changes:
         user, opened, begun = self._owner[sid], self._evidence.get(sid), self._begun_by(sid, event)

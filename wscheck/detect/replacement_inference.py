@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from wscheck.detect.bounded_dict import Remembered
 from wscheck.detect.changes import Closed, Opened, Superseded
-from wscheck.detect.disconnects import KICKED, crossed, replaced
-from wscheck.model.events import Connected, Disconnected, Event
+from wscheck.detect.disconnects import crossed, replaced
+from wscheck.model.disconnect_reasons import SERVER_ENDED
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event
 from wscheck.model.findings import Confidence
 
 BREATH_S = 0.01
@@ -35,7 +36,7 @@ class Supposing:
         self, event: Disconnected, sid: str, user: str, held: tuple[str, ...], opened: Mapping[str, Connected]
     ) -> Superseded | None:
         """What the end of `sid` means, one of the connections that `user` held; `opened`: how some of them were."""
-        if self.worded and event.source == "server-log":
+        if self.worded and event.source == SOURCE_SERVER_LOG:
             return None
         rest = tuple(other for other in held if other != sid)
         ended = opened.get(sid)
@@ -50,7 +51,7 @@ class Supposing:
 
     def note(self, closed: Closed) -> None:
         """A user's only connection ended: a server may tell of the end before it tells of what it was for."""
-        if closed.user is not None and closed.reason in KICKED and not self.worded:
+        if closed.user is not None and closed.reason in SERVER_ENDED and not self.worded:
             self.kicks.keep(closed.user, closed)
 
     def at_beginning(self, opened: Opened) -> Superseded | None:

@@ -8,7 +8,7 @@ from wscheck.loadgen.callbacks import Observer, State
 from wscheck.loadgen.connection_state import Lifecycle
 from wscheck.loadgen.frames import BINARY, CLOSE, PING, PONG, TEXT, Frames, masked
 from wscheck.loadgen.transport import LinkError
-from wscheck.model.load_statistics import BROKEN, MALFORMED
+from wscheck.model.disconnect_reasons import PARSE_ERROR, TRANSPORT_ERROR
 from wscheck.protocols.engine_io import PacketError, decode_handshake
 from wscheck.protocols.socket_io import SocketPacket, SocketPacketType, decode_socket_packet, encode_frame, event_packet
 
@@ -104,7 +104,7 @@ class Connection(Lifecycle):
         if self.state < State.OPEN:
             self._refuse(kind)
         else:
-            self._end(BROKEN, abort=True)
+            self._end(TRANSPORT_ERROR, abort=True)
 
     # --- what arrives ------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class Connection(Lifecycle):
         if self.state < State.OPEN:
             self._refuse("protocol")
         elif self.state < State.OVER:
-            self._end(MALFORMED, abort=True)
+            self._end(PARSE_ERROR, abort=True)
 
     def _expect(self, answered: Answered | None) -> int:
         if self._answers is None:

@@ -13,7 +13,13 @@ from wscheck.loadgen.frames import CLOSE, PING, TEXT, masked
 from wscheck.loadgen.handshake import Opening
 from wscheck.loadgen.socket_io import Wire
 from wscheck.loadgen.transport import LinkError
-from wscheck.model.load_statistics import BROKEN, CUT, KICKED, LEFT, SILENT
+from wscheck.model.disconnect_reasons import (
+    IO_CLIENT_DISCONNECT,
+    IO_SERVER_DISCONNECT,
+    PING_TIMEOUT,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+)
 from wscheck.protocols.socket_io import SocketPacket, SocketPacketType, encode_socket_packet
 
 if TYPE_CHECKING:
@@ -76,7 +82,7 @@ class Lifecycle(Wire):
             self._finish(abort=True)
             self._observer.given_up(self)
         elif self.state < State.OVER:
-            self._end(LEFT, abort=True)
+            self._end(IO_CLIENT_DISCONNECT, abort=True)
         else:
             self._finish(abort=True)
 
@@ -88,7 +94,7 @@ class Lifecycle(Wire):
             bye = encode_socket_packet(SocketPacket(SocketPacketType.DISCONNECT, where))
             self.send(masked(TEXT, f"4{bye}".encode()) + masked(PING, b""))
         except LinkError:
-            self._end(LEFT)
+            self._end(IO_CLIENT_DISCONNECT)
 
     def _heard_goodbye(self) -> None:
         """It answered the ping after our 41: a kick that crossed it has been read, which a close would have cut off."""
@@ -111,14 +117,14 @@ class Lifecycle(Wire):
             if self._answers is not None:
                 self._answers.give_up(now - self.swarm.endpoint.ack_timeout_s, self.swarm.tally.now)
             if self._opening is not None and now > self.begun_at + self.swarm.endpoint.target.timeout_s:
-                self._end(BROKEN, abort=True)
+                self._end(TRANSPORT_ERROR, abort=True)
             elif now >= self._silent_at:
                 self._blame()
-                self._end(SILENT, abort=True)
+                self._end(PING_TIMEOUT, abort=True)
             else:
                 self._look_ahead()
         elif self.state is State.LEAVING:
-            self._end(LEFT, abort=True)
+            self._end(IO_CLIENT_DISCONNECT, abort=True)
         else:
             self._finish(abort=True)
 
@@ -140,7 +146,7 @@ class Lifecycle(Wire):
         if self.state < State.OPEN:
             self._refuse("disconnected at once")
         else:
-            self._end(KICKED)
+            self._end(IO_SERVER_DISCONNECT)
 
     def hung_up(self) -> None:
         """The connection beneath the websocket has ended."""
@@ -154,9 +160,9 @@ class Lifecycle(Wire):
             self._refuse("closed by the server")
         elif self.state is State.OPEN:
             self._blame()
-            self._end(CUT, gone=gone)
+            self._end(TRANSPORT_CLOSE, gone=gone)
         elif self.state is State.LEAVING:
-            self._end(LEFT, gone=gone)
+            self._end(IO_CLIENT_DISCONNECT, gone=gone)
         elif gone:
             self._finish()
 
@@ -164,7 +170,7 @@ class Lifecycle(Wire):
         if self.state < State.OPEN:
             self._refuse(kind)
         elif self.state < State.OVER:
-            self._end(BROKEN if self.state is State.OPEN else LEFT, abort=True)
+            self._end(TRANSPORT_ERROR if self.state is State.OPEN else IO_CLIENT_DISCONNECT, abort=True)
         else:
             self._finish()
 
@@ -172,7 +178,7 @@ class Lifecycle(Wire):
         if self.state < State.OPEN:
             self._refuse("internal error")
         elif self.state < State.OVER:
-            self._end(BROKEN, abort=True)
+            self._end(TRANSPORT_ERROR, abort=True)
         else:
             self._finish(abort=True)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from wscheck.loadgen.acks import Answered
 from wscheck.loadgen.connection import Connection
-from wscheck.model.load_statistics import KICKED, LEFT
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT
 from wscheck.protocols.socket_io import SocketPacket
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ class Component:
         self.holding.ended(connection, reason)
         if self.connection is connection:
             self.connection = None
-            if reason != LEFT:
-                self._again(self.habits.kick_delay_s if reason == KICKED else self._backoff())
+            if reason != IO_CLIENT_DISCONNECT:
+                self._again(self.habits.kick_delay_s if reason == IO_SERVER_DISCONNECT else self._backoff())
 
     def given_up(self, connection: Connection) -> None:
         self.holding.given_up(connection)

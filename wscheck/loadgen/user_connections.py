@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from wscheck.loadgen.callbacks import State
 from wscheck.loadgen.connection import Connection
-from wscheck.model.load_statistics import CUT, KICKED
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 
 if TYPE_CHECKING:
     from wscheck.loadgen.endpoint import Presence
@@ -103,7 +103,7 @@ class Holding:
         tally.open -= 1
         tally.now.disconnects[reason] = tally.now.disconnects.get(reason, 0) + 1
         tally.now.lifetime.add((at - connection.opened_at) * 1000)
-        if reason in (KICKED, CUT):
+        if reason in (IO_SERVER_DISCONNECT, TRANSPORT_CLOSE):
             if self._was_replaced(connection, at):
                 self._replaced()
             else:

@@ -12,6 +12,15 @@ import msgspec
 SCHEMA = "wscheck.events/1"
 """The schema of a recording, named in its first line."""
 
+# The sources of events: the values of `Event.source`.
+SOURCE_CLIENT = "client"
+SOURCE_SERVER_LOG = "server-log"
+SOURCE_BROWSER = "browser"
+SOURCE_HAR = "har"
+SOURCE_SCENARIO = "scenario"
+SOURCE_HEARTBEAT = "heartbeat"
+SOURCE_WSCHECK = "wscheck"
+
 
 class Header(msgspec.Struct, kw_only=True):
     """A recording's first line: what was recorded, by which wscheck, of what.
@@ -46,7 +55,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """What every event has.
 
     at      seconds since the Unix epoch, None where the source had no clock (a log line without a timestamp)
-    source  who saw it: "client", "server-log", "browser", "har", "load"; a file's events also carry path and line
+    source  what observed it, one of the `SOURCE_` constants; events of a file also have `path` and `line`
     user    whoever the connection authenticates as, None where the evidence does not say
     node    the server process that saw it, where several report
     path, line  the evidence's own place: the log file and the 1-based line of its marker

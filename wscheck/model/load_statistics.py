@@ -15,10 +15,6 @@ Key = TypeVar("Key", int, str)
 
 SCHEMA = "wscheck.load-stream/1"
 
-KICKED, LEFT = "io server disconnect", "io client disconnect"
-CUT, BROKEN, SILENT = "transport close", "transport error", "ping timeout"
-MALFORMED = "parse error"
-
 _GROWTH = math.log(1.02)
 _SMALLEST_MS = 0.01
 

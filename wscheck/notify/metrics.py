@@ -13,27 +13,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from wscheck.detect.changes import Closed, Superseded, Transition
 from wscheck.detect.incidents import Incident, State
 from wscheck.detect.rules import DOCUMENTED
+from wscheck.model.disconnect_reasons import SERVER_SPELLINGS
 from wscheck.model.errors import UsageError
 from wscheck.model.events import Connected, Event, Replaced
 from wscheck.notify.listener import WatchState
 
 STALLED_S = 10.0
 DURATIONS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
-
-REASONS = frozenset(
-    {
-        "transport close",
-        "transport error",
-        "ping timeout",
-        "parse error",
-        "forced close",
-        "forced server close",
-        "server shutting down",
-        "client namespace disconnect",
-        "server namespace disconnect",
-    }
-)
-"""Socket.IO's disconnect reasons, as its servers spell them: any other becomes "other", or a log could flood us."""
 
 
 class Metrics:
@@ -84,7 +70,7 @@ class Metrics:
             self._replaced.inc()
         for change in changes:
             if isinstance(change, Closed):
-                self._disconnects.labels(change.reason if change.reason in REASONS else "other").inc()
+                self._disconnects.labels(change.reason if change.reason in SERVER_SPELLINGS else "other").inc()
                 self._ended(None if change.superseded else change.opened, change.event.at)
             elif isinstance(change, Superseded):
                 self._ended(change.old, change.event.at)

@@ -9,6 +9,8 @@ import msgspec
 from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.config.target import Credentials, Target
 from wscheck.model.events import (
+    SOURCE_SCENARIO,
+    SOURCE_SERVER_LOG,
     Delivered,
     Disconnected,
     Emitted,
@@ -138,7 +140,7 @@ class Stage:
         self.record(
             Expected(
                 at=time.time(),
-                source="scenario",
+                source=SOURCE_SCENARIO,
                 user=page.credentials.user,
                 page=page.name,
                 what=what,
@@ -202,11 +204,11 @@ class Stage:
 
     def unjudged(self, reason: str) -> None:
         """Something could not be judged: the scenario is inconclusive unless a rule finds it failed."""
-        self.record(Unjudged(at=time.time(), source="scenario", reason=reason))
+        self.record(Unjudged(at=time.time(), source=SOURCE_SCENARIO, reason=reason))
 
     def skip(self, reason: str) -> None:
         """The scenario cannot be tried here."""
-        self.record(Unjudged(at=time.time(), source="scenario", reason=reason, skipped=True))
+        self.record(Unjudged(at=time.time(), source=SOURCE_SCENARIO, reason=reason, skipped=True))
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
@@ -235,7 +237,7 @@ class Stage:
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 
     def _reacted(self) -> bool:
-        return any(isinstance(e, Refused | Disconnected) and e.source != "server-log" for e in self.events)
+        return any(isinstance(e, Refused | Disconnected) and e.source != SOURCE_SERVER_LOG for e in self.events)
 
     def received(self, name: str, page: Page) -> bool:
         """Whether `page` received an event of this name so far."""

@@ -1,6 +1,6 @@
 """Long-polling first, then websocket: two transports, one connection."""
 
-from wscheck.model.events import Connected
+from wscheck.model.events import SOURCE_CLIENT, Connected
 from wscheck.scenarios.context import Stage
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
@@ -18,7 +18,7 @@ class PollingUpgrade(Scenario):
         mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
         stage.expect("connected", page)
         await stage.watch(stage.window / 2)
-        seen = [e.transport for e in stage.events if isinstance(e, Connected) and e.source == "client"]
+        seen = [e.transport for e in stage.events if isinstance(e, Connected) and e.source == SOURCE_CLIENT]
         if seen and "websocket" not in seen:
             stage.unjudged("no upgrade came about: the server offers none, or a proxy drops its headers")
         for mount in mounts:

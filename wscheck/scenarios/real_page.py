@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wscheck.config.browser_steps import Step
-from wscheck.model.events import Connected, Delivered, Event, Expected
+from wscheck.model.events import SOURCE_SCENARIO, Connected, Delivered, Event, Expected
 from wscheck.scenarios.component_sharing import ComponentSharing
 from wscheck.scenarios.context import Stage
 from wscheck.scenarios.event_handling import EventHandling
@@ -89,7 +89,7 @@ def expect(seen: Sequence[Event], scenario: str, stage: Stage, looked: float) ->
     opened = [event for event in seen if isinstance(event, Connected)]
     connected = {(event.user, event.page) for event in opened if event.at is None or event.at <= looked}
     for user, page in sorted(connected, key=str):
-        stage.record(Expected(at=looked, source="scenario", user=user, page=page, what="connected"))
+        stage.record(Expected(at=looked, source=SOURCE_SCENARIO, user=user, page=page, what="connected"))
     if opened and not connected:
         stage.unjudged("the page had only just connected when the watch ended: watch longer (--window)")
     if scenario != EventHandling.id or not connected:
@@ -104,5 +104,5 @@ def expect(seen: Sequence[Event], scenario: str, stage: Stage, looked: float) ->
     since = min(event.at or looked for event in opened if (event.user, event.page) == (user, label))
     for event in stage.contract.events:
         if event.name not in came and looked - since >= event.within:
-            told = Expected(at=since, source="scenario", user=user, page=label, what="delivered", name=event.name)
+            told = Expected(at=since, source=SOURCE_SCENARIO, user=user, page=label, what="delivered", name=event.name)
             stage.record(msgspec.structs.replace(told, within=event.within, required=False))

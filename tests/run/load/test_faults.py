@@ -21,7 +21,7 @@ from tests.run.load.loading import alive, load, loading
 from tests.run.load.test_agreement import assert_agrees
 from wscheck.backend.log_writer import Journal
 from wscheck.backend.server import Backend
-from wscheck.model.load_statistics import BROKEN, CUT
+from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from wscheck.run.load.report import Ending
 from wscheck.run.load.run import _undisturbed
 
@@ -140,7 +140,7 @@ def test_a_storm_restarts_the_embedded_backend_and_everybody_comes_back(tmp_path
     assert code == 130, run.said
     assert len(children) == 2 and not [pid for pid in children if alive(pid)]
     # A server that is killed with something unread resets its connections rather than closing them.
-    assert sum(report["disconnects"].get(reason, 0) for reason in (CUT, BROKEN)) >= 6
+    assert sum(report["disconnects"].get(reason, 0) for reason in (TRANSPORT_CLOSE, TRANSPORT_ERROR)) >= 6
     assert (report["connections_per_user"], report["replaced"]) == (1.0, 0)
 
 

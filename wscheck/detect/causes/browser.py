@@ -8,7 +8,8 @@ from wscheck.detect import stack_frames as openers
 from wscheck.detect.causes.history import Clue, Signature, Trail
 from wscheck.detect.causes.rendering import renders
 from wscheck.detect.changes import Closed
-from wscheck.detect.disconnects import KICKED, UNKNOWN_SESSION
+from wscheck.detect.disconnects import UNKNOWN_SESSION
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, SERVER_ENDED
 from wscheck.model.events import Connected, Place, Registered
 from wscheck.model.findings import Confidence
 
@@ -151,7 +152,7 @@ def unstable_dependency(trail: Trail) -> Clue | None:
     swaps: Counter[Place] = Counter()
     for closed in trail.closings:
         old, at = closed.opened, closed.event.at
-        if closed.reason != "io client disconnect" or old is None or old.opener is None or at is None:
+        if closed.reason != IO_CLIENT_DISCONNECT or old is None or old.opener is None or at is None:
             continue
         # However late it was answered: that it was asked for at once is what counts.
         after = [new for new in trail.openings if any(0 <= when - at <= SWAP_S for when in _times(trail, new))]
@@ -181,7 +182,7 @@ def _back_after(trail: Trail, closed: Closed) -> float | None:
     """How long after a kick its opener was connected again (seconds), None where it was not. What the opener had asked
     for before the kick brought it about, and answered nothing."""
     old, at = closed.opened, closed.event.at
-    if closed.reason not in KICKED or old is None or old.at is None or at is None:
+    if closed.reason not in SERVER_ENDED or old is None or old.at is None or at is None:
         return None
     newer = [new for new in trail.openings if new.at is not None and new.at > old.at and _same_place(old, new)]
     if any((trail.began(new) or 0.0) <= at for new in newer):

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from wscheck.detect.bounded_dict import Remembered
 from wscheck.detect.changes import Closed, Opened, Superseded
-from wscheck.detect.disconnects import KICK, UNKNOWN_SESSION
+from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import beside
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Answered, Connected, Connecting, Refused, Registered
 from wscheck.model.findings import Confidence
 
@@ -140,7 +141,7 @@ class Trails:
 
     def closed(self, change: Closed) -> None:
         trail = self._trails.get(change.user or "")
-        if trail is None and change.user is not None and change.reason == KICK and not change.held:
+        if trail is None and change.user is not None and change.reason == IO_SERVER_DISCONNECT and not change.held:
             trail = self._begin(change.user)
         if trail is not None:
             trail.closed(change)

@@ -6,9 +6,9 @@ from statistics import fmean
 
 from wscheck.detect.causes.history import Clue, Signature, Trail
 from wscheck.detect.changes import Superseded
-from wscheck.detect.disconnects import CUT, KICK
 from wscheck.detect.rules.rule import apart, opened_by
-from wscheck.model.events import Connected
+from wscheck.model.disconnect_reasons import FORCED_CLOSE, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_ENDED
+from wscheck.model.events import SOURCE_CLIENT, Connected
 from wscheck.model.findings import Confidence
 
 # StrictMode mounts twice in one commit: measured within 5 ms, ten times that for slow machines.
@@ -81,10 +81,10 @@ def several_tabs(trail: Trail) -> Clue | None:
 
 
 def transport_closed(trail: Trail) -> Clue | None:
-    cut = [c for c in trail.closings if c.superseded and c.reason in CUT]
+    cut = [c for c in trail.closings if c.superseded and c.reason in TRANSPORT_ENDED]
     if not cut:
         return None
-    certain = any(c.reason == "forced close" for c in cut)
+    certain = any(c.reason == FORCED_CLOSE for c in cut)
     return Confidence.HIGH if certain else Confidence.MEDIUM, f'the replaced connection ended with "{cut[0].reason}"'
 
 
@@ -133,7 +133,7 @@ def lookup_race(trail: Trail) -> Clue | None:
     may have come to a process that keeps books of its own."""
     for pair in _kept(trail):
         old, new = pair
-        if not trail.replacements and old.source != "client" and old.page != new.page:
+        if not trail.replacements and old.source != SOURCE_CLIENT and old.page != new.page:
             continue
         if 0 <= _gap(pair) <= RACE_S and old.node == new.node:
             told = f"two connections {_gap(pair) * 1000:.0f} ms apart, and the server replaced neither"
@@ -156,7 +156,7 @@ def _gap(pair: tuple[Connected, Connected]) -> float:
 
 
 def zombie(trail: Trail) -> Clue | None:
-    silent = [c for c in trail.closings if c.reason == "ping timeout"]
+    silent = [c for c in trail.closings if c.reason == PING_TIMEOUT]
     for old, new in trail.met if silent else ():
         if any(c.sid == old.sid and new.sid in c.held for c in silent):
             return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one began"
@@ -166,7 +166,7 @@ def zombie(trail: Trail) -> Clue | None:
 def newcomer_ended(trail: Trail) -> Clue | None:
     """The last thing that happened: the server ended a connection, and there was none for which it did."""
     last = trail.closings[-1] if trail.closings else None
-    if last is None or last.reason != KICK or last.superseded or last.held:
+    if last is None or last.reason != IO_SERVER_DISCONNECT or last.superseded or last.held:
         return None
     if any(change.new_sid == last.sid for change in trail.replacements):
         return Confidence.HIGH, "the server ended the connection for which it had replaced another, too: none is left"

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from wscheck.detect.bounded_dict import Remembered
-from wscheck.detect.disconnects import KICKED
 from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import Delivered, Disconnected, Handled, Place, Registered
 from wscheck.model.findings import Confidence, Severity
 
@@ -51,7 +51,7 @@ class EventDuplicated(Rule):
 
     def _ended(self, event: Disconnected) -> None:
         """What reconnects is greeted again: what a lost connection had received arrives once more, and only once."""
-        if not self._seen or event.reason in KICKED:
+        if not self._seen or event.reason in SERVER_ENDED:
             return
         self._gone.keep(event.sid, None)
 

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from wscheck.detect.rules.rule import Handler, Rule
-from wscheck.model.events import Connected, Disconnected, Event, Replaced, Watching
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Watching
 from wscheck.model.findings import Severity
-
-LOG = "server-log"
 
 
 class LogSilent(Rule):
@@ -34,7 +32,7 @@ class LogSilent(Rule):
         }
 
     def _watch(self, event: Watching) -> None:
-        self._watched |= event.source == LOG
+        self._watched |= event.source == SOURCE_SERVER_LOG
 
     def conclude(self, at: float | None) -> None:
         unseen = unlogged(self._seen) if self._watched else []
@@ -46,12 +44,12 @@ class LogSilent(Rule):
 
 def unlogged(events: Iterable[Event]) -> list[Connected]:
     """The connections of a phase of which the server's log told nothing, in words that are known."""
-    told = {each for event in events if event.source == LOG for each in _ids(event)} - {None}
+    told = {each for event in events if event.source == SOURCE_SERVER_LOG for each in _ids(event)} - {None}
     return [e for e in _made(events) if e.sid not in told and e.user not in told]
 
 
 def _made(events: Iterable[Event]) -> list[Connected]:
-    made = {e.sid or e.user: e for e in events if isinstance(e, Connected) and e.source != LOG}
+    made = {e.sid or e.user: e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG}
     return [connection for name, connection in made.items() if name is not None]
 
 

@@ -5,14 +5,19 @@ from collections.abc import Mapping
 from itertools import pairwise, starmap
 
 from wscheck.detect.changes import Closed, Opened, Superseded
-from wscheck.detect.disconnects import RESTART, SHUT_DOWN, STALE, UNTOLD
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.node_liveness import Nodes
 from wscheck.detect.rules.rule import Handler, Rule, apart, opened_by, told_apart
+from wscheck.model.disconnect_reasons import (
+    EXPIRED_SERVER_RESTART,
+    EXPIRED_STALE,
+    EXPIRED_UNANNOUNCED,
+    SERVER_SHUTTING_DOWN,
+)
 from wscheck.model.events import Answered, Connected, Event, Refused
 from wscheck.model.findings import Confidence, Severity
 
-OVER = frozenset({RESTART, SHUT_DOWN, STALE, UNTOLD})
+OVER = frozenset({EXPIRED_SERVER_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED})
 """Ends that tell of no connection that was used until then."""
 
 GONE = (

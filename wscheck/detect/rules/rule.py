@@ -7,10 +7,8 @@ import msgspec
 
 from wscheck.detect import stack_frames as openers
 from wscheck.detect.ledger import Ledger
-from wscheck.model.events import Answered, AnyEvent, Connected, Event
+from wscheck.model.events import SOURCE_SERVER_LOG, Answered, AnyEvent, Connected, Event
 from wscheck.model.findings import Bar, Confidence, Severity
-
-_LOG = "server-log"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +130,7 @@ def told_apart(old: Answered | None, new: Answered | None) -> tuple[str, str]:
 def apart(old: Connected, new: Connected) -> bool:
     """Whether two sockets of one user, held at once, are two connections for certain. Two namespaces of one connection
     are two sockets as well: a server's log that names neither them nor the session does not tell."""
-    if all(one.source != _LOG or one.eio is not None for one in (old, new)):
+    if all(one.source != SOURCE_SERVER_LOG or one.eio is not None for one in (old, new)):
         return True
     if old.node != new.node:
         return None not in {old.node, new.node}

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from wscheck.detect.changes import Closed, Opened, Superseded
-from wscheck.detect.disconnects import CUT
 from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.model.disconnect_reasons import TRANSPORT_ENDED
 from wscheck.model.events import Refused
 from wscheck.model.findings import Severity
 
@@ -49,7 +49,7 @@ class TabDisplaced(Rule):
         self._fewer(change)
         if not change.superseded:
             return
-        if change.reason in CUT:
+        if change.reason in TRANSPORT_ENDED:
             message = "the second tab's connection closed the first one's transport: a stock client will reconnect"
             self.sighted(change.user, message, change.event.at, change.event, severity=Severity.ERROR, key="loop")
         else:

@@ -5,9 +5,9 @@ launch ─► wire ─► targets (tabs, frames, workers) ─► network ─► 
                      └► handlers (how many each event has, and where)
 """
 
-from wscheck.observe.browser.browser import SOURCE, Browser, Seen, attached, launched
+from wscheck.observe.browser.browser import Browser, Seen, attached, launched
 from wscheck.observe.browser.page import Page
 from wscheck.observe.browser.steps import walk
 from wscheck.observe.browser.storage import StorageState, give
 
-__all__ = ["SOURCE", "Browser", "Page", "Seen", "StorageState", "attached", "give", "launched", "walk"]
+__all__ = ["Browser", "Page", "Seen", "StorageState", "attached", "give", "launched", "walk"]

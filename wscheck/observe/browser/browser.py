@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from wscheck.model.errors import CannotCheck
-from wscheck.model.events import Connected, Event
+from wscheck.model.events import SOURCE_BROWSER, Connected, Event
 from wscheck.model.report import PageSummary
 from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import CommandFailed, Wire
@@ -23,8 +23,6 @@ from wscheck.observe.browser.reconnects import settled
 from wscheck.observe.browser.scripts import Scripts
 from wscheck.observe.browser.targets import Held, Targets
 from wscheck.observe.traffic import Hiding, Identity, Session, Traffic, Whence
-
-SOURCE = "browser"
 
 
 class Seen(msgspec.Struct):
@@ -54,7 +52,7 @@ class Browser:
         self.at_start = ""
         """JavaScript that runs in every tab we open, before any of its page's own."""
         self._whose = identity
-        self.traffic = Traffic(identity, source=SOURCE, hiding=hiding, target=target)
+        self.traffic = Traffic(identity, source=SOURCE_BROWSER, hiding=hiding, target=target)
         self._scripts = Scripts(self.traffic.addresses, root)
         self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
         self._shown = Shown(self.traffic.addresses)

@@ -8,7 +8,8 @@ import engineio
 import socketio
 
 from wscheck.config.target import Credentials, Target, present
-from wscheck.detect.disconnects import LEFT, UNKNOWN_SESSION
+from wscheck.detect.disconnects import UNKNOWN_SESSION
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.observe.client.frame_tap import LARGEST_MESSAGE
 from wscheck.observe.client.handshake_errors import turned_away
 from wscheck.observe.client.instrumented_client import ObservedClient
@@ -137,7 +138,7 @@ class Connection:
         """Leave politely: DISCONNECT, then close the session."""
         self._left = True
         if self._socket is not None and self.is_connected:
-            self.ended(LEFT)
+            self.ended(IO_CLIENT_DISCONNECT)
             await _quietly(self._socket.disconnect())
         await self._release()
 
@@ -200,7 +201,7 @@ class Connection:
         self._answered.set()
         if self.sid is not None and not self._over.is_set():
             self._over.set()
-            self._listener.disconnected(self, LEFT if self._left else reason)
+            self._listener.disconnected(self, IO_CLIENT_DISCONNECT if self._left else reason)
 
     def arrived(self, data: list[Any]) -> None:
         if self.sid is None and len(self._early) < MOST_EARLY:

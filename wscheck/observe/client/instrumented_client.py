@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import engineio
 import socketio
 
-from wscheck.detect.disconnects import KICK, LOST
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.observe.client import frame_tap as tapping
 from wscheck.observe.client.frame_tap import TappedSocket, is_astray, tapped
 
@@ -26,7 +26,7 @@ class Observer(tapping.Observer, Protocol):
     acknowledged  the namespace answered CONNECT, with `data`
     rejected      it answered CONNECT_ERROR
     arrived       an event came: its name, then its arguments
-    ended         the server ended it (KICK), or the transport is gone (LOST)
+    ended         the server ended it (IO_SERVER_DISCONNECT), or the transport is gone (TRANSPORT_CLOSE)
     astray        a request of its session reached a process that does not know it
     """
 
@@ -105,7 +105,7 @@ class ObservedClient(socketio.AsyncClient):  # type: ignore[misc]
         self._observer.acknowledged(data)
 
     async def _handle_disconnect(self, namespace: str | None) -> None:
-        self._observer.ended(KICK)
+        self._observer.ended(IO_SERVER_DISCONNECT)
         self.connected = True  # a kick may overtake connect(): the stock client would ignore it
         await super()._handle_disconnect(namespace)
 
@@ -120,5 +120,5 @@ class ObservedClient(socketio.AsyncClient):  # type: ignore[misc]
         await super()._handle_event(namespace, id, data)
 
     async def _handle_eio_disconnect(self, reason: str) -> None:
-        self._observer.ended(LOST)
+        self._observer.ended(TRANSPORT_CLOSE)
         await super()._handle_eio_disconnect(reason)

@@ -3,7 +3,7 @@
 import asyncio
 
 from wscheck.config.target import Credentials, Target
-from wscheck.detect.disconnects import KICK, LOST
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.observe.client.connection import Connection
 from wscheck.observe.client.listener import Witness
 from wscheck.observe.client.page import Mount, Page
@@ -62,7 +62,7 @@ class PerComponentPage(Page):
 
     def disconnected(self, connection: Connection, reason: str) -> None:
         super().disconnected(connection, reason)
-        if self._delay is None or reason not in (KICK, LOST):
+        if self._delay is None or reason not in (IO_SERVER_DISCONNECT, TRANSPORT_CLOSE):
             return
         for mount in self.hearers(connection):
             timer = asyncio.ensure_future(self._again(mount, self._delay))

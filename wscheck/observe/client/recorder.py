@@ -6,6 +6,7 @@ from typing import Any
 
 from wscheck.config.event_contract import Contract
 from wscheck.model.events import (
+    SOURCE_CLIENT,
     Connected,
     Connecting,
     Delivered,
@@ -22,8 +23,6 @@ from wscheck.model.events import (
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import Connection
 from wscheck.observe.traffic.pseudonyms import LONGEST, Hiding
-
-SOURCE = "client"
 
 Record = Callable[[Event], None]
 
@@ -86,18 +85,18 @@ class ReplayWitness:
 
     def unreadable(self, connection: Connection, reason: str) -> None:
         user = connection.credentials.user
-        self._record(Unreadable(at=time.time(), source=SOURCE, user=user, reason=self._clean(reason)))
+        self._record(Unreadable(at=time.time(), source=SOURCE_CLIENT, user=user, reason=self._clean(reason)))
 
     def mounted(self, page: str, component: str, user: str) -> None:
-        self._record(Mounted(at=time.time(), source=SOURCE, user=user, page=page, component=component))
+        self._record(Mounted(at=time.time(), source=SOURCE_CLIENT, user=user, page=page, component=component))
 
     def unmounted(self, page: str, component: str, user: str) -> None:
-        self._record(Unmounted(at=time.time(), source=SOURCE, user=user, page=page, component=component))
+        self._record(Unmounted(at=time.time(), source=SOURCE_CLIENT, user=user, page=page, component=component))
 
     def _where(self, connection: Connection) -> dict[str, Any]:
         return {
             "at": time.time(),
-            "source": SOURCE,
+            "source": SOURCE_CLIENT,
             "user": connection.credentials.user,
             "sid": self._id(connection.sid),
             "eio": self._id(connection.eio),

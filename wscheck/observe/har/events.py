@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.model.events import Ended, Event, Unjudged, Unreadable
+from wscheck.model.events import SOURCE_HAR, Ended, Event, Unjudged, Unreadable
 from wscheck.model.report import PageSummary
 from wscheck.observe.browser.opener import RawStack, resolve
 from wscheck.observe.browser.reconnects import settled
@@ -16,7 +16,6 @@ from wscheck.observe.har.archive import Archive, Entry, load
 from wscheck.observe.har.bundles import Bundles
 from wscheck.observe.traffic import Identity, Origin, Session, Traffic, Whence
 
-SOURCE = "har"
 CLOSING_S = 0.0005
 """DevTools says when a websocket last did something. Later than its last frame by this much: it closed then."""
 
@@ -50,7 +49,7 @@ def read(
 
     Raises BadEvidence for a file that is missing, cut short or no HAR.
     """
-    traffic = Traffic(identity, source=SOURCE)
+    traffic = Traffic(identity, source=SOURCE_HAR)
     bundles = Bundles(traffic.addresses, folders, root)
     files = [_File(load(path), traffic, bundles, number) for number, path in enumerate(paths)]
     tabs = 0
@@ -70,7 +69,7 @@ def _events(traffic: Traffic, bundles: Bundles, files: Sequence["_File"]) -> lis
     events: list[Event] = traffic.events(lambda session: whence[id(session)])
     last = events[-1].at if events else None
     doubts = [event for file in files for event in file.doubts(last)]
-    ended = [Ended(at=max(file.ended for file in files), source=SOURCE)] if events else []
+    ended = [Ended(at=max(file.ended for file in files), source=SOURCE_HAR)] if events else []
     return [*events, *doubts, *ended]
 
 
@@ -149,11 +148,11 @@ class _File:
         sockets = [entry for entry in self._engine if entry.websocket and entry.response.status == 101]
         polls = [entry for entry in self._engine if not entry.websocket and entry.response.status == 200]
         if sockets and not any(entry.messages for entry in sockets):
-            yield Unjudged(at=at, source=SOURCE, path=path, reason=f"{path}: {NO_MESSAGES}")
+            yield Unjudged(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
         if polls and not any(self.archive.body(entry) for entry in polls):
-            yield Unjudged(at=at, source=SOURCE, path=path, reason=f"{path}: {NO_BODIES}")
+            yield Unjudged(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_BODIES}")
         if self.broken:
-            yield Unreadable(at=at, source=SOURCE, path=path, reason=f"{self.broken} cannot be read")
+            yield Unreadable(at=at, source=SOURCE_HAR, path=path, reason=f"{self.broken} cannot be read")
 
     # --- one entry ----------------------------------------------------------------------------------------------
 

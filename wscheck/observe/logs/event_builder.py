@@ -3,12 +3,10 @@
 from collections import Counter
 from collections.abc import Callable
 
-from wscheck.model.events import Connected, Disconnected, Event, Replaced, Restarted, Unreadable
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Restarted, Unreadable
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.multiline import Record
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, TOLD, USER
-
-SOURCE = "server-log"
 
 FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
 
@@ -92,7 +90,9 @@ class Evidence:
         self.unreadable += 1
         excerpt = self._redactor.clean(text[: 10 * LONGEST_EXCERPT].strip())[:LONGEST_EXCERPT]
         self.events.append(
-            Unreadable(source=SOURCE, path=self._path, line=line, node=self._node, reason=reason, text=excerpt)
+            Unreadable(
+                source=SOURCE_SERVER_LOG, path=self._path, line=line, node=self._node, reason=reason, text=excerpt
+            )
         )
 
     def seen(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
@@ -105,26 +105,47 @@ class Evidence:
         space = namespace if namespace[:1] == "/" else None
         self.events.append(
             Connected(
-                at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=known, namespace=space
+                at=at,
+                source=SOURCE_SERVER_LOG,
+                user=user or None,
+                node=node,
+                path=path,
+                line=line,
+                sid=known,
+                namespace=space,
             )
         )
 
     def _disconnected(self, line: int, at: float | None, user: str, sid: str, reason: str) -> None:
         path, node, known = self._path, self._node, sid or None
         event = Disconnected(
-            at=at, source=SOURCE, user=user or None, node=node, path=path, line=line, sid=known, reason=reason or None
+            at=at,
+            source=SOURCE_SERVER_LOG,
+            user=user or None,
+            node=node,
+            path=path,
+            line=line,
+            sid=known,
+            reason=reason or None,
         )
         self.events.append(event)
 
     def _replaced(self, line: int, at: float | None, user: str, old: str, new: str) -> None:
         path, node, known = self._path, self._node, user or None
         event = Replaced(
-            at=at, source=SOURCE, user=known, node=node, path=path, line=line, old_sid=old or None, new_sid=new or None
+            at=at,
+            source=SOURCE_SERVER_LOG,
+            user=known,
+            node=node,
+            path=path,
+            line=line,
+            old_sid=old or None,
+            new_sid=new or None,
         )
         self.events.append(event)
 
     def _restarted(self, line: int, at: float | None) -> None:
-        self.events.append(Restarted(at=at, source=SOURCE, node=self._node, path=self._path, line=line))
+        self.events.append(Restarted(at=at, source=SOURCE_SERVER_LOG, node=self._node, path=self._path, line=line))
 
 
 def level(kind: str, ids: dict[str, str]) -> str:

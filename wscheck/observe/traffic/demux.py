@@ -6,6 +6,7 @@ from http.cookies import CookieError, SimpleCookie
 
 import msgspec
 
+from wscheck.model.disconnect_reasons import TRANSPORT_ERROR
 from wscheck.model.events import Event
 from wscheck.observe.traffic.addresses import Addresses, EngineAddress, engine
 from wscheck.observe.traffic.engine_session import Session
@@ -126,7 +127,7 @@ class Traffic:
         except (ValueError, KeyError, TypeError):
             message = f"HTTP {status}"
         exchange.session.refused(at, "protocol", message)
-        exchange.session.ended(at, "transport error")
+        exchange.session.ended(at, TRANSPORT_ERROR)
 
     # --- websockets ---------------------------------------------------------------------------------------------
 

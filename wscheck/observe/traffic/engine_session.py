@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.detect.disconnects import KICK, LOST
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE
 from wscheck.model.events import (
     Answered,
     Connected,
@@ -141,14 +141,14 @@ class Session:
         if not self.sids and not self.over and not any(space.left for space in self._spaces.values()):
             self._say(Refused(at=at, reason=reason, message=self._hiding.clean(message) or None))
 
-    def ended(self, at: float, reason: str = LOST) -> None:
+    def ended(self, at: float, reason: str = TRANSPORT_CLOSE) -> None:
         """The transport is gone: whatever is still connected ends with it."""
         if self._over:
             return
         self._over, self._ended_at = True, at
         silent = self._silence_s is not None and at - self._heard_at >= self._silence_s - SLACK_S
         for namespace in list(self._spaces):
-            self._end(namespace, at, "ping timeout" if silent else reason)
+            self._end(namespace, at, PING_TIMEOUT if silent else reason)
 
     # --- what it meant ------------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Session:
             )
         elif packet.type is SocketPacketType.DISCONNECT:
             space.left = True
-            self._end(packet.namespace, at, "io client disconnect")
+            self._end(packet.namespace, at, IO_CLIENT_DISCONNECT)
         elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
             name, arguments = str(packet.data[0]), packet.data[1:]
             said = self._identity.of("event", arguments, name)
@@ -221,7 +221,7 @@ class Session:
             self._say(refused, packet.namespace)
         elif packet.type is SocketPacketType.DISCONNECT:
             self._acknowledged_before(packet.namespace, at, space.asked_at)
-            self._end(packet.namespace, at, KICK)
+            self._end(packet.namespace, at, IO_SERVER_DISCONNECT)
         elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
             name, digest = str(packet.data[0]), self._hiding.digest(packet.data[1:], *parts)
             self._say(Delivered(at=at, name=self._hiding.clean(name), digest=digest), packet.namespace)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from wscheck.detect.disconnects import KICKED
+from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Unjudged
 from wscheck.observe.traffic.pseudonyms import NOBODY
 from wscheck.observe.traffic.server_split import Server
@@ -55,7 +55,7 @@ def _thrown_out(events: Iterable[Event]) -> str:
             held.get(event.user, set()).discard(event.sid)
             last[event.user] = event
     for user, event in last.items():
-        if isinstance(event, Disconnected) and event.reason in KICKED and not held.get(user):
+        if isinstance(event, Disconnected) and event.reason in SERVER_ENDED and not held.get(user):
             return (
                 f"the server ended the only connection of {user or event.page}, and nothing that was watched took its "
                 "place: another tab or device of the same user, or a token that is no longer good?"

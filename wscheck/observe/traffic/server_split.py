@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from wscheck.detect.disconnects import COINCIDENCE_S, CROSSING_S, KICK
+from wscheck.detect.disconnects import COINCIDENCE_S, CROSSING_S
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Disconnected, Event
 from wscheck.observe.traffic.engine_session import Session
 
@@ -79,7 +80,7 @@ class Servers:
         begun = [(event, session) for session, events in told for event in events if isinstance(event, Connected)]
         for session, events in told:
             for kick in events:
-                if isinstance(kick, Disconnected) and kick.reason == KICK:
+                if isinstance(kick, Disconnected) and kick.reason == IO_SERVER_DISCONNECT:
                     self._joined(session, kick, [whose for event, whose in begun if _in_favour(kick, event)])
 
     def _joined(self, session: Session, kick: Disconnected, others: Iterable[Session]) -> None:

@@ -15,10 +15,10 @@ from wscheck.config.browser_steps import Step
 from wscheck.config.settings import without_credentials
 from wscheck.detect.engine import Options
 from wscheck.model.errors import CannotCheck, UsageError
-from wscheck.model.events import AnyEvent, Ended, Event, Unjudged
+from wscheck.model.events import SOURCE_BROWSER, AnyEvent, Ended, Event, Unjudged
 from wscheck.model.findings import Bar
 from wscheck.model.report import BrowserReport, PageSummary
-from wscheck.observe.browser import SOURCE, Browser, StorageState, attached, give, launched, walk
+from wscheck.observe.browser import Browser, StorageState, attached, give, launched, walk
 from wscheck.observe.traffic import Identity
 from wscheck.run.browser import report as page_report
 
@@ -86,7 +86,7 @@ async def browse(run: Browse, progress: Progress = lambda what, done, of: None) 
         watch.doubt_what_is_under_way()
         pages = await _pictures(browser, seen.pages) if run.picture else seen.pages
     latest = max((event.at for event in seen.events if event.at is not None), default=ended)
-    events: list[Event] = [*seen.events, *watch.unjudged, Ended(at=max(ended, latest), source=SOURCE)]
+    events: list[Event] = [*seen.events, *watch.unjudged, Ended(at=max(ended, latest), source=SOURCE_BROWSER)]
     urls = " ".join(browser.traffic.addresses.page(url) for url in run.urls)
     target = urls or without_credentials(run.cdp or "") or "".join(run.command[:1])
     report = page_report.report(events, run.options, run.bar, target=target, pages=pages, notes=seen.notes)
@@ -208,4 +208,4 @@ class _Watch:
             self._cannot_tell(f"{what} still being opened when the watch ended: watch longer (--for)")
 
     def _cannot_tell(self, reason: str) -> None:
-        self.unjudged.append(Unjudged(at=time.time(), source=SOURCE, reason=reason))
+        self.unjudged.append(Unjudged(at=time.time(), source=SOURCE_BROWSER, reason=reason))

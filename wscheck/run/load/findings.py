@@ -3,8 +3,9 @@
 from wscheck.config.load_profiles import LOAD_PROFILES
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import REGISTRY
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from wscheck.model.findings import Cause, Confidence, Finding
-from wscheck.model.load_statistics import BROKEN, CUT, KICKED, SILENT, LoadStatistics
+from wscheck.model.load_statistics import LoadStatistics
 from wscheck.run.load.plan import Plan
 
 # A generator this late makes ping timeouts and slow connects of its own.
@@ -97,7 +98,7 @@ def _opener(plan: Plan, s: LoadStatistics) -> Cause | None:
     """What the profile does wrong; for one that does nothing wrong, the old connection that nobody noticed was dead."""
     if (name := _OPENERS.get(plan.profile)) is not None:
         return _cause(name, Confidence.HIGH, f"the profile `{plan.profile}`: {LOAD_PROFILES[plan.profile]}")
-    if silent := s.disconnects.get(SILENT, 0):
+    if silent := s.disconnects.get(PING_TIMEOUT, 0):
         return _cause("zombie", Confidence.MEDIUM, f"{silent:,} connections ended with a ping timeout")
     return None
 
@@ -106,9 +107,9 @@ def _loop(plan: Plan, s: LoadStatistics) -> Cause | None:
     """Replacements that feed themselves: by whom the old connection is closed says whether the client or the server."""
     if not s.replaced or plan.profile not in _LOOPS:
         return None
-    cut = s.disconnects.get(CUT, 0) + s.disconnects.get(BROKEN, 0)
-    if cut >= s.replaced > s.disconnects.get(KICKED, 0):
-        return _cause("transport-closed", Confidence.HIGH, f'{cut:,} connections ended with "{CUT}"')
+    cut = s.disconnects.get(TRANSPORT_CLOSE, 0) + s.disconnects.get(TRANSPORT_ERROR, 0)
+    if cut >= s.replaced > s.disconnects.get(IO_SERVER_DISCONNECT, 0):
+        return _cause("transport-closed", Confidence.HIGH, f'{cut:,} connections ended with "{TRANSPORT_CLOSE}"')
     if s.replaced / s.users < 2:
         return None
     lived = s.lifetime.percentile(50)

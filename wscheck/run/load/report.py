@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from wscheck.config.load_profiles import LOAD_OPTIONS
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, check_thresholds
-from wscheck.model.load_statistics import LEFT, LoadStatistics, SecondCounts
+from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.report.formatting import plural
 from wscheck.report.load_figures import format_counts, format_threshold
 from wscheck.run.load.findings import found, lagged
@@ -180,7 +181,7 @@ def _doubt(plan: Plan, told: LoadReport, s: LoadStatistics) -> str:
         refused = f": {format_counts(told.refused)}" if told.refused else ""
         return f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}"
     away = s.users - told.connections_open
-    if away > 0 and s.disconnected > s.disconnects.get(LEFT, 0):
+    if away > 0 and s.disconnected > s.disconnects.get(IO_CLIENT_DISCONNECT, 0):
         why = ": they share one token; write {user} in it, or give each their own (--users-file)"
         told_why = why if plan.shares_a_token else ""
         return f"{away:,} of {s.users:,} users had no connection when the run ended{told_why}"

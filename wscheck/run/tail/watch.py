@@ -7,12 +7,12 @@ from typing import cast
 import msgspec
 
 from wscheck.detect.changes import Transition
-from wscheck.detect.disconnects import STALE
 from wscheck.detect.engine import Judge, Options
 from wscheck.detect.incidents import GROWTH, Incident, Incidents
 from wscheck.detect.ledger import Ledger
+from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import Seen
-from wscheck.model.events import AnyEvent, Ended, Event, Unjudged
+from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Ended, Event, Unjudged
 from wscheck.model.findings import Finding
 from wscheck.notify.listener import Listener
 from wscheck.observe.logs.merge import merged, of_node
@@ -105,7 +105,7 @@ class Watch:
         at, last = max(times, default=None), self.clock.last
         if at is None or last is None or at <= last:
             return
-        ended = Ended(at=at, source="server-log")
+        ended = Ended(at=at, source=SOURCE_SERVER_LOG)
         self.judge.feed(ended)
         self._made_known(ended, ())
         self.clock.heard(at)
@@ -152,7 +152,9 @@ class Watch:
 
     def _expire(self, now: float | None) -> None:
         for sid in self.ages.stale(now):
-            gone = Unjudged(at=now, source="wscheck", user=self.judge.ledger.owner(sid), reason=f"{sid} {STALE}")
+            gone = Unjudged(
+                at=now, source=SOURCE_WSCHECK, user=self.judge.ledger.owner(sid), reason=f"{sid} {EXPIRED_STALE}"
+            )
             self._count([gone])
             self._made_known(gone, self.judge.expire(sid, gone))
 

@@ -6,9 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from wscheck.detect.disconnects import KICK
-from wscheck.detect.event_order import SERVER_LOG
-from wscheck.model.events import Connected, Disconnected, Event
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event
 from wscheck.observe.traffic.pseudonyms import stands_in
 
 OnBoth = TypeVar("OnBoth", Connected, Disconnected)
@@ -19,17 +18,17 @@ def recognised(events: Sequence[Event]) -> Iterator[Event]:
     neither page nor component: what the client knows is told with the first sighting. How a connection ended only so
     far as the client was kicked, since a log has other words for it, and knows of other ends more than a client. Which
     process has a connection only its log knows."""
-    seen = [event for event in events if event.source != SERVER_LOG]
+    seen = [event for event in events if event.source != SOURCE_SERVER_LOG]
     opened = {e.sid: e for e in seen if isinstance(e, Connected) and e.page is not None}
-    kicked = {e.sid: e for e in seen if isinstance(e, Disconnected) and e.reason == KICK}
+    kicked = {e.sid: e for e in seen if isinstance(e, Disconnected) and e.reason == IO_SERVER_DISCONNECT}
     names, nodes = _names(events, opened), _nodes(events)
     for event in events:
         told = event
         if isinstance(event, Connected) and event.node is None and event.sid in nodes:
             told = msgspec.structs.replace(event, node=nodes[event.sid])
-        if event.source == SERVER_LOG and isinstance(event, Connected) and event.sid in opened:
-            told = _located(opened[event.sid], event, source=SERVER_LOG)
-        elif event.source == SERVER_LOG and isinstance(event, Disconnected) and event.sid in kicked:
+        if event.source == SOURCE_SERVER_LOG and isinstance(event, Connected) and event.sid in opened:
+            told = _located(opened[event.sid], event, source=SOURCE_SERVER_LOG)
+        elif event.source == SOURCE_SERVER_LOG and isinstance(event, Disconnected) and event.sid in kicked:
             told = _located(kicked[event.sid], event, source=kicked[event.sid].source)
         name = names.get(told.user)
         yield told if name is None else msgspec.structs.replace(told, user=name)
@@ -43,7 +42,7 @@ def _located(mine: OnBoth, logged: OnBoth, source: str) -> OnBoth:
 
 
 def _nodes(events: Iterable[Event]) -> dict[str | None, str]:
-    logged = (e for e in events if isinstance(e, Connected) and e.source == SERVER_LOG)
+    logged = (e for e in events if isinstance(e, Connected) and e.source == SOURCE_SERVER_LOG)
     return {event.sid: event.node for event in logged if event.node is not None and event.sid is not None}
 
 
@@ -51,7 +50,7 @@ def _names(events: Iterable[Event], opened: Mapping[str | None, Connected]) -> d
     """Whom the log calls by name where the page only showed a token, or nothing."""
     names: dict[str | None, str] = {}
     for event in events:
-        if event.source != SERVER_LOG or not isinstance(event, Connected) or event.user is None:
+        if event.source != SOURCE_SERVER_LOG or not isinstance(event, Connected) or event.user is None:
             continue
         mine = opened.get(event.sid)
         if mine is not None and mine.user is not None and stands_in(mine.user):

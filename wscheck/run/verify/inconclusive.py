@@ -3,9 +3,20 @@ nobody saw it give one user's connection to another. Pure."""
 
 from collections.abc import Iterator, Sequence
 
-from wscheck.detect.disconnects import KICK, KICKED
-from wscheck.detect.rules.log_silent import LOG, unlogged
-from wscheck.model.events import Connected, Delivered, Disconnected, Event, Expected, Refused, Replaced, Unreadable
+from wscheck.detect.rules.log_silent import unlogged
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, SERVER_ENDED
+from wscheck.model.events import (
+    SOURCE_CLIENT,
+    SOURCE_SERVER_LOG,
+    Connected,
+    Delivered,
+    Disconnected,
+    Event,
+    Expected,
+    Refused,
+    Replaced,
+    Unreadable,
+)
 
 UNTOLD = (
     "the server let a token in under another user's id, and nothing told whose connection it became: name the key of "
@@ -45,7 +56,11 @@ def unshown(events: Sequence[Event], control: Sequence[Event]) -> str | None:
     if any(e.credential == "foreign" for e in _seen(events)) and taken_over(events) is None:
         return UNTOLD
     if has_other_events(events):
-        return ENDED if any(isinstance(e, Disconnected) and e.reason == KICK for e in events) else OTHER_EVENTS
+        return (
+            ENDED
+            if any(isinstance(e, Disconnected) and e.reason == IO_SERVER_DISCONNECT for e in events)
+            else OTHER_EVENTS
+        )
     return None if _told_replacement(control) else _told_otherwise(events)
 
 
@@ -78,7 +93,7 @@ def shut_out(events: Sequence[Event]) -> str | None:
 
 
 def _senseless(event: Event) -> bool:
-    return isinstance(event, Unreadable) and event.source == "client"
+    return isinstance(event, Unreadable) and event.source == SOURCE_CLIENT
 
 
 def has_other_events(events: Sequence[Event]) -> bool:
@@ -100,14 +115,19 @@ def _told_otherwise(events: Sequence[Event]) -> str | None:
             return f"{told}. It says: {event.text}"
         if isinstance(event, Unreadable) and event.reason == UNREAD:
             return f"{event.path} {event.text}"
-        if isinstance(event, Connected) and event.source == LOG and event.sid is None and event.user is None:
+        if (
+            isinstance(event, Connected)
+            and event.source == SOURCE_SERVER_LOG
+            and event.sid is None
+            and event.user is None
+        ):
             return f"{event.path} tells of connections without saying whose: log socketId and userId with them"
     return None
 
 
 def _told_replacement(control: Sequence[Event]) -> bool:
     """Whether the log showed in the control that it does tell of a replacement: then its silence is evidence."""
-    return any(isinstance(e, Replaced) and e.source == LOG for e in control)
+    return any(isinstance(e, Replaced) and e.source == SOURCE_SERVER_LOG for e in control)
 
 
 def taken_over(events: Sequence[Event]) -> bool | None:
@@ -124,7 +144,7 @@ def taken_over(events: Sequence[Event]) -> bool | None:
 
 
 def _seen(events: Sequence[Event]) -> Iterator[Connected]:
-    return (e for e in events if isinstance(e, Connected) and e.source != "server-log")
+    return (e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG)
 
 
 Users = dict[str | None, str | None]
@@ -136,7 +156,7 @@ def _told(events: Sequence[Event], foreign: Users, owner: Users) -> Iterator[str
     for event in events:
         if isinstance(event, Delivered) and event.sid in foreign and event.about is not None:
             yield event.about
-        elif isinstance(event, Connected) and event.source == "server-log" and event.sid in foreign:
+        elif isinstance(event, Connected) and event.source == SOURCE_SERVER_LOG and event.sid in foreign:
             yield from filter(None, [event.user])
-        elif isinstance(event, Disconnected) and event.sid in owner and event.reason in KICKED:
+        elif isinstance(event, Disconnected) and event.sid in owner and event.reason in SERVER_ENDED:
             yield from filter(None, [owner[event.sid]])

@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from wscheck.detect.rules.log_silent import LOG, unlogged
-from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
+from wscheck.detect.rules.log_silent import unlogged
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.model.report import suggested_options
 from wscheck.observe.logs.column_roles import Ids
 from wscheck.observe.logs.server_log import ServerLog
@@ -22,16 +22,18 @@ async def caught_up(logs: Sequence[ServerLog], stage: Stage) -> None:
     """Wait until the logs told of every connection that the client saw, or long enough that they will not."""
     if not logs:
         return
-    mine = {e.sid for e in stage.events if isinstance(e, Connected) and e.source != LOG}
+    mine = {e.sid for e in stage.events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG}
     await stage.until(lambda: mine <= _logged(stage.events), DELAY_S if mine else 0.0)
     for log in (each for each in logs if each.failure):
-        stage.record(Unreadable(at=time.time(), source=LOG, path=log.name, reason=UNREAD, text=log.failure))
+        stage.record(
+            Unreadable(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name, reason=UNREAD, text=log.failure)
+        )
     for connection in unlogged(only_ours(stage.events))[:1]:
         _quote(logs, connection, stage)
 
 
 def _logged(events: Sequence[Event]) -> set[str | None]:
-    return {e.sid for e in events if isinstance(e, Connected) and e.source == LOG}
+    return {e.sid for e in events if isinstance(e, Connected) and e.source == SOURCE_SERVER_LOG}
 
 
 def _quote(logs: Sequence[ServerLog], connection: Connected, stage: Stage) -> None:
@@ -39,16 +41,16 @@ def _quote(logs: Sequence[ServerLog], connection: Connected, stage: Stage) -> No
     for each in filter(None, (connection.sid, connection.user)):
         for log in logs:
             if said := log.naming([each]):
-                here: dict[str, Any] = {"source": LOG, "user": connection.user, "path": log.name}
+                here: dict[str, Any] = {"source": SOURCE_SERVER_LOG, "user": connection.user, "path": log.name}
                 stage.record(Unreadable(at=time.time(), **here, reason=_how_to_read(log, stage.events), text=said))
                 return
 
 
 def _how_to_read(log: ServerLog, events: Sequence[Event]) -> str:
     """That its words are not known, with the options that read them, as far as those can be told."""
-    seen = {type(event) for event in events if event.source == LOG}
+    seen = {type(event) for event in events if event.source == SOURCE_SERVER_LOG}
     kinds = [kind for kind, event in _KINDS.items() if event not in seen]
-    mine = [e for e in events if isinstance(e, Connected) and e.source != LOG]
+    mine = [e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG]
     about = Ids(tuple(e.sid for e in mine if e.sid), tuple({e.user: None for e in mine if e.user}))
     options = suggested_options(log.suggestions(kinds, about))
     return f"{OTHER_WORDS}: {options}" if options else OTHER_WORDS
@@ -56,8 +58,8 @@ def _how_to_read(log: ServerLog, events: Sequence[Event]) -> str:
 
 def only_ours(events: Sequence[Event]) -> list[Event]:
     """Without what the log tells of other connections: a shared server serves others, and a log lags behind."""
-    ours = {e.sid for e in events if isinstance(e, Connected) and e.source != LOG} | {None}
-    users = {e.user for e in events if e.source != LOG} | {None}
+    ours = {e.sid for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG} | {None}
+    users = {e.user for e in events if e.source != SOURCE_SERVER_LOG} | {None}
 
     def is_ours(event: Event) -> bool:
         if isinstance(event, Connected | Disconnected) and event.sid is not None and event.sid in ours:
@@ -70,4 +72,4 @@ def only_ours(events: Sequence[Event]) -> list[Event]:
             return event.new_sid in ours
         return not isinstance(event, Connected | Disconnected) or event.sid in ours
 
-    return [event for event in events if event.source != LOG or is_ours(event)]
+    return [event for event in events if event.source != SOURCE_SERVER_LOG or is_ours(event)]

@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from wscheck.detect import verdict as proof
 from wscheck.detect.engine import Judge, Options
 from wscheck.detect.rules import BROWSER
-from wscheck.model.events import AnyEvent, Connected, Disconnected, Event, Replaced, Unreadable
+from wscheck.model.events import (
+    SOURCE_BROWSER,
+    SOURCE_HAR,
+    AnyEvent,
+    Connected,
+    Disconnected,
+    Event,
+    Replaced,
+    Unreadable,
+)
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.observe.traffic.inconclusive import doubt
 
-PAGES = frozenset({"browser", "har"})
+PAGES = frozenset({SOURCE_BROWSER, SOURCE_HAR})
 """Who tells of pages: what a page does not prove, no log does."""
 
 

@@ -10,9 +10,20 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.config.settings import without_credentials
-from wscheck.detect.disconnects import LOST
 from wscheck.detect.engine import Options
-from wscheck.model.events import AnyEvent, Began, Disconnected, Ended, Event, Refused, Watching
+from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE
+from wscheck.model.events import (
+    SOURCE_CLIENT,
+    SOURCE_SCENARIO,
+    SOURCE_SERVER_LOG,
+    AnyEvent,
+    Began,
+    Disconnected,
+    Ended,
+    Event,
+    Refused,
+    Watching,
+)
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.report import VerifyReport
 from wscheck.observe.client.console_messages import Narrate, silent
@@ -169,7 +180,7 @@ class _Phase(msgspec.Struct):
 def _leave_out(phase: _Phase, lost: str) -> None:
     """Every further scenario would only meet the same silence, each for as long as a connection may take, or the same
     refusal, which would seem to be right where one is asked for."""
-    here: dict[str, Any] = {"source": "scenario", "scenario": phase.scenario.id, "phase": phase.name}
+    here: dict[str, Any] = {"source": SOURCE_SCENARIO, "scenario": phase.scenario.id, "phase": phase.name}
     phase.stage.record(Began(at=time.time(), **here))
     phase.stage.unjudged(f"not tried: {lost}")
     phase.stage.record(Ended(at=time.time(), **here))
@@ -189,9 +200,9 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
     Returns why nothing further can be tried, "" when it can.
     """
     stage, cast, lost = phase.stage, phase.stage.cast, ""
-    stage.record(Began(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
+    stage.record(Began(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
-        stage.record(Watching(at=time.time(), source="server-log", path=log.name))
+        stage.record(Watching(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name))
         log.begin(stage.record)
     try:
         async with heartbeat(stage.record):
@@ -206,7 +217,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
                 lost = f"the server refused the user's own credentials during {phase.scenario.id}"
             await caught_up(phase.logs, stage)
         stage.events = only_ours(stage.events)
-        stage.record(Ended(at=time.time(), source="scenario", scenario=phase.scenario.id, phase=phase.name))
+        stage.record(Ended(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
     finally:
         for log in phase.logs:
             log.sink = None
@@ -222,12 +233,12 @@ def _patience(cast: Cast) -> float:
 def _hints_at_loss(event: Event) -> bool:
     if isinstance(event, Refused):
         return event.reason in ("timeout", "unreachable")
-    return isinstance(event, Disconnected) and event.reason == LOST
+    return isinstance(event, Disconnected) and event.reason == TRANSPORT_CLOSE
 
 
 async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> bool:
     lost = await arena.lost()
     if lost is not None:
         user = stage.cast.user.user
-        stage.record(Refused(at=time.time(), source="client", user=user, reason="unreachable", message=lost))
+        stage.record(Refused(at=time.time(), source=SOURCE_CLIENT, user=user, reason="unreachable", message=lost))
     return lost is not None

@@ -11,6 +11,7 @@ from wscheck.detect.engine import Judge, Options
 from wscheck.detect.event_order import one_story
 from wscheck.detect.rules import ranked
 from wscheck.model.events import (
+    SOURCE_SCENARIO,
     AnyEvent,
     Began,
     Connected,
@@ -118,7 +119,7 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
     judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events, beside)]
     shown = _control(scenario, control, options) if control is not None else None
     if shown is not None and (moot := scenario.moot(shown, judged.replacements)) is not None:
-        judged.findings, judged.unjudged = [], [Unjudged(at=None, source="scenario", reason=moot, skipped=True)]
+        judged.findings, judged.unjudged = [], [Unjudged(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)]
     for finding in judged.findings:
         finding.scenario = name
         _qualify(finding, subject.events)
