@@ -16,8 +16,8 @@ from wscheck.model.events import Ended
 from wscheck.model.findings import Bar, Finding
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import launched
-from wscheck.run.browser.report import report
 from wscheck.run.browser.run import Browse, Outcome, browse
+from wscheck.run.page_report import report
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import re
 from tests.docs.test_contracts import DOCS, first_cells, section
 from wscheck.config.browser_steps import ACTIONS
 from wscheck.config.loading import load
-from wscheck.observe.traffic import Identity
+from wscheck.observe.traffic import IdentityRule
 
 
 def test_every_step_has_its_row() -> None:
@@ -24,7 +24,7 @@ def test_every_documented_identity_rule_is_one() -> None:
         row.split(" | ")[0] for row in section("browser.md", "Who the user is").splitlines() if row.startswith("| `")
     ]
     rules = [rule.replace("\\|", "|").replace("CLAIM", "sub") for row in rows for rule in re.findall(r"`([^`]+)`", row)]
-    assert {Identity.parse(rule).place for rule in rules} == {"auth", "query", "cookie", "header", "event"}
+    assert {IdentityRule.parse(rule).place for rule in rules} == {"auth", "query", "cookie", "header", "event"}
 
 
 def test_what_a_har_cannot_tell_is_in_the_document() -> None:

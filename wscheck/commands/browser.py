@@ -76,7 +76,7 @@ def browser(
     from wscheck.config.loading import load
     from wscheck.config.settings import without_credentials
     from wscheck.report import formats
-    from wscheck.run.browser.report import blank
+    from wscheck.run.page_report import blank
 
     outputs = formats.prepare_outputs(format)
     shown = [without_credentials(page.partition("#")[0]) for page in pages]

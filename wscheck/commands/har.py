@@ -38,7 +38,7 @@ def har(
     from wscheck.commands.fallback_report import owed
     from wscheck.config.loading import load
     from wscheck.report import formats
-    from wscheck.run.browser.report import blank
+    from wscheck.run.page_report import blank
 
     outputs = formats.prepare_outputs(format)
     flags = {
@@ -58,13 +58,13 @@ def har(
 def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[BrowserReport, list[AnyEvent]]":
     from wscheck.model.errors import UsageError
     from wscheck.observe.har import read
-    from wscheck.observe.traffic import Identity
-    from wscheck.run.browser import report as page_report
+    from wscheck.observe.traffic import IdentityRule
+    from wscheck.run import page_report
 
     missing = next((folder for folder in folders if not folder.is_dir()), None)
     if missing is not None:
         raise UsageError(f"--source-maps {missing} is no directory.", "Name the folder that the build wrote.")
-    heard = read(files, Identity.parse(config["browser.identity"]), folders, config["browser.source_root"] or "")
+    heard = read(files, IdentityRule.parse(config["browser.identity"]), folders, config["browser.source_root"] or "")
     report = page_report.report(
         heard.events,
         config.options,

@@ -15,8 +15,8 @@ from wscheck.scenarios.context import Stage
 from wscheck.scenarios.event_handling import EventHandling
 
 if TYPE_CHECKING:
-    from wscheck.observe.browser import Browser, Page, StorageState
-    from wscheck.observe.traffic import Hiding, Identity
+    from wscheck.observe.browser import Browser, BrowserTab, StorageState
+    from wscheck.observe.traffic import IdentityRule, TrafficRedactor
 
 BLANK = "about:blank"
 
@@ -34,22 +34,22 @@ class RealPage(msgspec.Struct, kw_only=True):
     url: str
     steps: tuple[Step, ...]
     storage: "StorageState | None"
-    identity: "Identity"
+    identity: "IdentityRule"
     root: str
     program: Path | None
     cdp: str | None
     insecure: bool
-    _hiding: "Hiding | None" = None
+    _hiding: "TrafficRedactor | None" = None
 
     async def drive(self, scenario: str, stage: Stage) -> None:
         """Opens the page, does the steps, and looks on for the window; at the end of component-sharing it leaves."""
-        from wscheck.observe.browser import give, walk
+        from wscheck.observe.browser import apply_storage, run_steps
 
         async with self._browser(stage.cast.target.url) as browser:
             if self.storage is not None:
-                await give(browser, self.storage)
+                await apply_storage(browser, self.storage)
             page = await browser.open(self.url)
-            await walk(browser, page, self.steps)
+            await run_steps(browser, page, self.steps)
             await stage.watch()
             looked = time.time()
             if scenario == ComponentSharing.id:
@@ -66,16 +66,17 @@ class RealPage(msgspec.Struct, kw_only=True):
     @asynccontextmanager
     async def _browser(self, target: str) -> "AsyncIterator[Browser]":
         from wscheck.observe.browser import attached, launched
-        from wscheck.observe.traffic import Hiding
+        from wscheck.observe.traffic import TrafficRedactor
 
-        self._hiding = self._hiding or Hiding()  # one for all scenarios: the same user is then called the same in each
+        # One redactor for all scenarios, so that a user has the same name in each.
+        self._hiding = self._hiding or TrafficRedactor()
         told = (self.identity, self.root, self._hiding, target)
         launching = launched(self.program, *told, insecure=self.insecure)
         async with attached(self.cdp, *told) if self.cdp else launching as browser:
             yield browser
 
 
-async def _leave(page: "Page", stage: Stage) -> None:
+async def _leave(page: "BrowserTab", stage: Stage) -> None:
     """Whoever leaves the page unmounts all of it, and what it does then is watched as well."""
     await page.goto(BLANK)
     await stage.watch(stage.cast.grace * 2)
@@ -84,7 +85,7 @@ async def _leave(page: "Page", stage: Stage) -> None:
 def expect(seen: Sequence[Event], scenario: str, stage: Stage, looked: float) -> None:
     """What must hold on a page: its users are connected when it was looked at; events of the contract came, if it was
     connected for as long as they may take."""
-    from wscheck.observe.traffic.pseudonyms import stands_in
+    from wscheck.observe.traffic.redaction import stands_in
 
     opened = [event for event in seen if isinstance(event, Connected)]
     connected = {(event.user, event.page) for event in opened if event.at is None or event.at <= looked}

@@ -8,22 +8,22 @@ import pytest
 from wscheck.detect.engine import Options
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Unjudged
 from wscheck.model.findings import Bar, Verdict
-from wscheck.observe.browser.devtools import Wire
-from wscheck.observe.browser.network import CORS, GIVEN_UP, Network
-from wscheck.observe.traffic import Origin, Traffic
-from wscheck.observe.traffic.pseudonyms import NOBODY
-from wscheck.run.browser.report import report
+from wscheck.observe.browser.devtools import DevToolsConnection
+from wscheck.observe.browser.network import CORS, GIVEN_UP, NetworkFeed
+from wscheck.observe.traffic import Initiator, TrafficDemux
+from wscheck.observe.traffic.redaction import NOBODY
+from wscheck.run.page_report import report
 
 URL = "ws://h/socket.io/?EIO=4&transport=websocket"
-PAGE = Origin("target", "tab 1", "page http://h/")
+PAGE = Initiator("target", "tab 1", "page http://h/")
 
 
 class Told:
     """A browser's events of one page. Its clock began long ago, and `at` are seconds since the epoch."""
 
     def __init__(self, began: float) -> None:
-        self.traffic = Traffic(source="browser")
-        self.network = Network(Wire("ws://unused", lambda *_: None), self.traffic, lambda _: None)
+        self.traffic = TrafficDemux(source="browser")
+        self.network = NetworkFeed(DevToolsConnection("ws://unused", lambda *_: None), self.traffic, lambda _: None)
         self.event("WillSendHandshakeRequest", "foreign", began, wallTime=began, request={})
 
     def event(self, what: str, key: str, at: float, **more: Any) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from wscheck.model.errors import CannotCheck
-from wscheck.observe.browser.devtools import Wire
-from wscheck.observe.browser.page import Page
+from wscheck.observe.browser.devtools import DevToolsConnection
+from wscheck.observe.browser.page import BrowserTab
 
 
-class Failing(Wire):
+class Failing(DevToolsConnection):
     """A browser in which every address fails with `error`."""
 
     def __init__(self, error: str) -> None:
@@ -31,7 +31,7 @@ class Failing(Wire):
     ],
 )
 async def test_the_next_step_is_of_the_failure(error: str, step: str) -> None:
-    page = Page(Failing(error), "session", "tab 1", lambda _: None)
+    page = BrowserTab(Failing(error), "session", "tab 1", lambda _: None)
     with pytest.raises(CannotCheck, match=error) as told:
         await page.goto("https://127.0.0.1:1/")
     assert told.value.next_step.startswith(step)

@@ -3,8 +3,8 @@
 import base64
 import json
 
-from wscheck.observe.browser.scripts import Scripts
-from wscheck.observe.traffic import Addresses, Hiding
+from wscheck.observe.browser.scripts import PageScripts
+from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 
 PAGE = "http://h/page.html"
 
@@ -15,9 +15,9 @@ def inline(source: str) -> str:
     return f"data:application/json;base64,{base64.b64encode(text.encode()).decode()}"
 
 
-async def read(*scripts: tuple[str, str]) -> Scripts:
+async def read(*scripts: tuple[str, str]) -> PageScripts:
     """Scripts 0, 1, ... of one page as (address, address of the map), and every map asked for."""
-    found = Scripts(Addresses(Hiding()))
+    found = PageScripts(UrlFormatter(TrafficRedactor()))
     for number, (url, map) in enumerate(scripts):
         found.parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map})
         found.want("s", [str(number)])

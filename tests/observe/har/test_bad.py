@@ -19,11 +19,11 @@ from wscheck.model.errors import BadEvidence
 from wscheck.model.events import Unjudged, Unreadable
 from wscheck.model.findings import Bar
 from wscheck.observe.har import read
-from wscheck.observe.har.archive import load
-from wscheck.observe.traffic import Identity
+from wscheck.observe.har.har_file import load
+from wscheck.observe.traffic import IdentityRule
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
 from wscheck.report import REPORTERS
-from wscheck.run.browser.report import recorded, report
+from wscheck.run.page_report import recorded, report
 
 
 def har(path: Path, *entries: dict[str, Any], creator: str = "WebInspector") -> Path:
@@ -219,7 +219,7 @@ SECRETS = ("token-of-user_1", "cookie-secret-abcdef")
 @pytest.mark.parametrize("rule", ["auth.userId", "auth.token", "cookie.session", "header.cookie"])
 def test_no_output_holds_a_token_or_a_cookie(path: Path, rule: str) -> None:
     assert all(secret in path.read_text() for secret in SECRETS), "the data must hold what is to be hidden"
-    heard = read([path], Identity.parse(rule))
+    heard = read([path], IdentityRule.parse(rule))
     told = report(heard.events, Options(), Bar(), target=str(path), pages=heard.pages, notes=heard.notes)
     assert len(told.connections) == 2
     for name, reporter in REPORTERS.items():

@@ -10,7 +10,7 @@ from wscheck.detect.engine import Options
 from wscheck.model.events import Disconnected
 from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.har import read
-from wscheck.run.browser.report import report
+from wscheck.run.page_report import report
 
 BEGAN = 1795449939.181
 """When `entry` says that it began."""

@@ -13,7 +13,7 @@ from wscheck.model.events import Connected, Disconnected, Upgraded
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.har import read
-from wscheck.run.browser.report import report
+from wscheck.run.page_report import report
 
 DATA = Path(__file__).parents[2] / "data" / "har"
 DEVTOOLS, PLAYWRIGHT, FIXED = (
@@ -88,9 +88,9 @@ def test_the_command_is_an_exit_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [DEVTOOLS, PLAYWRIGHT])
 def test_another_identity_rule_is_another_user(path: Path) -> None:
-    from wscheck.observe.traffic import Identity
+    from wscheck.observe.traffic import IdentityRule
 
-    users = {event.user for event in read([path], Identity.parse("cookie.session")).events}
+    users = {event.user for event in read([path], IdentityRule.parse("cookie.session")).events}
     assert "cookie-secret-abcdef" not in users
     assert users and all(user is None or user.startswith("(token ") for user in users)
 

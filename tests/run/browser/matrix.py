@@ -13,7 +13,7 @@ from wscheck.detect.engine import Options
 from wscheck.model.events import Ended
 from wscheck.model.findings import Bar, Finding
 from wscheck.observe.browser import launched
-from wscheck.run.browser.report import report
+from wscheck.run.page_report import report
 
 AT_ONCE = 7
 """Tabs of one browser: what they do is told apart by their users."""

@@ -21,7 +21,7 @@ from tests.node_backend import Backend, node_backend
 from wscheck.model.events import Connected
 from wscheck.model.findings import Verdict
 from wscheck.observe.browser import Browser, launched
-from wscheck.observe.browser.page import Page
+from wscheck.observe.browser.page import BrowserTab
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
 from wscheck.run.browser.run import Browse, browse
 
@@ -155,7 +155,7 @@ def test_a_page_that_does_not_load(site: Backend) -> None:
 async def test_a_page_that_never_finishes_loading_is_watched_all_the_same(
     site: Backend, page: str, verdict: Verdict, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wscheck.sources.browser.page.LOAD_S", 1.0)
+    monkeypatch.setattr("wscheck.observe.browser.page.LOAD_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the request and never answers
         host, port = silent.getsockname()
         url = f"{site.url}/endless-{page}.html?user=patient&token=token-of-patient&image=http://{host}:{port}/"
@@ -210,7 +210,7 @@ def test_what_ends_before_its_time_is_no_verdict(site: Backend, tmp_path: Path, 
     assert report["verdict"] == "inconclusive" and said in report["reason"]
 
 
-async def connected(browser: Browser, url: str) -> Page:
+async def connected(browser: Browser, url: str) -> BrowserTab:
     """A tab at `url`, once its connection is acknowledged."""
     page = await browser.open(url)
     async with asyncio.timeout(30):
@@ -232,7 +232,7 @@ async def test_what_was_seen_before_the_browser_was_killed_stays_seen(site: Back
 async def test_a_page_whose_script_never_ends_does_not_hold_up_the_verdict(
     site: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wscheck.sources.browser.looking.BUSY_S", 0.5)
+    monkeypatch.setattr("wscheck.observe.browser.handler_polling.BUSY_S", 0.5)
     async with launched() as browser:
         page = await connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
         await page.evaluate("setTimeout(() => { for (;;); })")

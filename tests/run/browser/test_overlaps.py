@@ -15,7 +15,7 @@ from tests.pages import served, watched, watched_until
 from wscheck.detect.engine import Options
 from wscheck.model.events import AnyEvent, Connected, Disconnected, Ended
 from wscheck.model.findings import Bar, Verdict
-from wscheck.run.browser.report import report
+from wscheck.run.page_report import report
 
 LIBRARY = EXAMPLE / "node_modules" / "socket.io-client" / "dist" / "socket.io.js"
 

@@ -25,7 +25,7 @@ from wscheck.model.events import AnyEvent, Connected, Delivered, Place, Register
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import attached, launch
-from wscheck.run.browser.report import report as told
+from wscheck.run.page_report import report as told
 
 TRANSPORTS = {"websocket": "websocket", "upgrade": "polling,websocket", "polling": "polling"}
 ROOT = Path(__file__).parents[3]

@@ -5,9 +5,18 @@ launch ─► wire ─► targets (tabs, frames, workers) ─► network ─► 
                      └► handlers (how many each event has, and where)
 """
 
-from wscheck.observe.browser.browser import Browser, Seen, attached, launched
-from wscheck.observe.browser.page import Page
-from wscheck.observe.browser.steps import walk
-from wscheck.observe.browser.storage import StorageState, give
+from wscheck.observe.browser.browser import Browser, BrowserObservation, attached, launched
+from wscheck.observe.browser.page import BrowserTab
+from wscheck.observe.browser.steps import run_steps
+from wscheck.observe.browser.storage import StorageState, apply_storage
 
-__all__ = ["Browser", "Page", "Seen", "StorageState", "attached", "give", "launched", "walk"]
+__all__ = [
+    "Browser",
+    "BrowserObservation",
+    "BrowserTab",
+    "StorageState",
+    "apply_storage",
+    "attached",
+    "launched",
+    "run_steps",
+]

@@ -13,19 +13,19 @@ from wscheck.model.errors import CannotCheck
 from wscheck.model.events import SOURCE_BROWSER, Connected, Event
 from wscheck.model.report import PageSummary
 from wscheck.observe.browser import launch
-from wscheck.observe.browser.devtools import CommandFailed, Wire
-from wscheck.observe.browser.handler_polling import Looks
-from wscheck.observe.browser.network import Network
-from wscheck.observe.browser.opener import RawStack, resolve
-from wscheck.observe.browser.page import Page
-from wscheck.observe.browser.page_loads import Shown
-from wscheck.observe.browser.reconnects import settled
-from wscheck.observe.browser.scripts import Scripts
-from wscheck.observe.browser.targets import Held, Targets
-from wscheck.observe.traffic import Hiding, Identity, Session, Traffic, Whence
+from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
+from wscheck.observe.browser.handler_polling import HandlerPoller
+from wscheck.observe.browser.network import NetworkFeed
+from wscheck.observe.browser.opener import DevToolsStack, resolve
+from wscheck.observe.browser.page import BrowserTab
+from wscheck.observe.browser.page_loads import PageLoads
+from wscheck.observe.browser.reconnects import attribute_reconnects
+from wscheck.observe.browser.scripts import PageScripts
+from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
+from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, TrafficDemux, TrafficRedactor
 
 
-class Seen(msgspec.Struct):
+class BrowserObservation(msgspec.Struct):
     """What a browser showed. `notes`: what could not be seen as well as it should, in sentences."""
 
     events: list[Event]
@@ -39,30 +39,32 @@ class Browser:
     def __init__(
         self,
         wire_url: str,
-        identity: Identity | None,
+        identity: IdentityRule | None,
         root: str,
         *,
         own: bool,
-        hiding: Hiding | None = None,
+        hiding: TrafficRedactor | None = None,
         target: str = "",
     ) -> None:
         self._own, self._used = own, False
         self._opened: list[str] = []
-        self._wire = Wire(wire_url, self._hear)
+        self._wire = DevToolsConnection(wire_url, self._hear)
         self.at_start = ""
         """JavaScript that runs in every tab we open, before any of its page's own."""
         self._whose = identity
-        self.traffic = Traffic(identity, source=SOURCE_BROWSER, hiding=hiding, target=target)
-        self._scripts = Scripts(self.traffic.addresses, root)
-        self._targets = Targets(self._wire, self.traffic.addresses, self._arrived)
-        self._shown = Shown(self.traffic.addresses)
-        self._looks = Looks(self._wire, self.traffic, self._scripts, self._targets)
-        self._pages: dict[str, Page] = {}
-        self._arrivals: dict[str, asyncio.Future[Page]] = {}
+        self.traffic = TrafficDemux(identity, source=SOURCE_BROWSER, hiding=hiding, target=target)
+        self._scripts = PageScripts(self.traffic.addresses, root)
+        self._targets = DevToolsTargets(self._wire, self.traffic.addresses, self._arrived)
+        self._shown = PageLoads(self.traffic.addresses)
+        self._looks = HandlerPoller(self._wire, self.traffic, self._scripts, self._targets)
+        self._pages: dict[str, BrowserTab] = {}
+        self._arrivals: dict[str, asyncio.Future[BrowserTab]] = {}
 
     async def _begin(self) -> None:
         await self._wire.__aenter__()
-        self._network = Network(self._wire, self.traffic, lambda raw: self._scripts.want(raw.session, raw.scripts()))
+        self._network = NetworkFeed(
+            self._wire, self.traffic, lambda raw: self._scripts.want(raw.session, raw.scripts())
+        )
         await self._targets.attach()
         self._shown.before(self._targets.tabs.values())
 
@@ -104,7 +106,7 @@ class Browser:
         return [*told, *self._network.unseen]
 
     @property
-    def tabs(self) -> dict[str, Page]:
+    def tabs(self) -> dict[str, BrowserTab]:
         """Every tab by its label, those that the pages opened themselves too."""
         return {page.label: page for page in self._pages.values()}
 
@@ -120,13 +122,13 @@ class Browser:
         """Returns when the browser ended."""
         await self._wire.gone.wait()
 
-    async def open(self, url: str, within: float | None = None) -> Page:
+    async def open(self, url: str, within: float | None = None) -> BrowserTab:
         """A new tab at `url`, once it has loaded. Raises CannotCheck when it does not."""
         page = await self.tab()
         await page.goto(url, within)
         return page
 
-    async def tab(self) -> Page:
+    async def tab(self) -> BrowserTab:
         """A new, empty tab; the first one of a browser of our own is there already."""
         if self._own and len(self._targets.tabs) == 1 and not self._used:
             self._used = True
@@ -139,7 +141,7 @@ class Browser:
             await self._wire.call("Page.addScriptToEvaluateOnNewDocument", {"source": self.at_start}, page.session)
         return page
 
-    async def _page(self, id: str) -> Page:
+    async def _page(self, id: str) -> BrowserTab:
         arrival = self._arrivals.setdefault(id, asyncio.get_running_loop().create_future())
         async with asyncio.timeout(10):
             page = await arrival
@@ -194,11 +196,11 @@ class Browser:
         if (held := self._targets.by_session.get(session)) is not None:
             self._network.gone(held.id)
 
-    def _arrived(self, held: Held) -> None:
+    def _arrived(self, held: DevToolsTarget) -> None:
         self._looks.begin(held)
         if held.type != "page":
             return
-        page = Page(self._wire, held.session, held.tab, lambda url: self._shown.asked(held.id, url))
+        page = BrowserTab(self._wire, held.session, held.tab, lambda url: self._shown.asked(held.id, url))
         self._pages[held.session] = page
         arrival = self._arrivals.setdefault(held.id, asyncio.get_running_loop().create_future())
         if not arrival.done():
@@ -216,7 +218,7 @@ class Browser:
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    async def seen(self, *, final: bool = True) -> Seen:
+    async def seen(self, *, final: bool = True) -> BrowserObservation:
         """Everything so far, in the order of its time, with openers and handlers source-mapped. `final`: nothing more
         is to come."""
         if not self.gone:
@@ -227,7 +229,7 @@ class Browser:
             self.traffic.settle()
         sessions = list(self.traffic.sessions)
         found = {id(session): self._whence(session) for session in sessions}
-        whence = settled(sessions, found, self._looks.objects())
+        whence = attribute_reconnects(sessions, found, self._looks.objects())
         events = self.traffic.events(lambda session: whence[id(session)])
         events = sorted([*events, *self._looks.registered(events)], key=lambda event: event.at or 0.0)
         pages = [
@@ -236,12 +238,12 @@ class Browser:
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
         notes = [*self._shown.notes(self._targets.tabs, connected), *self._looks.notes, *self._scripts.notes]
         notes += filter(None, [self.traffic.note])
-        return Seen(events, [page for page in pages if page.url != "about:blank"], notes)
+        return BrowserObservation(events, [page for page in pages if page.url != "about:blank"], notes)
 
-    def _whence(self, session: Session) -> Whence:
+    def _whence(self, session: EngineSession) -> ConnectionOrigin:
         stack = session.origin.stack
-        if not isinstance(stack, RawStack):
-            return Whence()
+        if not isinstance(stack, DevToolsStack):
+            return ConnectionOrigin()
         whence = resolve(stack, self._scripts)
         frames = filter(None, (self._scripts.frame(stack.session, script) for script in stack.scripts()))
         return msgspec.structs.replace(whence, target=self._targets.framed(stack.session, next(frames, "")))
@@ -250,9 +252,9 @@ class Browser:
 @asynccontextmanager
 async def launched(
     program: Path | None = None,
-    identity: Identity | None = None,
+    identity: IdentityRule | None = None,
     root: str = "",
-    hiding: Hiding | None = None,
+    hiding: TrafficRedactor | None = None,
     target: str = "",
     *,
     insecure: bool = False,
@@ -274,7 +276,11 @@ async def launched(
 
 @asynccontextmanager
 async def attached(
-    url: str, identity: Identity | None = None, root: str = "", hiding: Hiding | None = None, target: str = ""
+    url: str,
+    identity: IdentityRule | None = None,
+    root: str = "",
+    hiding: TrafficRedactor | None = None,
+    target: str = "",
 ) -> AsyncIterator[Browser]:
     """A browser that runs already, which is left running. Raises Unreachable when nothing answers at `url`."""
     address = await launch.address_of(url)

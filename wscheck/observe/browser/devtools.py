@@ -29,7 +29,7 @@ class CommandFailed(Exception):
     """The browser refused a command: the page or worker it was for is gone, or has no such thing."""
 
 
-class Wire:
+class DevToolsConnection:
     """Open it as a context. `listen` is called with (method, params, session id) of every event, in order."""
 
     def __init__(self, url: str, listen: Listener) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from wscheck.model.events import Connected, Event
-from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, Wire
-from wscheck.observe.browser.handlers import Handlers
-from wscheck.observe.browser.scripts import Scripts
-from wscheck.observe.browser.targets import Held, Targets
-from wscheck.observe.traffic import Traffic
+from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.handlers import SocketHandlers
+from wscheck.observe.browser.scripts import PageScripts
+from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
+from wscheck.observe.traffic import TrafficDemux
 
 REALMS = 8
 TURN_S = 0.05
@@ -22,12 +22,14 @@ BUSY_S = 5.0
 """Whoever has not answered the simplest question by then is not asked any other."""
 
 
-class Looks:
+class HandlerPoller:
     """`begin` with each page or worker; `last` before its end; then `registered`, `objects` and `notes`."""
 
-    def __init__(self, wire: Wire, traffic: Traffic, scripts: Scripts, targets: Targets) -> None:
+    def __init__(
+        self, wire: DevToolsConnection, traffic: TrafficDemux, scripts: PageScripts, targets: DevToolsTargets
+    ) -> None:
         self._wire, self._traffic, self._scripts, self._targets = wire, traffic, scripts, targets
-        self._handlers: dict[tuple[str, int], Handlers] = {}
+        self._handlers: dict[tuple[str, int], SocketHandlers] = {}
         self._looked_for: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._busy: dict[str, str] = {}
@@ -39,7 +41,7 @@ class Looks:
             f"{who} did not answer for {BUSY_S:g} s: its script is busy or never ends." for who in self._busy.values()
         ]
 
-    def begin(self, held: Held) -> None:
+    def begin(self, held: DevToolsTarget) -> None:
         """Look into it as long as it is there."""
         self._tasks.append(asyncio.create_task(self._look(held)))
 
@@ -66,7 +68,7 @@ class Looks:
                     whose = {"user": of.user, "eio": of.eio, "page": of.page, "transport": of.transport}
                     yield msgspec.structs.replace(each, source=of.source, **whose)
 
-    async def _look(self, held: Held) -> None:
+    async def _look(self, held: DevToolsTarget) -> None:
         """For new sockets at once when there are new connections, and from time to time for what became of their
         handlers. Each page by itself: a busy one must not hold up the others."""
         for turn in itertools.count():
@@ -75,7 +77,7 @@ class Looks:
                 return
             await self._once(held, all=turn % READ_TURNS == 0)
 
-    async def _once(self, held: Held, *, all: bool = True) -> None:
+    async def _once(self, held: DevToolsTarget, *, all: bool = True) -> None:
         # A socket is there before it is connected, and has its handlers by then.
         count = sum(1 + len(session.sids) for session in self._traffic.sessions if session.origin.id == held.id)
         fresh = count > 0 and count != self._looked_for.get(held.session)
@@ -84,7 +86,7 @@ class Looks:
             for context in list(held.contexts)[:REALMS]:
                 await self._into(held, context, fresh=fresh)
 
-    async def _last(self, held: Held) -> None:
+    async def _last(self, held: DevToolsTarget) -> None:
         """A page whose script never ends answers no question, and waits half a minute with each."""
         alive = self._wire.send("Runtime.evaluate", {"expression": "0"}, held.session)
         await asyncio.wait([alive], timeout=BUSY_S)
@@ -94,10 +96,10 @@ class Looks:
         else:
             self._busy[held.session] = held.tab
 
-    async def _into(self, held: Held, context: int, *, fresh: bool) -> None:
+    async def _into(self, held: DevToolsTarget, context: int, *, fresh: bool) -> None:
         key = (held.session, context)
         handlers = self._handlers.get(key)
         if handlers is None:
-            handlers = self._handlers[key] = Handlers(self._wire, held.session, context, self._scripts)
+            handlers = self._handlers[key] = SocketHandlers(self._wire, held.session, context, self._scripts)
         with contextlib.suppress(CommandFailed, BrowserGone):
             await (handlers.find() if fresh else handlers.read())

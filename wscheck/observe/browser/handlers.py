@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from wscheck.model.events import Registered
-from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, Wire
-from wscheck.observe.browser.scripts import Scripts
+from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.scripts import PageScripts
 from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
 
 GROUP = "wscheck"
@@ -65,7 +65,7 @@ Position = tuple[str, int, int]
 """Script id, line and column, both from 0."""
 
 
-class Sighting(msgspec.Struct, frozen=True):
+class HandlerSnapshot(msgspec.Struct, frozen=True):
     """The handlers of one event, as they were from `at` on. `sid`: the one the socket had, or had last."""
 
     at: float
@@ -77,18 +77,18 @@ class Sighting(msgspec.Struct, frozen=True):
     inside: str | None
 
 
-class Handlers:
+class SocketHandlers:
     """The sockets of one page or worker, or of one frame of it (`context`). `find` when there may be new ones, `read`
     from time to time, `told` in the end.
 
     lineage  for each socket object, the sids it had one after another: a reconnection is the same object
     """
 
-    def __init__(self, wire: Wire, session: str, context: int | None, scripts: Scripts) -> None:
+    def __init__(self, wire: DevToolsConnection, session: str, context: int | None, scripts: PageScripts) -> None:
         self._wire, self._session, self._context, self._scripts = wire, session, context, scripts
         self._state: str | None = None
         self._known: dict[tuple[int, str], tuple[Position, ...]] = {}
-        self._seen: list[Sighting] = []
+        self._seen: list[HandlerSnapshot] = []
         self._busy = asyncio.Lock()
         self.lineage: dict[int, list[str]] = {}
 
@@ -168,7 +168,7 @@ class Handlers:
             lost = before if change["lost"] > 1 and not now else ()
             if name not in RESERVED_EVENT_NAMES:
                 last = sids[-1] if sids else None
-                self._seen.append(Sighting(at, last, socket["nsp"], name, now, lost, inside))
+                self._seen.append(HandlerSnapshot(at, last, socket["nsp"], name, now, lost, inside))
 
     async def _locate(self, number: int, name: str) -> tuple[tuple[Position, ...], str | None]:
         """Where the event's handlers begin, and "connect" when the connect handler's text holds each of theirs."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, Wire
-from wscheck.observe.browser.opener import RawStack
-from wscheck.observe.traffic import Origin, Traffic
+from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.opener import DevToolsStack
+from wscheck.observe.traffic import Initiator, TrafficDemux
 from wscheck.observe.traffic.addresses import engine
 
 Step = Callable[[], None]
@@ -30,13 +30,15 @@ END_S = 0.1
 """How long what a busy browser told already may still be on its way."""
 
 
-class Network:
+class NetworkFeed:
     """Feed it the events of sessions with `take`; `settle` waits until everything before is read.
 
     on_stack  is told of every stack that opened something, so that its source maps can be fetched meanwhile
     """
 
-    def __init__(self, wire: Wire, traffic: Traffic, on_stack: Callable[[RawStack], None]) -> None:
+    def __init__(
+        self, wire: DevToolsConnection, traffic: TrafficDemux, on_stack: Callable[[DevToolsStack], None]
+    ) -> None:
         self._wire, self._traffic, self._on_stack = wire, traffic, on_stack
         self._line: asyncio.Queue[tuple[Step, asyncio.Future[Any] | None]] = asyncio.Queue()
         self._worker = asyncio.create_task(self._work())
@@ -88,7 +90,7 @@ class Network:
         at = self._clock(params)
         return time.time() if at is None else at
 
-    def take(self, method: str, params: dict[str, Any], session: str, origin: Origin) -> None:
+    def take(self, method: str, params: dict[str, Any], session: str, origin: Initiator) -> None:
         """One event of the Network domain."""
         if (handler := _HANDLERS.get(method)) is None:
             return
@@ -115,13 +117,13 @@ class Network:
 
     # --- long polling -------------------------------------------------------------------------------------------
 
-    def _requested(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _requested(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         request = params["request"]
         at = self._at(params)
         if "EIO=" not in request["url"] or request["method"] not in ("GET", "POST"):
             return
         stack = self._stack(params, session)
-        held = Origin(origin.id, origin.page, origin.target, stack)
+        held = Initiator(origin.id, origin.page, origin.target, stack)
         body, awaited = request.get("postData"), None
         if body is None and request.get("hasPostData"):
             asked = {"requestId": params["requestId"]}
@@ -134,15 +136,15 @@ class Network:
 
         self._then(step, awaited)
 
-    def _request_headers(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _request_headers(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         """The headers as they really went, cookies included; they may come before the request itself."""
         self._then(lambda: self._traffic.headers(key, params.get("headers", {})))
 
-    def _response(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _response(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         if key in self._polls:
             self._polls[key] = params["response"]["status"]
 
-    def _finished(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _finished(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         status = self._polls.pop(key, None)
         if status is None:
             return
@@ -150,7 +152,7 @@ class Network:
         body = self._wire.send("Network.getResponseBody", {"requestId": params["requestId"]}, session)
         self._then(lambda: self._traffic.answered(key, at, status=status, body=_body(_result(body))), body)
 
-    def _failed(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _failed(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         if self._polls.pop(key, None) is None:
             return
         at, cancelled = self._at(params), bool(params.get("canceled"))
@@ -159,21 +161,21 @@ class Network:
 
     # --- websockets ---------------------------------------------------------------------------------------------
 
-    def _created(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _created(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         """It has no time of its own. Heard late, it would seem to have been asked for after others were answered."""
-        held = Origin(origin.id, origin.page, origin.target, self._stack(params, session))
+        held = Initiator(origin.id, origin.page, origin.target, self._stack(params, session))
         self._before(session, lambda at: _drop(self._traffic.socket_opened(key, params["url"], at, origin=held)))
 
-    def _transported(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _transported(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         if engine(params["url"]) is not None:
             self._hidden.add(origin.page)
 
-    def _handshake(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _handshake(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         self._at(params)
         headers = params["request"].get("headers", {})
         self._then(lambda: self._traffic.headers(key, headers))
 
-    def _shaken(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _shaken(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         status, at = params["response"]["status"], self._at(params)
         if status >= 400:
             self._then(lambda: self._traffic.socket_refused(key, at, status=status))
@@ -187,45 +189,45 @@ class Network:
             data = base64.b64decode(data)
         self._then(lambda: self._traffic.frame(key, at, data, outgoing=outgoing))
 
-    def _sent(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _sent(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         self._frame(params, key, outgoing=True)
 
-    def _received(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _received(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         self._frame(params, key, outgoing=False)
 
-    def _closed(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _closed(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         at, error = self._at(params), self._errors.pop(key, "")
         self._then(lambda: self._traffic.socket_closed(key, at, error=error))
 
-    def _broke(self, params: dict[str, Any], session: str, key: str, origin: Origin) -> None:
+    def _broke(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
         """Why a websocket will be closed: nobody listens, or its handshake was answered with an HTTP error."""
         message = str(params.get("errorMessage", ""))
         if not message.startswith(GIVEN_UP):
             self._errors[key] = message
 
-    def _stack(self, params: dict[str, Any], session: str) -> RawStack | None:
+    def _stack(self, params: dict[str, Any], session: str) -> DevToolsStack | None:
         stack = params.get("initiator", {}).get("stack")
         if stack is None:
             return None
-        raw = RawStack(session, stack)
+        raw = DevToolsStack(session, stack)
         self._on_stack(raw)
         return raw
 
 
-_HANDLERS: dict[str, Callable[[Network, dict[str, Any], str, str, Origin], None]] = {
-    "Network.requestWillBeSent": Network._requested,
-    "Network.requestWillBeSentExtraInfo": Network._request_headers,
-    "Network.responseReceived": Network._response,
-    "Network.loadingFinished": Network._finished,
-    "Network.loadingFailed": Network._failed,
-    "Network.webSocketCreated": Network._created,
-    "Network.webTransportCreated": Network._transported,
-    "Network.webSocketWillSendHandshakeRequest": Network._handshake,
-    "Network.webSocketHandshakeResponseReceived": Network._shaken,
-    "Network.webSocketFrameSent": Network._sent,
-    "Network.webSocketFrameReceived": Network._received,
-    "Network.webSocketFrameError": Network._broke,
-    "Network.webSocketClosed": Network._closed,
+_HANDLERS: dict[str, Callable[[NetworkFeed, dict[str, Any], str, str, Initiator], None]] = {
+    "Network.requestWillBeSent": NetworkFeed._requested,
+    "Network.requestWillBeSentExtraInfo": NetworkFeed._request_headers,
+    "Network.responseReceived": NetworkFeed._response,
+    "Network.loadingFinished": NetworkFeed._finished,
+    "Network.loadingFailed": NetworkFeed._failed,
+    "Network.webSocketCreated": NetworkFeed._created,
+    "Network.webTransportCreated": NetworkFeed._transported,
+    "Network.webSocketWillSendHandshakeRequest": NetworkFeed._handshake,
+    "Network.webSocketHandshakeResponseReceived": NetworkFeed._shaken,
+    "Network.webSocketFrameSent": NetworkFeed._sent,
+    "Network.webSocketFrameReceived": NetworkFeed._received,
+    "Network.webSocketFrameError": NetworkFeed._broke,
+    "Network.webSocketClosed": NetworkFeed._closed,
 }
 
 

@@ -7,12 +7,12 @@ import msgspec
 
 from wscheck.detect import stack_frames as openers
 from wscheck.model.events import Place
-from wscheck.observe.traffic import Whence
+from wscheck.observe.traffic import ConnectionOrigin
 
 DEEPEST = 80
 
 
-class Positions(Protocol):
+class ScriptResolver(Protocol):
     """What knows the scripts: those of a live browser, or those that a HAR holds."""
 
     def place(self, session: str, frame: dict[str, Any]) -> tuple[Place, str]:
@@ -24,7 +24,7 @@ class Positions(Protocol):
         ...
 
 
-class RawStack(msgspec.Struct, frozen=True):
+class DevToolsStack(msgspec.Struct, frozen=True):
     """A stack as CDP gave it: `stack` has callFrames, and a parent where it continues beyond an await or a timer."""
 
     session: str
@@ -41,11 +41,11 @@ class RawStack(msgspec.Struct, frozen=True):
         return {frame["scriptId"] for stretch in self.frames() for frame in stretch}
 
 
-def resolve(raw: RawStack | None, scripts: Positions) -> Whence:
+def resolve(raw: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
     """Who opened it. Beyond an async boundary only while the application's own code reaches up to it: what a
     framework's scheduler runs has nothing to do with whoever made it run."""
     if raw is None:
-        return Whence()
+        return ConnectionOrigin()
     stack: list[Place] = []
     for stretch in raw.frames():
         stack += _named(raw.session, stretch, scripts)
@@ -54,7 +54,7 @@ def resolve(raw: RawStack | None, scripts: Positions) -> Whence:
     own = openers.own_frames(stack)
     first = own[0] if own else None
     frames = [frame for stretch in raw.frames() for frame in stretch]
-    return Whence(
+    return ConnectionOrigin(
         opener=first,
         stack=tuple(stack[:DEEPEST]),
         component=openers.label(first) if first is not None else None,
@@ -64,7 +64,7 @@ def resolve(raw: RawStack | None, scripts: Positions) -> Whence:
 
 
 def _script(
-    raw: RawStack, frames: list[dict[str, Any]], stack: list[Place], scripts: Positions, of: Place | None
+    raw: DevToolsStack, frames: list[dict[str, Any]], stack: list[Place], scripts: ScriptResolver, of: Place | None
 ) -> str | None:
     if of is None:
         return None
@@ -72,7 +72,7 @@ def _script(
     return scripts.script(raw.session, frame["scriptId"], frame.get("url", ""))
 
 
-def _named(session: str, stretch: list[dict[str, Any]], scripts: Positions) -> list[Place]:
+def _named(session: str, stretch: list[dict[str, Any]], scripts: ScriptResolver) -> list[Place]:
     """Minified names are put right: what a function was called stands where its caller called it."""
     placed = [scripts.place(session, frame) for frame in stretch]
     named = [_as_called(place, placed[depth + 1 : depth + 2]) for depth, (place, _) in enumerate(placed)]

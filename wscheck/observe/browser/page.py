@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wscheck.model.errors import CannotCheck
-from wscheck.observe.browser.devtools import CommandFailed, Wire
+from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
 
 LOAD_S = 30.0
 POLL_S = 0.05
@@ -23,13 +23,13 @@ UNTRUSTED = (
 _BETWEEN_PAGES = ("context was destroyed", "Cannot find context", "navigated or closed", "Cannot find default")
 
 
-class Page:
+class BrowserTab:
     """A tab of the browser. Selectors are CSS. Everything raises CannotCheck when the page cannot do it in time.
 
     on_goto  is told each address that the tab is sent to
     """
 
-    def __init__(self, wire: Wire, session: str, label: str, on_goto: Callable[[str], None]) -> None:
+    def __init__(self, wire: DevToolsConnection, session: str, label: str, on_goto: Callable[[str], None]) -> None:
         self._wire, self.session, self.label, self._on_goto = wire, session, label, on_goto
         self._loaded = asyncio.Event()
         self.crashed = False

@@ -4,23 +4,23 @@ not seen proves nothing, and its silence should not look like the application's.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from wscheck.observe.browser.targets import Held
-from wscheck.observe.traffic import Addresses
+from wscheck.observe.browser.targets import DevToolsTarget
+from wscheck.observe.traffic import UrlFormatter
 
 ERRORS = 400
 
 
-class Shown:
+class PageLoads:
     """Told of what each tab asked for (`asked`) and was answered (`answered`); of those that were open `before`, and of
     whatever loads (`loaded`)."""
 
-    def __init__(self, addresses: Addresses) -> None:
+    def __init__(self, addresses: UrlFormatter) -> None:
         self._addresses = addresses
         self._asked: dict[str, str] = {}
         self._status: dict[str, int] = {}
         self._before: set[str] = set()
 
-    def before(self, tabs: Iterable[Held]) -> None:
+    def before(self, tabs: Iterable[DevToolsTarget]) -> None:
         """These are open already. Nobody tells of a websocket that is."""
         self._before |= {held.id for held in tabs if held.url.startswith(("http:", "https:"))}
 
@@ -32,12 +32,12 @@ class Shown:
         """The tab `id` was sent to `url`."""
         self._asked[id] = url
 
-    def answered(self, held: Held | None, params: dict[str, Any]) -> None:
+    def answered(self, held: DevToolsTarget | None, params: dict[str, Any]) -> None:
         """Network.responseReceived: a document's status counts where it is the tab's own, not that of a frame."""
         if held is not None and params.get("type") == "Document" and params.get("frameId") == held.id:
             self._status[held.id] = params["response"]["status"]
 
-    def notes(self, tabs: Mapping[str, Held], connected: Collection[str]) -> Iterator[str]:
+    def notes(self, tabs: Mapping[str, DevToolsTarget], connected: Collection[str]) -> Iterator[str]:
         """A sentence for each tab that shows an error, or another page than it was sent to and no connection."""
         for label, held in tabs.items():
             shown, status = self._addresses.page(held.url), self._status.get(held.id, 0)

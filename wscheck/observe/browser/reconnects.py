@@ -6,35 +6,35 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from wscheck.detect import stack_frames as openers
-from wscheck.observe.traffic import Session, Whence
+from wscheck.observe.traffic import ConnectionOrigin, EngineSession
 
 _IO = re.compile(r"socket\.io-client/.*\bindex\.\w+$|socket\.io(\.\w+)*\.js$")
 
 
-def settled(
-    sessions: Sequence[Session], found: dict[int, Whence], objects: Iterable[Sequence[str]]
-) -> dict[int, Whence]:
+def attribute_reconnects(
+    sessions: Sequence[EngineSession], found: dict[int, ConnectionOrigin], objects: Iterable[Sequence[str]]
+) -> dict[int, ConnectionOrigin]:
     """By id() of each session, where it was opened: reconnections get the place of their first connection.
 
     objects  for each socket object of a page, the sids it had: sure, where the page could be looked into
     """
-    settled = dict(found)
+    origins = dict(found)
     sure = _continued(sessions, objects)
     taken: set[int] = set()
     for number, session in enumerate(sessions):
         before = sure.get(id(session))
         if before is None and _again(found[id(session)]):
-            before = _before(session, sessions[:number], found[id(session)], settled, taken)
+            before = _before(session, sessions[:number], found[id(session)], origins, taken)
         if before is not None:
             taken.add(id(before))
-            settled[id(session)] = settled[id(before)]
-    return settled
+            origins[id(session)] = origins[id(before)]
+    return origins
 
 
-def _continued(sessions: Sequence[Session], objects: Iterable[Sequence[str]]) -> dict[int, Session]:
+def _continued(sessions: Sequence[EngineSession], objects: Iterable[Sequence[str]]) -> dict[int, EngineSession]:
     """By id() of each session that is surely a reconnection: the one before it of the same socket object, which has
     another socket id unless the server recovered it."""
-    lives: dict[str, list[Session]] = {}
+    lives: dict[str, list[EngineSession]] = {}
     for session in sessions:
         for sid in session.sids:
             lives.setdefault(sid, []).append(session)
@@ -44,15 +44,19 @@ def _continued(sessions: Sequence[Session], objects: Iterable[Sequence[str]]) ->
     return {id(after): before for before, after in pairs if after is not before}
 
 
-def _again(whence: Whence) -> bool:
+def _again(whence: ConnectionOrigin) -> bool:
     """Whether the client library opened it without anybody calling io()."""
     client = [place for place in whence.stack if openers.is_client(place)]
     return bool(client) and not any(_IO.search(place.file) for place in client)
 
 
 def _before(
-    session: Session, earlier: Sequence[Session], whence: Whence, settled: dict[int, Whence], taken: set[int]
-) -> Session | None:
+    session: EngineSession,
+    earlier: Sequence[EngineSession],
+    whence: ConnectionOrigin,
+    origins: dict[int, ConnectionOrigin],
+    taken: set[int],
+) -> EngineSession | None:
     """The session of the same page that this one continues: one that was given up before (not because of it), best one
     opened in the same file. Its transport may still be closing, which takes a busy server its time."""
     ended = [
@@ -62,8 +66,8 @@ def _before(
         and each.unused_from <= session.opened_at
         and each.origin.id == session.origin.id
         and id(each) not in taken
-        and settled[id(each)].opener
+        and origins[id(each)].opener
     ]
     files = {place.file for place in openers.own_frames(whence.stack)}
-    alike = [each for each in ended if (opener := settled[id(each)].opener) is not None and opener.file in files]
+    alike = [each for each in ended if (opener := origins[id(each)].opener) is not None and opener.file in files]
     return next(iter(alike or ended), None)

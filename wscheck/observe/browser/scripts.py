@@ -12,15 +12,15 @@ import msgspec
 
 from wscheck.detect import stack_frames as openers
 from wscheck.model.events import Place
-from wscheck.observe.browser.sourcemap import BadMap, SourceMap, below, vites_base
-from wscheck.observe.traffic import Addresses
+from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, below, vite_base
+from wscheck.observe.traffic import UrlFormatter
 
 FETCH_S = 5.0
 IDLE_S = 0.7
 LARGEST = 200_000_000
 
 
-class Script(msgspec.Struct, frozen=True):
+class PageScript(msgspec.Struct, frozen=True):
     """A script as the debugger announced it. `map` is its source map's address, empty when it names none. Scripts that
     stand in the page share its address, and what hot reload evaluates again keeps its own: the map tells them apart."""
 
@@ -28,19 +28,19 @@ class Script(msgspec.Struct, frozen=True):
     map: str
 
 
-class Scripts:
+class PageScripts:
     """Ask for maps early with `want`, while they can still be had. They are decoded once a page has had time to begin,
     one after the other, since that costs time which the watching needs; what is left, in the end, with `settle`.
 
     `root`: the folder of the checkout in which the frontend lies, empty for the checkout itself.
     """
 
-    def __init__(self, addresses: Addresses, root: str = "") -> None:
+    def __init__(self, addresses: UrlFormatter, root: str = "") -> None:
         self._addresses, self._root = addresses, root
-        self._scripts: dict[tuple[str, str], Script] = {}
+        self._scripts: dict[tuple[str, str], PageScript] = {}
         self._frames: dict[tuple[str, str], str] = {}
-        self._maps: dict[Script, asyncio.Task[bytes | str]] = {}
-        self._ready: dict[Script, SourceMap | None] = {}
+        self._maps: dict[PageScript, asyncio.Task[bytes | str]] = {}
+        self._ready: dict[PageScript, SourceMap | None] = {}
         self._decoding = asyncio.Lock()
         self._idle: set[asyncio.Task[None]] = set()
         self._unmapped: dict[str, str] = {}
@@ -50,9 +50,9 @@ class Scripts:
     def parsed(self, session: str, params: dict[str, Any]) -> None:
         """Debugger.scriptParsed."""
         url = params.get("url", "")
-        if (base := vites_base(url)) is not None:
+        if (base := vite_base(url)) is not None:
             self._bases.add(base)
-        self._scripts[session, params["scriptId"]] = Script(url, params.get("sourceMapURL", ""))
+        self._scripts[session, params["scriptId"]] = PageScript(url, params.get("sourceMapURL", ""))
         self._frames[session, params["scriptId"]] = params.get("executionContextAuxData", {}).get("frameId", "")
 
     def want(self, session: str, ids: Iterable[str]) -> None:
@@ -63,11 +63,11 @@ class Scripts:
                 self._maps[script] = asyncio.create_task(_load(script))
                 self._idle.add(asyncio.create_task(self._when_idle(script)))
 
-    async def _when_idle(self, script: Script) -> None:
+    async def _when_idle(self, script: PageScript) -> None:
         await asyncio.sleep(IDLE_S)
         await self._decode(script)
 
-    async def _decode(self, script: Script) -> None:
+    async def _decode(self, script: PageScript) -> None:
         text = await self._maps[script]
         async with self._decoding:
             if script not in self._ready:
@@ -122,7 +122,7 @@ class Scripts:
         if isinstance(text, bytes):
             try:
                 return await asyncio.to_thread(SourceMap, text, below(url, self._bases))
-            except BadMap as problem:
+            except InvalidSourceMap as problem:
                 text = f"its source map cannot be read: {problem}"
         if url:
             shown = self._addresses.script(url).partition("?")[0]
@@ -130,13 +130,13 @@ class Scripts:
         return None
 
 
-async def _load(script: Script) -> bytes | str:
+async def _load(script: PageScript) -> bytes | str:
     """The map's text, or why it cannot be had."""
     if not script.map:
         return "it has no source map"
     try:
         return await _fetch(urljoin(script.url, script.map))
-    except (BadMap, aiohttp.ClientError, TimeoutError, OSError, ValueError, binascii.Error) as problem:
+    except (InvalidSourceMap, aiohttp.ClientError, TimeoutError, OSError, ValueError, binascii.Error) as problem:
         return f"its source map cannot be read: {str(problem) or f'no answer within {FETCH_S:g} s'}"
 
 
@@ -149,7 +149,7 @@ async def _fetch(url: str) -> bytes:
         http.get(url, ssl=False) as answer,
     ):
         if answer.status != 200:
-            raise BadMap(f"HTTP {answer.status}")
+            raise InvalidSourceMap(f"HTTP {answer.status}")
         if (answer.content_length or 0) > LARGEST:
-            raise BadMap("it is too large")
+            raise InvalidSourceMap("it is too large")
         return await answer.read()

@@ -8,10 +8,10 @@ from wscheck.config.browser_steps import Step
 from wscheck.model.errors import CannotCheck
 from wscheck.model.secrets import Secret
 from wscheck.observe.browser.browser import Browser
-from wscheck.observe.browser.page import Page
+from wscheck.observe.browser.page import BrowserTab
 
 
-async def walk(browser: Browser, page: Page, steps: Sequence[Step]) -> None:
+async def run_steps(browser: Browser, page: BrowserTab, steps: Sequence[Step]) -> None:
     """Does `steps`, beginning in `page`. Raises CannotCheck with the place of the step that could not be done."""
     for step in steps:
         try:
@@ -21,7 +21,7 @@ async def walk(browser: Browser, page: Page, steps: Sequence[Step]) -> None:
             raise CannotCheck(problem, error.next_step) from error
 
 
-async def _do(browser: Browser, page: Page, step: Step) -> Page:
+async def _do(browser: Browser, page: BrowserTab, step: Step) -> BrowserTab:
     """One step; the page to go on in."""
     value = str(step.value)
     match step.action:
@@ -51,7 +51,7 @@ def _typed(browser: Browser, text: str | Secret) -> str:
     return text
 
 
-async def _tab(browser: Browser, page: Page, step: Step) -> Page:
+async def _tab(browser: Browser, page: BrowserTab, step: Step) -> BrowserTab:
     if isinstance(step.value, str):
         return await browser.open(urljoin(await page.address(), step.value), step.within)
     label = f"tab {step.value:g}"

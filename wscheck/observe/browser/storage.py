@@ -41,7 +41,7 @@ def load(path: Path) -> StorageState:
         raise UsageError(f"{path} is no storage state: `cookies` and `origins`, as JSON.", help) from None
 
 
-async def give(browser: Browser, state: StorageState) -> None:
+async def apply_storage(browser: Browser, state: StorageState) -> None:
     """The browser has these cookies at once, and the local storage in every tab that it opens from now on."""
     if state.cookies:
         await browser.cookies([_cookie(each) for each in state.cookies])

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from wscheck.observe.browser.devtools import Wire
-from wscheck.observe.traffic import Addresses, Origin
+from wscheck.observe.browser.devtools import DevToolsConnection
+from wscheck.observe.traffic import Initiator, UrlFormatter
 
 # A page is asked for what only it can see; the rest is the browser's to tell (asking twice hangs a service worker).
 _BENEATH = [{"type": kind, "exclude": True} for kind in ("service_worker", "shared_worker", "page", "tab")] + [{}]
@@ -15,7 +15,7 @@ _TYPES = frozenset({"page", "iframe", "worker", "shared_worker", "service_worker
 _INTERNAL = ("devtools://", "chrome://", "chrome-extension://", "edge://")
 
 
-class Held(msgspec.Struct):
+class DevToolsTarget(msgspec.Struct):
     """One attached target. `tab`: the label of the tab that holds it. `contexts`: its JavaScript realms by frame.
     `frames`: the addresses of the frames in it that are no targets of their own, by id. `ready` is done once it was let
     run: a page that is sent elsewhere before may lose what was switched on."""
@@ -30,13 +30,15 @@ class Held(msgspec.Struct):
     ready: "asyncio.Future[Any] | None" = None
 
 
-class Targets:
+class DevToolsTargets:
     """Attaches to every target, switches on what is needed, and lets it run. `on_new` is told before it runs."""
 
-    def __init__(self, wire: Wire, addresses: Addresses, on_new: Callable[[Held], None]) -> None:
+    def __init__(
+        self, wire: DevToolsConnection, addresses: UrlFormatter, on_new: Callable[[DevToolsTarget], None]
+    ) -> None:
         self._wire, self._addresses, self._on_new = wire, addresses, on_new
-        self.by_session: dict[str, Held] = {}
-        self.tabs: dict[str, Held] = {}
+        self.by_session: dict[str, DevToolsTarget] = {}
+        self.tabs: dict[str, DevToolsTarget] = {}
         self._others = 0
 
     async def attach(self) -> None:
@@ -44,14 +46,14 @@ class Targets:
         asked = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
         await self._wire.call("Target.setAutoAttach", asked)
 
-    def attached(self, params: dict[str, Any], parent: str) -> Held | None:
+    def attached(self, params: dict[str, Any], parent: str) -> DevToolsTarget | None:
         """Target.attachedToTarget. None for what is not watched; it runs on all the same."""
         info, session = params["targetInfo"], params["sessionId"]
         kind, url = info["type"], info["url"]
         if kind not in _TYPES or url.startswith(_INTERNAL):
             self._wire.send("Runtime.runIfWaitingForDebugger", {}, session)
             return None
-        held = Held(session, info["targetId"], kind, url, self._tab(kind, parent))
+        held = DevToolsTarget(session, info["targetId"], kind, url, self._tab(kind, parent))
         self.by_session[session] = held
         if kind == "page":
             self.tabs[held.tab] = held
@@ -67,7 +69,7 @@ class Targets:
         self._others += 1
         return f"{kind.replace('_', ' ')} {self._others}"
 
-    def _switch_on(self, held: Held) -> None:
+    def _switch_on(self, held: DevToolsTarget) -> None:
         send, session = self._wire.send, held.session
         send("Network.enable", {"maxPostDataSize": 1_000_000}, session)
         send("Runtime.enable", {}, session)
@@ -90,16 +92,16 @@ class Targets:
             if held.id == info["targetId"]:
                 held.url = info["url"] or held.url
 
-    def detached(self, params: dict[str, Any]) -> Held | None:
+    def detached(self, params: dict[str, Any]) -> DevToolsTarget | None:
         """Target.detachedFromTarget."""
         return self.by_session.pop(params["sessionId"], None)
 
-    def origin(self, session: str) -> Origin | None:
+    def origin(self, session: str) -> Initiator | None:
         """Who holds what is told on `session`."""
         held = self.by_session.get(session)
         if held is None:
             return None
-        return Origin(held.id, held.tab, f"{held.type} {self._addresses.page(held.url)}")
+        return Initiator(held.id, held.tab, f"{held.type} {self._addresses.page(held.url)}")
 
     def framed(self, session: str, frame: str) -> str:
         """What a frame of the same site is called as a holder of connections; empty for the page itself."""

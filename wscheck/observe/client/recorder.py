@@ -22,7 +22,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import Connection
-from wscheck.observe.traffic.pseudonyms import LONGEST, Hiding
+from wscheck.observe.traffic.redaction import LONGEST, TrafficRedactor
 
 Record = Callable[[Event], None]
 
@@ -32,7 +32,7 @@ class ReplayWitness:
 
     def __init__(self, record: Record, contract: Contract, redactor: Redactor) -> None:
         self._record, self._contract, self._redactor = record, contract, redactor
-        self._digest = Hiding().digest
+        self._digest = TrafficRedactor().digest
 
     def connecting(self, connection: Connection) -> None:
         token = connection.credentials.token

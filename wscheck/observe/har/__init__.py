@@ -4,6 +4,6 @@ archive (the file) ─► told (in the order of time) ─► Traffic ─► even
         └► bundles (scripts and their source maps) ─► which line opened it
 """
 
-from wscheck.observe.har.events import Heard, read
+from wscheck.observe.har.events import HarContents, read
 
-__all__ = ["Heard", "read"]
+__all__ = ["HarContents", "read"]

@@ -10,11 +10,11 @@ import msgspec
 
 from wscheck.model.events import SOURCE_HAR, Ended, Event, Unjudged, Unreadable
 from wscheck.model.report import PageSummary
-from wscheck.observe.browser.opener import RawStack, resolve
-from wscheck.observe.browser.reconnects import settled
-from wscheck.observe.har.archive import Archive, Entry, load
-from wscheck.observe.har.bundles import Bundles
-from wscheck.observe.traffic import Identity, Origin, Session, Traffic, Whence
+from wscheck.observe.browser.opener import DevToolsStack, resolve
+from wscheck.observe.browser.reconnects import attribute_reconnects
+from wscheck.observe.har.har_file import HarEntry, HarFile, load
+from wscheck.observe.har.scripts import HarScripts
+from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficDemux
 
 CLOSING_S = 0.0005
 """DevTools says when a websocket last did something. Later than its last frame by this much: it closed then."""
@@ -30,7 +30,7 @@ NO_MESSAGES = "it names Socket.IO websockets and holds none of their messages"
 NO_BODIES = "it holds no response bodies, so long polling cannot be read"
 
 
-class Heard(msgspec.Struct):
+class HarContents(msgspec.Struct):
     """What the files told. `notes`: what could not be seen as well as it should, in sentences."""
 
     events: list[Event]
@@ -42,15 +42,15 @@ Step = tuple[float, int, Callable[[], Any]]
 
 
 def read(
-    paths: Sequence[Path], identity: Identity | None = None, folders: Sequence[Path] = (), root: str = ""
-) -> Heard:
+    paths: Sequence[Path], identity: IdentityRule | None = None, folders: Sequence[Path] = (), root: str = ""
+) -> HarContents:
     """Reads HAR files of one application as if one browser had been watched. `folders` hold source maps; `root` is
     where in the checkout the frontend lies.
 
     Raises BadEvidence for a file that is missing, cut short or no HAR.
     """
-    traffic = Traffic(identity, source=SOURCE_HAR)
-    bundles = Bundles(traffic.addresses, folders, root)
+    traffic = TrafficDemux(identity, source=SOURCE_HAR)
+    bundles = HarScripts(traffic.addresses, folders, root)
     files = [_File(load(path), traffic, bundles, number) for number, path in enumerate(paths)]
     tabs = 0
     for file in files:
@@ -59,13 +59,13 @@ def read(
     for _, _, act in steps:
         act()
     events = _events(traffic, bundles, files)
-    return Heard(events, _pages(files, traffic), [*_notes(files, bundles), *filter(None, [traffic.note])])
+    return HarContents(events, _pages(files, traffic), [*_notes(files, bundles), *filter(None, [traffic.note])])
 
 
-def _events(traffic: Traffic, bundles: Bundles, files: Sequence["_File"]) -> list[Event]:
+def _events(traffic: TrafficDemux, bundles: HarScripts, files: Sequence["_File"]) -> list[Event]:
     traffic.settle()
     found = {id(session): _whence(session, bundles) for session in traffic.sessions}
-    whence = settled(traffic.sessions, found, ())
+    whence = attribute_reconnects(traffic.sessions, found, ())
     events: list[Event] = traffic.events(lambda session: whence[id(session)])
     last = events[-1].at if events else None
     doubts = [event for file in files for event in file.doubts(last)]
@@ -73,12 +73,12 @@ def _events(traffic: Traffic, bundles: Bundles, files: Sequence["_File"]) -> lis
     return [*events, *doubts, *ended]
 
 
-def _whence(session: Session, bundles: Bundles) -> Whence:
+def _whence(session: EngineSession, bundles: HarScripts) -> ConnectionOrigin:
     stack = session.origin.stack
-    return resolve(stack, bundles) if isinstance(stack, RawStack) else Whence()
+    return resolve(stack, bundles) if isinstance(stack, DevToolsStack) else ConnectionOrigin()
 
 
-def _pages(files: Sequence["_File"], traffic: Traffic) -> list[PageSummary]:
+def _pages(files: Sequence["_File"], traffic: TrafficDemux) -> list[PageSummary]:
     return [
         PageSummary(url=traffic.addresses.page(url), title="" if "://" in title else traffic.hiding.clean(title))
         for file in files
@@ -86,7 +86,7 @@ def _pages(files: Sequence["_File"], traffic: Traffic) -> list[PageSummary]:
     ]
 
 
-def _notes(files: Sequence["_File"], bundles: Bundles) -> list[str]:
+def _notes(files: Sequence["_File"], bundles: HarScripts) -> list[str]:
     notes = [f"{file.broken} of {file.archive.path} cannot be read." for file in files if file.broken]
     if any(file.archive.playwright for file in files):
         notes.append(NO_OPENERS)
@@ -96,7 +96,7 @@ def _notes(files: Sequence["_File"], bundles: Bundles) -> list[str]:
 class _File:
     """One HAR: its entries as steps in time. Keys carry its number, so that files do not mix."""
 
-    def __init__(self, archive: Archive, traffic: Traffic, bundles: Bundles, number: int) -> None:
+    def __init__(self, archive: HarFile, traffic: TrafficDemux, bundles: HarScripts, number: int) -> None:
         self.archive, self._traffic, self._number = archive, traffic, number
         self._engine = [entry for entry in archive.entries if "EIO=" in entry.request.url]
         self._documents = [entry for entry in archive.entries if entry.kind == "document"]
@@ -156,7 +156,7 @@ class _File:
 
     # --- one entry ----------------------------------------------------------------------------------------------
 
-    def _poll(self, entry: Entry, key: str, at: float) -> Iterator[Step]:
+    def _poll(self, entry: HarEntry, key: str, at: float) -> Iterator[Step]:
         body = entry.request.post_data.text if entry.request.post_data is not None else None
         origin, headers, url, status = self._origin(entry), _headers(entry), entry.request.url, entry.response.status
         traffic = self._traffic
@@ -168,7 +168,7 @@ class _File:
             aborted = "ABORTED" in entry.response.error
             yield ended, 0, lambda: traffic.failed(key, ended, cancelled=aborted)
 
-    def _websocket(self, entry: Entry, key: str, at: float) -> Iterator[Step]:
+    def _websocket(self, entry: HarEntry, key: str, at: float) -> Iterator[Step]:
         origin, headers, url, status = self._origin(entry), _headers(entry), entry.request.url, entry.response.status
         traffic, frames = self._traffic, sorted(entry.messages or (), key=lambda message: message.at)
         at = min(at, frames[0].at) if frames else at
@@ -182,7 +182,7 @@ class _File:
         if (closed := self._closed(entry, frames[-1].at if frames else at)) is not None:
             yield closed, 3, lambda: traffic.socket_closed(key, closed)
 
-    def _closed(self, entry: Entry, last: float) -> float | None:
+    def _closed(self, entry: HarEntry, last: float) -> float | None:
         """When a websocket closed, None while it is open or nobody knows."""
         if entry.response.status != 101:
             return max(entry.ended, last)
@@ -192,16 +192,16 @@ class _File:
 
     # --- who held it --------------------------------------------------------------------------------------------
 
-    def _origin(self, entry: Entry) -> Origin:
+    def _origin(self, entry: HarEntry) -> Initiator:
         raw = entry.initiator.get("stack") if isinstance(entry.initiator, dict) else None
-        stack = RawStack("", raw) if isinstance(raw, dict) and _is_stack(raw) else None
+        stack = DevToolsStack("", raw) if isinstance(raw, dict) and _is_stack(raw) else None
         page = self._tabs.get(entry.pageref) or self._tabs.get("", "")
-        return Origin(id=self._holder(entry), page=page, target=f"page {self._address(entry)}", stack=stack)
+        return Initiator(id=self._holder(entry), page=page, target=f"page {self._address(entry)}", stack=stack)
 
-    def _holder(self, entry: Entry) -> str:
+    def _holder(self, entry: HarEntry) -> str:
         return f"{self._number} {entry.frame or entry.pageref}"
 
-    def _address(self, entry: Entry) -> str:
+    def _address(self, entry: HarEntry) -> str:
         """The page that sent `entry`: the last document of its page before it."""
         shown = [each for each in self._documents if each.pageref == entry.pageref and each.at <= entry.at]
         return self._traffic.addresses.page(shown[-1].request.url) if shown else ""
@@ -209,7 +209,7 @@ class _File:
     def _main(self, pageref: str) -> str | None:
         return next((each.frame for each in self._documents if each.pageref == pageref), None)
 
-    def _left(self, entry: Entry) -> list[str]:
+    def _left(self, entry: HarEntry) -> list[str]:
         """Whom a document's arrival ends: what its frame showed before, or the tab's page before it."""
         if entry.frame is not None:
             return [self._holder(entry)]
@@ -223,11 +223,11 @@ class _File:
                 yield opened[1], entry.ended
 
 
-def _headers(entry: Entry) -> dict[str, str]:
+def _headers(entry: HarEntry) -> dict[str, str]:
     return {header.name: header.value for header in entry.request.headers}
 
 
-def _shows(document: Entry) -> bool:
+def _shows(document: HarEntry) -> bool:
     """Whether what came replaces what was shown: a redirect and a download do not."""
     status = document.response.status
     return status >= 200 and status not in (204, 205) and not 300 <= status < 304

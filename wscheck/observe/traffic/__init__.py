@@ -3,11 +3,19 @@
 requests and frames ─► Traffic (which session?) ─► Session (what was said?) ─► events
 """
 
-from wscheck.observe.traffic.addresses import Addresses
-from wscheck.observe.traffic.demux import Traffic
-from wscheck.observe.traffic.engine_session import Session
-from wscheck.observe.traffic.identity import Identity
-from wscheck.observe.traffic.initiator import Origin, Whence
-from wscheck.observe.traffic.pseudonyms import Hiding
+from wscheck.observe.traffic.addresses import UrlFormatter
+from wscheck.observe.traffic.demux import TrafficDemux
+from wscheck.observe.traffic.engine_session import EngineSession
+from wscheck.observe.traffic.identity import IdentityRule
+from wscheck.observe.traffic.initiator import ConnectionOrigin, Initiator
+from wscheck.observe.traffic.redaction import TrafficRedactor
 
-__all__ = ["Addresses", "Hiding", "Identity", "Origin", "Session", "Traffic", "Whence"]
+__all__ = [
+    "ConnectionOrigin",
+    "EngineSession",
+    "IdentityRule",
+    "Initiator",
+    "TrafficDemux",
+    "TrafficRedactor",
+    "UrlFormatter",
+]

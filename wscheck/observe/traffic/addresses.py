@@ -5,13 +5,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from wscheck.observe.traffic.pseudonyms import Hiding, is_secret
+from wscheck.observe.traffic.redaction import TrafficRedactor, is_secret
 
 _ENGINE = frozenset({"EIO", "transport", "sid", "t", "b64", "j"})
 _SCHEMES = {"ws": "http", "wss": "https"}
 
 
-class EngineAddress(msgspec.Struct, frozen=True):
+class EngineUrl(msgspec.Struct, frozen=True):
     """What the address of an Engine.IO request or websocket says. `version` as in EIO=4; `sid` None before the
     handshake; `query` without what Engine.IO itself puts there."""
 
@@ -21,7 +21,7 @@ class EngineAddress(msgspec.Struct, frozen=True):
     query: dict[str, str]
 
 
-def engine(url: str) -> EngineAddress | None:
+def engine(url: str) -> EngineUrl | None:
     """None for whatever is not Engine.IO: hot reload, livereload, the application's own requests."""
     if "EIO=" not in url:
         return None
@@ -30,13 +30,13 @@ def engine(url: str) -> EngineAddress | None:
     if version is None or transport not in ("polling", "websocket", "webtransport"):
         return None
     rest = {name: value for name, value in query.items() if name not in _ENGINE}
-    return EngineAddress(version, transport, query.get("sid"), rest)
+    return EngineUrl(version, transport, query.get("sid"), rest)
 
 
-class Addresses:
+class UrlFormatter:
     """Tells addresses without what they hide."""
 
-    def __init__(self, hiding: Hiding) -> None:
+    def __init__(self, hiding: TrafficRedactor) -> None:
         self._hiding = hiding
 
     def clean(self, text: str) -> str:

@@ -8,12 +8,12 @@ import msgspec
 
 from wscheck.model.disconnect_reasons import TRANSPORT_ERROR
 from wscheck.model.events import Event
-from wscheck.observe.traffic.addresses import Addresses, EngineAddress, engine
-from wscheck.observe.traffic.engine_session import Session
-from wscheck.observe.traffic.identity import Identity
-from wscheck.observe.traffic.initiator import Origin, Whence
-from wscheck.observe.traffic.pseudonyms import Hiding
-from wscheck.observe.traffic.server_split import Servers
+from wscheck.observe.traffic.addresses import EngineUrl, UrlFormatter, engine
+from wscheck.observe.traffic.engine_session import EngineSession
+from wscheck.observe.traffic.identity import IdentityRule
+from wscheck.observe.traffic.initiator import ConnectionOrigin, Initiator
+from wscheck.observe.traffic.redaction import TrafficRedactor
+from wscheck.observe.traffic.server_split import ServerSplit
 from wscheck.protocols.engine_io import (
     EnginePacket,
     EnginePacketType,
@@ -29,41 +29,46 @@ class _Exchange(msgspec.Struct):
     """One request or websocket. `carrying`: its frames are the session's (a websocket that only tries an upgrade
     carries nothing until the client sends UPGRADE)."""
 
-    session: Session
+    session: EngineSession
     carrying: bool
 
 
 class _Opening(msgspec.Struct, frozen=True):
     """A request or websocket as it left."""
 
-    address: EngineAddress
+    address: EngineUrl
     url: str
     at: float
-    origin: Origin
+    origin: Initiator
     headers: Mapping[str, str]
 
 
-class Traffic:
+class TrafficDemux:
     """Feed what was seen in the order of its time; `key` is whatever the source names a request or websocket by.
 
     Addresses that are not Engine.IO are ignored, so a source may feed everything. Times are seconds since the epoch.
     """
 
     def __init__(
-        self, identity: Identity | None = None, *, source: str, hiding: Hiding | None = None, target: str = ""
+        self,
+        identity: IdentityRule | None = None,
+        *,
+        source: str,
+        hiding: TrafficRedactor | None = None,
+        target: str = "",
     ) -> None:
         """`hiding`: that of the run, where several are watched one after the other; a token is called the same then.
         `target`: the address of the server that is looked at, where that is known."""
-        self.hiding = hiding or Hiding()
-        self.addresses = Addresses(self.hiding)
-        self.sessions: list[Session] = []
+        self.hiding = hiding or TrafficRedactor()
+        self.addresses = UrlFormatter(self.hiding)
+        self.sessions: list[EngineSession] = []
         self.note = ""
         """That the events given last are of several servers; empty where they are not."""
         self._target = target
-        self._identity = identity or Identity.parse(DEFAULT_IDENTITY)
+        self._identity = identity or IdentityRule.parse(DEFAULT_IDENTITY)
         self._source = source
         self._exchanges: dict[str, _Exchange] = {}
-        self._by_eio: dict[str, Session] = {}
+        self._by_eio: dict[str, EngineSession] = {}
         # A browser tells of a session's next request before the body of its handshake can be had.
         self._early: dict[str, list[Callable[[], object]]] = {}
         self._sid_of: dict[str, str] = {}
@@ -76,7 +81,7 @@ class Traffic:
         url: str,
         at: float,
         *,
-        origin: Origin,
+        origin: Initiator,
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
     ) -> bool:
@@ -132,7 +137,7 @@ class Traffic:
     # --- websockets ---------------------------------------------------------------------------------------------
 
     def socket_opened(
-        self, key: str, url: str, at: float, *, origin: Origin, headers: Mapping[str, str] | None = None
+        self, key: str, url: str, at: float, *, origin: Initiator, headers: Mapping[str, str] | None = None
     ) -> bool:
         """A websocket was created. False: not Engine.IO."""
         address = engine(url)
@@ -191,7 +196,7 @@ class Traffic:
     # --- both ---------------------------------------------------------------------------------------------------
 
     def gone(self, id: str, at: float) -> None:
-        """A page or worker ended (`Origin.id`), and every connection with it."""
+        """A page or worker ended (`Initiator.id`), and every connection with it."""
         for session in self.sessions:
             if session.origin.id == id:
                 session.ended(at)
@@ -201,14 +206,16 @@ class Traffic:
         for sid in list(self._early):
             self._play(sid)
 
-    def events(self, whence: Callable[[Session], Whence] = lambda session: Whence()) -> list[Event]:
+    def events(
+        self, whence: Callable[[EngineSession], ConnectionOrigin] = lambda session: ConnectionOrigin()
+    ) -> list[Event]:
         """Everything that was said, in the order of its time."""
         told = [(session, session.told(whence(session))) for session in self.sessions]
-        servers = Servers(told, self._target)
+        servers = ServerSplit(told, self._target)
         self.note = servers.note
         return sorted(servers.apart(told), key=lambda event: event.at or 0.0)
 
-    def _when_known(self, key: str, address: EngineAddress, step: Callable[[], object]) -> None:
+    def _when_known(self, key: str, address: EngineUrl, step: Callable[[], object]) -> None:
         """At once, or once the handshake that made this session was read."""
         if address.sid is None or address.sid in self._by_eio:
             step()
@@ -228,7 +235,7 @@ class Traffic:
         for step in self._early.pop(sid, ()):
             step()
 
-    def _session(self, opening: "_Opening") -> tuple[Session, bool]:
+    def _session(self, opening: "_Opening") -> tuple[EngineSession, bool]:
         """The session that the address names, and whether it is new."""
         sid = opening.address.sid
         session = self._by_eio.get(sid or "")
@@ -240,9 +247,9 @@ class Traffic:
             self._by_eio[sid] = session
         return session, True
 
-    def _begin(self, opening: "_Opening") -> Session:
+    def _begin(self, opening: "_Opening") -> EngineSession:
         address = opening.address
-        session = Session(
+        session = EngineSession(
             opening.at,
             url=self.addresses.endpoint(opening.url),
             transport=address.transport,
@@ -258,7 +265,7 @@ class Traffic:
         self.sessions.append(session)
         return session
 
-    def _payload(self, session: Session, body: str, at: float, *, outgoing: bool) -> None:
+    def _payload(self, session: EngineSession, body: str, at: float, *, outgoing: bool) -> None:
         try:
             decoded = decode_payload(body)
         except PacketError as problem:
@@ -267,18 +274,18 @@ class Traffic:
         for packet in decoded:
             self._one(session, packet, at, outgoing=outgoing)
 
-    def _one(self, session: Session, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
+    def _one(self, session: EngineSession, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
         session.packet(packet, at, outgoing=outgoing)
         if packet.type is EnginePacketType.OPEN:
             self._known(session)
 
-    def _known(self, session: Session) -> None:
+    def _known(self, session: EngineSession) -> None:
         if session.eio is not None:
             self._by_eio.setdefault(session.eio, session)
             self._play(session.eio)
 
 
-def _introduce(session: Session, headers: Mapping[str, str]) -> None:
+def _introduce(session: EngineSession, headers: Mapping[str, str]) -> None:
     if not headers:
         return
     session.introduced("header", {name.lower(): value for name, value in headers.items()})

@@ -18,9 +18,9 @@ from wscheck.model.events import (
     Unreadable,
     Upgraded,
 )
-from wscheck.observe.traffic.identity import Identity
-from wscheck.observe.traffic.initiator import Origin, Whence
-from wscheck.observe.traffic.pseudonyms import NOBODY, Hiding
+from wscheck.observe.traffic.identity import IdentityRule
+from wscheck.observe.traffic.initiator import ConnectionOrigin, Initiator
+from wscheck.observe.traffic.redaction import NOBODY, TrafficRedactor
 from wscheck.protocols.engine_io import EnginePacket, EnginePacketType, PacketError, decode_handshake
 from wscheck.protocols.socket_io import BINARY_PACKET_TYPES, SocketPacket, SocketPacketType, decode_socket_packet
 
@@ -47,7 +47,7 @@ class _Binary(msgspec.Struct):
     parts: list[bytes] = msgspec.field(default_factory=list)
 
 
-class Session:
+class EngineSession:
     """Packets in, in the order of their time; events out with `told`, once everything is known.
 
     eio        None until the handshake was answered
@@ -61,9 +61,9 @@ class Session:
         url: str,
         transport: str,
         source: str,
-        origin: Origin,
-        identity: Identity,
-        hiding: Hiding,
+        origin: Initiator,
+        identity: IdentityRule,
+        hiding: TrafficRedactor,
     ) -> None:
         self.source, self.origin, self.url, self.transport, self.opened_at = source, origin, url, transport, at
         self.eio: str | None = None
@@ -249,13 +249,13 @@ class Session:
             event = msgspec.structs.replace(event, namespace=namespace, sid=space.sid, transport=self.transport)
         self._events.append((namespace, event))
 
-    def told(self, whence: Whence) -> list[Event]:
+    def told(self, whence: ConnectionOrigin) -> list[Event]:
         """Every event, with the session's id and the user, whenever those became known."""
         if self._closing_at is not None:
             self.ended(self._closing_at)
         return [self._filled(namespace, event, whence) for namespace, event in self._events]
 
-    def _filled(self, namespace: str, event: OnConnection | Unreadable, whence: Whence) -> Event:
+    def _filled(self, namespace: str, event: OnConnection | Unreadable, whence: ConnectionOrigin) -> Event:
         space = self._spaces.get(namespace) or next(iter(self._spaces.values()), None)
         user = (space.user if space is not None else None) or self._user
         if user is None and self.sids and self.origin.page:

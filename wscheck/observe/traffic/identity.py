@@ -17,7 +17,7 @@ _STEP = re.compile(r"\[(\d+)\]|\.(\w+)")
 FORMS = "auth.userId, query.token|jwt:id, auth.token|jwt:sub, cookie.NAME, header.NAME or event:add user[0]"
 
 
-class Identity(msgspec.Struct, frozen=True):
+class IdentityRule(msgspec.Struct, frozen=True):
     """One identity rule.
 
     place  "auth" (the CONNECT packet), "query", "cookie", "header" or "event" (the application's own packet)
@@ -32,7 +32,7 @@ class Identity(msgspec.Struct, frozen=True):
     claim: str | None = None
 
     @classmethod
-    def parse(cls, rule: str) -> "Identity":
+    def parse(cls, rule: str) -> "IdentityRule":
         """Raises UsageError for anything but the documented forms."""
         if match := _EVENT.match(rule):
             steps = tuple(int(index) if index else key for index, key in _STEP.findall(match[2]))

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Unjudged
-from wscheck.observe.traffic.pseudonyms import NOBODY
-from wscheck.observe.traffic.server_split import Server
+from wscheck.observe.traffic.redaction import NOBODY
+from wscheck.observe.traffic.server_split import ServerEndpoint
 
 NO_TRAFFIC = "no Socket.IO traffic was seen: no request or websocket with EIO= in its address"
 
@@ -77,8 +77,8 @@ def turned_away(events: Sequence[Event]) -> list[str]:
     return [f"{page} was refused its connection: {why}." for page, why in told.items()]
 
 
-def _server(event: Connected) -> Server:
-    return Server.of(event.url or "")
+def _server(event: Connected) -> ServerEndpoint:
+    return ServerEndpoint.of(event.url or "")
 
 
 def _is_stranger(event: Connected) -> bool:

@@ -7,13 +7,13 @@ import msgspec
 from wscheck.model.events import Place
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Initiator(msgspec.Struct, frozen=True):
     """Who held a connection, as its source knows it.
 
-    id      the source's own name for what held it, so that its end ends its connections (`Traffic.gone`)
+    id      the source's own name for what held it, so that its end ends its connections (`TrafficDemux.gone`)
     page    label of the tab that holds it ("tab 1"); that of a worker that no single tab holds
     target  "page http://...", "worker ...", "shared_worker ...", "service_worker ...", "iframe ..."
-    stack   whatever the source has of the stack at its creation; a `Whence` is made of it in the end
+    stack   whatever the source has of the stack at its creation; a `ConnectionOrigin` is made of it in the end
     """
 
     id: str = ""
@@ -22,7 +22,7 @@ class Origin(msgspec.Struct, frozen=True):
     stack: Any = None
 
 
-class Whence(msgspec.Struct, frozen=True):
+class ConnectionOrigin(msgspec.Struct, frozen=True):
     """Where a connection was opened, source-mapped. `script` and `client`: the scripts that the opener and the client
     library ran from. `target`: the frame of a page that ran them, empty where it is the origin's own."""
 

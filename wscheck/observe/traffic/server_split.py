@@ -8,7 +8,7 @@ import msgspec
 from wscheck.detect.disconnects import COINCIDENCE_S, CROSSING_S
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Disconnected, Event
-from wscheck.observe.traffic.engine_session import Session
+from wscheck.observe.traffic.engine_session import EngineSession
 
 ELSEWHERE = "{} at {}"
 """Whoever is connected to another server than the one that is looked at."""
@@ -16,18 +16,18 @@ ELSEWHERE = "{} at {}"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
 
-Told = Sequence[tuple[Session, Sequence[Event]]]
+Told = Sequence[tuple[EngineSession, Sequence[Event]]]
 """Each session with what it tells."""
 
 
-class Server(msgspec.Struct, frozen=True):
+class ServerEndpoint(msgspec.Struct, frozen=True):
     """Where Engine.IO is served: `host`, with the port unless it is that of the scheme, and the path."""
 
     host: str
     path: str
 
     @classmethod
-    def of(cls, url: str) -> "Server":
+    def of(cls, url: str) -> "ServerEndpoint":
         """That of a page's or a client's address; every name of this machine is one."""
         parts = urlsplit(url)
         name = "localhost" if parts.hostname in _LOOPBACK else parts.hostname or ""
@@ -36,20 +36,20 @@ class Server(msgspec.Struct, frozen=True):
         return cls(f"{name}:{port}" if port and not usual else name, parts.path.rstrip("/"))
 
 
-class Servers:
+class ServerSplit:
     """Those that the sessions were with. `first` is the one that is looked at: that of the target, if any session was
     with it, else the one with most sessions whose user is known. Whoever is not connected to it is at home at the
     server that came first for them."""
 
     def __init__(self, told: Told, target: str = "") -> None:
-        self._of = {id(session): Server.of(session.url) for session, _ in told}
+        self._of = {id(session): ServerEndpoint.of(session.url) for session, _ in told}
         known = list(dict.fromkeys(self._of.values()))
         if len(known) > 1:
             self._join(told)
         known = list(dict.fromkeys(self._of.values()))
-        wanted = [one for one in known if target and one.host == Server.of(target).host]
+        wanted = [one for one in known if target and one.host == ServerEndpoint.of(target).host]
         identified = [self._of[id(session)] for session, _ in told if session.identified]
-        self.first = max(wanted or known, key=identified.count, default=Server("", ""))
+        self.first = max(wanted or known, key=identified.count, default=ServerEndpoint("", ""))
 
     @property
     def note(self) -> str:
@@ -62,7 +62,7 @@ class Servers:
 
     def apart(self, told: Told) -> Iterator[Event]:
         """All events; a user who is connected to several servers is somebody else at each but one."""
-        home: dict[str | None, Server] = {}
+        home: dict[str | None, ServerEndpoint] = {}
         for session, events in told:
             server = self._of[id(session)]
             for event in events:
@@ -83,13 +83,13 @@ class Servers:
                 if isinstance(kick, Disconnected) and kick.reason == IO_SERVER_DISCONNECT:
                     self._joined(session, kick, [whose for event, whose in begun if _in_favour(kick, event)])
 
-    def _joined(self, session: Session, kick: Disconnected, others: Iterable[Session]) -> None:
+    def _joined(self, session: EngineSession, kick: Disconnected, others: Iterable[EngineSession]) -> None:
         mine, theirs = self._of[id(session)], [self._of[id(other)] for other in others]
         if theirs and mine not in theirs:
             self._of = {key: mine if server == theirs[0] else server for key, server in self._of.items()}
 
 
-def _elsewhere(event: Event, server: Server, home: Server) -> Event:
+def _elsewhere(event: Event, server: ServerEndpoint, home: ServerEndpoint) -> Event:
     name = server.host if server.host != home.host else f"{server.host}{server.path}"
     return msgspec.structs.replace(event, user=ELSEWHERE.format(event.user, name))
 

@@ -7,7 +7,7 @@ from wscheck.config.loading import Config
 from wscheck.config.settings import without_credentials
 from wscheck.model.errors import UsageError
 from wscheck.observe.browser import storage
-from wscheck.observe.traffic import Identity
+from wscheck.observe.traffic import IdentityRule
 from wscheck.run.browser.run import Browse
 
 _SCHEMES = ("http://", "https://", "file://")
@@ -38,7 +38,7 @@ def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Se
         command=tuple(command),
         storage=storage.load(Path(config["browser.storage_state"])) if config["browser.storage_state"] else None,
         steps=config.steps,
-        identity=Identity.parse(config["browser.identity"]),
+        identity=IdentityRule.parse(config["browser.identity"]),
         root=config["browser.source_root"] or "",
         options=config.options,
         bar=config.bar,

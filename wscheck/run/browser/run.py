@@ -18,9 +18,9 @@ from wscheck.model.errors import CannotCheck, UsageError
 from wscheck.model.events import SOURCE_BROWSER, AnyEvent, Ended, Event, Unjudged
 from wscheck.model.findings import Bar
 from wscheck.model.report import BrowserReport, PageSummary
-from wscheck.observe.browser import Browser, StorageState, attached, give, launched, walk
-from wscheck.observe.traffic import Identity
-from wscheck.run.browser import report as page_report
+from wscheck.observe.browser import Browser, StorageState, apply_storage, attached, launched, run_steps
+from wscheck.observe.traffic import IdentityRule
+from wscheck.run import page_report
 
 ADDRESS = "WSCHECK_CDP_URL"
 """What a command finds the browser's address in."""
@@ -57,7 +57,7 @@ class Browse(msgspec.Struct, kw_only=True):
     cdp: str | None = None
     insecure: bool = False
     command: tuple[str, ...] = ()
-    identity: Identity | None = None
+    identity: IdentityRule | None = None
     options: Options = msgspec.field(default_factory=Options)
     bar: Bar = msgspec.field(default_factory=Bar)
     storage: StorageState | None = None
@@ -161,7 +161,7 @@ class _Watch:
     async def _act(self) -> None:
         run, browser = self._run, self._browser
         if run.storage is not None:
-            await give(browser, run.storage)
+            await apply_storage(browser, run.storage)
         pages = [await browser.tab() for _ in run.urls]
         await asyncio.gather(*(page.goto(url) for page, url in zip(pages, run.urls, strict=True)))
         if run.command:
@@ -169,7 +169,7 @@ class _Watch:
             return
         if run.steps:
             pages = pages or [await browser.tab()]
-            await walk(browser, pages[0], run.steps)
+            await run_steps(browser, pages[0], run.steps)
         await self._wait()
         for url in run.visits:
             first = pages[0] if pages else await browser.tab()

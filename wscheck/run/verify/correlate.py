@@ -8,7 +8,7 @@ import msgspec
 
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event
-from wscheck.observe.traffic.pseudonyms import stands_in
+from wscheck.observe.traffic.redaction import stands_in
 
 OnBoth = TypeVar("OnBoth", Connected, Disconnected)
 

@@ -78,14 +78,14 @@ def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> Re
             f"Choose from: {', '.join(documented)}.",
         )
     from wscheck.observe.browser import storage
-    from wscheck.observe.traffic import Identity
+    from wscheck.observe.traffic import IdentityRule
 
     state, program = config["browser.storage_state"], config["browser.browser"]
     return RealPage(
         url=url,
         steps=config.steps,
         storage=storage.load(Path(state)) if state else None,
-        identity=Identity.parse(config["browser.identity"]),
+        identity=IdentityRule.parse(config["browser.identity"]),
         root=config["browser.source_root"] or "",
         program=Path(program) if program else None,
         cdp=config["browser.cdp"],

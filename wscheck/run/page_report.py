@@ -29,7 +29,7 @@ from wscheck.model.report import (
     PageSummary,
 )
 from wscheck.observe.traffic.inconclusive import doubt, strangers, turned_away
-from wscheck.run.browser.summary import statement
+from wscheck.run.page_summary import statement
 
 SCHEMA = "wscheck.browser/1"
 

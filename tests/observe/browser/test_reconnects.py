@@ -1,8 +1,8 @@
 """Whose reconnection it is: sure where the page could be looked into, otherwise by the file and by who is gone."""
 
 from wscheck.model.events import Place
-from wscheck.observe.browser.reconnects import settled
-from wscheck.observe.traffic import Hiding, Identity, Origin, Session, Whence
+from wscheck.observe.browser.reconnects import attribute_reconnects
+from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficRedactor
 from wscheck.protocols.engine_io import EnginePacket, EnginePacketType
 
 LIBRARY = "node_modules/socket.io-client/build/esm/"
@@ -10,15 +10,15 @@ IO, MANAGER = Place(f"{LIBRARY}index.js", 29), Place(f"{LIBRARY}manager.js", 100
 ONE, TWO, RETRY = Place("src/one.ts", 12), Place("src/two.ts", 13), Place("src/one.ts", 20)
 
 
-def session(sid: str, at: float, page: str = "T1", over: bool = True) -> Session:
-    made = Session(
+def session(sid: str, at: float, page: str = "T1", over: bool = True) -> EngineSession:
+    made = EngineSession(
         at,
         url="http://h/",
         transport="websocket",
         source="browser",
-        origin=Origin(id=page, page="tab 1"),
-        identity=Identity.parse("auth.userId"),
-        hiding=Hiding(),
+        origin=Initiator(id=page, page="tab 1"),
+        identity=IdentityRule.parse("auth.userId"),
+        hiding=TrafficRedactor(),
     )
     made._spaces["/"] = made_space(sid)
     if over:
@@ -32,12 +32,14 @@ def made_space(sid: str) -> object:
     return _Space(sid=sid)
 
 
-def places(sessions: list[Session], stacks: list[tuple[Place, ...]], objects: list[list[str]]) -> list[Place | None]:
+def places(
+    sessions: list[EngineSession], stacks: list[tuple[Place, ...]], objects: list[list[str]]
+) -> list[Place | None]:
     found = {}
     for one, stack in zip(sessions, stacks, strict=True):
         own = [place for place in stack if place.file.startswith("src/")]
-        found[id(one)] = Whence(own[0] if own else None, stack)
-    after = settled(sessions, found, objects)
+        found[id(one)] = ConnectionOrigin(own[0] if own else None, stack)
+    after = attribute_reconnects(sessions, found, objects)
     return [after[id(one)].opener for one in sessions]
 
 

@@ -28,7 +28,7 @@ Segment = tuple[int, int, int, int, int]
 """Generated column, source, line, column and name; each counts from 0, name -1 where there is none."""
 
 
-class BadMap(ValueError):
+class InvalidSourceMap(ValueError):
     """Not a source map, or a broken one. The message says why."""
 
 
@@ -41,7 +41,7 @@ class SourceMap:
             whole = "sections" not in raw
             self._parts = [_Part(0, 0, raw, url)] if whole else [_section(each) for each in raw["sections"]]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as problem:
-            raise BadMap("it is not a source map") from problem
+            raise InvalidSourceMap("it is not a source map") from problem
 
     def place(self, line: int, column: int) -> tuple[Place, str] | None:
         """Where the code at a position (both from 0) was written, and the original name of what stands there."""
@@ -101,7 +101,7 @@ def written(source: str) -> str:
     return path.removeprefix(f"{here}/") if path.startswith("/") else path
 
 
-def vites_base(url: str) -> str | None:
+def vite_base(url: str) -> str | None:
     """Where Vite's development server puts its root, from the script that each of its pages loads; None from others."""
     path = url.partition("?")[0]
     return path.removesuffix(VITE) if path.endswith(VITE) else None
@@ -129,7 +129,7 @@ def decode(mappings: str) -> list[list[Segment]]:
     try:
         return [_row(row, state, known) for row in mappings.split(";")]
     except KeyError as problem:
-        raise BadMap("its mappings are not base64 VLQ") from problem
+        raise InvalidSourceMap("its mappings are not base64 VLQ") from problem
 
 
 def _row(row: str, state: list[int], known: dict[str, list[int]]) -> list[Segment]:

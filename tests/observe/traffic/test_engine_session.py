@@ -19,11 +19,11 @@ from wscheck.model.events import (
     Unreadable,
     Upgraded,
 )
-from wscheck.observe.traffic import Identity, Origin, Traffic, Whence
+from wscheck.observe.traffic import ConnectionOrigin, IdentityRule, Initiator, TrafficDemux
 
 WS = "ws://user:pw@localhost/socket.io/?EIO=4&transport=websocket"
 POLL = "http://localhost/socket.io/?EIO=4&transport=polling"
-PAGE = Origin(id="T1", page="tab 1", target="page http://localhost/")
+PAGE = Initiator(id="T1", page="tab 1", target="page http://localhost/")
 HANDSHAKE = '0{"sid":"E1","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000}'
 CONNECT = '40{"token":"sesame-open","userId":"user_123"}'
 
@@ -32,7 +32,7 @@ class Talk:
     """One websocket, or one polling session, as a conversation: `<` received, `>` sent, a second apart."""
 
     def __init__(self, rule: str = "auth.userId", url: str = WS, headers: dict[str, str] | None = None) -> None:
-        self.traffic, self.at = Traffic(Identity.parse(rule), source="browser"), 100.0
+        self.traffic, self.at = TrafficDemux(IdentityRule.parse(rule), source="browser"), 100.0
         self.traffic.socket_opened("w", url, self.at, origin=PAGE, headers=headers)
 
     def __call__(self, *lines: str | bytes) -> "Talk":
@@ -84,14 +84,14 @@ def test_silence_before_the_end_is_a_ping_timeout(seconds: float, reason: str) -
     assert [e.reason for e in talk.close().told() if isinstance(e, Disconnected)] == [reason]
 
 
-def poll(traffic: Traffic, key: str, query: str, at: float, answer: str | None, body: str | None = None) -> None:
+def poll(traffic: TrafficDemux, key: str, query: str, at: float, answer: str | None, body: str | None = None) -> None:
     traffic.requested(key, POLL + query, at, origin=PAGE, body=body)
     if answer is not None:
         traffic.answered(key, at + 0.01, status=200, body=answer)
 
 
-def polled(upto: int = 4) -> Traffic:
-    traffic = Traffic(source="browser")
+def polled(upto: int = 4) -> TrafficDemux:
+    traffic = TrafficDemux(source="browser")
     steps: list[tuple[str, str, str | None]] = [
         ("", HANDSHAKE, None),
         ("&sid=E1", "ok", CONNECT),
@@ -153,7 +153,7 @@ def test_strict_mode_with_cleanup_is_an_attempt_that_nobody_made() -> None:
 
 
 def test_another_websocket_is_no_connection() -> None:
-    traffic = Traffic(source="browser")
+    traffic = TrafficDemux(source="browser")
     assert not traffic.socket_opened("w", "ws://localhost/hot", 1.0, origin=PAGE)
     assert not traffic.requested("r", "http://localhost/api?EIOU=4", 1.0, origin=PAGE)
     traffic.frame("w", 2.0, "0{}", outgoing=False)
@@ -250,7 +250,7 @@ def test_a_rule_that_points_at_a_whole_token_does_not_publish_it() -> None:
 @pytest.mark.parametrize("rule", ["", "userId", "body.userId", "event:", "query.", "auth.token|jwt:"])
 def test_a_rule_that_says_nothing_is_refused(rule: str) -> None:
     with pytest.raises(UsageError, match="does not say where"):
-        Identity.parse(rule)
+        IdentityRule.parse(rule)
 
 
 def test_a_changed_token_shows_and_a_token_never() -> None:
@@ -266,7 +266,7 @@ def test_a_changed_token_shows_and_a_token_never() -> None:
 def test_the_opener_comes_with_what_it_opened() -> None:
     opener = Place("src/hooks/a.ts", 14, 20)
     events = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}').traffic.events(
-        lambda session: Whence(opener, (opener,), "a", script="http://localhost/app.js")
+        lambda session: ConnectionOrigin(opener, (opener,), "a", script="http://localhost/app.js")
     )
     assert (connected(events).opener, connected(events).stack, connected(events).component) == (opener, (opener,), "a")
     assert isinstance(events[0], Connecting) and events[0].opener == opener
@@ -284,7 +284,7 @@ def test_what_was_never_acknowledged_is_no_unreadable() -> None:
 
 
 def test_what_follows_a_handshake_may_be_told_before_the_handshake_is_read() -> None:
-    traffic = Traffic(source="browser")
+    traffic = TrafficDemux(source="browser")
     traffic.requested("shake", POLL, 100.0, origin=PAGE)
     traffic.requested("post", POLL + "&sid=E1", 101.0, origin=PAGE, body=CONNECT)
     traffic.requested("get", POLL + "&sid=E1", 101.5, origin=PAGE)
@@ -295,7 +295,7 @@ def test_what_follows_a_handshake_may_be_told_before_the_handshake_is_read() -> 
 
 
 def test_a_session_that_began_before_anybody_watched_is_seen_from_here_on() -> None:
-    traffic = Traffic(source="browser")
+    traffic = TrafficDemux(source="browser")
     poll(traffic, "r", "&sid=E9", 100.0, '42["status",1]')
     assert not traffic.events()
     traffic.settle()

@@ -21,7 +21,7 @@ NOBODY = "(user of {})"
 _STAND_IN = re.compile(r"\((token [0-9a-f]{6}|user of .+)\)")
 
 
-class Hiding:
+class TrafficRedactor:
     """Keyed digests (one key for one run) and redaction; it remembers every token it saw, and hides it anywhere."""
 
     def __init__(self) -> None:

@@ -9,16 +9,16 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from wscheck.detect import stack_frames as openers
 from wscheck.model.events import Place
-from wscheck.observe.browser.sourcemap import BadMap, SourceMap, below, vites_base
-from wscheck.observe.traffic import Addresses
+from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, below, vite_base
+from wscheck.observe.traffic import UrlFormatter
 
 _MARK = "sourceMappingURL="
 
 
-class Bundles:
+class HarScripts:
     """Tells positions in served scripts as places in their sources. `notes`: which it cannot, by script, and why."""
 
-    def __init__(self, addresses: Addresses, folders: Sequence[Path], root: str) -> None:
+    def __init__(self, addresses: UrlFormatter, folders: Sequence[Path], root: str) -> None:
         self._addresses, self._folders, self._root = addresses, folders, root
         self._named: dict[str, str] = {}
         self._held: dict[str, str] = {}
@@ -31,7 +31,7 @@ class Bundles:
         if urlsplit(url).path.endswith(".map"):
             self._held[url.partition("?")[0]] = text
             return
-        if (base := vites_base(url)) is not None:
+        if (base := vite_base(url)) is not None:
             self._bases.add(base)
         at = text.rfind(_MARK)
         if at >= 0:
@@ -64,7 +64,7 @@ class Bundles:
             if text is not None:
                 return SourceMap(text, below(url, self._bases))
             reason = "the HAR does not hold its source map (name the build's folder: --source-maps DIR)"
-        except (BadMap, OSError, ValueError, binascii.Error) as problem:
+        except (InvalidSourceMap, OSError, ValueError, binascii.Error) as problem:
             reason = f"its source map cannot be read: {problem}"
         if not openers.is_library(Place(self._shown(url))):
             self.notes[url] = f"Positions in {self._shown(url)} are those of the bundle: {reason}."

@@ -7,10 +7,10 @@ import pytest
 from wscheck.detect.engine import Options
 from wscheck.model.events import Connected, Ended
 from wscheck.model.findings import Bar, Finding
-from wscheck.observe.traffic import Origin, Traffic
-from wscheck.run.browser.report import report
+from wscheck.observe.traffic import Initiator, TrafficDemux
+from wscheck.run.page_report import report
 
-PAGE = Origin(id="T1", page="tab 1", target="page http://h/")
+PAGE = Initiator(id="T1", page="tab 1", target="page http://h/")
 ENGINE = "?EIO=4&transport=websocket"
 
 
@@ -18,7 +18,7 @@ class Watched:
     """A page's connections, each begun a second after the one before."""
 
     def __init__(self, target: str = "") -> None:
-        self.traffic = Traffic(source="browser", target=target)
+        self.traffic = TrafficDemux(source="browser", target=target)
         self._at = count(100.0)
 
     def connects(self, url: str, user: str | None = "ann") -> str:

@@ -3,15 +3,15 @@
 import base64
 import json
 
-from wscheck.observe.har.bundles import Bundles
-from wscheck.observe.traffic import Addresses, Hiding
+from wscheck.observe.har.scripts import HarScripts
+from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 
 
 def test_files_of_vite_are_named_without_the_base_that_it_serves_them_below() -> None:
     """As a HAR of Nuxt's development server holds them."""
     text = json.dumps({"version": 3, "sources": ["Chat.vue"], "names": [], "mappings": "AAAA"})
     inline = base64.b64encode(text.encode()).decode()
-    held = Bundles(Addresses(Hiding()), (), "app")
+    held = HarScripts(UrlFormatter(TrafficRedactor()), (), "app")
     url = "http://h/_nuxt/components/Chat.vue"
     held.served(url, f"io()\n//# sourceMappingURL=data:application/json;base64,{inline}")
     held.served("http://h/_nuxt/@vite/client", "")

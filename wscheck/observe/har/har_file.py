@@ -23,37 +23,37 @@ MILLISECONDS = 1e11
 SAVE_IT = "Save it anew: DevTools, Network, `Save all as HAR with content`; or Playwright's `recordHar`."
 
 
-class Header(msgspec.Struct):
+class HarHeader(msgspec.Struct):
     name: str = ""
     value: str = ""
 
 
-class Post(msgspec.Struct):
+class HarPostData(msgspec.Struct):
     text: str | None = None
 
 
-class Content(msgspec.Struct):
+class HarContent(msgspec.Struct):
     text: str | None = None
     encoding: str | None = None
     size: float | None = None
     file: str | None = msgspec.field(default=None, name="_file")
 
 
-class Request(msgspec.Struct, rename="camel"):
+class HarRequest(msgspec.Struct, rename="camel"):
     url: str
     method: str = "GET"
-    headers: list[Header] = []
-    post_data: Post | None = None
+    headers: list[HarHeader] = []
+    post_data: HarPostData | None = None
 
 
-class Response(msgspec.Struct):
+class HarResponse(msgspec.Struct):
     status: int = 0
-    headers: list[Header] = []
-    content: Content | None = None
+    headers: list[HarHeader] = []
+    content: HarContent | None = None
     error: str | None = msgspec.field(default=None, name="_error")
 
 
-class Message(msgspec.Struct):
+class HarFrame(msgspec.Struct):
     """A websocket frame; `opcode` 2 is binary, as base64."""
 
     type: str
@@ -75,16 +75,16 @@ class Message(msgspec.Struct):
             return b""
 
 
-class Entry(msgspec.Struct, kw_only=True):
+class HarEntry(msgspec.Struct, kw_only=True):
     """One request. `time`: milliseconds until its end, -1 or None where it has none."""
 
     started: str = msgspec.field(name="startedDateTime")
-    request: Request
-    response: Response = msgspec.field(default_factory=Response)
+    request: HarRequest
+    response: HarResponse = msgspec.field(default_factory=HarResponse)
     time: float | None = None
     pageref: str = ""
     kind: str | None = msgspec.field(default=None, name="_resourceType")
-    messages: list[Message] | None = msgspec.field(default=None, name="_webSocketMessages")
+    messages: list[HarFrame] | None = msgspec.field(default=None, name="_webSocketMessages")
     initiator: Any = msgspec.field(default=None, name="_initiator")
     frame: str | None = msgspec.field(default=None, name="_frameref")
 
@@ -122,12 +122,12 @@ class _Har(msgspec.Struct):
     log: _Log
 
 
-class Archive(msgspec.Struct):
+class HarFile(msgspec.Struct):
     """A HAR file. `broken` entries could not be read. `titles`: by page id."""
 
     path: Path
     creator: str
-    entries: list[Entry]
+    entries: list[HarEntry]
     broken: int
     titles: dict[str, str]
 
@@ -135,7 +135,7 @@ class Archive(msgspec.Struct):
     def playwright(self) -> bool:
         return self.creator == "Playwright"
 
-    def body(self, entry: Entry) -> str | None:
+    def body(self, entry: HarEntry) -> str | None:
         """The response's text, None where the file does not hold it."""
         content = entry.response.content
         if content is None:
@@ -147,7 +147,7 @@ class Archive(msgspec.Struct):
         return content.text
 
 
-def load(path: Path) -> Archive:
+def load(path: Path) -> HarFile:
     """Reads `path`. Raises BadEvidence for what is missing, cut short or no HAR."""
     try:
         with path.open("rb") as file, _content(file, path) as content:
@@ -177,7 +177,7 @@ def _piped(file: BinaryIO, path: Path) -> bytes:
     return content
 
 
-def _read(content: mmap.mmap | bytes, path: Path) -> Archive:
+def _read(content: mmap.mmap | bytes, path: Path) -> HarFile:
     _refuse_packed(content[:4], path)
     with memoryview(content) as view:
         text = view[3:] if content[:3] == b"\xef\xbb\xbf" else view
@@ -185,7 +185,7 @@ def _read(content: mmap.mmap | bytes, path: Path) -> Archive:
             log = _log(text, path)
             entries = [entry for raw in log.entries if (entry := _entry(raw)) is not None]
             titles = {page.id: page.title or "" for page in log.pages or ()}
-            return Archive(path, log.creator.name, entries, len(log.entries) - len(entries), titles)
+            return HarFile(path, log.creator.name, entries, len(log.entries) - len(entries), titles)
         finally:
             log = None  # type: ignore[assignment]  # raw entries look into the mapped file, which is about to close
             text.release()
@@ -211,9 +211,9 @@ def _log(text: memoryview, path: Path) -> _Log:
         raise BadEvidence(f"{path} is no HAR: it is not JSON in UTF-8.", SAVE_IT) from None
 
 
-def _entry(raw: msgspec.Raw) -> Entry | None:
+def _entry(raw: msgspec.Raw) -> HarEntry | None:
     try:
-        entry = msgspec.json.decode(raw, type=Entry)
+        entry = msgspec.json.decode(raw, type=HarEntry)
         entry.at  # noqa: B018  # a time that is none is as bad as a field that is missing
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None

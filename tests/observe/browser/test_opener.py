@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from wscheck.observe.browser.opener import RawStack, resolve
-from wscheck.observe.browser.scripts import Scripts
-from wscheck.observe.traffic import Addresses, Hiding
+from wscheck.observe.browser.opener import DevToolsStack, resolve
+from wscheck.observe.browser.scripts import PageScripts
+from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 
 
 def map_of(source: str, name: str) -> str:
@@ -26,7 +26,7 @@ def map_of(source: str, name: str) -> str:
 )
 async def test_a_component_that_is_a_file_is_called_as_its_file(opener: str, caller: str, called: str) -> None:
     """Its caller knows it by a name that a compiler made: Page_1 of a dynamic component, as Svelte 5 has it."""
-    scripts = Scripts(Addresses(Hiding()))
+    scripts = PageScripts(UrlFormatter(TrafficRedactor()))
     for number, (file, name) in enumerate(((opener, "io"), (caller, "useChat" if "use" in opener else "Page_1"))):
         url = f"http://h/{number}.js"
         scripts.parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map_of(file, name)})
@@ -34,4 +34,4 @@ async def test_a_component_that_is_a_file_is_called_as_its_file(opener: str, cal
     await scripts.settle()
     scripts.close()
     frames = [{"scriptId": str(n), "lineNumber": 0, "columnNumber": 0, "functionName": "t"} for n in range(2)]
-    assert resolve(RawStack("s", {"callFrames": frames}), scripts).component == called
+    assert resolve(DevToolsStack("s", {"callFrames": frames}), scripts).component == called

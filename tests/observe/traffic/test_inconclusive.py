@@ -7,7 +7,7 @@ import pytest
 from wscheck.detect.engine import Options
 from wscheck.model.events import AnyEvent, Connected, Disconnected, Ended, Refused
 from wscheck.model.findings import Bar, Finding, Verdict
-from wscheck.run.browser.report import report
+from wscheck.run.page_report import report
 from wscheck.run.verify.recording import judged
 
 APP, WIDGET = "http://app/socket.io/", "http://chat.example.com/socket.io/"

@@ -5,8 +5,8 @@ from typing import Any
 
 from wscheck.model.events import Connected, Event, Place
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
-from wscheck.run.browser.report import connections
-from wscheck.run.browser.summary import statement
+from wscheck.run.page_report import connections
+from wscheck.run.page_summary import statement
 
 SHARED, ONE, TWO = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
 

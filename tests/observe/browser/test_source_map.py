@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.frontend import built
 from tests.node_backend import EXAMPLE
-from wscheck.observe.browser.sourcemap import BadMap, SourceMap, decode, written
+from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, decode, written
 
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -64,7 +64,7 @@ def test_an_index_map_is_read_section_by_section() -> None:
     ["", "<html>", "[]", "{}", '{"version":3}', '{"sources":[],"mappings":"?"}', '{"sources":1,"mappings":"AAAA"}'],
 )
 def test_what_is_no_map_is_refused(text: str) -> None:
-    with pytest.raises(BadMap):
+    with pytest.raises(InvalidSourceMap):
         SourceMap(text)
 
 
@@ -77,7 +77,7 @@ def test_a_source_without_a_name_is_no_place() -> None:
 
 @pytest.mark.parametrize("mappings", ["A!AA", "é"])
 def test_a_broken_map_is_refused(mappings: str) -> None:
-    with pytest.raises(BadMap, match="VLQ"):
+    with pytest.raises(InvalidSourceMap, match="VLQ"):
         decode(mappings)
 
 
