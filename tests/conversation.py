@@ -9,25 +9,25 @@ from collections.abc import Iterable
 from typing import Any
 
 from wscheck.detect.engine import Judge
-from wscheck.detect.rules import Options, Rule
+from wscheck.detect.rules import Rule, RuleOptions
 from wscheck.model.events import (
     AnyEvent,
+    CodeLocation,
     Connected,
     Connecting,
     Delivered,
     Disconnected,
-    Ended,
     Event,
     Expected,
     Handled,
+    HandlersRegistered,
+    HeartbeatStopped,
     Mounted,
-    Place,
+    PhaseEnded,
     Refused,
-    Registered,
     Replaced,
-    Silenced,
+    SourceStarted,
     Unmounted,
-    Watching,
 )
 from wscheck.model.findings import Finding
 
@@ -61,7 +61,7 @@ class Conversation:
     def connects(self, sid: str | None, at: float | None, by: str | None = None, **more: Any) -> "Conversation":
         """`by` is the component, or "file:line" of the call of io()."""
         file, _, line = (by or "").partition(":")
-        opener = {"opener": Place(file, int(line))} if line else {"component": by}
+        opener = {"opener": CodeLocation(file, int(line))} if line else {"component": by}
         return self._saw(Connected, at, sid=sid, **{**opener, **more})
 
     def is_refused(self, at: float | None, message: str | None = None) -> "Conversation":
@@ -75,7 +75,7 @@ class Conversation:
         return self._saw(Disconnected, at, sid=sid, reason=reason, **more)
 
     def falls_silent(self, sid: str, at: float | None, within: float) -> "Conversation":
-        return self._saw(Silenced, at, sid=sid, within=within)
+        return self._saw(HeartbeatStopped, at, sid=sid, within=within)
 
     # --- events and components -----------------------------------------------------------------------------------
 
@@ -86,10 +86,10 @@ class Conversation:
         return self._saw(Handled, at, name=name, component=by, **{"digest": "d1", "page": "tab-1", **more})
 
     def has_handlers(
-        self, name: str, at: float | None, *handlers: Place, lost: tuple[Place, ...] = (), **more: Any
+        self, name: str, at: float | None, *handlers: CodeLocation, lost: tuple[CodeLocation, ...] = (), **more: Any
     ) -> "Conversation":
         """So many handlers has `name` from now on; `lost` are those that somebody else's off(event) removed."""
-        return self._saw(Registered, at, name=name, handlers=handlers, lost=lost, **{"sid": "s1", **more})
+        return self._saw(HandlersRegistered, at, name=name, handlers=handlers, lost=lost, **{"sid": "s1", **more})
 
     def expects(self, what: str, at: float | None, name: str | None = None, **more: Any) -> "Conversation":
         return self._saw(Expected, at, what=what, name=name, **{"page": "tab-1", **more})
@@ -103,11 +103,11 @@ class Conversation:
     # --- those who look ---------------------------------------------------------------------------------------------
 
     def log_watched(self, at: float | None = 0) -> "Conversation":
-        return self._saw(Watching, at, source="server-log", user=None)
+        return self._saw(SourceStarted, at, source="server-log", user=None)
 
     def watched(self, until: float) -> "Conversation":
         """Nothing more was seen, and somebody looked until then."""
-        return self._saw(Ended, until, source="scenario", user=None)
+        return self._saw(PhaseEnded, until, source="scenario", user=None)
 
     def _saw(self, kind: type[Event], at: float | None, **fields: Any) -> "Conversation":
         when = START + at if at is not None else None
@@ -128,7 +128,7 @@ def log_of(name: str | None, **where: Any) -> Conversation:
 
 
 def judged(
-    rules: type[Rule] | Iterable[type[Rule]], said: Conversation, options: Options | None = None
+    rules: type[Rule] | Iterable[type[Rule]], said: Conversation, options: RuleOptions | None = None
 ) -> list[Finding]:
     """What `rules` find in it, once all is said."""
     judge = Judge(options, [rules] if isinstance(rules, type) else rules)

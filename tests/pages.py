@@ -11,8 +11,8 @@ from typing import Any
 from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
-from wscheck.detect.engine import Options
-from wscheck.model.events import Ended
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import PhaseEnded
 from wscheck.model.findings import Bar, Finding
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import launched
@@ -42,7 +42,7 @@ async def watched_until(done: Callable[[BrowserReport], bool], *urls: str, withi
         while True:
             late = time.monotonic() > deadline
             seen = (await browser.seen(final=late)).events
-            told = report([*seen, Ended(at=time.time(), source="browser")], Options(), Bar(), target=urls[0])
+            told = report([*seen, PhaseEnded(at=time.time(), source="browser")], RuleOptions(), Bar(), target=urls[0])
             if late or done(told):
                 return told
             await asyncio.sleep(0.3)

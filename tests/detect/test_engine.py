@@ -5,8 +5,8 @@ import pytest
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, ping_pong, user
 from wscheck.detect.causes.history import STEPS
 from wscheck.detect.engine import Judge
-from wscheck.detect.rules import DOCUMENTED, REGISTRY, MultipleConnections, Options
-from wscheck.model.events import Connected, Unjudged
+from wscheck.detect.rules import DOCUMENTED, REGISTRY, MultipleConnections, RuleOptions
+from wscheck.model.events import Connected, NotEvaluated
 from wscheck.model.findings import Confidence, Finding, Severity
 
 
@@ -172,7 +172,7 @@ def test_only_rules_that_wait_hear_the_time() -> None:
 
 def test_an_expired_connection_is_judged_like_any_other_end() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
-    gone = Unjudged(at=START + 1.1, source="wscheck", reason="old")
+    gone = NotEvaluated(at=START + 1.1, source="wscheck", reason="old")
     (closed,) = judge.expire("s1", gone)
     assert closed.held == ("s2",)
     assert judge.conclude(START + 9) == []
@@ -180,12 +180,12 @@ def test_an_expired_connection_is_judged_like_any_other_end() -> None:
 
 def test_an_overlap_that_ends_by_expiring_is_found_as_it_was_before_that() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
-    judge.expire("s1", Unjudged(at=START + 9, source="wscheck", reason="old"))
+    judge.expire("s1", NotEvaluated(at=START + 9, source="wscheck", reason="old"))
     assert [f.message for f in judge.findings()] == ["holds 2 connections at once"]
 
 
 def test_what_an_earlier_run_judged_is_known_and_not_counted_again() -> None:
-    judge = Judge(Options(max_attempts=2))
+    judge = Judge(RuleOptions(max_attempts=2))
     for event in log_of("A").connects("s1", at=0).connects("s2", at=0.01).connects("s3", at=0.02).events:
         judge.recall(event)
     assert judge.ledger.held("A") == ("s1", "s2", "s3")
@@ -193,4 +193,4 @@ def test_what_an_earlier_run_judged_is_known_and_not_counted_again() -> None:
 
 
 def test_an_event_that_no_rule_watches_passes() -> None:
-    assert Judge(rules=[]).feed(Unjudged(at=START)) == ()
+    assert Judge(rules=[]).feed(NotEvaluated(at=START)) == ()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conversation import KICKED_SERVER, Conversation, judged, log_of, one
-from wscheck.detect.changes import Closed
+from wscheck.detect.changes import ClosedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import ExcessiveAttempts, MultipleConnections
 from wscheck.model.events import Connected, Disconnected
@@ -32,7 +32,7 @@ def test_two_namespaces_may_be_one_connection_which_ends_with_the_last() -> None
     assert (ledger.held("A"), ledger.open, ledger.tally("A").max_open) == (("a1",), 1, 1)
     assert ledger.apply(Disconnected(at=9, sid="a1")) == ()
     (closed,) = ledger.apply(Disconnected(at=9, sid="b1"))
-    assert isinstance(closed, Closed) and ledger.held("A") == ()
+    assert isinstance(closed, ClosedChange) and ledger.held("A") == ()
 
 
 def test_two_sockets_in_one_namespace_are_two_connections_for_certain() -> None:

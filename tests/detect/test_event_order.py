@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.detect.event_order import OVERTAKES_S, one_story
+from wscheck.detect.event_order import OVERTAKES_S, merge_causally
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Replaced
 
@@ -21,29 +21,29 @@ def acknowledged(at: float) -> Connected:
 
 def test_a_kick_that_overtook_its_cause_comes_after_it() -> None:
     early, new = kick(1.010), acknowledged(1.011)
-    assert list(one_story([OLD, ATTEMPT, early, new])) == [OLD, ATTEMPT, new, early]
+    assert list(merge_causally([OLD, ATTEMPT, early, new])) == [OLD, ATTEMPT, new, early]
 
 
 def test_a_kick_without_an_attempt_stays_where_it_is() -> None:
     early, later = kick(1.0), acknowledged(1.1)
-    assert list(one_story([OLD, early, later])) == [OLD, early, later]
+    assert list(merge_causally([OLD, early, later])) == [OLD, early, later]
 
 
 def test_a_kick_waits_no_longer_than_it_can_have_overtaken() -> None:
     early = kick(1.0)
     late = acknowledged(1.0 + OVERTAKES_S + 0.01)
-    assert list(one_story([OLD, ATTEMPT, early, late])) == [OLD, ATTEMPT, early, late]
+    assert list(merge_causally([OLD, ATTEMPT, early, late])) == [OLD, ATTEMPT, early, late]
 
 
 def test_the_end_of_another_users_connection_and_other_reasons_do_not_wait() -> None:
     other, cut, new = kick(1.01, user="bob"), kick(1.02, reason="transport close"), acknowledged(1.03)
-    assert list(one_story([OLD, ATTEMPT, other, cut, new])) == [OLD, ATTEMPT, other, cut, new]
+    assert list(merge_causally([OLD, ATTEMPT, other, cut, new])) == [OLD, ATTEMPT, other, cut, new]
 
 
 def test_a_kick_waits_for_an_attempt_of_its_own_user() -> None:
     other = Connecting(at=1.0, source="client", user="bob")
     kicked, new = kick(1.01, user="bob"), Connected(at=1.03, source="client", user="bob", sid="bobs")
-    told = list(one_story([OLD, ATTEMPT, other, kicked, acknowledged(1.02), new]))
+    told = list(merge_causally([OLD, ATTEMPT, other, kicked, acknowledged(1.02), new]))
     assert told == [OLD, ATTEMPT, other, acknowledged(1.02), new, kicked]
 
 
@@ -56,40 +56,40 @@ SECOND = Connecting(at=1.001, source="client", user="ann")
 
 def test_a_refusal_that_overtook_what_it_is_for_comes_after_it() -> None:
     early, new = refused(1.010), acknowledged(1.011)
-    assert list(one_story([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, new, early]
+    assert list(merge_causally([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, new, early]
 
 
 def test_a_refusal_does_not_wait_for_what_was_asked_for_later() -> None:
     again = Connecting(at=1.1, source="client", user="ann")
     early, new = refused(1.010), acknowledged(1.2)
-    assert list(one_story([ATTEMPT, early, again, new])) == [ATTEMPT, early, again, new]
+    assert list(merge_causally([ATTEMPT, early, again, new])) == [ATTEMPT, early, again, new]
 
 
 def test_what_a_scenario_presents_to_be_refused_stays_where_it_is() -> None:
     early, new = refused(1.010, credential="invalid"), acknowledged(1.011)
-    assert list(one_story([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, early, new]
+    assert list(merge_causally([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, early, new]
 
 
 def test_a_refusal_that_waited_for_another_is_told_too() -> None:
     first, second = refused(1.010), refused(1.011)
-    assert list(one_story([ATTEMPT, SECOND, first, second])) == [ATTEMPT, SECOND, second, first]
+    assert list(merge_causally([ATTEMPT, SECOND, first, second])) == [ATTEMPT, SECOND, second, first]
 
 
 def test_a_servers_log_line_does_not_end_an_attempt() -> None:
     early, new = kick(1.010), acknowledged(1.012)
     logged = Connected(at=1.011, source="server-log", user="ann", sid="new")
-    assert list(one_story([OLD, ATTEMPT, early, logged, new])) == [OLD, ATTEMPT, logged, new, early]
+    assert list(merge_causally([OLD, ATTEMPT, early, logged, new])) == [OLD, ATTEMPT, logged, new, early]
 
 
 def test_a_replacement_is_told_once_the_connection_that_it_was_for_is_there() -> None:
     logged = Replaced(at=1.010, source="server-log", user="ann", old_sid="old", new_sid="new")
     new, again = Connected(at=1.011, source="server-log", user="ann", sid="new"), acknowledged(1.012)
-    assert list(one_story([OLD, logged, new, again])) == [OLD, new, logged, again]
+    assert list(merge_causally([OLD, logged, new, again])) == [OLD, new, logged, again]
 
 
 def test_a_replacement_by_a_connection_that_nobody_saw_begin_does_not_wait() -> None:
     logged = Replaced(at=1.0, source="server-log", user="ann", old_sid="old", new_sid="unseen")
-    assert list(one_story([OLD, logged, acknowledged(1.1)])) == [OLD, logged, acknowledged(1.1)]
+    assert list(merge_causally([OLD, logged, acknowledged(1.1)])) == [OLD, logged, acknowledged(1.1)]
 
 
 _times = st.floats(min_value=0, max_value=3)
@@ -104,7 +104,7 @@ _events = st.lists(
 
 @given(_events)
 def test_nothing_is_lost_and_only_kicks_move(events: list[Event]) -> None:
-    told = list(one_story(events))
+    told = list(merge_causally(events))
     assert sorted(map(repr, told)) == sorted(map(repr, events))
     others = [e for e in told if not isinstance(e, Disconnected)]
     assert others == sorted(others, key=lambda e: e.at or 0.0)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, Conversation, log_of, user
-from wscheck.detect.changes import Closed, Opened, Superseded
+from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.engine import Judge
 from wscheck.detect.ledger import Ledger
-from wscheck.model.events import AnyEvent, Connected, Disconnected, Replaced, Restarted, Unjudged
+from wscheck.model.events import AnyEvent, Connected, Disconnected, NotEvaluated, Replaced, ServerRestarted
 
 # --- the order of two sources --------------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def test_two_sources_tell_one_story_in_whatever_order_they_arrive(announced: boo
         ledger = Ledger()
         changes = [change for event in events for change in ledger.apply(event)]
         assert ledger.held("A") == ("s2",)
-        assert sum(isinstance(change, Superseded) for change in changes) == 1
+        assert sum(isinstance(change, ReplacedChange) for change in changes) == 1
         tally = ledger.tally("A")
         assert (tally.connects, tally.replacements, tally.disconnects) == (2, 1, 1)
 
@@ -59,7 +59,7 @@ def test_a_source_that_knows_whose_connection_it_is_tells() -> None:
     assert ledger.apply(Connected(sid="s1")) == ()
     assert (ledger.open, ledger.held("A")) == (1, ())
     (opened,) = ledger.apply(Connected(sid="s1", user="A"))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, OpenedChange)
     assert (ledger.open, ledger.held("A"), ledger.owner("s1")) == (1, ("s1",), "A")
 
 
@@ -70,21 +70,21 @@ def test_a_restart_ends_what_that_process_held_and_nothing_else() -> None:
     ledger = Ledger()
     for event in log_of("A").connects("s1", at=0, node="one").connects("s2", at=0, node="two").events:
         ledger.apply(event)
-    (closed,) = ledger.apply(Restarted(node="one"))
-    assert isinstance(closed, Closed)
+    (closed,) = ledger.apply(ServerRestarted(node="one"))
+    assert isinstance(closed, ClosedChange)
     assert (closed.sid, closed.reason, closed.held) == ("s1", "expired: the server restarted", ("s2",))
     assert ledger.apply(Disconnected(sid="s1", user="A")) == ()
-    (closed,) = ledger.apply(Restarted())
+    (closed,) = ledger.apply(ServerRestarted())
     assert (ledger.open, ledger.held("A")) == (0, ())
 
 
 def test_an_expired_connection_is_visible_and_a_late_word_of_its_beginning_does_not_bring_it_back() -> None:
     ledger = Ledger()
     ledger.apply(Connected(sid="s1", user="A", source="client"))
-    (closed,) = ledger.expire("s1", Unjudged(reason="old"))
-    assert isinstance(closed, Closed)
+    (closed,) = ledger.expire("s1", NotEvaluated(reason="old"))
+    assert isinstance(closed, ClosedChange)
     assert closed.reason == "expired: nothing heard of it for too long"
-    assert ledger.expire("s1", Unjudged()) == ()
+    assert ledger.expire("s1", NotEvaluated()) == ()
     assert ledger.apply(Connected(sid="s1", user="A", source="server-log")) == ()
     assert ledger.open == 0
 
@@ -139,7 +139,7 @@ def test_a_replacement_is_told_of_what_was_lost_a_moment_before() -> None:
     ledger = Ledger()
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason="transport close")
     changes = [change for event in said.is_replaced("s1", "s2", at=1).events for change in ledger.apply(event)]
-    assert isinstance(changes[-1], Superseded)
+    assert isinstance(changes[-1], ReplacedChange)
     assert ledger.tally("A").replacements == 1
 
 
@@ -165,7 +165,7 @@ def test_namespaces_of_one_session_are_one_connection_until_the_last_ends(named:
             assert ledger.apply(Disconnected(sid=sid, eio="e1" if named else None)) == ()
         assert ledger.open == 1
         (closed,) = ledger.apply(Disconnected(sid=order[-1], eio="e1" if named else None))
-        assert (type(closed), ledger.open, ledger.held("A")) == (Closed, 0, ())
+        assert (type(closed), ledger.open, ledger.held("A")) == (ClosedChange, 0, ())
 
 
 def test_a_session_seen_by_a_source_that_does_not_name_it() -> None:
@@ -202,7 +202,7 @@ def test_what_a_log_only_lets_us_suppose_is_counted_when_it_says_so() -> None:
     ledger = Ledger()
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
     changes = [c for event in said.is_replaced("s1", "s2", at=1).events for c in ledger.apply(event)]
-    assert sum(isinstance(change, Superseded) for change in changes) == 1
+    assert sum(isinstance(change, ReplacedChange) for change in changes) == 1
     assert ledger.tally("A").replacements == 1
 
 
@@ -216,7 +216,7 @@ def test_what_is_kicked_as_soon_as_it_was_acknowledged_was_the_older_one(
     ledger = Ledger()
     said = user("A").connects("s2", at=0).connects("s1", at=acknowledged)
     said = said.disconnects("s1", at=kicked, reason=KICKED_CLIENT)
-    changes = [c for event in said.events for c in ledger.apply(event) if isinstance(c, Superseded)]
+    changes = [c for event in said.events for c in ledger.apply(event) if isinstance(c, ReplacedChange)]
     assert [(c.old_sid, c.new_sid) for c in changes] == ([("s1", "s2")] if replaced else [])
     assert ledger.held("A") == ("s2",)
 

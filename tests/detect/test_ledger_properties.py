@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START
-from wscheck.detect.changes import Opened, Superseded, Transition
+from wscheck.detect.changes import LedgerChange, OpenedChange, ReplacedChange
 from wscheck.detect.engine import Judge
 from wscheck.detect.ledger import Ledger
 from wscheck.model.disconnect_reasons import DISCONNECT_SENT
-from wscheck.model.events import AnyEvent, Connected, Disconnected, Event, Replaced, Restarted, Unjudged
+from wscheck.model.events import AnyEvent, Connected, Disconnected, Event, NotEvaluated, Replaced, ServerRestarted
 from wscheck.model.findings import Finding
 
 USERS = ("A", "B", "C")
@@ -46,9 +46,9 @@ def event_of(step: Step, number: int) -> Event:
         case "replace":
             return Replaced(old_sid=step[1], new_sid=step[2], user=step[1][0], **seen | {"source": "server-log"})
         case "restart":
-            return Restarted(**seen)
+            return ServerRestarted(**seen)
         case _:
-            return Unjudged(**seen, reason="expired")
+            return NotEvaluated(**seen, reason="expired")
 
 
 class Model:
@@ -101,17 +101,17 @@ class Model:
         self.ended[sid] = told if back else None
 
 
-def played(steps: Iterable[Step]) -> tuple[Ledger, list[Transition], Model]:
+def played(steps: Iterable[Step]) -> tuple[Ledger, list[LedgerChange], Model]:
     ledger, changes, model = Ledger(), [], Model()
     for number, step in enumerate(steps):
         made = told(ledger, step, number)
         model.take(step)
-        model.note(change.old_sid for change in made if isinstance(change, Superseded))
+        model.note(change.old_sid for change in made if isinstance(change, ReplacedChange))
         changes += made
     return ledger, changes, model
 
 
-def told(ledger: Ledger, step: Step, number: int) -> tuple[Transition, ...]:
+def told(ledger: Ledger, step: Step, number: int) -> tuple[LedgerChange, ...]:
     event = event_of(step, number)
     return ledger.expire(step[1], event) if step[0] == "expire" else ledger.apply(event)
 
@@ -134,16 +134,16 @@ def test_every_opening_is_ended_at_most_once_and_transitions_add_up(steps: list[
     ledger, changes, _ = played(steps)
     held: set[str] = set()
     for change in changes:
-        if isinstance(change, Opened):
+        if isinstance(change, OpenedChange):
             assert change.sid not in held
             held.add(change.sid)
-        elif isinstance(change, Superseded):
+        elif isinstance(change, ReplacedChange):
             held.discard(change.old_sid or "")
         elif not change.superseded:
             assert change.sid in held
             held.discard(change.sid)
     assert held == {sid for name in USERS for sid in ledger.held(name)}
-    replaced = [change.old_sid for change in changes if isinstance(change, Superseded)]
+    replaced = [change.old_sid for change in changes if isinstance(change, ReplacedChange)]
     assert len(replaced) == len(set(replaced))
 
 
@@ -154,7 +154,7 @@ def test_every_transition_says_what_is_held_afterwards(steps: list[Step]) -> Non
     for number, step in enumerate(steps):
         latest = {change.user: change for change in told(ledger, step, number)}
         for name, change in latest.items():
-            held = (*change.others, change.sid) if isinstance(change, Opened) else change.held
+            held = (*change.others, change.sid) if isinstance(change, OpenedChange) else change.held
             assert held == ledger.held(name)
 
 

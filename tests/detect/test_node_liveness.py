@@ -3,7 +3,7 @@
 from tests.conversation import KICKED_SERVER, START, Conversation, log_of, user
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import MultipleConnections
-from wscheck.model.events import Restarted
+from wscheck.model.events import ServerRestarted
 from wscheck.model.findings import Confidence, Finding
 
 
@@ -82,7 +82,7 @@ def test_a_process_that_shuts_down_or_starts_again_had_nobody_in_the_meantime() 
     over = moves("A", at=5).disconnects("A1", at=8, node="one", reason="server shutting down")
     assert judged(over, speaks("two", at=9)) == ([], "")
     again = moves("A", at=5)
-    again.events.append(Restarted(at=START + 8, source="server-log", node="one"))
+    again.events.append(ServerRestarted(at=START + 8, source="server-log", node="one"))
     assert judged(again, moves("B", at=6), speaks("one", at=9), speaks("two", at=20)) == ([], "")
 
 

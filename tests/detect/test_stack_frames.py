@@ -3,29 +3,29 @@
 import pytest
 
 from wscheck.detect.stack_frames import (
+    app_frames,
+    attribute_to_package,
+    divergence,
     is_client,
     is_framework,
     is_library,
-    label,
-    own_frames,
-    parting,
-    rooted,
-    served_by,
-    unbundled,
+    location_label,
+    resolve_root,
+    tag_bundled_client,
 )
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 
 BUNDLE = "http://localhost/app.js"
 MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
 
 
-def stack(*names: str, file: str = BUNDLE) -> tuple[Place, ...]:
+def stack(*names: str, file: str = BUNDLE) -> tuple[CodeLocation, ...]:
     """Frames of one bundle, each in a column of its own."""
-    return tuple(Place(file, 9, 100 + 10 * column, name) for column, name in enumerate(names))
+    return tuple(CodeLocation(file, 9, 100 + 10 * column, name) for column, name in enumerate(names))
 
 
 def own(*names: str) -> list[str]:
-    return [place.function for place in own_frames(unbundled(stack(*names)))]
+    return [place.function for place in app_frames(tag_bundled_client(stack(*names)))]
 
 
 def test_by_websocket_the_caller_of_io_is_the_first_own_frame() -> None:
@@ -60,7 +60,7 @@ def test_a_reconnection_by_the_librarys_timer_has_no_opener() -> None:
 
 
 def test_the_call_of_io_is_told_from_a_reconnection() -> None:
-    opened, again = unbundled(stack(*MANAGER, "Vl", "ml", "useBot")), unbundled(stack(*MANAGER, ""))
+    opened, again = tag_bundled_client(stack(*MANAGER, "Vl", "ml", "useBot")), tag_bundled_client(stack(*MANAGER, ""))
     assert [place.file.endswith("/index.js") for place in opened if is_client(place)] == [False] * 7 + [True]
     assert not any(place.file.endswith("/index.js") for place in again)
     assert all(is_client(place) for place in again)
@@ -68,64 +68,69 @@ def test_the_call_of_io_is_told_from_a_reconnection() -> None:
 
 def test_what_is_mapped_or_is_not_the_client_stays_as_it_is() -> None:
     for frames in (stack(*MANAGER, "Vl", "ml", "useBot", file="src/a.ts"), stack("open", "useBot"), ()):
-        assert unbundled(frames) == frames
+        assert tag_bundled_client(frames) == frames
 
 
 def test_two_callers_in_one_bundle_are_told_apart() -> None:
     first, second = (
-        unbundled((*stack(*MANAGER, "Vl", "ml"), Place(BUNDLE, 9, column, ""))) for column in (80906, 81251)
+        tag_bundled_client((*stack(*MANAGER, "Vl", "ml"), CodeLocation(BUNDLE, 9, column, "")))
+        for column in (80906, 81251)
     )
-    assert parting(first, second) == Place(BUNDLE, 9, 80906, "")
+    assert divergence(first, second) == CodeLocation(BUNDLE, 9, 80906, "")
 
 
 def test_what_lies_beyond_the_framework_that_ran_them_tells_nothing_apart() -> None:
     react, hook, page = (
-        Place(file, 1, 1) for file in ("node_modules/react-dom/index.js", "src/hook.ts", "src/page.ts")
+        CodeLocation(file, 1, 1) for file in ("node_modules/react-dom/index.js", "src/hook.ts", "src/page.ts")
     )
-    assert parting((hook, react, page), (hook, react)) is None
+    assert divergence((hook, react, page), (hook, react)) is None
 
 
 def test_the_framework_below_the_first_frame_ends_no_stack() -> None:
-    react, hook, other = (Place(file, 1, 1) for file in ("node_modules/react/index.js", "src/hook.ts", "src/other.ts"))
-    assert parting((react, hook), (react, other)) == hook
+    react, hook, other = (
+        CodeLocation(file, 1, 1) for file in ("node_modules/react/index.js", "src/hook.ts", "src/other.ts")
+    )
+    assert divergence((react, hook), (react, other)) == hook
 
 
 def test_whoever_asks_angular_for_a_service_of_its_own_decides_and_not_what_made_the_component() -> None:
     service, dashboard, wizard, page = (
-        Place(f"src/app/{name}.ts", 8, 28, "<instance_members_initializer>")
+        CodeLocation(f"src/app/{name}.ts", 8, 28, "<instance_members_initializer>")
         for name in ("bot-socket.service", "dashboard.component", "wizard.component", "app.component")
     )
     angular = "node_modules/@angular/core/fesm2022/_debug_node-chunk.mjs"
     asked = stack("getNodeInjectable", "getOrCreateInjectable", "ɵɵinject", "inject2", file=angular)
     made = stack("getNodeInjectable", "instantiateAllDirectives", file=angular)
     first, second = ((service, *asked, one, *made, page) for one in (dashboard, wizard))
-    assert (parting(first, second), parting(second, first)) == (dashboard, wizard)
-    assert parting((service, *made, page), (service, *made, dashboard)) is None
+    assert (divergence(first, second), divergence(second, first)) == (dashboard, wizard)
+    assert divergence((service, *made, page), (service, *made, dashboard)) is None
 
 
 def test_without_maps_the_script_that_a_part_runs_deep_in_is_the_frameworks() -> None:
     """Vue 3 and its router in index.js, the application's parts in files of their own: a component made a second time,
     and two that go through shared code."""
-    leak, view, one, two = (Place(f"http://h/assets/{name}.js", 1, 204) for name in ("leak", "useSocket", "One", "Two"))
+    leak, view, one, two = (
+        CodeLocation(f"http://h/assets/{name}.js", 1, 204) for name in ("leak", "useSocket", "One", "Two")
+    )
     vue = stack("mn", "Ba", "za", "k", "ie", "v", "s", file="http://h/assets/index.js")
     router = stack("install", "use", file="http://h/assets/index.js")
-    assert parting((leak, *vue, *router), (leak, *vue)) is None
-    assert parting((view, one, *vue), (view, two, *vue)) == one
-    assert parting((leak, *router), (leak, one)) == router[0], "an application's own, few as they are"
+    assert divergence((leak, *vue, *router), (leak, *vue)) is None
+    assert divergence((view, one, *vue), (view, two, *vue)) == one
+    assert divergence((leak, *router), (leak, one)) == router[0], "an application's own, few as they are"
 
 
 def test_a_longer_stack_parts_where_the_shorter_ends() -> None:
-    shared, caller = Place("src/shared.ts", 1, 1), Place("src/caller.ts", 2, 1)
-    assert parting((shared, caller), (shared,)) == caller
-    assert parting((shared,), (shared, caller)) is None
+    shared, caller = CodeLocation("src/shared.ts", 1, 1), CodeLocation("src/caller.ts", 2, 1)
+    assert divergence((shared, caller), (shared,)) == caller
+    assert divergence((shared,), (shared, caller)) is None
 
 
 def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_says() -> None:
     script = "http://localhost:8000/socket.io/socket.io.js?v=4"
-    manager = served_by(Place("build/esm-debug/manager.js", 115, 23, "open"), script)
-    assert is_client(manager) and own_frames([manager]) == ()
-    mine = Place("src/manager.ts", 5, 1, "open")
-    assert served_by(mine, "http://localhost:8000/app.js") == mine
+    manager = attribute_to_package(CodeLocation("build/esm-debug/manager.js", 115, 23, "open"), script)
+    assert is_client(manager) and app_frames([manager]) == ()
+    mine = CodeLocation("src/manager.ts", 5, 1, "open")
+    assert attribute_to_package(mine, "http://localhost:8000/app.js") == mine
 
 
 @pytest.mark.parametrize(
@@ -141,9 +146,9 @@ def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_sa
 )
 def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: str, file: str) -> None:
     """Their maps name files beside node_modules: as Vite 8 has it."""
-    mine = served_by(Place(file, 4, 5, "run"), script)
+    mine = attribute_to_package(CodeLocation(file, 4, 5, "run"), script)
     assert is_library(mine) and (is_framework(mine) or "pinia" in script or ".angular" in script)
-    assert not is_library(served_by(Place("src/app.ts", 4, 5, "run"), "http://h/src/app.ts?t=1"))
+    assert not is_library(attribute_to_package(CodeLocation("src/app.ts", 4, 5, "run"), "http://h/src/app.ts?t=1"))
 
 
 @pytest.mark.parametrize(
@@ -160,14 +165,14 @@ def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: st
     ],
 )
 def test_a_librarys_frames_are_known_by_their_file(file: str) -> None:
-    assert is_library(Place(file, 1, 1, "run"))
+    assert is_library(CodeLocation(file, 1, 1, "run"))
 
 
 @pytest.mark.parametrize(
     "name", ["__webpack_require__", "options.factory", "./src/a.ts", "(app-pages-browser)/./src/a.ts"]
 )
 def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
-    assert is_library(Place(BUNDLE, 1, 1, name))
+    assert is_library(CodeLocation(BUNDLE, 1, 1, name))
 
 
 @pytest.mark.parametrize(
@@ -175,28 +180,28 @@ def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
     ["libs/react/src/useSocket.ts", "src/vue/socket.ts", "http://h/react/app.js", "src/scheduler.js", "src/react.ts"],
 )
 def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
-    assert not is_library(Place(file, 1, 1, "open"))
+    assert not is_library(CodeLocation(file, 1, 1, "open"))
 
 
 @pytest.mark.parametrize(
     ("place", "called"),
     [
-        (Place("src/hooks/useBot.ts", 5, 3, "useBot"), "useBot"),
-        (Place("src/hooks/useBot.ts", 5, 3, ""), "useBot"),
-        (Place("src/hooks/useBot.ts", 5, 3, "t"), "useBot"),
-        (Place("src/hooks/useBot/index.ts", 5, 3, ""), "useBot"),
-        (Place("src/components/Dashboard.vue", 4, 25, "setup"), "Dashboard"),
-        (Place("src/lib/Chat.svelte", 4, 25, "$effect"), "Chat"),
-        (Place("src/app/bot-socket.service.ts", 8, 28, "<instance_members_initializer>"), "bot-socket.service"),
-        (Place("src/app/(dashboard)/dashboard/page.tsx", 5, 3, ""), "dashboard"),
-        (Place("src/services/socket.ts", 2, 23, "module evaluation"), "socket"),
-        (Place("webpack-internal/services/socket.ts", 2, 23, "eval"), "socket"),
-        (Place("http://h/index.js", 9, 3, ""), "index"),
-        (Place("index.ts", 9, 3, ""), "index"),
+        (CodeLocation("src/hooks/useBot.ts", 5, 3, "useBot"), "useBot"),
+        (CodeLocation("src/hooks/useBot.ts", 5, 3, ""), "useBot"),
+        (CodeLocation("src/hooks/useBot.ts", 5, 3, "t"), "useBot"),
+        (CodeLocation("src/hooks/useBot/index.ts", 5, 3, ""), "useBot"),
+        (CodeLocation("src/components/Dashboard.vue", 4, 25, "setup"), "Dashboard"),
+        (CodeLocation("src/lib/Chat.svelte", 4, 25, "$effect"), "Chat"),
+        (CodeLocation("src/app/bot-socket.service.ts", 8, 28, "<instance_members_initializer>"), "bot-socket.service"),
+        (CodeLocation("src/app/(dashboard)/dashboard/page.tsx", 5, 3, ""), "dashboard"),
+        (CodeLocation("src/services/socket.ts", 2, 23, "module evaluation"), "socket"),
+        (CodeLocation("webpack-internal/services/socket.ts", 2, 23, "eval"), "socket"),
+        (CodeLocation("http://h/index.js", 9, 3, ""), "index"),
+        (CodeLocation("index.ts", 9, 3, ""), "index"),
     ],
 )
-def test_a_place_is_called_as_its_author_would(place: Place, called: str) -> None:
-    assert label(place) == called
+def test_a_place_is_called_as_its_author_would(place: CodeLocation, called: str) -> None:
+    assert location_label(place) == called
 
 
 @pytest.mark.parametrize(
@@ -211,5 +216,5 @@ def test_a_place_is_called_as_its_author_would(place: Place, called: str) -> Non
     ],
 )
 def test_a_frontend_in_a_folder_is_told_from_the_root_of_the_checkout(file: str, told: str) -> None:
-    assert rooted(Place(file, 3, 4, "f"), "web/app") == Place(told, 3, 4, "f")
-    assert rooted(Place(file, 3, 4, "f"), "") == Place(file, 3, 4, "f")
+    assert resolve_root(CodeLocation(file, 3, 4, "f"), "web/app") == CodeLocation(told, 3, 4, "f")
+    assert resolve_root(CodeLocation(file, 3, 4, "f"), "") == CodeLocation(file, 3, 4, "f")

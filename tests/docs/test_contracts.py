@@ -9,7 +9,7 @@ import pytest
 
 from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport, MeasureChange
 from wscheck.model.errors import ExitCode
-from wscheck.model.events import AnyEvent, Event, Header, OnConnection, Place
+from wscheck.model.events import AnyEvent, CodeLocation, ConnectionEvent, Event, RecordingHeader
 from wscheck.model.findings import Cause, Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
 from wscheck.model.load_statistics import Percentiles
@@ -65,7 +65,7 @@ def first_cells(text: str) -> set[str]:
         ("json.md", "The comparison", CompareReport),
         ("json.md", "A side", ComparedRun),
         ("json.md", "A measure", ComparedMeasure),
-        ("recording.md", "The first line", Header),
+        ("recording.md", "The first line", RecordingHeader),
     ],
 )
 def test_every_field_has_its_row(document: str, heading: str, struct: type[msgspec.Struct]) -> None:
@@ -73,7 +73,7 @@ def test_every_field_has_its_row(document: str, heading: str, struct: type[msgsp
 
 
 def test_every_event_type_has_its_row_with_its_own_fields() -> None:
-    shared = set(OnConnection.__struct_encode_fields__) | set(Event.__struct_fields__)
+    shared = set(ConnectionEvent.__struct_encode_fields__) | set(Event.__struct_fields__)
     table = section("recording.md", "Every other line: an event")
     documented = {
         row.split("|")[1].strip(" `"): set(NAME.findall(row.split("|")[2]))
@@ -87,9 +87,9 @@ def test_every_event_type_has_its_row_with_its_own_fields() -> None:
 
 def test_the_shared_fields_of_events_are_named() -> None:
     told = section("recording.md", "Every other line: an event").split("Every event may have")[1]
-    for field in (*Event.__struct_encode_fields__, *OnConnection.__struct_fields__):
+    for field in (*Event.__struct_encode_fields__, *ConnectionEvent.__struct_fields__):
         assert f"`{field}`" in told, field
-    for field in Place.__struct_encode_fields__:
+    for field in CodeLocation.__struct_encode_fields__:
         assert f'"{field}"' in told, field
 
 

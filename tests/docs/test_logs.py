@@ -9,7 +9,7 @@ import jsonschema
 import typer.main
 
 from wscheck.cli import app
-from wscheck.detect.incidents import Incident, State
+from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.notify import command, webhook
 from wscheck.notify import queue as courier
 from wscheck.observe.tailing.follower import LATE_S
@@ -37,7 +37,7 @@ def test_every_option_is_described_and_no_other() -> None:
 
 def test_every_field_of_an_incident_is_described_and_no_other() -> None:
     assert named(section("Incidents")) == {"schema", *Incident.__struct_fields__}
-    for state in State:
+    for state in IncidentState:
         assert f"`{state}`" in section("Incidents")
 
 

@@ -13,7 +13,7 @@ from tests.commands.test_flags import COMMANDS
 from wscheck.cli import app
 from wscheck.config.event_contract import DOCUMENTED, ContractEvent
 from wscheck.config.settings import NEXT_PUBLIC, SETTINGS, Setting, attempts, duration
-from wscheck.detect.causes import CATALOGUE, WORDS, CauseDoc
+from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES, CauseDoc
 from wscheck.detect.rules import REGISTRY as RULES
 from wscheck.detect.rules import Rule
 from wscheck.scenarios import REGISTRY as SCENARIOS
@@ -60,7 +60,11 @@ def test_causes_are_told_in_their_own_words(cause: CauseDoc) -> None:
     name = cause.name[0].upper() + cause.name[1:]
     assert f"**{name}**{' (benign)' if cause.benign else ''} -" in told
     assert f"**Shows as:** {plain(cause.shows)} - **Fix:** {plain(cause.fix)}" in told
-    words = [f"**In {name.title()}:** {plain(fixes[cause.id])}" for name, fixes in WORDS.items() if cause.id in fixes]
+    words = [
+        f"**In {name.title()}:** {plain(fixes[cause.id])}"
+        for name, fixes in FRAMEWORK_FIXES.items()
+        if cause.id in fixes
+    ]
     assert " - ".join((f"**Fix:** {plain(cause.fix)}", *words)) in told and told.count("**In ") == len(words)
     assert ("**Certain by:** " + plain(cause.settle_by) in told) if cause.settle_by else "Certain by" not in told
 

@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wscheck.model.errors import BadEvidence, ExitCode
-from wscheck.model.events import SCHEMA, AnyEvent, Connected, Header, Place, Unreadable
+from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, CodeLocation, Connected, RecordingHeader, Unreadable
 from wscheck.observe.recording import load, read
 from wscheck.report.recording import write
 
-HEADER = Header(
-    schema=SCHEMA, wscheck="0.1.0", target="http://127.0.0.1:1", client="unified", options={"grace_s": 0.25}
+HEADER = RecordingHeader(
+    schema=RECORDING_SCHEMA, wscheck="0.1.0", target="http://127.0.0.1:1", client="unified", options={"grace_s": 0.25}
 )
-EVENT = Connected(at=12.5, source="client", user="user_123", sid="abc", opener=Place("page.tsx", 42, 9, "useSocket"))
+EVENT = Connected(
+    at=12.5, source="client", user="user_123", sid="abc", opener=CodeLocation("page.tsx", 42, 9, "useSocket")
+)
 
 events = st.lists(st.one_of(*(st.from_type(kind) for kind in get_args(AnyEvent))), max_size=8)
 

@@ -3,13 +3,23 @@
 from dataclasses import dataclass, field
 
 from wscheck.detect.engine import Judge
-from wscheck.model.events import AnyEvent, Began, Connected, Connecting, Delivered, Disconnected, Ended, Place, Replaced
+from wscheck.model.events import (
+    AnyEvent,
+    CodeLocation,
+    Connected,
+    Connecting,
+    Delivered,
+    Disconnected,
+    PhaseEnded,
+    PhaseStarted,
+    Replaced,
+)
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Control, ScenarioResult, VerifyReport
 
 START = 1_795_000_000.0
-DASHBOARD = Place("src/app/(dashboard)/dashboard/page.tsx", 42, 9, "useBotWebSocket")
-WIZARD = Place("src/components/dashboard/bot-creation-wizard.tsx", 118, 5, "useWhatsAppConnection")
+DASHBOARD = CodeLocation("src/app/(dashboard)/dashboard/page.tsx", 42, 9, "useBotWebSocket")
+WIZARD = CodeLocation("src/components/dashboard/bot-creation-wizard.tsx", 118, 5, "useWhatsAppConnection")
 OPENER = {"Dashboard": DASHBOARD, "BotCreationWizard": WIZARD}
 EVENTS = ("bot_status_update", "message_sync", "connection_update", "whatsapp_connection_event")
 
@@ -27,12 +37,12 @@ class Script:
         return self
 
     def began(self, scenario: str, phase: str = "subject") -> "Script":
-        return self._add(Began(at=self.at, source="client", scenario=scenario, phase=phase))
+        return self._add(PhaseStarted(at=self.at, source="client", scenario=scenario, phase=phase))
 
     def ended(self, scenario: str, phase: str = "subject") -> "Script":
-        return self._add(Ended(at=self.at, source="client", scenario=scenario, phase=phase))
+        return self._add(PhaseEnded(at=self.at, source="client", scenario=scenario, phase=phase))
 
-    def opens(self, sid: str, component: str = "Dashboard", opener: Place | None = None) -> "Script":
+    def opens(self, sid: str, component: str = "Dashboard", opener: CodeLocation | None = None) -> "Script":
         seen = {
             "source": "client",
             "user": self.user,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.report import runs
-from wscheck.model.events import AnyEvent, Connected, Place
+from wscheck.model.events import AnyEvent, CodeLocation, Connected
 from wscheck.model.findings import Cause, Severity, Verdict
 from wscheck.model.report import Report, VerifyReport
 from wscheck.report.github import ANNOTATIONS, SUMMARY_BYTES, render, step_summary
@@ -74,7 +74,10 @@ def test_a_finding_alike_in_many_scenarios_is_one_annotation() -> None:
 def test_a_file_outside_the_checkout_is_not_named_as_one() -> None:
     for file in ("/usr/lib/app.js", "http://localhost:3000/page.js", "../other/page.js"):
         report, events = runs.failing()
-        moved = [msgspec.structs.replace(e, opener=Place(file, 3)) if getattr(e, "opener", None) else e for e in events]
+        moved = [
+            msgspec.structs.replace(e, opener=CodeLocation(file, 3)) if getattr(e, "opener", None) else e
+            for e in events
+        ]
         for finding in report.findings:
             finding.evidence = []
         assert not [properties for _, properties, _ in commands(report, moved) if "file" in properties]
@@ -122,7 +125,7 @@ def test_a_run_that_could_not_be_checked_is_a_warning() -> None:
 def test_faults_in_different_places_are_annotations_of_their_own() -> None:
     report, events = runs.failing()
     first = report.findings[0]
-    elsewhere = Connected(at=1.0, user="user_9", sid="elsewhere", opener=Place("src/other.ts", 3))
+    elsewhere = Connected(at=1.0, user="user_9", sid="elsewhere", opener=CodeLocation("src/other.ts", 3))
     report.findings = [first, msgspec.structs.replace(first, user="user_9", evidence=[elsewhere])]
     files = [properties["file"] for kind, properties, _ in commands(report, events) if kind == "error"]
     assert files == ["src/app/(dashboard)/dashboard/page.tsx", "src/other.ts"]

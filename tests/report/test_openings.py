@@ -1,16 +1,19 @@
 """Who opened what, as every report tells it: where all went through shared code, it is the callers that matter."""
 
 from wscheck.detect.engine import Judge
-from wscheck.model.events import Connected, Place
+from wscheck.model.events import CodeLocation, Connected
 from wscheck.model.findings import Finding
 from wscheck.report.locations import spots
 from wscheck.report.story import Openings
 
-SHARED = Place("src/services/openSocket.ts", 7, 10, "openSocket")
-BOT, WHATSAPP = Place("src/hooks/useBot.ts", 5, 18, ""), Place("src/hooks/useWhatsApp.ts", 9, 18, "useWhatsApp")
+SHARED = CodeLocation("src/services/openSocket.ts", 7, 10, "openSocket")
+BOT, WHATSAPP = (
+    CodeLocation("src/hooks/useBot.ts", 5, 18, ""),
+    CodeLocation("src/hooks/useWhatsApp.ts", 9, 18, "useWhatsApp"),
+)
 
 
-def opened(sid: str, at: float, *stack: Place) -> Connected:
+def opened(sid: str, at: float, *stack: CodeLocation) -> Connected:
     return Connected(
         at=at,
         source="browser",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.report import runs
 from wscheck.detect.rules import REGISTRY
-from wscheck.model.events import Connected, Place, Registered, Replaced
+from wscheck.model.events import CodeLocation, Connected, HandlersRegistered, Replaced
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.report import Report
 from wscheck.report.sarif import render
@@ -114,16 +114,16 @@ def test_an_absolute_log_is_a_file_uri_and_standard_input_no_place() -> None:
 
 
 def test_handlers_registered_twice_are_pointed_at() -> None:
-    handlers = (Place("src/hooks/useBot.ts", 12, 3), Place("src/hooks/useBot.ts", 12, 3))
-    opened = Connected(user="user_1", sid="a", page="p", opener=Place("src/services/socket.ts", 4, 10))
-    for registered in (Registered(sid="a", handlers=handlers), Registered(sid="a", lost=handlers)):
+    handlers = (CodeLocation("src/hooks/useBot.ts", 12, 3), CodeLocation("src/hooks/useBot.ts", 12, 3))
+    opened = Connected(user="user_1", sid="a", page="p", opener=CodeLocation("src/services/socket.ts", 4, 10))
+    for registered in (HandlersRegistered(sid="a", handlers=handlers), HandlersRegistered(sid="a", lost=handlers)):
         (result,) = run_of(report_of(finding(opened, registered)))["results"]
         assert places(result) == [("src/hooks/useBot.ts", 12)], "and not where the connection was opened"
 
 
 @pytest.mark.parametrize("file", ["http://localhost:3000/app.js", "<anonymous>", "blob:http://localhost/1"])
 def test_what_points_into_no_file_is_a_notification_and_not_lost(file: str) -> None:
-    opened = Connected(user="user_1", sid="a", page="p", opener=Place(file, 1, 9000))
+    opened = Connected(user="user_1", sid="a", page="p", opener=CodeLocation(file, 1, 9000))
     run = run_of(report_of(finding(opened)))
     assert run["results"] == []
     (notice,) = run["invocations"][0]["toolExecutionNotifications"]
@@ -132,7 +132,7 @@ def test_what_points_into_no_file_is_a_notification_and_not_lost(file: str) -> N
 
 
 def test_what_is_alike_is_one_result_with_all_its_users() -> None:
-    opened = Connected(sid="a", opener=Place("src/a.ts", 5))
+    opened = Connected(sid="a", opener=CodeLocation("src/a.ts", 5))
     run = run_of(report_of(*(finding(opened, user=f"user_{n}") for n in range(30))))
     (result,) = run["results"]
     assert result["occurrenceCount"] == 30
@@ -142,9 +142,9 @@ def test_what_is_alike_is_one_result_with_all_its_users() -> None:
 def test_a_fault_keeps_its_fingerprint_when_its_line_moves() -> None:
     prints = []
     for place in (
-        Place("src/a.ts", 5, 1, "useBot"),
-        Place("src/a.ts", 9, 1, "useBot"),
-        Place("src/a.ts", 9, 1, "other"),
+        CodeLocation("src/a.ts", 5, 1, "useBot"),
+        CodeLocation("src/a.ts", 9, 1, "useBot"),
+        CodeLocation("src/a.ts", 9, 1, "other"),
     ):
         (result,) = run_of(report_of(finding(Connected(sid="a", opener=place))))["results"]
         prints.append(result["partialFingerprints"]["primaryLocationLineHash"])
@@ -169,13 +169,16 @@ def test_hostile_text_stays_text() -> None:
 
 
 def test_an_unknown_rule_of_another_command_is_still_described() -> None:
-    opened = Connected(sid="a", opener=Place("src/a.ts", 5))
+    opened = Connected(sid="a", opener=CodeLocation("src/a.ts", 5))
     (rule,) = run_of(report_of(finding(opened, rule="threshold-crossed")))["tool"]["driver"]["rules"]
     assert rule["id"] == "threshold-crossed"
 
 
 def test_through_a_shared_opener_its_callers_are_named_too() -> None:
-    shared, callers = Place("src/services/socket.ts", 7, 10), (Place("src/a.ts", 10, 2), Place("src/b.ts", 18, 2))
+    shared, callers = (
+        CodeLocation("src/services/socket.ts", 7, 10),
+        (CodeLocation("src/a.ts", 10, 2), CodeLocation("src/b.ts", 18, 2)),
+    )
     opened = [Connected(sid=caller.file, opener=shared, stack=(shared, caller)) for caller in callers]
     (result,) = run_of(report_of(finding(*opened)))["results"]
     assert places(result) == [("src/services/socket.ts", 7)]

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from tests.report import runs
-from wscheck.model.events import SCHEMA
+from wscheck.model.events import RECORDING_SCHEMA
 from wscheck.report import json as json_reporter
 from wscheck.report import recording
 from wscheck.report.schemas import DOCUMENTS, encode, file_name
@@ -44,11 +44,11 @@ def test_a_report_is_as_its_schema_says(run: Any) -> None:
 def test_every_line_of_a_recording_is_as_its_schema_says(run: Any) -> None:
     lines = recording.render(*run()).splitlines()
     for line in [*lines[:12], *lines[-2:]]:
-        validator(SCHEMA).validate(json.loads(line))
+        validator(RECORDING_SCHEMA).validate(json.loads(line))
 
 
 def test_the_schema_would_have_objected() -> None:
     told = json.loads(json_reporter.render(*runs.failing()))
     del told["findings"][0]["count"]
     assert not validator("wscheck.verify/1").is_valid(told)
-    assert not validator(SCHEMA).is_valid({"type": "teleported"})
+    assert not validator(RECORDING_SCHEMA).is_valid({"type": "teleported"})

@@ -3,15 +3,19 @@
 import time
 from typing import Any
 
-from wscheck.model.events import Connected, Event, Place
+from wscheck.model.events import CodeLocation, Connected, Event
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 from wscheck.run.page_report import connections
 from wscheck.run.page_summary import statement
 
-SHARED, ONE, TWO = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
+SHARED, ONE, TWO = (
+    CodeLocation("src/open.ts", 7, 10),
+    CodeLocation("src/one.tsx", 5, 3),
+    CodeLocation("src/two.tsx", 9, 3),
+)
 
 
-def opened(sid: str, user: str, *stack: Place) -> Connected:
+def opened(sid: str, user: str, *stack: CodeLocation) -> Connected:
     return Connected(at=1.0, source="browser", sid=sid, user=user, page="tab 1", opener=stack[0], stack=stack)
 
 
@@ -43,7 +47,7 @@ def test_through_shared_code_the_callers_are_told() -> None:
 
 def test_thousands_that_one_loop_opened_are_told_as_soon_as_two() -> None:
     """Comparing each stack with each other took minutes."""
-    stack = (SHARED, *(Place(f"src/deep{n}.ts", n + 1, 1) for n in range(30)))
+    stack = (SHARED, *(CodeLocation(f"src/deep{n}.ts", n + 1, 1) for n in range(30)))
     events: list[Event] = [opened(f"s{n}", "ann", *stack) for n in range(2_000)]
     began = time.process_time()
     told = statement(events, [found("ann")])
@@ -60,8 +64,8 @@ def test_one_opener_is_told_with_how_many_it_opened_and_replacements_are_counted
 
 def test_in_a_bundle_without_a_map_frames_tell_callers_apart_only_where_two_openers_were_found() -> None:
     """Else one component that came again would be two, called as the framework's inner functions are."""
-    setup, mounted, pushed = (Place("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
-    deep = tuple(Place("http://h/main.js", 4, column) for column in range(50, 54))
+    setup, mounted, pushed = (CodeLocation("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
+    deep = tuple(CodeLocation("http://h/main.js", 4, column) for column in range(50, 54))
     events: list[Event] = [opened("a", "ann", setup, mounted, *deep), opened("b", "ann", setup, pushed, *deep)]
     came_again, two = (Cause(id, "", "", Confidence.HIGH, "", "") for id in ("unmount-without-cleanup", "two-openers"))
     assert "all by http://h/main.js:4:138632" in statement(events, [found("ann", cause=came_again)])

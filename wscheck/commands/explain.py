@@ -24,7 +24,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
     """Say what a rule, cause or scenario means, and what to change."""
     from inspect import getdoc
 
-    from wscheck.detect.causes import CATALOGUE, WORDS
+    from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
     from wscheck.detect.rules import REGISTRY as RULES
     from wscheck.model.errors import UnknownName
     from wscheck.scenarios import REGISTRY as SCENARIOS
@@ -37,7 +37,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
         told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Comes from": rule.source}
         _page(f"{id}: {rule.title}", told)
     if cause := CATALOGUE.get(id):
-        words = {f"In {name.title()}": fixes.get(id, "") for name, fixes in WORDS.items()}
+        words = {f"In {name.title()}": fixes.get(id, "") for name, fixes in FRAMEWORK_FIXES.items()}
         told = {"Shows as": cause.shows, "Fix": cause.fix, **words, "Certain by": cause.settle_by}
         _page(f"{id}: {_name(cause)}", told)
     if scenario := SCENARIOS.get(id):

@@ -24,7 +24,7 @@ from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.findings import Bar, Severity
 
 if TYPE_CHECKING:
-    from wscheck.detect.engine import Options
+    from wscheck.detect.engine import RuleOptions
 
 FILE = "wscheck.toml"
 PYPROJECT = "pyproject.toml"
@@ -75,12 +75,12 @@ class Config(msgspec.Struct, frozen=True):
         return str(url.value) if url.value is not None else None
 
     @property
-    def options(self) -> "Options":
+    def options(self) -> "RuleOptions":
         """How to judge."""
-        from wscheck.detect.engine import Options
+        from wscheck.detect.engine import RuleOptions
 
         attempts, window = self["rules.max_attempts"]
-        return Options(grace_s=self["rules.grace"], max_attempts=attempts, attempts_window_s=window)
+        return RuleOptions(grace_s=self["rules.grace"], max_attempts=attempts, attempts_window_s=window)
 
     @property
     def bar(self) -> Bar:

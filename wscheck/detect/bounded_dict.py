@@ -7,7 +7,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Remembered(dict[Key, Value]):
+class BoundedDict(dict[Key, Value]):
     """The latest `most` entries that were kept, at most."""
 
     def __init__(self, most: int) -> None:

@@ -6,7 +6,7 @@ from wscheck.model.events import Connected, Event
 from wscheck.model.findings import Confidence
 
 
-class Tally(msgspec.Struct, gc=False):
+class UserCounts(msgspec.Struct, gc=False):
     """What one user did: counts of records, and the most connections held at once (without any grace)."""
 
     connects: int = 0
@@ -15,7 +15,7 @@ class Tally(msgspec.Struct, gc=False):
     max_open: int = 0
 
 
-class Opened(msgspec.Struct, frozen=True, gc=False):
+class OpenedChange(msgspec.Struct, frozen=True, gc=False):
     """`user` now also holds `sid`; `others` are the connections the user held already."""
 
     user: str
@@ -24,7 +24,7 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
     others: tuple[str, ...]
 
 
-class Superseded(msgspec.Struct, frozen=True, gc=False):
+class ReplacedChange(msgspec.Struct, frozen=True, gc=False):
     """The server closed `old_sid` in favour of `new_sid`; each is None where the evidence does not say.
 
     explicit  the server said so itself; otherwise it follows from what the client saw, as surely as `confidence`
@@ -43,7 +43,7 @@ class Superseded(msgspec.Struct, frozen=True, gc=False):
     new: Connected | None
 
 
-class Closed(msgspec.Struct, frozen=True, gc=False):
+class ClosedChange(msgspec.Struct, frozen=True, gc=False):
     """`sid` ended. `superseded` says that it had been replaced; `held` are the user's connections afterwards."""
 
     user: str | None
@@ -55,4 +55,4 @@ class Closed(msgspec.Struct, frozen=True, gc=False):
     opened: Connected | None
 
 
-Transition = Opened | Superseded | Closed
+LedgerChange = OpenedChange | ReplacedChange | ClosedChange

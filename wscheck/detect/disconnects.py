@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import cast
 
-from wscheck.detect.bounded_dict import Remembered
+from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.model.disconnect_reasons import FORCED_CLOSE, SERVER_ENDED, TRANSPORT_ENDED
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Event
 from wscheck.model.findings import Confidence
@@ -18,7 +18,7 @@ COINCIDENCE_S = 1.0
 CROSSING_S = 0.25
 
 
-class Ended(Remembered[str, str | None]):
+class EndedConnections(BoundedDict[str, str | None]):
     """How each connection ended, by socket id: REPLACED, SUPPOSED (its server's log only lets us suppose that it was
     replaced), or, of one that the server may recover, the source that told of its beginning; None for any other."""
 

@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from wscheck.detect.causes import Trail, Trails, probable
-from wscheck.detect.changes import Closed, Opened, Superseded, Transition
+from wscheck.detect.causes import UserHistories, UserHistory, probable_cause
+from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.rules import DOCUMENTED, Options, Rule, Sighting, ranked
-from wscheck.detect.rules.rule import Handler
-from wscheck.model.events import AnyEvent, Connecting, Event, Refused, Registered
+from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
+from wscheck.detect.rules.rule import EventHandler
+from wscheck.model.events import AnyEvent, Connecting, Event, HandlersRegistered, Refused
 from wscheck.model.findings import Cause, Finding
 
-__all__ = ["Judge", "Options"]
+__all__ = ["Judge", "RuleOptions"]
 
 NEVER = float("-inf")
-UNWATCHED: tuple[None, tuple[Handler, ...]] = (None, ())
+UNWATCHED: tuple[None, tuple[EventHandler, ...]] = (None, ())
 
 # Of a loop of 500 replacements the first few and the latest few show everything.
 FIRST, LATEST = 4, 4
@@ -32,7 +32,7 @@ class Judge:
 
     def __init__(
         self,
-        options: Options | None = None,
+        options: RuleOptions | None = None,
         rules: Iterable[type[Rule]] = DOCUMENTED,
         *,
         on_sighting: Callable[[Finding], None] | None = None,
@@ -41,15 +41,15 @@ class Judge:
         self._findings: dict[tuple[str, str | None, str], Finding] = {}
         self._shown: dict[str | None, dict[str, Cause | None]] = {}
         self._on_sighting = on_sighting
-        self._trails = Trails(self.ledger, self._keep_causes)
-        self._rules = [rule(self.ledger, options or Options(), self._grow) for rule in rules]
-        self._handlers: dict[type, list[Handler]] = {
-            Opened: [self._trails.opened],
-            Superseded: [self._trails.superseded],
-            Closed: [self._trails.closed],
+        self._trails = UserHistories(self.ledger, self._keep_causes)
+        self._rules = [rule(self.ledger, options or RuleOptions(), self._grow) for rule in rules]
+        self._handlers: dict[type, list[EventHandler]] = {
+            OpenedChange: [self._trails.opened],
+            ReplacedChange: [self._trails.superseded],
+            ClosedChange: [self._trails.closed],
             Connecting: [self._trails.connecting],
             Refused: [self._trails.refused],
-            Registered: [self._trails.registered],
+            HandlersRegistered: [self._trails.registered],
         }
         for rule in self._rules:
             for watched, handler in rule.watches().items():
@@ -62,7 +62,7 @@ class Judge:
         }
         self._now = NEVER
 
-    def feed(self, event: Event) -> tuple[Transition, ...]:
+    def feed(self, event: Event) -> tuple[LedgerChange, ...]:
         """Take one event: time first, then what it changed (which is returned), then the event itself."""
         at = event.at
         if at is not None and at >= self._now:  # `advance`, without what a call for each event would cost
@@ -72,7 +72,7 @@ class Judge:
                     advance(at)
         change, watching = self._entries.get(type(event), UNWATCHED)
         if change is None:
-            changes: tuple[Transition, ...] = ()
+            changes: tuple[LedgerChange, ...] = ()
         else:
             changes = change(event)
             for changed in changes:
@@ -85,17 +85,17 @@ class Judge:
                 hear(event)
         return changes
 
-    def recall(self, event: Event) -> tuple[Transition, ...]:
+    def recall(self, event: Event) -> tuple[LedgerChange, ...]:
         """Take an event that an earlier run judged: who holds what is known again, and no attempt counts twice."""
         return self._changed(self.ledger.apply(event))
 
-    def expire(self, sid: str, event: Event) -> tuple[Transition, ...]:
+    def expire(self, sid: str, event: Event) -> tuple[LedgerChange, ...]:
         """Give up a connection that nothing was heard of for too long; `event` says so. Returns what that changed."""
         if event.at is not None:
             self.advance(event.at)
         return self._changed(self.ledger.expire(sid, event))
 
-    def _changed(self, changes: tuple[Transition, ...]) -> tuple[Transition, ...]:
+    def _changed(self, changes: tuple[LedgerChange, ...]) -> tuple[LedgerChange, ...]:
         for change in changes:
             for handler in self._handlers[type(change)]:
                 handler(change)
@@ -131,16 +131,16 @@ class Judge:
     def explain(self, finding: Finding) -> Cause | None:
         """The probable cause of `finding` as of now, which is also noted in it; None where nothing points anywhere."""
         shown = self._shown.get(finding.user, {}).get(finding.rule)
-        finding.cause = probable(finding.rule, self._trails.of(finding.user), finding.confidence) or shown
+        finding.cause = probable_cause(finding.rule, self._trails.of(finding.user), finding.confidence) or shown
         return finding.cause
 
-    def _keep_causes(self, user: str, trail: Trail) -> None:
+    def _keep_causes(self, user: str, trail: UserHistory) -> None:
         """What points to a cause is about to leave the trail; that it was there stays true, asked for or not."""
         causes = self._shown.get(user, {})
         for rule, shown in causes.items():
-            causes[rule] = shown or probable(rule, trail)
+            causes[rule] = shown or probable_cause(rule, trail)
 
-    def _grow(self, sighting: Sighting) -> None:
+    def _grow(self, sighting: Occurrence) -> None:
         key = (sighting.rule, sighting.user, sighting.key)
         finding = self._findings.get(key)
         if finding is None:
@@ -152,7 +152,7 @@ class Judge:
             self._on_sighting(finding)
 
 
-def _first(sighting: Sighting) -> Finding:
+def _first(sighting: Occurrence) -> Finding:
     return Finding(
         rule=sighting.rule,
         severity=sighting.severity,
@@ -165,7 +165,7 @@ def _first(sighting: Sighting) -> Finding:
     )
 
 
-def _again(finding: Finding, sighting: Sighting) -> None:
+def _again(finding: Finding, sighting: Occurrence) -> None:
     finding.count += 1
     finding.message = sighting.message
     if sighting.severity is not finding.severity and sighting.severity.rank > finding.severity.rank:

@@ -2,11 +2,11 @@
 
 from wscheck.model.events import Connected
 
-Owner = str | tuple[str, str]
+SessionOwner = str | tuple[str, str]
 """A user, and the process that serves the user where that is named."""
 
 
-class Sessions:
+class EngineSessions:
     """A connection is named by the socket id that opened its session; further namespaces join it.
 
     A client's evidence names the session. A server's log may name the namespace: a session has each only once, so a
@@ -21,8 +21,8 @@ class Sessions:
         self._eio: dict[str, str] = {}
         self._joined: dict[str, str] = {}
         self._namespaces: dict[str, set[str]] = {}
-        self._supposed: dict[Owner, str | tuple[str, ...]] = {}
-        self._owner: dict[str, Owner] = {}
+        self._supposed: dict[SessionOwner, str | tuple[str, ...]] = {}
+        self._owner: dict[str, SessionOwner] = {}
         self._space: dict[str, str] = {}
 
     def __contains__(self, sid: object) -> bool:
@@ -81,7 +81,7 @@ class Sessions:
             self._joined.pop(sid, None)
             self._space.pop(sid, None)
 
-    def _mine(self, owner: Owner) -> tuple[str, ...]:
+    def _mine(self, owner: SessionOwner) -> tuple[str, ...]:
         supposed = self._supposed.get(owner, ())
         return (supposed,) if isinstance(supposed, str) else supposed
 
@@ -89,7 +89,7 @@ class Sessions:
         self._joined[sid] = connection
         self._namespaces.setdefault(connection, {connection}).add(sid)
 
-    def _without(self, namespace: str | None, owner: Owner) -> str | None:
+    def _without(self, namespace: str | None, owner: SessionOwner) -> str | None:
         """The owner's newest connection that has nothing in `namespace` yet: a client asks for one after the other."""
         mine = reversed(self._mine(owner))
         return next((one for one in mine if namespace not in self._spaces(one)), None) if namespace else None
@@ -111,5 +111,5 @@ class Sessions:
         return None
 
 
-def _owner(user: str, node: str | None) -> Owner:
+def _owner(user: str, node: str | None) -> SessionOwner:
     return user if node is None else (user, node)

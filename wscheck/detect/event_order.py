@@ -14,7 +14,7 @@ Early = Disconnected | Refused | Replaced
 OVERTAKES_S = 0.25
 
 
-def one_story(events: Iterable[Event], overtakes_s: float = OVERTAKES_S) -> Iterator[Event]:
+def merge_causally(events: Iterable[Event], overtakes_s: float = OVERTAKES_S) -> Iterator[Event]:
     """Give `events` by their time, ties in the order of arrival, and a kick after the connection that caused it.
 
     A server acknowledges the new connection and ends the old one in the same breath, on two sockets: the client may

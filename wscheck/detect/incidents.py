@@ -17,7 +17,7 @@ GROWTH = 10
 """An incident is told again each time it is this many times as large as when it was last told."""
 
 
-class State(StrEnum):
+class IncidentState(StrEnum):
     """What became of an incident."""
 
     OPENED = "opened"
@@ -35,7 +35,7 @@ class Incident(msgspec.Struct, kw_only=True, tag_field="type", tag="finding"):
     resolved_at        when it had been quiet for long enough
     """
 
-    state: State
+    state: IncidentState
     rule: str
     severity: Severity
     confidence: Confidence
@@ -50,7 +50,7 @@ class Incident(msgspec.Struct, kw_only=True, tag_field="type", tag="finding"):
     evidence: list[AnyEvent] = msgspec.field(default_factory=list)
 
 
-class Open(msgspec.Struct):
+class OpenIncident(msgspec.Struct):
     """An open incident and what its telling depends on.
 
     seen_at   when it was last seen
@@ -64,19 +64,19 @@ class Open(msgspec.Struct):
     recalled: bool = False
 
 
-Ongoing = Callable[[str, str | None], bool]
+StillHolds = Callable[[str, str | None], bool]
 """`ongoing(rule, user)`: whether the state that the rule objects to still holds, though nothing new happened."""
 
 
-class Incidents:
+class IncidentTracker:
     """Tell it of each sighting and of the time; it tells what opened, grew and resolved.
 
     `quiet_after` seconds without an occurrence resolve an incident, unless `ongoing` says that it still holds.
     """
 
-    def __init__(self, quiet_after: float = 30.0, ongoing: Ongoing = lambda _rule, _user: False) -> None:
+    def __init__(self, quiet_after: float = 30.0, ongoing: StillHolds = lambda _rule, _user: False) -> None:
         self._quiet_after, self._ongoing = quiet_after, ongoing
-        self._open: OrderedDict[tuple[str, str | None], Open] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str | None], OpenIncident] = OrderedDict()
 
     @property
     def open(self) -> list[Incident]:
@@ -86,7 +86,7 @@ class Incidents:
     def reopen(self, incident: Incident) -> None:
         """Carry on with an incident that an earlier run told of."""
         key = (incident.rule, incident.user)
-        self._open[key] = Open(incident, incident.last_at, incident.count, self._ongoing(*key))
+        self._open[key] = OpenIncident(incident, incident.last_at, incident.count, self._ongoing(*key))
 
     def sighted(self, finding: Finding) -> Incident | None:
         """Take one more occurrence, the latest of `finding`; returns the incident when that is worth telling."""
@@ -95,7 +95,7 @@ class Incidents:
         entry = self._open.get(key)
         if entry is None:
             incident = _opened(finding)
-            self._open[key] = Open(incident, now)
+            self._open[key] = OpenIncident(incident, now)
             return incident
         self._open.move_to_end(key)
         entry.seen_at = now if now is not None else entry.seen_at
@@ -119,10 +119,10 @@ class Incidents:
                 self._open.move_to_end(key)
                 continue
             del self._open[key]
-            entry.incident.state, entry.incident.resolved_at = State.RESOLVED, now
+            entry.incident.state, entry.incident.resolved_at = IncidentState.RESOLVED, now
             yield entry.incident
 
-    def _quiet(self, now: float) -> Iterator[tuple[tuple[str, str | None], Open]]:
+    def _quiet(self, now: float) -> Iterator[tuple[tuple[str, str | None], OpenIncident]]:
         """The open incidents in the order in which they were last seen, as far as they have been quiet."""
         for key, entry in self._open.items():
             if entry.seen_at is None:
@@ -135,7 +135,7 @@ class Incidents:
 def _opened(finding: Finding) -> Incident:
     at = finding.last_at
     return Incident(
-        state=State.OPENED,
+        state=IncidentState.OPENED,
         rule=finding.rule,
         severity=finding.severity,
         confidence=finding.confidence,
@@ -149,7 +149,7 @@ def _opened(finding: Finding) -> Incident:
 
 
 def _grow(incident: Incident, finding: Finding) -> None:
-    incident.state = State.GREW
+    incident.state = IncidentState.GREW
     incident.count += 1
     incident.message, incident.cause = finding.message, finding.cause
     incident.severity, incident.confidence = finding.severity, finding.confidence

@@ -10,16 +10,16 @@ did more. Evidence (the events themselves) is bounded; the truth (who holds what
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from wscheck.detect.bounded_dict import Remembered
-from wscheck.detect.changes import Closed, Opened, Superseded, Tally, Transition
-from wscheck.detect.disconnects import Ended
-from wscheck.detect.engine_sessions import Sessions
-from wscheck.detect.replacement_inference import Supposing
+from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, UserCounts
+from wscheck.detect.disconnects import EndedConnections
+from wscheck.detect.engine_sessions import EngineSessions
+from wscheck.detect.replacement_inference import ReplacementInference
 from wscheck.model.disconnect_reasons import DISCONNECT_SENT, EXPIRED_SERVER_RESTART, EXPIRED_STALE, EXPIRED_UNANNOUNCED
-from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Restarted
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, ServerRestarted
 from wscheck.model.findings import Confidence
 
-Changes = tuple[Transition, ...]
+Changes = tuple[LedgerChange, ...]
 
 
 class Ledger:
@@ -34,18 +34,18 @@ class Ledger:
         so that a late or second sighting of their end is recognised; at most so many of each, the latest."""
         self._held: dict[str, str | tuple[str, ...]] = {}
         self._owner: dict[str, str | None] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, UserCounts] = {}
         self.over_one: dict[str, float | None] = {}
-        self._evidence = Remembered[str, Connected](memory)
-        self._superseded, self._gone = Remembered[str, str | None](memory), Ended(memory)
-        self.sessions, self._unannounced = Sessions(), set[str]()
-        self._supposing, self._announced, self.uncounted = Supposing(), False, 0
+        self._evidence = BoundedDict[str, Connected](memory)
+        self._superseded, self._gone = BoundedDict[str, str | None](memory), EndedConnections(memory)
+        self.sessions, self._unannounced = EngineSessions(), set[str]()
+        self._supposing, self._announced, self.uncounted = ReplacementInference(), False, 0
         self._node, self._nodes = dict[str, str](), dict[str, str]()
         self.changes: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
             Replaced: self._replaced,
             Disconnected: self._disconnected,
-            Restarted: self._restarted,
+            ServerRestarted: self._restarted,
         }
         """What takes each type of event into the books; events of other types change nothing."""
 
@@ -82,9 +82,9 @@ class Ledger:
         yield from self._held
         yield from (user for user in self._tallies if user not in self._held)
 
-    def tally(self, user: str) -> Tally:
+    def tally(self, user: str) -> UserCounts:
         """What `user` did so far."""
-        return self._tallies.get(user) or (Tally(connects=1, max_open=1) if user in self._held else Tally())
+        return self._tallies.get(user) or (UserCounts(connects=1, max_open=1) if user in self._held else UserCounts())
 
     @property
     def held_most(self) -> int:
@@ -149,7 +149,7 @@ class Ledger:
             if tally is not None:
                 tally.connects += 1
                 tally.max_open = tally.max_open or 1
-            first = Opened(user, sid, event, ())
+            first = OpenedChange(user, sid, event, ())
             return (first,) if not self._supposing.kicks else self._first_after_kicks(first)
         others = (held,) if isinstance(held, str) else held
         tally = tally or self._own_tally(user)
@@ -157,12 +157,12 @@ class Ledger:
         self.over_one.setdefault(user, event.at)
         tally.connects += 1
         tally.max_open = max(tally.max_open, len(others) + 1)
-        return (Opened(user, sid, event, others),)
+        return (OpenedChange(user, sid, event, others),)
 
-    def _first_after_kicks(self, opened: Opened) -> Changes:
+    def _first_after_kicks(self, opened: OpenedChange) -> Changes:
         if (superseded := self._supposing.at_beginning(opened)) is None or superseded.old_sid is None:
             return (opened,)
-        self._gone[superseded.old_sid] = Ended.SUPPOSED
+        self._gone[superseded.old_sid] = EndedConnections.SUPPOSED
         return (opened, superseded)
 
     def _replaced(self, event: Replaced) -> Changes:
@@ -173,7 +173,7 @@ class Ledger:
             return ()
         opened_old = self.opened(old)
         if old is not None and old in self._gone:
-            self._gone[old] = Ended.REPLACED
+            self._gone[old] = EndedConnections.REPLACED
         elif old is not None:
             # Before the new one opens: the record speaks of one moment, in which they never were two.
             self._release(old)
@@ -181,15 +181,17 @@ class Ledger:
         changes = self._open_unannounced(new, user, event)
         if user is not None:
             self._own_tally(user).replacements += 1
-        told = Superseded(user, old, new, event, True, Confidence.HIGH, self.held(user), opened_old, self.opened(new))
+        told = ReplacedChange(
+            user, old, new, event, True, Confidence.HIGH, self.held(user), opened_old, self.opened(new)
+        )
         return (*changes, told)
 
     def _known(self, old: str, user: str | None) -> bool:
         """Whether the replacement of `old` was told already: by another source, or because its end gave it away."""
-        if self._gone.get(old) == Ended.SUPPOSED and user is not None:
+        if self._gone.get(old) == EndedConnections.SUPPOSED and user is not None:
             self._own_tally(user).replacements += 1
-            self._gone[old] = Ended.REPLACED
-        return old in self._superseded or self._gone[old] in (Ended.REPLACED, Ended.SUPPOSED)
+            self._gone[old] = EndedConnections.REPLACED
+        return old in self._superseded or self._gone[old] in (EndedConnections.REPLACED, EndedConnections.SUPPOSED)
 
     def _open_unannounced(self, sid: str | None, user: str | None, event: Replaced) -> Changes:
         """Open a connection known only from the record of its replacing another; its own record may follow."""
@@ -224,10 +226,10 @@ class Ledger:
 
     def _end_superseded(self, sid: str, event: Disconnected) -> Changes:
         user = self._superseded.pop(sid)
-        self._gone.keep(sid, Ended.REPLACED)
+        self._gone.keep(sid, EndedConnections.REPLACED)
         if user is not None:
             self._own_tally(user).disconnects += 1
-        return (Closed(user, sid, event, event.reason, True, self.held(user), None),)
+        return (ClosedChange(user, sid, event, event.reason, True, self.held(user), None),)
 
     def _close(self, sid: str, event: Disconnected) -> Changes:
         user, opened = self._owner[sid], self._evidence.get(sid)
@@ -237,18 +239,20 @@ class Ledger:
             superseded = self._supposing.at_end(event, sid, user, held, self._evidence)
         begun = self._begun_by(sid, event) if event.reason not in DISCONNECT_SENT else None
         rest, logged = self._release(sid), event.source == SOURCE_SERVER_LOG
-        self._gone.keep(sid, begun if superseded is None else Ended.SUPPOSED if logged else Ended.REPLACED)
+        self._gone.keep(
+            sid, begun if superseded is None else EndedConnections.SUPPOSED if logged else EndedConnections.REPLACED
+        )
         if user is not None:
             tally = self._tallies[user]  # whoever no longer holds something has one
             tally.disconnects += 1
             if superseded is not None and not logged:
                 tally.replacements += 1
-        closed = Closed(user, sid, event, event.reason, superseded is not None, rest, opened)
+        closed = ClosedChange(user, sid, event, event.reason, superseded is not None, rest, opened)
         if logged and isinstance(held, str):
             self._supposing.note(closed)
         return (closed,) if superseded is None else (superseded, closed)
 
-    def _restarted(self, event: Restarted) -> Changes:
+    def _restarted(self, event: ServerRestarted) -> Changes:
         """Expire what the restarted process held. One log without a node name speaks for every connection."""
         gone = [sid for sid in self._owner if event.node is None or self._node.get(sid) == event.node]
         return tuple(change for sid in gone for change in self._expire(sid, event, EXPIRED_SERVER_RESTART))
@@ -261,7 +265,7 @@ class Ledger:
         user, opened, begun = self._owner[sid], self._evidence.get(sid), self._begun_by(sid, event)
         rest = self._release(sid)
         self._gone.keep(sid, begun)
-        return (Closed(user, sid, event, reason, False, rest, opened),)
+        return (ClosedChange(user, sid, event, reason, False, rest, opened),)
 
     def _begun_by(self, sid: str, event: Event) -> str | None:
         """Who told of the beginning of what ends with `event`, None if nobody did."""
@@ -270,7 +274,7 @@ class Ledger:
 
     # --- bookkeeping -------------------------------------------------------------------------------------------
 
-    def _own_tally(self, user: str) -> Tally:
+    def _own_tally(self, user: str) -> UserCounts:
         tally = self._tallies.get(user)
         if tally is None:
             tally = self._tallies[user] = self.tally(user)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from wscheck.model.events import Event
 
 
-class Nodes:
+class NodeLiveness:
     """Whom it is not known of whether the process that has the older connection still lives.
 
     users  each of them, with the process that said nothing since

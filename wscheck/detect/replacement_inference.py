@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.bounded_dict import Remembered
-from wscheck.detect.changes import Closed, Opened, Superseded
+from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.disconnects import crossed, replaced
 from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event
@@ -15,7 +15,7 @@ BREATH_S = 0.01
 MOST_KICKS = 1_000
 
 
-class Supposing:
+class ReplacementInference:
     """A server that ends a connection while the user has a newer one has replaced it, said or not.
 
     worded  a log of the server's words its replacements, so that what it says otherwise needs no inference
@@ -24,7 +24,7 @@ class Supposing:
 
     def __init__(self) -> None:
         self.worded = False
-        self.kicks = Remembered[str, Closed](MOST_KICKS)
+        self.kicks = BoundedDict[str, ClosedChange](MOST_KICKS)
 
     def words(self) -> None:
         """A record says of a replacement that it was one."""
@@ -34,7 +34,7 @@ class Supposing:
 
     def at_end(
         self, event: Disconnected, sid: str, user: str, held: tuple[str, ...], opened: Mapping[str, Connected]
-    ) -> Superseded | None:
+    ) -> ReplacedChange | None:
         """What the end of `sid` means, one of the connections that `user` held; `opened`: how some of them were."""
         if self.worded and event.source == SOURCE_SERVER_LOG:
             return None
@@ -47,21 +47,21 @@ class Supposing:
         confidence = replaced(event, event.reason, newest)
         if confidence is None:
             return None
-        return Superseded(user, sid, for_which, event, False, confidence, rest, ended, newest)
+        return ReplacedChange(user, sid, for_which, event, False, confidence, rest, ended, newest)
 
-    def note(self, closed: Closed) -> None:
+    def note(self, closed: ClosedChange) -> None:
         """A user's only connection ended: a server may tell of the end before it tells of what it was for."""
         if closed.user is not None and closed.reason in SERVER_ENDED and not self.worded:
             self.kicks.keep(closed.user, closed)
 
-    def at_beginning(self, opened: Opened) -> Superseded | None:
+    def at_beginning(self, opened: OpenedChange) -> ReplacedChange | None:
         """What the first connection of a user means who was kicked from one before."""
         closed = self.kicks.pop(opened.user, None)
         if closed is None or not _in_one_breath(closed.event, opened.event):
             return None
         new = opened.event if isinstance(opened.event, Connected) else None
         held = (opened.sid,)
-        return Superseded(
+        return ReplacedChange(
             opened.user, closed.sid, opened.sid, closed.event, False, Confidence.MEDIUM, held, closed.opened, new
         )
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 
 DEEP = 18
 """No stack has more frames of the client library than this above the call of io()."""
@@ -58,7 +58,7 @@ _EVERYWHERE = frozenset({"index", "page", "layout"})
 """Files that are called so in every folder: it is the folder that tells."""
 
 
-def label(place: Place) -> str:
+def location_label(place: CodeLocation) -> str:
     """What the author would call it: the function, or the file where the function has no name."""
     if len(place.function) > SHORT and place.function not in _MODULE | _OF_THE_FRAMEWORK:
         return place.function
@@ -67,17 +67,17 @@ def label(place: Place) -> str:
     return folder or path.stem
 
 
-def is_library(place: Place) -> bool:
+def is_library(place: CodeLocation) -> bool:
     """Whether a frame belongs to a library rather than to the application."""
     return _LIBRARY.search(place.file) is not None or _BUNDLER.match(place.function) is not None
 
 
-def is_client(place: Place) -> bool:
+def is_client(place: CodeLocation) -> bool:
     """Whether a frame belongs to socket.io-client itself."""
     return _CLIENT.search(place.file) is not None
 
 
-def unbundled(stack: Sequence[Place]) -> tuple[Place, ...]:
+def tag_bundled_client(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """A stack in a bundle without a map, where file names do not tell the client library from the application: its
     frames, known by the names of methods that minifiers keep, are told as the library's. The others stay.
 
@@ -96,12 +96,12 @@ def unbundled(stack: Sequence[Place]) -> tuple[Place, ...]:
     return (*_as_client(stack[: manager + 2]), *([io] if io else []), *stack[manager + 3 :])
 
 
-def _method(place: Place) -> str:
+def _method(place: CodeLocation) -> str:
     """Without the object that it was put into: `i.open` is open."""
     return place.function.rpartition(".")[2]
 
 
-def _as_client(stack: Sequence[Place]) -> list[Place]:
+def _as_client(stack: Sequence[CodeLocation]) -> list[CodeLocation]:
     return [msgspec.structs.replace(place, file=f"{_TOLD}/client.js") for place in stack]
 
 
@@ -114,11 +114,11 @@ def _manager(names: Sequence[str]) -> int | None:
     return opens[which] if len(opens) > which else None
 
 
-def served_by(place: Place, script: str) -> Place:
+def attribute_to_package(place: CodeLocation, script: str) -> CodeLocation:
     """A place as its source map says it, in a script from `script`: what a library serves whole (socket.io.js), and
     what a development server keeps ready of one (Vite's deps), is the library's, also where its map names files that
     say nothing of it."""
-    served = Place(script.partition("?")[0])
+    served = CodeLocation(script.partition("?")[0])
     if is_library(place):
         return place
     if is_client(served):
@@ -129,7 +129,7 @@ def served_by(place: Place, script: str) -> Place:
     return msgspec.structs.replace(place, file=f"node_modules/{within}") if within != served.file else place
 
 
-def rooted(place: Place, root: str) -> Place:
+def resolve_root(place: CodeLocation, root: str) -> CodeLocation:
     """A place of the application as it lies in the checkout, where the frontend is the folder `root` of it: maps name
     files from the frontend's own root, or (Next.js in development) by whole paths, which are right as they are."""
     known = is_unmapped(place) or place.file.startswith(("/", f"{root}/"))
@@ -138,17 +138,17 @@ def rooted(place: Place, root: str) -> Place:
     return msgspec.structs.replace(place, file=f"{root}/{place.file}")
 
 
-def own_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
+def app_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """The application's frames of `stack`, the innermost first."""
     return tuple(place for place in stack if not is_library(place))
 
 
-def is_framework(place: Place) -> bool:
+def is_framework(place: CodeLocation) -> bool:
     """Whether a frame belongs to what runs the application's components."""
     return is_library(place) and _FRAMEWORK.search(place.file) is not None
 
 
-def framework(stack: Sequence[Place]) -> str | None:
+def framework(stack: Sequence[CodeLocation]) -> str | None:
     """What runs the application's components: react, vue, svelte, solid or angular; None where no frame tells."""
     for place in stack:
         if place.file.endswith(COMPILED):
@@ -158,7 +158,7 @@ def framework(stack: Sequence[Place]) -> str | None:
     return None
 
 
-def runner(stack: Sequence[Place]) -> tuple[Place, ...]:
+def framework_runner_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """The frames of the framework that ran the application's innermost code, the innermost first; none where the
     application ran itself."""
     first = next((at for at, place in enumerate(stack) if not is_library(place)), len(stack))
@@ -166,9 +166,9 @@ def runner(stack: Sequence[Place]) -> tuple[Place, ...]:
     return tuple(takewhile(is_framework, after))
 
 
-def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
+def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """The application's frames up to the framework that ran them: what is beyond made it run now, not here."""
-    own: list[Place] = []
+    own: list[CodeLocation] = []
     rest = list(stack)
     while rest:
         called = list(takewhile(is_framework, rest)) if own else []
@@ -179,18 +179,18 @@ def deciding_frames(stack: Sequence[Place]) -> tuple[Place, ...]:
     return tuple(own[: _into_a_bundle(own)])
 
 
-def is_unmapped(place: Place) -> bool:
+def is_unmapped(place: CodeLocation) -> bool:
     """Whether a position is that of a bundle, whose file says nothing of whose code it is."""
     return "://" in place.file
 
 
-def is_doubtful(apart: Place, *stacks: Sequence[Place]) -> bool:
+def may_be_framework_code(apart: CodeLocation, *stacks: Sequence[CodeLocation]) -> bool:
     """Whether a frame that tells stacks apart may be a framework's: in a bundle without a map, in which they go
     deeper than a page without a framework does."""
-    return is_unmapped(apart) and any(len(own_frames(stack)) >= FRAMEWORK_DEEP for stack in stacks)
+    return is_unmapped(apart) and any(len(app_frames(stack)) >= FRAMEWORK_DEEP for stack in stacks)
 
 
-def _into_a_bundle(own: Sequence[Place]) -> int:
+def _into_a_bundle(own: Sequence[CodeLocation]) -> int:
     """Where frames without a map go from the scripts of the application's parts into the one that holds the framework:
     no application calls itself so deep in a script that it comes to from another."""
     start = 0
@@ -202,23 +202,23 @@ def _into_a_bundle(own: Sequence[Place]) -> int:
     return len(own)
 
 
-def partings(stacks: Iterable[tuple[Place, ...]]) -> dict[tuple[Place, ...], Place | None]:
+def divergences(stacks: Iterable[tuple[CodeLocation, ...]]) -> dict[tuple[CodeLocation, ...], CodeLocation | None]:
     """For each different stack, the frame at which it parts from another, None where nothing tells it apart. A loop
     opens thousands of connections from one stack, so what comes again is compared once."""
-    own = {stack: deciding_frames(stack) for stack in stacks}
+    own = {stack: component_frames(stack) for stack in stacks}
     return {
         stack: next((place for theirs in own.values() if (place := _apart(mine, theirs)) is not None), None)
         for stack, mine in own.items()
     }
 
 
-def parting(mine: Sequence[Place], other: Sequence[Place]) -> Place | None:
+def divergence(mine: Sequence[CodeLocation], other: Sequence[CodeLocation]) -> CodeLocation | None:
     """The first of my application frames that the other stack does not have at the same depth; None when mine holds
     nothing that tells the two apart."""
-    return _apart(deciding_frames(mine), deciding_frames(other))
+    return _apart(component_frames(mine), component_frames(other))
 
 
-def _apart(mine: Sequence[Place], theirs: Sequence[Place]) -> Place | None:
+def _apart(mine: Sequence[CodeLocation], theirs: Sequence[CodeLocation]) -> CodeLocation | None:
     for depth, place in enumerate(mine):
         if depth >= len(theirs) or theirs[depth] != place:
             return place

@@ -10,7 +10,7 @@ FIRST = 5
 """How many of the lines that cannot be read are shown; all are counted."""
 
 
-class Seen:
+class EventCounter:
     """Counts what was read, many events at a time.
 
     untimed     how many had no time, of those that could be read
@@ -43,4 +43,4 @@ class Seen:
     @property
     def events(self) -> Counter[str]:
         """How many of each kind."""
-        return Counter({kind.__name__.lower(): count for kind, count in self._kinds.items()})
+        return Counter({str(kind.__struct_config__.tag): count for kind, count in self._kinds.items()})

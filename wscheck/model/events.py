@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA = "wscheck.events/1"
+RECORDING_SCHEMA = "wscheck.events/1"
 """The schema of a recording, named in its first line."""
 
 # The sources of events: the values of `Event.source`.
@@ -22,7 +22,7 @@ SOURCE_HEARTBEAT = "heartbeat"
 SOURCE_WSCHECK = "wscheck"
 
 
-class Header(msgspec.Struct, kw_only=True):
+class RecordingHeader(msgspec.Struct, kw_only=True):
     """A recording's first line: what was recorded, by which wscheck, of what.
 
     options  how the run was asked to judge, without credentials; a replay judges by them
@@ -39,7 +39,7 @@ class Header(msgspec.Struct, kw_only=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Place(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A code location. `line` and `column` count from 1; 0 means unknown. `file` is as the source map names it."""
 
     file: str
@@ -69,7 +69,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     line: int | None = None
 
 
-class OnConnection(Event, frozen=True, kw_only=True):
+class ConnectionEvent(Event, frozen=True, kw_only=True):
     """What every event about one connection may have.
 
     sid        Socket.IO socket id, one per namespace
@@ -87,11 +87,11 @@ class OnConnection(Event, frozen=True, kw_only=True):
     transport: str | None = None
     page: str | None = None
     component: str | None = None
-    opener: Place | None = None
-    stack: tuple[Place, ...] = ()
+    opener: CodeLocation | None = None
+    stack: tuple[CodeLocation, ...] = ()
 
 
-class Connecting(OnConnection, frozen=True, kw_only=True):
+class Connecting(ConnectionEvent, frozen=True, kw_only=True):
     """A connection attempt began.
 
     credential  "own", "foreign" (another user's token) or "invalid": what the client presented
@@ -103,7 +103,7 @@ class Connecting(OnConnection, frozen=True, kw_only=True):
     fingerprint: str | None = None
 
 
-class Answered(OnConnection, frozen=True, kw_only=True):
+class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
     """What the answer to an attempt may have. `credential` and `fingerprint` as in Connecting.
 
     url     the endpoint it was opened with, each value of its query as a short digest
@@ -119,18 +119,18 @@ class Answered(OnConnection, frozen=True, kw_only=True):
     client: str | None = None
 
 
-class Connected(Answered, frozen=True, kw_only=True):
+class Connected(AttemptOutcome, frozen=True, kw_only=True):
     """The namespace's CONNECT was acknowledged: the user now holds `sid`."""
 
 
-class Refused(Answered, frozen=True, kw_only=True):
+class Refused(AttemptOutcome, frozen=True, kw_only=True):
     """An attempt ended without a connection. `reason`: "refused", "timeout", "unreachable", "protocol"."""
 
     reason: str | None = None
     message: str | None = None
 
 
-class Upgraded(OnConnection, frozen=True, kw_only=True):
+class Upgraded(ConnectionEvent, frozen=True, kw_only=True):
     """The connection moved to `transport`; it is still the same connection."""
 
 
@@ -141,13 +141,13 @@ class Replaced(Event, frozen=True, kw_only=True):
     new_sid: str | None = None
 
 
-class Disconnected(OnConnection, frozen=True, kw_only=True):
+class Disconnected(ConnectionEvent, frozen=True, kw_only=True):
     """`reason` as Socket.IO spells it ("io server disconnect", "transport close", ...), from the seer's side."""
 
     reason: str | None = None
 
 
-class Delivered(OnConnection, frozen=True, kw_only=True):
+class Delivered(ConnectionEvent, frozen=True, kw_only=True):
     """An application event arrived on a connection.
 
     digest  keyed hash of the payload; equal digests mean equal payloads within one run
@@ -159,34 +159,34 @@ class Delivered(OnConnection, frozen=True, kw_only=True):
     about: str | None = None
 
 
-class Handled(OnConnection, frozen=True, kw_only=True):
+class Handled(ConnectionEvent, frozen=True, kw_only=True):
     """A component's handler ran for an application event (`digest` as in Delivered)."""
 
     name: str = ""
     digest: str | None = None
 
 
-class Emitted(OnConnection, frozen=True, kw_only=True):
+class Emitted(ConnectionEvent, frozen=True, kw_only=True):
     """The client sent an application event."""
 
     name: str = ""
 
 
-class Mounted(OnConnection, frozen=True, kw_only=True):
+class Mounted(ConnectionEvent, frozen=True, kw_only=True):
     """A component began to use a connection."""
 
 
-class Unmounted(OnConnection, frozen=True, kw_only=True):
+class Unmounted(ConnectionEvent, frozen=True, kw_only=True):
     """A component stopped using a connection; after the last one, none may stay open."""
 
 
-class Silenced(OnConnection, frozen=True, kw_only=True):
+class HeartbeatStopped(ConnectionEvent, frozen=True, kw_only=True, tag="silenced"):
     """The client stopped answering pings; the server must close the connection within `within` seconds."""
 
     within: float = 0.0
 
 
-class Registered(OnConnection, frozen=True, kw_only=True):
+class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="registered"):
     """How many handlers `name` has on one connection, and where each is defined.
 
     inside  the event whose handler registers them, where that shows ("connect")
@@ -194,12 +194,12 @@ class Registered(OnConnection, frozen=True, kw_only=True):
     """
 
     name: str = ""
-    handlers: tuple[Place, ...] = ()
+    handlers: tuple[CodeLocation, ...] = ()
     inside: str | None = None
-    lost: tuple[Place, ...] = ()
+    lost: tuple[CodeLocation, ...] = ()
 
 
-class Expected(OnConnection, frozen=True, kw_only=True):
+class Expected(ConnectionEvent, frozen=True, kw_only=True):
     """What a scenario says must follow within `within` seconds.
 
     what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
@@ -222,35 +222,35 @@ class Unreadable(Event, frozen=True, kw_only=True):
     text: str = ""
 
 
-class Restarted(Event, frozen=True, kw_only=True):
+class ServerRestarted(Event, frozen=True, kw_only=True, tag="restarted"):
     """The server process began anew: sockets it held before are gone whether or not it said so."""
 
 
-class Watching(Event, frozen=True, kw_only=True):
+class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
     """A further source began to watch; from here on its silence is evidence."""
 
 
-class Lagged(Event, frozen=True, kw_only=True):
+class ProcessStalled(Event, frozen=True, kw_only=True, tag="lagged"):
     """Our own process stalled for `seconds`: what the server did meanwhile may be our doing."""
 
     seconds: float = 0.0
 
 
-class Began(Event, frozen=True, kw_only=True):
+class PhaseStarted(Event, frozen=True, kw_only=True, tag="began"):
     """A scenario's phase began. `phase`: "subject" (the client under test) or "control" (the documented fault)."""
 
     scenario: str = ""
     phase: str = "subject"
 
 
-class Unjudged(Event, frozen=True, kw_only=True):
+class NotEvaluated(Event, frozen=True, kw_only=True, tag="unjudged"):
     """Something could not be judged. `skipped` when it was not tried at all."""
 
     reason: str = ""
     skipped: bool = False
 
 
-class Ended(Event, frozen=True, kw_only=True):
+class PhaseEnded(Event, frozen=True, kw_only=True, tag="ended"):
     """A scenario's phase ended; without a scenario, what was watched did: until then only what was told happened."""
 
     scenario: str = ""
@@ -269,15 +269,15 @@ AnyEvent = (
     | Emitted
     | Mounted
     | Unmounted
-    | Silenced
-    | Registered
+    | HeartbeatStopped
+    | HandlersRegistered
     | Expected
     | Unreadable
-    | Restarted
-    | Watching
-    | Lagged
-    | Began
-    | Unjudged
-    | Ended
+    | ServerRestarted
+    | SourceStarted
+    | ProcessStalled
+    | PhaseStarted
+    | NotEvaluated
+    | PhaseEnded
 )
 """Every event type, as one tagged union: what a recording's lines decode to."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Finding, Verdict
 
 
@@ -187,9 +187,9 @@ class ConnectionSummary(msgspec.Struct, kw_only=True):
     reason: str | None = None
     page: str | None = None
     target: BrowserTarget = msgspec.field(default_factory=BrowserTarget)
-    opener: Place | None = None
-    diverges_at: Place | None = None
-    stack: list[Place] = msgspec.field(default_factory=list)
+    opener: CodeLocation | None = None
+    diverges_at: CodeLocation | None = None
+    stack: list[CodeLocation] = msgspec.field(default_factory=list)
 
 
 class HandlerSummary(msgspec.Struct, kw_only=True):
@@ -197,7 +197,7 @@ class HandlerSummary(msgspec.Struct, kw_only=True):
 
     event: str
     count: int = 0
-    locations: list[Place] = msgspec.field(default_factory=list)
+    locations: list[CodeLocation] = msgspec.field(default_factory=list)
 
 
 class EventSummary(msgspec.Struct, kw_only=True):

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from wscheck.detect.changes import Transition
+from wscheck.detect.changes import LedgerChange
 from wscheck.detect.engine import Judge
-from wscheck.detect.incidents import Incident, Incidents
-from wscheck.model.event_counts import Seen
+from wscheck.detect.incidents import Incident, IncidentTracker
+from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import Event
 
 
@@ -27,8 +27,8 @@ class WatchState(Protocol):
     """State of a followed log that a listener may read."""
 
     judge: Judge
-    incidents: Incidents
-    seen: Seen
+    incidents: IncidentTracker
+    seen: EventCounter
     live: bool
     catching_up: bool
     owing: bool
@@ -42,7 +42,7 @@ class WatchState(Protocol):
 class Listener(Protocol):
     """Receiver of events and incidents. No method may block: reading waits for it."""
 
-    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """An event was seen and judged."""
 
     def incident(self, incident: Incident) -> None:

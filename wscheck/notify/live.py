@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from wscheck.detect.changes import Transition
-from wscheck.detect.incidents import Incident, State
+from wscheck.detect.changes import LedgerChange
+from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.events import Event
 from wscheck.model.findings import Severity
@@ -43,7 +43,7 @@ class LiveView:
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
-    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """The next drawing shows what it changed; what nobody wrote down is said."""
         self._pulse.take(event)
         if said := remark(event, changes) or self._doubts.of(event):
@@ -51,7 +51,7 @@ class LiveView:
 
     def incident(self, incident: Incident) -> None:
         """What is over is only seen in passing."""
-        if incident.state is State.RESOLVED:
+        if incident.state is IncidentState.RESOLVED:
             self._recent.append(_stamped(incident.resolved_at, sentence(incident)))
 
     def note(self, text: str) -> None:

@@ -10,8 +10,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
 
-from wscheck.detect.changes import Closed, Superseded, Transition
-from wscheck.detect.incidents import Incident, State
+from wscheck.detect.changes import ClosedChange, LedgerChange, ReplacedChange
+from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.disconnect_reasons import SERVER_SPELLINGS
 from wscheck.model.errors import UsageError
@@ -62,17 +62,17 @@ class Metrics:
     def _counter(self, name: str, help: str, labels: Iterable[str] = ()) -> Counter:
         return Counter(name, help, list(labels), registry=self.registry)
 
-    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """Count it."""
         if isinstance(event, Connected):
             self._connects.inc()
         elif isinstance(event, Replaced):
             self._replaced.inc()
         for change in changes:
-            if isinstance(change, Closed):
+            if isinstance(change, ClosedChange):
                 self._disconnects.labels(change.reason if change.reason in SERVER_SPELLINGS else "other").inc()
                 self._ended(None if change.superseded else change.opened, change.event.at)
-            elif isinstance(change, Superseded):
+            elif isinstance(change, ReplacedChange):
                 self._ended(change.old, change.event.at)
 
     def _ended(self, opened: Connected | None, ended: float | None) -> None:
@@ -82,10 +82,10 @@ class Metrics:
 
     def incident(self, incident: Incident) -> None:
         """Count what opened, and what is open."""
-        if incident.state is State.OPENED:
+        if incident.state is IncidentState.OPENED:
             self._findings.labels(incident.rule, str(incident.severity)).inc()
             self._open.labels(incident.rule).inc()
-        elif incident.state is State.RESOLVED:
+        elif incident.state is IncidentState.RESOLVED:
             self._open.labels(incident.rule).dec()
 
     def settled(self, now: float | None) -> None:

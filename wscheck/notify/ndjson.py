@@ -5,9 +5,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from wscheck.detect.changes import Transition
+from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident
-from wscheck.model.events import Event, Header
+from wscheck.model.events import Event, RecordingHeader
 
 BATCH = 1 << 16
 
@@ -15,14 +15,14 @@ BATCH = 1 << 16
 class NdjsonStream:
     """Writes to `out`. A `header` of None goes on with a recording that has one."""
 
-    def __init__(self, out: BinaryIO, header: Header | None) -> None:
+    def __init__(self, out: BinaryIO, header: RecordingHeader | None) -> None:
         self._out, self._encoder = out, msgspec.json.Encoder()
         self._waiting = bytearray()
         if header is not None:
             self._line(header)
             self.settled(None)
 
-    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """One line."""
         self._line(event)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from wscheck.detect.changes import Transition
+from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident
 from wscheck.model.events import Event
 
@@ -52,7 +52,7 @@ class Courier:
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"courier {route.name}")
         self._thread.start()
 
-    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """Only incidents are delivered."""
 
     def incident(self, incident: Incident) -> None:

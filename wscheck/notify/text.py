@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TextIO
 
-from wscheck.detect.changes import Transition
-from wscheck.detect.incidents import Incident, State
+from wscheck.detect.changes import LedgerChange
+from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.event_counts import FIRST
-from wscheck.model.events import Event, Restarted, Unjudged, Unreadable
+from wscheck.model.events import Event, NotEvaluated, ServerRestarted, Unreadable
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
 
@@ -17,11 +17,11 @@ def sentence(incident: Incident) -> str:
 
 
 def _story(incident: Incident) -> str:
-    if incident.state is State.OPENED:
+    if incident.state is IncidentState.OPENED:
         return f"{incident.message}{_probably(incident)}"
     pace = f" ({format_rate(incident.rate)})" if incident.rate and incident.count > 2 else ""
     times = f"{'once' if incident.count == 1 else plural(incident.count, 'time')}{_span(incident)}{pace}"
-    if incident.state is State.GREW:
+    if incident.state is IncidentState.GREW:
         return f"{times}; {incident.message}{_probably(incident)}"
     return f"{times}, quiet since {format_clock_time(incident.last_at)[:8]}" if incident.last_at else times
 
@@ -36,12 +36,12 @@ def _span(incident: Incident) -> str:
     return f" in {format_duration(incident.last_at - incident.first_at)}"
 
 
-def remark(event: Event, changes: Sequence[Transition]) -> str:
+def remark(event: Event, changes: Sequence[LedgerChange]) -> str:
     """What is to be said of an event that takes connections away without their end being written; else empty."""
-    if isinstance(event, Restarted):
+    if isinstance(event, ServerRestarted):
         node = f" {event.node}" if event.node else ""
         return f"the server{node} restarted: {plural(len(changes), 'open connection')} expired ({place(event)})"
-    if isinstance(event, Unjudged):
+    if isinstance(event, NotEvaluated):
         return f"{event.user or 'somebody'}: connection {event.reason}"
     return ""
 
@@ -68,7 +68,7 @@ class Lines:
         self._out = out
         self._doubts = Doubts()
 
-    def event(self, event: Event, changes: Sequence[Transition]) -> None:
+    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """Single events are for the recording, but what changes or weakens the evidence is said."""
         if said := remark(event, changes) or self._doubts.of(event):
             self._print(event.at, said)

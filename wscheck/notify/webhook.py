@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from wscheck import __version__
-from wscheck.detect.incidents import Incident, State
+from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.errors import UsageError
 from wscheck.notify.queue import Failed, envelope
 from wscheck.notify.text import sentence
@@ -16,7 +16,11 @@ from wscheck.report import story
 
 TIMEOUT_S = 10.0
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MARK = {State.OPENED: ":red_circle:", State.GREW: ":chart_with_upwards_trend:", State.RESOLVED: ":white_check_mark:"}
+_MARK = {
+    IncidentState.OPENED: ":red_circle:",
+    IncidentState.GREW: ":chart_with_upwards_trend:",
+    IncidentState.RESOLVED: ":white_check_mark:",
+}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -62,7 +66,7 @@ def slack_text(incident: Incident) -> str:
     """Slack's own markup; what comes from the log is escaped as Slack asks."""
     told = sentence(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     lines = [f"{_MARK[incident.state]} *wscheck* {told}"]
-    if incident.state is not State.RESOLVED:
+    if incident.state is not IncidentState.RESOLVED:
         lines.append(f"_Fix_: {story.fix_text(incident)}")
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from wscheck.model.events import SOURCE_HEARTBEAT, Event, Lagged
+from wscheck.model.events import SOURCE_HEARTBEAT, Event, ProcessStalled
 
 BEAT_S = 0.05
 WORTH_TELLING_S = 0.25
@@ -21,7 +21,7 @@ async def heartbeat(record: Callable[[Event], None]) -> AsyncIterator[None]:
             await asyncio.sleep(BEAT_S)
             late = time.monotonic() - before - BEAT_S
             if late > WORTH_TELLING_S:
-                record(Lagged(at=time.time(), source=SOURCE_HEARTBEAT, seconds=round(late, 3)))
+                record(ProcessStalled(at=time.time(), source=SOURCE_HEARTBEAT, seconds=round(late, 3)))
 
     task = asyncio.ensure_future(beat())
     try:

@@ -12,17 +12,17 @@ from typing import Any, get_args
 import msgspec
 
 from wscheck.model.errors import BadEvidence
-from wscheck.model.events import SCHEMA, AnyEvent, Header, Unreadable
+from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader, Unreadable
 
 CONCLUDED = b'{"type":"finding",'
 """How a line begins that tells what was concluded while events came: a replay concludes anew."""
 
-_header = msgspec.json.Decoder(Header)
+_header = msgspec.json.Decoder(RecordingHeader)
 _event: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _TYPES = {cls.__struct_config__.tag for cls in get_args(AnyEvent)}
 
 
-def load(path: Path) -> tuple[Header, list[AnyEvent]]:
+def load(path: Path) -> tuple[RecordingHeader, list[AnyEvent]]:
     """Read the recording at `path`. Raises BadEvidence when it is missing, cut short, or not a recording."""
     try:
         lines = path.read_bytes().splitlines(keepends=True)
@@ -32,7 +32,7 @@ def load(path: Path) -> tuple[Header, list[AnyEvent]]:
     return read(lines, str(path))
 
 
-def read(lines: Iterable[bytes], path: str = "<stdin>") -> tuple[Header, list[AnyEvent]]:
+def read(lines: Iterable[bytes], path: str = "<stdin>") -> tuple[RecordingHeader, list[AnyEvent]]:
     """The header and the events of a recording's `lines`; `path` only names it in errors."""
     numbered = enumerate(lines, start=1)
     header = _read_header(next(numbered, (1, b""))[1], path)
@@ -45,18 +45,20 @@ def read(lines: Iterable[bytes], path: str = "<stdin>") -> tuple[Header, list[An
     return header, events
 
 
-def _read_header(line: bytes, path: str) -> Header:
+def _read_header(line: bytes, path: str) -> RecordingHeader:
     what = "Give a file that `wscheck verify --format ndjson=FILE` wrote."
     if not line.strip():
         raise BadEvidence(f"{path} is empty: a recording begins with a header line.", what)
     found = _object(line)
     schema = found.get("schema") if found is not None else None
     if not isinstance(schema, str) or not schema.startswith("wscheck."):
-        raise BadEvidence(f"{path}:1 is not the header of a recording (`{SCHEMA}`).", what)
+        raise BadEvidence(f"{path}:1 is not the header of a recording (`{RECORDING_SCHEMA}`).", what)
     if not schema.startswith("wscheck.events/"):
-        raise BadEvidence(f"{path} is a `{schema}` document, not a recording (`{SCHEMA}`).", what)
-    if schema.removeprefix("wscheck.events/").split(".")[0] != SCHEMA.removeprefix("wscheck.events/"):
-        problem = f"{path} is a recording of another major version: `{schema}`, and this wscheck reads `{SCHEMA}`."
+        raise BadEvidence(f"{path} is a `{schema}` document, not a recording (`{RECORDING_SCHEMA}`).", what)
+    if schema.removeprefix("wscheck.events/").split(".")[0] != RECORDING_SCHEMA.removeprefix("wscheck.events/"):
+        problem = (
+            f"{path} is a recording of another major version: `{schema}`, and this wscheck reads `{RECORDING_SCHEMA}`."
+        )
         raise BadEvidence(problem, "Read it with the wscheck that wrote it, or record the run anew.")
     try:
         return _header.decode(line)

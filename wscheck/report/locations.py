@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wscheck.detect import stack_frames as openers
-from wscheck.model.events import Connected, OnConnection, Place, Registered
+from wscheck.model.events import CodeLocation, Connected, ConnectionEvent, HandlersRegistered
 from wscheck.model.findings import Finding
 from wscheck.report.formatting import one_line
 from wscheck.report.story import Opening, Openings, by_severity
@@ -14,7 +14,7 @@ from wscheck.report.story import Opening, Openings, by_severity
 class Spot:
     """A place in a file, and what it has to do with the finding."""
 
-    place: Place
+    place: CodeLocation
     said: str
 
 
@@ -32,7 +32,7 @@ def spots(finding: Finding, opened: Sequence[Opening]) -> list[Spot]:
 
 
 def grouped(
-    findings: Iterable[Finding], openings: Openings, fits: Callable[[Place], bool]
+    findings: Iterable[Finding], openings: Openings, fits: Callable[[CodeLocation], bool]
 ) -> list[tuple[Spot | None, list[Finding]]]:
     """Findings by severity, rule, cause and their first place that `fits` (None where none does), the worst first.
 
@@ -46,12 +46,12 @@ def grouped(
     return [(key[-1], group) for key, group in groups.items()]
 
 
-def is_file(place: Place) -> bool:
+def is_file(place: CodeLocation) -> bool:
     """Whether `place` is in a file: a served script (the map was missing) and a native frame are not."""
     return bool(place.file) and "://" not in place.file and not place.file.startswith(("<", "data:", "blob:"))
 
 
-def in_tree(place: Place) -> bool:
+def in_tree(place: CodeLocation) -> bool:
     """Whether `place` can be a file of the checkout: an absolute path or a URL never is."""
     return is_file(place) and not place.file.startswith(("/", ".."))
 
@@ -68,25 +68,25 @@ def _parted(finding: Finding) -> Iterator[Spot]:
     connected = [event for event in finding.evidence if isinstance(event, Connected) and event.stack]
     for one in connected:
         for other in connected:
-            place = openers.parting(one.stack, other.stack) if other.opener == one.opener else None
+            place = openers.divergence(one.stack, other.stack) if other.opener == one.opener else None
             if place is not None:
                 yield Spot(place, "one of its callers")
 
 
 def _registered(finding: Finding) -> Iterator[Spot]:
     for event in finding.evidence:
-        if isinstance(event, Registered):
+        if isinstance(event, HandlersRegistered):
             yield from (Spot(place, f"a handler of {one_line(event.name)}") for place in event.handlers)
             yield from (Spot(place, f"a handler of {one_line(event.name)} that was removed") for place in event.lost)
 
 
 def _seen(finding: Finding) -> Iterator[Spot]:
     for event in finding.evidence:
-        if isinstance(event, OnConnection) and event.opener is not None:
+        if isinstance(event, ConnectionEvent) and event.opener is not None:
             yield Spot(event.opener, "a connection opens here")
 
 
 def _logged(finding: Finding) -> Iterator[Spot]:
     for event in finding.evidence:
         if event.path and event.path != "-" and event.line:
-            yield Spot(Place(event.path, event.line), f"{event.__struct_config__.tag} was logged here")
+            yield Spot(CodeLocation(event.path, event.line), f"{event.__struct_config__.tag} was logged here")

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import msgspec
 
 from wscheck import __version__
-from wscheck.model.events import SCHEMA, AnyEvent, Header
+from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader
 from wscheck.model.report import Report
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     """The header that `report` calls for, then one line for each event."""
-    header = Header(
-        schema=SCHEMA,
+    header = RecordingHeader(
+        schema=RECORDING_SCHEMA,
         wscheck=__version__,
         target=report.target,
         client=str(getattr(report, "client", "")),
@@ -23,7 +23,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     return write(header, events)
 
 
-def write(header: Header, events: Sequence[AnyEvent]) -> bytes:
+def write(header: RecordingHeader, events: Sequence[AnyEvent]) -> bytes:
     """One JSON object a line, UTF-8: `header` with the number of events filled in, then the events in order."""
     whole = msgspec.structs.replace(header, events=len(events))
     return msgspec.json.Encoder().encode_lines([whole, *events])

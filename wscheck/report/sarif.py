@@ -14,9 +14,9 @@ from urllib.parse import quote
 import msgspec
 
 from wscheck import __version__
-from wscheck.detect.causes import explaining
+from wscheck.detect.causes import causes_of_rule
 from wscheck.detect.rules import REGISTRY, Rule
-from wscheck.model.events import AnyEvent, Place
+from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
 from wscheck.report import story
@@ -93,7 +93,7 @@ def _artifact(file: str) -> Json:
     return {"uri": quote(str(path)), "uriBaseId": "%SRCROOT%"}
 
 
-def _fingerprint(finding: Finding, place: Place) -> str:
+def _fingerprint(finding: Finding, place: CodeLocation) -> str:
     """The same for the same fault in a later run, also after lines have moved where the function is known."""
     where = place.function or str(place.line)
     told = "|".join((finding.rule, finding.cause.id if finding.cause else "", place.file, where))
@@ -113,7 +113,10 @@ def _flow(finding: Finding) -> Json | None:
     if len(logged) < 2:
         return None
     steps = [
-        Spot(Place(event.path or "", event.line or 0), one_line(f"{event.__struct_config__.tag} {event.user or ''}"))
+        Spot(
+            CodeLocation(event.path or "", event.line or 0),
+            one_line(f"{event.__struct_config__.tag} {event.user or ''}"),
+        )
         for event in logged
     ]
     locations = [{"location": {**_location(step), "message": {"text": step.said}}} for step in steps]
@@ -136,7 +139,7 @@ def _descriptor(name: str) -> Json:
 
 def _help(rule: type[Rule], row: str) -> str:
     rows = [("Means", rule.meaning), ("Fix", rule.fix), ("Comes from", rule.source)]
-    rows += [(f"If {doc.id} ({doc.name})", doc.fix) for doc in explaining(rule.id)]
+    rows += [(f"If {doc.id} ({doc.name})", doc.fix) for doc in causes_of_rule(rule.id)]
     return "\n\n".join(row.format(label, said) for label, said in rows)
 
 

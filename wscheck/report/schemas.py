@@ -12,7 +12,7 @@ import msgspec
 from wscheck.detect.incidents import Incident
 from wscheck.model import comparison, load_report
 from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport
-from wscheck.model.events import SCHEMA, AnyEvent, Header
+from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader
 from wscheck.model.findings import Cause, Finding
 from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
 from wscheck.model.load_statistics import Percentiles
@@ -38,7 +38,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
     comparison.SCHEMA: (CompareReport,),
     "wscheck.logs/1": (LogsReport,),
     "wscheck.incident/1": (Incident,),
-    SCHEMA: (Header, AnyEvent, Incident),
+    RECORDING_SCHEMA: (RecordingHeader, AnyEvent, Incident),
 }
 """Schema name, as the `schema` field says it, to what a document (a line, for a recording) may be."""
 
@@ -58,23 +58,36 @@ _WHOLE = (
     Incident,
     Finding,
     Cause,
-    Header,
+    RecordingHeader,
     *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, ComparedRun, ComparedMeasure),
 )
 """These are always written with every field, so a reader may rely on each; events leave out what is unknown."""
 
 
 PUBLISHED_NAMES = {
+    "AttemptOutcome": "Answered",
     "BrowserTarget": "Target",
+    "CodeLocation": "Place",
     "ComparedMeasure": "Measured",
     "ComparedRun": "Side",
+    "ConnectionEvent": "OnConnection",
     "ConnectionSummary": "SeenConnection",
     "EventSummary": "SeenEvent",
     "HandlerSummary": "SeenHandlers",
+    "HandlersRegistered": "Registered",
+    "HeartbeatStopped": "Silenced",
+    "IncidentState": "State",
     "LogUserSummary": "Holdings",
     "MarkerSuggestion": "Suggested",
     "MeasureChange": "Change",
+    "NotEvaluated": "Unjudged",
     "PageSummary": "SeenPage",
+    "PhaseEnded": "Ended",
+    "PhaseStarted": "Began",
+    "ProcessStalled": "Lagged",
+    "RecordingHeader": "Header",
+    "ServerRestarted": "Restarted",
+    "SourceStarted": "Watching",
 }
 """Class name to the name of its definition in the published schemas, for each class that was renamed since."""
 

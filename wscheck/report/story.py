@@ -8,7 +8,7 @@ from wscheck.detect import stack_frames as openers
 from wscheck.detect.incidents import Incident
 from wscheck.detect.rules import REGISTRY as RULES
 from wscheck.model.comparison import CompareReport
-from wscheck.model.events import Answered, AnyEvent, Connecting, OnConnection, Place, Refused, Replaced
+from wscheck.model.events import AnyEvent, AttemptOutcome, CodeLocation, Connecting, ConnectionEvent, Refused, Replaced
 from wscheck.model.findings import Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, VerifyReport
@@ -25,16 +25,16 @@ class Opening:
     """A component that opened connections of a finding, from where, and which. `caller`: who called a shared opener."""
 
     component: str | None
-    opener: Place | None
+    opener: CodeLocation | None
     sids: tuple[str, ...]
-    caller: Place | None = None
+    caller: CodeLocation | None = None
 
     def __str__(self) -> str:
         who = self.component or (self.opener.function if self.opener else "an unnamed component")
         where = str(self.opener) if self.opener else ""
         told = " at ".join(part for part in (who, where) if part)
         if self.caller is not None:
-            told = f"{openers.label(self.caller)} at {self.caller}, through {told}"
+            told = f"{openers.location_label(self.caller)} at {self.caller}, through {told}"
         return f"{one_line(told)} ({_some(self.sids)})"
 
 
@@ -42,14 +42,14 @@ class Openings:
     """Who opened which connection, looked up by sid: built once a run, asked once a finding."""
 
     def __init__(self, events: Iterable[AnyEvent]) -> None:
-        self._opened: dict[str, Answered] = {}
+        self._opened: dict[str, AttemptOutcome] = {}
         self._note(events)
 
     def of(self, finding: Finding) -> list[Opening]:
         """The openings behind `finding`, the busiest first; connections whose opener nobody saw are left out."""
         self._note(finding.evidence)
         opened = [self._opened[sid] for sid in connection_ids(finding.evidence) if sid in self._opened]
-        sids: dict[tuple[str | None, Place | None, Place | None], list[str]] = {}
+        sids: dict[tuple[str | None, CodeLocation | None, CodeLocation | None], list[str]] = {}
         for one in opened:
             sids.setdefault((one.component, one.opener, _caller(one, opened)), []).append(one.sid or "refused")
         told = [Opening(component, opener, tuple(its), caller) for (component, opener, caller), its in sids.items()]
@@ -57,14 +57,18 @@ class Openings:
 
     def _note(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
-            if isinstance(event, Answered) and (key := event.sid or event.eio) and (event.component or event.opener):
+            if (
+                isinstance(event, AttemptOutcome)
+                and (key := event.sid or event.eio)
+                and (event.component or event.opener)
+            ):
                 self._opened.setdefault(key, event)
 
 
-def _caller(one: Answered, opened: Iterable[Answered]) -> Place | None:
+def _caller(one: AttemptOutcome, opened: Iterable[AttemptOutcome]) -> CodeLocation | None:
     """Where the stacks of connections with the same opener part; None where the opener itself tells them apart."""
     others = (other.stack for other in opened if other.opener == one.opener and other.stack != one.stack)
-    return next((place for stack in others if (place := openers.parting(one.stack, stack)) is not None), None)
+    return next((place for stack in others if (place := openers.divergence(one.stack, stack)) is not None), None)
 
 
 def rows(finding: Finding, openings: Sequence[Opening]) -> list[tuple[str, str]]:
@@ -286,7 +290,7 @@ def connection_ids(evidence: Iterable[AnyEvent]) -> list[str]:
     for event in evidence:
         if isinstance(event, Replaced):
             found.update({sid: None for sid in (event.old_sid, event.new_sid) if sid})
-        elif isinstance(event, OnConnection) and not isinstance(event, Connecting):
+        elif isinstance(event, ConnectionEvent) and not isinstance(event, Connecting):
             known = event.sid or (event.eio if isinstance(event, Refused) else None)
             found |= {known: None} if known else {}
     return list(found)

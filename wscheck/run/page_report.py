@@ -6,17 +6,17 @@ from typing import cast
 
 from wscheck.detect import stack_frames as openers
 from wscheck.detect import verdict as proof
-from wscheck.detect.engine import Judge, Options
-from wscheck.detect.event_order import one_story
+from wscheck.detect.engine import Judge, RuleOptions
+from wscheck.detect.event_order import merge_causally
 from wscheck.detect.rules import BROWSER
 from wscheck.model.events import (
     AnyEvent,
+    CodeLocation,
     Connected,
     Delivered,
     Disconnected,
     Event,
-    Place,
-    Registered,
+    HandlersRegistered,
     Upgraded,
 )
 from wscheck.model.findings import Bar, Finding, Verdict
@@ -40,7 +40,7 @@ OVERTAKES_S = 10.0
 
 def report(
     events: Iterable[Event],
-    options: Options,
+    options: RuleOptions,
     bar: Bar,
     *,
     target: str,
@@ -48,7 +48,7 @@ def report(
     notes: Sequence[str] = (),
 ) -> BrowserReport:
     """Judge `events`. The caller adds `started_at`, `duration_s` and `interrupted`."""
-    events = list(one_story(events, OVERTAKES_S))
+    events = list(merge_causally(events, OVERTAKES_S))
     judge = Judge(options, BROWSER)
     for event in events:
         judge.feed(event)
@@ -77,7 +77,7 @@ def blank(target: str) -> BrowserReport:
 
 def recorded(events: Iterable[Event]) -> list[AnyEvent]:
     """The events as reporters and recordings take them: in the order in which they are judged."""
-    return cast("list[AnyEvent]", list(one_story(events, OVERTAKES_S)))
+    return cast("list[AnyEvent]", list(merge_causally(events, OVERTAKES_S)))
 
 
 def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, early: str) -> tuple[Verdict, str]:
@@ -92,7 +92,7 @@ def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, ear
 def connections(events: Iterable[Event]) -> list[ConnectionSummary]:
     """Every connection that was acknowledged, in the order of their opening, and what became of it."""
     seen: dict[tuple[str | None, str | None], ConnectionSummary] = {}
-    stacks: dict[tuple[str | None, str | None], tuple[Place, ...]] = {}
+    stacks: dict[tuple[str | None, str | None], tuple[CodeLocation, ...]] = {}
     for event in events:
         if isinstance(event, Connected):
             seen.setdefault((event.eio, event.sid), _connection(event))
@@ -103,7 +103,7 @@ def connections(events: Iterable[Event]) -> list[ConnectionSummary]:
                     _continue(one, event)
     for user in {one.user for one in seen.values()}:
         theirs = {key: one for key, one in seen.items() if one.user == user}
-        apart = openers.partings(stacks[key] for key in theirs)
+        apart = openers.divergences(stacks[key] for key in theirs)
         for key, one in theirs.items():
             one.diverges_at = apart[stacks[key]]
     return list(seen.values())
@@ -121,7 +121,7 @@ def _connection(event: Connected) -> ConnectionSummary:
         page=event.page,
         target=BrowserTarget(type=kind or "page", url=url),
         opener=event.opener,
-        stack=list(openers.own_frames(event.stack)),
+        stack=list(openers.app_frames(event.stack)),
     )
 
 
@@ -133,9 +133,9 @@ def _continue(one: ConnectionSummary, event: Upgraded | Disconnected) -> None:
 
 
 def _handlers(events: Iterable[Event]) -> list[HandlerSummary]:
-    most: dict[str, Registered] = {}
+    most: dict[str, HandlersRegistered] = {}
     for event in events:
-        if isinstance(event, Registered):
+        if isinstance(event, HandlersRegistered):
             before = most.get(event.name)
             if before is None or len(event.handlers) > len(before.handlers):
                 most[event.name] = event
@@ -150,11 +150,11 @@ def _received(events: Sequence[Event]) -> dict[str, EventSummary]:
     received = Counter(event.name for event in events if isinstance(event, Delivered))
     final: dict[tuple[str | None, str], int] = {}
     for event in events:
-        if isinstance(event, Registered):
+        if isinstance(event, HandlersRegistered):
             final.setdefault((event.sid, event.name), len(event.handlers))
     watched, now, handled = {sid for sid, _ in final}, dict(final), Counter[str]()
     for event in events:
-        if isinstance(event, Registered):
+        if isinstance(event, HandlersRegistered):
             now[event.sid, event.name] = len(event.handlers)
         elif isinstance(event, Delivered):
             handled[event.name] += now.get((event.sid, event.name), 0)

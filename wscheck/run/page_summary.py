@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from wscheck.detect import stack_frames as openers
 from wscheck.detect.rules.rule import opened_by
-from wscheck.model.events import Answered, Connected, Event, Place, Refused
+from wscheck.model.events import AttemptOutcome, CodeLocation, Connected, Event, Refused
 from wscheck.model.findings import Finding
 
 SHOWN = 3
@@ -18,14 +18,14 @@ def statement(events: Sequence[Event], findings: Sequence[Finding]) -> str:
     user = findings[0].user
     own = [finding for finding in findings if finding.user == user]
     refused = _refused_beside(events, own)
-    opened: list[Answered] = [event for event in events if isinstance(event, Connected) and event.user == user]
+    opened: list[AttemptOutcome] = [event for event in events if isinstance(event, Connected) and event.user == user]
     connections = list({event.sid or event.eio: event for event in (*opened, *refused)}.values())
     parts = [_held(connections, own), _kept(refused), _replaced(own), *_handled(own), *_attempted(own)]
     told = "; ".join(dict.fromkeys(part for part in parts if part)) or own[0].message
     return f"{user or 'an unknown user'}: {told}"
 
 
-def _held(connections: Sequence[Answered], findings: Sequence[Finding]) -> str:
+def _held(connections: Sequence[AttemptOutcome], findings: Sequence[Finding]) -> str:
     if not any(finding.rule in ("multiple-connections", "connection-replaced") for finding in findings):
         return ""
     two = any(finding.cause is not None and finding.cause.id == "two-openers" for finding in findings)
@@ -54,18 +54,18 @@ def _kept(refused: Sequence[Refused]) -> str:
     return f"the server kept one and refused {count}{said}"
 
 
-def places(connections: Sequence[Answered], *, sure: bool) -> dict[str, int]:
+def places(connections: Sequence[AttemptOutcome], *, sure: bool) -> dict[str, int]:
     """Who opened them, and how many each: by the frame that tells them apart where all went through shared code. That
     of a bundle without a map may be a framework's, unless two openers are what was found (`sure`)."""
     counted: dict[str, int] = {}
-    through: dict[Place | None, list[tuple[Place, ...]]] = {}
+    through: dict[CodeLocation | None, list[tuple[CodeLocation, ...]]] = {}
     for one in connections:
         through.setdefault(one.opener, []).append(one.stack)
-    partings = {opener: openers.partings(stacks) for opener, stacks in through.items()}
+    partings = {opener: openers.divergences(stacks) for opener, stacks in through.items()}
     for one in connections:
         name, apart = opened_by(one), partings[one.opener][one.stack]
-        if apart is not None and apart != one.opener and (sure or not openers.is_doubtful(apart, one.stack)):
-            name = f"{openers.label(apart)} ({apart}, through {one.opener})"
+        if apart is not None and apart != one.opener and (sure or not openers.may_be_framework_code(apart, one.stack)):
+            name = f"{openers.location_label(apart)} ({apart}, through {one.opener})"
         if name:
             counted[name] = counted.get(name, 0) + 1
     return counted

@@ -14,12 +14,12 @@ from wscheck.model.events import (
     Delivered,
     Disconnected,
     Emitted,
-    Ended,
     Event,
     Expected,
     Handled,
+    NotEvaluated,
+    PhaseEnded,
     Refused,
-    Unjudged,
     Unreadable,
 )
 from wscheck.model.secrets import Redactor, Secret
@@ -82,7 +82,7 @@ class Stage:
         if self._over or (isinstance(event, Delivered | Handled) and self._flooded(event)):
             return
         self.events.append(event)
-        self._over = isinstance(event, Ended)
+        self._over = isinstance(event, PhaseEnded)
         self._changed.set()
 
     def _flooded(self, event: Event) -> bool:
@@ -204,11 +204,11 @@ class Stage:
 
     def unjudged(self, reason: str) -> None:
         """Something could not be judged: the scenario is inconclusive unless a rule finds it failed."""
-        self.record(Unjudged(at=time.time(), source=SOURCE_SCENARIO, reason=reason))
+        self.record(NotEvaluated(at=time.time(), source=SOURCE_SCENARIO, reason=reason))
 
     def skip(self, reason: str) -> None:
         """The scenario cannot be tried here."""
-        self.record(Unjudged(at=time.time(), source=SOURCE_SCENARIO, reason=reason, skipped=True))
+        self.record(NotEvaluated(at=time.time(), source=SOURCE_SCENARIO, reason=reason, skipped=True))
 
     # --- what happens ----------------------------------------------------------------------------------------------
 

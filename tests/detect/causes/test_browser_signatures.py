@@ -7,20 +7,24 @@ import pytest
 from tests.conversation import START
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import BROWSER
-from wscheck.model.events import Connected, Connecting, Disconnected, Event, Place, Refused, Registered
+from wscheck.model.events import CodeLocation, Connected, Connecting, Disconnected, Event, HandlersRegistered, Refused
 from wscheck.model.findings import Finding
 
-IO = Place("node_modules/socket.io-client/build/esm/index.js", 29, 25, "lookup")
-SHARED, ONE, TWO = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
+IO = CodeLocation("node_modules/socket.io-client/build/esm/index.js", 29, 25, "lookup")
+SHARED, ONE, TWO = (
+    CodeLocation("src/open.ts", 7, 10),
+    CodeLocation("src/one.tsx", 5, 3),
+    CodeLocation("src/two.tsx", 9, 3),
+)
 REACT = "node_modules/react-dom/cjs/react-dom-client.development.js"
-EFFECT, RENDER = Place(REACT, 1, 1, "commitHookEffectListMount"), Place(REACT, 2, 1, "renderWithHooks")
-WRAPPED = Place("http://h/page.js", 410, 1, "(app-pages-browser)/./src/one.tsx")
-UPDATED = Place("http://h/webpack/page.a56e.hot-update.js", 18, 1, "(app-pages-browser)/./src/one.tsx")
-INITIAL, AGAIN = Place(REACT, 3, 1, "mountMemo"), Place(REACT, 5, 1, "updateMemo")
-DOUBLED = Place(REACT, 4, 1, "doubleInvokeEffectsOnFiber")
+EFFECT, RENDER = CodeLocation(REACT, 1, 1, "commitHookEffectListMount"), CodeLocation(REACT, 2, 1, "renderWithHooks")
+WRAPPED = CodeLocation("http://h/page.js", 410, 1, "(app-pages-browser)/./src/one.tsx")
+UPDATED = CodeLocation("http://h/webpack/page.a56e.hot-update.js", 18, 1, "(app-pages-browser)/./src/one.tsx")
+INITIAL, AGAIN = CodeLocation(REACT, 3, 1, "mountMemo"), CodeLocation(REACT, 5, 1, "updateMemo")
+DOUBLED = CodeLocation(REACT, 4, 1, "doubleInvokeEffectsOnFiber")
 
 
-def opened(sid: str, at: float, *frames: Place, **more: Any) -> Connected:
+def opened(sid: str, at: float, *frames: CodeLocation, **more: Any) -> Connected:
     own = next((place for place in frames if place.file.startswith("src/")), None)
     where = {"page": "tab 1", "user": "u", "eio": f"e{sid}", "source": "browser", "url": "http://h/socket.io/"}
     return Connected(at=START + at, sid=sid, opener=own, stack=(IO, *frames), **{**where, **more})
@@ -30,8 +34,8 @@ def closed(sid: str, at: float, reason: str) -> Disconnected:
     return Disconnected(at=START + at, sid=sid, user="u", eio=f"e{sid}", page="tab 1", reason=reason, source="browser")
 
 
-def registered(at: float, *places: Place, **more: Any) -> Registered:
-    return Registered(at=START + at, sid="s", user="u", page="tab 1", name="sync", handlers=places, **more)
+def registered(at: float, *places: CodeLocation, **more: Any) -> HandlersRegistered:
+    return HandlersRegistered(at=START + at, sid="s", user="u", page="tab 1", name="sync", handlers=places, **more)
 
 
 def judged(*events: Event) -> list[Finding]:
@@ -118,7 +122,7 @@ def test_a_page_that_heard_an_answer_opened_the_next_later_however_soon() -> Non
 
 
 def test_what_a_framework_ran_does_not_tell_two_stacks_apart() -> None:
-    later = Place("src/timer.ts", 3, 1)
+    later = CodeLocation("src/timer.ts", 3, 1)
     assert causes(opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER, later)) == {"io-in-render"}
 
 

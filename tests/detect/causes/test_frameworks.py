@@ -6,55 +6,55 @@ import pytest
 from tests.conversation import user
 from tests.detect.causes.test_signatures import cause
 from wscheck.detect.causes import CATALOGUE
-from wscheck.detect.causes.framework_fixes import WORDS
+from wscheck.detect.causes.framework_fixes import FRAMEWORK_FIXES
 from wscheck.detect.stack_frames import framework
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Cause
 
 VUE, REACTIVITY = "node_modules/@vue/runtime-core/dist/runtime-core.esm-bundler.js", "node_modules/@vue/reactivity/r.js"
 SVELTE, SOLID = "node_modules/svelte/src/internal/client/runtime.js", "node_modules/solid-js/dist/solid.js"
 ANGULAR = "node_modules/@angular/core/fesm2022/_debug_node-chunk.mjs"
 
-Frames = tuple[Place, ...]
+Frames = tuple[CodeLocation, ...]
 
 
 def ran(file: str, *functions: str) -> Frames:
-    return tuple(Place(file, line, 9, function) for line, function in enumerate(functions, start=4827))
+    return tuple(CodeLocation(file, line, 9, function) for line, function in enumerate(functions, start=4827))
 
 
 TEMPLATES: dict[str, Frames] = {
     "vue": (
-        Place("src/Status.vue", 7, 18, "status"),
-        Place("src/Status.vue", 14, 23),
+        CodeLocation("src/Status.vue", 7, 18, "status"),
+        CodeLocation("src/Status.vue", 14, 23),
         *ran(VUE, "renderComponentRoot", "s"),
         *ran(REACTIVITY, "run", "runIfDirty"),
     ),
-    "vue, computed": (Place("src/Status.vue", 6, 31), *ran(REACTIVITY, "refreshComputed", "get value")),
+    "vue, computed": (CodeLocation("src/Status.vue", 6, 31), *ran(REACTIVITY, "refreshComputed", "get value")),
     "svelte": (
-        Place("src/Status.svelte", 7, 20, "connect"),
-        Place("src/Status.svelte", 12, 11),
+        CodeLocation("src/Status.svelte", 7, 20, "connect"),
+        CodeLocation("src/Status.svelte", 12, 11),
         *ran(SVELTE, "update_reaction", "execute_derived", "update_derived"),
     ),
     "solid": (
-        Place("src/Status.tsx", 8, 20, "status"),
+        CodeLocation("src/Status.tsx", 8, 20, "status"),
         *ran("node_modules/solid-js/web/dist/web.js", ""),
         *ran(SOLID, "runComputation", "updateComputation", "runTop"),
     ),
     "angular": (
-        Place("src/app/status.component.ts", 9, 20, "status"),
-        Place("src/app/status.component.ts", 5, 25, "template"),
+        CodeLocation("src/app/status.component.ts", 9, 20, "status"),
+        CodeLocation("src/app/status.component.ts", 5, 25, "template"),
         *ran(ANGULAR, "executeTemplate", "refreshView"),
     ),
 }
 
 COMPONENTS: dict[str, Frames] = {
-    "vue": (Place("src/Chat.vue", 7, 16, "setup"), *ran(VUE, "callWithErrorHandling", "setupStatefulComponent")),
-    "svelte": (Place("src/Chat.svelte", 7, 20), *ran(SVELTE, "update_reaction", "update_effect", "flush")),
-    "solid": (Place("src/Chat.tsx", 7, 18), *ran(SOLID, "", "untrack", "", "runComputation")),
+    "vue": (CodeLocation("src/Chat.vue", 7, 16, "setup"), *ran(VUE, "callWithErrorHandling", "setupStatefulComponent")),
+    "svelte": (CodeLocation("src/Chat.svelte", 7, 20), *ran(SVELTE, "update_reaction", "update_effect", "flush")),
+    "solid": (CodeLocation("src/Chat.tsx", 7, 18), *ran(SOLID, "", "untrack", "", "runComputation")),
     "angular": (
-        Place("src/app/chat.component.ts", 9, 19),
+        CodeLocation("src/app/chat.component.ts", 9, 19),
         *ran(ANGULAR, "getNodeInjectable", "instantiateAllDirectives", "createDirectivesInstances", "Et"),
-        Place("src/app/app.component.ts", 3, 55, "template"),
+        CodeLocation("src/app/app.component.ts", 3, 55, "template"),
         *ran(ANGULAR, "executeTemplate", "renderView"),
     ),
 }
@@ -74,25 +74,28 @@ def told(stack: Frames) -> Cause:
 def test_io_in_a_template_is_told_from_the_frame_that_ran_it(stack: Frames) -> None:
     found = told(stack)
     assert (found.id, found.confidence) == ("io-in-render", "high")
-    assert found.fix == WORDS[framework(stack) or ""]["io-in-render"]
+    assert found.fix == FRAMEWORK_FIXES[framework(stack) or ""]["io-in-render"]
 
 
 @pytest.mark.parametrize("stack", COMPONENTS.values(), ids=COMPONENTS)
 def test_a_component_that_is_made_anew_is_none_though_the_template_of_another_makes_it(stack: Frames) -> None:
     found = told(stack)
     assert found.id == "unmount-without-cleanup"
-    assert found.fix == WORDS[framework(stack) or ""]["unmount-without-cleanup"]
+    assert found.fix == FRAMEWORK_FIXES[framework(stack) or ""]["unmount-without-cleanup"]
 
 
 def test_elsewhere_the_catalogues_words_hold() -> None:
-    react = (Place("src/Chat.tsx", 7, 20), Place("node_modules/react-dom/index.js", 1, 1, "commitHookEffectListMount"))
+    react = (
+        CodeLocation("src/Chat.tsx", 7, 20),
+        CodeLocation("node_modules/react-dom/index.js", 1, 1, "commitHookEffectListMount"),
+    )
     assert framework(react) == "react"
-    for stack in (react, (Place("http://h/app.js", 1, 700),)):
+    for stack in (react, (CodeLocation("http://h/app.js", 1, 700),)):
         assert told(stack).fix == CATALOGUE["unmount-without-cleanup"].fix
 
 
 def test_every_framework_has_its_words_for_the_same_causes() -> None:
-    assert {frozenset(words) for words in WORDS.values()} == {frozenset(WORDS["vue"])}
-    assert WORDS["vue"].keys() <= CATALOGUE.keys()
-    texts = [text for words in WORDS.values() for text in words.values()]
+    assert {frozenset(words) for words in FRAMEWORK_FIXES.values()} == {frozenset(FRAMEWORK_FIXES["vue"])}
+    assert FRAMEWORK_FIXES["vue"].keys() <= CATALOGUE.keys()
+    texts = [text for words in FRAMEWORK_FIXES.values() for text in words.values()]
     assert not [text for text in texts if "useEffect" in text or "hook" in text or not text.endswith(".")]

@@ -6,22 +6,22 @@ import pytest
 
 from tests.conversation import Conversation, user
 from tests.detect.causes.test_signatures import cause, why
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 
-OPENER = Place("src/hooks/useSocket.ts", 12, 5, "useSocket")
-DASHBOARD = Place("src/Dashboard.tsx", 42, 3, "Dashboard")
-WIZARD = Place("src/Wizard.tsx", 7, 3, "Wizard")
+OPENER = CodeLocation("src/hooks/useSocket.ts", 12, 5, "useSocket")
+DASHBOARD = CodeLocation("src/Dashboard.tsx", 42, 3, "Dashboard")
+WIZARD = CodeLocation("src/Wizard.tsx", 7, 3, "Wizard")
 
 
-def react(*functions: str) -> tuple[Place, ...]:
-    return tuple(Place("node_modules/react-dom/index.js", 1, 1, function) for function in functions)
+def react(*functions: str) -> tuple[CodeLocation, ...]:
+    return tuple(CodeLocation("node_modules/react-dom/index.js", 1, 1, function) for function in functions)
 
 
 EFFECT = react("commitHookEffectListMount", "flushPassiveEffects")
 RENDER = react("renderWithHooks", "beginWork")
 
 
-def opened(*stacks: tuple[Place, ...], apart: float = 1.0, **each: tuple[Any, ...]) -> Conversation:
+def opened(*stacks: tuple[CodeLocation, ...], apart: float = 1.0, **each: tuple[Any, ...]) -> Conversation:
     """One page opens one connection for each stack, by the call of io() at its first frame, and all stay."""
     said = user("A", page="tab-1")
     for n, stack in enumerate(stacks):
@@ -48,8 +48,8 @@ def test_two_openers_are_not_one_stack_twice() -> None:
 @pytest.mark.parametrize(("apart", "said"), [(1.0, "unmount-without-cleanup"), (0.01, "two-openers")])
 def test_two_openers_in_one_bundle_without_a_map_only_where_they_open_together(apart: float, said: str) -> None:
     """What parts may be the framework's code: one component that comes again, by another way than at first."""
-    setup, mounted, pushed = (Place("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
-    deep = tuple(Place("http://h/main.js", 4, column) for column in range(50, 54))
+    setup, mounted, pushed = (CodeLocation("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
+    deep = tuple(CodeLocation("http://h/main.js", 4, column) for column in range(50, 54))
     found = cause(opened((setup, mounted, *deep), (setup, pushed, *deep), apart=apart))
     assert found is not None and (found.id, found.confidence) == (said, "medium")
     assert why(opened((setup, mounted), (setup, pushed), apart=apart)) == "two-openers", "a page without a framework"
@@ -60,7 +60,7 @@ def test_io_in_render() -> None:
 
 
 @pytest.mark.parametrize("frames", [EFFECT, react("mountState", "renderWithHooks")], ids=["effect", "initialiser"])
-def test_io_in_render_is_not_an_effect_and_not_a_state_initialiser(frames: tuple[Place, ...]) -> None:
+def test_io_in_render_is_not_an_effect_and_not_a_state_initialiser(frames: tuple[CodeLocation, ...]) -> None:
     assert why(opened(*[(OPENER, DASHBOARD, *frames)] * 3)) != "io-in-render"
 
 
@@ -86,7 +86,7 @@ def test_hot_reload() -> None:
 def test_hot_reload_of_what_moved_some_lines_with_the_edit() -> None:
     """Vite and Vue: the component ran again from the new version of its file, and its io() stands further down."""
     scripts = ("http://localhost/src/Chat.vue?t=1", "http://localhost/src/Chat.vue?t=2")
-    moved = (Place("src/Chat.vue", 7, 16, "setup"),), (Place("src/Chat.vue", 8, 16, "setup"),)
+    moved = (CodeLocation("src/Chat.vue", 7, 16, "setup"),), (CodeLocation("src/Chat.vue", 8, 16, "setup"),)
     assert why(opened(*moved, script=scripts)) == "hot-reload"
     assert why(opened(*moved, script=scripts[:1] * 2)) == "two-openers"
 
@@ -164,7 +164,7 @@ def test_no_sticky_session_is_not_a_refused_token() -> None:
     assert why(said, "excessive-attempts") is None
 
 
-def handling(*handlers: Place, **more: Any) -> Conversation:
+def handling(*handlers: CodeLocation, **more: Any) -> Conversation:
     said = user("A").connects("s1", at=0).has_handlers("sync", 0.1, *handlers, **more).receives("sync", at=1)
     return said.handles("sync", at=1).handles("sync", at=1)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.conversation import KICKED_CLIENT, Conversation, judged, log_of, ping_pong, user
-from wscheck.detect.causes import _INSIDE, Trail, explaining, probable
+from wscheck.detect.causes import _INSIDE, UserHistory, causes_of_rule, probable_cause
 from wscheck.detect.causes.history import Signature
-from wscheck.detect.changes import Closed, Superseded
+from wscheck.detect.changes import ClosedChange, ReplacedChange
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import DOCUMENTED, REGISTRY
-from wscheck.model.events import Connected, Place
+from wscheck.model.events import CodeLocation, Connected
 from wscheck.model.findings import Cause, Confidence
 
 
@@ -280,7 +280,7 @@ def test_zombie_is_not_an_older_one_that_left() -> None:
 
 def test_every_signature_has_its_test() -> None:
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
-    recognised = {doc.id for rule in REGISTRY for doc in explaining(rule)}
+    recognised = {doc.id for rule in REGISTRY for doc in causes_of_rule(rule)}
     assert {id for id in recognised if f"def test_{id.replace('-', '_')}(" not in tests} == set()
 
 
@@ -289,7 +289,7 @@ def test_every_signature_has_its_test() -> None:
 
 def test_a_finding_that_nothing_explains_has_no_cause() -> None:
     judge = Judge()
-    assert probable("event-leaked", judge._trails.of("A")) is None
+    assert probable_cause("event-leaked", judge._trails.of("A")) is None
     assert why(user("A").connects("s1", at=0).connects("s2", at=9).watched(until=20)) is None
 
 
@@ -297,16 +297,18 @@ def test_a_finding_that_nothing_explains_has_no_cause() -> None:
 def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) -> None:
     """Passing over a signature may not change what is found: a trail without any page has none of these."""
     old, new = (
-        Connected(at=n / 1000, sid=f"s{n}", user="A", component=f"c{n}", stack=(Place(f"{n}.ts", n),), url=f"u{n}")
+        Connected(
+            at=n / 1000, sid=f"s{n}", user="A", component=f"c{n}", stack=(CodeLocation(f"{n}.ts", n),), url=f"u{n}"
+        )
         for n in (1, 2)
     )
-    trail = Trail()
+    trail = UserHistory()
     trail.opened(old)
     trail.opened(new)
     trail.met.append((old, new))
-    trail.replaced(Superseded("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
+    trail.replaced(ReplacedChange("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
     for _ in range(3):
-        trail.closed(Closed("A", "s1", old, "io client disconnect", True, (), old))
+        trail.closed(ClosedChange("A", "s1", old, "io client disconnect", True, (), old))
     assert not trail.inside
     assert signature(trail) is None
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, one, ping_pong, user
 from wscheck.detect.rules import ConnectionReplaced
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Confidence, Severity
 
 
@@ -31,7 +31,11 @@ def test_the_one_component_that_is_known_is_named() -> None:
 
 
 def test_two_callers_of_shared_code_are_told_apart_where_their_stacks_part() -> None:
-    shared, one_caller, other = Place("src/open.ts", 7, 10), Place("src/one.tsx", 5, 3), Place("src/two.tsx", 9, 3)
+    shared, one_caller, other = (
+        CodeLocation("src/open.ts", 7, 10),
+        CodeLocation("src/one.tsx", 5, 3),
+        CodeLocation("src/two.tsx", 9, 3),
+    )
     said = user("A").connects("s1", at=0, opener=shared, stack=(shared, one_caller))
     said.connects("s2", at=1, opener=shared, stack=(shared, other)).is_replaced("s1", "s2", at=1)
     assert one(judged(ConnectionReplaced, said)).message == (

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.conversation import judged, one, user
-from wscheck.detect.rules import EventDuplicated, Options
-from wscheck.model.events import Place
+from wscheck.detect.rules import EventDuplicated, RuleOptions
+from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Confidence, Severity
 
 
@@ -39,7 +39,7 @@ def test_a_greeting_on_the_connection_after_a_lost_one_is_no_duplicate(reason: s
     assert "2" in judged(EventDuplicated, said)[0].message
 
 
-HOOK = Place("src/useEvent.ts", 9)
+HOOK = CodeLocation("src/useEvent.ts", 9)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_another_payload_is_another_event() -> None:
 def test_the_same_payload_long_after_is_a_repetition() -> None:
     said = user("A").receives("sync", at=0).receives("sync", at=2.5).receives("sync", at=5)
     assert judged(EventDuplicated, said) == []
-    assert one(judged(EventDuplicated, said, Options(duplicate_s=3))).count == 1
+    assert one(judged(EventDuplicated, said, RuleOptions(duplicate_s=3))).count == 1
 
 
 def test_a_handler_that_ran_more_often_than_the_event_arrived() -> None:

@@ -2,11 +2,11 @@
 
 from tests.conversation import judged, one, user
 from wscheck.detect.rules import REGISTRY
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Severity
 
 Rule = REGISTRY["event-unheard"]
-HERE, THERE = Place("src/a.ts", 5), Place("src/b.ts", 9)
+HERE, THERE = CodeLocation("src/a.ts", 5), CodeLocation("src/b.ts", 9)
 
 
 def test_an_event_that_arrives_after_its_handlers_were_removed() -> None:

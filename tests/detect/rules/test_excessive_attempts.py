@@ -4,7 +4,7 @@ import pytest
 
 from tests.conversation import START, Conversation, judged, log_of, one, user
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.rules import ExcessiveAttempts, Options
+from wscheck.detect.rules import ExcessiveAttempts, RuleOptions
 from wscheck.model.events import Connected
 from wscheck.model.findings import Confidence, Severity
 
@@ -31,8 +31,10 @@ def test_any_number_of_attempts_is_allowed_when_they_are_far_apart() -> None:
 
 
 def test_the_limit_and_the_window_can_be_tuned() -> None:
-    assert one(judged(ExcessiveAttempts, logged(3, every=1), Options(max_attempts=2, attempts_window_s=5))).count == 1
-    assert judged(ExcessiveAttempts, logged(60, every=1), Options(max_attempts=2, attempts_window_s=1)) == []
+    assert (
+        one(judged(ExcessiveAttempts, logged(3, every=1), RuleOptions(max_attempts=2, attempts_window_s=5))).count == 1
+    )
+    assert judged(ExcessiveAttempts, logged(60, every=1), RuleOptions(max_attempts=2, attempts_window_s=1)) == []
 
 
 def test_refusals_are_attempts_too() -> None:
@@ -86,7 +88,7 @@ def test_two_attempts_read_from_one_clock_tick_are_two() -> None:
 
 
 def test_whoever_made_no_attempt_for_a_window_is_forgotten() -> None:
-    rule = ExcessiveAttempts(Ledger(), Options(), pytest.fail)
+    rule = ExcessiveAttempts(Ledger(), RuleOptions(), pytest.fail)
     attempt = rule.watches()[Connected]
     for n in range(1000):
         attempt(Connected(at=START + n / 100, source="server-log", user=f"user {n}", sid=str(n)))

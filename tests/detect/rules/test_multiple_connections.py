@@ -6,7 +6,7 @@ import pytest
 
 from tests.conversation import START, judged, log_of, one, ping_pong, user
 from wscheck.detect.engine import Judge
-from wscheck.detect.rules import MultipleConnections, Options
+from wscheck.detect.rules import MultipleConnections, RuleOptions
 from wscheck.model.events import Connected, Refused
 from wscheck.model.findings import Confidence, Finding, Severity
 
@@ -31,7 +31,7 @@ def test_an_overlap_just_beyond_the_grace_is_found_though_it_ended() -> None:
 
 def test_the_grace_can_be_tuned() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.3).watched(until=9)
-    assert judged(MultipleConnections, said, Options(grace_s=0.5)) == []
+    assert judged(MultipleConnections, said, RuleOptions(grace_s=0.5)) == []
 
 
 def test_one_connection_after_the_other_is_no_overlap() -> None:

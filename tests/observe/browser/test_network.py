@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from wscheck.detect.engine import Options
-from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Unjudged
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import Connected, Connecting, Disconnected, Event, NotEvaluated, Refused
 from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.browser.network import CORS, GIVEN_UP, NetworkFeed
@@ -75,7 +75,7 @@ async def test_two_asked_for_together_were_asked_for_before_either_was_answered_
     assert late == pytest.approx([0.1] * 3, abs=0.001), "no later than what the browser told next"
 
 
-WHOLE: dict[str, Any] = {"options": Options(), "bar": Bar(), "target": "http://h/"}
+WHOLE: dict[str, Any] = {"options": RuleOptions(), "bar": Bar(), "target": "http://h/"}
 POLL = {"url": "http://h/socket.io/?EIO=4&transport=polling", "method": "GET", "headers": {}}
 
 
@@ -126,7 +126,7 @@ def test_why_nothing_connected_is_told_while_another_attempt_is_under_way(reason
     events: list[Event] = [
         Connecting(at=1.0, source="browser"),
         Refused(at=1.1, source="browser", reason=reason, message=message),
-        Unjudged(at=2.0, source="browser", reason="a connection was still being opened"),
+        NotEvaluated(at=2.0, source="browser", reason="a connection was still being opened"),
     ]
     told = report(events, **WHOLE)
     assert told.verdict is Verdict.INCONCLUSIVE and told.reason.startswith(why)

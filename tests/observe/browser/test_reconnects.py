@@ -1,13 +1,13 @@
 """Whose reconnection it is: sure where the page could be looked into, otherwise by the file and by who is gone."""
 
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.reconnects import attribute_reconnects
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficRedactor
 from wscheck.protocols.engine_io import EnginePacket, EnginePacketType
 
 LIBRARY = "node_modules/socket.io-client/build/esm/"
-IO, MANAGER = Place(f"{LIBRARY}index.js", 29), Place(f"{LIBRARY}manager.js", 100, 0, "reconnect")
-ONE, TWO, RETRY = Place("src/one.ts", 12), Place("src/two.ts", 13), Place("src/one.ts", 20)
+IO, MANAGER = CodeLocation(f"{LIBRARY}index.js", 29), CodeLocation(f"{LIBRARY}manager.js", 100, 0, "reconnect")
+ONE, TWO, RETRY = CodeLocation("src/one.ts", 12), CodeLocation("src/two.ts", 13), CodeLocation("src/one.ts", 20)
 
 
 def session(sid: str, at: float, page: str = "T1", over: bool = True) -> EngineSession:
@@ -33,8 +33,8 @@ def made_space(sid: str) -> object:
 
 
 def places(
-    sessions: list[EngineSession], stacks: list[tuple[Place, ...]], objects: list[list[str]]
-) -> list[Place | None]:
+    sessions: list[EngineSession], stacks: list[tuple[CodeLocation, ...]], objects: list[list[str]]
+) -> list[CodeLocation | None]:
     found = {}
     for one, stack in zip(sessions, stacks, strict=True):
         own = [place for place in stack if place.file.startswith("src/")]

@@ -14,9 +14,9 @@ import pytest
 
 from tests.cli import Ran, wscheck
 from tests.observe.har.test_real import DEVTOOLS, FIXED, PLAYWRIGHT
-from wscheck.detect.rules import Options
+from wscheck.detect.rules import RuleOptions
 from wscheck.model.errors import BadEvidence
-from wscheck.model.events import Unjudged, Unreadable
+from wscheck.model.events import NotEvaluated, Unreadable
 from wscheck.model.findings import Bar
 from wscheck.observe.har import read
 from wscheck.observe.har.har_file import load
@@ -172,7 +172,7 @@ def test_a_har_without_socket_io_is_no_pass(tmp_path: Path) -> None:
 
 def test_a_har_without_the_websockets_messages_says_so(tmp_path: Path) -> None:
     path = har(tmp_path / "page.har", entry("ws://localhost/socket.io/?EIO=4&transport=websocket", 101))
-    (doubt,) = [event for event in read([path]).events if isinstance(event, Unjudged)]
+    (doubt,) = [event for event in read([path]).events if isinstance(event, NotEvaluated)]
     assert "holds none of their messages" in doubt.reason
     done = ran(path)
     assert done.code == 3 and "holds none of their messages" in " ".join(done.out.split())
@@ -181,7 +181,7 @@ def test_a_har_without_the_websockets_messages_says_so(tmp_path: Path) -> None:
 def test_a_har_without_response_bodies_says_so(tmp_path: Path) -> None:
     url = "http://localhost/socket.io/?EIO=4&transport=polling"
     path = har(tmp_path / "page.har", entry(url), entry(url + "&sid=E1"))
-    (doubt,) = [event for event in read([path]).events if isinstance(event, Unjudged)]
+    (doubt,) = [event for event in read([path]).events if isinstance(event, NotEvaluated)]
     assert "holds no response bodies" in doubt.reason
     assert ran(path).code == 3
 
@@ -220,7 +220,7 @@ SECRETS = ("token-of-user_1", "cookie-secret-abcdef")
 def test_no_output_holds_a_token_or_a_cookie(path: Path, rule: str) -> None:
     assert all(secret in path.read_text() for secret in SECRETS), "the data must hold what is to be hidden"
     heard = read([path], IdentityRule.parse(rule))
-    told = report(heard.events, Options(), Bar(), target=str(path), pages=heard.pages, notes=heard.notes)
+    told = report(heard.events, RuleOptions(), Bar(), target=str(path), pages=heard.pages, notes=heard.notes)
     assert len(told.connections) == 2
     for name, reporter in REPORTERS.items():
         rendered = reporter()(told, recorded(heard.events))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.observe.har.test_bad import entry, har
-from wscheck.detect.engine import Options
+from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Disconnected
 from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.har import read
@@ -48,7 +48,7 @@ def test_two_quiet_connections_are_found_if_the_recording_went_on(
     """What else was requested says that it did."""
     entries = [connection(100.0, "1"), connection(100.0, "2"), *(document(204, "page_1", at) for at in rest)]
     path = har(tmp_path / "page.har", *entries)
-    assert report(read([path]).events, Options(), Bar(), target="page").verdict is verdict
+    assert report(read([path]).events, RuleOptions(), Bar(), target="page").verdict is verdict
 
 
 @pytest.mark.parametrize(("status", "left"), [(200, 1), (404, 1), (204, 0), (205, 0), (302, 0)])

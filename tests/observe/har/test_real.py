@@ -8,7 +8,7 @@ from tests.cli import wscheck
 from tests.devtools import saved_har
 from tests.frontend import built
 from tests.node_backend import node_backend
-from wscheck.detect.rules import Options
+from wscheck.detect.rules import RuleOptions
 from wscheck.model.events import Connected, Disconnected, Upgraded
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
@@ -23,7 +23,7 @@ DEVTOOLS, PLAYWRIGHT, FIXED = (
 
 def judged(*paths: Path) -> BrowserReport:
     heard = read(paths)
-    return report(heard.events, Options(), Bar(), target="a HAR", pages=heard.pages)
+    return report(heard.events, RuleOptions(), Bar(), target="a HAR", pages=heard.pages)
 
 
 def test_devtools_har_names_user_sids_and_both_openers_without_a_source_map() -> None:

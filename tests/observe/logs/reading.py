@@ -44,7 +44,7 @@ def said(event: Event) -> tuple[Any, ...]:
         return "replace", event.user, event.old_sid, event.new_sid
     if isinstance(event, Disconnected):
         return "disconnect", event.sid, event.reason
-    return type(event).__name__.lower(), getattr(event, "reason", None)
+    return str(event.__struct_config__.tag), getattr(event, "reason", None)
 
 
 def true(event: dict[str, Any]) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ import pytest
 from tests.observe.logs.corpus import corpus, names
 from tests.observe.logs.reading import read
 from wscheck.detect.engine import Judge
-from wscheck.model.events import Connected, Connecting, Emitted, Handled, Place
+from wscheck.model.events import CodeLocation, Connected, Connecting, Emitted, Handled
 
 KINDS = {
     "bot_status": "bot_status_update",
@@ -20,7 +20,7 @@ KINDS = {
 @pytest.mark.parametrize("name", names("frontend"))
 def test_every_line_is_told(name: str) -> None:
     log, truth = corpus()[name]
-    told = [(event.line, getattr(event, "name", type(event).__name__.lower())) for event in read(log)]
+    told = [(event.line, getattr(event, "name", str(event.__struct_config__.tag))) for event in read(log)]
     words = {"creating": "connecting", "connected": "connected", **KINDS}
     assert told == [(event["line"], words[event["type"]]) for event in truth["events"]]
 
@@ -45,7 +45,7 @@ def test_places_and_triggers_are_kept() -> None:
     )
     creating, connected, triggering = read(log)
     assert isinstance(creating, Connecting)
-    assert creating.opener == Place("useUnifiedWebSocket.ts", 45, 7)
+    assert creating.opener == CodeLocation("useUnifiedWebSocket.ts", 45, 7)
     assert isinstance(connected, Connected)
     assert isinstance(triggering, Emitted)
 

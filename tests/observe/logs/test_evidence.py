@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.observe.logs.reading import reader_of, said
-from wscheck.model.events import Connected, Disconnected, Replaced, Restarted, Unreadable
+from wscheck.model.events import Connected, Disconnected, Replaced, ServerRestarted, Unreadable
 from wscheck.observe.logs import event_builder as evidence
 from wscheck.observe.logs.options import readers
 from wscheck.observe.logs.vocabulary import Wording
@@ -205,7 +205,7 @@ def test_other_wording_and_other_keys() -> None:
         "[bot] Socket opened { conn: 'b', uid: 'x' }\nSocket gone\n• conn: b\n"
     )
     _, events = reader_of(log, wording=wording)
-    assert [type(event) for event in events] == [Restarted, Connected, Connected, Disconnected]
+    assert [type(event) for event in events] == [ServerRestarted, Connected, Connected, Disconnected]
     assert [said(event) for event in events[1:]] == [
         ("connect", "a", "7"),
         ("connect", "b", "x"),

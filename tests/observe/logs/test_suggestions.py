@@ -59,7 +59,7 @@ def test_what_is_proposed_is_read_by_what_is_proposed(case: str) -> None:
     for one in found:
         assert one.example in log
         wording = one.added_to(wording)
-    kinds = [type(event).__name__.lower() for event in read(log, wording=wording)]
+    kinds = [str(event.__struct_config__.tag) for event in read(log, wording=wording)]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {one.kind: one.lines for one in found}
 
 

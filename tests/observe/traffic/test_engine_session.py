@@ -8,13 +8,13 @@ import pytest
 
 from wscheck.model.errors import UsageError
 from wscheck.model.events import (
+    CodeLocation,
     Connected,
     Connecting,
     Delivered,
     Disconnected,
     Emitted,
     Event,
-    Place,
     Refused,
     Unreadable,
     Upgraded,
@@ -264,7 +264,7 @@ def test_a_changed_token_shows_and_a_token_never() -> None:
 
 
 def test_the_opener_comes_with_what_it_opened() -> None:
-    opener = Place("src/hooks/a.ts", 14, 20)
+    opener = CodeLocation("src/hooks/a.ts", 14, 20)
     events = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}').traffic.events(
         lambda session: ConnectionOrigin(opener, (opener,), "a", script="http://localhost/app.js")
     )

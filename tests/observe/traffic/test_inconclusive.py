@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from wscheck.detect.engine import Options
-from wscheck.model.events import AnyEvent, Connected, Disconnected, Ended, Refused
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import AnyEvent, Connected, Disconnected, PhaseEnded, Refused
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.run.page_report import report
 from wscheck.run.verify.recording import judged
@@ -24,9 +24,9 @@ def ended(at: float, sid: str, user: str, reason: str) -> Disconnected:
 
 def verdict(*events: AnyEvent) -> tuple[Verdict, str]:
     """Of the run, and the same of its recording."""
-    seen = [*events, Ended(at=100.0, source="browser")]
-    live = report(seen, Options(), Bar(), target="page")
-    findings: tuple[list[Finding], Verdict, str] = judged(seen, Options(), Bar())
+    seen = [*events, PhaseEnded(at=100.0, source="browser")]
+    live = report(seen, RuleOptions(), Bar(), target="page")
+    findings: tuple[list[Finding], Verdict, str] = judged(seen, RuleOptions(), Bar())
     assert findings == (live.findings, live.verdict, live.reason) == ([], live.verdict, live.reason)
     return live.verdict, live.reason
 
@@ -79,5 +79,5 @@ def test_whoever_left_or_came_back_is_no_doubt(events: list[AnyEvent]) -> None:
 
 def test_a_tab_that_is_refused_its_only_connection_is_named() -> None:
     refused = Refused(at=2.0, source="browser", user="ann", page="tab 2", eio="e2", reason="refused", message="full")
-    notes = report([opened(1, "s1", "ann"), refused], Options(), Bar(), target="page").notes
+    notes = report([opened(1, "s1", "ann"), refused], RuleOptions(), Bar(), target="page").notes
     assert notes == ["tab 2 was refused its connection: full."]

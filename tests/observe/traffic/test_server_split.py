@@ -4,8 +4,8 @@ from itertools import count
 
 import pytest
 
-from wscheck.detect.engine import Options
-from wscheck.model.events import Connected, Ended
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import Connected, PhaseEnded
 from wscheck.model.findings import Bar, Finding
 from wscheck.observe.traffic import Initiator, TrafficDemux
 from wscheck.run.page_report import report
@@ -41,8 +41,8 @@ class Watched:
         return [event.user for event in self.traffic.events() if isinstance(event, Connected)]
 
     def findings(self) -> list[Finding]:
-        events = [*self.traffic.events(), Ended(at=next(self._at), source="browser")]
-        return report(events, Options(), Bar(), target="page").findings
+        events = [*self.traffic.events(), PhaseEnded(at=next(self._at), source="browser")]
+        return report(events, RuleOptions(), Bar(), target="page").findings
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from tests.report.html.test_page import HOSTILE, parsed
 from tests.report.runs import Script, judged
-from wscheck.model.events import AnyEvent, Connected, Place
+from wscheck.model.events import AnyEvent, CodeLocation, Connected
 from wscheck.model.findings import Verdict
 from wscheck.model.report import BrowserReport, ConnectionSummary, PageSummary
 from wscheck.report.html import render
@@ -15,12 +15,12 @@ PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
     "rkJggg=="
 )
-SHARED = Place("src/services/openSocket.ts", 9, 10, "openSocket")
-BOT = Place("src/hooks/useBotWebSocket.ts", 5, 18, "useBotWebSocket")
-WHATSAPP = Place("src/hooks/useWhatsAppConnection.ts", 5, 18, "useWhatsAppConnection")
+SHARED = CodeLocation("src/services/openSocket.ts", 9, 10, "openSocket")
+BOT = CodeLocation("src/hooks/useBotWebSocket.ts", 5, 18, "useBotWebSocket")
+WHATSAPP = CodeLocation("src/hooks/useWhatsAppConnection.ts", 5, 18, "useWhatsAppConnection")
 
 
-def two_hooks(first: Place = BOT, second: Place = WHATSAPP) -> list[AnyEvent]:
+def two_hooks(first: CodeLocation = BOT, second: CodeLocation = WHATSAPP) -> list[AnyEvent]:
     script = Script().opens("a", "", first).wait(0.1).opens("b", "", second).wait(1.0)
     return [
         msgspec.structs.replace(event, component=None) if hasattr(event, "component") else event
@@ -95,7 +95,7 @@ def test_what_is_no_picture_is_not_shown(picture: str) -> None:
 
 
 def test_hostile_places_and_titles_are_escaped() -> None:
-    place = Place(HOSTILE, 5, 1, HOSTILE)
+    place = CodeLocation(HOSTILE, 5, 1, HOSTILE)
     events = two_hooks(place, BOT)
     screen = PageSummary(url="http://a", title=HOSTILE, screenshot=PIXEL)
     html = render(watched(events, pages=[screen], connections=[ConnectionSummary(sid="b", diverges_at=place)]), events)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.report import runs
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Verdict
 from wscheck.model.report import Report
 from wscheck.report.html import render
@@ -117,7 +117,7 @@ def test_text_from_the_target_is_escaped_everywhere() -> None:
         scenario.id = scenario.must_hold = scenario.reason = HOSTILE
         scenario.events_received = {HOSTILE: 1}
         scenario.control = msgspec.structs.replace(runs.CONTROL, did=HOSTILE, findings=[HOSTILE])
-    place = Place(HOSTILE, 1, 1, HOSTILE)
+    place = CodeLocation(HOSTILE, 1, 1, HOSTILE)
     hurt = {
         "sid": HOSTILE,
         "component": HOSTILE,

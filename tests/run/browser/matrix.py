@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from tests.pages import of
 from tests.run.browser.cases import BENIGN, CASES, Case
-from wscheck.detect.engine import Options
-from wscheck.model.events import Ended
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import PhaseEnded
 from wscheck.model.findings import Bar, Finding
 from wscheck.observe.browser import launched
 from wscheck.run.page_report import report
@@ -63,8 +63,8 @@ async def _watch(
         await asyncio.sleep(seconds)
         while True:
             late = time.monotonic() > deadline
-            seen = [*(await browser.seen(final=late)).events, Ended(at=time.time(), source="browser")]
-            findings = report(seen, Options(), Bar(), target=url).findings
+            seen = [*(await browser.seen(final=late)).events, PhaseEnded(at=time.time(), source="browser")]
+            findings = report(seen, RuleOptions(), Bar(), target=url).findings
             told = [_told(case, build, findings) for case in group]
             if late or all(one.right for one in told):
                 return told

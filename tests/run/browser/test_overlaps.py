@@ -12,8 +12,8 @@ from tests.cli import wscheck
 from tests.needs import needs
 from tests.node_backend import EXAMPLE, Backend, node_backend
 from tests.pages import served, watched, watched_until
-from wscheck.detect.engine import Options
-from wscheck.model.events import AnyEvent, Connected, Disconnected, Ended
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import AnyEvent, Connected, Disconnected, PhaseEnded
 from wscheck.model.findings import Bar, Verdict
 from wscheck.run.page_report import report
 
@@ -119,9 +119,9 @@ async def test_two_tabs_on_a_server_that_keeps_both_are_no_race() -> None:
 def test_how_long_a_page_was_watched_decides(until: float, verdict: Verdict) -> None:
     events: list[AnyEvent] = [
         *(Connected(at=100.0, source="browser", user="A", sid=sid, page="tab 1") for sid in ("s1", "s2")),
-        Ended(at=100.0 + until, source="browser"),
+        PhaseEnded(at=100.0 + until, source="browser"),
     ]
-    told = report(events, Options(), Bar(), target="page")
+    told = report(events, RuleOptions(), Bar(), target="page")
     assert told.verdict is verdict
     if verdict is Verdict.INCONCLUSIVE:
         assert told.reason.startswith("the end comes while A holds 2 connections, too early to tell")
@@ -131,6 +131,6 @@ def test_what_ended_before_the_watch_did_is_no_doubt() -> None:
     events: list[AnyEvent] = [
         *(Connected(at=100.0, source="browser", user="A", sid=sid, page="tab 1") for sid in ("s1", "s2")),
         Disconnected(at=100.1, source="browser", user="A", sid="s2", reason="io client disconnect"),
-        Ended(at=105.0, source="browser"),
+        PhaseEnded(at=105.0, source="browser"),
     ]
-    assert report(events, Options(), Bar(), target="page").verdict is Verdict.PASSED
+    assert report(events, RuleOptions(), Bar(), target="page").verdict is Verdict.PASSED

@@ -20,8 +20,8 @@ import pytest
 from tests.cli import COMMAND, environment, wscheck
 from tests.node_backend import EXAMPLE, Backend
 from tests.pages import of, served, watched, watched_until
-from wscheck.detect.engine import Options
-from wscheck.model.events import AnyEvent, Connected, Delivered, Place, Registered
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import AnyEvent, CodeLocation, Connected, Delivered, HandlersRegistered
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import attached, launch
@@ -125,12 +125,12 @@ async def test_handlers_are_counted_and_located(prod: Backend) -> None:
 
 
 def test_a_handler_runs_for_each_event_that_came_while_it_was_there() -> None:
-    place = Place("chat.tsx", 13)
+    place = CodeLocation("chat.tsx", 13)
     events: list[AnyEvent] = [Connected(at=0.0, sid="s", user="A", page="tab-1")]
     for at in (1.0, 2.0, 3.0):
-        events.append(Registered(at=at, sid="s", user="A", name="message_sync", handlers=(place,) * int(at)))
+        events.append(HandlersRegistered(at=at, sid="s", user="A", name="message_sync", handlers=(place,) * int(at)))
         events.append(Delivered(at=at + 0.5, sid="s", user="A", name="message_sync"))
-    seen = told(events, Options(), Bar(), target="page").events["message_sync"]
+    seen = told(events, RuleOptions(), Bar(), target="page").events["message_sync"]
     assert (seen.received, seen.handled) == (3, 1 + 2 + 3)
 
 

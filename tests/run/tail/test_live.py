@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from tests.run.tail.running import Server, Tail, until
-from wscheck.detect.engine import Options
+from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, Replaced
 from wscheck.notify.live import picture, sparkline
 from wscheck.notify.rates import Pulse, Rate
@@ -25,7 +25,7 @@ T = 1_795_000_000.0
 
 
 def watching(*events: Connected | Replaced) -> Watch:
-    watch = Watch([], Options())
+    watch = Watch([], RuleOptions())
     watch._take(events)
     watch.settle()
     return watch

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import parser
 
 from tests.run.tail.running import Server, Tail, until
-from wscheck.detect.engine import Options
+from wscheck.detect.engine import RuleOptions
 from wscheck.notify.metrics import STALLED_S, Metrics
 from wscheck.run.tail.watch import Watch
 
@@ -119,7 +119,7 @@ def test_healthz(served: tuple[Tail, str]) -> None:
 
 
 def test_health_ends_when_nobody_looks_at_the_logs() -> None:
-    metrics = Metrics(Watch([], Options()))
+    metrics = Metrics(Watch([], RuleOptions()))
     assert metrics.healthy
     metrics._looked -= STALLED_S + 1
     assert not metrics.healthy

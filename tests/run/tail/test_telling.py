@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from wscheck.detect.incidents import Incident, State
-from wscheck.model.event_counts import FIRST, Seen
+from wscheck.detect.incidents import Incident, IncidentState
+from wscheck.model.event_counts import FIRST, EventCounter
 from wscheck.model.events import Connected, Unreadable
 from wscheck.model.findings import Confidence, Severity
 from wscheck.notify.text import sentence
 
 T = 1_795_000_000.0
 INCIDENT = Incident(
-    state=State.GREW,
+    state=IncidentState.GREW,
     rule="connection-replaced",
     severity=Severity.ERROR,
     confidence=Confidence.HIGH,
@@ -23,7 +23,7 @@ INCIDENT = Incident(
 
 
 def test_the_first_that_cannot_be_read_are_kept_and_have_no_time_to_miss() -> None:
-    seen = Seen()
+    seen = EventCounter()
     broken = [Unreadable(at=None, source="server-log", reason=str(n)) for n in range(FIRST + 2)]
     assert seen.take([*broken, Connected(at=None, source="server-log", sid="a", user="ada")]) is None
     assert seen.take([*broken, Connected(at=T, source="server-log", sid="b", user="ada")]) == T
@@ -34,11 +34,11 @@ def test_the_first_that_cannot_be_read_are_kept_and_have_no_time_to_miss() -> No
 @pytest.mark.parametrize(
     ("state", "count", "rate", "said"),
     [
-        (State.OPENED, 1, None, "opened connection-replaced ada: replaced"),
-        (State.GREW, 10, 4.5, "grew connection-replaced ada: 10 times in 2.0 s (4.5/s); replaced"),
-        (State.GREW, 2, 0.5, "grew connection-replaced ada: 2 times in 2.0 s; replaced"),
-        (State.RESOLVED, 1, None, "resolved connection-replaced ada: once in 2.0 s, quiet since 11:06:42"),
+        (IncidentState.OPENED, 1, None, "opened connection-replaced ada: replaced"),
+        (IncidentState.GREW, 10, 4.5, "grew connection-replaced ada: 10 times in 2.0 s (4.5/s); replaced"),
+        (IncidentState.GREW, 2, 0.5, "grew connection-replaced ada: 2 times in 2.0 s; replaced"),
+        (IncidentState.RESOLVED, 1, None, "resolved connection-replaced ada: once in 2.0 s, quiet since 11:06:42"),
     ],
 )
-def test_two_occurrences_are_no_rate(state: State, count: int, rate: float | None, said: str) -> None:
+def test_two_occurrences_are_no_rate(state: IncidentState, count: int, rate: float | None, said: str) -> None:
     assert sentence(msgspec.structs.replace(INCIDENT, state=state, count=count, rate=rate)) == said

@@ -2,8 +2,17 @@
 
 from typing import Any
 
-from wscheck.detect.engine import Options
-from wscheck.model.events import AnyEvent, Began, Connected, Connecting, Disconnected, Ended, Event, Replaced
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import (
+    AnyEvent,
+    Connected,
+    Connecting,
+    Disconnected,
+    Event,
+    PhaseEnded,
+    PhaseStarted,
+    Replaced,
+)
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.report import ScenarioResult
 from wscheck.run.verify.logs import only_ours
@@ -27,11 +36,11 @@ def broken_page(*logged: Event, user: str = HIDDEN) -> list[AnyEvent]:
         Disconnected(at=T0 + 0.19, sid="a", eio="e1", component="useBoard", reason="io server disconnect", **page),
     ]
     here: dict[str, Any] = {"source": "scenario", "scenario": "single-connection"}
-    return [Began(at=T0 - 1, **here), *only_ours([*logged, *seen]), Ended(at=T0 + 2, **here)]  # type: ignore[list-item]
+    return [PhaseStarted(at=T0 - 1, **here), *only_ours([*logged, *seen]), PhaseEnded(at=T0 + 2, **here)]  # type: ignore[list-item]
 
 
 def judged(events: list[AnyEvent]) -> ScenarioResult:
-    (result,) = assess(events, Options(), Bar(Severity.ERROR, False))
+    (result,) = assess(events, RuleOptions(), Bar(Severity.ERROR, False))
     return result
 
 

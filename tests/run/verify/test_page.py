@@ -13,7 +13,7 @@ from tests.needs import needs
 from tests.node_backend import Backend, node_backend
 from wscheck.config.event_contract import DOCUMENTED
 from wscheck.config.target import Credentials, Target
-from wscheck.model.events import Connected, Delivered, Event, Expected, Unjudged
+from wscheck.model.events import Connected, Delivered, Event, Expected, NotEvaluated
 from wscheck.scenarios.context import Cast, Stage
 from wscheck.scenarios.event_handling import EventHandling
 from wscheck.scenarios.real_page import expect
@@ -154,7 +154,7 @@ def expected(scenario: str, connected_at: float, *came: str) -> list[Event]:
     return stage.events
 
 
-@pytest.mark.parametrize(("after", "kind"), [(-0.1, Expected), (0.1, Unjudged)])
+@pytest.mark.parametrize(("after", "kind"), [(-0.1, Expected), (0.1, NotEvaluated)])
 def test_a_page_that_connected_after_the_last_look_was_not_missing_then(after: float, kind: type[Event]) -> None:
     assert [type(event) for event in expected(SingleConnection.id, LOOKED + after)] == [kind]
 
@@ -171,4 +171,4 @@ def test_events_are_missed_by_a_page_that_was_connected_as_long_as_they_may_take
 def test_no_single_event_is_missed_by_a_page_that_asked_for_nothing() -> None:
     told = expected(EventHandling.id, LOOKED - 60)
     assert not [event for event in told if isinstance(event, Expected) and event.what == "delivered"]
-    assert any(isinstance(event, Unjudged) for event in told)
+    assert any(isinstance(event, NotEvaluated) for event in told)

@@ -5,17 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from tests.conversation import KICKED_CLIENT, START, Conversation, user
-from wscheck.detect.engine import Options
+from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import (
     AnyEvent,
-    Began,
     Connected,
     Delivered,
     Disconnected,
-    Ended,
-    Lagged,
+    NotEvaluated,
+    PhaseEnded,
+    PhaseStarted,
+    ProcessStalled,
     Refused,
-    Unjudged,
     Unreadable,
 )
 from wscheck.model.findings import Bar, Severity, Verdict
@@ -26,8 +26,8 @@ SCENARIO = "single-connection"
 
 
 def phase(said: Conversation, name: str = "subject", scenario: str = SCENARIO, *, until: float = 3) -> list[AnyEvent]:
-    began = Began(at=START, source="scenario", scenario=scenario, phase=name)
-    return [began, *said.events, Ended(at=START + until, source="scenario", scenario=scenario, phase=name)]
+    began = PhaseStarted(at=START, source="scenario", scenario=scenario, phase=name)
+    return [began, *said.events, PhaseEnded(at=START + until, source="scenario", scenario=scenario, phase=name)]
 
 
 def healthy() -> Conversation:
@@ -45,7 +45,7 @@ def faulty() -> Conversation:
 
 
 def result(events: list[AnyEvent], bar: Bar | None = None) -> ScenarioResult:
-    (only,) = assess(events, Options(), bar or Bar())
+    (only,) = assess(events, RuleOptions(), bar or Bar())
     return only
 
 
@@ -82,7 +82,7 @@ SILENCE = Refused(at=START + 1, source="client", user="A", reason="timeout", mes
 
 UNSURE = {
     "nothing was seen": (lambda: phase(user("A")), "no connection was seen"),
-    "said so": (with_(Unjudged(at=START + 2, reason="no event can be asked for")), "no event can be asked for"),
+    "said so": (with_(NotEvaluated(at=START + 2, reason="no event can be asked for")), "no event can be asked for"),
     "server gone": (
         with_(Refused(at=START + 2, source="client", reason="unreachable", message="connection refused")),
         "the server went away during the scenario: connection refused; look in its log for why, and run again",
@@ -126,12 +126,12 @@ def test_strict_makes_it_fail(case: str) -> None:
 
 
 def test_what_was_not_tried_is_skipped() -> None:
-    told = result(phase(_and(user("A"), Unjudged(at=START, reason="no second user", skipped=True))))
+    told = result(phase(_and(user("A"), NotEvaluated(at=START, reason="no second user", skipped=True))))
     assert (told.verdict, told.reason) == (Verdict.SKIPPED, "no second user")
 
 
 def test_a_finding_outweighs_what_could_not_be_judged() -> None:
-    events = phase(_and(faulty(), Unjudged(at=START + 2, reason="and more")))
+    events = phase(_and(faulty(), NotEvaluated(at=START + 2, reason="and more")))
     assert result(events).verdict is Verdict.FAILED
 
 
@@ -180,7 +180,7 @@ def test_two_namespaces_of_one_session_are_one_connection_opened() -> None:
 
 
 def test_our_own_stall_is_said_before_the_server_is_blamed() -> None:
-    told = result(phase(_and(faulty(), Lagged(at=START + 1, source="wscheck", seconds=0.7))))
+    told = result(phase(_and(faulty(), ProcessStalled(at=START + 1, source="wscheck", seconds=0.7))))
     assert all(f.message.endswith("(this machine stalled for 0.7 s meanwhile)") for f in told.findings)
 
 
@@ -196,7 +196,7 @@ def test_what_the_client_knows_is_told_with_the_logs_earlier_sighting() -> None:
 
 def test_each_phase_is_judged_by_itself_and_in_the_order_of_the_run() -> None:
     events = phase(faulty(), scenario="race") + phase(healthy()) + phase(faulty(), "control")
-    told = assess(events, Options(), Bar())
+    told = assess(events, RuleOptions(), Bar())
     assert [(r.id, r.verdict) for r in told] == [("race", Verdict.FAILED), (SCENARIO, Verdict.PASSED)]
     cut = list(phases(events[:-1]))
     assert [(part.scenario, part.name, part.ended) for part in cut] == [
@@ -226,7 +226,7 @@ def test_the_run_is_as_bad_as_its_worst_scenario(verdicts: str, verdict: Verdict
 
 def test_the_runs_findings_are_those_of_its_scenarios_the_worst_first() -> None:
     tab = user("A").connects("s1", at=0).is_refused(at=1, message="no")
-    results = assess(phase(tab, scenario="second-tab") + phase(faulty()), Options(), Bar())
+    results = assess(phase(tab, scenario="second-tab") + phase(faulty()), RuleOptions(), Bar())
     severities = [finding.severity for finding in merged(results)]
     assert severities[0] is Severity.ERROR and severities[-1] is Severity.NOTE
     assert len(severities) == sum(len(r.findings) for r in results)
@@ -274,7 +274,7 @@ def test_a_server_that_begins_to_refuse_the_users_own_token_is_not_blamed_for_th
 
 def test_that_the_server_went_away_is_told_before_what_else_could_not_be_judged() -> None:
     dead = Refused(at=START + 2, source="client", reason="unreachable", message="connection refused")
-    told = result(with_(Unjudged(at=START + 1, reason="the contract names no event"), dead)())
+    told = result(with_(NotEvaluated(at=START + 1, reason="the contract names no event"), dead)())
     assert told.reason.startswith("the server went away")
 
 

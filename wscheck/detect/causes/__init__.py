@@ -2,9 +2,9 @@
 
 from wscheck.detect.causes import framework_fixes as words
 from wscheck.detect.causes.browser import HANDLERS, LOOKS, back_after_kick, no_sticky_session, off_without_handler
-from wscheck.detect.causes.catalogue import BROWSER, CATALOGUE, CauseDoc
-from wscheck.detect.causes.framework_fixes import WORDS
-from wscheck.detect.causes.history import Signature, Trail, Trails
+from wscheck.detect.causes.catalogue import CATALOGUE, CONFIRM_IN_BROWSER, CauseDoc
+from wscheck.detect.causes.framework_fixes import FRAMEWORK_FIXES
+from wscheck.detect.causes.history import Signature, UserHistories, UserHistory
 from wscheck.detect.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, kept_elsewhere, newcomer_ended
 from wscheck.model.findings import Cause, Confidence
 
@@ -50,7 +50,7 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
 """Which signatures can explain which rule's findings, the most telling first."""
 
 
-def probable(rule: str, trail: Trail, known: Confidence = Confidence.HIGH) -> Cause | None:
+def probable_cause(rule: str, trail: UserHistory, known: Confidence = Confidence.HIGH) -> Cause | None:
     """The first cause whose signature the trail shows, None when the evidence points nowhere. `known`: how surely there
     were several connections, for why there were is no surer."""
     outside = not trail.inside
@@ -66,15 +66,25 @@ def probable(rule: str, trail: Trail, known: Confidence = Confidence.HIGH) -> Ca
     return None
 
 
-def explaining(rule: str) -> list[CauseDoc]:
+def causes_of_rule(rule: str) -> list[CauseDoc]:
     """Every cause that can be behind findings of `rule`, the most telling first."""
     return [CATALOGUE[cause] for cause in dict(_BY_RULE.get(rule, ()))]
 
 
-def _cause(doc: CauseDoc, trail: Trail, confidence: Confidence, because: str) -> Cause:
+def _cause(doc: CauseDoc, trail: UserHistory, confidence: Confidence, because: str) -> Cause:
     settled = any(opened.opener for opened in trail.openings)  # a browser named the lines, and can say no more
-    settle_by = "" if confidence is Confidence.HIGH or (settled and doc.settle_by == BROWSER) else doc.settle_by
+    settle_by = (
+        "" if confidence is Confidence.HIGH or (settled and doc.settle_by == CONFIRM_IN_BROWSER) else doc.settle_by
+    )
     return Cause(doc.id, doc.name, words.fix(doc.id, trail, doc.fix), confidence, because, settle_by)
 
 
-__all__ = ["CATALOGUE", "WORDS", "CauseDoc", "Trail", "Trails", "explaining", "probable"]
+__all__ = [
+    "CATALOGUE",
+    "FRAMEWORK_FIXES",
+    "CauseDoc",
+    "UserHistories",
+    "UserHistory",
+    "causes_of_rule",
+    "probable_cause",
+]

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from wscheck.detect import stack_frames as openers
-from wscheck.detect.causes.history import Clue, Signature, Trail
+from wscheck.detect.causes.history import Clue, Signature, UserHistory
 from wscheck.detect.causes.rendering import renders
-from wscheck.detect.changes import Closed
+from wscheck.detect.changes import ClosedChange
 from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, SERVER_ENDED
-from wscheck.model.events import Connected, Place, Registered
+from wscheck.model.events import CodeLocation, Connected, HandlersRegistered
 from wscheck.model.findings import Confidence
 
 _DOUBLED = ("doubleInvoke", "StrictEffects", "InvokeEffectsInDEV", "reappearLayoutEffects", "reconnectPassiveEffects")
@@ -24,23 +24,23 @@ SWAP_S = 0.25
 AGAIN_S = 10.0
 
 
-def pairs(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
+def pairs(trail: UserHistory) -> Iterator[tuple[Connected, Connected]]:
     """Connections of one page that met: one replaced the other, or the second was opened while the first was held."""
     for old, new in (*trail.pairs(), *trail.met):
         if old.page is not None and old.page == new.page:
             yield old, new
 
 
-def two_openers(trail: Trail) -> Clue | None:
+def two_openers(trail: UserHistory) -> Clue | None:
     return two_callers(trail) or one_hook(trail)
 
 
-def two_callers(trail: Trail) -> Clue | None:
+def two_callers(trail: UserHistory) -> Clue | None:
     """The places where the stacks part: shared code that opens for whoever calls it is not the answer."""
     for old, new in pairs(trail):
-        first, second = openers.parting(old.stack, new.stack), openers.parting(new.stack, old.stack)
+        first, second = openers.divergence(old.stack, new.stack), openers.divergence(new.stack, old.stack)
         if first is not None and second is not None and old.opener is not None and new.opener is not None:
-            doubtful = old.opener == new.opener and openers.is_doubtful(first, old.stack, new.stack)
+            doubtful = old.opener == new.opener and openers.may_be_framework_code(first, old.stack, new.stack)
             if doubtful and _in_one_go(trail, old, new) is None:
                 continue  # they may part in the framework, which made one component twice
             through = f", both through {old.opener}" if old.opener == new.opener else ""
@@ -49,7 +49,7 @@ def two_callers(trail: Trail) -> Clue | None:
     return None
 
 
-def one_hook(trail: Trail) -> Clue | None:
+def one_hook(trail: UserHistory) -> Clue | None:
     """Several components use the hook that opens: their stacks are the same, since it is React that runs an effect. It
     did not run one twice: StrictMode has names for that, in one of the two stacks."""
     clues: list[Clue] = []
@@ -62,7 +62,7 @@ def one_hook(trail: Trail) -> Clue | None:
     return next((clue for clue in clues if clue[0] is Confidence.HIGH), clues[0] if clues else None)
 
 
-def _in_one_go(trail: Trail, old: Connected, new: Connected) -> float | None:
+def _in_one_go(trail: UserHistory, old: Connected, new: Connected) -> float | None:
     """How far apart they were asked for (seconds), where that may have been one run of the page's code; None where it
     was not: a page hears no answer before its code has run to the end, however slow the machine."""
     first, second = sorted((old, new), key=lambda one: trail.began(one) or 0.0)
@@ -76,7 +76,7 @@ def _in_one_go(trail: Trail, old: Connected, new: Connected) -> float | None:
     return gap if gap <= (HELD_UP_S if seen else SAME_COMMIT_S) else None
 
 
-def io_in_render(trail: Trail) -> Clue | None:
+def io_in_render(trail: UserHistory) -> Clue | None:
     again = {new.sid: new for old, new in pairs(trail) if _same_place(old, new) and renders(new.stack)}
     if not again:
         return None
@@ -85,7 +85,7 @@ def io_in_render(trail: Trail) -> Clue | None:
     return confidence, f"{opener} opened {len(again) + 1} connections while its component rendered"
 
 
-def strict_mode(trail: Trail) -> Clue | None:
+def strict_mode(trail: UserHistory) -> Clue | None:
     """React says itself that it ran the effect a second time, as StrictMode does in development."""
     for old, new in pairs(trail):
         # Which of the two was acknowledged first says nothing: on a slow line the second run's may overtake.
@@ -100,10 +100,10 @@ def _doubled(one: Connected) -> bool:
 
 
 def _parted(old: Connected, new: Connected) -> bool:
-    return openers.parting(old.stack, new.stack) is not None and openers.parting(new.stack, old.stack) is not None
+    return openers.divergence(old.stack, new.stack) is not None and openers.divergence(new.stack, old.stack) is not None
 
 
-def hot_reload(trail: Trail) -> Clue | None:
+def hot_reload(trail: UserHistory) -> Clue | None:
     """What was edited may stand some lines further down since."""
     for old, new in pairs(trail):
         if not (old.opener and new.opener and old.script and new.script) or old.opener.file != new.opener.file:
@@ -121,7 +121,7 @@ def _update(one: Connected) -> str:
     return next((place.file for place in one.stack if ".hot-update." in place.file), "")
 
 
-def two_bundles(trail: Trail) -> Clue | None:
+def two_bundles(trail: UserHistory) -> Clue | None:
     for old, new in pairs(trail):
         if old.target != new.target:  # a worker or a frame of another site cannot but have a copy of its own
             continue
@@ -134,7 +134,7 @@ def _path(url: str) -> str:
     return url.partition("?")[0]
 
 
-def forced_new_connection(trail: Trail) -> Clue | None:
+def forced_new_connection(trail: UserHistory) -> Clue | None:
     for old, new in pairs(trail):
         if _same_place(old, new) and old.url and new.url and old.url != new.url:
             return Confidence.HIGH, f"{old.opener} opened two connections whose {_difference(old.url, new.url)} differ"
@@ -147,9 +147,9 @@ def _difference(old: str, new: str) -> str:
     return f"queries (`{'`, `'.join(names)}`)" if names else "addresses"
 
 
-def unstable_dependency(trail: Trail) -> Clue | None:
+def unstable_dependency(trail: UserHistory) -> Clue | None:
     """The client closes and opens again at once, and again: an effect's cleanup, and its next run."""
-    swaps: Counter[Place] = Counter()
+    swaps: Counter[CodeLocation] = Counter()
     for closed in trail.closings:
         old, at = closed.opened, closed.event.at
         if closed.reason != IO_CLIENT_DISCONNECT or old is None or old.opener is None or at is None:
@@ -164,11 +164,11 @@ def unstable_dependency(trail: Trail) -> Clue | None:
     return None
 
 
-def _times(trail: Trail, opened: Connected) -> Iterator[float]:
+def _times(trail: UserHistory, opened: Connected) -> Iterator[float]:
     return (when for when in (trail.began(opened), opened.at) if when is not None)
 
 
-def back_after_kick(trail: Trail) -> Clue | None:
+def back_after_kick(trail: UserHistory) -> Clue | None:
     """The server ended it, and the same code connected again: how steadily does not matter where that is seen."""
     delays = sorted(delay for closed in trail.closings if (delay := _back_after(trail, closed)) is not None)
     if len(delays) < 2:
@@ -178,7 +178,7 @@ def back_after_kick(trail: Trail) -> Clue | None:
     )
 
 
-def _back_after(trail: Trail, closed: Closed) -> float | None:
+def _back_after(trail: UserHistory, closed: ClosedChange) -> float | None:
     """How long after a kick its opener was connected again (seconds), None where it was not. What the opener had asked
     for before the kick brought it about, and answered nothing."""
     old, at = closed.opened, closed.event.at
@@ -194,7 +194,7 @@ def _same_place(old: Connected, new: Connected) -> bool:
     return old.page == new.page and old.opener is not None and old.opener == new.opener
 
 
-def no_sticky_session(trail: Trail) -> Clue | None:
+def no_sticky_session(trail: UserHistory) -> Clue | None:
     lost = [event for event in trail.refusals if event.message == UNKNOWN_SESSION]
     if not lost:
         return None
@@ -202,7 +202,7 @@ def no_sticky_session(trail: Trail) -> Clue | None:
     return confidence, f'{len(lost)} requests were answered "{UNKNOWN_SESSION}": they reached another process'
 
 
-def handler_in_connect(trail: Trail) -> Clue | None:
+def handler_in_connect(trail: UserHistory) -> Clue | None:
     for event in reversed(trail.registrations):
         doubled = doubled_at(event)
         if doubled is not None and event.inside == "connect":
@@ -210,7 +210,7 @@ def handler_in_connect(trail: Trail) -> Clue | None:
     return None
 
 
-def handler_without_off(trail: Trail) -> Clue | None:
+def handler_without_off(trail: UserHistory) -> Clue | None:
     for event in reversed(trail.registrations):
         doubled = doubled_at(event)
         if doubled is not None:
@@ -221,12 +221,12 @@ def handler_without_off(trail: Trail) -> Clue | None:
     return None
 
 
-def doubled_at(event: Registered) -> Place | None:
+def doubled_at(event: HandlersRegistered) -> CodeLocation | None:
     """Where a handler stands that an event has more than once."""
     return next((place for place, count in Counter(event.handlers).items() if count > 1), None)
 
 
-def off_without_handler(trail: Trail) -> Clue | None:
+def off_without_handler(trail: UserHistory) -> Clue | None:
     for event in reversed(trail.registrations):
         if event.lost:
             return Confidence.HIGH, f"off(`{event.name}`) removed {len(event.lost)} handlers at once"

@@ -14,7 +14,7 @@ class CauseDoc(msgspec.Struct, frozen=True):
     benign: bool = False
 
 
-BROWSER = "`wscheck browser URL` names the file and line that opened each connection"
+CONFIRM_IN_BROWSER = "`wscheck browser URL` names the file and line that opened each connection"
 
 CATALOGUE: dict[str, CauseDoc] = {
     doc.id: doc
@@ -24,14 +24,14 @@ CATALOGUE: dict[str, CauseDoc] = {
             "two components each open a connection",
             "one page, one user, two connections opened by different components",
             "Open it in one module or provider (useUnifiedWebSocket), count its users, and share it.",
-            BROWSER,
+            CONFIRM_IN_BROWSER,
         ),
         CauseDoc(
             "reconnect-on-kick",
             "the client reconnects whenever the server replaced it",
             "replacements at a constant interval: the reconnect delay; each connection lives for one interval",
             "Keep one connection; do not reconnect when replaced (`io server disconnect`); back off otherwise.",
-            BROWSER,
+            CONFIRM_IN_BROWSER,
         ),
         CauseDoc(
             "transport-closed",

@@ -2,9 +2,9 @@
 (docs/causes.md)."""
 
 from wscheck.detect import stack_frames as openers
-from wscheck.detect.causes.history import Trail
+from wscheck.detect.causes.history import UserHistory
 
-WORDS: dict[str, dict[str, str]] = {
+FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
     "vue": {
         "two-openers": "Open it in one module, composable or Pinia store, count its users, and share it.",
         "io-in-render": "Move io() out of the template and of computed values: to onMounted, a store or a module.",
@@ -44,7 +44,7 @@ WORDS: dict[str, dict[str, str]] = {
 """By framework and cause; where there is none, the catalogue's words are right."""
 
 
-def fix(cause: str, trail: Trail, otherwise: str) -> str:
+def fix(cause: str, trail: UserHistory, otherwise: str) -> str:
     """The fix of `cause` for who opened the latest connection."""
     stack = next((opened.stack for opened in reversed(trail.openings) if opened.stack), ())
-    return WORDS.get(openers.framework(stack) or "", {}).get(cause, otherwise)
+    return FRAMEWORK_FIXES.get(openers.framework(stack) or "", {}).get(cause, otherwise)

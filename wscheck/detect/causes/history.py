@@ -6,13 +6,13 @@ from functools import partial
 from operator import sub
 from typing import TypeVar
 
-from wscheck.detect.bounded_dict import Remembered
-from wscheck.detect.changes import Closed, Opened, Superseded
+from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import beside
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
-from wscheck.model.events import Answered, Connected, Connecting, Refused, Registered
+from wscheck.model.events import AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
 from wscheck.model.findings import Confidence
 
 STEPS = 128
@@ -21,7 +21,7 @@ USERS = 5_000
 Step = TypeVar("Step")
 
 
-class Trail:
+class UserHistory:
     """The last `STEPS` of each kind, oldest first. `met` are pairs of connections of which the second was opened while
     the first was held. `refusals` and `registrations` (of handlers) only a page can show; `asked`, by session, when its
     first request left; `inside`, whether anything showed a page from within: which it is, its code or its token. No
@@ -34,17 +34,17 @@ class Trail:
     )
 
     def __init__(
-        self, asked: Mapping[str, float] | None = None, forgetting: Callable[["Trail"], None] | None = None
+        self, asked: Mapping[str, float] | None = None, forgetting: Callable[["UserHistory"], None] | None = None
     ) -> None:
         self.asked = asked if asked is not None else {}
         self._forgetting, self._unnoted = forgetting, 0
         self.inside = False
         self.openings: deque[Connected] = deque(maxlen=STEPS)
         self.met: deque[tuple[Connected, Connected]] = deque(maxlen=STEPS)
-        self.replacements: deque[Superseded] = deque(maxlen=STEPS)
-        self.closings: deque[Closed] = deque(maxlen=STEPS)
+        self.replacements: deque[ReplacedChange] = deque(maxlen=STEPS)
+        self.closings: deque[ClosedChange] = deque(maxlen=STEPS)
         self.refusals: deque[Refused] = deque(maxlen=STEPS)
-        self.registrations: deque[Registered] = deque(maxlen=STEPS)
+        self.registrations: deque[HandlersRegistered] = deque(maxlen=STEPS)
 
     def began(self, opened: Connected) -> float | None:
         """When somebody called for it, as far as that was seen; else when it was acknowledged."""
@@ -62,11 +62,11 @@ class Trail:
         """One more opening."""
         self._step(self.openings, event, event)
 
-    def replaced(self, change: Superseded) -> None:
+    def replaced(self, change: ReplacedChange) -> None:
         """One more replacement."""
         self._step(self.replacements, change, change.old)
 
-    def closed(self, change: Closed) -> None:
+    def closed(self, change: ClosedChange) -> None:
         """One more ending."""
         self._step(self.closings, change, change.opened)
 
@@ -74,7 +74,7 @@ class Trail:
         """One more refusal."""
         self._step(self.refusals, event, None)
 
-    def registered(self, event: Registered) -> None:
+    def registered(self, event: HandlersRegistered) -> None:
         """One more handler."""
         self._step(self.registrations, event, None)
 
@@ -94,34 +94,34 @@ class Trail:
 
 
 Clue = tuple[Confidence, str]
-Signature = Callable[[Trail], Clue | None]
+Signature = Callable[[UserHistory], Clue | None]
 
 
 def _as_opened(event: Refused) -> Connected:
     """The connection that the server refused, as the page asked for it."""
-    asked = {name: getattr(event, name) for name in Answered.__struct_fields__}
+    asked = {name: getattr(event, name) for name in AttemptOutcome.__struct_fields__}
     return Connected(**asked | {"sid": event.eio})
 
 
-class Trails:
+class UserHistories:
     """A trail for each user who ever held two connections or was replaced, who felt the server end the only one or was
     sent astray, and for those whose page was looked into.
     `forgetting` is called, with the user, before a trail or the oldest steps of one are forgotten."""
 
-    def __init__(self, ledger: Ledger, forgetting: Callable[[str, Trail], None]) -> None:
+    def __init__(self, ledger: Ledger, forgetting: Callable[[str, UserHistory], None]) -> None:
         self._ledger, self._forgetting = ledger, forgetting
-        self._trails: OrderedDict[str, Trail] = OrderedDict()
-        self._asked = Remembered[str, float](USERS)
+        self._trails: OrderedDict[str, UserHistory] = OrderedDict()
+        self._asked = BoundedDict[str, float](USERS)
 
-    def of(self, user: str | None) -> Trail:
+    def of(self, user: str | None) -> UserHistory:
         """The user's trail, empty when there is none."""
-        return self._trails.get(user or "") or Trail()
+        return self._trails.get(user or "") or UserHistory()
 
     def connecting(self, event: Connecting) -> None:
         if event.stack and event.eio is not None and event.at is not None and event.eio not in self._asked:
             self._asked.keep(event.eio, event.at)
 
-    def opened(self, change: Opened) -> None:
+    def opened(self, change: OpenedChange) -> None:
         trail = self._trails.get(change.user)
         if trail is None:
             if not change.others and not getattr(change.event, "stack", ()):
@@ -135,11 +135,11 @@ class Trails:
             if change.others and (other := self._ledger.opened(change.others[-1])) is not None:
                 trail.met.append((other, change.event))
 
-    def superseded(self, change: Superseded) -> None:
+    def superseded(self, change: ReplacedChange) -> None:
         if change.user is not None:
             self._begin(change.user).replaced(change)
 
-    def closed(self, change: Closed) -> None:
+    def closed(self, change: ClosedChange) -> None:
         trail = self._trails.get(change.user or "")
         if trail is None and change.user is not None and change.reason == IO_SERVER_DISCONNECT and not change.held:
             trail = self._begin(change.user)
@@ -154,14 +154,14 @@ class Trails:
         if (held := beside(event, self._ledger)) is not None:
             trail.met.append((held, _as_opened(event)))
 
-    def registered(self, event: Registered) -> None:
+    def registered(self, event: HandlersRegistered) -> None:
         if event.user is not None:
             self._begin(event.user).registered(event)
 
-    def _begin(self, user: str) -> Trail:
+    def _begin(self, user: str) -> UserHistory:
         trail = self._trails.get(user)
         if trail is None:
-            trail = self._trails[user] = Trail(self._asked, partial(self._forgetting, user))
+            trail = self._trails[user] = UserHistory(self._asked, partial(self._forgetting, user))
             if len(self._trails) > USERS:
                 self._forgetting(*self._trails.popitem(last=False))
         return trail

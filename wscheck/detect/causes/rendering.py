@@ -1,7 +1,7 @@
 """Whether code ran while a component rendered, by what the framework that ran it is called there; pure."""
 
 from wscheck.detect import stack_frames as openers
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 
 # What React calls while it renders, and what it calls in a state initialiser or memo, which run once.
 _RENDERS = (
@@ -22,19 +22,19 @@ _TEMPLATE = frozenset({"renderComponentRoot", "refreshComputed", "executeTemplat
 _JSX = "solid-js/web/"
 
 
-def renders(stack: tuple[Place, ...]) -> bool:
+def renders(stack: tuple[CodeLocation, ...]) -> bool:
     """Whether `stack` opened while a component rendered, or anew with every computing of a value that it shows."""
     return _in_template(stack) or _in_react(stack)
 
 
-def _in_template(stack: tuple[Place, ...]) -> bool:
+def _in_template(stack: tuple[CodeLocation, ...]) -> bool:
     """What is further out than the frames that called says nothing: components are made, and told that they are, while
     the template of another runs."""
-    runner = openers.runner(stack)
+    runner = openers.framework_runner_frames(stack)
     return any(place.function in _TEMPLATE for place in runner[:2]) or (bool(runner) and _JSX in runner[0].file)
 
 
-def _in_react(stack: tuple[Place, ...]) -> bool:
+def _in_react(stack: tuple[CodeLocation, ...]) -> bool:
     called = [place.function for place in stack if openers.is_framework(place)]
     return _any(called, _RENDERS) and not _any(called, _EFFECT) and (_any(called, _AGAIN) or not _any(called, _ONCE))
 

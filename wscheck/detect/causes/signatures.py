@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from math import dist, sqrt
 from statistics import fmean
 
-from wscheck.detect.causes.history import Clue, Signature, Trail
-from wscheck.detect.changes import Superseded
+from wscheck.detect.causes.history import Clue, Signature, UserHistory
+from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.rules.rule import apart, opened_by
 from wscheck.model.disconnect_reasons import FORCED_CLOSE, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_ENDED
 from wscheck.model.events import SOURCE_CLIENT, Connected
@@ -21,13 +21,13 @@ AT_ONCE_S, STORM = 0.02, 10
 RACE_S = 0.25
 
 
-def _together(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
+def _together(trail: UserHistory) -> Iterator[tuple[Connected, Connected]]:
     """Pairs of connections that met: one replaced the other, or the second was opened while the first was held."""
     yield from trail.pairs()
     yield from trail.met
 
 
-def two_openers(trail: Trail) -> Clue | None:
+def two_openers(trail: UserHistory) -> Clue | None:
     for old, new in _together(trail):
         if old.page is None or old.page != new.page:
             continue
@@ -37,13 +37,13 @@ def two_openers(trail: Trail) -> Clue | None:
     return None
 
 
-def kept_elsewhere(trail: Trail) -> Clue | None:
+def kept_elsewhere(trail: UserHistory) -> Clue | None:
     """Why an event that was asked for on one connection never came there."""
     clue = two_openers(trail) if trail.replacements else None
     return (Confidence.MEDIUM, f"{clue[1]}; the server sends to the one it kept") if clue is not None else None
 
 
-def effect_without_cleanup(trail: Trail) -> Clue | None:
+def effect_without_cleanup(trail: UserHistory) -> Clue | None:
     """Where nothing shows the stacks, in which StrictMode says so itself: there, answers that came together on a slow
     machine would mislead."""
     for old, new in _together(trail):
@@ -55,7 +55,7 @@ def effect_without_cleanup(trail: Trail) -> Clue | None:
     return None
 
 
-def unmount_without_cleanup(trail: Trail) -> Clue | None:
+def unmount_without_cleanup(trail: UserHistory) -> Clue | None:
     for old, new in _together(trail):
         if _same_opener(old, new):
             return Confidence.MEDIUM, f"{opened_by(old)} opened another connection while its first was still open"
@@ -66,21 +66,21 @@ def _same_opener(old: Connected, new: Connected) -> bool:
     return old.page is not None and old.page == new.page and bool(opened_by(old)) and opened_by(old) == opened_by(new)
 
 
-def token_refresh(trail: Trail) -> Clue | None:
+def token_refresh(trail: UserHistory) -> Clue | None:
     for old, new in _together(trail):
         if old.page == new.page and old.fingerprint and new.fingerprint and old.fingerprint != new.fingerprint:
             return Confidence.HIGH, "the two connections of one page presented different tokens"
     return None
 
 
-def several_tabs(trail: Trail) -> Clue | None:
+def several_tabs(trail: UserHistory) -> Clue | None:
     for old, new in _together(trail):
         if old.page is not None and new.page is not None and old.page != new.page:
             return Confidence.HIGH, f"the connections belong to different pages ({old.page}, {new.page})"
     return None
 
 
-def transport_closed(trail: Trail) -> Clue | None:
+def transport_closed(trail: UserHistory) -> Clue | None:
     cut = [c for c in trail.closings if c.superseded and c.reason in TRANSPORT_ENDED]
     if not cut:
         return None
@@ -88,7 +88,7 @@ def transport_closed(trail: Trail) -> Clue | None:
     return Confidence.HIGH if certain else Confidence.MEDIUM, f'the replaced connection ended with "{cut[0].reason}"'
 
 
-def reconnect_on_kick(trail: Trail) -> Clue | None:
+def reconnect_on_kick(trail: UserHistory) -> Clue | None:
     gaps = trail.gaps()
     if len(gaps) < 2 or (mean := fmean(gaps)) <= 0 or (mean < AT_ONCE_S and len(gaps) < STORM):
         return None
@@ -101,7 +101,7 @@ def reconnect_on_kick(trail: Trail) -> Clue | None:
     return confidence, f"{len(gaps) + 1} replacements, one every {_seconds(mean)}"
 
 
-def map_per_process(trail: Trail) -> Clue | None:
+def map_per_process(trail: UserHistory) -> Clue | None:
     """Each process replaces what it holds itself: that one replaced what another holds shows that they share."""
     shared = [change for change in trail.replacements if not _of_one_node(change)]
     if any(change.explicit for change in shared):
@@ -113,11 +113,11 @@ def map_per_process(trail: Trail) -> Clue | None:
     return _kept_by_chance(trail)
 
 
-def _of_one_node(change: Superseded) -> bool:
+def _of_one_node(change: ReplacedChange) -> bool:
     return change.old is not None and change.new is not None and change.old.node == change.new.node
 
 
-def _kept_by_chance(trail: Trail) -> Clue | None:
+def _kept_by_chance(trail: UserHistory) -> Clue | None:
     """One log does not say whose lines are whose: but a server that replaces, and keeps what came long after, does so
     by where it came to."""
     replaced, late = len(trail.replacements), [gap for gap in map(_gap, _kept(trail)) if gap > RACE_S]
@@ -127,7 +127,7 @@ def _kept_by_chance(trail: Trail) -> Clue | None:
     return Confidence.MEDIUM, f"the server replaced {replaced} of the user's connections and {kept}"
 
 
-def lookup_race(trail: Trail) -> Clue | None:
+def lookup_race(trail: UserHistory) -> Clue | None:
     """A server that replaces others keeps one a user, and lost a race; one that replaces nobody may mean to, and with
     two real pages of one user before our eyes most likely does. Where it is not known that one process had both, each
     may have come to a process that keeps books of its own."""
@@ -143,7 +143,7 @@ def lookup_race(trail: Trail) -> Clue | None:
     return None
 
 
-def _kept(trail: Trail) -> Iterator[tuple[Connected, Connected]]:
+def _kept(trail: UserHistory) -> Iterator[tuple[Connected, Connected]]:
     """Pairs that met, of which the server replaced neither."""
     replaced = {change.old_sid for change in trail.replacements}
     return (pair for pair in trail.met if replaced.isdisjoint(one.sid for one in pair))
@@ -155,7 +155,7 @@ def _gap(pair: tuple[Connected, Connected]) -> float:
     return new.at - old.at if old.at is not None and new.at is not None else -1.0
 
 
-def zombie(trail: Trail) -> Clue | None:
+def zombie(trail: UserHistory) -> Clue | None:
     silent = [c for c in trail.closings if c.reason == PING_TIMEOUT]
     for old, new in trail.met if silent else ():
         if any(c.sid == old.sid and new.sid in c.held for c in silent):
@@ -163,7 +163,7 @@ def zombie(trail: Trail) -> Clue | None:
     return None
 
 
-def newcomer_ended(trail: Trail) -> Clue | None:
+def newcomer_ended(trail: UserHistory) -> Clue | None:
     """The last thing that happened: the server ended a connection, and there was none for which it did."""
     last = trail.closings[-1] if trail.closings else None
     if last is None or last.reason != IO_SERVER_DISCONNECT or last.superseded or last.held:

@@ -13,7 +13,7 @@ from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.detect.rules.identity_unverified import IdentityUnverified
 from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.detect.rules.multiple_connections import MultipleConnections
-from wscheck.detect.rules.rule import Options, Rule, Sighting
+from wscheck.detect.rules.rule import Occurrence, Rule, RuleOptions
 from wscheck.detect.rules.tab_displaced import TabDisplaced
 from wscheck.detect.rules.token_unchecked import TokenUnchecked
 from wscheck.detect.rules.zombie_held import ZombieHeld
@@ -52,4 +52,4 @@ def ranked(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
-__all__ = ["BEYOND", "BROWSER", "DOCUMENTED", "REGISTRY", "Options", "Rule", "Sighting", "ranked"]
+__all__ = ["BEYOND", "BROWSER", "DOCUMENTED", "REGISTRY", "Occurrence", "Rule", "RuleOptions", "ranked"]

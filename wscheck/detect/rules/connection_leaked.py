@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.changes import Closed, Opened
-from wscheck.detect.rules.rule import Handler, Rule, opened_by
+from wscheck.detect.changes import ClosedChange, OpenedChange
+from wscheck.detect.rules.rule import EventHandler, Rule, opened_by
 from wscheck.model.events import Event, Mounted, Unmounted
 from wscheck.model.findings import Severity
 
@@ -19,11 +19,16 @@ class ConnectionLeaked(Rule):
     fix = "Count the components that use the connection and disconnect with the last: return () => release()."
     source = "documented behaviour, Watch For 4 and Alert If 4: resource waste; cause: no cleanup on unmount"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._components: dict[str, set[str | None]] = {}
         self._open: dict[str, dict[str, str]] = {}
         self._left: dict[str, Event] = {}
-        return {Mounted: self._mounted, Unmounted: self._unmounted, Opened: self._opened, Closed: self._closed}
+        return {
+            Mounted: self._mounted,
+            Unmounted: self._unmounted,
+            OpenedChange: self._opened,
+            ClosedChange: self._closed,
+        }
 
     def _mounted(self, event: Mounted) -> None:
         if event.page is not None:
@@ -38,12 +43,12 @@ class ConnectionLeaked(Rule):
         if not components:
             self._left[event.page] = event
 
-    def _opened(self, change: Opened) -> None:
+    def _opened(self, change: OpenedChange) -> None:
         opened = self.ledger.opened(change.sid)
         if opened is not None and opened.page is not None:
             self._open.setdefault(opened.page, {})[change.sid] = change.user
 
-    def _closed(self, change: Closed) -> None:
+    def _closed(self, change: ClosedChange) -> None:
         for sids in self._open.values():
             sids.pop(change.sid, None)
 

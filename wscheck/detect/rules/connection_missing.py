@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Expected
 from wscheck.model.findings import Severity
 
@@ -15,7 +15,7 @@ class ConnectionMissing(Rule):
     fix = "Reconnect after the transport was lost (with backoff), and keep the connection while a component uses it."
     source = "documented behaviour, Watch For 4: persistent connections without disconnections"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._expected: list[Expected] = []
         return {Expected: self._expect}
 

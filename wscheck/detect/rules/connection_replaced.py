@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.changes import Superseded
-from wscheck.detect.rules.rule import Handler, Rule, told_apart
+from wscheck.detect.changes import ReplacedChange
+from wscheck.detect.rules.rule import EventHandler, Rule, told_apart
 from wscheck.model.findings import Confidence, Severity
 
 
@@ -18,10 +18,10 @@ class ConnectionReplaced(Rule):
     fix = "Open one connection per user, and do not reconnect when the server replaced it."
     source = 'documented behaviour, Alert If 2: "Replacing existing socket" messages'
 
-    def watches(self) -> Mapping[type, Handler]:
-        return {Superseded: self._superseded}
+    def watches(self) -> Mapping[type, EventHandler]:
+        return {ReplacedChange: self._superseded}
 
-    def _superseded(self, change: Superseded) -> None:
+    def _superseded(self, change: ReplacedChange) -> None:
         self.sighted(
             change.user,
             _told(change),
@@ -33,7 +33,7 @@ class ConnectionReplaced(Rule):
         )
 
 
-def _told(change: Superseded) -> str:
+def _told(change: ReplacedChange) -> str:
     old, new = told_apart(change.old, change.new)
     if old and new and old != new:
         return f"the server replaced the connection of {old} by that of {new}"

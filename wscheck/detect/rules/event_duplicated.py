@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from wscheck.detect.bounded_dict import Remembered
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import SERVER_ENDED
-from wscheck.model.events import Delivered, Disconnected, Handled, Place, Registered
+from wscheck.model.events import CodeLocation, Delivered, Disconnected, Handled, HandlersRegistered
 from wscheck.model.findings import Confidence, Severity
 
 REMEMBERED = 5_000
@@ -38,14 +38,14 @@ class EventDuplicated(Rule):
     fix = "Receive on one connection; register each handler once and remove it with off() on unmount."
     source = "documented behaviour, Alert If 3: same events handled multiple times"
 
-    def watches(self) -> Mapping[type, Handler]:
-        self._seen = Remembered[Key, _Seen](REMEMBERED)
-        self._registrations: dict[tuple[str | None, str, Place], int] = {}
-        self._gone = Remembered[str | None, None](REMEMBERED)
+    def watches(self) -> Mapping[type, EventHandler]:
+        self._seen = BoundedDict[Key, _Seen](REMEMBERED)
+        self._registrations: dict[tuple[str | None, str, CodeLocation], int] = {}
+        self._gone = BoundedDict[str | None, None](REMEMBERED)
         return {
             Delivered: self._delivered,
             Handled: self._handled,
-            Registered: self._registered,
+            HandlersRegistered: self._registered,
             Disconnected: self._ended,
         }
 
@@ -75,7 +75,7 @@ class EventDuplicated(Rule):
             by = f" by {event.component}" if event.component else ""
             self._tell(event, f"{event.name} was handled {times} times{by}")
 
-    def _registered(self, event: Registered) -> None:
+    def _registered(self, event: HandlersRegistered) -> None:
         """The same place several times on one connection. Where it grows and grows, handlers are left behind; a second
         one may be that of a second component that shares the hook, all the more when both came at once."""
         for place, count in Counter(event.handlers).items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Delivered
 from wscheck.model.findings import Severity
 
@@ -15,7 +15,7 @@ class EventLeaked(Rule):
     fix = "Emit to the user's own room, io.to(`user:${userId}`).emit(...), never io.emit(...)."
     source = "Socket.IO documentation, Rooms; the documented server keys its sockets by user"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         return {Delivered: self._delivered}
 
     def _delivered(self, event: Delivered) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Delivered, Expected, Handled
 from wscheck.model.findings import Severity
 
@@ -18,7 +18,7 @@ class EventMissing(Rule):
     fix = "Check that the server emits to the user's current socket (a room per user), and that handlers are attached."
     source = "documented behaviour, Testing 2: should see all events on single connection"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._awaited: list[Expected] = []
         return {Expected: self._expected, Delivered: self._arrived, Handled: self._arrived}
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
-from wscheck.model.events import Delivered, Registered
+from wscheck.detect.rules.rule import EventHandler, Rule
+from wscheck.model.events import Delivered, HandlersRegistered
 from wscheck.model.findings import Severity
 
 
@@ -21,11 +21,11 @@ class EventUnheard(Rule):
     fix = "Pass the handler: socket.off(event, handler)."
     source = "documented behaviour, Watch For 2: all events handled on the one connection; Emitter.off"
 
-    def watches(self) -> Mapping[type, Handler]:
-        self._lost: dict[tuple[str | None, str], Registered] = {}
-        return {Registered: self._registered, Delivered: self._delivered}
+    def watches(self) -> Mapping[type, EventHandler]:
+        self._lost: dict[tuple[str | None, str], HandlersRegistered] = {}
+        return {HandlersRegistered: self._registered, Delivered: self._delivered}
 
-    def _registered(self, event: Registered) -> None:
+    def _registered(self, event: HandlersRegistered) -> None:
         if event.lost and not event.handlers:
             self._lost[event.sid, event.name] = event
         elif event.handlers:

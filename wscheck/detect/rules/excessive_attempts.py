@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Connected, Connecting, Event, Refused
 from wscheck.model.findings import Severity
 
@@ -26,7 +26,7 @@ class ExcessiveAttempts(Rule):
     fix = "Do not reconnect when replaced or refused; otherwise back off with jitter."
     source = "documented behaviour, Alert If 4: excessive connection attempts"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._attempts: dict[str, float | list[float]] = {}
         self._sees_beginnings = False
         self._swept = self._tick = 0.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Connected
 from wscheck.model.findings import Severity
 
@@ -18,7 +18,7 @@ class IdentityUnverified(Rule):
     fix = "Take the user from the verified token; ignore or compare the userId that the client sends."
     source = "documented behaviour, Connection Management: auth {token, userId}"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._told: set[str | None] = set()
         return {Connected: self._connected}
 

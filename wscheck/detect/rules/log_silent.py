@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
-from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Watching
+from wscheck.detect.rules.rule import EventHandler, Rule
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, SourceStarted
 from wscheck.model.findings import Severity
 
 
@@ -21,17 +21,17 @@ class LogSilent(Rule):
     )
     source = "documented behaviour, Monitoring"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._watched = False
         self._seen: list[Event] = []
         return {
-            Watching: self._watch,
+            SourceStarted: self._watch,
             Connected: self._seen.append,
             Disconnected: self._seen.append,
             Replaced: self._seen.append,
         }
 
-    def _watch(self, event: Watching) -> None:
+    def _watch(self, event: SourceStarted) -> None:
         self._watched |= event.source == SOURCE_SERVER_LOG
 
     def conclude(self, at: float | None) -> None:

@@ -4,17 +4,17 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from itertools import pairwise, starmap
 
-from wscheck.detect.changes import Closed, Opened, Superseded
+from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.node_liveness import Nodes
-from wscheck.detect.rules.rule import Handler, Rule, apart, opened_by, told_apart
+from wscheck.detect.node_liveness import NodeLiveness
+from wscheck.detect.rules.rule import EventHandler, Rule, apart, opened_by, told_apart
 from wscheck.model.disconnect_reasons import (
     EXPIRED_SERVER_RESTART,
     EXPIRED_STALE,
     EXPIRED_UNANNOUNCED,
     SERVER_SHUTTING_DOWN,
 )
-from wscheck.model.events import Answered, Connected, Event, Refused
+from wscheck.model.events import AttemptOutcome, Connected, Event, Refused
 from wscheck.model.findings import Confidence, Severity
 
 OVER = frozenset({EXPIRED_SERVER_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED})
@@ -49,20 +49,20 @@ class MultipleConnections(Rule):
     fix = "Open the connection in one module or provider and let every component use that one."
     source = "documented behaviour, Alert If 1: same user with multiple WebSocket connections"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._told: dict[str, int] = {}
         self._since: OrderedDict[str, float] = OrderedDict()
         self._timeless: set[str] = set()
-        self._nodes, self._ended = Nodes(), dict[str, Connected | None]()
+        self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
         self.waiting, self.hear = self._since, self._hear
         return {
-            Opened: self._opened,
-            Closed: self._closed,
-            Superseded: self._superseded,
+            OpenedChange: self._opened,
+            ClosedChange: self._closed,
+            ReplacedChange: self._superseded,
             Refused: self._refused,
         }
 
-    def _opened(self, change: Opened) -> None:
+    def _opened(self, change: OpenedChange) -> None:
         if not change.others:
             return
         if change.event.at is None:
@@ -84,12 +84,12 @@ class MultipleConnections(Rule):
         if self._nodes.users and event.at is not None:
             self._tell_alone(event.at)
 
-    def _closed(self, change: Closed) -> None:
+    def _closed(self, change: ClosedChange) -> None:
         if self._nodes.users:
             self._closed_in_doubt(change)
         self._fewer(change)
 
-    def _closed_in_doubt(self, change: Closed) -> None:
+    def _closed_in_doubt(self, change: ClosedChange) -> None:
         user, opened = change.user, change.opened
         silent = self._nodes.users.get(user or "")
         if user is not None and silent is not None and opened is not None:
@@ -98,7 +98,7 @@ class MultipleConnections(Rule):
             elif (since := self._settled(user)) is not None and self._lasted(change, since):
                 self._tell(user, since, Confidence.HIGH, opened)
 
-    def _lasted(self, change: Closed, since: float) -> bool:
+    def _lasted(self, change: ClosedChange, since: float) -> bool:
         """Whether the process that had been silent had the connection until now, and is no dead one."""
         at = change.event.at
         return at is not None and at - since > self.options.grace_s and change.reason not in OVER
@@ -107,7 +107,7 @@ class MultipleConnections(Rule):
         self._ended.pop(user, None)
         return self._nodes.settle(user)
 
-    def _superseded(self, change: Superseded) -> None:
+    def _superseded(self, change: ReplacedChange) -> None:
         if change.user is not None and change.old and change.new and _same_page(change.old, change.new):
             self.sighted(
                 change.user,
@@ -122,7 +122,7 @@ class MultipleConnections(Rule):
             self._settled(change.user)
         self._fewer(change)
 
-    def _fewer(self, change: Superseded | Closed) -> None:
+    def _fewer(self, change: ReplacedChange | ClosedChange) -> None:
         user, held = change.user, len(change.held)
         if user is None:
             return
@@ -197,7 +197,7 @@ def _same_page(old: Connected, new: Connected) -> bool:
     return old.page is not None and old.page == new.page
 
 
-def _from_one_page(old: Connected, new: Answered) -> str:
+def _from_one_page(old: Connected, new: AttemptOutcome) -> str:
     openers = [opener for opener in told_apart(old, new) if opener]
     if len(openers) == 2 and openers[0] != openers[1]:
         return f"one page opened 2 connections: one by {openers[0]}, one by {openers[1]}"

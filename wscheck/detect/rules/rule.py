@@ -7,11 +7,11 @@ import msgspec
 
 from wscheck.detect import stack_frames as openers
 from wscheck.detect.ledger import Ledger
-from wscheck.model.events import SOURCE_SERVER_LOG, Answered, AnyEvent, Connected, Event
+from wscheck.model.events import SOURCE_SERVER_LOG, AnyEvent, AttemptOutcome, Connected, Event
 from wscheck.model.findings import Bar, Confidence, Severity
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user may tune.
 
     grace_s       how long two connections of one user may overlap (a healthy replacement takes under 1 ms)
@@ -29,7 +29,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return {**msgspec.structs.asdict(self), **msgspec.structs.asdict(bar)}
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     """One occurrence. Those with the same rule, user and key grow one finding; the latest message stands."""
 
     rule: str
@@ -42,7 +42,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Event, ...] = ()
 
 
-Handler = Callable[[Any], None]
+EventHandler = Callable[[Any], None]
 
 
 class Rule:
@@ -64,16 +64,16 @@ class Rule:
     waiting: Sized = ()
     """What the rule waits for. Only while there is something in it does each event call `advance`."""
 
-    hear: Handler | None = None
+    hear: EventHandler | None = None
     """What to call with each event of a server process that is known by name, after what the event changed."""
 
     doubt = ""
     """Why it is not shown that nothing is wrong although nothing was found, once the evidence has ended."""
 
-    def __init__(self, ledger: Ledger, options: Options, report: Callable[[Sighting], None]) -> None:
+    def __init__(self, ledger: Ledger, options: RuleOptions, report: Callable[[Occurrence], None]) -> None:
         self.ledger, self.options, self._report = ledger, options, report
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         """Event and transition types, and what to call with each."""
         raise NotImplementedError
 
@@ -95,7 +95,7 @@ class Rule:
     ) -> None:
         """Report one occurrence."""
         self._report(
-            Sighting(
+            Occurrence(
                 rule=self.id,
                 severity=severity or self.severity,
                 user=user,
@@ -117,13 +117,13 @@ def opened_by(event: Event | None) -> str:
     return component or (str(opener) if opener else "")
 
 
-def told_apart(old: Answered | None, new: Answered | None) -> tuple[str, str]:
+def told_apart(old: AttemptOutcome | None, new: AttemptOutcome | None) -> tuple[str, str]:
     """Who opened each of two connections; where both went through shared code, the frames at which they part."""
     first, second = opened_by(old), opened_by(new)
     if old is not None and new is not None and first == second and old.stack and new.stack:
-        mine, other = openers.parting(old.stack, new.stack), openers.parting(new.stack, old.stack)
+        mine, other = openers.divergence(old.stack, new.stack), openers.divergence(new.stack, old.stack)
         if mine is not None and other is not None:
-            return f"{openers.label(mine)} ({mine})", f"{openers.label(other)} ({other})"
+            return f"{openers.location_label(mine)} ({mine})", f"{openers.location_label(other)} ({other})"
     return first, second
 
 

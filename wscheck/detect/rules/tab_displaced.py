@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.changes import Closed, Opened, Superseded
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import TRANSPORT_ENDED
 from wscheck.model.events import Refused
 from wscheck.model.findings import Severity
@@ -26,16 +26,21 @@ class TabDisplaced(Rule):
     )
     source = "documented behaviour, Connection Management: reconnection false; measured on socket.io 4.8"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._both_since: dict[str, float] = {}
         self.waiting = self._both_since
-        return {Opened: self._opened, Superseded: self._fewer, Closed: self._closed, Refused: self._refused}
+        return {
+            OpenedChange: self._opened,
+            ReplacedChange: self._fewer,
+            ClosedChange: self._closed,
+            Refused: self._refused,
+        }
 
-    def _opened(self, change: Opened) -> None:
+    def _opened(self, change: OpenedChange) -> None:
         if change.others and change.event.at is not None:
             self._both_since.setdefault(change.user, change.event.at)
 
-    def _fewer(self, change: Superseded | Closed) -> None:
+    def _fewer(self, change: ReplacedChange | ClosedChange) -> None:
         if change.user is not None and len(change.held) < 2:
             self._both_since.pop(change.user, None)
 
@@ -45,7 +50,7 @@ class TabDisplaced(Rule):
                 del self._both_since[user]
                 self.sighted(user, "each tab holds a connection of its own", at, severity=Severity.NOTE, key="each")
 
-    def _closed(self, change: Closed) -> None:
+    def _closed(self, change: ClosedChange) -> None:
         self._fewer(change)
         if not change.superseded:
             return

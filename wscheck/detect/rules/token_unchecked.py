@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.rules.rule import Handler, Rule
+from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Connected
 from wscheck.model.findings import Severity
 
@@ -15,7 +15,7 @@ class TokenUnchecked(Rule):
     fix = "Verify the token in the connection middleware (io.use) and refuse with an error."
     source = "Socket.IO documentation, Middlewares: sending credentials"
 
-    def watches(self) -> Mapping[type, Handler]:
+    def watches(self) -> Mapping[type, EventHandler]:
         self._told: set[str | None] = set()
         return {Connected: self._connected}
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.changes import Closed, Superseded
-from wscheck.detect.rules.rule import Handler, Rule
-from wscheck.model.events import Silenced
+from wscheck.detect.changes import ClosedChange, ReplacedChange
+from wscheck.detect.rules.rule import EventHandler, Rule
+from wscheck.model.events import HeartbeatStopped
 from wscheck.model.findings import Severity
 
 
@@ -19,18 +19,18 @@ class ZombieHeld(Rule):
     fix = "Leave pingInterval and pingTimeout on; on a new connection replace the old one rather than refuse it."
     source = "Engine.IO protocol 4, Heartbeat"
 
-    def watches(self) -> Mapping[type, Handler]:
-        self._silent: dict[str, Silenced] = {}
-        return {Silenced: self._silenced, Closed: self._closed, Superseded: self._superseded}
+    def watches(self) -> Mapping[type, EventHandler]:
+        self._silent: dict[str, HeartbeatStopped] = {}
+        return {HeartbeatStopped: self._silenced, ClosedChange: self._closed, ReplacedChange: self._superseded}
 
-    def _silenced(self, event: Silenced) -> None:
+    def _silenced(self, event: HeartbeatStopped) -> None:
         if event.sid is not None:
             self._silent[event.sid] = event
 
-    def _closed(self, change: Closed) -> None:
+    def _closed(self, change: ClosedChange) -> None:
         self._let_go(change.sid, change.event.at)
 
-    def _superseded(self, change: Superseded) -> None:
+    def _superseded(self, change: ReplacedChange) -> None:
         """Replaced by the user's next connection: let go, though the silent client cannot say that it heard."""
         self._let_go(change.old_sid, change.event.at)
 
@@ -46,5 +46,5 @@ class ZombieHeld(Rule):
                 self.sighted(event.user, message, at, event)
 
 
-def _late(event: Silenced, at: float | None) -> bool:
+def _late(event: HeartbeatStopped, at: float | None) -> bool:
     return at is not None and event.at is not None and at - event.at > event.within

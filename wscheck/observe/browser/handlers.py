@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.model.events import Registered
+from wscheck.model.events import HandlersRegistered
 from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
@@ -118,10 +118,10 @@ class SocketHandlers:
         except (CommandFailed, BrowserGone, KeyError):
             return
 
-    def told(self) -> list[Registered]:
+    def told(self) -> list[HandlersRegistered]:
         """What was seen, source-mapped. Only sid, namespace and time are filled: whose it was, others know."""
         return [
-            Registered(
+            HandlersRegistered(
                 at=each.at,
                 sid=each.sid,
                 namespace=each.namespace,

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.detect import stack_frames as openers
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.observe.traffic import ConnectionOrigin
 
 DEEPEST = 80
@@ -15,7 +15,7 @@ DEEPEST = 80
 class ScriptResolver(Protocol):
     """What knows the scripts: those of a live browser, or those that a HAR holds."""
 
-    def place(self, session: str, frame: dict[str, Any]) -> tuple[Place, str]:
+    def place(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
         """Where a frame of CDP was written, and the original name of what is called there."""
         ...
 
@@ -46,25 +46,29 @@ def resolve(raw: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOri
     framework's scheduler runs has nothing to do with whoever made it run."""
     if raw is None:
         return ConnectionOrigin()
-    stack: list[Place] = []
+    stack: list[CodeLocation] = []
     for stretch in raw.frames():
         stack += _named(raw.session, stretch, scripts)
-        if len(stack) >= DEEPEST or (stretch and openers.own_frames(stack) and openers.is_library(stack[-1])):
+        if len(stack) >= DEEPEST or (stretch and openers.app_frames(stack) and openers.is_library(stack[-1])):
             break
-    own = openers.own_frames(stack)
+    own = openers.app_frames(stack)
     first = own[0] if own else None
     frames = [frame for stretch in raw.frames() for frame in stretch]
     return ConnectionOrigin(
         opener=first,
         stack=tuple(stack[:DEEPEST]),
-        component=openers.label(first) if first is not None else None,
+        component=openers.location_label(first) if first is not None else None,
         script=_script(raw, frames, stack, scripts, of=first),
         client=_script(raw, frames, stack, scripts, of=next((p for p in stack if openers.is_client(p)), None)),
     )
 
 
 def _script(
-    raw: DevToolsStack, frames: list[dict[str, Any]], stack: list[Place], scripts: ScriptResolver, of: Place | None
+    raw: DevToolsStack,
+    frames: list[dict[str, Any]],
+    stack: list[CodeLocation],
+    scripts: ScriptResolver,
+    of: CodeLocation | None,
 ) -> str | None:
     if of is None:
         return None
@@ -72,14 +76,14 @@ def _script(
     return scripts.script(raw.session, frame["scriptId"], frame.get("url", ""))
 
 
-def _named(session: str, stretch: list[dict[str, Any]], scripts: ScriptResolver) -> list[Place]:
+def _named(session: str, stretch: list[dict[str, Any]], scripts: ScriptResolver) -> list[CodeLocation]:
     """Minified names are put right: what a function was called stands where its caller called it."""
     placed = [scripts.place(session, frame) for frame in stretch]
     named = [_as_called(place, placed[depth + 1 : depth + 2]) for depth, (place, _) in enumerate(placed)]
-    return list(openers.unbundled(named))
+    return list(openers.tag_bundled_client(named))
 
 
-def _as_called(place: Place, caller: list[tuple[Place, str]]) -> Place:
+def _as_called(place: CodeLocation, caller: list[tuple[CodeLocation, str]]) -> CodeLocation:
     if not 0 < len(place.function) <= openers.SHORT or not caller:
         return place
     by, called = caller[0]

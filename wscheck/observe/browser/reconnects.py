@@ -68,6 +68,6 @@ def _before(
         and id(each) not in taken
         and origins[id(each)].opener
     ]
-    files = {place.file for place in openers.own_frames(whence.stack)}
+    files = {place.file for place in openers.app_frames(whence.stack)}
     alike = [each for each in ended if (opener := origins[id(each)].opener) is not None and opener.file in files]
     return next(iter(alike or ended), None)

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from wscheck.detect import stack_frames as openers
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, below, vite_base
 from wscheck.observe.traffic import UrlFormatter
 
@@ -96,7 +96,7 @@ class PageScripts:
         """The frame of the page that the script runs in, by the browser's id; empty where that is not known."""
         return self._frames.get((session, id), "")
 
-    def place(self, session: str, frame: dict[str, Any]) -> tuple[Place, str]:
+    def place(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
         """Where a frame of CDP was written and the original name of what is called there; the bundle's position where
         there is no map."""
         line, column, function = frame["lineNumber"], frame["columnNumber"], frame.get("functionName", "")
@@ -105,15 +105,15 @@ class PageScripts:
         found = self._ready.get(script) if script is not None else None
         mapped = found.place(line, column) if found is not None else None
         if mapped is None:
-            served = Place(self._addresses.script(url).partition("?")[0], line + 1, column + 1, function)
+            served = CodeLocation(self._addresses.script(url).partition("?")[0], line + 1, column + 1, function)
             if not openers.is_library(served):
                 self._told.add(script.url if script is not None else url)
             return served, ""
         place, called = mapped
-        mine = openers.served_by(Place(place.file, place.line, place.column, function), url)
-        return openers.rooted(mine, self._root), called
+        mine = openers.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
+        return openers.resolve_root(mine, self._root), called
 
-    def written(self, session: str, id: str, line: int, column: int) -> Place:
+    def written(self, session: str, id: str, line: int, column: int) -> CodeLocation:
         """Where the code at a position of a script was written."""
         return self.place(session, {"scriptId": id, "lineNumber": line, "columnNumber": column})[0]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 
 _DIGITS = {c: i for i, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}
 _SCHEME = re.compile(r"^(webpack(-internal)?|turbopack|vite|rollup|ng|https?)://[^/]*/|^file://[^/]*(?=/)|^/@fs(?=/)")
@@ -43,7 +43,7 @@ class SourceMap:
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as problem:
             raise InvalidSourceMap("it is not a source map") from problem
 
-    def place(self, line: int, column: int) -> tuple[Place, str] | None:
+    def place(self, line: int, column: int) -> tuple[CodeLocation, str] | None:
         """Where the code at a position (both from 0) was written, and the original name of what stands there."""
         part = next((p for p in reversed(self._parts) if (p.line, p.column) <= (line, column)), None)
         if part is None:
@@ -67,7 +67,7 @@ class _Part:
         self._names = raw.get("names") or []
         self._lines = decode(raw["mappings"])
 
-    def place(self, line: int, column: int) -> tuple[Place, str] | None:
+    def place(self, line: int, column: int) -> tuple[CodeLocation, str] | None:
         segments = self._lines[line] if 0 <= line < len(self._lines) else []
         index = bisect.bisect_right(segments, column, key=lambda segment: segment[0]) - 1
         if index < 0:
@@ -77,7 +77,7 @@ class _Part:
         if not (0 <= source < len(self._sources) and self._sources[source]):
             return None
         called = str(self._names[name]) if 0 <= name < len(self._names) else ""
-        return Place(self._sources[source], original + 1, start + 1), called
+        return CodeLocation(self._sources[source], original + 1, start + 1), called
 
 
 def _argument(segments: list[Segment], index: int, column: int) -> tuple[int, int] | None:

@@ -14,9 +14,9 @@ from wscheck.model.events import (
     Emitted,
     Event,
     Handled,
+    HeartbeatStopped,
     Mounted,
     Refused,
-    Silenced,
     Unmounted,
     Unreadable,
 )
@@ -81,7 +81,7 @@ class ReplayWitness:
         self._record(Emitted(**self._where(connection), name=name))
 
     def silenced(self, connection: Connection, within: float) -> None:
-        self._record(Silenced(**self._where(connection), within=within))
+        self._record(HeartbeatStopped(**self._where(connection), within=within))
 
     def unreadable(self, connection: Connection, reason: str) -> None:
         user = connection.credentials.user

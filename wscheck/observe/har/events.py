@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.model.events import SOURCE_HAR, Ended, Event, Unjudged, Unreadable
+from wscheck.model.events import SOURCE_HAR, Event, NotEvaluated, PhaseEnded, Unreadable
 from wscheck.model.report import PageSummary
 from wscheck.observe.browser.opener import DevToolsStack, resolve
 from wscheck.observe.browser.reconnects import attribute_reconnects
@@ -69,7 +69,7 @@ def _events(traffic: TrafficDemux, bundles: HarScripts, files: Sequence["_File"]
     events: list[Event] = traffic.events(lambda session: whence[id(session)])
     last = events[-1].at if events else None
     doubts = [event for file in files for event in file.doubts(last)]
-    ended = [Ended(at=max(file.ended for file in files), source=SOURCE_HAR)] if events else []
+    ended = [PhaseEnded(at=max(file.ended for file in files), source=SOURCE_HAR)] if events else []
     return [*events, *doubts, *ended]
 
 
@@ -148,9 +148,9 @@ class _File:
         sockets = [entry for entry in self._engine if entry.websocket and entry.response.status == 101]
         polls = [entry for entry in self._engine if not entry.websocket and entry.response.status == 200]
         if sockets and not any(entry.messages for entry in sockets):
-            yield Unjudged(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
+            yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
         if polls and not any(self.archive.body(entry) for entry in polls):
-            yield Unjudged(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_BODIES}")
+            yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_BODIES}")
         if self.broken:
             yield Unreadable(at=at, source=SOURCE_HAR, path=path, reason=f"{self.broken} cannot be read")
 

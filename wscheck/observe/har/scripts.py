@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from wscheck.detect import stack_frames as openers
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, below, vite_base
 from wscheck.observe.traffic import UrlFormatter
 
@@ -37,7 +37,7 @@ class HarScripts:
         if at >= 0:
             self._named[url] = text[at + len(_MARK) :].split(None, 1)[0]
 
-    def place(self, session: str, frame: dict[str, Any]) -> tuple[Place, str]:
+    def place(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
         """Where a frame was written and the original name of what is called there; else its position as served."""
         url, line, column = str(frame.get("url", "")), frame.get("lineNumber", 0), frame.get("columnNumber", 0)
         function = str(frame.get("functionName", ""))
@@ -46,10 +46,10 @@ class HarScripts:
         found = self._maps[url]
         mapped = found.place(line, column) if found is not None else None
         if mapped is None:
-            return Place(self._shown(url), line + 1, column + 1, function), ""
+            return CodeLocation(self._shown(url), line + 1, column + 1, function), ""
         place, called = mapped
-        mine = openers.served_by(Place(place.file, place.line, place.column, function), url)
-        return openers.rooted(mine, self._root), called
+        mine = openers.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
+        return openers.resolve_root(mine, self._root), called
 
     def script(self, session: str, id: str, url: str) -> str:
         """The script's address as it may be told."""
@@ -66,7 +66,7 @@ class HarScripts:
             reason = "the HAR does not hold its source map (name the build's folder: --source-maps DIR)"
         except (InvalidSourceMap, OSError, ValueError, binascii.Error) as problem:
             reason = f"its source map cannot be read: {problem}"
-        if not openers.is_library(Place(self._shown(url))):
+        if not openers.is_library(CodeLocation(self._shown(url))):
             self.notes[url] = f"Positions in {self._shown(url)} are those of the bundle: {reason}."
         return None
 

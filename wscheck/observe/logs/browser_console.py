@@ -5,7 +5,7 @@ import re
 import secrets
 from typing import Any
 
-from wscheck.model.events import Connected, Connecting, Emitted, Event, Handled, Place
+from wscheck.model.events import CodeLocation, Connected, Connecting, Emitted, Event, Handled
 from wscheck.observe.logs.envelopes import Message
 from wscheck.observe.logs.line_prefix import Prefix, judged
 
@@ -71,8 +71,8 @@ class Console:
         return judged(match["before"]) is Prefix.SURE and match["before"].count('"') % 2 == 0
 
 
-def _opener(place: re.Match[str] | None) -> Place | None:
-    return Place(place["file"], int(place["line"]), int(place["column"] or 0)) if place is not None else None
+def _opener(place: re.Match[str] | None) -> CodeLocation | None:
+    return CodeLocation(place["file"], int(place["line"]), int(place["column"] or 0)) if place is not None else None
 
 
 def _digest(payload: str | None) -> str | None:

@@ -3,7 +3,15 @@
 from collections import Counter
 from collections.abc import Callable
 
-from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Restarted, Unreadable
+from wscheck.model.events import (
+    SOURCE_SERVER_LOG,
+    Connected,
+    Disconnected,
+    Event,
+    Replaced,
+    ServerRestarted,
+    Unreadable,
+)
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.multiline import Record
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, TOLD, USER
@@ -145,7 +153,9 @@ class Evidence:
         self.events.append(event)
 
     def _restarted(self, line: int, at: float | None) -> None:
-        self.events.append(Restarted(at=at, source=SOURCE_SERVER_LOG, node=self._node, path=self._path, line=line))
+        self.events.append(
+            ServerRestarted(at=at, source=SOURCE_SERVER_LOG, node=self._node, path=self._path, line=line)
+        )
 
 
 def level(kind: str, ids: dict[str, str]) -> str:

@@ -6,14 +6,14 @@ import msgspec
 
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE
 from wscheck.model.events import (
-    Answered,
+    AttemptOutcome,
     Connected,
     Connecting,
+    ConnectionEvent,
     Delivered,
     Disconnected,
     Emitted,
     Event,
-    OnConnection,
     Refused,
     Unreadable,
     Upgraded,
@@ -76,7 +76,7 @@ class EngineSession:
         self._user: str | None = None
         self._fingerprint: str | None = None
         self._spaces: dict[str, _Space] = {}
-        self._events: list[tuple[str, OnConnection | Unreadable]] = []
+        self._events: list[tuple[str, ConnectionEvent | Unreadable]] = []
         self._binary: _Binary | None = None
         self._silence_s: float | None = None
         self._heard_at = at
@@ -243,8 +243,8 @@ class EngineSession:
 
     # --- what is told -------------------------------------------------------------------------------------------
 
-    def _say(self, event: OnConnection | Unreadable, namespace: str = "") -> None:
-        if isinstance(event, OnConnection) and namespace:
+    def _say(self, event: ConnectionEvent | Unreadable, namespace: str = "") -> None:
+        if isinstance(event, ConnectionEvent) and namespace:
             space = self._spaces[namespace]
             event = msgspec.structs.replace(event, namespace=namespace, sid=space.sid, transport=self.transport)
         self._events.append((namespace, event))
@@ -255,7 +255,7 @@ class EngineSession:
             self.ended(self._closing_at)
         return [self._filled(namespace, event, whence) for namespace, event in self._events]
 
-    def _filled(self, namespace: str, event: OnConnection | Unreadable, whence: ConnectionOrigin) -> Event:
+    def _filled(self, namespace: str, event: ConnectionEvent | Unreadable, whence: ConnectionOrigin) -> Event:
         space = self._spaces.get(namespace) or next(iter(self._spaces.values()), None)
         user = (space.user if space is not None else None) or self._user
         if user is None and self.sids and self.origin.page:
@@ -265,7 +265,7 @@ class EngineSession:
         more: dict[str, Any] = {"component": whence.component, "opener": whence.opener}
         if isinstance(event, Connecting | Connected | Refused):
             more["stack"] = whence.stack
-        if isinstance(event, Answered):
+        if isinstance(event, AttemptOutcome):
             more["target"] = whence.target or self.origin.target or None
             more |= {"script": whence.script, "client": whence.client}
         if isinstance(event, Connecting | Upgraded):

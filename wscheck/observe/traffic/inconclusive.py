@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from wscheck.model.disconnect_reasons import SERVER_ENDED
-from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Unjudged
+from wscheck.model.events import Connected, Connecting, Disconnected, Event, NotEvaluated, Refused
 from wscheck.observe.traffic.redaction import NOBODY
 from wscheck.observe.traffic.server_split import ServerEndpoint
 
@@ -14,7 +14,7 @@ IDENTITY = "say where the traffic names the user, as in --identity 'auth.token|j
 
 def doubt(events: Sequence[Event]) -> str:
     """Why nothing was proven, empty when it was. Ask only where nothing was found."""
-    unjudged = next((event.reason for event in events if isinstance(event, Unjudged)), "")
+    unjudged = next((event.reason for event in events if isinstance(event, NotEvaluated)), "")
     if not any(isinstance(event, Connected) for event in events):
         return _unconnected(events, unjudged)
     return unjudged or undivided(events) or _thrown_out(events)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 
 
 class Initiator(msgspec.Struct, frozen=True):
@@ -26,8 +26,8 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     """Where a connection was opened, source-mapped. `script` and `client`: the scripts that the opener and the client
     library ran from. `target`: the frame of a page that ran them, empty where it is the origin's own."""
 
-    opener: Place | None = None
-    stack: tuple[Place, ...] = ()
+    opener: CodeLocation | None = None
+    stack: tuple[CodeLocation, ...] = ()
     component: str | None = None
     script: str | None = None
     client: str | None = None

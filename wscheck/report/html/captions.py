@@ -1,6 +1,6 @@
 """What is said of a lane: short on the lane itself, in full for hover, the legend and the table."""
 
-from wscheck.model.events import Place
+from wscheck.model.events import CodeLocation
 from wscheck.report.formatting import one_line, plural
 from wscheck.report.html.lanes import Lane
 from wscheck.report.html.view import View
@@ -37,12 +37,12 @@ def opened_by(lane: Lane) -> str:
     return f"{by}, called from {_place(lane.diverges_at)}" if lane.diverges_at is not None else by
 
 
-def opener(component: str | None, place: Place | None) -> str:
+def opener(component: str | None, place: CodeLocation | None) -> str:
     where = _place(place) if place else ""
     return f"{one_line(component)} at {where}" if component and where else one_line(component or "") or where
 
 
-def _place(place: Place) -> str:
+def _place(place: CodeLocation) -> str:
     """`useBotWebSocket at src/hooks/useBotWebSocket.ts:5:18`"""
     return one_line(f"{place.function} at {place}" if place.function else str(place))
 

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wscheck.detect.changes import Superseded
+from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.model.events import (
     AnyEvent,
+    CodeLocation,
     Connected,
+    ConnectionEvent,
     Delivered,
     Disconnected,
     Mounted,
-    OnConnection,
-    Place,
     Refused,
     Replaced,
 )
@@ -31,8 +31,8 @@ class Lane:
     page: str | None = None
     component: str | None = None
     shared_with: list[str] = field(default_factory=list)
-    opener: Place | None = None
-    diverges_at: Place | None = None
+    opener: CodeLocation | None = None
+    diverges_at: CodeLocation | None = None
     opened_at: float | None = None
     closed_at: float | None = None
     reasons: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Lane:
         return min((at for at in seen if at is not None), default=0.0)
 
     @property
-    def who(self) -> tuple[str | None, Place | None]:
+    def who(self) -> tuple[str | None, CodeLocation | None]:
         """Lanes with the same opener look the same; with a shared one it is the caller that tells them apart."""
         return (None, self.diverges_at) if self.diverges_at else (self.component, self.opener)
 
@@ -68,7 +68,7 @@ class Picture:
     refused: list[tuple[float, str]]
 
 
-def picture(events: Iterable[AnyEvent], diverging: Mapping[str, Place] | None = None) -> Picture:
+def picture(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation] | None = None) -> Picture:
     """The picture of `events`, lanes in the order in which they opened. `diverging`: by session or sid."""
     seen = list(events)
     timed = any(event.at is not None for event in seen)
@@ -85,7 +85,7 @@ def _supposed(seen: Iterable[AnyEvent], when: Mapping[int, float]) -> Iterator[t
     ledger = Ledger()
     for event in seen:
         for change in ledger.apply(event):
-            if isinstance(change, Superseded) and not change.explicit and change.old_sid and change.new_sid:
+            if isinstance(change, ReplacedChange) and not change.explicit and change.old_sid and change.new_sid:
                 yield when[id(event)], change.old_sid, change.new_sid
 
 
@@ -103,7 +103,7 @@ class _Drawing:
 
     def __init__(self, seen: Iterable[AnyEvent]) -> None:
         """A log knows only the sid of a connection whose session the client names, and may tell of it first."""
-        known = (event for event in seen if isinstance(event, OnConnection) and event.sid and event.eio)
+        known = (event for event in seen if isinstance(event, ConnectionEvent) and event.sid and event.eio)
         self._session: dict[str, str] = {event.sid: event.eio for event in known if event.sid and event.eio}
         self._lanes: dict[str, Lane] = {}
         self.replaced: list[tuple[float, str, str]] = []
@@ -129,7 +129,7 @@ class _Drawing:
             case _:
                 pass
 
-    def done(self, timed: bool, diverging: Mapping[str, Place]) -> Picture:
+    def done(self, timed: bool, diverging: Mapping[str, CodeLocation]) -> Picture:
         self._share()
         for key, lane in self._lanes.items():
             lane.diverges_at = diverging.get(key) or diverging.get(lane.id)
@@ -137,7 +137,7 @@ class _Drawing:
         start, end = min(self._times, default=0.0), max(self._times, default=0.0)
         return Picture(start, end, timed, lanes, list(self._arrows()), self._refused)
 
-    def _lane(self, event: OnConnection) -> Lane | None:
+    def _lane(self, event: ConnectionEvent) -> Lane | None:
         """The lane of the connection that `event` is about: its Engine.IO session, where one is known."""
         key = self._session.get(event.sid or "") or event.eio or event.sid
         if key is None:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from wscheck import __version__
 from wscheck.model.comparison import CompareReport
-from wscheck.model.events import AnyEvent, Began, Ended, Place
+from wscheck.model.events import AnyEvent, CodeLocation, PhaseEnded, PhaseStarted
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, ScenarioResult, VerifyReport
@@ -137,11 +137,11 @@ def _phases(events: Sequence[AnyEvent]) -> dict[tuple[str, str], list[AnyEvent]]
     phases: dict[tuple[str, str], list[AnyEvent]] = {}
     current: list[AnyEvent] | None = None
     for event in events:
-        if isinstance(event, Began):
+        if isinstance(event, PhaseStarted):
             current = phases.setdefault((event.scenario, event.phase), [])
         if current is not None:
             current.append(event)
-        if isinstance(event, Ended):
+        if isinstance(event, PhaseEnded):
             current = None
     return phases
 
@@ -150,7 +150,7 @@ def _involved(findings: Sequence[Finding]) -> frozenset[str]:
     return frozenset(sid for finding in findings for sid in story.connection_ids(finding.evidence))
 
 
-def _diverging(report: Report) -> dict[str, Place]:
+def _diverging(report: Report) -> dict[str, CodeLocation]:
     """By session or sid, where the report's connections say that their stacks part."""
     told = [(each.eio or each.sid, each.diverges_at) for each in getattr(report, "connections", ())]
     return {key: place for key, place in told if key and place is not None}
@@ -163,7 +163,7 @@ def _evidence(finding: Finding) -> list[tuple[str, str, str, str, str]]:
 
 def _event_row(event: AnyEvent) -> tuple[str, str, str, str, str]:
     fields: dict[str, Any] = msgspec.to_builtins(event)
-    place: Place | None = getattr(event, "opener", None)
+    place: CodeLocation | None = getattr(event, "opener", None)
     details = [f"{key}: {value}" for key, value in fields.items() if key not in _SHOWN]
     who = " ".join(str(fields[key]) for key in ("sid", "component") if key in fields)
     details += [str(place)] if place else []

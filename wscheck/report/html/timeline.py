@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from wscheck.model.events import AnyEvent, Place
+from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.report.formatting import format_duration, one_line, plural
 from wscheck.report.html import captions
 from wscheck.report.html.lanes import Lane, Picture, picture
@@ -74,7 +74,7 @@ class Timeline:
 
 
 def timeline(
-    events: Iterable[AnyEvent], important: Collection[str] = (), diverging: Mapping[str, Place] | None = None
+    events: Iterable[AnyEvent], important: Collection[str] = (), diverging: Mapping[str, CodeLocation] | None = None
 ) -> Timeline | None:
     """The timeline of `events`, None when no connection was seen. Lanes in `important` are drawn before others.
 

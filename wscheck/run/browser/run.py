@@ -13,9 +13,9 @@ import msgspec
 
 from wscheck.config.browser_steps import Step
 from wscheck.config.settings import without_credentials
-from wscheck.detect.engine import Options
+from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import CannotCheck, UsageError
-from wscheck.model.events import SOURCE_BROWSER, AnyEvent, Ended, Event, Unjudged
+from wscheck.model.events import SOURCE_BROWSER, AnyEvent, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Bar
 from wscheck.model.report import BrowserReport, PageSummary
 from wscheck.observe.browser import Browser, StorageState, apply_storage, attached, launched, run_steps
@@ -58,7 +58,7 @@ class Browse(msgspec.Struct, kw_only=True):
     insecure: bool = False
     command: tuple[str, ...] = ()
     identity: IdentityRule | None = None
-    options: Options = msgspec.field(default_factory=Options)
+    options: RuleOptions = msgspec.field(default_factory=RuleOptions)
     bar: Bar = msgspec.field(default_factory=Bar)
     storage: StorageState | None = None
     steps: tuple[Step, ...] = ()
@@ -86,7 +86,7 @@ async def browse(run: Browse, progress: Progress = lambda what, done, of: None) 
         watch.doubt_what_is_under_way()
         pages = await _pictures(browser, seen.pages) if run.picture else seen.pages
     latest = max((event.at for event in seen.events if event.at is not None), default=ended)
-    events: list[Event] = [*seen.events, *watch.unjudged, Ended(at=max(ended, latest), source=SOURCE_BROWSER)]
+    events: list[Event] = [*seen.events, *watch.unjudged, PhaseEnded(at=max(ended, latest), source=SOURCE_BROWSER)]
     urls = " ".join(browser.traffic.addresses.page(url) for url in run.urls)
     target = urls or without_credentials(run.cdp or "") or "".join(run.command[:1])
     report = page_report.report(events, run.options, run.bar, target=target, pages=pages, notes=seen.notes)
@@ -131,7 +131,7 @@ class _Watch:
 
     def __init__(self, run: Browse, browser: Browser, progress: Progress) -> None:
         self._run, self._browser, self._progress = run, browser, progress
-        self.unjudged: list[Unjudged] = []
+        self.unjudged: list[NotEvaluated] = []
         self.interrupted = False
 
     async def go(self) -> None:
@@ -208,4 +208,4 @@ class _Watch:
             self._cannot_tell(f"{what} still being opened when the watch ended: watch longer (--for)")
 
     def _cannot_tell(self, reason: str) -> None:
-        self.unjudged.append(Unjudged(at=time.time(), source=SOURCE_BROWSER, reason=reason))
+        self.unjudged.append(NotEvaluated(at=time.time(), source=SOURCE_BROWSER, reason=reason))

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from wscheck.config.settings import duration
-from wscheck.detect.changes import Closed, Opened, Transition
+from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange
 from wscheck.model.events import Event
 
 
@@ -74,14 +74,14 @@ class Ages:
         self._limit, self.limited = limit, limit is not None
         self._opened: OrderedDict[str, float] = OrderedDict()
 
-    def take(self, event: Event, changes: Iterable[Transition]) -> None:
+    def take(self, event: Event, changes: Iterable[LedgerChange]) -> None:
         """What an event changed."""
         if not self.limited or event.at is None:
             return
         for change in changes:
-            if isinstance(change, Opened):
+            if isinstance(change, OpenedChange):
                 self._opened[change.sid] = event.at
-            elif isinstance(change, Closed):
+            elif isinstance(change, ClosedChange):
                 self._opened.pop(change.sid, None)
             elif change.old_sid is not None:
                 self._opened.pop(change.old_sid, None)

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import msgspec
 
 from wscheck import __version__
-from wscheck.detect.engine import Options
+from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import BadEvidence, UsageError
-from wscheck.model.events import SCHEMA, Header
+from wscheck.model.events import RECORDING_SCHEMA, RecordingHeader
 from wscheck.model.findings import Bar
 from wscheck.model.secrets import Secret
 from wscheck.notify.ndjson import NdjsonStream
@@ -49,7 +49,7 @@ class Wanted(msgspec.Struct, kw_only=True):
     names: Sequence[str]
     outputs: Sequence[ReportOutput]
     new_reader: Readers
-    options: Options
+    options: RuleOptions
     bar: Bar
     follow: bool
     from_start: bool
@@ -240,10 +240,12 @@ def _is_new(fd: int) -> bool:
     return told is None or told.size == 0
 
 
-def _header(wanted: Wanted, watch: Watch) -> Header:
+def _header(wanted: Wanted, watch: Watch) -> RecordingHeader:
     options = wanted.options.told(wanted.bar)
     target = ", ".join(log.name for log in watch.logs)
-    return Header(schema=SCHEMA, wscheck=__version__, target=target, started_at=watch.began, options=options)
+    return RecordingHeader(
+        schema=RECORDING_SCHEMA, wscheck=__version__, target=target, started_at=watch.began, options=options
+    )
 
 
 def _deliver(route: Route, watch: Watch, note: Note, stack: ExitStack) -> None:

@@ -6,13 +6,13 @@ from typing import cast
 
 import msgspec
 
-from wscheck.detect.changes import Transition
-from wscheck.detect.engine import Judge, Options
-from wscheck.detect.incidents import GROWTH, Incident, Incidents
+from wscheck.detect.changes import LedgerChange
+from wscheck.detect.engine import Judge, RuleOptions
+from wscheck.detect.incidents import GROWTH, Incident, IncidentTracker
 from wscheck.detect.ledger import Ledger
 from wscheck.model.disconnect_reasons import EXPIRED_STALE
-from wscheck.model.event_counts import Seen
-from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Ended, Event, Unjudged
+from wscheck.model.event_counts import EventCounter
+from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Finding
 from wscheck.notify.listener import Listener
 from wscheck.observe.logs.merge import merged, of_node
@@ -38,7 +38,7 @@ class Watch:
     def __init__(
         self,
         logs: Sequence[AnyLog],
-        options: Options,
+        options: RuleOptions,
         *,
         quiet_after: float = 30.0,
         window: Window | None = None,
@@ -48,8 +48,8 @@ class Watch:
     ) -> None:
         self.logs, self.options = list(logs), options
         self.judge = Judge(options, on_sighting=self._sighted)
-        self.incidents = Incidents(quiet_after, self._still)
-        self.seen, self.clock, self.ages = Seen(), Clock(), Ages(stale_after)
+        self.incidents = IncidentTracker(quiet_after, self._still)
+        self.seen, self.clock, self.ages = EventCounter(), Clock(), Ages(stale_after)
         self.listeners: list[Listener] = []
         self.events: list[AnyEvent] = []
         self.live, self.finished, self.owing, self.catching_up = False, finished, False, True
@@ -105,7 +105,7 @@ class Watch:
         at, last = max(times, default=None), self.clock.last
         if at is None or last is None or at <= last:
             return
-        ended = Ended(at=at, source=SOURCE_SERVER_LOG)
+        ended = PhaseEnded(at=at, source=SOURCE_SERVER_LOG)
         self.judge.feed(ended)
         self._made_known(ended, ())
         self.clock.heard(at)
@@ -145,14 +145,14 @@ class Watch:
         self.clock.heard(self.seen.take(events))
         self.events += cast("Sequence[AnyEvent]", events[: max(0, self._kept - len(self.events))])
 
-    def _made_known(self, event: Event, changes: Sequence[Transition]) -> None:
+    def _made_known(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         self.ages.take(event, changes)
         for listener in self.listeners:
             listener.event(event, changes)
 
     def _expire(self, now: float | None) -> None:
         for sid in self.ages.stale(now):
-            gone = Unjudged(
+            gone = NotEvaluated(
                 at=now, source=SOURCE_WSCHECK, user=self.judge.ledger.owner(sid), reason=f"{sid} {EXPIRED_STALE}"
             )
             self._count([gone])

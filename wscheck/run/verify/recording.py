@@ -4,7 +4,7 @@ judged."""
 from collections.abc import Sequence
 
 from wscheck.detect import verdict as proof
-from wscheck.detect.engine import Judge, Options
+from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.rules import BROWSER
 from wscheck.model.events import (
     SOURCE_BROWSER,
@@ -23,7 +23,7 @@ PAGES = frozenset({SOURCE_BROWSER, SOURCE_HAR})
 """Who tells of pages: what a page does not prove, no log does."""
 
 
-def judged(events: Sequence[AnyEvent], options: Options, bar: Bar) -> tuple[list[Finding], Verdict, str]:
+def judged(events: Sequence[AnyEvent], options: RuleOptions, bar: Bar) -> tuple[list[Finding], Verdict, str]:
     """The findings, the verdict and its reason, by the rules and in the order in which it was judged when recorded.
     What only a page can break, no log does."""
     judge = Judge(options, BROWSER)

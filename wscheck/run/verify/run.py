@@ -10,19 +10,19 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.config.settings import without_credentials
-from wscheck.detect.engine import Options
+from wscheck.detect.engine import RuleOptions
 from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE
 from wscheck.model.events import (
     SOURCE_CLIENT,
     SOURCE_SCENARIO,
     SOURCE_SERVER_LOG,
     AnyEvent,
-    Began,
     Disconnected,
-    Ended,
     Event,
+    PhaseEnded,
+    PhaseStarted,
     Refused,
-    Watching,
+    SourceStarted,
 )
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.report import VerifyReport
@@ -63,7 +63,7 @@ class Run(msgspec.Struct):
     arena: Embedded | Remote
     scenarios: Sequence[str]
     client: str
-    options: Options
+    options: RuleOptions
     bar: Bar
     narrate: Narrate = silent
     page: RealPage | None = None
@@ -96,7 +96,9 @@ async def verify(run: Run, progress: Progress = lambda scenario, done, of: None)
 def replay(path: Path, bar: Bar | None = None) -> Outcome:
     """Judge a recording anew, by the options it was made with. Raises BadEvidence."""
     header, events = load(path)
-    options = msgspec.convert({k: v for k, v in header.options.items() if k in Options.__struct_fields__}, Options)
+    options = msgspec.convert(
+        {k: v for k, v in header.options.items() if k in RuleOptions.__struct_fields__}, RuleOptions
+    )
     recorded = Bar(Severity(header.options.get("fail_on", "error")), bool(header.options.get("strict", False)))
     report = _report(events, options, bar or recorded, target=header.target, client=header.client)
     if not report.scenarios:
@@ -111,7 +113,7 @@ def replay(path: Path, bar: Bar | None = None) -> Outcome:
     return Outcome(report, events)
 
 
-def _report(events: Sequence[AnyEvent], options: Options, bar: Bar, *, target: str, client: str) -> VerifyReport:
+def _report(events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, *, target: str, client: str) -> VerifyReport:
     results = assess(events, options, bar)
     verdict, reason = overall(results)
     return VerifyReport(
@@ -181,9 +183,9 @@ def _leave_out(phase: _Phase, lost: str) -> None:
     """Every further scenario would only meet the same silence, each for as long as a connection may take, or the same
     refusal, which would seem to be right where one is asked for."""
     here: dict[str, Any] = {"source": SOURCE_SCENARIO, "scenario": phase.scenario.id, "phase": phase.name}
-    phase.stage.record(Began(at=time.time(), **here))
+    phase.stage.record(PhaseStarted(at=time.time(), **here))
     phase.stage.unjudged(f"not tried: {lost}")
-    phase.stage.record(Ended(at=time.time(), **here))
+    phase.stage.record(PhaseEnded(at=time.time(), **here))
 
 
 def _silence(phase: _Phase) -> str:
@@ -200,9 +202,9 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
     Returns why nothing further can be tried, "" when it can.
     """
     stage, cast, lost = phase.stage, phase.stage.cast, ""
-    stage.record(Began(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
+    stage.record(PhaseStarted(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
-        stage.record(Watching(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name))
+        stage.record(SourceStarted(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name))
         log.begin(stage.record)
     try:
         async with heartbeat(stage.record):
@@ -217,7 +219,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Re
                 lost = f"the server refused the user's own credentials during {phase.scenario.id}"
             await caught_up(phase.logs, stage)
         stage.events = only_ours(stage.events)
-        stage.record(Ended(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
+        stage.record(PhaseEnded(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
     finally:
         for log in phase.logs:
             log.sink = None

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from wscheck.detect.changes import Superseded
-from wscheck.detect.engine import Judge, Options
-from wscheck.detect.event_order import one_story
+from wscheck.detect.changes import ReplacedChange
+from wscheck.detect.engine import Judge, RuleOptions
+from wscheck.detect.event_order import merge_causally
 from wscheck.detect.rules import ranked
 from wscheck.model.events import (
     SOURCE_SCENARIO,
     AnyEvent,
-    Began,
     Connected,
     Delivered,
-    Ended,
     Event,
-    Lagged,
+    NotEvaluated,
+    PhaseEnded,
+    PhaseStarted,
+    ProcessStalled,
     Refused,
-    Unjudged,
 )
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.model.report import Control, ScenarioResult
@@ -47,13 +47,13 @@ def phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
     """Cut a run into its phases. A phase that never ended (an interrupted run) is given as far as it came."""
     current: Phase | None = None
     for event in events:
-        if isinstance(event, Began):
+        if isinstance(event, PhaseStarted):
             if current is not None:
                 yield current
             current = Phase(event.scenario, event.phase, [event])
         elif current is not None:
             current.events.append(event)
-            if isinstance(event, Ended):
+            if isinstance(event, PhaseEnded):
                 current.ended = True
                 yield current
                 current = None
@@ -70,18 +70,18 @@ class _Judged(msgspec.Struct):
     replacements: int
     refusals: list[Refused]
     received: dict[str, int]
-    unjudged: list[Unjudged]
+    unjudged: list[NotEvaluated]
     began: float | None
     took: float
 
 
-def _judge(phase: Phase, rules: Sequence[type], options: Options) -> _Judged:
+def _judge(phase: Phase, rules: Sequence[type], options: RuleOptions) -> _Judged:
     judge, opened = Judge(options, rules), set[str]()
     replacements = peak = 0
-    ordered = list(one_story(recognised(phase.events)))
+    ordered = list(merge_causally(recognised(phase.events)))
     for event in ordered:
         for change in judge.feed(event):
-            replacements += isinstance(change, Superseded)
+            replacements += isinstance(change, ReplacedChange)
         peak = max(peak, judge.ledger.open)
         if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.sessions:
             opened.add(event.sid)
@@ -94,13 +94,13 @@ def _judge(phase: Phase, rules: Sequence[type], options: Options) -> _Judged:
         replacements=replacements,
         refusals=[e for e in ordered if isinstance(e, Refused) and e.reason == "refused"],
         received=dict(Counter(e.name for e in ordered if isinstance(e, Delivered))),
-        unjudged=[e for e in ordered if isinstance(e, Unjudged)],
+        unjudged=[e for e in ordered if isinstance(e, NotEvaluated)],
         began=began,
         took=ended - began if began is not None and ended is not None else 0.0,
     )
 
 
-def assess(events: Iterable[AnyEvent | Event], options: Options, bar: Bar) -> list[ScenarioResult]:
+def assess(events: Iterable[AnyEvent | Event], options: RuleOptions, bar: Bar) -> list[ScenarioResult]:
     """Each scenario's result, in the order in which the scenarios stand in the run."""
     subjects: dict[str, Phase] = {}
     controls: dict[str, Phase] = {}
@@ -109,7 +109,7 @@ def assess(events: Iterable[AnyEvent | Event], options: Options, bar: Bar) -> li
     return [_result(name, phase, controls.get(name), options, bar) for name, phase in subjects.items()]
 
 
-def _result(name: str, subject: Phase, control: Phase | None, options: Options, bar: Bar) -> ScenarioResult:
+def _result(name: str, subject: Phase, control: Phase | None, options: RuleOptions, bar: Bar) -> ScenarioResult:
     scenario = REGISTRY.get(name)
     if scenario is None:
         reason = "this version of wscheck does not know the scenario"
@@ -119,7 +119,10 @@ def _result(name: str, subject: Phase, control: Phase | None, options: Options, 
     judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events, beside)]
     shown = _control(scenario, control, options) if control is not None else None
     if shown is not None and (moot := scenario.moot(shown, judged.replacements)) is not None:
-        judged.findings, judged.unjudged = [], [Unjudged(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)]
+        judged.findings, judged.unjudged = (
+            [],
+            [NotEvaluated(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)],
+        )
     for finding in judged.findings:
         finding.scenario = name
         _qualify(finding, subject.events)
@@ -166,7 +169,7 @@ def _unsure(
     return None
 
 
-def _control(scenario: Scenario, phase: Phase, options: Options) -> Control:
+def _control(scenario: Scenario, phase: Phase, options: RuleOptions) -> Control:
     judged = _judge(phase, scenario.control_rules, options)
     # A target that refuses the second connection enforces one per user: the fault showed, as a refusal.
     shows = bool(judged.findings) or bool(judged.refusals)
@@ -198,7 +201,7 @@ def _did(judged: _Judged, phase: Phase) -> str:
 
 def _qualify(finding: Finding, events: Sequence[Event]) -> None:
     """Our own stall makes ping timeouts of its own: say so before the server is blamed."""
-    stalled = max((e.seconds for e in events if isinstance(e, Lagged)), default=0.0)
+    stalled = max((e.seconds for e in events if isinstance(e, ProcessStalled)), default=0.0)
     if stalled >= STALL_S:
         finding.message += f" (this machine stalled for {stalled:.1f} s meanwhile)"
 
