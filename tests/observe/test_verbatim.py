@@ -2,9 +2,9 @@
 
 import pytest
 
-from wscheck.observe.logs.column_roles import Ids
 from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.raw_window import KEPT, Verbatim
+from wscheck.observe.logs.server_log import KEPT, Verbatim
+from wscheck.observe.logs.suggest.column_roles import Ids
 from wscheck.observe.tailing.read_buffer import Desk
 
 

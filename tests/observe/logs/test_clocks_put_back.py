@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli import wscheck
 from tests.observe.logs.reading import read
-from wscheck.observe.logs.timestamps import Calendar
+from wscheck.observe.logs.formats.timestamps import Calendar
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 BACK = datetime(2026, 10, 25, 1, tzinfo=UTC)

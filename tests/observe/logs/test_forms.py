@@ -14,8 +14,7 @@ from tests.observe.logs.test_properties import RELAXED
 from wscheck.model.errors import UsageError
 from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.observe.logs.options import readers
-from wscheck.observe.logs.placeholder_syntax import literally
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.vocabulary import Wording, literally
 
 A, B = "AbCdEfGhIjKlMnOp0001", "AbCdEfGhIjKlMnOp0002"
 CAME = "connected=user {user} came on {sid}"

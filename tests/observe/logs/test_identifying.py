@@ -7,7 +7,7 @@ import pytest
 from tests.observe.logs.corpus import corpus, names
 from tests.observe.logs.reading import read, reader_of
 from wscheck.model.events import Connected, Replaced
-from wscheck.observe.logs.column_roles import Ids
+from wscheck.observe.logs.suggest.column_roles import Ids
 from wscheck.observe.logs.vocabulary import Wording
 
 SIDS = [f"AbCdEfGhIjKlMnOp{n:04}" for n in range(10)]

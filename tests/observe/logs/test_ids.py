@@ -11,8 +11,8 @@ from tests.observe.logs.conversations import CONNECTED, DISCONNECTED, REPLACED, 
 from tests.observe.logs.formats import FORMATS, PLAIN_FORMATS
 from tests.observe.logs.reading import reader_of, said
 from wscheck.model.events import Unreadable
-from wscheck.observe.logs.envelopes import MESSAGE_KEYS
-from wscheck.observe.logs.key_values import NOTHING, pairs
+from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS
+from wscheck.observe.logs.formats.key_values import NOTHING, pairs
 from wscheck.observe.logs.vocabulary import Wording, plain
 
 ALL = FORMATS | PLAIN_FORMATS

@@ -13,7 +13,7 @@ from tests.observe.logs.test_properties import RELAXED, carefully
 from tests.observe.logs.wrappers import WRAPPERS
 from wscheck.model.events import Event
 from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.template_learner import ATTEMPTS, MOST_SHAPES
+from wscheck.observe.logs.fast_reader.learner import ATTEMPTS, MOST_SHAPES
 
 
 def written(form: str, wrapper: str, entries: list[Entry], draw: random.Random) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.observe.logs.conversations import LETTERS
 from tests.observe.logs.reading import read, reader_of, said
-from wscheck.observe.logs.column_roles import Ids
+from wscheck.observe.logs.suggest.column_roles import Ids
 from wscheck.observe.logs.vocabulary import Wording
 
 KINDS = ("connected", "replaced", "disconnected")

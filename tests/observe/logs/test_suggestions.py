@@ -4,7 +4,7 @@ import pytest
 
 from tests.observe.logs.reading import read, reader_of
 from wscheck.model.events import Connected, Disconnected
-from wscheck.observe.logs.candidate_tests import Suggestion
+from wscheck.observe.logs.suggest.suggestions import Suggestion
 from wscheck.observe.logs.vocabulary import Wording
 
 KINDS = ("connected", "replaced", "disconnected")

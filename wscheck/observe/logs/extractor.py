@@ -7,15 +7,14 @@ from typing import Any
 
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.browser_console import NEEDLES
-from wscheck.observe.logs.candidate_tests import Suggestion
-from wscheck.observe.logs.column_roles import Ids
 from wscheck.observe.logs.encoding import Encoding
-from wscheck.observe.logs.envelopes import Message, decoded
 from wscheck.observe.logs.event_builder import FULL, Dressed, Evidence
-from wscheck.observe.logs.line_assembler import Lines
-from wscheck.observe.logs.scan import Found, Scanner
-from wscheck.observe.logs.suggestions import NOBODY, suggestions
+from wscheck.observe.logs.fast_reader.scan import Found, Scanner
+from wscheck.observe.logs.formats.browser_console import NEEDLES
+from wscheck.observe.logs.formats.envelopes import Message, decoded
+from wscheck.observe.logs.general_reader import Lines
+from wscheck.observe.logs.suggest.column_roles import Ids
+from wscheck.observe.logs.suggest.suggestions import NOBODY, Suggestion, suggestions
 from wscheck.observe.logs.vocabulary import Wording
 from wscheck.observe.tailing.read_buffer import Desk
 

@@ -1,28 +1,209 @@
 """What one message says: is it a record, of which kind, and which ids stand on its own line."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import Any, NamedTuple
 
-from wscheck.observe.logs.envelopes import MESSAGE_KEYS, Message
-from wscheck.observe.logs.free_text_ids import LEADING, TAKEN_OUT, follows, unbracketed, worded_ids
-from wscheck.observe.logs.key_values import Pair, balance, is_quoted, pairs, quotes_around, something, unquoted
-from wscheck.observe.logs.line_prefix import Prefix, bare, carries, judged
-from wscheck.observe.logs.matched import Detail, Reading
-from wscheck.observe.logs.nested_object import NOT_OURS
-from wscheck.observe.logs.placeholder_matcher import TRIED, Form, forms_of
-from wscheck.observe.logs.structured_ids import ids_in
-from wscheck.observe.logs.timestamps import without_tail
+import msgspec
+
+from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS, Message
+from wscheck.observe.logs.formats.key_values import (
+    NAME,
+    Pair,
+    balance,
+    is_quoted,
+    pairs,
+    quotes_around,
+    something,
+    unbracketed,
+    unquoted,
+)
+from wscheck.observe.logs.formats.line_prefix import Prefix, bare, carries, judged
+from wscheck.observe.logs.formats.timestamps import without_tail
+from wscheck.observe.logs.placeholders import TRIED, Form, forms_of
 from wscheck.observe.logs.vocabulary import (
     CONNECTED,
     NAMESPACE,
+    NEW,
+    OLD,
     REASON,
+    REPLACED,
     RESTARTED,
+    SID,
     TAKEN,
     USER,
+    WANTED,
     Wording,
     plain,
 )
+
+NOT_OURS = frozenset(("req", "res", "request", "response", "err", "error", "headers", "_logmeta", "_meta", "query"))
+"""Keys of what a record carries along: ids in there are somebody else's."""
+
+
+class Reading(msgspec.Struct):
+    """A record's marker as read.
+
+    ids     what its own line says, by role
+    before  what stands before the marker on its line
+    behind  the time that stands at the end of the line, where one does
+    bare    nothing but the marker's own words is on its line before it
+    opens   an object begins at the end of the line: its keys follow until it is closed
+    closed  nothing that belongs to it can follow
+    block   the marker is one of the keys of an object over several lines
+    doubt   it may be prose: without ids it does not count
+    unclear it has an id of which cannot be told where it ends, and which was left out
+    """
+
+    kind: str
+    ids: dict[str, str]
+    before: str = ""
+    behind: str = ""
+    bare: bool = False
+    opens: bool = False
+    closed: bool = False
+    block: bool = False
+    doubt: bool = False
+    unclear: bool = False
+
+
+class Detail(NamedTuple):
+    """A line that may belong to a record: what stands before its first key (None: it has no key), and its ids.
+
+    unclear  the roles of ids of which cannot be told where they end
+    """
+
+    before: str | None
+    ids: dict[str, str]
+    bullet: bool
+    value: str
+    unclear: frozenset[str] = frozenset()
+
+    @property
+    def roles(self) -> set[str]:
+        """What the line gives, whether it can be told or not."""
+        return {*self.ids, *self.unclear}
+
+
+_SOCKET_ID = re.compile(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
+_END = r"(?=[.,;]?(?:\s|$|[)\]}'\"`]))"
+_ARROW = re.compile(rf"(?<![^\s:=(\[{{'\"`])([\w-]{{4,}})\s*(?:->|→|=>|➜)\s*([\w-]{{4,}}){_END}")
+_LITERAL = r"""(?P<mark>["'`])(?P<quoted>[^"'`]+)(?P=mark)[:;,.|]?(?=\s|$)"""
+_WORD = r"(?P<bare>\S+)"
+_REPLACED_OF = re.compile(rf"^\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})(?P<behind>.*)$", re.DOTALL)
+_OF_USER = re.compile(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})""")
+_ALONE = re.compile(r"^\s*[:–—-]\s*(?P<id>[^\s(){}\[\],;:'\"`]+)$")
+_TORN = re.compile(r"[(){}\[\],;\"`=]|^'|:$|'$|^[^\W\d]\w*:")
+"""Signs in a word that leave open what of it is an id."""
+_GOES_ON = re.compile(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*\S)")
+_HAS_WORD = re.compile(r"\w")
+_KEY = re.compile(rf"{NAME}=")
+TAKEN_OUT = "\0"
+"""Stands for what was taken out of a sentence: an id with its key."""
+LEADING = re.compile(r"^[\s:,;.!|=>–—-]+")
+_ALLOWED = re.compile(r"(?i)(?:successfully|for|from|of|with|by|user|userid|socket|socketid|id|sid|as|via)\b")
+_KEYED = re.compile(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
+
+
+def follows(kind: str, rest: str, body: str, worded: dict[str, str]) -> bool:
+    """Whether `rest` goes on as a record does; words of another sentence make a near miss."""
+    if kind == RESTARTED:
+        return True  # "... on port 8000", "... at http://localhost:8000"
+    if not body[0].isalnum() or rest[0] not in " \t" or rest.lstrip()[0] in ":-–—|,(=":
+        return True
+    return bool(_ALLOWED.match(body) or _KEYED.match(body) or _SOCKET_ID.match(body) or (kind == REPLACED and worded))
+
+
+def worded_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
+    """Ids without keys ("for user ID: X", "for user X: OLD -> NEW", a socket's id), and the roles of those torn."""
+    ids: dict[str, str] = {}
+    torn: set[str] = set()
+    if kind == REPLACED:
+        arrow = _ARROW.search(rest)
+        if arrow is not None:
+            ids[OLD], ids[NEW] = arrow[1], arrow[2]
+            rest = rest[: arrow.start()]
+        user = _REPLACED_OF.match(rest)
+    else:
+        user = _OF_USER.search(rest)
+        unsaid = rest if user is None else f"{rest[: user.start('user')]} {rest[user.end('user') :]}"
+        socket = _SOCKET_ID.search(unsaid)
+        if socket is not None:
+            ids[SID] = socket[0]
+        alone = _ALONE.match(rest) if socket is None and user is None else None
+        if alone is not None and not alone["id"].isalpha() and kind == CONNECTED:
+            ids[USER] = alone["id"]
+    if user is not None:
+        said, clear = _user(user)
+        ids |= {USER: said} if said is not None else {}
+        torn |= set() if clear else {USER}
+    return ids, torn
+
+
+def _user(match: re.Match[str]) -> tuple[str | None, bool]:
+    """The user that a sentence names, None where it names none, and whether it can be told what its id is."""
+    if match["quoted"] is not None:
+        return something(match["quoted"]), True
+    word = match["bare"]
+    bare = word[:-1] if word[-1] in ":;,.|" else word
+    behind = match.groupdict().get("behind")
+    if not _HAS_WORD.search(bare) or _KEY.match(word) or TAKEN_OUT in word:
+        return None, True
+    if bare == word and behind is not None and not _GOES_ON.match(behind):
+        return None, True  # another sentence
+    return (None, False) if _TORN.search(bare) else (something(bare), True)
+
+
+LEVELS = 4
+"""So deep ids are looked for."""
+
+Role = Callable[[str], str | None]
+
+
+def ids_in(fields: dict[str, Any], kind: str, role_of: Role) -> dict[str, str]:
+    """The ids of a record of `kind`, by role; of several for one role the outermost counts."""
+    found: dict[str, str] = {}
+    level: list[Any] = [fields]
+    for _ in range(LEVELS):
+        deeper: list[Any] = []
+        for item in level:
+            _ids_of(item, kind, role_of, found, deeper)
+        if all(role in found for role in WANTED[kind]):
+            break
+        level = deeper[:50]
+    return found
+
+
+def _ids_of(item: Any, kind: str, role_of: Role, found: dict[str, str], deeper: list[Any]) -> None:
+    if isinstance(item, list):
+        deeper.extend(item[:20])
+    if not isinstance(item, dict):
+        return
+    for key, value in item.items():
+        role = role_of(key)
+        if isinstance(value, dict | list) and key.lower() not in NOT_OURS:
+            deeper.append(value)
+        if role is not None and role in TAKEN[kind] and role not in found:
+            said = identity(value) if isinstance(value, dict) else scalar(value)
+            found |= {role: said} if said is not None else {}
+
+
+def identity(value: dict[str, Any]) -> str | None:
+    """The id of something that was logged whole: user: {id: 7, name: ...}, socket: {id: ...}."""
+    return next((scalar(value[key]) for key in ("id", "_id") if key in value), None)
+
+
+def scalar(value: Any) -> str | None:
+    """An id as text, whatever type it was logged as; None for what is none."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    return something(value) if isinstance(value, str) else None
+
 
 _SIGNS = re.compile(r"^\W*$")
 

@@ -8,8 +8,7 @@ from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.event_builder import Dressed
 from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.placeholder_syntax import wrong_as_marker
-from wscheck.observe.logs.vocabulary import KINDS, ROLES, TAKEN, TOLD, Wording, wrong_as_key
+from wscheck.observe.logs.vocabulary import KINDS, ROLES, TAKEN, TOLD, Wording, wrong_as_key, wrong_as_marker
 
 AS_IT_STANDS = "Write the name alone, as it stands in the log"
 

@@ -1,19 +1,20 @@
-"""WHO SAW IT: the server, in logs that are still being written: bytes from files and pipes to events, as they come."""
+"""Logs that are still being written: bytes from files and pipes to events, as they come."""
 
+import heapq
 import os
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from wscheck.model.events import Event
-from wscheck.observe.logs.candidate_tests import Suggestion
-from wscheck.observe.logs.column_roles import Ids
-from wscheck.observe.logs.suggestions import NOBODY, in_the_beginning, pieces_of
+from wscheck.observe.logs.suggest.column_roles import Ids
+from wscheck.observe.logs.suggest.suggestions import NOBODY, Suggestion, in_the_beginning, pieces_of
 from wscheck.observe.tailing.follower import NO_GZIP, Follower, Place
 from wscheck.observe.tailing.gzip_log import SIGN, Packed
 from wscheck.observe.tailing.read_buffer import Desk
@@ -289,3 +290,31 @@ class PipedLog(Log):
 
     def close(self) -> None:
         """The pipe is not ours to close."""
+
+
+Batches = Iterator[list[Event]]
+
+
+def of_node(node: str | None, batches: Batches) -> Batches:
+    """The same events, those that name no node with `node`."""
+    if node is None:
+        return batches
+    return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)
+
+
+def merged(logs: Iterable[Batches]) -> Batches:
+    """Several logs as one, in the order of their times; an event without a time stays behind the one before it."""
+    each = list(logs)
+    if len(each) == 1:
+        yield from each[0]
+        return
+    events = (event for _, event in heapq.merge(*map(_timed, each), key=lambda timed: timed[0]))
+    while batch := list(islice(events, BATCH)):
+        yield batch
+
+
+def _timed(batches: Batches) -> Iterator[tuple[float, Event]]:
+    last = 0.0
+    for event in chain.from_iterable(batches):
+        last = event.at if event.at is not None else last
+        yield last, event

@@ -15,8 +15,7 @@ from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Finding
 from wscheck.notify.listener import Listener
-from wscheck.observe.logs.merge import merged, of_node
-from wscheck.observe.logs.sources import FollowedLog, Halt, PipedLog
+from wscheck.observe.logs.sources import FollowedLog, Halt, PipedLog, merged, of_node
 from wscheck.run.tail.clock import Ages, Clock, Window
 
 STEP_S = 1.0

@@ -7,8 +7,8 @@ from typing import Any
 from wscheck.detect.rules.log_silent import unlogged
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.model.report import suggested_options
-from wscheck.observe.logs.column_roles import Ids
 from wscheck.observe.logs.server_log import ServerLog
+from wscheck.observe.logs.suggest.column_roles import Ids
 from wscheck.run.verify.inconclusive import OTHER_WORDS, UNREAD
 from wscheck.scenarios.context import Stage
 

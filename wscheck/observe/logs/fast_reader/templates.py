@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from wscheck.observe.logs.key_values import NOTHING
-from wscheck.observe.logs.template_source import Said
-from wscheck.observe.logs.timestamps import MILLISECONDS, Moment, is_milliseconds
+from wscheck.observe.logs.formats.key_values import NOTHING
+from wscheck.observe.logs.formats.timestamps import MILLISECONDS, Moment, is_milliseconds
 from wscheck.observe.logs.vocabulary import NAMESPACE, REASON, TIME, TOLD, USER
 
 MARKER = "marker"
@@ -37,6 +36,23 @@ _SOCKET = rb"[\w-]{20}"
 """Without a key a socket's id is told by its length."""
 _CONSTANT = rb"(?:true|false|null)"
 _SEPARATORS = ((b",", b":"), (b", ", b": "))
+
+
+class Said(NamedTuple):
+    """What a record says: `ids` in the order of `TOLD`, "" for one that it does not tell; `size` is that of its lines.
+
+    bare    nothing stands before its marker: it may be somebody's text
+    source  who wrote it, where an envelope says
+    until   its time stands in so many of its first bytes
+    """
+
+    kind: str
+    ids: tuple[str, ...]
+    at: float | None
+    bare: bool
+    source: str
+    size: int
+    until: int = 0
 
 
 class Template(NamedTuple):

@@ -5,18 +5,16 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from wscheck.observe.logs.browser_console import Console
-from wscheck.observe.logs.envelopes import Message, again, decoded, opened, parted
-from wscheck.observe.logs.envelopes import record as json_record
 from wscheck.observe.logs.event_builder import Dressed, Evidence
-from wscheck.observe.logs.fast_path import Shortcuts
-from wscheck.observe.logs.line_prefix import Prefix, judged
-from wscheck.observe.logs.lookback import Above, is_quoted_above, object_above, parts_above
-from wscheck.observe.logs.matched import Reading
-from wscheck.observe.logs.matcher import Reader
-from wscheck.observe.logs.multiline import Records
-from wscheck.observe.logs.timestamps import Calendar
-from wscheck.observe.logs.vendor_exports import is_unescaped
+from wscheck.observe.logs.fast_reader.reader import Shortcuts
+from wscheck.observe.logs.formats.browser_console import Console
+from wscheck.observe.logs.formats.envelopes import Message, again, decoded, opened, parted
+from wscheck.observe.logs.formats.envelopes import record as json_record
+from wscheck.observe.logs.formats.line_prefix import Prefix, judged
+from wscheck.observe.logs.formats.timestamps import Calendar
+from wscheck.observe.logs.formats.vendor_exports import is_unescaped
+from wscheck.observe.logs.matcher import Reader, Reading
+from wscheck.observe.logs.multiline import Above, Records, is_quoted_above, object_above, parts_above
 from wscheck.observe.logs.vocabulary import Wording
 
 CUT = "the record is cut: its JSON does not end"

@@ -6,8 +6,8 @@ import secrets
 from typing import Any
 
 from wscheck.model.events import CodeLocation, Connected, Connecting, Emitted, Event, Handled
-from wscheck.observe.logs.envelopes import Message
-from wscheck.observe.logs.line_prefix import Prefix, judged
+from wscheck.observe.logs.formats.envelopes import Message
+from wscheck.observe.logs.formats.line_prefix import Prefix, judged
 
 SOURCE = "console"
 

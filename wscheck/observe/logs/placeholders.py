@@ -7,12 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from wscheck.observe.logs.free_text_ids import unbracketed
-from wscheck.observe.logs.key_values import is_name, is_quoted, something, unquoted
-from wscheck.observe.logs.line_prefix import is_level, stands_apart
-from wscheck.observe.logs.placeholder_syntax import needle_of, parts
-from wscheck.observe.logs.timestamps import STAMP
-from wscheck.observe.logs.vocabulary import REASON, USER
+from wscheck.observe.logs.formats.key_values import is_name, is_quoted, something, unbracketed, unquoted
+from wscheck.observe.logs.formats.line_prefix import is_level, stands_apart
+from wscheck.observe.logs.formats.timestamps import STAMP
+from wscheck.observe.logs.vocabulary import REASON, USER, needle_of, parts
 
 LONGEST, WORDS = 128, 3
 """An id that is longer, or one of more further words, is none: what is hostile shall not make us slow."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from wscheck.observe.logs import templates
-from wscheck.observe.logs.envelopes import MESSAGE_KEYS, SOURCE_KEYS, record
 from wscheck.observe.logs.event_builder import Dressed, Evidence
-from wscheck.observe.logs.lookback import QUOTED, quotation_open
+from wscheck.observe.logs.fast_reader import templates
+from wscheck.observe.logs.fast_reader.learner import Learner
+from wscheck.observe.logs.fast_reader.templates import MARKER, Template
+from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS, SOURCE_KEYS, record
+from wscheck.observe.logs.formats.timestamps import Calendar
 from wscheck.observe.logs.matcher import Reader
-from wscheck.observe.logs.template_learner import Learner
-from wscheck.observe.logs.templates import MARKER, Template
-from wscheck.observe.logs.timestamps import Calendar
+from wscheck.observe.logs.multiline import QUOTED, quotation_open
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, TIME, WANTED, Wording
 
 SHORT = 1 << 16

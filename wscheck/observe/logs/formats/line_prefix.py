@@ -3,7 +3,7 @@
 import re
 from enum import Enum
 
-from wscheck.observe.logs.timestamps import STAMP
+from wscheck.observe.logs.formats.timestamps import STAMP
 
 _BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*)"
 

@@ -1,22 +1,75 @@
-"""Templates for records of any form: made of one record, and believed once others were read alike both ways.
-
-What a template reads at a glance takes the careful way ten times as long. Nothing need be known of the form: the
-careful way says what a line tells, and wherever that stands, something else may stand in the next line.
-"""
+"""Templates for records of any form."""
 
 import re
 from collections.abc import Iterator
 
 import msgspec
 
-from wscheck.observe.logs import templates
-from wscheck.observe.logs.envelopes import uncoloured
-from wscheck.observe.logs.line_prefix import bare
-from wscheck.observe.logs.matcher import Reader
-from wscheck.observe.logs.template_source import LONGEST, Said, said
-from wscheck.observe.logs.templates import Hole, Template
-from wscheck.observe.logs.timestamps import STAMP, Calendar, Moment
-from wscheck.observe.logs.vocabulary import TOLD
+from wscheck.observe.logs.fast_reader import templates
+from wscheck.observe.logs.fast_reader.templates import Hole, Said, Template
+from wscheck.observe.logs.formats.browser_console import NEEDLES
+from wscheck.observe.logs.formats.envelopes import Message, decoded, opened, uncoloured
+from wscheck.observe.logs.formats.line_prefix import bare
+from wscheck.observe.logs.formats.timestamps import STAMP, Calendar, Moment
+from wscheck.observe.logs.matcher import Reader, Reading
+from wscheck.observe.logs.multiline import Records
+from wscheck.observe.logs.vocabulary import RESTARTED, TOLD
+
+LINES, LONGEST = 12, 1 << 12
+"""A record that takes more is not told here."""
+
+_CONSOLES = (b"nified WebSocket", *NEEDLES)
+
+
+def said(held: bytearray, begin: int, end: int, reader: Reader, calendar: Calendar) -> Said | None:
+    """What the record says that begins at held[begin]; None where it is none, or does not say all within its lines."""
+    lines = _lines(held, begin, end)
+    first = next(lines, b"")
+    message = opened(decoded(first), calendar)
+    reading = _read(message, reader, calendar) if first else None
+    if reading is None:
+        return None
+    records, size = Records(reader, calendar), len(first)
+    record = records.begin(reading, message, 0, 0)
+    for raw in lines:
+        below = opened(decoded(raw), calendar) if not record.done else None
+        if below is None or _is_another(below, raw, message, reader):
+            break
+        records.take(below)
+        size += len(raw)
+    if not record.done or record.unclear or not record.whole or (reading.opens and size == len(first)):
+        return None
+    ids = tuple(record.ids.get(role, "") for role in TOLD[record.kind])
+    bare, until = reading.bare and not message.structured, len(first) if message.at is not None else size
+    return Said(record.kind, ids, record.at, bare, message.source, size, until)
+
+
+def _read(message: Message, reader: Reader, calendar: Calendar) -> Reading | None:
+    """The record that the message begins, its time in the message; None for one that is more than its lines say."""
+    reading = reader.read(message) if not message.partial else None
+    if reading is None or reading.kind == RESTARTED or reading.unclear or reading.behind or reading.block:
+        return None
+    if message.at is None:
+        message.at = calendar.read(reading.before)
+    return reading
+
+
+def _is_another(below: Message, raw: bytes, of: Message, reader: Reader) -> bool:
+    """Whether a line may be read for itself, or is another writer's."""
+    odd = below.source != of.source or below.partial or bool(below.parts)
+    return odd or any(needle in raw for needle in _CONSOLES) or reader.sentence(below.text) is not None
+
+
+def _lines(held: bytearray, begin: int, end: int) -> Iterator[bytes]:
+    """The first lines of held[begin:end] that end."""
+    least = begin
+    for _ in range(LINES):
+        stop = held.find(b"\n", begin, end) + 1
+        if not stop or stop - least > LONGEST:
+            return
+        yield bytes(held[begin:stop])
+        begin = stop
+
 
 PROOFS = 2
 """So many further records must say by the template what they say by the careful way before it is believed."""

@@ -170,6 +170,14 @@ def quotes_around(text: str, position: int) -> tuple[str | None, int, int] | Non
     return None
 
 
+def unbracketed(before: str, rest: str) -> str:
+    """`rest` without the bracket at its end that closes one right before the marker: "(WebSocket ... userId=42)"."""
+    closer = CLOSERS.get(before.rstrip()[-1:])
+    body = rest.rstrip(" .\r")
+    alone = closer is not None and body.endswith(closer) and body.count(closer) == body.count(before.rstrip()[-1]) + 1
+    return body[:-1] if alone else rest
+
+
 def unquoted(text: str) -> str:
     """The string that a quoted literal stands for."""
     inner = text[1:-1]

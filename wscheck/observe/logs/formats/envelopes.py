@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from wscheck.observe.logs.key_values import unquoted
-from wscheck.observe.logs.line_prefix import Prefix, carries, judged
-from wscheck.observe.logs.timestamps import Calendar
-from wscheck.observe.logs.vendor_exports import inside, is_line, of_opentelemetry, printed, records_in, writer
+from wscheck.observe.logs.formats.key_values import unquoted
+from wscheck.observe.logs.formats.line_prefix import Prefix, carries, judged
+from wscheck.observe.logs.formats.timestamps import Calendar
+from wscheck.observe.logs.formats.vendor_exports import inside, is_line, of_opentelemetry, printed, records_in, writer
 
 ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
 

@@ -1,0 +1,1 @@
+"""Formats of log lines, prefixes, timestamps, keys and envelopes."""

@@ -1,0 +1,1 @@
+"""Options that would read a log in other words."""
