@@ -9,8 +9,8 @@ from tests.docs.test_contracts import first_cells, section
 from wscheck.cli import app
 from wscheck.commands.load import FORMATS
 from wscheck.config.load_profiles import LOAD_PROFILES
-from wscheck.model.comparison_measures import LOAD
 from wscheck.model.load_report import THRESHOLD_MEASURES
+from wscheck.run.compare.measures import LOAD_MEASURES
 
 DOC = Path(__file__).parents[2] / "docs" / "load.md"
 
@@ -33,7 +33,7 @@ def test_every_threshold_has_its_row() -> None:
 def test_the_comparison_is_shown_as_it_is_written() -> None:
     shown = DOC.read_text().partition("```text\n")[2].partition("```")[0]
     names = [line.strip().split("  ")[0] for line in shown.splitlines() if line.startswith("  ")]
-    assert [name for name in names if name] == ["before", "duplicated", *(row.name for row in LOAD)]
+    assert [name for name in names if name] == ["before", "duplicated", *(row.name for row in LOAD_MEASURES)]
 
 
 def test_every_flag_and_format_is_named() -> None:

@@ -16,8 +16,8 @@ from wscheck.config.settings import NEXT_PUBLIC
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import DOCUMENTED as ALERTS
 from wscheck.detect.rules import REGISTRY as RULES
-from wscheck.model.comparison_measures import LOAD
 from wscheck.observe.client.handlers import Handlers
+from wscheck.run.compare.measures import LOAD_MEASURES
 from wscheck.scenarios import DOCUMENTED as TESTS
 from wscheck.scenarios import REGISTRY as SCENARIOS
 
@@ -31,7 +31,7 @@ METRICS = set(re.findall(r"^\| `(wscheck_\w+)`", (ROOT / "docs" / "metrics.md").
 
 HANDLERS = {field.name for field in fields(Handlers)} - {"on_event"}
 EVENTS = {event.name for event in CONTRACT.events}
-KNOWN = {*RULES, *CATALOGUE, *SCENARIOS, *METRICS, *HANDLERS, *EVENTS, *(row.id for row in LOAD), NEXT_PUBLIC}
+KNOWN = {*RULES, *CATALOGUE, *SCENARIOS, *METRICS, *HANDLERS, *EVENTS, *(row.id for row in LOAD_MEASURES), NEXT_PUBLIC}
 
 
 def understood(line: str) -> bool:
@@ -70,7 +70,7 @@ def test_an_id_is_what_it_is_called(kind: str) -> None:
         lambda: {scenario.id for scenario in TESTS},
         lambda: HANDLERS,
         lambda: EVENTS,
-        lambda: {row.id for row in LOAD},
+        lambda: {row.id for row in LOAD_MEASURES},
     ],
     ids=["alerts", "tests", "handlers", "events", "benefits"],
 )

@@ -12,7 +12,6 @@ from lxml import etree
 from tests.report.html.test_page import parsed
 from tests.report.load_runs import duplicated, limited, unified
 from tests.report.test_schemas import validator
-from wscheck.model.comparison import compare
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport, Second, ServerSide
 from wscheck.model.load_statistics import Percentiles
@@ -20,6 +19,7 @@ from wscheck.report import github, html, junit, markdown, terminal
 from wscheck.report import json as json_reporter
 from wscheck.report.load_figures import format_counts
 from wscheck.report.tables import sparkline
+from wscheck.run.compare.compare import compare
 
 JUNIT = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
 
@@ -114,12 +114,12 @@ def test_the_comparison_table_in_terminal_and_markdown() -> None:
     lines = {line.strip().split("  ")[0]: " ".join(line.split()) for line in told.splitlines() if line.strip()}
     assert lines["connections per user, most at once"] == "connections per user, most at once 2.00 1.00 2.0× less"
     assert lines["connections replaced"] == "connections replaced 2,940 0 none left"
-    assert lines["a connection lives, median"].endswith("300 ms 20.0 s 67× more")
+    assert lines["connection lifetime, median"].endswith("300 ms 20.0 s 67× more")
     assert "PASSED" in told
     assert "11 better, 2 same" in told
     # What neither run measured has no row, and is not counted.
     unmeasured = terminal.render(compared(duplicated(server=None), unified(server=None)), [])
-    assert "processor time" not in unmeasured
+    assert "CPU time" not in unmeasured
     assert "10 better, 2 same in" in unmeasured
     table = markdown.render(compared(), [])
     assert "| connections replaced | 2,940 | 0 | ✅ none left |" in table
@@ -128,9 +128,9 @@ def test_the_comparison_table_in_terminal_and_markdown() -> None:
 
 def test_a_larger_run_is_told_by_what_it_would_be_for_its_size() -> None:
     told = terminal.render(compare(unified(), duplicated(users=25, connections_peak=50)), [])
-    peak = next(line for line in told.splitlines() if "at the peak" in line)
-    assert " ".join(peak.split()) == "connections open at the peak 50 50 2.0× more for its size"
-    assert "handshakes served 50 3,000 120× more for its size" in " ".join(told.split())
+    peak = next(line for line in told.splitlines() if "open connections, peak" in line)
+    assert " ".join(peak.split()) == "open connections, peak 50 50 2.0× more for its size"
+    assert "handshakes completed 50 3,000 120× more for its size" in " ".join(told.split())
 
 
 def test_a_worse_run_is_marked_so() -> None:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wscheck.model.comparison import TIME_SLACK_MS, ComparedMeasure, CompareReport, MeasureChange
+from wscheck.model.comparison import TIME_TOLERANCE_MS, ComparedMeasure, CompareReport, MeasureChange
 from wscheck.model.load_report import LoadReport, Threshold
 from wscheck.model.load_statistics import Percentiles
 from wscheck.report.formatting import one_line, plural
@@ -139,8 +139,8 @@ def _hardly(before: float, after: float, unit: str) -> str:
     """Why two numbers that differ count as the same."""
     if format_amount(before, unit) == format_amount(after, unit):
         return "the same"
-    close = unit == "ms" and abs(after - before) <= TIME_SLACK_MS
-    return f"under {TIME_SLACK_MS:.0f} ms apart" if close else "about the same"
+    close = unit == "ms" and abs(after - before) <= TIME_TOLERANCE_MS
+    return f"under {TIME_TOLERANCE_MS:.0f} ms apart" if close else "about the same"
 
 
 def _times(ratio: float) -> str:

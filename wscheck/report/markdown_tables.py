@@ -52,7 +52,7 @@ def _server(report: LoadReport) -> str:
 
 def _measures(report: CompareReport) -> str:
     before, after = (
-        f"{escape_markdown(one_line(s.label))} ({escape_markdown(one_line(s.told))})"
+        f"{escape_markdown(one_line(s.label))} ({escape_markdown(one_line(s.variant))})"
         for s in (report.before, report.after)
     )
     rows = [f"| | {before} | {after} | |", "|---|--:|--:|---|"]

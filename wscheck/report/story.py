@@ -200,7 +200,7 @@ def run_description(report: Report) -> str:
         workers = f" on {plural(report.workers, 'worker')}" if report.workers > 1 else ""
         return f"{report.profile} profile, {plural(report.users, 'user')}{workers}"
     if isinstance(report, CompareReport):
-        return f"{report.before.told} and {report.after.told}"
+        return f"{report.before.variant} and {report.after.variant}"
     return ""
 
 

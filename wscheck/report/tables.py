@@ -112,7 +112,7 @@ def _compare(report: CompareReport) -> Iterator[RenderableType]:
     for side in (report.before, report.after):
         table.add_column(one_line(side.label), justify="right", header_style="dim", overflow="fold")
     table.add_column("", no_wrap=True)
-    table.add_row("", *(Text(one_line(side.told), "dim") for side in (report.before, report.after)), "")
+    table.add_row("", *(Text(one_line(side.variant), "dim") for side in (report.before, report.after)), "")
     for benefit, measures in load_figures.measures_by_benefit(report):
         table.add_row(Text(benefit, "bold"), "", "", "")
         for measure in measures:

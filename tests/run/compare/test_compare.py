@@ -4,11 +4,12 @@ import pytest
 
 from tests.report import runs
 from tests.report.load_runs import duplicated, unified
-from wscheck.model.comparison import ComparedMeasure, CompareReport, MeasureChange, compare
+from wscheck.model.comparison import ComparedMeasure, CompareReport, MeasureChange
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import Second, check_thresholds
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import VerifyReport
+from wscheck.run.compare.compare import compare
 
 
 def measure(report: CompareReport, name: str) -> ComparedMeasure:
@@ -57,12 +58,12 @@ def test_runs_of_different_size_are_compared_by_user_and_second_and_that_is_said
     report = compare(duplicated(), twice)
     assert measure(report, "replaced").change is MeasureChange.SAME
     assert measure(report, "connects").change is MeasureChange.SAME
-    assert report.notes == ["other numbers of users: 50 and 100"]
+    assert report.notes == ["the numbers of users differ: 50 and 100"]
     assert measure(report, "replaced").ratio == 1.0
     longer = compare(unified(), unified(duration_s=60.0, target="http://127.0.0.1:8000"))
     assert longer.notes == [
-        "other targets: embedded backend and http://127.0.0.1:8000",
-        "other durations: 20 s and 60 s",
+        "the targets differ: embedded backend and http://127.0.0.1:8000",
+        "the durations differ: 20 s and 60 s",
     ]
 
 
@@ -95,7 +96,9 @@ def test_verify_runs_are_compared_over_the_scenarios_that_both_ran() -> None:
     assert measure(report, "replaced").before == 1 and measure(report, "replaced").change is MeasureChange.BETTER
     assert measure(report, "passed").change is MeasureChange.BETTER
     assert report.verdict is Verdict.PASSED
-    assert report.notes[0].startswith("not compared, because only one of them ran it: component-sharing")
+    assert report.notes[0].startswith(
+        "scenarios that only one of the runs contains are not compared: component-sharing"
+    )
 
 
 def test_reports_of_two_kinds_are_refused() -> None:

@@ -86,7 +86,7 @@ def _both(title: str, sides: Sequence[ComparedRun], take: Take, unit: str = "") 
     before, after = (_course(side.series, take) for side in sides)
     if not any(before) and not any(after):
         return None
-    names = [f"{side.label} ({side.told})" if side.told != side.label else side.label for side in sides]
+    names = [f"{side.label} ({side.variant})" if side.variant != side.label else side.label for side in sides]
     return plot(title, [Line(names[0], before, ORANGE, dashed=True), Line(names[1], after, BLUE)], unit)
 
 

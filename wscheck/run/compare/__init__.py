@@ -1,0 +1,1 @@
+"""Comparison of two runs by the numbers in their JSON reports."""

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from wscheck.model.comparison import CompareReport, compare
+from wscheck.model.comparison import CompareReport
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport
+from wscheck.run.compare.compare import compare
 from wscheck.run.load.plan import Plan
 
 BEFORE, AFTER = "duplicated", "unified"
