@@ -109,6 +109,6 @@ def test_what_goes_wrong_while_it_serves_is_no_mistake_of_its_user(monkeypatch: 
     def broken(*_: object) -> None:
         raise ValueError("a defect")
 
-    monkeypatch.setattr("wscheck.backend.embedded.listening", broken)
+    monkeypatch.setattr("wscheck.backend.server.serve_backend", broken)
     with pytest.raises(ValueError, match="a defect"):
         serve(port=0)

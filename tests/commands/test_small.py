@@ -18,7 +18,7 @@ from wscheck.commands.config import show
 from wscheck.config.settings import SETTINGS
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import REGISTRY as RULES
-from wscheck.scenarios import REGISTRY as SCENARIOS
+from wscheck.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-hunter2"
@@ -129,7 +129,7 @@ def test_rules_lists_every_id() -> None:
         ("upgrade", ["upgrade: a polling session and its upgrade (benign)\n"]),
         ("reconnect-on-kick", ["Shows as:", "Fix:", "Certain by:"]),
         ("auth-refused", ["Must hold:", "Judged by:", "token-unchecked", "Control:", "retries every refusal"]),
-        ("zombie", ["Shows as:", CATALOGUE["zombie"].fix, "Must hold:", SCENARIOS["zombie"].must_hold]),
+        ("zombie", ["Shows as:", CATALOGUE["zombie"].fix, "Must hold:", SCENARIOS["zombie"].claim]),
     ],
 )
 def test_explain_tells_what_it_means_and_what_to_change(id: str, told: list[str]) -> None:

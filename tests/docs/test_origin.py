@@ -18,8 +18,8 @@ from wscheck.detect.rules import DOCUMENTED as ALERTS
 from wscheck.detect.rules import REGISTRY as RULES
 from wscheck.observe.client.handlers import Handlers
 from wscheck.run.compare.measures import LOAD_MEASURES
-from wscheck.scenarios import DOCUMENTED as TESTS
-from wscheck.scenarios import REGISTRY as SCENARIOS
+from wscheck.scenarios import DOCUMENTED_SCENARIOS as TESTS
+from wscheck.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(

@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from wscheck.config.target import Credentials, Target
+from wscheck.config.target import Credentials, ServerTarget
 from wscheck.loadgen.endpoint import Endpoint
 from wscheck.loadgen.page_component import Component, Habits
 from wscheck.loadgen.swarm import Swarm
@@ -31,7 +31,7 @@ def until(holds: Callable[[], Any]) -> None:
 @contextmanager
 def swarming(url: str, *, target: dict[str, Any] | None = None, **options: Any) -> Iterator[Swarm]:
     """A swarm at `url`, closed in the end."""
-    swarm = Swarm(Endpoint(Target(url=url, **({"timeout_s": 5.0} | (target or {}))), **options))
+    swarm = Swarm(Endpoint(ServerTarget(url=url, **({"timeout_s": 5.0} | (target or {}))), **options))
     swarm.tally.roll(time.time())
     try:
         yield swarm

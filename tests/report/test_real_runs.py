@@ -15,7 +15,7 @@ from tests.report.html.test_page import parsed
 from wscheck.observe.recording import load
 from wscheck.report import REPORTERS
 from wscheck.report.schemas import file_name
-from wscheck.run.verify.run import replay
+from wscheck.run.verify.run import evaluate_recording
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ("--scenario", "single-connection", "--window", "1s")
@@ -110,7 +110,7 @@ def test_the_recording_comes_to_the_same_verdict_and_findings(passed: Ran, faile
     for ran in (passed, failed):
         told = json.loads(ran.files["json"].read_bytes())
         header, events = load(ran.files["ndjson"])
-        report = replay(ran.files["ndjson"]).report
+        report = evaluate_recording(ran.files["ndjson"]).report
         assert header.events == len(events) > 5
         assert report.verdict == told["verdict"]
         assert [(f.rule, f.count) for f in report.findings] == [(f["rule"], f["count"]) for f in told["findings"]]

@@ -10,30 +10,30 @@ from wscheck.config.settings import NEXT_PUBLIC
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Severity
 from wscheck.model.secrets import Secret
-from wscheck.run.verify.plan import plan
-from wscheck.run.verify.run import Run
-from wscheck.run.verify.targets import Embedded, Remote
-from wscheck.scenarios import REGISTRY
+from wscheck.run.verify.plan import plan_verify_run
+from wscheck.run.verify.run import VerifyRun
+from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
+from wscheck.scenarios import SCENARIOS
 
 URL = {"target.url": "http://127.0.0.1:9"}
 
 
-def planned(flags: dict[str, Any], *chosen: str, tmp_path: Path) -> Run:
-    return plan(load(flags, directory=tmp_path, environ={}), chosen)
+def planned(flags: dict[str, Any], *chosen: str, tmp_path: Path) -> VerifyRun:
+    return plan_verify_run(load(flags, directory=tmp_path, environ={}), chosen)
 
 
 def test_without_a_url_the_embedded_backend_is_checked_with_every_scenario(tmp_path: Path) -> None:
     run = planned({}, tmp_path=tmp_path)
-    assert isinstance(run.arena, Embedded)
-    assert run.scenarios == list(REGISTRY)
+    assert isinstance(run.arena, EmbeddedServers)
+    assert run.scenarios == list(SCENARIOS)
 
 
 @pytest.mark.parametrize("variable", ["WSCHECK_URL", NEXT_PUBLIC])
 def test_an_empty_address_is_no_wish_for_the_embedded_backend(tmp_path: Path, variable: str) -> None:
     with pytest.raises(UsageError, match=f"{variable} \\(empty\\) names no server"):
-        plan(load({}, directory=tmp_path, environ={variable: ""}), ())
-    named = plan(load(URL, directory=tmp_path, environ={variable: ""}), ())
-    assert isinstance(named.arena, Remote)
+        plan_verify_run(load({}, directory=tmp_path, environ={variable: ""}), ())
+    named = plan_verify_run(load(URL, directory=tmp_path, environ={variable: ""}), ())
+    assert isinstance(named.arena, RemoteServer)
 
 
 def test_chosen_scenarios_are_run_in_the_order_of_the_registry(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
         "rules.max_attempts": "9/4s",
     }
     run = planned(flags, tmp_path=tmp_path)
-    assert isinstance(run.arena, Remote)
+    assert isinstance(run.arena, RemoteServer)
     cast = run.arena._cast
     target = cast.target
     assert (target.url, target.namespace, target.path, target.transports) == (

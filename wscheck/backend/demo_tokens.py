@@ -3,12 +3,12 @@
 PREFIX = "token-of-"
 
 
-def token_of(user: str) -> str:
+def token_for(user: str) -> str:
     """The token that belongs to `user`."""
     return PREFIX + user
 
 
-def owner_of(token: object) -> str | None:
+def token_owner(token: object) -> str | None:
     """Whose token this is, None when it is not one."""
     if isinstance(token, str) and token.startswith(PREFIX) and len(token) > len(PREFIX):
         return token.removeprefix(PREFIX)

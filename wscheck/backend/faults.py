@@ -20,7 +20,7 @@ class Fault(StrEnum):
     LOG_NOTHING = "log-nothing"
 
 
-class Policy(StrEnum):
+class SecondConnectionPolicy(StrEnum):
     """What happens when a user connects a second time."""
 
     REPLACE = "replace"
@@ -28,7 +28,7 @@ class Policy(StrEnum):
     ALLOW = "allow"
 
 
-def named(names: Collection[str]) -> frozenset[Fault]:
+def parse_faults(names: Collection[str]) -> frozenset[Fault]:
     """The faults of these names. Raises UsageError naming the known ones."""
     known = sorted(Fault)
     for name in names:

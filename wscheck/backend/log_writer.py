@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
-Write = Callable[[str], None]
+WriteText = Callable[[str], None]
 
 
 class LogFormat(StrEnum):
@@ -15,10 +15,10 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Journal:
+class ServerLogWriter:
     """Writes records to `write`, which takes whole lines; `write` None keeps silent."""
 
-    def __init__(self, write: Write | None, style: LogFormat = LogFormat.BLOCKS) -> None:
+    def __init__(self, write: WriteText | None, style: LogFormat = LogFormat.BLOCKS) -> None:
         self._write, self._style = write, style
 
     def connected(self, sid: str, user: str) -> None:

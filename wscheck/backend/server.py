@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
+import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import socketio
 from aiohttp import web
 
-from wscheck.backend.demo_tokens import owner_of
-from wscheck.backend.faults import Fault, Policy
-from wscheck.backend.log_writer import Journal
-from wscheck.backend.reaping import never_reap
+from wscheck.backend.demo_tokens import token_owner
+from wscheck.backend.faults import Fault, SecondConnectionPolicy
+from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.model.disconnect_reasons import (
     CLIENT_DISCONNECT,
     CLIENT_NAMESPACE_DISCONNECT,
@@ -20,8 +21,11 @@ from wscheck.model.disconnect_reasons import (
     SERVER_DISCONNECT,
     SERVER_NAMESPACE_DISCONNECT,
 )
+from wscheck.model.errors import UsageError
 
 SLOW_LOOKUP_S = 0.1
+LOOPBACK = "127.0.0.1"
+A_DAY_S = 86_400.0
 
 # Disconnect reasons as a Node server of the documented application logs them.
 _REASONS = {SERVER_DISCONNECT: SERVER_NAMESPACE_DISCONNECT, CLIENT_DISCONNECT: CLIENT_NAMESPACE_DISCONNECT}
@@ -45,14 +49,14 @@ REPLIES: dict[str, Sends] = {
 }
 
 
-class Backend:
+class ReferenceBackend:
     """The application; `app` is served by aiohttp. One instance holds one server's state."""
 
     def __init__(
         self,
-        journal: Journal,
+        log_writer: ServerLogWriter,
         *,
-        policy: Policy = Policy.REPLACE,
+        policy: SecondConnectionPolicy = SecondConnectionPolicy.REPLACE,
         faults: Iterable[Fault] = (),
         namespace: str = "/",
         path: str = "/socket.io",
@@ -61,7 +65,7 @@ class Backend:
         transports: Iterable[str] = ("polling", "websocket"),
     ) -> None:
         self.faults, self.policy, self.namespace = frozenset(faults), policy, namespace
-        self._journal = Journal(None) if Fault.LOG_NOTHING in self.faults else journal
+        self._log_writer = ServerLogWriter(None) if Fault.LOG_NOTHING in self.faults else log_writer
         self._sockets: dict[str, str] = {}
         self._users: dict[str, str] = {}
         self._forced: set[str] = set()
@@ -97,23 +101,23 @@ class Backend:
         before = self._sockets.get(user)
         if Fault.SLOW_LOOKUP in self.faults:
             await asyncio.sleep(SLOW_LOOKUP_S)
-        if before is not None and self.policy is Policy.REJECT:
+        if before is not None and self.policy is SecondConnectionPolicy.REJECT:
             self._refuse("already connected")
         self._sockets[user] = sid
         self._users[sid] = user
         if Fault.NEVER_REAP in self.faults:
-            never_reap(self.sio.eio, self.sio.manager.eio_sid_from_sid(sid, self.namespace))
+            disable_reaping(self.sio.eio, self.sio.manager.eio_sid_from_sid(sid, self.namespace))
         await self.sio.enter_room(sid, f"user:{user}", namespace=self.namespace)
         self._counts["connects"] += 1
         self._peak = max(self._peak, len(self._users))
-        self._journal.connected(sid, user)
-        if before is not None and self.policy is Policy.REPLACE:
+        self._log_writer.connected(sid, user)
+        if before is not None and self.policy is SecondConnectionPolicy.REPLACE:
             # After this handler, so that the new connection is acknowledged before the old one ends.
             self.sio.start_background_task(self._replace, user, before, sid)
 
     def _admit(self, auth: object) -> str:
         claims = auth if isinstance(auth, dict) else {}
-        claimed, owner = claims.get("userId"), owner_of(claims.get("token"))
+        claimed, owner = claims.get("userId"), token_owner(claims.get("token"))
         if owner is None and Fault.ACCEPT_ANY_TOKEN in self.faults:
             owner = claimed
         if owner is None:
@@ -133,7 +137,7 @@ class Backend:
         if old in self._forced or not self.sio.manager.is_connected(old, self.namespace):
             return
         self._counts["replaced"] += 1
-        self._journal.replacing(user, old, new)
+        self._log_writer.replacing(user, old, new)
         await self._end(old)
 
     async def _end(self, sid: str) -> None:
@@ -142,11 +146,11 @@ class Backend:
             return
         self._forced.add(sid)
         session = self.sio.manager.eio_sid_from_sid(sid, self.namespace)
-        socket = self.sio.eio.sockets.get(session)
-        if socket is not None:
+        engine_socket = self.sio.eio.sockets.get(session)
+        if engine_socket is not None:
             # Without a CLOSE packet, as `socket.conn.close()` does on Node: the client sees its transport go.
-            await socket.close(wait=False, abort=True)
-            await socket.queue.put(None)
+            await engine_socket.close(wait=False, abort=True)
+            await engine_socket.queue.put(None)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         user = self._users.pop(sid, None)
@@ -157,7 +161,7 @@ class Backend:
         told = FORCED_CLOSE if sid in self._forced else _REASONS.get(reason, reason)
         self._forced.discard(sid)
         self._disconnects[told] += 1
-        self._journal.disconnected(sid, told)
+        self._log_writer.disconnected(sid, told)
 
     # --- what it sends -----------------------------------------------------------------------------------------
 
@@ -192,3 +196,54 @@ class Backend:
         """Exact counts since the start (docs/reference-backend.md, What it counts)."""
         counts = {name: self._counts[name] for name in ("connects", "replaced", "refused", "emitted", "received")}
         return {**counts, "disconnects": dict(self._disconnects), "open": len(self._users), "peak": self._peak}
+
+
+@asynccontextmanager
+async def serve_backend(backend: ReferenceBackend, host: str = LOOPBACK, port: int = 0) -> AsyncIterator[str]:
+    """Serve until the block ends; yields the URL. Port 0 takes a free one. Raises UsageError when it is taken."""
+    listener = _bind(host, port)
+    # A connection that a client abandons must not hold up the end: the sockets are closed with the server.
+    runner = web.AppRunner(backend.app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    bound = listener.getsockname()
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        yield f"http://{shown}:{bound[1]}"
+    finally:
+        await backend.close()
+        await runner.cleanup()
+        await asyncio.sleep(0)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
+            "Choose another port with --port (0 takes a free one), or another address with --host.",
+        ) from None
+    return listener
+
+
+class _Patient:
+    """An Engine.IO server as one of its sessions sees it, all but the ping timeout unchanged."""
+
+    ping_timeout = A_DAY_S
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)
+
+
+def disable_reaping(engine: Any, session: str) -> None:
+    """Make `engine` keep `session` however long it stays silent. What the handshake announced stays announced."""
+    engine_socket = engine.sockets[session]
+    engine_socket.server = _Patient(engine_socket.server)

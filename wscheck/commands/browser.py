@@ -106,8 +106,8 @@ def _plan(config: "Config", urls: list[str], visits: list[str], command: list[st
 
 def _drive(run: "Browse") -> "Outcome":
     from wscheck.commands import exit_codes as ending
-    from wscheck.commands.progress import drawn
+    from wscheck.commands.progress import progress_bar
     from wscheck.run.browser.run import browse
 
-    with drawn("Watching") as progress:
+    with progress_bar("Watching") as progress:
         return ending.run(browse(run, progress))

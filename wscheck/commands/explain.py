@@ -12,11 +12,11 @@ def rules() -> None:
     """List every rule, cause and scenario by its id."""
     from wscheck.detect.causes import CATALOGUE
     from wscheck.detect.rules import REGISTRY as RULES
-    from wscheck.scenarios import REGISTRY as SCENARIOS
+    from wscheck.scenarios import SCENARIOS
 
     _section("Rules (what is wrong)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
     _section("Causes (why)", [(c.id, _name(c)) for c in CATALOGUE.values()])
-    _section("Scenarios (what is tried)", [(s.id, s.must_hold) for s in SCENARIOS.values()])
+    _section("Scenarios (what is tried)", [(s.id, s.claim) for s in SCENARIOS.values()])
     typer.echo("More about one: wscheck explain ID")
 
 
@@ -27,7 +27,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
     from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
     from wscheck.detect.rules import REGISTRY as RULES
     from wscheck.model.errors import UnknownName
-    from wscheck.scenarios import REGISTRY as SCENARIOS
+    from wscheck.scenarios import SCENARIOS
 
     if id not in {**RULES, **CATALOGUE, **SCENARIOS}:
         known = [*RULES, *CATALOGUE, *SCENARIOS]
@@ -44,7 +44,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
         judged = ", ".join(rule.id for rule in scenario.rules)
         doc = " ".join((type(scenario).__doc__ or "").split())
         control = getdoc(scenario.control) or ""
-        told = {"Must hold": scenario.must_hold, "Judged by": judged, "Control": control, "Note": doc}
+        told = {"Must hold": scenario.claim, "Judged by": judged, "Control": control, "Note": doc}
         _page(f"{id}: a scenario", told)
 
 

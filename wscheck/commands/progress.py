@@ -4,18 +4,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wscheck.run.verify.run import Progress
+from wscheck.run.verify.run import ReportProgress
 
 
 @contextmanager
-def drawn(title: str) -> Iterator[Progress]:
+def progress_bar(title: str) -> Iterator[ReportProgress]:
     """While the block runs, a bar that the yielded function moves; nothing at all away from a terminal."""
     if not sys.stderr.isatty():
         yield lambda scenario, done, of: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         SpinnerColumn(),
@@ -24,7 +23,7 @@ def drawn(title: str) -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda scenario, done, of: bar.update(
             task, completed=done, total=of, description=f"{title} [dim]{scenario}[/dim]"

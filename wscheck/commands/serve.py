@@ -35,8 +35,8 @@ def serve(
     """
     import asyncio
 
-    from wscheck.backend.faults import Policy, named
-    from wscheck.backend.log_writer import Journal, LogFormat
+    from wscheck.backend.faults import SecondConnectionPolicy, parse_faults
+    from wscheck.backend.log_writer import LogFormat, ServerLogWriter
     from wscheck.config.settings import namespace as named_space
     from wscheck.config.settings import one_of
     from wscheck.config.settings import transports as chosen
@@ -44,9 +44,9 @@ def serve(
 
     try:
         options = {
-            "journal": Journal(_write, LogFormat(one_of(*LogFormat)(log_format))),
-            "policy": Policy(one_of(*Policy)(policy)),
-            "faults": named(fault or ()),
+            "log_writer": ServerLogWriter(_write, LogFormat(one_of(*LogFormat)(log_format))),
+            "policy": SecondConnectionPolicy(one_of(*SecondConnectionPolicy)(policy)),
+            "faults": parse_faults(fault or ()),
             "namespace": named_space(namespace),
             "path": path,
             "ping_interval_s": ping_interval / 1000,
@@ -60,14 +60,13 @@ def serve(
 
 async def _serve(options: dict[str, Any], host: str, port: int) -> None:
     """Until it is told to end."""
-    from wscheck.backend.demo_tokens import token_of
-    from wscheck.backend.embedded import listening
-    from wscheck.backend.server import Backend
+    from wscheck.backend.demo_tokens import token_for
+    from wscheck.backend.server import ReferenceBackend, serve_backend
 
-    async with listening(Backend(**options), host, port) as url:
+    async with serve_backend(ReferenceBackend(**options), host, port) as url:
         stopped = _stopping()
         told = f"{url}{_further(namespace=options['namespace'], path=options['path'])}"
-        typer.echo(f"check it: WSCHECK_TOKEN={token_of('user_123')} wscheck verify {told}", err=True)
+        typer.echo(f"check it: WSCHECK_TOKEN={token_for('user_123')} wscheck verify {told}", err=True)
         typer.echo(f"listening on {url}", err=True)
         await stopped.wait()
 

@@ -28,7 +28,7 @@ JUDGING = ("verify.fail_on", "verify.strict")
 if TYPE_CHECKING:
     from wscheck.config.loading import Config
     from wscheck.model.report import VerifyReport
-    from wscheck.run.verify.run import Outcome, Run
+    from wscheck.run.verify.run import VerifyOutcome, VerifyRun
 
 
 def verify(
@@ -165,28 +165,28 @@ def _only_judging(flags: dict[str, Any]) -> None:
         )
 
 
-def _plan(config: "Config", chosen: list[str], markers: list[str], keys: list[str], *, narrate: bool) -> "Run":
+def _plan(config: "Config", chosen: list[str], markers: list[str], keys: list[str], *, narrate: bool) -> "VerifyRun":
     from wscheck.observe.client.console_messages import silent
-    from wscheck.run.verify.plan import plan
+    from wscheck.run.verify.plan import plan_verify_run
 
-    return plan(config, chosen, markers, keys, narrate=_to_stderr if narrate else silent)
+    return plan_verify_run(config, chosen, markers, keys, narrate=_to_stderr if narrate else silent)
 
 
 def _to_stderr(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _drive(run: "Run") -> "Outcome":
+def _drive(run: "VerifyRun") -> "VerifyOutcome":
     from wscheck.commands import exit_codes as ending
-    from wscheck.commands.progress import drawn
-    from wscheck.run.verify.run import verify as drive
+    from wscheck.commands.progress import progress_bar
+    from wscheck.run.verify.run import run_verify as drive
 
-    with drawn("Verifying") as progress:
+    with progress_bar("Verifying") as progress:
         return ending.run(drive(run, progress))
 
 
-def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "Outcome":
-    from wscheck.run.verify.run import replay
+def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "VerifyOutcome":
+    from wscheck.run.verify.run import evaluate_recording
 
     asked = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
-    return replay(recording, config.bar if asked else None)
+    return evaluate_recording(recording, config.bar if asked else None)

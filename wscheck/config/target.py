@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wscheck.config.loading import Config
 
 
-def documented_url(environ: Mapping[str, str] = os.environ) -> str:
+def default_url(environ: Mapping[str, str] = os.environ) -> str:
     """Where the documented hook connects when it is told nothing else."""
     return environ.get(NEXT_PUBLIC) or "ws://localhost:8000"
 
@@ -28,10 +28,10 @@ class Credentials(msgspec.Struct, frozen=True):
     kind: str = "own"
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     """The server. Times in seconds; `user_in` and `token_in` as in docs/configuration.md, Identity."""
 
-    url: str = msgspec.field(default_factory=documented_url)
+    url: str = msgspec.field(default_factory=default_url)
     namespace: str = "/"
     path: str = "/socket.io"
     transports: tuple[str, ...] = ("polling", "websocket")
@@ -41,14 +41,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     token_in: str = "auth.token"
 
     @property
-    def shown(self) -> str:
+    def display_url(self) -> str:
         """The URL without user, password and query: fit for reports."""
         parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
-def target_of(config: "Config") -> Target:
+def configured_target(config: "Config") -> ServerTarget:
     """The server that is configured; one without a URL where none is. Raises UsageError for an address with a path,
     of which nobody could say what it means: to a Socket.IO client it is the namespace, to a browser it is not."""
     if path := urlsplit(config.server or "").path.strip("/"):
@@ -56,7 +56,7 @@ def target_of(config: "Config") -> Target:
             f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
             f"Leave it out: as a namespace it is --namespace /{path}, as the client's option `path` --path /{path}.",
         )
-    return Target(
+    return ServerTarget(
         url=config.server or "",
         namespace=config["target.namespace"],
         path=config["target.path"],
@@ -68,7 +68,7 @@ def target_of(config: "Config") -> Target:
     )
 
 
-class Presented(msgspec.Struct, frozen=True):
+class HandshakeCredentials(msgspec.Struct, frozen=True):
     """Credentials, put where the target wants them."""
 
     auth: dict[str, str]
@@ -76,7 +76,7 @@ class Presented(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
 
-def present(target: Target, credentials: Credentials) -> Presented:
+def place_credentials(target: ServerTarget, credentials: Credentials) -> HandshakeCredentials:
     """Put the user id and the token where the target looks for them. Raises UsageError where it cannot be done."""
     placed: dict[str, dict[str, str]] = {"auth": {}, "query": {}, "header": {}, "cookie": {}}
     for location, value in _values(target, credentials):
@@ -90,10 +90,10 @@ def present(target: Target, credentials: Credentials) -> Presented:
             "The token or the user id has a line break in it, which no HTTP header can carry.",
             "Check the token file or WSCHECK_TOKEN, or name another place with --token-in.",
         )
-    return Presented(placed["auth"], urlencode(placed["query"]), headers)
+    return HandshakeCredentials(placed["auth"], urlencode(placed["query"]), headers)
 
 
-def _values(target: Target, credentials: Credentials) -> Iterable[tuple[str, str]]:
+def _values(target: ServerTarget, credentials: Credentials) -> Iterable[tuple[str, str]]:
     if credentials.token is not None:
         yield target.token_in, credentials.token.reveal()
     yield target.user_in, credentials.user

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import gevent.socket
 import msgspec
 
-from wscheck.config.target import Credentials, Presented, Target, present
+from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, place_credentials
 from wscheck.model.secrets import Secret
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -28,7 +28,7 @@ class Endpoint:
 
     def __init__(
         self,
-        target: Target,
+        target: ServerTarget,
         *,
         query: str = "",
         headers: str = "",
@@ -40,7 +40,7 @@ class Endpoint:
     ) -> None:
         parts = urlsplit(target.url)
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise SetupError(f"{target.shown!r} is not a URL: write --host http://localhost:8000")
+            raise SetupError(f"{target.display_url!r} is not a URL: write --host http://localhost:8000")
         if path := parts.path.strip("/"):
             raise SetupError(
                 f"the address of the server has a path, /{path}: leave it out of --host; as a namespace it is "
@@ -65,7 +65,7 @@ class Endpoint:
 
     def presented(self, credentials: Credentials) -> "Presence":
         """The texts with which a user's connections introduce themselves."""
-        placed = present(self.target, credentials)
+        placed = place_credentials(self.target, credentials)
         path, headers = self._path, self._headers  # shared, where nothing of the user's own is in them
         if placed.query:
             path = self._path_with(self.target, "&".join(part for part in (self._query, placed.query) if part))
@@ -74,7 +74,7 @@ class Endpoint:
         return Presence(path, headers, _connect(self.namespace, placed), credentials.token)
 
     @staticmethod
-    def _path_with(target: Target, query: str) -> str:
+    def _path_with(target: ServerTarget, query: str) -> str:
         return f"/{target.path.strip('/')}/?EIO=4{'&' if query else ''}{query}&transport="
 
 
@@ -88,7 +88,7 @@ class Presence(msgspec.Struct, frozen=True):
     token: Secret | None = None
 
 
-def _connect(namespace: str, placed: Presented) -> str:
+def _connect(namespace: str, placed: HandshakeCredentials) -> str:
     where = "" if namespace == "/" else f"{namespace},"
     return f"40{where}{msgspec.json.encode(placed.auth).decode() if placed.auth else ''}"
 
@@ -101,7 +101,7 @@ def _lines(headers: str) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def _tls(target: Target, ca_file: str | None) -> ssl.SSLContext:
+def _tls(target: ServerTarget, ca_file: str | None) -> ssl.SSLContext:
     if target.insecure:
         # Without authorities to look in, which OpenSSL does at every handshake whether it matters or not.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

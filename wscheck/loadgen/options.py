@@ -4,7 +4,7 @@ from typing import Any
 
 from wscheck.config.load_profiles import LOAD_OPTIONS, LoadOption
 from wscheck.config.settings import location
-from wscheck.config.target import Target
+from wscheck.config.target import ServerTarget
 from wscheck.loadgen.endpoint import Endpoint, SetupError
 from wscheck.loadgen.user_pool import Roster, read_users
 from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
@@ -37,7 +37,7 @@ def endpoint_of(host: str | None, options: Any) -> Endpoint:
     if not host:
         raise SetupError("no server is named: write --host http://localhost:8000")
     _check(options)
-    target = Target(
+    target = ServerTarget(
         url=host,
         namespace="/" + options.namespace.lstrip("/"),
         path=options.socketio_path,

@@ -128,7 +128,7 @@ class Session:
         self.board.begin(
             RunStarted(
                 profile=" and ".join(self.profiles),
-                host=endpoint.target.shown,
+                host=endpoint.target.display_url,
                 users=self.runner.target_user_count or 0,
                 workers=len(clients),
                 started_at=time.time(),

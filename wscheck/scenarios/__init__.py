@@ -14,10 +14,10 @@ from wscheck.scenarios.single_connection import SingleConnection
 from wscheck.scenarios.strict_remount import StrictRemount
 from wscheck.scenarios.zombie import Zombie
 
-DOCUMENTED: tuple[type[Scenario], ...] = (SingleConnection, EventHandling, ComponentSharing)
+DOCUMENTED_SCENARIOS: tuple[type[Scenario], ...] = (SingleConnection, EventHandling, ComponentSharing)
 """The three documented tests."""
 
-BEYOND: tuple[type[Scenario], ...] = (
+FURTHER_SCENARIOS: tuple[type[Scenario], ...] = (
     StrictRemount,
     Reconnect,
     SecondTab,
@@ -30,7 +30,7 @@ BEYOND: tuple[type[Scenario], ...] = (
 )
 """What else goes wrong in practice."""
 
-REGISTRY: dict[str, Scenario] = {scenario.id: scenario() for scenario in DOCUMENTED + BEYOND}
+SCENARIOS: dict[str, Scenario] = {scenario.id: scenario() for scenario in DOCUMENTED_SCENARIOS + FURTHER_SCENARIOS}
 """Every scenario by its public id, in the order they are run and told."""
 
-__all__ = ["BEYOND", "DOCUMENTED", "REGISTRY", "Scenario"]
+__all__ = ["DOCUMENTED_SCENARIOS", "FURTHER_SCENARIOS", "SCENARIOS", "Scenario"]

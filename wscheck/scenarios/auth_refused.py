@@ -12,7 +12,7 @@ STORM = 8
 
 class AuthRefused(Scenario):
     id = "auth-refused"
-    must_hold = "A wrong token is refused, and the refusal is not answered with a storm of retries."
+    claim = "A wrong token is refused, and the refusal is not answered with a storm of retries."
     rules = (TokenUnchecked, ExcessiveAttempts)
 
     async def drive(self, stage: Stage) -> None:

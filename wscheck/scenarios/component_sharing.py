@@ -10,7 +10,7 @@ from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
 class ComponentSharing(Scenario):
     id = "component-sharing"
-    must_hold = "Unmounting one component keeps the other's connection; unmounting the last closes it."
+    claim = "Unmounting one component keeps the other's connection; unmounting the last closes it."
 
     async def drive(self, stage: Stage) -> None:
         page = stage.page()

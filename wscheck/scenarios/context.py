@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from wscheck.config.event_contract import Contract, ContractEvent
-from wscheck.config.target import Credentials, Target
+from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import (
     SOURCE_SCENARIO,
     SOURCE_SERVER_LOG,
@@ -47,7 +47,7 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
     trigger, disconnect  what the wizard emits to connect WhatsApp, and to disconnect it: None for never
     """
 
-    target: Target
+    target: ServerTarget
     user: Credentials
     second: Credentials | None
     contract: Contract

@@ -10,7 +10,7 @@ from wscheck.scenarios.scenario import CONNECTION_RULES, DASHBOARD, WIZARD, Scen
 
 class EventHandling(Scenario):
     id = "event-handling"
-    must_hold = "Every event of the contract arrives once, on the one connection, and reaches every component."
+    claim = "Every event of the contract arrives once, on the one connection, and reaches every component."
     rules = (*CONNECTION_RULES, EventUnheard)
 
     async def drive(self, stage: Stage) -> None:

@@ -9,7 +9,7 @@ from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 class IdentityBinding(Scenario):
     id = "identity-binding"
-    must_hold = "A token that belongs to one user does not open the connection of another."
+    claim = "A token that belongs to one user does not open the connection of another."
     rules = (IdentityUnverified,)
 
     async def drive(self, stage: Stage) -> None:

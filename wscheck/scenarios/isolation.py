@@ -8,7 +8,7 @@ from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 class Isolation(Scenario):
     id = "isolation"
-    must_hold = "The events of one user never arrive on the connection of another."
+    claim = "The events of one user never arrive on the connection of another."
     rules = (EventLeaked,)
 
     async def drive(self, stage: Stage) -> None:

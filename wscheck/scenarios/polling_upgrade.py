@@ -9,7 +9,7 @@ POLL_FIRST = ("polling", "websocket")
 
 class PollingUpgrade(Scenario):
     id = "polling-upgrade"
-    must_hold = "A page that starts with long-polling and upgrades to websocket holds one connection."
+    claim = "A page that starts with long-polling and upgrades to websocket holds one connection."
 
     async def drive(self, stage: Stage) -> None:
         if nothing := _nothing_to_upgrade(stage):

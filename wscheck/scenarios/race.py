@@ -15,7 +15,7 @@ class Race(Scenario):
     """The five come from different pages, so that only the server can make them one."""
 
     id = "race"
-    must_hold = f"{AT_ONCE} simultaneous connections of one user end as one."
+    claim = f"{AT_ONCE} simultaneous connections of one user end as one."
     rules = (MultipleConnections, ConnectionMissing)
 
     async def drive(self, stage: Stage) -> None:

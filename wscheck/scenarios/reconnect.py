@@ -12,7 +12,7 @@ class Reconnect(Scenario):
     """A server may notice the new connection before the loss of the old one and replace it: nobody is harmed."""
 
     id = "reconnect"
-    must_hold = "After the transport was cut the page holds one connection again, and no handler runs twice."
+    claim = "After the transport was cut the page holds one connection again, and no handler runs twice."
     rules = (*(rule for rule in DOCUMENTED if rule is not ConnectionReplaced), ConnectionMissing, EventMissing)
 
     async def drive(self, stage: Stage) -> None:

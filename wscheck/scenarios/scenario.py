@@ -32,7 +32,7 @@ class Scenario(ABC):
     """
 
     id: ClassVar[str]
-    must_hold: ClassVar[str]
+    claim: ClassVar[str]
     rules: ClassVar[tuple[type[Rule], ...]] = CONNECTION_RULES
     control_rules: ClassVar[tuple[type[Rule], ...]] = DOCUMENTED
 

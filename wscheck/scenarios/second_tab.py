@@ -8,7 +8,7 @@ from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 class SecondTab(Scenario):
     id = "second-tab"
-    must_hold = "A second tab does not start a war of replacements; what it does to the first tab is told."
+    claim = "A second tab does not start a war of replacements; what it does to the first tab is told."
     rules = (TabDisplaced, EventLeaked)
 
     async def drive(self, stage: Stage) -> None:

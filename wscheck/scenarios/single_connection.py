@@ -6,7 +6,7 @@ from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
 class SingleConnection(Scenario):
     id = "single-connection"
-    must_hold = "Two components of one page use one connection, and nothing replaces it."
+    claim = "Two components of one page use one connection, and nothing replaces it."
 
     async def drive(self, stage: Stage) -> None:
         page = stage.page()

@@ -8,7 +8,7 @@ from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 class StrictRemount(Scenario):
     id = "strict-remount"
-    must_hold = "A component that mounts, unmounts and mounts again at once holds one connection, with one handler."
+    claim = "A component that mounts, unmounts and mounts again at once holds one connection, with one handler."
 
     async def drive(self, stage: Stage) -> None:
         page = stage.page()

@@ -9,7 +9,7 @@ class Zombie(Scenario):
     """Engine.IO closes after pingInterval + pingTimeout; python-engineio looks only once a pingTimeout."""
 
     id = "zombie"
-    must_hold = "A client that stops answering pings is closed within pingInterval + pingTimeout."
+    claim = "A client that stops answering pings is closed within pingInterval + pingTimeout."
     rules = (ZombieHeld,)
 
     async def drive(self, stage: Stage) -> None:

@@ -4,28 +4,27 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from wscheck.backend.demo_tokens import token_of
-from wscheck.backend.embedded import listening
-from wscheck.backend.log_writer import Journal
-from wscheck.backend.server import Backend
+from wscheck.backend.demo_tokens import token_for
+from wscheck.backend.log_writer import ServerLogWriter
+from wscheck.backend.server import ReferenceBackend, serve_backend
 from wscheck.config.event_contract import DOCUMENTED
-from wscheck.config.target import Credentials, Target
+from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.client.recorder import ReplayWitness
 
-ANN = Credentials("ann", Secret(token_of("ann")))
+ANN = Credentials("ann", Secret(token_for("ann")))
 
 
 @pytest.fixture
-async def backend() -> Backend:
-    return Backend(Journal(None))
+async def backend() -> ReferenceBackend:
+    return ReferenceBackend(ServerLogWriter(None))
 
 
 @pytest.fixture
-async def target(backend: Backend) -> AsyncIterator[Target]:
-    async with listening(backend) as url:
-        yield Target(url=url, timeout_s=5.0)
+async def target(backend: ReferenceBackend) -> AsyncIterator[ServerTarget]:
+    async with serve_backend(backend) as url:
+        yield ServerTarget(url=url, timeout_s=5.0)
 
 
 @pytest.fixture

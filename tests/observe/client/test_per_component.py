@@ -4,14 +4,14 @@ import asyncio
 
 from tests.observe.client.conftest import ANN
 from tests.observe.client.test_unified import until
-from wscheck.backend.server import Backend
-from wscheck.config.target import Target
+from wscheck.backend.server import ReferenceBackend
+from wscheck.config.target import ServerTarget
 from wscheck.observe.client.per_component import PerComponentPage
 from wscheck.observe.client.recorder import ReplayWitness
 
 
 async def test_every_component_opens_its_own_and_a_stock_client_does_not_loop(
-    target: Target, witness: ReplayWitness, backend: Backend
+    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, witness)
     dashboard, wizard = await page.mount("Dashboard"), await page.mount("Wizard")
@@ -23,7 +23,7 @@ async def test_every_component_opens_its_own_and_a_stock_client_does_not_loop(
 
 
 async def test_a_reconnect_on_kick_makes_the_documented_loop(
-    target: Target, witness: ReplayWitness, backend: Backend
+    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.02)
     await page.mount("Dashboard")
@@ -38,7 +38,7 @@ async def test_a_reconnect_on_kick_makes_the_documented_loop(
 
 
 async def test_an_unmounted_component_takes_its_connection_with_it(
-    target: Target, witness: ReplayWitness, backend: Backend
+    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.02)
     mount = await page.mount("Dashboard")
@@ -48,7 +48,7 @@ async def test_an_unmounted_component_takes_its_connection_with_it(
 
 
 async def test_whoever_unmounts_after_a_kick_does_not_come_back(
-    target: Target, witness: ReplayWitness, backend: Backend
+    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.05)
     dashboard = await page.mount("Dashboard")

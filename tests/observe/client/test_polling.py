@@ -9,8 +9,8 @@ from aiohttp import web
 
 from tests.bad_servers import HANDSHAKE, serving
 from tests.observe.client.conftest import ANN
-from wscheck.backend.server import Backend
-from wscheck.config.target import Target
+from wscheck.backend.server import ReferenceBackend
+from wscheck.config.target import ServerTarget
 from wscheck.model.events import Connected, Delivered, Event, Refused, Unreadable
 from wscheck.observe.client.frame_tap import LARGEST_MESSAGE, MOST_PACKETS
 from wscheck.observe.client.recorder import ReplayWitness
@@ -53,7 +53,7 @@ def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNO
 
 async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], witness: ReplayWitness) -> None:
     async with serving(answering_with(b"\x1e".join([b'42["a",1]'] * BURST))) as url:
-        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
         mount = await page.mount("Dashboard")
         await until_seen(Delivered, events, BURST)
         assert mount.is_connected
@@ -66,7 +66,7 @@ async def test_what_comes_before_the_acknowledgement_arrives_on_its_connection(
 ) -> None:
     """python-socketio sends what its connect handler emits first; a browser keeps it until it is connected."""
     async with serving(answering_with(b"6", first=f'42["welcome",1]\x1e{ACKNOWLEDGED}')) as url:
-        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
         await page.mount("Dashboard")
         await page.close()
     kinds = [(type(event), getattr(event, "sid", None)) for event in events]
@@ -76,7 +76,7 @@ async def test_what_comes_before_the_acknowledgement_arrives_on_its_connection(
 async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Event], witness: ReplayWitness) -> None:
     """As python-engineio answers while it closes a session."""
     async with serving(answering_with(b"", then=b'42["a",1]')) as url:
-        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
         await page.mount("Dashboard")
         await until_seen(Delivered, events)
         await page.close()
@@ -96,7 +96,7 @@ async def test_what_no_server_sends_is_named(
     body: bytes, named: str, events: list[Event], witness: ReplayWitness
 ) -> None:
     async with serving(answering_with(body)) as url:
-        page = UnifiedPage("tab-1", Target(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
         await page.mount("Dashboard")
         unreadable = await until_seen(Unreadable, events)
         await page.close()
@@ -104,7 +104,7 @@ async def test_what_no_server_sends_is_named(
 
 
 async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_nothing_up(
-    target: Target, events: list[Event], witness: ReplayWitness
+    target: ServerTarget, events: list[Event], witness: ReplayWitness
 ) -> None:
     polling = msgspec.structs.replace(target, transports=("polling",), timeout_s=30.0)
     pages = [UnifiedPage(f"tab-{number}", polling, ANN, witness) for number in range(5)]
@@ -116,7 +116,9 @@ async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_
     assert not any(isinstance(event, Refused) for event in events)
 
 
-async def test_whoever_leaves_waits_for_no_open_poll(backend: Backend, target: Target, witness: ReplayWitness) -> None:
+async def test_whoever_leaves_waits_for_no_open_poll(
+    backend: ReferenceBackend, target: ServerTarget, witness: ReplayWitness
+) -> None:
     """The server answers it when its next ping is due, which is 25 seconds later."""
     page = UnifiedPage("tab-1", msgspec.structs.replace(target, transports=("polling",)), ANN, witness)
     await page.mount("Dashboard")

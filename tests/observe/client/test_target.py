@@ -3,35 +3,37 @@
 import pytest
 
 from tests.observe.client.conftest import ANN
-from wscheck.config.target import Credentials, Presented, Target, documented_url, present
+from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, default_url, place_credentials
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
 
 
 def test_the_documented_address() -> None:
-    assert documented_url({}) == "ws://localhost:8000"
-    assert documented_url({"NEXT_PUBLIC_BOT_WEBSOCKET_URL": "wss://bot.example"}) == "wss://bot.example"
+    assert default_url({}) == "ws://localhost:8000"
+    assert default_url({"NEXT_PUBLIC_BOT_WEBSOCKET_URL": "wss://bot.example"}) == "wss://bot.example"
 
 
 @pytest.mark.parametrize(
     ("user_in", "token_in", "presented"),
     [
-        ("auth.userId", "auth.token", Presented({"userId": "ann", "token": "token-of-ann"}, "", {})),
-        ("query.user", "header.X-Token", Presented({}, "user=ann", {"X-Token": "token-of-ann"})),
-        ("cookie.user", "cookie.session", Presented({}, "", {"Cookie": "session=token-of-ann; user=ann"})),
+        ("auth.userId", "auth.token", HandshakeCredentials({"userId": "ann", "token": "token-of-ann"}, "", {})),
+        ("query.user", "header.X-Token", HandshakeCredentials({}, "user=ann", {"X-Token": "token-of-ann"})),
+        ("cookie.user", "cookie.session", HandshakeCredentials({}, "", {"Cookie": "session=token-of-ann; user=ann"})),
     ],
 )
-def test_credentials_travel_where_the_target_looks(user_in: str, token_in: str, presented: Presented) -> None:
-    assert present(Target(user_in=user_in, token_in=token_in), ANN) == presented
+def test_credentials_travel_where_the_target_looks(
+    user_in: str, token_in: str, presented: HandshakeCredentials
+) -> None:
+    assert place_credentials(ServerTarget(user_in=user_in, token_in=token_in), ANN) == presented
 
 
 def test_a_url_is_shown_without_its_credentials() -> None:
-    target = Target(url="https://ann:secret@bot.example:8443/app?token=hidden")
-    assert target.shown == "https://bot.example:8443/app"
+    target = ServerTarget(url="https://ann:secret@bot.example:8443/app?token=hidden")
+    assert target.display_url == "https://bot.example:8443/app"
 
 
 def test_a_slash_at_the_end_is_not_shown() -> None:
-    assert Target(url="http://bot.example/?x=1").shown == "http://bot.example"
+    assert ServerTarget(url="http://bot.example/?x=1").display_url == "http://bot.example"
 
 
 def test_credentials_do_not_show_their_token() -> None:
@@ -40,7 +42,7 @@ def test_credentials_do_not_show_their_token() -> None:
 
 @pytest.mark.parametrize("sign", ["\n", "\r", "\0"])
 def test_what_no_header_can_carry_is_refused_without_naming_it(sign: str) -> None:
-    target = Target(url="http://localhost", token_in="header.Authorization")
+    target = ServerTarget(url="http://localhost", token_in="header.Authorization")
     with pytest.raises(UsageError, match="line break") as refused:
-        present(target, Credentials("ann", Secret(f"half{sign}and half")))
+        place_credentials(target, Credentials("ann", Secret(f"half{sign}and half")))
     assert "half" not in str(refused.value)

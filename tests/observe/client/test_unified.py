@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tests.observe.client.conftest import ANN
-from wscheck.backend.server import Backend
-from wscheck.config.target import Target
+from wscheck.backend.server import ReferenceBackend
+from wscheck.config.target import ServerTarget
 from wscheck.model.events import Connected, Disconnected, Event
 from wscheck.observe.client.handlers import Handlers
 from wscheck.observe.client.recorder import ReplayWitness
@@ -27,7 +27,7 @@ DOCUMENTED_HANDLERS = {
 
 
 @pytest.fixture
-async def page(target: Target, witness: ReplayWitness) -> AsyncIterator[UnifiedPage]:
+async def page(target: ServerTarget, witness: ReplayWitness) -> AsyncIterator[UnifiedPage]:
     one = UnifiedPage("tab-1", target, ANN, witness)
     yield one
     await one.close()
@@ -40,7 +40,7 @@ async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
 
 
 async def test_components_that_mount_at_the_same_instant_share_one_connection(
-    page: UnifiedPage, backend: Backend
+    page: UnifiedPage, backend: ReferenceBackend
 ) -> None:
     dashboard, wizard, third = await asyncio.gather(*(page.mount(name) for name in ("A", "B", "C")))
     assert dashboard.connection is wizard.connection is third.connection
@@ -48,7 +48,9 @@ async def test_components_that_mount_at_the_same_instant_share_one_connection(
     assert backend.counters()["connects"] == 1
 
 
-async def test_the_connection_lives_until_the_last_component_leaves(page: UnifiedPage, backend: Backend) -> None:
+async def test_the_connection_lives_until_the_last_component_leaves(
+    page: UnifiedPage, backend: ReferenceBackend
+) -> None:
     dashboard, wizard = await page.mount("A"), await page.mount("B")
     await dashboard.unmount()
     assert wizard.is_connected and not dashboard.is_connected
@@ -60,14 +62,14 @@ async def test_the_connection_lives_until_the_last_component_leaves(page: Unifie
     assert backend.counters()["connects"] == 1
 
 
-async def test_a_component_that_comes_back_opens_a_new_one(page: UnifiedPage, backend: Backend) -> None:
+async def test_a_component_that_comes_back_opens_a_new_one(page: UnifiedPage, backend: ReferenceBackend) -> None:
     await (await page.mount("A")).unmount()
     assert (await page.mount("A")).is_connected
     assert backend.counters()["connects"] == 2
 
 
 async def test_a_component_that_leaves_while_the_host_name_is_looked_up_cancels_nobody(
-    target: Target, witness: ReplayWitness, events: list[Event]
+    target: ServerTarget, witness: ReplayWitness, events: list[Event]
 ) -> None:
     by_name = msgspec.structs.replace(target, url=target.url.replace("127.0.0.1", "localhost"))
     page = UnifiedPage("tab-1", by_name, ANN, witness)
@@ -82,7 +84,7 @@ async def test_a_component_that_leaves_while_the_host_name_is_looked_up_cancels_
 
 @pytest.mark.parametrize("handler", DOCUMENTED_HANDLERS)
 async def test_each_documented_handler_hears_its_event_and_only_that(
-    page: UnifiedPage, backend: Backend, handler: str
+    page: UnifiedPage, backend: ReferenceBackend, handler: str
 ) -> None:
     heard: list[tuple[str, Any]] = []
     handlers = Handlers(**{name: (lambda data, name=name: heard.append((name, data))) for name in DOCUMENTED_HANDLERS})
@@ -93,7 +95,7 @@ async def test_each_documented_handler_hears_its_event_and_only_that(
     assert heard == [(handler, payload)]
 
 
-async def test_an_unmounted_component_hears_nothing_more(page: UnifiedPage, backend: Backend) -> None:
+async def test_an_unmounted_component_hears_nothing_more(page: UnifiedPage, backend: ReferenceBackend) -> None:
     gone, stays = [], []
     leaving = await page.mount("A", Handlers(on_message_sync=gone.append))
     await page.mount("B", Handlers(on_message_sync=stays.append))
@@ -117,7 +119,7 @@ async def test_what_the_hook_offers_reaches_the_server(page: UnifiedPage) -> Non
 
 
 async def test_a_page_that_was_kicked_stays_down(
-    page: UnifiedPage, target: Target, witness: ReplayWitness, events: list[Event], backend: Backend
+    page: UnifiedPage, target: ServerTarget, witness: ReplayWitness, events: list[Event], backend: ReferenceBackend
 ) -> None:
     first = await page.mount("A")
     other = UnifiedPage("tab-2", target, ANN, witness)
@@ -143,7 +145,7 @@ async def test_after_a_cut_it_reconnects_once_and_says_so(page: UnifiedPage, eve
     assert sum(isinstance(e, Connected) for e in events) == 2
 
 
-async def test_a_refusal_reaches_the_error_handler(target: Target, witness: ReplayWitness) -> None:
+async def test_a_refusal_reaches_the_error_handler(target: ServerTarget, witness: ReplayWitness) -> None:
     errors: list[Any] = []
     page = UnifiedPage("tab-1", target, type(ANN)("bob", ANN.token), witness)
     mount = await page.mount("A", Handlers(on_connection_error=errors.append))

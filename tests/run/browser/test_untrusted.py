@@ -13,7 +13,7 @@ from tests.pages import watched
 from wscheck.config.loading import load
 from wscheck.model.errors import CannotCheck
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
-from wscheck.run.verify.plan import plan
+from wscheck.run.verify.plan import plan_verify_run
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def test_it_is_refused_with_what_to_do_and_shown_if_asked_for(page: str) -
 def test_verify_asks_the_browser_as_it_asks_the_server() -> None:
     flags = {"target.url": "https://127.0.0.1:1", "verify.page": "https://127.0.0.1:2/", "identity.token": "t"}
     for insecure in (True, False):
-        run = plan(load({**flags, "target.insecure": insecure or None}, environ={}), [])
+        run = plan_verify_run(load({**flags, "target.insecure": insecure or None}, environ={}), [])
         assert run.page is not None and run.page.insecure is insecure
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wscheck.config.target import Target
+from wscheck.config.target import ServerTarget
 from wscheck.model.load_statistics import (
     Histogram,
     LoadStatistics,
@@ -24,7 +24,7 @@ START = 1_795_000_000
 def planned(**changes: Any) -> Plan:
     """Ten users of the documented fault, for five seconds, at a server on this machine."""
     fields: dict[str, Any] = {
-        "target": Target(url="http://127.0.0.1:1"),
+        "target": ServerTarget(url="http://127.0.0.1:1"),
         "embedded": False,
         "profile": "duplicated",
         "users": 10,

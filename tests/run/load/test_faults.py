@@ -19,8 +19,8 @@ from tests.bad_servers import serving, talking
 from tests.node_backend import node_backend
 from tests.run.load.loading import alive, load, loading
 from tests.run.load.test_agreement import assert_agrees
-from wscheck.backend.log_writer import Journal
-from wscheck.backend.server import Backend
+from wscheck.backend.log_writer import ServerLogWriter
+from wscheck.backend.server import ReferenceBackend
 from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from wscheck.run.load.report import Ending
 from wscheck.run.load.run import _undisturbed
@@ -151,7 +151,7 @@ def test_wss_with_its_own_authority_and_users_from_a_file(tmp_path: Path) -> Non
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
     users.write_text("".join(f"user-{n},token-of-user-{n}\n" for n in range(4)))
-    backend = Backend(Journal(None), ping_interval_s=1.0)
+    backend = ReferenceBackend(ServerLogWriter(None), ping_interval_s=1.0)
     swarm = ("--users", "4", "--run-time", "1s", "--users-file", str(users))
     with in_thread(backend.app, context) as url:
         code, _, said = load(tmp_path, url, *swarm)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from tests.cli import wscheck
 from tests.run.load.planned import planned
 from wscheck.cli import app
-from wscheck.config.target import Target
+from wscheck.config.target import ServerTarget
 from wscheck.model.errors import CannotCheck, UsageError, WscheckError
 from wscheck.run.load import system_limits as limits
 from wscheck.run.load.plan import configured, is_this_machine
@@ -117,7 +117,7 @@ def test_ports_that_lead_to_the_server_already_are_taken() -> None:
         # A port on which no connection of an earlier test lingers.
         servers = (held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(100))
         ports = (server.getsockname()[1] for server in servers)
-        plans = ((port, planned(target=Target(url=f"http://127.0.0.1:{port}"))) for port in ports)
+        plans = ((port, planned(target=ServerTarget(url=f"http://127.0.0.1:{port}"))) for port in ports)
         port, plan = next((port, plan) for port, plan in plans if not allowed(plan).taken)
         free = allowed(plan)
         for _ in range(5):

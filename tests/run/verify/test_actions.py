@@ -7,33 +7,35 @@ import msgspec
 import pytest
 
 from tests.run.verify.runs import planned, replayed, told
-from wscheck.backend.embedded import listening
-from wscheck.backend.log_writer import Journal
-from wscheck.backend.server import Backend
+from wscheck.backend.log_writer import ServerLogWriter
+from wscheck.backend.server import ReferenceBackend, serve_backend
 from wscheck.config.event_contract import DOCUMENTED, Contract, ContractEvent
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Verdict
-from wscheck.run.verify.run import Outcome, verify
-from wscheck.run.verify.targets import Remote
+from wscheck.run.verify.run import VerifyOutcome, run_verify
+from wscheck.run.verify.targets import RemoteServer
 
 LOGOUT = "wa:logout"
 
 
 async def shared(
-    backend: Backend, contract: Contract = DOCUMENTED, disconnect: str | None = LOGOUT, trigger: str | None = None
-) -> Outcome:
+    backend: ReferenceBackend,
+    contract: Contract = DOCUMENTED,
+    disconnect: str | None = LOGOUT,
+    trigger: str | None = None,
+) -> VerifyOutcome:
     """component-sharing at this backend."""
     actions = {"actions__disconnect": disconnect, "actions__trigger": trigger}
-    async with listening(backend) as url:
+    async with serve_backend(backend) as url:
         asked = planned("component-sharing", url=url, **actions)
-        assert isinstance(asked.arena, Remote)
+        assert isinstance(asked.arena, RemoteServer)
         asked.arena._cast = msgspec.structs.replace(asked.arena._cast, contract=contract)
-        return await verify(asked)
+        return await run_verify(asked)
 
 
-def hearing(name: str, does: Callable[[Backend, str], Awaitable[None]]) -> Backend:
+def hearing(name: str, does: Callable[[ReferenceBackend, str], Awaitable[None]]) -> ReferenceBackend:
     """A reference backend that does something when it is sent `name`."""
-    backend = Backend(Journal(None))
+    backend = ReferenceBackend(ServerLogWriter(None))
 
     async def hear(sid: str, *data: object) -> None:
         await does(backend, sid)
@@ -42,25 +44,25 @@ def hearing(name: str, does: Callable[[Backend, str], Awaitable[None]]) -> Backe
     return backend
 
 
-def telling(event: str) -> Backend:
+def telling(event: str) -> ReferenceBackend:
     """A server that tells the user's connection of the end of WhatsApp's by `event`."""
     return hearing(LOGOUT, lambda backend, sid: backend.sio.emit(event, {"type": "whatsapp_disconnected"}, to=sid))
 
 
-async def close(backend: Backend, sid: str) -> None:
+async def close(backend: ReferenceBackend, sid: str) -> None:
     await backend.sio.disconnect(sid)
 
 
-async def nothing(backend: Backend, sid: str) -> None:
+async def nothing(backend: ReferenceBackend, sid: str) -> None:
     return None
 
 
-def emitted(outcome: Outcome) -> list[str]:
+def emitted(outcome: VerifyOutcome) -> list[str]:
     return [event.name for event in outcome.events if isinstance(event, Emitted)]
 
 
 async def test_whatsapp_is_never_disconnected_unless_somebody_named_what_does_it() -> None:
-    outcome = await shared(Backend(Journal(None)), disconnect=None)
+    outcome = await shared(ReferenceBackend(ServerLogWriter(None)), disconnect=None)
     assert emitted(outcome) == ["trigger_whatsapp_connection", "request_bot_status"]
 
 
@@ -78,7 +80,7 @@ async def test_the_wizard_disconnects_whatsapp_and_the_page_stays_connected(cont
     ("does", "rule"), [(close, "connection-missing"), (nothing, "event-missing")], ids=["closes", "says nothing"]
 )
 async def test_a_server_that_ends_the_pages_connection_with_whatsapps_or_says_nothing_fails(
-    does: Callable[[Backend, str], Awaitable[None]], rule: str
+    does: Callable[[ReferenceBackend, str], Awaitable[None]], rule: str
 ) -> None:
     quick = [msgspec.structs.replace(event, within=0.5) for event in DOCUMENTED.events]
     outcome = await shared(hearing(LOGOUT, does), Contract(tuple(quick)))
@@ -89,7 +91,7 @@ async def test_a_server_that_ends_the_pages_connection_with_whatsapps_or_says_no
 
 @pytest.mark.parametrize(("does", "verdict"), [(nothing, Verdict.PASSED), (close, Verdict.FAILED)])
 async def test_where_no_event_answers_the_connection_alone_is_judged(
-    does: Callable[[Backend, str], Awaitable[None]], verdict: Verdict
+    does: Callable[[ReferenceBackend, str], Awaitable[None]], verdict: Verdict
 ) -> None:
     own = Contract((ContractEvent(name="bot_status_update", emit="request_bot_status"),))
     outcome = await shared(hearing(LOGOUT, does), own)
@@ -98,7 +100,7 @@ async def test_where_no_event_answers_the_connection_alone_is_judged(
 
 async def test_what_connects_whatsapp_carries_the_payload_of_the_contract() -> None:
     sent: list[Any] = []
-    backend = Backend(Journal(None))
+    backend = ReferenceBackend(ServerLogWriter(None))
 
     async def connect(sid: str, data: object = None) -> None:
         sent.append(data)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli import Ran, wscheck
-from wscheck.scenarios import REGISTRY
+from wscheck.scenarios import SCENARIOS
 
 FAULT = ("--client", "per-component")
 LOOP = (*FAULT, "--reconnect-on-kick", "300ms")
@@ -24,8 +24,8 @@ def healthy() -> tuple[Ran, dict]:
 def test_with_its_defaults_every_scenario_passes(healthy: tuple[Ran, dict]) -> None:
     ran, report = healthy
     assert ran.code == 0, ran.said
-    assert [s["id"] for s in report["scenarios"]] == list(REGISTRY)
-    assert {s["id"]: s["verdict"] for s in report["scenarios"]} == dict.fromkeys(REGISTRY, "passed")
+    assert [s["id"] for s in report["scenarios"]] == list(SCENARIOS)
+    assert {s["id"]: s["verdict"] for s in report["scenarios"]} == dict.fromkeys(SCENARIOS, "passed")
     assert report["schema"] == "wscheck.verify/1" and report["verdict"] == "passed"
 
 

@@ -4,11 +4,11 @@ import pytest
 
 from tests.node_backend import node_backend
 from tests.run.verify.runs import replayed, run, run_embedded, told
-from wscheck.backend.faults import Fault, Policy
+from wscheck.backend.faults import Fault, SecondConnectionPolicy
 from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Severity, Verdict
-from wscheck.run.verify.run import Outcome
+from wscheck.run.verify.run import VerifyOutcome
 
 # fault, the scenario it fails, the rule that says so
 TABLE = [
@@ -29,7 +29,7 @@ def test_the_table_names_every_fault() -> None:
     assert {fault for fault, _, _ in TABLE} == set(Fault)
 
 
-def assert_fails(outcome: Outcome, scenario: str, rule: str) -> None:
+def assert_fails(outcome: VerifyOutcome, scenario: str, rule: str) -> None:
     result = outcome.report.scenarios[0]
     assert (result.id, result.verdict) == (scenario, Verdict.FAILED), told(outcome)
     assert rule in {f.rule for f in result.findings if f.severity is Severity.ERROR}, told(outcome)
@@ -49,14 +49,14 @@ async def test_the_node_backend_fails(fault: Fault, scenario: str, rule: str) ->
 
 
 async def test_a_server_that_rejects_the_second_connection_passes() -> None:
-    outcome = await run_embedded("single-connection", "race", policy=Policy.REJECT)
+    outcome = await run_embedded("single-connection", "race", policy=SecondConnectionPolicy.REJECT)
     assert outcome.report.verdict is Verdict.PASSED, told(outcome)
     control = outcome.report.scenarios[0].control
     assert control is not None and "refused" in control.did
 
 
 async def test_a_server_that_allows_several_shows_it_in_its_control_and_has_no_race_to_lose() -> None:
-    outcome = await run_embedded("single-connection", "race", policy=Policy.ALLOW)
+    outcome = await run_embedded("single-connection", "race", policy=SecondConnectionPolicy.ALLOW)
     single, race = outcome.report.scenarios
     assert single.verdict is Verdict.PASSED and single.control is not None
     assert "kept them all" in single.control.did

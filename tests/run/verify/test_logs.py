@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from tests.run.verify.runs import planned, replayed, told
-from wscheck.backend.embedded import listening
-from wscheck.backend.log_writer import Journal, LogFormat
-from wscheck.backend.server import Backend
+from wscheck.backend.log_writer import LogFormat, ServerLogWriter
+from wscheck.backend.server import ReferenceBackend, serve_backend
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Verdict
 from wscheck.observe.tailing.follower import Follower
-from wscheck.run.verify.run import Outcome, verify
+from wscheck.run.verify.run import VerifyOutcome, run_verify
 
 Words = Callable[[str], str]
 JOINED = "WebSocket client connected"
@@ -36,15 +35,15 @@ async def judged(
     keys: tuple[str, ...] = (),
     style: LogFormat = LogFormat.JSON,
     client: str = "unified",
-) -> Outcome:
+) -> VerifyOutcome:
     """single-connection at a server that logs every record as `words` makes it."""
     log = folder / "server.log"
     with log.open("w", buffering=1) as file:
-        backend = Backend(Journal(lambda record: print(words(record), end="", file=file), style))
-        async with listening(backend) as url:
+        backend = ReferenceBackend(ServerLogWriter(lambda record: print(words(record), end="", file=file), style))
+        async with serve_backend(backend) as url:
             more: dict[str, Any] = {"verify__server_log": [str(log)], "verify__client": client}
             asked = planned("single-connection", url=url, markers=markers, keys=keys, **more)
-            return await verify(asked)
+            return await run_verify(asked)
 
 
 @pytest.mark.parametrize("style", LogFormat)

@@ -12,7 +12,7 @@ from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import Backend, node_backend
 from wscheck.config.event_contract import DOCUMENTED
-from wscheck.config.target import Credentials, Target
+from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import Connected, Delivered, Event, Expected, NotEvaluated
 from wscheck.scenarios.context import Cast, Stage
 from wscheck.scenarios.event_handling import EventHandling
@@ -146,7 +146,7 @@ LOOKED = 1_795_000_000.0
 
 def expected(scenario: str, connected_at: float, *came: str) -> list[Event]:
     """What is recorded as expected of a page that connected then, and received these events until it was looked at."""
-    cast = Cast(target=Target(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED)
+    cast = Cast(target=ServerTarget(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED)
     stage = Stage(cast)
     opened = Connected(at=connected_at, source="browser", user="ada", sid="s", page="tab 1")
     received = (Delivered(at=LOOKED, source="browser", user="ada", sid="s", page="tab 1", name=name) for name in came)

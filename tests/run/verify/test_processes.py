@@ -9,9 +9,8 @@ import pytest
 
 from tests.balancer import balanced
 from tests.run.verify.runs import replayed, run, told
-from wscheck.backend.embedded import listening
-from wscheck.backend.log_writer import Journal, LogFormat
-from wscheck.backend.server import Backend
+from wscheck.backend.log_writer import LogFormat, ServerLogWriter
+from wscheck.backend.server import ReferenceBackend, serve_backend
 from wscheck.model.errors import Unreachable
 from wscheck.model.events import Connecting
 from wscheck.model.findings import Verdict
@@ -25,8 +24,8 @@ async def two_processes(folder: Path) -> AsyncIterator[tuple[str, list[str]]]:
         urls = list[str]()
         for log in logs:
             file = stack.enter_context(log.open("w", buffering=1))
-            journal = Journal(lambda record, file=file: print(record, end="", file=file), LogFormat.JSON)
-            urls.append(await stack.enter_async_context(listening(Backend(journal))))
+            journal = ServerLogWriter(lambda record, file=file: print(record, end="", file=file), LogFormat.JSON)
+            urls.append(await stack.enter_async_context(serve_backend(ReferenceBackend(journal))))
         yield await stack.enter_async_context(balanced(*urls)), [str(log) for log in logs]
 
 

@@ -14,8 +14,8 @@ from tests.node_backend import Backend, node_backend
 from wscheck.model.events import Connected, Disconnected, Replaced
 from wscheck.model.findings import Verdict
 from wscheck.report import REPORTERS
-from wscheck.run.verify.run import replay
-from wscheck.scenarios import REGISTRY
+from wscheck.run.verify.run import evaluate_recording
+from wscheck.scenarios import SCENARIOS
 
 # Looks like nothing in particular, so that only knowing it can hide it.
 TOKEN = "token-of-user_123"
@@ -61,9 +61,9 @@ def test_a_run_against_a_real_server(tmp_path: Path, options: tuple[str, ...], c
 def assert_every_scenario_passed(folder: Path, backend: Backend) -> None:
     """The one full run against a Node server shows this too: with its log beside, and from its recording."""
     report = json.loads((folder / "report.json").read_bytes())
-    assert {each["id"]: each["verdict"] for each in report["scenarios"]} == dict.fromkeys(REGISTRY, Verdict.PASSED)
+    assert {each["id"]: each["verdict"] for each in report["scenarios"]} == dict.fromkeys(SCENARIOS, Verdict.PASSED)
     assert {each["control"]["verdict"] for each in report["scenarios"]} == {Verdict.FAILED}
-    again = replay(folder / "report.ndjson")
+    again = evaluate_recording(folder / "report.ndjson")
     assert msgspec.to_builtins(again.report.scenarios) == report["scenarios"]
     logged = {type(event) for event in again.events if event.source == "server-log" and event.path == str(backend.log)}
     assert {Connected, Replaced, Disconnected} <= logged

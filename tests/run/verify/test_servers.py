@@ -10,12 +10,12 @@ import pytest
 from tests.node_backend import Backend, node_backend
 from tests.run.verify.runs import replayed, run, told
 from wscheck.backend import server
-from wscheck.backend.demo_tokens import owner_of
-from wscheck.backend.embedded import listening
-from wscheck.backend.log_writer import Journal
+from wscheck.backend.demo_tokens import token_owner
+from wscheck.backend.log_writer import ServerLogWriter
+from wscheck.backend.server import serve_backend
 from wscheck.model.findings import Verdict
 from wscheck.report.recording import render
-from wscheck.run.verify.run import Outcome, replay
+from wscheck.run.verify.run import VerifyOutcome, evaluate_recording
 
 LOOP = {"verify__client": "per-component", "verify__reconnect_on_kick": "100ms"}
 PING = ("--ping-interval", "700", "--ping-timeout", "700")
@@ -27,7 +27,7 @@ def node() -> Iterator[Backend]:
         yield backend
 
 
-def verdicts(outcome: Outcome) -> dict[str, Verdict]:
+def verdicts(outcome: VerifyOutcome) -> dict[str, Verdict]:
     return {result.id: result.verdict for result in outcome.report.scenarios}
 
 
@@ -50,7 +50,7 @@ async def test_a_recording_comes_to_the_same_verdict_and_findings(
     outcome = await run("single-connection", "second-tab", "race", url=node.url, **settings)
     file = tmp_path / "run.ndjson"
     file.write_bytes(render(outcome.report, outcome.events))
-    again = replay(file)
+    again = evaluate_recording(file)
     assert verdicts(again) == verdicts(outcome)
     assert again.report.findings == outcome.report.findings
     assert again.events == outcome.events
@@ -78,8 +78,8 @@ async def test_once_the_token_has_expired_nothing_more_is_tried_and_no_refusal_i
 ) -> None:
     """The preflight and the first scenario are let in, with both of its phases."""
     asked = count(1)
-    monkeypatch.setattr(server, "owner_of", lambda token: owner_of(token) if next(asked) <= 1 + 1 + 2 else None)
-    async with listening(server.Backend(Journal(None))) as url:
+    monkeypatch.setattr(server, "token_owner", lambda token: token_owner(token) if next(asked) <= 1 + 1 + 2 else None)
+    async with serve_backend(server.ReferenceBackend(ServerLogWriter(None))) as url:
         outcome = await run("single-connection", "race", "auth-refused", url=url)
     single, race, refused = outcome.report.scenarios
     assert (single.verdict, race.verdict, refused.verdict) == (Verdict.PASSED, *[Verdict.INCONCLUSIVE] * 2), told(

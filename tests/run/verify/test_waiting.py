@@ -7,17 +7,16 @@ import msgspec
 import pytest
 
 from tests.run.verify.runs import planned, replayed, told
-from wscheck.backend.embedded import listening
-from wscheck.backend.log_writer import Journal
-from wscheck.backend.server import REPLIES, Backend
+from wscheck.backend.log_writer import ServerLogWriter
+from wscheck.backend.server import REPLIES, ReferenceBackend, serve_backend
 from wscheck.config import event_contract as contracts
 from wscheck.config.event_contract import DOCUMENTED, Contract
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Verdict
 from wscheck.run.verify import run as verb
 from wscheck.run.verify.inconclusive import OTHER_EVENTS
-from wscheck.run.verify.run import Outcome, verify
-from wscheck.run.verify.targets import Remote
+from wscheck.run.verify.run import VerifyOutcome, run_verify
+from wscheck.run.verify.targets import RemoteServer
 from wscheck.scenarios.context import Stage
 
 ASKED = [event.emit for event in DOCUMENTED.events]
@@ -29,29 +28,31 @@ def within(seconds: float, *names: str) -> Contract:
     return Contract(tuple(msgspec.structs.replace(event, within=seconds) for event in events))
 
 
-async def judged(backend: Backend, contract: Contract, *scenarios: str, client: str = "unified") -> Outcome:
-    async with listening(backend) as url:
+async def judged(
+    backend: ReferenceBackend, contract: Contract, *scenarios: str, client: str = "unified"
+) -> VerifyOutcome:
+    async with serve_backend(backend) as url:
         asked = planned(*scenarios, url=url, verify__window="100ms", verify__client=client)
-        assert isinstance(asked.arena, Remote)
+        assert isinstance(asked.arena, RemoteServer)
         asked.arena._cast = msgspec.structs.replace(asked.arena._cast, contract=contract, grace=0.1)
-        return await verify(asked)
+        return await run_verify(asked)
 
 
 async def ignores(*_: object) -> None:
     """What a server does that has no such event."""
 
 
-def without(*asked: str | None) -> Backend:
+def without(*asked: str | None) -> ReferenceBackend:
     """A server that does not know these."""
-    backend = Backend(Journal(None))
+    backend = ReferenceBackend(ServerLogWriter(None))
     for name in asked or REPLIES:
         backend.sio.on(name, ignores)
     return backend
 
 
-def slow(delay: float) -> Backend:
+def slow(delay: float) -> ReferenceBackend:
     """A server that does one thing at a time, each in `delay` seconds."""
-    backend, turn = Backend(Journal(None)), asyncio.Lock()
+    backend, turn = ReferenceBackend(ServerLogWriter(None)), asyncio.Lock()
 
     def patiently(answer: Any) -> Any:
         async def wait(*args: object) -> None:
@@ -115,7 +116,7 @@ async def test_one_answer_is_enough_to_wait_for_the_others(stages: list[str]) ->
 async def test_a_client_that_could_not_ask_shows_no_silence(stages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The dashboard's connection was replaced by the wizard's, and asks for nothing."""
     monkeypatch.setattr(contracts, "DOCUMENTED", within(0.2))
-    await judged(Backend(Journal(None)), within(0.2), "event-handling", client="per-component")
+    await judged(ReferenceBackend(ServerLogWriter(None)), within(0.2), "event-handling", client="per-component")
     assert stages == ["", ""]
 
 

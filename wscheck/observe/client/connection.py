@@ -7,7 +7,7 @@ import aiohttp
 import engineio
 import socketio
 
-from wscheck.config.target import Credentials, Target, present
+from wscheck.config.target import Credentials, ServerTarget, place_credentials
 from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.observe.client.frame_tap import LARGEST_MESSAGE
@@ -39,7 +39,7 @@ class Connection:
 
     def __init__(
         self,
-        target: Target,
+        target: ServerTarget,
         credentials: Credentials,
         listener: Listener,
         *,
@@ -80,7 +80,7 @@ class Connection:
     async def open(self) -> bool:
         """Connect; True when the namespace acknowledged. Never raises for what the server does."""
         self._listener.connecting(self)
-        presented = present(self.target, self.credentials)
+        presented = place_credentials(self.target, self.credentials)
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=not self.target.insecure))
         self._socket = ObservedClient(
             self,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from wscheck.config.target import Credentials, Target
+from wscheck.config.target import Credentials, ServerTarget
 from wscheck.observe.client import console_messages as narration
 from wscheck.observe.client.connection import Connection
 from wscheck.observe.client.console_messages import Narrate
@@ -48,7 +48,7 @@ class Page(ABC):
     trigger, disconnect  what its wizard emits to connect WhatsApp, and to disconnect it
     """
 
-    def __init__(self, name: str, target: Target, credentials: Credentials, witness: Witness) -> None:
+    def __init__(self, name: str, target: ServerTarget, credentials: Credentials, witness: Witness) -> None:
         self.name, self.target, self.credentials, self.witness = name, target, credentials, witness
         self.narrate: Narrate = narration.silent
         self.trigger, self.disconnect = "trigger_whatsapp_connection", "disconnect_whatsapp"

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from wscheck.config.target import Credentials, Target
+from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.observe.client.connection import Connection
 from wscheck.observe.client.listener import Witness
@@ -20,7 +20,7 @@ class PerComponentPage(Page):
     def __init__(
         self,
         name: str,
-        target: Target,
+        target: ServerTarget,
         credentials: Credentials,
         witness: Witness,
         *,

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from wscheck.config.target import Credentials, Target, present
+from wscheck.config.target import Credentials, ServerTarget, place_credentials
 from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.model.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
 from wscheck.model.secrets import Redactor
@@ -36,12 +36,12 @@ _OLD_HANDSHAKE = re.compile(rb"^\d+:0\{")
 _NO_POLLING = b"Invalid transport"
 
 
-async def preflight(target: Target, credentials: Credentials, redactor: Redactor) -> None:
+async def preflight(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> None:
     """Raise CannotCheck unless `credentials` can connect to `target`, within the target's timeout."""
     polling = await handshake(target, credentials, redactor)
     if not polling and target.transports[0] == "polling":
         raise Unreachable(
-            f"{target.shown} does not offer long-polling, which the client tries first.",
+            f"{target.display_url} does not offer long-polling, which the client tries first.",
             "Pass --transports websocket, as the application must do too.",
         )
     connection = Connection(target, credentials, _Deaf(), page="preflight", component="preflight")
@@ -53,7 +53,7 @@ async def preflight(target: Target, credentials: Credentials, redactor: Redactor
 
 
 async def answers(
-    target: Target, credentials: Credentials, redactor: Redactor, authority: Path | None = None
+    target: ServerTarget, credentials: Credentials, redactor: Redactor, authority: Path | None = None
 ) -> str | None:
     """Whether the server is still there: None, or what is wrong with it."""
     try:
@@ -64,14 +64,14 @@ async def answers(
 
 
 async def handshake(
-    target: Target, credentials: Credentials, redactor: Redactor, authority: Path | None = None
+    target: ServerTarget, credentials: Credentials, redactor: Redactor, authority: Path | None = None
 ) -> bool:
     """One polling handshake over plain HTTP, where every obstacle still has a face. Connects nobody.
 
     False when the server offers no long-polling. `authority`: PEM file of a certificate authority to trust beside the
     system's. Raises CannotCheck.
     """
-    presented = present(target, credentials)
+    presented = place_credentials(target, credentials)
     http = re.sub(r"^ws", "http", target.url.split("?")[0]).rstrip("/")
     url = f"{http}/{target.path.strip('/')}/?{presented.query + '&' if presented.query else ''}EIO=4&transport=polling"
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)
@@ -97,35 +97,35 @@ def _trust(authority: Path) -> ssl.SSLContext:
         ) from None
 
 
-def _unreachable(target: Target, error: Exception) -> CannotCheck:
-    shown = target.shown
+def _unreachable(target: ServerTarget, error: Exception) -> CannotCheck:
+    display_url = target.display_url
     if isinstance(error, aiohttp.ClientConnectorSSLError) and not isinstance(error, _UNTRUSTED):
         return Unreachable(
-            f"{shown} does not speak TLS as it should: {_reason(error)}.",
+            f"{display_url} does not speak TLS as it should: {_reason(error)}.",
             "Check the port, or write http:// (ws://) for a server without TLS.",
         )
     if isinstance(error, _UNTRUSTED):
         return Unreachable(
-            f"The TLS certificate of {shown} cannot be trusted: {_reason(error)}.",
+            f"The TLS certificate of {display_url} cannot be trusted: {_reason(error)}.",
             "Check the host name, install the issuing authority, or pass --insecure for a test server.",
         )
     if isinstance(error, TimeoutError):
         return Unreachable(
-            f"{shown} accepted the connection and did not answer within {target.timeout_s:g} s.",
+            f"{display_url} accepted the connection and did not answer within {target.timeout_s:g} s.",
             "Check that the server is not stuck, or allow more time with --timeout 60s.",
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return Unreachable(
-            f"Nothing answers at {shown}: {_reason(error)}.",
+            f"Nothing answers at {display_url}: {_reason(error)}.",
             "Start the server, or check the URL's host and port.",
         )
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
         return Unreachable(
-            f"{shown} closed the connection without an answer.",
+            f"{display_url} closed the connection without an answer.",
             "Check that it is an HTTP server (https:// or wss:// for TLS), and its log.",
         )
     return NotSocketIO(
-        f"{shown} does not answer as an HTTP server does: {type(error).__name__}.",
+        f"{display_url} does not answer as an HTTP server does: {type(error).__name__}.",
         "Check the URL's port and scheme.",
     )
 
@@ -138,27 +138,27 @@ def _reason(error: aiohttp.ClientConnectorError) -> str:
     return said or cause.strerror or str(cause) or type(cause).__name__
 
 
-def _recognise(target: Target, status: int, body: bytes, redactor: Redactor) -> bool:
+def _recognise(target: ServerTarget, status: int, body: bytes, redactor: Redactor) -> bool:
     """Accept an Engine.IO 4 handshake (True) or a refusal of polling (False); name everything else."""
     if status == 200 and body.startswith(b"0{"):
         return True
     answer = _object(body)
-    code, shown = answer.get("code"), f"{target.shown}{target.path}"
+    code, display_url = answer.get("code"), f"{target.display_url}{target.path}"
     if code == 5 or _OLD_HANDSHAKE.match(body):
         raise NotSocketIO(
-            f"{shown} speaks Engine.IO 3: it is a Socket.IO 2.x (or 1.x) server.",
+            f"{display_url} speaks Engine.IO 3: it is a Socket.IO 2.x (or 1.x) server.",
             "wscheck checks Socket.IO 3 and later; upgrade the server (its allowEIO3 option serves old clients).",
         )
     if code in (0, 3) or (status == 400 and _NO_POLLING in body):
         return False  # long-polling is switched off or forbidden: the websocket connection will tell
     if status in (401, 403):
         raise Rejected(
-            f"{shown} answers HTTP {status} before Socket.IO is reached.",
+            f"{display_url} answers HTTP {status} before Socket.IO is reached.",
             "Check WSCHECK_TOKEN, and --token-in (auth.token, query.NAME, header.NAME, cookie.NAME).",
         )
     said = redactor.clean(body.decode("utf-8", "replace")).strip()[:60]  # cut last: half a secret is one too
     raise NotSocketIO(
-        f"{shown} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {said!r}." if said else "."),
+        f"{display_url} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {said!r}." if said else "."),
         "Check the URL and --path (Socket.IO's default is /socket.io).",
     )
 
@@ -171,38 +171,38 @@ def _object(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _refusal(target: Target, connection: Connection, redactor: Redactor) -> CannotCheck:
+def _refusal(target: ServerTarget, connection: Connection, redactor: Redactor) -> CannotCheck:
     """Why the connection itself failed although the handshake went well."""
     said = redactor.clean(connection.rejection or connection.failure or "")[:200]
     if connection.rejection is not None and "namespace" in said.lower():
         return Rejected(
-            f"{target.shown} has no namespace {target.namespace!r}: it says {said!r}.",
+            f"{target.display_url} has no namespace {target.namespace!r}: it says {said!r}.",
             "Name the application's namespace with --namespace.",
         )
     if said.startswith("HTTP ") and not said.endswith(TURNED_AWAY):
         return Unreachable(
-            f"{target.shown} answers long-polling, and turns the websocket away: {said}.",
+            f"{target.display_url} answers long-polling, and turns the websocket away: {said}.",
             "Let the proxy pass the Upgrade and Connection headers on, or try --transports polling,websocket.",
         )
     if connection.rejection is not None:
         return Rejected(
-            f"{target.shown} refused the connection of {connection.credentials.user}: {said!r}.",
+            f"{target.display_url} refused the connection of {connection.credentials.user}: {said!r}.",
             _CREDENTIALS if connection.credentials.token is None else _OTHER_CREDENTIALS,
         )
     if said == UNKNOWN_SESSION:
         return Unreachable(
-            f"{target.shown} is served by several processes, and what belongs to one session reaches different ones: "
-            f"it answers {said!r}.",
+            f"{target.display_url} is served by several processes, and the requests of one session reach different "
+            f"ones: it answers {said!r}.",
             "Switch sticky sessions on at the load balancer; or pass --transports websocket, if that is all the "
             "application uses.",
         )
     if connection.timed_out:
         return Unreachable(
-            f"{target.shown} completed the handshake and then did not acknowledge the connection: {said}.",
+            f"{target.display_url} completed the handshake and then did not acknowledge the connection: {said}.",
             "Check --namespace and --transports, and the server's connection middleware.",
         )
     return NotSocketIO(
-        f"{target.shown} does not keep to the Socket.IO protocol: {said}.",
+        f"{target.display_url} does not keep to the Socket.IO protocol: {said}.",
         "Check --transports, and any proxy between here and the server.",
     )
 

@@ -39,7 +39,7 @@ class ReplayWitness:
         self._record(
             Connecting(
                 **self._where(connection),
-                url=connection.target.shown,
+                url=connection.target.display_url,
                 credential=connection.credentials.kind,
                 fingerprint=self._digest(token.reveal()) if token is not None else None,
             )

@@ -13,7 +13,7 @@ import msgspec
 from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES, is_users_file_header
 from wscheck.config.loading import Config, Value, load
 from wscheck.config.settings import SETTINGS
-from wscheck.config.target import Target, target_of
+from wscheck.config.target import ServerTarget, configured_target
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.findings import Bar
 from wscheck.model.load_report import THRESHOLD_MEASURES
@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     extras       Locust's own outputs: argument to path
     """
 
-    target: Target
+    target: ServerTarget
     embedded: bool
     profile: str
     users: int
@@ -53,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """The target as reports name it."""
-        return EMBEDDED if self.embedded else self.target.shown
+        return EMBEDDED if self.embedded else self.target.display_url
 
     @property
     def redactor(self) -> Redactor:
@@ -82,7 +82,7 @@ def configured(
     settings, options  what the flags said of the configuration and of the profile, None where nothing
     """
     config = load(settings)
-    target, users = target_of(config), config["load.users"]
+    target, users = configured_target(config), config["load.users"]
     spawn_rate = config["load.spawn_rate"] or users
     # Locust counts whole seconds.
     run_time_s = max(math.ceil(config["load.run_time"]), 1)
@@ -180,11 +180,12 @@ def _default(name: str) -> Any:
     return next(option.default for option in LOAD_OPTIONS if option.name == name)
 
 
-def _refuse_others(target: Target) -> None:
+def _refuse_others(target: ServerTarget) -> None:
     host = urlsplit(target.url).hostname or ""
     if not is_this_machine(host):
         raise UsageError(
-            f"{target.shown} is not this machine, and a load run is an attack on a server whose owner did not agree.",
+            f"{target.display_url} is not this machine, and a load run is an attack on a server whose owner did not "
+            "agree.",
             "When it is yours to load, say so: --i-may-load-this-target.",
         )
 

@@ -5,39 +5,39 @@ from functools import partial
 from pathlib import Path
 
 from wscheck.config.loading import Config
-from wscheck.config.target import Credentials, target_of
+from wscheck.config.target import Credentials, configured_target
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.observe.client.console_messages import Narrate, silent
 from wscheck.observe.logs.options import readers
-from wscheck.run.verify.run import Run
-from wscheck.run.verify.targets import Embedded, Remote
-from wscheck.scenarios import DOCUMENTED, REGISTRY
+from wscheck.run.verify.run import VerifyRun
+from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
+from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS
 from wscheck.scenarios.context import Cast
 from wscheck.scenarios.real_page import RealPage
 
 
-def plan(
+def plan_verify_run(
     config: Config,
     chosen: Sequence[str],
     markers: Sequence[str] = (),
     keys: Sequence[str] = (),
     *,
     narrate: Narrate = silent,
-) -> Run:
+) -> VerifyRun:
     """The run that `config` asks for; `chosen` scenario ids, all when empty. `markers` and `keys` word the server's log
     (see `readers`). Raises UsageError."""
     cast, logs = _cast(config), config["verify.server_log"]
     if (markers or keys) and not logs:
         raise UsageError("--marker and --key word a log, and none was given.", "Add --server-log PATH.")
     words = partial(readers, markers, keys, config.tables.get("logs", {}), config.at)
-    arena = Remote(cast, logs, words) if config.server else Embedded(cast)
-    if isinstance(arena, Embedded) and logs:
+    arena = RemoteServer(cast, logs, words) if config.server else EmbeddedServers(cast)
+    if isinstance(arena, EmbeddedServers) and logs:
         raise UsageError(
             "--server-log was given without a URL: the embedded backend's log is read anyway.",
             "Give the URL of the server that writes this log.",
         )
     _check(config)
-    return Run(
+    return VerifyRun(
         arena=arena,
         scenarios=_scenarios(chosen),
         client=config["verify.client"],
@@ -66,12 +66,12 @@ def _check(config: Config) -> None:
         raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
 
 
-def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> RealPage | None:
+def _page(config: Config, arena: EmbeddedServers | RemoteServer, chosen: Sequence[str]) -> RealPage | None:
     if (url := config["verify.page"]) is None:
         return None
-    if isinstance(arena, Embedded):
+    if isinstance(arena, EmbeddedServers):
         raise UsageError("--page was given without the server's URL.", "Give both: wscheck verify URL --page PAGE.")
-    documented = [scenario.id for scenario in DOCUMENTED]
+    documented = [scenario.id for scenario in DOCUMENTED_SCENARIOS]
     if chosen and not set(chosen) & set(documented):
         raise UsageError(
             "--page plays the documented scenarios, and none of them was chosen.",
@@ -95,15 +95,15 @@ def _page(config: Config, arena: Embedded | Remote, chosen: Sequence[str]) -> Re
 
 def _scenarios(chosen: Sequence[str]) -> list[str]:
     for name in chosen:
-        if name not in REGISTRY:
-            otherwise = f"Choose from: {', '.join(REGISTRY)}."
-            raise UnknownName(f"Unknown scenario `{name}`.", name, REGISTRY, otherwise)
-    return [name for name in REGISTRY if not chosen or name in chosen]
+        if name not in SCENARIOS:
+            otherwise = f"Choose from: {', '.join(SCENARIOS)}."
+            raise UnknownName(f"Unknown scenario `{name}`.", name, SCENARIOS, otherwise)
+    return [name for name in SCENARIOS if not chosen or name in chosen]
 
 
 def _cast(config: Config) -> Cast:
     return Cast(
-        target=target_of(config),
+        target=configured_target(config),
         user=Credentials(config["identity.user_id"], config["identity.token"]),
         second=_second(config),
         contract=config.contract,

@@ -35,8 +35,8 @@ from wscheck.run.verify.inconclusive import OTHER_EVENTS, has_other_events, shut
 from wscheck.run.verify.logs import caught_up, only_ours
 from wscheck.run.verify.recording import judged
 from wscheck.run.verify.scoring import assess, merged, overall
-from wscheck.run.verify.targets import Embedded, Remote
-from wscheck.scenarios import DOCUMENTED, REGISTRY, Scenario
+from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
+from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS, Scenario
 from wscheck.scenarios.context import Cast, Stage
 from wscheck.scenarios.event_handling import EventHandling
 from wscheck.scenarios.real_page import RealPage
@@ -44,23 +44,23 @@ from wscheck.scenarios.real_page import RealPage
 SCHEMA = "wscheck.verify/1"
 
 
-class Progress(Protocol):
+class ReportProgress(Protocol):
     """Hears how far a run is; the command draws it."""
 
     def __call__(self, scenario: str, done: int, of: int) -> None: ...
 
 
-class Outcome(msgspec.Struct):
+class VerifyOutcome(msgspec.Struct):
     """A run's report, and the events it stands on."""
 
     report: VerifyReport
     events: list[AnyEvent]
 
 
-class Run(msgspec.Struct):
+class VerifyRun(msgspec.Struct):
     """What to verify. `scenarios` are ids, in the order of the registry. `page` plays the documented ones."""
 
-    arena: Embedded | Remote
+    arena: EmbeddedServers | RemoteServer
     scenarios: Sequence[str]
     client: str
     options: RuleOptions
@@ -70,12 +70,12 @@ class Run(msgspec.Struct):
 
     def subject(self, scenario: Scenario) -> Callable[[Stage], Any]:
         """What the subject of `scenario` is: the client under test, or of a documented one the real page."""
-        if self.page is None or type(scenario) not in DOCUMENTED:
+        if self.page is None or type(scenario) not in DOCUMENTED_SCENARIOS:
             return scenario.drive
         return partial(self.page.drive, scenario.id)
 
 
-async def verify(run: Run, progress: Progress = lambda scenario, done, of: None) -> Outcome:
+async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario, done, of: None) -> VerifyOutcome:
     """Drive, judge, report. Cancelled (Ctrl-C), it reports what it has and says so. Raises CannotCheck."""
     began, parts, interrupted = time.time(), _Parts(), False
     try:
@@ -90,10 +90,10 @@ async def verify(run: Run, progress: Progress = lambda scenario, done, of: None)
         report.options["page"] = without_credentials(run.page.url)
     if interrupted:
         report.interrupt()
-    return Outcome(report, events)
+    return VerifyOutcome(report, events)
 
 
-def replay(path: Path, bar: Bar | None = None) -> Outcome:
+def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
     """Judge a recording anew, by the options it was made with. Raises BadEvidence."""
     header, events = load(path)
     options = msgspec.convert(
@@ -110,7 +110,7 @@ def replay(path: Path, bar: Bar | None = None) -> Outcome:
     report.duration_s = round(max(times) - min(times), 3) if times else 0.0
     if header.interrupted:
         report.interrupt()
-    return Outcome(report, events)
+    return VerifyOutcome(report, events)
 
 
 def _report(events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, *, target: str, client: str) -> VerifyReport:
@@ -141,13 +141,13 @@ class _Parts:
         return [event for name in scenarios for stage in self._stages.get(name, ()) for event in stage.events]
 
 
-async def _drive_all(run: Run, parts: _Parts, progress: Progress) -> None:
+async def _drive_all(run: VerifyRun, parts: _Parts, progress: ReportProgress) -> None:
     gate, done, lost, unanswered = asyncio.Semaphore(run.arena.at_once), 0, "", ""
 
     async def drive(name: str) -> None:
         nonlocal done, lost, unanswered
         async with gate, run.arena.place() as (cast, logs):
-            scenario = REGISTRY[name]
+            scenario = SCENARIOS[name]
             progress(name, done, len(run.scenarios))
             for phase, act in (("subject", run.subject(scenario)), ("control", scenario.control)):
                 if lost and phase == "control":
@@ -196,7 +196,7 @@ def _silence(phase: _Phase) -> str:
     return OTHER_EVENTS if all(map(phase.stage.emitted, asked)) else ""
 
 
-async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: Embedded | Remote) -> str:
+async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: EmbeddedServers | RemoteServer) -> str:
     """One phase: begin, listen to the logs, act, let the logs catch up, end, and leave the server alone again.
 
     Returns why nothing further can be tried, "" when it can.
@@ -238,7 +238,7 @@ def _hints_at_loss(event: Event) -> bool:
     return isinstance(event, Disconnected) and event.reason == TRANSPORT_CLOSE
 
 
-async def _say_if_lost(stage: Stage, arena: Embedded | Remote) -> bool:
+async def _say_if_lost(stage: Stage, arena: EmbeddedServers | RemoteServer) -> bool:
     lost = await arena.lost()
     if lost is not None:
         user = stage.cast.user.user

@@ -28,7 +28,7 @@ from wscheck.observe.traffic.inconclusive import undivided
 from wscheck.report.formatting import plural
 from wscheck.run.verify.correlate import recognised
 from wscheck.run.verify.inconclusive import away, consequences, gone, unshown
-from wscheck.scenarios import REGISTRY
+from wscheck.scenarios import SCENARIOS
 from wscheck.scenarios.scenario import Scenario
 
 STALL_S = 0.25
@@ -110,15 +110,15 @@ def assess(events: Iterable[AnyEvent | Event], options: RuleOptions, bar: Bar) -
 
 
 def _result(name: str, subject: Phase, control: Phase | None, options: RuleOptions, bar: Bar) -> ScenarioResult:
-    scenario = REGISTRY.get(name)
+    scenario = SCENARIOS.get(name)
     if scenario is None:
         reason = "this version of wscheck does not know the scenario"
         return ScenarioResult(id=name, verdict=Verdict.INCONCLUSIVE, reason=reason)
     judged = _judge(subject, scenario.rules, options)
     beside = control.events if control is not None else ()
     judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events, beside)]
-    shown = _control(scenario, control, options) if control is not None else None
-    if shown is not None and (moot := scenario.moot(shown, judged.replacements)) is not None:
+    display_url = _control(scenario, control, options) if control is not None else None
+    if display_url is not None and (moot := scenario.moot(display_url, judged.replacements)) is not None:
         judged.findings, judged.unjudged = (
             [],
             [NotEvaluated(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)],
@@ -126,18 +126,18 @@ def _result(name: str, subject: Phase, control: Phase | None, options: RuleOptio
     for finding in judged.findings:
         finding.scenario = name
         _qualify(finding, subject.events)
-    verdict, reason = _verdict(judged, bar, _unsure(subject, judged, shown, beside))
+    verdict, reason = _verdict(judged, bar, _unsure(subject, judged, display_url, beside))
     return ScenarioResult(
         id=name,
         verdict=verdict,
-        must_hold=scenario.must_hold,
+        must_hold=scenario.claim,
         reason=reason,
         duration_s=round(judged.took, 3),
         connections_opened=judged.opened,
         connections_peak=judged.peak,
         replacements=judged.replacements,
         events_received=judged.received,
-        control=shown,
+        control=display_url,
         findings=judged.findings,
     )
 

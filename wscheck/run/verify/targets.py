@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import msgspec
 
-from wscheck.backend.demo_tokens import token_of
-from wscheck.backend.faults import Fault, Policy
+from wscheck.backend.demo_tokens import token_for
+from wscheck.backend.faults import Fault, SecondConnectionPolicy
 from wscheck.config.target import Credentials
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.preflight import answers, preflight
@@ -21,14 +21,14 @@ ReadBy = Callable[..., NewReader]
 EMBEDDED_PING_S = 1.0
 
 
-class Remote:
+class RemoteServer:
     """A server that is already there. A user's scenarios would disturb each other, so they go one by one."""
 
     at_once = 1
 
     def __init__(self, cast: Cast, logs: Sequence[str], read_by: ReadBy) -> None:
         """`logs`: paths of the server's logs; `read_by` makes what reads their words and hides our secrets."""
-        self._cast, self.target = cast, cast.target.shown
+        self._cast, self.target = cast, cast.target.display_url
         self._redactor = cast.redactor
         self._paths = logs
         self._new_reader = read_by(redactor=self._redactor)
@@ -57,13 +57,19 @@ class Remote:
         return await answers(self._cast.target, self._cast.user, self._redactor)
 
 
-class Embedded:
+class EmbeddedServers:
     """The reference backend in this process, a fresh one for each scenario."""
 
     at_once = 12
     target = "embedded backend"
 
-    def __init__(self, cast: Cast, *, policy: Policy = Policy.REPLACE, faults: Iterable[Fault] = ()) -> None:
+    def __init__(
+        self,
+        cast: Cast,
+        *,
+        policy: SecondConnectionPolicy = SecondConnectionPolicy.REPLACE,
+        faults: Iterable[Fault] = (),
+    ) -> None:
         self._cast, self._policy, self._faults = cast, policy, frozenset(faults)
 
     @asynccontextmanager
@@ -72,13 +78,12 @@ class Embedded:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[tuple[Cast, list[ServerLog]]]:
-        from wscheck.backend.embedded import listening
-        from wscheck.backend.log_writer import Journal
-        from wscheck.backend.server import Backend
+        from wscheck.backend.log_writer import ServerLogWriter
+        from wscheck.backend.server import ReferenceBackend, serve_backend
 
         log, target = EmbeddedLog(self.target), self._cast.target
-        backend = Backend(
-            Journal(log.write),
+        backend = ReferenceBackend(
+            ServerLogWriter(log.write),
             policy=self._policy,
             faults=self._faults,
             namespace=target.namespace,
@@ -86,7 +91,7 @@ class Embedded:
             ping_interval_s=EMBEDDED_PING_S,
             ping_timeout_s=EMBEDDED_PING_S,
         )
-        async with listening(backend) as url:
+        async with serve_backend(backend) as url:
             yield self._playing(url), [log]
 
     def _playing(self, url: str) -> Cast:
@@ -95,8 +100,8 @@ class Embedded:
         return msgspec.structs.replace(
             self._cast,
             target=msgspec.structs.replace(self._cast.target, url=url),
-            user=Credentials(user, Secret(token_of(user))),
-            second=Credentials(second, Secret(token_of(second))),
+            user=Credentials(user, Secret(token_for(user))),
+            second=Credentials(second, Secret(token_for(second))),
         )
 
     async def lost(self) -> str | None:
