@@ -12,7 +12,7 @@ with atheris.instrument_imports(include=["wscheck.observe.logs"]):
     from wscheck.model.events import Event
     from wscheck.observe.logs.extractor import Extractor
     from wscheck.observe.logs.vocabulary import Wording
-    from wscheck.observe.tailing.read_buffer import Desk
+    from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 MOST_HELD = 1 << 20
 
@@ -83,7 +83,7 @@ def agree(log: bytes, size: int, wording: Wording) -> None:
     whole, events = read(log, len(log), wording)
     pieces, again = read(log, size, wording)
     assert events == again, "pieces make a difference"
-    assert events == read_on(Desk(size, 16 * size), log, wording), "reading in place makes a difference"
+    assert events == read_in_buffer(ReadBuffer(size, 16 * size), log, wording), "reading in place makes a difference"
     assert events == read(log, len(log), wording, careful=True)[1], "shortcuts make a difference"
     assert (whole.lines, whole.offset, whole.levels) == (pieces.lines, pieces.offset, pieces.levels)
     assert whole.offset == len(log), "not all was read"
@@ -101,13 +101,13 @@ def read(log: bytes, size: int, wording: Wording, *, careful: bool = False) -> t
     return extractor, events + extractor.flush(at_end=True)
 
 
-def read_on(desk: Desk, log: bytes, wording: Wording) -> list[Event]:
-    """Its events, read where they stand on a desk."""
+def read_in_buffer(buffer: ReadBuffer, log: bytes, wording: Wording) -> list[Event]:
+    """Its events, read where they stand in a read buffer."""
     extractor = Extractor("fuzz.log", wording=wording)
-    for begin in range(0, len(log), len(desk.room)):
-        piece = log[begin : begin + len(desk.room)]
-        desk.room[: len(piece)] = piece
-        extractor.look(desk, len(piece))
+    for begin in range(0, len(log), len(buffer.payload)):
+        piece = log[begin : begin + len(buffer.payload)]
+        buffer.payload[: len(piece)] = piece
+        extractor.look(buffer, len(piece))
     return [*extractor.read(), *extractor.flush(at_end=True)]
 
 

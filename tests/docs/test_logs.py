@@ -11,8 +11,8 @@ import typer.main
 from wscheck.cli import app
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.notify import command, webhook
-from wscheck.notify import queue as courier
-from wscheck.observe.tailing.follower import LATE_S
+from wscheck.notify import delivery as courier
+from wscheck.observe.tailing.follower import LATE_WRITER_S
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "logs.md").read_text()
@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"{courier.WAITING:,} messages wait" in told
     assert f"no answer within {webhook.TIMEOUT_S:.0f} s" in told
     assert f"at most {command.TIMEOUT_S:.0f} s" in section("A program")
-    assert LATE_S == 60.0 and "quiet for a minute" in section("Rotation")
+    assert LATE_WRITER_S == 60.0 and "quiet for a minute" in section("Rotation")
 
 
 def test_there_are_recipes_for_what_wraps_logs() -> None:

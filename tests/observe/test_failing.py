@@ -11,7 +11,7 @@ import pytest
 from wscheck.observe.logs.extractor import Extractor
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing import open_file as opened
-from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
 class Disk:
@@ -44,7 +44,7 @@ def notes() -> list[str]:
 
 @pytest.fixture
 def log(tmp_path: Path, notes: list[str]) -> Iterator[FollowedLog]:
-    log = FollowedLog(tmp_path / "app.log", Extractor, Desk(LINE), notes.append)
+    log = FollowedLog(tmp_path / "app.log", Extractor, ReadBuffer(LINE), notes.append)
     yield log
     log.close()
 

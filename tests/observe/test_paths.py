@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wscheck.observe.tailing.log_paths import Meant
+from wscheck.observe.tailing.log_paths import LogPaths
 
 BANNER = b"> backend@1.0.0 start\n> node server.js\n\n" + b"".join(b"loaded plugin number %d\n" % n for n in range(60))
 
@@ -34,7 +34,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def meant(*names: str | Path, rotated: bool = True) -> tuple[list[str], list[str]]:
     told: list[str] = []
-    logs = Meant(map(str, names), rotated=rotated, note=told.append)
+    logs = LogPaths(map(str, names), rotated=rotated, note=told.append)
     return [path.name for path in logs.paths], told
 
 
@@ -140,7 +140,7 @@ def test_of_a_link_and_what_it_leads_to_the_one_that_goes_on_is_followed(directo
 
 def test_what_turns_up_later_is_read_once(directory: Path) -> None:
     told: list[str] = []
-    logs = Meant([str(directory)], rotated=False, note=told.append)
+    logs = LogPaths([str(directory)], rotated=False, note=told.append)
     log = directory / "app.log"
     log.rename(directory / "app.log.1")
     pack(directory / "app.log.1", 300)  # logrotate packs while we look
@@ -166,7 +166,7 @@ def test_many_that_are_left_out_are_one_line(directory: Path) -> None:
 
 def test_a_followed_log_that_was_renamed_to_anything_is_not_a_new_one(directory: Path) -> None:
     told: list[str] = []
-    logs = Meant([str(directory)], rotated=False, note=told.append)
+    logs = LogPaths([str(directory)], rotated=False, note=told.append)
     log = directory / "app.log"
     for number in range(3):
         log.rename(directory / f"saved {number}.log")
@@ -180,7 +180,7 @@ def test_a_followed_log_that_was_renamed_to_anything_is_not_a_new_one(directory:
 
 def test_a_new_log_in_the_place_of_a_deleted_one_is_new(directory: Path) -> None:
     """The kernel gives a deleted file's inode to the next one."""
-    logs = Meant([str(directory)], rotated=False, note=pytest.fail)
+    logs = LogPaths([str(directory)], rotated=False, note=pytest.fail)
     with (directory / "app.log").open("r+b") as log:
         (directory / "app.log").rename(directory / "new.log")
         log.truncate()

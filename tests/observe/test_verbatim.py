@@ -5,7 +5,7 @@ import pytest
 from wscheck.observe.logs.extractor import Extractor
 from wscheck.observe.logs.server_log import KEPT, Verbatim
 from wscheck.observe.logs.suggest.column_roles import Ids
-from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
 def heard(*texts: str) -> Verbatim:
@@ -63,11 +63,11 @@ def test_a_log_that_pours_fills_no_memory() -> None:
 
 
 def test_what_is_read_in_place_is_kept_too_and_read_all_the_same() -> None:
-    said, desk = Verbatim(), Desk()
+    said, buffer = Verbatim(), ReadBuffer()
     reader = said.beside(Extractor)("server.log")
     data = b"WebSocket client connected socketId=s1 userId=ada\npeer joined s1-A\n"
-    desk.room[: len(data)] = data
-    assert reader.look(desk, len(data)) == 1
+    buffer.payload[: len(data)] = data
+    assert reader.look(buffer, len(data)) == 1
     events = reader.read() + reader.flush(at_end=True)
     assert [event.sid for event in events] == ["s1"]
     assert said.naming(["s1-A"]) == "peer joined s1-A"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wscheck.model.events import AnyEvent
     from wscheck.model.report import LogsReport
     from wscheck.report.formats import ReportOutput
-    from wscheck.run.tail.plan import Wanted
+    from wscheck.run.tail.setup import TailRequest
 
 
 def tail_logs(
@@ -112,17 +112,17 @@ def _wanted(
     markers: list[str],
     keys: list[str],
     outputs: "list[ReportOutput]",
-) -> "Wanted":
+) -> "TailRequest":
     from wscheck.config.settings import duration
     from wscheck.model.errors import UsageError
     from wscheck.observe.logs.options import readers
-    from wscheck.run.tail.clock import Window, moment
-    from wscheck.run.tail.plan import Wanted
+    from wscheck.run.tail.clock import TimeWindow, parse_time
+    from wscheck.run.tail.setup import TailRequest
 
-    since, until = (_parsed(flag, times[flag], moment) for flag in ("--since", "--until"))
+    since, until = (_parsed(flag, times[flag], parse_time) for flag in ("--since", "--until"))
     if since is not None and until is not None and until < since:
         raise UsageError("--until is before --since, so no event lies between.", "Exchange them.")
-    return Wanted(
+    return TailRequest(
         **{**asked, "from_start": asked["from_start"] or since is not None},
         outputs=outputs,
         new_reader=readers(markers, keys, config.tables.get("logs", {}), config.at),
@@ -130,7 +130,7 @@ def _wanted(
         bar=config.bar,
         quiet_after=config["watch.quiet_after"],
         stale_after=config["watch.stale_after"],
-        window=Window(since, until),
+        window=TimeWindow(since, until),
         seconds=_parsed("--for", times["--for"], duration),
         checkpoint=checkpoint,
         webhook=config["watch.webhook"],
@@ -148,20 +148,20 @@ def _parsed(flag: str, raw: str | None, parse: Any) -> float | None:
         raise UsageError(f"{flag}: {error}.", "See wscheck tail-logs --help.") from None
 
 
-def _run(wanted: "Wanted", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent], bool]":
+def _run(wanted: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent], bool]":
     """The report, its events, and whether Ctrl-C ended the run. What it opens, `stack` closes."""
-    from wscheck.commands.tail_view import Screen
-    from wscheck.run.tail.loop import Ending, Loop
-    from wscheck.run.tail.plan import opened
+    from wscheck.commands.tail_view import TailScreen
+    from wscheck.run.tail.loop import StopReason, TailLoop
     from wscheck.run.tail.report import conclude
+    from wscheck.run.tail.setup import open_session
 
-    screen = stack.enter_context(Screen(wanted))
-    session = stack.enter_context(opened(wanted, screen.note))
-    ending = Loop(session.watch, session.plan, screen.begin(session)).run()
+    screen = stack.enter_context(TailScreen(wanted))
+    session = stack.enter_context(open_session(wanted, screen.note))
+    ending = TailLoop(session.watch, session.plan, screen.begin(session)).run()
     screen.close()
     screen.doubt()
     # Following has no end of its own: to stop it leaves nothing unread, unless a time was asked for.
-    cut = ending is not Ending.DONE and not wanted.follow
-    short = ending is not Ending.DONE and wanted.seconds is not None
+    cut = ending is not StopReason.DONE and not wanted.follow
+    short = ending is not StopReason.DONE and wanted.seconds is not None
     report = conclude(session.watch, wanted.bar, users=wanted.users, interrupted=cut or short, partial=cut)
-    return report, session.watch.events, ending is Ending.INTERRUPTED
+    return report, session.watch.events, ending is StopReason.INTERRUPTED

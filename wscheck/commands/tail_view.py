@@ -9,25 +9,25 @@ from wscheck.report.formatting import one_line
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from wscheck.notify.live import LiveView
-    from wscheck.run.tail.plan import Session, Wanted
-    from wscheck.run.tail.watch import Watch
+    from wscheck.notify.live_view import LiveView
+    from wscheck.run.tail.setup import TailRequest, TailSession
+    from wscheck.run.tail.watch import LogWatch
 
 LONG = 16_000_000
 """Bytes from which on reading takes long enough to be watched."""
 
 
-class Screen:
+class TailScreen:
     """The terminal, or what stands in for it. stdout carries the chosen format; everything else goes to stderr."""
 
-    def __init__(self, wanted: "Wanted") -> None:
+    def __init__(self, wanted: "TailRequest") -> None:
         self._wanted = wanted
         self._bar: Progress | None = None
         self._view: LiveView | None = None
-        self._watch: Watch | None = None
+        self._watch: LogWatch | None = None
         self._said: set[str] = set()
 
-    def begin(self, session: "Session") -> "Screen":
+    def begin(self, session: "TailSession") -> "TailScreen":
         """Show what is read from now on; what this returns hears how far the reading came."""
         out = self._where()
         if session.size >= LONG and (self._wanted.from_start or not self._wanted.follow) and sys.stderr.isatty():
@@ -37,17 +37,17 @@ class Screen:
             return self
         self._view = self._begin_view(session.watch, out) if out.isatty() else None
         if self._view is None:
-            from wscheck.notify.text import Lines
+            from wscheck.notify.text import IncidentPrinter
 
-            session.watch.listeners.append(Lines(out))
+            session.watch.listeners.append(IncidentPrinter(out))
         return self
 
     @staticmethod
-    def _begin_view(watch: "Watch", out: TextIO) -> "LiveView | None":
+    def _begin_view(watch: "LogWatch", out: TextIO) -> "LiveView | None":
         """The live view, None on a terminal that cannot draw one."""
         from rich.console import Console
 
-        from wscheck.notify.live import LiveView
+        from wscheck.notify.live_view import LiveView
 
         console = Console(file=out, highlight=False)
         if console.is_dumb_terminal:
@@ -75,9 +75,9 @@ class Screen:
 
     def doubt(self) -> None:
         """What could not be read of logs that were not followed; of others it was said as it came."""
-        from wscheck.notify.text import Doubts
+        from wscheck.notify.text import UnreadableMessages
 
-        doubts = Doubts()
+        doubts = UnreadableMessages()
         for event in self._watch.seen.unreadable if self._watch is not None else ():
             self.note(doubts.of(event))
 
@@ -108,7 +108,7 @@ class Screen:
             self._view.close()
             self._view = None
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "TailScreen":
         return self
 
     def __exit__(

@@ -10,12 +10,12 @@ from contextlib import suppress
 
 from wscheck.detect.incidents import Incident
 from wscheck.model.errors import UsageError
-from wscheck.notify.queue import Failed, envelope
+from wscheck.notify.delivery import DeliveryFailed, incident_json
 
 TIMEOUT_S = 30.0
 
 
-class Command:
+class CommandTarget:
     """Runs `line` without a shell: write `sh -c '...'` where one is wanted. What it prints goes to our stderr."""
 
     def __init__(self, line: str) -> None:
@@ -30,7 +30,7 @@ class Command:
 
     def compose(self, incident: Incident) -> bytes:
         """What it reads."""
-        return envelope(incident) + b"\n"
+        return incident_json(incident) + b"\n"
 
     def deliver(self, message: bytes) -> None:
         """Run it once; a program that fails is not run again, since what it did cannot be known."""
@@ -42,11 +42,11 @@ class Command:
             self._running.communicate(message, TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.abandon()
-            raise Failed(f"it took more than {TIMEOUT_S:.0f} s", again=False) from None
+            raise DeliveryFailed(f"it took more than {TIMEOUT_S:.0f} s", again=False) from None
         except OSError as error:
-            raise Failed(f"it cannot be run: {error.strerror}", again=False) from None
+            raise DeliveryFailed(f"it cannot be run: {error.strerror}", again=False) from None
         if self._running.returncode:
-            raise Failed(f"it exited with {self._running.returncode}", again=False)
+            raise DeliveryFailed(f"it exited with {self._running.returncode}", again=False)
 
     def abandon(self) -> None:
         """End what still runs, with all that it started."""

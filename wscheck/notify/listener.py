@@ -10,7 +10,7 @@ from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import Event
 
 
-class Source(Protocol):
+class LogCounters(Protocol):
     """A log that is followed, with its counters."""
 
     @property
@@ -23,7 +23,7 @@ class Source(Protocol):
     def unreadable(self) -> int: ...
 
 
-class WatchState(Protocol):
+class WatchView(Protocol):
     """State of a followed log that a listener may read."""
 
     judge: Judge
@@ -34,12 +34,12 @@ class WatchState(Protocol):
     owing: bool
 
     @property
-    def logs(self) -> Sequence[Source]: ...
+    def logs(self) -> Sequence[LogCounters]: ...
     @property
     def bytes(self) -> int: ...
 
 
-class Listener(Protocol):
+class WatchListener(Protocol):
     """Receiver of events and incidents. No method may block: reading waits for it."""
 
     def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:

@@ -16,16 +16,16 @@ from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.disconnect_reasons import SERVER_SPELLINGS
 from wscheck.model.errors import UsageError
 from wscheck.model.events import Connected, Event, Replaced
-from wscheck.notify.listener import WatchState
+from wscheck.notify.listener import WatchView
 
 STALLED_S = 10.0
 DURATIONS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 
 
-class Metrics:
+class PrometheusMetrics:
     """What a Watch sees, as metrics (docs/metrics.md names each)."""
 
-    def __init__(self, watch: WatchState) -> None:
+    def __init__(self, watch: WatchView) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._watch, self._looked = watch, time.monotonic()
@@ -137,7 +137,7 @@ class _Silent(WSGIRequestHandler):
         """stderr is for what the logs say."""
 
 
-def serve(metrics: Metrics, address: str) -> WSGIServer:
+def serve(metrics: PrometheusMetrics, address: str) -> WSGIServer:
     """Serve on `address`: HOST:PORT, :PORT or PORT, on loopback unless a host is named. Raises UsageError.
 
     The caller ends it with `shutdown()` and `server_close()`; `server_port` is the port, also when 0 was asked for.

@@ -7,7 +7,7 @@ from wscheck.model.events import Connected, Event, Replaced
 HISTORY_S = 60
 
 
-class Rate:
+class RateHistory:
     """Occurrences in each of the last HISTORY_S seconds."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Rate:
         return sum(self.history[-1 - whole : -1]) / whole if whole else float(self.history[-1])
 
 
-class Pulse:
+class ConnectionRates:
     """The two rates that a live view shows."""
 
     def __init__(self) -> None:
-        self.attempts, self.replacements = Rate(), Rate()
+        self.attempts, self.replacements = RateHistory(), RateHistory()
 
     def take(self, event: Event) -> None:
         """One event; without a time it has no rate."""

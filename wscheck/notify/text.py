@@ -10,7 +10,7 @@ from wscheck.model.events import Event, NotEvaluated, ServerRestarted, Unreadabl
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
 
-def sentence(incident: Incident) -> str:
+def incident_summary(incident: Incident) -> str:
     """What became of an incident, in one line without its time: `opened connection-replaced user_1: ...`."""
     who = f" {incident.user}" if incident.user is not None else ""
     return one_line(f"{incident.state} {incident.rule}{who}: {_story(incident)}")
@@ -36,7 +36,7 @@ def _span(incident: Incident) -> str:
     return f" in {format_duration(incident.last_at - incident.first_at)}"
 
 
-def remark(event: Event, changes: Sequence[LedgerChange]) -> str:
+def expiry_message(event: Event, changes: Sequence[LedgerChange]) -> str:
     """What is to be said of an event that takes connections away without their end being written; else empty."""
     if isinstance(event, ServerRestarted):
         node = f" {event.node}" if event.node else ""
@@ -46,7 +46,7 @@ def remark(event: Event, changes: Sequence[LedgerChange]) -> str:
     return ""
 
 
-class Doubts:
+class UnreadableMessages:
     """What to say of the first lines that look like an event and cannot be read: where they are, and why."""
 
     def __init__(self) -> None:
@@ -61,21 +61,21 @@ class Doubts:
         return f"{place(event)} looks like an event and cannot be read: {event.reason}{more}"
 
 
-class Lines:
+class IncidentPrinter:
     """Prints to `out`, each line with the time of what it tells."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._doubts = Doubts()
+        self._doubts = UnreadableMessages()
 
     def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """Single events are for the recording, but what changes or weakens the evidence is said."""
-        if said := remark(event, changes) or self._doubts.of(event):
+        if said := expiry_message(event, changes) or self._doubts.of(event):
             self._print(event.at, said)
 
     def incident(self, incident: Incident) -> None:
         """One line."""
-        self._print(incident.resolved_at or incident.last_at, sentence(incident))
+        self._print(incident.resolved_at or incident.last_at, incident_summary(incident))
 
     def _print(self, at: float | None, said: str) -> None:
         print(one_line(f"{format_clock_time(at)} {said}" if at is not None else said), file=self._out, flush=True)

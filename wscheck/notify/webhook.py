@@ -10,8 +10,8 @@ import msgspec
 from wscheck import __version__
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.errors import UsageError
-from wscheck.notify.queue import Failed, envelope
-from wscheck.notify.text import sentence
+from wscheck.notify.delivery import DeliveryFailed, incident_json
+from wscheck.notify.text import incident_summary
 from wscheck.report import story
 
 TIMEOUT_S = 10.0
@@ -30,7 +30,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class Webhook:
+class WebhookTarget:
     """Posts to `url`, which may itself be a secret: only its host is ever shown. `form`: "json" or "slack"."""
 
     def __init__(self, url: str, form: str) -> None:
@@ -43,7 +43,7 @@ class Webhook:
 
     def compose(self, incident: Incident) -> bytes:
         """The body."""
-        return msgspec.json.encode({"text": slack_text(incident)}) if self._form == "slack" else envelope(incident)
+        return msgspec.json.encode({"text": slack_text(incident)}) if self._form == "slack" else incident_json(incident)
 
     def deliver(self, message: bytes) -> None:
         """POST it; anything but a 2xx fails, for good when trying again cannot help."""
@@ -53,10 +53,12 @@ class Webhook:
             self._opener.open(request, timeout=TIMEOUT_S).close()
         except urllib.error.HTTPError as error:
             error.close()
-            raise Failed(f"it answered {error.code}", again=error.code in PASSING, pause_s=_asked(error)) from None
+            raise DeliveryFailed(
+                f"it answered {error.code}", again=error.code in PASSING, pause_s=_asked(error)
+            ) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            raise Failed(f"it cannot be reached: {reason}") from None
+            raise DeliveryFailed(f"it cannot be reached: {reason}") from None
 
     def abandon(self) -> None:
         """A request ends with us."""
@@ -64,7 +66,7 @@ class Webhook:
 
 def slack_text(incident: Incident) -> str:
     """Slack's own markup; what comes from the log is escaped as Slack asks."""
-    told = sentence(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    told = incident_summary(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     lines = [f"{_MARK[incident.state]} *wscheck* {told}"]
     if incident.state is not IncidentState.RESOLVED:
         lines.append(f"_Fix_: {story.fix_text(incident)}")

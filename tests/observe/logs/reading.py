@@ -7,7 +7,7 @@ from wscheck.detect.engine import Judge
 from wscheck.model.events import Connected, Disconnected, Event, Replaced
 from wscheck.observe.logs.extractor import Extractor
 from wscheck.observe.logs.vocabulary import Wording
-from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
 def read(log: bytes | str, *pieces: int, wording: Wording | None = None) -> list[Event]:
@@ -24,13 +24,13 @@ def reader_of(log: bytes | str, *pieces: int, wording: Wording | None = None) ->
     return extractor, events + extractor.flush(at_end=True)
 
 
-def read_on(desk: Desk, log: bytes) -> tuple[Extractor, list[Event]]:
+def read_in_buffer(buffer: ReadBuffer, log: bytes) -> tuple[Extractor, list[Event]]:
     """The same, each piece as large as the desk's room, some events at a time."""
     extractor, events = Extractor("app.log"), list[Event]()
-    for begin in range(0, len(log), len(desk.room)):
-        piece = log[begin : begin + len(desk.room)]
-        desk.room[: len(piece)] = piece
-        if extractor.look(desk, len(piece)) > 5:
+    for begin in range(0, len(log), len(buffer.payload)):
+        piece = log[begin : begin + len(buffer.payload)]
+        buffer.payload[: len(piece)] = piece
+        if extractor.look(buffer, len(piece)) > 5:
             events += extractor.read()
     events += extractor.read()
     return extractor, events + extractor.flush(at_end=True)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tests.observe.logs.conversations import conversation
 from tests.observe.logs.corpus import corpus
 from tests.observe.logs.formats import FORMATS
-from tests.observe.logs.reading import read_on, reader_of
+from tests.observe.logs.reading import read_in_buffer, reader_of
 from tests.observe.logs.wrappers import ENCODINGS, WRAPPERS
 from wscheck.model.events import Connected, Event, Unreadable
 from wscheck.observe.logs.extractor import LONGEST, Extractor
-from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 # The same examples each time; fuzz/extractor.py looks further.
 RELAXED = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -74,11 +74,11 @@ def test_a_real_log_in_any_pieces_gives_the_same(
     assert reader_of(log, *pieces)[1] == reader_of(log)[1]
 
 
-def used(size: int, front: int) -> Desk:
+def used(size: int, front: int) -> ReadBuffer:
     """A desk on which another log left an open quotation."""
-    desk = Desk(size, front)
-    desk.data[:] = (b'="\n{' * len(desk.data))[: len(desk.data)]
-    return desk
+    buffer = ReadBuffer(size, front)
+    buffer.data[:] = (b'="\n{' * len(buffer.data))[: len(buffer.data)]
+    return buffer
 
 
 def a_log(seed: int) -> bytes:
@@ -90,7 +90,7 @@ def a_log(seed: int) -> bytes:
 @RELAXED
 @given(st.one_of(GARBAGE, st.integers(0, 999).map(a_log)), st.integers(1, 600), st.integers(0, 4000))
 def test_a_log_read_in_place_gives_the_same(log: bytes, size: int, front: int) -> None:
-    in_place, events = read_on(used(size, front), log)
+    in_place, events = read_in_buffer(used(size, front), log)
     whole, expected = reader_of(log)
     assert events == expected
     assert (in_place.lines, in_place.offset, in_place.levels) == (whole.lines, whole.offset, whole.levels)
@@ -106,7 +106,7 @@ def test_a_log_read_in_place_gives_the_same(log: bytes, size: int, front: int) -
 def test_logs_that_take_turns_at_one_desk_are_read_as_if_each_were_alone(
     logs: list[bytes], size: int, front: int, draw: random.Random
 ) -> None:
-    desk = Desk(size, front)
+    buffer = ReadBuffer(size, front)
     reading = [(Extractor("app.log"), list[Event](), log) for log in logs]
     rests = [(extractor, events, memoryview(log)) for extractor, events, log in reading]
     while rests:
@@ -115,8 +115,8 @@ def test_logs_that_take_turns_at_one_desk_are_read_as_if_each_were_alone(
         if draw.random() < 0.1:
             events += extractor.feed(piece)
         else:
-            desk.room[: len(piece)] = piece
-            extractor.look(desk, len(piece))
+            buffer.payload[: len(piece)] = piece
+            extractor.look(buffer, len(piece))
         if len(piece) < len(rest):
             rests.append((extractor, events, rest[len(piece) :]))
     for extractor, events, log in reading:
@@ -176,7 +176,7 @@ def test_shortcuts_read_the_corpus_as_the_careful_way_does(name: str) -> None:
 
 def test_what_another_log_left_on_the_desk_is_not_above_this_one() -> None:
     log = b"".join(b"WebSocket client connected\n- socketId: s%d\n- userId: u\n" % number for number in range(20))
-    assert len(read_on(used(200, 4000), log)[1]) == 20
+    assert len(read_in_buffer(used(200, 4000), log)[1]) == 20
 
 
 def test_a_large_log_read_in_place_has_its_events_on_the_same_lines() -> None:
@@ -184,7 +184,7 @@ def test_a_large_log_read_in_place_has_its_events_on_the_same_lines() -> None:
     record = b'{"time":1768469400000,"msg":"WebSocket client connected","socketId":"s%d","userId":"u"}\n'
     block = b"WebSocket client connected\n- socketId: b%d\n- userId: u\n"
     log = b"".join(noise + record % n + b"\n\n" + block % n for n in range(12))
-    assert read_on(Desk(), log)[1] == reader_of(log)[1] == carefully(log)
+    assert read_in_buffer(ReadBuffer(), log)[1] == reader_of(log)[1] == carefully(log)
 
 
 def test_a_line_of_100_mb_is_one_unreadable_line_and_takes_no_memory() -> None:

@@ -6,9 +6,9 @@ import random
 import shutil
 from pathlib import Path
 
-from wscheck.observe.tailing.fingerprint import Position
-from wscheck.observe.tailing.follower import LATE_S, Follower, Place
-from wscheck.observe.tailing.stream import Stream
+from wscheck.observe.tailing.fingerprint import FilePosition
+from wscheck.observe.tailing.follower import LATE_WRITER_S, LogFollower, ResumePoint
+from wscheck.observe.tailing.stream import LogStream
 
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
@@ -78,14 +78,16 @@ class Log:
 class Lines:
     """Follows a log and keeps the lines; every complete line is a record."""
 
-    def __init__(self, path: Path, place: Place | None = None, *, at_end: bool = False, chunk: int = 4096) -> None:
+    def __init__(
+        self, path: Path, resume_point: ResumePoint | None = None, *, at_end: bool = False, chunk: int = 4096
+    ) -> None:
         self.notes: list[str] = []
         self.got: list[bytes] = []
         self.numbers: list[int | None] = []
         self.now = 0.0
         self._carry: dict[int, bytes] = {}
-        self.follower = Follower(path, memoryview(bytearray(chunk)), self.notes.append)
-        self.follower.resume(place) if place is not None else self.follower.begin(at_end=at_end)
+        self.follower = LogFollower(path, memoryview(bytearray(chunk)), self.notes.append)
+        self.follower.resume(resume_point) if resume_point is not None else self.follower.begin(at_end=at_end)
 
     def look(self, seconds: float = 0.1) -> list[bytes]:
         before = len(self.got)
@@ -94,7 +96,7 @@ class Lines:
             self._take(stream, bytes(data))
         return self.got[before:]
 
-    def _take(self, stream: Stream, data: bytes) -> None:
+    def _take(self, stream: LogStream, data: bytes) -> None:
         *lines, rest = (self._carry.get(id(stream), b"") + data).split(b"\n")
         self._carry[id(stream)] = rest
         for line in lines:
@@ -106,13 +108,13 @@ class Lines:
     def __del__(self) -> None:
         self.follower.close()
 
-    def place(self) -> Place:
-        place = self.follower.place()
-        assert place is not None
-        return place
+    def resume_point(self) -> ResumePoint:
+        resume_point = self.follower.resume_point()
+        assert resume_point is not None
+        return resume_point
 
-    def position(self) -> Position:
-        return self.place().positions[-1]
+    def position(self) -> FilePosition:
+        return self.resume_point().positions[-1]
 
 
 class Story:
@@ -125,7 +127,7 @@ class Story:
     def __init__(self, path: Path, chance: random.Random) -> None:
         self.log, self._chance = Log(path), chance
         self._lines = Lines(path)
-        self._place = self._lines.place()
+        self._place = self._lines.resume_point()
         self.got: list[bytes] = []
         self._late, self._dated = False, chance.random() < 0.3
         self._half = b""
@@ -159,7 +161,7 @@ class Story:
 
     def look(self) -> None:
         self.got += self._lines.look()
-        self._place = self._lines.place()
+        self._place = self._lines.resume_point()
 
     def restart(self) -> None:
         self.look()
@@ -206,7 +208,7 @@ class Story:
     def quiet(self) -> None:
         """Nothing happens until no late writer is waited for any more."""
         if not self._late:
-            self.got += self._lines.look(LATE_S + 1)
+            self.got += self._lines.look(LATE_WRITER_S + 1)
             self.look()
 
     def end(self) -> None:

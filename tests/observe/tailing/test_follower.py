@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.observe.tailing.logs import Lines, Log, Story
-from wscheck.observe.tailing.follower import LATE_FILES, LATE_S
+from wscheck.observe.tailing.follower import LATE_WRITER_S, MAX_LATE_FILES
 
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -77,7 +77,7 @@ def test_a_second_writer_that_stays_late_is_read_until_it_is_quiet(log: Log, lin
     log.lines(5)
     late.write(b"late 2\n")
     assert sorted(lines.look()) == sorted([*log.written[-5:], b"late 1", b"late 2"])
-    lines.look(LATE_S + 1)
+    lines.look(LATE_WRITER_S + 1)
     late.write(b"too late\n")
     assert lines.look() == []
     late.close()
@@ -175,7 +175,7 @@ def test_a_line_cut_by_copytruncate_is_whole_after_a_restart(log: Log, lines: Li
     if seen == "after":
         lines.look()
     log.lines(2)
-    resumed = Lines(log.path, lines.place())
+    resumed = Lines(log.path, lines.resume_point())
     resumed.look()
     whole = [*log.written[:-2], b"cut in two", *log.written[-2:]]
     assert lines.got + resumed.got == whole
@@ -330,14 +330,14 @@ def test_a_place_in_each_state_resumes_exactly(log: Log, lines: Lines) -> None:
     log.raw(b"half ")
     lines.look()
     log.raw(b"line\n")
-    resumed = Lines(log.path, lines.place())
+    resumed = Lines(log.path, lines.resume_point())
     assert resumed.look() == [b"half line"]
     assert resumed.numbers == [51]
 
 
 @pytest.mark.parametrize("rotation", ["rename", "twice", "copytruncate", "packed", "same", "regrown", "recreated"])
 def test_resuming_after_the_file_was_rotated(log: Log, lines: Lines, rotation: str) -> None:
-    place = lines.place()
+    resume_point = lines.resume_point()
     lines.follower.close()
     kept = True
     log.lines(20)
@@ -361,7 +361,7 @@ def test_resuming_after_the_file_was_rotated(log: Log, lines: Lines, rotation: s
         log.reopen()
         log.lines(100)
     log.lines(20)
-    resumed = Lines(log.path, place)
+    resumed = Lines(log.path, resume_point)
     resumed.look()
     assert resumed.got == log.written[50 if kept else 70 :]
     assert bool(resumed.notes) == (not kept)
@@ -373,11 +373,11 @@ def test_resuming_goes_on_with_a_late_writer(log: Log, lines: Lines) -> None:
     log.reopen()
     log.lines(5)
     lines.look()
-    place = lines.place()
+    resume_point = lines.resume_point()
     lines.follower.close()
     late.write(b"late\n")
     log.lines(5)
-    resumed = Lines(log.path, place)
+    resumed = Lines(log.path, resume_point)
     assert sorted(resumed.look()) == sorted([b"late", *log.written[-5:]])
     late.close()
 
@@ -394,10 +394,10 @@ def test_resuming_does_not_take_the_copy_of_a_file_for_that_file(log: Log, lines
         log.copytruncate()
         log.lines(2)
         lines.look()
-    place = lines.place()
+    resume_point = lines.resume_point()
     lines.follower.close()
     log.lines(2)
-    resumed = Lines(log.path, place)
+    resumed = Lines(log.path, resume_point)
     resumed.look()
     assert resumed.got == log.written[-2:]
 
@@ -409,8 +409,8 @@ def test_descriptors_are_given_back(log: Log, lines: Lines) -> None:
         log.rotate()
         log.reopen()
         log.lines(2)
-        lines.look(LATE_S + 1)
-        lines.look(LATE_S + 1)
+        lines.look(LATE_WRITER_S + 1)
+        lines.look(LATE_WRITER_S + 1)
     assert sum(1 for _ in DESCRIPTORS.iterdir()) <= before + 2
 
 
@@ -444,9 +444,9 @@ def test_rotations_in_the_middle_of_our_look(log: Log, restarts: bool) -> None:
         if finished:
             break
         if restarts and len(got) % 7 == 0:
-            place = lines.place()
+            resume_point = lines.resume_point()
             lines.follower.close()
-            lines = Lines(log.path, place)
+            lines = Lines(log.path, resume_point)
     writer.join()
     got += lines.look()
     assert got == log.written
@@ -464,5 +464,5 @@ def test_many_late_writers_at_once_bring_nothing_twice(log: Log, lines: Lines) -
         log.line()
         lines.look()
         log.path.touch()
-        assert len(lines.follower.streams) <= LATE_FILES + 1
+        assert len(lines.follower.streams) <= MAX_LATE_FILES + 1
     assert lines.got == log.written

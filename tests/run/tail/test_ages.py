@@ -2,13 +2,13 @@
 
 from tests.conversation import START, log_of
 from wscheck.detect.engine import Judge
-from wscheck.run.tail.clock import Ages
+from wscheck.run.tail.clock import ConnectionAges
 
 
 def test_what_ended_or_was_replaced_is_not_stale() -> None:
     said = log_of("ada").connects("old", 0).is_replaced("old", "new", 1).connects("new", 1)
     said &= log_of("bob").connects("left", 2).disconnects("left", 3)
-    judge, ages = Judge(), Ages(10.0)
+    judge, ages = Judge(), ConnectionAges(10.0)
     for event in said.events:
         ages.take(event, judge.feed(event))
     assert list(ages.stale(START + 11)) == []

@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.run.tail.running import Server, Tail, finished, lines, until
 from tests.run.tail.test_telling import INCIDENT
-from wscheck.notify.command import Command
-from wscheck.notify.queue import Courier, Failed
+from wscheck.notify.command import CommandTarget
+from wscheck.notify.delivery import DeliveryFailed, DeliveryQueue
 
 
 def script(directory: Path, body: str) -> str:
@@ -57,7 +57,9 @@ def test_a_program_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_what_hangs_at_the_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     begun, notes = tmp_path / "begun", list[str]()
-    courier = Courier(Command(f"sh -c 'sleep 60 & echo $! > {begun}.new; mv {begun}.new {begun}; wait'"), notes.append)
+    courier = DeliveryQueue(
+        CommandTarget(f"sh -c 'sleep 60 & echo $! > {begun}.new; mv {begun}.new {begun}; wait'"), notes.append
+    )
     courier.incident(INCIDENT)
     courier.incident(INCIDENT)
     child = int(until(lambda: begun.exists() and begun.read_text()))
@@ -67,10 +69,10 @@ def test_what_hangs_at_the_end_is_ended_with_all_that_it_started(tmp_path: Path)
 
 
 def test_what_is_dropped_is_said_now_and_then() -> None:
-    route: Any = SimpleNamespace(name="nowhere", compose=lambda incident: b"", abandon=lambda: None)
-    route.deliver = failing
+    target: Any = SimpleNamespace(name="nowhere", compose=lambda incident: b"", abandon=lambda: None)
+    target.deliver = failing
     notes = list[str]()
-    courier = Courier(route, notes.append)
+    courier = DeliveryQueue(target, notes.append)
     for _ in range(250):
         courier.incident(INCIDENT)
     courier.close()
@@ -79,7 +81,7 @@ def test_what_is_dropped_is_said_now_and_then() -> None:
 
 
 def failing(message: bytes) -> None:
-    raise Failed("it is not there", again=False)
+    raise DeliveryFailed("it is not there", again=False)
 
 
 def is_running(pid: int) -> bool:

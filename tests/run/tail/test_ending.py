@@ -110,10 +110,10 @@ def test_words_that_are_not_known_are_proposed_with_what_reads_them(server: Serv
     server.raw(b"tick\n" * 40_000)
     report = judged("app.log", directory=tmp_path)
     assert (report["verdict"], report["events"]["connected"]) == ("inconclusive", 0)
-    opened = {"marker": "Socket opened", "keys": ["user=uid"], "example": (OTHERWISE[0] % b"one").decode()}
+    open_session = {"marker": "Socket opened", "keys": ["user=uid"], "example": (OTHERWISE[0] % b"one").decode()}
     gone = {"marker": "Socket gone", "keys": [], "example": (OTHERWISE[1] % b"one").decode()}
     assert report["suggested"] == [
-        {"kind": "connected", "lines": 2, **opened},
+        {"kind": "connected", "lines": 2, **open_session},
         {"kind": "disconnected", "lines": 2, **gone},
     ]
     told = finished("--no-follow", "app.log", directory=tmp_path).stdout

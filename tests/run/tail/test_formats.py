@@ -115,8 +115,8 @@ def test_the_real_backend_under_the_documented_fault(tmp_path: Path) -> None:
         until(lambda: len(tail.incidents("opened")) >= 2)
         until(lambda: len([e for e in tail.told if e.get("type") == "connected"]) == backend.counters()["connects"])
         tail.end()
-        opened = {(i["rule"], i["user"]) for i in tail.incidents("opened")}
-    assert opened >= {("connection-replaced", "user_123"), ("excessive-attempts", "user_123")}
+        open_session = {(i["rule"], i["user"]) for i in tail.incidents("opened")}
+    assert open_session >= {("connection-replaced", "user_123"), ("excessive-attempts", "user_123")}
 
 
 def test_a_loop_of_many_is_told_before_somebodys_single_one_though_that_came_first(tmp_path: Path) -> None:

@@ -16,25 +16,25 @@ from rich.console import Console
 from tests.run.tail.running import Server, Tail, until
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, Replaced
-from wscheck.notify.live import picture, sparkline
-from wscheck.notify.rates import Pulse, Rate
+from wscheck.notify.live_view import picture, sparkline
+from wscheck.notify.rates import ConnectionRates, RateHistory
 from wscheck.run.tail.loop import IDLE_S
-from wscheck.run.tail.watch import Watch
+from wscheck.run.tail.watch import LogWatch
 
 T = 1_795_000_000.0
 
 
-def watching(*events: Connected | Replaced) -> Watch:
-    watch = Watch([], RuleOptions())
+def watching(*events: Connected | Replaced) -> LogWatch:
+    watch = LogWatch([], RuleOptions())
     watch._take(events)
     watch.settle()
     return watch
 
 
-def drawn(watch: Watch, width: int = 80, pulse: Pulse | None = None) -> list[str]:
+def drawn(watch: LogWatch, width: int = 80, pulse: ConnectionRates | None = None) -> list[str]:
     console = Console(width=width, height=24, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     with console, console.capture() as captured:
-        console.print(picture(watch, pulse or Pulse(), watch.clock.last, ["12:00:00 resolved"]))
+        console.print(picture(watch, pulse or ConnectionRates(), watch.clock.last, ["12:00:00 resolved"]))
     console.file.close()
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -62,7 +62,7 @@ def test_how_fast_it_goes(width: int) -> None:
         events.append(connected("ada", f"s{n}", n / 4))
         if n:
             events.append(Replaced(at=T + n / 4, source="server-log", user="ada", old_sid=f"s{n - 1}", new_sid=f"s{n}"))
-    pulse = Pulse()
+    pulse = ConnectionRates()
     for event in events:
         pulse.take(event)
     lines = drawn(watching(*events), width, pulse)
@@ -74,7 +74,7 @@ def test_how_fast_it_goes(width: int) -> None:
 
 
 def test_the_rate_is_that_of_the_last_ten_whole_seconds() -> None:
-    rate = Rate()
+    rate = RateHistory()
     for second in range(30):
         for _ in range(1 if second < 22 else 6):
             rate.add(second)

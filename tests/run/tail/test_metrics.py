@@ -16,8 +16,8 @@ from prometheus_client import parser
 
 from tests.run.tail.running import Server, Tail, until
 from wscheck.detect.engine import RuleOptions
-from wscheck.notify.metrics import STALLED_S, Metrics
-from wscheck.run.tail.watch import Watch
+from wscheck.notify.metrics import STALLED_S, PrometheusMetrics
+from wscheck.run.tail.watch import LogWatch
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "grafana" / "wscheck.json").read_text())
@@ -119,7 +119,7 @@ def test_healthz(served: tuple[Tail, str]) -> None:
 
 
 def test_health_ends_when_nobody_looks_at_the_logs() -> None:
-    metrics = Metrics(Watch([], RuleOptions()))
+    metrics = PrometheusMetrics(LogWatch([], RuleOptions()))
     assert metrics.healthy
     metrics._looked -= STALLED_S + 1
     assert not metrics.healthy

@@ -7,7 +7,7 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.event_counts import FIRST, EventCounter
 from wscheck.model.events import Connected, Unreadable
 from wscheck.model.findings import Confidence, Severity
-from wscheck.notify.text import sentence
+from wscheck.notify.text import incident_summary
 
 T = 1_795_000_000.0
 INCIDENT = Incident(
@@ -41,4 +41,4 @@ def test_the_first_that_cannot_be_read_are_kept_and_have_no_time_to_miss() -> No
     ],
 )
 def test_two_occurrences_are_no_rate(state: IncidentState, count: int, rate: float | None, said: str) -> None:
-    assert sentence(msgspec.structs.replace(INCIDENT, state=state, count=count, rate=rate)) == said
+    assert incident_summary(msgspec.structs.replace(INCIDENT, state=state, count=count, rate=rate)) == said

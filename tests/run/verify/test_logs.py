@@ -12,7 +12,7 @@ from wscheck.backend.log_writer import LogFormat, ServerLogWriter
 from wscheck.backend.server import ReferenceBackend, serve_backend
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Verdict
-from wscheck.observe.tailing.follower import Follower
+from wscheck.observe.tailing.follower import LogFollower
 from wscheck.run.verify.run import VerifyOutcome, run_verify
 
 Words = Callable[[str], str]
@@ -105,7 +105,7 @@ async def test_a_log_that_does_not_say_whose_connection_it_was_proves_nothing(tm
 
 async def test_a_log_that_cannot_be_read_proves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     why = "cannot be read beyond byte 7: Input/output error"
-    monkeypatch.setattr(Follower, "read", lambda log, now: log.damaged.update({log.name: why}) or iter(()))
+    monkeypatch.setattr(LogFollower, "read", lambda log, now: log.damaged.update({log.name: why}) or iter(()))
     outcome = await judged(str, tmp_path)
     (single,) = outcome.report.scenarios
     assert (single.verdict, single.findings) == (Verdict.INCONCLUSIVE, []), told(outcome)

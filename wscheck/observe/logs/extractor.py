@@ -16,7 +16,7 @@ from wscheck.observe.logs.general_reader import Lines
 from wscheck.observe.logs.suggest.column_roles import Ids
 from wscheck.observe.logs.suggest.suggestions import NOBODY, Suggestion, suggestions
 from wscheck.observe.logs.vocabulary import Wording
-from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 LONGEST = 1 << 20
 """A line longer than this is not read; if it has a marker it is counted as unreadable."""
@@ -55,7 +55,7 @@ class Extractor:
         self._lines = Lines(wording, path, self._evidence, Dressed() if dressed is None else dressed)
         self._scanner, self._encoding = Scanner(wording), Encoding()
         self._held = bytearray()
-        self._desk: Desk | None = None
+        self._buffer: ReadBuffer | None = None
         self._gone = self._next = self._floor = 0
         self._places: Iterator[Found] | None = None
         self._skipping = self._skipped_marker = False
@@ -93,20 +93,20 @@ class Extractor:
         self._take(data)
         return self.read()
 
-    def look(self, desk: Desk, size: int) -> int:
+    def look(self, buffer: ReadBuffer, size: int) -> int:
         """Take the first `size` bytes in the desk's room; gives how many events there are for `read`.
 
         To read and judge a record takes code and books that megabytes of log drive out of the processor's cache, so
         records are only noted at first: what is then done with thousands of them is done in half the time.
         """
-        if self._encoding.settled and self._lies_on(desk):
+        if self._encoding.settled and self._lies_on(buffer):
             self.bytes += size
-            end = desk.front + size
-            self._read(desk.data.rfind(b"\n", self._next, end) + 1, desk.marks)
-            self._stay_on(desk, end)
+            end = buffer.reserve + size
+            self._read(buffer.data.rfind(b"\n", self._next, end) + 1, buffer.scratch)
+            self._stay_on(buffer, end)
             self._skip()
         else:
-            self._take(desk.room[:size])
+            self._take(buffer.payload[:size])
         return self._evidence.waiting + self._lines.shortcuts.waiting
 
     def read(self) -> list[Event]:
@@ -115,7 +115,7 @@ class Extractor:
         return self._evidence.take()
 
     def _take(self, data: Any) -> None:
-        self.leave()
+        self.detach()
         self.bytes += len(data)
         self._held += self._encoding.take(data)
         self._read(self._held.rfind(b"\n", self._next) + 1)
@@ -126,30 +126,30 @@ class Extractor:
             self._gone += surplus
             self._next -= surplus
 
-    def _lies_on(self, desk: Desk) -> bool:
+    def _lies_on(self, buffer: ReadBuffer) -> bool:
         """Whether what is held lies before the desk's room, where it is laid if it is not too much."""
-        if self._desk is not desk:
-            self.leave()
-            if len(self._held) > desk.front:
+        if self._buffer is not buffer:
+            self.detach()
+            if len(self._held) > buffer.reserve:
                 return False
-            floor = desk.lay(self._held, self)
-            self._held, self._desk = desk.data, desk
+            floor = buffer.prepend(self._held, self)
+            self._held, self._buffer = buffer.data, buffer
             self._moved(floor, floor)
         return True
 
-    def _stay_on(self, desk: Desk, end: int) -> None:
+    def _stay_on(self, buffer: ReadBuffer, end: int) -> None:
         """Hold what is still needed of the piece that ends there, on the desk if it is not too much."""
         begin = max(self._floor, self._next - KEPT)
-        if end - begin > desk.front:
-            self._held, self._desk = desk.data[begin:end], None
+        if end - begin > buffer.reserve:
+            self._held, self._buffer = buffer.data[begin:end], None
             self._moved(-begin, 0)
         else:
-            self._moved(desk.front - end, desk.keep(begin, end))
+            self._moved(buffer.reserve - end, buffer.carry_over(begin, end))
 
-    def leave(self) -> None:
-        """Hold what is needed of the log elsewhere than on a desk."""
-        if self._desk is not None:
-            self._held, self._desk = self._held[self._floor : self._desk.front], None
+    def detach(self) -> None:
+        """Hold what is needed of the log elsewhere than in a read buffer."""
+        if self._buffer is not None:
+            self._held, self._buffer = self._held[self._floor : self._buffer.reserve], None
             self._moved(-self._floor, 0)
 
     def _moved(self, by: int, floor: int) -> None:
@@ -160,11 +160,11 @@ class Extractor:
     @property
     def _end(self) -> int:
         """Where what is held ends."""
-        return len(self._held) if self._desk is None else self._desk.front
+        return len(self._held) if self._buffer is None else self._buffer.reserve
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
         """No more lines for now: give what waits for them. `at_end`: nor will there be, the last line is whole."""
-        self.leave()
+        self.detach()
         if at_end:
             self._held += self._encoding.end()
             self._read(len(self._held))

@@ -20,7 +20,7 @@ from wscheck.observe.logs.extractor import Extractor
 from wscheck.observe.logs.sources import FollowedLog, NewReader, PipedLog, Reader
 from wscheck.observe.logs.suggest.column_roles import Ids
 from wscheck.observe.logs.suggest.suggestions import NOBODY, PIECE, Suggestion, in_the_beginning
-from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 KEPT = 8 << 20
 """Bytes; a phase lasts seconds, and a log that pours more than that in them is not searched further back."""
@@ -120,9 +120,9 @@ class _Beside:
         self._verbatim.keep(data)
         return self._reader.feed(data)
 
-    def look(self, desk: Desk, size: int) -> int:
-        self._verbatim.keep(desk.room[:size])
-        return self._reader.look(desk, size)
+    def look(self, buffer: ReadBuffer, size: int) -> int:
+        self._verbatim.keep(buffer.payload[:size])
+        return self._reader.look(buffer, size)
 
     def read(self) -> list[Event]:
         return self._reader.read()

@@ -15,10 +15,10 @@ import msgspec
 from wscheck.model.events import Event
 from wscheck.observe.logs.suggest.column_roles import Ids
 from wscheck.observe.logs.suggest.suggestions import NOBODY, Suggestion, in_the_beginning, pieces_of
-from wscheck.observe.tailing.follower import NO_GZIP, Follower, Place
-from wscheck.observe.tailing.gzip_log import SIGN, Packed
-from wscheck.observe.tailing.read_buffer import Desk
-from wscheck.observe.tailing.stream import Stream
+from wscheck.observe.tailing.follower import INCOMPLETE_GZIP, LogFollower, ResumePoint
+from wscheck.observe.tailing.gzip_log import GZIP_MAGIC, GzipReader
+from wscheck.observe.tailing.read_buffer import ReadBuffer
+from wscheck.observe.tailing.stream import LogStream
 
 BATCH, BATCH_S = 2_000, 0.1
 """So many events, or those found in so long, are handed on at once: to judge them one by one takes twice as long."""
@@ -56,7 +56,7 @@ class Reader(Protocol):
     def latest(self) -> float | None: ...
 
     def feed(self, data: Any) -> list[Event]: ...
-    def look(self, desk: Desk, size: int) -> int: ...
+    def look(self, buffer: ReadBuffer, size: int) -> int: ...
     def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
     def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]: ...
@@ -70,10 +70,10 @@ Halt = Callable[[int], bool]
 class Log:
     """What all kinds of log have in common: readers, and what these counted."""
 
-    def __init__(self, name: str, new_reader: NewReader, node: str | None, desk: Desk | None) -> None:
+    def __init__(self, name: str, new_reader: NewReader, node: str | None, buffer: ReadBuffer | None) -> None:
         """`node`: the server process that writes it, for events that name none."""
         self.name, self.node = name, node
-        self._desk = desk or Desk()
+        self._buffer = buffer or ReadBuffer()
         self.ended = False
         self._new_reader, self._readers = new_reader, list[Reader]()
         self._stirred_at = 0.0
@@ -129,22 +129,22 @@ class FollowedLog(Log):
         self,
         path: Path,
         new_reader: NewReader,
-        desk: Desk | None = None,
+        buffer: ReadBuffer | None = None,
         note: Callable[[str], None] = lambda _: None,
         node: str | None = None,
         *,
         batch_s: float = BATCH_S,
     ) -> None:
         """`batch_s`: for how long it may read before it gives what it found."""
-        super().__init__(str(path), new_reader, node, desk)
+        super().__init__(str(path), new_reader, node, buffer)
         self.path, self._batch_s = path, batch_s
-        self._follower = Follower(path, self._desk.room, note)
+        self._follower = LogFollower(path, self._buffer.payload, note)
         self._by_stream: dict[int, Reader] = {}
 
-    def begin(self, place: Place | None = None, *, at_end: bool = False) -> None:
-        """Begin at `place`, at the end, or at the start."""
-        if place is not None:
-            self._follower.resume(place)
+    def begin(self, resume_point: ResumePoint | None = None, *, at_end: bool = False) -> None:
+        """Begin at `resume_point`, at the end, or at the start."""
+        if resume_point is not None:
+            self._follower.resume(resume_point)
         else:
             self._follower.begin(at_end=at_end)
 
@@ -155,9 +155,9 @@ class FollowedLog(Log):
             self._stirred_at = now
             size += len(data)
             reader = self._reader_of(stream)
-            if not self._desk.holds(data):
+            if not self._buffer.contains(data):
                 events = reader.feed(data)  # what the follower adds between two files
-            elif data and reader.look(self._desk, len(data)) < BATCH and time.monotonic() < until:
+            elif data and reader.look(self._buffer, len(data)) < BATCH and time.monotonic() < until:
                 continue
             else:
                 events = reader.read()
@@ -189,17 +189,17 @@ class FollowedLog(Log):
         """Of all its generations."""
         return self._follower.damaged
 
-    def place(self) -> Place | None:
+    def resume_point(self) -> ResumePoint | None:
         """Where to go on after a restart."""
-        return self._follower.place()
+        return self._follower.resume_point()
 
-    def _reader_of(self, stream: Stream) -> Reader:
+    def _reader_of(self, stream: LogStream) -> Reader:
         reader = self._by_stream.get(id(stream))
         if reader is None:
             reader = self._by_stream[id(stream)] = self._begin()
         return reader
 
-    def _events(self, stream: Stream, events: list[Event]) -> list[Event]:
+    def _events(self, stream: LogStream, events: list[Event]) -> list[Event]:
         reader = self._by_stream[id(stream)]
         stream.consumed, stream.lines = reader.offset, reader.lines
         if stream.numbered_as_read:
@@ -220,12 +220,12 @@ class PipedLog(Log):
         fd: int = 0,
         name: str = "<stdin>",
         node: str | None = None,
-        desk: Desk | None = None,
+        buffer: ReadBuffer | None = None,
     ) -> None:
-        super().__init__(name, new_reader, node, desk)
+        super().__init__(name, new_reader, node, buffer)
         self.fd = fd
         self._reader = self._begin()
-        self._packed: Packed | None = None
+        self._packed: GzipReader | None = None
         self._waiting, self._unpacked = b"", 0
         self._failure = ""
 
@@ -249,7 +249,7 @@ class PipedLog(Log):
     def _take_in(self) -> int:
         """Lay on the desk what has arrived; 0 at the end, which a failure is too (a terminal that hung up)."""
         try:
-            return os.readv(self.fd, [self._desk.room])
+            return os.readv(self.fd, [self._buffer.payload])
         except OSError as error:
             self._failure = f"cannot be read beyond byte {self.bytes}: {error.strerror}"
             return 0
@@ -259,17 +259,17 @@ class PipedLog(Log):
 
     def _taken(self, size: int) -> Iterator[int]:
         """Take what was laid on the desk; gives how many events wait, each time there are more."""
-        room = self._desk.room
-        if not self._reader.bytes and self._packed is None and room[: len(SIGN)] == SIGN:
-            self._packed = Packed(self._arrived)
+        payload = self._buffer.payload
+        if not self._reader.bytes and self._packed is None and payload[: len(GZIP_MAGIC)] == GZIP_MAGIC:
+            self._packed = GzipReader(self._arrived)
         if self._packed is None:
-            yield self._reader.look(self._desk, size)
+            yield self._reader.look(self._buffer, size)
             return
-        self._waiting = bytes(room[:size])
-        while data := self._packed.read_at(len(room), self._unpacked):
+        self._waiting = bytes(payload[:size])
+        while data := self._packed.read_at(len(payload), self._unpacked):
             self._unpacked += len(data)
-            room[: len(data)] = data
-            yield self._reader.look(self._desk, len(data))
+            payload[: len(data)] = data
+            yield self._reader.look(self._buffer, len(data))
 
     def _arrived(self, _: int) -> bytes:
         """What came packed and was not given yet."""
@@ -280,7 +280,7 @@ class PipedLog(Log):
     def damaged(self) -> Mapping[Path, str]:
         """Itself, when it failed, or ended before what was packed did."""
         broken = self.ended and self._packed is not None and self._packed.broken
-        why = self._failure or (f"{NO_GZIP}: it can be read up to byte {self.bytes} inside" if broken else "")
+        why = self._failure or (f"{INCOMPLETE_GZIP}: it can be read up to byte {self.bytes} inside" if broken else "")
         return {Path(self.name): why} if why else {}
 
     def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:

@@ -9,12 +9,12 @@ import msgspec
 from wscheck.detect.incidents import Incident
 from wscheck.model.errors import BadEvidence, UsageError
 from wscheck.model.events import Connected
-from wscheck.observe.tailing.follower import Place
+from wscheck.observe.tailing.follower import ResumePoint
 
 SCHEMA = "wscheck.checkpoint/1"
 
 
-class Told(msgspec.Struct, frozen=True):
+class OutputFileState(msgspec.Struct, frozen=True):
     """An output file as it was: which file, and how long."""
 
     device: int
@@ -32,10 +32,10 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     """
 
     schema: str = SCHEMA
-    logs: dict[str, Place] = msgspec.field(default_factory=dict)
+    logs: dict[str, ResumePoint] = msgspec.field(default_factory=dict)
     held: list[Connected] = msgspec.field(default_factory=list)
     incidents: list[Incident] = msgspec.field(default_factory=list)
-    told: Told | None = None
+    told: OutputFileState | None = None
 
 
 _decoder = msgspec.json.Decoder(Checkpoint)
@@ -70,13 +70,13 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         ) from error
 
 
-def told(fd: int) -> Told | None:
+def told(fd: int) -> OutputFileState | None:
     """The regular file behind `fd` as it is now, None for anything else."""
     found = os.fstat(fd)
-    return Told(found.st_dev, found.st_ino, found.st_size) if stat.S_ISREG(found.st_mode) else None
+    return OutputFileState(found.st_dev, found.st_ino, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
-def take_back(fd: int, then: Told | None) -> None:
+def truncate_output(fd: int, then: OutputFileState | None) -> None:
     """Cut the output behind `fd` to what the checkpoint covers; what follows will be told again."""
     now = told(fd)
     if now is None or then is None or (now.device, now.inode) != (then.device, then.inode):

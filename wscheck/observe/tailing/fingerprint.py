@@ -11,7 +11,7 @@ ReadAt = Callable[[int, int], bytes]
 """`read_at(length, offset)`: up to `length` bytes of a file, fewer at its end."""
 
 
-class Position(msgspec.Struct, frozen=True):
+class FilePosition(msgspec.Struct, frozen=True):
     """A place in a log: `offset` bytes in, with the file's first bytes and the last bytes before the place.
 
     lines  how many lines end before it, None where nobody counted
@@ -30,7 +30,7 @@ class Position(msgspec.Struct, frozen=True):
         return read_at(len(self.tail), self.offset - len(self.tail)) == self.tail
 
     @classmethod
-    def taken(cls, read_at: ReadAt, offset: int) -> "Position":
+    def taken(cls, read_at: ReadAt, offset: int) -> "FilePosition":
         """The position `offset` bytes into the file behind `read_at`."""
         tail = min(TAIL, offset)
         return cls(read_at(min(HEAD, offset), 0), read_at(tail, offset - tail), offset)

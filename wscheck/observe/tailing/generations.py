@@ -14,19 +14,19 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from wscheck.observe.tailing.fingerprint import Position
-from wscheck.observe.tailing.open_file import Identity, OpenLog, Reader
+from wscheck.observe.tailing.fingerprint import FilePosition
+from wscheck.observe.tailing.open_file import FileReader, Identity, OpenLog
 
 Found = TypeVar("Found")
 SCANS = 50
 UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".checkpoint")
 
 
-class Restless(Exception):
+class DirectoryUnstable(Exception):
     """The files beside a log are being renamed faster than they can be looked at; a later look sees them all."""
 
 
-class Rest(NamedTuple):
+class Continuation(NamedTuple):
     """Where to read on: `path` from `offset`, if it is still the file `identity` (None: whatever it is)."""
 
     path: Path
@@ -34,14 +34,14 @@ class Rest(NamedTuple):
     identity: Identity | None = None
 
 
-class Trace(msgspec.Struct, frozen=True):
+class FileFingerprint(msgspec.Struct, frozen=True):
     """What tells whether a file beside the log was there before: its inode and how it looked."""
 
     identity: Identity
     size: int
     head: bytes
 
-    def is_of(self, reader: Reader) -> bool:
+    def matches(self, reader: FileReader) -> bool:
         """Whether `reader` reads the file that left this trace; an inode reused by another file has another head."""
         return (
             reader.identity == self.identity
@@ -50,14 +50,14 @@ class Trace(msgspec.Struct, frozen=True):
         )
 
 
-def siblings(name: Path, *, packing: bool = False) -> list[Path]:
+def find_generations(name: Path, *, packing: bool = False) -> list[Path]:
     """The files beside `name` that may be its earlier generations, the oldest first.
 
     A link's target is asked too: Kubernetes rotates the file that the link points to. `packing`: also those that are
     still there unpacked.
     """
     found: dict[Identity, tuple[tuple[int, int, tuple[int, ...]], Path]] = {}
-    for base in dict.fromkeys((name, real(name))):
+    for base in dict.fromkeys((name, resolve_links(name))):
         for path in _named_like(base, packing):
             try:
                 status = path.stat()
@@ -70,11 +70,12 @@ def siblings(name: Path, *, packing: bool = False) -> list[Path]:
 def is_generation(name: Path, path: Path) -> bool:
     """Whether `path`, by its name, is an earlier generation of `name`, or of what that leads to."""
     return any(
-        path.parent == base.parent and _generations_of(base.name).fullmatch(path.name) for base in {name, real(name)}
+        path.parent == base.parent and _generations_of(base.name).fullmatch(path.name)
+        for base in {name, resolve_links(name)}
     )
 
 
-def real(path: Path) -> Path:
+def resolve_links(path: Path) -> Path:
     """Where `path` leads in the end; of a link that leads nowhere as far as it leads (`resolve` would raise)."""
     return Path(os.path.realpath(path))
 
@@ -114,7 +115,7 @@ def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
     return (0, (-numbers[0],)) if re.fullmatch(r"[-._]+\d{1,3}", age) else (1, numbers)
 
 
-def steadily(name: Path, scan: Callable[[], Found]) -> Found:
+def scan_stable(name: Path, scan: Callable[[], Found]) -> Found:
     """What `scan` finds beside `name` in a moment in which nothing is renamed there.
 
     A rotation renames one file after the other, and a scan reads one after the other: together they can pass each
@@ -125,29 +126,29 @@ def steadily(name: Path, scan: Callable[[], Found]) -> Found:
         found = scan()
         if _census(name) == before:
             return found
-    raise Restless
+    raise DirectoryUnstable
 
 
 def _census(name: Path) -> dict[Path, Identity | None]:
-    return {path: identity_of(path) for path in (name, *siblings(name))}
+    return {path: file_identity(path) for path in (name, *find_generations(name))}
 
 
-def traces(paths: Iterable[Path]) -> dict[Path, Trace]:
+def take_fingerprints(paths: Iterable[Path]) -> dict[Path, FileFingerprint]:
     """What lies there now, to be told from what comes later."""
-    return {reader.path: _trace(reader) for reader in _readers(paths)}
+    return {reader.path: _take_fingerprint(reader) for reader in _readers(paths)}
 
 
-def _trace(reader: Reader) -> Trace:
+def _take_fingerprint(reader: FileReader) -> FileFingerprint:
     size = reader.status.st_size
     head = b"" if reader.packed else reader.read_at(min(256, size), 0)
-    return Trace(reader.identity, size, head)
+    return FileFingerprint(reader.identity, size, head)
 
 
-def _readers(paths: Iterable[Path]) -> Iterator[Reader]:
+def _readers(paths: Iterable[Path]) -> Iterator[FileReader]:
     """Each path's reader, closed when the next is asked for; what cannot be opened is passed over."""
     for path in paths:
         try:
-            reader = Reader(path)
+            reader = FileReader(path)
         except OSError:
             continue
         try:
@@ -156,25 +157,29 @@ def _readers(paths: Iterable[Path]) -> Iterator[Reader]:
             reader.close()
 
 
-def continuation(
-    name: Path, position: Position, taken: Iterable[Identity | None], left: Iterable[Position] = ()
-) -> Rest | None:
+def find_continuation(
+    name: Path, position: FilePosition, taken: Iterable[Identity | None], left: Iterable[FilePosition] = ()
+) -> Continuation | None:
     """The file in which the content before `position` goes on: `name`, or one beside it.
 
     taken  files that it cannot be
     left   places at which a file was left for good: one that ends there has nothing more
     """
     taken, left = set(taken), list(left)
-    for reader in _readers([name, *reversed(siblings(name))]):
+    for reader in _readers([name, *reversed(find_generations(name))]):
         candidate = reader.identity not in taken and position.matches(reader.read_at)
         if candidate and not any(_ends_at(reader, place) for place in left):
-            return Rest(reader.path, position.offset, reader.identity)
+            return Continuation(reader.path, position.offset, reader.identity)
     return None
 
 
-def unseen(
-    name: Path, since_ns: int, seen: Iterable[Position], known: Iterable[Trace], open_logs: Iterable[OpenLog]
-) -> list[Rest]:
+def unread_generations(
+    name: Path,
+    since_ns: int,
+    seen: Iterable[FilePosition],
+    known: Iterable[FileFingerprint],
+    open_logs: Iterable[OpenLog],
+) -> list[Continuation]:
     """The generations beside `name` that came and went unread, the oldest first.
 
     since_ns   nothing modified before this is one
@@ -183,32 +188,32 @@ def unseen(
     open_logs  what is being read anyway; a file that repeats one of them is a copy of it
     """
     seen, known, open_logs = list(seen), list(known), list(open_logs)
-    current = identity_of(name)
+    current = file_identity(name)
     return [
-        Rest(reader.path, 0, reader.identity)
-        for reader in _readers(siblings(name))
+        Continuation(reader.path, 0, reader.identity)
+        for reader in _readers(find_generations(name))
         if reader.status.st_mtime_ns >= since_ns
         and reader.identity != current
         and not any(reader.identity == log.reader.identity or log.has_read(reader) for log in open_logs)
-        and not any(trace.is_of(reader) for trace in known)
+        and not any(trace.matches(reader) for trace in known)
         and not any(_ends_at(reader, position) for position in seen)
     ]
 
 
-def _ends_at(reader: Reader, position: Position) -> bool:
+def _ends_at(reader: FileReader, position: FilePosition) -> bool:
     return position.matches(reader.read_at) and not reader.read_at(1, position.offset)
 
 
-def older_than(name: Path, reader: Reader) -> set[Identity]:
+def older_generations(name: Path, reader: FileReader) -> set[Identity]:
     """The generations beside `name` that are older than the file of `reader`, which may be deleted by now."""
-    generations = [beside for beside in map(identity_of, (*siblings(name), name)) if beside is not None]
+    generations = [beside for beside in map(file_identity, (*find_generations(name), name)) if beside is not None]
     if reader.identity in generations:
         return set(generations[: generations.index(reader.identity)])
     last = reader.status.st_mtime_ns
-    return {beside.identity for beside in _readers(siblings(name)) if beside.status.st_mtime_ns <= last}
+    return {beside.identity for beside in _readers(find_generations(name)) if beside.status.st_mtime_ns <= last}
 
 
-def identity_of(name: Path) -> Identity | None:
+def file_identity(name: Path) -> Identity | None:
     """(device, inode) of what `name` stands for now, None when there is no such file."""
     try:
         found = name.stat()
@@ -225,7 +230,7 @@ def is_empty(path: Path) -> bool:
         return True
 
 
-def repeated(path: Path, left: OpenLog, settled: Position | None) -> Rest | None:
+def find_rewritten_copy(path: Path, left: OpenLog, settled: FilePosition | None) -> Continuation | None:
     """Where to go on in `path` when it repeats what was read of `left` (sed -i, rsync: same content, new inode).
 
     settled  the place reached when the name last stood for `left`; what a late writer added to `left` since then is
@@ -233,13 +238,13 @@ def repeated(path: Path, left: OpenLog, settled: Position | None) -> Rest | None
     """
     for reader in _readers([path]):
         if left.offset and left.position().matches(reader.read_at):
-            return Rest(path, left.offset, reader.identity)
+            return Continuation(path, left.offset, reader.identity)
         if settled is not None and settled.offset and settled.matches(reader.read_at):
-            return Rest(path, settled.offset + _common_lines(reader, left, settled.offset), reader.identity)
+            return Continuation(path, settled.offset + _common_lines(reader, left, settled.offset), reader.identity)
     return None
 
 
-def _common_lines(reader: Reader, left: OpenLog, start: int) -> int:
+def _common_lines(reader: FileReader, left: OpenLog, start: int) -> int:
     """How many bytes both have in common from `start` on, up to a line end."""
     ours = left.reader.read_at(left.offset - start, start)
     pairs = zip(ours.splitlines(True), reader.read_at(len(ours), start).splitlines(True), strict=False)

@@ -7,11 +7,11 @@ CHUNK = 1 << 14
 UNPACKED = 1 << 20
 KEPT = 1 << 16
 GZIP = 16 + zlib.MAX_WBITS
-SIGN = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 """What gzip begins everything with."""
 
 
-class Packed:
+class GzipReader:
     """What `source` gives, read forward; what lies far behind is unpacked anew.
 
     source  the packed bytes from a place on, some of them; none at the end, or while there are no more

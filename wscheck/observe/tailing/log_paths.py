@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from wscheck.model.errors import UsageError
-from wscheck.observe.tailing.duplicates import Remembered, Repeat, copies, other_names, told
-from wscheck.observe.tailing.generations import real, siblings
+from wscheck.observe.tailing.duplicates import DuplicateLog, RenameTracker, find_aliases, find_copies, told
+from wscheck.observe.tailing.generations import find_generations, resolve_links
 
 LIVE = (".log", ".out", ".err", ".txt", ".json", ".jsonl", ".ndjson")
 STDIN = "-"
@@ -15,7 +15,7 @@ WILD = "*?["
 Note = Callable[[str], None]
 
 
-class Meant:
+class LogPaths:
     """The log files that `names` stand for; `-` is left out.
 
     A directory stands for the logs in it, a pattern (`logs/*.log`) for what it matches, any other name for itself,
@@ -30,17 +30,17 @@ class Meant:
         """
         names = [name for name in names if name != STDIN]
         found, others = _chosen(names, rotated)
-        same = copies(found, growing=not rotated)
+        same = find_copies(found, growing=not rotated)
         self._note = note
         self._tell([*others, *same])
         self.paths = _without((repeat.path for repeat in same), found)
         self._wide = [name for name in names if Path(name).is_dir() or any(char in name for char in WILD)]
         self._known = {*found, *(other.path for other in others)}
         self._followed = self.paths
-        self._before = Remembered()
+        self._before = RenameTracker()
         self._before.look(self._followed if self._wide and not rotated else ())
 
-    def _tell(self, repeats: Sequence[Repeat]) -> None:
+    def _tell(self, repeats: Sequence[DuplicateLog]) -> None:
         if repeats:
             self._note(told(repeats))
 
@@ -60,18 +60,20 @@ class Meant:
             return []
         self._known.update(new, (repeat.path for repeat in left))
         new = _without((repeat.path for repeat in left), new)
-        left += [copy for copy in copies([*self._followed, *new], growing=True) if copy.path in new]
+        left += [copy for copy in find_copies([*self._followed, *new], growing=True) if copy.path in new]
         self._tell(left)
         new = _without((repeat.path for repeat in left), new)
         self._followed = [*self._followed, *new]
         return new
 
 
-def _chosen(names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()) -> tuple[list[Path], list[Repeat]]:
+def _chosen(
+    names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()
+) -> tuple[list[Path], list[DuplicateLog]]:
     """Each file that `names` stand for, and those that are `followed`, by one name; and its other names."""
     found = [*followed, *(path for name in names for path in _meant(name))]
     named = {Path(name) for name in names}
-    others = other_names(found, named, followed)
+    others = find_aliases(found, named, followed)
     families = _families(_without((other.path for other in others), found))
     return [
         path
@@ -94,14 +96,14 @@ def nodes(paths: Iterable[Path]) -> dict[Path, str]:
 
 def _families(chosen: Sequence[Path]) -> dict[Path, list[Path]]:
     """Each log with those of `chosen` that are earlier generations of it, the oldest first."""
-    by_file = {real(path): path for path in chosen}
+    by_file = {resolve_links(path): path for path in chosen}
     earlier = {path: [by_file[s] for s in _elder(path) if s in by_file and by_file[s] != path] for path in chosen}
     elders = {elder for each in earlier.values() for elder in each}
     return {path: earlier[path] for path in chosen if path not in elders}
 
 
 def _elder(path: Path) -> list[Path]:
-    return [real(sibling) for sibling in siblings(path, packing=True)]
+    return [resolve_links(sibling) for sibling in find_generations(path, packing=True)]
 
 
 def _meant(name: str) -> list[Path]:

@@ -10,8 +10,8 @@ import os
 import stat
 from pathlib import Path
 
-from wscheck.observe.tailing.fingerprint import HEAD, TAIL, Position
-from wscheck.observe.tailing.gzip_log import CHUNK, Packed
+from wscheck.observe.tailing.fingerprint import HEAD, TAIL, FilePosition
+from wscheck.observe.tailing.gzip_log import CHUNK, GzipReader
 
 RECENT = 1 << 16
 """Bytes kept of what was read last: enough to recognise a copy that was taken just before."""
@@ -20,14 +20,14 @@ Identity = tuple[int, int]
 """(device, inode): the same file under any name, until it is deleted and closed."""
 
 
-class Reader:
+class FileReader:
     """A file's bytes by their place; a gzip file's are those inside it, as far as it is whole."""
 
     def __init__(self, path: Path, fd: int | None = None) -> None:
         """`fd`, when given, is a descriptor of the same file. Raises OSError when the file cannot be opened."""
         self.path = path
         self.fd = fd if fd is not None else _opened(path)
-        self._inside = Packed(self._packed_at) if path.suffix == ".gz" else None
+        self._inside = GzipReader(self._packed_at) if path.suffix == ".gz" else None
 
     @property
     def packed(self) -> bool:
@@ -81,7 +81,7 @@ class OpenLog:
     failure  why the last look could not read what is there, "" when it could
     """
 
-    def __init__(self, reader: Reader, offset: int) -> None:
+    def __init__(self, reader: FileReader, offset: int) -> None:
         self.reader = reader
         self.copied = False
         self.failure = ""
@@ -89,24 +89,24 @@ class OpenLog:
 
     def move_to(self, offset: int) -> None:
         """Go on from `offset`: what stands before it counts as read."""
-        here = Position.taken(self.reader.read_at, offset)
+        here = FilePosition.taken(self.reader.read_at, offset)
         self.offset, self._head, self._recent = offset, here.head, bytearray(here.tail)
         self._seen, self._more = (-1, -1), False
 
-    def position(self) -> Position:
+    def position(self) -> FilePosition:
         """The place where reading stands, from memory: true even when the file was truncated since."""
-        return Position(self._head, bytes(self._recent[-TAIL:]), self.offset)
+        return FilePosition(self._head, bytes(self._recent[-TAIL:]), self.offset)
 
-    def position_at(self, offset: int) -> Position:
+    def position_at(self, offset: int) -> FilePosition:
         """The place at `offset`, before the one where reading stands: from memory too, as far as that goes."""
         end, tail = len(self._recent) - (self.offset - offset), min(TAIL, offset)
         if end < tail:
-            return Position.taken(self.reader.read_at, offset)
-        return Position(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
+            return FilePosition.taken(self.reader.read_at, offset)
+        return FilePosition(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
 
-    def has_read(self, other: Reader) -> bool:
+    def has_read(self, other: FileReader) -> bool:
         """Whether all that `other` holds was read here: a copy that was taken a moment ago."""
-        end = Position.taken(other.read_at, other.size)
+        end = FilePosition.taken(other.read_at, other.size)
         behind = self.offset - end.offset
         if behind < 0 or not self._head.startswith(end.head):
             return False
@@ -172,14 +172,14 @@ class OpenLog:
             self._recent[:] = data[-RECENT:]
         self.offset += len(data)
 
-    def become(self, copy: Reader) -> None:
+    def become(self, copy: FileReader) -> None:
         """Go on in `copy`, which holds this file's content; the place stays the same."""
         self.reader.close()
         self.reader, self.copied, self._seen, self._more = copy, True, (-1, -1), False
 
     def again(self) -> "OpenLog":
         """The same file at the same place, behind a descriptor of its own."""
-        other = OpenLog(Reader(self.reader.path, os.dup(self.reader.fd)), 0)
+        other = OpenLog(FileReader(self.reader.path, os.dup(self.reader.fd)), 0)
         other.offset, other._head, other._recent = self.offset, self._head, self._recent[-TAIL:]
         return other
 

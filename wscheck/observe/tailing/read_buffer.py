@@ -10,43 +10,43 @@ CHUNK = 1 << 19
 """As much as stays in the processor's own cache with all that is made of it."""
 
 
-class Holder(Protocol):
-    """Whose bytes lie on a desk from one piece to the next."""
+class BufferUser(Protocol):
+    """Whose bytes lie in a read buffer from one piece to the next."""
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Take them along: somebody else needs the place."""
 
 
-class Desk:
+class ReadBuffer:
     """Room for one piece, one user at a time.
 
-    data   `front` bytes for what the reader of a log still needs of the piece before, then the piece
-    room   the piece's part of it
-    marks  as much as `data` again, for notes on what is there
+    data   `reserve` bytes for what the reader of a log still needs of the piece before, then the piece
+    payload   the piece's part of it
+    scratch  as much as `data` again, for notes on what is there
     """
 
-    __slots__ = ("_holder", "_whole", "data", "front", "marks", "room")
+    __slots__ = ("_user", "_whole", "data", "payload", "reserve", "scratch")
 
-    def __init__(self, size: int = CHUNK, front: int = FRONT) -> None:
-        self.front, self.data, self.marks = front, bytearray(front + size), bytearray(front + size)
+    def __init__(self, size: int = CHUNK, reserve: int = FRONT) -> None:
+        self.reserve, self.data, self.scratch = reserve, bytearray(reserve + size), bytearray(reserve + size)
         self._whole = memoryview(self.data)
-        self.room = self._whole[front:]
-        self._holder: Holder | None = None
+        self.payload = self._whole[reserve:]
+        self._user: BufferUser | None = None
 
-    def holds(self, data: memoryview) -> bool:
-        """Whether `data` is the beginning of the room."""
+    def contains(self, data: memoryview) -> bool:
+        """Whether `data` is the beginning of the payload."""
         return data.obj is self.data
 
-    def lay(self, held: bytearray, holder: Holder) -> int:
-        """Lay what `holder` needs before the room, where it stays until it leaves; gives where it begins."""
-        if self._holder is not None and self._holder is not holder:
-            self._holder.leave()
-        self._holder = holder
-        self.data[self.front - len(held) : self.front] = held
-        return self.front - len(held)
+    def prepend(self, held: bytearray, user: BufferUser) -> int:
+        """Lay what `user` needs before the payload, where it stays until it leaves; gives where it begins."""
+        if self._user is not None and self._user is not user:
+            self._user.detach()
+        self._user = user
+        self.data[self.reserve - len(held) : self.reserve] = held
+        return self.reserve - len(held)
 
-    def keep(self, begin: int, end: int) -> int:
-        """Move data[begin:end] before the room, for the next piece; gives where it begins now."""
-        floor = self.front - (end - begin)
-        self._whole[floor : self.front] = self._whole[begin:end]
+    def carry_over(self, begin: int, end: int) -> int:
+        """Move data[begin:end] before the payload, for the next piece; gives where it begins now."""
+        floor = self.reserve - (end - begin)
+        self._whole[floor : self.reserve] = self._whole[begin:end]
         return floor

@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from wscheck.observe.tailing.fingerprint import Position
+from wscheck.observe.tailing.fingerprint import FilePosition
 from wscheck.observe.tailing.open_file import OpenLog
 
 
-class Piece(NamedTuple):
+class StreamChunk(NamedTuple):
     """New bytes of `stream`. `data` is only valid until the next piece: the buffer is used again."""
 
-    stream: "Stream"
+    stream: "LogStream"
     data: memoryview
 
 
-class Segment(msgspec.Struct):
+class StreamSegment(msgspec.Struct):
     """The part of a stream that lies in one file.
 
     begins        bytes of the stream before it
@@ -36,7 +36,7 @@ class Segment(msgspec.Struct):
     first_line: int | None
 
 
-class Stream:
+class LogStream:
     """One sequence of bytes. Its reader keeps `consumed` and `lines` up to date after each piece.
 
     length    bytes handed out so far
@@ -46,7 +46,7 @@ class Stream:
 
     def __init__(self, log: OpenLog, first_line: int | None = 0) -> None:
         self.length = self.consumed = self.lines = 0
-        self._segments: list[Segment] = []
+        self._segments: list[StreamSegment] = []
         self.go_on_in(log, first_line)
 
     @property
@@ -66,7 +66,7 @@ class Stream:
 
     def go_on_in(self, log: OpenLog, first_line: int | None = 0) -> None:
         """What follows comes from `log`."""
-        self._segments.append(Segment(log, self.length, log.offset, self.lines, first_line))
+        self._segments.append(StreamSegment(log, self.length, log.offset, self.lines, first_line))
         self._release()
 
     def forget(self) -> None:
@@ -75,7 +75,7 @@ class Stream:
             segment.log.close()
         del self._segments[:-1]
 
-    def position(self) -> Position:
+    def position(self) -> FilePosition:
         """The end of the last complete record, as a place in the file that holds it."""
         self._release()
         segment = self._segments[0]
@@ -83,7 +83,7 @@ class Stream:
         place = segment.log.position_at(offset)
         return msgspec.structs.replace(place, lines=self._lines_at(segment, offset))
 
-    def _lines_at(self, segment: Segment, offset: int) -> int | None:
+    def _lines_at(self, segment: StreamSegment, offset: int) -> int | None:
         if segment.first_line is None:
             return None
         ended = self._segments[1].lines_before if len(self._segments) > 1 else self.lines

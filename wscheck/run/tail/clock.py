@@ -13,7 +13,7 @@ from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange
 from wscheck.model.events import Event
 
 
-class Window(msgspec.Struct, frozen=True):
+class TimeWindow(msgspec.Struct, frozen=True):
     """Which events count, by their time in seconds since the Unix epoch; those without a time always do."""
 
     since: float | None = None
@@ -35,7 +35,7 @@ class Window(msgspec.Struct, frozen=True):
         return at is not None and self.since is not None and at < self.since
 
 
-class Clock:
+class LogClock:
     """The logs' time: that of the last event (`last`), and from there on it runs as ours does.
 
     A server's clock may be off, and a log read from its start may be of yesterday: what matters is how much time
@@ -67,7 +67,7 @@ class Clock:
         return now - since if now is not None else 0.0
 
 
-class Ages:
+class ConnectionAges:
     """How long ago each open connection was opened; kept only where a limit is set (`limited`)."""
 
     def __init__(self, limit: float | None) -> None:
@@ -96,7 +96,7 @@ class Ages:
             yield sid
 
 
-def moment(raw: str) -> float:
+def parse_time(raw: str) -> float:
     """Seconds since the epoch from "2026-11-23T12:00:00Z", "2026-11-23 12:00" (local time), or "90m": so long ago."""
     with contextlib.suppress(ValueError):
         return time.time() - duration(raw)

@@ -13,9 +13,9 @@ import msgspec
 
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing import checkpoint
+from wscheck.observe.tailing.change_monitor import ChangeMonitor
 from wscheck.observe.tailing.checkpoint import Checkpoint
-from wscheck.observe.tailing.waker import Bell
-from wscheck.run.tail.watch import Watch
+from wscheck.run.tail.watch import LogWatch
 
 IDLE_S = 1.0
 ATTENTIVE_S = 0.1
@@ -29,7 +29,7 @@ MANY_HELD = 2000
 SAVE_AGAIN_S = 1.0
 
 
-class Ending(Enum):
+class StopReason(Enum):
     """Why a run ended."""
 
     DONE = "done"
@@ -40,7 +40,7 @@ class Ending(Enum):
     """SIGTERM: how a service manager ends what would run for ever."""
 
 
-class Plan(msgspec.Struct, kw_only=True):
+class LoopPlan(msgspec.Struct, kw_only=True):
     """How long to look.
 
     follow      go on at the end of the logs
@@ -63,35 +63,35 @@ class Plan(msgspec.Struct, kw_only=True):
     appeared: Callable[[], Iterable[FollowedLog]]
 
 
-class Progress(Protocol):
+class ReadProgress(Protocol):
     """Hears how many bytes each piece had, and when what was there at the beginning has been read."""
 
     def __call__(self, size: int) -> None: ...
     def done(self) -> None: ...
 
 
-class Loop:
+class TailLoop:
     """Looks whenever there may be something, until it is to end."""
 
-    def __init__(self, watch: Watch, plan: Plan, progress: Progress) -> None:
+    def __init__(self, watch: LogWatch, plan: LoopPlan, progress: ReadProgress) -> None:
         self._watch, self._plan, self._progress = watch, plan, progress
         self._pipes = {log.fd: log for log in watch.logs if isinstance(log, PipedLog)}
-        self._bell = Bell(self._pipes, plan.reader)
-        self._ending: Ending | None = None
+        self._bell = ChangeMonitor(self._pipes, plan.reader)
+        self._ending: StopReason | None = None
         self._read_until = 0.0
         self._look_again_at, self._cut_short = float("inf"), False
         self._deadline = time.monotonic() + plan.seconds if plan.seconds is not None else None
         self._scanned = self._saved = 0.0
         self._saved_state: object = None
 
-    def run(self) -> Ending:
+    def run(self) -> StopReason:
         """Look until the end; what is told afterwards is complete."""
         try:
             with self._signals():
                 self._run()
         finally:
             self._bell.close()
-        return self._ending or Ending.DONE
+        return self._ending or StopReason.DONE
 
     def _run(self) -> None:
         self._bell.watch(self._names())
@@ -165,7 +165,7 @@ class Loop:
     def _names(self) -> list[Path]:
         """What to be woken by: the logs, and beneath each directory whatever appears there."""
         logs = [log.path for log in self._watch.logs if isinstance(log, FollowedLog)]
-        return [*logs, *(place / "*" for place in self._plan.places)] if self._plan.follow else []
+        return [*logs, *(resume_point / "*" for resume_point in self._plan.places)] if self._plan.follow else []
 
     def _welcome(self) -> None:
         """Logs that appeared in a followed directory: read from their start."""
@@ -193,7 +193,7 @@ class Loop:
     def _remembered(self) -> Checkpoint:
         logs = [log for log in self._watch.logs if isinstance(log, FollowedLog)]
         return Checkpoint(
-            logs={log.name: place for log in logs if (place := log.place()) is not None},
+            logs={log.name: resume_point for log in logs if (resume_point := log.resume_point()) is not None},
             held=list(self._watch.judge.ledger.openings()),
             incidents=[msgspec.structs.replace(incident, evidence=[]) for incident in self._watch.incidents.open],
             told=checkpoint.told(self._plan.told) if self._plan.told is not None else None,
@@ -204,7 +204,7 @@ class Loop:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """While the block runs a signal ends the loop after what is being read; a second one ends it at once."""
-        kinds = {signal.SIGINT: Ending.INTERRUPTED, signal.SIGTERM: Ending.TERMINATED}
+        kinds = {signal.SIGINT: StopReason.INTERRUPTED, signal.SIGTERM: StopReason.TERMINATED}
 
         def end(number: int, frame: FrameType | None) -> None:
             if self._ending is not None:

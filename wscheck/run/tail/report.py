@@ -9,13 +9,13 @@ from wscheck.detect.engine import Judge
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.model.report import LogsReport, LogUserSummary
 from wscheck.run.tail.marker_hints import suggested
-from wscheck.run.tail.watch import Watch
+from wscheck.run.tail.watch import LogWatch
 
 SCHEMA = "wscheck.logs/1"
 
 
 def conclude(
-    watch: Watch, bar: Bar, *, users: int | None = None, interrupted: bool = False, partial: bool = False
+    watch: LogWatch, bar: Bar, *, users: int | None = None, interrupted: bool = False, partial: bool = False
 ) -> LogsReport:
     """All that was seen and found; nothing may be read afterwards.
 
@@ -56,16 +56,16 @@ def conclude(
     )
 
 
-def _verdict(watch: Watch, findings: Sequence[Finding], bar: Bar, *, partial: bool) -> tuple[Verdict, str]:
+def _verdict(watch: LogWatch, findings: Sequence[Finding], bar: Bar, *, partial: bool) -> tuple[Verdict, str]:
     unread = "the run was interrupted before the logs were read to their end" if partial else _damaged(watch)
     return proof.verdict(findings, bar, unread or proof.doubt(_seen(watch)))
 
 
-def _damaged(watch: Watch) -> str:
+def _damaged(watch: LogWatch) -> str:
     return next((f"{path} {why}" for log in watch.logs for path, why in log.damaged.items()), "")
 
 
-def _seen(watch: Watch) -> proof.Watched:
+def _seen(watch: LogWatch) -> proof.Watched:
     kinds = watch.seen.events
     return proof.Watched(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),

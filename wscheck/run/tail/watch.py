@@ -14,9 +14,9 @@ from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Finding
-from wscheck.notify.listener import Listener
+from wscheck.notify.listener import WatchListener
 from wscheck.observe.logs.sources import FollowedLog, Halt, PipedLog, merged, of_node
-from wscheck.run.tail.clock import Ages, Clock, Window
+from wscheck.run.tail.clock import ConnectionAges, LogClock, TimeWindow
 
 STEP_S = 1.0
 """While an old log is read, incidents hear at least this often, by its own time, that time passes."""
@@ -24,7 +24,7 @@ STEP_S = 1.0
 AnyLog = FollowedLog | PipedLog
 
 
-class Watch:
+class LogWatch:
     """Everything between the logs and those who are told. Whoever runs it calls `look` whenever there may be more.
 
     live  whether time passes: a line without a time gets that of its arrival, and what is quiet resolves
@@ -40,7 +40,7 @@ class Watch:
         options: RuleOptions,
         *,
         quiet_after: float = 30.0,
-        window: Window | None = None,
+        window: TimeWindow | None = None,
         stale_after: float | None = None,
         kept: int = 0,
         finished: bool = False,
@@ -48,11 +48,11 @@ class Watch:
         self.logs, self.options = list(logs), options
         self.judge = Judge(options, on_sighting=self._sighted)
         self.incidents = IncidentTracker(quiet_after, self._still)
-        self.seen, self.clock, self.ages = EventCounter(), Clock(), Ages(stale_after)
-        self.listeners: list[Listener] = []
+        self.seen, self.clock, self.ages = EventCounter(), LogClock(), ConnectionAges(stale_after)
+        self.listeners: list[WatchListener] = []
         self.events: list[AnyEvent] = []
         self.live, self.finished, self.owing, self.catching_up = False, finished, False, True
-        self._window, self._kept = window or Window(), kept
+        self._window, self._kept = window or TimeWindow(), kept
         self._before = Ledger() if self._window.since is not None else None
         self._unheard: list[Incident] = []
         self._step_at = float("-inf")

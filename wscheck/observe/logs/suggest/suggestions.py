@@ -35,7 +35,7 @@ from wscheck.observe.logs.vocabulary import (
     wrong_as_key,
     wrong_as_marker,
 )
-from wscheck.observe.tailing.gzip_log import SIGN
+from wscheck.observe.tailing.gzip_log import GZIP_MAGIC
 
 MOST = 2
 """Wordings proposed for one kind of event."""
@@ -191,7 +191,7 @@ def in_the_beginning(
         reader.feed(piece)
         looked_at += len(piece)
         found = reader.suggestions(kinds, about)
-        if found or looked_at >= BEGINNING or piece.startswith(SIGN):
+        if found or looked_at >= BEGINNING or piece.startswith(GZIP_MAGIC):
             return found
     return []
 

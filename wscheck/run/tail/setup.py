@@ -16,18 +16,18 @@ from wscheck.model.errors import BadEvidence, UsageError
 from wscheck.model.events import RECORDING_SCHEMA, RecordingHeader
 from wscheck.model.findings import Bar
 from wscheck.model.secrets import Secret
+from wscheck.notify.delivery import DeliveryQueue, DeliveryTarget
 from wscheck.notify.ndjson import NdjsonStream
-from wscheck.notify.queue import Courier, Route
 from wscheck.observe.logs.options import Readers
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing import checkpoint
 from wscheck.observe.tailing.checkpoint import Checkpoint
-from wscheck.observe.tailing.log_paths import STDIN, Meant, nodes, require
-from wscheck.observe.tailing.read_buffer import Desk
+from wscheck.observe.tailing.log_paths import STDIN, LogPaths, nodes, require
+from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.report.formats import ReportOutput
-from wscheck.run.tail.clock import Window
-from wscheck.run.tail.loop import Plan
-from wscheck.run.tail.watch import AnyLog, Watch
+from wscheck.run.tail.clock import TimeWindow
+from wscheck.run.tail.loop import LoopPlan
+from wscheck.run.tail.watch import AnyLog, LogWatch
 
 KEPT = 50_000
 """Events kept for the timeline of an HTML report."""
@@ -35,7 +35,7 @@ KEPT = 50_000
 Note = Callable[[str], None]
 
 
-class Wanted(msgspec.Struct, kw_only=True):
+class TailRequest(msgspec.Struct, kw_only=True):
     """What was asked for. Durations are seconds, times seconds since the Unix epoch.
 
     follow      go on at the end of the logs; otherwise stop there
@@ -56,7 +56,7 @@ class Wanted(msgspec.Struct, kw_only=True):
     users: int | None
     quiet_after: float
     stale_after: float | None
-    window: Window
+    window: TimeWindow
     seconds: float | None
     checkpoint: Path | None
     webhook: Secret | None
@@ -65,22 +65,22 @@ class Wanted(msgspec.Struct, kw_only=True):
     metrics: str | None
 
 
-class Session(msgspec.Struct):
+class TailSession(msgspec.Struct):
     """A watch with its logs opened, its listeners listening, and the plan by which it runs."""
 
-    watch: Watch
-    plan: Plan
+    watch: LogWatch
+    plan: LoopPlan
     size: int
 
 
 @contextmanager
-def opened(wanted: Wanted, note: Note) -> Iterator[Session]:
+def open_session(wanted: TailRequest, note: Note) -> Iterator[TailSession]:
     """Open everything, and close it at the end. Raises UsageError and BadEvidence before anything is read."""
     require(wanted.names)
     with ExitStack() as stack:
         resumed = checkpoint.load(wanted.checkpoint) if wanted.checkpoint is not None else None
-        logs = Logs(wanted, resumed, note)
-        watch = Watch(
+        logs = LogOpener(wanted, resumed, note)
+        watch = LogWatch(
             logs.open(),
             wanted.options,
             quiet_after=wanted.quiet_after,
@@ -96,7 +96,7 @@ def opened(wanted: Wanted, note: Note) -> Iterator[Session]:
         if resumed is not None:
             watch.carry_on(resumed.held, resumed.incidents)
         told = _listen(wanted, watch, resumed, note, stack)
-        plan = Plan(
+        plan = LoopPlan(
             follow=wanted.follow,
             seconds=wanted.seconds,
             until=wanted.window.until if wanted.follow else None,
@@ -106,16 +106,16 @@ def opened(wanted: Wanted, note: Note) -> Iterator[Session]:
             places=logs.places,
             appeared=logs.appeared,
         )
-        yield Session(watch, plan, logs.size)
+        yield TailSession(watch, plan, logs.size)
 
 
-class Logs:
+class LogOpener:
     """The logs that are meant, each opened where reading is to begin."""
 
-    def __init__(self, wanted: Wanted, resumed: Checkpoint | None, note: Note) -> None:
+    def __init__(self, wanted: TailRequest, resumed: Checkpoint | None, note: Note) -> None:
         self._wanted, self._resumed, self._note = wanted, resumed, note
-        self._desk = Desk()
-        self._meant = Meant(wanted.names, rotated=not wanted.follow, note=note)
+        self._buffer = ReadBuffer()
+        self._meant = LogPaths(wanted.names, rotated=not wanted.follow, note=note)
         self._paths = self._meant.paths
         self._nodes = nodes(self._paths)
         self.size = 0
@@ -126,7 +126,9 @@ class Logs:
             self._check(path)
         found: list[AnyLog] = [self._opened(path) for path in self._paths]
         if STDIN in self._wanted.names:
-            found.append(PipedLog(self._wanted.new_reader, node="<stdin>" if self._paths else None, desk=self._desk))
+            found.append(
+                PipedLog(self._wanted.new_reader, node="<stdin>" if self._paths else None, buffer=self._buffer)
+            )
         if not found and not self._wanted.follow:
             raise BadEvidence(f"There is no log in {', '.join(self._wanted.names)}.", "Name the log files themselves.")
         return found
@@ -156,17 +158,21 @@ class Logs:
         status = path.stat() if path.exists() else None
         if status is not None and not stat.S_ISREG(status.st_mode):
             # A named pipe, or what a shell's <(command) leaves: it can be read once, from wherever it is.
-            return PipedLog(self._wanted.new_reader, _open_pipe(path), str(path), self._node(path), self._desk)
+            return PipedLog(self._wanted.new_reader, _open_pipe(path), str(path), self._node(path), self._buffer)
         self.size += status.st_size if status is not None else 0
         return self._followed(path, begins=self._wanted.from_start or not self._wanted.follow)
 
     def _followed(self, path: Path, *, begins: bool) -> FollowedLog:
         log = FollowedLog(
-            path, self._wanted.new_reader.of(self._nodes.get(path, str(path))), self._desk, self._note, self._node(path)
+            path,
+            self._wanted.new_reader.of(self._nodes.get(path, str(path))),
+            self._buffer,
+            self._note,
+            self._node(path),
         )
-        place = self._resumed.logs.get(log.name) if self._resumed is not None else None
+        resume_point = self._resumed.logs.get(log.name) if self._resumed is not None else None
         # With a checkpoint, a log that it does not know came while nobody looked.
-        log.begin(place, at_end=not begins and self._resumed is None)
+        log.begin(resume_point, at_end=not begins and self._resumed is None)
         return log
 
     def _node(self, path: Path) -> str | None:
@@ -188,7 +194,9 @@ def _open_pipe(path: Path) -> int:
     return fd
 
 
-def _listen(wanted: Wanted, watch: Watch, resumed: Checkpoint | None, note: Note, stack: ExitStack) -> int | None:
+def _listen(
+    wanted: TailRequest, watch: LogWatch, resumed: Checkpoint | None, note: Note, stack: ExitStack
+) -> int | None:
     """Whoever is told at once, but for the terminal. Returns the descriptor of the NDJSON output, None without one."""
     told = None
     for output in wanted.outputs:
@@ -198,13 +206,13 @@ def _listen(wanted: Wanted, watch: Watch, resumed: Checkpoint | None, note: Note
             goes_on = resumed is not None and not _is_new(told)
             watch.listeners.append(NdjsonStream(out, None if goes_on else _header(wanted, watch)))
     if wanted.webhook is not None:
-        from wscheck.notify.webhook import Webhook
+        from wscheck.notify.webhook import WebhookTarget
 
-        _deliver(Webhook(wanted.webhook.reveal(), wanted.webhook_format), watch, note, stack)
+        _deliver(WebhookTarget(wanted.webhook.reveal(), wanted.webhook_format), watch, note, stack)
     if wanted.exec is not None:
-        from wscheck.notify.command import Command
+        from wscheck.notify.command import CommandTarget
 
-        _deliver(Command(wanted.exec), watch, note, stack)
+        _deliver(CommandTarget(wanted.exec), watch, note, stack)
     if wanted.metrics is not None:
         _serve(wanted.metrics, watch, note, stack)
     return told
@@ -220,7 +228,7 @@ def _ndjson_file(path: Path | None, resumed: Checkpoint | None, stack: ExitStack
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}.", "Choose another path.") from None
     if resumed is not None:
-        checkpoint.take_back(out.fileno(), resumed.told)
+        checkpoint.truncate_output(out.fileno(), resumed.told)
     return out
 
 
@@ -240,7 +248,7 @@ def _is_new(fd: int) -> bool:
     return told is None or told.size == 0
 
 
-def _header(wanted: Wanted, watch: Watch) -> RecordingHeader:
+def _header(wanted: TailRequest, watch: LogWatch) -> RecordingHeader:
     options = wanted.options.told(wanted.bar)
     target = ", ".join(log.name for log in watch.logs)
     return RecordingHeader(
@@ -248,18 +256,18 @@ def _header(wanted: Wanted, watch: Watch) -> RecordingHeader:
     )
 
 
-def _deliver(route: Route, watch: Watch, note: Note, stack: ExitStack) -> None:
-    courier = Courier(route, note)
+def _deliver(target: DeliveryTarget, watch: LogWatch, note: Note, stack: ExitStack) -> None:
+    courier = DeliveryQueue(target, note)
     stack.callback(courier.close)
     watch.listeners.append(courier)
 
 
-def _serve(address: str, watch: Watch, note: Note, stack: ExitStack) -> None:
+def _serve(address: str, watch: LogWatch, note: Note, stack: ExitStack) -> None:
     try:
-        from wscheck.notify.metrics import Metrics, serve
+        from wscheck.notify.metrics import PrometheusMetrics, serve
     except ImportError:
         raise UsageError("--metrics needs the extra `prometheus`.", "pip install 'wscheck[prometheus]'") from None
-    metrics = Metrics(watch)
+    metrics = PrometheusMetrics(watch)
     server = serve(metrics, address)
     stack.callback(server.server_close)
     stack.callback(server.shutdown)

@@ -19,7 +19,7 @@ ATTEMPTS = 6
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 
 
-class Failed(Exception):
+class DeliveryFailed(Exception):
     """A delivery failed. `again`: whether trying again may help; `pause_s`: how long the receiver asks us to wait."""
 
     def __init__(self, why: str, *, again: bool = True, pause_s: float = 0.0) -> None:
@@ -27,7 +27,7 @@ class Failed(Exception):
         self.again, self.pause_s = again, pause_s
 
 
-class Route(Protocol):
+class DeliveryTarget(Protocol):
     """Where messages go. `name` is safe to show."""
 
     name: str
@@ -40,16 +40,16 @@ class Route(Protocol):
         """Nobody waits any longer for the delivery that is under way."""
 
 
-class Courier:
+class DeliveryQueue:
     """One route's queue and thread. `note` is told what could not be delivered."""
 
-    def __init__(self, route: Route, note: Callable[[str], None]) -> None:
-        self._route, self._note = route, note
+    def __init__(self, target: DeliveryTarget, note: Callable[[str], None]) -> None:
+        self._route, self._note = target, note
         self._waiting: queue.Queue[bytes | None] = queue.Queue(WAITING)
         self._closing = threading.Event()
         self.delivered = self.dropped = 0
         self._over = False
-        self._thread = threading.Thread(target=self._work, daemon=True, name=f"courier {route.name}")
+        self._thread = threading.Thread(target=self._work, daemon=True, name=f"courier {target.name}")
         self._thread.start()
 
     def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
@@ -89,7 +89,7 @@ class Courier:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._route.deliver(message)
-            except Failed as failure:
+            except DeliveryFailed as failure:
                 if self._over:
                     return  # counted, and said, by whoever ended it
                 if not failure.again or attempt == ATTEMPTS:
@@ -107,7 +107,7 @@ class Courier:
             self._note(f"{self._route.name}: a message was dropped: {why}; {self.dropped} so far.")
 
 
-def envelope(incident: Incident) -> bytes:
+def incident_json(incident: Incident) -> bytes:
     """An incident as one JSON object of schema `wscheck.incident/1` (docs/logs.md)."""
     told = msgspec.to_builtins(incident)
     del told["type"]

@@ -17,9 +17,9 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.events import Event
 from wscheck.model.findings import Severity
-from wscheck.notify.listener import WatchState
-from wscheck.notify.rates import Pulse
-from wscheck.notify.text import Doubts, remark, sentence
+from wscheck.notify.listener import WatchView
+from wscheck.notify.rates import ConnectionRates
+from wscheck.notify.text import UnreadableMessages, expiry_message, incident_summary
 from wscheck.report import story
 from wscheck.report.formatting import format_bytes, format_clock_time, format_duration, format_rate, one_line, plural
 
@@ -36,23 +36,23 @@ _HUE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"
 class LiveView:
     """Draws `watch` on a screen of its own, at most four times a second; at the end what was there before is back."""
 
-    def __init__(self, watch: WatchState, console: Console) -> None:
+    def __init__(self, watch: WatchView, console: Console) -> None:
         self._watch = watch
         self._recent: deque[str] = deque(maxlen=RECENT)
-        self._pulse, self._doubts = Pulse(), Doubts()
+        self._pulse, self._doubts = ConnectionRates(), UnreadableMessages()
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
     def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """The next drawing shows what it changed; what nobody wrote down is said."""
         self._pulse.take(event)
-        if said := remark(event, changes) or self._doubts.of(event):
+        if said := expiry_message(event, changes) or self._doubts.of(event):
             self._recent.append(_stamped(event.at, said))
 
     def incident(self, incident: Incident) -> None:
         """What is over is only seen in passing."""
         if incident.state is IncidentState.RESOLVED:
-            self._recent.append(_stamped(incident.resolved_at, sentence(incident)))
+            self._recent.append(_stamped(incident.resolved_at, incident_summary(incident)))
 
     def note(self, text: str) -> None:
         """Something to be said about the logs themselves."""
@@ -82,7 +82,7 @@ def _stamped(at: float | None, said: str) -> str:
     return one_line(f"{format_clock_time(at)[:8]} {said}" if at is not None else said)
 
 
-def picture(watch: WatchState, pulse: Pulse, now: float | None, recent: Iterable[str] = ()) -> RenderableType:
+def picture(watch: WatchView, pulse: ConnectionRates, now: float | None, recent: Iterable[str] = ()) -> RenderableType:
     """The whole view; `now` is the logs' time."""
     parts = [_title(watch, now), Text(), _gauges(watch, pulse)]
     if watch.judge.ledger.over_one:
@@ -92,7 +92,7 @@ def picture(watch: WatchState, pulse: Pulse, now: float | None, recent: Iterable
     return Group(*parts, *([Text(), *told] if told else []))
 
 
-def _title(watch: WatchState, now: float | None) -> RenderableType:
+def _title(watch: WatchView, now: float | None) -> RenderableType:
     names = ", ".join(log.name for log in watch.logs[:3]) + (
         f" and {len(watch.logs) - 3} more" if watch.logs[3:] else ""
     )
@@ -107,7 +107,7 @@ def _title(watch: WatchState, now: float | None) -> RenderableType:
     return line
 
 
-def _gauges(watch: WatchState, pulse: Pulse) -> RenderableType:
+def _gauges(watch: WatchView, pulse: ConnectionRates) -> RenderableType:
     over = len(watch.judge.ledger.over_one)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
@@ -144,7 +144,7 @@ def sparkline(counts: Sequence[int]) -> str:
     return "".join(SPARKS[-(-count * steps // most)] if count else "·" for count in counts)
 
 
-def _over_one(watch: WatchState, now: float | None) -> RenderableType:
+def _over_one(watch: WatchView, now: float | None) -> RenderableType:
     table = _table("user", "holds", "for", title="Users over one connection")
     ledger, over = watch.judge.ledger, watch.judge.ledger.over_one
     for user, since in islice(over.items(), USERS):
@@ -154,7 +154,7 @@ def _over_one(watch: WatchState, now: float | None) -> RenderableType:
     return _with_rest(table, len(over) - USERS)
 
 
-def _incidents(watch: WatchState, now: float | None) -> RenderableType:
+def _incidents(watch: WatchView, now: float | None) -> RenderableType:
     # An order that does not change while one reads: the oldest of each rule first.
     found = sorted(watch.incidents.open, key=lambda i: (-i.severity.rank, _RULES.get(i.rule, 99), i.first_at or 0.0))
     if not found:

@@ -15,7 +15,7 @@ POLL_S = 0.1
 """Seconds between two looks where nothing can wake us."""
 
 
-class Bell:
+class ChangeMonitor:
     """Waits until a watched log may have changed, one of `others` can be read, or time is up.
 
     `ring` ends a wait from a signal handler or another thread. `reader` is a pipe that we write to: `deserted` becomes
@@ -23,7 +23,7 @@ class Bell:
     """
 
     def __init__(self, others: Iterable[int], reader: int | None) -> None:
-        self._reader, self.deserted = reader, False
+        self._open_reader, self.deserted = reader, False
         self._watcher = _inotify()
         self._ringing, self._rope = os.pipe()
         os.set_blocking(self._ringing, False)
@@ -47,7 +47,7 @@ class Bell:
     def wait(self, seconds: float) -> None:
         """Return when something stirs, at the latest after `seconds`."""
         stirred = self._poll.poll(1000 * (seconds if self.hints else min(seconds, POLL_S)))
-        self.deserted = any(fd == self._reader for fd, _ in stirred)
+        self.deserted = any(fd == self._open_reader for fd, _ in stirred)
         if self._watcher is not None:
             self._watcher.clear()
         _drain(self._ringing)
