@@ -70,7 +70,7 @@ def test_every_flag_that_gives_a_setting_reaches_it(
         asked.update(flags)
         raise Asked
 
-    for place in ("wscheck.config.loading.load", "wscheck.run.load.plan.load"):
+    for place in ("wscheck.config.loading.load_config", "wscheck.run.load.plan.load_config"):
         monkeypatch.setattr(place, configured)
     known = flags_of(command)
     settings = [s for s in SETTINGS.values() if s.name.startswith(COMMANDS[command]) and s.flag in known]

@@ -57,7 +57,7 @@ def test_init_writes_a_file_that_config_reads_and_does_not_overwrite(tmp_path: P
         "verify.window",
         "9s",
         f"wscheck.toml:{line}",
-        "how",
+        "time",
     ]
     again = wscheck("init", cwd=tmp_path)
     assert again.code == 2
@@ -203,7 +203,7 @@ def test_ctrl_c_before_there_is_anything_to_report_is_said(tmp_path: Path) -> No
     program = (
         "import sys, wscheck.config.loading\n"
         "def stopped(flags): raise KeyboardInterrupt\n"
-        "wscheck.config.loading.load = stopped\n"
+        "wscheck.config.loading.load_config = stopped\n"
         "from wscheck.cli import main\n"
         "sys.argv = ['wscheck', 'config']\n"
         "main()\n"

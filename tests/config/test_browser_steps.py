@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from wscheck.config.browser_steps import ACTIONS, Step
-from wscheck.config.loading import load
+from wscheck.config.browser_steps import ACTIONS, BrowserStep
+from wscheck.config.loading import load_config
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
 
 
-def steps(directory: Path, text: str, file: str = "wscheck.toml", **environ: str) -> tuple[Step, ...]:
+def steps(directory: Path, text: str, file: str = "wscheck.toml", **environ: str) -> tuple[BrowserStep, ...]:
     directory.joinpath(file).write_text(text)
-    return load({}, directory=directory, environ=environ).steps
+    return load_config({}, directory=directory, environ=environ).steps
 
 
-def step(directory: Path, line: str, **environ: str) -> Step:
+def step(directory: Path, line: str, **environ: str) -> BrowserStep:
     (found,) = steps(directory, f"[browser]\nfor = '1s'\n\n[[browser.step]]\n{line}\n", **environ)
     return found
 
@@ -45,47 +45,47 @@ tab = 1
 """
     found = steps(tmp_path, told)
     assert {each.action for each in found} == set(ACTIONS)
-    assert [each.value for each in found][4:] == [0.25, True, True, "/wizard", 1]
-    assert [found[n].within for n in (0, 1, 5, 7)] == [3.0, 10.0, 30.0, 30.0]
-    assert found[2].text == "my bot"
-    assert [each.place for each in found][:3] == ["wscheck.toml:2", "wscheck.toml:5", "wscheck.toml:7"]
+    assert [each.argument for each in found][4:] == [0.25, True, True, "/wizard", 1]
+    assert [found[n].timeout_s for n in (0, 1, 5, 7)] == [3.0, 10.0, 30.0, 30.0]
+    assert found[2].typed == "my bot"
+    assert [each.location for each in found][:3] == ["wscheck.toml:2", "wscheck.toml:5", "wscheck.toml:7"]
     assert str(found[1]) == 'wscheck.toml:5: click = "#go"'
 
 
 def test_what_is_typed_may_come_from_the_environment_and_is_a_secret(tmp_path: Path) -> None:
     found = step(tmp_path, "fill = '#password'\nwith_env = 'BOT_PASSWORD'", BOT_PASSWORD="sesame-open")
-    assert found.text == Secret("sesame-open")
+    assert found.typed == Secret("sesame-open")
     assert "sesame" not in repr(found) and "sesame" not in str(found)
 
 
 def test_steps_in_pyproject_are_found_there(tmp_path: Path) -> None:
     (found,) = steps(tmp_path, "[project]\nname = 'x'\n[[tool.wscheck.browser.step]]\nback = true\n", "pyproject.toml")
-    assert found.place == "pyproject.toml:3"
+    assert found.location == "pyproject.toml:3"
 
 
 def test_no_steps_is_no_journey(tmp_path: Path) -> None:
-    assert load({}, directory=tmp_path, environ={}).steps == ()
+    assert load_config({}, directory=tmp_path, environ={}).steps == ()
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("clik = '#go'", "there is no step `clik`"),
-        ("", "this step does nothing"),
-        ("click = '#a'\ngoto = '/b'", "this step does 2 things (click, goto)"),
+        ("", "this step has no action"),
+        ("click = '#a'\ngoto = '/b'", "this step has 2 actions (click, goto)"),
         ("click = 3", "`click` is 3"),
         ("click = ' '", "`click` is ' '"),
         ("reload = false", "`reload` is False"),
         ("back = 'yes'", "`back` is 'yes'"),
         ("wait = 'soon'", "'soon' is not a duration"),
         ("wait_for = '#a'\nwithin = 'soon'", "'soon' is not a duration"),
-        ("wait = '1s'\nwithin = '2s'", "`within` means nothing for `wait`"),
+        ("wait = '1s'\nwithin = '2s'", "`wait` takes no `within`"),
         ("tab = 0", "`tab` is 0"),
         ("tab = true", "`tab` is True"),
         ("fill = '#a'", "`fill` needs `with` or `with_env`"),
         ("fill = '#a'\nwith = 'x'\nwith_env = 'Y'", "`fill` needs `with` or `with_env`"),
         ("fill = '#a'\nwith_env = 'NOT_SET'", "the variable NOT_SET is not set"),
-        ("click = '#a'\nwith = 'x'", "`with` belongs to `fill`"),
+        ("click = '#a'\nwith = 'x'", "only `fill` takes `with`"),
     ],
 )
 def test_every_mistake_is_named_with_its_line(tmp_path: Path, line: str, said: str) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wscheck.config.event_contract import DOCUMENTED
-from wscheck.config.loading import DEFAULT, Config, _say, load
-from wscheck.config.settings import NEXT_PUBLIC, SETTINGS
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT
+from wscheck.config.loading import DEFAULT_ORIGIN, Config, _warn_once, load_config
+from wscheck.config.settings import NEXT_PUBLIC_VARIABLE, SETTINGS
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
 from wscheck.observe.logs.options import readers
@@ -19,14 +19,14 @@ def configured(directory: Path, *, toml: str = "", pyproject: str = "", **more: 
         (directory / "wscheck.toml").write_text(toml)
     if pyproject:
         (directory / "pyproject.toml").write_text(pyproject)
-    return load(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
+    return load_config(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
 
 
 def refused(directory: Path, toml: str | bytes, **more: dict[str, str]) -> UsageError:
     if toml:
         (directory / "wscheck.toml").write_bytes(toml if isinstance(toml, bytes) else toml.encode())
     with pytest.raises(UsageError) as caught:
-        load(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
+        load_config(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
     return caught.value
 
 
@@ -56,8 +56,8 @@ def test_the_first_place_that_says_something_wins(tmp_path: Path, taken: int) ->
 
 def test_a_variable_that_lacks_an_underscore_is_no_silent_default(tmp_path: Path) -> None:
     refusal = refused(tmp_path, "", environ={"WSCHECK_USERID": "ada"})
-    assert refusal.problem == "WSCHECK_USERID is in the environment, and nothing reads it."
-    assert refusal.next_step == "Call it WSCHECK_USER_ID, or unset it."
+    assert refusal.problem == "The variable WSCHECK_USERID is unknown."
+    assert refusal.next_step == "Rename it to WSCHECK_USER_ID, or unset it."
     others = {"WSCHECK_USER_ID": "ada", "WSCHECK_OF_SOMEBODY_ELSE": "1", "USERID": "1"}
     assert configured(tmp_path, environ=others)["identity.user_id"] == "ada"
 
@@ -74,10 +74,10 @@ def test_a_variable_that_lacks_an_underscore_is_no_silent_default(tmp_path: Path
 def test_a_variable_that_looks_like_one_of_ours_is_told_once_and_its_value_never(
     name: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _say.cache_clear()
+    _warn_once.cache_clear()
     configured(tmp_path, environ={name: "secret"}), configured(tmp_path, environ={name: "secret"})
     told = capsys.readouterr().err
-    assert told == f"wscheck: {name} is in the environment, and nothing reads it. Did you mean {meant}?\n"
+    assert told == f"wscheck: The variable {name} is unknown and ignored. Did you mean {meant}?\n"
 
 
 def test_a_variable_that_something_reads_or_that_is_anybodys_is_no_matter(
@@ -91,7 +91,7 @@ def test_a_variable_that_something_reads_or_that_is_anybodys_is_no_matter(
 def test_a_namespace_gets_its_slash_as_socketio_gives_it(tmp_path: Path) -> None:
     assert configured(tmp_path, flags={"target.namespace": "admin"})["target.namespace"] == "/admin"
     refusal = refused(tmp_path, "", flags={"target.namespace": "/a,b"})
-    assert refusal.problem == "--namespace: '/a,b' is no namespace: write /admin."
+    assert refusal.problem == "--namespace: '/a,b' is not a namespace: write /admin."
 
 
 def test_a_wscheck_toml_hides_all_of_pyproject(tmp_path: Path) -> None:
@@ -100,16 +100,16 @@ def test_a_wscheck_toml_hides_all_of_pyproject(tmp_path: Path) -> None:
 
 
 def test_the_variable_of_the_documented_hook_is_asked_last(tmp_path: Path) -> None:
-    environ = {NEXT_PUBLIC: "ws://localhost:8000"}
+    environ = {NEXT_PUBLIC_VARIABLE: "ws://localhost:8000"}
     value = configured(tmp_path, environ=environ).values["target.url"]
-    assert (value.value, value.origin) == ("ws://localhost:8000", NEXT_PUBLIC)
+    assert (value.value, value.origin) == ("ws://localhost:8000", NEXT_PUBLIC_VARIABLE)
     assert configured(tmp_path, toml='[target]\nurl = "http://a:1"\n', environ=environ)["target.url"] == "http://a:1"
 
 
 def test_an_empty_variable_and_an_empty_list_of_flags_say_nothing(tmp_path: Path) -> None:
     config = configured(tmp_path, environ={"WSCHECK_WINDOW": ""}, flags={"verify.server_log": []})  # type: ignore[dict-item]
     assert (config["verify.window"], config["verify.server_log"]) == (2.0, ())
-    assert config.values["verify.server_log"].origin == DEFAULT
+    assert config.values["verify.server_log"].origin == DEFAULT_ORIGIN
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: objec
     ("toml", "problem", "next_step"),
     [
         ("[target]\nurl = http://x\n", "wscheck.toml:2 is not valid TOML", "wscheck init"),
-        ("a\n", "wscheck.toml:1 is not valid TOML", "Mend that line"),
+        ("a\n", "wscheck.toml:1 is not valid TOML", "Correct that line"),
         (b"[target]\nurl = '\xff'\n", "wscheck.toml:2 is not UTF-8 text", "Save the file as UTF-8"),
         ("[tarqet]\n", "wscheck.toml:1: unknown key `tarqet`", "Did you mean `target`?"),
         ("[target]\n\n[verify]\nurl = 1\n", "wscheck.toml:4: unknown key `url`", "Known here: client, "),
@@ -151,16 +151,16 @@ def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: objec
         (
             "[verify]\nwindow = 'soon'\n",
             "wscheck.toml:2: 'soon' is not a duration",
-            "`verify.window`: how long to watch",
+            "`verify.window`: time to watch",
         ),
-        ("[verify]\nwindow = true\n", "wscheck.toml:2: True is not a duration", "`verify.window`: how long to watch"),
+        ("[verify]\nwindow = true\n", "wscheck.toml:2: True is not a duration", "`verify.window`: time to watch"),
         ("[verify]\nserver_log = 3\n", "wscheck.toml:2: 3 is not a list", "Correct it. `"),
         ("[verify]\nstrict = 'maybe'\n", "wscheck.toml:2: 'maybe' is neither true nor false", "Correct it. `"),
         ("[verify]\nclient = 'both'\n", "'both' is not one of unified, per-component", "Correct it. `"),
-        ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] names no transports", "Correct it. `"),
+        ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] does not name transports", "Correct it. `"),
         ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "Correct it. `"),
         ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "Correct it. `"),
-        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is no place for a credential", "Correct it. `"),
+        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is not a place for a credential", "Correct it. `"),
         ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),
         ("[browser]\n\nstpe = 1\n", "wscheck.toml:3: unknown key `stpe`", "Did you mean `step`?"),
         ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "Correct it. `"),
@@ -220,8 +220,8 @@ def test_a_file_that_ends_too_early_is_named_with_its_last_line(tmp_path: Path) 
 
 
 def test_without_events_the_contract_is_the_documented_four(tmp_path: Path) -> None:
-    assert configured(tmp_path).contract is DOCUMENTED
-    assert [event.name for event in DOCUMENTED.events] == [
+    assert configured(tmp_path).contract is DOCUMENTED_CONTRACT
+    assert [event.name for event in DOCUMENTED_CONTRACT.events] == [
         "bot_status_update",
         "whatsapp_connection_event",
         "message_sync",
@@ -235,10 +235,12 @@ def test_events_are_the_applications_own(tmp_path: Path) -> None:
     tick, news = contract.events
     assert (tick.emit, tick.within, tick.required, tick.user) == (None, 2.0, True, "userId")
     assert (news.emit, news.payload, news.within, news.required) == ("ask", {"n": 1}, 0.3, False)
-    assert news.about({"data": {"owner": {"id": 7}}}) == "7"
-    assert [news.about(payload) for payload in ({}, {"data": 1}, {"data": {"owner": {"id": True}}}, [1])] == [None] * 4
-    assert contract.named("tick") is tick
-    assert contract.named("bot_status_update") is None
+    assert news.user_in({"data": {"owner": {"id": 7}}}) == "7"
+    assert [news.user_in(payload) for payload in ({}, {"data": 1}, {"data": {"owner": {"id": True}}}, [1])] == [
+        None
+    ] * 4
+    assert contract.event_named("tick") is tick
+    assert contract.event_named("bot_status_update") is None
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,7 @@ def test_events_are_the_applications_own(tmp_path: Path) -> None:
         ("[[event]]\nemit = 'x'\n", "wscheck.toml:1: Object missing required field `name`"),
         ("[[event]]\nname = 'x'\n[[event]]\nname = 'y'\n\nemit = 7\n", "wscheck.toml:6: Expected `str | null`"),
         ("[[event]]\nname = 'x'\nwithin = 'soon'\n", "wscheck.toml:3: 'soon' is not a duration"),
-        ("[[event]]\nname = 'x'\n[[event]]\nname = 'x'\n", "wscheck.toml:3: `x` stands twice"),
+        ("[[event]]\nname = 'x'\n[[event]]\nname = 'x'\n", "wscheck.toml:3: `x` is described twice"),
     ],
 )
 def test_a_mistake_in_an_event_is_named_with_its_line(tmp_path: Path, toml: str, problem: str) -> None:
@@ -273,7 +275,7 @@ def uncommented(text: str) -> str:
 
 def test_the_commented_file_knows_every_setting_and_shows_its_default(tmp_path: Path) -> None:
     text = files("wscheck.config").joinpath("starter.toml").read_text()
-    assert configured(tmp_path, toml=text).contract == DOCUMENTED
+    assert configured(tmp_path, toml=text).contract == DOCUMENTED_CONTRACT
     tables = tomllib.loads(uncommented(text))
     logs = tables.pop("logs")
     assert readers([], [], logs, str) and set(logs) == {"markers", "keys"}

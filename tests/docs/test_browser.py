@@ -4,7 +4,7 @@ import re
 
 from tests.docs.test_contracts import DOCS, first_cells, section
 from wscheck.config.browser_steps import ACTIONS
-from wscheck.config.loading import load
+from wscheck.config.loading import load_config
 from wscheck.observe.traffic import IdentityRule
 
 
@@ -15,7 +15,7 @@ def test_every_step_has_its_row() -> None:
 def test_the_documented_journey_is_one(tmp_path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", section("browser.md", "Journeys"), re.S)
     tmp_path.joinpath("wscheck.toml").write_text(example)
-    steps = load({}, directory=tmp_path, environ={"BOT_PASSWORD": "x"}).steps
+    steps = load_config({}, directory=tmp_path, environ={"BOT_PASSWORD": "x"}).steps
     assert [step.action for step in steps] == ["click", "fill", "wait_for", "tab", "tab", "reload"]
 
 

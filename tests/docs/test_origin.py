@@ -11,8 +11,8 @@ import pytest
 import typer.main
 
 from wscheck.cli import app
-from wscheck.config.event_contract import DOCUMENTED as CONTRACT
-from wscheck.config.settings import NEXT_PUBLIC
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT as CONTRACT
+from wscheck.config.settings import NEXT_PUBLIC_VARIABLE
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import DOCUMENTED as ALERTS
 from wscheck.detect.rules import REGISTRY as RULES
@@ -31,7 +31,16 @@ METRICS = set(re.findall(r"^\| `(wscheck_\w+)`", (ROOT / "docs" / "metrics.md").
 
 HANDLERS = {field.name for field in fields(Handlers)} - {"on_event"}
 EVENTS = {event.name for event in CONTRACT.events}
-KNOWN = {*RULES, *CATALOGUE, *SCENARIOS, *METRICS, *HANDLERS, *EVENTS, *(row.id for row in LOAD_MEASURES), NEXT_PUBLIC}
+KNOWN = {
+    *RULES,
+    *CATALOGUE,
+    *SCENARIOS,
+    *METRICS,
+    *HANDLERS,
+    *EVENTS,
+    *(row.id for row in LOAD_MEASURES),
+    NEXT_PUBLIC_VARIABLE,
+}
 
 
 def understood(line: str) -> bool:

@@ -11,8 +11,8 @@ import typer
 
 from tests.commands.test_flags import COMMANDS
 from wscheck.cli import app
-from wscheck.config.event_contract import DOCUMENTED, ContractEvent
-from wscheck.config.settings import NEXT_PUBLIC, SETTINGS, Setting, attempts, duration
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT, ContractEvent
+from wscheck.config.settings import NEXT_PUBLIC_VARIABLE, SETTINGS, Setting, parse_attempt_limit, parse_duration
 from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES, CauseDoc
 from wscheck.detect.rules import REGISTRY as RULES
 from wscheck.detect.rules import Rule
@@ -86,9 +86,9 @@ def written(setting: Setting) -> str:
     value = setting.default
     if value is None:
         return ""
-    if setting.parse is duration:
+    if setting.parse is parse_duration:
         return f'"{value * 1000:g}ms"' if value < 1 else f'"{value:g}s"'
-    if setting.parse is attempts:
+    if setting.parse is parse_attempt_limit:
         return f'"{value[0]}/{value[1]:g}s"'
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
@@ -97,7 +97,7 @@ def row(setting: Setting) -> str:
     cells = [
         setting.name.partition(".")[2],
         setting.flag if setting.flag in flags() | {"URL"} else "",
-        "`, `".join(name for name in (setting.variable, setting.also) if name),
+        "`, `".join(name for name in (setting.variable, setting.other_variable) if name),
         written(setting),
     ]
     return f"| {' | '.join(f'`{cell}`' if cell else '' for cell in cells)} | {setting.help} |"
@@ -114,7 +114,9 @@ def test_no_setting_is_told_that_is_none() -> None:
     tables = [head.strip("[]") for head in sections("configuration.md") if head.startswith("[")]
     told = {f"{table}.{key}" for table in tables for key in rows("configuration.md", f"[{table}]")}
     assert told == set(SETTINGS)
-    assert f"`{NEXT_PUBLIC}` is the variable of the documented hook" in sections("configuration.md")["[target]"]
+    assert (
+        f"`{NEXT_PUBLIC_VARIABLE}` is the variable of the documented hook" in sections("configuration.md")["[target]"]
+    )
 
 
 UNSET = {"never", "all", "the first on PATH", "its root", None}
@@ -151,7 +153,7 @@ def test_every_flag_of_verify_is_told() -> None:
 def test_the_event_contract_is_told_field_by_field() -> None:
     told = rows("configuration.md", "The event contract")
     assert set(told) == set(ContractEvent.__struct_fields__)
-    for event in DOCUMENTED.events:
+    for event in DOCUMENTED_CONTRACT.events:
         assert f"`{event.name}`" in sections("configuration.md")["The event contract"]
 
 

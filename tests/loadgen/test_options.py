@@ -21,7 +21,7 @@ from wscheck.loadgen.profile_behaviour import behaviour_of
         ({"tabs": 0}, "--tabs is at least 1"),
         ({"jitter": 1.5}, "--jitter between 0 and 1"),
         ({"headers": "X-From wscheck"}, "a header has no colon"),
-        ({"user_in": "somewhere"}, "is no place for a credential"),
+        ({"user_in": "somewhere"}, "is not a place for a credential"),
         ({"ca_file": "/missing.pem"}, "/missing.pem is not a readable PEM certificate"),
     ],
 )

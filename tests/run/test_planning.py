@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from wscheck.config.loading import load
-from wscheck.config.settings import NEXT_PUBLIC
+from wscheck.config.loading import load_config
+from wscheck.config.settings import NEXT_PUBLIC_VARIABLE
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Severity
 from wscheck.model.secrets import Secret
@@ -19,7 +19,7 @@ URL = {"target.url": "http://127.0.0.1:9"}
 
 
 def planned(flags: dict[str, Any], *chosen: str, tmp_path: Path) -> VerifyRun:
-    return plan_verify_run(load(flags, directory=tmp_path, environ={}), chosen)
+    return plan_verify_run(load_config(flags, directory=tmp_path, environ={}), chosen)
 
 
 def test_without_a_url_the_embedded_backend_is_checked_with_every_scenario(tmp_path: Path) -> None:
@@ -28,11 +28,11 @@ def test_without_a_url_the_embedded_backend_is_checked_with_every_scenario(tmp_p
     assert run.scenarios == list(SCENARIOS)
 
 
-@pytest.mark.parametrize("variable", ["WSCHECK_URL", NEXT_PUBLIC])
+@pytest.mark.parametrize("variable", ["WSCHECK_URL", NEXT_PUBLIC_VARIABLE])
 def test_an_empty_address_is_no_wish_for_the_embedded_backend(tmp_path: Path, variable: str) -> None:
-    with pytest.raises(UsageError, match=f"{variable} \\(empty\\) names no server"):
-        plan_verify_run(load({}, directory=tmp_path, environ={variable: ""}), ())
-    named = plan_verify_run(load(URL, directory=tmp_path, environ={variable: ""}), ())
+    with pytest.raises(UsageError, match=f"{variable} \\(empty\\): the URL of the server is empty"):
+        plan_verify_run(load_config({}, directory=tmp_path, environ={variable: ""}), ())
+    named = plan_verify_run(load_config(URL, directory=tmp_path, environ={variable: ""}), ())
     assert isinstance(named.arena, RemoteServer)
 
 

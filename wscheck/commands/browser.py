@@ -73,15 +73,15 @@ def browser(
     }
     from wscheck.commands import exit_codes as ending
     from wscheck.commands.fallback_report import owed
-    from wscheck.config.loading import load
-    from wscheck.config.settings import without_credentials
+    from wscheck.config.loading import load_config
+    from wscheck.config.settings import redact_url
     from wscheck.report import formats
     from wscheck.run.page_report import blank
 
     outputs = formats.prepare_outputs(format)
-    shown = [without_credentials(page.partition("#")[0]) for page in pages]
+    shown = [redact_url(page.partition("#")[0]) for page in pages]
     with owed(outputs, lambda: blank(" ".join(shown))):
-        config = load(flags)
+        config = load_config(flags)
         run = _plan(config, pages, visit or [], command)
         run.picture = any(output.format == "html" for output in outputs)
         outcome = _drive(run)

@@ -25,12 +25,12 @@ def config() -> None:
     """
     from rich.console import Console
 
-    from wscheck.config.loading import load
+    from wscheck.config.loading import load_config
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDE  # for grep and files: one line each
-    show(_rows(load({})), console)
+    show(_rows(load_config({})), console)
 
 
 def _rows(loaded: "Config") -> "Iterator[Row]":
@@ -67,16 +67,16 @@ def show(rows: "Iterable[Row]", console: "Console") -> None:
 
 def _shown(setting: "Setting", value: Any) -> str:
     """In the form in which flags, variables and files take it."""
-    from wscheck.config.settings import attempts, duration, without_credentials
+    from wscheck.config.settings import parse_attempt_limit, parse_duration, redact_url
 
     if value is None or value == ():
         return "-"
-    if setting.parse is duration:
+    if setting.parse is parse_duration:
         return _span(value)
-    if setting.parse is attempts:
+    if setting.parse is parse_attempt_limit:
         return f"{value[0]}/{_span(value[1])}"
     shown = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
-    return shown.lower() if isinstance(value, bool) else without_credentials(shown) if "://" in shown else shown
+    return shown.lower() if isinstance(value, bool) else redact_url(shown) if "://" in shown else shown
 
 
 def _span(seconds: float) -> str:

@@ -40,15 +40,15 @@ def owed(
 
 def target(flags: Mapping[str, Any]) -> str:
     """What was to be checked, as far as the flags and the configuration tell."""
-    from wscheck.config.loading import load
-    from wscheck.config.settings import without_credentials
+    from wscheck.config.loading import load_config
+    from wscheck.config.settings import redact_url
     from wscheck.model.errors import UsageError
 
     try:
-        url = load(flags).server
+        url = load_config(flags).server_url
     except UsageError:
         url = flags.get("target.url") or "unknown target"
-    return without_credentials(str(url)) if url else "embedded backend"
+    return redact_url(str(url)) if url else "embedded backend"
 
 
 def _is_read(output: "ReportOutput", read: Sequence[Path]) -> bool:

@@ -36,7 +36,7 @@ def har(
     """
     from wscheck.commands import exit_codes as ending
     from wscheck.commands.fallback_report import owed
-    from wscheck.config.loading import load
+    from wscheck.config.loading import load_config
     from wscheck.report import formats
     from wscheck.run.page_report import blank
 
@@ -50,7 +50,7 @@ def har(
         "rules.max_attempts": max_attempts,
     }
     with owed(outputs, lambda: blank(", ".join(map(str, files))), inputs=files):
-        report, events = _judged(load(flags), files, source_maps or [])
+        report, events = _judged(load_config(flags), files, source_maps or [])
     formats.write_outputs(outputs, report, events)
     raise typer.Exit(ending.exit_code(report.verdict))
 
@@ -67,7 +67,7 @@ def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[
     heard = read(files, IdentityRule.parse(config["browser.identity"]), folders, config["browser.source_root"] or "")
     report = page_report.report(
         heard.events,
-        config.options,
+        config.judge_options,
         config.bar,
         target=", ".join(map(str, files)),
         pages=heard.pages,

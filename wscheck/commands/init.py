@@ -15,14 +15,14 @@ def init(
     """
     from importlib.resources import files
 
-    from wscheck.config.loading import FILE
+    from wscheck.config.loading import CONFIG_FILE
     from wscheck.model.errors import UsageError
 
-    path = Path(FILE)
+    path = Path(CONFIG_FILE)
     if path.exists() and not force:
-        raise UsageError(f"{FILE} exists already.", "Edit it, or overwrite it with wscheck init --force.")
+        raise UsageError(f"{CONFIG_FILE} exists already.", "Edit it, or overwrite it with wscheck init --force.")
     try:
         path.write_text(files("wscheck.config").joinpath("starter.toml").read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{FILE} cannot be written: {error.strerror}.", "Choose another directory.") from None
-    typer.echo(f"Wrote {FILE}. Name your events in it, then run: wscheck verify http://localhost:8000")
+        raise UsageError(f"{CONFIG_FILE} cannot be written: {error.strerror}.", "Choose another directory.") from None
+    typer.echo(f"Wrote {CONFIG_FILE}. Name your events in it, then run: wscheck verify http://localhost:8000")

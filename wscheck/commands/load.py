@@ -239,10 +239,10 @@ def _existing(path: Path | None) -> str | None:
 
 
 def _seconds(flag: str, raw: str | None) -> float | None:
-    from wscheck.config.settings import duration
+    from wscheck.config.settings import parse_duration
     from wscheck.model.errors import UsageError
 
     try:
-        return None if raw is None else duration(raw)
+        return None if raw is None else parse_duration(raw)
     except ValueError as error:
         raise UsageError(f"{flag}: {error}.", "Write 300ms, 2s or 1m.") from None

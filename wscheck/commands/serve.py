@@ -37,9 +37,9 @@ def serve(
 
     from wscheck.backend.faults import SecondConnectionPolicy, parse_faults
     from wscheck.backend.log_writer import LogFormat, ServerLogWriter
-    from wscheck.config.settings import namespace as named_space
     from wscheck.config.settings import one_of
-    from wscheck.config.settings import transports as chosen
+    from wscheck.config.settings import parse_namespace as named_space
+    from wscheck.config.settings import parse_transports as chosen
     from wscheck.model.errors import UsageError
 
     try:

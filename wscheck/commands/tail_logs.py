@@ -67,7 +67,7 @@ def tail_logs(
     """
     from wscheck.commands import exit_codes as ending
     from wscheck.commands.fallback_report import owed
-    from wscheck.config.loading import load
+    from wscheck.config.loading import load_config
     from wscheck.report import formats
 
     flags = {
@@ -88,7 +88,7 @@ def tail_logs(
     times = {"--for": for_, "--since": since, "--until": until}
     with ExitStack() as stack:
         with owed(reports, lambda: _blank(paths or [])):
-            wanted = _wanted(load(flags), asked, times, checkpoint, marker or [], key or [], outputs)
+            wanted = _wanted(load_config(flags), asked, times, checkpoint, marker or [], key or [], outputs)
             report, events, interrupted = _run(wanted, stack)
         formats.write_outputs(reports, report, events)
     for recording in (output for output in outputs if output.format == "ndjson"):
@@ -113,7 +113,7 @@ def _wanted(
     keys: list[str],
     outputs: "list[ReportOutput]",
 ) -> "TailRequest":
-    from wscheck.config.settings import duration
+    from wscheck.config.settings import parse_duration
     from wscheck.model.errors import UsageError
     from wscheck.observe.logs.options import readers
     from wscheck.run.tail.clock import TimeWindow, parse_time
@@ -125,13 +125,13 @@ def _wanted(
     return TailRequest(
         **{**asked, "from_start": asked["from_start"] or since is not None},
         outputs=outputs,
-        new_reader=readers(markers, keys, config.tables.get("logs", {}), config.at),
-        options=config.options,
+        new_reader=readers(markers, keys, config.tables.get("logs", {}), config.location_of),
+        options=config.judge_options,
         bar=config.bar,
         quiet_after=config["watch.quiet_after"],
         stale_after=config["watch.stale_after"],
         window=TimeWindow(since, until),
-        seconds=_parsed("--for", times["--for"], duration),
+        seconds=_parsed("--for", times["--for"], parse_duration),
         checkpoint=checkpoint,
         webhook=config["watch.webhook"],
         webhook_format=config["watch.webhook_format"],

@@ -124,12 +124,12 @@ def verify(
     }
     from wscheck.commands import exit_codes as ending
     from wscheck.commands.fallback_report import owed
-    from wscheck.config.loading import load
+    from wscheck.config.loading import load_config
     from wscheck.report import formats
 
     outputs = formats.prepare_outputs(format)
     with owed(outputs, lambda: _blank(flags, recording), inputs=[recording]):
-        config = load(flags)
+        config = load_config(flags)
         if recording is not None:
             _only_judging(
                 {**flags, "--scenario": scenario, "--narrate": narrate or None, "--marker": marker, "--key": key}

@@ -1,96 +1,110 @@
-"""What is done on a page, as [[browser.step]] tables say it: one action each, in order."""
+"""Browser steps: the [[browser.step]] tables, one action each, in order."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from wscheck.config.settings import duration
+from wscheck.config.settings import parse_duration
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.secrets import Secret
 
-WITHIN_S, LOAD_S = 10.0, 30.0
-"""Seconds for an element to appear, and for a page to load, where a step says nothing else."""
+ELEMENT_TIMEOUT_S, PAGE_LOAD_TIMEOUT_S = 10.0, 30.0
+"""Default seconds for an element to appear, and for a page to load."""
 
 ACTIONS = {
-    "goto": "a page's address, or one relative to the page that is shown",
+    "goto": "an address, absolute or relative to the current page",
     "click": "a CSS selector",
-    "fill": "a CSS selector; `with` is what to type, or `with_env` the variable that holds it",
+    "fill": "a CSS selector; `with` is the text to type, or `with_env` the variable that contains it",
     "wait_for": "a CSS selector",
     "wait": "a duration",
     "reload": "true",
     "back": "true",
-    "tab": "a page's address to open in a second tab, or the number of a tab to go on in",
+    "tab": "the address to open in another tab, or the number of the tab to continue in",
 }
-"""Every action, and what it takes."""
+"""Actions with the values that they accept."""
 
 _OPTIONS = ("with", "with_env", "within")
 _LOADING = ("goto", "reload", "back", "tab")
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step. `place` is where it stands, as "wscheck.toml:41".
+class BrowserStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One browser step.
 
-    value   what the action takes: an address, a selector, seconds, a tab's number
-    text    what `fill` types; a Secret where it came from the environment
-    within  seconds that the page has for it
+    argument   the action's value: an address, a selector, seconds, or a tab's number
+    location   where the step is defined, as "wscheck.toml:41"
+    typed      text that `fill` types; a Secret if it comes from the environment
+    timeout_s  seconds within which the step must succeed
     """
 
     action: str
-    value: str | float | bool
-    place: str
-    text: str | Secret = ""
-    within: float = WITHIN_S
+    argument: str | float | bool
+    location: str
+    typed: str | Secret = ""
+    timeout_s: float = ELEMENT_TIMEOUT_S
 
     def __str__(self) -> str:
-        shown = "true" if self.value is True else f'"{self.value}"' if isinstance(self.value, str) else self.value
-        return f"{self.place}: {self.action} = {shown}"
+        shown = f'"{self.argument}"' if isinstance(self.argument, str) else self.argument
+        shown = "true" if self.argument is True else shown
+        return f"{self.location}: {self.action} = {shown}"
 
 
-def read_steps(table: Any, at: Callable[..., str], environ: Mapping[str, str]) -> tuple[Step, ...]:
-    """The steps of the [browser] table, in order. `at(name, occurrence)` names the place in the file.
+def read_steps(table: Any, location_of: Callable[..., str], environ: Mapping[str, str]) -> tuple[BrowserStep, ...]:
+    """Return the steps of the [browser] table, in order.
 
-    Raises UsageError with the place for whatever is no step.
+    Args:
+        table: The [browser] table, or None.
+        location_of: Returns the place of a name and occurrence in the file.
+        environ: Variables for `with_env`.
+
+    Raises:
+        UsageError: A step is invalid; the message names its place.
     """
     tables = table.get("step", []) if isinstance(table, dict) else []
     if not isinstance(tables, list):
-        raise UsageError(f"{at('browser.step')}: `step` must be a list of tables.", "Write [[browser.step]] for each.")
-    return tuple(_step(each, at("browser.step", number), environ) for number, each in enumerate(tables))
+        raise UsageError(
+            f"{location_of('browser.step')}: `step` must be a list of tables.", "Write [[browser.step]] for each."
+        )
+    return tuple(_parse_step(each, location_of("browser.step", number), environ) for number, each in enumerate(tables))
 
 
-def _step(table: Any, place: str, environ: Mapping[str, str]) -> Step:
-    help = f"A step does one of {', '.join(ACTIONS)}: see `wscheck docs browser`."
+def _parse_step(table: Any, location: str, environ: Mapping[str, str]) -> BrowserStep:
+    help = f"A step has one of {', '.join(ACTIONS)}: see `wscheck docs browser`."
     if not isinstance(table, dict):
-        raise UsageError(f"{place}: a step must be a table.", help)
+        raise UsageError(f"{location}: a step must be a table.", help)
     unknown = next((key for key in table if key not in ACTIONS and key not in _OPTIONS), None)
     if unknown is not None:
-        raise UnknownName(f"{place}: there is no step `{unknown}`.", unknown, (*ACTIONS, *_OPTIONS), help)
+        raise UnknownName(f"{location}: there is no step `{unknown}`.", unknown, (*ACTIONS, *_OPTIONS), help)
     actions = [key for key in table if key in ACTIONS]
     if len(actions) != 1:
-        what = f"does {len(actions)} things ({', '.join(actions)})" if actions else "does nothing"
-        raise UsageError(f"{place}: this step {what}.", help)
+        what = f"has {len(actions)} actions ({', '.join(actions)})" if actions else "has no action"
+        raise UsageError(f"{location}: this step {what}.", help)
     action = actions[0]
     try:
         if action == "wait" and "within" in table:
-            raise ValueError("`within` means nothing for `wait`, which lasts as long as it says")
-        return Step(
+            raise ValueError("`wait` takes no `within`: it lasts exactly as long as its value")
+        return BrowserStep(
             action=action,
-            value=_value(action, table[action]),
-            place=place,
-            text=_text(action, table, environ),
-            within=duration(table["within"]) if "within" in table else LOAD_S if action in _LOADING else WITHIN_S,
+            argument=_parse_argument(action, table[action]),
+            location=location,
+            typed=_parse_typed_text(action, table, environ),
+            timeout_s=parse_duration(table["within"])
+            if "within" in table
+            else PAGE_LOAD_TIMEOUT_S
+            if action in _LOADING
+            else ELEMENT_TIMEOUT_S,
         )
     except ValueError as error:
-        raise UsageError(f"{place}: {error}.", f"`{action}` takes {ACTIONS[action]}.") from None
+        raise UsageError(f"{location}: {error}.", f"`{action}` takes {ACTIONS[action]}.") from None
 
 
-def _value(action: str, raw: Any) -> str | float | bool:
+def _parse_argument(action: str, raw: Any) -> str | float | bool:
     if action in ("reload", "back"):
         if raw is not True:
             raise ValueError(f"`{action}` is {raw!r}")
         return True
     if action == "wait":
-        return duration(raw)
+        return parse_duration(raw)
     if action == "tab" and isinstance(raw, int) and not isinstance(raw, bool) and raw > 0:
         return raw
     if not isinstance(raw, str) or not raw.strip():
@@ -98,11 +112,11 @@ def _value(action: str, raw: Any) -> str | float | bool:
     return raw.strip()
 
 
-def _text(action: str, table: dict[str, Any], environ: Mapping[str, str]) -> str | Secret:
+def _parse_typed_text(action: str, table: dict[str, Any], environ: Mapping[str, str]) -> str | Secret:
     given = [key for key in ("with", "with_env") if key in table]
     if action != "fill":
         if given:
-            raise ValueError(f"`{given[0]}` belongs to `fill`")
+            raise ValueError(f"only `fill` takes `{given[0]}`")
         return ""
     if len(given) != 1 or not isinstance(table[given[0]], str):
         raise ValueError("`fill` needs `with` or `with_env`, as text")

@@ -1,4 +1,4 @@
-"""The event contract: which events exist, what makes the server send them, and where their user id lives."""
+"""Event contract: the events that a server sends, the requests that cause them, and the key of the user id."""
 
 import re
 from collections.abc import Callable
@@ -6,19 +6,19 @@ from typing import Any
 
 import msgspec
 
-from wscheck.config.settings import duration, text
+from wscheck.config.settings import parse_duration, parse_text
 from wscheck.model.errors import UnknownName, UsageError
 
 
 class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One event of the contract.
 
-    name      the event's name on the wire
-    emit      what the client emits to make the server send it; None when it comes by itself
-    payload   what is emitted with it
+    name      name of the event
+    emit      event that the client emits to request it; None if the server sends it unasked
+    payload   payload of the request
     within    seconds within which it must arrive
-    required  whether its absence is an error
-    user      where in the payload the user's id lives ("userId", "data.user.id"); None when it is not there
+    required  True if its absence is an error
+    user      key of the user id in the payload ("userId", "data.user.id"); None if there is none
     """
 
     name: str
@@ -28,31 +28,31 @@ class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     required: bool = True
     user: str | None = "userId"
 
-    def about(self, payload: object) -> str | None:
-        """The user this payload names."""
-        return at_path(payload, self.user) if self.user else None
+    def user_in(self, payload: object) -> str | None:
+        """Return the user id in `payload`."""
+        return scalar_at(payload, self.user) if self.user else None
 
 
 class Contract(msgspec.Struct, frozen=True):
-    """The events that the server sends."""
+    """Events that a server sends."""
 
     events: tuple[ContractEvent, ...]
 
     @property
-    def assumed(self) -> bool:
-        """Whether nobody named the server's own events: they are the documented ones, unchanged."""
-        return self.events == DOCUMENTED.events
+    def is_default(self) -> bool:
+        """True if no events are configured, so that the documented ones are assumed."""
+        return self.events == DOCUMENTED_CONTRACT.events
 
-    def named(self, name: str) -> ContractEvent | None:
-        """The event of this name, None when the contract does not know it."""
+    def event_named(self, name: str) -> ContractEvent | None:
+        """Return the event with this name, or None."""
         return next((event for event in self.events if event.name == name), None)
 
-    def answering(self, emitted: str) -> ContractEvent | None:
-        """The event that the server sends when a client emits `emitted`, None when the contract has none."""
+    def reply_to(self, emitted: str) -> ContractEvent | None:
+        """Return the event that the server sends when a client emits `emitted`, or None."""
         return next((event for event in self.events if event.emit == emitted), None)
 
 
-DOCUMENTED = Contract(
+DOCUMENTED_CONTRACT = Contract(
     events=(
         ContractEvent(name="bot_status_update", emit="request_bot_status"),
         ContractEvent(name="whatsapp_connection_event", emit="trigger_whatsapp_connection"),
@@ -60,11 +60,11 @@ DOCUMENTED = Contract(
         ContractEvent(name="connection_update", emit="request_connection_update"),
     )
 )
-"""The documented four events; what is emitted to ask for them is the reference backend's own."""
+"""The four documented events, with the requests that the reference backend understands."""
 
 
-def at_path(payload: object, path: str) -> str | None:
-    """The scalar at a dotted path, as text; None when it is not there."""
+def scalar_at(payload: object, path: str) -> str | None:
+    """Return the scalar at a dotted path as text, or None if there is none."""
     for key in path.split("."):
         if not isinstance(payload, dict) or key not in payload:
             return None
@@ -72,42 +72,49 @@ def at_path(payload: object, path: str) -> str | None:
     return str(payload) if isinstance(payload, str | int) and not isinstance(payload, bool) else None
 
 
-def read_contract(tables: Any, at: Callable[..., str]) -> Contract:
-    """The contract from the [[event]] tables, the documented one when there are none.
+def read_contract(tables: Any, location_of: Callable[..., str]) -> Contract:
+    """Return the contract from the [[event]] tables, or the documented contract if there are none.
 
-    `at(key, occurrence)` names the place in the file. Raises UsageError with it.
+    `location_of(key, occurrence)` returns a place in the file.
+
+    Raises:
+        UsageError: An event is invalid; the message names its place.
     """
     if tables is None:
-        return DOCUMENTED
+        return DOCUMENTED_CONTRACT
     if not isinstance(tables, list):
-        raise UsageError(f"{at('event')}: `event` must be a list of tables.", "Write [[event]] for each event.")
-    contract = Contract(tuple(_event(table, number, at) for number, table in enumerate(tables)))
+        raise UsageError(
+            f"{location_of('event')}: `event` must be a list of tables.", "Write [[event]] for each event."
+        )
+    contract = Contract(tuple(_parse_event(table, number, location_of) for number, table in enumerate(tables)))
     for number, event in enumerate(contract.events):
-        if contract.named(event.name) is not event:
-            raise UsageError(f"{at('event', number)}: `{event.name}` stands twice.", "Describe each event once.")
+        if contract.event_named(event.name) is not event:
+            raise UsageError(
+                f"{location_of('event', number)}: `{event.name}` is described twice.", "Describe each event once."
+            )
     return contract
 
 
-def _event(table: Any, number: int, at: Callable[..., str]) -> ContractEvent:
-    place, known = at("event", number), ContractEvent.__struct_fields__
+def _parse_event(table: Any, number: int, location_of: Callable[..., str]) -> ContractEvent:
+    place, known = location_of("event", number), ContractEvent.__struct_fields__
     if not isinstance(table, dict):
         raise UsageError(f"{place}: `event` must be a list of tables.", "Write [[event]] for each event.")
     for key in table:
         if key not in known:
-            told = f"{at(f'event.{key}', number)}: unknown key `{key}`."
-            raise UnknownName(told, key, known, f"An [[event]] has: {', '.join(known)}.")
-    for key, read in (("name", text), ("within", duration)):
+            problem = f"{location_of(f'event.{key}', number)}: unknown key `{key}`."
+            raise UnknownName(problem, key, known, f"An [[event]] has: {', '.join(known)}.")
+    for key, read in (("name", parse_text), ("within", parse_duration)):
         if key in table:
-            table = {**table, key: _read(read, table[key], at(f"event.{key}", number))}
+            table = {**table, key: _parse_value(read, table[key], location_of(f"event.{key}", number))}
     try:
         return msgspec.convert(table, ContractEvent)
     except msgspec.ValidationError as error:
         key = re.search(r"\$\.(\w+)", str(error))
-        where = at(f"event.{key[1]}", number) if key else place
+        where = location_of(f"event.{key[1]}", number) if key else place
         raise UsageError(f"{where}: {error}.", f"An [[event]] has: {', '.join(known)}.") from None
 
 
-def _read(read: Callable[[Any], Any], value: Any, place: str) -> Any:
+def _parse_value(read: Callable[[Any], Any], value: Any, place: str) -> Any:
     try:
         return read(value)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What a run is told: every setting with its default, and where each value came from.
+"""Configuration of a run: the value of every setting and its origin.
 
-Flags win over WSCHECK_* variables, those over wscheck.toml, that over [tool.wscheck] in pyproject.toml, that over the
-defaults (docs/configuration.md). Secrets are never flags and never shown.
+Precedence: flags, WSCHECK_* variables, wscheck.toml, [tool.wscheck] in pyproject.toml, defaults
+(docs/configuration.md). Secrets are never flags and never shown.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wscheck.config.browser_steps import Step, read_steps
+from wscheck.config.browser_steps import BrowserStep, read_steps
 from wscheck.config.event_contract import Contract, read_contract
 from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.config.settings import SETTINGS, Setting
@@ -26,57 +26,64 @@ from wscheck.model.findings import Bar, Severity
 if TYPE_CHECKING:
     from wscheck.detect.engine import RuleOptions
 
-FILE = "wscheck.toml"
+CONFIG_FILE = "wscheck.toml"
 PYPROJECT = "pyproject.toml"
-DEFAULT = "default"
+DEFAULT_ORIGIN = "default"
 
-# Tables that their own readers check, because their content is more than scalar settings.
-FREE_TABLES = ("event",)
-FREE_KEYS = ("browser.step", "logs.markers", "logs.keys")
+# Tables and keys whose content is nested: their own readers check it.
+NESTED_TABLES = ("event",)
+NESTED_KEYS = ("browser.step", "logs.markers", "logs.keys")
 
-READ_ELSEWHERE = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
-"""Variables that are ours and no setting of a run."""
+OTHER_VARIABLES = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
+"""Variables of wscheck that are not settings of a run."""
 
-LIKE = 0.72
-"""From how alike, of 1, a variable is probably a misspelt one: USER is USER_ID, and RUN_ID is nothing of ours."""
+SIMILARITY = 0.72
+"""Least similarity, of 1, for a variable to count as misspelt: USER is close to USER_ID, RUN_ID is not."""
 
 
-class Value(msgspec.Struct, frozen=True):
-    """One setting's value and where it came from: "--window", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT."""
+class SettingValue(msgspec.Struct, frozen=True):
+    """Value of a setting and its origin: "--window", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT_ORIGIN."""
 
     value: Any
     origin: str
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Every setting by its dotted name, the event contract, the raw tables that other readers check (`at` says where
-    in the file something stands), and the steps of a browser's journey."""
+    """Settings by dotted name, and the nested tables of the file.
 
-    values: dict[str, Value]
+    tables       the tables as TOML gives them
+    location_of  returns the place of a table or key in the file, as "wscheck.toml:7"
+    steps        the browser steps ([[browser.step]])
+    """
+
+    values: dict[str, SettingValue]
     contract: Contract
     tables: dict[str, Any]
-    at: Callable[..., str]
-    steps: tuple[Step, ...] = ()
+    location_of: Callable[..., str]
+    steps: tuple[BrowserStep, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
 
     @property
-    def server(self) -> str | None:
-        """The URL of the server to check, None for the embedded backend. Raises UsageError where a variable that
-        should have named one is empty (a CI secret that is not set): the embedded backend's pass would read as the
-        server's."""
+    def server_url(self) -> str | None:
+        """The URL of the server to check, None for the embedded backend.
+
+        Raises:
+            UsageError: A variable for the URL is set but empty, for example a missing CI secret. A pass of the
+                embedded backend would otherwise look like a pass of the server.
+        """
         url = self.values["target.url"]
-        if url.value is None and url.origin != DEFAULT:
+        if url.value is None and url.origin != DEFAULT_ORIGIN:
             raise UsageError(
-                f"{url.origin} names no server, and the embedded backend would be checked in its place.",
+                f"{url.origin}: the URL of the server is empty, so the embedded backend would be checked instead.",
                 "Set it to the server's URL, or unset it.",
             )
         return str(url.value) if url.value is not None else None
 
     @property
-    def options(self) -> "RuleOptions":
-        """How to judge."""
+    def judge_options(self) -> "RuleOptions":
+        """The limits that rules use."""
         from wscheck.detect.engine import RuleOptions
 
         attempts, window = self["rules.max_attempts"]
@@ -84,81 +91,95 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def bar(self) -> Bar:
-        """What fails the run."""
+        """The severity that fails the run, and whether it is strict."""
         return Bar(Severity(self["verify.fail_on"]), self["verify.strict"])
 
 
-def load(flags: Mapping[str, Any], *, directory: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Resolve every setting. `flags` holds what the command line gave, None or () where it gave nothing.
+def load_config(
+    flags: Mapping[str, Any], *, directory: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Config:
+    """Return the configuration.
 
-    Raises UsageError naming the flag, the variable, or the file and line.
+    Args:
+        flags: Values from the command line by setting name; None or () if a flag is absent.
+        directory: Folder with wscheck.toml or pyproject.toml; the working folder by default.
+        environ: Environment variables.
+
+    Raises:
+        UsageError: A value is invalid; the message names the flag, the variable, or the file and line.
     """
     _check_variables(environ)
     file = _read_file(directory or Path())
     values = {name: _resolve(name, flags, environ, file) for name in SETTINGS}
-    steps = read_steps(file.tables.get("browser"), file.at, environ)
-    return Config(values, read_contract(file.tables.get("event"), file.at), file.tables, file.at, steps)
+    steps = read_steps(file.tables.get("browser"), file.location_of, environ)
+    return Config(
+        values, read_contract(file.tables.get("event"), file.location_of), file.tables, file.location_of, steps
+    )
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
-    """Refuse a variable that is one of ours but for its underscores, and say which others look like ours: nobody would
-    read it, and nobody would know. What looks like none may be anybody's."""
+    """Reject a variable that differs from a known one only in its underscores, and warn about similar ones.
+
+    An unknown WSCHECK_ variable that is not similar may belong to another program.
+    """
     variables = [setting.variable for setting in SETTINGS.values()] + [option.variable for option in LOAD_OPTIONS]
     in_full = {"WSCHECK_" + name.replace(".", "_").upper(): setting.variable for name, setting in SETTINGS.items()}
     bare = {variable.replace("_", ""): variable for variable in variables}
     for name in environ:
-        if not name.startswith("WSCHECK") or name in (*variables, *READ_ELSEWHERE):
+        if not name.startswith("WSCHECK") or name in (*variables, *OTHER_VARIABLES):
             continue
         if meant := bare.get(name.replace("_", "")):
-            raise UsageError(f"{name} is in the environment, and nothing reads it.", f"Call it {meant}, or unset it.")
-        if near := in_full.get(name) or _nearest(name, variables):
-            _say(f"wscheck: {name} is in the environment, and nothing reads it. Did you mean {near}?")
+            raise UsageError(f"The variable {name} is unknown.", f"Rename it to {meant}, or unset it.")
+        if near := in_full.get(name) or _similar_variables(name, variables):
+            _warn_once(f"wscheck: The variable {name} is unknown and ignored. Did you mean {near}?")
 
 
-def _nearest(name: str, variables: list[str]) -> str | None:
-    """Compared without what all of them begin with, which would make them all alike."""
+def _similar_variables(name: str, variables: list[str]) -> str | None:
+    """Return the similar variables, joined with "or", compared without their common prefix."""
     from difflib import get_close_matches
 
     words = [variable.removeprefix("WSCHECK_") for variable in variables]
-    near = get_close_matches(name.removeprefix("WSCHECK_"), words, cutoff=LIKE)
+    near = get_close_matches(name.removeprefix("WSCHECK_"), words, cutoff=SIMILARITY)
     return " or ".join(f"WSCHECK_{word}" for word in near) or None
 
 
 @cache
-def _say(line: str) -> None:
-    """On stderr, and once: a run that ends before its report resolves its settings again."""
+def _warn_once(line: str) -> None:
+    """Print a line on stderr once: a run that fails early loads its configuration again for the fallback report."""
     print(line, file=sys.stderr)
 
 
-class _File(msgspec.Struct, frozen=True):
-    """What the configuration file says: `tables` as TOML gave them, `text` to find lines in."""
+class _ConfigFile(msgspec.Struct, frozen=True):
+    """Configuration file: its parsed tables, and its text for line numbers."""
 
     name: str
     text: str
     tables: dict[str, Any]
 
-    def at(self, name: str, occurrence: int = 0) -> str:
-        """Where a table ("target"), or a key in it ("target.url"), stands, as "wscheck.toml:7"; of several tables
-        of one name ([[event]]), and of their keys, `occurrence` says which, from 0."""
+    def location_of(self, name: str, occurrence: int = 0) -> str:
+        """Return the place of a table ("target") or key ("target.url"), as "wscheck.toml:7".
+
+        `occurrence` selects one of several tables with the same name ([[event]]), counted from 0.
+        """
         root = "tool.wscheck." if self.name == PYPROJECT else ""
         return f"{self.name}:{_line_of(self.text, root + name, occurrence)}"
 
 
-def _read_file(directory: Path) -> _File:
-    for name in (FILE, PYPROJECT):
+def _read_file(directory: Path) -> _ConfigFile:
+    for name in (CONFIG_FILE, PYPROJECT):
         path = directory / name
         if not path.is_file():
             continue
-        text = _read(path)
+        text = _read_text(path)
         tables = _parse(name, text)
         if name == PYPROJECT:
             tables = tables.get("tool", {}).get("wscheck")
         if tables is not None:
-            return _checked(_File(name, text, tables))
-    return _File(FILE, "", {})
+            return _reject_unknown_keys(_ConfigFile(name, text, tables))
+    return _ConfigFile(CONFIG_FILE, "", {})
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -173,59 +194,72 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        place = f"{name}:{line[1] if line else len(text.splitlines())}"  # else: at the end of the document
+        # At the end of the document the parser names no line.
+        place = f"{name}:{line[1] if line else len(text.splitlines())}"
         raise UsageError(
-            f"{place} is not valid TOML: {error}.", "Mend that line, or start anew: wscheck init."
+            f"{place} is not valid TOML: {error}.", "Correct that line, or write a new file: wscheck init."
         ) from None
 
 
-def _checked(file: _File) -> _File:
-    """Refuse what nobody would read: a misspelt key must not be a silent default."""
-    known = {name.partition(".")[0] for name in (*SETTINGS, *FREE_KEYS, *FREE_TABLES)}
+def _reject_unknown_keys(file: _ConfigFile) -> _ConfigFile:
+    """Return `file`. Raises UsageError for an unknown key, which would otherwise be ignored silently."""
+    known = {name.partition(".")[0] for name in (*SETTINGS, *NESTED_KEYS, *NESTED_TABLES)}
     if not isinstance(file.tables, dict):
-        raise UsageError(f"{file.name}: `tool.wscheck` must be a table.", "Write [tool.wscheck.target] and its like.")
+        raise UsageError(f"{file.name}: `tool.wscheck` must be a table.", "Write [tool.wscheck.target].")
     for table, content in file.tables.items():
         if table not in known:
-            raise _unknown(file, table, table, sorted(known))
-        if table in FREE_TABLES:
+            raise _unknown_key(file, table, table, sorted(known))
+        if table in NESTED_TABLES:
             continue
         if not isinstance(content, dict):
-            raise UsageError(f"{file.at(table)}: `{table}` must be a table.", f"Write [{table}] on a line of its own.")
+            raise UsageError(
+                f"{file.location_of(table)}: `{table}` must be a table.", f"Write [{table}] on a line of its own."
+            )
         for key in content:
-            if f"{table}.{key}" not in (*SETTINGS, *FREE_KEYS):
-                public = (name for name in (*SETTINGS, *FREE_KEYS) if name not in SETTINGS or not SETTINGS[name].secret)
+            if f"{table}.{key}" not in (*SETTINGS, *NESTED_KEYS):
+                public = (
+                    name for name in (*SETTINGS, *NESTED_KEYS) if name not in SETTINGS or not SETTINGS[name].secret
+                )
                 keys = [name.partition(".")[2] for name in public if name.startswith(f"{table}.")]
-                raise _unknown(file, f"{table}.{key}", key, keys)
+                raise _unknown_key(file, f"{table}.{key}", key, keys)
     return file
 
 
-def _unknown(file: _File, name: str, key: str, known: list[str]) -> UsageError:
-    return UnknownName(f"{file.at(name)}: unknown key `{key}`.", key, known, f"Known here: {', '.join(known)}.")
+def _unknown_key(file: _ConfigFile, name: str, key: str, known: list[str]) -> UsageError:
+    return UnknownName(
+        f"{file.location_of(name)}: unknown key `{key}`.", key, known, f"Known here: {', '.join(known)}."
+    )
 
 
-def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], file: _File) -> Value:
+def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], file: _ConfigFile) -> SettingValue:
     setting = SETTINGS[name]
     flag = flags.get(name)
     if flag is not None and flag not in ((), []):
-        return Value(_valid(setting, flag, setting.flag), setting.flag)
+        return SettingValue(_parse_value(setting, flag, setting.flag), setting.flag)
     if setting.variable in environ and environ[setting.variable] != "":
-        return Value(_valid(setting, environ[setting.variable], setting.variable), setting.variable)
+        return SettingValue(_parse_value(setting, environ[setting.variable], setting.variable), setting.variable)
     table, _, key = name.partition(".")
     written = file.tables.get(table, {}).get(key)
     if written is not None:
         if setting.secret:
             raise UsageError(
-                f"{file.at(name)}: `{name}` is a secret and must not stand in a file that is committed.",
+                f"{file.location_of(name)}: `{name}` is a secret and must not be in a file that is committed.",
                 f"Set {setting.variable} instead.",
             )
-        return Value(_valid(setting, written, file.at(name)), file.at(name))
-    if setting.also is not None and environ.get(setting.also):
-        return Value(_valid(setting, environ[setting.also], setting.also), setting.also)
-    empty = [variable for variable in (setting.variable, setting.also) if setting.also and variable in environ]
-    return Value(setting.default, f"{empty[0]} (empty)" if empty else DEFAULT)
+        return SettingValue(_parse_value(setting, written, file.location_of(name)), file.location_of(name))
+    if setting.other_variable is not None and environ.get(setting.other_variable):
+        return SettingValue(
+            _parse_value(setting, environ[setting.other_variable], setting.other_variable), setting.other_variable
+        )
+    empty = [
+        variable
+        for variable in (setting.variable, setting.other_variable)
+        if setting.other_variable and variable in environ
+    ]
+    return SettingValue(setting.default, f"{empty[0]} (empty)" if empty else DEFAULT_ORIGIN)
 
 
-def _valid(setting: Setting, raw: Any, place: str) -> Any:
+def _parse_value(setting: Setting, raw: Any, place: str) -> Any:
     try:
         return setting.parse(raw)
     except (ValueError, TypeError) as error:
@@ -237,27 +271,27 @@ _KEY = re.compile(r"""^\s*([\w."' -]+?)\s*=""")
 
 
 def _line_of(text: str, name: str, occurrence: int = 0) -> int:
-    """The 1-based line of a table's header or of a key, by its dotted name; 1 when it cannot be found."""
+    """Return the 1-based line of a table's header or of a key, by its dotted name; 1 if it is not found."""
     table, tables, hits = "", Counter[str](), []
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
-            found = table = _bare(header[1])
+            found = table = _normalize_key(header[1])
             tables[table] += 1
         elif key := _KEY.match(line):
-            found = f"{table}.{_bare(key[1])}".lstrip(".")
+            found = f"{table}.{_normalize_key(key[1])}".lstrip(".")
             if found == name and table and tables[table] != occurrence + 1:
                 continue
         else:
             continue
         if found == name:
             hits.append(number)
-        elif found.startswith(f"{name}."):  # [event.x] or event.x = 1 also begin `event`
+        elif found.startswith(f"{name}."):  # [event.x] and event.x = 1 start `event` too
             hits[:] = hits or [number]
     if not hits:
         return 1
     return hits[occurrence] if len(hits) > occurrence else hits[-1]
 
 
-def _bare(name: str) -> str:
-    """A dotted name without quotes and blanks."""
+def _normalize_key(name: str) -> str:
+    """Return a dotted name without quotes and blanks."""
     return ".".join(part.strip().strip("\"'") for part in name.split("."))

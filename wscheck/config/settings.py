@@ -1,4 +1,4 @@
-"""Every setting: its name, form, default and meaning, in one table that flags, docs and errors share."""
+"""Settings with their parsers, defaults and descriptions: one table for flags, variables, files and documents."""
 
 import re
 from collections.abc import Callable
@@ -15,8 +15,12 @@ _LACKS_SCHEME = re.compile(r"[\w.-]+(:\d+)?(/\S*)?", re.ASCII)
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
-def duration(raw: Any) -> float:
-    """Seconds from "300ms", "2s", "1m" or a plain number of seconds."""
+def parse_duration(raw: Any) -> float:
+    """Return the seconds in "300ms", "2s", "1m" or in a plain number of seconds.
+
+    Raises:
+        ValueError: `raw` has another form.
+    """
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         raw = str(raw)
     match = _DURATION.match(raw.strip()) if isinstance(raw, str) else None
@@ -25,78 +29,78 @@ def duration(raw: Any) -> float:
     return float(match[1]) * _UNIT_S[match[2]]
 
 
-def attempts(raw: Any) -> tuple[int, float]:
-    """(count, seconds) from "5/10s"."""
+def parse_attempt_limit(raw: Any) -> tuple[int, float]:
+    """Return count and seconds of a limit such as "5/10s"."""
     count, slash, window = str(raw).partition("/")
     if not slash or not count.strip().isdigit():
         raise ValueError(f"{raw!r} is not a limit: write 5/10s")
-    return int(count), duration(window)
+    return int(count), parse_duration(window)
 
 
-def whole(raw: Any) -> int:
-    """A whole number of at least one."""
+def parse_positive_int(raw: Any) -> int:
+    """Return a whole number of at least 1."""
     if isinstance(raw, bool) or not re.match(r"^\d+$", str(raw)) or int(str(raw)) < 1:
         raise ValueError(f"{raw!r} is not a whole number of at least 1")
     return int(str(raw))
 
 
-def number(raw: Any) -> float:
-    """A number that is not negative."""
+def parse_number(raw: Any) -> float:
+    """Return a number of at least 0."""
     if isinstance(raw, bool) or not re.match(r"^\d+(\.\d+)?$", str(raw).strip()):
         raise ValueError(f"{raw!r} is not a number")
     return float(str(raw))
 
 
-def pace(raw: Any) -> float:
-    """A number above nought."""
-    if not number(raw):
-        raise ValueError(f"{raw!r} is too slow: nobody would ever start")
-    return number(raw)
+def parse_positive_number(raw: Any) -> float:
+    """Return a number above 0."""
+    if not parse_number(raw):
+        raise ValueError(f"{raw!r} must be greater than 0")
+    return parse_number(raw)
 
 
-def text(raw: Any) -> str:
-    """A string that is not empty."""
+def parse_text(raw: Any) -> str:
+    """Return a string that is not empty, without surrounding blanks."""
     if not isinstance(raw, str) or not raw.strip():
         raise ValueError(f"{raw!r} is not text")
     return raw.strip()
 
 
-def namespace(raw: Any) -> str:
-    """A namespace with its slash, as Socket.IO itself adds it."""
-    name = "/" + text(raw).lstrip("/")
+def parse_namespace(raw: Any) -> str:
+    """Return a namespace with its leading slash, which Socket.IO adds too."""
+    name = "/" + parse_text(raw).lstrip("/")
     if "," in name or "?" in name:
-        raise ValueError(f"{raw!r} is no namespace: write /admin")
+        raise ValueError(f"{raw!r} is not a namespace: write /admin")
     return name
 
 
-def flag(raw: Any) -> bool:
-    """True or false, also as a word from the environment."""
+def parse_flag(raw: Any) -> bool:
+    """Return True or False, also for words such as "yes" and "off"."""
     if isinstance(raw, bool):
         return raw
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if str(raw).lower() not in words:
+    values = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if str(raw).lower() not in values:
         raise ValueError(f"{raw!r} is neither true nor false")
-    return words[str(raw).lower()]
+    return values[str(raw).lower()]
 
 
-def listed(raw: Any) -> tuple[str, ...]:
-    """Strings from a list, or from one string with commas."""
+def parse_list(raw: Any) -> tuple[str, ...]:
+    """Return the strings of a list, or of one string with commas."""
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, list | tuple):
         raise ValueError(f'{raw!r} is not a list: write ["a", "b"] or a,b')  # noqa: TRY004
-    return tuple(text(item) for item in items)
+    return tuple(parse_text(item) for item in items)
 
 
-def transports(raw: Any) -> tuple[str, ...]:
-    """ "polling,websocket" (poll first, then upgrade), "websocket" or "polling"."""
-    chosen = listed(raw)
+def parse_transports(raw: Any) -> tuple[str, ...]:
+    """Return the transports in the order in which they are tried."""
+    chosen = parse_list(raw)
     if not chosen or not set(chosen) <= {"polling", "websocket"}:
-        raise ValueError(f"{raw!r} names no transports: write websocket, polling, or polling,websocket")
+        raise ValueError(f"{raw!r} does not name transports: write websocket, polling, or polling,websocket")
     return chosen
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:
-    """A parser that takes one of `choices`."""
+    """Return a parser that accepts one of `choices`."""
 
     def parse(raw: Any) -> str:
         if raw not in choices:
@@ -106,65 +110,71 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return parse
 
 
-def url(raw: Any) -> str:
-    """An http, https, ws or wss URL; what a browser keeps to itself (`#...`) is no part of it."""
-    if not re.match(r"^(https?|wss?)://[^/\s]+", str(raw)) or not _has_a_port(str(raw)):
-        shown = without_credentials(str(raw))
+def parse_server_url(raw: Any) -> str:
+    """Return an http, https, ws or wss URL without its fragment."""
+    if not re.match(r"^(https?|wss?)://[^/\s]+", str(raw)) or not _has_valid_port(str(raw)):
+        shown = redact_url(str(raw))
         example = f"http://{shown}" if _LACKS_SCHEME.fullmatch(shown) else "http://localhost:8000"
         raise ValueError(f"{shown!r} is not a URL: write {example}")
     return urldefrag(str(raw)).url
 
 
-def _has_a_port(address: str) -> bool:
-    """Whether its port is one, or it names none."""
+def _has_valid_port(address: str) -> bool:
+    """Return whether the URL has no port, or one between 1 and 65535."""
     try:
         return urlsplit(address).port != 0
     except ValueError:
         return False
 
 
-def without_credentials(address: str) -> str:
-    """An address as it may be shown: without user and password, and without what a query says."""
+def redact_url(address: str) -> str:
+    """Return an address for reports: without user, password and query."""
     return re.sub(r"\?.*", "?(hidden)", re.sub(r"[^/\s]*@", "", address))
 
 
-def web_url(raw: Any) -> str:
-    """An http or https URL."""
+def parse_http_url(raw: Any) -> str:
+    """Return an http or https URL. The error does not repeat the value, which may be a secret."""
     if not re.match(r"^https?://[^/\s]+", str(raw)):
-        raise ValueError("this is not an http or https URL")  # which may be a secret
+        raise ValueError("this is not an http or https URL")
     return str(raw)
 
 
-def folder(raw: Any) -> str:
-    """A folder of the checkout, from its root, without a slash at its end."""
+def parse_checkout_folder(raw: Any) -> str:
+    """Return a folder relative to the root of the checkout, without a trailing slash."""
     path = PurePosixPath(str(raw).replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{raw!r} is not a folder of the checkout: write it from the checkout's root, as in frontend")
+        raise ValueError(
+            f"{raw!r} is not a folder of the checkout: write it relative to the checkout's root, for example frontend"
+        )
     return "" if path == PurePosixPath() else str(path)
 
 
-def location(raw: Any) -> str:
-    """Where a credential travels: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
+def parse_credential_location(raw: Any) -> str:
+    """Return the place of a credential: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
     if not re.match(r"^(auth|query|header|cookie)\.[\w.:-]+$", str(raw)):
         raise ValueError(
-            f"{raw!r} is no place for a credential: write auth.userId, query.token, header.NAME or cookie.NAME"
+            f"{raw!r} is not a place for a credential: write auth.userId, query.token, header.NAME or cookie.NAME"
         )
     return str(raw)
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One setting. `parse` raises ValueError saying what form it wants; `also` is a second variable that sets it."""
+    """One setting.
+
+    parse           converts the text; raises ValueError with the expected form
+    other_variable  a second environment variable that sets it
+    """
 
     name: str
     parse: Callable[[Any], Any]
     default: Any
     help: str
     secret: bool = False
-    also: str | None = None
+    other_variable: str | None = None
 
     @property
     def flag(self) -> str:
-        """What a command line gives it by: tokens only as the file that holds one."""
+        """The command-line flag. Tokens are given as a file."""
         name = self.name.partition(".")[2].replace("_", "-")
         return "URL" if name == "url" else f"--{name}-file" if name.endswith("token") else f"--{name}"
 
@@ -173,55 +183,103 @@ class Setting(msgspec.Struct, frozen=True):
         return "WSCHECK_" + self.name.partition(".")[2].upper()
 
 
-NEXT_PUBLIC = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
-"""The documented hook's own variable: what the application connects to is what wscheck should check."""
+NEXT_PUBLIC_VARIABLE = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
+"""Variable that the reference application reads. wscheck checks the same server if it is set."""
 
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("target.url", url, None, "the server to check; the embedded backend without one", also=NEXT_PUBLIC),
-        Setting("target.namespace", namespace, "/", "Socket.IO namespace"),
-        Setting("target.path", text, "/socket.io", "path of the Socket.IO endpoint"),
-        Setting("target.transports", transports, ("polling", "websocket"), "in the order they are tried"),
-        Setting("target.timeout", duration, 20.0, "how long a connection may take"),
-        Setting("target.insecure", flag, False, "do not verify the server's TLS certificate"),
-        Setting("identity.user_id", text, "user_123", "the user to connect as"),
-        Setting("identity.second_user_id", text, None, "another user, for isolation and identity-binding"),
-        Setting("identity.token", lambda raw: Secret(text(raw)), None, "the user's token", secret=True),
-        Setting("identity.second_token", lambda raw: Secret(text(raw)), None, "the other user's token", secret=True),
-        Setting("identity.user_in", location, "auth.userId", "where the user id travels"),
-        Setting("identity.token_in", location, "auth.token", "where the token travels"),
+        Setting(
+            "target.url",
+            parse_server_url,
+            None,
+            "the server to check; without it, the embedded backend",
+            other_variable=NEXT_PUBLIC_VARIABLE,
+        ),
+        Setting("target.namespace", parse_namespace, "/", "Socket.IO namespace"),
+        Setting("target.path", parse_text, "/socket.io", "path of the Socket.IO endpoint"),
+        Setting(
+            "target.transports",
+            parse_transports,
+            ("polling", "websocket"),
+            "transports, in the order in which they are tried",
+        ),
+        Setting("target.timeout", parse_duration, 20.0, "time that a connection may take"),
+        Setting("target.insecure", parse_flag, False, "do not verify the server's TLS certificate"),
+        Setting("identity.user_id", parse_text, "user_123", "the user to connect as"),
+        Setting("identity.second_user_id", parse_text, None, "another user, for isolation and identity-binding"),
+        Setting("identity.token", lambda raw: Secret(parse_text(raw)), None, "the user's token", secret=True),
+        Setting(
+            "identity.second_token", lambda raw: Secret(parse_text(raw)), None, "the other user's token", secret=True
+        ),
+        Setting("identity.user_in", parse_credential_location, "auth.userId", "where the user id is sent"),
+        Setting("identity.token_in", parse_credential_location, "auth.token", "where the token is sent"),
         Setting("verify.client", one_of("unified", "per-component"), "unified", "the client under test"),
-        Setting("verify.reconnect_on_kick", duration, None, "per-component: reconnect this long after a kick"),
-        Setting("verify.window", duration, 2.0, "how long to watch for what must not happen"),
-        Setting("verify.server_log", listed, (), "log files of the server to read beside the run"),
-        Setting("verify.page", web_url, None, "the real page, which plays the documented scenarios in a browser"),
-        Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "the severity that fails a run"),
-        Setting("verify.strict", flag, False, "what could not be judged fails the run"),
-        Setting("watch.quiet_after", duration, 30.0, "an incident is over after so long without another occurrence"),
-        Setting("watch.stale_after", duration, None, "give up a connection that is open for so long"),
-        Setting("watch.webhook", lambda raw: Secret(web_url(raw)), None, "where incidents are posted", secret=True),
-        Setting("watch.webhook_format", one_of("json", "slack"), "json", "what is posted"),
-        Setting("watch.metrics", text, None, "where to serve Prometheus metrics, HOST:PORT"),
-        Setting("load.profile", text, "unified", "what each user's page does"),
-        Setting("load.users", whole, 50, "simulated users"),
-        Setting("load.spawn_rate", pace, None, "users that start each second; all at once without one"),
-        Setting("load.run_time", duration, 10.0, "how long the run lasts, from its first user on"),
-        Setting("load.processes", whole, 1, "worker processes; with more than one there is a master beside them"),
-        Setting("load.max_connections_per_user", number, None, "threshold: the most a user holds at once, on average"),
-        Setting("load.max_replaced", number, None, "threshold: connections that the server replaced"),
-        Setting("load.max_churn", number, None, "threshold: connects and disconnects per user and second"),
-        Setting("load.max_connect_p95", duration, None, "threshold: how long connecting takes, 95th percentile"),
-        Setting("browser.identity", text, "auth.userId", "where a page's traffic says who the user is"),
-        Setting("browser.source_root", folder, None, "the folder of the checkout in which the frontend lies"),
-        Setting("browser.for", duration, 5.0, "how long a page is watched"),
-        Setting("browser.browser", text, None, "the Chromium to launch; the one on PATH without it"),
-        Setting("browser.storage_state", text, None, "cookies and local storage: Playwright's storageState"),
-        Setting("browser.cdp", text, None, "the address of a running browser to watch instead"),
-        Setting("actions.trigger", text, "trigger_whatsapp_connection", "what the wizard emits to connect WhatsApp"),
-        Setting("actions.disconnect", text, None, "what it emits to disconnect it; never without one"),
-        Setting("rules.grace", duration, 0.25, "how long two connections of a user may overlap"),
-        Setting("rules.max_attempts", attempts, (5, 10.0), "connection attempts allowed in a window"),
+        Setting(
+            "verify.reconnect_on_kick",
+            parse_duration,
+            None,
+            "per-component: reconnect after this time when the server replaced the connection",
+        ),
+        Setting("verify.window", parse_duration, 2.0, "time to watch for events that must not happen"),
+        Setting("verify.server_log", parse_list, (), "log files of the server, read during the run"),
+        Setting("verify.page", parse_http_url, None, "the real page: a browser runs the documented scenarios on it"),
+        Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "lowest severity that fails the run"),
+        Setting("verify.strict", parse_flag, False, "an inconclusive result fails the run"),
+        Setting(
+            "watch.quiet_after", parse_duration, 30.0, "an incident ends after this time without another occurrence"
+        ),
+        Setting("watch.stale_after", parse_duration, None, "assume that a connection is closed after this time"),
+        Setting(
+            "watch.webhook", lambda raw: Secret(parse_http_url(raw)), None, "URL that receives incidents", secret=True
+        ),
+        Setting("watch.webhook_format", one_of("json", "slack"), "json", "format of the posted incidents"),
+        Setting("watch.metrics", parse_text, None, "address that serves Prometheus metrics, HOST:PORT"),
+        Setting("load.profile", parse_text, "unified", "behaviour of each user's page"),
+        Setting("load.users", parse_positive_int, 50, "simulated users"),
+        Setting(
+            "load.spawn_rate", parse_positive_number, None, "users that start each second; without it, all at once"
+        ),
+        Setting("load.run_time", parse_duration, 10.0, "duration of the run, from its first user on"),
+        Setting(
+            "load.processes",
+            parse_positive_int,
+            1,
+            "worker processes; more than one need a master process in addition",
+        ),
+        Setting(
+            "load.max_connections_per_user",
+            parse_number,
+            None,
+            "threshold: most connections open at once per user, on average",
+        ),
+        Setting("load.max_replaced", parse_number, None, "threshold: connections that the server replaced"),
+        Setting("load.max_churn", parse_number, None, "threshold: connects and disconnects per user and second"),
+        Setting("load.max_connect_p95", parse_duration, None, "threshold: time to connect, 95th percentile"),
+        Setting("browser.identity", parse_text, "auth.userId", "where the page's traffic names the user"),
+        Setting(
+            "browser.source_root", parse_checkout_folder, None, "folder of the checkout that contains the frontend"
+        ),
+        Setting("browser.for", parse_duration, 5.0, "time to watch each page"),
+        Setting("browser.browser", parse_text, None, "the Chromium to start; without it, the one on PATH"),
+        Setting(
+            "browser.storage_state", parse_text, None, "cookies and local storage, in Playwright's storageState format"
+        ),
+        Setting("browser.cdp", parse_text, None, "address of a running browser to watch instead"),
+        Setting(
+            "actions.trigger",
+            parse_text,
+            "trigger_whatsapp_connection",
+            "event that the second component emits to start its action",
+        ),
+        Setting("actions.disconnect", parse_text, None, "event that ends this action; without it, none is sent"),
+        Setting("rules.grace", parse_duration, 0.25, "time that two connections of a user may overlap"),
+        Setting(
+            "rules.max_attempts",
+            parse_attempt_limit,
+            (5, 10.0),
+            "connection attempts allowed per user in a time window",
+        ),
     )
 }
-"""By dotted name: table and key in wscheck.toml, WSCHECK_KEY in the environment, --key as a flag."""
+"""Settings by dotted name: [table] and key in wscheck.toml, WSCHECK_KEY in the environment, --key as a flag."""

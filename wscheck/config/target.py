@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from wscheck.config.settings import NEXT_PUBLIC
+from wscheck.config.settings import NEXT_PUBLIC_VARIABLE
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def default_url(environ: Mapping[str, str] = os.environ) -> str:
     """Where the documented hook connects when it is told nothing else."""
-    return environ.get(NEXT_PUBLIC) or "ws://localhost:8000"
+    return environ.get(NEXT_PUBLIC_VARIABLE) or "ws://localhost:8000"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -51,13 +51,13 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
 def configured_target(config: "Config") -> ServerTarget:
     """The server that is configured; one without a URL where none is. Raises UsageError for an address with a path,
     of which nobody could say what it means: to a Socket.IO client it is the namespace, to a browser it is not."""
-    if path := urlsplit(config.server or "").path.strip("/"):
+    if path := urlsplit(config.server_url or "").path.strip("/"):
         raise UsageError(
             f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
             f"Leave it out: as a namespace it is --namespace /{path}, as the client's option `path` --path /{path}.",
         )
     return ServerTarget(
-        url=config.server or "",
+        url=config.server_url or "",
         namespace=config["target.namespace"],
         path=config["target.path"],
         transports=config["target.transports"],

@@ -3,7 +3,7 @@
 from typing import Any
 
 from wscheck.config.load_profiles import LOAD_OPTIONS, LoadOption
-from wscheck.config.settings import location
+from wscheck.config.settings import parse_credential_location
 from wscheck.config.target import ServerTarget
 from wscheck.loadgen.endpoint import Endpoint, SetupError
 from wscheck.loadgen.user_pool import Roster, read_users
@@ -82,6 +82,6 @@ def _check(options: Any) -> None:
     if options.tabs < 1 or options.reconnect_delay < 0 or not 0 <= options.jitter <= 1:
         raise SetupError("--tabs is at least 1, --reconnect-delay at least 0, and --jitter between 0 and 1")
     try:
-        location(options.user_in), location(options.token_in)
+        parse_credential_location(options.user_in), parse_credential_location(options.token_in)
     except ValueError as problem:
         raise SetupError(str(problem)) from None

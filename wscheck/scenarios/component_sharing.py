@@ -16,7 +16,7 @@ class ComponentSharing(Scenario):
         page = stage.page()
         dashboard, wizard = await page.mount(DASHBOARD), await page.mount(WIZARD)
         stage.expect("connected", page)
-        trigger, ending = stage.contract.answering(stage.cast.trigger), _disconnecting(stage)
+        trigger, ending = stage.contract.reply_to(stage.cast.trigger), _disconnecting(stage)
         # The same event asked for twice may come with the same payload twice, and be no duplicate.
         acts = (None, stage.cast.trigger, stage.cast.disconnect)
         other = next((event for event in stage.contract.events if event.emit not in acts), None)
@@ -39,7 +39,7 @@ def _disconnecting(stage: Stage) -> ContractEvent | None:
     emitted = stage.cast.disconnect
     if emitted is None:
         return None
-    own, connecting = stage.contract.answering(emitted), stage.contract.answering(stage.cast.trigger)
+    own, connecting = stage.contract.reply_to(emitted), stage.contract.reply_to(stage.cast.trigger)
     if own is None and connecting is not None:
         return msgspec.structs.replace(connecting, emit=emitted, payload=None)
     return own

@@ -148,7 +148,7 @@ class Stage:
                 component=component,
                 within=within,
                 required=required,
-                assumed=name is not None and self.contract.assumed,
+                assumed=name is not None and self.contract.is_default,
             )
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wscheck.config.browser_steps import Step
+from wscheck.config.browser_steps import BrowserStep
 from wscheck.model.events import SOURCE_SCENARIO, Connected, Delivered, Event, Expected
 from wscheck.scenarios.component_sharing import ComponentSharing
 from wscheck.scenarios.context import Stage
@@ -32,7 +32,7 @@ class RealPage(msgspec.Struct, kw_only=True):
     """
 
     url: str
-    steps: tuple[Step, ...]
+    steps: tuple[BrowserStep, ...]
     storage: "StorageState | None"
     identity: "IdentityRule"
     root: str

@@ -7,7 +7,7 @@ import pytest
 from wscheck.backend.demo_tokens import token_for
 from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import ReferenceBackend, serve_backend
-from wscheck.config.event_contract import DOCUMENTED
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor, Secret
@@ -34,4 +34,4 @@ def events() -> list[Event]:
 
 @pytest.fixture
 def witness(events: list[Event]) -> ReplayWitness:
-    return ReplayWitness(events.append, DOCUMENTED, Redactor())
+    return ReplayWitness(events.append, DOCUMENTED_CONTRACT, Redactor())

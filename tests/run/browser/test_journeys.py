@@ -12,7 +12,7 @@ from tests.cli import Ran, wscheck
 from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import Backend, node_backend
-from wscheck.config.browser_steps import Step
+from wscheck.config.browser_steps import BrowserStep
 from wscheck.model.errors import CannotCheck
 from wscheck.observe.browser import launched, run_steps
 
@@ -118,7 +118,9 @@ async def test_whatever_cannot_be_done_is_said(site: Backend) -> None:
         page = await browser.open(f"{site.url}/login.html")
         for (action, value), said in wrong.items():
             with pytest.raises(CannotCheck) as raised:
-                await run_steps(browser, page, [Step(action=action, value=value, place="toml:1", within=0.2)])
+                await run_steps(
+                    browser, page, [BrowserStep(action=action, argument=value, location="toml:1", timeout_s=0.2)]
+                )
             assert raised.value.problem.startswith(said)
             assert raised.value.next_step
 
@@ -129,7 +131,9 @@ async def test_a_second_tab_has_as_long_to_load_as_its_step_says(site: Backend) 
         endless = f"/endless.html?http://{host}:{port}/"
         async with launched() as browser:
             page = await browser.open(f"{site.url}/login.html")
-            await run_steps(browser, page, [Step(action="tab", value=endless, place="toml:1", within=0.3)])
+            await run_steps(
+                browser, page, [BrowserStep(action="tab", argument=endless, location="toml:1", timeout_s=0.3)]
+            )
             (told,) = browser.unseen
     assert told.startswith("tab 2 did not finish loading within 0.3 s")
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.cli import wscheck
 from tests.needs import needs
 from tests.pages import watched
-from wscheck.config.loading import load
+from wscheck.config.loading import load_config
 from wscheck.model.errors import CannotCheck
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
 from wscheck.run.verify.plan import plan_verify_run
@@ -41,7 +41,7 @@ async def test_it_is_refused_with_what_to_do_and_shown_if_asked_for(page: str) -
 def test_verify_asks_the_browser_as_it_asks_the_server() -> None:
     flags = {"target.url": "https://127.0.0.1:1", "verify.page": "https://127.0.0.1:2/", "identity.token": "t"}
     for insecure in (True, False):
-        run = plan_verify_run(load({**flags, "target.insecure": insecure or None}, environ={}), [])
+        run = plan_verify_run(load_config({**flags, "target.insecure": insecure or None}, environ={}), [])
         assert run.page is not None and run.page.insecure is insecure
 
 

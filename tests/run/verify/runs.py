@@ -7,8 +7,8 @@ import msgspec
 
 from wscheck.backend.demo_tokens import token_for
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
-from wscheck.config.event_contract import DOCUMENTED, Contract
-from wscheck.config.loading import load
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT, Contract
+from wscheck.config.loading import load_config
 from wscheck.model.report import ScenarioResult
 from wscheck.report.recording import render as recorded
 from wscheck.run.verify.plan import plan_verify_run
@@ -31,7 +31,7 @@ def planned(
     known = {"identity.user_id": USER, "identity.second_user_id": SECOND, "verify.window": window}
     if url is not None:
         known |= {"identity.token": token_for(USER), "identity.second_token": token_for(SECOND)}
-    return plan_verify_run(load({**known, "target.url": url, **flags}, environ={}), scenarios, markers, keys)
+    return plan_verify_run(load_config({**known, "target.url": url, **flags}, environ={}), scenarios, markers, keys)
 
 
 async def run(*scenarios: str, url: str | None = None, window: str = "500ms", **settings: object) -> VerifyOutcome:
@@ -43,7 +43,7 @@ async def run_embedded(
     *scenarios: str,
     faults: tuple[Fault, ...] = (),
     policy: SecondConnectionPolicy = SecondConnectionPolicy.REPLACE,
-    contract: Contract = DOCUMENTED,
+    contract: Contract = DOCUMENTED_CONTRACT,
 ) -> VerifyOutcome:
     """Drive `scenarios` at an embedded backend that misbehaves, or has another policy, or of which less is known."""
     asked = planned(*scenarios)

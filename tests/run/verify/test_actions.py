@@ -9,7 +9,7 @@ import pytest
 from tests.run.verify.runs import planned, replayed, told
 from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import ReferenceBackend, serve_backend
-from wscheck.config.event_contract import DOCUMENTED, Contract, ContractEvent
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT, Contract, ContractEvent
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Verdict
 from wscheck.run.verify.run import VerifyOutcome, run_verify
@@ -20,7 +20,7 @@ LOGOUT = "wa:logout"
 
 async def shared(
     backend: ReferenceBackend,
-    contract: Contract = DOCUMENTED,
+    contract: Contract = DOCUMENTED_CONTRACT,
     disconnect: str | None = LOGOUT,
     trigger: str | None = None,
 ) -> VerifyOutcome:
@@ -66,10 +66,10 @@ async def test_whatsapp_is_never_disconnected_unless_somebody_named_what_does_it
     assert emitted(outcome) == ["trigger_whatsapp_connection", "request_bot_status"]
 
 
-OWN = Contract((*DOCUMENTED.events, ContractEvent(name="wa_gone", emit=LOGOUT)))
+OWN = Contract((*DOCUMENTED_CONTRACT.events, ContractEvent(name="wa_gone", emit=LOGOUT)))
 
 
-@pytest.mark.parametrize(("contract", "answer"), [(DOCUMENTED, "whatsapp_connection_event"), (OWN, "wa_gone")])
+@pytest.mark.parametrize(("contract", "answer"), [(DOCUMENTED_CONTRACT, "whatsapp_connection_event"), (OWN, "wa_gone")])
 async def test_the_wizard_disconnects_whatsapp_and_the_page_stays_connected(contract: Contract, answer: str) -> None:
     outcome = await shared(telling(answer), contract)
     assert outcome.report.verdict is Verdict.PASSED, told(outcome)
@@ -82,7 +82,7 @@ async def test_the_wizard_disconnects_whatsapp_and_the_page_stays_connected(cont
 async def test_a_server_that_ends_the_pages_connection_with_whatsapps_or_says_nothing_fails(
     does: Callable[[ReferenceBackend, str], Awaitable[None]], rule: str
 ) -> None:
-    quick = [msgspec.structs.replace(event, within=0.5) for event in DOCUMENTED.events]
+    quick = [msgspec.structs.replace(event, within=0.5) for event in DOCUMENTED_CONTRACT.events]
     outcome = await shared(hearing(LOGOUT, does), Contract(tuple(quick)))
     assert outcome.report.verdict is Verdict.FAILED
     assert rule in {finding.rule for finding in outcome.report.findings}, told(outcome)

@@ -11,7 +11,7 @@ from tests.cli import Ran, wscheck
 from tests.frontend import built
 from tests.needs import needs
 from tests.node_backend import Backend, node_backend
-from wscheck.config.event_contract import DOCUMENTED
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import Connected, Delivered, Event, Expected, NotEvaluated
 from wscheck.scenarios.context import Cast, Stage
@@ -146,7 +146,7 @@ LOOKED = 1_795_000_000.0
 
 def expected(scenario: str, connected_at: float, *came: str) -> list[Event]:
     """What is recorded as expected of a page that connected then, and received these events until it was looked at."""
-    cast = Cast(target=ServerTarget(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED)
+    cast = Cast(target=ServerTarget(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED_CONTRACT)
     stage = Stage(cast)
     opened = Connected(at=connected_at, source="browser", user="ada", sid="s", page="tab 1")
     received = (Delivered(at=LOOKED, source="browser", user="ada", sid="s", page="tab 1", name=name) for name in came)
@@ -162,7 +162,7 @@ def test_a_page_that_connected_after_the_last_look_was_not_missing_then(after: f
 @pytest.mark.parametrize("seconds", [0.3, 5.1])
 def test_events_are_missed_by_a_page_that_was_connected_as_long_as_they_may_take(seconds: float) -> None:
     """However long the browser took to get there."""
-    first, *others = (event.name for event in DOCUMENTED.events)
+    first, *others = (event.name for event in DOCUMENTED_CONTRACT.events)
     told = expected(EventHandling.id, LOOKED - seconds, first)
     missed = {event.name for event in told if isinstance(event, Expected) and event.what == "delivered"}
     assert missed == (set(others) if seconds > 5.0 else set())

@@ -10,7 +10,7 @@ from tests.run.verify.runs import planned, replayed, told
 from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import REPLIES, ReferenceBackend, serve_backend
 from wscheck.config import event_contract as contracts
-from wscheck.config.event_contract import DOCUMENTED, Contract
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT, Contract
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Verdict
 from wscheck.run.verify import run as verb
@@ -19,12 +19,12 @@ from wscheck.run.verify.run import VerifyOutcome, run_verify
 from wscheck.run.verify.targets import RemoteServer
 from wscheck.scenarios.context import Stage
 
-ASKED = [event.emit for event in DOCUMENTED.events]
+ASKED = [event.emit for event in DOCUMENTED_CONTRACT.events]
 
 
 def within(seconds: float, *names: str) -> Contract:
     """The documented events, or those of these names, each with so much time."""
-    events = [event for event in DOCUMENTED.events if not names or event.name in names]
+    events = [event for event in DOCUMENTED_CONTRACT.events if not names or event.name in names]
     return Contract(tuple(msgspec.structs.replace(event, within=seconds) for event in events))
 
 
@@ -78,7 +78,9 @@ async def test_events_that_do_not_come_hold_up_no_other_and_are_all_missed() -> 
     outcome = await judged(without(*ASKED[1:]), within(0.6), "event-handling")
     asked = [event.at for event in outcome.events if isinstance(event, Emitted) and event.name in ASKED]
     messages = {finding.message for finding in outcome.report.findings if finding.rule == "event-missing"}
-    assert messages == {f"{event.name} did not arrive within 0.6 s" for event in DOCUMENTED.events[1:]}, told(outcome)
+    assert messages == {f"{event.name} did not arrive within 0.6 s" for event in DOCUMENTED_CONTRACT.events[1:]}, told(
+        outcome
+    )
     assert len(asked) == 4 and asked[-1] - asked[0] < 2 * 0.6
     assert replayed(outcome) == outcome.report.scenarios
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from wscheck.config.settings import without_credentials
+from wscheck.config.settings import redact_url
 from wscheck.model.errors import CannotCheck, Unreachable
 
 ANSWER_S = 30.0
@@ -46,7 +46,7 @@ class DevToolsConnection:
             self._socket = await self._http.ws_connect(self.url, max_msg_size=0, compress=0, timeout=_CLOSING)
         except (aiohttp.ClientError, OSError) as error:
             await self._http.close()
-            where, said = (without_credentials(each) for each in (self.url.partition("/devtools")[0], str(error)))
+            where, said = (redact_url(each) for each in (self.url.partition("/devtools")[0], str(error)))
             problem = f"The browser does not answer at {where}: {said}."
             raise Unreachable(problem, "Start it with --remote-debugging-port=9222, and name that port.") from error
         self._reader = asyncio.create_task(self._read())

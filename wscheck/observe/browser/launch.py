@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from wscheck.config.settings import without_credentials
+from wscheck.config.settings import redact_url
 from wscheck.model.errors import CannotCheck, Unreachable, UsageError
 from wscheck.observe.browser.profile import fresh
 
@@ -136,7 +136,7 @@ async def address_of(url: str) -> str:
     if url.startswith(("ws://", "wss://")):
         return url
     base = url if "://" in url else f"http://{url}"
-    shown = without_credentials(base)
+    shown = redact_url(base)
     help = "Start it with --remote-debugging-port=9222 and a --user-data-dir of its own, and give --cdp that address."
     try:
         async with (
@@ -146,7 +146,7 @@ async def address_of(url: str) -> str:
             found = await answer.json(content_type=None)
             return str(found["webSocketDebuggerUrl"])
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        said = without_credentials(str(error)) or "no answer in time"
+        said = redact_url(str(error)) or "no answer in time"
         raise Unreachable(f"No browser answers at {shown}: {said}.", help) from error
     except (ValueError, KeyError, TypeError) as error:
         raise CannotCheck(f"What answers at {shown} is no browser's DevTools.", help) from error

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import urljoin
 
-from wscheck.config.browser_steps import Step
+from wscheck.config.browser_steps import BrowserStep
 from wscheck.model.errors import CannotCheck
 from wscheck.model.secrets import Secret
 from wscheck.observe.browser.browser import Browser
 from wscheck.observe.browser.page import BrowserTab
 
 
-async def run_steps(browser: Browser, page: BrowserTab, steps: Sequence[Step]) -> None:
+async def run_steps(browser: Browser, page: BrowserTab, steps: Sequence[BrowserStep]) -> None:
     """Does `steps`, beginning in `page`. Raises CannotCheck with the place of the step that could not be done."""
     for step in steps:
         try:
@@ -21,24 +21,24 @@ async def run_steps(browser: Browser, page: BrowserTab, steps: Sequence[Step]) -
             raise CannotCheck(problem, error.next_step) from error
 
 
-async def _do(browser: Browser, page: BrowserTab, step: Step) -> BrowserTab:
+async def _do(browser: Browser, page: BrowserTab, step: BrowserStep) -> BrowserTab:
     """One step; the page to go on in."""
-    value = str(step.value)
+    value = str(step.argument)
     match step.action:
         case "goto":
-            await page.goto(urljoin(await page.address(), value), step.within)
+            await page.goto(urljoin(await page.address(), value), step.timeout_s)
         case "click":
-            await page.click(value, step.within)
+            await page.click(value, step.timeout_s)
         case "fill":
-            await page.fill(value, _typed(browser, step.text), step.within)
+            await page.fill(value, _typed(browser, step.typed), step.timeout_s)
         case "wait_for":
-            await page.wait_for(value, step.within)
+            await page.wait_for(value, step.timeout_s)
         case "wait":
-            await asyncio.sleep(float(step.value))
+            await asyncio.sleep(float(step.argument))
         case "reload":
-            await page.reload(step.within)
+            await page.reload(step.timeout_s)
         case "back":
-            await page.back(step.within)
+            await page.back(step.timeout_s)
         case "tab":
             return await _tab(browser, page, step)
     return page
@@ -51,10 +51,10 @@ def _typed(browser: Browser, text: str | Secret) -> str:
     return text
 
 
-async def _tab(browser: Browser, page: BrowserTab, step: Step) -> BrowserTab:
-    if isinstance(step.value, str):
-        return await browser.open(urljoin(await page.address(), step.value), step.within)
-    label = f"tab {step.value:g}"
+async def _tab(browser: Browser, page: BrowserTab, step: BrowserStep) -> BrowserTab:
+    if isinstance(step.argument, str):
+        return await browser.open(urljoin(await page.address(), step.argument), step.timeout_s)
+    label = f"tab {step.argument:g}"
     tabs = browser.tabs
     if label not in tabs:
         raise CannotCheck(f"There is no {label}.", f"There are: {', '.join(tabs) or 'none'}.")

@@ -62,8 +62,8 @@ class ReplayWitness:
         self._record(Disconnected(**self._where(connection), reason=reason))
 
     def delivered(self, connection: Connection, name: str, payload: object) -> None:
-        contracted = self._contract.named(name)
-        about = contracted.about(payload) if contracted is not None else None
+        contracted = self._contract.event_named(name)
+        about = contracted.user_in(payload) if contracted is not None else None
         self._record(
             Delivered(
                 **self._where(connection),

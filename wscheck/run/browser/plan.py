@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wscheck.config.loading import Config
-from wscheck.config.settings import without_credentials
+from wscheck.config.settings import redact_url
 from wscheck.model.errors import UsageError
 from wscheck.observe.browser import storage
 from wscheck.observe.traffic import IdentityRule
@@ -17,7 +17,7 @@ def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Se
     """The run that `config` and the command line ask for. Raises UsageError."""
     for url in (*urls, *visits):
         if not url.startswith(_SCHEMES):
-            problem = f"`{without_credentials(url)}` is not the address of a page."
+            problem = f"`{redact_url(url)}` is not the address of a page."
             raise UsageError(problem, "Write http://localhost:3000/, with its scheme.")
     program, cdp = config["browser.browser"], config["browser.cdp"]
     if program and cdp:
@@ -40,6 +40,6 @@ def plan(config: Config, urls: Sequence[str], visits: Sequence[str], command: Se
         steps=config.steps,
         identity=IdentityRule.parse(config["browser.identity"]),
         root=config["browser.source_root"] or "",
-        options=config.options,
+        options=config.judge_options,
         bar=config.bar,
     )

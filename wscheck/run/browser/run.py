@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from wscheck.config.browser_steps import Step
-from wscheck.config.settings import without_credentials
+from wscheck.config.browser_steps import BrowserStep
+from wscheck.config.settings import redact_url
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import CannotCheck, UsageError
 from wscheck.model.events import SOURCE_BROWSER, AnyEvent, Event, NotEvaluated, PhaseEnded
@@ -61,7 +61,7 @@ class Browse(msgspec.Struct, kw_only=True):
     options: RuleOptions = msgspec.field(default_factory=RuleOptions)
     bar: Bar = msgspec.field(default_factory=Bar)
     storage: StorageState | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[BrowserStep, ...] = ()
     root: str = ""
     picture: bool = False
 
@@ -88,7 +88,7 @@ async def browse(run: Browse, progress: Progress = lambda what, done, of: None) 
     latest = max((event.at for event in seen.events if event.at is not None), default=ended)
     events: list[Event] = [*seen.events, *watch.unjudged, PhaseEnded(at=max(ended, latest), source=SOURCE_BROWSER)]
     urls = " ".join(browser.traffic.addresses.page(url) for url in run.urls)
-    target = urls or without_credentials(run.cdp or "") or "".join(run.command[:1])
+    target = urls or redact_url(run.cdp or "") or "".join(run.command[:1])
     report = page_report.report(events, run.options, run.bar, target=target, pages=pages, notes=seen.notes)
     report.started_at, report.duration_s = began, round(time.time() - began, 3)
     if watch.interrupted:

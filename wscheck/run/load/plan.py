@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES, is_users_file_header
-from wscheck.config.loading import Config, Value, load
+from wscheck.config.loading import Config, SettingValue, load_config
 from wscheck.config.settings import SETTINGS
 from wscheck.config.target import ServerTarget, configured_target
 from wscheck.model.errors import UnknownName, UsageError
@@ -81,7 +81,7 @@ def configured(
 
     settings, options  what the flags said of the configuration and of the profile, None where nothing
     """
-    config = load(settings)
+    config = load_config(settings)
     target, users = configured_target(config), config["load.users"]
     spawn_rate = config["load.spawn_rate"] or users
     # Locust counts whole seconds.
@@ -130,7 +130,7 @@ def _enough(file: Path, users: int) -> None:
         )
 
 
-def _profile(said: Value) -> str:
+def _profile(said: SettingValue) -> str:
     """What was said, when there is such a profile. Raises UsageError with the place and the likeliest ones."""
     name = str(said.value)
     if name not in LOAD_PROFILES:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from wscheck.config.settings import duration
+from wscheck.config.settings import parse_duration
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange
 from wscheck.model.events import Event
 
@@ -99,7 +99,7 @@ class ConnectionAges:
 def parse_time(raw: str) -> float:
     """Seconds since the epoch from "2026-11-23T12:00:00Z", "2026-11-23 12:00" (local time), or "90m": so long ago."""
     with contextlib.suppress(ValueError):
-        return time.time() - duration(raw)
+        return time.time() - parse_duration(raw)
     try:
         return datetime.fromisoformat(str(raw)).timestamp()
     except ValueError:

@@ -29,8 +29,8 @@ def plan_verify_run(
     cast, logs = _cast(config), config["verify.server_log"]
     if (markers or keys) and not logs:
         raise UsageError("--marker and --key word a log, and none was given.", "Add --server-log PATH.")
-    words = partial(readers, markers, keys, config.tables.get("logs", {}), config.at)
-    arena = RemoteServer(cast, logs, words) if config.server else EmbeddedServers(cast)
+    words = partial(readers, markers, keys, config.tables.get("logs", {}), config.location_of)
+    arena = RemoteServer(cast, logs, words) if config.server_url else EmbeddedServers(cast)
     if isinstance(arena, EmbeddedServers) and logs:
         raise UsageError(
             "--server-log was given without a URL: the embedded backend's log is read anyway.",
@@ -41,7 +41,7 @@ def plan_verify_run(
         arena=arena,
         scenarios=_scenarios(chosen),
         client=config["verify.client"],
-        options=config.options,
+        options=config.judge_options,
         bar=config.bar,
         page=_page(config, arena, chosen),
         narrate=narrate,
@@ -52,7 +52,7 @@ def _check(config: Config) -> None:
     """Refuse what would silently mean something else."""
     delay, timeout = config.values["verify.reconnect_on_kick"], config.values["target.timeout"]
     token = config.values["identity.token"]
-    if token.value is not None and config.server is None:
+    if token.value is not None and config.server_url is None:
         raise UsageError(
             f"{token.origin} was given without a URL: the embedded backend has tokens of its own.",
             "Give the URL of the server that the token is for; to check the embedded backend, leave the token out.",

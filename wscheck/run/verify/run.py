@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from wscheck.config.settings import without_credentials
+from wscheck.config.settings import redact_url
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE
 from wscheck.model.events import (
@@ -87,7 +87,7 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
     report = _report(events, run.options, run.bar, target=run.arena.target, client=run.client)
     report.started_at, report.duration_s = began, round(time.time() - began, 3)
     if run.page is not None:
-        report.options["page"] = without_credentials(run.page.url)
+        report.options["page"] = redact_url(run.page.url)
     if interrupted:
         report.interrupt()
     return VerifyOutcome(report, events)
