@@ -44,7 +44,7 @@ def held(spread: float, eio: bool, namespace: str | None) -> None:
         sid, user = f"{n:020d}", f"user_{n:07d}"
         judge.feed(Connected(at=BEGAN + n * spread, user=user, sid=sid, eio=session, namespace=namespace, **place))
     took = time.process_time() - began
-    assert judge.ledger.open == USERS
+    assert judge.ledger.open_count == USERS
     print((_resident() - before) / USERS, USERS / took)
 
 
@@ -73,7 +73,7 @@ def _judged(events: list[Event]) -> float:
     """Seconds an event, the best of three."""
     best = float("inf")
     for _ in range(3):
-        judge, began = Judge(on_sighting=_heard), time.perf_counter()
+        judge, began = Judge(on_finding=_heard), time.perf_counter()
         for event in events:
             judge.feed(event)
         best = min(best, (time.perf_counter() - began) / len(events))

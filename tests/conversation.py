@@ -134,7 +134,7 @@ def judged(
     judge = Judge(options, [rules] if isinstance(rules, type) else rules)
     for event in said.events:
         judge.feed(event)
-    return judge.conclude()
+    return judge.finish()
 
 
 def one(findings: list[Finding]) -> Finding:

@@ -62,7 +62,7 @@ def test_a_rate_needs_several_occurrences_and_some_time(times: int, every: float
 
 def test_whoever_listens_hears_of_each_occurrence_with_the_same_growing_finding() -> None:
     heard: list[tuple[int, int]] = []
-    judge = Judge(rules=[REGISTRY["connection-replaced"]], on_sighting=lambda f: heard.append((id(f), f.count)))
+    judge = Judge(rules=[REGISTRY["connection-replaced"]], on_finding=lambda f: heard.append((id(f), f.count)))
     fed(judge, ping_pong(5))
     assert [count for _, count in heard] == [1, 2, 3, 4, 5]
     assert len({identity for identity, _ in heard}) == 1
@@ -70,17 +70,17 @@ def test_whoever_listens_hears_of_each_occurrence_with_the_same_growing_finding(
 
 def test_a_cause_is_looked_for_when_it_is_asked_for() -> None:
     heard: list[Finding] = []
-    judge = fed(Judge(on_sighting=heard.append), ping_pong(30))
+    judge = fed(Judge(on_finding=heard.append), ping_pong(30))
     replaced = next(f for f in heard if f.rule == "connection-replaced")
     assert replaced.cause is None
-    cause = judge.explain(replaced)
+    cause = judge.update_cause(replaced)
     assert cause is not None and cause.id == "reconnect-on-kick" and replaced.cause == cause
     assert all(f.cause is not None for f in judge.findings())
 
 
 def test_asking_for_findings_changes_nothing() -> None:
     judge = fed(Judge(), ping_pong(7))
-    assert judge.findings() == judge.findings() == judge.conclude()
+    assert judge.findings() == judge.findings() == judge.finish()
 
 
 def cut(name: str, since: float = 0) -> Conversation:
@@ -96,7 +96,7 @@ def causes_of(said: Conversation, *, asked_often: bool) -> dict[str | None, str 
         judge.feed(event)
         if asked_often:
             judge.findings()
-    return {f.user: f.cause.id if f.cause else None for f in judge.conclude()}
+    return {f.user: f.cause.id if f.cause else None for f in judge.finish()}
 
 
 @pytest.mark.parametrize("asked_often", [True, False])
@@ -128,9 +128,9 @@ def test_what_looked_like_a_cause_for_a_while_is_none_when_more_has_been_seen(as
 def test_time_alone_can_turn_an_overlap_into_a_finding() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
     assert judge.findings() == []
-    judge.advance(START + 1.2)
+    judge.advance_to(START + 1.2)
     assert judge.findings() == []
-    judge.advance(START + 1.3)
+    judge.advance_to(START + 1.3)
     assert [f.first_at for f in judge.findings()] == [START + 1], "since when, not when it was noticed"
 
 
@@ -138,7 +138,7 @@ def test_time_does_not_run_backwards() -> None:
     """Two logs interleave imperfectly: a late line must not undo the time that passed."""
     judge = fed(Judge(), log_of("A").connects("s1", at=10).connects("s2", at=11).watched(until=11.1))
     fed(judge, log_of("B").connects("b1", at=2))
-    assert [f.user for f in judge.conclude(START + 12)] == ["A"]
+    assert [f.user for f in judge.finish(START + 12)] == ["A"]
 
 
 def test_thousands_of_overlaps_are_told_in_the_order_of_their_time() -> None:
@@ -148,7 +148,7 @@ def test_thousands_of_overlaps_are_told_in_the_order_of_their_time() -> None:
         said.connects(f"a{n}", at=n * 1e-5).connects(f"b{n}", at=n * 1e-5)
     judge = fed(Judge(rules=[MultipleConnections]), said)
     assert judge.findings() == []
-    judge.advance(START + 9)
+    judge.advance_to(START + 9)
     assert [f.user for f in judge.findings()] == [f"user_{n}" for n in range(3_000)]
 
 
@@ -158,9 +158,9 @@ def test_only_rules_that_wait_hear_the_time() -> None:
     class Waiting(MultipleConnections):
         id = "waiting"
 
-        def advance(self, at: float) -> None:
+        def on_time(self, at: float) -> None:
             heard.append(at - START)
-            super().advance(at)
+            super().on_time(at)
 
     judge = fed(Judge(rules=[Waiting]), log_of("A").connects("s1", at=0).disconnects("s1", at=1))
     assert heard == []
@@ -174,8 +174,8 @@ def test_an_expired_connection_is_judged_like_any_other_end() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
     gone = NotEvaluated(at=START + 1.1, source="wscheck", reason="old")
     (closed,) = judge.expire("s1", gone)
-    assert closed.held == ("s2",)
-    assert judge.conclude(START + 9) == []
+    assert closed.remaining == ("s2",)
+    assert judge.finish(START + 9) == []
 
 
 def test_an_overlap_that_ends_by_expiring_is_found_as_it_was_before_that() -> None:
@@ -187,9 +187,9 @@ def test_an_overlap_that_ends_by_expiring_is_found_as_it_was_before_that() -> No
 def test_what_an_earlier_run_judged_is_known_and_not_counted_again() -> None:
     judge = Judge(RuleOptions(max_attempts=2))
     for event in log_of("A").connects("s1", at=0).connects("s2", at=0.01).connects("s3", at=0.02).events:
-        judge.recall(event)
-    assert judge.ledger.held("A") == ("s1", "s2", "s3")
-    assert {f.rule for f in judge.conclude(START + 9)} == {"multiple-connections"}
+        judge.restore(event)
+    assert judge.ledger.open_connections("A") == ("s1", "s2", "s3")
+    assert {f.rule for f in judge.finish(START + 9)} == {"multiple-connections"}
 
 
 def test_an_event_that_no_rule_watches_passes() -> None:

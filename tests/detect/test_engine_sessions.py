@@ -22,17 +22,17 @@ def held(said: Conversation) -> tuple[str, ...]:
     ledger = Ledger()
     for event in said.events:
         ledger.apply(event)
-    return ledger.held("A")
+    return ledger.open_connections("A")
 
 
 def test_two_namespaces_may_be_one_connection_which_ends_with_the_last() -> None:
     ledger = Ledger()
     for event in page(0, "a1", "b1").events:
         ledger.apply(event)
-    assert (ledger.held("A"), ledger.open, ledger.tally("A").max_open) == (("a1",), 1, 1)
+    assert (ledger.open_connections("A"), ledger.open_count, ledger.counts_for("A").max_open) == (("a1",), 1, 1)
     assert ledger.apply(Disconnected(at=9, sid="a1")) == ()
     (closed,) = ledger.apply(Disconnected(at=9, sid="b1"))
-    assert isinstance(closed, ClosedChange) and ledger.held("A") == ()
+    assert isinstance(closed, ClosedChange) and ledger.open_connections("A") == ()
 
 
 def test_two_sockets_in_one_namespace_are_two_connections_for_certain() -> None:
@@ -91,5 +91,5 @@ def test_nothing_is_remembered_of_what_is_gone() -> None:
             ledger.apply(Connected(sid=sid, user=f"u{n % 60}", namespace=namespace, source="server-log"))
         for sid in (f"a{n}", f"b{n}") if n % 2 else (f"b{n}", f"a{n}"):
             ledger.apply(Disconnected(sid=sid, source="server-log"))
-    assert ledger.open == 0
-    assert [name for name, kept in vars(ledger.sessions).items() if hasattr(kept, "__len__") and kept] == []
+    assert ledger.open_count == 0
+    assert [name for name, kept in vars(ledger.engine_sessions).items() if hasattr(kept, "__len__") and kept] == []

@@ -16,7 +16,7 @@ def test_five_hundred_replacements_are_told_three_times() -> None:
     incidents = IncidentTracker()
     changes = []
     for n in range(500):
-        change = incidents.sighted(finding(at=n / 4))
+        change = incidents.observe(finding(at=n / 4))
         changes += [(change.state, change.count)] if change else []
     assert changes == [(IncidentState.OPENED, 1), (IncidentState.GREW, 10), (IncidentState.GREW, 100)]
     [incident] = incidents.open
@@ -27,47 +27,47 @@ def test_one_incident_for_each_user_and_rule() -> None:
     incidents = IncidentTracker()
     for rule in ("connection-replaced", "excessive-attempts"):
         for user in ("ada", "bob"):
-            assert incidents.sighted(finding(rule, user))
-            assert not incidents.sighted(finding(rule, user))
+            assert incidents.observe(finding(rule, user))
+            assert not incidents.observe(finding(rule, user))
     assert len(incidents.open) == 4
 
 
 def test_quiet_for_long_enough_resolves_it_once() -> None:
     incidents = IncidentTracker(quiet_after=30)
-    incidents.sighted(finding(at=0.0))
-    incidents.sighted(finding(at=10.0))
-    assert list(incidents.advance(39.9)) == []
-    [resolved] = incidents.advance(40.0)
+    incidents.observe(finding(at=0.0))
+    incidents.observe(finding(at=10.0))
+    assert list(incidents.resolve_quiet(39.9)) == []
+    [resolved] = incidents.resolve_quiet(40.0)
     assert (resolved.state, resolved.count, resolved.first_at, resolved.resolved_at) == (
         IncidentState.RESOLVED,
         2,
         0.0,
         40.0,
     )
-    assert list(incidents.advance(100.0)) == []
+    assert list(incidents.resolve_quiet(100.0)) == []
     assert incidents.open == []
 
 
 def test_one_that_is_still_so_lets_the_next_one_end() -> None:
     incidents = IncidentTracker(quiet_after=30, ongoing=lambda rule, user: user == "ada")
-    incidents.sighted(finding(user="ada", at=0.0))
-    incidents.sighted(finding(user="bob", at=5.0))
-    assert list(incidents.advance(31.0)) == []
-    assert [over.user for over in incidents.advance(36.0)] == ["bob"]
+    incidents.observe(finding(user="ada", at=0.0))
+    incidents.observe(finding(user="bob", at=5.0))
+    assert list(incidents.resolve_quiet(31.0)) == []
+    assert [over.user for over in incidents.resolve_quiet(36.0)] == ["bob"]
 
 
 def test_one_that_goes_on_does_not_keep_another_open() -> None:
     incidents = IncidentTracker(quiet_after=30)
     for user, at in (("ada", 0.0), ("bob", 1.0), ("ada", 20.0)):
-        incidents.sighted(finding(user=user, at=at))
-    assert [over.user for over in incidents.advance(35.0)] == ["bob"]
+        incidents.observe(finding(user=user, at=at))
+    assert [over.user for over in incidents.resolve_quiet(35.0)] == ["bob"]
 
 
 def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
     incidents = IncidentTracker(quiet_after=30)
-    incidents.sighted(finding())
-    list(incidents.advance(50.0))
-    again = incidents.sighted(finding(at=60.0, count=2))
+    incidents.observe(finding())
+    list(incidents.resolve_quiet(50.0))
+    again = incidents.observe(finding(at=60.0, count=2))
     assert again is not None
     assert (again.state, again.count, again.first_at) == (IncidentState.OPENED, 1, 60.0)
 
@@ -77,37 +77,37 @@ def test_what_still_holds_does_not_resolve() -> None:
     incidents = IncidentTracker(
         quiet_after=30, ongoing=lambda rule, user: rule == "multiple-connections" and user in holding
     )
-    incidents.sighted(finding("multiple-connections", "ada"))
-    incidents.sighted(finding("multiple-connections", "bob"))
-    assert [incident.user for incident in incidents.advance(31.0)] == ["bob"]
+    incidents.observe(finding("multiple-connections", "ada"))
+    incidents.observe(finding("multiple-connections", "bob"))
+    assert [incident.user for incident in incidents.resolve_quiet(31.0)] == ["bob"]
     holding.clear()
-    assert list(incidents.advance(40.0)) == []
-    assert [incident.user for incident in incidents.advance(61.0)] == ["ada"]
+    assert list(incidents.resolve_quiet(40.0)) == []
+    assert [incident.user for incident in incidents.resolve_quiet(61.0)] == ["ada"]
 
 
 def test_becoming_graver_is_told_at_once() -> None:
     incidents = IncidentTracker()
-    incidents.sighted(finding())
-    graver = incidents.sighted(finding(severity=Severity.ERROR))
+    incidents.observe(finding())
+    graver = incidents.observe(finding(severity=Severity.ERROR))
     assert graver is not None
     assert (graver.state, graver.severity) == (IncidentState.GREW, Severity.ERROR)
 
 
 def test_a_cause_that_becomes_known_is_told_once() -> None:
     incidents = IncidentTracker()
-    incidents.sighted(finding())
+    incidents.observe(finding())
     cause = Cause("reconnect-on-kick", "the client reconnects", "Do not.")
     told = []
     for _ in range(9):
-        change = incidents.sighted(finding(cause=cause))
+        change = incidents.observe(finding(cause=cause))
         told += [(change.state, change.count, change.cause)] if change else []
     assert told == [(IncidentState.GREW, 2, cause), (IncidentState.GREW, 10, cause)]
 
 
 def test_without_a_clock_nothing_resolves() -> None:
     incidents = IncidentTracker(quiet_after=30)
-    incidents.sighted(finding(at=None))
-    assert list(incidents.advance(1e9)) == []
+    incidents.observe(finding(at=None))
+    assert list(incidents.resolve_quiet(1e9)) == []
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 20)), max_size=60))
@@ -115,11 +115,11 @@ def test_what_opens_resolves_and_every_sighting_is_counted(steps: list[tuple[str
     incidents, now, counted, opened, resolved = IncidentTracker(quiet_after=10), 0.0, 0, 0, []
     for user, pause in steps:
         now += pause
-        resolved += incidents.advance(now)
-        change = incidents.sighted(finding(user=user, at=now))
+        resolved += incidents.resolve_quiet(now)
+        change = incidents.observe(finding(user=user, at=now))
         opened += change is not None and change.state is IncidentState.OPENED
         counted += 1
-    resolved += incidents.advance(now + 11)
+    resolved += incidents.resolve_quiet(now + 11)
     assert incidents.open == []
     assert len(resolved) == opened
     assert sum(incident.count for incident in resolved) == counted

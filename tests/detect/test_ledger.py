@@ -39,9 +39,9 @@ def test_two_sources_tell_one_story_in_whatever_order_they_arrive(announced: boo
     for events in merges(CLIENT.events, log(announced).events):
         ledger = Ledger()
         changes = [change for event in events for change in ledger.apply(event)]
-        assert ledger.held("A") == ("s2",)
+        assert ledger.open_connections("A") == ("s2",)
         assert sum(isinstance(change, ReplacedChange) for change in changes) == 1
-        tally = ledger.tally("A")
+        tally = ledger.counts_for("A")
         assert (tally.connects, tally.replacements, tally.disconnects) == (2, 1, 1)
 
 
@@ -50,17 +50,17 @@ def test_the_source_that_knows_the_page_wins_as_evidence() -> None:
         ledger = Ledger()
         for event in events:
             ledger.apply(event)
-        opened = ledger.opened("s1")
+        opened = ledger.opening_event("s1")
         assert opened is not None and opened.page == "tab-1"
 
 
 def test_a_source_that_knows_whose_connection_it_is_tells() -> None:
     ledger = Ledger()
     assert ledger.apply(Connected(sid="s1")) == ()
-    assert (ledger.open, ledger.held("A")) == (1, ())
+    assert (ledger.open_count, ledger.open_connections("A")) == (1, ())
     (opened,) = ledger.apply(Connected(sid="s1", user="A"))
     assert isinstance(opened, OpenedChange)
-    assert (ledger.open, ledger.held("A"), ledger.owner("s1")) == (1, ("s1",), "A")
+    assert (ledger.open_count, ledger.open_connections("A"), ledger.user_for("s1")) == (1, ("s1",), "A")
 
 
 # --- restarts, expiry, namespaces ----------------------------------------------------------------------------------
@@ -72,10 +72,10 @@ def test_a_restart_ends_what_that_process_held_and_nothing_else() -> None:
         ledger.apply(event)
     (closed,) = ledger.apply(ServerRestarted(node="one"))
     assert isinstance(closed, ClosedChange)
-    assert (closed.sid, closed.reason, closed.held) == ("s1", "expired: the server restarted", ("s2",))
+    assert (closed.sid, closed.reason, closed.remaining) == ("s1", "expired: the server restarted", ("s2",))
     assert ledger.apply(Disconnected(sid="s1", user="A")) == ()
     (closed,) = ledger.apply(ServerRestarted())
-    assert (ledger.open, ledger.held("A")) == (0, ())
+    assert (ledger.open_count, ledger.open_connections("A")) == (0, ())
 
 
 def test_an_expired_connection_is_visible_and_a_late_word_of_its_beginning_does_not_bring_it_back() -> None:
@@ -86,7 +86,7 @@ def test_an_expired_connection_is_visible_and_a_late_word_of_its_beginning_does_
     assert closed.reason == "expired: nothing heard of it for too long"
     assert ledger.expire("s1", NotEvaluated()) == ()
     assert ledger.apply(Connected(sid="s1", user="A", source="server-log")) == ()
-    assert ledger.open == 0
+    assert ledger.open_count == 0
 
 
 # --- connection state recovery: the same socket id, another connection ------------------------------------------------
@@ -98,8 +98,8 @@ def test_what_the_server_recovered_is_held_again_beside_whatever_else_is_opened(
     said = log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2)
     for event in said.connects("s2", at=3).events:
         ledger.apply(event)
-    assert ledger.held("A") == ("s1", "s2")
-    tally = ledger.tally("A")
+    assert ledger.open_connections("A") == ("s1", "s2")
+    tally = ledger.counts_for("A")
     assert (tally.connects, tally.disconnects, tally.max_open) == (3, 1, 2)
 
 
@@ -110,7 +110,7 @@ def test_what_was_ended_on_purpose_does_not_come_back(reason: str) -> None:
     ledger = Ledger()
     for event in log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2).events:
         ledger.apply(event)
-    assert ledger.open == 0
+    assert ledger.open_count == 0
 
 
 def test_what_was_replaced_does_not_come_back() -> None:
@@ -118,7 +118,7 @@ def test_what_was_replaced_does_not_come_back() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
     for event in said.disconnects("s1", at=1, reason="transport close").connects("s1", at=1.1).events:
         ledger.apply(event)
-    assert ledger.held("A") == ("s2",)
+    assert ledger.open_connections("A") == ("s2",)
 
 
 def test_a_recovered_connection_is_held_again_with_all_its_namespaces() -> None:
@@ -130,9 +130,9 @@ def test_a_recovered_connection_is_held_again_with_all_its_namespaces() -> None:
             *(Connected(sid=sid, eio="e2", user="A", source="browser") for sid in ("s1", "s2")),
         ):
             ledger.apply(event)
-        assert ledger.held("A") == ("s1",)
+        assert ledger.open_connections("A") == ("s1",)
         assert ledger.apply(Disconnected(sid="s1", eio="e2", source="browser")) == ()
-        assert ledger.open == 1
+        assert ledger.open_count == 1
 
 
 def test_a_replacement_is_told_of_what_was_lost_a_moment_before() -> None:
@@ -140,7 +140,7 @@ def test_a_replacement_is_told_of_what_was_lost_a_moment_before() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason="transport close")
     changes = [change for event in said.is_replaced("s1", "s2", at=1).events for change in ledger.apply(event)]
     assert isinstance(changes[-1], ReplacedChange)
-    assert ledger.tally("A").replacements == 1
+    assert ledger.counts_for("A").replacements == 1
 
 
 def test_a_log_that_words_only_replacements_shows_no_two_connections() -> None:
@@ -148,8 +148,8 @@ def test_a_log_that_words_only_replacements_shows_no_two_connections() -> None:
     judge = Judge()
     for at, old, new in ((0, "s1", "s2"), (60, "s3", "s4"), (120, "s4", "s5")):
         judge.feed(Replaced(at=at, source="server-log", user="A", old_sid=old, new_sid=new))
-    assert (judge.ledger.held("A"), judge.ledger.over_one) == (("s5",), {})
-    assert {finding.rule for finding in judge.conclude(at=200)} == {"connection-replaced"}
+    assert (judge.ledger.open_connections("A"), judge.ledger.users_over_one) == (("s5",), {})
+    assert {finding.rule for finding in judge.finish(at=200)} == {"connection-replaced"}
 
 
 NAMESPACES = ("s1", "s2", "s3")
@@ -160,12 +160,12 @@ def test_namespaces_of_one_session_are_one_connection_until_the_last_ends(named:
     for order in itertools.permutations(NAMESPACES):
         ledger = Ledger()
         opened = [c for sid in NAMESPACES for c in ledger.apply(Connected(sid=sid, eio="e1", user="A"))]
-        assert (len(opened), ledger.open, len(ledger.held("A"))) == (1, 1, 1)
+        assert (len(opened), ledger.open_count, len(ledger.open_connections("A"))) == (1, 1, 1)
         for sid in order[:-1]:
             assert ledger.apply(Disconnected(sid=sid, eio="e1" if named else None)) == ()
-        assert ledger.open == 1
+        assert ledger.open_count == 1
         (closed,) = ledger.apply(Disconnected(sid=order[-1], eio="e1" if named else None))
-        assert (type(closed), ledger.open, ledger.held("A")) == (ClosedChange, 0, ())
+        assert (type(closed), ledger.open_count, ledger.open_connections("A")) == (ClosedChange, 0, ())
 
 
 def test_a_session_seen_by_a_source_that_does_not_name_it() -> None:
@@ -173,7 +173,7 @@ def test_a_session_seen_by_a_source_that_does_not_name_it() -> None:
     for sid in NAMESPACES:
         ledger.apply(Connected(sid=sid, eio="e1", user="A", source="client"))
         ledger.apply(Connected(sid=sid, user="A", source="server-log"))
-    assert ledger.held("A") == ("s1",)
+    assert ledger.open_connections("A") == ("s1",)
 
 
 def test_a_session_that_only_the_second_source_names_is_known_from_then_on() -> None:
@@ -181,21 +181,21 @@ def test_a_session_that_only_the_second_source_names_is_known_from_then_on() -> 
     ledger.apply(Connected(sid="s1", user="A", source="server-log"))
     ledger.apply(Connected(sid="s1", eio="e1", user="A", source="client"))
     assert ledger.apply(Connected(sid="s2", eio="e1", user="A", source="client")) == ()
-    assert ledger.held("A") == ("s1",)
+    assert ledger.open_connections("A") == ("s1",)
 
 
 def test_evidence_without_socket_ids_is_counted_and_holds_nothing() -> None:
     ledger = Ledger()
     for event in (Connected(user="A"), Connected(user="A"), Disconnected(user="A"), Replaced(user="A")):
         ledger.apply(event)
-    tally = ledger.tally("A")
-    assert (tally.connects, tally.disconnects, tally.replacements, ledger.open) == (2, 1, 1, 0)
+    tally = ledger.counts_for("A")
+    assert (tally.connects, tally.disconnects, tally.replacements, ledger.open_count) == (2, 1, 1, 0)
 
 
 def test_the_end_of_a_connection_that_began_before_we_looked_is_counted() -> None:
     ledger = Ledger()
     assert ledger.apply(Disconnected(sid="s0", user="A")) == ledger.apply(Disconnected(sid="s0", user="A")) == ()
-    assert (ledger.tally("A").disconnects, ledger.open) == (1, 0)
+    assert (ledger.counts_for("A").disconnects, ledger.open_count) == (1, 0)
 
 
 def test_what_a_log_only_lets_us_suppose_is_counted_when_it_says_so() -> None:
@@ -203,7 +203,7 @@ def test_what_a_log_only_lets_us_suppose_is_counted_when_it_says_so() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
     changes = [c for event in said.is_replaced("s1", "s2", at=1).events for c in ledger.apply(event)]
     assert sum(isinstance(change, ReplacedChange) for change in changes) == 1
-    assert ledger.tally("A").replacements == 1
+    assert ledger.counts_for("A").replacements == 1
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_what_is_kicked_as_soon_as_it_was_acknowledged_was_the_older_one(
     said = said.disconnects("s1", at=kicked, reason=KICKED_CLIENT)
     changes = [c for event in said.events for c in ledger.apply(event) if isinstance(c, ReplacedChange)]
     assert [(c.old_sid, c.new_sid) for c in changes] == ([("s1", "s2")] if replaced else [])
-    assert ledger.held("A") == ("s2",)
+    assert ledger.open_connections("A") == ("s2",)
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
@@ -235,10 +235,10 @@ def test_memory_follows_what_is_open_and_not_what_was() -> None:
             ledger.apply(Disconnected(sid=f"r{n}", user="A"))
         for each in (sid, chat):
             ledger.apply(Disconnected(sid=each, user="A"))
-    kept = {**vars(ledger), **vars(ledger.sessions)}
+    kept = {**vars(ledger), **vars(ledger.engine_sessions)}
     sizes = {name: len(value) for name, value in kept.items() if hasattr(value, "__len__")}
-    assert ledger.open == 0
-    assert [sid for sid in ("s1999", "c1999", "r1998") if ledger.opened(sid) is not None] == []
+    assert ledger.open_count == 0
+    assert [sid for sid in ("s1999", "c1999", "r1998") if ledger.opening_event(sid) is not None] == []
     assert {name: size for name, size in sizes.items() if size > 50} == {}
 
 
@@ -246,8 +246,8 @@ def test_evidence_is_bounded_and_the_truth_is_not() -> None:
     ledger = Ledger(memory=10)
     for n in range(100):
         ledger.apply(Connected(sid=f"s{n}", user=f"user_{n}"))
-    assert ledger.open == 100
-    assert ledger.opened("s0") is None
-    assert ledger.opened("s99") is not None
-    assert ledger.held("user_0") == ("s0",)
+    assert ledger.open_count == 100
+    assert ledger.opening_event("s0") is None
+    assert ledger.opening_event("s99") is not None
+    assert ledger.open_connections("user_0") == ("s0",)
     assert list(ledger.users()) == [f"user_{n}" for n in range(100)]

@@ -120,12 +120,12 @@ def told(ledger: Ledger, step: Step, number: int) -> tuple[LedgerChange, ...]:
 @settings(max_examples=300, deadline=None)
 def test_holdings_are_what_was_opened_and_did_not_end(steps: list[Step]) -> None:
     ledger, _, model = played(steps)
-    assert {sid for name in USERS for sid in ledger.held(name)} == model.told.keys()
-    assert ledger.open == len(model.told)
+    assert {sid for name in USERS for sid in ledger.open_connections(name)} == model.told.keys()
+    assert ledger.open_count == len(model.told)
     for name in USERS:
-        assert {ledger.owner(sid) for sid in ledger.held(name)} <= {name}
-        assert len(set(ledger.held(name))) == len(ledger.held(name))
-        assert ledger.tally(name).max_open >= len(ledger.held(name))
+        assert {ledger.user_for(sid) for sid in ledger.open_connections(name)} <= {name}
+        assert len(set(ledger.open_connections(name))) == len(ledger.open_connections(name))
+        assert ledger.counts_for(name).max_open >= len(ledger.open_connections(name))
 
 
 @given(conversations)
@@ -139,10 +139,10 @@ def test_every_opening_is_ended_at_most_once_and_transitions_add_up(steps: list[
             held.add(change.sid)
         elif isinstance(change, ReplacedChange):
             held.discard(change.old_sid or "")
-        elif not change.superseded:
+        elif not change.replaced:
             assert change.sid in held
             held.discard(change.sid)
-    assert held == {sid for name in USERS for sid in ledger.held(name)}
+    assert held == {sid for name in USERS for sid in ledger.open_connections(name)}
     replaced = [change.old_sid for change in changes if isinstance(change, ReplacedChange)]
     assert len(replaced) == len(set(replaced))
 
@@ -154,8 +154,8 @@ def test_every_transition_says_what_is_held_afterwards(steps: list[Step]) -> Non
     for number, step in enumerate(steps):
         latest = {change.user: change for change in told(ledger, step, number)}
         for name, change in latest.items():
-            held = (*change.others, change.sid) if isinstance(change, OpenedChange) else change.held
-            assert held == ledger.held(name)
+            held = (*change.others, change.sid) if isinstance(change, OpenedChange) else change.remaining
+            assert held == ledger.open_connections(name)
 
 
 @given(conversations, st.data())
@@ -171,7 +171,9 @@ def test_a_second_source_that_saw_the_same_changes_nothing(steps: list[Step], da
             other = "client" if step[2] == "server-log" else "server-log"
             twice.insert(place, (*step[:2], other, *step[3:]))
     once, again = played(steps)[0], played(twice)[0]
-    assert {name: set(once.held(name)) for name in USERS} == {name: set(again.held(name)) for name in USERS}
+    assert {name: set(once.open_connections(name)) for name in USERS} == {
+        name: set(again.open_connections(name)) for name in USERS
+    }
 
 
 def found(events: Iterable[Event], *, asked_often: bool = False) -> list[Finding]:
@@ -180,7 +182,7 @@ def found(events: Iterable[Event], *, asked_often: bool = False) -> list[Finding
         judge.feed(event)
         if asked_often:
             judge.findings()
-    return judge.conclude()
+    return judge.finish()
 
 
 # Three replacements 400 ms apart look like a timer; the fourth comes 800 ms later, and they no longer do.

@@ -12,7 +12,7 @@ def judged(*said: Conversation, until: float | None = None) -> tuple[list[Findin
     judge = Judge(None, [MultipleConnections])
     for event in sorted((event for each in said for event in each.events), key=lambda event: event.at or 0.0):
         judge.feed(event)
-    return judge.conclude(until), judge.doubt
+    return judge.finish(until), judge.inconclusive_reason
 
 
 def moves(name: str, at: float) -> Conversation:
@@ -48,12 +48,12 @@ def test_a_single_user_is_told_after_a_while() -> None:
     judge = Judge(None, [MultipleConnections])
     for event in moves("A", at=5).events:
         judge.feed(event)
-    judge.advance(START + 9.9)
+    judge.advance_to(START + 9.9)
     assert judge.findings() == []
-    judge.advance(START + 10.1)
+    judge.advance_to(START + 10.1)
     (found,) = judge.findings()
     assert (found.confidence, found.count) == (Confidence.MEDIUM, 1)
-    assert len(judge.conclude()) == 1
+    assert len(judge.finish()) == 1
 
 
 def test_what_is_told_of_a_process_that_comes_back_is_told_once() -> None:

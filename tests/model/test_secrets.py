@@ -25,7 +25,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEyMyJ9.c2lnbmF0dXJl"
     ],
 )
 def test_what_looks_like_a_credential_is_hidden(text: str, kept: str) -> None:
-    assert Redactor().clean(text) == kept
+    assert Redactor().redact(text) == kept
 
 
 @pytest.mark.parametrize(
@@ -33,17 +33,17 @@ def test_what_looks_like_a_credential_is_hidden(text: str, kept: str) -> None:
     ["Replacing existing socket for user", "userId: user_123", "socketId: Xb3k9aPq7Lw2", "token expired", "eyJ.x"],
 )
 def test_what_only_speaks_of_one_is_kept(text: str) -> None:
-    assert Redactor().clean(text) == text
+    assert Redactor().redact(text) == text
 
 
 def test_known_secrets_are_hidden_wherever_they_stand_also_within_one_another() -> None:
     redactor = Redactor([Secret("abc"), Secret("abcdef"), None])
-    assert redactor.clean("xabcdefx abc") == f"x{HIDDEN}x {HIDDEN}"
+    assert redactor.redact("xabcdefx abc") == f"x{HIDDEN}x {HIDDEN}"
 
 
 @given(st.text(min_size=4), st.text(), st.text())
 def test_a_known_secret_never_survives(secret: str, before: str, after: str) -> None:
-    cleaned = Redactor([Secret(secret)]).clean(f"{before}{secret}{after}")
+    cleaned = Redactor([Secret(secret)]).redact(f"{before}{secret}{after}")
     assert secret not in cleaned.replace(HIDDEN, "") or secret in before + after or secret in HIDDEN
 
 
@@ -56,5 +56,5 @@ def test_a_secret_shows_itself_to_nobody() -> None:
 @pytest.mark.parametrize("text", ["token='" + "\\" * 100_000, 'token="' * 20_000, "bearer " * 20_000, "eyJ" * 50_000])
 def test_no_text_makes_it_slow(text: str) -> None:
     began = time.process_time()
-    Redactor().clean(text)
+    Redactor().redact(text)
     assert time.process_time() - began < 5

@@ -76,7 +76,7 @@ def judged(events: list[AnyEvent], scenario: str) -> list[Finding]:
     judge = Judge()
     for event in events:
         judge.feed(event)
-    findings = judge.conclude()
+    findings = judge.finish()
     for finding in findings:
         finding.scenario = scenario
     return findings

@@ -31,7 +31,7 @@ def found(*events: Connected) -> Finding:
     judge = Judge()
     for event in events:
         judge.feed(event)
-    (finding,) = judge.conclude(10.0)
+    (finding,) = judge.finish(10.0)
     return finding
 
 

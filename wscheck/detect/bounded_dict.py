@@ -14,7 +14,7 @@ class BoundedDict(dict[Key, Value]):
         super().__init__()
         self._most = most
 
-    def keep(self, key: Key, value: Value) -> None:
+    def put(self, key: Key, value: Value) -> None:
         """Remember `value` as `key`."""
         self[key] = value
         if len(self) > self._most:

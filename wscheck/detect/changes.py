@@ -28,7 +28,7 @@ class ReplacedChange(msgspec.Struct, frozen=True, gc=False):
     """The server closed `old_sid` in favour of `new_sid`; each is None where the evidence does not say.
 
     explicit  the server said so itself; otherwise it follows from what the client saw, as surely as `confidence`
-    held      the user's connections afterwards
+    remaining the user's connections afterwards
     old, new  how each was opened, where that evidence is still at hand
     """
 
@@ -38,21 +38,21 @@ class ReplacedChange(msgspec.Struct, frozen=True, gc=False):
     event: Event
     explicit: bool
     confidence: Confidence
-    held: tuple[str, ...]
+    remaining: tuple[str, ...]
     old: Connected | None
     new: Connected | None
 
 
 class ClosedChange(msgspec.Struct, frozen=True, gc=False):
-    """`sid` ended. `superseded` says that it had been replaced; `held` are the user's connections afterwards."""
+    """`sid` ended. `replaced` says that it had been replaced; `remaining` are the user's connections afterwards."""
 
     user: str | None
     sid: str
     event: Event
     reason: str | None
-    superseded: bool
-    held: tuple[str, ...]
-    opened: Connected | None
+    replaced: bool
+    remaining: tuple[str, ...]
+    opening: Connected | None
 
 
 LedgerChange = OpenedChange | ReplacedChange | ClosedChange

@@ -26,8 +26,8 @@ RATED, RATED_S = 3, 0.1
 class Judge:
     """Feed events in the order of their time; ask for the findings whenever you like.
 
-    `on_sighting` is called with each finding as it opens or grows; the same object is passed again, grown. Looking for
-    the cause of each of a storm's sightings would cost more than all else: whoever tells a finding calls `explain`.
+    `on_finding` is called with each finding as it opens or grows; the same object is passed again, grown. The cause of
+    a finding is expensive to determine: call `update_cause` before a finding is reported.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class Judge:
         options: RuleOptions | None = None,
         rules: Iterable[type[Rule]] = DOCUMENTED,
         *,
-        on_sighting: Callable[[Finding], None] | None = None,
+        on_finding: Callable[[Finding], None] | None = None,
     ) -> None:
         self.ledger = Ledger()
         self._findings: dict[tuple[str, str | None, str], Finding] = {}
         self._shown: dict[str | None, dict[str, Cause | None]] = {}
-        self._on_sighting = on_sighting
+        self._on_finding = on_finding
         self._trails = UserHistories(self.ledger, self._keep_causes)
         self._rules = [rule(self.ledger, options or RuleOptions(), self._grow) for rule in rules]
         self._handlers: dict[type, list[EventHandler]] = {
@@ -52,20 +52,20 @@ class Judge:
             HandlersRegistered: [self._trails.registered],
         }
         for rule in self._rules:
-            for watched, handler in rule.watches().items():
+            for watched, handler in rule.handlers().items():
                 self._handlers.setdefault(watched, []).append(handler)
-        self._hearing = [hear for rule in self._rules if (hear := rule.hear) is not None]
-        self._timed = [(rule.waiting, rule.advance) for rule in self._rules if type(rule).advance is not Rule.advance]
+        self._hearing = [observe for rule in self._rules if (observe := rule.on_node_event) is not None]
+        self._timed = [(rule.pending, rule.on_time) for rule in self._rules if type(rule).on_time is not Rule.on_time]
         self._entries = {
-            kind: (self.ledger.changes.get(kind), tuple(self._handlers.get(kind, ())))
-            for kind in {*self._handlers, *self.ledger.changes}
+            kind: (self.ledger.change_handlers.get(kind), tuple(self._handlers.get(kind, ())))
+            for kind in {*self._handlers, *self.ledger.change_handlers}
         }
         self._now = NEVER
 
     def feed(self, event: Event) -> tuple[LedgerChange, ...]:
         """Take one event: time first, then what it changed (which is returned), then the event itself."""
         at = event.at
-        if at is not None and at >= self._now:  # `advance`, without what a call for each event would cost
+        if at is not None and at >= self._now:  # `advance_to`, without what a call for each event would cost
             self._now = at
             for waiting, advance in self._timed:
                 if waiting:
@@ -85,14 +85,14 @@ class Judge:
                 hear(event)
         return changes
 
-    def recall(self, event: Event) -> tuple[LedgerChange, ...]:
+    def restore(self, event: Event) -> tuple[LedgerChange, ...]:
         """Take an event that an earlier run judged: who holds what is known again, and no attempt counts twice."""
         return self._changed(self.ledger.apply(event))
 
     def expire(self, sid: str, event: Event) -> tuple[LedgerChange, ...]:
         """Give up a connection that nothing was heard of for too long; `event` says so. Returns what that changed."""
         if event.at is not None:
-            self.advance(event.at)
+            self.advance_to(event.at)
         return self._changed(self.ledger.expire(sid, event))
 
     def _changed(self, changes: tuple[LedgerChange, ...]) -> tuple[LedgerChange, ...]:
@@ -101,7 +101,7 @@ class Judge:
                 handler(change)
         return changes
 
-    def advance(self, at: float) -> None:
+    def advance_to(self, at: float) -> None:
         """Say that it is now `at`; an earlier time is ignored (two logs interleave imperfectly)."""
         if at < self._now:
             return
@@ -109,26 +109,26 @@ class Judge:
         for _, advance in self._timed:
             advance(at)
 
-    def conclude(self, at: float | None = None) -> list[Finding]:
+    def finish(self, at: float | None = None) -> list[Finding]:
         """Say that the evidence ends, at `at` or with the last event, and return the findings."""
         if at is not None:
-            self.advance(at)
+            self.advance_to(at)
         for rule in self._rules:
-            rule.conclude(self._now if self._now > NEVER else None)
+            rule.finish(self._now if self._now > NEVER else None)
         return self.findings()
 
     @property
-    def doubt(self) -> str:
+    def inconclusive_reason(self) -> str:
         """Why nothing was shown although nothing was found; "" when it was. Only once the evidence was concluded."""
-        return next((rule.doubt for rule in self._rules if rule.doubt), "")
+        return next((rule.inconclusive_reason for rule in self._rules if rule.inconclusive_reason), "")
 
     def findings(self) -> list[Finding]:
         """What was found so far, the worst first, each with its probable cause."""
         for finding in self._findings.values():
-            self.explain(finding)
+            self.update_cause(finding)
         return ranked(self._findings.values())
 
-    def explain(self, finding: Finding) -> Cause | None:
+    def update_cause(self, finding: Finding) -> Cause | None:
         """The probable cause of `finding` as of now, which is also noted in it; None where nothing points anywhere."""
         shown = self._shown.get(finding.user, {}).get(finding.rule)
         finding.cause = probable_cause(finding.rule, self._trails.of(finding.user), finding.confidence) or shown
@@ -148,8 +148,8 @@ class Judge:
             self._shown.setdefault(sighting.user, {}).setdefault(sighting.rule, None)
         else:
             _again(finding, sighting)
-        if self._on_sighting is not None:
-            self._on_sighting(finding)
+        if self._on_finding is not None:
+            self._on_finding(finding)
 
 
 def _first(sighting: Occurrence) -> Finding:

@@ -12,11 +12,11 @@ class EngineSessions:
     A client's evidence names the session. A server's log may name the namespace: a session has each only once, so a
     user's sockets in different ones may be one connection, and are held for as few as they can be.
 
-    known  whether any evidence told of either; most logs do not, and then there is nothing to look up
+    has_evidence  whether any evidence told of either; most logs do not, and then there is nothing to look up
     """
 
     def __init__(self) -> None:
-        self.known = False
+        self.has_evidence = False
         self._connection: dict[str, str] = {}
         self._eio: dict[str, str] = {}
         self._joined: dict[str, str] = {}
@@ -29,15 +29,15 @@ class EngineSessions:
         """Whether `sid` is a further namespace of some connection."""
         return sid in self._joined
 
-    def begin(self, opened: Connected, sid: str) -> None:
+    def start(self, opened: Connected, sid: str) -> None:
         """The session of `opened` is the connection `sid`, unless another namespace opened it before."""
         eio, namespace, user = opened.eio, opened.namespace, opened.user
         if eio is not None:
-            self.known = True
+            self.has_evidence = True
             if eio not in self._connection:
                 self._connection[eio], self._eio[sid] = sid, eio
         elif namespace is not None and user is not None and sid not in self._owner:
-            self.known = True
+            self.has_evidence = True
             self._space[sid] = namespace
             self._owner[sid] = owner = _owner(user, opened.node)
             # Nearly everybody has one: a million of them shall not cost a list each.

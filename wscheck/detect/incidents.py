@@ -83,12 +83,12 @@ class IncidentTracker:
         """The open incidents, the one that was quiet longest first."""
         return [entry.incident for entry in self._open.values()]
 
-    def reopen(self, incident: Incident) -> None:
+    def restore(self, incident: Incident) -> None:
         """Carry on with an incident that an earlier run told of."""
         key = (incident.rule, incident.user)
         self._open[key] = OpenIncident(incident, incident.last_at, incident.count, self._ongoing(*key))
 
-    def sighted(self, finding: Finding) -> Incident | None:
+    def observe(self, finding: Finding) -> Incident | None:
         """Take one more occurrence, the latest of `finding`; returns the incident when that is worth telling."""
         now = finding.last_at
         key = (finding.rule, finding.user)
@@ -111,7 +111,7 @@ class IncidentTracker:
             entry.told = entry.incident.count
         return entry.incident if grown or graver or explained else None
 
-    def advance(self, now: float) -> Iterator[Incident]:
+    def resolve_quiet(self, now: float) -> Iterator[Incident]:
         """It is `now`: every incident that is over, resolved."""
         for key, entry in list(self._quiet(now)):
             if self._ongoing(*key):

@@ -25,8 +25,8 @@ Changes = tuple[LedgerChange, ...]
 class Ledger:
     """Events in with `apply`, transitions out. Feed events in the order of their time.
 
-    over_one   who holds more than one connection now, and since when (None where the evidence has no time)
-    uncounted  how many connections were opened of which nothing said whose they are, or nothing which
+    users_over_one  who holds more than one connection now, and since when (None where the evidence has no time)
+    unattributed  how many connections were opened of which nothing said whose they are, or nothing which
     """
 
     def __init__(self, *, memory: int = 20_000) -> None:
@@ -35,13 +35,13 @@ class Ledger:
         self._held: dict[str, str | tuple[str, ...]] = {}
         self._owner: dict[str, str | None] = {}
         self._tallies: dict[str, UserCounts] = {}
-        self.over_one: dict[str, float | None] = {}
+        self.users_over_one: dict[str, float | None] = {}
         self._evidence = BoundedDict[str, Connected](memory)
         self._superseded, self._gone = BoundedDict[str, str | None](memory), EndedConnections(memory)
-        self.sessions, self._unannounced = EngineSessions(), set[str]()
-        self._supposing, self._announced, self.uncounted = ReplacementInference(), False, 0
+        self.engine_sessions, self._unannounced = EngineSessions(), set[str]()
+        self._supposing, self._announced, self.unattributed = ReplacementInference(), False, 0
         self._node, self._nodes = dict[str, str](), dict[str, str]()
-        self.changes: dict[type, Callable[[Any], Changes]] = {
+        self.change_handlers: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
             Replaced: self._replaced,
             Disconnected: self._disconnected,
@@ -51,48 +51,48 @@ class Ledger:
 
     def apply(self, event: Event) -> Changes:
         """Take `event` into the books; returns what changed because of it, in order."""
-        change = self.changes.get(type(event))
+        change = self.change_handlers.get(type(event))
         return change(event) if change is not None else ()
 
     # --- questions -------------------------------------------------------------------------------------------
 
-    def held(self, user: str | None) -> tuple[str, ...]:
+    def open_connections(self, user: str | None) -> tuple[str, ...]:
         """The connections `user` holds now, oldest first."""
         held = self._held.get(user) if user is not None else None
         if held is None:
             return ()
         return (held,) if isinstance(held, str) else held
 
-    def opened(self, sid: str | None) -> Connected | None:
+    def opening_event(self, sid: str | None) -> Connected | None:
         """The event that opened `sid`, while its evidence is at hand."""
         return self._evidence.get(sid) if sid is not None else None
 
-    def owner(self, sid: str | None) -> str | None:
+    def user_for(self, sid: str | None) -> str | None:
         """The user of an open or lately ended connection, None where unknown."""
         return (self._owner.get(sid) or self._superseded.get(sid)) if sid is not None else None
 
-    def openings(self) -> Iterator[Connected]:
+    def opening_events(self) -> Iterator[Connected]:
         """Who holds what, as the events that opened it, or as much of them as is still known."""
         for user, held in self._held.items():
             for sid in (held,) if isinstance(held, str) else held:
-                yield self.opened(sid) or Connected(source=SOURCE_SERVER_LOG, user=user, sid=sid)
+                yield self.opening_event(sid) or Connected(source=SOURCE_SERVER_LOG, user=user, sid=sid)
 
     def users(self) -> Iterator[str]:
         """Every user ever seen, those holding a connection now first."""
         yield from self._held
         yield from (user for user in self._tallies if user not in self._held)
 
-    def tally(self, user: str) -> UserCounts:
+    def counts_for(self, user: str) -> UserCounts:
         """What `user` did so far."""
         return self._tallies.get(user) or (UserCounts(connects=1, max_open=1) if user in self._held else UserCounts())
 
     @property
-    def held_most(self) -> int:
+    def most_open_per_user(self) -> int:
         """How many connections one user held at once at most; 0: none is known with its user."""
-        return max((self.tally(user).max_open for user in self.users()), default=0)
+        return max((self.counts_for(user).max_open for user in self.users()), default=0)
 
     @property
-    def open(self) -> int:
+    def open_count(self) -> int:
         """Connections open now, over all users, also those whose user is unknown."""
         return len(self._owner)
 
@@ -102,7 +102,7 @@ class Ledger:
         sid, user = event.sid, event.user
         self._announced = True
         if sid is None:
-            self.uncounted += 1
+            self.unattributed += 1
             if user is not None:
                 self._own_tally(user).connects += 1
             return ()
@@ -110,25 +110,25 @@ class Ledger:
             return self._seen_again(sid, event)
         if (sid in self._gone and not self._gone.returns(sid, event)) or sid in self._superseded:
             return ()
-        if self.sessions.known and sid in self.sessions:
+        if self.engine_sessions.has_evidence and sid in self.engine_sessions:
             return ()
-        if (event.eio is not None or event.namespace is not None) and self.sessions.join(event, sid):
+        if (event.eio is not None or event.namespace is not None) and self.engine_sessions.join(event, sid):
             return ()
         return self._open(sid, user, event, event)
 
     def _seen_again(self, sid: str, event: Connected) -> Changes:
         """A second source saw the same connection; it may know whose it is."""
         if event.eio is not None:
-            self.sessions.begin(event, sid)
+            self.engine_sessions.start(event, sid)
         if sid in self._unannounced:
             self._unannounced.discard(sid)
             self._own_tally(self._owner[sid] or "").connects += 1
         if self._owner[sid] is None and event.user is not None:
-            self.uncounted -= 1
+            self.unattributed -= 1
             return self._open(sid, event.user, event, event)
         known = self._evidence.get(sid)
         if known is None or (known.page is None and event.page is not None):
-            self._evidence.keep(sid, event)
+            self._evidence.put(sid, event)
         return ()
 
     def _open(self, sid: str, user: str | None, event: Event, evidence: Connected | None) -> Changes:
@@ -136,11 +136,11 @@ class Ledger:
         if event.node is not None:
             self._node[sid] = self._nodes.setdefault(event.node, event.node)
         if evidence is not None:
-            self._evidence.keep(sid, evidence)
+            self._evidence.put(sid, evidence)
             if evidence.eio is not None or evidence.namespace is not None:
-                self.sessions.begin(evidence, sid)
+                self.engine_sessions.start(evidence, sid)
         if user is None:
-            self.uncounted += 1
+            self.unattributed += 1
             return ()
         held, tally = self._held.get(user), self._tallies.get(user)
         if held is None:
@@ -150,39 +150,47 @@ class Ledger:
                 tally.connects += 1
                 tally.max_open = tally.max_open or 1
             first = OpenedChange(user, sid, event, ())
-            return (first,) if not self._supposing.kicks else self._first_after_kicks(first)
+            return (first,) if not self._supposing.unexplained_ends else self._first_after_kicks(first)
         others = (held,) if isinstance(held, str) else held
         tally = tally or self._own_tally(user)
         self._held[user] = (*others, sid)
-        self.over_one.setdefault(user, event.at)
+        self.users_over_one.setdefault(user, event.at)
         tally.connects += 1
         tally.max_open = max(tally.max_open, len(others) + 1)
         return (OpenedChange(user, sid, event, others),)
 
     def _first_after_kicks(self, opened: OpenedChange) -> Changes:
-        if (superseded := self._supposing.at_beginning(opened)) is None or superseded.old_sid is None:
+        if (superseded := self._supposing.on_connect(opened)) is None or superseded.old_sid is None:
             return (opened,)
         self._gone[superseded.old_sid] = EndedConnections.SUPPOSED
         return (opened, superseded)
 
     def _replaced(self, event: Replaced) -> Changes:
-        self._supposing.words()
+        self._supposing.on_logged_replacement()
         old, new = event.old_sid, event.new_sid
-        user = event.user if event.user is not None else self.owner(new) or self.owner(old)
+        user = event.user if event.user is not None else self.user_for(new) or self.user_for(old)
         if old is not None and (old in self._superseded or old in self._gone) and self._known(old, user):
             return ()
-        opened_old = self.opened(old)
+        opened_old = self.opening_event(old)
         if old is not None and old in self._gone:
             self._gone[old] = EndedConnections.REPLACED
         elif old is not None:
             # Before the new one opens: the record speaks of one moment, in which they never were two.
             self._release(old)
-            self._superseded.keep(old, user)
+            self._superseded.put(old, user)
         changes = self._open_unannounced(new, user, event)
         if user is not None:
             self._own_tally(user).replacements += 1
         told = ReplacedChange(
-            user, old, new, event, True, Confidence.HIGH, self.held(user), opened_old, self.opened(new)
+            user,
+            old,
+            new,
+            event,
+            True,
+            Confidence.HIGH,
+            self.open_connections(user),
+            opened_old,
+            self.opening_event(new),
         )
         return (*changes, told)
 
@@ -195,10 +203,12 @@ class Ledger:
 
     def _open_unannounced(self, sid: str | None, user: str | None, event: Replaced) -> Changes:
         """Open a connection known only from the record of its replacing another; its own record may follow."""
-        if sid is None or any(sid in known for known in (self._owner, self._gone, self._superseded, self.sessions)):
+        if sid is None or any(
+            sid in known for known in (self._owner, self._gone, self._superseded, self.engine_sessions)
+        ):
             return ()
         # A log that words replacements and nothing else tells of no end either: what it once named may be long gone.
-        untold = self._unannounced.intersection(self.held(user)) if not self._announced else ()
+        untold = self._unannounced.intersection(self.open_connections(user)) if not self._announced else ()
         gone = [change for other in sorted(untold) for change in self._expire(other, event, EXPIRED_UNANNOUNCED)]
         changes = self._open(sid, user, event, None)
         if user is not None:
@@ -216,30 +226,30 @@ class Ledger:
             return self._end_superseded(sid, event)
         if sid in self._gone:
             return ()
-        connection = self.sessions.leave(sid) if self.sessions.known else sid
+        connection = self.engine_sessions.leave(sid) if self.engine_sessions.has_evidence else sid
         if connection is not None and connection in self._owner:
             return self._close(connection, event)
-        self._gone.keep(sid, None if connection is not None else event.source)
+        self._gone.put(sid, None if connection is not None else event.source)
         if connection is not None and event.user is not None:
             self._own_tally(event.user).disconnects += 1  # opened before we looked
         return ()
 
     def _end_superseded(self, sid: str, event: Disconnected) -> Changes:
         user = self._superseded.pop(sid)
-        self._gone.keep(sid, EndedConnections.REPLACED)
+        self._gone.put(sid, EndedConnections.REPLACED)
         if user is not None:
             self._own_tally(user).disconnects += 1
-        return (ClosedChange(user, sid, event, event.reason, True, self.held(user), None),)
+        return (ClosedChange(user, sid, event, event.reason, True, self.open_connections(user), None),)
 
     def _close(self, sid: str, event: Disconnected) -> Changes:
         user, opened = self._owner[sid], self._evidence.get(sid)
         held = self._held.get(user) if user is not None else None
         superseded = None
         if isinstance(held, tuple) and user is not None:
-            superseded = self._supposing.at_end(event, sid, user, held, self._evidence)
+            superseded = self._supposing.on_disconnect(event, sid, user, held, self._evidence)
         begun = self._begun_by(sid, event) if event.reason not in DISCONNECT_SENT else None
         rest, logged = self._release(sid), event.source == SOURCE_SERVER_LOG
-        self._gone.keep(
+        self._gone.put(
             sid, begun if superseded is None else EndedConnections.SUPPOSED if logged else EndedConnections.REPLACED
         )
         if user is not None:
@@ -249,7 +259,7 @@ class Ledger:
                 tally.replacements += 1
         closed = ClosedChange(user, sid, event, event.reason, superseded is not None, rest, opened)
         if logged and isinstance(held, str):
-            self._supposing.note(closed)
+            self._supposing.remember(closed)
         return (closed,) if superseded is None else (superseded, closed)
 
     def _restarted(self, event: ServerRestarted) -> Changes:
@@ -264,7 +274,7 @@ class Ledger:
     def _expire(self, sid: str, event: Event, reason: str) -> Changes:
         user, opened, begun = self._owner[sid], self._evidence.get(sid), self._begun_by(sid, event)
         rest = self._release(sid)
-        self._gone.keep(sid, begun)
+        self._gone.put(sid, begun)
         return (ClosedChange(user, sid, event, reason, False, rest, opened),)
 
     def _begun_by(self, sid: str, event: Event) -> str | None:
@@ -277,15 +287,15 @@ class Ledger:
     def _own_tally(self, user: str) -> UserCounts:
         tally = self._tallies.get(user)
         if tally is None:
-            tally = self._tallies[user] = self.tally(user)
+            tally = self._tallies[user] = self.counts_for(user)
         return tally
 
     def _release(self, sid: str) -> tuple[str, ...]:
         """Nobody holds `sid` any more; gives what its user still holds."""
         user = self._owner.pop(sid, None)
         self._evidence.pop(sid, None)
-        if self.sessions.known:
-            self.sessions.forget(sid)
+        if self.engine_sessions.has_evidence:
+            self.engine_sessions.forget(sid)
         self._unannounced.discard(sid)
         self._node.pop(sid, None)
         if user is None:
@@ -300,5 +310,5 @@ class Ledger:
         rest = held[:place] + held[place + 1 :]
         self._held[user] = rest if len(rest) > 1 else rest[0]
         if len(rest) == 1:
-            del self.over_one[user]
+            del self.users_over_one[user]
         return rest

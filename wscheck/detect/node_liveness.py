@@ -16,7 +16,7 @@ class NodeLiveness:
         self._since: dict[str, dict[str, float]] = {}
         self.users: dict[str, str] = {}
 
-    def hear(self, event: Event) -> dict[str, float]:
+    def observe(self, event: Event) -> dict[str, float]:
         """A process said something; gives those who were in doubt because of its silence, and since when."""
         node, at = event.node, event.at
         if node is None or at is None:
@@ -27,7 +27,7 @@ class NodeLiveness:
             del self.users[user]
         return freed or {}
 
-    def doubt(self, user: str, since: float, nodes: Sequence[str | None]) -> bool:
+    def mark_suspect(self, user: str, since: float, nodes: Sequence[str | None]) -> bool:
         """Whether, of the processes that have the user's connections, all but one were silent since; remembers it."""
         silent = [node for node in nodes if node is not None and self._heard.get(node, since) < since]
         if not silent or len(nodes) - len(silent) > 1:
@@ -36,7 +36,7 @@ class NodeLiveness:
         self._since.setdefault(silent[0], {})[user] = since
         return True
 
-    def settle(self, user: str) -> float | None:
+    def clear(self, user: str) -> float | None:
         """The user is no longer in doubt; since when it was, None when it was not."""
         node = self.users.pop(user, None)
         if node is None:
@@ -46,7 +46,7 @@ class NodeLiveness:
             del self._since[node]
         return since
 
-    def alone(self, before: float) -> list[str]:
+    def sole_suspects(self, before: float) -> list[str]:
         """Those who have been in doubt for so long, each the only one of a silent process: where one was killed, others
         lose their connections with it, and are back at once."""
         lone = (next(iter(users.items())) for users in self._since.values() if len(users) == 1)

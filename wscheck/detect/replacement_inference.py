@@ -18,25 +18,25 @@ MOST_KICKS = 1_000
 class ReplacementInference:
     """A server that ends a connection while the user has a newer one has replaced it, said or not.
 
-    worded  a log of the server's words its replacements, so that what it says otherwise needs no inference
-    kicks   the last connections that a log says the server ended, each its user's only one; by user
+    has_logged_replacements  the server logs its replacements, so that none need be inferred from its log
+    unexplained_ends         by user, the user's only connection when the log says that the server ended it; the latest
     """
 
     def __init__(self) -> None:
-        self.worded = False
-        self.kicks = BoundedDict[str, ClosedChange](MOST_KICKS)
+        self.has_logged_replacements = False
+        self.unexplained_ends = BoundedDict[str, ClosedChange](MOST_KICKS)
 
-    def words(self) -> None:
+    def on_logged_replacement(self) -> None:
         """A record says of a replacement that it was one."""
-        if not self.worded:
-            self.worded = True
-            self.kicks.clear()
+        if not self.has_logged_replacements:
+            self.has_logged_replacements = True
+            self.unexplained_ends.clear()
 
-    def at_end(
+    def on_disconnect(
         self, event: Disconnected, sid: str, user: str, held: tuple[str, ...], opened: Mapping[str, Connected]
     ) -> ReplacedChange | None:
         """What the end of `sid` means, one of the connections that `user` held; `opened`: how some of them were."""
-        if self.worded and event.source == SOURCE_SERVER_LOG:
+        if self.has_logged_replacements and event.source == SOURCE_SERVER_LOG:
             return None
         rest = tuple(other for other in held if other != sid)
         ended = opened.get(sid)
@@ -49,20 +49,20 @@ class ReplacementInference:
             return None
         return ReplacedChange(user, sid, for_which, event, False, confidence, rest, ended, newest)
 
-    def note(self, closed: ClosedChange) -> None:
+    def remember(self, closed: ClosedChange) -> None:
         """A user's only connection ended: a server may tell of the end before it tells of what it was for."""
-        if closed.user is not None and closed.reason in SERVER_ENDED and not self.worded:
-            self.kicks.keep(closed.user, closed)
+        if closed.user is not None and closed.reason in SERVER_ENDED and not self.has_logged_replacements:
+            self.unexplained_ends.put(closed.user, closed)
 
-    def at_beginning(self, opened: OpenedChange) -> ReplacedChange | None:
+    def on_connect(self, opened: OpenedChange) -> ReplacedChange | None:
         """What the first connection of a user means who was kicked from one before."""
-        closed = self.kicks.pop(opened.user, None)
+        closed = self.unexplained_ends.pop(opened.user, None)
         if closed is None or not _in_one_breath(closed.event, opened.event):
             return None
         new = opened.event if isinstance(opened.event, Connected) else None
         held = (opened.sid,)
         return ReplacedChange(
-            opened.user, closed.sid, opened.sid, closed.event, False, Confidence.MEDIUM, held, closed.opened, new
+            opened.user, closed.sid, opened.sid, closed.event, False, Confidence.MEDIUM, held, closed.opening, new
         )
 
 

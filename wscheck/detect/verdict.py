@@ -40,11 +40,11 @@ def doubt(seen: Watched) -> str:
         return "no connection event was seen: nothing that was read speaks of one"
     if seen.unreadable:
         return f"{seen.unreadable} of the lines that look like events could not be read"
-    if not seen.ledger.held_most:
+    if not seen.ledger.most_open_per_user:
         return "no connection is known with both its user and its socket, so nobody's connections could be counted"
     if not seen.timed:
         return "no event has a time, so overlaps and attempts per second could not be judged"
-    return seen.unjudged or overlapping(seen.ledger) or _uncounted(seen.ledger.uncounted)
+    return seen.unjudged or overlapping(seen.ledger) or _uncounted(seen.ledger.unattributed)
 
 
 def _uncounted(connections: int) -> str:
@@ -58,8 +58,8 @@ def _uncounted(connections: int) -> str:
 def overlapping(ledger: Ledger) -> str:
     """That somebody held several connections in the end, for too short a time to be found; empty when nobody did. Ask
     only where nothing was found."""
-    user = next(iter(ledger.over_one), None)
+    user = next(iter(ledger.users_over_one), None)
     if user is None:
         return ""
-    held = len(ledger.held(user))
+    held = len(ledger.open_connections(user))
     return f"the end comes while {user} holds {held} connections, too early to tell whether one is being replaced"

@@ -46,7 +46,7 @@ class Swarm:
         said = str(message or "")
         if token is not None and len(token.reveal()) >= SHORTEST_SECRET:
             said = said.replace(token.reveal(), HIDDEN)
-        kind = f"connect_error: {self._redactor.clean(said)[:80]}" if said else "connect_error"
+        kind = f"connect_error: {self._redactor.redact(said)[:80]}" if said else "connect_error"
         if kind not in self._kinds and len(self._kinds) >= KINDS_TOLD_APART:
             return "connect_error: (others)"
         self._kinds.add(kind)

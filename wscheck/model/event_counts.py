@@ -22,7 +22,7 @@ class EventCounter:
         self.untimed = 0
         self.unreadable: list[Unreadable] = []
 
-    def take(self, events: Sequence[Event]) -> float | None:
+    def add(self, events: Sequence[Event]) -> float | None:
         """Further events; gives the latest time among theirs."""
         self._kinds.update(map(type, events))
         if len(self.unreadable) < min(self._kinds[Unreadable], FIRST):
@@ -41,6 +41,6 @@ class EventCounter:
         return self._kinds.total()
 
     @property
-    def events(self) -> Counter[str]:
+    def by_type(self) -> Counter[str]:
         """How many of each kind."""
         return Counter({str(kind.__struct_config__.tag): count for kind, count in self._kinds.items()})

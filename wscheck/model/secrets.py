@@ -45,13 +45,13 @@ class Redactor:
         known = sorted({s.reveal() for s in secrets if s is not None}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
-    def clean(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """`text` without its secrets."""
-        text = self.known(text)
+        text = self.redact_known(text)
         text = _JWT.sub(HIDDEN, text)
         text = _BEARER.sub(rf"\1{HIDDEN}", text)
         return _NAMED.sub(lambda named: f"{named[1]}{named[2] or ''}{HIDDEN}{named[2] or ''}", text)
 
-    def known(self, text: str) -> str:
+    def redact_known(self, text: str) -> str:
         """`text` without the known secrets, for what must stay told apart otherwise: an id may look like anything."""
         return self._known.sub(HIDDEN, text) if self._known is not None else text

@@ -85,7 +85,7 @@ def _stamped(at: float | None, said: str) -> str:
 def picture(watch: WatchView, pulse: ConnectionRates, now: float | None, recent: Iterable[str] = ()) -> RenderableType:
     """The whole view; `now` is the logs' time."""
     parts = [_title(watch, now), Text(), _gauges(watch, pulse)]
-    if watch.judge.ledger.over_one:
+    if watch.judge.ledger.users_over_one:
         parts += [Text(), _over_one(watch, now)]
     parts += [Text(), _incidents(watch, now)]
     told = [Text(line, "dim") for line in recent]
@@ -108,13 +108,13 @@ def _title(watch: WatchView, now: float | None) -> RenderableType:
 
 
 def _gauges(watch: WatchView, pulse: ConnectionRates) -> RenderableType:
-    over = len(watch.judge.ledger.over_one)
+    over = len(watch.judge.ledger.users_over_one)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column()
     grid.add_row("users over one", Text(f"{over:,}", "bold red" if over else "bold green"), "")
-    grid.add_row("connections", Text(f"{watch.judge.ledger.open:,}", "bold"), "")
+    grid.add_row("connections", Text(f"{watch.judge.ledger.open_count:,}", "bold"), "")
     for label, pace in (("replacements", pulse.replacements), ("attempts", pulse.attempts)):
         grid.add_row(label, Text(_pace(pace.per_second), "bold"), _History(pace.history[-SPARK_S:]))
     return grid
@@ -146,9 +146,9 @@ def sparkline(counts: Sequence[int]) -> str:
 
 def _over_one(watch: WatchView, now: float | None) -> RenderableType:
     table = _table("user", "holds", "for", title="Users over one connection")
-    ledger, over = watch.judge.ledger, watch.judge.ledger.over_one
+    ledger, over = watch.judge.ledger, watch.judge.ledger.users_over_one
     for user, since in islice(over.items(), USERS):
-        held = ledger.held(user)
+        held = ledger.open_connections(user)
         sockets = f"{len(held)}: {', '.join(held[-3:])}" + (", ..." if len(held) > 3 else "")
         table.add_row(_bounded(user), one_line(sockets), _age(since, now))
     return _with_rest(table, len(over) - USERS)

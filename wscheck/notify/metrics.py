@@ -31,8 +31,8 @@ class PrometheusMetrics:
         self._watch, self._looked = watch, time.monotonic()
         # Two sums over the logs at each scrape; everything else is counted as it happens.
         ledger = watch.judge.ledger
-        self._gauge("wscheck_connections", "Connections open now.", lambda: ledger.open)
-        self._gauge("wscheck_users_over_one", "Users that hold more than one.", lambda: len(ledger.over_one))
+        self._gauge("wscheck_connections", "Connections open now.", lambda: ledger.open_count)
+        self._gauge("wscheck_users_over_one", "Users that hold more than one.", lambda: len(ledger.users_over_one))
         self._connects = self._counter("wscheck_connects_total", "Connections seen.")
         self._disconnects = self._counter("wscheck_disconnects_total", "Connections that ended.", ["reason"])
         self._replaced = self._counter("wscheck_replaced_sockets_total", "Sockets the server replaced.")
@@ -71,7 +71,7 @@ class PrometheusMetrics:
         for change in changes:
             if isinstance(change, ClosedChange):
                 self._disconnects.labels(change.reason if change.reason in SERVER_SPELLINGS else "other").inc()
-                self._ended(None if change.superseded else change.opened, change.event.at)
+                self._ended(None if change.replaced else change.opening, change.event.at)
             elif isinstance(change, ReplacedChange):
                 self._ended(change.old, change.event.at)
 

@@ -53,14 +53,14 @@ def report(
     for event in events:
         judge.feed(event)
     times = [event.at for event in events if event.at is not None]
-    findings = judge.conclude(max(times, default=None))
+    findings = judge.finish(max(times, default=None))
     verdict, reason = _verdict(events, findings, bar, proof.overlapping(judge.ledger))
     return BrowserReport(
         schema=SCHEMA,
         target=target,
         verdict=verdict,
         reason=reason,
-        options=options.told(bar),
+        options=options.to_dict(bar),
         findings=findings,
         pages=list(pages),
         notes=[*notes, *strangers(events), *turned_away(events)],

@@ -72,7 +72,7 @@ class Stage:
         self.cast, self.contract, self.window, self.unanswered = cast, cast.contract, cast.window, unanswered
         self.events: list[Event] = []
         redactor = cast.redactor
-        self._narrate: Narrate = lambda line: narrate(redactor.clean(line))
+        self._narrate: Narrate = lambda line: narrate(redactor.redact(line))
         self._pages: list[Page] = []
         self._changed, self._over, self._deliveries = asyncio.Event(), False, 0
         self.witness = ReplayWitness(self.record, cast.contract, redactor)

@@ -42,7 +42,7 @@ def judged(*events: Event) -> list[Finding]:
     judge = Judge(rules=BROWSER)
     for event in events:
         judge.feed(event)
-    return judge.conclude(START + 10)
+    return judge.finish(START + 10)
 
 
 def causes(*events: Event) -> set[str | None]:

@@ -315,7 +315,7 @@ def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) ->
 
 def test_the_cause_may_become_clearer_as_the_finding_grows() -> None:
     told: list[str | None] = []
-    judge = Judge(on_sighting=lambda f: told.append(c.id if (c := judge.explain(f)) else None))
+    judge = Judge(on_finding=lambda f: told.append(c.id if (c := judge.update_cause(f)) else None))
     for event in ping_pong(4).events:
         judge.feed(event)
     assert told == [None, None, "reconnect-on-kick", "reconnect-on-kick"]

@@ -89,7 +89,7 @@ def test_two_attempts_read_from_one_clock_tick_are_two() -> None:
 
 def test_whoever_made_no_attempt_for_a_window_is_forgotten() -> None:
     rule = ExcessiveAttempts(Ledger(), RuleOptions(), pytest.fail)
-    attempt = rule.watches()[Connected]
+    attempt = rule.handlers()[Connected]
     for n in range(1000):
         attempt(Connected(at=START + n / 100, source="server-log", user=f"user {n}", sid=str(n)))
     attempt(Connected(at=START + 50, source="server-log", user="late", sid="late"))

@@ -58,7 +58,7 @@ def refused(**what: Any) -> list[Finding]:
     opened = {"at": START, "user": "A", "eio": "e1", "page": "tab 1", "source": "browser", "component": "Dashboard"}
     judge.feed(Connected(sid="s1", **opened))
     judge.feed(Refused(**asked | {"reason": "refused", "message": "already connected"} | what))
-    return judge.conclude()
+    return judge.finish()
 
 
 def test_a_page_whose_second_connection_is_refused_is_found() -> None:

@@ -65,11 +65,11 @@ def holdings(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
     ledger = judge.ledger
     return {
         user: {
-            "connects": ledger.tally(user).connects,
-            "replacements": ledger.tally(user).replacements,
-            "disconnects": ledger.tally(user).disconnects,
-            "open": list(ledger.held(user)),
-            "maxOpen": ledger.tally(user).max_open,
+            "connects": ledger.counts_for(user).connects,
+            "replacements": ledger.counts_for(user).replacements,
+            "disconnects": ledger.counts_for(user).disconnects,
+            "open": list(ledger.open_connections(user)),
+            "maxOpen": ledger.counts_for(user).max_open,
         }
         for user in ledger.users()
     }

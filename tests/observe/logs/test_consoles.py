@@ -31,7 +31,7 @@ def test_each_payload_that_was_handled_again_is_a_duplicate(name: str) -> None:
     judge = Judge()
     for event in read(log):
         judge.feed(event)
-    found = {f.message.split()[0]: f.count for f in judge.conclude() if f.rule == "event-duplicated"}
+    found = {f.message.split()[0]: f.count for f in judge.finish() if f.rule == "event-duplicated"}
     # A line without a payload may be another event: only payloads prove that it was the same.
     again = [e["type"] for e in truth["events"] if e.get("dup") and e["type"] != "connection_update"]
     assert found == {KINDS[kind]: again.count(kind) for kind in set(again)}

@@ -151,7 +151,7 @@ def unstable_dependency(trail: UserHistory) -> Clue | None:
     """The client closes and opens again at once, and again: an effect's cleanup, and its next run."""
     swaps: Counter[CodeLocation] = Counter()
     for closed in trail.closings:
-        old, at = closed.opened, closed.event.at
+        old, at = closed.opening, closed.event.at
         if closed.reason != IO_CLIENT_DISCONNECT or old is None or old.opener is None or at is None:
             continue
         # However late it was answered: that it was asked for at once is what counts.
@@ -181,7 +181,7 @@ def back_after_kick(trail: UserHistory) -> Clue | None:
 def _back_after(trail: UserHistory, closed: ClosedChange) -> float | None:
     """How long after a kick its opener was connected again (seconds), None where it was not. What the opener had asked
     for before the kick brought it about, and answered nothing."""
-    old, at = closed.opened, closed.event.at
+    old, at = closed.opening, closed.event.at
     if closed.reason not in SERVER_ENDED or old is None or old.at is None or at is None:
         return None
     newer = [new for new in trail.openings if new.at is not None and new.at > old.at and _same_place(old, new)]

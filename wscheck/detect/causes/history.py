@@ -68,7 +68,7 @@ class UserHistory:
 
     def closed(self, change: ClosedChange) -> None:
         """One more ending."""
-        self._step(self.closings, change, change.opened)
+        self._step(self.closings, change, change.opening)
 
     def refused(self, event: Refused) -> None:
         """One more refusal."""
@@ -119,7 +119,7 @@ class UserHistories:
 
     def connecting(self, event: Connecting) -> None:
         if event.stack and event.eio is not None and event.at is not None and event.eio not in self._asked:
-            self._asked.keep(event.eio, event.at)
+            self._asked.put(event.eio, event.at)
 
     def opened(self, change: OpenedChange) -> None:
         trail = self._trails.get(change.user)
@@ -127,12 +127,12 @@ class UserHistories:
             if not change.others and not getattr(change.event, "stack", ()):
                 return
             trail = self._begin(change.user)
-            for held in map(self._ledger.opened, change.others):
+            for held in map(self._ledger.opening_event, change.others):
                 if held is not None:
                     trail.opened(held)
         if isinstance(change.event, Connected):
             trail.opened(change.event)
-            if change.others and (other := self._ledger.opened(change.others[-1])) is not None:
+            if change.others and (other := self._ledger.opening_event(change.others[-1])) is not None:
                 trail.met.append((other, change.event))
 
     def superseded(self, change: ReplacedChange) -> None:
@@ -141,7 +141,7 @@ class UserHistories:
 
     def closed(self, change: ClosedChange) -> None:
         trail = self._trails.get(change.user or "")
-        if trail is None and change.user is not None and change.reason == IO_SERVER_DISCONNECT and not change.held:
+        if trail is None and change.user is not None and change.reason == IO_SERVER_DISCONNECT and not change.remaining:
             trail = self._begin(change.user)
         if trail is not None:
             trail.closed(change)

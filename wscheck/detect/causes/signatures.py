@@ -81,7 +81,7 @@ def several_tabs(trail: UserHistory) -> Clue | None:
 
 
 def transport_closed(trail: UserHistory) -> Clue | None:
-    cut = [c for c in trail.closings if c.superseded and c.reason in TRANSPORT_ENDED]
+    cut = [c for c in trail.closings if c.replaced and c.reason in TRANSPORT_ENDED]
     if not cut:
         return None
     certain = any(c.reason == FORCED_CLOSE for c in cut)
@@ -158,7 +158,7 @@ def _gap(pair: tuple[Connected, Connected]) -> float:
 def zombie(trail: UserHistory) -> Clue | None:
     silent = [c for c in trail.closings if c.reason == PING_TIMEOUT]
     for old, new in trail.met if silent else ():
-        if any(c.sid == old.sid and new.sid in c.held for c in silent):
+        if any(c.sid == old.sid and new.sid in c.remaining for c in silent):
             return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one began"
     return None
 
@@ -166,7 +166,7 @@ def zombie(trail: UserHistory) -> Clue | None:
 def newcomer_ended(trail: UserHistory) -> Clue | None:
     """The last thing that happened: the server ended a connection, and there was none for which it did."""
     last = trail.closings[-1] if trail.closings else None
-    if last is None or last.reason != IO_SERVER_DISCONNECT or last.superseded or last.held:
+    if last is None or last.reason != IO_SERVER_DISCONNECT or last.replaced or last.remaining:
         return None
     if any(change.new_sid == last.sid for change in trail.replacements):
         return Confidence.HIGH, "the server ended the connection for which it had replaced another, too: none is left"

@@ -19,7 +19,7 @@ class ConnectionLeaked(Rule):
     fix = "Count the components that use the connection and disconnect with the last: return () => release()."
     source = "documented behaviour, Watch For 4 and Alert If 4: resource waste; cause: no cleanup on unmount"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._components: dict[str, set[str | None]] = {}
         self._open: dict[str, dict[str, str]] = {}
         self._left: dict[str, Event] = {}
@@ -44,7 +44,7 @@ class ConnectionLeaked(Rule):
             self._left[event.page] = event
 
     def _opened(self, change: OpenedChange) -> None:
-        opened = self.ledger.opened(change.sid)
+        opened = self.ledger.opening_event(change.sid)
         if opened is not None and opened.page is not None:
             self._open.setdefault(opened.page, {})[change.sid] = change.user
 
@@ -52,15 +52,15 @@ class ConnectionLeaked(Rule):
         for sids in self._open.values():
             sids.pop(change.sid, None)
 
-    def conclude(self, at: float | None) -> None:
+    def finish(self, at: float | None) -> None:
         for page, event in self._left.items():
             if at is None or event.at is None or at - event.at <= self.options.grace_s:
                 continue
             for sid, user in self._open.get(page, {}).items():
-                if sid in self.ledger.held(user):
+                if sid in self.ledger.open_connections(user):
                     self._tell(user, sid, event, at)
 
     def _tell(self, user: str, sid: str, event: Event, at: float) -> None:
-        opened = self.ledger.opened(sid)
+        opened = self.ledger.opening_event(sid)
         by = f" of {told}" if (told := opened_by(opened)) else ""
-        self.sighted(user, f"a connection{by} stayed open after the last component unmounted", at, opened, event)
+        self.report(user, f"a connection{by} stayed open after the last component unmounted", at, opened, event)

@@ -15,12 +15,12 @@ class ConnectionMissing(Rule):
     fix = "Reconnect after the transport was lost (with backoff), and keep the connection while a component uses it."
     source = "documented behaviour, Watch For 4: persistent connections without disconnections"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._expected: list[Expected] = []
         return {Expected: self._expect}
 
     def _expect(self, event: Expected) -> None:
         """The scenario states it where it must hold: what the user holds at that moment decides."""
-        if event.what == "connected" and not self.ledger.held(event.user):
+        if event.what == "connected" and not self.ledger.open_connections(event.user):
             by = f" {event.component} needs one" if event.component else ""
-            self.sighted(event.user, f"holds no connection although{by or ' the page needs one'}", event.at, event)
+            self.report(event.user, f"holds no connection although{by or ' the page needs one'}", event.at, event)

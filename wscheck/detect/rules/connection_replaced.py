@@ -18,11 +18,11 @@ class ConnectionReplaced(Rule):
     fix = "Open one connection per user, and do not reconnect when the server replaced it."
     source = 'documented behaviour, Alert If 2: "Replacing existing socket" messages'
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         return {ReplacedChange: self._superseded}
 
     def _superseded(self, change: ReplacedChange) -> None:
-        self.sighted(
+        self.report(
             change.user,
             _told(change),
             change.event.at,

@@ -38,7 +38,7 @@ class EventDuplicated(Rule):
     fix = "Receive on one connection; register each handler once and remove it with off() on unmount."
     source = "documented behaviour, Alert If 3: same events handled multiple times"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._seen = BoundedDict[Key, _Seen](REMEMBERED)
         self._registrations: dict[tuple[str | None, str, CodeLocation], int] = {}
         self._gone = BoundedDict[str | None, None](REMEMBERED)
@@ -53,7 +53,7 @@ class EventDuplicated(Rule):
         """What reconnects is greeted again: what a lost connection had received arrives once more, and only once."""
         if not self._seen or event.reason in SERVER_ENDED:
             return
-        self._gone.keep(event.sid, None)
+        self._gone.put(event.sid, None)
 
     def _delivered(self, event: Delivered) -> None:
         seen = self._recall(event)
@@ -87,7 +87,7 @@ class EventDuplicated(Rule):
             left = before > 1 or event.inside is not None
             told = f"{event.name} is handled {count} times on one connection"
             doubt = "" if left else ", by an effect that never removes it or by so many components that share a hook"
-            self.sighted(
+            self.report(
                 event.user,
                 f"{told}: its handler at {place} was added {count} times{doubt}",
                 event.at,
@@ -107,13 +107,13 @@ class EventDuplicated(Rule):
             seen = None
         if seen is None:
             seen = _Seen(event.at)
-            self._seen.keep(key, seen)
+            self._seen.put(key, seen)
         return seen
 
     def _tell(self, event: Delivered | Handled, message: str) -> None:
         # Without a time the second sighting may be a legitimate repetition.
         confidence = Confidence.HIGH if event.at is not None else Confidence.MEDIUM
-        self.sighted(event.user, message, event.at, event, key=event.name, confidence=confidence)
+        self.report(event.user, message, event.at, event, key=event.name, confidence=confidence)
 
 
 def _long_ago(first: float | None, now: float | None, window: float) -> bool:

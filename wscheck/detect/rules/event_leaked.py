@@ -15,10 +15,10 @@ class EventLeaked(Rule):
     fix = "Emit to the user's own room, io.to(`user:${userId}`).emit(...), never io.emit(...)."
     source = "Socket.IO documentation, Rooms; the documented server keys its sockets by user"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         return {Delivered: self._delivered}
 
     def _delivered(self, event: Delivered) -> None:
         if event.about is not None and event.user is not None and event.about != event.user:
             message = f"received {event.name} about {event.about}"
-            self.sighted(event.user, message, event.at, event, key=event.name)
+            self.report(event.user, message, event.at, event, key=event.name)

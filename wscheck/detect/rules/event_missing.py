@@ -18,7 +18,7 @@ class EventMissing(Rule):
     fix = "Check that the server emits to the user's current socket (a room per user), and that handlers are attached."
     source = "documented behaviour, Testing 2: should see all events on single connection"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._awaited: list[Expected] = []
         return {Expected: self._expected, Delivered: self._arrived, Handled: self._arrived}
 
@@ -30,7 +30,7 @@ class EventMissing(Rule):
         what = "handled" if isinstance(event, Handled) else "delivered"
         self._awaited = [e for e in self._awaited if not _meets(e, what, event)]
 
-    def conclude(self, at: float | None) -> None:
+    def finish(self, at: float | None) -> None:
         absent = {(e.name, e.page) for e in self._awaited if e.what == "delivered"}
         for event in self._awaited:
             if event.at is None or at is None or at - event.at < event.within:
@@ -38,7 +38,7 @@ class EventMissing(Rule):
             if event.what == "handled" and (event.name, event.page) in absent:
                 continue  # what never arrived could not be handled: that is told once
             severity = Severity.ERROR if event.required else Severity.NOTE
-            self.sighted(event.user, _told(event), event.at, event, key=event.name or "", severity=severity)
+            self.report(event.user, _told(event), event.at, event, key=event.name or "", severity=severity)
 
 
 def _meets(expected: Expected, what: str, event: Delivered | Handled) -> bool:

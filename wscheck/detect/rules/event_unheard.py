@@ -21,7 +21,7 @@ class EventUnheard(Rule):
     fix = "Pass the handler: socket.off(event, handler)."
     source = "documented behaviour, Watch For 2: all events handled on the one connection; Emitter.off"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._lost: dict[tuple[str | None, str], HandlersRegistered] = {}
         return {HandlersRegistered: self._registered, Delivered: self._delivered}
 
@@ -38,4 +38,4 @@ class EventUnheard(Rule):
         were = ", ".join(str(place) for place in lost.lost)
         removed = "its handler" if len(lost.lost) == 1 else f"its {len(lost.lost)} handlers"
         message = f"{event.name} arrives and nobody hears it: off(event) removed {removed} ({were})"
-        self.sighted(event.user, message, event.at, lost, event, key=event.name)
+        self.report(event.user, message, event.at, lost, event, key=event.name)

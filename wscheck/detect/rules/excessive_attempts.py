@@ -26,7 +26,7 @@ class ExcessiveAttempts(Rule):
     fix = "Do not reconnect when replaced or refused; otherwise back off with jitter."
     source = "documented behaviour, Alert If 4: excessive connection attempts"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._attempts: dict[str, float | list[float]] = {}
         self._sees_beginnings = False
         self._swept = self._tick = 0.0
@@ -39,7 +39,11 @@ class ExcessiveAttempts(Rule):
         elif self._sees_beginnings:
             # With both vantage points at hand the log would count each of the client's attempts a second time.
             return
-        elif self.ledger.sessions.known and isinstance(event, Connected) and event.sid in self.ledger.sessions:
+        elif (
+            self.ledger.engine_sessions.has_evidence
+            and isinstance(event, Connected)
+            and event.sid in self.ledger.engine_sessions
+        ):
             return  # a further namespace of a connection
         user, at = event.user, event.at
         if user is None or at is None:
@@ -64,7 +68,7 @@ class ExcessiveAttempts(Rule):
     def _tell(self, event: Event, count: int, span: float) -> None:
         allowed = f"{self.options.max_attempts} in {self._window:g} s"
         message = f"{count} connection attempts within {span:.1f} s (allowed: {allowed})"
-        self.sighted(event.user, message, event.at, event)
+        self.report(event.user, message, event.at, event)
 
     def _sweep(self, at: float) -> None:
         """Forget whoever made no attempt for a window: memory follows activity, not the number of users."""

@@ -18,7 +18,7 @@ class IdentityUnverified(Rule):
     fix = "Take the user from the verified token; ignore or compare the userId that the client sends."
     source = "documented behaviour, Connection Management: auth {token, userId}"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._told: set[str | None] = set()
         return {Connected: self._connected}
 
@@ -26,4 +26,4 @@ class IdentityUnverified(Rule):
         # The client and the server's log both tell of one connection.
         if event.credential == "foreign" and event.sid not in self._told:
             self._told.add(event.sid)
-            self.sighted(event.user, "connected with a token that belongs to another user", event.at, event)
+            self.report(event.user, "connected with a token that belongs to another user", event.at, event)

@@ -21,7 +21,7 @@ class LogSilent(Rule):
     )
     source = "documented behaviour, Monitoring"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._watched = False
         self._seen: list[Event] = []
         return {
@@ -34,12 +34,12 @@ class LogSilent(Rule):
     def _watch(self, event: SourceStarted) -> None:
         self._watched |= event.source == SOURCE_SERVER_LOG
 
-    def conclude(self, at: float | None) -> None:
+    def finish(self, at: float | None) -> None:
         unseen = unlogged(self._seen) if self._watched else []
         if unseen:
             made = len(_made(self._seen))
             message = f"the server's log shows nothing of {len(unseen)} of {made} connections"
-            self.sighted(unseen[0].user, message, at, *unseen[:3])
+            self.report(unseen[0].user, message, at, *unseen[:3])
 
 
 def unlogged(events: Iterable[Event]) -> list[Connected]:

@@ -49,12 +49,12 @@ class MultipleConnections(Rule):
     fix = "Open the connection in one module or provider and let every component use that one."
     source = "documented behaviour, Alert If 1: same user with multiple WebSocket connections"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._told: dict[str, int] = {}
         self._since: OrderedDict[str, float] = OrderedDict()
         self._timeless: set[str] = set()
         self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
-        self.waiting, self.hear = self._since, self._hear
+        self.pending, self.on_node_event = self._since, self._hear
         return {
             OpenedChange: self._opened,
             ClosedChange: self._closed,
@@ -75,11 +75,11 @@ class MultipleConnections(Rule):
         held = beside(event, self.ledger) if event.credential is None else None
         if held is not None:
             told = f"{_from_one_page(held, event)}, which the server refused"
-            self.sighted(event.user, told, event.at, held, event)
+            self.report(event.user, told, event.at, held, event)
 
     def _hear(self, event: Event) -> None:
         """A process that lives has what it did not close: those overlaps were none with a dead one."""
-        for user, since in self._nodes.hear(event).items():
+        for user, since in self._nodes.observe(event).items():
             self._tell(user, since, Confidence.HIGH, self._ended.pop(user, None))
         if self._nodes.users and event.at is not None:
             self._tell_alone(event.at)
@@ -90,7 +90,7 @@ class MultipleConnections(Rule):
         self._fewer(change)
 
     def _closed_in_doubt(self, change: ClosedChange) -> None:
-        user, opened = change.user, change.opened
+        user, opened = change.user, change.opening
         silent = self._nodes.users.get(user or "")
         if user is not None and silent is not None and opened is not None:
             if opened.node != silent:
@@ -105,11 +105,11 @@ class MultipleConnections(Rule):
 
     def _settled(self, user: str) -> float | None:
         self._ended.pop(user, None)
-        return self._nodes.settle(user)
+        return self._nodes.clear(user)
 
     def _superseded(self, change: ReplacedChange) -> None:
         if change.user is not None and change.old and change.new and _same_page(change.old, change.new):
-            self.sighted(
+            self.report(
                 change.user,
                 _from_one_page(change.old, change.new),
                 change.event.at,
@@ -123,7 +123,7 @@ class MultipleConnections(Rule):
         self._fewer(change)
 
     def _fewer(self, change: ReplacedChange | ClosedChange) -> None:
-        user, held = change.user, len(change.held)
+        user, held = change.user, len(change.remaining)
         if user is None:
             return
         if user in self._since and held <= self._told.get(user, 1):
@@ -132,25 +132,25 @@ class MultipleConnections(Rule):
             self._told.pop(user, None)
             self._timeless.discard(user)
 
-    def advance(self, at: float) -> None:
+    def on_time(self, at: float) -> None:
         # Insertion order is time order, so the first overlap within the grace ends the search.
         while self._since:
             user, since = next(iter(self._since.items()))
             if at - since <= self.options.grace_s:
                 break
             del self._since[user]
-            if not self._nodes.doubt(user, since, [_only_logged_by(one) for one in self._held(user)]):
+            if not self._nodes.mark_suspect(user, since, [_only_logged_by(one) for one in self._held(user)]):
                 self._tell(user, since, self._confidence(user))
         if self._nodes.users:
             self._tell_alone(at)
 
     def _tell_alone(self, at: float) -> None:
-        for user in self._nodes.alone(at - PATIENCE_S):
+        for user in self._nodes.sole_suspects(at - PATIENCE_S):
             ended, since = self._ended.get(user), self._settled(user)
             self._tell(user, since, Confidence.MEDIUM, ended)
 
     def _held(self, user: str) -> list[Connected | None]:
-        return [self.ledger.opened(sid) for sid in self.ledger.held(user)]
+        return [self.ledger.opening_event(sid) for sid in self.ledger.open_connections(user)]
 
     def _confidence(self, user: str) -> Confidence:
         opened = filter(None, self._held(user))
@@ -160,9 +160,9 @@ class MultipleConnections(Rule):
         """`ended`: one more that was held until now."""
         opened = [*([ended] if ended is not None else []), *self._held(user)]
         self._told[user] = len(opened)
-        self.sighted(user, _held_at_once(len(opened), opened), at, *opened, confidence=confidence)
+        self.report(user, _held_at_once(len(opened), opened), at, *opened, confidence=confidence)
 
-    def conclude(self, at: float | None) -> None:
+    def finish(self, at: float | None) -> None:
         """Without times an overlap that was closed later proves nothing; one that never closed does. Nor is it known of
         a process that fell silent whether it has what it had; where all its users came to others, it may have died."""
         for user in self._timeless:
@@ -170,14 +170,16 @@ class MultipleConnections(Rule):
                 self._tell(user, None, Confidence.MEDIUM)
         for node, users in self._nodes.silent().items():
             if self._left(node, users):
-                self.doubt = f"{node} says nothing more after its {len(users)} users connected elsewhere: {GONE}"
+                self.inconclusive_reason = (
+                    f"{node} says nothing more after its {len(users)} users connected elsewhere: {GONE}"
+                )
                 continue
             for user, since in users.items():
                 self._tell(user, since, Confidence.MEDIUM, self._ended.get(user))
 
     def _left(self, node: str, users: Mapping[str, float]) -> bool:
         """Whether everybody who was connected to a process is connected to others by now, and that nobody's whim."""
-        return len(users) > 1 and all(one.node != node or one.user in users for one in self.ledger.openings())
+        return len(users) > 1 and all(one.node != node or one.user in users for one in self.ledger.opening_events())
 
 
 def _only_logged_by(opened: Connected | None) -> str | None:
@@ -189,7 +191,7 @@ def beside(event: Refused, ledger: Ledger) -> Connected | None:
     """The connection that the page holds to which the server refused another, None where that is not so."""
     if event.reason != "refused" or event.page is None:
         return None
-    held = filter(None, map(ledger.opened, ledger.held(event.user)))
+    held = filter(None, map(ledger.opening_event, ledger.open_connections(event.user)))
     return next((one for one in held if one.page == event.page and one.eio != event.eio), None)
 
 

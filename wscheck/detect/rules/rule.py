@@ -24,7 +24,7 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
     attempts_window_s: float = 10.0
     duplicate_s: float = 2.0
 
-    def told(self, bar: Bar) -> dict[str, Any]:
+    def to_dict(self, bar: Bar) -> dict[str, Any]:
         """How a run was judged and what fails it, as its report and its recording say."""
         return {**msgspec.structs.asdict(self), **msgspec.structs.asdict(bar)}
 
@@ -61,29 +61,29 @@ class Rule:
     fix: ClassVar[str]
     source: ClassVar[str]
 
-    waiting: Sized = ()
-    """What the rule waits for. Only while there is something in it does each event call `advance`."""
+    pending: Sized = ()
+    """What the rule waits for. Only while there is something in it does each event call `on_time`."""
 
-    hear: EventHandler | None = None
+    on_node_event: EventHandler | None = None
     """What to call with each event of a server process that is known by name, after what the event changed."""
 
-    doubt = ""
+    inconclusive_reason = ""
     """Why it is not shown that nothing is wrong although nothing was found, once the evidence has ended."""
 
-    def __init__(self, ledger: Ledger, options: RuleOptions, report: Callable[[Occurrence], None]) -> None:
-        self.ledger, self.options, self._report = ledger, options, report
+    def __init__(self, ledger: Ledger, options: RuleOptions, on_occurrence: Callable[[Occurrence], None]) -> None:
+        self.ledger, self.options, self._on_occurrence = ledger, options, on_occurrence
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         """Event and transition types, and what to call with each."""
         raise NotImplementedError
 
-    def advance(self, at: float) -> None:
+    def on_time(self, at: float) -> None:
         """It is `at`; called before every event that has a time, while the rule waits for something."""
 
-    def conclude(self, at: float | None) -> None:
+    def finish(self, at: float | None) -> None:
         """The evidence ends; `at` is its last time, None when it has none."""
 
-    def sighted(
+    def report(
         self,
         user: str | None,
         message: str,
@@ -94,7 +94,7 @@ class Rule:
         severity: Severity | None = None,
     ) -> None:
         """Report one occurrence."""
-        self._report(
+        self._on_occurrence(
             Occurrence(
                 rule=self.id,
                 severity=severity or self.severity,

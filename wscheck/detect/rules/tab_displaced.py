@@ -26,9 +26,9 @@ class TabDisplaced(Rule):
     )
     source = "documented behaviour, Connection Management: reconnection false; measured on socket.io 4.8"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._both_since: dict[str, float] = {}
-        self.waiting = self._both_since
+        self.pending = self._both_since
         return {
             OpenedChange: self._opened,
             ReplacedChange: self._fewer,
@@ -41,29 +41,29 @@ class TabDisplaced(Rule):
             self._both_since.setdefault(change.user, change.event.at)
 
     def _fewer(self, change: ReplacedChange | ClosedChange) -> None:
-        if change.user is not None and len(change.held) < 2:
+        if change.user is not None and len(change.remaining) < 2:
             self._both_since.pop(change.user, None)
 
-    def advance(self, at: float) -> None:
+    def on_time(self, at: float) -> None:
         for user, since in list(self._both_since.items()):
             if at - since > self.options.grace_s:
                 del self._both_since[user]
-                self.sighted(user, "each tab holds a connection of its own", at, severity=Severity.NOTE, key="each")
+                self.report(user, "each tab holds a connection of its own", at, severity=Severity.NOTE, key="each")
 
     def _closed(self, change: ClosedChange) -> None:
         self._fewer(change)
-        if not change.superseded:
+        if not change.replaced:
             return
         if change.reason in TRANSPORT_ENDED:
             message = "the second tab's connection closed the first one's transport: a stock client will reconnect"
-            self.sighted(change.user, message, change.event.at, change.event, severity=Severity.ERROR, key="loop")
+            self.report(change.user, message, change.event.at, change.event, severity=Severity.ERROR, key="loop")
         else:
             message = "the second tab disconnected the first, which is not told why and gets no more events"
-            self.sighted(change.user, message, change.event.at, change.event, key="displaced")
+            self.report(change.user, message, change.event.at, change.event, key="displaced")
 
     def _refused(self, event: Refused) -> None:
-        if event.reason != "refused" or not self.ledger.held(event.user):
+        if event.reason != "refused" or not self.ledger.open_connections(event.user):
             return  # the server did not answer, or there is no other tab
         told = f' and is told "{event.message}"' if event.message else " and is not told why"
         severity = Severity.NOTE if event.message else Severity.WARNING
-        self.sighted(event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused")
+        self.report(event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused")

@@ -15,7 +15,7 @@ class TokenUnchecked(Rule):
     fix = "Verify the token in the connection middleware (io.use) and refuse with an error."
     source = "Socket.IO documentation, Middlewares: sending credentials"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._told: set[str | None] = set()
         return {Connected: self._connected}
 
@@ -23,4 +23,4 @@ class TokenUnchecked(Rule):
         # The client and the server's log both tell of one connection.
         if event.credential == "invalid" and event.sid not in self._told:
             self._told.add(event.sid)
-            self.sighted(event.user, "connected with an invalid token", event.at, event)
+            self.report(event.user, "connected with an invalid token", event.at, event)

@@ -19,7 +19,7 @@ class ZombieHeld(Rule):
     fix = "Leave pingInterval and pingTimeout on; on a new connection replace the old one rather than refuse it."
     source = "Engine.IO protocol 4, Heartbeat"
 
-    def watches(self) -> Mapping[type, EventHandler]:
+    def handlers(self) -> Mapping[type, EventHandler]:
         self._silent: dict[str, HeartbeatStopped] = {}
         return {HeartbeatStopped: self._silenced, ClosedChange: self._closed, ReplacedChange: self._superseded}
 
@@ -39,11 +39,11 @@ class ZombieHeld(Rule):
         if event is not None and sid is not None and not _late(event, at):
             del self._silent[sid]
 
-    def conclude(self, at: float | None) -> None:
+    def finish(self, at: float | None) -> None:
         for event in self._silent.values():
             if _late(event, at):
                 message = f"still held {event.within:.1f} s after it stopped answering pings"
-                self.sighted(event.user, message, at, event)
+                self.report(event.user, message, at, event)
 
 
 def _late(event: HeartbeatStopped, at: float | None) -> bool:

@@ -156,7 +156,7 @@ def _recognise(target: ServerTarget, status: int, body: bytes, redactor: Redacto
             f"{display_url} answers HTTP {status} before Socket.IO is reached.",
             "Check WSCHECK_TOKEN, and --token-in (auth.token, query.NAME, header.NAME, cookie.NAME).",
         )
-    said = redactor.clean(body.decode("utf-8", "replace")).strip()[:60]  # cut last: half a secret is one too
+    said = redactor.redact(body.decode("utf-8", "replace")).strip()[:60]  # cut last: half a secret is one too
     raise NotSocketIO(
         f"{display_url} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {said!r}." if said else "."),
         "Check the URL and --path (Socket.IO's default is /socket.io).",
@@ -173,7 +173,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _refusal(target: ServerTarget, connection: Connection, redactor: Redactor) -> CannotCheck:
     """Why the connection itself failed although the handshake went well."""
-    said = redactor.clean(connection.rejection or connection.failure or "")[:200]
+    said = redactor.redact(connection.rejection or connection.failure or "")[:200]
     if connection.rejection is not None and "namespace" in said.lower():
         return Rejected(
             f"{target.display_url} has no namespace {target.namespace!r}: it says {said!r}.",

@@ -96,7 +96,7 @@ class Evidence:
     def unread(self, line: int, reason: str, text: str) -> None:
         """A line looks like an event and cannot be read."""
         self.unreadable += 1
-        excerpt = self._redactor.clean(text[: 10 * LONGEST_EXCERPT].strip())[:LONGEST_EXCERPT]
+        excerpt = self._redactor.redact(text[: 10 * LONGEST_EXCERPT].strip())[:LONGEST_EXCERPT]
         self.events.append(
             Unreadable(
                 source=SOURCE_SERVER_LOG, path=self._path, line=line, node=self._node, reason=reason, text=excerpt

@@ -211,7 +211,7 @@ class WrittenLog(ServerLog):
         self._said.clear()
 
     def naming(self, ids: Iterable[str]) -> str:
-        return self._redactor.clean(self._said.naming(ids))[:LONGEST]
+        return self._redactor.redact(self._said.naming(ids))[:LONGEST]
 
     def suggestions(self, kinds: Collection[str], about: Ids) -> list[MarkerSuggestion]:
         return [each.told() for each in self._said.suggestions(kinds, about)]
@@ -237,7 +237,7 @@ class WrittenLog(ServerLog):
 def _hidden(event: Event, redactor: Redactor) -> dict[str, str | None]:
     """What in the event holds a secret of this run: the server may have logged what it was sent."""
     told = ((name, getattr(event, name)) for name in event.__struct_fields__)
-    return {name: redactor.known(text) for name, text in told if isinstance(text, str)}
+    return {name: redactor.redact_known(text) for name, text in told if isinstance(text, str)}
 
 
 def open_log(

@@ -60,13 +60,13 @@ class TrafficRedactor:
 
     def clean(self, text: str) -> str:
         """`text` without secrets, and not longer than a report can bear."""
-        return self._redactor.clean(text)[:LONGEST]
+        return self._redactor.redact(text)[:LONGEST]
 
     def user(self, user: str | None) -> str | None:
         """A user as it may be told: a rule that points at a whole token must not publish it."""
         if user is None:
             return None
-        hidden = _JWT.match(user) or self._redactor.clean(user) != user
+        hidden = _JWT.match(user) or self._redactor.redact(user) != user
         return f"(token {self.digest(user)[:6]})" if hidden else user[:LONGEST]
 
 

@@ -82,7 +82,7 @@ def _hidden(plan: Plan, kinds: dict[str, int]) -> dict[str, int]:
     """Without tokens: a refusal's kind carries what the server said, and servers repeat what they were told."""
     told: dict[str, int] = {}
     for kind, count in kinds.items():
-        clean = plan.redactor.clean(kind)
+        clean = plan.redactor.redact(kind)
         told[clean] = told.get(clean, 0) + count
     return told
 

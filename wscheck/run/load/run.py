@@ -185,7 +185,7 @@ def _hopeless(run: _Running) -> str:
     # The totals lag behind, the more so with workers; a run that is nearly over may as well end by itself.
     early = REFUSALS_S < run.since_begun < plan.run_time_s - REFUSALS_S
     if early and not course.statistics.connects and course.refused >= REFUSALS:
-        kinds = plan.redactor.clean(format_counts(course.statistics.refused))
+        kinds = plan.redactor.redact(format_counts(course.statistics.refused))
         return f"nothing connected: the first {course.refused:,} attempts were refused ({kinds})"
     return ""
 
@@ -206,7 +206,7 @@ async def _lost(plan: Plan) -> str:
 def _never_begun(broken: str, locust: Offspring, plan: Plan) -> WscheckError:
     """What the Locust process has to say to the user when it refuses its options, else that it broke."""
     if refused := REFUSAL.search(locust.said()):
-        said = plan.redactor.clean(refused[1]).strip()
+        said = plan.redactor.redact(refused[1]).strip()
         return UsageError(f"{said[:1].upper()}{said[1:]}.", "See wscheck load --help.")
     return CannotCheck(broken, "Run it again; when it stays so, report it with the output of: locust --version.")
 
@@ -215,4 +215,4 @@ def _last_words(locust: Offspring, plan: Plan) -> str:
     """What Locust printed last, without secrets."""
     said = [line.strip() for line in locust.said().splitlines() if line.strip()]
     telling = [line for line in said if "error" in line.lower()]
-    return f": {plan.redactor.clean(telling[-1])[:300]}" if telling else ""
+    return f": {plan.redactor.redact(telling[-1])[:300]}" if telling else ""

@@ -185,7 +185,7 @@ class TailLoop:
         path, state, now = self._plan.checkpoint, self._watch.state, time.monotonic()
         if path is None or (state == self._saved_state and not at_once):
             return
-        if not at_once and self._watch.judge.ledger.open > MANY_HELD and now - self._saved < SAVE_AGAIN_S:
+        if not at_once and self._watch.judge.ledger.open_count > MANY_HELD and now - self._saved < SAVE_AGAIN_S:
             return
         self._saved, self._saved_state = now, state
         checkpoint.save(path, self._remembered())
@@ -194,7 +194,7 @@ class TailLoop:
         logs = [log for log in self._watch.logs if isinstance(log, FollowedLog)]
         return Checkpoint(
             logs={log.name: resume_point for log in logs if (resume_point := log.resume_point()) is not None},
-            held=list(self._watch.judge.ledger.openings()),
+            held=list(self._watch.judge.ledger.opening_events()),
             incidents=[msgspec.structs.replace(incident, evidence=[]) for incident in self._watch.incidents.open],
             told=checkpoint.told(self._plan.told) if self._plan.told is not None else None,
         )

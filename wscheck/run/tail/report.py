@@ -23,12 +23,12 @@ def conclude(
     interrupted  somebody ended the run
     partial      logs that were to be read were not read to their end
     """
-    findings = watch.judge.conclude()
+    findings = watch.judge.finish()
     verdict, reason = _verdict(watch, findings, bar, partial=partial)
     ledger = watch.judge.ledger
     everybody = list(ledger.users())
     shown = everybody if users is None else _most_telling(watch.judge)[:users]
-    most_open = ledger.held_most
+    most_open = ledger.most_open_per_user
     levels = Counter[str]()
     for log in watch.logs:
         levels.update(log.levels)
@@ -40,19 +40,19 @@ def conclude(
         started_at=watch.began,
         duration_s=round(time.time() - watch.began, 3),
         interrupted=interrupted,
-        options=watch.options.told(bar),
+        options=watch.options.to_dict(bar),
         findings=findings,
         sources=[log.name for log in watch.logs],
         lines=sum(log.lines for log in watch.logs),
         bytes=watch.bytes,
-        events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.seen.events},
+        events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.seen.by_type},
         unreadable=sum(log.unreadable for log in watch.logs),
         untimed=watch.seen.untimed,
         levels=levels,
         users_seen=len(everybody),
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in shown},
-        suggested=suggested(watch.logs, watch.seen.events, most_open),
+        suggested=suggested(watch.logs, watch.seen.by_type, most_open),
     )
 
 
@@ -66,23 +66,23 @@ def _damaged(watch: LogWatch) -> str:
 
 
 def _seen(watch: LogWatch) -> proof.Watched:
-    kinds = watch.seen.events
+    kinds = watch.seen.by_type
     return proof.Watched(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
         ledger=watch.judge.ledger,
         timed=watch.seen.untimed < kinds.total(),
-        unjudged=watch.judge.doubt,
+        unjudged=watch.judge.inconclusive_reason,
     )
 
 
 def _holdings(judge: Judge, user: str) -> LogUserSummary:
-    tally = judge.ledger.tally(user)
+    tally = judge.ledger.counts_for(user)
     return LogUserSummary(
         connects=tally.connects,
         replacements=tally.replacements,
         disconnects=tally.disconnects,
-        open=list(judge.ledger.held(user)),
+        open=list(judge.ledger.open_connections(user)),
         max_open=tally.max_open,
     )
 
@@ -91,7 +91,7 @@ def _most_telling(judge: Judge) -> list[str]:
     """Users by how much there is to say of them: the most replacements and connections first."""
 
     def weight(user: str) -> tuple[int, int]:
-        tally = judge.ledger.tally(user)
+        tally = judge.ledger.counts_for(user)
         return -tally.replacements, -tally.connects
 
     return sorted(judge.ledger.users(), key=weight)

@@ -249,7 +249,7 @@ def _is_new(fd: int) -> bool:
 
 
 def _header(wanted: TailRequest, watch: LogWatch) -> RecordingHeader:
-    options = wanted.options.told(wanted.bar)
+    options = wanted.options.to_dict(wanted.bar)
     target = ", ".join(log.name for log in watch.logs)
     return RecordingHeader(
         schema=RECORDING_SCHEMA, wscheck=__version__, target=target, started_at=watch.began, options=options

@@ -46,7 +46,7 @@ class LogWatch:
         finished: bool = False,
     ) -> None:
         self.logs, self.options = list(logs), options
-        self.judge = Judge(options, on_sighting=self._sighted)
+        self.judge = Judge(options, on_finding=self._sighted)
         self.incidents = IncidentTracker(quiet_after, self._still)
         self.seen, self.clock, self.ages = EventCounter(), LogClock(), ConnectionAges(stale_after)
         self.listeners: list[WatchListener] = []
@@ -85,7 +85,7 @@ class LogWatch:
         now = self.clock.now() if self.live else self.clock.last
         self._expire(now)
         if self.live and now is not None:
-            self.judge.advance(now)
+            self.judge.advance_to(now)
             self._pass_time(now)
         self._tell()
         for listener in self.listeners:
@@ -94,9 +94,9 @@ class LogWatch:
     def carry_on(self, held: Iterable[Event], incidents: Iterable[Incident]) -> None:
         """Begin with what an earlier run knew: it is judged with, not told again."""
         for event in sorted(held, key=lambda e: e.at or 0.0):
-            self.ages.take(event, self.judge.recall(event))
+            self.ages.take(event, self.judge.restore(event))
         for incident in incidents:
-            self.incidents.reopen(incident)
+            self.incidents.restore(incident)
 
     def _end(self) -> None:
         """Old logs that go on after their last event show that until then nothing happened but what was told."""
@@ -124,7 +124,7 @@ class LogWatch:
     def _begin_window(self, before: Ledger) -> None:
         """From here on events count, and so do the connections that are open now by the books of `before`."""
         self._before = None
-        self._judge(sorted(before.openings(), key=lambda e: e.at or 0.0))
+        self._judge(sorted(before.opening_events(), key=lambda e: e.at or 0.0))
 
     def _judge(self, events: Sequence[Event]) -> None:
         self._count(events)
@@ -141,7 +141,7 @@ class LogWatch:
                 self._tell()
 
     def _count(self, events: Sequence[Event]) -> None:
-        self.clock.heard(self.seen.take(events))
+        self.clock.heard(self.seen.add(events))
         self.events += cast("Sequence[AnyEvent]", events[: max(0, self._kept - len(self.events))])
 
     def _made_known(self, event: Event, changes: Sequence[LedgerChange]) -> None:
@@ -152,21 +152,21 @@ class LogWatch:
     def _expire(self, now: float | None) -> None:
         for sid in self.ages.stale(now):
             gone = NotEvaluated(
-                at=now, source=SOURCE_WSCHECK, user=self.judge.ledger.owner(sid), reason=f"{sid} {EXPIRED_STALE}"
+                at=now, source=SOURCE_WSCHECK, user=self.judge.ledger.user_for(sid), reason=f"{sid} {EXPIRED_STALE}"
             )
             self._count([gone])
             self._made_known(gone, self.judge.expire(sid, gone))
 
     def _pass_time(self, now: float) -> None:
-        self._unheard.extend(self.incidents.advance(now))
+        self._unheard.extend(self.incidents.resolve_quiet(now))
 
     def _sighted(self, finding: Finding) -> None:
         beginning = finding.count < GROWTH
         if beginning:
-            self.judge.explain(finding)  # what is only beginning may look like something else with the next event
-        incident = self.incidents.sighted(finding)
+            self.judge.update_cause(finding)  # what is only beginning may look like something else with the next event
+        incident = self.incidents.observe(finding)
         if incident is not None:
-            incident.cause = finding.cause if beginning else self.judge.explain(finding)
+            incident.cause = finding.cause if beginning else self.judge.update_cause(finding)
             self._unheard.append(incident)
 
     def _tell(self) -> None:
@@ -177,7 +177,7 @@ class LogWatch:
         self._unheard.clear()
 
     def _still(self, rule: str, user: str | None) -> bool:
-        return rule == "multiple-connections" and len(self.judge.ledger.held(user)) > 1
+        return rule == "multiple-connections" and len(self.judge.ledger.open_connections(user)) > 1
 
     # --- what there is to say ---------------------------------------------------------------------------------------
 
@@ -193,6 +193,6 @@ class LogWatch:
     @property
     def expectant(self) -> bool:
         """Whether something waits for a little time to pass: a record that may go on, an overlap within its grace."""
-        newest = next(reversed(self.judge.ledger.over_one.values()), None)
+        newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
         overlapping = newest is not None and self.clock.passed(newest) <= 2 * self.options.grace_s
         return self.owing or overlapping or any(log.pending for log in self.logs)

@@ -29,7 +29,7 @@ def judged(events: Sequence[AnyEvent], options: RuleOptions, bar: Bar) -> tuple[
     judge = Judge(options, BROWSER)
     for event in events:
         judge.feed(event)
-    findings = judge.conclude()
+    findings = judge.finish()
     return findings, *proof.verdict(findings, bar, proof.doubt(_seen(events, judge)))
 
 
@@ -41,5 +41,5 @@ def _seen(events: Sequence[Event], judge: Judge) -> proof.Watched:
         unreadable=sum(isinstance(event, Unreadable) for event in events),
         ledger=judge.ledger,
         timed=any(event.at is not None for event in seen),
-        unjudged=(doubt(events) if paged else "") or judge.doubt,
+        unjudged=(doubt(events) if paged else "") or judge.inconclusive_reason,
     )

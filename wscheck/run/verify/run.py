@@ -122,7 +122,7 @@ def _report(events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, *, targe
         client=client,
         verdict=verdict,
         reason=reason,
-        options=options.told(bar),
+        options=options.to_dict(bar),
         scenarios=results,
         findings=merged(results),
     )

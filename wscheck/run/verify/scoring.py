@@ -82,13 +82,13 @@ def _judge(phase: Phase, rules: Sequence[type], options: RuleOptions) -> _Judged
     for event in ordered:
         for change in judge.feed(event):
             replacements += isinstance(change, ReplacedChange)
-        peak = max(peak, judge.ledger.open)
-        if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.sessions:
+        peak = max(peak, judge.ledger.open_count)
+        if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.engine_sessions:
             opened.add(event.sid)
     times = [e.at for e in ordered if e.at is not None]
     began, ended = (min(times), max(times)) if times else (None, None)
     return _Judged(
-        findings=judge.conclude(ended),
+        findings=judge.finish(ended),
         opened=len(opened),
         peak=peak,
         replacements=replacements,

@@ -209,7 +209,7 @@ def _names(about: Ids, record: Record) -> bool:
 
 
 def _proposed(like: Record, marker: str, keys: tuple[tuple[str, str], ...]) -> Suggestion:
-    return Suggestion(like.kind, marker, keys, 0, Redactor().clean(like.line)[:EXCERPT])
+    return Suggestion(like.kind, marker, keys, 0, Redactor().redact(like.line)[:EXCERPT])
 
 
 def _likely(log: bytes) -> Iterator[Line]:
