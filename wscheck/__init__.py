@@ -1,10 +1,8 @@
-"""wscheck proves that a Socket.IO application holds exactly one connection per user.
+"""Find duplicate, leaked and churning real-time connections (Socket.IO first).
 
-    scenarios -> client -> sources -> events -> ledger -> rules -> findings -> reporters
+    scenarios, logs, browser, HAR files -> events -> ledger -> rules -> findings -> verdict -> report
 
-`scenarios` say what a client is asked to do, `sources` who saw what happened, `events` what was seen, `ledger` who
-holds which connection, `rules` what is wrong, `causes` why, and `reporters` tell. `verify`, `tail`, `browse` and
-`swarm` wire them together, one for each command (docs/architecture.md).
+See docs/architecture.md for the packages and the direction of imports.
 """
 
 __version__ = "0.1.0"

@@ -1,18 +1,20 @@
-"""`wscheck`, also as `python -m wscheck`. It begins here rather than in `cli`, whose imports are most of a start:
-Ctrl-C meanwhile ends like any other."""
+"""Console script `wscheck`, also `python -m wscheck`.
+
+It imports `cli` inside `main`, so that Ctrl-C during these imports ends with the documented exit code.
+"""
 
 import atexit
 import gc
 import sys
 
 OBJECTS = 50_000
-"""New objects between two searches for cycles: at Python's own 700 what is imported is searched over and over."""
+"""New objects between two garbage collections. Python's default of 700 would scan the imported modules repeatedly."""
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line."""
     gc.set_threshold(OBJECTS)
-    atexit.register(gc.freeze)  # what is left at the end goes with the process: no last search
+    atexit.register(gc.freeze)  # no last collection: the process ends anyway
     try:
         from wscheck.cli import main as run
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
-"""The command line: it parses, calls one command, and turns what comes of it into an exit code.
+"""Command-line application: it parses, calls one command, and turns the outcome into an exit code.
 
-Imports nothing heavy: `wscheck --help` must feel instant, and a Locust process must never meet socketio.
+It imports nothing heavy, so that `wscheck --help` is instant.
 """
 
 import errno
@@ -30,21 +30,21 @@ from wscheck.commands.verify import verify
 from wscheck.model.errors import ExitCode, WscheckError
 
 
-class ReaderLeft(Exception):
-    """Nobody reads our output any more. Typer would end a BrokenPipeError with 1, which reads as findings."""
+class OutputClosed(Exception):
+    """The reader closed stdout. Typer would end a BrokenPipeError with 1, the code for findings."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C where nothing was there to report yet. Typer would end without a word."""
+    """Ctrl-C before there were results. Typer would end without a message."""
 
 
-def _until_reader_leaves(command: Callable[..., None]) -> Callable[..., None]:
+def _handle_interruption(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
         try:
             command(*arguments, **options)
-        except (BrokenPipeError, ReaderLeft):
-            raise ReaderLeft from None
+        except (BrokenPipeError, OutputClosed):
+            raise OutputClosed from None
         except KeyboardInterrupt:
             raise Interrupted from None
 
@@ -52,7 +52,7 @@ def _until_reader_leaves(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Command(TyperCommand):
-    """Names its arguments as the usage line does: Typer would add their Python types (`PATH <list[str]>`)."""
+    """A command whose help shows arguments without the Python type that Typer adds (`PATH <list[str]>`)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -69,7 +69,7 @@ app = typer.Typer(
 )
 
 for command in (verify, browser, har, load, compare, tail_logs, serve, init, config, rules, explain, docs):
-    app.command(cls=_Command)(_until_reader_leaves(command))
+    app.command(cls=_Command)(_handle_interruption(command))
 
 
 def _version(wanted: bool) -> None:
@@ -84,62 +84,62 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Prove that a Socket.IO application holds exactly one connection per user.
+    """Find duplicate, leaked and churning real-time connections.
 
     Start with `wscheck verify`: it checks an embedded backend and needs nothing else.
     """
 
 
 def main() -> None:
-    """What the console script runs. A crash must never read as a verdict, so every way out has its own exit code."""
+    """Run the command line. Every outcome has its own exit code, so that a crash never looks like a verdict."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # A terminal without ✓ in its encoding gets its verdict all the same.
-        sys.stdout.reconfigure(errors=plain.ERRORS)
+        # The terminal's encoding may lack ✓.
+        sys.stdout.reconfigure(errors=plain.ASCII_FALLBACK)
     try:
         app()
     except WscheckError as error:
         typer.echo(f"wscheck: {error.problem}\n  next: {error.next_step}", err=True)
-        _let_go_of_stdout()
+        _flush_stdout()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, Interrupted):
         typer.echo("wscheck: interrupted", err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except SystemExit as end:
-        # Ctrl-C before a command has begun: Typer ends it without a word.
+        # Ctrl-C before a command has started: Typer ends without a message.
         if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):
             typer.echo("wscheck: interrupted", err=True)
         raise
-    except (BrokenPipeError, ReaderLeft):
-        # The reader of our output left (| head): nothing is wrong, and nothing more can be said.
-        _say_no_more()
+    except (BrokenPipeError, OutputClosed):
+        # The reader of stdout closed it (| head).
+        _discard_stdout()
         sys.exit(ExitCode.CLEAN)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            _confess(error)
+            _report_defect(error)
             sys.exit(ExitCode.INTERNAL)
-        _say_no_more()
-        typer.echo(f"wscheck: The output cannot be written: {error.strerror}.\n  next: Make room.", err=True)
+        _discard_stdout()
+        typer.echo(f"wscheck: The output cannot be written: {error.strerror}.\n  next: Free some disk space.", err=True)
         sys.exit(ExitCode.USAGE)
     except Exception as error:
-        _confess(error)
+        _report_defect(error)
         sys.exit(ExitCode.INTERNAL)
 
 
-def _let_go_of_stdout() -> None:
-    """Write what still waits, unless that is what went wrong: then it would also change the exit code."""
+def _flush_stdout() -> None:
+    """Write buffered output. A failure here must not change the exit code."""
     try:
         sys.stdout.flush()
     except OSError:
-        _say_no_more()
+        _discard_stdout()
 
 
-def _say_no_more() -> None:
-    """What still waits to be written must not fail once more when the interpreter ends."""
+def _discard_stdout() -> None:
+    """Discard buffered output, so that writing it does not fail again when the interpreter ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _confess(error: Exception) -> None:
-    """Name the defect without a traceback's values, which could hold a secret."""
+def _report_defect(error: Exception) -> None:
+    """Print the type and place of an internal error, without values, which could contain a secret."""
     if os.environ.get("WSCHECK_DEBUG"):
         raise error
     place = error.__traceback__
@@ -147,8 +147,8 @@ def _confess(error: Exception) -> None:
         place = place.tb_next
     where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else ""
     typer.echo(
-        f"wscheck: this is a defect in wscheck, not a verdict: {type(error).__name__}{where}\n"
-        "  next: run again with WSCHECK_DEBUG=1 for the traceback, and report it",
+        f"wscheck: internal error, not a verdict: {type(error).__name__}{where}\n"
+        "  next: Run again with WSCHECK_DEBUG=1 for the traceback, and report it.",
         err=True,
     )
 

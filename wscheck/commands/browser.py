@@ -71,8 +71,8 @@ def browser(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    from wscheck.commands import exit_codes as ending
-    from wscheck.commands.fallback_report import owed
+    from wscheck.commands import exit_codes
+    from wscheck.commands.fallback_report import write_on_abort
     from wscheck.config.loading import load_config
     from wscheck.config.settings import redact_url
     from wscheck.report import formats
@@ -80,13 +80,13 @@ def browser(
 
     outputs = formats.prepare_outputs(format)
     shown = [redact_url(page.partition("#")[0]) for page in pages]
-    with owed(outputs, lambda: blank(" ".join(shown))):
+    with write_on_abort(outputs, lambda: blank(" ".join(shown))):
         config = load_config(flags)
         run = _plan(config, pages, visit or [], command)
         run.picture = any(output.format == "html" for output in outputs)
         outcome = _drive(run)
     formats.write_outputs(outputs, outcome.report, outcome.events)
-    raise typer.Exit(ending.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
+    raise typer.Exit(exit_codes.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 
 def _split(given: list[str]) -> tuple[list[str], list[str]]:
@@ -105,9 +105,9 @@ def _plan(config: "Config", urls: list[str], visits: list[str], command: list[st
 
 
 def _drive(run: "Browse") -> "Outcome":
-    from wscheck.commands import exit_codes as ending
+    from wscheck.commands import exit_codes
     from wscheck.commands.progress import progress_bar
     from wscheck.run.browser.run import browse
 
     with progress_bar("Watching") as progress:
-        return ending.run(browse(run, progress))
+        return exit_codes.run_until_signal(browse(run, progress))

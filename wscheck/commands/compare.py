@@ -21,15 +21,15 @@ def compare(
 
     Exit codes: 0 nothing got worse, 1 something got worse, 2 usage, 3 a run proved nothing or cannot be read.
     """
-    from wscheck.commands import exit_codes as ending
-    from wscheck.commands.fallback_report import owed
+    from wscheck.commands import exit_codes
+    from wscheck.commands.fallback_report import write_on_abort
     from wscheck.report import formats
     from wscheck.run.compare.compare import compare as compare_reports
     from wscheck.run.compare.compare import empty_comparison
     from wscheck.run.compare.report_files import read_reports
 
     outputs = formats.prepare_outputs(format, FORMATS)
-    with owed(outputs, lambda: empty_comparison(str(before), str(after)), inputs=[before, after]):
+    with write_on_abort(outputs, lambda: empty_comparison(str(before), str(after)), inputs=[before, after]):
         report = compare_reports(*read_reports(before, after))
     formats.write_outputs(outputs, report, [])
-    raise typer.Exit(ending.exit_code(report.verdict))
+    raise typer.Exit(exit_codes.exit_code(report.verdict))

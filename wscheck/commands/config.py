@@ -1,4 +1,4 @@
-"""`wscheck config`: every value, and where it came from."""
+"""`wscheck config`: the value of every setting and its origin."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,15 @@ if TYPE_CHECKING:
 
 WIDE = 500
 NARROW = 110
-"""Columns beneath which a table would fold what each setting means into a pillar."""
+"""Columns below which the description goes on a line of its own."""
 
 Row = tuple[str, str, str, str]
 
 
 def config() -> None:
-    """Show every setting, its value and where it is from.
+    """Show every setting with its value and origin.
 
-    From a variable, a line of wscheck.toml, or the default. Each value is shown as one would write it;
-    secrets are hidden.
+    The origin is a variable, a line of wscheck.toml, or the default. Secrets are hidden.
     """
     from rich.console import Console
 
@@ -29,25 +28,25 @@ def config() -> None:
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = WIDE  # for grep and files: one line each
+        console.width = WIDE  # one line per setting, for files and grep
     show(_rows(load_config({})), console)
 
 
 def _rows(loaded: "Config") -> "Iterator[Row]":
-    """Setting, value, where it is from, and meaning."""
+    """Yield setting, value, origin and description."""
     from wscheck.config.settings import SETTINGS
 
     for name, setting in SETTINGS.items():
         value = loaded.values[name]
         yield name, _shown(setting, value.value), value.origin, setting.help
     for event in loaded.contract.events:
-        asked = f"emit {event.emit}" if event.emit else "comes by itself"
+        trigger = f"emit {event.emit}" if event.emit else "sent by the server unasked"
         need = "" if event.required else ", optional"
-        yield "event", event.name, "", f"{asked}, within {_span(event.within)}{need}"
+        yield "event", event.name, "", f"{trigger}, within {_span(event.within)}{need}"
 
 
 def show(rows: "Iterable[Row]", console: "Console") -> None:
-    """A table, or where there is no room for one each meaning beneath its setting."""
+    """Print the settings as a table, or on a narrow terminal as a list."""
     from rich.table import Table
     from rich.text import Text
 
@@ -57,8 +56,8 @@ def show(rows: "Iterable[Row]", console: "Console") -> None:
             console.print(Text.assemble((name, "bold"), f"  {value}", where, (f"\n    {meaning}", "dim")))
         return
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for title in ("setting", "value", "from", "meaning"):
-        dim, whole = title == "meaning", title in ("setting", "from")
+    for title in ("setting", "value", "origin", "meaning"):
+        dim, whole = title == "meaning", title in ("setting", "origin")
         table.add_column(title, overflow="fold", style="dim" if dim else None, no_wrap=whole)
     for row in rows:
         table.add_row(*row)
@@ -66,7 +65,7 @@ def show(rows: "Iterable[Row]", console: "Console") -> None:
 
 
 def _shown(setting: "Setting", value: Any) -> str:
-    """In the form in which flags, variables and files take it."""
+    """Return the value as it is written in flags, variables and files."""
     from wscheck.config.settings import parse_attempt_limit, parse_duration, redact_url
 
     if value is None or value == ():

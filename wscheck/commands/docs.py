@@ -1,4 +1,4 @@
-"""`wscheck docs`: the documents, from wherever wscheck is installed."""
+"""`wscheck docs`: the documentation of the installed version."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +8,13 @@ import typer
 
 def docs(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Which one, e.g. logs; without it they are listed.")
+        str | None,
+        typer.Argument(metavar="NAME", help="Name of the document, for example logs. Without it, all are listed."),
     ] = None,
 ) -> None:
-    """Print a document, as Markdown; or list them all.
+    """Print a document as Markdown, or list all documents.
 
-    `wscheck docs logs | less` reads one, `wscheck docs wscheck.logs-1` is a JSON schema.
+    For example: `wscheck docs logs | less`, or the JSON schema `wscheck docs wscheck.logs-1`.
     """
     from wscheck.model.errors import UnknownName
 
@@ -22,20 +23,22 @@ def docs(
         width = max(map(len, found))
         for each, file in found.items():
             typer.echo(f"{each:<{width}}  {_title(file)}")
-        typer.echo("\nOne of them: wscheck docs NAME. The sources hold examples/, grafana/ and locustfiles/.")
+        typer.echo(
+            "\nTo read one: wscheck docs NAME. The source checkout also contains examples/, grafana/ and locustfiles/."
+        )
         return
     path = found.get(name.removesuffix(".md").removesuffix(".json"))
     if path is None:
-        raise UnknownName(f"There is no document `{name}`.", name, found, "List them all: wscheck docs.")
+        raise UnknownName(f"There is no document `{name}`.", name, found, "List all: wscheck docs.")
     typer.echo(path.read_text(encoding="utf-8"), nl=False)
 
 
 def documents() -> dict[str, Path]:
-    """By name, first what is to be read, then schemas. A wheel carries them inside, a checkout beside the package."""
+    """Return the documents by name, texts before schemas, from the wheel or the checkout."""
     package = Path(__file__).parents[1]
-    places = (package / "docs", package.parent / "docs")
-    inside = next(place for place in places if place.is_dir())
-    return {path.stem: path for kind in ("*.md", "schemas/*.json") for path in sorted(inside.glob(kind))}
+    candidates = (package / "docs", package.parent / "docs")
+    folder = next(candidate for candidate in candidates if candidate.is_dir())
+    return {path.stem: path for kind in ("*.md", "schemas/*.json") for path in sorted(folder.glob(kind))}
 
 
 def _title(path: Path) -> str:

@@ -1,5 +1,7 @@
-"""However a run is asked to end, it tells what it has and leaves nothing behind: SIGTERM (a CI job that is cancelled)
-and a terminal that is closed end it as Ctrl-C does."""
+"""Exit codes, and the signals that end a run.
+
+SIGTERM (a cancelled CI job) and SIGHUP (a closed terminal) end a run like Ctrl-C: it reports its partial results.
+"""
 
 import signal
 from collections.abc import Coroutine
@@ -11,27 +13,31 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ASKS = ("SIGTERM", "SIGHUP")
+END_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """`work` from a program that has no loop. Raises KeyboardInterrupt when it had to end and had nothing to tell."""
+def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` in a new event loop and return its result.
+
+    Raises:
+        KeyboardInterrupt: The run was ended by a signal before it had results.
+    """
     import asyncio
     import contextlib
 
     async def main() -> T:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
-        asked: list[str] = []
+        received: list[str] = []
 
         def end(name: str) -> None:
-            if not asked:  # to be asked again must not disturb the leaving
-                asked.append(name)
+            if not received:  # a second signal must not disturb the clean-up
+                received.append(name)
                 task.cancel()
 
-        for name in ASKS:
+        for name in END_SIGNALS:
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup
                 with contextlib.suppress(NotImplementedError):
                     loop.add_signal_handler(number, end, name)
         return await work
@@ -43,7 +49,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def exit_code(verdict: "Verdict", *, interrupted: bool = False) -> "ExitCode":
-    """What a run ends with that came to `verdict`, whole or not (docs/exit-codes.md)."""
+    """Return the exit code for `verdict` (docs/exit-codes.md)."""
     from wscheck.model.errors import ExitCode
     from wscheck.model.findings import Verdict
 

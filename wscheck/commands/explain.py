@@ -1,4 +1,4 @@
-"""`wscheck rules` and `wscheck explain`: what each rule, cause and scenario means, without leaving the terminal."""
+"""`wscheck rules` and `wscheck explain`: the meaning of each rule, cause and scenario."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +14,14 @@ def rules() -> None:
     from wscheck.detect.rules import REGISTRY as RULES
     from wscheck.scenarios import SCENARIOS
 
-    _section("Rules (what is wrong)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
-    _section("Causes (why)", [(c.id, _name(c)) for c in CATALOGUE.values()])
-    _section("Scenarios (what is tried)", [(s.id, s.claim) for s in SCENARIOS.values()])
+    _section("Rules (faults)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
+    _section("Causes of faults", [(c.id, _name(c)) for c in CATALOGUE.values()])
+    _section("Scenarios (checks that verify runs)", [(s.id, s.claim) for s in SCENARIOS.values()])
     typer.echo("More about one: wscheck explain ID")
 
 
 def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause or scenario.")]) -> None:
-    """Say what a rule, cause or scenario means, and what to change."""
+    """Explain a rule, cause or scenario, and how to fix it."""
     from inspect import getdoc
 
     from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
@@ -49,7 +49,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
 
 
 def _name(cause: "CauseDoc") -> str:
-    """What it is called, and whether it is none to worry about."""
+    """Return the cause's name, marked if it is benign."""
     return f"{cause.name} (benign)" if cause.benign else cause.name
 
 
@@ -69,7 +69,7 @@ def _page(title: str, told: dict[str, str]) -> None:
 
 
 def _wrapped(label: str, text: str) -> str:
-    """One line for files and grep; on a terminal, lines that break between words."""
+    """Return one long line for files and grep, wrapped lines for a terminal."""
     import shutil
     import sys
     import textwrap

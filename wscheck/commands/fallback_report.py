@@ -1,5 +1,7 @@
-"""A run that ends before it has a report leaves one that says so: what lies there from an earlier run must not pass for
-this one's, least of all yesterday's green report that a CI job uploads whatever happened."""
+"""Report of a run that ended before it had results.
+
+It replaces the report file of an earlier run, so that a CI job cannot upload a result that is out of date.
+"""
 
 import contextlib
 import time
@@ -13,33 +15,33 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def owed(
+def write_on_abort(
     outputs: "Sequence[ReportOutput]", blank: "Callable[[], Report]", inputs: Sequence[Path | None] = ()
 ) -> Iterator[None]:
-    """Whatever ends the block before its report is made is told in each of `outputs`, as inconclusive, and goes on.
+    """Write an inconclusive report to each of `outputs` if the block raises, and raise again.
 
-    blank   the command's report without anything in it
-    inputs  what the run reads: evidence that cannot be judged is never written over
-
-    On standard output the terminal's report stays away: standard error carries the message already.
+    Args:
+        outputs: Where the report goes. Nothing is written to the terminal, because stderr shows the message already.
+        blank: Returns the command's empty report.
+        inputs: Files that the run reads; they are never overwritten.
     """
-    began = time.time()
+    started = time.time()
     try:
         yield
     except BrokenPipeError:
-        raise  # the reader left, which is no failure
+        raise  # the reader closed the pipe: not a failure
     except (Exception, KeyboardInterrupt) as error:
         read = [path.absolute() for path in inputs if path is not None]
-        with contextlib.suppress(Exception):  # it must not hide what ended the run
+        with contextlib.suppress(Exception):  # an error here must not hide the original one
             report = blank()
-            report.reason, report.interrupted = _why(error), isinstance(error, KeyboardInterrupt)
-            report.started_at, report.duration_s = began, round(time.time() - began, 3)
+            report.reason, report.interrupted = _reason(error), isinstance(error, KeyboardInterrupt)
+            report.started_at, report.duration_s = started, round(time.time() - started, 3)
             _deliver([output for output in outputs if not _is_read(output, read)], report)
         raise
 
 
-def target(flags: Mapping[str, Any]) -> str:
-    """What was to be checked, as far as the flags and the configuration tell."""
+def target_label(flags: Mapping[str, Any]) -> str:
+    """Return the target for the report, as far as flags and configuration are valid."""
     from wscheck.config.loading import load_config
     from wscheck.config.settings import redact_url
     from wscheck.model.errors import UsageError
@@ -61,12 +63,12 @@ def _deliver(outputs: "Sequence[ReportOutput]", report: "Report") -> None:
     formats.write_outputs([o for o in outputs if o.path is not None or o.format != "terminal"], report, [])
 
 
-def _why(error: BaseException) -> str:
-    """In the words of standard error; of a defect only its kind, because its values could hold a secret."""
+def _reason(error: BaseException) -> str:
+    """Return the message of `error`; only the type of an internal error, because its values could contain a secret."""
     from wscheck.model.errors import WscheckError
 
     if isinstance(error, KeyboardInterrupt):
-        return "the run was interrupted before there was anything to report"
+        return "the run was interrupted before it had results"
     if isinstance(error, WscheckError):
         return str(error)
-    return f"this is a defect in wscheck, not a verdict: {type(error).__name__}"
+    return f"internal error, not a verdict: {type(error).__name__}"

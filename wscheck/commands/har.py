@@ -34,8 +34,8 @@ def har(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no HAR, or no Socket.IO in it).
     """
-    from wscheck.commands import exit_codes as ending
-    from wscheck.commands.fallback_report import owed
+    from wscheck.commands import exit_codes
+    from wscheck.commands.fallback_report import write_on_abort
     from wscheck.config.loading import load_config
     from wscheck.report import formats
     from wscheck.run.page_report import blank
@@ -49,10 +49,10 @@ def har(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    with owed(outputs, lambda: blank(", ".join(map(str, files))), inputs=files):
+    with write_on_abort(outputs, lambda: blank(", ".join(map(str, files))), inputs=files):
         report, events = _judged(load_config(flags), files, source_maps or [])
     formats.write_outputs(outputs, report, events)
-    raise typer.Exit(ending.exit_code(report.verdict))
+    raise typer.Exit(exit_codes.exit_code(report.verdict))
 
 
 def _judged(config: "Config", files: list[Path], folders: list[Path]) -> "tuple[BrowserReport, list[AnyEvent]]":

@@ -9,9 +9,9 @@ import typer
 def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a commented wscheck.toml into this directory.
+    """Write a commented wscheck.toml into the working folder.
 
-    It names every setting with its default, and holds the event contract.
+    It lists every setting with its default, and the event contract.
     """
     from importlib.resources import files
 
@@ -24,5 +24,7 @@ def init(
     try:
         path.write_text(files("wscheck.config").joinpath("starter.toml").read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{CONFIG_FILE} cannot be written: {error.strerror}.", "Choose another directory.") from None
-    typer.echo(f"Wrote {CONFIG_FILE}. Name your events in it, then run: wscheck verify http://localhost:8000")
+        raise UsageError(
+            f"{CONFIG_FILE} cannot be written: {error.strerror}.", "Run the command in another folder."
+        ) from None
+    typer.echo(f"Wrote {CONFIG_FILE}. List your events in it, then run: wscheck verify http://localhost:8000")

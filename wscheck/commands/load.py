@@ -161,13 +161,13 @@ def _run(
     before_after: bool,
     permitted: bool,
 ) -> None:
-    from wscheck.commands.fallback_report import owed
+    from wscheck.commands.fallback_report import write_on_abort
     from wscheck.report import formats
     from wscheck.run.load.plan import configured
 
     outputs = formats.prepare_outputs(asked, FORMATS)
     formats.create_directories(formats.ReportOutput(name, place) for name, place in extras.items())
-    with owed(outputs, lambda: _blank(settings)):
+    with write_on_abort(outputs, lambda: _blank(settings)):
         plan = configured(settings, options, extras, permitted=permitted)
         report, code = _before_and_after(plan, settings["load.profile"]) if before_after else _alone(plan)
     formats.write_outputs(outputs, report, [])
@@ -179,7 +179,7 @@ def _blank(settings: dict[str, Any]) -> "LoadReport":
     from wscheck.model.findings import Verdict
     from wscheck.model.load_report import SCHEMA, LoadReport
 
-    return LoadReport(schema=SCHEMA, target=unfinished.target(settings), verdict=Verdict.INCONCLUSIVE)
+    return LoadReport(schema=SCHEMA, target=unfinished.target_label(settings), verdict=Verdict.INCONCLUSIVE)
 
 
 def _alone(plan: "Plan") -> "tuple[Report, int]":
@@ -206,23 +206,23 @@ def _before_and_after(plan: "Plan", chosen: str | None) -> "tuple[Report, int]":
 
 
 def _drive(plan: "Plan") -> "LoadReport":
-    from wscheck.commands import exit_codes as ending
+    from wscheck.commands import exit_codes
     from wscheck.commands.load_view import shown
     from wscheck.run.load.run import load as drive
 
     with shown(plan) as watch:
-        return ending.run(drive(plan, watch))
+        return exit_codes.run_until_signal(drive(plan, watch))
 
 
 def _exit_code(report: "LoadReport") -> int:
-    from wscheck.commands import exit_codes as ending
+    from wscheck.commands import exit_codes
     from wscheck.model.errors import ExitCode
     from wscheck.model.findings import Verdict
 
     crossed = report.verdict is Verdict.FAILED and any(limit.crossed for limit in report.thresholds)
     if crossed and not report.interrupted:
         return ExitCode.THRESHOLD
-    return ending.exit_code(report.verdict, interrupted=report.interrupted)
+    return exit_codes.exit_code(report.verdict, interrupted=report.interrupted)
 
 
 def _existing(path: Path | None) -> str | None:

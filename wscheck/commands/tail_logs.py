@@ -65,8 +65,8 @@ def tail_logs(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted by Ctrl-C.
     """
-    from wscheck.commands import exit_codes as ending
-    from wscheck.commands.fallback_report import owed
+    from wscheck.commands import exit_codes
+    from wscheck.commands.fallback_report import write_on_abort
     from wscheck.config.loading import load_config
     from wscheck.report import formats
 
@@ -87,13 +87,13 @@ def tail_logs(
     asked = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}
     times = {"--for": for_, "--since": since, "--until": until}
     with ExitStack() as stack:
-        with owed(reports, lambda: _blank(paths or [])):
+        with write_on_abort(reports, lambda: _blank(paths or [])):
             wanted = _wanted(load_config(flags), asked, times, checkpoint, marker or [], key or [], outputs)
             report, events, interrupted = _run(wanted, stack)
         formats.write_outputs(reports, report, events)
     for recording in (output for output in outputs if output.format == "ndjson"):
         formats.print_written_path(recording)
-    raise typer.Exit(ending.exit_code(report.verdict, interrupted=interrupted))
+    raise typer.Exit(exit_codes.exit_code(report.verdict, interrupted=interrupted))
 
 
 def _blank(names: list[str]) -> "LogsReport":

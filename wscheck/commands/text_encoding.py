@@ -1,17 +1,17 @@
-"""What a terminal whose encoding lacks our signs gets in their place: a pass must not look like a question."""
+"""Replacements for characters that the terminal's encoding lacks: a check mark must not become a question mark."""
 
 import codecs
 
-ERRORS = "wscheck.plain"
-"""For `reconfigure(errors=...)`."""
+ASCII_FALLBACK = "wscheck.plain"
+"""Error handler for `reconfigure(errors=...)`."""
 
-_IN_PLACE = {"✓": "+", "✗": "x", "×": "x", "·": "-", "…": "..."}
+_REPLACEMENTS = {"✓": "+", "✗": "x", "×": "x", "·": "-", "…": "..."}
 
 
-def _plainly(error: UnicodeError) -> tuple[str, int]:
+def _replace_characters(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(_IN_PLACE.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+    return "".join(_REPLACEMENTS.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
 
 
-codecs.register_error(ERRORS, _plainly)
+codecs.register_error(ASCII_FALLBACK, _replace_characters)

@@ -122,13 +122,13 @@ def verify(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    from wscheck.commands import exit_codes as ending
-    from wscheck.commands.fallback_report import owed
+    from wscheck.commands import exit_codes
+    from wscheck.commands.fallback_report import write_on_abort
     from wscheck.config.loading import load_config
     from wscheck.report import formats
 
     outputs = formats.prepare_outputs(format)
-    with owed(outputs, lambda: _blank(flags, recording), inputs=[recording]):
+    with write_on_abort(outputs, lambda: _blank(flags, recording), inputs=[recording]):
         config = load_config(flags)
         if recording is not None:
             _only_judging(
@@ -138,7 +138,7 @@ def verify(
         else:
             outcome = _drive(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
     formats.write_outputs(outputs, outcome.report, outcome.events)
-    raise typer.Exit(ending.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
+    raise typer.Exit(exit_codes.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 
 def _blank(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
@@ -147,7 +147,7 @@ def _blank(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
     from wscheck.model.report import VerifyReport
     from wscheck.run.verify.run import SCHEMA
 
-    target = str(recording) if recording is not None else unfinished.target(flags)
+    target = str(recording) if recording is not None else unfinished.target_label(flags)
     return VerifyReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE, client="")
 
 
@@ -177,12 +177,12 @@ def _to_stderr(line: str) -> None:
 
 
 def _drive(run: "VerifyRun") -> "VerifyOutcome":
-    from wscheck.commands import exit_codes as ending
+    from wscheck.commands import exit_codes
     from wscheck.commands.progress import progress_bar
     from wscheck.run.verify.run import run_verify as drive
 
     with progress_bar("Verifying") as progress:
-        return ending.run(drive(run, progress))
+        return exit_codes.run_until_signal(drive(run, progress))
 
 
 def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "VerifyOutcome":

@@ -1,0 +1,53 @@
+"""Signals that end a run."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from wscheck.commands import exit_codes
+
+# Under nohup SIGHUP is ignored.
+SIGNALS = [getattr(signal, name) for name in exit_codes.END_SIGNALS]
+ACTIVE = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+@pytest.mark.parametrize("number", ACTIVE)
+def test_a_run_with_partial_results_returns_them(number: signal.Signals) -> None:
+    async def work() -> str:
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            return "partial"
+        return "all"
+
+    assert exit_codes.run_until_signal(work()) == "partial"
+
+
+def test_a_run_without_results_is_interrupted() -> None:
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        exit_codes.run_until_signal(work())
+
+
+@pytest.mark.parametrize("second", ACTIVE)
+def test_a_second_signal_does_not_disturb_the_clean_up(second: signal.Signals) -> None:
+    cleaned: list[str] = []
+
+    async def work() -> str:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            os.kill(os.getpid(), second)
+            await asyncio.sleep(0.05)  # time for the loop to handle the second signal
+            cleaned.append("done")
+        return "partial"
+
+    assert exit_codes.run_until_signal(work()) == "partial"
+    assert cleaned == ["done"]
