@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.detect.event_order import OVERTAKES_S, merge_causally
+from wscheck.detect.event_order import merge_causally
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, Refused, Replaced
+from wscheck.model.replacement import CROSSING_S
 
 OLD = Connected(at=0.0, source="client", user="ann", sid="old")
 ATTEMPT = Connecting(at=1.0, source="client", user="ann")
@@ -31,7 +32,7 @@ def test_a_kick_without_an_attempt_stays_where_it_is() -> None:
 
 def test_a_kick_waits_no_longer_than_it_can_have_overtaken() -> None:
     early = kick(1.0)
-    late = acknowledged(1.0 + OVERTAKES_S + 0.01)
+    late = acknowledged(1.0 + CROSSING_S + 0.01)
     assert list(merge_causally([OLD, ATTEMPT, early, late])) == [OLD, ATTEMPT, early, late]
 
 

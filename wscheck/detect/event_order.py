@@ -6,15 +6,13 @@ from typing import TypeGuard
 
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Connecting, Disconnected, Event, Refused, Replaced
+from wscheck.model.replacement import CROSSING_S
 
 Early = Disconnected | Refused | Replaced
 """What may be told before the connection that it is about."""
 
-# How far a kick may run ahead of the acknowledgement of the connection that caused it: both travel at once.
-OVERTAKES_S = 0.25
 
-
-def merge_causally(events: Iterable[Event], overtakes_s: float = OVERTAKES_S) -> Iterator[Event]:
+def merge_causally(events: Iterable[Event], overtakes_s: float = CROSSING_S) -> Iterator[Event]:
     """Give `events` by their time, ties in the order of arrival, and a kick after the connection that caused it.
 
     A server acknowledges the new connection and ends the old one in the same breath, on two sockets: the client may

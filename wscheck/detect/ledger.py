@@ -12,7 +12,6 @@ from typing import Any
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, UserCounts
-from wscheck.detect.disconnects import EndedConnections
 from wscheck.detect.engine_sessions import EngineSessions
 from wscheck.detect.replacement_inference import ReplacementInference
 from wscheck.model.disconnect_reasons import DISCONNECT_SENT, EXPIRED_SERVER_RESTART, EXPIRED_STALE, EXPIRED_UNANNOUNCED
@@ -20,6 +19,21 @@ from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Eve
 from wscheck.model.findings import Confidence
 
 Changes = tuple[LedgerChange, ...]
+
+
+class EndedConnections(BoundedDict[str, str | None]):
+    """How each connection ended, by socket id: REPLACED, SUPPOSED (its server's log only lets us suppose that it was
+    replaced), or, of one that the server may recover, the source that told of its beginning; None for any other."""
+
+    REPLACED, SUPPOSED = "replaced", "supposed"
+
+    def returns(self, sid: str, event: Connected) -> bool:
+        """Whether `event` tells that `sid` came back (connection state recovery). A source tells of each beginning
+        once: from any other it is the first beginning again, told late."""
+        back = self[sid] == event.source
+        if back:
+            del self[sid]
+        return back
 
 
 class Ledger:

@@ -1,13 +1,15 @@
 """WHAT NO RECORD SAYS: replacements that follow from how connections end and begin; pure."""
 
 from collections.abc import Mapping
+from itertools import pairwise
+from typing import cast
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
-from wscheck.detect.disconnects import crossed, replaced
 from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event
 from wscheck.model.findings import Confidence
+from wscheck.model.replacement import CROSSING_S, replacement_confidence
 
 BREATH_S = 0.01
 """Whoever is kicked and connects again needs more time: the server ended the old one because this one had come."""
@@ -44,7 +46,12 @@ class ReplacementInference:
         newest = opened.get(for_which)
         if sid == held[-1] and not crossed(event, event.reason, ended, newest):
             return None
-        confidence = replaced(event, event.reason, newest)
+        confidence = replacement_confidence(
+            event.reason,
+            logged=event.source == SOURCE_SERVER_LOG,
+            ended_at=event.at,
+            newer_opened_at=newest.at if newest is not None else None,
+        )
         if confidence is None:
             return None
         return ReplacedChange(user, sid, for_which, event, False, confidence, rest, ended, newest)
@@ -80,3 +87,16 @@ def _in_one_breath(ended: Event, begun: Event) -> bool:
     if ended.at is None or begun.at is None or begun.source != ended.source or begun.node != ended.node:
         return False
     return 0 <= begun.at - ended.at <= BREATH_S and not ended.at.is_integer()
+
+
+def crossed(event: Event, reason: str | None, ended: Connected | None, other: Connected | None) -> bool:
+    """Whether `ended` only seems newer than `other`: both acknowledgements and the kick came at one moment.
+
+    A server ends the older of two connections; what is kicked as soon as it was acknowledged was the older one.
+    """
+    if event.source == SOURCE_SERVER_LOG or reason not in SERVER_ENDED or ended is None or other is None:
+        return False
+    times = (other.at, ended.at, event.at)
+    if None in times:
+        return False
+    return all(later - earlier <= CROSSING_S for earlier, later in pairwise(cast("tuple[float, ...]", times)))

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 from wscheck.loadgen.callbacks import State
 from wscheck.loadgen.connection import Connection
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
+from wscheck.model.replacement import REPLACED_WITHIN_S
 
 if TYPE_CHECKING:
     from wscheck.loadgen.endpoint import Presence
     from wscheck.loadgen.swarm import Swarm
-
-REPLACED_WITHIN_S = 1.0
-"""How long after a newer connection opened the end of an older one is put down to it."""
 
 DUPLICATE_WITHIN_S = 2.0
 REMEMBERED = 64

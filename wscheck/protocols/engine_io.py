@@ -16,6 +16,12 @@ import msgspec
 RECORD_SEPARATOR = "\x1e"
 """Separator of the packets in a long-polling body (Engine.IO protocol, "Packet encoding", "HTTP long-polling")."""
 
+SESSION_ID_UNKNOWN = "Session ID unknown"
+"""Message of the HTTP 400 response to a request whose `sid` the server process does not know (error code 1).
+
+Another process has the session, or it has ended.
+"""
+
 
 class PacketError(ValueError):
     """Text or bytes that are not a packet. The message quotes none of the data, which may contain a secret."""

@@ -8,10 +8,10 @@ from wscheck.detect import stack_frames as openers
 from wscheck.detect.causes.history import Clue, Signature, UserHistory
 from wscheck.detect.causes.rendering import renders
 from wscheck.detect.changes import ClosedChange
-from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, SERVER_ENDED
 from wscheck.model.events import CodeLocation, Connected, HandlersRegistered
 from wscheck.model.findings import Confidence
+from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 _DOUBLED = ("doubleInvoke", "StrictEffects", "InvokeEffectsInDEV", "reappearLayoutEffects", "reconnectPassiveEffects")
 # One commit of React's runs the effects of all its components: their requests leave together.
@@ -195,11 +195,11 @@ def _same_place(old: Connected, new: Connected) -> bool:
 
 
 def no_sticky_session(trail: UserHistory) -> Clue | None:
-    lost = [event for event in trail.refusals if event.message == UNKNOWN_SESSION]
+    lost = [event for event in trail.refusals if event.message == SESSION_ID_UNKNOWN]
     if not lost:
         return None
     confidence = Confidence.HIGH if len(lost) > 1 else Confidence.MEDIUM
-    return confidence, f'{len(lost)} requests were answered "{UNKNOWN_SESSION}": they reached another process'
+    return confidence, f'{len(lost)} requests were answered "{SESSION_ID_UNKNOWN}": they reached another process'
 
 
 def handler_in_connect(trail: UserHistory) -> Clue | None:

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
-from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import beside
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
 from wscheck.model.findings import Confidence
+from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 STEPS = 128
 USERS = 5_000
@@ -147,7 +147,7 @@ class UserHistories:
             trail.closed(change)
 
     def refused(self, event: Refused) -> None:
-        if event.user is None or not (event.stack or event.message == UNKNOWN_SESSION):
+        if event.user is None or not (event.stack or event.message == SESSION_ID_UNKNOWN):
             return
         trail = self._begin(event.user)
         trail.refused(event)

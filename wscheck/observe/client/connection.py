@@ -8,12 +8,12 @@ import engineio
 import socketio
 
 from wscheck.config.target import Credentials, ServerTarget, place_credentials
-from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.observe.client.frame_tap import LARGEST_MESSAGE
 from wscheck.observe.client.handshake_errors import turned_away
 from wscheck.observe.client.instrumented_client import ObservedClient
 from wscheck.observe.client.task_cancel import is_cancelled
+from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 # Events that may precede the acknowledgement; a server that sends more is flooding.
 MOST_EARLY = 100
@@ -124,7 +124,7 @@ class Connection:
         if self.rejection is not None:
             return "refused", self.rejection
         if self._astray:
-            return "protocol", UNKNOWN_SESSION
+            return "protocol", SESSION_ID_UNKNOWN
         return "unreachable", "the connection ended before the server acknowledged it"
 
     async def _fail(self, reason: str, message: str) -> None:

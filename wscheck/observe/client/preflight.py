@@ -13,10 +13,10 @@ from typing import Any
 import aiohttp
 
 from wscheck.config.target import Credentials, ServerTarget, place_credentials
-from wscheck.detect.disconnects import UNKNOWN_SESSION
 from wscheck.model.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import Connection, Listener
+from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 # A handshake is a few hundred bytes; whatever answers with more is not one.
 LONGEST_ANSWER = 64 * 1024
@@ -189,7 +189,7 @@ def _refusal(target: ServerTarget, connection: Connection, redactor: Redactor) -
             f"{target.display_url} refused the connection of {connection.credentials.user}: {said!r}.",
             _CREDENTIALS if connection.credentials.token is None else _OTHER_CREDENTIALS,
         )
-    if said == UNKNOWN_SESSION:
+    if said == SESSION_ID_UNKNOWN:
         return Unreachable(
             f"{target.display_url} is served by several processes, and the requests of one session reach different "
             f"ones: it answers {said!r}.",

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from wscheck.detect.disconnects import COINCIDENCE_S, CROSSING_S
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Disconnected, Event
+from wscheck.model.replacement import may_have_replaced
 from wscheck.observe.traffic.engine_session import EngineSession
 
 ELSEWHERE = "{} at {}"
@@ -96,6 +96,4 @@ def _elsewhere(event: Event, server: ServerEndpoint, home: ServerEndpoint) -> Ev
 
 def _in_favour(kick: Disconnected, opened: Connected) -> bool:
     """Whether the kick may have been for this connection."""
-    if opened.user != kick.user or opened.sid == kick.sid or kick.at is None or opened.at is None:
-        return False
-    return -CROSSING_S <= kick.at - opened.at <= COINCIDENCE_S
+    return opened.user == kick.user and opened.sid != kick.sid and may_have_replaced(opened.at, kick.at)
