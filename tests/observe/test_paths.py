@@ -82,7 +82,7 @@ def test_a_log_is_read_once(directory: Path, twice: Callable[[Path], None]) -> N
     twice(directory / "app.log")
     paths, [told] = meant(directory)
     assert paths == ["app.log"]
-    assert told.startswith("left out, for it would count twice: logs/")
+    assert told.startswith("left out, because their content would count twice: logs/")
     assert told.endswith("logs/app.log)")
 
 
@@ -148,12 +148,12 @@ def test_what_turns_up_later_is_read_once(directory: Path) -> None:
     os.link(log, directory / "a.log")
     shutil.copy(pack(log), directory / "copy.log.gz")
     (directory / "new.log").write_bytes(lines(51, 53))
-    assert logs.appeared() == [directory / "new.log"]
+    assert logs.find_new() == [directory / "new.log"]
     assert told == [
-        "left out, for it would count twice: logs/a.log (another name of logs/app.log), "
+        "left out, because their content would count twice: logs/a.log (another name of logs/app.log), "
         "logs/copy.log.gz (a copy of logs/app.log)"
     ]
-    assert logs.appeared() == []
+    assert logs.find_new() == []
     assert len(told) == 1
 
 
@@ -171,10 +171,10 @@ def test_a_followed_log_that_was_renamed_to_anything_is_not_a_new_one(directory:
     for number in range(3):
         log.rename(directory / f"saved {number}.log")
         log.write_bytes(BANNER + lines(51 + number))
-        assert logs.appeared() == []
+        assert logs.find_new() == []
     log.rename(directory / "saved 3.log")
-    assert logs.appeared() == []
-    assert told[0] == "left out, for it would count twice: logs/saved 0.log (which was logs/app.log)"
+    assert logs.find_new() == []
+    assert told[0] == "left out, because their content would count twice: logs/saved 0.log (renamed from logs/app.log)"
     assert len(told) == 4
 
 
@@ -185,7 +185,7 @@ def test_a_new_log_in_the_place_of_a_deleted_one_is_new(directory: Path) -> None
         (directory / "app.log").rename(directory / "new.log")
         log.truncate()
         log.write(lines(51, 52))
-    assert logs.appeared() == [directory / "new.log"]
+    assert logs.find_new() == [directory / "new.log"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import random
 import shutil
 from pathlib import Path
 
-from wscheck.observe.tailing.fingerprint import FilePosition
 from wscheck.observe.tailing.follower import LATE_WRITER_S, LogFollower, ResumePoint
+from wscheck.observe.tailing.open_file import FilePosition
 from wscheck.observe.tailing.stream import LogStream
 
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -56,7 +56,7 @@ class Log:
             self.pack("1")
         os.truncate(self.path, 0)
 
-    def replace(self) -> None:
+    def rewrite(self) -> None:
         """The same content in a new inode, as an editor or rsync leaves it."""
         copy = self.path.with_name("copy")
         shutil.copy(self.path, copy)
@@ -87,7 +87,7 @@ class Lines:
         self.now = 0.0
         self._carry: dict[int, bytes] = {}
         self.follower = LogFollower(path, memoryview(bytearray(chunk)), self.notes.append)
-        self.follower.resume(resume_point) if resume_point is not None else self.follower.begin(at_end=at_end)
+        self.follower.resume(resume_point) if resume_point is not None else self.follower.start(at_end=at_end)
 
     def look(self, seconds: float = 0.1) -> list[bytes]:
         before = len(self.got)
@@ -190,7 +190,7 @@ class Story:
 
     def replace(self) -> None:
         if not (self._late or self._half):
-            self.log.replace()
+            self.log.rewrite()
 
     def pack(self) -> None:
         """A generation is packed that nobody writes to any more."""

@@ -185,7 +185,7 @@ def test_truncated_without_a_copy_says_that_lines_may_be_gone(log: Log, lines: L
     log.copytruncate(keep=False)
     log.lines(3)
     assert lines.look() == log.written[50:]
-    assert "no file beside it holds" in lines.notes[0]
+    assert "no rotated copy contains" in lines.notes[0]
 
 
 @pytest.mark.parametrize("more", [1, 50, 200])
@@ -383,7 +383,7 @@ def test_resuming_goes_on_with_a_late_writer(log: Log, lines: Lines) -> None:
 
 
 def test_resuming_does_not_take_the_copy_of_a_file_for_that_file(log: Log, lines: Lines) -> None:
-    log.replace()
+    log.rewrite()
     log.lines(3)
     log.rotate()
     log.reopen()

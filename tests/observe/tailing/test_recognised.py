@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wscheck.observe.tailing.checkpoint import told, truncate_output
+from wscheck.observe.tailing.checkpoint import output_state, truncate_output
 from wscheck.observe.tailing.generations import take_fingerprints
 from wscheck.observe.tailing.gzip_log import GzipReader
 from wscheck.observe.tailing.open_file import FileReader, OpenLog
@@ -29,7 +29,7 @@ def test_what_is_filled_up_with_noughts_is_whole(after: bytes, broken: bool) -> 
     whole = gzip.compress(b"one\n") + gzip.compress(b"two\n") + after
     packed = GzipReader(lambda at: whole[at : at + 7])
     assert packed.read_at(100, 0) == b"one\ntwo\n"
-    assert (packed.size(), packed.broken) == (8, broken)
+    assert (packed.size(), packed.damaged) == (8, broken)
 
 
 @pytest.mark.parametrize(("size", "left"), [(9, 5), (5, 5), (3, 3)])
@@ -37,7 +37,7 @@ def test_only_what_was_told_since_is_taken_back(tmp_path: Path, size: int, left:
     path = tmp_path / "told.ndjson"
     path.write_bytes(b"12345")
     with path.open("ab") as out:
-        then = told(out.fileno())
+        then = output_state(out.fileno())
         os.truncate(path, size)
         truncate_output(out.fileno(), then)
     assert path.stat().st_size == left

@@ -132,7 +132,7 @@ def test_a_truncation_that_took_lines_with_it_is_said(tmp_path: Path) -> None:
             os.truncate(server.path, 0)
             server.connects(1)
         until(lambda: server.sids[-1] in tail.connected)
-        assert "no file beside it holds what followed" in until(lambda: tail.err)
+        assert "no rotated copy contains the bytes after" in until(lambda: tail.err)
 
 
 def test_lines_are_numbered_as_in_their_file(tmp_path: Path) -> None:

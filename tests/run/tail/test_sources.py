@@ -37,7 +37,7 @@ def test_stdin(tmp_path: Path) -> None:
     assert b"<stdin>" in ran.stdout
 
 
-@pytest.mark.parametrize(("cut", "code", "reason"), [(0, 0, ""), (9, 3, "<stdin> is no whole gzip file")])
+@pytest.mark.parametrize(("cut", "code", "reason"), [(0, 0, ""), (9, 3, "<stdin> is not a complete gzip file")])
 def test_stdin_may_be_packed(tmp_path: Path, cut: int, code: int, reason: str) -> None:
     noise = os.urandom(1_000_000).hex().encode() + b"\n"
     packed = gzip.compress(connected("ada", "a", T) + noise + connected("bob", "b", T)) + gzip.compress(noise)
@@ -136,7 +136,7 @@ def test_a_gz_that_is_cut_off_is_read_so_far_and_nothing_is_proven_by_it(tmp_pat
     (tmp_path / "app.log").write_bytes(connected("ada", "a", T + 2000))
     report = judged(".", directory=tmp_path)
     assert (report["events"]["connected"], report["verdict"], report["code"]) == (1001, "inconclusive", 3)
-    assert "app.log.1.gz is no whole gzip file" in report["reason"]
+    assert "app.log.1.gz is not a complete gzip file" in report["reason"]
 
 
 def test_a_log_that_lies_there_twice_counts_once_and_stderr_says_so(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_log_that_lies_there_twice_counts_once_and_stderr_says_so(tmp_path: Pa
     ran = finished("--no-follow", "--format", "json", ".", "app.log", directory=tmp_path)
     assert json.loads(ran.stdout)["events"]["connected"] == 3
     left_out = "link.log (another name of app.log), app.log.gz (packed from app.log)"
-    assert ran.stderr == f"wscheck: left out, for it would count twice: {left_out}\n"
+    assert ran.stderr == f"wscheck: left out, because their content would count twice: {left_out}\n"
 
 
 def test_a_directory_is_followed_with_what_turns_up_in_it(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ class FollowedLog(Log):
         if resume_point is not None:
             self._follower.resume(resume_point)
         else:
-            self._follower.begin(at_end=at_end)
+            self._follower.start(at_end=at_end)
 
     def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
         """The events in what is new, many at a time; `now` is a clock that only goes forward."""
@@ -279,9 +279,10 @@ class PipedLog(Log):
     @property
     def damaged(self) -> Mapping[Path, str]:
         """Itself, when it failed, or ended before what was packed did."""
-        broken = self.ended and self._packed is not None and self._packed.broken
-        why = self._failure or (f"{INCOMPLETE_GZIP}: it can be read up to byte {self.bytes} inside" if broken else "")
-        return {Path(self.name): why} if why else {}
+        reason = self._failure
+        if not reason and self.ended and self._packed is not None and self._packed.damaged:
+            reason = f"{INCOMPLETE_GZIP}: only its first {self.bytes} unpacked bytes can be read"
+        return {Path(self.name): reason} if reason else {}
 
     def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """As for a followed log."""

@@ -1,11 +1,12 @@
-"""FOLLOWING A LOG BY NAME: every byte that is still on disk once, whatever rotates, truncates or copies the file.
+"""Following logs by name: every byte that is still on disk once, over rotations, truncations and copies.
 
-fingerprint   how a place in a log is recognised again, whatever the file is called by now
-generations   which other files hold what came after that place
-packed        what is inside a gzip file
-opened        one file held open, and whether it is still the file that was being read
-follower      one name, followed over its generations
-resuming      where an earlier run stopped, found again
-wakeup        when to look: inotify as a hint, the clock otherwise
-checkpoint    where to go on after a restart
+log_paths       the files that the command line names, without duplicates
+follower        one log, followed over its generations
+generations     earlier files of a log
+open_file       one open file, its position, and the check that it is unchanged
+gzip_log        unpacked content of a gzip file
+stream          one writer's output over several files
+read_buffer     the reusable buffer for chunks
+change_monitor  waiting for changes
+checkpoint      the state from which a later run continues
 """

@@ -1,4 +1,7 @@
-"""Where to go on after a restart: the places in the logs, who held what, and how much had been told."""
+"""The state of a run of tail-logs in a file, from which the next run continues.
+
+It contains the positions in the logs, the open connections, the open incidents and the length of the recording.
+"""
 
 import os
 import stat
@@ -15,7 +18,7 @@ SCHEMA = "wscheck.checkpoint/1"
 
 
 class OutputFileState(msgspec.Struct, frozen=True):
-    """An output file as it was: which file, and how long."""
+    """The identity of an output file, and its size in bytes."""
 
     device: int
     inode: int
@@ -23,26 +26,26 @@ class OutputFileState(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
-    """One moment: everything before it was read, judged and told; nothing after it was.
+    """The state at one moment: everything before it was read, evaluated and reported, nothing after it was.
 
-    logs       by name
-    held       the connections that were open
-    incidents  those that were open, without their evidence
-    told       the NDJSON output, when it is a file
+    logs              resume points by name of the log
+    open_connections  the connections that were open
+    incidents         the incidents that were open, without their evidence
+    recording         the NDJSON output, if it is a file
     """
 
     schema: str = SCHEMA
     logs: dict[str, ResumePoint] = msgspec.field(default_factory=dict)
-    held: list[Connected] = msgspec.field(default_factory=list)
+    open_connections: list[Connected] = msgspec.field(default_factory=list, name="held")
     incidents: list[Incident] = msgspec.field(default_factory=list)
-    told: OutputFileState | None = None
+    recording: OutputFileState | None = msgspec.field(default=None, name="told")
 
 
 _decoder = msgspec.json.Decoder(Checkpoint)
 
 
-def load(path: Path) -> Checkpoint | None:
-    """The checkpoint at `path`, None when there is none yet. Raises BadEvidence when it is something else."""
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the checkpoint at `path`, None if there is none yet. Raises BadEvidence for any other file."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -50,36 +53,36 @@ def load(path: Path) -> Checkpoint | None:
     except OSError as error:
         raise BadEvidence(f"The checkpoint {path} cannot be read: {error.strerror}.", "Check its path.") from error
     try:
-        found = _decoder.decode(raw)
+        checkpoint = _decoder.decode(raw)
     except msgspec.DecodeError as error:
         raise BadEvidence(f"{path} is not a checkpoint: {error}.", "Name another file, or delete this one.") from error
-    if found.schema != SCHEMA:
-        raise BadEvidence(f"{path} is a `{found.schema}`, not a `{SCHEMA}`.", "Name another file.")
-    return found
+    if checkpoint.schema != SCHEMA:
+        raise BadEvidence(f"{path} has the schema `{checkpoint.schema}` instead of `{SCHEMA}`.", "Name another file.")
+    return checkpoint
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it whole or not at all: a reader, and a later run, sees the old one or the new one. Raises UsageError."""
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace the file at `path` atomically: a reader sees the old or the new checkpoint. Raises UsageError."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.write_bytes(msgspec.json.encode(checkpoint))
         partial.replace(path)
     except OSError as error:
         raise UsageError(
-            f"The checkpoint {path} cannot be written: {error.strerror}.", "Make room, or name another file."
+            f"The checkpoint {path} cannot be written: {error.strerror}.", "Free some space, or name another file."
         ) from error
 
 
-def told(fd: int) -> OutputFileState | None:
-    """The regular file behind `fd` as it is now, None for anything else."""
-    found = os.fstat(fd)
-    return OutputFileState(found.st_dev, found.st_ino, found.st_size) if stat.S_ISREG(found.st_mode) else None
+def output_state(fd: int) -> OutputFileState | None:
+    """Return the state of the regular file behind `fd`, None for anything else."""
+    status = os.fstat(fd)
+    return OutputFileState(status.st_dev, status.st_ino, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
-def truncate_output(fd: int, then: OutputFileState | None) -> None:
-    """Cut the output behind `fd` to what the checkpoint covers; what follows will be told again."""
-    now = told(fd)
-    if now is None or then is None or (now.device, now.inode) != (then.device, then.inode):
+def truncate_output(fd: int, recorded: OutputFileState | None) -> None:
+    """Cut the output behind `fd` to its size at the checkpoint; the lines after it will be written again."""
+    current = output_state(fd)
+    if current is None or recorded is None or (current.device, current.inode) != (recorded.device, recorded.inode):
         return
-    if now.size > then.size:
-        os.ftruncate(fd, then.size)
+    if current.size > recorded.size:
+        os.ftruncate(fd, recorded.size)

@@ -1,17 +1,18 @@
-"""One log followed by its name: what is read next, whatever became of the file since the last look.
+"""Following one log by its name, over every rotation, truncation and replacement of its file.
 
-Sources: what `tail -F` and its kin lose (docs/logs.md names each case), inode(7) for what an inode promises.
+docs/logs.md (Rotation) lists the cases, including those in which `tail -F` loses lines. inode(7) defines what an inode
+number guarantees.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from wscheck.observe.tailing.fingerprint import FilePosition
 from wscheck.observe.tailing.generations import (
+    MAX_SCANS,
     Continuation,
     DirectoryUnstable,
     file_identity,
@@ -24,50 +25,50 @@ from wscheck.observe.tailing.generations import (
     take_fingerprints,
     unread_generations,
 )
-from wscheck.observe.tailing.open_file import FileReader, Identity, OpenLog
-from wscheck.observe.tailing.resume import ResumePointFinder
+from wscheck.observe.tailing.open_file import FileIdentity, FilePosition, FileReader, OpenLog
 from wscheck.observe.tailing.stream import LogStream, StreamChunk
 
 LATE_WRITER_S = 60.0
-"""How long a file that was renamed away is still read after its last new byte."""
+"""Seconds without new bytes after which a renamed file is no longer read."""
 MAX_LATE_FILES = 4
-REMEMBERED = 16
-NOTHING = (-1, -1)
-"""The identity of what is not there: whatever appears in its place is looked at the next time."""
+MAX_FINISHED = 16
+MISSING = (-1, -1)
+"""The identity of a missing file. A file that appears meanwhile does not match it and is opened at the next read."""
 NEWLINE = memoryview(b"\n")
-INCOMPLETE_GZIP = "is no whole gzip file"
+INCOMPLETE_GZIP = "is not a complete gzip file"
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """Where to go on with a log after a restart.
+    """The state of a followed log that a restart needs to continue. Its field names are part of the checkpoint.
 
-    positions  the places reached in its files: those of late writers first, the current one last
-    seen       where earlier generations were left
-    since_ns   when the current file was opened: no later generation was modified before
-    file       the file of the current place
-    copied     that is a copy, made before the log was truncated
+    positions  positions in its files: renamed files first, the current file last
+    finished   positions at which earlier generations ended
+    since_ns   modification time of the current file when it was opened: a later generation is not older
+    file       identity of the current file
+    copied     the current file is a copy, made before the log was truncated
     """
 
     positions: tuple[FilePosition, ...]
-    seen: tuple[FilePosition, ...] = ()
+    finished: tuple[FilePosition, ...] = msgspec.field(default=(), name="seen")
     since_ns: int = 0
-    file: Identity | None = None
+    file: FileIdentity | None = None
     copied: bool = False
 
 
 class LateFile(msgspec.Struct):
-    """A file that was renamed away and may still be written to; `quiet_since` None: not looked at yet."""
+    """A renamed file that may still be written to. `quiet_since` is None until the first read."""
 
     stream: LogStream
     quiet_since: float | None = None
 
 
 class LogFollower:
-    """`read` yields what is new, in order and once, and an empty piece after all that a file has for now.
+    """A log followed by its name.
 
-    `note` is told of what was lost or could not be opened.
+    `read` yields new bytes in order and once, and an empty chunk when a file has no more for now. `note` receives a
+    sentence about each loss and each file that cannot be opened.
 
-    damaged  files that could not be read to their end, and why
+    damaged  files that could not be read to their end, with the reason
     """
 
     def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None]) -> None:
@@ -75,227 +76,272 @@ class LogFollower:
         self.main: LogStream | None = None
         self._buffer, self._note = buffer, note
         self.damaged: dict[Path, str] = {}
-        self._late: list[LateFile] = []
-        self._seen: deque[FilePosition] = deque(maxlen=REMEMBERED)
-        self._known = list(take_fingerprints(find_generations(name)).values())
+        self._late_files: list[LateFile] = []
+        self._finished: deque[FilePosition] = deque(maxlen=MAX_FINISHED)
+        self._initial = list(take_fingerprints(find_generations(name)).values())
         self._since_ns = 0
         self._settled: FilePosition | None = None
         self._resumed_at: ResumePoint | None = None
 
-    # --- where to begin ----------------------------------------------------------------------------------------
+    # --- start ---------------------------------------------------------------------------------------------------
 
-    def begin(self, *, at_end: bool = False) -> None:
-        """Begin with what the name is now; a file that appears later is read from its start."""
+    def start(self, *, at_end: bool = False) -> None:
+        """Start with the file that the name stands for now. A file that appears later is read from its start."""
         for path in find_generations(self.name)[-MAX_LATE_FILES:]:
-            self._pass_over(path)
+            self._mark_as_read(path)
         log = self._open(Continuation(self.name, 0))
         if log is not None:
             self.main = LogStream(log, log.skip_to_end(self._buffer) if at_end else 0)
 
-    def _pass_over(self, path: Path) -> None:
-        """Count what lies in `path` as read: it was there before we were."""
+    def _mark_as_read(self, path: Path) -> None:
+        """Count the content of `path` as read, because it existed before the start."""
         log = self._open(Continuation(path, 0))
         if log is not None:
             log.move_to(log.reader.size)
-            self._seen.append(log.position())
+            self._finished.append(log.position())
             log.close()
 
     def resume(self, resume_point: ResumePoint) -> None:
-        """Begin where an earlier run stopped, in whatever file that place is now."""
+        """Start where an earlier run stopped, in whichever file contains that position now."""
         self._resumed_at = resume_point
         *late, current = resume_point.positions
-        self._known = []
-        self._seen.extend(resume_point.seen)
-        resuming = ResumePointFinder(self.name, self._open)
-        self.main = resuming.current(current)
+        self._initial = []
+        self._finished.extend(resume_point.finished)
+        finder = _StreamFinder(self.name, self._open)
+        self.main = finder.find(current)
         if self.main is not None:
-            # The name still stands for the file that was read: it was truncated, and what it held is in a copy.
+            # If the name still stands for the file that was read, that file was truncated and a copy has its content.
             truncated = resume_point.file == file_identity(self.name) not in {None, self.main.log.reader.identity}
-            self.main.log.copied = resume_point.copied or truncated
-        self._late = [LateFile(stream) for stream in resuming.late(late, self._seen, self.main)]
+            self.main.log.is_copy = resume_point.copied or truncated
+        self._late_files = [LateFile(stream) for stream in finder.find_late(late, self._finished, self.main)]
         self._since_ns = resume_point.since_ns
         if self.main is None and current.offset:
-            self._seen.append(current)
-            self._lost(current)
+            self._finished.append(current)
+            self._report_loss(current)
 
     def resume_point(self) -> ResumePoint | None:
-        """Where to resume so that no complete record is read twice and none is missed; None before any file."""
+        """Return the point from which a restart reads every complete record once; None before the first file."""
         if self.main is None:
             return self._resumed_at
         positions = tuple(stream.position() for stream in self.streams)
-        log = self.main.first
-        return ResumePoint(
-            positions, tuple(self._seen)[-MAX_LATE_FILES:], self._since_ns, log.reader.identity, log.copied
-        )
+        log = self.main.oldest_log
+        finished = tuple(self._finished)[-MAX_LATE_FILES:]
+        return ResumePoint(positions, finished, self._since_ns, log.reader.identity, log.is_copy)
 
-    # --- reading -----------------------------------------------------------------------------------------------
+    # --- reading -------------------------------------------------------------------------------------------------
 
     @property
     def streams(self) -> list[LogStream]:
-        """Every stream that may still bring something, the current one last."""
-        return [late.stream for late in self._late] + ([self.main] if self.main is not None else [])
+        """Every stream that may still have new bytes, the current one last."""
+        return [late.stream for late in self._late_files] + ([self.main] if self.main is not None else [])
 
     def read(self, now: float) -> Iterator[StreamChunk]:
-        """What is new since the last look; `now` is any clock in seconds that only goes forward."""
-        yield from self._read_late(now)
+        """Yield everything new since the last read. `now` is a monotonic clock in seconds."""
+        yield from self._read_late_files(now)
         with suppress(DirectoryUnstable):
             yield from self._read_main()
 
     def _read_main(self) -> Iterator[StreamChunk]:
         if self.main is not None:
             self._step_back(self.main)
-        elif (log := self._open(self._next())) is not None:
+        elif (log := self._open(self._next_file())) is not None:
             self.main = LogStream(log)
         while self.main is not None:
-            truncated = yield from self._drain(self.main)
+            truncated = yield from self._read_to_end(self.main)
             if not truncated:
-                if not self._moved(self.main):
+                if not self._has_moved(self.main):
                     return
-                # What was written between the last read and the move is still behind the descriptor.
-                truncated = yield from self._drain(self.main)
-            if not (yield from (self._leave_truncated if truncated else self._leave)(self.main)):
+                # Bytes written between the last read and the rename are still behind the open descriptor.
+                truncated = yield from self._read_to_end(self.main)
+            if not (yield from (self._leave_truncated if truncated else self._leave_moved)(self.main)):
                 return
 
-    def _drain(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
-        """Read to the end; returns whether the file turned out to be another one than was being read."""
+    def _read_to_end(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
+        """Yield the rest of the file; return whether the file no longer contains what was read from it."""
         before = stream.length
         while size := stream.log.read_into(self._buffer):
             stream.length += size
             yield StreamChunk(stream, self._buffer[:size])
         if stream.length > before:
             yield StreamChunk(stream, self._buffer[:0])
-        self._doubt(stream.log)
+        self._update_damage(stream.log)
         return size is None
 
-    def _doubt(self, log: OpenLog) -> None:
-        """Say what cannot be read of a file; what can be read after all is taken back."""
+    def _update_damage(self, log: OpenLog) -> None:
+        """Record and report whether the file can be read to its end; clear the record if it can again."""
         path = log.reader.path
         before = self.damaged.pop(path, "")
-        if log.reader.broken:
-            self.damaged[path] = f"{INCOMPLETE_GZIP}: it can be read up to byte {log.offset} inside"
+        if log.reader.is_damaged:
+            self.damaged[path] = f"{INCOMPLETE_GZIP}: only its first {log.offset} unpacked bytes can be read"
         elif log.failure:
             self.damaged[path] = f"cannot be read beyond byte {log.offset}: {log.failure}"
-        if (why := self.damaged.get(path, "")) != before and why:
-            self._note(f"{path} {why}.")
+        if (reason := self.damaged.get(path, "")) != before and reason:
+            self._note(f"{path} {reason}.")
 
-    def _read_late(self, now: float) -> Iterator[StreamChunk]:
-        for late in list(self._late):
+    def _read_late_files(self, now: float) -> Iterator[StreamChunk]:
+        for late in list(self._late_files):
             before = late.stream.length
-            truncated = yield from self._drain(late.stream)
+            truncated = yield from self._read_to_end(late.stream)
             if late.quiet_since is None or late.stream.length > before:
                 late.quiet_since = now
             if truncated or now - late.quiet_since > LATE_WRITER_S:
-                self._seen.append(late.stream.log.position())
-                self._late.remove(late)
+                self._finished.append(late.stream.log.position())
+                self._late_files.remove(late)
                 late.stream.close()
 
-    # --- from one generation to the next -----------------------------------------------------------------------
+    # --- from one generation to the next -------------------------------------------------------------------------
 
-    def _moved(self, stream: LogStream) -> bool:
-        """Whether the name stands for another file by now, and there is something to read in it or before it."""
-        found = file_identity(self.name)
-        if found == stream.log.reader.identity:
+    def _has_moved(self, stream: LogStream) -> bool:
+        """Return whether the name stands for another file, and there is something to read in it or before it."""
+        identity = file_identity(self.name)
+        if identity == stream.log.reader.identity:
             self._settled = stream.log.position()
             return False
-        # A file that is still empty can wait: until it is written to, the writer may still be in the old one.
-        return (found is not None and not is_empty(self.name)) or bool(self._unseen())
+        # While the new file is empty, the writer may still be in the old one.
+        return (identity is not None and not is_empty(self.name)) or bool(self._unread())
 
-    def _leave(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
-        """Go on from a file that was renamed or deleted to what came after it; False when that cannot be opened."""
-        left = stream.log
-        rest = self._next()
-        same = find_rewritten_copy(rest.path, left, self._settled)
-        following = self._open(same or rest)
-        if following is None:
+    def _leave_moved(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
+        """Continue after a file that was renamed or deleted; return False if the next file cannot be opened."""
+        previous = stream.log
+        following = self._next_file()
+        copy = find_rewritten_copy(following.path, previous, self._settled)
+        log = self._open(copy or following)
+        if log is None:
             return False
-        if same is None and not left.copied:
+        if copy is None and not previous.is_copy:
             yield from self._end_line(stream)
-        self._seen.append(left.position())
-        if not (left.copied or left.reader.packed):
-            self._keep_late(stream)
-        stream.go_on_in(following, stream.line(stream.lines) if same else 0)
+        self._finished.append(previous.position())
+        if not (previous.is_copy or previous.reader.is_gzip):
+            self._keep_reading(stream)
+        stream.continue_in(log, stream.line(stream.lines) if copy else 0)
         return True
 
     def _leave_truncated(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
-        """Go on from a file that was emptied under us: in the copy that was kept of it, else with what it is now."""
-        left = stream.log
-        copy = scan_stable(self.name, lambda: find_continuation(self.name, left.position(), [left.reader.identity]))
+        """Continue after a truncation: in a copy of the old content if there is one, else in the current file."""
+        previous = stream.log
+        copy = scan_stable(
+            self.name, lambda: find_continuation(self.name, previous.position(), [previous.reader.identity])
+        )
         if copy is not None:
             reader = self._open_reader(copy)
             if reader is not None:
-                left.become(reader)
+                previous.switch_to(reader)
             return reader is not None
-        following = self._open(self._next())
-        if following is None:
+        log = self._open(self._next_file())
+        if log is None:
             return False
-        self._lost(left.position())
+        self._report_loss(previous.position())
         yield from self._end_line(stream)
-        self._seen.append(left.position())
-        stream.go_on_in(following)
-        stream.forget()
+        self._finished.append(previous.position())
+        stream.continue_in(log)
+        stream.drop_earlier_files()
         return True
 
     def _end_line(self, stream: LogStream) -> Iterator[StreamChunk]:
-        """A line cut off by the end of its file must not swallow the first line of the next one."""
+        """Yield a line end if the file ends without one, so that the next file's first line stays separate."""
         position = stream.log.position()
         if position.offset and not position.tail.endswith(b"\n"):
             stream.length += 1
             yield StreamChunk(stream, NEWLINE)
 
-    def _keep_late(self, stream: LogStream) -> None:
-        """Keep reading the file that is left: its writer may not know yet that it was renamed."""
-        self._late.append(LateFile(LogStream(stream.log.again(), stream.line(stream.lines))))
-        if len(self._late) > MAX_LATE_FILES:
-            self._late.pop(0).stream.close()
+    def _keep_reading(self, stream: LogStream) -> None:
+        """Keep reading the renamed file: its writer may not have reopened the log yet."""
+        self._late_files.append(LateFile(LogStream(stream.log.duplicate(), stream.line(stream.lines))))
+        if len(self._late_files) > MAX_LATE_FILES:
+            self._late_files.pop(0).stream.close()
 
     def _step_back(self, stream: LogStream) -> None:
-        """A file in which nothing was read yet may have been filled, copied and emptied since the last look."""
+        """Read an older generation first if nothing of the current file was read.
+
+        Since the last read the file may have been filled, copied and emptied.
+        """
         if stream.log.offset:
             return
         older = scan_stable(self.name, lambda: older_generations(self.name, stream.log.reader))
-        missed = next((rest for rest in self._unseen() if rest.identity in older), None)
+        missed = next((file for file in self._unread() if file.identity in older), None)
         if missed is not None and (log := self._open(missed)) is not None:
-            stream.go_on_in(log)
+            stream.continue_in(log)
 
-    def _next(self) -> Continuation:
-        """What comes after all that was read: the oldest unseen generation, else what the name stands for."""
-        now = file_identity(self.name)
-        return next(iter(self._unseen()), Continuation(self.name, 0, now if now is not None else NOTHING))
+    def _next_file(self) -> Continuation:
+        """Return the oldest unread generation, else the file that the name stands for."""
+        identity = file_identity(self.name)
+        current = Continuation(self.name, 0, identity if identity is not None else MISSING)
+        return next(iter(self._unread()), current)
 
-    def _unseen(self) -> list[Continuation]:
+    def _unread(self) -> list[Continuation]:
         logs = [stream.log for stream in self.streams]
         return scan_stable(
-            self.name, lambda: unread_generations(self.name, self._since_ns, self._seen, self._known, logs)
+            self.name, lambda: unread_generations(self.name, self._since_ns, self._finished, self._initial, logs)
         )
 
-    def _open(self, rest: Continuation) -> OpenLog | None:
-        reader = self._open_reader(rest)
+    def _open(self, continuation: Continuation) -> OpenLog | None:
+        reader = self._open_reader(continuation)
         if reader is None:
             return None
         self._since_ns = max(self._since_ns, reader.status.st_mtime_ns)
-        return OpenLog(reader, rest.offset)
+        return OpenLog(reader, continuation.offset)
 
-    def _open_reader(self, rest: Continuation) -> FileReader | None:
-        """`rest` opened; None when that is not possible, or another file by now: the next look finds what it is."""
+    def _open_reader(self, continuation: Continuation) -> FileReader | None:
+        """Return a reader, or None if the file cannot be opened or is another one by now; the next read decides."""
         try:
-            reader = FileReader(rest.path)
+            reader = FileReader(continuation.path)
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._note(f"{rest.path} cannot be read: {error.strerror}.")
+            self._note(f"{continuation.path} cannot be read: {error.strerror}.")
             return None
-        if rest.identity is None or reader.identity == rest.identity:
+        if continuation.identity is None or reader.identity == continuation.identity:
             return reader
         reader.close()
         return None
 
-    def _lost(self, position: FilePosition) -> None:
+    def _report_loss(self, position: FilePosition) -> None:
         self._note(
-            f"{self.name} was truncated or replaced, and no file beside it holds what followed byte "
-            f"{position.offset}: whatever was written there after the last look is gone."
+            f"{self.name} was truncated or replaced, and no rotated copy contains the bytes after {position.offset}. "
+            "Lines written there after the last read are lost."
         )
 
     def close(self) -> None:
         """Close every file."""
         for stream in self.streams:
             stream.close()
+
+
+class _StreamFinder:
+    """Search for the positions of an earlier run: files may have been renamed, copied, packed or replaced since."""
+
+    def __init__(self, name: Path, open_log: Callable[[Continuation], OpenLog | None]) -> None:
+        self._name, self._open_log = name, open_log
+
+    def find(
+        self,
+        position: FilePosition,
+        excluded: Iterable[FileIdentity | None] = (),
+        finished: Iterable[FilePosition] = (),
+    ) -> LogStream | None:
+        """Return the file that continues at `position`. A position at offset 0 has no content to recognise."""
+        for _ in range(MAX_SCANS if position.offset else 0):
+            with suppress(DirectoryUnstable):
+                found = scan_stable(self._name, lambda: find_continuation(self._name, position, excluded, finished))
+                if found is None:
+                    return None
+                if (log := self._open_log(found)) is not None:
+                    return LogStream(log, position.lines)
+        return None
+
+    def find_late(
+        self, positions: Sequence[FilePosition], finished: Iterable[FilePosition], current: LogStream | None
+    ) -> list[LogStream]:
+        """Return the files of late writers: neither the log's name itself nor a finished file.
+
+        The furthest position chooses first. If a file was replaced by a copy, both contain the nearer position, but
+        only the copy still exists, and reading it from the nearer position would read lines twice.
+        """
+        finished, found = list(finished), dict[int, LogStream]()
+        excluded = {file_identity(self._name), current.log.reader.identity if current is not None else None}
+        for index in sorted(range(len(positions)), key=lambda index: -positions[index].offset):
+            later = [position for position in finished if position.offset > positions[index].offset]
+            if (stream := self.find(positions[index], excluded, later)) is not None:
+                found[index] = stream
+                excluded.add(stream.log.reader.identity)
+        return [found[index] for index in sorted(found)]

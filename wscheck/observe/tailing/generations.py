@@ -1,7 +1,7 @@
-"""Which other files hold what came after a place: a rotated, copied or packed log lies beside its name.
+"""Earlier files of a log: the rotated, copied and packed files in the directory of the log.
 
-Sources of the naming: logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logrotate and winston-daily-rotate-file
-(`stem__2026-01-15.log`, `stem-2026-01-15.log`).
+A log's earlier files are its generations. Their names follow logrotate(8) (`name.1`, `name-20260115`, `.gz`),
+pm2-logrotate and winston-daily-rotate-file (`stem__2026-01-15.log`, `stem-2026-01-15.log`).
 """
 
 import os
@@ -14,35 +14,34 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from wscheck.observe.tailing.fingerprint import FilePosition
-from wscheck.observe.tailing.open_file import FileReader, Identity, OpenLog
+from wscheck.observe.tailing.open_file import HEAD_BYTES, FileIdentity, FilePosition, FileReader, OpenLog
 
-Found = TypeVar("Found")
-SCANS = 50
+ScanResult = TypeVar("ScanResult")
+MAX_SCANS = 50
 UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".checkpoint")
 
 
 class DirectoryUnstable(Exception):
-    """The files beside a log are being renamed faster than they can be looked at; a later look sees them all."""
+    """The files of a log are renamed faster than they can be listed; a later scan will find them all."""
 
 
 class Continuation(NamedTuple):
-    """Where to read on: `path` from `offset`, if it is still the file `identity` (None: whatever it is)."""
+    """A file and offset from which to continue. If `identity` is set, the path must still name that file."""
 
     path: Path
     offset: int
-    identity: Identity | None = None
+    identity: FileIdentity | None = None
 
 
 class FileFingerprint(msgspec.Struct, frozen=True):
-    """What tells whether a file beside the log was there before: its inode and how it looked."""
+    """The identity, size and first bytes of a file, by which it is recognised later under any name."""
 
-    identity: Identity
+    identity: FileIdentity
     size: int
     head: bytes
 
     def matches(self, reader: FileReader) -> bool:
-        """Whether `reader` reads the file that left this trace; an inode reused by another file has another head."""
+        """Return whether `reader` reads this file. Another file that reuses its inode has other first bytes."""
         return (
             reader.identity == self.identity
             and reader.status.st_size >= self.size
@@ -50,15 +49,15 @@ class FileFingerprint(msgspec.Struct, frozen=True):
         )
 
 
-def find_generations(name: Path, *, packing: bool = False) -> list[Path]:
-    """The files beside `name` that may be its earlier generations, the oldest first.
+def find_generations(name: Path, *, include_packed_twins: bool = False) -> list[Path]:
+    """Return the files that may be earlier generations of `name`, the oldest first.
 
-    A link's target is asked too: Kubernetes rotates the file that the link points to. `packing`: also those that are
-    still there unpacked.
+    The generations of a link's target count too: Kubernetes rotates the file to which the link points.
+    `include_packed_twins` also returns a packed file whose unpacked original still exists.
     """
-    found: dict[Identity, tuple[tuple[int, int, tuple[int, ...]], Path]] = {}
+    found: dict[FileIdentity, tuple[tuple[int, int, tuple[int, ...]], Path]] = {}
     for base in dict.fromkeys((name, resolve_links(name))):
-        for path in _named_like(base, packing):
+        for path in _named_like(base, include_packed_twins):
             try:
                 status = path.stat()
             except OSError:
@@ -68,45 +67,46 @@ def find_generations(name: Path, *, packing: bool = False) -> list[Path]:
 
 
 def is_generation(name: Path, path: Path) -> bool:
-    """Whether `path`, by its name, is an earlier generation of `name`, or of what that leads to."""
+    """Return whether `path`, by its name, is an earlier generation of `name` or of the file to which it links."""
     return any(
-        path.parent == base.parent and _generations_of(base.name).fullmatch(path.name)
+        path.parent == base.parent and _generation_pattern(base.name).fullmatch(path.name)
         for base in {name, resolve_links(name)}
     )
 
 
 def resolve_links(path: Path) -> Path:
-    """Where `path` leads in the end; of a link that leads nowhere as far as it leads (`resolve` would raise)."""
+    """Return the final target of `path`, also if the link is broken or circular (`Path.resolve` can raise)."""
     return Path(os.path.realpath(path))
 
 
-def _named_like(base: Path, packing: bool) -> Iterator[Path]:
-    is_like = _generations_of(base.name)
+def _named_like(base: Path, include_packed_twins: bool) -> Iterator[Path]:
+    pattern = _generation_pattern(base.name)
     try:
         entries = list(base.parent.iterdir())
     except OSError:
         return
     names = {entry.name for entry in entries}
     for entry in entries:
-        if is_like.fullmatch(entry.name) is None or entry.name.endswith(UNFINISHED):
+        if pattern.fullmatch(entry.name) is None or entry.name.endswith(UNFINISHED):
             continue
-        being_packed = entry.suffix == ".gz" and entry.name.removesuffix(".gz") in names
-        if (packing or not being_packed) and entry.is_file():
+        is_packed_twin = entry.suffix == ".gz" and entry.name.removesuffix(".gz") in names
+        if (include_packed_twins or not is_packed_twin) and entry.is_file():
             yield entry
 
 
 @lru_cache
-def _generations_of(name: str) -> re.Pattern[str]:
-    """Matches what the earlier generations of a log with this name are called."""
+def _generation_pattern(name: str) -> re.Pattern[str]:
+    """Return the pattern of names of earlier generations of the log `name`."""
     stem, suffix = map(re.escape, (Path(name).stem, Path(name).suffix))
     dated = rf"{stem}[-._]+\d[-\d_.T:]*{suffix}(\.\d+)?(\.gz)?"
     return re.compile(rf"{re.escape(name)}[.-].*|{dated}", re.DOTALL)
 
 
 def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
-    """Orders files of the same modification time: `.10` is older than `.2`, an earlier date older than a later.
+    """Return a key that sorts files of the same modification time, the oldest first.
 
-    Where there are both, the numbered ones are older: a logrotate that was told to use dates leaves them behind.
+    `.10` is older than `.2`, and an earlier date is older than a later one. If both styles exist, the numbered files
+    are older: logrotate leaves them behind when it is switched to dates.
     """
     name = path.name.removesuffix(".gz")
     extended = name.startswith(base.name)
@@ -115,37 +115,37 @@ def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
     return (0, (-numbers[0],)) if re.fullmatch(r"[-._]+\d{1,3}", age) else (1, numbers)
 
 
-def scan_stable(name: Path, scan: Callable[[], Found]) -> Found:
-    """What `scan` finds beside `name` in a moment in which nothing is renamed there.
+def scan_stable(name: Path, scan: Callable[[], ScanResult]) -> ScanResult:
+    """Return the result of a `scan` during which no generation of `name` was renamed.
 
-    A rotation renames one file after the other, and a scan reads one after the other: together they can pass each
-    other by, and a file that was missed then would be taken for one that was read. Raises Restless.
+    A rotation renames one file after another, and a scan reads one file after another. If both run at once, the scan
+    can miss a file, which would later be taken for a file that was already read. Raises DirectoryUnstable.
     """
-    for _ in range(SCANS):
-        before = _census(name)
-        found = scan()
-        if _census(name) == before:
-            return found
+    for _ in range(MAX_SCANS):
+        before = _identities(name)
+        result = scan()
+        if _identities(name) == before:
+            return result
     raise DirectoryUnstable
 
 
-def _census(name: Path) -> dict[Path, Identity | None]:
+def _identities(name: Path) -> dict[Path, FileIdentity | None]:
     return {path: file_identity(path) for path in (name, *find_generations(name))}
 
 
 def take_fingerprints(paths: Iterable[Path]) -> dict[Path, FileFingerprint]:
-    """What lies there now, to be told from what comes later."""
+    """Return the fingerprint of each file in `paths` that can be opened."""
     return {reader.path: _take_fingerprint(reader) for reader in _readers(paths)}
 
 
 def _take_fingerprint(reader: FileReader) -> FileFingerprint:
     size = reader.status.st_size
-    head = b"" if reader.packed else reader.read_at(min(256, size), 0)
+    head = b"" if reader.is_gzip else reader.read_at(min(HEAD_BYTES, size), 0)
     return FileFingerprint(reader.identity, size, head)
 
 
 def _readers(paths: Iterable[Path]) -> Iterator[FileReader]:
-    """Each path's reader, closed when the next is asked for; what cannot be opened is passed over."""
+    """Yield a reader for each path, closed before the next one. Skip paths that cannot be opened."""
     for path in paths:
         try:
             reader = FileReader(path)
@@ -158,17 +158,20 @@ def _readers(paths: Iterable[Path]) -> Iterator[FileReader]:
 
 
 def find_continuation(
-    name: Path, position: FilePosition, taken: Iterable[Identity | None], left: Iterable[FilePosition] = ()
+    name: Path,
+    position: FilePosition,
+    excluded: Iterable[FileIdentity | None],
+    finished: Iterable[FilePosition] = (),
 ) -> Continuation | None:
-    """The file in which the content before `position` goes on: `name`, or one beside it.
+    """Return the file that contains everything before `position`: `name` or one of its generations.
 
-    taken  files that it cannot be
-    left   places at which a file was left for good: one that ends there has nothing more
+    excluded  files that it cannot be
+    finished  positions at which files were read to their final end: a file that ends at one has nothing more
     """
-    taken, left = set(taken), list(left)
+    excluded, finished = set(excluded), list(finished)
     for reader in _readers([name, *reversed(find_generations(name))]):
-        candidate = reader.identity not in taken and position.matches(reader.read_at)
-        if candidate and not any(_ends_at(reader, place) for place in left):
+        candidate = reader.identity not in excluded and position.matches(reader.read_at)
+        if candidate and not any(_ends_at(reader, end) for end in finished):
             return Continuation(reader.path, position.offset, reader.identity)
     return None
 
@@ -176,18 +179,18 @@ def find_continuation(
 def unread_generations(
     name: Path,
     since_ns: int,
-    seen: Iterable[FilePosition],
-    known: Iterable[FileFingerprint],
+    finished: Iterable[FilePosition],
+    initial: Iterable[FileFingerprint],
     open_logs: Iterable[OpenLog],
 ) -> list[Continuation]:
-    """The generations beside `name` that came and went unread, the oldest first.
+    """Return the generations of `name` that appeared since the last read and were not read, the oldest first.
 
-    since_ns   nothing modified before this is one
-    seen       places at which earlier generations were left: a file that ends there was read
-    known      what lay beside the name before
-    open_logs  what is being read anyway; a file that repeats one of them is a copy of it
+    since_ns   modification time before which no file is one
+    finished   positions at which earlier generations ended: a file that ends at one was read
+    initial    files that existed before reading started
+    open_logs  logs being read; a file with the content of one is a copy of it
     """
-    seen, known, open_logs = list(seen), list(known), list(open_logs)
+    finished, initial, open_logs = list(finished), list(initial), list(open_logs)
     current = file_identity(name)
     return [
         Continuation(reader.path, 0, reader.identity)
@@ -195,8 +198,8 @@ def unread_generations(
         if reader.status.st_mtime_ns >= since_ns
         and reader.identity != current
         and not any(reader.identity == log.reader.identity or log.has_read(reader) for log in open_logs)
-        and not any(trace.matches(reader) for trace in known)
-        and not any(_ends_at(reader, position) for position in seen)
+        and not any(fingerprint.matches(reader) for fingerprint in initial)
+        and not any(_ends_at(reader, position) for position in finished)
     ]
 
 
@@ -204,48 +207,51 @@ def _ends_at(reader: FileReader, position: FilePosition) -> bool:
     return position.matches(reader.read_at) and not reader.read_at(1, position.offset)
 
 
-def older_generations(name: Path, reader: FileReader) -> set[Identity]:
-    """The generations beside `name` that are older than the file of `reader`, which may be deleted by now."""
-    generations = [beside for beside in map(file_identity, (*find_generations(name), name)) if beside is not None]
+def older_generations(name: Path, reader: FileReader) -> set[FileIdentity]:
+    """Return the generations of `name` that are older than the file of `reader`, which may have been deleted."""
+    paths = (*find_generations(name), name)
+    generations = [identity for identity in map(file_identity, paths) if identity is not None]
     if reader.identity in generations:
         return set(generations[: generations.index(reader.identity)])
     last = reader.status.st_mtime_ns
-    return {beside.identity for beside in _readers(find_generations(name)) if beside.status.st_mtime_ns <= last}
+    return {other.identity for other in _readers(find_generations(name)) if other.status.st_mtime_ns <= last}
 
 
-def file_identity(name: Path) -> Identity | None:
-    """(device, inode) of what `name` stands for now, None when there is no such file."""
+def file_identity(path: Path) -> FileIdentity | None:
+    """Return (device, inode) of the file that `path` names now, None if there is no such file."""
     try:
-        found = name.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def is_empty(path: Path) -> bool:
-    """Whether there is nothing to read at `path`, or nothing at all."""
+    """Return whether the file is empty or missing."""
     try:
         return not path.stat().st_size
     except OSError:
         return True
 
 
-def find_rewritten_copy(path: Path, left: OpenLog, settled: FilePosition | None) -> Continuation | None:
-    """Where to go on in `path` when it repeats what was read of `left` (sed -i, rsync: same content, new inode).
+def find_rewritten_copy(path: Path, previous: OpenLog, settled: FilePosition | None) -> Continuation | None:
+    """Return where to continue in `path` if it repeats `previous`: same content, new inode (sed -i, rsync).
 
-    settled  the place reached when the name last stood for `left`; what a late writer added to `left` since then is
-             not in the copy
+    settled  the last position at which the name stood for `previous`; later additions of a late writer to
+             `previous` are not in the copy
     """
     for reader in _readers([path]):
-        if left.offset and left.position().matches(reader.read_at):
-            return Continuation(path, left.offset, reader.identity)
+        if previous.offset and previous.position().matches(reader.read_at):
+            return Continuation(path, previous.offset, reader.identity)
         if settled is not None and settled.offset and settled.matches(reader.read_at):
-            return Continuation(path, settled.offset + _common_lines(reader, left, settled.offset), reader.identity)
+            common = _common_lines_size(reader, previous, settled.offset)
+            return Continuation(path, settled.offset + common, reader.identity)
     return None
 
 
-def _common_lines(reader: FileReader, left: OpenLog, start: int) -> int:
-    """How many bytes both have in common from `start` on, up to a line end."""
-    ours = left.reader.read_at(left.offset - start, start)
-    pairs = zip(ours.splitlines(True), reader.read_at(len(ours), start).splitlines(True), strict=False)
+def _common_lines_size(reader: FileReader, previous: OpenLog, start: int) -> int:
+    """Return the number of bytes in the complete lines that both files share from `start` on."""
+    expected = previous.reader.read_at(previous.offset - start, start)
+    actual = reader.read_at(len(expected), start)
+    pairs = zip(expected.splitlines(True), actual.splitlines(True), strict=False)
     return sum(len(line) for line, _ in takewhile(lambda pair: pair[0] == pair[1] and pair[0].endswith(b"\n"), pairs))

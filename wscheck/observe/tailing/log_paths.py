@@ -1,118 +1,163 @@
-"""Which logs are meant: files as they are named, directories and patterns as what they hold, now and later."""
+"""The log files that the command line names: files, directories and patterns, each file read once.
+
+The content of a log counts once. These files are left out: links to another file, packed copies, backups, and exports
+that another file contains. Names and identical first lines prove nothing, because two servers can start alike. A file
+is left out only if every byte of it is at the same offset in the other file and this cannot be a coincidence.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from wscheck.model.errors import UsageError
-from wscheck.observe.tailing.duplicates import DuplicateLog, RenameTracker, find_aliases, find_copies, told
-from wscheck.observe.tailing.generations import find_generations, resolve_links
+from wscheck.observe.tailing.generations import (
+    FileFingerprint,
+    file_identity,
+    find_generations,
+    is_generation,
+    resolve_links,
+    take_fingerprints,
+)
+from wscheck.observe.tailing.open_file import HEAD_BYTES, FileReader
 
-LIVE = (".log", ".out", ".err", ".txt", ".json", ".jsonl", ".ndjson")
+LOG_SUFFIXES = (".log", ".out", ".err", ".txt", ".json", ".jsonl", ".ndjson")
 STDIN = "-"
-WILD = "*?["
+WILDCARDS = "*?["
+HISTORY = 4
+"""Files remembered for each followed name."""
+COMPARED_HEAD = 1 << 12
+COMPARED_CHUNK = 1 << 18
+MAX_LISTED = 3
+
+_UNIQUE_TEXT = re.compile(rb"\d\d:\d\d:\d\d|(?<!\d)\d{10}(?:\d{3})?(?!\d)|(?<![\w-])[\w-]{20}(?![\w-])")
+"""A time of day, seconds or milliseconds since the epoch, or a socket id: no two servers write the same ones."""
 
 Note = Callable[[str], None]
 
 
+class DuplicateLog(NamedTuple):
+    """A file that contains nothing beyond the content of `original`, and its `relation` to it."""
+
+    path: Path
+    original: Path
+    relation: str
+
+
 class LogPaths:
-    """The log files that `names` stand for; `-` is left out.
+    """The log files that `names` stand for, without `-`.
 
-    A directory stands for the logs in it, a pattern (`logs/*.log`) for what it matches, any other name for itself,
-    whether it is there or not.
+    A directory stands for the logs in it, a pattern (`logs/*.log`) for the files that match, and any other name for
+    itself, whether the file exists or not.
 
-    paths  those that are meant now, in a fixed order, each file once; what only repeats another is left out
+    paths  the current files in a fixed order, each once, without duplicates
     """
 
     def __init__(self, names: Iterable[str], *, rotated: bool, note: Note) -> None:
-        """`rotated`: earlier generations count as logs too, each before the one that came after it; otherwise
-        following finds them. `note` is told what is left out.
+        """Find the current files; `note` receives a sentence about the duplicates.
+
+        `rotated`: earlier generations are logs of their own, each before the next one. Otherwise following a log
+        finds its generations.
         """
         names = [name for name in names if name != STDIN]
-        found, others = _chosen(names, rotated)
-        same = find_copies(found, growing=not rotated)
+        found, aliases = _find_files(names, rotated)
+        copies = find_copies(found, growing=not rotated)
         self._note = note
-        self._tell([*others, *same])
-        self.paths = _without((repeat.path for repeat in same), found)
-        self._wide = [name for name in names if Path(name).is_dir() or any(char in name for char in WILD)]
-        self._known = {*found, *(other.path for other in others)}
+        self._report_duplicates([*aliases, *copies])
+        self.paths = _without((copy.path for copy in copies), found)
+        self._open_ended = [name for name in names if Path(name).is_dir() or _has_wildcard(name)]
+        self._known = {*found, *(alias.path for alias in aliases)}
         self._followed = self.paths
-        self._before = RenameTracker()
-        self._before.look(self._followed if self._wide and not rotated else ())
+        self._renames = RenameTracker()
+        self._renames.update(self._followed if self._open_ended and not rotated else ())
 
-    def _tell(self, repeats: Sequence[DuplicateLog]) -> None:
-        if repeats:
-            self._note(told(repeats))
+    def _report_duplicates(self, duplicates: Sequence[DuplicateLog]) -> None:
+        if duplicates:
+            self._note(duplicates_message(duplicates))
 
     @property
-    def places(self) -> list[Path]:
-        """The directories in which logs may appear."""
-        return [Path(name) if Path(name).is_dir() else _literal(Path(name)) for name in self._wide]
+    def directories(self) -> list[Path]:
+        """The directories in which further logs may appear."""
+        return [Path(name) if Path(name).is_dir() else _literal_part(Path(name)) for name in self._open_ended]
 
-    def appeared(self) -> list[Path]:
-        """The logs in directories and patterns that were not there before."""
-        chosen, others = _chosen(self._wide, rotated=False, followed=self._followed)
+    def find_new(self) -> list[Path]:
+        """Return the logs that appeared in directories and patterns since the last call."""
+        chosen, aliases = _find_files(self._open_ended, rotated=False, followed=self._followed)
         new = [path for path in chosen if path not in self._known]
-        left = [other for other in others if other.path not in self._known]
-        left += self._before.renamed(new)
-        self._before.look(self._followed)
-        if not (new or left):
+        duplicates = [alias for alias in aliases if alias.path not in self._known]
+        duplicates += self._renames.renamed(new)
+        self._renames.update(self._followed)
+        if not (new or duplicates):
             return []
-        self._known.update(new, (repeat.path for repeat in left))
-        new = _without((repeat.path for repeat in left), new)
-        left += [copy for copy in find_copies([*self._followed, *new], growing=True) if copy.path in new]
-        self._tell(left)
-        new = _without((repeat.path for repeat in left), new)
+        self._known.update(new, (duplicate.path for duplicate in duplicates))
+        new = _without((duplicate.path for duplicate in duplicates), new)
+        duplicates += [copy for copy in find_copies([*self._followed, *new], growing=True) if copy.path in new]
+        self._report_duplicates(duplicates)
+        new = _without((duplicate.path for duplicate in duplicates), new)
         self._followed = [*self._followed, *new]
         return new
 
 
-def _chosen(
-    names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()
-) -> tuple[list[Path], list[DuplicateLog]]:
-    """Each file that `names` stand for, and those that are `followed`, by one name; and its other names."""
-    found = [*followed, *(path for name in names for path in _meant(name))]
-    named = {Path(name) for name in names}
-    others = find_aliases(found, named, followed)
-    families = _families(_without((other.path for other in others), found))
-    return [
-        path
-        for base, earlier in families.items()
-        for path in (*(elder for elder in earlier if rotated or elder in named), base)
-    ], others
+def check_names(names: Sequence[str]) -> None:
+    """Raise UsageError if no log is named, or standard input is named twice."""
+    if not names:
+        raise UsageError("No log is named.", "Name files, directories or patterns, or - for standard input.")
+    if names.count(STDIN) > 1:
+        raise UsageError("Standard input is named twice.", "Name - once.")
 
 
-def _without(left: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
-    """`paths` in their order, each once."""
-    gone = set(left)
-    return [path for path in dict.fromkeys(paths) if path not in gone]
-
-
-def nodes(paths: Iterable[Path]) -> dict[Path, str]:
-    """For each log the server process that writes it, by the name of its current generation."""
-    families = _families(list(paths))
+def node_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return the server process that writes each log, named after the log's current generation."""
+    families = _group_generations(list(paths))
     return {path: str(base) for base, earlier in families.items() for path in (base, *earlier)}
 
 
-def _families(chosen: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Each log with those of `chosen` that are earlier generations of it, the oldest first."""
-    by_file = {resolve_links(path): path for path in chosen}
-    earlier = {path: [by_file[s] for s in _elder(path) if s in by_file and by_file[s] != path] for path in chosen}
-    elders = {elder for each in earlier.values() for elder in each}
-    return {path: earlier[path] for path in chosen if path not in elders}
+def _find_files(
+    names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()
+) -> tuple[list[Path], list[DuplicateLog]]:
+    """Return each file of `names` and `followed` under one name, and its other names."""
+    found = [*followed, *(path for name in names for path in _expand(name))]
+    named = {Path(name) for name in names}
+    aliases = find_aliases(found, named, followed)
+    families = _group_generations(_without((alias.path for alias in aliases), found))
+    return [
+        path
+        for base, earlier in families.items()
+        for path in (*(generation for generation in earlier if rotated or generation in named), base)
+    ], aliases
 
 
-def _elder(path: Path) -> list[Path]:
-    return [resolve_links(sibling) for sibling in find_generations(path, packing=True)]
+def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
+    """Return `paths` in their order, each once, without those `excluded`."""
+    left_out = set(excluded)
+    return [path for path in dict.fromkeys(paths) if path not in left_out]
 
 
-def _meant(name: str) -> list[Path]:
+def _group_generations(paths: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return each log with those of `paths` that are earlier generations of it, the oldest first."""
+    by_file = {resolve_links(path): path for path in paths}
+    earlier = {path: [by_file[p] for p in _generations(path) if p in by_file and by_file[p] != path] for path in paths}
+    generations = {generation for each in earlier.values() for generation in each}
+    return {path: earlier[path] for path in paths if path not in generations}
+
+
+def _generations(path: Path) -> list[Path]:
+    return [resolve_links(generation) for generation in find_generations(path, include_packed_twins=True)]
+
+
+def _expand(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
         return sorted(found for found in path.iterdir() if found.is_file() and _is_log(found))
-    if any(char in name for char in WILD) and not path.exists():
+    if _has_wildcard(name) and not path.exists():
         return sorted(found for found in Path(path.anchor or ".").glob(_relative(path)) if found.is_file())
     return [path]
+
+
+def _has_wildcard(name: str) -> bool:
+    return any(char in name for char in WILDCARDS)
 
 
 def _relative(pattern: Path) -> str:
@@ -120,18 +165,159 @@ def _relative(pattern: Path) -> str:
 
 
 def _is_log(path: Path) -> bool:
-    """Also `app.log.1`, `app.log.2.gz` and `app.log-20260115`: a suffix somewhere in the name."""
-    return any(re.sub(r"-\d+$", "", suffix) in LIVE for suffix in path.suffixes)
+    """Return whether the name has a log suffix anywhere, as in `app.log.1`, `app.log.2.gz`, `app.log-20260115`."""
+    return any(re.sub(r"-\d+$", "", suffix) in LOG_SUFFIXES for suffix in path.suffixes)
 
 
-def require(names: Sequence[str]) -> None:
-    """Raises UsageError when no log is named, or stdin twice."""
-    if not names:
-        raise UsageError("No log is named.", "Name files, directories or patterns, or - for standard input.")
-    if names.count(STDIN) > 1:
-        raise UsageError("Standard input is named twice.", "Name - once.")
+def _literal_part(pattern: Path) -> Path:
+    """Return the longest parent directory of a pattern without a wildcard."""
+    return next(parent for parent in pattern.parents if not _has_wildcard(str(parent)))
 
 
-def _literal(pattern: Path) -> Path:
-    """The directory of a pattern, as far as it is spelled out."""
-    return next(parent for parent in pattern.parents if not any(char in str(parent) for char in WILD))
+# --- duplicates ------------------------------------------------------------------------------------------------------
+
+
+class RenameTracker:
+    """The files that the followed names stood for, so that a renamed one is not taken for a new log."""
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[Path, deque[FileFingerprint]] = defaultdict(lambda: deque(maxlen=HISTORY))
+
+    def update(self, names: Iterable[Path]) -> None:
+        """Remember the files that `names` stand for now."""
+        changed = (name for name in names if name.is_file() and not self._is_current(name))
+        for path, fingerprint in take_fingerprints(changed).items():
+            self._fingerprints[path].append(fingerprint)
+
+    def _is_current(self, name: Path) -> bool:
+        last = self._fingerprints[name][-1] if self._fingerprints[name] else None
+        return last is not None and len(last.head) == HEAD_BYTES and last.identity == file_identity(name)
+
+    def renamed(self, paths: Iterable[Path]) -> list[DuplicateLog]:
+        """Return those of `paths` that are files for which a followed name stood before."""
+        found = []
+        for path in filter(Path.is_file, paths):
+            with suppress(OSError), closing(FileReader(path)) as reader:
+                original = self._former_name(reader)
+                found += [DuplicateLog(path, original, "renamed from")] if original is not None else []
+        return found
+
+    def _former_name(self, reader: FileReader) -> Path | None:
+        return next(
+            (name for name, files in self._fingerprints.items() if any(file.matches(reader) for file in files)), None
+        )
+
+
+def find_copies(paths: Sequence[Path], *, growing: bool) -> list[DuplicateLog]:
+    """Return those of `paths` whose content another one contains.
+
+    growing  the files will be followed: a plain file may then continue differently from the one that it repeats,
+             a packed file does not
+    """
+    files = [path for path in paths if path.is_file()]
+    packed = list(_packed_twins(files))
+    excluded = {duplicate.path for duplicate in packed}
+    return [*packed, *_copies_by_content([path for path in files if path not in excluded], growing)]
+
+
+def find_aliases(paths: Iterable[Path], named: Container[Path], followed: Container[Path]) -> list[DuplicateLog]:
+    """Return the further names of files: links, and files named in several ways.
+
+    One name of each file stays: first one that is `followed`, then one after which earlier generations are named, then
+    a link on the command line (`named`), which may later lead to another file. A link that was only found in a
+    directory does not stay, because its next target will be found there too.
+    """
+
+    def rank(path: Path, same_file: Iterable[Path]) -> tuple[bool, bool, int]:
+        link = path.is_symlink()
+        earlier = any(is_generation(name, path) for name in same_file)
+        return path not in followed, earlier, 0 if link and path in named else 1 + link
+
+    files: dict[object, list[Path]] = {}
+    for path in dict.fromkeys(paths):
+        files.setdefault(file_identity(path) or resolve_links(path), []).append(path)
+    found = []
+    for names in files.values():
+        if len(names) > 1:
+            chosen = min(names, key=lambda path: rank(path, names))
+            found += [DuplicateLog(path, chosen, "another name of") for path in names if path != chosen]
+    return found
+
+
+def _packed_twins(paths: Sequence[Path]) -> Iterator[DuplicateLog]:
+    """Yield `app.log.1.gz` if `app.log.1` exists too, also while it is being packed."""
+    existing = set(paths)
+    for path in paths:
+        original = path.with_suffix("") if path.suffix == ".gz" else None
+        if original in existing and original is not None and _contains(original, path):
+            yield DuplicateLog(path, original, "packed from")
+
+
+def _copies_by_content(paths: Sequence[Path], growing: bool) -> Iterator[DuplicateLog]:
+    # Sorted by their first bytes, files that start like a shorter one directly follow it.
+    heads = [
+        (head, index) for index, path in enumerate(paths) if _UNIQUE_TEXT.search(_after_first_line(head := _head(path)))
+    ]
+    heads.sort()
+    excluded = set[Path]()
+    for position, (head, index) in enumerate(heads):
+        for other in _starting_with(head, heads, position + 1):
+            pair = paths[index], paths[other]
+            duplicate = _copy_of_pair(*pair, growing) if excluded.isdisjoint(pair) else None
+            if duplicate is not None:
+                excluded.add(duplicate.path)
+                yield duplicate
+
+
+def _starting_with(head: bytes, heads: Sequence[tuple[bytes, int]], position: int) -> Iterator[int]:
+    """Yield the indexes of the files from `position` on that start with `head`."""
+    while position < len(heads) and heads[position][0].startswith(head):
+        yield heads[position][1]
+        position += 1
+
+
+def _copy_of_pair(one: Path, other: Path, growing: bool) -> DuplicateLog | None:
+    """Return which file repeats the other. Of equal files it is the packed, the earlier or else the second one."""
+
+    def sort_key(pair: tuple[Path, Path]) -> tuple[bool, bool]:
+        path, original = pair
+        return path.suffix != ".gz", not is_generation(original, path)
+
+    for path, original in sorted(((other, one), (one, other)), key=sort_key):
+        if (path.suffix == ".gz" or not growing) and _contains(original, path):
+            return DuplicateLog(path, original, "a copy of")
+    return None
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with closing(FileReader(path)) as reader:
+            return reader.read_at(COMPARED_HEAD, 0)
+    except OSError:
+        return b""
+
+
+def _after_first_line(head: bytes) -> bytes:
+    """Return `head` without its first line, which may contain a build time that several servers share."""
+    return head.partition(b"\n")[2]
+
+
+def _contains(original: Path, path: Path) -> bool:
+    """Return whether `original` starts with the whole content of `path`."""
+    try:
+        with closing(FileReader(original)) as whole, closing(FileReader(path)) as part:
+            offset = 0
+            while data := part.read_at(COMPARED_CHUNK, offset):
+                if whole.read_at(len(data), offset) != data:
+                    return False
+                offset += len(data)
+    except OSError:
+        return False
+    return True
+
+
+def duplicates_message(duplicates: Sequence[DuplicateLog]) -> str:
+    """Return the line that names the files left out, and why."""
+    listed = [f"{path} ({relation} {original})" for path, original, relation in duplicates[:MAX_LISTED]]
+    more = [f"{len(duplicates) - MAX_LISTED} more"] if len(duplicates) > MAX_LISTED else []
+    return f"left out, because their content would count twice: {', '.join([*listed, *more])}"

@@ -1,72 +1,108 @@
-"""One file held open by its descriptor, and whether it still is the file that was being read.
+"""One open log file, its position, and the check that it still contains what was read.
 
-A descriptor outlives a rename, so what a late writer adds is still read. It does not outlive a truncation: before any
-byte counts as new, the bytes already read must still be where they were. Nothing is mapped: a truncation under a
-mapping kills the process.
+A descriptor survives a rename, so lines that a late writer adds are still read. It does not survive a truncation:
+before any byte counts as new, the bytes already read must still be at their offsets. Files are not memory-mapped,
+because truncating a mapped file kills the process that reads it.
 """
 
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
-from wscheck.observe.tailing.fingerprint import HEAD, TAIL, FilePosition
-from wscheck.observe.tailing.gzip_log import CHUNK, GzipReader
+import msgspec
 
-RECENT = 1 << 16
-"""Bytes kept of what was read last: enough to recognise a copy that was taken just before."""
+from wscheck.observe.tailing.gzip_log import READ_BYTES, GzipReader
 
-Identity = tuple[int, int]
+HEAD_BYTES = 256
+TAIL_BYTES = 64
+RECENT_BYTES = 1 << 16
+"""Bytes of the latest content that stay in memory: enough to recognise a copy made just before."""
+NEVER_POLLED = (-1, -1)
+
+FileIdentity = tuple[int, int]
 """(device, inode): the same file under any name, until it is deleted and closed."""
+
+ReadAt = Callable[[int, int], bytes]
+"""`read_at(length, offset)` returns up to `length` bytes of a file, fewer at its end."""
+
+
+class FilePosition(msgspec.Struct, frozen=True):
+    """An offset in a log file, recognised by the content around it: names change and inodes are reused.
+
+    head   the first bytes of the file, at most HEAD_BYTES
+    tail   the last bytes before the offset, at most TAIL_BYTES
+    lines  lines that end before the offset, None if they were not counted
+    """
+
+    head: bytes
+    tail: bytes
+    offset: int
+    lines: int | None = None
+
+    def matches(self, read_at: ReadAt) -> bool:
+        """Return whether the file behind `read_at` still contains what was read up to this position."""
+        return self._tail_matches(read_at) and read_at(len(self.head), 0) == self.head
+
+    def _tail_matches(self, read_at: ReadAt) -> bool:
+        return read_at(len(self.tail), self.offset - len(self.tail)) == self.tail
+
+    @classmethod
+    def at(cls, read_at: ReadAt, offset: int) -> "FilePosition":
+        """Return the position `offset` bytes into the file behind `read_at`."""
+        tail = min(TAIL_BYTES, offset)
+        return cls(read_at(min(HEAD_BYTES, offset), 0), read_at(tail, offset - tail), offset)
 
 
 class FileReader:
-    """A file's bytes by their place; a gzip file's are those inside it, as far as it is whole."""
+    """Random access to a file's bytes; for a gzip file, to its unpacked bytes as far as it is intact."""
 
     def __init__(self, path: Path, fd: int | None = None) -> None:
-        """`fd`, when given, is a descriptor of the same file. Raises OSError when the file cannot be opened."""
+        """Open `path`, or use `fd`, a descriptor of the same file. Raises OSError if the file cannot be opened."""
         self.path = path
-        self.fd = fd if fd is not None else _opened(path)
-        self._inside = GzipReader(self._packed_at) if path.suffix == ".gz" else None
+        self.fd = fd if fd is not None else _open(path)
+        self._gzip = GzipReader(self._packed_bytes) if path.suffix == ".gz" else None
 
     @property
-    def packed(self) -> bool:
-        return self._inside is not None
+    def is_gzip(self) -> bool:
+        """Whether the bytes are unpacked from a gzip file."""
+        return self._gzip is not None
 
     @property
-    def broken(self) -> bool:
-        """Whether it is a gzip file that cannot be read further though it has not ended."""
-        return self._inside is not None and self._inside.broken
+    def is_damaged(self) -> bool:
+        """Whether this is a gzip file that cannot be read to its end."""
+        return self._gzip is not None and self._gzip.damaged
 
     @property
     def status(self) -> os.stat_result:
         return os.fstat(self.fd)
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> FileIdentity:
         return self.status.st_dev, self.status.st_ino
 
     @property
     def size(self) -> int:
-        """Bytes that can be read now; of a gzip file this takes unpacking it."""
-        return self.status.st_size if self._inside is None else self._inside.size()
+        """Bytes that can be read now. For a gzip file, computing this unpacks all of it."""
+        return self.status.st_size if self._gzip is None else self._gzip.size()
 
     def read_at(self, length: int, offset: int) -> bytes:
-        """Up to `length` bytes from `offset` on, fewer at the end."""
-        return os.pread(self.fd, length, offset) if self._inside is None else self._inside.read_at(length, offset)
+        """Return up to `length` bytes from `offset` on, fewer at the end."""
+        return os.pread(self.fd, length, offset) if self._gzip is None else self._gzip.read_at(length, offset)
 
-    def _packed_at(self, offset: int) -> bytes:
-        return os.pread(self.fd, CHUNK, offset)
+    def _packed_bytes(self, offset: int) -> bytes:
+        return os.pread(self.fd, READ_BYTES, offset)
 
     def close(self) -> None:
-        """Give the descriptor back; a second call does nothing."""
+        """Close the descriptor; a second call does nothing."""
         if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1
 
 
-def _opened(path: Path) -> int:
-    """A descriptor for reading. Raises OSError, of a directory too: it would be opened, and read never."""
+def _open(path: Path) -> int:
+    """Return a descriptor for reading. Raises OSError, also for a directory, which can be opened but not read."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if stat.S_ISDIR(os.fstat(fd).st_mode):
         os.close(fd)
@@ -75,38 +111,38 @@ def _opened(path: Path) -> int:
 
 
 class OpenLog:
-    """A log held open, read from `offset` on; `offset` is how far it was read, inside a gzip file what is inside.
+    """A log file read up to `offset` (for a gzip file, an offset in the unpacked bytes).
 
-    copied   reading went on in a copy of the file, which nobody writes to
-    failure  why the last look could not read what is there, "" when it could
+    is_copy  reading continued in a copy of the file, which has no writer
+    failure  the reason why the latest read failed, "" if it succeeded
     """
 
     def __init__(self, reader: FileReader, offset: int) -> None:
         self.reader = reader
-        self.copied = False
+        self.is_copy = False
         self.failure = ""
         self.move_to(offset)
 
     def move_to(self, offset: int) -> None:
-        """Go on from `offset`: what stands before it counts as read."""
-        here = FilePosition.taken(self.reader.read_at, offset)
-        self.offset, self._head, self._recent = offset, here.head, bytearray(here.tail)
-        self._seen, self._more = (-1, -1), False
+        """Continue from `offset`; everything before it counts as read."""
+        position = FilePosition.at(self.reader.read_at, offset)
+        self.offset, self._head, self._recent = offset, position.head, bytearray(position.tail)
+        self._last_polled, self._has_more = NEVER_POLLED, False
 
     def position(self) -> FilePosition:
-        """The place where reading stands, from memory: true even when the file was truncated since."""
-        return FilePosition(self._head, bytes(self._recent[-TAIL:]), self.offset)
+        """Return the current position. It comes from memory, so it is right even after a truncation."""
+        return FilePosition(self._head, bytes(self._recent[-TAIL_BYTES:]), self.offset)
 
     def position_at(self, offset: int) -> FilePosition:
-        """The place at `offset`, before the one where reading stands: from memory too, as far as that goes."""
-        end, tail = len(self._recent) - (self.offset - offset), min(TAIL, offset)
+        """Return the position at an earlier `offset`, from memory if the content there is still in memory."""
+        end, tail = len(self._recent) - (self.offset - offset), min(TAIL_BYTES, offset)
         if end < tail:
-            return FilePosition.taken(self.reader.read_at, offset)
+            return FilePosition.at(self.reader.read_at, offset)
         return FilePosition(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
 
     def has_read(self, other: FileReader) -> bool:
-        """Whether all that `other` holds was read here: a copy that was taken a moment ago."""
-        end = FilePosition.taken(other.read_at, other.size)
+        """Return whether all content of `other` was read from this log, as with a copy made a moment ago."""
+        end = FilePosition.at(other.read_at, other.size)
         behind = self.offset - end.offset
         if behind < 0 or not self._head.startswith(end.head):
             return False
@@ -115,14 +151,15 @@ class OpenLog:
         return end.matches(self.reader.read_at)
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """Read what is new into `buffer`; 0 when there is nothing, None when this is no longer the same file.
+        """Read new bytes into `buffer` and return their number.
 
-        Also 0 where the disk fails: what was read before counts, and the next look may be luckier.
+        Return 0 if nothing is new, and None if the file no longer contains what was read before. A disk error
+        returns 0 as well and sets `failure`: earlier content still counts, and the next read may succeed.
         """
         try:
-            size = self._unpack(buffer) if self.reader.packed else self._read_verified(buffer)
+            size = self._read_unpacked(buffer) if self.reader.is_gzip else self._read_verified(buffer)
         except OSError as error:
-            self._seen, self.failure = (-1, -1), error.strerror or "it failed"
+            self._last_polled, self.failure = NEVER_POLLED, error.strerror or "the read failed"
             return 0
         self.failure = ""
         if size:
@@ -130,7 +167,7 @@ class OpenLog:
         return size
 
     def skip_to_end(self, buffer: memoryview) -> int:
-        """Read past what is there, up to the last line end, and say how many lines that were."""
+        """Move past the last complete line and return the number of lines skipped."""
         lines = last = 0
         while size := self.read_into(buffer):
             data = bytes(buffer[:size])
@@ -139,48 +176,52 @@ class OpenLog:
         self.move_to(last)
         return lines
 
-    def _unpack(self, buffer: memoryview) -> int:
+    def _read_unpacked(self, buffer: memoryview) -> int:
         data = self.reader.read_at(len(buffer), self.offset)
         buffer[: len(data)] = data
         return len(data)
 
     def _read_verified(self, buffer: memoryview) -> int | None:
-        """One call reads the old tail and the new bytes, so that no truncation fits between comparing and reading."""
-        if not self._more:  # what filled the buffer has more behind it, and reading will show whether it is the same
+        """Read new bytes after checking the old ones.
+
+        One call reads the old tail and the new bytes, so no truncation fits between the check and the read.
+        """
+        if not self._has_more:  # after a full buffer there is more to read, and reading it checks the file anyway
             status = self.reader.status
             if status.st_size < self.offset:
                 return None
-            if status.st_size == self.offset and self._seen == (status.st_size, status.st_mtime_ns):
+            if status.st_size == self.offset and self._last_polled == (status.st_size, status.st_mtime_ns):
                 return 0
-            self._seen = (status.st_size, status.st_mtime_ns)
-        expected = self._recent[-TAIL:]
+            self._last_polled = (status.st_size, status.st_mtime_ns)
+        expected = self._recent[-TAIL_BYTES:]
         tail = bytearray(len(expected))
         size = os.preadv(self.reader.fd, [tail, buffer], self.offset - len(tail)) - len(tail)
-        same = size >= 0 and tail == expected and self.reader.read_at(len(self._head), 0) == self._head
-        self._more = same and size == len(buffer)
-        return size if same else None
+        unchanged = size >= 0 and tail == expected and self.reader.read_at(len(self._head), 0) == self._head
+        self._has_more = unchanged and size == len(buffer)
+        return size if unchanged else None
 
     def _remember(self, data: memoryview) -> None:
-        if self.offset == len(self._head) < HEAD:
-            self._head += bytes(data[: HEAD - len(self._head)])
-        if len(data) < RECENT:
+        if self.offset == len(self._head) < HEAD_BYTES:
+            self._head += bytes(data[: HEAD_BYTES - len(self._head)])
+        if len(data) < RECENT_BYTES:
             self._recent += data
-            del self._recent[: -2 * RECENT]
-        elif len(self._recent) == RECENT:
-            memoryview(self._recent)[:] = data[-RECENT:]  # in place: with each piece the kernel would clear new pages
+            del self._recent[: -2 * RECENT_BYTES]
+        elif len(self._recent) == RECENT_BYTES:
+            # In place: a new object with each chunk would make the kernel clear new pages each time.
+            memoryview(self._recent)[:] = data[-RECENT_BYTES:]
         else:
-            self._recent[:] = data[-RECENT:]
+            self._recent[:] = data[-RECENT_BYTES:]
         self.offset += len(data)
 
-    def become(self, copy: FileReader) -> None:
-        """Go on in `copy`, which holds this file's content; the place stays the same."""
+    def switch_to(self, copy: FileReader) -> None:
+        """Continue at the same offset in `copy`, which contains this file's content."""
         self.reader.close()
-        self.reader, self.copied, self._seen, self._more = copy, True, (-1, -1), False
+        self.reader, self.is_copy, self._last_polled, self._has_more = copy, True, NEVER_POLLED, False
 
-    def again(self) -> "OpenLog":
-        """The same file at the same place, behind a descriptor of its own."""
+    def duplicate(self) -> "OpenLog":
+        """Return the same file at the same position, with its own descriptor."""
         other = OpenLog(FileReader(self.reader.path, os.dup(self.reader.fd)), 0)
-        other.offset, other._head, other._recent = self.offset, self._head, self._recent[-TAIL:]
+        other.offset, other._head, other._recent = self.offset, self._head, self._recent[-TAIL_BYTES:]
         return other
 
     def close(self) -> None:

@@ -1,52 +1,53 @@
-"""Where the bytes of logs are read, one piece after another: memory that is asked for once and used again.
+"""A reusable buffer for the chunks of a log.
 
-To ask for half a megabyte with each piece costs more than to read it: the kernel clears every page that it gives.
+The buffer is allocated once. Allocating half a megabyte for each chunk costs more than reading it, because the kernel
+clears every page that it provides.
 """
 
 from typing import Protocol
 
-FRONT = 1 << 17
-CHUNK = 1 << 19
-"""As much as stays in the processor's own cache with all that is made of it."""
+RESERVE_BYTES = 1 << 17
+PAYLOAD_BYTES = 1 << 19
+"""A chunk this large stays in the processor's cache together with everything computed from it."""
 
 
 class BufferUser(Protocol):
-    """Whose bytes lie in a read buffer from one piece to the next."""
+    """A log reader with unprocessed bytes in the buffer between two chunks."""
 
     def detach(self) -> None:
-        """Take them along: somebody else needs the place."""
+        """Copy those bytes elsewhere, because another reader needs the buffer."""
 
 
 class ReadBuffer:
-    """Room for one piece, one user at a time.
+    """Memory for one chunk at a time, used by one log reader at a time.
 
-    data   `reserve` bytes for what the reader of a log still needs of the piece before, then the piece
-    payload   the piece's part of it
-    scratch  as much as `data` again, for notes on what is there
+    data     `reserve` bytes for the unprocessed end of the chunk before, then the payload
+    payload  the part of `data` that receives a chunk
+    scratch  as many bytes as `data`, for marks about its content
     """
 
     __slots__ = ("_user", "_whole", "data", "payload", "reserve", "scratch")
 
-    def __init__(self, size: int = CHUNK, reserve: int = FRONT) -> None:
+    def __init__(self, size: int = PAYLOAD_BYTES, reserve: int = RESERVE_BYTES) -> None:
         self.reserve, self.data, self.scratch = reserve, bytearray(reserve + size), bytearray(reserve + size)
         self._whole = memoryview(self.data)
         self.payload = self._whole[reserve:]
         self._user: BufferUser | None = None
 
-    def contains(self, data: memoryview) -> bool:
-        """Whether `data` is the beginning of the payload."""
-        return data.obj is self.data
+    def contains(self, chunk: memoryview) -> bool:
+        """Return whether `chunk` lies in this buffer."""
+        return chunk.obj is self.data
 
-    def prepend(self, held: bytearray, user: BufferUser) -> int:
-        """Lay what `user` needs before the payload, where it stays until it leaves; gives where it begins."""
+    def prepend(self, unprocessed: bytearray, user: BufferUser) -> int:
+        """Copy `unprocessed` in front of the payload and return its start. It stays there until `user` detaches."""
         if self._user is not None and self._user is not user:
             self._user.detach()
         self._user = user
-        self.data[self.reserve - len(held) : self.reserve] = held
-        return self.reserve - len(held)
+        self.data[self.reserve - len(unprocessed) : self.reserve] = unprocessed
+        return self.reserve - len(unprocessed)
 
-    def carry_over(self, begin: int, end: int) -> int:
-        """Move data[begin:end] before the payload, for the next piece; gives where it begins now."""
-        floor = self.reserve - (end - begin)
-        self._whole[floor : self.reserve] = self._whole[begin:end]
-        return floor
+    def carry_over(self, start: int, end: int) -> int:
+        """Move data[start:end] in front of the payload, for the next chunk, and return its new start."""
+        new_start = self.reserve - (end - start)
+        self._whole[new_start : self.reserve] = self._whole[start:end]
+        return new_start

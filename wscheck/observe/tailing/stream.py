@@ -1,7 +1,7 @@
-"""What one writer wrote, as one sequence of bytes over all the files it went to.
+"""One writer's output as one sequence of bytes, over all files that it was written to.
 
-A record may begin in one generation and end in the next, so whoever reads records reads the stream, and what it says
-of the stream (bytes, lines) is translated here into a place in a file.
+A record may start in one generation of the log and end in the next. A reader of records therefore reads the stream,
+and this module translates its progress (bytes, lines) to a position in a file.
 """
 
 from pathlib import Path
@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from wscheck.observe.tailing.fingerprint import FilePosition
-from wscheck.observe.tailing.open_file import OpenLog
+from wscheck.observe.tailing.open_file import FilePosition, OpenLog
 
 
 class StreamChunk(NamedTuple):
-    """New bytes of `stream`. `data` is only valid until the next piece: the buffer is used again."""
+    """New bytes of `stream`. `data` is valid until the next chunk, which reuses the buffer."""
 
     stream: "LogStream"
     data: memoryview
@@ -23,31 +22,31 @@ class StreamChunk(NamedTuple):
 class StreamSegment(msgspec.Struct):
     """The part of a stream that lies in one file.
 
-    begins        bytes of the stream before it
-    offset        where in the file it begins
-    lines_before  lines of the stream before it
-    first_line    lines of the file before it, None where nobody counted
+    start        bytes of the stream before it
+    offset       offset in the file at which it starts
+    lines_before lines of the stream before it
+    first_line   lines of the file before it, None if they were not counted
     """
 
     log: OpenLog
-    begins: int
+    start: int
     offset: int
     lines_before: int
     first_line: int | None
 
 
 class LogStream:
-    """One sequence of bytes. Its reader keeps `consumed` and `lines` up to date after each piece.
+    """One sequence of bytes. Its reader updates `consumed` and `lines` after each chunk.
 
-    length    bytes handed out so far
+    length    bytes delivered so far
     consumed  bytes up to the end of the last complete record
-    lines     lines handed out so far
+    lines     lines delivered so far
     """
 
     def __init__(self, log: OpenLog, first_line: int | None = 0) -> None:
         self.length = self.consumed = self.lines = 0
         self._segments: list[StreamSegment] = []
-        self.go_on_in(log, first_line)
+        self.continue_in(log, first_line)
 
     @property
     def log(self) -> OpenLog:
@@ -55,33 +54,33 @@ class LogStream:
         return self._segments[-1].log
 
     @property
-    def first(self) -> OpenLog:
-        """The file that holds the end of the last complete record."""
-        self._release()
+    def oldest_log(self) -> OpenLog:
+        """The file that contains the end of the last complete record."""
+        self._close_consumed()
         return self._segments[0].log
 
     @property
     def path(self) -> Path:
         return self.log.reader.path
 
-    def go_on_in(self, log: OpenLog, first_line: int | None = 0) -> None:
-        """What follows comes from `log`."""
+    def continue_in(self, log: OpenLog, first_line: int | None = 0) -> None:
+        """Read the following bytes from `log`, which has `first_line` lines before its current offset."""
         self._segments.append(StreamSegment(log, self.length, log.offset, self.lines, first_line))
-        self._release()
+        self._close_consumed()
 
-    def forget(self) -> None:
-        """What was read of the files before is no longer in them: records must not be looked for there."""
+    def drop_earlier_files(self) -> None:
+        """Close all files but the current one, because they no longer contain what was read from them."""
         for segment in self._segments[:-1]:
             segment.log.close()
         del self._segments[:-1]
 
     def position(self) -> FilePosition:
-        """The end of the last complete record, as a place in the file that holds it."""
-        self._release()
+        """Return the end of the last complete record as a position in the file that contains it."""
+        self._close_consumed()
         segment = self._segments[0]
-        offset = segment.offset + max(0, self.consumed - segment.begins)
-        place = segment.log.position_at(offset)
-        return msgspec.structs.replace(place, lines=self._lines_at(segment, offset))
+        offset = segment.offset + max(0, self.consumed - segment.start)
+        position = segment.log.position_at(offset)
+        return msgspec.structs.replace(position, lines=self._lines_at(segment, offset))
 
     def _lines_at(self, segment: StreamSegment, offset: int) -> int | None:
         if segment.first_line is None:
@@ -92,18 +91,18 @@ class LogStream:
 
     @property
     def numbered_as_read(self) -> bool:
-        """Whether the stream's line numbers are the file's: it began at a file's start and never left it."""
+        """Whether the line numbers of the stream are those of the file: it starts with the file and stays in it."""
         first = self._segments[0]
         return len(self._segments) == 1 and first.first_line == first.lines_before
 
     def line(self, line: int) -> int | None:
-        """The number in its file of the stream's line `line` (both from 1), None where it is not known."""
+        """Return the number in its file of the stream's line `line` (both from 1), None if it is not known."""
         segment = next((s for s in reversed(self._segments) if s.lines_before < line), self._segments[0])
         return None if segment.first_line is None else segment.first_line + line - segment.lines_before
 
-    def _release(self) -> None:
-        """Close the files that hold nothing unconsumed any more."""
-        while len(self._segments) > 1 and self._segments[1].begins <= self.consumed:
+    def _close_consumed(self) -> None:
+        """Close the files that contain no unconsumed bytes."""
+        while len(self._segments) > 1 and self._segments[1].start <= self.consumed:
             self._segments.pop(0).log.close()
 
     def close(self) -> None:

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
-from wscheck.observe.tailing import checkpoint
 from wscheck.observe.tailing.change_monitor import ChangeMonitor
-from wscheck.observe.tailing.checkpoint import Checkpoint
+from wscheck.observe.tailing.checkpoint import Checkpoint, output_state, save_checkpoint
 from wscheck.run.tail.watch import LogWatch
 
 IDLE_S = 1.0
@@ -148,7 +147,7 @@ class TailLoop:
             patience = min(patience, max(0.0, self._deadline - time.monotonic()))
         began = time.monotonic()
         self._bell.wait(patience)
-        if self._bell.deserted:
+        if self._bell.output_closed:
             raise BrokenPipeError
         # A pipe that never ran dry may still be bringing an old log: its lines are not of now.
         if self._plan.follow and (not self._pipes or time.monotonic() - began > DRY_S):
@@ -175,7 +174,7 @@ class TailLoop:
 
     def _leave_ended_pipes(self) -> None:
         for fd in [fd for fd, log in self._pipes.items() if log.ended]:
-            self._bell.leave(fd)
+            self._bell.remove_input(fd)
             del self._pipes[fd]
 
     # --- what is remembered ----------------------------------------------------------------------------------------
@@ -188,15 +187,15 @@ class TailLoop:
         if not at_once and self._watch.judge.ledger.open_count > MANY_HELD and now - self._saved < SAVE_AGAIN_S:
             return
         self._saved, self._saved_state = now, state
-        checkpoint.save(path, self._remembered())
+        save_checkpoint(path, self._remembered())
 
     def _remembered(self) -> Checkpoint:
         logs = [log for log in self._watch.logs if isinstance(log, FollowedLog)]
         return Checkpoint(
             logs={log.name: resume_point for log in logs if (resume_point := log.resume_point()) is not None},
-            held=list(self._watch.judge.ledger.opening_events()),
+            open_connections=list(self._watch.judge.ledger.opening_events()),
             incidents=[msgspec.structs.replace(incident, evidence=[]) for incident in self._watch.incidents.open],
-            told=checkpoint.told(self._plan.told) if self._plan.told is not None else None,
+            recording=output_state(self._plan.told) if self._plan.told is not None else None,
         )
 
     # --- how it ends -----------------------------------------------------------------------------------------------
@@ -211,10 +210,10 @@ class TailLoop:
                 raise KeyboardInterrupt
             self._ending = kinds[signal.Signals(number)]
             self._read_until = time.monotonic() + LAST_LOOK_S if not self._watch.catching_up else 0.0
-            self._bell.ring()
+            self._bell.wake()
 
         def look_again(number: int, frame: FrameType | None) -> None:
-            self._bell.ring()
+            self._bell.wake()
 
         before: dict[signal.Signals, Any] = {kind: signal.signal(kind, end) for kind in kinds}
         # The terminal has another size: whoever draws draws anew.

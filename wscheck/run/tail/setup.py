@@ -20,9 +20,8 @@ from wscheck.notify.delivery import DeliveryQueue, DeliveryTarget
 from wscheck.notify.ndjson import NdjsonStream
 from wscheck.observe.logs.options import Readers
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
-from wscheck.observe.tailing import checkpoint
-from wscheck.observe.tailing.checkpoint import Checkpoint
-from wscheck.observe.tailing.log_paths import STDIN, LogPaths, nodes, require
+from wscheck.observe.tailing.checkpoint import Checkpoint, load_checkpoint, output_state, truncate_output
+from wscheck.observe.tailing.log_paths import STDIN, LogPaths, check_names, node_names
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.report.formats import ReportOutput
 from wscheck.run.tail.clock import TimeWindow
@@ -76,9 +75,9 @@ class TailSession(msgspec.Struct):
 @contextmanager
 def open_session(wanted: TailRequest, note: Note) -> Iterator[TailSession]:
     """Open everything, and close it at the end. Raises UsageError and BadEvidence before anything is read."""
-    require(wanted.names)
+    check_names(wanted.names)
     with ExitStack() as stack:
-        resumed = checkpoint.load(wanted.checkpoint) if wanted.checkpoint is not None else None
+        resumed = load_checkpoint(wanted.checkpoint) if wanted.checkpoint is not None else None
         logs = LogOpener(wanted, resumed, note)
         watch = LogWatch(
             logs.open(),
@@ -94,7 +93,7 @@ def open_session(wanted: TailRequest, note: Note) -> Iterator[TailSession]:
         at_end = wanted.follow and not wanted.from_start and resumed is None
         watch.live = at_end and all(isinstance(log, FollowedLog) for log in watch.logs)
         if resumed is not None:
-            watch.carry_on(resumed.held, resumed.incidents)
+            watch.carry_on(resumed.open_connections, resumed.incidents)
         told = _listen(wanted, watch, resumed, note, stack)
         plan = LoopPlan(
             follow=wanted.follow,
@@ -117,7 +116,7 @@ class LogOpener:
         self._buffer = ReadBuffer()
         self._meant = LogPaths(wanted.names, rotated=not wanted.follow, note=note)
         self._paths = self._meant.paths
-        self._nodes = nodes(self._paths)
+        self._nodes = node_names(self._paths)
         self.size = 0
 
     def open(self) -> list[AnyLog]:
@@ -136,11 +135,11 @@ class LogOpener:
     @property
     def places(self) -> list[Path]:
         """Where further logs may turn up, while they are followed."""
-        return self._meant.places if self._wanted.follow else []
+        return self._meant.directories if self._wanted.follow else []
 
     def appeared(self) -> list[FollowedLog]:
         """Logs that turned up since: from their start, or where an earlier run left them."""
-        return [self._followed(path, begins=True) for path in self._meant.appeared()] if self._wanted.follow else []
+        return [self._followed(path, begins=True) for path in self._meant.find_new()] if self._wanted.follow else []
 
     def _check(self, path: Path) -> None:
         try:
@@ -228,7 +227,7 @@ def _ndjson_file(path: Path | None, resumed: Checkpoint | None, stack: ExitStack
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}.", "Choose another path.") from None
     if resumed is not None:
-        checkpoint.truncate_output(out.fileno(), resumed.told)
+        truncate_output(out.fileno(), resumed.recording)
     return out
 
 
@@ -244,7 +243,7 @@ def _pipe_on_stdout() -> int | None:
 
 def _is_new(fd: int) -> bool:
     """Whether a recording begins here: a pipe, or a file that is still empty."""
-    told = checkpoint.told(fd)
+    told = output_state(fd)
     return told is None or told.size == 0
 
 
