@@ -1,4 +1,4 @@
-"""Find every module of this package that has a `run`, and run those that are named, or all."""
+"""Run the named benchmarks, or all of them: each module of this package with a `run` function."""
 
 import argparse
 import importlib
@@ -8,10 +8,10 @@ import bench
 
 
 def main() -> None:
-    """`python -m bench [NAME...]`."""
+    """Parse the names and run the benchmarks."""
     names = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and print a table each.")
-    parser.add_argument("name", nargs="*", help=f"what to measure, all when none is named: {', '.join(names)}")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and print one table per benchmark.")
+    parser.add_argument("name", nargs="*", help=f"benchmarks to run; without names, all: {', '.join(names)}")
     wanted = parser.parse_args().name or names
     if unknown := [name for name in wanted if name not in names]:
         parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(names)}")
