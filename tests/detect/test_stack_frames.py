@@ -6,9 +6,9 @@ from wscheck.detect.stack_frames import (
     app_frames,
     attribute_to_package,
     divergence,
-    is_client,
-    is_framework,
-    is_library,
+    is_client_frame,
+    is_framework_frame,
+    is_library_frame,
     location_label,
     resolve_root,
     tag_bundled_client,
@@ -61,9 +61,9 @@ def test_a_reconnection_by_the_librarys_timer_has_no_opener() -> None:
 
 def test_the_call_of_io_is_told_from_a_reconnection() -> None:
     opened, again = tag_bundled_client(stack(*MANAGER, "Vl", "ml", "useBot")), tag_bundled_client(stack(*MANAGER, ""))
-    assert [place.file.endswith("/index.js") for place in opened if is_client(place)] == [False] * 7 + [True]
+    assert [place.file.endswith("/index.js") for place in opened if is_client_frame(place)] == [False] * 7 + [True]
     assert not any(place.file.endswith("/index.js") for place in again)
-    assert all(is_client(place) for place in again)
+    assert all(is_client_frame(place) for place in again)
 
 
 def test_what_is_mapped_or_is_not_the_client_stays_as_it_is() -> None:
@@ -128,7 +128,7 @@ def test_a_longer_stack_parts_where_the_shorter_ends() -> None:
 def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_says() -> None:
     script = "http://localhost:8000/socket.io/socket.io.js?v=4"
     manager = attribute_to_package(CodeLocation("build/esm-debug/manager.js", 115, 23, "open"), script)
-    assert is_client(manager) and app_frames([manager]) == ()
+    assert is_client_frame(manager) and app_frames([manager]) == ()
     mine = CodeLocation("src/manager.ts", 5, 1, "open")
     assert attribute_to_package(mine, "http://localhost:8000/app.js") == mine
 
@@ -147,8 +147,10 @@ def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_sa
 def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: str, file: str) -> None:
     """Their maps name files beside node_modules: as Vite 8 has it."""
     mine = attribute_to_package(CodeLocation(file, 4, 5, "run"), script)
-    assert is_library(mine) and (is_framework(mine) or "pinia" in script or ".angular" in script)
-    assert not is_library(attribute_to_package(CodeLocation("src/app.ts", 4, 5, "run"), "http://h/src/app.ts?t=1"))
+    assert is_library_frame(mine) and (is_framework_frame(mine) or "pinia" in script or ".angular" in script)
+    assert not is_library_frame(
+        attribute_to_package(CodeLocation("src/app.ts", 4, 5, "run"), "http://h/src/app.ts?t=1")
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,14 +167,14 @@ def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: st
     ],
 )
 def test_a_librarys_frames_are_known_by_their_file(file: str) -> None:
-    assert is_library(CodeLocation(file, 1, 1, "run"))
+    assert is_library_frame(CodeLocation(file, 1, 1, "run"))
 
 
 @pytest.mark.parametrize(
     "name", ["__webpack_require__", "options.factory", "./src/a.ts", "(app-pages-browser)/./src/a.ts"]
 )
 def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
-    assert is_library(CodeLocation(BUNDLE, 1, 1, name))
+    assert is_library_frame(CodeLocation(BUNDLE, 1, 1, name))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
     ["libs/react/src/useSocket.ts", "src/vue/socket.ts", "http://h/react/app.js", "src/scheduler.js", "src/react.ts"],
 )
 def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
-    assert not is_library(CodeLocation(file, 1, 1, "open"))
+    assert not is_library_frame(CodeLocation(file, 1, 1, "open"))
 
 
 @pytest.mark.parametrize(

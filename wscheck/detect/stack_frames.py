@@ -9,7 +9,7 @@ import msgspec
 
 from wscheck.model.events import CodeLocation
 
-DEEP = 18
+MAX_CLIENT_FRAMES = 18
 """No stack has more frames of the client library than this above the call of io()."""
 
 _TOLD = "socket.io-client/in-the-bundle"
@@ -34,13 +34,13 @@ _CALLED = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
 # Angular makes a service for whoever asks for it: that one decides.
 _ASKED = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
 
-COMPILED = (".vue", ".svelte")
+COMPONENT_EXTENSIONS = (".vue", ".svelte")
 """Files that are each a component."""
 
-FRAMEWORK_DEEP = 6
+FRAMEWORK_DEPTH = 6
 """So many frames, one upon the other in one script, are a framework's."""
 
-SHORT = 3
+MINIFIED_NAME_LENGTH = 3
 """A function's name of at most this many letters is a minifier's."""
 
 _MODULE = frozenset({"eval", "module evaluation"})
@@ -60,19 +60,19 @@ _EVERYWHERE = frozenset({"index", "page", "layout"})
 
 def location_label(place: CodeLocation) -> str:
     """What the author would call it: the function, or the file where the function has no name."""
-    if len(place.function) > SHORT and place.function not in _MODULE | _OF_THE_FRAMEWORK:
+    if len(place.function) > MINIFIED_NAME_LENGTH and place.function not in _MODULE | _OF_THE_FRAMEWORK:
         return place.function
     path = PurePosixPath(place.file)
     folder = path.parent.name if path.stem in _EVERYWHERE and not is_unmapped(place) else ""
     return folder or path.stem
 
 
-def is_library(place: CodeLocation) -> bool:
+def is_library_frame(place: CodeLocation) -> bool:
     """Whether a frame belongs to a library rather than to the application."""
     return _LIBRARY.search(place.file) is not None or _BUNDLER.match(place.function) is not None
 
 
-def is_client(place: CodeLocation) -> bool:
+def is_client_frame(place: CodeLocation) -> bool:
     """Whether a frame belongs to socket.io-client itself."""
     return _CLIENT.search(place.file) is not None
 
@@ -85,7 +85,7 @@ def tag_bundled_client(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...
     own minified file calls something else), its constructors, open (the manager's), then either connect (the socket's)
     or the manager's constructor and io() itself.
     """
-    names = [_method(place) if "://" in place.file else "-" for place in stack[:DEEP]]
+    names = [_method(place) if "://" in place.file else "-" for place in stack[:MAX_CLIENT_FRAMES]]
     manager = _manager(names)
     if manager is None:
         return tuple(stack)
@@ -119,9 +119,9 @@ def attribute_to_package(place: CodeLocation, script: str) -> CodeLocation:
     what a development server keeps ready of one (Vite's deps), is the library's, also where its map names files that
     say nothing of it."""
     served = CodeLocation(script.partition("?")[0])
-    if is_library(place):
+    if is_library_frame(place):
         return place
-    if is_client(served):
+    if is_client_frame(served):
         return msgspec.structs.replace(place, file=f"socket.io-client/{place.file}")
     if _KEPT_READY.search(served.file):
         return msgspec.structs.replace(place, file=f"node_modules/{place.file}")
@@ -133,37 +133,37 @@ def resolve_root(place: CodeLocation, root: str) -> CodeLocation:
     """A place of the application as it lies in the checkout, where the frontend is the folder `root` of it: maps name
     files from the frontend's own root, or (Next.js in development) by whole paths, which are right as they are."""
     known = is_unmapped(place) or place.file.startswith(("/", f"{root}/"))
-    if not root or known or is_library(place):
+    if not root or known or is_library_frame(place):
         return place
     return msgspec.structs.replace(place, file=f"{root}/{place.file}")
 
 
 def app_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """The application's frames of `stack`, the innermost first."""
-    return tuple(place for place in stack if not is_library(place))
+    return tuple(place for place in stack if not is_library_frame(place))
 
 
-def is_framework(place: CodeLocation) -> bool:
+def is_framework_frame(place: CodeLocation) -> bool:
     """Whether a frame belongs to what runs the application's components."""
-    return is_library(place) and _FRAMEWORK.search(place.file) is not None
+    return is_library_frame(place) and _FRAMEWORK.search(place.file) is not None
 
 
-def framework(stack: Sequence[CodeLocation]) -> str | None:
+def framework_name(stack: Sequence[CodeLocation]) -> str | None:
     """What runs the application's components: react, vue, svelte, solid or angular; None where no frame tells."""
     for place in stack:
-        if place.file.endswith(COMPILED):
+        if place.file.endswith(COMPONENT_EXTENSIONS):
             return place.file.rpartition(".")[2]
-        if is_library(place) and (found := _RUNS.search(place.file)) is not None:
+        if is_library_frame(place) and (found := _RUNS.search(place.file)) is not None:
             return _CALLED.get(found[2], found[2])
     return None
 
 
-def framework_runner_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
+def framework_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """The frames of the framework that ran the application's innermost code, the innermost first; none where the
     application ran itself."""
-    first = next((at for at, place in enumerate(stack) if not is_library(place)), len(stack))
-    after = dropwhile(lambda place: not is_library(place), stack[first:])
-    return tuple(takewhile(is_framework, after))
+    first = next((at for at, place in enumerate(stack) if not is_library_frame(place)), len(stack))
+    after = dropwhile(lambda place: not is_library_frame(place), stack[first:])
+    return tuple(takewhile(is_framework_frame, after))
 
 
 def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
@@ -171,10 +171,10 @@ def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     own: list[CodeLocation] = []
     rest = list(stack)
     while rest:
-        called = list(takewhile(is_framework, rest)) if own else []
+        called = list(takewhile(is_framework_frame, rest)) if own else []
         if called and not any(place.function in _ASKED for place in called):
             break
-        own += [place for place in rest[len(called) : len(called) + 1] if not is_library(place)]
+        own += [place for place in rest[len(called) : len(called) + 1] if not is_library_frame(place)]
         del rest[: len(called) + 1]
     return tuple(own[: _into_a_bundle(own)])
 
@@ -187,7 +187,7 @@ def is_unmapped(place: CodeLocation) -> bool:
 def may_be_framework_code(apart: CodeLocation, *stacks: Sequence[CodeLocation]) -> bool:
     """Whether a frame that tells stacks apart may be a framework's: in a bundle without a map, in which they go
     deeper than a page without a framework does."""
-    return is_unmapped(apart) and any(len(app_frames(stack)) >= FRAMEWORK_DEEP for stack in stacks)
+    return is_unmapped(apart) and any(len(app_frames(stack)) >= FRAMEWORK_DEPTH for stack in stacks)
 
 
 def _into_a_bundle(own: Sequence[CodeLocation]) -> int:
@@ -197,7 +197,7 @@ def _into_a_bundle(own: Sequence[CodeLocation]) -> int:
     for at, place in enumerate(own):
         if place.file != own[start].file:
             start = at
-        if is_unmapped(place) and place.file != own[0].file and at - start + 1 == FRAMEWORK_DEEP:
+        if is_unmapped(place) and place.file != own[0].file and at - start + 1 == FRAMEWORK_DEPTH:
             return start
     return len(own)
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from wscheck.model.events import Event, Unreadable
 
-FIRST = 5
+MAX_SHOWN_UNREADABLE = 5
 """How many of the lines that cannot be read are shown; all are counted."""
 
 
@@ -14,7 +14,7 @@ class EventCounter:
     """Counts what was read, many events at a time.
 
     untimed     how many had no time, of those that could be read
-    unreadable  the `FIRST` that could not be read
+    unreadable  the `MAX_SHOWN_UNREADABLE` that could not be read
     """
 
     def __init__(self) -> None:
@@ -25,9 +25,9 @@ class EventCounter:
     def add(self, events: Sequence[Event]) -> float | None:
         """Further events; gives the latest time among theirs."""
         self._kinds.update(map(type, events))
-        if len(self.unreadable) < min(self._kinds[Unreadable], FIRST):
+        if len(self.unreadable) < min(self._kinds[Unreadable], MAX_SHOWN_UNREADABLE):
             self.unreadable += [event for event in events if isinstance(event, Unreadable)]
-            del self.unreadable[FIRST:]
+            del self.unreadable[MAX_SHOWN_UNREADABLE:]
         times = [event.at for event in events]
         if None in times:
             self.untimed += sum(not isinstance(event, Unreadable) for event in events if event.at is None)

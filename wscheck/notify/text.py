@@ -5,7 +5,7 @@ from typing import TextIO
 
 from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident, IncidentState
-from wscheck.model.event_counts import FIRST
+from wscheck.model.event_counts import MAX_SHOWN_UNREADABLE
 from wscheck.model.events import Event, NotEvaluated, ServerRestarted, Unreadable
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
@@ -54,10 +54,10 @@ class UnreadableMessages:
 
     def of(self, event: Event) -> str:
         """A sentence; empty for an event that was read, and for one too many."""
-        if not isinstance(event, Unreadable) or self._count == FIRST:
+        if not isinstance(event, Unreadable) or self._count == MAX_SHOWN_UNREADABLE:
             return ""
         self._count += 1
-        more = "; further ones are only counted" if self._count == FIRST else ""
+        more = "; further ones are only counted" if self._count == MAX_SHOWN_UNREADABLE else ""
         return f"{place(event)} looks like an event and cannot be read: {event.reason}{more}"
 
 

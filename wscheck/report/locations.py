@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation, Connected, ConnectionEvent, HandlersRegistered
 from wscheck.model.findings import Finding
 from wscheck.report.formatting import one_line
@@ -68,7 +68,7 @@ def _parted(finding: Finding) -> Iterator[Spot]:
     connected = [event for event in finding.evidence if isinstance(event, Connected) and event.stack]
     for one in connected:
         for other in connected:
-            place = openers.divergence(one.stack, other.stack) if other.opener == one.opener else None
+            place = stack_frames.divergence(one.stack, other.stack) if other.opener == one.opener else None
             if place is not None:
                 yield Spot(place, "one of its callers")
 

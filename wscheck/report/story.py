@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.detect.incidents import Incident
 from wscheck.detect.rules import REGISTRY as RULES
 from wscheck.model.comparison import CompareReport
@@ -34,7 +34,7 @@ class Opening:
         where = str(self.opener) if self.opener else ""
         told = " at ".join(part for part in (who, where) if part)
         if self.caller is not None:
-            told = f"{openers.location_label(self.caller)} at {self.caller}, through {told}"
+            told = f"{stack_frames.location_label(self.caller)} at {self.caller}, through {told}"
         return f"{one_line(told)} ({_some(self.sids)})"
 
 
@@ -68,7 +68,7 @@ class Openings:
 def _caller(one: AttemptOutcome, opened: Iterable[AttemptOutcome]) -> CodeLocation | None:
     """Where the stacks of connections with the same opener part; None where the opener itself tells them apart."""
     others = (other.stack for other in opened if other.opener == one.opener and other.stack != one.stack)
-    return next((place for stack in others if (place := openers.divergence(one.stack, stack)) is not None), None)
+    return next((place for stack in others if (place := stack_frames.divergence(one.stack, stack)) is not None), None)
 
 
 def rows(finding: Finding, openings: Sequence[Opening]) -> list[tuple[str, str]]:

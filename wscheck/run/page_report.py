@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.detect import verdict as proof
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
@@ -103,7 +103,7 @@ def connections(events: Iterable[Event]) -> list[ConnectionSummary]:
                     _continue(one, event)
     for user in {one.user for one in seen.values()}:
         theirs = {key: one for key, one in seen.items() if one.user == user}
-        apart = openers.divergences(stacks[key] for key in theirs)
+        apart = stack_frames.divergences(stacks[key] for key in theirs)
         for key, one in theirs.items():
             one.diverges_at = apart[stacks[key]]
     return list(seen.values())
@@ -121,7 +121,7 @@ def _connection(event: Connected) -> ConnectionSummary:
         page=event.page,
         target=BrowserTarget(type=kind or "page", url=url),
         opener=event.opener,
-        stack=list(openers.app_frames(event.stack)),
+        stack=list(stack_frames.app_frames(event.stack)),
     )
 
 

@@ -3,7 +3,7 @@ twice. Pure."""
 
 from collections.abc import Iterable, Sequence
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.detect.rules.rule import opened_by
 from wscheck.model.events import AttemptOutcome, CodeLocation, Connected, Event, Refused
 from wscheck.model.findings import Finding
@@ -61,11 +61,15 @@ def places(connections: Sequence[AttemptOutcome], *, sure: bool) -> dict[str, in
     through: dict[CodeLocation | None, list[tuple[CodeLocation, ...]]] = {}
     for one in connections:
         through.setdefault(one.opener, []).append(one.stack)
-    partings = {opener: openers.divergences(stacks) for opener, stacks in through.items()}
+    partings = {opener: stack_frames.divergences(stacks) for opener, stacks in through.items()}
     for one in connections:
         name, apart = opened_by(one), partings[one.opener][one.stack]
-        if apart is not None and apart != one.opener and (sure or not openers.may_be_framework_code(apart, one.stack)):
-            name = f"{openers.location_label(apart)} ({apart}, through {one.opener})"
+        if (
+            apart is not None
+            and apart != one.opener
+            and (sure or not stack_frames.may_be_framework_code(apart, one.stack))
+        ):
+            name = f"{stack_frames.location_label(apart)} ({apart}, through {one.opener})"
         if name:
             counted[name] = counted.get(name, 0) + 1
     return counted

@@ -7,7 +7,7 @@ from tests.conversation import user
 from tests.detect.causes.test_signatures import cause
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.causes.framework_fixes import FRAMEWORK_FIXES
-from wscheck.detect.stack_frames import framework
+from wscheck.detect.stack_frames import framework_name
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Cause
 
@@ -74,14 +74,14 @@ def told(stack: Frames) -> Cause:
 def test_io_in_a_template_is_told_from_the_frame_that_ran_it(stack: Frames) -> None:
     found = told(stack)
     assert (found.id, found.confidence) == ("io-in-render", "high")
-    assert found.fix == FRAMEWORK_FIXES[framework(stack) or ""]["io-in-render"]
+    assert found.fix == FRAMEWORK_FIXES[framework_name(stack) or ""]["io-in-render"]
 
 
 @pytest.mark.parametrize("stack", COMPONENTS.values(), ids=COMPONENTS)
 def test_a_component_that_is_made_anew_is_none_though_the_template_of_another_makes_it(stack: Frames) -> None:
     found = told(stack)
     assert found.id == "unmount-without-cleanup"
-    assert found.fix == FRAMEWORK_FIXES[framework(stack) or ""]["unmount-without-cleanup"]
+    assert found.fix == FRAMEWORK_FIXES[framework_name(stack) or ""]["unmount-without-cleanup"]
 
 
 def test_elsewhere_the_catalogues_words_hold() -> None:
@@ -89,7 +89,7 @@ def test_elsewhere_the_catalogues_words_hold() -> None:
         CodeLocation("src/Chat.tsx", 7, 20),
         CodeLocation("node_modules/react-dom/index.js", 1, 1, "commitHookEffectListMount"),
     )
-    assert framework(react) == "react"
+    assert framework_name(react) == "react"
     for stack in (react, (CodeLocation("http://h/app.js", 1, 700),)):
         assert told(stack).fix == CATALOGUE["unmount-without-cleanup"].fix
 

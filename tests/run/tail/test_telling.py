@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from wscheck.detect.incidents import Incident, IncidentState
-from wscheck.model.event_counts import FIRST, EventCounter
+from wscheck.model.event_counts import MAX_SHOWN_UNREADABLE, EventCounter
 from wscheck.model.events import Connected, Unreadable
 from wscheck.model.findings import Confidence, Severity
 from wscheck.notify.text import incident_summary
@@ -24,11 +24,11 @@ INCIDENT = Incident(
 
 def test_the_first_that_cannot_be_read_are_kept_and_have_no_time_to_miss() -> None:
     seen = EventCounter()
-    broken = [Unreadable(at=None, source="server-log", reason=str(n)) for n in range(FIRST + 2)]
+    broken = [Unreadable(at=None, source="server-log", reason=str(n)) for n in range(MAX_SHOWN_UNREADABLE + 2)]
     assert seen.add([*broken, Connected(at=None, source="server-log", sid="a", user="ada")]) is None
     assert seen.add([*broken, Connected(at=T, source="server-log", sid="b", user="ada")]) == T
     assert ([event.reason for event in seen.unreadable], seen.untimed) == (["0", "1", "2", "3", "4"], 1)
-    assert seen.by_type == {"unreadable": 2 * (FIRST + 2), "connected": 2}
+    assert seen.by_type == {"unreadable": 2 * (MAX_SHOWN_UNREADABLE + 2), "connected": 2}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.detect.causes.history import Clue, Signature, UserHistory
 from wscheck.detect.causes.rendering import renders
 from wscheck.detect.changes import ClosedChange
@@ -38,9 +38,9 @@ def two_openers(trail: UserHistory) -> Clue | None:
 def two_callers(trail: UserHistory) -> Clue | None:
     """The places where the stacks part: shared code that opens for whoever calls it is not the answer."""
     for old, new in pairs(trail):
-        first, second = openers.divergence(old.stack, new.stack), openers.divergence(new.stack, old.stack)
+        first, second = stack_frames.divergence(old.stack, new.stack), stack_frames.divergence(new.stack, old.stack)
         if first is not None and second is not None and old.opener is not None and new.opener is not None:
-            doubtful = old.opener == new.opener and openers.may_be_framework_code(first, old.stack, new.stack)
+            doubtful = old.opener == new.opener and stack_frames.may_be_framework_code(first, old.stack, new.stack)
             if doubtful and _in_one_go(trail, old, new) is None:
                 continue  # they may part in the framework, which made one component twice
             through = f", both through {old.opener}" if old.opener == new.opener else ""
@@ -100,7 +100,10 @@ def _doubled(one: Connected) -> bool:
 
 
 def _parted(old: Connected, new: Connected) -> bool:
-    return openers.divergence(old.stack, new.stack) is not None and openers.divergence(new.stack, old.stack) is not None
+    return (
+        stack_frames.divergence(old.stack, new.stack) is not None
+        and stack_frames.divergence(new.stack, old.stack) is not None
+    )
 
 
 def hot_reload(trail: UserHistory) -> Clue | None:

@@ -1,7 +1,7 @@
 """The accepted fix in the words of the framework that ran the code: what React calls a cleanup has another name in each
 (docs/causes.md)."""
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.detect.causes.history import UserHistory
 
 FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
@@ -47,4 +47,4 @@ FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
 def fix(cause: str, trail: UserHistory, otherwise: str) -> str:
     """The fix of `cause` for who opened the latest connection."""
     stack = next((opened.stack for opened in reversed(trail.openings) if opened.stack), ())
-    return FRAMEWORK_FIXES.get(openers.framework(stack) or "", {}).get(cause, otherwise)
+    return FRAMEWORK_FIXES.get(stack_frames.framework_name(stack) or "", {}).get(cause, otherwise)

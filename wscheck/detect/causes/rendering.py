@@ -1,6 +1,6 @@
 """Whether code ran while a component rendered, by what the framework that ran it is called there; pure."""
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation
 
 # What React calls while it renders, and what it calls in a state initialiser or memo, which run once.
@@ -30,12 +30,12 @@ def renders(stack: tuple[CodeLocation, ...]) -> bool:
 def _in_template(stack: tuple[CodeLocation, ...]) -> bool:
     """What is further out than the frames that called says nothing: components are made, and told that they are, while
     the template of another runs."""
-    runner = openers.framework_runner_frames(stack)
+    runner = stack_frames.framework_frames(stack)
     return any(place.function in _TEMPLATE for place in runner[:2]) or (bool(runner) and _JSX in runner[0].file)
 
 
 def _in_react(stack: tuple[CodeLocation, ...]) -> bool:
-    called = [place.function for place in stack if openers.is_framework(place)]
+    called = [place.function for place in stack if stack_frames.is_framework_frame(place)]
     return _any(called, _RENDERS) and not _any(called, _EFFECT) and (_any(called, _AGAIN) or not _any(called, _ONCE))
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.detect.ledger import Ledger
 from wscheck.model.events import SOURCE_SERVER_LOG, AnyEvent, AttemptOutcome, Connected, Event
 from wscheck.model.findings import Bar, Confidence, Severity
@@ -121,9 +121,9 @@ def told_apart(old: AttemptOutcome | None, new: AttemptOutcome | None) -> tuple[
     """Who opened each of two connections; where both went through shared code, the frames at which they part."""
     first, second = opened_by(old), opened_by(new)
     if old is not None and new is not None and first == second and old.stack and new.stack:
-        mine, other = openers.divergence(old.stack, new.stack), openers.divergence(new.stack, old.stack)
+        mine, other = stack_frames.divergence(old.stack, new.stack), stack_frames.divergence(new.stack, old.stack)
         if mine is not None and other is not None:
-            return f"{openers.location_label(mine)} ({mine})", f"{openers.location_label(other)} ({other})"
+            return f"{stack_frames.location_label(mine)} ({mine})", f"{stack_frames.location_label(other)} ({other})"
     return first, second
 
 

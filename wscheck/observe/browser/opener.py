@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation
 from wscheck.observe.traffic import ConnectionOrigin
 
@@ -49,17 +49,21 @@ def resolve(raw: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOri
     stack: list[CodeLocation] = []
     for stretch in raw.frames():
         stack += _named(raw.session, stretch, scripts)
-        if len(stack) >= DEEPEST or (stretch and openers.app_frames(stack) and openers.is_library(stack[-1])):
+        if len(stack) >= DEEPEST or (
+            stretch and stack_frames.app_frames(stack) and stack_frames.is_library_frame(stack[-1])
+        ):
             break
-    own = openers.app_frames(stack)
+    own = stack_frames.app_frames(stack)
     first = own[0] if own else None
     frames = [frame for stretch in raw.frames() for frame in stretch]
     return ConnectionOrigin(
         opener=first,
         stack=tuple(stack[:DEEPEST]),
-        component=openers.location_label(first) if first is not None else None,
+        component=stack_frames.location_label(first) if first is not None else None,
         script=_script(raw, frames, stack, scripts, of=first),
-        client=_script(raw, frames, stack, scripts, of=next((p for p in stack if openers.is_client(p)), None)),
+        client=_script(
+            raw, frames, stack, scripts, of=next((p for p in stack if stack_frames.is_client_frame(p)), None)
+        ),
     )
 
 
@@ -80,15 +84,15 @@ def _named(session: str, stretch: list[dict[str, Any]], scripts: ScriptResolver)
     """Minified names are put right: what a function was called stands where its caller called it."""
     placed = [scripts.place(session, frame) for frame in stretch]
     named = [_as_called(place, placed[depth + 1 : depth + 2]) for depth, (place, _) in enumerate(placed)]
-    return list(openers.tag_bundled_client(named))
+    return list(stack_frames.tag_bundled_client(named))
 
 
 def _as_called(place: CodeLocation, caller: list[tuple[CodeLocation, str]]) -> CodeLocation:
-    if not 0 < len(place.function) <= openers.SHORT or not caller:
+    if not 0 < len(place.function) <= stack_frames.MINIFIED_NAME_LENGTH or not caller:
         return place
     by, called = caller[0]
     # What a framework calls, it calls by a name of its own ("Component", "create"), and so does whoever shows a
     # component that is a file.
-    component = place.file.endswith(openers.COMPILED) and by.file != place.file
-    foreign = (openers.is_library(by) or component) and not openers.is_library(place)
+    component = place.file.endswith(stack_frames.COMPONENT_EXTENSIONS) and by.file != place.file
+    foreign = (stack_frames.is_library_frame(by) or component) and not stack_frames.is_library_frame(place)
     return msgspec.structs.replace(place, function="" if foreign else called or place.function)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession
 
 _IO = re.compile(r"socket\.io-client/.*\bindex\.\w+$|socket\.io(\.\w+)*\.js$")
@@ -46,7 +46,7 @@ def _continued(sessions: Sequence[EngineSession], objects: Iterable[Sequence[str
 
 def _again(whence: ConnectionOrigin) -> bool:
     """Whether the client library opened it without anybody calling io()."""
-    client = [place for place in whence.stack if openers.is_client(place)]
+    client = [place for place in whence.stack if stack_frames.is_client_frame(place)]
     return bool(client) and not any(_IO.search(place.file) for place in client)
 
 
@@ -68,6 +68,6 @@ def _before(
         and id(each) not in taken
         and origins[id(each)].opener
     ]
-    files = {place.file for place in openers.app_frames(whence.stack)}
+    files = {place.file for place in stack_frames.app_frames(whence.stack)}
     alike = [each for each in ended if (opener := origins[id(each)].opener) is not None and opener.file in files]
     return next(iter(alike or ended), None)

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 import aiohttp
 import msgspec
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, below, vite_base
 from wscheck.observe.traffic import UrlFormatter
@@ -106,12 +106,12 @@ class PageScripts:
         mapped = found.place(line, column) if found is not None else None
         if mapped is None:
             served = CodeLocation(self._addresses.script(url).partition("?")[0], line + 1, column + 1, function)
-            if not openers.is_library(served):
+            if not stack_frames.is_library_frame(served):
                 self._told.add(script.url if script is not None else url)
             return served, ""
         place, called = mapped
-        mine = openers.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
-        return openers.resolve_root(mine, self._root), called
+        mine = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
+        return stack_frames.resolve_root(mine, self._root), called
 
     def written(self, session: str, id: str, line: int, column: int) -> CodeLocation:
         """Where the code at a position of a script was written."""

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from wscheck.detect import stack_frames as openers
+from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, below, vite_base
 from wscheck.observe.traffic import UrlFormatter
@@ -48,8 +48,8 @@ class HarScripts:
         if mapped is None:
             return CodeLocation(self._shown(url), line + 1, column + 1, function), ""
         place, called = mapped
-        mine = openers.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
-        return openers.resolve_root(mine, self._root), called
+        mine = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
+        return stack_frames.resolve_root(mine, self._root), called
 
     def script(self, session: str, id: str, url: str) -> str:
         """The script's address as it may be told."""
@@ -66,7 +66,7 @@ class HarScripts:
             reason = "the HAR does not hold its source map (name the build's folder: --source-maps DIR)"
         except (InvalidSourceMap, OSError, ValueError, binascii.Error) as problem:
             reason = f"its source map cannot be read: {problem}"
-        if not openers.is_library(CodeLocation(self._shown(url))):
+        if not stack_frames.is_library_frame(CodeLocation(self._shown(url))):
             self.notes[url] = f"Positions in {self._shown(url)} are those of the bundle: {reason}."
         return None
 
