@@ -5,8 +5,8 @@ from typing import Any
 
 import _load_gate  # noqa: F401
 
-from wscheck.loadgen.page_component import Component
-from wscheck.loadgen.user import SocketUser
+from wscheck.loadgen.page_component import PageComponent
+from wscheck.locust import SocketUser
 
 ECHOES = int(os.environ["BENCH_ECHOES"])
 PAYLOAD = "a message of ordinary length, about as long as this line is here"
@@ -22,7 +22,7 @@ class Ours(SocketUser):
         for component in self.components:
             component.on_open = self._at_the_gate
 
-    def _at_the_gate(self, component: Component) -> None:
+    def _at_the_gate(self, component: PageComponent) -> None:
         left = ECHOES
 
         def answered(answer: list[Any] | None, ms: float) -> None:
@@ -31,8 +31,8 @@ class Ours(SocketUser):
                 raise RuntimeError("an answer did not come")
             if left:
                 left -= 1
-                component.emit("echo", PAYLOAD, answered=answered)
+                component.emit("echo", PAYLOAD, on_ack=answered)
             else:
-                component.emit("gate", 0, answered=lambda answer, ms: None)
+                component.emit("gate", 0, on_ack=lambda answer, ms: None)
 
-        component.emit("gate", 0, answered=answered)
+        component.emit("gate", 0, on_ack=answered)

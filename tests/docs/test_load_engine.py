@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES
-from wscheck.loadgen.aggregator import Board
+from wscheck.loadgen.aggregator import RunAggregator
 from wscheck.loadgen.web import metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,7 +27,7 @@ def test_every_option_is_there_with_its_default() -> None:
 
 def test_every_metric_is_there_with_its_type() -> None:
     told = set(re.findall(r"^\| `(wscheck_load_\w+)` \|.*\| (gauge|counter|histogram) \|", TEXT, re.MULTILINE))
-    served = set(re.findall(r"^# TYPE (wscheck_load_\w+) (\w+)$", metrics(Board(None)), re.MULTILINE))
+    served = set(re.findall(r"^# TYPE (wscheck_load_\w+) (\w+)$", metrics(RunAggregator(None)), re.MULTILINE))
     assert told == served
 
 

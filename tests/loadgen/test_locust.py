@@ -1,4 +1,4 @@
-"""In Locust itself: a stop by signal, bad options, the Connections page and /metrics."""
+"""In Locust itself: a stop by signal, too few users, the Connections page, /metrics and the public module."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.loadgen.locusting import ROOT, adds_up, agrees, free_port, locust
+from tests.loadgen.locust_runs import ROOT, assert_adds_up, assert_agrees, free_port, locust
 from tests.needs import needs
 from tests.node_backend import node_backend
 from wscheck.model.load_statistics import RunTotals
@@ -18,26 +18,26 @@ from wscheck.observe.browser.launch import FLAGS
 QUIET = ("--fault", "log-nothing")
 
 
-def test_a_stop_by_signal_closes_in_order_and_says_so(tmp_path: Path) -> None:
+def test_a_stop_by_signal_closes_in_order_and_ends_the_stream(tmp_path: Path) -> None:
     with node_backend(*QUIET) as server, locust("soak", server.url, tmp_path, emit_every=0.1) as run:
-        run.until(lambda run: any(line.open == 6 for line in run.of(RunTotals)))
+        run.wait_until(lambda run: any(line.open == 6 for line in run.records_of(RunTotals)))
         run.process.send_signal(signal.SIGINT)
         run.finish()
-        agrees(run.statistics, server.counters())
-    adds_up(run)
-    assert run.of(RunTotals)[-1].state == "ended"
+        assert_agrees(run.statistics, server.counters())
+    assert_adds_up(run)
+    assert run.records_of(RunTotals)[-1].state == "ended"
 
 
-def test_too_few_users_end_the_run_with_a_sentence(tmp_path: Path) -> None:
+def test_too_few_users_end_the_run_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("ada,token-of-ada\n")
     with (
         node_backend(*QUIET) as server,
         locust("unified", server.url, tmp_path, "--users-file", str(tmp_path / "users.csv"), users=3) as run,
     ):
         output = run.finish()
-        agrees(run.statistics, server.counters())
+        assert_agrees(run.statistics, server.counters())
     assert run.process.returncode == 2
-    assert "the users file names 1, and this run needs more" in output
+    assert "this run needs more users than the 1 in the users file" in output
     assert "Traceback" not in output
 
 
@@ -59,7 +59,7 @@ def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
         node_backend(*QUIET) as server,
         locust("duplicated", server.url, tmp_path, *ui, token="token-of-{user}", query="key=secret") as run,
     ):
-        run.until(lambda run: any(line.statistics.replaced > 20 for line in run.of(RunTotals)))
+        run.wait_until(lambda run: any(line.statistics.replaced > 20 for line in run.records_of(RunTotals)))
         url = f"http://127.0.0.1:{port}"
         data, page, metrics = (
             json.loads(get(f"{url}/connections/data")),
@@ -73,7 +73,7 @@ def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
         assert "secret" not in json.dumps(data)
         assert "<title>Connections" in page
         assert ">Connections</a>" in get(url)
-        assert {"open", "replaced", "duplicated", "heartbeat lag ms"} <= drawn(f"{url}/connections", tmp_path)
+        assert {"open", "replaced", "duplicated", "heartbeat lag ms"} <= plotted_lines(f"{url}/connections", tmp_path)
         run.process.send_signal(signal.SIGTERM)
         run.finish()
     values = dict(re.findall(r"^([^#].*) (\S+)$", metrics, re.MULTILINE))
@@ -85,8 +85,8 @@ def test_the_connections_page_and_the_metrics(tmp_path: Path) -> None:
     assert "load-user-" not in metrics
 
 
-def drawn(url: str, folder: Path) -> set[str]:
-    """The lines of the plots by their legends, as a browser draws them; every plot with its axes."""
+def plotted_lines(url: str, folder: Path) -> set[str]:
+    """Return the legends of the lines that a browser draws. Check the axes of every plot."""
     needs("chromium")
     flags = [*(flag for flag in FLAGS if "remote-debugging" not in flag), "--no-sandbox"]
     command = ["chromium", *flags, f"--user-data-dir={folder / 'chromium'}", "--virtual-time-budget=3000", "--dump-dom"]
@@ -98,9 +98,9 @@ def drawn(url: str, folder: Path) -> set[str]:
     return set(legends)
 
 
-OWN = """
+LOCUSTFILE = """
 from locust import task
-from wscheck.loadgen.user import SocketUser
+from wscheck.locust import SocketUser
 
 class Own(SocketUser):
     profile = "unified"
@@ -108,33 +108,54 @@ class Own(SocketUser):
 
     def on_start(self):
         super().on_start()
-        self.said = []
-        self.components[0].on_open = lambda component: self.said.append("open")
-        self.components[0].on_event = lambda name, arguments: self.said.append(name)
+        self.calls = []
+        self.components[0].on_open = lambda component: self.calls.append("open")
+        self.components[0].on_event = lambda name, arguments: self.calls.append(name)
 
     @task
     def talk(self):
-        if self.said and self.call("request_bot_status") == [{"ok": True}]:
-            print("ANSWERED", self.call("echo", 7), sorted(set(self.said)), flush=True)
+        if self.calls and self.call("request_bot_status") == [{"ok": True}]:
+            print("ANSWERED", self.call("echo", 7), sorted(set(self.calls)), flush=True)
 """
 
 
-def test_a_locustfile_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN)
+def test_a_locustfile_with_the_public_module(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(LOCUSTFILE)
     with node_backend(*QUIET) as server, locust(str(tmp_path / "own"), server.url, tmp_path) as run:
-        output = run.until_counted(lambda counted: counted.acks > 20)
-        agrees(run.statistics, server.counters())
+        output = run.stop_when(lambda counted: counted.acks > 20)
+        assert_agrees(run.statistics, server.counters())
     assert "ANSWERED [7] ['bot_status_update', 'open']" in output
-    assert re.search(r"^WS +echo +[1-9]", output, re.MULTILINE), "an answer that was waited for is a request as well"
+    assert re.search(r"^WS +echo +[1-9]", output, re.MULTILINE), "what `call` waits for is a Locust request too"
 
 
-def test_what_runs_in_locust_loads_no_socketio_of_its_own() -> None:
+def test_load_generation_imports_no_socketio() -> None:
     code = "import sys, wscheck.loadgen.locustfile; print({'socketio', 'aiohttp'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "set()\n"
 
 
-def test_every_profile_is_a_locustfile() -> None:
+def test_every_profile_has_a_locustfile() -> None:
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles"), "--list"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert set(done.stdout.split()) >= {"Unified", "Duplicated", "Tabs", "StrictMode", "Storm", "Soak"}
+
+
+def run_python(code: str, *flags: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, *flags, "-c", code]
+    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+
+
+def test_the_public_module_names_the_packages_locustfile() -> None:
+    done = run_python("from wscheck.locust import LOCUSTFILE; print(LOCUSTFILE.read_text())")
+    assert "class Page(SocketUser)" in done.stdout, done.stderr
+
+
+def test_the_old_names_of_the_public_module_are_deprecated_aliases() -> None:
+    aliases = (
+        "from wscheck.load.user import SocketUser as first; from wscheck.load import SocketUser as second; "
+        "from wscheck.locust import SocketUser as third; print(first is second is third)"
+    )
+    assert run_python(aliases, "-W", "ignore").stdout == "True\n"
+    failed = run_python(aliases, "-W", "error")
+    message = "DeprecationWarning: wscheck.load is deprecated. Use: from wscheck.locust import SocketUser"
+    assert failed.returncode == 1 and failed.stderr.endswith(f"{message}\n")

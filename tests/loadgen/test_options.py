@@ -1,4 +1,4 @@
-"""Options of a run that make no sense are refused in a sentence before anybody connects."""
+"""Options that cannot be used: each is an error with a sentence before any connection is opened."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,14 +7,13 @@ import pytest
 
 from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.loadgen.endpoint import SetupError
-from wscheck.loadgen.options import endpoint_of
-from wscheck.loadgen.profile_behaviour import behaviour_of
+from wscheck.loadgen.options import behaviour_from, endpoint_from
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"emit_event": "connect"}, "--emit-event connect: Socket.IO keeps that name for itself"),
+        ({"emit_event": "connect"}, "--emit-event connect: Socket.IO reserves that name"),
         ({"ack_timeout": 0.0}, "--ack-timeout must be more than 0"),
         ({"emit_every": -1.0}, "--emit-every is a number of seconds, at least 0"),
         ({"emit_every": "often"}, "--emit-every is a number of seconds"),
@@ -25,14 +24,14 @@ from wscheck.loadgen.profile_behaviour import behaviour_of
         ({"ca_file": "/missing.pem"}, "/missing.pem is not a readable PEM certificate"),
     ],
 )
-def test_what_makes_no_sense_is_named(changes: dict[str, Any], said: str) -> None:
+def test_an_unusable_option_is_an_error(changes: dict[str, Any], message: str) -> None:
     options = SimpleNamespace(**({option.name: option.default for option in LOAD_OPTIONS} | changes))
-    with pytest.raises(SetupError, match=said):
-        endpoint_of("https://127.0.0.1:1", options)
+    with pytest.raises(SetupError, match=message):
+        endpoint_from("https://127.0.0.1:1", options)
 
 
 @pytest.mark.parametrize(
-    ("profile", "said", "often"),
+    ("profile", "value", "emit_every_s"),
     [
         ("soak", None, 30.0),
         ("soak", 0.0, 0.0),
@@ -43,18 +42,18 @@ def test_what_makes_no_sense_is_named(changes: dict[str, Any], said: str) -> Non
         ("soak", "0", 0.0),
     ],
 )
-def test_how_often_a_user_emits(profile: str, said: float | str | None, often: float) -> None:
-    options = SimpleNamespace(**({option.name: option.default for option in LOAD_OPTIONS} | {"emit_every": said}))
-    assert behaviour_of(profile, options).emit_every_s == often
+def test_emit_every_by_profile(profile: str, value: float | str | None, emit_every_s: float) -> None:
+    options = SimpleNamespace(**({option.name: option.default for option in LOAD_OPTIONS} | {"emit_every": value}))
+    assert behaviour_from(profile, options).emit_every_s == emit_every_s
 
 
-def test_a_path_in_the_address_is_not_ignored() -> None:
+def test_a_path_in_the_host_is_an_error() -> None:
     options = SimpleNamespace(**{option.name: option.default for option in LOAD_OPTIONS})
     with pytest.raises(SetupError, match="has a path, /bots: leave it out of --host; as a namespace it is --namespace"):
-        endpoint_of("http://127.0.0.1:1/bots/", options)
-    endpoint_of("http://127.0.0.1:1/", options)
+        endpoint_from("http://127.0.0.1:1/bots/", options)
+    endpoint_from("http://127.0.0.1:1/", options)
 
 
-def test_a_run_without_a_host_is_told_how_to_name_one() -> None:
+def test_a_missing_host_is_an_error() -> None:
     with pytest.raises(SetupError, match="write --host http://localhost:8000"):
-        endpoint_of(None, SimpleNamespace())
+        endpoint_from(None, SimpleNamespace())

@@ -1,4 +1,4 @@
-"""wss, as users have it: verified, named for what it is, and only insecure when told so."""
+"""TLS: the certificate is verified unless --insecure, and failures have a kind."""
 
 import contextlib
 import socket
@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.loadgen.locusting import ROOT
-from tests.loadgen.swarming import is_open, join, refused, swarming, until
+from tests.loadgen.generators import add_user, is_open, load_generator, refusal_kinds, wait_until
+from tests.loadgen.locust_runs import ROOT
 from tests.needs import needs
 from tests.node_backend import install, node_backend
-from wscheck.loadgen.page_component import Component
+from wscheck.loadgen.page_component import PageComponent
 
 QUIET = ("--fault", "log-nothing")
 
@@ -38,63 +38,63 @@ def tls_server(folder: Path, authority: trustme.CA) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("upgrades", [False, True], ids=["websocket", "polling-upgrade"])
-def test_wss_is_verified_unless_told_otherwise(tmp_path: Path, upgrades: bool) -> None:
+def test_the_certificate_is_verified_unless_insecure(tmp_path: Path, upgrades: bool) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     with tls_server(tmp_path, authority) as url:
         untrusted = {"tls: the certificate is not trusted": 1}
-        with swarming(url, upgrades=upgrades) as swarm:
-            assert refused(swarm) == untrusted
-        with swarming(url.replace("localhost", "127.0.0.1"), ca_file=str(tmp_path / "ca.pem")) as swarm:
-            assert refused(swarm) == untrusted
+        with load_generator(url, upgrades=upgrades) as generator:
+            assert refusal_kinds(generator) == untrusted
+        with load_generator(url.replace("localhost", "127.0.0.1"), ca_file=str(tmp_path / "ca.pem")) as generator:
+            assert refusal_kinds(generator) == untrusted
         for options in ({"ca_file": str(tmp_path / "ca.pem")}, {"target": {"insecure": True}}):
-            with swarming(url, upgrades=upgrades, **options) as swarm:
-                assert _echoes(swarm, *join(swarm)) == ["x" * 300_000]
+            with load_generator(url, upgrades=upgrades, **options) as generator:
+                assert _echoed_arguments(*add_user(generator)) == ["x" * 300_000]
 
 
-def _echoes(swarm: Any, component: Component) -> list[Any]:
+def _echoed_arguments(component: PageComponent) -> list[Any]:
     answers: list[Any] = []
-    until(lambda: is_open(component))
-    component.emit("echo", "x" * 300_000, answered=lambda answer, ms: answers.append(answer))
-    until(lambda: answers)
+    wait_until(lambda: is_open(component))
+    component.emit("echo", "x" * 300_000, on_ack=lambda answer, ms: answers.append(answer))
+    wait_until(lambda: answers)
     return list(answers[0])
 
 
-def test_tls_to_a_server_without_it_is_named() -> None:
-    with node_backend(*QUIET) as server, swarming(server.url.replace("http:", "https:")) as swarm:
-        (kind,) = refused(swarm)
+def test_tls_to_a_server_without_tls_has_its_own_kind() -> None:
+    with node_backend(*QUIET) as server, load_generator(server.url.replace("http:", "https:")) as generator:
+        (kind,) = refusal_kinds(generator)
     assert kind.startswith("tls")
 
 
-def says_goodbye_at_once(listener: socket.socket, context: ssl.SSLContext) -> None:
-    """Answers one request; what it says and its close_notify leave in one piece, and the TCP connection stays."""
+def answer_and_close_at_once(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Answer one request. Answer and close_notify are sent together, and the TCP connection stays open."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_side=True)
-    with listener.accept()[0] as link:
+    with listener.accept()[0] as connection:
         while True:
             try:
                 tls.do_handshake()
                 request = tls.read()
                 break
             except ssl.SSLWantReadError:
-                link.sendall(outgoing.read())
-                incoming.write(link.recv(4096))
+                connection.sendall(outgoing.read())
+                incoming.write(connection.recv(4096))
         assert request.startswith(b"GET /socket.io/")
         tls.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\nno length: it ends with the connection")
         with contextlib.suppress(ssl.SSLWantReadError):
             tls.unwrap()
-        link.sendall(outgoing.read())
+        connection.sendall(outgoing.read())
         with contextlib.suppress(ConnectionResetError):
-            link.recv(4096)
+            connection.recv(4096)
 
 
-def test_the_end_that_comes_with_the_last_data_is_heard() -> None:
+def test_an_end_that_arrives_with_the_last_data_is_noticed() -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = threading.Thread(target=says_goodbye_at_once, args=(listener, context))
+        serving = threading.Thread(target=answer_and_close_at_once, args=(listener, context))
         serving.start()
         url = f"wss://127.0.0.1:{listener.getsockname()[1]}"
-        with swarming(url, target={"insecure": True, "timeout_s": 3.0}) as swarm:
-            assert refused(swarm) == {"http-502": 1}
+        with load_generator(url, target={"insecure": True, "timeout_s": 3.0}) as generator:
+            assert refusal_kinds(generator) == {"http-502": 1}
         serving.join()

@@ -1,6 +1,6 @@
-"""What runs inside a Locust process; never imported by the command line, and never together with socketio.
+"""Load generation inside a Locust process. The command line never imports it, and it never imports socketio.
 
-    profiles -> user -> holding -> connection -> (polling | frames, upgrade) -> link -> reactor
+    locust_user -> generator -> page_component -> connection -> handshake, websocket_frames -> transport -> reactor
 
-One reactor on the gevent hub watches every socket; the only greenlets are Locust's own, one per user.
+One reactor on the gevent hub watches all sockets. The only greenlets are Locust's own, one per user.
 """

@@ -1,4 +1,4 @@
-"""WHAT ALL WORKERS COUNTED, where the master or the single process adds it up and writes the stream."""
+"""Statistics of all workers, added up in the master or in the single process, and written to the stream."""
 
 from pathlib import Path
 
@@ -17,142 +17,147 @@ from wscheck.model.load_statistics import (
     encode_record,
 )
 
-LATE_S = 6
-"""How long a second waits for a worker that has not reported it."""
+MAX_WAIT_S = 6
+"""How long a second waits for a worker that has not reported it, in seconds."""
 
-SHOWN_S = 300
-"""Seconds that the web page draws."""
+SHOWN_SECONDS = 300
+"""Seconds that the Connections page plots."""
 
 
-class _Worker:
-    """What one worker reported so far."""
+class WorkerStatistics:
+    """Reports of one worker, added up. `state` is "running", "closed" or "lost"."""
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.statistics = LoadStatistics()
-        self.last_at: float | None = None
-        self.last = SecondCounts(0)
+        self.last_report_at: float | None = None
+        self.last_second = SecondCounts(0)
         self.state = "running"
 
 
-class Board:
-    """`path` None writes no stream. Every method takes the time, in epoch seconds."""
+class RunAggregator:
+    """Statistics of a run. Times are epoch seconds.
 
-    def __init__(self, path: str | None) -> None:
-        self._path = Path(path) if path else None
-        self._forget()
+    `stream` is the path of the NDJSON file to append to, or None. `state` is "ready", "running", "stopping" or "ended".
+    """
 
-    def _forget(self) -> None:
-        self.workers: dict[str, _Worker] = {}
-        self.begun: RunStarted | None = None
+    def __init__(self, stream: str | None) -> None:
+        self._stream = Path(stream) if stream else None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.workers: dict[str, WorkerStatistics] = {}
+        self.run: RunStarted | None = None
         self.statistics = LoadStatistics()
         self.peak = 0
         self.state = "ready"
-        self.shown: list[SecondCounts] = []
+        self.recent_seconds: list[SecondCounts] = []
         self._pending: dict[int, SecondCounts] = {}
-        self._written = 0
+        self._last_written = 0
 
-    def begin(self, begun: RunStarted) -> None:
-        """A run starts; whatever was is forgotten."""
-        self._forget()
-        self.begun, self.state = begun, "running"
-        self._write(begun)
+    def start_run(self, run: RunStarted) -> None:
+        """Start a run and discard the statistics of an earlier one."""
+        self._reset()
+        self.run, self.state = run, "running"
+        self._write(run)
 
-    def expect(self, worker: str, index: int) -> None:
-        """A worker takes part from the start."""
-        self.workers.setdefault(worker, _Worker(index))
+    def add_worker(self, worker: str, index: int) -> None:
+        """Add a worker that has not reported yet, so that seconds wait for it."""
+        self.workers.setdefault(worker, WorkerStatistics(index))
 
-    def take(self, worker: str, report: WorkerReport, at: float) -> None:
-        """A report; the seconds in it are complete for that worker."""
-        reporter = self.workers.setdefault(worker, _Worker(len(self.workers)))
-        reporter.last_at = at
+    def add_report(self, worker: str, report: WorkerReport, at: float) -> None:
+        """Add a report. Its seconds are complete for that worker."""
+        reporter = self.workers.setdefault(worker, WorkerStatistics(len(self.workers)))
+        reporter.last_report_at = at
         if reporter.state == "lost":
             reporter.state = "running"
         reporter.statistics.merge(report.statistics)
         self.statistics.merge(report.statistics)
-        for bucket in report.seconds:
-            reporter.last = bucket
-            if bucket.at > self._written:
-                self._pending.setdefault(bucket.at, SecondCounts(bucket.at)).merge(bucket)
+        for second in report.seconds:
+            reporter.last_second = second
+            if second.at > self._last_written:
+                self._pending.setdefault(second.at, SecondCounts(second.at)).merge(second)
 
-    def closed(self, worker: str) -> None:
-        """It has said all it had to say."""
+    def worker_closed(self, worker: str) -> None:
+        """Handle that a worker sent its last report."""
         if worker in self.workers:
             self.workers[worker].state = "closed"
 
-    def lose(self, worker: str, at: float) -> None:
-        """It went silent."""
+    def worker_lost(self, worker: str, at: float) -> None:
+        """Handle that a running worker is missing."""
         lost = self.workers.get(worker)
         if lost is None or lost.state != "running":
             return
         lost.state = "lost"
-        self._write(WorkerLost(worker, lost.index, at, lost.last_at, lost.last.users, lost.last.open, lost.statistics))
+        last = lost.last_second
+        self._write(WorkerLost(worker, lost.index, at, lost.last_report_at, last.users, last.open, lost.statistics))
 
     def tick(self, at: float) -> None:
-        """Write the seconds that everybody has reported, and the totals."""
-        self._flush(int(at) - LATE_S)
-        last = self.shown[-1] if self.shown else SecondCounts(0)
+        """Write the seconds that all workers have reported or that have waited long enough, and the totals."""
+        self._write_seconds(int(at) - MAX_WAIT_S)
+        last = self.recent_seconds[-1] if self.recent_seconds else SecondCounts(0)
         ready = self._count("running") + self._count("closed")
         lost = self._count("lost")
         self._write(RunTotals(at, self.state, last.users, last.open, self.peak, ready, lost, self.statistics))
 
-    def end(self, at: float) -> None:
-        """The run is over and everything that will come has come."""
-        if self.begun is None or self.state == "ended":
+    def end_run(self, at: float) -> None:
+        """End the run. No report may follow."""
+        if self.run is None or self.state == "ended":
             return
-        self._flush(int(at))
+        self._write_seconds(int(at))
         self.state = "ended"
         self.tick(at)
-        lost = sum(each.last.open for each in self.workers.values() if each.state == "lost")
+        lost_open = sum(each.last_second.open for each in self.workers.values() if each.state == "lost")
         self._write(
             RunEnded(
                 at=at,
-                duration_s=at - self.begun.started_at,
-                workers=self.begun.workers,
+                duration_s=at - self.run.started_at,
+                workers=self.run.workers,
                 workers_lost=self._count("lost"),
-                connections_open=self.statistics.open - lost,
+                connections_open=self.statistics.open - lost_open,
                 connections_peak=self.peak,
-                lost_open=lost,
+                lost_open=lost_open,
                 statistics=self.statistics,
             )
         )
 
     @property
     def open(self) -> int:
-        """Connections open in the last complete second."""
-        return self.shown[-1].open if self.shown else 0
+        """Connections open at the end of the last complete second."""
+        return self.recent_seconds[-1].open if self.recent_seconds else 0
 
     @property
     def users(self) -> int:
-        """Users in the last complete second."""
-        return self.shown[-1].users if self.shown else 0
+        """Users at the end of the last complete second."""
+        return self.recent_seconds[-1].users if self.recent_seconds else 0
 
     def _count(self, state: str) -> int:
         return sum(each.state == state for each in self.workers.values())
 
-    def _flush(self, at_latest: int) -> None:
-        """Write every second up to `at_latest`, and later ones that nobody is missing from."""
-        reported = min((each.last.at for each in self.workers.values() if each.state == "running"), default=at_latest)
-        for second in sorted(self._pending):
-            if second > max(at_latest, reported):
+    def _write_seconds(self, until: int) -> None:
+        """Write every second up to `until`, and the later ones that all running workers have reported."""
+        running = (each.last_second.at for each in self.workers.values() if each.state == "running")
+        reported_by_all = min(running, default=until)
+        for at in sorted(self._pending):
+            if at > max(until, reported_by_all):
                 break
-            bucket = self._pending.pop(second)
-            self._written = second
-            self.peak = max(self.peak, bucket.peak)
-            self.shown = [*self.shown[1 - SHOWN_S :], bucket]
-            self._write(SecondCompleted(bucket))
+            second = self._pending.pop(at)
+            self._last_written = at
+            self.peak = max(self.peak, second.peak)
+            self.recent_seconds = [*self.recent_seconds[1 - SHOWN_SECONDS :], second]
+            self._write(SecondCompleted(second))
 
-    def _write(self, line: StreamRecord) -> None:
-        if self._path is not None:
-            with self._path.open("ab") as stream:
-                stream.write(encode_record(line))
+    def _write(self, record: StreamRecord) -> None:
+        if self._stream is not None:
+            with self._stream.open("ab") as file:
+                file.write(encode_record(record))
 
 
-def packed(report: WorkerReport) -> bytes:
-    """A report as it travels from worker to master."""
+def encode_report(report: WorkerReport) -> bytes:
+    """Return a report as a worker sends it to the master."""
     return msgspec.msgpack.encode(report)
 
 
-def unpacked(data: bytes) -> WorkerReport:
-    """The inverse of `packed`."""
+def decode_report(data: bytes) -> WorkerReport:
+    """Parse what `encode_report` returned."""
     return msgspec.msgpack.decode(data, type=WorkerReport)

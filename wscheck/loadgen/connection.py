@@ -1,211 +1,550 @@
-"""ONE CONNECTION of the swarm: what it says and hears, as Socket.IO over Engine.IO over a websocket."""
+"""One Socket.IO connection of the load generator: Socket.IO over Engine.IO over a WebSocket.
+
+    CONNECTING -> CONNECT_SENT -> OPEN -> CLOSING -> ENDED -> CLOSED
+
+Every connection reports exactly one end to its observer: `refused`, `ended` or `abandoned`.
+"""
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Protocol
 
-from wscheck.loadgen.acks import Answered, Answers
-from wscheck.loadgen.callbacks import Observer, State
-from wscheck.loadgen.connection_state import Lifecycle
-from wscheck.loadgen.frames import BINARY, CLOSE, PING, PONG, TEXT, Frames, masked
-from wscheck.loadgen.transport import LinkError
-from wscheck.model.disconnect_reasons import PARSE_ERROR, TRANSPORT_ERROR
+from wscheck.loadgen.transport import TcpTransport, TransportError, open_transport
+from wscheck.loadgen.websocket_frames import BINARY, CLOSE, PING, PONG, TEXT, FrameReader, encode_masked_frame
+from wscheck.model.disconnect_reasons import (
+    IO_CLIENT_DISCONNECT,
+    IO_SERVER_DISCONNECT,
+    PARSE_ERROR,
+    PING_TIMEOUT,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+)
+from wscheck.model.load_statistics import LoadStatistics
 from wscheck.protocols.engine_io import PacketError, decode_handshake
 from wscheck.protocols.socket_io import SocketPacket, SocketPacketType, decode_socket_packet, encode_frame, event_packet
 
 if TYPE_CHECKING:
-    from wscheck.loadgen.endpoint import Presence
-    from wscheck.loadgen.swarm import Swarm
+    from wscheck.loadgen.endpoint import UserIdentity
+    from wscheck.loadgen.generator import LoadGenerator
+    from wscheck.loadgen.handshake import WebSocketHandshake
 
-_NONSENSE = masked(CLOSE, (1002).to_bytes(2))
-_OUR_PONG = masked(TEXT, b"3")
-_EVENT, _OVER = SocketPacketType.EVENT, State.OVER  # looked up for every event, and an enum is slow at that
+AckCallback = Callable[[list[Any] | None, float], None]
+"""Function that is called with the arguments of an acknowledgement and the milliseconds it took.
+
+The arguments are None if no acknowledgement came in time. The function is not called if the connection ends first;
+this is counted in `LoadStatistics.unanswered`.
+"""
+
+_SERVER_CLOSE_WAIT_S = 2.0
+"""How long a server may take to close the transport of a connection that has ended."""
+
+_NORMAL_CLOSE = encode_masked_frame(CLOSE, (1000).to_bytes(2))
+_PROTOCOL_ERROR_CLOSE = encode_masked_frame(CLOSE, (1002).to_bytes(2))
+_ENGINE_PONG = encode_masked_frame(TEXT, b"3")
+_WEBSOCKET_PING = encode_masked_frame(PING, b"")
 
 
-class Connection(Lifecycle):
-    """`sid` is the Socket.IO id, None until open. Times are monotonic seconds, 0 until they come."""
+class ConnectionState(IntEnum):
+    """State of a connection. A connection passes through the states in this order and may skip some."""
+
+    CONNECTING = 0
+    CONNECT_SENT = 1
+    OPEN = 2
+    CLOSING = 3
+    """We sent DISCONNECT and wait until the server has read it."""
+    ENDED = 4
+    """The end was reported, and the transport is still open: the server shall close it first."""
+    CLOSED = 5
+
+
+# Looked up for every packet, and attribute access on an enum is slow.
+_EVENT, _ENDED = SocketPacketType.EVENT, ConnectionState.ENDED
+
+
+class ConnectionObserver(Protocol):
+    """Receiver of the events of a connection."""
+
+    def connect_sent(self, connection: "Connection") -> None:
+        """Handle that CONNECT was sent. From now on the server may count the connection."""
+
+    def opened(self, connection: "Connection") -> None:
+        """Handle the server's acknowledgement of CONNECT."""
+
+    def refused(self, connection: "Connection", kind: str) -> None:
+        """Handle that the connection did not open. `kind` is the key under which this is counted."""
+
+    def ended(self, connection: "Connection", reason: str) -> None:
+        """Handle the end of an open connection. `reason` is a Socket.IO disconnect reason."""
+
+    def abandoned(self, connection: "Connection") -> None:
+        """Handle that we closed the connection before it was open."""
+
+    def event_received(self, connection: "Connection", packet: SocketPacket, text: str) -> None:
+        """Handle an event. `text` is the whole Socket.IO packet."""
+
+
+class PendingAcks:
+    """Acknowledgements that one connection waits for, oldest first. All have the same timeout."""
+
+    __slots__ = ("_next_id", "_pending")
+
+    def __init__(self) -> None:
+        self._next_id = 0
+        self._pending: dict[int, tuple[AckCallback | None, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    @property
+    def oldest_sent_at(self) -> float:
+        """Monotonic time at which the oldest event was sent. There must be one."""
+        return next(iter(self._pending.values()))[1]
+
+    def add(self, callback: AckCallback | None) -> int:
+        """Wait for one more acknowledgement. Return its id."""
+        ack_id = self._next_id
+        self._next_id += 1
+        self._pending[ack_id] = (callback, time.monotonic())
+        return ack_id
+
+    def acknowledge(self, ack_id: int | None, arguments: list[Any], counts: LoadStatistics) -> None:
+        """Count the acknowledgement and call its callback. An unknown id is ignored."""
+        pending = self._pending.pop(ack_id, None) if ack_id is not None else None
+        if pending is None:
+            return
+        callback, sent_at = pending
+        duration_ms = (time.monotonic() - sent_at) * 1000
+        counts.acks += 1
+        counts.ack.add(duration_ms)
+        if callback is not None:
+            callback(arguments, duration_ms)
+
+    def expire(self, sent_before: float, counts: LoadStatistics) -> None:
+        """Count the acknowledgements of events sent until then as timeouts, and call their callbacks."""
+        while self._pending and self.oldest_sent_at <= sent_before:
+            callback, sent_at = self._pending.pop(next(iter(self._pending)))
+            counts.ack_timeouts += 1
+            if callback is not None:
+                callback(None, (time.monotonic() - sent_at) * 1000)
+
+
+class Connection:
+    """One connection. Times are monotonic seconds, 0 until the event occurs.
+
+    identity  the texts with which the user's connections introduce themselves
+    sid       the Socket.IO id, None until the connection is open
+    """
 
     __slots__ = (
-        "_attachments",
+        "_attachments_expected",
+        "_close_requested",
         "_frames",
-        "asked_at",
+        "_handshake",
+        "_observer",
+        "_pending_acks",
+        "_ping_timeout_s",
+        "_sent_websocket_close",
+        "_silence_deadline",
+        "_silence_limit_s",
+        "_transport",
+        "connect_sent_at",
+        "deadline_tick",
+        "generator",
+        "identity",
         "opened_at",
-        "presence",
         "sid",
+        "started_at",
+        "state",
     )
 
-    def __init__(self, swarm: "Swarm", presence: "Presence", observer: Observer) -> None:
-        super().__init__(swarm, observer)
-        self.presence = presence
+    def __init__(self, generator: "LoadGenerator", identity: "UserIdentity", observer: ConnectionObserver) -> None:
+        self.generator = generator
+        self.identity = identity
+        self.state = ConnectionState.CONNECTING
         self.sid: str | None = None
-        self.asked_at = self.opened_at = 0.0
-        self._frames = Frames()
-        self._attachments = 0
+        self.started_at = self.connect_sent_at = self.opened_at = 0.0
+        self.deadline_tick = 0
+        self._observer = observer
+        self._transport: TcpTransport | None = None
+        self._handshake: WebSocketHandshake | None = None
+        self._frames = FrameReader()
+        self._attachments_expected = 0
+        self._pending_acks: PendingAcks | None = None
+        self._close_requested = self._sent_websocket_close = False
+        self._silence_limit_s = self._ping_timeout_s = self._silence_deadline = 0.0
 
-    # --- what the page does ------------------------------------------------------------------------------------
+    @property
+    def has_ended(self) -> bool:
+        return self.state >= ConnectionState.ENDED
+
+    @property
+    def is_closing(self) -> bool:
+        """The page dropped the connection, and the connection has not ended yet."""
+        return self._close_requested or self.state is ConnectionState.CLOSING
+
+    # --- called by the page ---------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin. The observer hears of it, perhaps before this returns."""
-        self.begun_at = time.monotonic()
-        self._opening = self.swarm.opening(self)
-        self.swarm.reactor.look_after(self, self.begun_at + self.swarm.endpoint.target.timeout_s)
+        """Start to connect. The observer may be called before this returns."""
+        self.started_at = time.monotonic()
+        self._handshake = self.generator.new_handshake(self)
+        self.generator.reactor.set_deadline(self, self.started_at + self.generator.endpoint.target.timeout_s)
         try:
-            self._opening.begin()
-        except LinkError as lost:
-            self._refuse(lost.kind)
+            self._handshake.start()
+        except TransportError as error:
+            self._refuse(error.kind)
 
-    def emit(self, name: str, *arguments: Any, answered: Answered | None = None, ack: bool = False) -> bool:
-        """Send an event; False when the connection is not open. With `ack` or `answered` it asks for an answer."""
-        if self.state is not State.OPEN:
+    def emit(self, name: str, *arguments: object, on_ack: AckCallback | None = None, ack: bool = False) -> bool:
+        """Send an event. Return False if the connection is not open.
+
+        With `ack` or `on_ack` the server is asked for an acknowledgement.
+        """
+        if self.state is not ConnectionState.OPEN:
             return False
-        number = self._expect(answered) if ack or answered is not None else None
-        self.swarm.tally.now.sent += 1
-        self.send_text(
-            encode_frame(event_packet(name, *arguments, namespace=self.swarm.endpoint.namespace, ack_id=number))
-        )
+        ack_id = self._add_pending_ack(on_ack) if ack or on_ack is not None else None
+        self.generator.counters.current.sent += 1
+        namespace = self.generator.endpoint.namespace
+        self.send_packet(encode_frame(event_packet(name, *arguments, namespace=namespace, ack_id=ack_id)))
         return True
 
-    # --- called by the opening ---------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Close the connection in order. What the server sends until it has read this still counts."""
+        if self.state is ConnectionState.CONNECTING:
+            self._release(abort=True)
+            self._observer.abandoned(self)
+        elif self.state is ConnectionState.CONNECT_SENT or self._handshake is not None:
+            self._close_requested = True
+        elif self.state is ConnectionState.OPEN:
+            self._send_disconnect()
 
-    def send_text(self, text: str) -> None:
-        """An Engine.IO packet, by whatever transport there is now."""
-        if self._opening is not None:
-            self._opening.send_packet(text)
+    def abort(self) -> None:
+        """End the connection now and reset its transport."""
+        if self.state < ConnectionState.OPEN:
+            self._release(abort=True)
+            self._observer.abandoned(self)
+        elif self.state < ConnectionState.ENDED:
+            self._end(IO_CLIENT_DISCONNECT, abort=True)
         else:
-            self.deliver(masked(TEXT, text.encode()))
+            self._release(abort=True)
 
-    def is_up(self, rest: bytes) -> None:
-        """The websocket is there, and `rest` came with its handshake."""
-        self._opening = None
+    # --- called by the handshake ----------------------------------------------------------------------------------
+
+    def open_new_transport(self) -> None:
+        """Start a transport. It replaces the present one.
+
+        Raises:
+            TransportError: There is no socket or no local port for it.
+        """
+        self._close_transport()
+        self._transport = open_transport(self.generator.endpoint, self.generator.reactor, self)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes.
+
+        Raises:
+            TransportError: The transport is lost.
+        """
+        assert self._transport is not None
+        self._transport.send(data)
+
+    def handshake_done(self, rest: bytes) -> None:
+        """Continue on the WebSocket. `rest` are the bytes that arrived after the handshake."""
+        self._handshake = None
         if rest:
             self.received(rest)
-        if self.state is State.OPEN:
-            self._settle()
+        if self.state is ConnectionState.OPEN:
+            self._continue_open()
 
-    def packet(self, text: str) -> None:
-        """One Engine.IO packet."""
-        kind = text[:1]
-        if kind == "4":
-            self._socket_packet(text[1:])
-        elif kind == "2":
-            self._silent_at = time.monotonic() + self._patience_s
-            if self._opening is None:
-                self.deliver(_OUR_PONG)
-            else:
-                self._opening.send_packet("3")
-        elif kind == "0" and self.state is State.CONNECTING:
-            self._handshaken(text[1:])
-        elif kind == "1":
-            self.closed()
-        elif kind not in ("3", "6"):
-            raise PacketError("a packet that Engine.IO does not have")
-
-    def fail(self, kind: str) -> None:
-        """The opening came to nothing."""
-        if self.state < State.OPEN:
+    def handshake_failed(self, kind: str) -> None:
+        """End the connection, because its handshake or its transport upgrade failed."""
+        if self.state < ConnectionState.OPEN:
             self._refuse(kind)
         else:
             self._end(TRANSPORT_ERROR, abort=True)
 
-    # --- what arrives ------------------------------------------------------------------------------------------
+    def packet_received(self, text: str) -> None:
+        """Handle one Engine.IO packet.
+
+        Raises:
+            PacketError: The packet is malformed, or the protocol does not allow it in this state.
+        """
+        digit = text[:1]
+        if digit == "4":
+            self._socket_packet_received(text[1:])
+        elif digit == "2":
+            self._silence_deadline = time.monotonic() + self._silence_limit_s
+            if self._handshake is None:
+                self._try_send(_ENGINE_PONG)
+            else:
+                self._handshake.send_packet("3")
+        elif digit == "0" and self.state is ConnectionState.CONNECTING:
+            self._engine_opened(text[1:])
+        elif digit == "1":
+            self.closed_by_server()
+        elif digit not in ("3", "6"):
+            raise PacketError("unexpected Engine.IO packet")
+
+    # --- called by the transport ----------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
+        """Handle bytes from the server. Bytes that break the protocol end the connection."""
         try:
-            if self._opening is not None:
-                self._opening.received(data)
+            if self._handshake is not None:
+                self._handshake.received(data)
                 return
             frames = self._frames
             for opcode, payload in frames.feed(data):
                 if opcode == TEXT:
-                    self.packet(payload)  # type: ignore[arg-type]
+                    self.packet_received(payload)  # type: ignore[arg-type]  # the data of TEXT is a str
                 else:
-                    self._other(opcode, payload)  # type: ignore[arg-type]
-                if self.state >= _OVER:
+                    self._other_frame_received(opcode, payload)  # type: ignore[arg-type]  # bytes
+                if self.state >= _ENDED:
                     return
-            if frames.broken is not None:
-                self._malformed()
+            if frames.error is not None:
+                self._protocol_error()
         except PacketError:
-            self._malformed()
+            self._protocol_error()
 
-    def _other(self, opcode: int, payload: bytes) -> None:
+    def hung_up(self) -> None:
+        """Handle the end of the server's data."""
+        if self._handshake is not None and self._handshake.hung_up():
+            return
+        self.closed_by_server(transport_closed=True)
+
+    def transport_lost(self, kind: str) -> None:
+        """Handle the loss of the transport."""
+        if self.state < ConnectionState.OPEN:
+            self._refuse(kind)
+        elif self.state < ConnectionState.ENDED:
+            is_open = self.state is ConnectionState.OPEN
+            self._end(TRANSPORT_ERROR if is_open else IO_CLIENT_DISCONNECT, abort=True)
+        else:
+            self._release()
+
+    def closed_by_server(self, *, transport_closed: bool = False) -> None:
+        """Handle that the server closed the connection. If `transport_closed`, no more data can arrive."""
+        if self.state < ConnectionState.OPEN:
+            self._refuse("closed by the server")
+        elif self.state is ConnectionState.OPEN:
+            self._count_own_stall()
+            self._end(TRANSPORT_CLOSE, transport_closed=transport_closed)
+        elif self.state is ConnectionState.CLOSING:
+            self._end(IO_CLIENT_DISCONNECT, transport_closed=transport_closed)
+        elif transport_closed:
+            self._release()
+
+    # --- called by the reactor ------------------------------------------------------------------------------------
+
+    def deadline_reached(self, now: float) -> None:
+        """Handle a connect timeout, a silent server, a missing acknowledgement or an unanswered close."""
+        if self.state < ConnectionState.OPEN:
+            self._refuse("timeout")
+        elif self.state is ConnectionState.OPEN:
+            endpoint = self.generator.endpoint
+            if self._pending_acks is not None:
+                self._pending_acks.expire(now - endpoint.ack_timeout_s, self.generator.counters.current)
+            if self._handshake is not None and now > self.started_at + endpoint.target.timeout_s:
+                self._end(TRANSPORT_ERROR, abort=True)
+            elif now >= self._silence_deadline:
+                self._count_own_stall()
+                self._end(PING_TIMEOUT, abort=True)
+            else:
+                self._set_open_deadline()
+        elif self.state is ConnectionState.CLOSING:
+            self._end(IO_CLIENT_DISCONNECT, abort=True)
+        else:
+            self._release(abort=True)
+
+    def handler_failed(self) -> None:
+        """End the connection after an unexpected exception in one of its handlers."""
+        if self.state < ConnectionState.OPEN:
+            self._refuse("internal error")
+        elif self.state < ConnectionState.ENDED:
+            self._end(TRANSPORT_ERROR, abort=True)
+        else:
+            self._release(abort=True)
+
+    # --- received packets -----------------------------------------------------------------------------------------
+
+    def _other_frame_received(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
-            self.deliver(masked(PONG, payload))
+            self._try_send(encode_masked_frame(PONG, payload))
         elif opcode == PONG:
-            self._heard_goodbye()
+            self._disconnect_was_read()
         elif opcode == CLOSE:
-            self.closed()
+            self.closed_by_server()
         elif opcode == BINARY:
-            if not self._attachments:
-                raise PacketError("a binary frame that nothing announced")
-            self._attachments -= 1
+            if not self._attachments_expected:
+                raise PacketError("binary frame that no packet announced")
+            self._attachments_expected -= 1
 
-    def _handshaken(self, data: str) -> None:
+    def _engine_opened(self, data: str) -> None:
+        """Send CONNECT on the new Engine.IO session."""
         handshake = decode_handshake(data)
         self._ping_timeout_s = handshake.ping_timeout / 1000
-        self._patience_s = handshake.ping_interval / 1000 + self._ping_timeout_s
-        self.state = State.ASKED
-        self.asked_at = time.monotonic()
-        self._observer.asked(self)
-        if self._opening is not None:
-            self._opening.handshaken(handshake)
-        self.send_text(self.presence.connect)
+        self._silence_limit_s = handshake.ping_interval / 1000 + self._ping_timeout_s
+        self.state = ConnectionState.CONNECT_SENT
+        self.connect_sent_at = time.monotonic()
+        self._observer.connect_sent(self)
+        if self._handshake is not None:
+            self._handshake.session_opened(handshake)
+        self.send_packet(self.identity.connect_packet)
 
-    def _socket_packet(self, text: str) -> None:
+    def _socket_packet_received(self, text: str) -> None:
         packet = decode_socket_packet(text)
-        kind = packet.type
-        self._attachments += packet.attachments
-        if packet.namespace != self.swarm.endpoint.namespace:
+        packet_type = packet.type
+        self._attachments_expected += packet.attachments
+        if packet.namespace != self.generator.endpoint.namespace:
             return
-        if kind is _EVENT or kind is SocketPacketType.BINARY_EVENT:
-            self.swarm.tally.now.received += 1
+        if packet_type is _EVENT or packet_type is SocketPacketType.BINARY_EVENT:
+            self.generator.counters.current.received += 1
             if packet.ack_id is not None:
-                answer = SocketPacket(SocketPacketType.ACK, packet.namespace, [], packet.ack_id)
-                self.send_text(encode_frame(answer))
-            self._observer.event(self, packet, text)
-        elif kind is SocketPacketType.ACK or kind is SocketPacketType.BINARY_ACK:
-            if self._answers is not None:
-                self._answers.came(packet.ack_id, packet.data, self.swarm.tally.now)
-        elif kind is SocketPacketType.CONNECT:
-            self._acknowledged(packet.data)
-        elif kind is SocketPacketType.DISCONNECT:
-            self._kicked()
+                ack = SocketPacket(SocketPacketType.ACK, packet.namespace, [], packet.ack_id)
+                self.send_packet(encode_frame(ack))
+            self._observer.event_received(self, packet, text)
+        elif packet_type is SocketPacketType.ACK or packet_type is SocketPacketType.BINARY_ACK:
+            if self._pending_acks is not None:
+                self._pending_acks.acknowledge(packet.ack_id, packet.data, self.generator.counters.current)
+        elif packet_type is SocketPacketType.CONNECT:
+            self._connect_acknowledged(packet.data)
+        elif packet_type is SocketPacketType.DISCONNECT:
+            self._disconnect_received()
         else:
-            self._refuse(self.swarm.kind_of_refusal(packet.data, self.presence.token))
+            self._refuse(self.generator.refusal_kind(packet.data, self.identity.token))
 
-    def _acknowledged(self, data: Any) -> None:
-        if self.state is not State.ASKED:
-            raise PacketError("a CONNECT that nobody asked for")
-        self.sid = data.get("sid") if isinstance(data, dict) else None
-        if not isinstance(self.sid, str):
-            raise PacketError("a CONNECT without a sid, as of an older protocol")
-        self.state = State.OPEN
+    def _connect_acknowledged(self, data: object) -> None:
+        if self.state is not ConnectionState.CONNECT_SENT:
+            raise PacketError("CONNECT without a request")
+        sid = data.get("sid") if isinstance(data, dict) else None
+        if not isinstance(sid, str):
+            raise PacketError("CONNECT without a sid, as before Socket.IO 3")
+        self.sid = sid
+        self.state = ConnectionState.OPEN
         self.opened_at = time.monotonic()
-        self._silent_at = self.opened_at + self._patience_s
+        self._silence_deadline = self.opened_at + self._silence_limit_s
         self._observer.opened(self)
-        if self.state is State.OPEN and self._opening is None:  # the observer may have left already
-            self._settle()
+        # The observer may have closed the connection.
+        if self.state is ConnectionState.OPEN and self._handshake is None:
+            self._continue_open()
 
-    def _settle(self) -> None:
-        if self._is_leaving:
-            self._goodbye()
+    def _disconnect_received(self) -> None:
+        if self.state < ConnectionState.OPEN:
+            self._refuse("disconnected at once")
         else:
-            self._look_ahead()
+            self._end(IO_SERVER_DISCONNECT)
 
-    def _malformed(self) -> None:
-        if self.state >= State.OVER:
-            self._finish(abort=True)
+    def _protocol_error(self) -> None:
+        if self.state >= ConnectionState.ENDED:
+            self._release(abort=True)
             return
-        self.swarm.tally.now.protocol_errors += 1
-        if self._opening is None:
-            self.deliver(_NONSENSE)
-        if self.state < State.OPEN:
+        self.generator.counters.current.protocol_errors += 1
+        if self._handshake is None:
+            self._try_send(_PROTOCOL_ERROR_CLOSE)
+        if self.state < ConnectionState.OPEN:
             self._refuse("protocol")
-        elif self.state < State.OVER:
+        elif self.state < ConnectionState.ENDED:
             self._end(PARSE_ERROR, abort=True)
 
-    def _expect(self, answered: Answered | None) -> int:
-        if self._answers is None:
-            self._answers = Answers()
-        number = self._answers.expect(answered)
-        if len(self._answers) == 1:
-            self._look_ahead()
-        return number
+    # --- while the connection is open -----------------------------------------------------------------------------
+
+    def send_packet(self, text: str) -> None:
+        """Send an Engine.IO packet on the transport that is in use."""
+        if self._handshake is not None:
+            self._handshake.send_packet(text)
+        else:
+            self._try_send(encode_masked_frame(TEXT, text.encode()))
+
+    def _try_send(self, data: bytes) -> None:
+        """Send bytes. The loss of the transport is noticed when it is read."""
+        assert self._transport is not None
+        try:
+            self._transport.send(data)
+        except TransportError:
+            return
+
+    def _continue_open(self) -> None:
+        """Close the connection if the page has asked for that meanwhile; set the deadline otherwise."""
+        if self._close_requested:
+            self._send_disconnect()
+        else:
+            self._set_open_deadline()
+
+    def _set_open_deadline(self) -> None:
+        """Set the deadline to the end of the server's permitted silence or of the oldest acknowledgement's timeout."""
+        at = self._silence_deadline
+        if self._pending_acks:
+            at = min(at, self._pending_acks.oldest_sent_at + self.generator.endpoint.ack_timeout_s)
+        self.generator.reactor.set_deadline(self, at)
+
+    def _add_pending_ack(self, callback: AckCallback | None) -> int:
+        if self._pending_acks is None:
+            self._pending_acks = PendingAcks()
+        ack_id = self._pending_acks.add(callback)
+        if len(self._pending_acks) == 1:
+            self._set_open_deadline()
+        return ack_id
+
+    def _count_own_stall(self) -> None:
+        """Count a stall of this process if it was too late to answer a ping or to read one."""
+        if self.generator.reactor.worst_lag(self._silence_limit_s) >= self._ping_timeout_s * 1000:
+            self.generator.counters.current.stalled += 1
+
+    # --- end of the connection ------------------------------------------------------------------------------------
+
+    def _send_disconnect(self) -> None:
+        """Send DISCONNECT and a WebSocket ping.
+
+        The pong shows that the server has read the DISCONNECT. A DISCONNECT from the server that crossed ours has
+        arrived by then; closing the WebSocket at once would discard it.
+        """
+        self.state = ConnectionState.CLOSING
+        endpoint = self.generator.endpoint
+        self.generator.reactor.set_deadline(self, time.monotonic() + endpoint.close_timeout_s)
+        disconnect = encode_frame(SocketPacket(SocketPacketType.DISCONNECT, endpoint.namespace))
+        try:
+            self.send(encode_masked_frame(TEXT, disconnect.encode()) + _WEBSOCKET_PING)
+        except TransportError:
+            self._end(IO_CLIENT_DISCONNECT)
+
+    def _disconnect_was_read(self) -> None:
+        if self.state is ConnectionState.CLOSING:
+            self._send_websocket_close()
+
+    def _send_websocket_close(self) -> None:
+        if not self._sent_websocket_close:
+            self._sent_websocket_close = True
+            self._try_send(_NORMAL_CLOSE)
+
+    def _refuse(self, kind: str) -> None:
+        if self.state < ConnectionState.OPEN:
+            self._release(abort=True)
+            self._observer.refused(self, kind)
+
+    def _end(self, reason: str, *, abort: bool = False, transport_closed: bool = False) -> None:
+        """Report the end of an open connection.
+
+        The server may close the transport first, so that our port is free at once (no TIME_WAIT on our side).
+        """
+        if self.state not in (ConnectionState.OPEN, ConnectionState.CLOSING):
+            return
+        self.state = ConnectionState.ENDED
+        self.generator.counters.current.unanswered += len(self._pending_acks or ())
+        if abort or transport_closed or self._handshake is not None:
+            self._release(abort=abort)
+        else:
+            self._send_websocket_close()
+            self.generator.reactor.set_deadline(self, time.monotonic() + _SERVER_CLOSE_WAIT_S)
+        self._observer.ended(self, reason)
+
+    def _release(self, *, abort: bool = False) -> None:
+        """Free the transport and the deadline."""
+        self.state = ConnectionState.CLOSED
+        self._handshake = None
+        self.generator.reactor.clear_deadline(self)
+        self._close_transport(abort=abort)
+
+    def _close_transport(self, *, abort: bool = False) -> None:
+        if self._transport is not None:
+            self._transport.close(abort=abort)
+            self._transport = None

@@ -1,8 +1,7 @@
-"""WHERE TO: the target with its address, TLS, request texts and local addresses, made once for all connections."""
+"""Target of a load run, prepared once for all connections: address, TLS, request texts and local addresses."""
 
 import itertools
 import ssl
-from typing import Any
 from urllib.parse import urlsplit
 
 import gevent.socket
@@ -11,19 +10,38 @@ import msgspec
 from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, place_credentials
 from wscheck.model.secrets import Secret
 
-_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_MAX_PROBE_S = 3.0
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+"""Address of an IPv4 or IPv6 socket, as the `socket` module has it."""
 
 
 class SetupError(ValueError):
-    """An option of the run makes no sense; a sentence for the user."""
+    """An option of the run that cannot be used. The text is a sentence for the user, without the full stop."""
+
+
+class UserIdentity(msgspec.Struct, frozen=True):
+    """Texts with which the connections of one user introduce themselves.
+
+    path_prefix     request path up to the name of the transport
+    header_lines    whole header lines, among them Host
+    connect_packet  Engine.IO packet with the Socket.IO CONNECT
+    token           redacted where the server repeats it
+    """
+
+    path_prefix: str
+    header_lines: str
+    connect_packet: str
+    token: Secret | None = None
 
 
 class Endpoint:
-    """What every connection of a run shares.
+    """Data that all connections of a run share.
 
-    address      (family, socket address), tried once so that a name with several is one that answers
-    tls          None for ws; verification is on unless the target is insecure
-    server_name  for SNI and verification
+    address      (family, socket address); of several addresses of a name, one that answers
+    tls          None for ws and http; it verifies the certificate unless the target is insecure
+    server_name  host name for SNI and verification
     """
 
     def __init__(
@@ -39,7 +57,7 @@ class Endpoint:
         upgrades: bool = False,
     ) -> None:
         parts = urlsplit(target.url)
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise SetupError(f"{target.display_url!r} is not a URL: write --host http://localhost:8000")
         if path := parts.path.strip("/"):
             raise SetupError(
@@ -49,51 +67,41 @@ class Endpoint:
         self.target, self.namespace = target, target.namespace
         self.ack_timeout_s, self.close_timeout_s, self.upgrades = ack_timeout_s, close_timeout_s, upgrades
         self.server_name = parts.hostname
-        self.port = parts.port or _PORTS[parts.scheme]
-        self.tls = _tls(target, ca_file) if parts.scheme in ("https", "wss") else None
+        self.port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        self.tls = _tls_context(target, ca_file) if parts.scheme in ("https", "wss") else None
         self._query = "&".join(part for part in (parts.query, query) if part)
-        self._headers = f"Host: {parts.netloc.rpartition('@')[2]}\r\n{_lines(headers)}"
-        self._path = self._path_with(target, self._query)
+        self._header_lines = f"Host: {parts.netloc.rpartition('@')[2]}\r\n{_checked_header_lines(headers)}"
+        self._path_prefix = self._path_prefix_with(self._query)
         self._sources = itertools.cycle(sources) if sources else None
-        self.address = _address(self.server_name, self.port, target.timeout_s)
+        self.address = _resolve(self.server_name, self.port, target.timeout_s)
         for source in sources:
-            _usable(source, *self.address)
+            _check_source(source, *self.address)
 
     def next_source(self) -> str | None:
-        """The local address to connect from, each in turn; None leaves it to the system."""
+        """Return the local address for the next connection, each in turn. None leaves it to the system."""
         return next(self._sources) if self._sources is not None else None
 
-    def presented(self, credentials: Credentials) -> "Presence":
-        """The texts with which a user's connections introduce themselves."""
-        placed = place_credentials(self.target, credentials)
-        path, headers = self._path, self._headers  # shared, where nothing of the user's own is in them
-        if placed.query:
-            path = self._path_with(self.target, "&".join(part for part in (self._query, placed.query) if part))
-        if placed.headers:
-            headers += "".join(f"{name}: {value}\r\n" for name, value in placed.headers.items())
-        return Presence(path, headers, _connect(self.namespace, placed), credentials.token)
+    def identity(self, credentials: Credentials) -> UserIdentity:
+        """Return the texts with which a user's connections introduce themselves."""
+        presented = place_credentials(self.target, credentials)
+        # Users whose credentials are only in the CONNECT packet share these strings.
+        path_prefix, header_lines = self._path_prefix, self._header_lines
+        if presented.query:
+            path_prefix = self._path_prefix_with("&".join(part for part in (self._query, presented.query) if part))
+        if presented.headers:
+            header_lines += "".join(f"{name}: {value}\r\n" for name, value in presented.headers.items())
+        return UserIdentity(path_prefix, header_lines, _connect_packet(self.namespace, presented), credentials.token)
 
-    @staticmethod
-    def _path_with(target: ServerTarget, query: str) -> str:
-        return f"/{target.path.strip('/')}/?EIO=4{'&' if query else ''}{query}&transport="
-
-
-class Presence(msgspec.Struct, frozen=True):
-    """`path` ends where the transport's name goes; `headers` are whole lines; `connect` is the Socket.IO packet; the
-    `token` is there to be hidden where the server repeats it."""
-
-    path: str
-    headers: str
-    connect: str
-    token: Secret | None = None
+    def _path_prefix_with(self, query: str) -> str:
+        return f"/{self.target.path.strip('/')}/?EIO=4{'&' if query else ''}{query}&transport="
 
 
-def _connect(namespace: str, placed: HandshakeCredentials) -> str:
-    where = "" if namespace == "/" else f"{namespace},"
-    return f"40{where}{msgspec.json.encode(placed.auth).decode() if placed.auth else ''}"
+def _connect_packet(namespace: str, presented: HandshakeCredentials) -> str:
+    namespace_prefix = "" if namespace == "/" else f"{namespace},"
+    return f"40{namespace_prefix}{msgspec.json.encode(presented.auth).decode() if presented.auth else ''}"
 
 
-def _lines(headers: str) -> str:
+def _checked_header_lines(headers: str) -> str:
     lines = [line.strip() for line in headers.splitlines() if line.strip()]
     for line in lines:
         if ":" not in line:
@@ -101,9 +109,9 @@ def _lines(headers: str) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def _tls(target: ServerTarget, ca_file: str | None) -> ssl.SSLContext:
+def _tls_context(target: ServerTarget, ca_file: str | None) -> ssl.SSLContext:
     if target.insecure:
-        # Without authorities to look in, which OpenSSL does at every handshake whether it matters or not.
+        # Not `create_default_context`: OpenSSL would search its authorities at every handshake.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -117,7 +125,7 @@ def _tls(target: ServerTarget, ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def _usable(source: str, family: int, address: Any) -> None:
+def _check_source(source: str, family: int, address: SocketAddress) -> None:
     try:
         with gevent.socket.socket(family, gevent.socket.SOCK_STREAM) as probe:
             probe.bind((source, 0))
@@ -125,8 +133,8 @@ def _usable(source: str, family: int, address: Any) -> None:
         raise SetupError(f"{source} is no address of this machine from which {address[0]} can be reached") from error
 
 
-def _address(host: str, port: int, timeout: float) -> tuple[int, Any]:
-    """The first address of `host` that takes a connection; the first of all when none does."""
+def _resolve(host: str, port: int, timeout_s: float) -> tuple[int, SocketAddress]:
+    """Return the first address of `host` that accepts a connection, or the first of all if none does."""
     try:
         found = gevent.socket.getaddrinfo(host, port, type=gevent.socket.SOCK_STREAM)
     except OSError as error:
@@ -135,7 +143,7 @@ def _address(host: str, port: int, timeout: float) -> tuple[int, Any]:
         if len(found) == 1:
             break
         with gevent.socket.socket(family, kind, protocol) as probe:
-            probe.settimeout(min(timeout, 3.0))
+            probe.settimeout(min(timeout_s, _MAX_PROBE_S))
             if not probe.connect_ex(address):
                 return int(family), address
     return int(found[0][0]), found[0][4]

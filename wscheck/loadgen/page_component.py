@@ -1,4 +1,4 @@
-"""A COMPONENT of a page that holds a socket: dashboard, wizard or tab, and what it does when it loses it."""
+"""One component of a page that opens a connection, and the policy by which it reconnects."""
 
 import random
 from collections.abc import Callable
@@ -6,138 +6,155 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wscheck.loadgen.acks import Answered
-from wscheck.loadgen.connection import Connection
+from wscheck.loadgen.connection import AckCallback, Connection
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT
 from wscheck.protocols.socket_io import SocketPacket
 
 if TYPE_CHECKING:
-    from wscheck.loadgen.swarm import Swarm
-    from wscheck.loadgen.user_connections import Holding
+    from wscheck.loadgen.generator import LoadGenerator
+    from wscheck.loadgen.user_connections import UserConnections
 
-LONGEST_BACKOFF_S = 5.0
-"""As socket.io-client's reconnectionDelayMax."""
+MAX_BACKOFF_S = 5.0
+"""Longest backoff, unless the first one is longer (socket.io-client: reconnectionDelayMax)."""
+
+_MAX_FAILURES = 30
+"""Failures that are counted; 2 to this power is a float without overflow."""
 
 
-class Habits(msgspec.Struct, frozen=True):
-    """What a component does.
+class ReconnectPolicy(msgspec.Struct, frozen=True):
+    """Times after which a component reconnects.
 
-    kick_delay_s   reconnect this long after a kick; None: stay down, as a stock client does
-    backoff_s      before the first reconnect after a lost or refused connection, doubling; None: stay down
-    jitter         the part of the backoff that is random: 0 none, 0.5 as socket.io-client, 1 all
-    drops_first_s  leave this many seconds after the first open and open again, as StrictMode does; None: do not
+    after_server_disconnect_s  after "io server disconnect"; None: never, as socket.io-client
+    backoff_s                  first delay after a lost or refused connection, then doubled; None: never
+    jitter                     random part of the backoff: 0 none, 0.5 as socket.io-client, 1 all
+    remount_after_s            drop the first connection after this time and open another, as React's StrictMode does;
+                               None: do not
     """
 
-    kick_delay_s: float | None = None
+    after_server_disconnect_s: float | None = None
     backoff_s: float | None = 1.0
     jitter: float = 0.5
-    drops_first_s: float | None = None
+    remount_after_s: float | None = None
 
 
-class Component:
-    """Holds one connection at a time and, if its habits say so, gets itself another.
+class PageComponent:
+    """Component with at most one connection at a time. It observes its connection.
 
-    on_open, on_event   called in the hub for every connection that opened, for every event's name and arguments
+    on_open   called when a connection has opened, with the component
+    on_event  called for each event, with its name and its arguments
+
+    Both are called in the gevent hub and must not block.
     """
 
     __slots__ = (
-        "_cancel",
-        "_drops",
+        "_cancel_timer",
         "_failures",
-        "_swarm",
+        "_generator",
+        "_will_remount",
         "connection",
-        "habits",
-        "holding",
         "is_stopped",
         "on_event",
         "on_open",
+        "reconnect_policy",
+        "user_connections",
     )
 
-    def __init__(self, swarm: "Swarm", holding: "Holding", habits: Habits) -> None:
-        self._swarm, self.holding, self.habits = swarm, holding, habits
+    def __init__(
+        self, generator: "LoadGenerator", user_connections: "UserConnections", reconnect_policy: ReconnectPolicy
+    ) -> None:
+        self._generator = generator
+        self.user_connections = user_connections
+        self.reconnect_policy = reconnect_policy
         self.connection: Connection | None = None
         self.on_event: Callable[[str, list[Any]], None] | None = None
-        self.on_open: Callable[[Component], None] | None = None
+        self.on_open: Callable[[PageComponent], None] | None = None
         self.is_stopped = False
         self._failures = 0
-        self._cancel: Callable[[], None] | None = None
-        self._drops = habits.drops_first_s is not None
+        self._cancel_timer: Callable[[], None] | None = None
+        self._will_remount = reconnect_policy.remount_after_s is not None
 
     def open(self) -> None:
-        """Open the connection, unless the run is at its end."""
-        self._cancel = None
-        if self.is_stopped or self._swarm.is_closing:
+        """Open a connection, unless the component or the run has stopped."""
+        self._cancel_timer = None
+        if self.is_stopped or self._generator.is_closing:
             return
-        self._swarm.tally.now.attempts += 1
-        self.connection = Connection(self._swarm, self.holding.presence, self)
-        if self._drops:
-            self._drops = False
-            self._cancel = self._swarm.reactor.after(self.habits.drops_first_s or 0.0, self._remount)
+        self._generator.counters.current.attempts += 1
+        self.connection = Connection(self._generator, self.user_connections.identity, self)
+        if self._will_remount:
+            self._will_remount = False
+            delay_s = self.reconnect_policy.remount_after_s or 0.0
+            self._cancel_timer = self._generator.reactor.call_later(delay_s, self._remount)
         self.connection.open()
 
-    def emit(self, name: str, *arguments: Any, ack: bool = False, answered: Answered | None = None) -> bool:
-        """Send an event; False, and nothing is sent, while there is no connection."""
-        return self.connection is not None and self.connection.emit(name, *arguments, ack=ack, answered=answered)
+    def emit(self, name: str, *arguments: object, ack: bool = False, on_ack: AckCallback | None = None) -> bool:
+        """Send an event. Return False, without sending, if there is no open connection.
+
+        With `ack` or `on_ack` the server is asked for an acknowledgement.
+        """
+        return self.connection is not None and self.connection.emit(name, *arguments, ack=ack, on_ack=on_ack)
 
     def stop(self) -> None:
-        """Leave, and do not come back."""
+        """Close the connection and do not reconnect."""
         self.is_stopped = True
-        if self._cancel is not None:
-            self._cancel()
-            self._cancel = None
+        if self._cancel_timer is not None:
+            self._cancel_timer()
+            self._cancel_timer = None
         if self.connection is not None:
-            self.connection.leave()
+            self.connection.close()
 
     def _remount(self) -> None:
         dropped, self.connection = self.connection, None
         if dropped is not None:
-            dropped.leave()
+            dropped.close()
         self.open()
 
-    def _again(self, delay: float | None) -> None:
-        if delay is not None and not self.is_stopped and self._cancel is None:
-            self._cancel = self._swarm.reactor.after(delay, self.open)
+    def _reconnect_after(self, delay_s: float | None) -> None:
+        if delay_s is not None and not self.is_stopped and self._cancel_timer is None:
+            self._cancel_timer = self._generator.reactor.call_later(delay_s, self.open)
 
-    def _backoff(self) -> float | None:
-        base = self.habits.backoff_s
-        if base is None:
+    def next_backoff(self) -> float | None:
+        """Count a failure. Return the seconds until the next attempt, or None if there is none."""
+        first_s = self.reconnect_policy.backoff_s
+        if first_s is None:
             return None
-        delay: float = min(base * 2**self._failures, max(base, LONGEST_BACKOFF_S))
-        self._failures = min(self._failures + 1, 30)
-        return delay * (1 + self.habits.jitter * (random.random() * 2 - 1))
+        delay_s: float = min(first_s * 2**self._failures, max(first_s, MAX_BACKOFF_S))
+        self._failures = min(self._failures + 1, _MAX_FAILURES)
+        return delay_s * (1 + self.reconnect_policy.jitter * (random.random() * 2 - 1))
 
-    # --- told by the connection ---------------------------------------------------------------------------------
+    # --- observer of the connection (ConnectionObserver) ----------------------------------------------------------
 
-    def asked(self, connection: Connection) -> None:
-        self.holding.asked(connection)
+    def connect_sent(self, connection: Connection) -> None:
+        self.user_connections.connect_sent(connection)
 
     def opened(self, connection: Connection) -> None:
         self._failures = 0
-        self.holding.opened(connection)
-        self._swarm.tell_connect((connection.opened_at - connection.begun_at) * 1000, None)
+        self.user_connections.opened(connection)
+        self._generator.on_connect((connection.opened_at - connection.started_at) * 1000, None)
         if self.on_open is not None:
             self.on_open(self)
 
     def refused(self, connection: Connection, kind: str) -> None:
-        self.holding.refused(connection, kind)
-        self._swarm.tell_connect(0.0, kind)
+        self.user_connections.refused(connection, kind)
+        self._generator.on_connect(0.0, kind)
         if self.connection is connection:
             self.connection = None
-            self._again(self._backoff())
+            self._reconnect_after(self.next_backoff())
 
     def ended(self, connection: Connection, reason: str) -> None:
-        self.holding.ended(connection, reason)
+        self.user_connections.ended(connection, reason)
         if self.connection is connection:
             self.connection = None
-            if reason != IO_CLIENT_DISCONNECT:
-                self._again(self.habits.kick_delay_s if reason == IO_SERVER_DISCONNECT else self._backoff())
+            if reason == IO_SERVER_DISCONNECT:
+                self._reconnect_after(self.reconnect_policy.after_server_disconnect_s)
+            elif reason != IO_CLIENT_DISCONNECT:
+                self._reconnect_after(self.next_backoff())
 
-    def given_up(self, connection: Connection) -> None:
-        self.holding.given_up(connection)
+    def abandoned(self, connection: Connection) -> None:
+        self.user_connections.abandoned(connection)
         if self.connection is connection:
             self.connection = None
 
-    def event(self, connection: Connection, packet: SocketPacket, text: str) -> None:
-        self.holding.event(connection, text)
+    def event_received(self, connection: Connection, packet: SocketPacket, text: str) -> None:
+        self.user_connections.event_received(connection, text)
         if self.on_event is not None:
             self.on_event(packet.data[0], packet.data[1:])

@@ -1,164 +1,188 @@
-"""ONE REACTOR on the gevent hub: an epoll descriptor that holds every socket, so that an idle one costs neither a
-greenlet nor a watcher; and a wheel of deadlines, so that a timeout costs no timer.
+"""Event loop of the load generator: socket readiness and deadlines.
 
-Everything here runs in the hub and must not wait for anything.
+One epoll descriptor, watched by the gevent hub, contains every socket, so an idle socket needs neither a greenlet nor
+a hub watcher. Deadlines are kept in a timer wheel, so a timeout needs no hub timer.
+
+All callbacks run in the gevent hub and must not block.
 """
 
 import logging
 import select
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import gevent
 from gevent.monkey import get_original
 
 TICK_S = 0.1
+"""Interval of the timer wheel, in seconds."""
+
 READABLE, WRITABLE = select.POLLIN, select.POLLOUT
-_AT_ONCE = 256
-_LAGS_KEPT_S = 120.0
+_MAX_EVENTS_PER_POLL = 256
+_MAX_POLLS_PER_TICK = 64
+_LAG_HISTORY_S = 120.0
 
 log = logging.getLogger(__name__)
 
 
-class Watched(Protocol):
-    """What the reactor calls. `due` is the tick at which it is looked at, 0 for never; the reactor's own."""
-
-    due: int
+class SocketHandler(Protocol):
+    """Receiver of the events of one socket."""
 
     def ready(self, events: int) -> None:
-        """The socket is readable, writable or broken."""
+        """Handle a socket that is readable, writable or broken."""
 
-    def overdue(self, now: float) -> None:
-        """The time given to `Reactor.look_after` has come."""
+    def handler_failed(self) -> None:
+        """Close the socket, because `ready` raised an unexpected exception."""
 
-    def crashed(self) -> None:
-        """One of the two raised: a defect of ours. Give everything up."""
+    def abort(self) -> None:
+        """Close the socket now, without a closing handshake."""
 
-    def cut(self) -> None:
-        """Be gone now."""
+
+class DeadlineHandler(Protocol):
+    """Receiver of one deadline. The reactor alone writes `deadline_tick` (0: no deadline)."""
+
+    deadline_tick: int
+
+    def deadline_reached(self, now: float) -> None:
+        """Handle the deadline. `now` is monotonic time in seconds."""
+
+    def handler_failed(self) -> None:
+        """End the connection, because `deadline_reached` raised an unexpected exception."""
+
+
+class _Timer(Protocol):
+    """The part of a gevent watcher that is used here."""
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Reactor:
-    """`lagged` is called at every tick with how late it came, in milliseconds."""
+    """Dispatcher of socket events and deadlines. `record_lag` is called at each tick with its delay in ms."""
 
-    def __init__(self, lagged: Callable[[float], None]) -> None:
+    def __init__(self, record_lag: Callable[[float], None]) -> None:
         self._loop = gevent.get_hub().loop
-        self._epoll = get_original("select", "epoll")()  # gevent hides what could block; this one is only asked
-        self._watched: dict[int, Watched] = {}
-        self._wheel: dict[int, dict[Watched, None]] = {}
-        self._lagged = lagged
-        self._lags: list[tuple[float, float]] = []
-        self._next = time.monotonic() + TICK_S
-        self._tick = int(self._next / TICK_S)
-        self._pauses: set[Any] = set()
-        self._reading = self._loop.io(self._epoll.fileno(), 1)
-        self._ticking = self._loop.timer(TICK_S, repeat=TICK_S)
-        self._reading.start(self.poll)
-        self._ticking.start(self._ticked)
+        # gevent replaces `select.epoll` because it can block; this one is only polled without waiting.
+        self._epoll = get_original("select", "epoll")()
+        self._handlers: dict[int, SocketHandler] = {}
+        self._wheel: dict[int, dict[DeadlineHandler, None]] = {}
+        self._record_lag = record_lag
+        self._long_lags: list[tuple[float, float]] = []
+        self._next_tick_at = time.monotonic() + TICK_S
+        self._tick = int(self._next_tick_at / TICK_S)
+        self._timers: set[_Timer] = set()
+        self._epoll_watcher = self._loop.io(self._epoll.fileno(), 1)
+        self._tick_timer = self._loop.timer(TICK_S, repeat=TICK_S)
+        self._epoll_watcher.start(self.poll)
+        self._tick_timer.start(self._on_tick)
 
     def __len__(self) -> int:
-        return len(self._watched)
+        return len(self._handlers)
 
     def close(self) -> None:
-        """Watch nothing any more."""
-        for watcher in (self._reading, self._ticking, *self._pauses):
+        """Stop all watchers and timers."""
+        for watcher in (self._epoll_watcher, self._tick_timer, *self._timers):
             watcher.stop()
             watcher.close()
-        self._pauses.clear()
+        self._timers.clear()
         self._epoll.close()
 
-    def cut(self) -> None:
-        """Cut whatever is still watched."""
-        for watched in list(self._watched.values()):
-            watched.cut()
+    def abort_all(self) -> None:
+        """Abort every socket that is still watched."""
+        for handler in list(self._handlers.values()):
+            handler.abort()
 
-    def watch(self, fd: int, watched: Watched, events: int = READABLE) -> None:
-        """Call `watched.ready` when `fd` is."""
-        self._watched[fd] = watched
+    def watch(self, fd: int, handler: SocketHandler, events: int) -> None:
+        """Call `handler.ready` when one of `events` occurs on `fd`."""
+        self._handlers[fd] = handler
         self._epoll.register(fd, events)
 
-    def want(self, fd: int, events: int) -> None:
-        """Watch a watched `fd` for `events` from now on."""
+    def set_events(self, fd: int, events: int) -> None:
+        """Change the events for which `fd` is watched."""
         self._epoll.modify(fd, events)
 
-    def forget(self, fd: int) -> None:
-        """Before `fd` is closed."""
-        if self._watched.pop(fd, None) is not None:
+    def unwatch(self, fd: int) -> None:
+        """Stop watching `fd`. Call this before the descriptor is closed."""
+        if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def look_after(self, watched: Watched, at: float) -> None:
-        """Call `watched.overdue` at `at` (monotonic) or a tick later, instead of whenever it was to be called."""
+    def set_deadline(self, handler: DeadlineHandler, at: float) -> None:
+        """Call `handler.deadline_reached` at monotonic time `at`, or one tick later. Replaces an earlier deadline."""
         tick = max(int(at / TICK_S) + 1, self._tick + 1)
-        if watched.due != tick:
-            self.leave(watched)
-            watched.due = tick
-            self._wheel.setdefault(tick, {})[watched] = None
+        if handler.deadline_tick != tick:
+            self.clear_deadline(handler)
+            handler.deadline_tick = tick
+            self._wheel.setdefault(tick, {})[handler] = None
 
-    def leave(self, watched: Watched) -> None:
-        """Do not call `overdue` any more."""
-        if watched.due:
-            self._wheel.get(watched.due, {}).pop(watched, None)
-            watched.due = 0
+    def clear_deadline(self, handler: DeadlineHandler) -> None:
+        """Remove the handler's deadline, if it has one."""
+        if handler.deadline_tick:
+            self._wheel.get(handler.deadline_tick, {}).pop(handler, None)
+            handler.deadline_tick = 0
 
-    def after(self, seconds: float, do: Callable[[], None]) -> Callable[[], None]:
-        """Calls `do` once, in `seconds`; what is returned prevents it."""
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once, in `seconds`. Return a function that cancels the call."""
         timer = self._loop.timer(seconds)
-        self._pauses.add(timer)
+        self._timers.add(timer)
 
         def cancel() -> None:
-            if timer in self._pauses:
-                self._pauses.remove(timer)
+            if timer in self._timers:
+                self._timers.remove(timer)
                 timer.stop()
                 timer.close()
 
         def fire() -> None:
             cancel()
-            do()
+            callback()
 
         timer.start(fire)
         return cancel
 
-    def worst_lag(self, within: float) -> float:
-        """The most milliseconds that a tick came late in the last `within` seconds (at most two minutes)."""
-        horizon = time.monotonic() - within
-        return max((ms for at, ms in self._lags if at >= horizon), default=0.0)
+    def worst_lag(self, within_s: float) -> float:
+        """Return the longest delay of a tick in the last `within_s` seconds (at most 120), in ms.
+
+        Delays of up to 100 ms count as 0.
+        """
+        horizon = time.monotonic() - within_s
+        return max((ms for at, ms in self._long_lags if at >= horizon), default=0.0)
 
     def poll(self) -> int:
-        """Serve the sockets that are ready now; how many were."""
-        ready = self._epoll.poll(0, _AT_ONCE)
-        watched = self._watched
+        """Call the handlers of the sockets that are ready now. Return the number of these sockets."""
+        ready = self._epoll.poll(0, _MAX_EVENTS_PER_POLL)
+        handlers = self._handlers
         for fd, events in ready:
-            each = watched.get(fd)
-            if each is not None:
+            handler = handlers.get(fd)
+            if handler is not None:
                 try:
-                    each.ready(events)
+                    handler.ready(events)
                 except Exception:
-                    log.exception("a connection's own code failed")
-                    each.crashed()
+                    log.exception("the handler of a socket failed")
+                    handler.handler_failed()
         return len(ready)
 
-    def _ticked(self) -> None:
+    def _on_tick(self) -> None:
         now = time.monotonic()
-        late = max(0.0, (now - self._next) * 1000)
-        self._next = now + TICK_S
-        if late > 100:
-            self._lags = [(at, ms) for at, ms in self._lags if at > now - _LAGS_KEPT_S]
-            self._lags.append((now, late))
-        self._lagged(late)
-        # What arrived while we were late must be read before anybody is said to have been silent.
-        for _ in range(64):
-            if self.poll() < _AT_ONCE:
+        lag_ms = max(0.0, (now - self._next_tick_at) * 1000)
+        self._next_tick_at = now + TICK_S
+        if lag_ms > 100:
+            self._long_lags = [(at, ms) for at, ms in self._long_lags if at > now - _LAG_HISTORY_S]
+            self._long_lags.append((now, lag_ms))
+        self._record_lag(lag_ms)
+        # After a late tick, data that has already arrived must be read before a server is considered silent.
+        for _ in range(_MAX_POLLS_PER_TICK):
+            if self.poll() < _MAX_EVENTS_PER_POLL:
                 break
-        self._turn(int(now / TICK_S))
+        self._run_deadlines(int(now / TICK_S))
 
-    def _turn(self, tick: int) -> None:
-        while self._tick < tick:
+    def _run_deadlines(self, until_tick: int) -> None:
+        while self._tick < until_tick:
             self._tick += 1
-            for watched in self._wheel.pop(self._tick, {}):
-                watched.due = 0
+            for handler in self._wheel.pop(self._tick, {}):
+                handler.deadline_tick = 0
                 try:
-                    watched.overdue(time.monotonic())
+                    handler.deadline_reached(time.monotonic())
                 except Exception:
-                    log.exception("a connection's own code failed")
-                    watched.crashed()
+                    log.exception("the handler of a deadline failed")
+                    handler.handler_failed()

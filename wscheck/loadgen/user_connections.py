@@ -1,178 +1,198 @@
-"""WHO HOLDS WHAT: one user's connections, which of them was replaced, and which events came twice."""
+"""Connections of one user: how many there are at once, which ones were replaced, and which events came twice."""
 
 import time
 from typing import TYPE_CHECKING
 
-from wscheck.loadgen.callbacks import State
-from wscheck.loadgen.connection import Connection
+from wscheck.loadgen.connection import Connection, ConnectionState
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.model.replacement import REPLACED_WITHIN_S
 
 if TYPE_CHECKING:
-    from wscheck.loadgen.endpoint import Presence
-    from wscheck.loadgen.swarm import Swarm
+    from wscheck.loadgen.endpoint import UserIdentity
+    from wscheck.loadgen.generator import LoadGenerator
 
 DUPLICATE_WITHIN_S = 2.0
-REMEMBERED = 64
-"""Payloads per user that are compared, so that memory follows the number of users."""
+"""Longest time between two deliveries of one event."""
+
+MAX_PAYLOADS = 64
+"""Payloads per user that are compared, which bounds the memory for them."""
 
 
-class _Sighting:
-    """One payload: when it first came, and how often on which connection."""
+class _Payload:
+    """Time of the first delivery of a payload, and its deliveries by socket id."""
 
-    __slots__ = ("at", "counts")
+    __slots__ = ("deliveries", "first_at")
 
-    def __init__(self, at: float) -> None:
-        self.at = at
-        self.counts: dict[str | None, int] = {}
+    def __init__(self, first_at: float) -> None:
+        self.first_at = first_at
+        self.deliveries: dict[str | None, int] = {}
 
 
-class Holding:
-    """One user. A connection is held from when its CONNECT was sent until it ended or the page dropped it; one that
-    the server never acknowledged was not.
+class UserConnections:
+    """Connections of one user, and what they add to the counters.
 
-    A server replaces by ending the old one, and its DISCONNECT may be read before or after the new one's CONNECT:
-    the two travel on different connections. So a kick waits for the answers to what was asked by then.
+    `active` contains a connection from when its CONNECT was sent until it ended. A connection counts towards the most
+    connections that the user had at once from then until it ended or the page dropped it; if the server never
+    acknowledged it, it does not count.
+
+    A server replaces a connection by ending it. Its DISCONNECT may be read before or after the acknowledgement of the
+    newer connection, because the two travel on different transports. So the end of a connection waits for the answers
+    to the CONNECTs that were sent by then.
     """
 
-    __slots__ = ("_asking", "_counted", "_kicks", "_most", "_opened", "_seen", "_swarm", "held", "presence", "user")
+    __slots__ = (
+        "_generator",
+        "_has_connected",
+        "_most_at_once",
+        "_recent_payloads",
+        "_recently_opened",
+        "_unanswered_records",
+        "_unexplained_ends",
+        "active",
+        "identity",
+        "user",
+    )
 
-    def __init__(self, swarm: "Swarm", user: str, presence: "Presence") -> None:
-        self._swarm, self.user, self.presence = swarm, user, presence
-        self.held: list[Connection] = []
-        self._most, self._counted = 0, False
-        self._asking: tuple[Connection, ...] = ()
-        """Those that made it more than ever, and are not answered yet."""
-        self._opened: list[Connection] = []
-        self._kicks: list[tuple[Connection, float]] = []
-        self._seen: dict[str, _Sighting] | None = None
+    def __init__(self, generator: "LoadGenerator", user: str, identity: "UserIdentity") -> None:
+        self._generator, self.user, self.identity = generator, user, identity
+        self.active: list[Connection] = []
+        self._most_at_once, self._has_connected = 0, False
+        # Connections that raised `_most_at_once` and are not acknowledged yet.
+        self._unanswered_records: tuple[Connection, ...] = ()
+        self._recently_opened: list[Connection] = []
+        self._unexplained_ends: list[tuple[Connection, float]] = []
+        self._recent_payloads: dict[str, _Payload] | None = None
 
-    def asked(self, connection: Connection) -> None:
-        """The server may count it from now on."""
-        self.held.append(connection)
-        if len(self.held) <= self._most or sum(not each.is_leaving for each in self.held) <= self._most:
+    def connect_sent(self, connection: Connection) -> None:
+        """Count the connection: the server may do so from now on."""
+        self.active.append(connection)
+        most = self._most_at_once
+        if len(self.active) <= most or sum(not each.is_closing for each in self.active) <= most:
             return
-        self._asking = (*self._asking, connection)
-        self._reach(self._most + 1)
-        if not self._counted:
-            self._counted = True
-            self._swarm.tally.now.users += 1
-            self._swarm.tally.users += 1
-
-    def _reach(self, most: int) -> None:
-        """So many at once were the most."""
-        now = self._swarm.tally.now
-        now.held += most - self._most
-        now.users_multiple += (most > 1) - (self._most > 1)
-        self._most = most
+        self._unanswered_records = (*self._unanswered_records, connection)
+        self._set_most_at_once(most + 1)
+        if not self._has_connected:
+            self._has_connected = True
+            self._generator.counters.current.users += 1
+            self._generator.counters.users += 1
 
     def opened(self, connection: Connection) -> None:
-        """It opened; what was kicked while it was asked for was replaced by it."""
-        tally, at = self._swarm.tally, connection.opened_at
-        self._answered(connection)
-        tally.now.connects += 1
-        tally.now.connect.add((at - connection.begun_at) * 1000)
-        tally.opened()
-        self._opened = [each for each in self._opened if at - each.opened_at <= REPLACED_WITHIN_S]
-        self._opened.append(connection)
-        waiting, self._kicks = self._kicks, []
-        for old, ended_at in waiting:
-            if connection.asked_at <= ended_at:
-                self._replaced()
+        """Count the opening. Connections that ended while it was requested were replaced by it."""
+        counters, at = self._generator.counters, connection.opened_at
+        self._forget_record(connection)
+        counters.current.connects += 1
+        counters.current.connect.add((at - connection.started_at) * 1000)
+        counters.connection_opened()
+        self._recently_opened = [each for each in self._recently_opened if at - each.opened_at <= REPLACED_WITHIN_S]
+        self._recently_opened.append(connection)
+        ends, self._unexplained_ends = self._unexplained_ends, []
+        for older, ended_at in ends:
+            if connection.connect_sent_at <= ended_at:
+                self._count_replacement()
             else:
-                self._kicks.append((old, ended_at))
-        self._drop_kicks()
+                self._unexplained_ends.append((older, ended_at))
+        self._drop_inexplicable_ends()
 
     def refused(self, connection: Connection, kind: str) -> None:
-        """It never opened."""
-        refused = self._swarm.tally.now.refused
+        """Count the refusal."""
+        refused = self._generator.counters.current.refused
         refused[kind] = refused.get(kind, 0) + 1
-        self._never_held(connection)
-        self._let_go(connection)
+        self._withdraw_record(connection)
+        self._remove(connection)
 
-    def given_up(self, connection: Connection) -> None:
-        """We left before the server knew."""
-        self._never_held(connection)
-        self._let_go(connection)
+    def abandoned(self, connection: Connection) -> None:
+        """Handle that we closed the connection before it was open."""
+        self._withdraw_record(connection)
+        self._remove(connection)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """It was open, and ended for `reason`."""
-        tally, at = self._swarm.tally, time.monotonic()
-        tally.open -= 1
-        tally.now.disconnects[reason] = tally.now.disconnects.get(reason, 0) + 1
-        tally.now.lifetime.add((at - connection.opened_at) * 1000)
+        """Count the end of an open connection, and the replacement if there was one."""
+        counters, at = self._generator.counters, time.monotonic()
+        counters.open -= 1
+        counters.current.disconnects[reason] = counters.current.disconnects.get(reason, 0) + 1
+        counters.current.lifetime.add((at - connection.opened_at) * 1000)
         if reason in (IO_SERVER_DISCONNECT, TRANSPORT_CLOSE):
             if self._was_replaced(connection, at):
-                self._replaced()
+                self._count_replacement()
             else:
-                self._kicks.append((connection, at))
-        self._let_go(connection)
+                self._unexplained_ends.append((connection, at))
+        self._remove(connection)
 
-    def stopped(self) -> None:
-        """The user leaves the run."""
-        if self._counted:
-            self._swarm.tally.users -= 1
-            self._most, self._counted, self._asking = 0, False, ()
+    def user_stopped(self) -> None:
+        """Handle that the user left the run."""
+        if self._has_connected:
+            self._generator.counters.users -= 1
+            self._most_at_once, self._has_connected, self._unanswered_records = 0, False, ()
 
-    def _answered(self, connection: Connection) -> None:
-        if self._asking:
-            self._asking = tuple(each for each in self._asking if each is not connection)
+    def _set_most_at_once(self, most: int) -> None:
+        counts = self._generator.counters.current
+        counts.sum_of_user_peaks += most - self._most_at_once
+        counts.users_multiple += (most > 1) - (self._most_at_once > 1)
+        self._most_at_once = most
 
-    def _never_held(self, connection: Connection) -> None:
-        if connection in self._asking:
-            self._answered(connection)
-            self._reach(self._most - 1)
+    def _forget_record(self, connection: Connection) -> None:
+        if self._unanswered_records:
+            self._unanswered_records = tuple(each for each in self._unanswered_records if each is not connection)
 
-    def _was_replaced(self, old: Connection, at: float) -> bool:
-        """Whether another connection opened that the server took after `old`: it had not answered it before."""
+    def _withdraw_record(self, connection: Connection) -> None:
+        """Lower the most connections at once, if a connection that never opened had raised it."""
+        if connection in self._unanswered_records:
+            self._forget_record(connection)
+            self._set_most_at_once(self._most_at_once - 1)
+
+    def _was_replaced(self, older: Connection, at: float) -> bool:
+        """Return whether another connection opened that the server accepted after `older`.
+
+        The server did so if it had not acknowledged the other one when the CONNECT of `older` was sent.
+        """
         return any(
-            each is not old and each.opened_at >= old.asked_at and at - each.opened_at <= REPLACED_WITHIN_S
-            for each in self._opened
+            each is not older and each.opened_at >= older.connect_sent_at and at - each.opened_at <= REPLACED_WITHIN_S
+            for each in self._recently_opened
         )
 
-    def _replaced(self) -> None:
-        now = self._swarm.tally.now
-        now.replaced += 1
-        now.last_replaced_at = time.time()
-        now.first_replaced_at = now.first_replaced_at or now.last_replaced_at
+    def _count_replacement(self) -> None:
+        counts = self._generator.counters.current
+        counts.replaced += 1
+        counts.last_replaced_at = time.time()
+        counts.first_replaced_at = counts.first_replaced_at or counts.last_replaced_at
 
-    def _let_go(self, connection: Connection) -> None:
-        if connection in self.held:
-            self.held.remove(connection)
-        self._drop_kicks()
+    def _remove(self, connection: Connection) -> None:
+        if connection in self.active:
+            self.active.remove(connection)
+        self._drop_inexplicable_ends()
 
-    def _drop_kicks(self) -> None:
-        """A kick that no unanswered CONNECT can explain was none."""
-        if self._kicks:
-            asked = [each.asked_at for each in self.held if each.state is State.ASKED]
-            self._kicks = [kick for kick in self._kicks if any(at <= kick[1] for at in asked)]
+    def _drop_inexplicable_ends(self) -> None:
+        """Drop the ends that no unanswered CONNECT can explain any more: they were no replacements."""
+        if self._unexplained_ends:
+            sent = [each.connect_sent_at for each in self.active if each.state is ConnectionState.CONNECT_SENT]
+            self._unexplained_ends = [end for end in self._unexplained_ends if any(at <= end[1] for at in sent)]
 
-    # --- events ------------------------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------------------
 
-    def event(self, connection: Connection, text: str) -> None:
-        """An event arrived: did it come on another connection, too?"""
-        if len(self.held) < 2 and self._seen is None:
+    def event_received(self, connection: Connection, text: str) -> None:
+        """Count the event as duplicated if another connection of the user received the same packet."""
+        if len(self.active) < 2 and self._recent_payloads is None:
             return
         at = time.monotonic()
-        seen = self._seen = self._fresh(at)
-        sighting = seen.get(text)
-        if sighting is None:
-            if len(seen) >= REMEMBERED:
-                del seen[next(iter(seen))]
-            sighting = seen[text] = _Sighting(at)
-        counts = sighting.counts
-        times = counts[connection.sid] = counts.get(connection.sid, 0) + 1
-        if any(count >= times for sid, count in counts.items() if sid != connection.sid):
-            self._swarm.tally.now.duplicated += 1
-        if len(self.held) < 2 and at - next(iter(seen.values())).at > DUPLICATE_WITHIN_S:
-            self._seen = None
+        payloads = self._recent_payloads = self._payloads_since(at - DUPLICATE_WITHIN_S)
+        payload = payloads.get(text)
+        if payload is None:
+            if len(payloads) >= MAX_PAYLOADS:
+                del payloads[next(iter(payloads))]
+            payload = payloads[text] = _Payload(at)
+        deliveries = payload.deliveries
+        count = deliveries[connection.sid] = deliveries.get(connection.sid, 0) + 1
+        if any(other_count >= count for sid, other_count in deliveries.items() if sid != connection.sid):
+            self._generator.counters.current.duplicated += 1
+        if len(self.active) < 2 and at - next(iter(payloads.values())).first_at > DUPLICATE_WITHIN_S:
+            self._recent_payloads = None
 
-    def _fresh(self, at: float) -> dict[str, _Sighting]:
-        """What was seen not too long ago; a payload that comes again later is a repetition."""
-        seen = self._seen if self._seen is not None else {}
-        while seen:
-            text, oldest = next(iter(seen.items()))
-            if at - oldest.at <= DUPLICATE_WITHIN_S:
+    def _payloads_since(self, since: float) -> dict[str, _Payload]:
+        """Return the recent payloads without those from before `since`. A later copy of those is a repetition."""
+        payloads = self._recent_payloads if self._recent_payloads is not None else {}
+        while payloads:
+            text, oldest = next(iter(payloads.items()))
+            if oldest.first_at >= since:
                 break
-            del seen[text]
-        return seen
+            del payloads[text]
+        return payloads

@@ -98,7 +98,7 @@ class LoadStatistics(msgspec.Struct):
 
     users: int = 0
     users_multiple: int = 0
-    held: int = 0
+    sum_of_user_peaks: int = msgspec.field(default=0, name="held")
     attempts: int = 0
     connects: int = 0
     refused: dict[str, int] = {}
@@ -143,7 +143,7 @@ class LoadStatistics(msgspec.Struct):
     @property
     def connections_per_user(self) -> float | None:
         """The mean over users of the most connections each held at once; None without users."""
-        return self.held / self.users if self.users else None
+        return self.sum_of_user_peaks / self.users if self.users else None
 
     @property
     def churn_per_user_s(self) -> float | None:
@@ -212,7 +212,7 @@ class RunStarted(msgspec.Struct, tag="begun", frozen=True):
 class SecondCompleted(msgspec.Struct, tag="second", frozen=True):
     """One second, complete: `bucket.at` never comes twice, and rises."""
 
-    bucket: SecondCounts
+    counts: SecondCounts = msgspec.field(name="bucket")
 
 
 class RunTotals(msgspec.Struct, tag="totals", frozen=True):

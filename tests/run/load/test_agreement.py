@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 
 from tests.node_backend import node_backend
-from tests.run.load.loading import load
+from tests.run.load.load_command import load
 
 SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
 SWARM = ("--users", "10", "--run-time", "2s", "--emit-every", "200ms")

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tests.bad_servers import serving, talking
 from tests.node_backend import node_backend
-from tests.run.load.loading import alive, load, loading
+from tests.run.load.load_command import alive, load, loading
 from tests.run.load.test_agreement import assert_agrees
 from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import ReferenceBackend

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.run.load.planned import START, ending, healthy, looping, planned, ran, took
+from tests.run.load.plans import START, ending, healthy, looping, planned, ran, took
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.load.planned import planned
+from tests.run.load.plans import planned
 from wscheck.model.secrets import Secret
 from wscheck.run.load.locust_command import LOCUSTFILE, command, environ
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cli import wscheck
-from tests.run.load.planned import planned
+from tests.run.load.plans import planned
 from wscheck.cli import app
 from wscheck.config.target import ServerTarget
 from wscheck.model.errors import CannotCheck, UsageError, WscheckError

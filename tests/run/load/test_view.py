@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from tests.run.load.planned import looping, planned, ran
+from tests.run.load.plans import looping, planned, ran
 from wscheck.commands.load_view import line, picture, shown
 from wscheck.model.load_statistics import LoadStatistics, RunStarted, RunTotals, encode_record
 from wscheck.run.load.plan import Plan

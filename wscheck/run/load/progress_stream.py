@@ -37,7 +37,7 @@ class Course:
         if isinstance(told, RunStarted):
             self.begun = told
         elif isinstance(told, SecondCompleted):
-            self.seconds.append(told.bucket)
+            self.seconds.append(told.counts)
         elif isinstance(told, RunTotals):
             self.totals = told
         elif isinstance(told, WorkerLost):

@@ -1,4 +1,4 @@
-"""Websocket frames and HTTP responses: however they are cut, the same comes out; nonsense is named, never raised."""
+"""WebSocket frames and HTTP responses: data split anywhere, and malformed data."""
 
 import time
 
@@ -6,13 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.loadgen import upgrade
-from wscheck.loadgen.frames import BINARY, CLOSE, PING, TEXT, Frames, Message, mask_with, masked
-from wscheck.loadgen.http import HttpError, Response, refusal
+from wscheck.loadgen.handshake import (
+    HttpError,
+    HttpResponse,
+    UpgradeRefused,
+    check_upgrade,
+    http_refusal_kind,
+    new_websocket_key,
+)
+from wscheck.loadgen.websocket_frames import (
+    BINARY,
+    CLOSE,
+    PING,
+    TEXT,
+    FrameReader,
+    WebSocketMessage,
+    apply_mask,
+    encode_masked_frame,
+)
 
 
 def frame(first: int, payload: bytes) -> bytes:
-    """As a server sends it: unmasked."""
+    """Return a frame as a server sends it: without a mask."""
     size = len(payload)
     if size < 126:
         return bytes((first, size)) + payload
@@ -36,35 +51,35 @@ STREAM = FIRST + b"".join(
     )
 )
 WHOLE = [
-    Message(TEXT, '42["grüße"]'),
-    Message(PING, b"hi"),
-    Message(TEXT, '42["ab"]'),
-    Message(BINARY, b"\x00\xff"),
-    Message(TEXT, "x" * 300),
-    Message(CLOSE, b"\x03\xe8"),
+    WebSocketMessage(TEXT, '42["grüße"]'),
+    WebSocketMessage(PING, b"hi"),
+    WebSocketMessage(TEXT, '42["ab"]'),
+    WebSocketMessage(BINARY, b"\x00\xff"),
+    WebSocketMessage(TEXT, "x" * 300),
+    WebSocketMessage(CLOSE, b"\x03\xe8"),
 ]
 
 
-def fed(*parts: bytes) -> tuple[list[Message], str | None]:
-    frames = Frames()
-    return [message for part in parts for message in frames.feed(part)], frames.broken
+def read(*parts: bytes) -> tuple[list[WebSocketMessage], str | None]:
+    frames = FrameReader()
+    return [message for part in parts for message in frames.feed(part)], frames.error
 
 
 @pytest.mark.parametrize("at", range(len(STREAM)))
-def test_split_at_every_byte(at: int) -> None:
-    assert fed(STREAM[:at], STREAM[at:]) == (WHOLE, None)
+def test_frames_split_at_every_byte(at: int) -> None:
+    assert read(STREAM[:at], STREAM[at:]) == (WHOLE, None)
 
 
-def test_byte_by_byte() -> None:
-    assert fed(*(bytes((each,)) for each in STREAM)) == (WHOLE, None)
+def test_frames_byte_by_byte() -> None:
+    assert read(*(bytes((each,)) for each in STREAM)) == (WHOLE, None)
 
 
-def test_what_is_large_is_not_copied_with_every_part_of_it() -> None:
+def test_a_large_message_is_not_parsed_again_with_every_part() -> None:
     large = frame(0x81, b"x" * (8 << 20))
-    began = time.process_time()
-    (message,), broken = fed(*(large[at : at + 1400] for at in range(0, len(large), 1400)))
-    assert (len(message.data), broken) == (8 << 20, None)
-    assert time.process_time() - began < 1.5, "joined anew with each of 6,000 parts it takes ten times as long"
+    started = time.process_time()
+    (message,), error = read(*(large[at : at + 1400] for at in range(0, len(large), 1400)))
+    assert (len(message.data), error) == (8 << 20, None)
+    assert time.process_time() - started < 1.5, "parsing again with each of 6,000 parts takes ten times as long"
 
 
 @pytest.mark.parametrize(
@@ -87,38 +102,38 @@ def test_what_is_large_is_not_copied_with_every_part_of_it() -> None:
         "continuation of nothing", "new message in a message", "not UTF-8", "too large", "absurdly large",
     ],
 )  # fmt: skip
-def test_what_no_server_sends_is_named(data: bytes) -> None:
-    messages, broken = fed(FIRST, data)
-    assert broken
+def test_a_frame_that_a_server_must_not_send_is_an_error(data: bytes) -> None:
+    messages, error = read(FIRST, data)
+    assert error
     assert messages == WHOLE[:1]
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))
 def test_arbitrary_bytes_never_raise(parts: list[bytes]) -> None:
-    fed(*parts)
+    read(*parts)
 
 
 @given(st.lists(st.tuples(st.sampled_from([TEXT, BINARY]), st.text(max_size=300)), max_size=5), st.data())
-def test_any_messages_cut_anywhere_come_back(said: list[tuple[int, str]], data: st.DataObject) -> None:
-    stream = b"".join(frame(0x80 | opcode, text.encode()) for opcode, text in said)
+def test_any_messages_split_anywhere_are_read(sent: list[tuple[int, str]], data: st.DataObject) -> None:
+    stream = b"".join(frame(0x80 | opcode, text.encode()) for opcode, text in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
     parts = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    expected = [Message(opcode, text if opcode == TEXT else text.encode()) for opcode, text in said]
-    assert fed(*parts) == (expected, None)
+    expected = [WebSocketMessage(opcode, text if opcode == TEXT else text.encode()) for opcode, text in sent]
+    assert read(*parts) == (expected, None)
 
 
 @given(st.binary(max_size=70_000), st.binary(min_size=4, max_size=4))
-def test_masking_twice_is_nothing(payload: bytes, mask: bytes) -> None:
-    assert mask_with(mask, mask_with(mask, payload)) == payload
+def test_a_mask_applied_twice_returns_the_payload(payload: bytes, mask: bytes) -> None:
+    assert apply_mask(mask, apply_mask(mask, payload)) == payload
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
-def test_what_we_send_is_a_masked_frame(size: int) -> None:
-    sent = masked(TEXT, b"a" * size)
+def test_a_sent_frame_is_masked(size: int) -> None:
+    sent = encode_masked_frame(TEXT, b"a" * size)
     head = {True: 2, size >= 126: 4, size >= 65536: 10}[True]
     assert sent[0] == 0x81
     assert sent[1] & 0x80
-    assert mask_with(sent[head : head + 4], sent[head + 4 :]) == b"a" * size
+    assert apply_mask(sent[head : head + 4], sent[head + 4 :]) == b"a" * size
 
 
 BODY = b'{"code":5,"message":"Unsupported protocol v."}'
@@ -127,9 +142,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nab\r\n\r\n
 
 
 @pytest.mark.parametrize(("data", "status", "body"), [(PLAIN, 400, BODY), (CHUNKED, 200, b"ab\r\ncde")])
-def test_a_response_cut_at_every_byte(data: bytes, status: int, body: bytes) -> None:
+def test_a_response_split_at_every_byte(data: bytes, status: int, body: bytes) -> None:
     for at in range(len(data)):
-        response = Response()
+        response = HttpResponse()
         response.feed(data[:at])
         assert response.feed(data[at:])
         assert (response.status, bytes(response.body), response.rest) == (status, body, b"NEXT")
@@ -139,24 +154,24 @@ def test_a_response_cut_at_every_byte(data: bytes, status: int, body: bytes) -> 
     ("data", "whole"),
     [(PLAIN[:-10], False), (CHUNKED[:-10], False), (b"HTTP/1.1 200 OK\r\n\r\nsome", True), (b"", False)],
 )
-def test_the_end_completes_only_what_said_nothing_of_its_length(data: bytes, whole: bool) -> None:
-    response = Response()
+def test_the_end_of_the_data_completes_only_a_response_without_a_length(data: bytes, whole: bool) -> None:
+    response = HttpResponse()
     assert not response.feed(data)
-    assert response.end() is whole
+    assert response.end_of_data() is whole
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_response_that_never_has_a_body_is_whole_after_its_head(status: int) -> None:
-    assert Response().feed(f"HTTP/1.1 {status} Nothing\r\n\r\n".encode())
+def test_a_response_without_a_body_is_complete_after_its_header(status: int) -> None:
+    assert HttpResponse().feed(f"HTTP/1.1 {status} Nothing\r\n\r\n".encode())
 
 
-def test_a_refusal_says_what_the_server_said() -> None:
-    response = Response()
+def test_the_kind_of_a_refusal_contains_the_meaning_of_the_error_code() -> None:
+    response = HttpResponse()
     response.feed(PLAIN)
-    assert refusal(response) == "http-400 unsupported protocol version"
-    bare = Response()
+    assert http_refusal_kind(response) == "http-400 unsupported protocol version"
+    bare = HttpResponse()
     bare.feed(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-    assert refusal(bare) == "http-502"
+    assert http_refusal_kind(bare) == "http-502"
 
 
 @pytest.mark.parametrize(
@@ -172,22 +187,22 @@ def test_a_refusal_says_what_the_server_said() -> None:
         b"HTTP/1.1 " + b"x" * 70_000,
     ],
 )
-def test_what_is_no_response_is_an_error(data: bytes) -> None:
+def test_data_that_is_no_response_is_an_error(data: bytes) -> None:
     with pytest.raises(HttpError):
-        Response().feed(data)
+        HttpResponse().feed(data)
 
 
 @given(st.binary(max_size=200))
-def test_arbitrary_answers_are_errors_or_wait(data: bytes) -> None:
+def test_arbitrary_data_is_an_error_or_incomplete(data: bytes) -> None:
     for start in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
         try:
-            Response().feed(start + data)
+            HttpResponse().feed(start + data)
         except HttpError:
             continue
 
 
 def test_an_upgrade_with_the_wrong_key_is_refused() -> None:
-    response = Response()
+    response = HttpResponse()
     response.feed(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: wrong\r\n\r\n")
-    with pytest.raises(upgrade.Refused, match="protocol"):
-        upgrade.check(response, upgrade.new_key())
+    with pytest.raises(UpgradeRefused, match="protocol"):
+        check_upgrade(response, new_websocket_key())

@@ -1,0 +1,84 @@
+"""Connections of one user: which ends count as replacements, and which events as duplicated."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.loadgen.generators import NEVER_RECONNECT, offline_generator
+from wscheck.loadgen import user_connections as module
+from wscheck.loadgen.connection import Connection, ConnectionState
+from wscheck.loadgen.endpoint import UserIdentity
+from wscheck.loadgen.page_component import PageComponent
+from wscheck.loadgen.user_connections import UserConnections
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
+from wscheck.model.load_statistics import LoadStatistics
+
+
+class User:
+    """One user with named connections and a clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
+        self.generator = offline_generator(monkeypatch)
+        self.user_connections = UserConnections(self.generator, "ada", UserIdentity("/", "", "40"))
+        self.component = PageComponent(self.generator, self.user_connections, NEVER_RECONNECT)
+        self.connections: dict[str, Connection] = {}
+
+    @property
+    def counts(self) -> LoadStatistics:
+        return self.generator.counters.current
+
+    def sends_connect(self, name: str) -> "User":
+        connection = Connection(self.generator, self.user_connections.identity, self.component)
+        connection.sid, connection.state = name, ConnectionState.CONNECT_SENT
+        connection.started_at = connection.connect_sent_at = self.now
+        self.connections[name] = connection
+        self.user_connections.connect_sent(connection)
+        return self
+
+    def opens(self, name: str) -> "User":
+        self.connections[name].opened_at, self.connections[name].state = self.now, ConnectionState.OPEN
+        self.user_connections.opened(self.connections[name])
+        return self
+
+    def is_disconnected(self, name: str) -> "User":
+        self.connections[name].state = ConnectionState.ENDED
+        self.user_connections.ended(self.connections[name], IO_SERVER_DISCONNECT)
+        return self
+
+    def receives(self, name: str, text: str) -> "User":
+        self.user_connections.event_received(self.connections[name], text)
+        return self
+
+    def after(self, seconds: float) -> "User":
+        self.now += seconds
+        return self
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> User:
+    return User(monkeypatch)
+
+
+def test_an_older_connection_replaces_nothing(user: User) -> None:
+    user.sends_connect("old").opens("old").after(0.1).sends_connect("new").after(0.1).opens("new").after(0.1)
+    user.is_disconnected("new")
+    assert user.counts.replaced == 0
+    user.is_disconnected("old")
+    assert user.counts.replaced == 1, "the newer one may have replaced it before it ended itself"
+
+
+def test_an_end_waits_only_for_connects_that_were_sent_before_it(user: User) -> None:
+    user.sends_connect("one").opens("one").after(2).sends_connect("two").is_disconnected("one").after(0.1).opens("two")
+    assert user.counts.replaced == 1
+    user.after(2).is_disconnected("two").after(0.1).sends_connect("three").opens("three")
+    assert user.counts.replaced == 1
+
+
+def test_an_event_of_an_ended_connection_is_duplicated_on_the_next_one(user: User) -> None:
+    user.sends_connect("a").opens("a").sends_connect("b").opens("b").receives("a", "x").receives("a", "y").after(0.5)
+    user.is_disconnected("a").receives("b", "x").receives("b", "y")
+    assert user.counts.duplicated == 2
+    user.after(3).receives("b", "x").receives("b", "x")
+    assert user.counts.duplicated == 2

@@ -1,0 +1,13 @@
+"""Deprecated alias of `wscheck.locust`, for one version. `wscheck.load.user` is an alias of it as well."""
+
+import sys
+import warnings
+
+from wscheck.locust import SocketUser
+
+__all__ = ["SocketUser"]
+
+warnings.warn(
+    "wscheck.load is deprecated. Use: from wscheck.locust import SocketUser", DeprecationWarning, stacklevel=2
+)
+sys.modules[f"{__name__}.user"] = sys.modules[__name__]

@@ -1,1 +1,0 @@
-"""Deprecated alias of `wscheck.locust`, kept for one version."""

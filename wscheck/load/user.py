@@ -1,5 +1,0 @@
-"""Deprecated alias of `wscheck.locust`, kept for one version."""
-
-from wscheck.locust import SocketUser
-
-__all__ = ["SocketUser"]
