@@ -10,13 +10,13 @@ from tests.forked import forked
 
 
 @pytest.mark.parametrize("arguments", [["explain", "zombie"], ["verify", "--from", "none.ndjson"], ["config"]])
-def test_it_says_the_same_and_ends_the_same(arguments: list[str], tmp_path: Path) -> None:
+def test_a_forked_run_has_the_same_output_and_exit_code(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "wscheck.toml").write_text('[identity]\nuser_id = "ädä"\n')
     environ = environment(tmp_path, WSCHECK_WINDOW="7s", COLUMNS="70")
     assert forked(arguments, tmp_path, environ, 60.0) == started(arguments, tmp_path, environ, 60.0)
 
 
-def test_what_does_not_end_is_ended(tmp_path: Path) -> None:
+def test_a_forked_run_that_hangs_is_killed(tmp_path: Path) -> None:
     environ = environment(tmp_path)
     with pytest.raises(subprocess.TimeoutExpired):
         forked(["serve", "--port", "0"], tmp_path, environ, 0.3)

@@ -22,12 +22,12 @@ def lint(package_in: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_contracts_are_kept() -> None:
+def test_the_import_contracts_hold() -> None:
     linted = lint(ROOT)
     assert linted.returncode == 0, linted.stdout
 
 
-def test_a_broken_contract_is_noticed(tmp_path: Path) -> None:
+def test_a_broken_import_contract_is_detected(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "wscheck", tmp_path / "wscheck", ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / "wscheck" / "detect" / "ledger.py").open("a") as ledger:
         ledger.write("\nimport asyncio\n\nfrom wscheck.report import REPORTERS\n")

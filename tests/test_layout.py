@@ -40,11 +40,11 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("explain", "multiple-connections"), ("rules",), ("config",)], ids=" ".join)
-def test_looking_things_up_never_meets_locust(arguments: tuple[str, ...]) -> None:
+def test_lookup_commands_do_not_import_locust(arguments: tuple[str, ...]) -> None:
     assert imported_by(*arguments) & {"locust", "gevent"} == set()
 
 
-def test_a_whole_verify_run_never_meets_locust(tmp_path: Path) -> None:
+def test_a_verify_run_does_not_import_locust(tmp_path: Path) -> None:
     told = tmp_path / "run.json"
     seen = imported_by("verify", "--scenario", "single-connection", "--window", "100ms", "--format", f"json={told}")
     assert json.loads(told.read_text())["verdict"] == "passed"
@@ -52,5 +52,5 @@ def test_a_whole_verify_run_never_meets_locust(tmp_path: Path) -> None:
     assert seen & {"locust", "gevent"} == set()
 
 
-def test_the_measurement_itself_sees_a_heavy_import() -> None:
+def test_the_import_check_detects_a_heavy_import() -> None:
     assert "asyncio" in imported_by("serve", "--fault", "no-such-fault")

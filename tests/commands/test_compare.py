@@ -43,7 +43,7 @@ def test_verify_reports_and_a_worse_run_ends_in_1(tmp_path: Path) -> None:
     assert ran.code == 1 and "Worse than before: connections of one user" in ran.out
 
 
-def test_a_run_that_showed_nothing_ends_in_3(tmp_path: Path) -> None:
+def test_a_run_without_results_ends_with_3(tmp_path: Path) -> None:
     nothing = stored(tmp_path, "n", unified(verdict=Verdict.INCONCLUSIVE, connects=0))
     ran = wscheck("compare", stored(tmp_path, "b", duplicated()), nothing)
     assert ran.code == 3 and "showed nothing" in ran.out
@@ -62,7 +62,7 @@ def test_a_run_that_showed_nothing_ends_in_3(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", 3, "is not a wscheck report"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, code: int, said: str) -> None:
+def test_an_unreadable_report_is_named(tmp_path: Path, content: bytes | None, code: int, said: str) -> None:
     good, bad = stored(tmp_path, "good.json", unified()), tmp_path / "bad.json"
     if content is not None:
         bad.write_bytes(content)
@@ -72,11 +72,11 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, cod
     assert ran.out == "" and "Traceback" not in ran.err
 
 
-def test_two_kinds_are_refused(tmp_path: Path) -> None:
+def test_reports_of_two_kinds_are_rejected(tmp_path: Path) -> None:
     ran = wscheck("compare", stored(tmp_path, "l", unified()), stored(tmp_path, "v", runs.passing()[0]))
     assert ran.code == 2 and "they have no measure in common" in ran.err
 
 
-def test_a_format_that_has_nothing_to_say_is_refused(tmp_path: Path) -> None:
+def test_a_format_that_does_not_apply_is_rejected(tmp_path: Path) -> None:
     ran = wscheck("compare", tmp_path / "a", tmp_path / "b", "--format", "ndjson")
     assert ran.code == 2 and "`ndjson` is no format of this command" in ran.err

@@ -28,19 +28,19 @@ def texts() -> Iterator[tuple[str, str]]:
                 yield path.name, node.value
 
 
-def test_no_text_leads_to_a_file_that_only_a_checkout_has() -> None:
+def test_messages_refer_only_to_installed_documents() -> None:
     found = list(texts())
     assert [(name, text) for name, text in found if "docs/" in text and name != "docs.py"] == []
     named = {document for _, text in found for document in NAMED.findall(text)}
     assert {"browser", "configuration", "load", "reference-backend"} <= named <= {*documents(), "NAME"}
 
 
-def test_a_wheel_carries_them() -> None:
+def test_the_wheel_contains_the_documents() -> None:
     built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert built["force-include"] == {"docs": "wscheck/docs"}
 
 
-def test_they_are_listed_with_what_they_are_about() -> None:
+def test_documents_are_listed_with_their_titles() -> None:
     ran = wscheck("docs")
     listed = dict(line.split(maxsplit=1) for line in ran.out.splitlines() if "  " in line)
     assert ran.code == 0 and listed.keys() == documents().keys()
@@ -49,11 +49,11 @@ def test_they_are_listed_with_what_they_are_about() -> None:
 
 
 @pytest.mark.parametrize("name", ["exit-codes", "exit-codes.md", "wscheck.logs-1", "wscheck.logs-1.json"])
-def test_one_is_printed_as_it_is(name: str) -> None:
+def test_a_document_is_printed_unchanged(name: str) -> None:
     ran = wscheck("docs", name)
     assert (ran.code, ran.out) == (0, documents()[name.removesuffix(".md").removesuffix(".json")].read_text())
 
 
-def test_an_unknown_one_is_no_document_and_like_ones_are_suggested() -> None:
+def test_an_unknown_document_is_rejected_with_a_suggestion() -> None:
     ran = wscheck("docs", "exitcodes")
     assert ran.code == 2 and "There is no document `exitcodes`." in ran.err and "`exit-codes`" in ran.err

@@ -41,7 +41,7 @@ def ended(directory: Path, arguments: list[str], *formats: str) -> Ran:
 
 
 @pytest.mark.parametrize("command", ENDS)
-def test_every_format_says_why(command: str, tmp_path: Path, nowhere: str) -> None:
+def test_every_format_contains_the_reason(command: str, tmp_path: Path, nowhere: str) -> None:
     arguments, code, schema, why = ENDS[command]
     ran = ended(tmp_path, [nowhere if a == "URL" else a for a in arguments], "json", "junit", *TEXTS)
     assert ran.code == code and why in ran.err and "secret" not in ran.said, ran.said
@@ -56,7 +56,7 @@ def test_every_format_says_why(command: str, tmp_path: Path, nowhere: str) -> No
         assert "connections per user" not in text, "figures of a run that never began"
 
 
-def test_standard_output_carries_the_chosen_format_and_the_terminal_is_told_once(nowhere: str) -> None:
+def test_stdout_has_the_chosen_format_and_the_terminal_one_message(nowhere: str) -> None:
     ran = wscheck("verify", nowhere, "--format", "json")
     assert json.loads(ran.out)["verdict"] == "inconclusive"
     ran = wscheck("verify", nowhere)
@@ -64,15 +64,13 @@ def test_standard_output_carries_the_chosen_format_and_the_terminal_is_told_once
 
 
 @pytest.mark.parametrize("written", ["before.json", "./before.json"])
-def test_evidence_that_cannot_be_judged_is_not_written_over(tmp_path: Path, written: str) -> None:
+def test_an_input_file_is_not_overwritten(tmp_path: Path, written: str) -> None:
     (tmp_path / "before.json").write_text("no report")
     ran = wscheck("compare", "before.json", "after.json", "--format", f"json={written}", cwd=tmp_path)
     assert ran.code == 3 and (tmp_path / "before.json").read_text() == "no report"
 
 
-def test_a_file_that_cannot_be_written_hides_neither_the_error_nor_the_other_files(
-    tmp_path: Path, nowhere: str
-) -> None:
+def test_an_unwritable_file_hides_neither_the_error_nor_other_files(tmp_path: Path, nowhere: str) -> None:
     ran = ended(tmp_path, ["verify", nowhere, "--format=html=/dev/full"], "json")
     assert ran.code == 3 and "Nothing answers" in ran.err
     assert "Nothing answers" in (tmp_path / "json").read_text()

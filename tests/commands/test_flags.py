@@ -61,7 +61,7 @@ def needed(command: Callable[..., None]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
-def test_every_flag_that_gives_a_setting_reaches_it(
+def test_every_flag_reaches_its_setting(
     command: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
@@ -83,6 +83,6 @@ def test_every_flag_that_gives_a_setting_reaches_it(
         assert asked.get(each.name) == ("a-secret" if isinstance(said, Path) else said), each.name
 
 
-def test_every_setting_that_a_flag_should_give_has_that_flag_somewhere() -> None:
+def test_every_setting_has_its_flag_in_some_command() -> None:
     known = {flag for command in COMMANDS for flag in flags_of(command)}
     assert {each.flag for each in SETTINGS.values() if not each.name.startswith("actions.")} <= known

@@ -28,20 +28,21 @@ def serving(tmp_path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[st
             env=environment(tmp_path),
             stdout=out,
             stderr=err,
+            text=True,
         )
     try:
         deadline = time.monotonic() + 30
         while not (found := re.search(r"listening on (\S+)", told.read_text())):
             assert process.poll() is None and time.monotonic() < deadline, told.read_text()
             time.sleep(0.02)
-        yield process, found[1], log
+        yield process, str(found[1]), log
     finally:
         process.kill()
         process.wait()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_ends_when_asked_to_and_that_is_no_failure(stop: signal.Signals, tmp_path: Path) -> None:
+def test_a_server_ended_by_a_signal_exits_with_0(stop: signal.Signals, tmp_path: Path) -> None:
     with serving(tmp_path) as (process, url, _):
         assert url.startswith("http://127.0.0.1:")
         os.kill(process.pid, stop)
@@ -49,7 +50,7 @@ def test_a_server_ends_when_asked_to_and_that_is_no_failure(stop: signal.Signals
 
 
 @pytest.mark.parametrize(("format", "told"), [("blocks", "WebSocket client connected\n• socketId: "), ("json", '{"')])
-def test_it_serves_verify_and_logs_as_documented(format: str, told: str, tmp_path: Path) -> None:
+def test_serve_answers_verify_and_writes_the_documented_log(format: str, told: str, tmp_path: Path) -> None:
     with serving(tmp_path, "--log-format", format) as (_, url, log):
         ran = wscheck(
             "verify", url, "--scenario", "single-connection", "--window", "200ms", "--server-log", log,
@@ -59,7 +60,7 @@ def test_it_serves_verify_and_logs_as_documented(format: str, told: str, tmp_pat
         assert told in log.read_text()
 
 
-def test_a_client_with_a_session_of_another_life_is_answered_and_no_news(tmp_path: Path) -> None:
+def test_a_client_with_an_old_session_id_gets_400_without_a_message(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, url, log):
         with pytest.raises(urllib.error.HTTPError, match="400") as refused:
             urllib.request.urlopen(f"{url}/socket.io/?EIO=4&transport=polling&sid=gone", timeout=10)
@@ -77,13 +78,13 @@ def test_a_client_with_a_session_of_another_life_is_answered_and_no_news(tmp_pat
         ("--transports", "smoke", "polling"),
     ],
 )
-def test_a_value_that_is_none_of_its_choices(option: str, value: str, known: str) -> None:
+def test_a_value_outside_the_choices_is_rejected(option: str, value: str, known: str) -> None:
     ran = wscheck("serve", "--port", "0", option, value)
     assert ran.code == 2
     assert value in ran.err and known in ran.err and "next:" in ran.err
 
 
-def test_how_to_check_it_is_told_with_all_that_a_client_must_know(tmp_path: Path) -> None:
+def test_serve_prints_a_complete_verify_command(tmp_path: Path) -> None:
     with serving(tmp_path, "--namespace", "bots", "--path", "/ws") as (_, url, _log):
         first, _ = (tmp_path / "told").read_text().splitlines()
         assert first == f"check it: WSCHECK_TOKEN=token-of-user_123 wscheck verify {url} --namespace /bots --path /ws"
@@ -92,20 +93,20 @@ def test_how_to_check_it_is_told_with_all_that_a_client_must_know(tmp_path: Path
         assert ran.code == 0, ran.said
 
 
-def test_an_address_that_is_none() -> None:
+def test_an_invalid_address_is_rejected() -> None:
     ran = wscheck("serve", "--port", "0", "--host", "256.1.1.1")
     assert ran.code == 2
     assert "Cannot listen on 256.1.1.1:0" in ran.err and "--host" in ran.err
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, url, _log):
         ran = wscheck("serve", "--port", url.rpartition(":")[2])
         assert ran.code == 2
         assert "already" in ran.err and "next:" in ran.err and "Traceback" not in ran.said
 
 
-def test_what_goes_wrong_while_it_serves_is_no_mistake_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_while_serving_is_not_reported_as_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ValueError("a defect")
 

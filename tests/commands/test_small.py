@@ -39,7 +39,7 @@ def test_help_names_every_command_with_what_it_does() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_says_what_each_flag_is_in_words_and_by_no_python_type(name: str) -> None:
+def test_help_describes_each_flag_without_python_types(name: str) -> None:
     command = COMMANDS[name]
     for parameter in command.params:
         called, told = parameter.get_help_record(command.make_context(name, [], resilient_parsing=True))
@@ -47,7 +47,7 @@ def test_help_says_what_each_flag_is_in_words_and_by_no_python_type(name: str) -
         assert len(re.sub(r"\[.*\]", "", told).split()) > 1, called
 
 
-def test_init_writes_a_file_that_config_reads_and_does_not_overwrite(tmp_path: Path) -> None:
+def test_init_writes_a_file_that_config_reads_and_never_overwrites(tmp_path: Path) -> None:
     assert wscheck("init", cwd=tmp_path).code == 0
     written = (tmp_path / "wscheck.toml").read_text()
     (tmp_path / "wscheck.toml").write_text(written.replace('# window = "2s" ', 'window = "9s"   '))
@@ -67,14 +67,14 @@ def test_init_writes_a_file_that_config_reads_and_does_not_overwrite(tmp_path: P
     assert (tmp_path / "wscheck.toml").read_text() == written
 
 
-def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_init_reports_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "wscheck.toml").mkdir()
     ran = wscheck("init", "--force", cwd=tmp_path)
     assert ran.code == 2
     assert "wscheck.toml cannot be written" in ran.err
 
 
-def test_config_shows_every_value_and_where_it_came_from_and_no_secret() -> None:
+def test_config_shows_every_value_with_its_origin_and_no_secret() -> None:
     ran = wscheck(
         "config",
         WSCHECK_TOKEN=SECRET,
@@ -98,16 +98,17 @@ def test_config_shows_every_value_and_where_it_came_from_and_no_secret() -> None
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_config_fits_a_terminal_and_shows_what_is_written_to_the_letter(width: int) -> None:
-    console = Console(width=width, file=StringIO(), highlight=False, markup=False)
+def test_config_fits_the_terminal_and_interprets_no_markup(width: int) -> None:
+    output = StringIO()
+    console = Console(width=width, file=output, highlight=False, markup=False)
     show([("identity.user_id", "[red]ann", "WSCHECK_USER_ID", "the user to connect as")], console)
-    lines = console.file.getvalue().splitlines()
+    lines = output.getvalue().splitlines()
     assert all(len(line) <= width for line in lines)
     told = " ".join(" ".join(lines).split())
     assert "identity.user_id [red]ann" in told and "the user to connect as" in told
 
 
-def test_a_mistake_in_the_file_ends_every_command_that_reads_it_with_its_line(tmp_path: Path) -> None:
+def test_an_error_in_the_file_ends_every_command_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "wscheck.toml").write_text("[verify]\n\nwindw = 1\n")
     for command in ("config", "verify"):
         ran = wscheck(command, cwd=tmp_path)
@@ -132,7 +133,7 @@ def test_rules_lists_every_id() -> None:
         ("zombie", ["Shows as:", CATALOGUE["zombie"].fix, "Must hold:", SCENARIOS["zombie"].claim]),
     ],
 )
-def test_explain_tells_what_it_means_and_what_to_change(id: str, told: list[str]) -> None:
+def test_explain_prints_meaning_and_fix(id: str, told: list[str]) -> None:
     ran = wscheck("explain", id)
     assert ran.code == 0
     for text in told:
@@ -150,9 +151,7 @@ def test_explain_tells_what_it_means_and_what_to_change(id: str, told: list[str]
         (("verify", "--scenario", "singel-connection"), "Unknown scenario `singel-connection`", "`single-connection`"),
     ],
 )
-def test_an_unknown_id_is_answered_with_what_was_probably_meant(
-    arguments: tuple[str, ...], problem: str, suggestion: str
-) -> None:
+def test_an_unknown_id_gets_a_suggestion(arguments: tuple[str, ...], problem: str, suggestion: str) -> None:
     ran = wscheck(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert problem in ran.err
@@ -160,13 +159,13 @@ def test_an_unknown_id_is_answered_with_what_was_probably_meant(
 
 
 @pytest.mark.parametrize("arguments", [("verfy",), ("verify", "--windw", "1s"), ("explain",), ("serve", "--port", "x")])
-def test_usage_mistakes_end_with_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
+def test_usage_errors_end_with_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
     ran = wscheck(*arguments)
     assert ran.code == 2
     assert "Usage:" in ran.err and "Traceback" not in ran.said
 
 
-def test_an_unknown_id_that_is_like_nothing_is_answered_with_where_to_look() -> None:
+def test_an_unknown_id_without_similar_ones_names_the_list() -> None:
     ran = wscheck("explain", "zzz")
     assert ran.code == 2
     assert "next: List them all: wscheck rules." in ran.err
@@ -198,7 +197,7 @@ def test_completion_scripts_can_be_shown() -> None:
     assert (ran.code, "_WSCHECK_COMPLETE" in ran.out or "complete" in ran.out) == (0, True)
 
 
-def test_ctrl_c_before_there_is_anything_to_report_is_said(tmp_path: Path) -> None:
+def test_ctrl_c_before_results_prints_a_message(tmp_path: Path) -> None:
     """Typer itself would end without a word."""
     program = (
         "import sys, wscheck.config.loading\n"
@@ -214,7 +213,7 @@ def test_ctrl_c_before_there_is_anything_to_report_is_said(tmp_path: Path) -> No
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "wscheck: interrupted\n")
 
 
-def test_ctrl_c_while_it_starts_ends_like_any_other(tmp_path: Path) -> None:
+def test_ctrl_c_during_start_ends_with_130(tmp_path: Path) -> None:
     """In the place of typer, a module that is interrupted while it is imported; and while it parses."""
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
     importing = wscheck("verify", PYTHONPATH=f"{tmp_path}:{ROOT}")
@@ -227,7 +226,7 @@ def test_ctrl_c_while_it_starts_ends_like_any_other(tmp_path: Path) -> None:
         assert (ran.code, ran.out, ran.err) == (130, "", "wscheck: interrupted\n")
 
 
-def test_a_terminal_whose_encoding_has_no_check_mark_gets_its_verdict_all_the_same(tmp_path: Path) -> None:
+def test_a_terminal_without_check_marks_gets_replacements(tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(
         '{"time":1795000000000,"msg":"WebSocket client connected","userId":"a","sid":"s"}\n'
     )

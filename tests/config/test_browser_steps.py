@@ -52,18 +52,18 @@ tab = 1
     assert str(found[1]) == 'wscheck.toml:5: click = "#go"'
 
 
-def test_what_is_typed_may_come_from_the_environment_and_is_a_secret(tmp_path: Path) -> None:
+def test_text_from_the_environment_is_a_secret(tmp_path: Path) -> None:
     found = step(tmp_path, "fill = '#password'\nwith_env = 'BOT_PASSWORD'", BOT_PASSWORD="sesame-open")
     assert found.typed == Secret("sesame-open")
     assert "sesame" not in repr(found) and "sesame" not in str(found)
 
 
-def test_steps_in_pyproject_are_found_there(tmp_path: Path) -> None:
+def test_steps_are_read_from_pyproject(tmp_path: Path) -> None:
     (found,) = steps(tmp_path, "[project]\nname = 'x'\n[[tool.wscheck.browser.step]]\nback = true\n", "pyproject.toml")
     assert found.location == "pyproject.toml:3"
 
 
-def test_no_steps_is_no_journey(tmp_path: Path) -> None:
+def test_without_step_tables_there_are_no_steps(tmp_path: Path) -> None:
     assert load_config({}, directory=tmp_path, environ={}).steps == ()
 
 
@@ -88,7 +88,7 @@ def test_no_steps_is_no_journey(tmp_path: Path) -> None:
         ("click = '#a'\nwith = 'x'", "only `fill` takes `with`"),
     ],
 )
-def test_every_mistake_is_named_with_its_line(tmp_path: Path, line: str, said: str) -> None:
+def test_an_invalid_step_is_rejected_with_its_line(tmp_path: Path, line: str, said: str) -> None:
     with pytest.raises(UsageError) as raised:
         step(tmp_path, line)
     assert raised.value.problem.startswith("wscheck.toml:4: ")
@@ -102,11 +102,11 @@ def test_a_misspelt_action_gets_a_suggestion(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[browser]\nstep = 3", "[browser.step]\nclick = '#a'", "[browser]\nstep = [3]"])
-def test_what_is_no_list_of_tables_is_refused(tmp_path: Path, text: str) -> None:
+def test_steps_must_be_a_list_of_tables(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError):
         steps(tmp_path, text)
 
 
-def test_an_unknown_key_beside_the_steps_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_key_next_to_the_steps_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"wscheck.toml:2: unknown key `fro`"):
         steps(tmp_path, "[browser]\nfro = '1s'")

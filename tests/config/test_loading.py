@@ -1,8 +1,10 @@
 """Where a value comes from, and what becomes of a configuration that cannot be read: the place, and what to do."""
 
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,25 +16,38 @@ from wscheck.model.secrets import Secret
 from wscheck.observe.logs.options import readers
 
 
-def configured(directory: Path, *, toml: str = "", pyproject: str = "", **more: dict[str, str]) -> Config:
+def configured(
+    directory: Path,
+    *,
+    toml: str = "",
+    pyproject: str = "",
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
     if toml:
         (directory / "wscheck.toml").write_text(toml)
     if pyproject:
         (directory / "pyproject.toml").write_text(pyproject)
-    return load_config(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
+    return load_config(flags or {}, directory=directory, environ=environ or {})
 
 
-def refused(directory: Path, toml: str | bytes, **more: dict[str, str]) -> UsageError:
+def refused(
+    directory: Path,
+    toml: str | bytes,
+    *,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> UsageError:
     if toml:
         (directory / "wscheck.toml").write_bytes(toml if isinstance(toml, bytes) else toml.encode())
     with pytest.raises(UsageError) as caught:
-        load_config(more.get("flags", {}), directory=directory, environ=more.get("environ", {}))
+        load_config(flags or {}, directory=directory, environ=environ or {})
     return caught.value
 
 
 # --- precedence ---------------------------------------------------------------------------------------------
 
-PLACES = {
+PLACES: dict[str, dict[str, Any]] = {
     "flags": {"flags": {"verify.window": "1s"}},
     "environ": {"environ": {"WSCHECK_WINDOW": "2500ms"}},
     "toml": {"toml": "[verify]\nwindow = 3\n"},
@@ -48,13 +63,13 @@ WINNERS = [
 
 
 @pytest.mark.parametrize("taken", range(5), ids=["flag", "variable", "wscheck.toml", "pyproject.toml", "default"])
-def test_the_first_place_that_says_something_wins(tmp_path: Path, taken: int) -> None:
+def test_precedence_of_the_origins(tmp_path: Path, taken: int) -> None:
     said = {key: value for place in list(PLACES.values())[taken:] for key, value in place.items()}
-    value = configured(tmp_path, **said).values["verify.window"]  # type: ignore[arg-type]
+    value = configured(tmp_path, **said).values["verify.window"]
     assert (value.value, value.origin) == WINNERS[taken]
 
 
-def test_a_variable_that_lacks_an_underscore_is_no_silent_default(tmp_path: Path) -> None:
+def test_a_variable_without_its_underscore_is_rejected(tmp_path: Path) -> None:
     refusal = refused(tmp_path, "", environ={"WSCHECK_USERID": "ada"})
     assert refusal.problem == "The variable WSCHECK_USERID is unknown."
     assert refusal.next_step == "Rename it to WSCHECK_USER_ID, or unset it."
@@ -71,7 +86,7 @@ def test_a_variable_that_lacks_an_underscore_is_no_silent_default(tmp_path: Path
         ("WSCHECK_LOAD_TAB", "WSCHECK_LOAD_TABS"),
     ],
 )
-def test_a_variable_that_looks_like_one_of_ours_is_told_once_and_its_value_never(
+def test_a_misspelt_variable_is_reported_once_without_its_value(
     name: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _warn_once.cache_clear()
@@ -80,7 +95,7 @@ def test_a_variable_that_looks_like_one_of_ours_is_told_once_and_its_value_never
     assert told == f"wscheck: The variable {name} is unknown and ignored. Did you mean {meant}?\n"
 
 
-def test_a_variable_that_something_reads_or_that_is_anybodys_is_no_matter(
+def test_known_variables_and_those_of_other_programs_are_not_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = ("WSCHECK_LOAD_TABS", "WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
@@ -88,26 +103,26 @@ def test_a_variable_that_something_reads_or_that_is_anybodys_is_no_matter(
     assert capsys.readouterr().err == ""
 
 
-def test_a_namespace_gets_its_slash_as_socketio_gives_it(tmp_path: Path) -> None:
+def test_a_namespace_gets_its_leading_slash(tmp_path: Path) -> None:
     assert configured(tmp_path, flags={"target.namespace": "admin"})["target.namespace"] == "/admin"
     refusal = refused(tmp_path, "", flags={"target.namespace": "/a,b"})
     assert refusal.problem == "--namespace: '/a,b' is not a namespace: write /admin."
 
 
-def test_a_wscheck_toml_hides_all_of_pyproject(tmp_path: Path) -> None:
+def test_wscheck_toml_replaces_the_table_of_pyproject(tmp_path: Path) -> None:
     config = configured(tmp_path, toml='[rules]\ngrace = "1s"\n', pyproject='[tool.wscheck.verify]\nwindow = "4s"\n')
     assert (config["rules.grace"], config["verify.window"]) == (1.0, 2.0)
 
 
-def test_the_variable_of_the_documented_hook_is_asked_last(tmp_path: Path) -> None:
+def test_the_variable_of_the_documented_hook_has_the_lowest_precedence(tmp_path: Path) -> None:
     environ = {NEXT_PUBLIC_VARIABLE: "ws://localhost:8000"}
     value = configured(tmp_path, environ=environ).values["target.url"]
     assert (value.value, value.origin) == ("ws://localhost:8000", NEXT_PUBLIC_VARIABLE)
     assert configured(tmp_path, toml='[target]\nurl = "http://a:1"\n', environ=environ)["target.url"] == "http://a:1"
 
 
-def test_an_empty_variable_and_an_empty_list_of_flags_say_nothing(tmp_path: Path) -> None:
-    config = configured(tmp_path, environ={"WSCHECK_WINDOW": ""}, flags={"verify.server_log": []})  # type: ignore[dict-item]
+def test_an_empty_variable_and_an_empty_flag_list_count_as_not_set(tmp_path: Path) -> None:
+    config = configured(tmp_path, environ={"WSCHECK_WINDOW": ""}, flags={"verify.server_log": []})
     assert (config["verify.window"], config["verify.server_log"]) == (2.0, ())
     assert config.values["verify.server_log"].origin == DEFAULT_ORIGIN
 
@@ -130,7 +145,7 @@ def test_an_empty_variable_and_an_empty_list_of_flags_say_nothing(tmp_path: Path
         ("browser.source_root", ".", ""),
     ],
 )
-def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: object) -> None:
+def test_values_are_parsed(tmp_path: Path, name: str, raw: str, value: object) -> None:
     assert configured(tmp_path, environ={SETTINGS[name].variable: raw})[name] == value
 
 
@@ -168,7 +183,7 @@ def test_every_form_of_a_value(tmp_path: Path, name: str, raw: str, value: objec
         ("[identity]\n\ntoken = 'abc'\n", "wscheck.toml:3: `identity.token` is a secret", "Set WSCHECK_TOKEN instead"),
     ],
 )
-def test_a_mistake_in_the_file_is_named_with_its_line(
+def test_an_error_in_the_file_is_reported_with_its_line(
     tmp_path: Path, toml: str | bytes, problem: str, next_step: str
 ) -> None:
     error = refused(tmp_path, toml)
@@ -177,21 +192,21 @@ def test_a_mistake_in_the_file_is_named_with_its_line(
     assert error.exit_code == 2
 
 
-def test_the_line_is_the_keys_own_also_where_its_name_stands_elsewhere(tmp_path: Path) -> None:
+def test_the_line_belongs_to_the_key_even_if_its_name_occurs_elsewhere(tmp_path: Path) -> None:
     toml = '[verify]\n# window\nwindow = "2s"\n[target]\n"path" = "/x"\ntimeout = "never"\n'
     assert refused(tmp_path, toml).problem.startswith("wscheck.toml:6: 'never'")
 
 
-def test_the_line_in_pyproject(tmp_path: Path) -> None:
+def test_the_line_is_found_in_pyproject(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n\n[tool.wscheck.verify]\nwindw = 1\n')
     assert refused(tmp_path, "").problem == "pyproject.toml:5: unknown key `windw`."
 
 
-def test_a_pyproject_of_somebody_else_is_no_configuration(tmp_path: Path) -> None:
+def test_a_pyproject_without_our_table_is_ignored(tmp_path: Path) -> None:
     assert configured(tmp_path, pyproject='[project]\nname = "x"\n')["verify.window"] == 2.0
 
 
-def test_a_mistake_in_a_flag_or_a_variable_is_named_by_it(tmp_path: Path) -> None:
+def test_an_error_names_the_flag_or_variable(tmp_path: Path) -> None:
     assert refused(tmp_path, "", flags={"verify.window": "soon"}).problem.startswith("--window: 'soon'")
     assert refused(tmp_path, "", environ={"WSCHECK_WINDOW": "x"}).problem.startswith("WSCHECK_WINDOW: 'x'")
 
@@ -203,23 +218,23 @@ def test_no_error_shows_the_credentials_of_a_url(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["http://host:99999", "http://host:0", "http://host:port"])
-def test_a_port_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
+def test_an_invalid_port_is_rejected(tmp_path: Path, address: str) -> None:
     assert "is not a URL" in refused(tmp_path, "", environ={"WSCHECK_URL": address}).problem
 
 
 @pytest.mark.parametrize("written", ["admin", "/admin"])
-def test_a_namespace_begins_with_a_slash_as_on_a_server(tmp_path: Path, written: str) -> None:
+def test_a_namespace_from_the_environment_gets_its_slash(tmp_path: Path, written: str) -> None:
     assert configured(tmp_path, environ={"WSCHECK_NAMESPACE": written})["target.namespace"] == "/admin"
 
 
-def test_a_file_that_ends_too_early_is_named_with_its_last_line(tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported_with_its_last_line(tmp_path: Path) -> None:
     assert refused(tmp_path, '[target]\n\nurl = "http').problem.startswith("wscheck.toml:3 is not valid TOML")
 
 
 # --- the event contract -------------------------------------------------------------------------------------
 
 
-def test_without_events_the_contract_is_the_documented_four(tmp_path: Path) -> None:
+def test_without_events_the_documented_contract_is_used(tmp_path: Path) -> None:
     assert configured(tmp_path).contract is DOCUMENTED_CONTRACT
     assert [event.name for event in DOCUMENTED_CONTRACT.events] == [
         "bot_status_update",
@@ -229,7 +244,7 @@ def test_without_events_the_contract_is_the_documented_four(tmp_path: Path) -> N
     ]
 
 
-def test_events_are_the_applications_own(tmp_path: Path) -> None:
+def test_events_are_read_from_the_file(tmp_path: Path) -> None:
     toml = '[[event]]\nname = "tick"\n[[event]]\nname = "news"\nemit = "ask"\npayload = {n = 1}\nwithin = "300ms"\n'
     contract = configured(tmp_path, toml=toml + 'required = false\nuser = "data.owner.id"\n').contract
     tick, news = contract.events
@@ -258,7 +273,7 @@ def test_events_are_the_applications_own(tmp_path: Path) -> None:
         ("[[event]]\nname = 'x'\n[[event]]\nname = 'x'\n", "wscheck.toml:3: `x` is described twice"),
     ],
 )
-def test_a_mistake_in_an_event_is_named_with_its_line(tmp_path: Path, toml: str, problem: str) -> None:
+def test_an_error_in_an_event_is_reported_with_its_line(tmp_path: Path, toml: str, problem: str) -> None:
     error = refused(tmp_path, toml)
     assert error.problem.startswith(problem)
     assert error.exit_code == 2
@@ -273,7 +288,7 @@ def uncommented(text: str) -> str:
     return "\n".join(lines)
 
 
-def test_the_commented_file_knows_every_setting_and_shows_its_default(tmp_path: Path) -> None:
+def test_the_starter_file_lists_every_setting_with_its_default(tmp_path: Path) -> None:
     text = files("wscheck.config").joinpath("starter.toml").read_text()
     assert configured(tmp_path, toml=text).contract == DOCUMENTED_CONTRACT
     tables = tomllib.loads(uncommented(text))

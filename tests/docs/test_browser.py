@@ -1,6 +1,7 @@
 """docs/browser.md names every step and every form of an identity rule that the code takes, and no other."""
 
 import re
+from pathlib import Path
 
 from tests.docs.test_contracts import DOCS, first_cells, section
 from wscheck.config.browser_steps import ACTIONS
@@ -12,14 +13,14 @@ def test_every_step_has_its_row() -> None:
     assert first_cells(section("browser.md", "Journeys")) == set(ACTIONS)
 
 
-def test_the_documented_journey_is_one(tmp_path) -> None:
+def test_the_documented_steps_are_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", section("browser.md", "Journeys"), re.S)
     tmp_path.joinpath("wscheck.toml").write_text(example)
     steps = load_config({}, directory=tmp_path, environ={"BOT_PASSWORD": "x"}).steps
     assert [step.action for step in steps] == ["click", "fill", "wait_for", "tab", "tab", "reload"]
 
 
-def test_every_documented_identity_rule_is_one() -> None:
+def test_every_documented_identity_rule_is_valid() -> None:
     rows = [
         row.split(" | ")[0] for row in section("browser.md", "Who the user is").splitlines() if row.startswith("| `")
     ]
@@ -27,5 +28,5 @@ def test_every_documented_identity_rule_is_one() -> None:
     assert {IdentityRule.parse(rule).place for rule in rules} == {"auth", "query", "cookie", "header", "event"}
 
 
-def test_what_a_har_cannot_tell_is_in_the_document() -> None:
+def test_the_limits_of_har_files_are_documented() -> None:
     assert "no: it records no initiator" in (DOCS / "browser.md").read_text()

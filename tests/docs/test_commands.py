@@ -40,7 +40,7 @@ TYPED = [(page.name, call) for page in PAGES for call in calls(page)]
 
 
 @pytest.mark.parametrize(("page", "call"), TYPED)
-def test_every_command_is_understood(page: str, call: str) -> None:
+def test_every_documented_command_is_valid(page: str, call: str) -> None:
     name, *arguments = typed(call)
     assert name in COMMAND.commands, call
     if arguments != ["--help"]:
@@ -53,8 +53,8 @@ def test_commands_were_found() -> None:
     assert {call.split()[0] for _, call in TYPED} >= set(COMMAND.commands)
 
 
-def test_every_variable_is_named_and_no_other() -> None:
+def test_exactly_the_known_variables_are_documented() -> None:
     told = {name for page in PAGES for name in _VARIABLE.findall(page.read_text(encoding="utf-8"))}
     read = {name for path in (ROOT / "wscheck").rglob("*.py") for name in _VARIABLE.findall(path.read_text())}
-    made = {each.variable for each in (*SETTINGS.values(), *LOAD_OPTIONS)}
+    made = {setting.variable for setting in SETTINGS.values()} | {option.variable for option in LOAD_OPTIONS}
     assert told == read - {"WSCHECK_LOAD_NAME", "WSCHECK_KEY"} | made

@@ -103,7 +103,7 @@ def test_every_format_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("words", [Verdict, Severity, Confidence, MeasureChange])
-def test_every_word_of_the_report_is_told(
+def test_every_value_of_the_report_is_documented(
     words: type[Verdict] | type[Severity] | type[Confidence] | type[MeasureChange],
 ) -> None:
     told = (DOCS / "json.md").read_text()

@@ -30,7 +30,7 @@ def test_every_threshold_has_its_row() -> None:
     assert first_cells(section("load.md", "What users do")) >= {"unified", "soak"}
 
 
-def test_the_comparison_is_shown_as_it_is_written() -> None:
+def test_the_documented_comparison_is_the_real_one() -> None:
     shown = DOC.read_text().partition("```text\n")[2].partition("```")[0]
     names = [line.strip().split("  ")[0] for line in shown.splitlines() if line.startswith("  ")]
     assert [name for name in names if name] == ["before", "duplicated", *(row.name for row in LOAD_MEASURES)]
@@ -42,6 +42,6 @@ def test_every_flag_and_format_is_named() -> None:
     assert {name for name in FORMATS if f"`{name}`" not in text} == set()
 
 
-def test_no_flag_is_named_that_is_not_there() -> None:
+def test_no_unknown_flag_is_documented() -> None:
     named = set(re.findall(r"`(--[\w-]+)", DOC.read_text())) - {"--headless"}
     assert named <= flags()

@@ -17,7 +17,7 @@ def shown(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def test_every_option_is_there_with_its_default() -> None:
+def test_every_option_is_documented_with_its_default() -> None:
     told = re.findall(r"^\| `(--[\w-]+)` \| `(\w+)` \| (.*?) \| (.*) \|$", TEXT, re.MULTILINE)
     assert [(flag, variable, meaning) for flag, variable, _, meaning in told] == [
         (option.flag, option.variable, option.help) for option in LOAD_OPTIONS
@@ -25,7 +25,7 @@ def test_every_option_is_there_with_its_default() -> None:
     assert [default.strip("`") for _, _, default, _ in told] == [shown(option.default) for option in LOAD_OPTIONS]
 
 
-def test_every_metric_is_there_with_its_type() -> None:
+def test_every_metric_is_documented_with_its_type() -> None:
     told = set(re.findall(r"^\| `(wscheck_load_\w+)` \|.*\| (gauge|counter|histogram) \|", TEXT, re.MULTILINE))
     served = set(re.findall(r"^# TYPE (wscheck_load_\w+) (\w+)$", metrics(RunAggregator(None)), re.MULTILINE))
     assert told == served

@@ -30,25 +30,25 @@ def named(text: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`(-*[\w-]+)`", row)}
 
 
-def test_every_option_is_described_and_no_other() -> None:
+def test_exactly_the_known_options_are_documented() -> None:
     options = {name for param in TAIL_LOGS.params for name in param.opts if name.startswith("--")}
     assert named(section("Watching")) == options - {"--help"}
 
 
-def test_every_field_of_an_incident_is_described_and_no_other() -> None:
+def test_exactly_the_fields_of_an_incident_are_documented() -> None:
     assert named(section("Incidents")) == {"schema", *Incident.__struct_fields__}
     for state in IncidentState:
         assert f"`{state}`" in section("Incidents")
 
 
-def test_the_example_is_an_incident() -> None:
+def test_the_documented_incident_is_valid() -> None:
     [example] = re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.S)
     schema = json.loads((ROOT / "docs" / "schemas" / "wscheck.incident-1.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(json.loads(example))
     assert set(json.loads(example)) == {"schema", *Incident.__struct_fields__}
 
 
-def test_the_numbers_are_those_of_the_code() -> None:
+def test_documented_numbers_match_the_code() -> None:
     told = section("Webhook")
     assert courier.ATTEMPTS == 6 and "six times in" in told
     assert (courier.FIRST_PAUSE_S, courier.LONGEST_PAUSE_S) == (0.5, 30.0)
@@ -58,6 +58,6 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert LATE_WRITER_S == 60.0 and "quiet for a minute" in section("Rotation")
 
 
-def test_there_are_recipes_for_what_wraps_logs() -> None:
+def test_every_log_collector_has_a_recipe() -> None:
     for tool in ("docker logs", "docker compose", "journalctl", "kubectl", "pm2", "jq"):
         assert tool in section("Recipes")

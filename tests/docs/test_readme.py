@@ -28,7 +28,7 @@ def named(steps: list[Step]) -> str:
 
 
 @pytest.mark.parametrize("steps", README, ids=map(named, README))
-def test_what_the_readme_shows_is_what_happens(steps: list[Step], tmp_path: Path) -> None:
+def test_the_readme_transcripts_are_real(steps: list[Step], tmp_path: Path) -> None:
     port = str(free_port())
     with background(tmp_path) as shell:
         for step in steps:

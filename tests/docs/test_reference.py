@@ -46,7 +46,7 @@ def test_every_id_has_its_anchor_in_the_order_of_the_registry(document: str, reg
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_rules_are_told_in_their_own_words(rule: type[Rule]) -> None:
+def test_rules_are_documented_with_their_texts(rule: type[Rule]) -> None:
     told = sections("rules.md")[rule.id]
     assert f"**{rule.title}** ({rule.severity})" in told
     for label, text in (("", rule.meaning), ("**Fix:** ", rule.fix), ("**Comes from:** ", rule.source)):
@@ -54,7 +54,7 @@ def test_rules_are_told_in_their_own_words(rule: type[Rule]) -> None:
 
 
 @pytest.mark.parametrize("cause", CATALOGUE.values(), ids=CATALOGUE)
-def test_causes_are_told_in_their_own_words(cause: CauseDoc) -> None:
+def test_causes_are_documented_with_their_texts(cause: CauseDoc) -> None:
     told = sections("causes.md")[cause.id]
     name = cause.name[0].upper() + cause.name[1:]
     assert f"**{name}**{' (benign)' if cause.benign else ''} -" in told
@@ -69,7 +69,7 @@ def test_causes_are_told_in_their_own_words(cause: CauseDoc) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_scenarios_are_told_with_their_claim_their_rules_and_their_control(scenario: Scenario) -> None:
+def test_scenarios_are_documented_with_claim_rules_and_control(scenario: Scenario) -> None:
     told = sections("scenarios.md")[scenario.id]
     assert told.startswith(scenario.claim)
     assert f"**Judged by:** {', '.join(f'`{rule.id}`' for rule in scenario.rules)} -" in told
@@ -104,13 +104,13 @@ def row(setting: Setting) -> str:
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
-def test_settings_are_told_with_flag_variable_default_and_meaning(setting: Setting) -> None:
+def test_settings_are_documented_with_flag_variable_default_and_meaning(setting: Setting) -> None:
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
     table = text.partition(f"\n## [{setting.name.partition('.')[0]}]\n")[2].partition("\n## ")[0]
     assert row(setting) in table.splitlines()
 
 
-def test_no_setting_is_told_that_is_none() -> None:
+def test_no_unknown_setting_is_documented() -> None:
     tables = [head.strip("[]") for head in sections("configuration.md") if head.startswith("[")]
     told = {f"{table}.{key}" for table in tables for key in rows("configuration.md", f"[{table}]")}
     assert told == set(SETTINGS)
@@ -133,7 +133,7 @@ def usual(setting: Setting) -> str | None:
 
 
 @pytest.mark.parametrize(("function", "tables"), COMMANDS.items(), ids=lambda each: getattr(each, "__name__", ""))
-def test_help_tells_the_defaults_that_there_are(function: Callable[..., None], tables: tuple[str, ...]) -> None:
+def test_help_shows_the_defaults(function: Callable[..., None], tables: tuple[str, ...]) -> None:
     command = function.__name__.replace("_", "-")
     settings = {setting.flag: setting for setting in SETTINGS.values() if setting.name.startswith(tables)}
     for parameter in typer.main.get_command(app).commands[command].params:  # type: ignore[attr-defined]
@@ -144,13 +144,13 @@ def test_help_tells_the_defaults_that_there_are(function: Callable[..., None], t
             assert shown == usual(settings[flag]) or (shown in UNSET and not settings[flag].default), flag
 
 
-def test_every_flag_of_verify_is_told() -> None:
+def test_every_flag_of_verify_is_documented() -> None:
     further = set(rows("configuration.md", "Further flags of verify"))
     assert further | {setting.flag for setting in SETTINGS.values()} >= flags("verify") - {"url"}
     assert further <= flags("verify")
 
 
-def test_the_event_contract_is_told_field_by_field() -> None:
+def test_every_field_of_the_event_contract_is_documented() -> None:
     told = rows("configuration.md", "The event contract")
     assert set(told) == set(ContractEvent.__struct_fields__)
     for event in DOCUMENTED_CONTRACT.events:
@@ -167,7 +167,7 @@ def test_the_event_contract_is_told_field_by_field() -> None:
         ("init", ["configuration.md"]),
     ],
 )
-def test_every_flag_is_named_where_its_command_is_described(command: str, documents: list[str]) -> None:
+def test_every_flag_is_documented_with_its_command(command: str, documents: list[str]) -> None:
     text = "".join((DOCS / document).read_text(encoding="utf-8") for document in documents)
     named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
     assert {flag for flag in flags(command) if flag.startswith("--")} <= named
@@ -177,7 +177,7 @@ PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for link, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", text):
         target = page.parent / link if link else page

@@ -81,7 +81,7 @@ async def test_a_named_pipe_is_read_whether_somebody_writes_already_or_not(tmp_p
 
 
 @pytest.mark.parametrize("name", ["", "nowhere.log"])
-def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+def test_an_unreadable_report_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadEvidence, match=str(tmp_path / name)):
         open_log(str(tmp_path / name))
 
