@@ -10,8 +10,8 @@ import atheris
 
 with atheris.instrument_imports(include=["wscheck.observe.logs"]):
     from wscheck.model.events import Event
-    from wscheck.observe.logs.extractor import Extractor
-    from wscheck.observe.logs.vocabulary import Wording
+    from wscheck.observe.logs.extractor import LogExtractor
+    from wscheck.observe.logs.vocabulary import LogVocabulary
     from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 MOST_HELD = 1 << 20
@@ -44,7 +44,7 @@ EXPORTS = (
 )
 TEXT = ('level=info msg="', "chat: ", "(3 total)")
 PHRASES = ("user ", " came on ", "[", "] gone: ", "kicked ", " by ", " of ")
-PLACES = Wording(
+PLACES = LogVocabulary(
     markers=(
         ("connected", "user {user} came on {sid}"),
         ("disconnected", "[{sid}] gone: {reason}"),
@@ -74,11 +74,11 @@ def check(data: bytes) -> None:
         return
     size, log = data[0] + 1, b"".join(PARTS[byte] for byte in data[1:])
     log *= LEARNED if size % 2 else 1
-    for wording in (Wording(), PLACES):
+    for wording in (LogVocabulary(), PLACES):
         agree(log, size, wording)
 
 
-def agree(log: bytes, size: int, wording: Wording) -> None:
+def agree(log: bytes, size: int, wording: LogVocabulary) -> None:
     """Read it in each way there is: all must say the same."""
     whole, events = read(log, len(log), wording)
     pieces, again = read(log, size, wording)
@@ -90,9 +90,9 @@ def agree(log: bytes, size: int, wording: Wording) -> None:
     assert len(pieces._held) <= MOST_HELD, "memory is not bounded"
 
 
-def read(log: bytes, size: int, wording: Wording, *, careful: bool = False) -> tuple[Extractor, list[Event]]:
+def read(log: bytes, size: int, wording: LogVocabulary, *, careful: bool = False) -> tuple[LogExtractor, list[Event]]:
     """The reader and its events, fed `size` bytes at a time; `careful`: without shortcuts."""
-    extractor, events = Extractor("fuzz.log", wording=wording), list[Event]()
+    extractor, events = LogExtractor("fuzz.log", wording=wording), list[Event]()
     if careful:
         extractor._lines.shortcuts.note = lambda *_: 0  # type: ignore[method-assign]
     for begin in range(0, len(log), size):
@@ -101,9 +101,9 @@ def read(log: bytes, size: int, wording: Wording, *, careful: bool = False) -> t
     return extractor, events + extractor.flush(at_end=True)
 
 
-def read_in_buffer(buffer: ReadBuffer, log: bytes, wording: Wording) -> list[Event]:
+def read_in_buffer(buffer: ReadBuffer, log: bytes, wording: LogVocabulary) -> list[Event]:
     """Its events, read where they stand in a read buffer."""
-    extractor = Extractor("fuzz.log", wording=wording)
+    extractor = LogExtractor("fuzz.log", wording=wording)
     for begin in range(0, len(log), len(buffer.payload)):
         piece = log[begin : begin + len(buffer.payload)]
         buffer.payload[: len(piece)] = piece

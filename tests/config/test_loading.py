@@ -13,7 +13,7 @@ from wscheck.config.loading import DEFAULT_ORIGIN, Config, _warn_once, load_conf
 from wscheck.config.settings import NEXT_PUBLIC_VARIABLE, SETTINGS
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
-from wscheck.observe.logs.options import readers
+from wscheck.observe.logs.options import reader_factory
 
 
 def configured(
@@ -293,7 +293,7 @@ def test_the_starter_file_lists_every_setting_with_its_default(tmp_path: Path) -
     assert configured(tmp_path, toml=text).contract == DOCUMENTED_CONTRACT
     tables = tomllib.loads(uncommented(text))
     logs = tables.pop("logs")
-    assert readers([], [], logs, str) and set(logs) == {"markers", "keys"}
+    assert reader_factory([], [], logs, str) and set(logs) == {"markers", "keys"}
     shown = {f"{table}.{key}" for table, keys in tables.items() if table != "event" for key in keys}
     assert shown == {name for name, setting in SETTINGS.items() if not setting.secret}
     config = configured(tmp_path, toml=uncommented(text))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wscheck.observe.logs.extractor import Extractor
+from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing import open_file as opened
 from wscheck.observe.tailing.read_buffer import ReadBuffer
@@ -44,7 +44,7 @@ def notes() -> list[str]:
 
 @pytest.fixture
 def log(tmp_path: Path, notes: list[str]) -> Iterator[FollowedLog]:
-    log = FollowedLog(tmp_path / "app.log", Extractor, ReadBuffer(LINE), notes.append)
+    log = FollowedLog(tmp_path / "app.log", LogExtractor, ReadBuffer(LINE), notes.append)
     yield log
     log.close()
 
@@ -68,9 +68,9 @@ def test_what_was_noted_before_the_disk_fails_is_told_and_what_follows_when_it_i
     disk.good = 2
     assert [told(log), told(log)] == [["s1", "s2"], []]
     why = f"cannot be read beyond byte {len(connected('s1', 's2'))}: Input/output error"
-    assert (notes, log.damaged) == ([f"{log.path} {why}."], {log.path: why})
+    assert (notes, log.read_errors) == ([f"{log.path} {why}."], {log.path: why})
     disk.good = None
-    assert (told(log), log.damaged, len(notes)) == (["s3"], {}, 1)
+    assert (told(log), log.read_errors, len(notes)) == (["s3"], {}, 1)
 
 
 def test_a_directory_in_the_place_of_a_log_is_said_and_waited_out(log: FollowedLog, notes: list[str]) -> None:
@@ -88,7 +88,7 @@ def test_a_directory_in_the_place_of_a_log_is_said_and_waited_out(log: FollowedL
 
 def test_a_pipe_that_fails_has_ended_and_proves_nothing(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
-    log = PipedLog(Extractor, fd, "pipe")
+    log = PipedLog(LogExtractor, fd, "pipe")
     assert told(log) == []
-    assert (log.ended, log.damaged) == (True, {Path("pipe"): "cannot be read beyond byte 0: Is a directory"})
+    assert (log.ended, log.read_errors) == (True, {Path("pipe"): "cannot be read beyond byte 0: Is a directory"})
     os.close(fd)

@@ -12,7 +12,7 @@ from tests.run.verify.runs import planned
 from wscheck.model.errors import BadEvidence
 from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.model.secrets import HIDDEN, Redactor, Secret
-from wscheck.observe.logs.options import readers
+from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.server_log import ServerLog, open_log
 
 TOKEN = "no-such-token-9917"
@@ -106,7 +106,7 @@ async def test_nor_is_half_of_one_where_an_excerpt_is_cut(tmp_path: Path) -> Non
     path = tmp_path / "server.log"
     path.touch()
     redactor = Redactor([Secret(TOKEN)])
-    log = open_log(str(path), readers((), (), {}, redactor=redactor), redactor)
+    log = open_log(str(path), reader_factory((), (), {}, redactor=redactor), redactor)
     async with followed(log) as events:
         append(path, "2026-11-25T01:00:00Z INFO WebSocket client connected socketId=s1 userId=A\n")
         append(path, 'WebSocket client connected {"x": "' + "x" * 160 + TOKEN + '"}\n')
@@ -127,9 +127,9 @@ async def test_what_is_quoted_of_a_log_in_other_words_holds_no_secret_and_is_of_
     log = open_log(str(path), redactor=Redactor([Secret(TOKEN)]))
     async with followed(log) as events:
         append(path, f"peer joined conn=s1-A with {TOKEN} and password=hunter22 {'x' * 500}\n")
-        await until(lambda: bool(log.naming(["s1-A"])))
-        told = log.naming(["s1-A"])
+        await until(lambda: bool(log.find_mention(["s1-A"])))
+        told = log.find_mention(["s1-A"])
         assert told.startswith(f"peer joined conn=s1-A with {HIDDEN}") and len(told) == 200
         assert TOKEN not in told and "hunter22" not in told
-        log.begin(events.append)
-        assert log.naming(["s1-A"]) == ""
+        log.start_phase(events.append)
+        assert log.find_mention(["s1-A"]) == ""

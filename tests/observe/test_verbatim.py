@@ -2,15 +2,15 @@
 
 import pytest
 
-from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.server_log import KEPT, Verbatim
-from wscheck.observe.logs.suggest.column_roles import Ids
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.server_log import WINDOW_SIZE, RawLogWindow
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
-def heard(*texts: str) -> Verbatim:
-    said = Verbatim()
-    reader = said.beside(Extractor)("server.log")
+def heard(*texts: str) -> RawLogWindow:
+    said = RawLogWindow()
+    reader = said.wrap_factory(LogExtractor)("server.log")
     for text in texts:
         reader.feed(text.encode())
     return said
@@ -31,45 +31,45 @@ def heard(*texts: str) -> Verbatim:
     ],
 )
 def test_the_line_that_names_an_id_and_the_sentence_above_it(log: str, told: str) -> None:
-    assert heard(log).naming(["s1-A"]) == told
+    assert heard(log).find_mention(["s1-A"]) == told
 
 
 def test_a_line_that_came_in_two_pieces_is_whole() -> None:
-    assert heard("peer joi", "ned s1", "-A\n").naming(["s1-A"]) == "peer joined s1-A"
+    assert heard("peer joi", "ned s1", "-A\n").find_mention(["s1-A"]) == "peer joined s1-A"
 
 
 def test_a_name_that_stands_in_any_log_names_nobody() -> None:
-    assert heard('{"level": 30, "id": 7}\n').naming(["7", "30"]) == ""
-    assert heard("ok\n").naming([]) == ""
+    assert heard('{"level": 30, "id": 7}\n').find_mention(["7", "30"]) == ""
+    assert heard("ok\n").find_mention([]) == ""
 
 
 def test_what_it_says_of_somebody_is_proposed_with_the_options_that_read_it() -> None:
     said = heard("peer joined conn=x9 room=7\n" * 500, "peer joined conn=s1-A actor=ada\n", "up\n" * 10_000)
-    (hint,) = said.suggestions(["connected"], Ids(("s1-A",), ("ada",)))
+    (hint,) = said.suggestions(["connected"], ConnectionIds(("s1-A",), ("ada",)))
     assert (hint.text, hint.keys) == ("peer joined", (("user", "actor"), ("sid", "conn")))
-    assert said.suggestions(["connected"], Ids(("x9",), ("7",))) == []  # which may be anything
-    assert Verbatim().suggestions(["connected"], Ids(("s1-A",))) == []
+    assert said.suggestions(["connected"], ConnectionIds(("x9",), ("7",))) == []  # which may be anything
+    assert RawLogWindow().suggestions(["connected"], ConnectionIds(("s1-A",))) == []
 
 
 def test_what_was_said_before_the_phase_is_forgotten() -> None:
     said = heard("peer joined s1-A\n")
     said.clear()
-    assert said.naming(["s1-A"]) == ""
+    assert said.find_mention(["s1-A"]) == ""
 
 
 def test_a_log_that_pours_fills_no_memory() -> None:
-    said = heard("peer joined s1-A\n", *["x" * (1 << 20) + "\n"] * (KEPT >> 20), "peer joined s2-B\n")
-    assert (said.naming(["s1-A"]), said.naming(["s2-B"])) == ("", "peer joined s2-B")
+    said = heard("peer joined s1-A\n", *["x" * (1 << 20) + "\n"] * (WINDOW_SIZE >> 20), "peer joined s2-B\n")
+    assert (said.find_mention(["s1-A"]), said.find_mention(["s2-B"])) == ("", "peer joined s2-B")
 
 
 def test_what_is_read_in_place_is_kept_too_and_read_all_the_same() -> None:
-    said, buffer = Verbatim(), ReadBuffer()
-    reader = said.beside(Extractor)("server.log")
+    said, buffer = RawLogWindow(), ReadBuffer()
+    reader = said.wrap_factory(LogExtractor)("server.log")
     data = b"WebSocket client connected socketId=s1 userId=ada\npeer joined s1-A\n"
     buffer.payload[: len(data)] = data
     assert reader.look(buffer, len(data)) == 1
     events = reader.read() + reader.flush(at_end=True)
     assert [event.sid for event in events] == ["s1"]
-    assert said.naming(["s1-A"]) == "peer joined s1-A"
+    assert said.find_mention(["s1-A"]) == "peer joined s1-A"
     assert (reader.lines, reader.bytes, reader.offset, reader.pending) == (2, len(data), len(data), False)
     assert (reader.unreadable, sum(reader.levels.values())) == (0, 1)

@@ -115,7 +115,7 @@ def _wanted(
 ) -> "TailRequest":
     from wscheck.config.settings import parse_duration
     from wscheck.model.errors import UsageError
-    from wscheck.observe.logs.options import readers
+    from wscheck.observe.logs.options import reader_factory
     from wscheck.run.tail.clock import TimeWindow, parse_time
     from wscheck.run.tail.setup import TailRequest
 
@@ -125,7 +125,7 @@ def _wanted(
     return TailRequest(
         **{**asked, "from_start": asked["from_start"] or since is not None},
         outputs=outputs,
-        new_reader=readers(markers, keys, config.tables.get("logs", {}), config.location_of),
+        new_reader=reader_factory(markers, keys, config.tables.get("logs", {}), config.location_of),
         options=config.judge_options,
         bar=config.bar,
         quiet_after=config["watch.quiet_after"],

@@ -5,28 +5,28 @@ from typing import Any
 
 from wscheck.detect.engine import Judge
 from wscheck.model.events import Connected, Disconnected, Event, Replaced
-from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
-def read(log: bytes | str, *pieces: int, wording: Wording | None = None) -> list[Event]:
+def read(log: bytes | str, *pieces: int, wording: LogVocabulary | None = None) -> list[Event]:
     """The events of a whole log, fed in pieces of these sizes and then the rest."""
     return reader_of(log, *pieces, wording=wording)[1]
 
 
-def reader_of(log: bytes | str, *pieces: int, wording: Wording | None = None) -> tuple[Extractor, list[Event]]:
+def reader_of(log: bytes | str, *pieces: int, wording: LogVocabulary | None = None) -> tuple[LogExtractor, list[Event]]:
     data = memoryview(log.encode() if isinstance(log, str) else log)
-    extractor, events, begin = Extractor("app.log", wording=wording), list[Event](), 0
+    extractor, events, begin = LogExtractor("app.log", wording=wording), list[Event](), 0
     for size in (*pieces, len(data)):
         events += extractor.feed(data[begin : begin + size])
         begin += size
     return extractor, events + extractor.flush(at_end=True)
 
 
-def read_in_buffer(buffer: ReadBuffer, log: bytes) -> tuple[Extractor, list[Event]]:
+def read_in_buffer(buffer: ReadBuffer, log: bytes) -> tuple[LogExtractor, list[Event]]:
     """The same, each piece as large as the desk's room, some events at a time."""
-    extractor, events = Extractor("app.log"), list[Event]()
+    extractor, events = LogExtractor("app.log"), list[Event]()
     for begin in range(0, len(log), len(buffer.payload)):
         piece = log[begin : begin + len(buffer.payload)]
         buffer.payload[: len(piece)] = piece

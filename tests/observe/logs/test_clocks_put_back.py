@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli import wscheck
 from tests.observe.logs.reading import read
-from wscheck.observe.logs.formats.timestamps import Calendar
+from wscheck.observe.logs.formats.timestamps import TimestampParser
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 BACK = datetime(2026, 10, 25, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def test_a_bare_clock_goes_on_as_well(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     log.touch()
     day = datetime.fromtimestamp(log.stat().st_mtime)
-    calendar = Calendar(str(log))
+    calendar = TimestampParser(str(log))
     calendar._anchor = day.replace(year=2026, month=10, day=25)
     written = minutes(-170, -61, -59, -1, 1, 59, 61, 1200, 1400)
     told = [calendar.read(on_the_wall(at).strftime("[%H:%M:%S]")) for at in written]

@@ -7,8 +7,8 @@ import pytest
 from tests.observe.logs.reading import reader_of, said
 from wscheck.model.events import Connected, Disconnected, Replaced, ServerRestarted, Unreadable
 from wscheck.observe.logs import event_builder as evidence
-from wscheck.observe.logs.options import readers
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.options import reader_factory
+from wscheck.observe.logs.vocabulary import LogVocabulary
 
 SID, OLD, NEW = "JklrX0lA-3eoASGLAAAA", "aaaaX0lA-3eoASGLAAAB", "bbbbX0lA-3eoASGLAAAC"
 
@@ -134,7 +134,7 @@ def test_of_too_many_containers_a_bare_record_is_not_believed_from_any(monkeypat
         bare = contained(99, f"{CONNECTED} socketId=s99 userId=u99")
         return "".join(contained(n, text) for n, text in enumerate(stamped)) + bare
 
-    monkeypatch.setattr(evidence, "MOST_SOURCES", 3)
+    monkeypatch.setattr(evidence, "MAX_SOURCES", 3)
     few, events = reader_of(log(3))
     assert (len(events), few.unreadable) == (4, 0)
     many, events = reader_of(log(4))
@@ -151,7 +151,7 @@ def test_a_bare_record_among_stamped_ones_is_shown_and_not_believed() -> None:
 
 def test_what_one_generation_of_a_log_shows_holds_for_the_next() -> None:
     """A rotation is no moment in which somebody's text is believed."""
-    new_reader = readers((), (), {})
+    new_reader = reader_factory((), (), {})
     new_reader("app.log").feed(b"[2026-01-15T09:30:00Z] WebSocket client connected { socketId: 'a', userId: 'bob' }\n")
     forged = b"WebSocket client connected\n- socketId: FORGED\n- userId: victim\n"
     assert [type(event) for event in new_reader("app.log").feed(forged)] == [Unreadable]
@@ -195,7 +195,7 @@ def test_nothing_is_said_of_other_lines_whose_rest_is_missing(text: str) -> None
 
 
 def test_other_wording_and_other_keys() -> None:
-    wording = Wording(
+    wording = LogVocabulary(
         markers=(("connected", "Socket opened"), ("disconnected", "Socket gone"), ("restarted", "listening on")),
         keys=(("user", "uid"), ("sid", "conn"), ("time", "loggedAt")),
     )

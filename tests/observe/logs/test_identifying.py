@@ -7,8 +7,8 @@ import pytest
 from tests.observe.logs.corpus import corpus, names
 from tests.observe.logs.reading import read, reader_of
 from wscheck.model.events import Connected, Replaced
-from wscheck.observe.logs.suggest.column_roles import Ids
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
+from wscheck.observe.logs.vocabulary import LogVocabulary
 
 SIDS = [f"AbCdEfGhIjKlMnOp{n:04}" for n in range(10)]
 
@@ -21,7 +21,7 @@ def left(sid: str, **more: object) -> str:
     return joined(sid, **more).replace("joined", "left")
 
 
-def keys(log: str, about: Ids | None = None, kind: str = "connected") -> list[tuple[str, str]]:
+def keys(log: str, about: ConnectionIds | None = None, kind: str = "connected") -> list[tuple[str, str]]:
     """What is proposed for the lines of one kind, if anything is."""
     extractor, _ = reader_of(log)
     found = extractor.suggestions([kind], about) if about is not None else extractor.suggestions([kind])
@@ -78,7 +78,7 @@ def test_without_a_name_it_is_told_by_a_server_that_keeps_one_each() -> None:
     assert keys(log) == [("user", "actor"), ("sid", "conn")]
     assert keys(log, kind="disconnected") == [("sid", "conn")]
     [hint] = reader_of(log)[0].suggestions(["connected"])
-    users = [event.user for event in read(log, wording=hint.added_to(Wording())) if isinstance(event, Connected)]
+    users = [event.user for event in read(log, wording=hint.add_to(LogVocabulary())) if isinstance(event, Connected)]
     assert users == ["ada", "bob", "ada", "bob"]
 
 
@@ -109,7 +109,7 @@ def test_the_old_and_the_new_socket_by_which_came_first() -> None:
     log = joined(SIDS[0], who="ada") + joined(SIDS[1], who="ada") + moved
     assert keys(log, kind="replaced") == [("user", "who"), ("old", "from"), ("new", "to")]
     [hint] = reader_of(log)[0].suggestions(["replaced"])
-    [event] = [each for each in read(log, wording=hint.added_to(Wording())) if isinstance(each, Replaced)]
+    [event] = [each for each in read(log, wording=hint.add_to(LogVocabulary())) if isinstance(each, Replaced)]
     assert (event.user, event.old_sid, event.new_sid) == ("ada", *SIDS[:2])
 
 
@@ -127,7 +127,7 @@ def test_a_key_that_no_option_could_name_is_not_proposed() -> None:
 
 
 def test_of_two_keys_that_hold_a_known_user_the_one_that_is_called_so() -> None:
-    about = Ids((SIDS[0],), ("user_123",))
+    about = ConnectionIds((SIDS[0],), ("user_123",))
     assert keys(joined(SIDS[0], room="user_123", who="user_123"), about) == [("user", "who"), ("sid", "conn")]
     assert keys(joined(SIDS[0], room="user_123", actor="user_123"), about) == []
 
@@ -140,12 +140,12 @@ def test_the_keys_may_stand_below_the_sentence() -> None:
 def test_ids_that_are_known_are_found_under_any_key_and_only_records_that_tell_of_them_count() -> None:
     others = "".join(joined(f"x{n}", actor=f"u{n}", n=n) for n in range(50))
     log = others + joined("mine-1", actor="user_123", n=1) + left("mine-1", n=1) + others
-    about = Ids(("mine-1",), ("user_123",))
+    about = ConnectionIds(("mine-1",), ("user_123",))
     assert keys(log) == []
     assert keys(log, about) == [("user", "actor"), ("sid", "conn")]
     [hint] = reader_of(log)[0].suggestions(["connected"], about)
     assert "mine-1" in hint.example
-    assert keys(log, Ids(("nobody's",), ())) == []
+    assert keys(log, ConnectionIds(("nobody's",), ())) == []
 
 
 OTHERWISE = {

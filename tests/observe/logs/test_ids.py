@@ -12,14 +12,14 @@ from tests.observe.logs.formats import FORMATS, PLAIN_FORMATS
 from tests.observe.logs.reading import reader_of, said
 from wscheck.model.events import Unreadable
 from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS
-from wscheck.observe.logs.formats.key_values import NOTHING, pairs
-from wscheck.observe.logs.vocabulary import Wording, plain
+from wscheck.observe.logs.formats.key_values import NOTHING, find_key_values
+from wscheck.observe.logs.vocabulary import LogVocabulary, normalize_key
 
 ALL = FORMATS | PLAIN_FORMATS
 SID, NEW = "JklrX0lA-3eoASGLAAAA", "bbbbX0lA-3eoASGLAAAC"
 PRINTABLE = "".join(map(chr, range(33, 127))) + "é李·•–→…"
 AT = 1_768_469_400_000
-KEYS = {*Wording().roles(), *map(plain, MESSAGE_KEYS)}
+KEYS = {*LogVocabulary().key_roles(), *map(normalize_key, MESSAGE_KEYS)}
 
 IDS = st.text(PRINTABLE, min_size=1, max_size=12)
 RELAXED = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -50,7 +50,7 @@ def test_an_id_is_what_it_was_or_nothing(form: str, name: str) -> None:
     assume(name.lower() not in NOTHING and name[-1] not in ".,;:|" and any(map(str.isalnum, name)))
     assume(not (name[0] == name[-1] and name[0] in "\"'`"))
     # And one that holds a key of a record, with a value, is a record.
-    assume(all(plain(pair.key) not in KEYS for pair in pairs(name)))
+    assume(all(normalize_key(pair.key) not in KEYS for pair in find_key_values(name)))
     for entry in records(name):
         extractor, events = reader_of(ALL[form](entry))
         seen = [said(event) for event in events if not isinstance(event, Unreadable)]

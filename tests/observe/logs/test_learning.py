@@ -12,8 +12,8 @@ from tests.observe.logs.reading import reader_of
 from tests.observe.logs.test_properties import RELAXED, carefully
 from tests.observe.logs.wrappers import WRAPPERS
 from wscheck.model.events import Event
-from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.fast_reader.learner import ATTEMPTS, MOST_SHAPES
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.fast_reader.learner import MAX_ATTEMPTS, MAX_SHAPES
 
 
 def written(form: str, wrapper: str, entries: list[Entry], draw: random.Random) -> bytes:
@@ -24,7 +24,7 @@ def written(form: str, wrapper: str, entries: list[Entry], draw: random.Random) 
 
 def with_care(log: bytes) -> tuple[list[Event], int]:
     """The events, and how many lines it took care to read."""
-    extractor = Extractor("app.log")
+    extractor = LogExtractor("app.log")
     taken, lines = extractor._lines.take, list[bytes]()
 
     def take(raw: bytes, *rest: object) -> None:
@@ -131,29 +131,29 @@ def test_of_two_times_that_were_long_the_same_the_right_one_is_told() -> None:
 def test_lines_that_never_repeat_their_form_do_not_make_us_slow() -> None:
     """Neither are templates made without end, nor is their number without bounds."""
     line = "{0} WebSocket client connected {{ socketId: 's{1}', userId: 'u{1}' }}\n"
-    words = ["".join(random.Random(n).choices(LETTERS, k=9)) for n in range(2 * ATTEMPTS)]
+    words = ["".join(random.Random(n).choices(LETTERS, k=9)) for n in range(2 * MAX_ATTEMPTS)]
     same = "".join(line.format(f"[{word}]", n) for n, word in enumerate(words))
-    other = "".join(line.format("(" * (n % 500) + ")" * (n // 500), n) for n in range(2 * MOST_SHAPES))
+    other = "".join(line.format("(" * (n % 500) + ")" * (n // 500), n) for n in range(2 * MAX_SHAPES))
     log = (same + other).encode()
-    extractor = Extractor("app.log")
+    extractor = LogExtractor("app.log")
     events = [*extractor.feed(log), *extractor.flush(at_end=True)]
     shapes = extractor._lines.shortcuts._learner._shapes
     assert events == carefully(log)
-    assert len(shapes) <= MOST_SHAPES
-    assert max(shape.attempts for shape in shapes.values()) == ATTEMPTS
-    assert sum(len(shape.trials) for shape in shapes.values()) <= MOST_SHAPES + ATTEMPTS
+    assert len(shapes) <= MAX_SHAPES
+    assert max(shape.attempts for shape in shapes.values()) == MAX_ATTEMPTS
+    assert sum(len(shape.trials) for shape in shapes.values()) <= MAX_SHAPES + MAX_ATTEMPTS
 
 
 def test_what_people_send_does_not_keep_the_servers_records_from_being_learned() -> None:
-    sent = "".join(f'chat text="{"!" * n} WebSocket client connected"\n' for n in range(2 * MOST_SHAPES))
+    sent = "".join(f'chat text="{"!" * n} WebSocket client connected"\n' for n in range(2 * MAX_SHAPES))
     records = "".join(f"[ws] WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n" for n in range(40))
     events, cared = with_care((sent + records).encode())
     assert len(events) == 40
-    assert cared < 2 * MOST_SHAPES + 10
+    assert cared < 2 * MAX_SHAPES + 10
 
 
 def test_a_template_is_believed_once_two_further_records_agree() -> None:
-    learner = Extractor("app.log")._lines.shortcuts._learner
+    learner = LogExtractor("app.log")._lines.shortcuts._learner
     lines = [bytearray(f"WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n".encode()) for n in range(4)]
     believed = [learner.template(line, 0, len(line), len(line)) is not None for line in lines]
     assert believed == [False, False, False, True]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.observe.logs.reading import read
 from wscheck.model.events import Connected, Unreadable
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.vocabulary import LogVocabulary
 
 MANY = 40
 """So many records that those of one form are read by a template."""
@@ -57,5 +57,5 @@ def test_it_ends_no_record_whose_ids_are_still_to_come() -> None:
 
 
 def test_a_key_of_ones_own() -> None:
-    (event,) = read(as_json(1, "/bot", "room"), wording=Wording(keys=(("namespace", "room"),)))
+    (event,) = read(as_json(1, "/bot", "room"), wording=LogVocabulary(keys=(("namespace", "room"),)))
     assert isinstance(event, Connected) and event.namespace == "/bot"

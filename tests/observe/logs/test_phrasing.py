@@ -9,8 +9,8 @@ import pytest
 
 from tests.observe.logs.conversations import LETTERS
 from tests.observe.logs.reading import read, reader_of, said
-from wscheck.observe.logs.suggest.column_roles import Ids
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
+from wscheck.observe.logs.vocabulary import LogVocabulary
 
 KINDS = ("connected", "replaced", "disconnected")
 
@@ -88,10 +88,10 @@ def told_in(
     return lines[11:]
 
 
-def proposals(log: str) -> Wording:
-    wording = Wording()
+def proposals(log: str) -> LogVocabulary:
+    wording = LogVocabulary()
     for proposed in reader_of(log)[0].suggestions(KINDS):
-        wording = proposed.added_to(wording)
+        wording = proposed.add_to(wording)
     return wording
 
 
@@ -177,5 +177,5 @@ def test_beside_a_run_its_ids_are_known_whoever_else_is_there() -> None:
     others = "".join(f"user u{n} connected on x{n}\nuser u{n} disconnected from x{n}\n" for n in range(20))
     log = others + "".join(f"{text.format(sid)}\n" for text, sid in lines) + others
     extractor, _ = reader_of(log)
-    found = extractor.suggestions(KINDS, Ids(("s1", "s2"), ("ann",)))
+    found = extractor.suggestions(KINDS, ConnectionIds(("s1", "s2"), ("ann",)))
     assert [one.text for one in found] == ["user {user} connected on {sid}", "kicking {user}: {old} replaced by {new}"]

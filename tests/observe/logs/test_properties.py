@@ -13,7 +13,7 @@ from tests.observe.logs.formats import FORMATS
 from tests.observe.logs.reading import read_in_buffer, reader_of
 from tests.observe.logs.wrappers import ENCODINGS, WRAPPERS
 from wscheck.model.events import Connected, Event, Unreadable
-from wscheck.observe.logs.extractor import LONGEST, Extractor
+from wscheck.observe.logs.extractor import LONGEST, LogExtractor
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 # The same examples each time; fuzz/extractor.py looks further.
@@ -107,7 +107,7 @@ def test_logs_that_take_turns_at_one_desk_are_read_as_if_each_were_alone(
     logs: list[bytes], size: int, front: int, draw: random.Random
 ) -> None:
     buffer = ReadBuffer(size, front)
-    reading = [(Extractor("app.log"), list[Event](), log) for log in logs]
+    reading = [(LogExtractor("app.log"), list[Event](), log) for log in logs]
     rests = [(extractor, events, memoryview(log)) for extractor, events, log in reading]
     while rests:
         extractor, events, rest = rests.pop(draw.randrange(len(rests)))
@@ -127,7 +127,7 @@ def test_logs_that_take_turns_at_one_desk_are_read_as_if_each_were_alone(
 
 def carefully(log: bytes) -> list[object]:
     """Read without shortcuts."""
-    extractor = Extractor("app.log")
+    extractor = LogExtractor("app.log")
     extractor._lines.shortcuts.note = lambda *_: 0
     return [*extractor.feed(log), *extractor.flush(at_end=True)]
 
@@ -188,7 +188,7 @@ def test_a_large_log_read_in_place_has_its_events_on_the_same_lines() -> None:
 
 
 def test_a_line_of_100_mb_is_one_unreadable_line_and_takes_no_memory() -> None:
-    extractor, events = Extractor("app.log"), []
+    extractor, events = LogExtractor("app.log"), []
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     events += extractor.feed(
         b"WebSocket client connected\n- socketId: a\n- userId: b\n" + b'{"msg":"WebSocket client connected '

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli import wscheck
 from wscheck.model.errors import UsageError
-from wscheck.observe.logs.options import readers
+from wscheck.observe.logs.options import reader_factory
 
 
 @pytest.mark.parametrize(
@@ -54,19 +54,19 @@ def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advic
 @pytest.mark.parametrize("name", ["uid=7", "uid:", "uid,sid", '"uid"', "{", "[user]"])
 def test_what_cannot_be_the_name_of_a_key_is_no_silent_miss(name: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"`{name}` is no name of a key: it has `")) as refused:
-        readers((), (f"user={name}",), {})
+        reader_factory((), (f"user={name}",), {})
     assert refused.value.next_step == "Write the name alone, as it stands in the log: --key user=uid."
 
 
 def test_a_name_of_signs_alone_is_none() -> None:
     with pytest.raises(UsageError, match="`---` is no name of a key: it has neither letter nor digit"):
-        readers((), ("user=---",), {})
+        reader_factory((), ("user=---",), {})
 
 
 @pytest.mark.parametrize("name", ["uid", "user id", "user.id", "http://example.com/uid", "$uid", "ключ", "4", "_uid"])
 def test_whatever_may_be_one_is_read(name: str) -> None:
     record = {"msg": "WebSocket client connected", "socketId": "s1", name: "ada"}
-    (event,) = readers((), (f"user={name}",), {})("app.log").feed(json.dumps(record).encode() + b"\n")
+    (event,) = reader_factory((), (f"user={name}",), {})("app.log").feed(json.dumps(record).encode() + b"\n")
     assert (event.sid, event.user) == ("s1", "ada")
 
 
@@ -82,6 +82,6 @@ def test_whatever_may_be_one_is_read(name: str) -> None:
     ],
 )
 def test_a_name_in_any_script_is_read_in_text(line: str, key: str) -> None:
-    reader = readers((), (f"user={key}",), {})("app.log")
+    reader = reader_factory((), (f"user={key}",), {})("app.log")
     (event,) = [*reader.feed(f"{line}\n".replace("{}", key).format().encode()), *reader.flush(at_end=True)]
     assert (event.sid, event.user) == ("s1", "ada")

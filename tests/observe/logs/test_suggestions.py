@@ -4,8 +4,8 @@ import pytest
 
 from tests.observe.logs.reading import read, reader_of
 from wscheck.model.events import Connected, Disconnected
-from wscheck.observe.logs.suggest.suggestions import Suggestion
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.suggest.suggestions import MarkerProposal
+from wscheck.observe.logs.vocabulary import LogVocabulary
 
 KINDS = ("connected", "replaced", "disconnected")
 A, B = "AbCdEfGhIjKlMnOp0001", "AbCdEfGhIjKlMnOp0002"
@@ -55,10 +55,10 @@ def test_what_is_proposed_is_read_by_what_is_proposed(case: str) -> None:
     found = extractor.suggestions(KINDS)
     assert events == []
     assert [(one.kind, one.text, one.keys, one.lines) for one in found] == proposed
-    wording = Wording()
+    wording = LogVocabulary()
     for one in found:
         assert one.example in log
-        wording = one.added_to(wording)
+        wording = one.add_to(wording)
     kinds = [str(event.__struct_config__.tag) for event in read(log, wording=wording)]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {one.kind: one.lines for one in found}
 
@@ -89,11 +89,11 @@ def test_only_what_is_asked_for_is_proposed_and_what_is_read_is_not() -> None:
 
 
 def test_a_users_own_words_and_keys_still_count() -> None:
-    own = Wording(markers=(("disconnected", "bye"),), keys=(("user", "who"),))
+    own = LogVocabulary(markers=(("disconnected", "bye"),), keys=(("user", "who"),))
     extractor, _ = reader_of(f"Socket opened who=ada socketId={A}\nbye socketId={A}\n", wording=own)
     [found] = extractor.suggestions(["connected"])
     assert (found.text, found.keys) == ("Socket opened", ())
-    assert [type(e) for e in read(f"bye socketId={A}\n", wording=found.added_to(own))] == [Disconnected]
+    assert [type(e) for e in read(f"bye socketId={A}\n", wording=found.add_to(own))] == [Disconnected]
 
 
 def test_the_example_holds_no_credentials() -> None:
@@ -105,5 +105,5 @@ def test_the_example_holds_no_credentials() -> None:
 def test_very_many_wordings_do_not_take_long() -> None:
     words = "".join(f"socket connected w{'x' * (n % 97)}{'y' * (n // 97)} id\n" for n in range(2000))
     many = "".join(f"{'a' * (n % 97 + 1)} {'b' * (n // 97 + 1)} socket connected\n" for n in range(1500))
-    tried: list[Suggestion] = reader_of(words + many)[0].suggestions(KINDS)
+    tried: list[MarkerProposal] = reader_of(words + many)[0].suggestions(KINDS)
     assert tried == []

@@ -13,21 +13,31 @@ from wscheck.model.events import (
     Unreadable,
 )
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.multiline import Record
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, RESTARTED, SID, TOLD, USER
+from wscheck.observe.logs.multiline import OpenRecord
+from wscheck.observe.logs.vocabulary import (
+    CONNECTED,
+    DISCONNECTED,
+    EVENT_ROLES,
+    NEW,
+    OLD,
+    REPLACED,
+    RESTARTED,
+    SID,
+    USER,
+)
 
 FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
 
-INTERLEAVED = "records of several writers interleave here without a prefix: whose ids these are cannot be told"
+INTERLEAVED_RECORDS = "records of several writers interleave here without a prefix: whose ids these are cannot be told"
 
-UNCLEAR = "it cannot be told where an id begins or ends that has no quotes around it: log it in quotes, or as JSON"
+UNCLEAR_ID = "it cannot be told where an id begins or ends that has no quotes around it: log it in quotes, or as JSON"
 
-LONGEST_EXCERPT = 200
+MAX_EXCERPT = 200
 
-MOST_SOURCES = 4_096
+MAX_SOURCES = 4_096
 
 
-class Dressed:
+class PrefixMemory:
     """The kinds of which a record with something in front was met, each with its source.
 
     A log of ever new containers names ever new sources. Of more than can be remembered it is known that there were
@@ -39,7 +49,7 @@ class Dressed:
         self._anywhere = set[str]()
 
     def add(self, kind: str, source: str) -> None:
-        if len(self._met) < MOST_SOURCES or (kind, source) in self._met:
+        if len(self._met) < MAX_SOURCES or (kind, source) in self._met:
             self._met.add((kind, source))
         else:
             self._anywhere.add(kind)
@@ -48,10 +58,10 @@ class Dressed:
         return (kind, source) in self._met or kind in self._anywhere
 
 
-class Evidence:
+class EventBuilder:
     """What was read of one log: `events` not taken yet, `levels` and `unreadable` of all.
 
-    tell  makes an event of each kind: by line, time and what `wording.TOLD` names, "" where that is unknown
+    tell  makes an event of each kind: by line, time and what `wording.EVENT_ROLES` names, "" where that is unknown
     """
 
     def __init__(self, path: str, node: str | None, redactor: Redactor | None = None) -> None:
@@ -77,26 +87,26 @@ class Evidence:
         taken, self.events = self.events, []
         return taken
 
-    def record(self, record: Record) -> None:
+    def record(self, record: OpenRecord) -> None:
         """A record is complete."""
         ids = record.ids
         if record.doubt and not ids and record.kind != RESTARTED:
             if record.unclear:
-                self.unread(record.line, UNCLEAR, record.kind)
+                self.unread(record.line, UNCLEAR_ID, record.kind)
             return
         if record.ambiguous:
             ids = {role: value for role, value in ids.items() if role not in record.contested}
-            self.unread(record.line, INTERLEAVED, record.kind)
+            self.unread(record.line, INTERLEAVED_RECORDS, record.kind)
         if record.unclear:
-            self.unread(record.line, UNCLEAR, record.kind)
+            self.unread(record.line, UNCLEAR_ID, record.kind)
         if record.kind != RESTARTED:
-            self.levels[AMBIGUOUS if record.ambiguous else level(record.kind, ids)] += 1
+            self.levels[AMBIGUOUS if record.ambiguous else completeness(record.kind, ids)] += 1
         self.seen(record.kind, ids, record.at, record.line)
 
     def unread(self, line: int, reason: str, text: str) -> None:
         """A line looks like an event and cannot be read."""
         self.unreadable += 1
-        excerpt = self._redactor.redact(text[: 10 * LONGEST_EXCERPT].strip())[:LONGEST_EXCERPT]
+        excerpt = self._redactor.redact(text[: 10 * MAX_EXCERPT].strip())[:MAX_EXCERPT]
         self.events.append(
             Unreadable(
                 source=SOURCE_SERVER_LOG, path=self._path, line=line, node=self._node, reason=reason, text=excerpt
@@ -105,7 +115,7 @@ class Evidence:
 
     def seen(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
         """An event of `kind` with these ids."""
-        self.tell[kind](line, at, *(ids.get(role, "") for role in TOLD[kind]))
+        self.tell[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
 
     def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
         path, node, known = self._path, self._node, sid or None
@@ -158,7 +168,7 @@ class Evidence:
         )
 
 
-def level(kind: str, ids: dict[str, str]) -> str:
+def completeness(kind: str, ids: dict[str, str]) -> str:
     """How much a record says: all that is needed, whose it is, which socket it is, or only that it was."""
     if kind == REPLACED:
         whole, socket = {USER, OLD, NEW} <= ids.keys(), OLD in ids or NEW in ids

@@ -8,14 +8,14 @@ from typing import Any
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.encoding import Encoding
-from wscheck.observe.logs.event_builder import FULL, Dressed, Evidence
-from wscheck.observe.logs.fast_reader.scan import Found, Scanner
+from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
+from wscheck.observe.logs.fast_reader.scan import Found, NeedleScanner
 from wscheck.observe.logs.formats.browser_console import NEEDLES
-from wscheck.observe.logs.formats.envelopes import Message, decoded
-from wscheck.observe.logs.general_reader import Lines
-from wscheck.observe.logs.suggest.column_roles import Ids
-from wscheck.observe.logs.suggest.suggestions import NOBODY, Suggestion, suggestions
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line
+from wscheck.observe.logs.general_reader import GeneralReader
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
+from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, find_suggestions
+from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 LONGEST = 1 << 20
@@ -32,7 +32,7 @@ NEWLINE = ord("\n")
 TOO_LONG = "the line is longer than 1 MiB"
 
 
-class Extractor:
+class LogExtractor:
     """Feed it a log's bytes in order; it gives the events whose records are complete, in the order of their markers.
 
     path, node  what the events say of where they are from
@@ -44,16 +44,16 @@ class Extractor:
         self,
         path: str,
         *,
-        wording: Wording | None = None,
+        wording: LogVocabulary | None = None,
         node: str | None = None,
         redactor: Redactor | None = None,
-        dressed: Dressed | None = None,
+        dressed: PrefixMemory | None = None,
     ) -> None:
-        self._wording = wording = wording or Wording()
-        self._needle = wording.needle()
-        self._evidence = Evidence(path, node, redactor)
-        self._lines = Lines(wording, path, self._evidence, Dressed() if dressed is None else dressed)
-        self._scanner, self._encoding = Scanner(wording), Encoding()
+        self._wording = wording = wording or LogVocabulary()
+        self._needle = wording.needle_pattern()
+        self._evidence = EventBuilder(path, node, redactor)
+        self._lines = GeneralReader(wording, path, self._evidence, PrefixMemory() if dressed is None else dressed)
+        self._scanner, self._encoding = NeedleScanner(wording), Encoding()
         self._held = bytearray()
         self._buffer: ReadBuffer | None = None
         self._gone = self._next = self._floor = 0
@@ -71,10 +71,10 @@ class Extractor:
         """Events by how much their records said (docs/logs.md)."""
         return self._evidence.levels + Counter({FULL: self._lines.shortcuts.told})
 
-    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]:
+    def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
         """What in the last that was read may be events of these kinds, in words that are not looked for; `about`: of
         connections with these ids."""
-        return suggestions(self._recent(), self._wording, kinds, _events_in, about)
+        return find_suggestions(self._recent(), self._wording, kinds, _events_in, about)
 
     @property
     def latest(self) -> float | None:
@@ -260,7 +260,7 @@ class Extractor:
         raw = bytes(held[begin:end])
         marked = self._scanner.journal or self._needle.search(raw) is not None
         console = self._lines.console
-        if not console.begun and b"nified WebSocket" in raw and console.begins(Message(decoded(raw))):
+        if not console.started and b"nified WebSocket" in raw and console.starts(LogMessage(decode_line(raw))):
             self._begin_console(begin)
         self._lines.take(raw, self.lines + 1, self._gone + begin, marked, self._above)
 
@@ -293,6 +293,6 @@ class Extractor:
         return lowest, lowest + self._gone == 0
 
 
-def _events_in(log: bytes, wording: Wording) -> list[Event]:
-    extractor = Extractor("", wording=wording)
+def _events_in(log: bytes, wording: LogVocabulary) -> list[Event]:
+    extractor = LogExtractor("", wording=wording)
     return [*extractor.feed(log), *extractor.flush(at_end=True)]

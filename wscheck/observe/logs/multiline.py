@@ -7,18 +7,25 @@ from collections.abc import Callable, Iterator
 import msgspec
 import stringzilla
 
-from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS, Message, decoded, opened
-from wscheck.observe.logs.formats.key_values import balance, pairs, unquoted
-from wscheck.observe.logs.formats.line_prefix import Prefix, carries, continues, indentation, judged, shape
-from wscheck.observe.logs.formats.timestamps import STAMP, Calendar
-from wscheck.observe.logs.matcher import KEY, NOT_OURS, Detail, Reader, Reading
-from wscheck.observe.logs.vocabulary import WANTED
+from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS, LogMessage, decode_line, unwrap
+from wscheck.observe.logs.formats.key_values import bracket_balance, find_key_values, unquote
+from wscheck.observe.logs.formats.line_prefix import (
+    PrefixKind,
+    classify_prefix,
+    indentation,
+    introduces_payload,
+    is_continuation,
+    prefix_shape,
+)
+from wscheck.observe.logs.formats.timestamps import STAMP, TimestampParser
+from wscheck.observe.logs.matcher import FOREIGN_KEYS, KEY, DetailLine, RecordMatcher, RecordStart
+from wscheck.observe.logs.vocabulary import REQUIRED_ROLES
 
 _OPENING = re.compile(r"^(?P<before>.*\s\s)(?P<key>(?:[^\W\d]|\$)[\w$.-]*): (?P<bracket>[{\[])$")
 _CLOSING = re.compile(r"^(?P<before>.*?)[}\]],?$")
 
 
-class Under(msgspec.Struct):
+class NestedObject(msgspec.Struct):
     """The object that is open.
 
     shape   what stands before the record's marker
@@ -44,28 +51,28 @@ class Under(msgspec.Struct):
     def is_closed_by(self, text: str) -> bool:
         """Whether a line without a key closes it."""
         closing = _CLOSING.match(text)
-        if closing is None or not continues(closing["before"], self.shape):
+        if closing is None or not is_continuation(closing["before"], self.shape):
             return False
         return indentation(closing["before"]) <= self.indent
 
 
-def opened_under(text: str, shape: str) -> Under | None:
+def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
     """The object that a line opens under a key of a record with `shape` in front, None when it opens none."""
     opening = _OPENING.match(text)
-    if opening is None or not continues(opening["before"], shape):
+    if opening is None or not is_continuation(opening["before"], shape):
         return None
-    foreign = opening["bracket"] == "[" or opening["key"].lower() in NOT_OURS
-    return Under(shape, indentation(opening["before"]), foreign)
+    foreign = opening["bracket"] == "[" or opening["key"].lower() in FOREIGN_KEYS
+    return NestedObject(shape, indentation(opening["before"]), foreign)
 
 
-WINDOW = 40
+MAX_IDLE_LINES = 40
 """A record is given up this many lines after the last that belonged to it."""
 
 _CLOSING_LINE = re.compile(r"^(?P<before>.*?)[}\])][}\])\s,;]*$")
 _LITERAL = re.compile(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*[+,]?\s*$""")
 
 
-class Record(msgspec.Struct, eq=False):
+class OpenRecord(msgspec.Struct, eq=False):
     """A marker with what is known of its record so far.
 
     line, start  where its marker stands: the 1-based line, and how many bytes were fed before the record
@@ -98,14 +105,14 @@ class Record(msgspec.Struct, eq=False):
     fresh: bool = True
     left: bool = False
     loose: bool = False
-    under: Under | None = None
+    under: NestedObject | None = None
     unclear: bool = False
     contested: set[str] = msgspec.field(default_factory=set)
-    rivals: list["Record"] = msgspec.field(default_factory=list)
+    rivals: list["OpenRecord"] = msgspec.field(default_factory=list)
 
     @property
     def whole(self) -> bool:
-        return all(role in self.ids for role in WANTED[self.kind])
+        return all(role in self.ids for role in REQUIRED_ROLES[self.kind])
 
     @property
     def ambiguous(self) -> bool:
@@ -119,12 +126,12 @@ class Record(msgspec.Struct, eq=False):
             self.ids.setdefault(role, value)
 
 
-class Records:
+class OpenRecords:
     """The records that are still open, in the order of their markers; they leave in that order too."""
 
-    def __init__(self, reader: Reader, calendar: Calendar) -> None:
+    def __init__(self, reader: RecordMatcher, calendar: TimestampParser) -> None:
         self._reader, self._calendar = reader, calendar
-        self._open: deque[Record] = deque()
+        self._open: deque[OpenRecord] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._open)
@@ -134,16 +141,16 @@ class Records:
         """How many bytes were fed before the first open record."""
         return self._open[0].start if self._open else None
 
-    def begin(self, reading: Reading, message: Message, line: int, start: int) -> Record:
+    def begin(self, reading: RecordStart, message: LogMessage, line: int, start: int) -> OpenRecord:
         """A marker was read."""
-        record = Record(
+        record = OpenRecord(
             kind=reading.kind,
             ids=dict(reading.ids),
             line=line,
             start=start,
             at=message.at,
             source=message.source,
-            shape=shape(reading.before),
+            shape=prefix_shape(reading.before),
             stamped=STAMP.search(reading.before) is not None,
             braced=reading.opens or reading.block,
             doubt=reading.doubt,
@@ -155,7 +162,7 @@ class Records:
         self._open.append(record)
         return record
 
-    def take(self, message: Message) -> None:
+    def take(self, message: LogMessage) -> None:
         """A further line: give it to the record it belongs to."""
         text = message.text if message.fields is None or message.source else ""
         lines = text.split("\n") if "\n" in text else (text,)
@@ -163,10 +170,10 @@ class Records:
         for line in lines:
             self._line(message.before + line, message.source, waiting)
 
-    def _line(self, text: str, source: str, waiting: list[Record]) -> None:
-        details: dict[str, Detail] = {}
-        taken: Record | None = None
-        fitting: list[Record] = []
+    def _line(self, text: str, source: str, waiting: list[OpenRecord]) -> None:
+        details: dict[str, DetailLine] = {}
+        taken: OpenRecord | None = None
+        fitting: list[OpenRecord] = []
         for record in reversed(waiting):
             if record.done:
                 continue
@@ -176,8 +183,8 @@ class Records:
                 if self._fits(record, detail, text):
                     fitting.append(record)
                 else:
-                    _notice(record, text)
-            if record.idle > WINDOW:
+                    _check_end(record, text)
+            if record.idle > MAX_IDLE_LINES:
                 record.end()
         for record in fitting:
             detail = details[record.kind]
@@ -185,23 +192,23 @@ class Records:
                 continue
             if taken is None:
                 taken = record
-                _give(record, detail)
+                _add_ids(record, detail)
                 if record.braced and _ends_object(record, text):
                     record.end()
             else:
-                _contest(taken, record, set(detail.ids))
+                _mark_contested(taken, record, set(detail.ids))
 
-    def _detail(self, kind: str, text: str) -> Detail:
+    def _detail(self, kind: str, text: str) -> DetailLine:
         literal = _LITERAL.match(text)
-        return self._reader.details(kind, unquoted(literal["text"]) if literal is not None else text)
+        return self._reader.details(kind, unquote(literal["text"]) if literal is not None else text)
 
-    def _fits(self, record: Record, detail: Detail, text: str) -> bool:
+    def _fits(self, record: OpenRecord, detail: DetailLine, text: str) -> bool:
         """Whether the line is a detail of the record."""
         if record.fresh and not record.braced and not record.ids and record.under is None:
             if self._object_below(record, text):
                 return False
             record.fresh = not _same_writer(record, text)
-        if detail.before is None or not continues(detail.before, record.shape):
+        if detail.before is None or not is_continuation(detail.before, record.shape):
             return False
         if record.braced:
             return self._fits_object(record, detail, text)
@@ -209,24 +216,24 @@ class Records:
             record.idle = 0
             return record.under.takes(detail.before, text) and bool(detail.roles)
         if record.shape and not detail.bullet:
-            record.under = opened_under(text, record.shape)
+            record.under = nested_object_opened_by(text, record.shape)
         return _fits_lines(record, detail, text)
 
-    def _object_below(self, record: Record, text: str) -> bool:
+    def _object_below(self, record: OpenRecord, text: str) -> bool:
         """An object on the line after the marker, by a call of its own: `console.log(m); console.dir(ids)`."""
         before, brace, rest = text.partition("{")
-        if not brace or not continues(before, record.shape):
+        if not brace or not is_continuation(before, record.shape):
             return False
         if not rest.strip():
             record.braced = record.loose = True
         elif rest.rstrip().endswith("}") and not _is_message(rest):
-            ids, unclear = self._reader.inline(record.kind, pairs(brace + rest))
+            ids, unclear = self._reader.inline(record.kind, find_key_values(brace + rest))
             record.ids.update(ids)
             record.unclear |= bool(unclear)
             record.end()
         return True
 
-    def _fits_object(self, record: Record, detail: Detail, text: str) -> bool:
+    def _fits_object(self, record: OpenRecord, detail: DetailLine, text: str) -> bool:
         before = detail.before or ""
         if detail.bullet and detail.ids and not before.strip():
             return False
@@ -242,9 +249,9 @@ class Records:
 
     def _stamp(self, text: str) -> float | None:
         """The time that a line of an object gives."""
-        return self._calendar.of_fields({pair.key: pair.value for pair in pairs(text)})
+        return self._calendar.of_fields({pair.key: pair.value for pair in find_key_values(text)})
 
-    def leave(self) -> Iterator[Record]:
+    def leave(self) -> Iterator[OpenRecord]:
         """The records that are whole, as far as none before them is open."""
         while self._open and self._open[0].done:
             yield self._open.popleft()
@@ -256,7 +263,7 @@ class Records:
                 record.end()
 
 
-def _give(record: Record, detail: Detail) -> None:
+def _add_ids(record: OpenRecord, detail: DetailLine) -> None:
     record.idle = 0
     if record.braced and record.indent is not None and indentation(detail.before or "") > record.indent:
         for role, value in detail.ids.items():
@@ -270,87 +277,89 @@ def _give(record: Record, detail: Detail) -> None:
         record.end()
 
 
-def _fits_lines(record: Record, detail: Detail, text: str) -> bool:
+def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
     """Whether the line is a detail of a record that has one on each line."""
     if detail.roles <= record.ids.keys():
         return False
     if record.bullet is not None and record.bullet != detail.bullet:
         return False
-    return not _is_of_object(detail, text) and not (record.left and shape(detail.before or "") != record.shape)
+    return not _is_of_object(detail, text) and not (record.left and prefix_shape(detail.before or "") != record.shape)
 
 
-def _same_writer(record: Record, text: str) -> bool:
+def _same_writer(record: OpenRecord, text: str) -> bool:
     """Whether a line is of the process that wrote the marker, as far as prefixes tell."""
     whose, _, last = record.shape.rpartition(" ")
     sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the last is the message's own
-    return shape(text).startswith(whose if sign and whose else "" if sign else record.shape)
+    return prefix_shape(text).startswith(whose if sign and whose else "" if sign else record.shape)
 
 
-def _is_of_object(detail: Detail, text: str) -> bool:
+def _is_of_object(detail: DetailLine, text: str) -> bool:
     """Whether a line is a key of somebody's inspected object rather than a detail on a line of its own."""
     return not detail.bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
 
 
 def _is_message(text: str) -> bool:
     """Whether an object's line has a message: then it is a record of its own."""
-    return any(pair.key in MESSAGE_KEYS for pair in pairs(text))
+    return any(pair.key in MESSAGE_KEYS for pair in find_key_values(text))
 
 
-def _contest(taken: Record, other: Record, roles: set[str]) -> None:
+def _mark_contested(taken: OpenRecord, other: OpenRecord, roles: set[str]) -> None:
     for one, rival in ((taken, other), (other, taken)):
         one.contested |= roles
         if rival not in one.rivals:
             one.rivals.append(rival)
 
 
-def _notice(record: Record, text: str) -> None:
+def _check_end(record: OpenRecord, text: str) -> None:
     """A line that is no detail may close the record, or begin another message of the same logger."""
     if record.braced:
         closing = _CLOSING_LINE.match(text)
-        ends = _ends_object(record, text) if closing is None else _closes(record, closing["before"])
+        ends = _ends_object(record, text) if closing is None else _closes_object(record, closing["before"])
         if ends:
             record.end()
     elif record.under is not None and record.under.is_closed_by(text):
         record.under = None
-    elif record.shape and record.stamped and shape(text).startswith(record.shape):
+    elif record.shape and record.stamped and prefix_shape(text).startswith(record.shape):
         record.left, record.under = True, None
 
 
-def _closes(record: Record, before: str) -> bool:
+def _closes_object(record: OpenRecord, before: str) -> bool:
     """Whether a closing bracket with `before` in front closes the record's own object."""
-    return (record.indent is None or indentation(before) < record.indent) and continues(before, record.shape)
+    return (record.indent is None or indentation(before) < record.indent) and is_continuation(before, record.shape)
 
 
-def _ends_object(record: Record, text: str) -> bool:
+def _ends_object(record: OpenRecord, text: str) -> bool:
     """Whether a line with the record's last key closes its object: "  reason: undefined }"."""
     key = KEY.search(text)
-    return key is not None and indentation(text[: key.start()]) == record.indent and balance(text) < 0
+    return key is not None and indentation(text[: key.start()]) == record.indent and bracket_balance(text) < 0
 
 
-LINES = 60
-QUOTED = 2048
+MAX_LINES_ABOVE = 60
+MAX_QUOTATION_BYTES = 2048
 """So many bytes above a record are searched for the beginning of a quotation."""
 
-Above = Callable[[], Iterator[tuple[bytes, int]]]
+LinesAbove = Callable[[], Iterator[tuple[bytes, int]]]
 """The lines above the marker's, the nearest first, each with the bytes fed before it."""
 
 _OBJECT = re.compile(r"(?:(?:Object|\[Object: null prototype\])(?:\(\d+\))? ?)?\{$")
 _OPENER = re.compile(rb"""[\s=:(,\[{]"[^"]*$""")
 
 
-def object_above(reading: Reading, message: Message, above: Above, reader: Reader, calendar: Calendar) -> int | None:
+def complete_from_lines_above(
+    reading: RecordStart, message: LogMessage, above: LinesAbove, reader: RecordMatcher, calendar: TimestampParser
+) -> int | None:
     """Complete a marker that is a key of an object over several lines by the keys above it.
 
     Returns the bytes fed before the object, None when the marker is no record's message: the object belongs to
     another message, is nested in another, or has a message that goes before this one.
     """
     rank = min(map(_rank, KEY.finditer(message.text)), default=0)
-    indent, prefix = indentation(reading.before), shape(reading.before)
+    indent, prefix = indentation(reading.before), prefix_shape(reading.before)
     deep: dict[str, str] = {}
     for count, (raw, start) in enumerate(above()):
-        line = opened(decoded(raw), calendar)
+        line = unwrap(decode_line(raw), calendar)
         text = line.text
-        if line.source != message.source or not shape(text).startswith(prefix):
+        if line.source != message.source or not prefix_shape(text).startswith(prefix):
             continue  # another process'
         key = KEY.search(text)
         depth = indentation(text[: key.start()]) if key is not None else -1
@@ -359,7 +368,7 @@ def object_above(reading: Reading, message: Message, above: Above, reader: Reade
                 reading.ids = {**deep, **reading.ids}
                 message.at = message.at or calendar.read(text)
                 return start
-            if count > LINES or key is not None or not _between(text):
+            if count > MAX_LINES_ABOVE or key is not None or not _may_be_inside(text):
                 return None
             continue
         if depth == indent and key is not None and _rank(key) < rank:
@@ -369,7 +378,7 @@ def object_above(reading: Reading, message: Message, above: Above, reader: Reade
         for role, value in detail.ids.items():
             (reading.ids if depth == indent else deep).setdefault(role, value)
         if message.at is None and depth == indent:
-            message.at = calendar.of_fields({pair.key: pair.value for pair in pairs(text)})
+            message.at = calendar.of_fields({pair.key: pair.value for pair in find_key_values(text)})
     return None
 
 
@@ -379,9 +388,9 @@ def _opens(text: str, before: str) -> bool:
     if bracket is None:
         return False
     prefix = text[: bracket.start()]
-    if judged(prefix) is not Prefix.SURE or carries(prefix):
+    if classify_prefix(prefix) is not PrefixKind.SURE or introduces_payload(prefix):
         return False
-    return continues(before, shape(prefix)) or continues(prefix, shape(before))
+    return is_continuation(before, prefix_shape(prefix)) or is_continuation(prefix, prefix_shape(before))
 
 
 def _rank(key: re.Match[str]) -> int:
@@ -389,18 +398,18 @@ def _rank(key: re.Match[str]) -> int:
     return MESSAGE_KEYS.index(name) if name in MESSAGE_KEYS else len(MESSAGE_KEYS)
 
 
-def _between(text: str) -> bool:
+def _may_be_inside(text: str) -> bool:
     """Whether a line without a key of the object may stand in it: the end of a nested one, a string that goes on."""
     return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""} and not text.rstrip().endswith(("{", "["))
 
 
-def parts_above(message: Message, above: Above, calendar: Calendar) -> tuple[str, int | None]:
+def join_parts_above(message: LogMessage, above: LinesAbove, calendar: TimestampParser) -> tuple[str, int | None]:
     """The text of a line with its earlier parts in front, and the bytes fed before the first of them."""
     text, begin = message.text, None
     for count, (raw, start) in enumerate(above()):
-        part = opened(decoded(raw), calendar)
+        part = unwrap(decode_line(raw), calendar)
         if part.source != message.source:
-            if count > LINES:
+            if count > MAX_LINES_ABOVE:
                 break
             continue
         if not part.partial:
@@ -409,10 +418,10 @@ def parts_above(message: Message, above: Above, calendar: Calendar) -> tuple[str
     return text, begin
 
 
-def is_quoted_above(above: Above) -> bool:
+def is_inside_quotation(above: LinesAbove) -> bool:
     """Whether a quotation that began in one of the lines just above goes on here."""
     lines: list[bytes] = []
-    room = QUOTED
+    room = MAX_QUOTATION_BYTES
     for raw, _ in above():
         room -= len(raw)
         if room < 0:
@@ -420,10 +429,10 @@ def is_quoted_above(above: Above) -> bool:
         lines.append(raw)
     lines.reverse()
     text = b"".join(lines)
-    return quotation_open(text, 0, len(text))
+    return ends_in_quotation(text, 0, len(text))
 
 
-def quotation_open(text: bytes | bytearray, begin: int, end: int) -> bool:
+def ends_in_quotation(text: bytes | bytearray, begin: int, end: int) -> bool:
     """Whether a quotation is open where the lines text[begin:end] end: the last line with a quote of its own opens."""
     while (quote := stringzilla.rfind(text, b'"', begin, end)) >= 0:
         line = stringzilla.rfind(text, b"\n", begin, quote) + 1 or begin

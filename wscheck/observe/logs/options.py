@@ -6,42 +6,50 @@ from typing import Any
 
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.event_builder import Dressed
-from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.vocabulary import KINDS, ROLES, TAKEN, TOLD, Wording, wrong_as_key, wrong_as_marker
+from wscheck.observe.logs.event_builder import PrefixMemory
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.vocabulary import (
+    ALLOWED_ROLES,
+    EVENT_ROLES,
+    KINDS,
+    ROLES,
+    LogVocabulary,
+    key_name_error,
+    marker_error,
+)
 
 AS_IT_STANDS = "Write the name alone, as it stands in the log"
 
 _TABLES = {"markers": KINDS, "keys": ROLES}
 
 
-class Readers:
+class ReaderFactory:
     """Makes readers, each for a file by its name. Those of one log share what they met: no rotation lets text in."""
 
-    def __init__(self, wording: Wording, redactor: Redactor | None) -> None:
+    def __init__(self, wording: LogVocabulary, redactor: Redactor | None) -> None:
         self._wording, self._redactor = wording, redactor
-        self._dressed: dict[str, Dressed] = {}
+        self._dressed: dict[str, PrefixMemory] = {}
 
-    def __call__(self, path: str) -> Extractor:
+    def __call__(self, path: str) -> LogExtractor:
         return self.of(path)(path)
 
-    def of(self, log: str) -> Callable[[str], Extractor]:
+    def of(self, log: str) -> Callable[[str], LogExtractor]:
         """For the generations of a log, whatever their names are."""
-        dressed = self._dressed.setdefault(log, Dressed())
-        return lambda path: Extractor(path, wording=self._wording, redactor=self._redactor, dressed=dressed)
+        dressed = self._dressed.setdefault(log, PrefixMemory())
+        return lambda path: LogExtractor(path, wording=self._wording, redactor=self._redactor, dressed=dressed)
 
 
 def _somewhere(name: str) -> str:
     return f"wscheck.toml: `{name}`"
 
 
-def readers(
+def reader_factory(
     markers: Sequence[str],
     keys: Sequence[str],
     table: Mapping[str, Any],
     at: Callable[[str], str] = _somewhere,
     redactor: Redactor | None = None,
-) -> Readers:
+) -> ReaderFactory:
     """A maker of readers.
 
     markers  `KIND=TEXT`: a line that says TEXT is such an event as well
@@ -51,19 +59,19 @@ def readers(
     redactor hides the secrets that this run knows
     Raises UsageError.
     """
-    wording = Wording(
+    wording = LogVocabulary(
         markers=(
             *_of_table("markers", table, at),
             *(_pair(raw, "--marker", "KIND=TEXT", KINDS, "'Socket opened'") for raw in markers),
         ),
         keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", "FIELD=NAME", ROLES, "uid") for raw in keys)),
     )
-    return Readers(wording, redactor)
+    return ReaderFactory(wording, redactor)
 
 
-def places_of(kind: str) -> str:
+def placeholder_hint(kind: str) -> str:
     """What may stand in a marker beside text."""
-    order = [role for role in TOLD[kind] if role in TAKEN[kind]]
+    order = [role for role in EVENT_ROLES[kind] if role in ALLOWED_ROLES[kind]]
     named = f"{', '.join(f'{{{role}}}' for role in order)}, and {{}} for other words" if order else "{}"
     return f"The places of {kind} are {named}, apart from each other by text; a brace itself is written {{{{ or }}}}."
 
@@ -80,9 +88,9 @@ def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) 
         raise UsageError(f"{flag} {raw}: this is not {form}.", f"{meant}{example}.")
     if name not in choices:
         raise UsageError(f"{flag} {raw}: `{name}` is not a {what} that is known.", f"{meant}{shlex.quote(value)}.")
-    if choices is KINDS and (wrong := wrong_as_marker(name, value, TAKEN[name])):
-        raise UsageError(f"{flag} {raw}: {wrong}.", places_of(name))
-    if choices is ROLES and (wrong := wrong_as_key(value)):
+    if choices is KINDS and (wrong := marker_error(name, value, ALLOWED_ROLES[name])):
+        raise UsageError(f"{flag} {raw}: {wrong}.", placeholder_hint(name))
+    if choices is ROLES and (wrong := key_name_error(value)):
         raise UsageError(f"{flag} {raw}: {wrong}.", f"{AS_IT_STANDS}: {flag} {name}={example}.")
     return name, value
 
@@ -100,8 +108,10 @@ def _of_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> 
                 f"{at(f'logs.{name}.{kind}')}: `{kind}` is not understood.",
                 f"Its keys are {', '.join(_TABLES[name])}, each with a text or a list of texts.",
             )
-        if name == "markers" and (wrong := _first(wrong_as_marker(kind, each.strip(), TAKEN[kind]) for each in texts)):
-            raise UsageError(f"{at(f'logs.{name}.{kind}')}: {wrong}.", places_of(kind))
-        if name == "keys" and (wrong := _first(map(wrong_as_key, texts))):
+        if name == "markers" and (
+            wrong := _first(marker_error(kind, each.strip(), ALLOWED_ROLES[kind]) for each in texts)
+        ):
+            raise UsageError(f"{at(f'logs.{name}.{kind}')}: {wrong}.", placeholder_hint(kind))
+        if name == "keys" and (wrong := _first(map(key_name_error, texts))):
             raise UsageError(f"{at(f'logs.{name}.{kind}')}: {wrong}.", f'{AS_IT_STANDS}: {kind} = "uid".')
         yield from ((kind, text.strip()) for text in texts)

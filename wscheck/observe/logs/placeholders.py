@@ -7,25 +7,31 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from wscheck.observe.logs.formats.key_values import is_name, is_quoted, something, unbracketed, unquoted
-from wscheck.observe.logs.formats.line_prefix import is_level, stands_apart
+from wscheck.observe.logs.formats.key_values import (
+    is_person_name,
+    is_quoted,
+    unquote,
+    value_or_none,
+    without_enclosing_bracket,
+)
+from wscheck.observe.logs.formats.line_prefix import is_level, is_separate_word
 from wscheck.observe.logs.formats.timestamps import STAMP
-from wscheck.observe.logs.vocabulary import REASON, USER, needle_of, parts
+from wscheck.observe.logs.vocabulary import REASON, USER, needle_for, split_placeholders
 
-LONGEST, WORDS = 128, 3
+MAX_ID_LENGTH, MAX_FURTHER_WORDS = 128, 3
 """An id that is longer, or one of more further words, is none: what is hostile shall not make us slow."""
-TRIED = 8
+MAX_TRIES = 8
 """So often a sentence is looked for in one line: who writes it very many times shall not make us slow."""
 
-_QUOTED = rf'"(?:[^"\\]|\\.){{0,{LONGEST}}}"|' + rf"'[^']{{0,{LONGEST}}}'|`[^`]{{0,{LONGEST}}}`"
+_QUOTED = rf'"(?:[^"\\]|\\.){{0,{MAX_ID_LENGTH}}}"|' + rf"'[^']{{0,{MAX_ID_LENGTH}}}'|`[^`]{{0,{MAX_ID_LENGTH}}}`"
 _STOP = "[:;,.|]"
 _REST = r"(\S.*?)\s*$"
-_TORN = re.compile(r"[(){}\[\],;]|^'|'$|=(?!=*$)")
+_UNCLEAR_SIGNS = re.compile(r"[(){}\[\],;]|^'|'$|=(?!=*$)")
 """Signs that leave open what of a word is an id."""
 _WORD = re.compile(r"\w+")
 
 
-class Told(NamedTuple):
+class PlaceholderMatch(NamedTuple):
     """What a line says from `begin` to `end`; `unclear` are the roles of ids that are left out."""
 
     begin: int
@@ -34,33 +40,33 @@ class Told(NamedTuple):
     unclear: set[str]
 
 
-class Form:
-    """Reads one sentence: a marker of which `places.wrong_as_marker` finds nothing wrong."""
+class PlaceholderMarker:
+    """Reads one sentence: a marker of which `places.marker_error` finds nothing wrong."""
 
     def __init__(self, kind: str, marker: str) -> None:
-        self.kind, self.needle = kind, needle_of(marker)
-        self._texts, self._roles = parts(marker)
+        self.kind, self.needle = kind, needle_for(marker)
+        self._texts, self._roles = split_placeholders(marker)
         before = next(at for at, text in enumerate(self._texts) if self.needle in text)
-        self._reach = len("".join(self._texts[: before + 1])) + before * (WORDS + 1) * LONGEST
+        self._reach = len("".join(self._texts[: before + 1])) + before * (MAX_FURTHER_WORDS + 1) * MAX_ID_LENGTH
         self._shortest, self._longest = (_pattern(self._texts, self._roles, lazy) for lazy in ("?", ""))
 
-    def places(self, line: str) -> Iterator[int]:
+    def needle_positions(self, line: str) -> Iterator[int]:
         """Where the needle stands."""
         at = line.find(self.needle)
-        for _ in range(TRIED):
+        for _ in range(MAX_TRIES):
             if at < 0:
                 return
             yield at
             at = line.find(self.needle, at + 1)
 
-    def read(self, line: str, at: int) -> Told | None:
+    def match(self, line: str, at: int) -> PlaceholderMatch | None:
         """What the sentence says whose needle stands at `at`; None where it is another one."""
-        for begin in self._begins(line, at):
+        for begin in self._starts(line, at):
             if self._shortest.match(line, begin) is not None:
-                return self._told(line[:begin] + unbracketed(line[:begin], line[begin:]), begin)
+                return self._read_ids(line[:begin] + without_enclosing_bracket(line[:begin], line[begin:]), begin)
         return None
 
-    def _begins(self, line: str, at: int) -> Iterator[int]:
+    def _starts(self, line: str, at: int) -> Iterator[int]:
         """Where it may begin, the nearest first: what begins a sentence is no part of an id."""
         lowest, first = max(0, at - self._reach), self._texts[0].rstrip()
         if not first:
@@ -70,7 +76,7 @@ class Form:
         while (begin := line.rfind(first, lowest, begin - 1 + len(first))) >= 0:
             yield begin
 
-    def _told(self, line: str, begin: int) -> Told | None:
+    def _read_ids(self, line: str, begin: int) -> PlaceholderMatch | None:
         said, most = self._shortest.match(line, begin), self._longest.match(line, begin)
         if said is None or most is None:
             return None
@@ -79,50 +85,52 @@ class Form:
             value = self._value(line, group, said)
             if not self._texts[group] and group == len(self._roles):
                 end = said.start(group) + len(value)
-            sure = role == REASON or (said.span(group) == most.span(group) and self._is_one(group, value))
+            sure = role == REASON or (said.span(group) == most.span(group) and self._may_be_id(group, value))
             if not sure:
                 unclear.add(role)
-            elif (named := something(unquoted(value) if is_quoted(value) else value)) is not None:
+            elif (named := value_or_none(unquote(value) if is_quoted(value) else value)) is not None:
                 ids[role] = named
-        torn = set() if self._is_apart(line[:begin], said) else set(self._roles)
+        torn = set() if self._starts_cleanly(line[:begin], said) else set(self._roles)
         unclear = (unclear | torn) - {""}
-        return Told(begin, end, {role: ids[role] for role in ids if role and role not in unclear}, unclear)
+        return PlaceholderMatch(begin, end, {role: ids[role] for role in ids if role and role not in unclear}, unclear)
 
     def _value(self, line: str, group: int, said: re.Match[str]) -> str:
         """What stands in a place, without the stop that is the line's."""
         begin, end = said.span(group)
         last = end == said.end()
-        if last and self._roles[group - 1] == USER and is_name(line[begin:].split()):
+        if last and self._roles[group - 1] == USER and is_person_name(line[begin:].split()):
             return line[begin:].rstrip()
         stops = ":;,.|" if last else ",;"
         ends = end - begin > 1 and line[end - 1] in stops and not line[end : end + 1].strip()
         return line[begin : end - ends].rstrip()
 
-    def _is_one(self, group: int, value: str) -> bool:
+    def _may_be_id(self, group: int, value: str) -> bool:
         """Whether what stands in a place may be one id: a word, or a name; with any signs where texts enclose it."""
         if is_quoted(value):
             return True
         if " " in value:
-            return is_name(value.split())
+            return is_person_name(value.split())
         before, behind = self._texts[group - 1][-1:], self._texts[group][:1]
-        return bool(before.strip() and behind.strip()) or _TORN.search(value) is None
+        return bool(before.strip() and behind.strip()) or _UNCLEAR_SIGNS.search(value) is None
 
-    def _is_apart(self, before: str, said: re.Match[str]) -> bool:
+    def _starts_cleanly(self, before: str, said: re.Match[str]) -> bool:
         """Whether the sentence begins where it seems to: what stands before it is no part of its first id."""
         first = self._texts[0]
         if not first:
             odd = is_level(said[1]) or (STAMP.fullmatch(said[1]) and not STAMP.search(before))
-            return not odd and stands_apart(before)
+            return not odd and is_separate_word(before)
         if first[0].isalnum():
             return True
         joined = re.split(r"\s", STAMP.sub("", before))[-1]
         return all(map(is_level, _WORD.findall(joined)))
 
 
-def forms_of(markers: Sequence[tuple[str, str]]) -> list[Form]:
+def placeholder_markers(markers: Sequence[tuple[str, str]]) -> list[PlaceholderMarker]:
     """Those of the markers that have places, the one with most text first: it says best what it means."""
-    having = ((kind, marker) for kind, marker in markers if parts(marker)[1])
-    return sorted((Form(kind, marker) for kind, marker in having), key=lambda form: -len("".join(form._texts)))
+    having = ((kind, marker) for kind, marker in markers if split_placeholders(marker)[1])
+    return sorted(
+        (PlaceholderMarker(kind, marker) for kind, marker in having), key=lambda form: -len("".join(form._texts))
+    )
 
 
 def _longest(texts: Sequence[str]) -> int:
@@ -131,29 +139,29 @@ def _longest(texts: Sequence[str]) -> int:
     for between in texts[1:-1]:
         joined = 1 if any(map(str.isspace, between)) else joined + 1
         most = max(most, joined)
-    return LONGEST >> max(0, most - 2)
+    return MAX_ID_LENGTH >> max(0, most - 2)
 
 
 def _pattern(texts: Sequence[str], roles: Sequence[str], lazy: str) -> re.Pattern[str]:
     """One group for each place, which takes as little as it can if it is `lazy` ("?"), or else as much."""
     first, last = texts[0], texts[-1]
     word = rf'[^\s"`]{{1,{_longest(texts)}}}{lazy}'
-    said = [r"(?<![\w-])" if first[:1].isalnum() else "" if first else r"(?<!\S)", _text(first)]
+    said = [r"(?<![\w-])" if first[:1].isalnum() else "" if first else r"(?<!\S)", _text_pattern(first)]
     for at, role in enumerate(roles):
-        words = WORDS if role == USER and (at or first) and texts[at + 1].strip() else 0
-        said += _place(role, word, words, lazy), _text(texts[at + 1])
+        words = MAX_FURTHER_WORDS if role == USER and (at or first) and texts[at + 1].strip() else 0
+        said += _placeholder_pattern(role, word, words, lazy), _text_pattern(texts[at + 1])
     if not last:
         said[-2:] = [_REST] if roles[-1] == REASON else [said[-2], r"(?=\s|$)"]
     return re.compile("".join(said) + (r"(?![\w-])" if last[-1:].isalnum() else ""))
 
 
-def _place(role: str, word: str, words: int, lazy: str) -> str:
+def _placeholder_pattern(role: str, word: str, words: int, lazy: str) -> str:
     if role == REASON:
-        return rf"(\S(?:.{{0,{LONGEST}}}{lazy}\S)?{lazy})"
+        return rf"(\S(?:.{{0,{MAX_ID_LENGTH}}}{lazy}\S)?{lazy})"
     return rf"((?:{_QUOTED}){_STOP}?|{word}(?: {word}){{0,{words}}}{lazy})"
 
 
-def _text(text: str) -> str:
+def _text_pattern(text: str) -> str:
     """Blanks around an id may be any: columns have as many as they need."""
     inner = text.strip()
     if not inner:

@@ -16,62 +16,62 @@ from wscheck.model.errors import BadEvidence
 from wscheck.model.events import Event
 from wscheck.model.report import MarkerSuggestion
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.extractor import Extractor
-from wscheck.observe.logs.sources import FollowedLog, NewReader, PipedLog, Reader
-from wscheck.observe.logs.suggest.column_roles import Ids
-from wscheck.observe.logs.suggest.suggestions import NOBODY, PIECE, Suggestion, in_the_beginning
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.sources import FollowedLog, LogReader, NewReader, PipedLog
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
+from wscheck.observe.logs.suggest.suggestions import NO_IDS, PIECE_SIZE, MarkerProposal, suggestions_from_start
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
-KEPT = 8 << 20
+WINDOW_SIZE = 8 << 20
 """Bytes; a phase lasts seconds, and a log that pours more than that in them is not searched further back."""
 
-ABOVE = 6
+MAX_LINES_ABOVE = 6
 """Lines to look up from one that names an id, for the sentence of which it is a part."""
 
-SHORTEST = 3
+MIN_ID_LENGTH = 3
 """A shorter name of a user would be found in any log."""
 
 _PART = re.compile(r"[\s•*|-]")
 """How a line begins that goes on with a record."""
 
 
-class Verbatim:
+class RawLogWindow:
     """The newest text of one log, over all of its readers."""
 
     def __init__(self) -> None:
         self._text = bytearray()
         self._new_reader: NewReader | None = None
 
-    def beside(self, new_reader: NewReader) -> NewReader:
+    def wrap_factory(self, new_reader: NewReader) -> NewReader:
         """A maker of readers of which the text is kept too."""
         self._new_reader = new_reader
-        return lambda name: _Beside(new_reader(name), self)
+        return lambda name: _RecordingReader(new_reader(name), self)
 
     def clear(self) -> None:
-        """What was said up to now is no longer asked for."""
+        """What was window up to now is no longer asked for."""
         self._text.clear()
 
-    def keep(self, data: Any) -> None:
+    def append(self, data: Any) -> None:
         self._text += data
-        if len(self._text) > KEPT:
-            del self._text[:-KEPT]
+        if len(self._text) > WINDOW_SIZE:
+            del self._text[:-WINDOW_SIZE]
 
-    def suggestions(self, kinds: Collection[str], about: Ids) -> list[Suggestion]:
+    def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerProposal]:
         """What in it may be events of `kinds` in other words, told of connections with these ids."""
         if self._new_reader is None:
             return []
-        pieces = (bytes(self._text[at : at + PIECE]) for at in range(0, len(self._text), PIECE))
-        known = Ids(*(tuple(each for each in ids if len(each) >= SHORTEST) for ids in about))
-        return in_the_beginning(pieces, self._new_reader(""), kinds, known)
+        pieces = (bytes(self._text[at : at + PIECE_SIZE]) for at in range(0, len(self._text), PIECE_SIZE))
+        known = ConnectionIds(*(tuple(each for each in ids if len(each) >= MIN_ID_LENGTH) for ids in about))
+        return suggestions_from_start(pieces, self._new_reader(""), kinds, known)
 
-    def naming(self, ids: Iterable[str]) -> str:
+    def find_mention(self, ids: Iterable[str]) -> str:
         """The first line that names one of `ids`, with the sentence above of which it is a part; "" without one."""
-        wanted = [re.escape(each.encode()) for each in ids if len(each) >= SHORTEST]
+        wanted = [re.escape(each.encode()) for each in ids if len(each) >= MIN_ID_LENGTH]
         found = re.search(rb"(?<![\w-])(?:%s)(?![\w-])" % b"|".join(wanted), self._text) if wanted else None
         if found is None:
             return ""
         end = self._text.find(b"\n", found.end())
-        lines = bytes(self._text[: end if end >= 0 else None]).rsplit(b"\n", ABOVE)[-ABOVE:]
+        lines = bytes(self._text[: end if end >= 0 else None]).rsplit(b"\n", MAX_LINES_ABOVE)[-MAX_LINES_ABOVE:]
         told = [line.decode("utf-8", "replace").rstrip() for line in lines]
         first = next((at for at in range(len(told) - 1, -1, -1) if not _PART.match(told[at] or " ")), len(told) - 1)
         return _shown(" ".join(line.strip() for line in told[first:]))
@@ -82,11 +82,11 @@ def _shown(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
-class _Beside:
+class _RecordingReader:
     """A reader that keeps what it is fed."""
 
-    def __init__(self, reader: Reader, verbatim: Verbatim) -> None:
-        self._reader, self._verbatim = reader, verbatim
+    def __init__(self, reader: LogReader, window: RawLogWindow) -> None:
+        self._reader, self._verbatim = reader, window
 
     @property
     def pending(self) -> bool:
@@ -117,29 +117,29 @@ class _Beside:
         return self._reader.latest
 
     def feed(self, data: Any) -> list[Event]:
-        self._verbatim.keep(data)
+        self._verbatim.append(data)
         return self._reader.feed(data)
 
     def look(self, buffer: ReadBuffer, size: int) -> int:
-        self._verbatim.keep(buffer.payload[:size])
+        self._verbatim.append(buffer.payload[:size])
         return self._reader.look(buffer, size)
 
     def read(self) -> list[Event]:
         return self._reader.read()
 
-    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]:
+    def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
         return self._reader.suggestions(kinds, about)
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
         return self._reader.flush(at_end=at_end)
 
 
-LOOK_AGAIN_S = 0.02
-SETTLED = 3
+POLL_INTERVAL_S = 0.02
+IDLE_POLLS = 3
 """Looks that find nothing new, after which a record that could go on is taken as complete."""
 
-LONGEST = 200
-"""Characters of what a log said that a recording keeps."""
+MAX_QUOTE = 200
+"""Characters of what a log window that a recording keeps."""
 
 Sink = Callable[[Event], None]
 
@@ -155,29 +155,29 @@ class ServerLog:
         self.sink: Sink | None = None
         self._redactor = redactor or Redactor()
 
-    def begin(self, sink: Sink) -> None:
+    def start_phase(self, sink: Sink) -> None:
         """A phase begins."""
         self.sink = sink
 
-    def naming(self, ids: Iterable[str]) -> str:
-        """What it said of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
+    def find_mention(self, ids: Iterable[str]) -> str:
+        """What it window of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
         return ""
 
-    def suggestions(self, kinds: Collection[str], about: Ids) -> list[MarkerSuggestion]:
-        """What it said of connections with these ids may be events of `kinds`, and how to read it."""
+    def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerSuggestion]:
+        """What it window of connections with these ids may be events of `kinds`, and how to read it."""
         return []
 
     @property
-    def failure(self) -> str:
+    def read_error(self) -> str:
         """Why it could not be read to its end, "" when it could."""
         return ""
 
-    def tell(self, events: Iterable[Event]) -> None:
+    def emit(self, events: Iterable[Event]) -> None:
         """Give on what was read."""
         for event in events:
             if self.sink is not None:
-                # Read as it is written, beside clients that have our clock: the server's may be off.
-                told = _hidden(event, self._redactor) | {"node": event.node or self.node}
+                # Read as it is written, wrap_factory clients that have our clock: the server's may be off.
+                told = _redacted_fields(event, self._redactor) | {"node": event.node or self.node}
                 self.sink(msgspec.structs.replace(event, at=time.time(), **told))
 
     async def follow(self) -> None:
@@ -192,62 +192,62 @@ class EmbeddedLog(ServerLog):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._extractor = Extractor(name)
+        self._extractor = LogExtractor(name)
 
     def write(self, text: str) -> None:
         """Whole records at a time."""
-        self.tell([*self._extractor.feed(text.encode()), *self._extractor.flush()])
+        self.emit([*self._extractor.feed(text.encode()), *self._extractor.flush()])
 
 
-class WrittenLog(ServerLog):
+class ExternalLog(ServerLog):
     """A log that another process writes: a file, over its rotations, or a pipe."""
 
-    def __init__(self, log: FollowedLog | PipedLog, said: Verbatim, redactor: Redactor, node: str | None) -> None:
+    def __init__(self, log: FollowedLog | PipedLog, window: RawLogWindow, redactor: Redactor, node: str | None) -> None:
         super().__init__(log.name, redactor, node)
-        self._log, self._said = log, said
+        self._log, self._window = log, window
 
-    def begin(self, sink: Sink) -> None:
-        super().begin(sink)
-        self._said.clear()
+    def start_phase(self, sink: Sink) -> None:
+        super().start_phase(sink)
+        self._window.clear()
 
-    def naming(self, ids: Iterable[str]) -> str:
-        return self._redactor.redact(self._said.naming(ids))[:LONGEST]
+    def find_mention(self, ids: Iterable[str]) -> str:
+        return self._redactor.redact(self._window.find_mention(ids))[:MAX_QUOTE]
 
-    def suggestions(self, kinds: Collection[str], about: Ids) -> list[MarkerSuggestion]:
-        return [each.told() for each in self._said.suggestions(kinds, about)]
+    def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerSuggestion]:
+        return [each.to_report() for each in self._window.suggestions(kinds, about)]
 
     @property
-    def failure(self) -> str:
-        return next(iter(self._log.damaged.values()), "")
+    def read_error(self) -> str:
+        return next(iter(self._log.read_errors.values()), "")
 
     async def follow(self) -> None:
         idle = 0
         while True:
             before = self._log.bytes
-            self.tell(chain.from_iterable(self._log.read(time.monotonic(), halt=lambda size: True)))
+            self.emit(chain.from_iterable(self._log.read(time.monotonic(), stop=lambda size: True)))
             idle = idle + 1 if self._log.bytes == before else 0
-            if idle >= SETTLED:
-                self.tell(chain.from_iterable(self._log.settle(time.monotonic(), at_once=True)))
-            await asyncio.sleep(LOOK_AGAIN_S)
+            if idle >= IDLE_POLLS:
+                self.emit(chain.from_iterable(self._log.flush_idle(time.monotonic(), at_once=True)))
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     def close(self) -> None:
         self._log.close()
 
 
-def _hidden(event: Event, redactor: Redactor) -> dict[str, str | None]:
+def _redacted_fields(event: Event, redactor: Redactor) -> dict[str, str | None]:
     """What in the event holds a secret of this run: the server may have logged what it was sent."""
     told = ((name, getattr(event, name)) for name in event.__struct_fields__)
     return {name: redactor.redact_known(text) for name, text in told if isinstance(text, str)}
 
 
 def open_log(
-    path: str, new_reader: NewReader = Extractor, redactor: Redactor | None = None, node: str | None = None
+    path: str, new_reader: NewReader = LogExtractor, redactor: Redactor | None = None, node: str | None = None
 ) -> ServerLog:
     """The log at `path`, "-" for stdin, which `node` writes. `new_reader` reads its words. Raises BadEvidence."""
-    said = Verbatim()
-    keeping = said.beside(new_reader)
-    log = PipedLog(keeping) if path == "-" else _opened(Path(path), keeping)
-    return WrittenLog(log, said, redactor or Redactor(), node)
+    window = RawLogWindow()
+    recording_reader = window.wrap_factory(new_reader)
+    log = PipedLog(recording_reader) if path == "-" else _opened(Path(path), recording_reader)
+    return ExternalLog(log, window, redactor or Redactor(), node)
 
 
 def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.model.events import Event
-from wscheck.observe.logs.suggest.column_roles import Ids
-from wscheck.observe.logs.suggest.suggestions import NOBODY, Suggestion, in_the_beginning, pieces_of
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
+from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, file_pieces, suggestions_from_start
 from wscheck.observe.tailing.follower import INCOMPLETE_GZIP, LogFollower, ResumePoint
 from wscheck.observe.tailing.gzip_log import GZIP_MAGIC, GzipReader
 from wscheck.observe.tailing.read_buffer import ReadBuffer
@@ -27,7 +27,7 @@ IDLE_S = 0.5
 """A record that may still go on is taken as complete after this long without another byte."""
 
 
-class Reader(Protocol):
+class LogReader(Protocol):
     """What turns a log's bytes into events (`sources/logs`).
 
     pending  a record has begun and may still go on
@@ -59,15 +59,15 @@ class Reader(Protocol):
     def look(self, buffer: ReadBuffer, size: int) -> int: ...
     def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
-    def suggestions(self, kinds: Collection[str], about: Ids = NOBODY) -> list[Suggestion]: ...
+    def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]: ...
 
 
-NewReader = Callable[[str], Reader]
-Halt = Callable[[int], bool]
+NewReader = Callable[[str], LogReader]
+StopReading = Callable[[int], bool]
 """Told how many bytes were read, each time that all the events in them were taken; True ends the reading there."""
 
 
-class Log:
+class LogInput:
     """What all kinds of log have in common: readers, and what these counted."""
 
     def __init__(self, name: str, new_reader: NewReader, node: str | None, buffer: ReadBuffer | None) -> None:
@@ -75,10 +75,10 @@ class Log:
         self.name, self.node = name, node
         self._buffer = buffer or ReadBuffer()
         self.ended = False
-        self._new_reader, self._readers = new_reader, list[Reader]()
-        self._stirred_at = 0.0
+        self._new_reader, self._readers = new_reader, list[LogReader]()
+        self._last_read_at = 0.0
 
-    def _begin(self) -> Reader:
+    def _open_reader(self) -> LogReader:
         self._readers.append(self._new_reader(self.name))
         return self._readers[-1]
 
@@ -102,7 +102,7 @@ class Log:
             total.update({str(level): count for level, count in reader.levels.items()})
         return total
 
-    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+    def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
         """What in the last that was read may be events of these kinds in other words."""
         return self._readers[-1].suggestions(kinds) if self._readers else []
 
@@ -112,7 +112,7 @@ class Log:
         return next((at for reader in reversed(self._readers) if (at := reader.latest) is not None), None)
 
     @property
-    def damaged(self) -> Mapping[Path, str]:
+    def read_errors(self) -> Mapping[Path, str]:
         """Files that could not be read to their end, and why."""
         return {}
 
@@ -122,7 +122,7 @@ class Log:
         return any(reader.pending for reader in self._readers)
 
 
-class FollowedLog(Log):
+class FollowedLog(LogInput):
     """A log file followed by its name. Line numbers are those of the file, whatever was rotated."""
 
     def __init__(
@@ -139,7 +139,7 @@ class FollowedLog(Log):
         super().__init__(str(path), new_reader, node, buffer)
         self.path, self._batch_s = path, batch_s
         self._follower = LogFollower(path, self._buffer.payload, note)
-        self._by_stream: dict[int, Reader] = {}
+        self._by_stream: dict[int, LogReader] = {}
 
     def begin(self, resume_point: ResumePoint | None = None, *, at_end: bool = False) -> None:
         """Begin at `resume_point`, at the end, or at the start."""
@@ -148,13 +148,13 @@ class FollowedLog(Log):
         else:
             self._follower.start(at_end=at_end)
 
-    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
+    def read(self, now: float, stop: StopReading = lambda _: False) -> Iterator[list[Event]]:
         """The events in what is new, many at a time; `now` is a clock that only goes forward."""
         size, until = 0, time.monotonic() + self._batch_s
         for stream, data in self._follower.read(now):
-            self._stirred_at = now
+            self._last_read_at = now
             size += len(data)
-            reader = self._reader_of(stream)
+            reader = self._reader_for(stream)
             if not self._buffer.contains(data):
                 events = reader.feed(data)  # what the follower adds between two files
             elif data and reader.look(self._buffer, len(data)) < BATCH and time.monotonic() < until:
@@ -162,30 +162,30 @@ class FollowedLog(Log):
             else:
                 events = reader.read()
             yield self._events(stream, events)
-            if halt(size):
+            if stop(size):
                 return
             size, until = 0, time.monotonic() + self._batch_s
 
-    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
+    def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """Complete the records that waited for more lines long enough, or all of them.
 
         `at_end`: the last line is whole although nothing ends it; in a log that goes on it may be half written.
         """
         for stream in self._follower.streams:
             reader = self._by_stream.get(id(stream))
-            if reader is not None and (at_once or (reader.pending and now - self._stirred_at >= IDLE_S)):
+            if reader is not None and (at_once or (reader.pending and now - self._last_read_at >= IDLE_S)):
                 yield self._events(stream, reader.flush(at_end=at_end))
 
-    def suggestions(self, kinds: Collection[str]) -> list[Suggestion]:
+    def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
         """Also in how the file begins, of the kinds that the last lines do not show."""
         found = super().suggestions(kinds)
         rest = [kind for kind in kinds if all(kind != one.kind for one in found)]
         if not (rest and self.bytes):
             return found
-        return [*found, *in_the_beginning(pieces_of(self.path), self._new_reader(self.name), rest)]
+        return [*found, *suggestions_from_start(file_pieces(self.path), self._new_reader(self.name), rest)]
 
     @property
-    def damaged(self) -> Mapping[Path, str]:
+    def read_errors(self) -> Mapping[Path, str]:
         """Of all its generations."""
         return self._follower.damaged
 
@@ -193,10 +193,10 @@ class FollowedLog(Log):
         """Where to go on after a restart."""
         return self._follower.resume_point()
 
-    def _reader_of(self, stream: LogStream) -> Reader:
+    def _reader_for(self, stream: LogStream) -> LogReader:
         reader = self._by_stream.get(id(stream))
         if reader is None:
-            reader = self._by_stream[id(stream)] = self._begin()
+            reader = self._by_stream[id(stream)] = self._open_reader()
         return reader
 
     def _events(self, stream: LogStream, events: list[Event]) -> list[Event]:
@@ -211,7 +211,7 @@ class FollowedLog(Log):
         self._follower.close()
 
 
-class PipedLog(Log):
+class PipedLog(LogInput):
     """A log that comes in through a pipe, for as long as its writer lives; unpacked if it comes as gzip packs it."""
 
     def __init__(
@@ -224,29 +224,29 @@ class PipedLog(Log):
     ) -> None:
         super().__init__(name, new_reader, node, buffer)
         self.fd = fd
-        self._reader = self._begin()
+        self._reader = self._open_reader()
         self._packed: GzipReader | None = None
         self._waiting, self._unpacked = b"", 0
         self._failure = ""
 
-    def read(self, now: float, halt: Halt = lambda _: False) -> Iterator[list[Event]]:
+    def read(self, now: float, stop: StopReading = lambda _: False) -> Iterator[list[Event]]:
         """The events in what has arrived, many at a time; at the end of the pipe `ended` becomes true."""
         size, until = 0, time.monotonic() + BATCH_S
-        while not self.ended and self._arrives():
-            taken = self._take_in()
-            self.ended, self._stirred_at = not taken, now
+        while not self.ended and self._has_input():
+            taken = self._fill_buffer()
+            self.ended, self._last_read_at = not taken, now
             size += taken
-            for waiting in self._taken(taken):
+            for waiting in self._scan(taken):
                 if waiting >= BATCH:
                     yield self._reader.read()
-            if taken and time.monotonic() < until and self._arrives():
+            if taken and time.monotonic() < until and self._has_input():
                 continue
             yield self._reader.flush(at_end=True) if self.ended else self._reader.read()
-            if halt(size):
+            if stop(size):
                 return
             size, until = 0, time.monotonic() + BATCH_S
 
-    def _take_in(self) -> int:
+    def _fill_buffer(self) -> int:
         """Lay on the desk what has arrived; 0 at the end, which a failure is too (a terminal that hung up)."""
         try:
             return os.readv(self.fd, [self._buffer.payload])
@@ -254,14 +254,14 @@ class PipedLog(Log):
             self._failure = f"cannot be read beyond byte {self.bytes}: {error.strerror}"
             return 0
 
-    def _arrives(self) -> bool:
+    def _has_input(self) -> bool:
         return bool(select.select([self.fd], [], [], 0)[0])
 
-    def _taken(self, size: int) -> Iterator[int]:
+    def _scan(self, size: int) -> Iterator[int]:
         """Take what was laid on the desk; gives how many events wait, each time there are more."""
         payload = self._buffer.payload
         if not self._reader.bytes and self._packed is None and payload[: len(GZIP_MAGIC)] == GZIP_MAGIC:
-            self._packed = GzipReader(self._arrived)
+            self._packed = GzipReader(self._take_packed)
         if self._packed is None:
             yield self._reader.look(self._buffer, size)
             return
@@ -271,22 +271,22 @@ class PipedLog(Log):
             payload[: len(data)] = data
             yield self._reader.look(self._buffer, len(data))
 
-    def _arrived(self, _: int) -> bytes:
+    def _take_packed(self, _: int) -> bytes:
         """What came packed and was not given yet."""
         arrived, self._waiting = self._waiting, b""
         return arrived
 
     @property
-    def damaged(self) -> Mapping[Path, str]:
+    def read_errors(self) -> Mapping[Path, str]:
         """Itself, when it failed, or ended before what was packed did."""
         reason = self._failure
         if not reason and self.ended and self._packed is not None and self._packed.damaged:
             reason = f"{INCOMPLETE_GZIP}: only its first {self.bytes} unpacked bytes can be read"
         return {Path(self.name): reason} if reason else {}
 
-    def settle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
+    def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """As for a followed log."""
-        if at_once or (self._reader.pending and now - self._stirred_at >= IDLE_S):
+        if at_once or (self._reader.pending and now - self._last_read_at >= IDLE_S):
             yield self._reader.flush(at_end=at_end)
 
     def close(self) -> None:
@@ -296,14 +296,14 @@ class PipedLog(Log):
 Batches = Iterator[list[Event]]
 
 
-def of_node(node: str | None, batches: Batches) -> Batches:
+def with_node(node: str | None, batches: Batches) -> Batches:
     """The same events, those that name no node with `node`."""
     if node is None:
         return batches
     return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)
 
 
-def merged(logs: Iterable[Batches]) -> Batches:
+def merge_by_time(logs: Iterable[Batches]) -> Batches:
     """Several logs as one, in the order of their times; an event without a time stays behind the one before it."""
     each = list(logs)
     if len(each) == 1:

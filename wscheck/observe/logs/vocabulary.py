@@ -16,7 +16,7 @@ _ODD = re.compile(r"""["'`\\<>&]""")
 _Parts = tuple[list[str], list[str]]
 
 
-def parts(text: str) -> _Parts:
+def split_placeholders(text: str) -> _Parts:
     """The texts of a marker, and the roles of the places between them, "" for one of no interest."""
     texts, roles, end = [""], list[str](), 0
     for match in _PART.finditer(text):
@@ -31,31 +31,31 @@ def parts(text: str) -> _Parts:
     return texts, roles
 
 
-def has_places(text: str) -> bool:
+def has_placeholders(text: str) -> bool:
     """Whether ids have their places in a marker."""
-    return bool(parts(text)[1])
+    return bool(split_placeholders(text)[1])
 
 
-def needle_of(text: str) -> str:
+def needle_for(text: str) -> str:
     """What to look for in a log: the longest of a marker's texts that every logger writes as it stands here."""
-    texts, roles = parts(text)
+    texts, roles = split_placeholders(text)
     if not roles:
         return texts[0]
     pieces = (piece.strip() for each in texts for piece in _ODD.split(each))
     return max(pieces, key=lambda piece: len(piece.encode()))
 
 
-def literally(text: str) -> str:
+def escape_braces(text: str) -> str:
     """A text as a marker writes it."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def wrong_as_marker(kind: str, text: str, taken: Collection[str]) -> str:
+def marker_error(kind: str, text: str, taken: Collection[str]) -> str:
     """What is wrong with a marker, "" where nothing is. `taken`: the roles of the ids that its kind has."""
     alone = next((match[0] for match in _PART.finditer(text) if len(match[0]) == 1), "")
     if alone:
         return f"`{alone}` stands alone"
-    texts, roles = parts(text)
+    texts, roles = split_placeholders(text)
     for role in filter(None, roles):
         if role not in taken:
             return f"`{{{role}}}` is no place that {kind} has"
@@ -69,7 +69,7 @@ def _too_little(texts: Sequence[str], roles: Sequence[str], text: str) -> str:
     for between, one, other in zip(texts[1:], roles, roles[1:], strict=False):
         if not between or (not between.strip() and "reason" in (one, other)):
             return f"`{{{one}}}{between}{{{other}}}`: nothing tells where the one ends and the other begins"
-    if len(needle_of(text).encode()) < SHORTEST:
+    if len(needle_for(text).encode()) < SHORTEST:
         return "it has too little text to be looked for, four letters in a row at least"
     return ""
 
@@ -82,7 +82,7 @@ USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time
 NAMESPACE = "namespace"
 ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE)
 
-WANTED = {
+REQUIRED_ROLES = {
     CONNECTED: (SID, USER),
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (SID, REASON),
@@ -90,14 +90,14 @@ WANTED = {
 }
 """The keys with which a record is complete; further ones may come and are taken while it lasts."""
 
-TAKEN = {
+ALLOWED_ROLES = {
     CONNECTED: frozenset((SID, USER, NAMESPACE)),
     REPLACED: frozenset((USER, OLD, NEW)),
     DISCONNECTED: frozenset((SID, USER, REASON)),
     RESTARTED: frozenset[str](),
 }
 
-TOLD = {
+EVENT_ROLES = {
     CONNECTED: (USER, SID, NAMESPACE),
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (USER, SID, REASON),
@@ -131,36 +131,38 @@ _NO_NAME = re.compile(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
 _SEPARATORS = re.compile(r"[\s_\-]")
 
 
-class Wording(msgspec.Struct, frozen=True):
+class LogVocabulary(msgspec.Struct, frozen=True):
     """What is looked for. `markers`: (kind, sentence) that count as well, with places or without (`places`); `keys`:
     (role, key) likewise."""
 
     markers: tuple[tuple[str, str], ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
 
-    def own_needles(self) -> list[bytes]:
+    def custom_needles(self) -> list[bytes]:
         """What to look for in a log's bytes because of the user's sentences, also as JSON may write them."""
-        needles = (needle_of(sentence) for _, sentence in self.markers)
+        needles = (needle_for(sentence) for _, sentence in self.markers)
         return list(dict.fromkeys(said for needle in needles for said in (needle.encode(), _as_json(needle))))
 
-    def needle(self) -> re.Pattern[bytes]:
+    def needle_pattern(self) -> re.Pattern[bytes]:
         """Whether a line, in its bytes, may hold a marker."""
-        return re.compile(b"|".join([_NEEDLE, *map(re.escape, self.own_needles())]))
+        return re.compile(b"|".join([_NEEDLE, *map(re.escape, self.custom_needles())]))
 
-    def sentences(self) -> re.Pattern[str]:
+    def marker_pattern(self) -> re.Pattern[str]:
         """Finds a marker without places in a line, no word going on after it; the group that matched is the kind."""
         alternatives = []
         for kind in KINDS:
-            own = [re.escape(needle_of(said)) for of, said in self.markers if of == kind and not has_places(said)]
+            own = [
+                re.escape(needle_for(said)) for of, said in self.markers if of == kind and not has_placeholders(said)
+            ]
             alternatives.append(f"(?P<{kind}>{'|'.join([*sorted(own, key=len, reverse=True), _SENTENCES[kind]])})")
         return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")
 
-    def roles(self) -> dict[str, str]:
+    def key_roles(self) -> dict[str, str]:
         """The role of every known key, by its plain spelling."""
         known = {key: role for role, keys in _KEYS.items() for key in keys}
-        return known | {plain(key): role for role, key in self.keys if role != TIME}
+        return known | {normalize_key(key): role for role, key in self.keys if role != TIME}
 
-    def time_keys(self) -> tuple[str, ...]:
+    def time_key_names(self) -> tuple[str, ...]:
         """Where a structured record keeps its time, by the user."""
         return tuple(key for role, key in self.keys if role == TIME)
 
@@ -170,12 +172,12 @@ def _as_json(text: str) -> bytes:
     return json.dumps(text)[1:-1].encode()
 
 
-def plain(key: str) -> str:
+def normalize_key(key: str) -> str:
     """A key without case and separators; "_" in front marks what is the logger's own."""
     return key if key.startswith("_") else _SEPARATORS.sub("", key).lower()
 
 
-def wrong_as_key(name: str) -> str:
+def key_name_error(name: str) -> str:
     """What is wrong with it as the name of a key, "" where it may be one."""
     sign = _NO_NAME.search(name)
     if sign is not None:
@@ -183,6 +185,6 @@ def wrong_as_key(name: str) -> str:
     return "" if any(map(str.isalnum, name)) else f"`{name}` is no name of a key: it has neither letter nor digit"
 
 
-def vocabulary(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """Some words, written one after the other."""
     return frozenset(text.split())

@@ -18,7 +18,7 @@ def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int)
         if (hint.kind, hint.text) in found:
             found[hint.kind, hint.text].lines += hint.lines
         else:
-            found[hint.kind, hint.text] = hint.told()
+            found[hint.kind, hint.text] = hint.to_report()
     return list(found.values())
 
 

@@ -62,7 +62,7 @@ def _verdict(watch: LogWatch, findings: Sequence[Finding], bar: Bar, *, partial:
 
 
 def _damaged(watch: LogWatch) -> str:
-    return next((f"{path} {why}" for log in watch.logs for path, why in log.damaged.items()), "")
+    return next((f"{path} {why}" for log in watch.logs for path, why in log.read_errors.items()), "")
 
 
 def _seen(watch: LogWatch) -> proof.Watched:

@@ -18,7 +18,7 @@ from wscheck.model.findings import Bar
 from wscheck.model.secrets import Secret
 from wscheck.notify.delivery import DeliveryQueue, DeliveryTarget
 from wscheck.notify.ndjson import NdjsonStream
-from wscheck.observe.logs.options import Readers
+from wscheck.observe.logs.options import ReaderFactory
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing.checkpoint import Checkpoint, load_checkpoint, output_state, truncate_output
 from wscheck.observe.tailing.log_paths import STDIN, LogPaths, check_names, node_names
@@ -47,7 +47,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
 
     names: Sequence[str]
     outputs: Sequence[ReportOutput]
-    new_reader: Readers
+    new_reader: ReaderFactory
     options: RuleOptions
     bar: Bar
     follow: bool

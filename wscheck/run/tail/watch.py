@@ -15,7 +15,7 @@ from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Finding
 from wscheck.notify.listener import WatchListener
-from wscheck.observe.logs.sources import FollowedLog, Halt, PipedLog, merged, of_node
+from wscheck.observe.logs.sources import FollowedLog, PipedLog, StopReading, merge_by_time, with_node
 from wscheck.run.tail.clock import ConnectionAges, LogClock, TimeWindow
 
 STEP_S = 1.0
@@ -60,19 +60,21 @@ class LogWatch:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def look(self, halt: Halt = lambda _: False, *, to_the_end: bool = False) -> None:
+    def look(self, halt: StopReading = lambda _: False, *, to_the_end: bool = False) -> None:
         """Read, judge and tell all that is new. `to_the_end`: this is the last look."""
         self.read(halt, to_the_end=to_the_end)
         self.settle()
 
-    def read(self, halt: Halt = lambda _: False, *, to_the_end: bool = False) -> None:
+    def read(self, halt: StopReading = lambda _: False, *, to_the_end: bool = False) -> None:
         """The first half of a look: read, judge, and tell what the logs say."""
         now = time.monotonic()
         take = self._take if self.live or self._window.bounded else self._judge
-        for events in merged(of_node(log.node, log.read(now, halt)) for log in self.logs):
+        for events in merge_by_time(with_node(log.node, log.read(now, halt)) for log in self.logs):
             take(events)
         for log in self.logs:
-            for events in of_node(log.node, log.settle(now, at_once=to_the_end, at_end=to_the_end and self.finished)):
+            for events in with_node(
+                log.node, log.flush_idle(now, at_once=to_the_end, at_end=to_the_end and self.finished)
+            ):
                 take(events)
         if to_the_end and not self.live:
             self._end()

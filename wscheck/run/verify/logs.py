@@ -8,7 +8,7 @@ from wscheck.detect.rules.log_silent import unlogged
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.model.report import suggested_options
 from wscheck.observe.logs.server_log import ServerLog
-from wscheck.observe.logs.suggest.column_roles import Ids
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.run.verify.inconclusive import OTHER_WORDS, UNREAD
 from wscheck.scenarios.context import Stage
 
@@ -24,9 +24,9 @@ async def caught_up(logs: Sequence[ServerLog], stage: Stage) -> None:
         return
     mine = {e.sid for e in stage.events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG}
     await stage.until(lambda: mine <= _logged(stage.events), DELAY_S if mine else 0.0)
-    for log in (each for each in logs if each.failure):
+    for log in (each for each in logs if each.read_error):
         stage.record(
-            Unreadable(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name, reason=UNREAD, text=log.failure)
+            Unreadable(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name, reason=UNREAD, text=log.read_error)
         )
     for connection in unlogged(only_ours(stage.events))[:1]:
         _quote(logs, connection, stage)
@@ -40,7 +40,7 @@ def _quote(logs: Sequence[ServerLog], connection: Connected, stage: Stage) -> No
     """What the logs said of this connection in words that are not known, if anything: first by its id."""
     for each in filter(None, (connection.sid, connection.user)):
         for log in logs:
-            if said := log.naming([each]):
+            if said := log.find_mention([each]):
                 here: dict[str, Any] = {"source": SOURCE_SERVER_LOG, "user": connection.user, "path": log.name}
                 stage.record(Unreadable(at=time.time(), **here, reason=_how_to_read(log, stage.events), text=said))
                 return
@@ -51,7 +51,7 @@ def _how_to_read(log: ServerLog, events: Sequence[Event]) -> str:
     seen = {type(event) for event in events if event.source == SOURCE_SERVER_LOG}
     kinds = [kind for kind, event in _KINDS.items() if event not in seen]
     mine = [e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG]
-    about = Ids(tuple(e.sid for e in mine if e.sid), tuple({e.user: None for e in mine if e.user}))
+    about = ConnectionIds(tuple(e.sid for e in mine if e.sid), tuple({e.user: None for e in mine if e.user}))
     options = suggested_options(log.suggestions(kinds, about))
     return f"{OTHER_WORDS}: {options}" if options else OTHER_WORDS
 

@@ -8,7 +8,7 @@ from wscheck.config.loading import Config
 from wscheck.config.target import Credentials, configured_target
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.observe.client.console_messages import Narrate, silent
-from wscheck.observe.logs.options import readers
+from wscheck.observe.logs.options import reader_factory
 from wscheck.run.verify.run import VerifyRun
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS
@@ -25,11 +25,11 @@ def plan_verify_run(
     narrate: Narrate = silent,
 ) -> VerifyRun:
     """The run that `config` asks for; `chosen` scenario ids, all when empty. `markers` and `keys` word the server's log
-    (see `readers`). Raises UsageError."""
+    (see `reader_factory`). Raises UsageError."""
     cast, logs = _cast(config), config["verify.server_log"]
     if (markers or keys) and not logs:
         raise UsageError("--marker and --key word a log, and none was given.", "Add --server-log PATH.")
-    words = partial(readers, markers, keys, config.tables.get("logs", {}), config.location_of)
+    words = partial(reader_factory, markers, keys, config.tables.get("logs", {}), config.location_of)
     arena = RemoteServer(cast, logs, words) if config.server_url else EmbeddedServers(cast)
     if isinstance(arena, EmbeddedServers) and logs:
         raise UsageError(

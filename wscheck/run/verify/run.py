@@ -83,7 +83,7 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
             await _drive_all(run, parts, progress)
     except asyncio.CancelledError:
         interrupted = True
-    events = parts.in_order(run.scenarios)
+    events = parts.records_in_order(run.scenarios)
     report = _report(events, run.options, run.bar, target=run.arena.target, client=run.client)
     report.started_at, report.duration_s = began, round(time.time() - began, 3)
     if run.page is not None:
@@ -137,7 +137,7 @@ class _Parts:
     def add(self, scenario: str, stage: Stage) -> None:
         self._stages.setdefault(scenario, []).append(stage)
 
-    def in_order(self, scenarios: Sequence[str]) -> list[Any]:
+    def records_in_order(self, scenarios: Sequence[str]) -> list[Any]:
         return [event for name in scenarios for stage in self._stages.get(name, ()) for event in stage.events]
 
 
@@ -205,7 +205,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: EmbeddedServe
     stage.record(PhaseStarted(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
         stage.record(SourceStarted(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name))
-        log.begin(stage.record)
+        log.start_phase(stage.record)
     try:
         async with heartbeat(stage.record):
             try:

@@ -6,45 +6,47 @@ from collections.abc import Iterator
 import msgspec
 
 from wscheck.observe.logs.fast_reader import templates
-from wscheck.observe.logs.fast_reader.templates import Hole, Said, Template
+from wscheck.observe.logs.fast_reader.templates import RecordFacts, Template, VariablePart
 from wscheck.observe.logs.formats.browser_console import NEEDLES
-from wscheck.observe.logs.formats.envelopes import Message, decoded, opened, uncoloured
-from wscheck.observe.logs.formats.line_prefix import bare
-from wscheck.observe.logs.formats.timestamps import STAMP, Calendar, Moment
-from wscheck.observe.logs.matcher import Reader, Reading
-from wscheck.observe.logs.multiline import Records
-from wscheck.observe.logs.vocabulary import RESTARTED, TOLD
+from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, strip_colors, unwrap
+from wscheck.observe.logs.formats.line_prefix import strip_bullet
+from wscheck.observe.logs.formats.timestamps import STAMP, TimeReader, TimestampParser
+from wscheck.observe.logs.matcher import RecordMatcher, RecordStart
+from wscheck.observe.logs.multiline import OpenRecords
+from wscheck.observe.logs.vocabulary import EVENT_ROLES, RESTARTED
 
-LINES, LONGEST = 12, 1 << 12
+MAX_RECORD_LINES, MAX_RECORD_BYTES = 12, 1 << 12
 """A record that takes more is not told here."""
 
 _CONSOLES = (b"nified WebSocket", *NEEDLES)
 
 
-def said(held: bytearray, begin: int, end: int, reader: Reader, calendar: Calendar) -> Said | None:
+def read_single_record(
+    held: bytearray, begin: int, end: int, reader: RecordMatcher, calendar: TimestampParser
+) -> RecordFacts | None:
     """What the record says that begins at held[begin]; None where it is none, or does not say all within its lines."""
     lines = _lines(held, begin, end)
     first = next(lines, b"")
-    message = opened(decoded(first), calendar)
+    message = unwrap(decode_line(first), calendar)
     reading = _read(message, reader, calendar) if first else None
     if reading is None:
         return None
-    records, size = Records(reader, calendar), len(first)
+    records, size = OpenRecords(reader, calendar), len(first)
     record = records.begin(reading, message, 0, 0)
     for raw in lines:
-        below = opened(decoded(raw), calendar) if not record.done else None
+        below = unwrap(decode_line(raw), calendar) if not record.done else None
         if below is None or _is_another(below, raw, message, reader):
             break
         records.take(below)
         size += len(raw)
     if not record.done or record.unclear or not record.whole or (reading.opens and size == len(first)):
         return None
-    ids = tuple(record.ids.get(role, "") for role in TOLD[record.kind])
+    ids = tuple(record.ids.get(role, "") for role in EVENT_ROLES[record.kind])
     bare, until = reading.bare and not message.structured, len(first) if message.at is not None else size
-    return Said(record.kind, ids, record.at, bare, message.source, size, until)
+    return RecordFacts(record.kind, ids, record.at, bare, message.source, size, until)
 
 
-def _read(message: Message, reader: Reader, calendar: Calendar) -> Reading | None:
+def _read(message: LogMessage, reader: RecordMatcher, calendar: TimestampParser) -> RecordStart | None:
     """The record that the message begins, its time in the message; None for one that is more than its lines say."""
     reading = reader.read(message) if not message.partial else None
     if reading is None or reading.kind == RESTARTED or reading.unclear or reading.behind or reading.block:
@@ -54,7 +56,7 @@ def _read(message: Message, reader: Reader, calendar: Calendar) -> Reading | Non
     return reading
 
 
-def _is_another(below: Message, raw: bytes, of: Message, reader: Reader) -> bool:
+def _is_another(below: LogMessage, raw: bytes, of: LogMessage, reader: RecordMatcher) -> bool:
     """Whether a line may be read for itself, or is another writer's."""
     odd = below.source != of.source or below.partial or bool(below.parts)
     return odd or any(needle in raw for needle in _CONSOLES) or reader.sentence(below.text) is not None
@@ -63,21 +65,21 @@ def _is_another(below: Message, raw: bytes, of: Message, reader: Reader) -> bool
 def _lines(held: bytearray, begin: int, end: int) -> Iterator[bytes]:
     """The first lines of held[begin:end] that end."""
     least = begin
-    for _ in range(LINES):
+    for _ in range(MAX_RECORD_LINES):
         stop = held.find(b"\n", begin, end) + 1
-        if not stop or stop - least > LONGEST:
+        if not stop or stop - least > MAX_RECORD_BYTES:
             return
         yield bytes(held[begin:stop])
         begin = stop
 
 
-PROOFS = 2
+REQUIRED_PROOFS = 2
 """So many further records must say by the template what they say by the careful way before it is believed."""
 
-ATTEMPTS = 30
+MAX_ATTEMPTS = 30
 """After so many records of a shape that were not read by a template, no more is learned of it."""
 
-MOST_SHAPES = 200
+MAX_SHAPES = 200
 
 _WORDS = re.compile(rb"[\w.:@+-]+")
 _NUMBER = re.compile(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
@@ -87,111 +89,115 @@ _BEGINS = r"(?:(?<![\w-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
 _KEY = re.compile(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
 
 
-class Trial(msgspec.Struct):
+class TemplateTrial(msgspec.Struct):
     """Templates that differ only in where the time stands, and how many further records they read rightly."""
 
     templates: list[Template]
     proofs: int = 0
 
     @property
-    def believed(self) -> bool:
-        return self.proofs >= PROOFS and len(self.templates) == 1
+    def trusted(self) -> bool:
+        return self.proofs >= REQUIRED_PROOFS and len(self.templates) == 1
 
 
-class Shape(msgspec.Struct):
+class LearnedShape(msgspec.Struct):
     """What was learned of lines that differ in nothing but words."""
 
-    trials: list[Trial] = msgspec.field(default_factory=list)
+    trials: list[TemplateTrial] = msgspec.field(default_factory=list)
     attempts: int = 0
 
 
-class Learner:
+class TemplateLearner:
     """Learns from the lines of one log."""
 
-    def __init__(self, reader: Reader, calendar: Calendar) -> None:
+    def __init__(self, reader: RecordMatcher, calendar: TimestampParser) -> None:
         self._reader, self._calendar = reader, calendar
-        self._shapes: dict[bytes, Shape] = {}
+        self._shapes: dict[bytes, LearnedShape] = {}
 
     def template(self, held: bytearray, begin: int, stop: int, end: int) -> Template | None:
         """The template for a record like that at held[begin], the first line of which ends at `stop`.
 
         None while none is believed.
         """
-        if stop - begin > LONGEST:
+        if stop - begin > MAX_RECORD_BYTES:
             return None
         shape = self._shape(_WORDS.sub(b"", held[begin:stop]))
         if shape is None:
             return None
         trial = next((trial for trial in shape.trials if trial.templates[0].match(held, begin, end)), None)
-        if trial is not None and trial.believed:
+        if trial is not None and trial.trusted:
             return trial.templates[0]
-        if shape.attempts < ATTEMPTS:
+        if shape.attempts < MAX_ATTEMPTS:
             shape.attempts += 1
-            self._learn(held, begin, end, shape, trial)
+            self._learn_from(held, begin, end, shape, trial)
         return None
 
-    def _shape(self, skeleton: bytes) -> Shape | None:
+    def _shape(self, skeleton: bytes) -> LearnedShape | None:
         """What is known of such lines, None when too much is known already."""
-        if skeleton not in self._shapes and len(self._shapes) >= MOST_SHAPES:
+        if skeleton not in self._shapes and len(self._shapes) >= MAX_SHAPES:
             # What people send may have any form: the server's own records have few, and of those something is known.
             self._shapes = {known: shape for known, shape in self._shapes.items() if shape.trials}
-            if len(self._shapes) >= MOST_SHAPES:
+            if len(self._shapes) >= MAX_SHAPES:
                 return None
-        return self._shapes.setdefault(skeleton, Shape())
+        return self._shapes.setdefault(skeleton, LearnedShape())
 
-    def _learn(self, held: bytearray, begin: int, end: int, shape: Shape, trial: Trial | None) -> None:
-        told = said(held, begin, end, self._reader, self._calendar)
+    def _learn_from(
+        self, held: bytearray, begin: int, end: int, shape: LearnedShape, trial: TemplateTrial | None
+    ) -> None:
+        told = read_single_record(held, begin, end, self._reader, self._calendar)
         if trial is not None:
             same = told._replace(until=0) if told is not None else None
-            trial.templates = [each for each in trial.templates if _said(each, held, begin, end) == same]
+            trial.templates = [each for each in trial.templates if _read_by(each, held, begin, end) == same]
             trial.proofs += 1
         elif told is not None:
-            shape.trials.append(Trial(list(self._made(bytes(held[begin : begin + told.size]), told))))
+            shape.trials.append(TemplateTrial(list(self._templates_for(bytes(held[begin : begin + told.size]), told))))
         shape.trials = [trial for trial in shape.trials if trial.templates]
 
-    def _made(self, raw: bytes, said: Said) -> Iterator[Template]:
+    def _templates_for(self, raw: bytes, facts: RecordFacts) -> Iterator[Template]:
         """What may be the record's template: one for each place where its time may stand."""
         text = raw.decode("latin-1")  # a character for each byte
-        told = {role: value for role, value in zip(TOLD[said.kind], said.ids, strict=True) if value}
-        ids = [hole for role, value in told.items() for hole in self._id(text, role, value)]
+        told = {role: value for role, value in zip(EVENT_ROLES[facts.kind], facts.ids, strict=True) if value}
+        ids = [hole for role, value in told.items() for hole in self._id_part(text, role, value)]
         if len(ids) < len(told):
             return
         # In several lines a number may tell whose line it is, and so which belong together.
         single = text.index("\n") == len(text) - 1
-        numbers = [Hole(*number.span(), templates.NUMBER) for number in _NUMBER.finditer(text)] if single else []
+        numbers = (
+            [VariablePart(*number.span(), templates.NUMBER) for number in _NUMBER.finditer(text)] if single else []
+        )
         stamps = list(_stamps(text))
-        for time in self._times(stamps, said):
-            holes = [Hole(*stamp.span(), templates.stamp(stamp, stamp is time)) for stamp in stamps]
-            moment = self._moment(time) if time is not None else None
-            yield templates.of_text(said, raw, [*ids, *holes, *numbers], moment)
+        for time in self._times(stamps, facts):
+            holes = [VariablePart(*stamp.span(), templates.time_pattern(stamp, stamp is time)) for stamp in stamps]
+            moment = self._time_reader(time) if time is not None else None
+            yield templates.text_template(facts, raw, [*ids, *holes, *numbers], moment)
 
-    def _times(self, stamps: list[re.Match[str]], said: Said) -> list[re.Match[str] | None]:
+    def _times(self, stamps: list[re.Match[str]], facts: RecordFacts) -> list[re.Match[str] | None]:
         """The stamps that may tell the record's time; None stands for that of a record that has no time."""
-        moments = [self._moment(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
+        moments = [self._time_reader(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
         clock = any(stamp.lastgroup == "clock" for stamp in stamps)
         if None in moments or (clock and len(stamps) > 1):
             return []  # what is no time here may be one in the next record, or the date and the fraction may differ
-        if said.at is None:
+        if facts.at is None:
             return [None]
-        first = [(stamp, at) for stamp, at in zip(stamps, moments, strict=True) if stamp.start() < said.until]
-        return [stamp for stamp, at in first if at == said.at]
+        first = [(stamp, at) for stamp, at in zip(stamps, moments, strict=True) if stamp.start() < facts.until]
+        return [stamp for stamp, at in first if at == facts.at]
 
-    def _id(self, text: str, role: str, value: str) -> Iterator[Hole]:
+    def _id_part(self, text: str, role: str, value: str) -> Iterator[VariablePart]:
         """Where an id stands, if it stands in one place and under its key."""
         found = list(re.finditer(rf"{_BEGINS}{re.escape(value)}(?![\w-])", text))
         if len(found) != 1:
             return
         begin, end = found[0].span()
-        before = uncoloured(text[max(0, begin - 100) : begin])
+        before = strip_colors(text[max(0, begin - 100) : begin])
         key = _KEY.search(before)
         if key is None or role not in (self._reader.role(key["key"]), self._reader.role(key["key"].removeprefix("_"))):
             return
-        whole = bool(key["quote"]) or (bare(before[: key.start()])[1] and text.startswith(_LINE_ENDS, end))
-        pattern = templates.id_like(role, value, whole=whole, end=text[end])
+        whole = bool(key["quote"]) or (strip_bullet(before[: key.start()])[1] and text.startswith(_LINE_ENDS, end))
+        pattern = templates.id_pattern(role, value, whole=whole, end=text[end])
         if pattern is not None:
-            yield Hole(begin, end, pattern)
+            yield VariablePart(begin, end, pattern)
 
-    def _moment(self, stamp: re.Match[str]) -> Moment:
+    def _time_reader(self, stamp: re.Match[str]) -> TimeReader:
         kind = stamp.lastgroup or ""
         return lambda raw: self._calendar.parse(kind, raw.decode())
 
@@ -204,10 +210,10 @@ def _stamps(text: str) -> Iterator[re.Match[str]]:
         begin += len(line) + 1
 
 
-def _said(template: Template, held: bytearray, begin: int, end: int) -> Said | None:
+def _read_by(template: Template, held: bytearray, begin: int, end: int) -> RecordFacts | None:
     match = template.match(held, begin, end)
     if match is None:
         return None
     at = template.moment(match[template.time]) if template.moment is not None else None
     ids = tuple(map(bytes.decode, match.group(*template.ids)))
-    return Said(template.kind, ids, at, template.bare, template.source, match.end() - begin)
+    return RecordFacts(template.kind, ids, at, template.bare, template.source, match.end() - begin)

@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 import stringzilla
 from stringzilla import bytesum, count
 
-from wscheck.observe.logs.vocabulary import Wording
+from wscheck.observe.logs.vocabulary import LogVocabulary
 
 _JOURNAL = re.compile(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
 _NUMBERS = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,")
@@ -26,11 +26,11 @@ _LONG = 1 << 16
 _ONES = bytes(byte == ord("\n") for byte in range(256))
 
 
-class Scanner:
+class NeedleScanner:
     """Finds needles, and on which lines: all of a piece at once, before any record at them is read."""
 
-    def __init__(self, wording: Wording) -> None:
-        self._needles = wording.own_needles()
+    def __init__(self, wording: LogVocabulary) -> None:
+        self._needles = wording.custom_needles()
         self._widely, self._in_vain = True, 0
         self._looked = False
         self.journal = False

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wscheck.observe.logs.formats.key_values import NOTHING
-from wscheck.observe.logs.formats.timestamps import MILLISECONDS, Moment, is_milliseconds
-from wscheck.observe.logs.vocabulary import NAMESPACE, REASON, TIME, TOLD, USER
+from wscheck.observe.logs.formats.timestamps import MILLISECONDS, TimeReader, is_milliseconds
+from wscheck.observe.logs.vocabulary import EVENT_ROLES, NAMESPACE, REASON, TIME, USER
 
 MARKER = "marker"
 
@@ -38,9 +38,11 @@ _CONSTANT = rb"(?:true|false|null)"
 _SEPARATORS = ((b",", b":"), (b", ", b": "))
 
 
-class Said(NamedTuple):
-    """What a record says: `ids` in the order of `TOLD`, "" for one that it does not tell; `size` is that of its lines.
+class RecordFacts(NamedTuple):
+    """Content of one record.
 
+    ids     in the order of `EVENT_ROLES`, "" for an unknown one
+    size    bytes of its lines
     bare    nothing stands before its marker: it may be somebody's text
     source  who wrote it, where an envelope says
     until   its time stands in so many of its first bytes
@@ -59,7 +61,7 @@ class Template(NamedTuple):
     """Reads records of one shape.
 
     match   as a compiled pattern's
-    ids     the groups that hold what `wording.TOLD` names; one is empty where the shape has no such thing
+    ids     the groups that hold what `wording.EVENT_ROLES` names; one is empty where the shape has no such thing
     time    the group that holds the time, 0 where the shape has none
     moment  reads the time
     bare    nothing stands before the marker: such a record may be somebody's text
@@ -70,12 +72,12 @@ class Template(NamedTuple):
     match: Callable[[bytearray, int, int], re.Match[bytes] | None]
     ids: tuple[int, ...]
     time: int = 0
-    moment: Moment | None = None
+    moment: TimeReader | None = None
     bare: bool = False
     source: str = ""
 
 
-class Hole(NamedTuple):
+class VariablePart(NamedTuple):
     """A part of a line that may differ in the next one: where it stands, and what may stand there, as a pattern."""
 
     begin: int
@@ -83,13 +85,13 @@ class Hole(NamedTuple):
     pattern: bytes
 
 
-def of_lines(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Template:
+def lines_template(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Template:
     """A marker on a line of its own and ids on the lines after it: what stands before each id, and its role."""
     ids = (re.escape(before) + _id(role, rb"\n") for before, role in lines)
     return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
 
 
-def of_text(said: Said, raw: bytes, holes: Iterable[Hole], moment: Moment | None) -> Template:
+def text_template(said: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
     """The lines `raw`, to the letter but for their holes; of those that overlap the first given counts."""
     parts, at = list[bytes](), 0
     for hole in _apart(holes):
@@ -99,7 +101,7 @@ def of_text(said: Said, raw: bytes, holes: Iterable[Hole], moment: Moment | None
     return _template(said.kind, pattern, moment=moment, bare=said.bare, source=said.source)
 
 
-def id_like(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
+def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
     """The pattern of an id like `value`, before `end`; None for one with signs that may mean something else there.
 
     `whole`: it is in quotes, or all that stands behind a bullet and its key
@@ -112,7 +114,7 @@ def id_like(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
     return b"(?!(?:%b)%b)(?P<%b>%b)" % (_NOTHING, re.escape(end.encode("latin-1")), role.encode(), said)
 
 
-def stamp(like: re.Match[str], is_time: bool) -> bytes:
+def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
     """The pattern of a stamp like this one; an epoch's first digits are what tells it from other numbers."""
     kept = 2 if like.lastgroup == "epoch" else 0
     digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][kept:].encode("latin-1")))
@@ -120,8 +122,8 @@ def stamp(like: re.Match[str], is_time: bool) -> bytes:
     return b"(?P<%b>%b)" % (TIME.encode(), pattern) if is_time else pattern
 
 
-def of_object(
-    kind: str, raw: bytes, fields: Mapping[str, Any], roles: Mapping[str, str], moment: Moment | None
+def object_template(
+    kind: str, raw: bytes, fields: Mapping[str, Any], roles: Mapping[str, str], moment: TimeReader | None
 ) -> Template | None:
     """A JSON object on one line: `raw` is the line, `fields` what it holds, `roles` says which key is what.
 
@@ -136,17 +138,17 @@ def of_object(
 
 
 def _template(
-    kind: str, pattern: bytes, *, moment: Moment | None = None, bare: bool = False, source: str = ""
+    kind: str, pattern: bytes, *, moment: TimeReader | None = None, bare: bool = False, source: str = ""
 ) -> Template:
-    missing = [b"(?P<%b>)" % role.encode() for role in TOLD[kind] if b"(?P<%b>" % role.encode() not in pattern]
+    missing = [b"(?P<%b>)" % role.encode() for role in EVENT_ROLES[kind] if b"(?P<%b>" % role.encode() not in pattern]
     compiled = re.compile(pattern + b"".join(missing))
     group = compiled.groupindex
-    ids = tuple(group[role] for role in TOLD[kind])
+    ids = tuple(group[role] for role in EVENT_ROLES[kind])
     return Template(kind, compiled.match, ids, group.get(TIME, 0), moment, bare, source)
 
 
-def _apart(holes: Iterable[Hole]) -> list[Hole]:
-    kept: list[Hole] = []
+def _apart(holes: Iterable[VariablePart]) -> list[VariablePart]:
+    kept: list[VariablePart] = []
     for hole in holes:
         if all(hole.end <= other.begin or other.end <= hole.begin for other in kept):
             kept.append(hole)

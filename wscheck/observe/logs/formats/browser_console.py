@@ -6,8 +6,8 @@ import secrets
 from typing import Any
 
 from wscheck.model.events import CodeLocation, Connected, Connecting, Emitted, Event, Handled
-from wscheck.observe.logs.formats.envelopes import Message
-from wscheck.observe.logs.formats.line_prefix import Prefix, judged
+from wscheck.observe.logs.formats.envelopes import LogMessage
+from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix
 
 SOURCE = "console"
 
@@ -37,23 +37,23 @@ _PLACE = re.compile(
 _KEY = secrets.token_bytes(16)
 
 
-class Console:
-    """Reads console lines. `begun`: one that only a frontend writes was seen."""
+class ConsoleReader:
+    """Reads console lines. `started`: one that only a frontend writes was seen."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.begun = False
+        self.started = False
 
-    def begins(self, message: Message) -> bool:
+    def starts(self, message: LogMessage) -> bool:
         """Whether this line shows that the log is a console's; true once."""
-        match = _LINE.match(message.text) if not self.begun and message.fields is None else None
-        self.begun = self.begun or (match is not None and match["handled"] is None and self._stands(match))
-        return match is not None and self.begun
+        match = _LINE.match(message.text) if not self.started and message.fields is None else None
+        self.started = self.started or (match is not None and match["handled"] is None and self._is_logged(match))
+        return match is not None and self.started
 
-    def read(self, message: Message, line: int, at: float | None) -> Event | None:
+    def read(self, message: LogMessage, line: int, at: float | None) -> Event | None:
         """What the page did, by this line."""
         match = _LINE.match(message.text) if message.fields is None else None
-        if match is None or not self._stands(match):
+        if match is None or not self._is_logged(match):
             return None
         place = _PLACE.search(match["before"])
         seen: dict[str, Any] = {"source": SOURCE, "path": self._path, "line": line, "at": at}
@@ -67,8 +67,8 @@ class Console:
         return Handled(**seen, name=_HANDLED[match["handled"]], digest=_digest(match["payload"]))
 
     @staticmethod
-    def _stands(match: re.Match[str]) -> bool:
-        return judged(match["before"]) is Prefix.SURE and match["before"].count('"') % 2 == 0
+    def _is_logged(match: re.Match[str]) -> bool:
+        return classify_prefix(match["before"]) is PrefixKind.SURE and match["before"].count('"') % 2 == 0
 
 
 def _opener(place: re.Match[str] | None) -> CodeLocation | None:

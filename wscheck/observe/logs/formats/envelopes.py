@@ -5,10 +5,17 @@ from typing import Any
 
 import msgspec
 
-from wscheck.observe.logs.formats.key_values import unquoted
-from wscheck.observe.logs.formats.line_prefix import Prefix, carries, judged
-from wscheck.observe.logs.formats.timestamps import Calendar
-from wscheck.observe.logs.formats.vendor_exports import inside, is_line, of_opentelemetry, printed, records_in, writer
+from wscheck.observe.logs.formats.key_values import unquote
+from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix, introduces_payload
+from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.formats.vendor_exports import (
+    exported_message,
+    from_opentelemetry,
+    is_collected_line,
+    parse_printed,
+    split_records,
+    writer_labels,
+)
 
 ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
 
@@ -47,7 +54,7 @@ _DEEP = 6
 decode_json = msgspec.json.Decoder().decode
 
 
-class Message(msgspec.Struct):
+class LogMessage(msgspec.Struct):
     """A line's message with its envelopes off.
 
     text    the message, or the whole line where it has no envelope
@@ -75,75 +82,75 @@ class Message(msgspec.Struct):
         return self.fields is not None and not self.source
 
 
-def decoded(raw: bytes | bytearray) -> str:
+def decode_line(raw: bytes | bytearray) -> str:
     """A line as text: colours and control characters off, what is no UTF-8 replaced."""
     text = raw.decode("utf-8", "replace").rstrip("\r\n").lstrip("\ufeff")
-    return uncoloured(text)
+    return strip_colors(text)
 
 
-def uncoloured(text: str) -> str:
+def strip_colors(text: str) -> str:
     """Without colours, NULs and bells."""
     return ANSI.sub("", text) if "\x1b" in text or "\x00" in text or "\x07" in text else text
 
 
-def opened(text: str, calendar: Calendar) -> Message:
+def unwrap(text: str, calendar: TimestampParser) -> LogMessage:
     """Take the envelopes off a decoded line."""
-    message = Message(text)
+    message = LogMessage(text)
     while (cri := _CRI.match(message.text)) is not None:
         message.at = calendar.parse("iso", cri[1])
         message.source += cri[2]
         message.partial, message.wrapped = cri[3] == "P", True
         message.text = message.text[cri.end() :]
     if '] "' in message.text and (klog := _KLOG.match(message.text)) is not None:
-        message.text = klog["head"] + unquoted(klog["message"]) + message.text[klog.end() :]
-    _structured(message, calendar)
+        message.text = klog["head"] + unquote(klog["message"]) + message.text[klog.end() :]
+    _unwrap_structured(message, calendar)
     return message
 
 
-def again(message: Message, calendar: Calendar) -> None:
+def unwrap_joined(message: LogMessage, calendar: TimestampParser) -> None:
     """Take off what a line has that was put together from its parts."""
     message.fields = None
-    _structured(message, calendar)
+    _unwrap_structured(message, calendar)
 
 
-def parted(message: Message, calendar: Calendar) -> list[Message]:
+def split_batch(message: LogMessage, calendar: TimestampParser) -> list[LogMessage]:
     """The records on a line that holds many, each as on a line of its own."""
-    parts = [Message("", message.before, message.source, message.at) for _ in message.parts]
+    parts = [LogMessage("", message.before, message.source, message.at) for _ in message.parts]
     for part, fields in zip(parts, message.parts, strict=True):
         _unwrap(part, fields, calendar, _DEEP)
     return parts
 
 
-def _structured(message: Message, calendar: Calendar) -> None:
-    collected = printed(message.text)
+def _unwrap_structured(message: LogMessage, calendar: TimestampParser) -> None:
+    collected = parse_printed(message.text)
     if collected is not None:
         message.at = calendar.of_fields({"time": collected.at})
         message.source += f"|{collected.tag}"
-        _said(message, collected.text, calendar, _DEEP)
+        _set_text(message, collected.text, calendar, _DEEP)
         return
     brace, text = message.text.find("{"), message.text.rstrip()
     if brace < 0 or not text.endswith(("}", "]")):
         return
     before = message.text[:brace]
-    if judged(before) is not Prefix.SURE:
+    if classify_prefix(before) is not PrefixKind.SURE:
         return
-    fields = record(text[brace:]) if not carries(before) else None
-    if fields is not None and _holds(fields):
+    fields = parse_json_object(text[brace:]) if not introduces_payload(before) else None
+    if fields is not None and _has_message(fields):
         message.before = before
         if message.at is None and message.before:
             message.at = calendar.read(message.before)
         _unwrap(message, fields, calendar, _DEEP)
     elif text[0] in "{[":
-        message.parts = records_in(text)
+        message.parts = split_records(text)
 
 
-def _holds(fields: dict[str, Any]) -> bool:
+def _has_message(fields: dict[str, Any]) -> bool:
     """Whether there is a message in it."""
-    own = _own(fields)
-    return _inner(own) is not None or inside(own) is not None
+    own = _application_fields(fields)
+    return _inner_message(own) is not None or exported_message(own) is not None
 
 
-def record(text: str | bytes) -> dict[str, Any] | None:
+def parse_json_object(text: str | bytes) -> dict[str, Any] | None:
     """The JSON object that `text` is, None when it is none."""
     try:
         value = decode_json(text)
@@ -152,12 +159,12 @@ def record(text: str | bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _unwrap(message: Message, fields: dict[str, Any], calendar: Calendar, deep: int) -> None:
-    fields = message.fields = _own(fields)
+def _unwrap(message: LogMessage, fields: dict[str, Any], calendar: TimestampParser, deep: int) -> None:
+    fields = message.fields = _application_fields(fields)
     message.text = ""
     message.at = calendar.of_fields(fields) or message.at
-    inner = _inner(fields)
-    if inner is None and (exported := inside(fields)) is not None:
+    inner = _inner_message(fields)
+    if inner is None and (exported := exported_message(fields)) is not None:
         inner, source = exported
         message.source += source
     if isinstance(inner, dict):
@@ -166,33 +173,38 @@ def _unwrap(message: Message, fields: dict[str, Any], calendar: Calendar, deep: 
         return
     if inner is None:
         return
-    message.source += "".join(f"|{fields[name]}" for name in SOURCE_KEYS if _names(fields.get(name)))
-    message.source += writer(fields) if is_line(fields) else ""
+    message.source += "".join(f"|{fields[name]}" for name in SOURCE_KEYS if _is_name(fields.get(name)))
+    message.source += writer_labels(fields) if is_collected_line(fields) else ""
     if "log" in fields and "stream" in fields:
         message.wrapped, message.partial = True, not inner.endswith("\n")
-    _said(message, inner.rstrip("\r\n"), calendar, deep)
+    _set_text(message, inner.rstrip("\r\n"), calendar, deep)
 
 
-def _said(message: Message, text: str, calendar: Calendar, deep: int) -> None:
+def _set_text(message: LogMessage, text: str, calendar: TimestampParser, deep: int) -> None:
     """The text of an envelope, which may be a record itself."""
-    message.text = uncoloured(text)
+    message.text = strip_colors(text)
     stripped = message.text.strip()
-    if deep and stripped.startswith("{") and stripped.endswith("}") and (nested := record(stripped)) is not None:
+    if (
+        deep
+        and stripped.startswith("{")
+        and stripped.endswith("}")
+        and (nested := parse_json_object(stripped)) is not None
+    ):
         _unwrap(message, nested, calendar, deep - 1)
 
 
-def _own(fields: dict[str, Any]) -> dict[str, Any]:
+def _application_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """As the application logged it: GELF puts "_" in front of that, and of nothing else; OTLP names the types."""
     if "short_message" in fields:
         return {key.removeprefix("_"): value for key, value in fields.items()}
-    return of_opentelemetry(fields) or fields
+    return from_opentelemetry(fields) or fields
 
 
-def _names(value: Any) -> bool:
+def _is_name(value: Any) -> bool:
     return isinstance(value, str | int) and value != ""
 
 
-def _inner(fields: dict[str, Any]) -> str | dict[str, Any] | None:
+def _inner_message(fields: dict[str, Any]) -> str | dict[str, Any] | None:
     """The message of a structured record: text, or a record of its own."""
     for key in MESSAGE_KEYS:
         value = fields.get(key)
@@ -200,7 +212,7 @@ def _inner(fields: dict[str, Any]) -> str | dict[str, Any] | None:
             return value
         if isinstance(value, list) and key == "MESSAGE":
             return _from_bytes(value)
-        if isinstance(value, dict) and key in _NESTED and _inner(value) is not None:
+        if isinstance(value, dict) and key in _NESTED and _inner_message(value) is not None:
             return value
     for key in _HOLDERS:
         if isinstance(nested := fields.get(key), dict):

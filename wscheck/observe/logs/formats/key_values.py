@@ -5,31 +5,31 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
-NAME = r"(?:[^\W\d]|[@$])[\w.@$-]*"
+KEY_NAME = r"(?:[^\W\d]|[@$])[\w.@$-]*"
 """How a key is called: it begins with a letter of any script."""
 
 
 TOKEN = re.compile(
     rf"""(?P<open>[{{\[(])|(?P<close>[}}\])])
-    |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{NAME}(?:[ ]id)?|"{NAME}"|'{NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
-        (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
+    |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{KEY_NAME}(?:[ ]id)?|"{KEY_NAME}"|'{KEY_NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
+        (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{KEY_NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
     |(?P<text>(?<![\w]){_QUOTED})
     """,
     re.VERBOSE | re.DOTALL,
 )
 
 _BLANKS = r"(?<!\s)\s++"  # each run of them once: whoever writes very many shall not make us slow
-_NEXT = rf"{_BLANKS}(?={NAME}=|\|\s)"
-_NEXT_COLON = rf"{_BLANKS}(?={NAME}[:=]\s|{NAME}=|\|\s)"
+_NEXT = rf"{_BLANKS}(?={KEY_NAME}=|\|\s)"
+_NEXT_COLON = rf"{_BLANKS}(?={KEY_NAME}[:=]\s|{KEY_NAME}=|\|\s)"
 _STOPS = {"=": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
 """Where it ends at the latest if a quotation follows."""
 
-_JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){NAME}(?P=mark)[:=]))"""
+_JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){KEY_NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
 _POINTS = {"=": re.compile(f"{_SIGNS}|{_NEXT}"), ":": re.compile(f"{_SIGNS}|{_NEXT_COLON}")}
 """Where an unquoted value may end."""
 
-_SPACED = re.compile(rf"\s{NAME}\s*[:=]")
+_SPACED = re.compile(rf"\s{KEY_NAME}\s*[:=]")
 CLOSERS = {"{": "}", "[": "]", "(": ")"}
 _CLOSED = re.compile(r"[}\])]+(?=[.,;:!]*(?:\s|$)|['\"`|])")
 _LITERAL = re.compile(rf"{_QUOTED},?", re.DOTALL)
@@ -45,7 +45,7 @@ _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 NOTHING = frozenset(("", "undefined", "null", "none", "[undefined]", "nil", "nan", "[object object]", "<nil>"))
 
 
-class Pair(NamedTuple):
+class KeyValue(NamedTuple):
     """One key with its value.
 
     depth       counts the brackets around it
@@ -64,19 +64,19 @@ class Pair(NamedTuple):
     owners: tuple[str, ...] = ()
 
 
-def pairs(text: str) -> Iterator[Pair]:
+def find_key_values(text: str) -> Iterator[KeyValue]:
     """Every key with a scalar value, in order; what stands in quotes is a value or nothing."""
     for token in _tokens(text):
-        if isinstance(token, Pair):
+        if isinstance(token, KeyValue):
             yield token
 
 
-def balance(text: str) -> int:
+def bracket_balance(text: str) -> int:
     """How many brackets are left open at the end of `text`, negative where it closes more than it opens."""
     return sum(token for token in _tokens(text) if isinstance(token, int))
 
 
-def _tokens(text: str) -> Iterator[Pair | int]:
+def _tokens(text: str) -> Iterator[KeyValue | int]:
     """The pairs of a text, and its brackets: 1 for one that opens, -1 for one that closes."""
     around, owners = list[str](), list[str]()
     position, name, spaced = 0, "", None
@@ -95,16 +95,16 @@ def _tokens(text: str) -> Iterator[Pair | int]:
             if match["quoted"]:
                 begin, end = match.span("quoted")
                 sure = _CLEAN.match(text, end) is not None
-                yield Pair(name, unquoted(match["quoted"]), True, len(around), begin, end, sure, tuple(owners))
+                yield KeyValue(name, unquote(match["quoted"]), True, len(around), begin, end, sure, tuple(owners))
             elif match["bare"]:
                 spaced = _is_spaced(text) if spaced is None else spaced
                 begin = match.start("bare")
                 position, sure = _end(text, begin, match["sign"], around, spaced)
                 value = text[begin:position].strip()
-                yield Pair(name, value, False, len(around), begin, position, sure, tuple(owners))
+                yield KeyValue(name, value, False, len(around), begin, position, sure, tuple(owners))
             elif (opened := _OPENED.match(text, position)) is not None:
                 # No id begins so, but somebody's may: its end cannot be told.
-                yield Pair(name, opened[0], False, len(around), position, opened.end(), False, tuple(owners))
+                yield KeyValue(name, opened[0], False, len(around), position, opened.end(), False, tuple(owners))
 
 
 def _is_spaced(text: str) -> bool:
@@ -136,11 +136,11 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
         else:
             sure = False
     # What a sentence goes on with: "userId=42 over polling", but "userId=Ana da Silva".
-    whole = sign == ":" or _BLANK.search(text, begin) is None or is_name(text[begin:].split())
+    whole = sign == ":" or _BLANK.search(text, begin) is None or is_person_name(text[begin:].split())
     return len(text), sure and not inside and whole
 
 
-def is_name(words: list[str]) -> bool:
+def is_person_name(words: list[str]) -> bool:
     """Whether words are a person's name: with capital letters, if their script has any, but for short ones within."""
 
     def begins(word: str) -> bool:
@@ -155,7 +155,7 @@ def _closes(text: str, at: int, around: list[str]) -> bool:
     return closing is not None and list(closing[0]) == around[: -len(closing[0]) - 1 : -1]
 
 
-def quotes_around(text: str, position: int) -> tuple[str | None, int, int] | None:
+def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | None:
     """The quoted string that holds `position`: (its key or None, begin, end); None when none does."""
     at = 0
     while (match := TOKEN.search(text, at)) is not None and match.start() <= position:
@@ -170,7 +170,7 @@ def quotes_around(text: str, position: int) -> tuple[str | None, int, int] | Non
     return None
 
 
-def unbracketed(before: str, rest: str) -> str:
+def without_enclosing_bracket(before: str, rest: str) -> str:
     """`rest` without the bracket at its end that closes one right before the marker: "(WebSocket ... userId=42)"."""
     closer = CLOSERS.get(before.rstrip()[-1:])
     body = rest.rstrip(" .\r")
@@ -178,7 +178,7 @@ def unbracketed(before: str, rest: str) -> str:
     return body[:-1] if alone else rest
 
 
-def unquoted(text: str) -> str:
+def unquote(text: str) -> str:
     """The string that a quoted literal stands for."""
     inner = text[1:-1]
     return _ESCAPE.sub(_unescaped, inner) if "\\" in inner else inner
@@ -197,7 +197,7 @@ def is_quoted(text: str) -> bool:
     return _LITERAL.fullmatch(text) is not None
 
 
-def something(value: str) -> str | None:
+def value_or_none(value: str) -> str | None:
     """The value, None where it says that there is none."""
     value = value.strip()
     return None if value.lower() in NOTHING else value

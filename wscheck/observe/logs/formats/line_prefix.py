@@ -35,7 +35,7 @@ _PROSE = 3
 _IN_TEXT = ".,;!?'’\"`_"
 
 
-class Prefix(Enum):
+class PrefixKind(Enum):
     """Whether a marker after it can be a record's."""
 
     SURE = "sure"
@@ -44,29 +44,29 @@ class Prefix(Enum):
     PROSE = "prose"
 
 
-def judged(prefix: str) -> Prefix:
+def classify_prefix(prefix: str) -> PrefixKind:
     """Whether a logger wrote `prefix`. What has no letters, a stamp, a level, a name with signs: yes. Words: no."""
     tokens = STAMP.sub("", _RUNTIME.sub("", prefix)).split()
     words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
     if not words:
-        return Prefix.SURE
+        return PrefixKind.SURE
     if len(words) >= _PROSE or (tokens[-1] is words[-1] and len(words) > 1):
-        return Prefix.PROSE
+        return PrefixKind.PROSE
     if len(words) > 1 or tokens[-1].endswith(":"):
-        return Prefix.DOUBTFUL
+        return PrefixKind.DOUBTFUL
     if tokens[-1] is words[-1]:
         # A pod and its container, as stern prints them: "bot-7d9f8 bot".
-        return Prefix.SURE if len(tokens) == 2 and _POD.match(tokens[0]) else Prefix.DOUBTFUL
-    return Prefix.SURE
+        return PrefixKind.SURE if len(tokens) == 2 and _POD.match(tokens[0]) else PrefixKind.DOUBTFUL
+    return PrefixKind.SURE
 
 
-def stands_apart(before: str) -> bool:
+def is_separate_word(before: str) -> bool:
     """Whether what follows `before` is no part of what stands at its end, as a name of several words would be."""
     tokens = STAMP.sub("", _RUNTIME.sub("", before)).split()
     return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
 
 
-def carries(before: str) -> bool:
+def introduces_payload(before: str) -> bool:
     """Whether an object after `before` is one that a message carries, and so may hold what somebody sent.
 
     It is where it stands in a list, or is indented as what is printed over several lines is, or has a name ("body: {",
@@ -89,18 +89,18 @@ def indentation(before: str) -> int:
     return len(before) - len(before.rstrip())
 
 
-def shape(prefix: str) -> str:
+def prefix_shape(prefix: str) -> str:
     """A prefix without what changes from line to line: its stamps and the width of its blanks."""
     return _BLANKS.sub(" ", STAMP.sub("", prefix)).strip() if prefix else ""
 
 
-def continues(before: str, of: str) -> bool:
+def is_continuation(before: str, of: str) -> bool:
     """Whether a line with `before` in front goes on with a record whose marker has the shape `of` in front.
 
     It does when its own shape is blank or begins the marker's: that serves whoever repeats the prefix on each line
     (compose, PM2, kubectl, syslog) and whoever prints it once, and keeps interleaved processes apart.
     """
-    own = shape(before)
+    own = prefix_shape(before)
     if not own or own == of:
         return True
     if not of.startswith(own):
@@ -115,7 +115,7 @@ def is_level(token: str) -> bool:
     return _LEVEL.match(token) is not None
 
 
-def bare(before: str) -> tuple[str, bool]:
+def strip_bullet(before: str) -> tuple[str, bool]:
     """`before` without the bullet at its end, and whether there was one."""
     bullet = BULLET.search(before)
     return (before[: bullet.start()], True) if bullet is not None else (before, False)

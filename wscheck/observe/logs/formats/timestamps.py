@@ -50,14 +50,14 @@ OUT_OF_ORDER_S = 5.0
 AMBIGUOUS_S = 3600.0 + OUT_OF_ORDER_S
 """A local time can be meant an hour later than it seems to be."""
 
-Moment = Callable[[bytes], float | None]
+TimeReader = Callable[[bytes], float | None]
 """A time as it stands in a log, to seconds since the epoch; None for what is none."""
 
 MILLISECONDS = rb"[1-9]\d{12}"
 """What pino and Date.now() give, in every year from 2001 to 2286."""
 
 
-class Calendar:
+class TimestampParser:
     """Completes what a stamp leaves out: the date of a bare clock time, the year of a syslog line.
 
     The day is that of the log's last change, or today; a clock that goes back by half a day has passed midnight. A
@@ -150,7 +150,7 @@ class Calendar:
                 return at
         return None
 
-    def moment(self, fields: dict[str, Any]) -> tuple[str, Moment | None]:
+    def moment(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
         """Which field tells the time of records like this one, and how to read it from its JSON; ("", None): none.
 
         One that is written as `MILLISECONDS` is read as such: nothing else may stand there.
@@ -166,11 +166,11 @@ class Calendar:
         if isinstance(value, bool):
             return None
         if isinstance(value, int | float):
-            return scaled(float(value))
+            return epoch_seconds(float(value))
         if not isinstance(value, str):
             return None
         if value.isdigit() and len(value) >= 10:
-            return scaled(float(value))
+            return epoch_seconds(float(value))
         match = STAMP.match(value.lstrip("["))
         return self.parse(match.lastgroup or "", match[0]) if match is not None else None
 
@@ -184,7 +184,7 @@ def _milliseconds(raw: bytes) -> float:
     return int(raw) / 1000
 
 
-def scaled(number: float) -> float | None:
+def epoch_seconds(number: float) -> float | None:
     """Seconds, milli-, micro- or nanoseconds since the epoch, told apart by size; None for what is no such time."""
     for unit in (1.0, 1e3, 1e6, 1e9):
         if 1e9 <= number / unit < 1e10:
@@ -192,7 +192,7 @@ def scaled(number: float) -> float | None:
     return None
 
 
-def without_tail(text: str) -> tuple[str, str]:
+def split_trailing_time(text: str) -> tuple[str, str]:
     """A line's end without the clock time that some loggers print there, and that time."""
     tail = _TAIL.search(text) if text[-1:].isalnum() or text[-1:] in "]." else None
     return (text[: tail.start()], tail[0]) if tail is not None else (text, "")

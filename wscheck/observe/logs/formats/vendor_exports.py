@@ -37,21 +37,21 @@ class Export(NamedTuple):
         )
 
 
-def _keys(names: str) -> frozenset[str]:
+def _key_set(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-_EXPORTS = (
-    Export("event", _keys("time host"), _keys("source sourcetype index fields")),
-    Export("line", _keys("source tag"), _keys("attrs"), stream="source"),
-    Export("result", _keys("preview"), _keys("offset lastrow")),
-    Export("_raw", _keys("_time")),
-    Export("line", _keys("labels timestamp"), frozenset()),
-    Export("line", _keys("date fields timestamp"), frozenset()),
-    Export("resultDescription", _keys("category resourceId time")),
-    Export("properties", _keys("category resourceId time")),
-    Export("Log", _keys("Stream"), stream="Stream"),
-    *(Export(column, _keys("TimeGenerated")) for column in ("LogMessage", "LogEntry", "Log_s", "ResultDescription")),
+_EXPORT_SHAPES = (
+    Export("event", _key_set("time host"), _key_set("source sourcetype index fields")),
+    Export("line", _key_set("source tag"), _key_set("attrs"), stream="source"),
+    Export("result", _key_set("preview"), _key_set("offset lastrow")),
+    Export("_raw", _key_set("_time")),
+    Export("line", _key_set("labels timestamp"), frozenset()),
+    Export("line", _key_set("date fields timestamp"), frozenset()),
+    Export("resultDescription", _key_set("category resourceId time")),
+    Export("properties", _key_set("category resourceId time")),
+    Export("Log", _key_set("Stream"), stream="Stream"),
+    *(Export(column, _key_set("TimeGenerated")) for column in ("LogMessage", "LogEntry", "Log_s", "ResultDescription")),
 )
 _WRITERS = ("labels", "stream", "kubernetes", "resource", "logStreamName", "PodName", "ContainerName", "host")
 """Where a shape says whose record it is."""
@@ -68,26 +68,26 @@ _AWS_TEXT = re.compile(r"EVENTS\t(?:\d+\t\d{13}\t(?P<tag>[^\t]+)|\d{13})\t(?P<te
 _NEXT_PAIR = re.compile(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
 
 
-def inside(fields: Fields) -> tuple[str | Fields, str] | None:
+def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
     """What was logged, of a record in one of these shapes, and whose it is."""
-    for export in _EXPORTS:
+    for export in _EXPORT_SHAPES:
         value = fields.get(export.inner)
         if isinstance(value, str | dict) and export.fits(fields):
-            return value, writer(fields) or f"|{export.inner}"
+            return value, writer_labels(fields) or f"|{export.inner}"
     return None
 
 
-def writer(fields: Fields) -> str:
+def writer_labels(fields: Fields) -> str:
     """Whose record it is, as far as the shape says."""
     return "".join(f"|{fields[name]}" for name in _WRITERS if fields.get(name))
 
 
-def is_line(fields: Fields) -> bool:
+def is_collected_line(fields: Fields) -> bool:
     """Whether what collected it, and not the application, gave a line of text its fields."""
     return "textPayload" in fields or "logStreamName" in fields or isinstance(fields.get("kubernetes"), dict)
 
 
-class Printed(NamedTuple):
+class PrintedRecord(NamedTuple):
     """What was printed of a record: whose it is, its time as it stands there, and what was logged."""
 
     tag: str
@@ -95,20 +95,20 @@ class Printed(NamedTuple):
     text: str
 
 
-def printed(line: str) -> Printed | None:
+def parse_printed(line: str) -> PrintedRecord | None:
     """A line that a tool prints without quoting what is in it, None for others."""
     if line.startswith("EVENTS\t") and (match := _AWS_TEXT.fullmatch(line)) is not None:
-        return Printed(match["tag"] or "", match["at"], match["text"])
+        return PrintedRecord(match["tag"] or "", match["at"], match["text"])
     return _fluent_bit(line)
 
 
-def _fluent_bit(line: str) -> Printed | None:
+def _fluent_bit(line: str) -> PrintedRecord | None:
     """A line of Fluent Bit's `stdout` output. It quotes nothing: only what is first is certain."""
     match = _FLUENT_BIT.match(line) if line.startswith("[") else None
     if match is None:
         return None
     stop = _NEXT_PAIR.search(match["text"])
-    return Printed(match["tag"], match["at"], match["text"][: stop.start() if stop is not None else None])
+    return PrintedRecord(match["tag"], match["at"], match["text"][: stop.start() if stop is not None else None])
 
 
 def is_unescaped(line: str, sentence: int) -> bool:
@@ -119,13 +119,13 @@ def is_unescaped(line: str, sentence: int) -> bool:
 # --- many in one ------------------------------------------------------------------------------------------------------
 
 
-def records_in(text: str) -> list[Fields]:
+def split_records(text: str) -> list[Fields]:
     """The records of a line that holds many, or one in a list; none where it is no such line."""
     try:
         values = list(_values(text))
     except (ValueError, RecursionError):
         return []
-    found = [_many(value) for value in values]
+    found = [_batch_records(value) for value in values]
     return [record for records in found for record in records] if all(found) else []
 
 
@@ -139,40 +139,52 @@ def _values(text: str) -> Iterator[Any]:
             at += 1
 
 
-def _many(value: Any) -> list[Fields]:
+def _batch_records(value: Any) -> list[Fields]:
     if isinstance(value, list):
-        return _each(value, "insertId", "timestamp") or _each(value, "date", "log") or _each(value, "line", "fields")
+        return (
+            _objects_with(value, "insertId", "timestamp")
+            or _objects_with(value, "date", "log")
+            or _objects_with(value, "line", "fields")
+        )
     if not isinstance(value, dict):
         return []
     hits, data = value.get("hits"), value.get("data")
     if "logEvents" in value and "logGroup" in value:
         stream = {"logStreamName": value.get("logStream")}
-        return [{**stream, **event} for event in _each(value["logEvents"], "id", "timestamp", "message")]
+        return [{**stream, **event} for event in _objects_with(value["logEvents"], "id", "timestamp", "message")]
     if isinstance(hits, dict):
-        return _each(hits.get("hits"), "_source")
+        return _objects_with(hits.get("hits"), "_source")
     if isinstance(data, dict) and data.get("resultType") == "streams":
-        return list(_streams(_each(data.get("result"), "stream", "values")))
+        return list(_loki_records(_objects_with(data.get("result"), "stream", "values")))
     return (
-        list(_logged(_each(value.get("resourceLogs"), "scopeLogs")))
-        or _each(value.get("events"), "ingestionTime", "message")
-        or _each(value.get("records"), "category", "time")
-        or _each(value.get("entries"), "insertId", "timestamp")
-        or [each["content"] for each in _each(value.get("logs"), "id", "content") if _is_datadogs(each["content"])]
-        or [each["attributes"] for each in _each(data, "id", "type", "attributes") if _is_datadogs(each["attributes"])]
+        list(_otlp_records(_objects_with(value.get("resourceLogs"), "scopeLogs")))
+        or _objects_with(value.get("events"), "ingestionTime", "message")
+        or _objects_with(value.get("records"), "category", "time")
+        or _objects_with(value.get("entries"), "insertId", "timestamp")
+        or [
+            each["content"]
+            for each in _objects_with(value.get("logs"), "id", "content")
+            if _is_datadog_record(each["content"])
+        ]
+        or [
+            each["attributes"]
+            for each in _objects_with(data, "id", "type", "attributes")
+            if _is_datadog_record(each["attributes"])
+        ]
     )
 
 
-def _each(items: Any, *keys: str) -> list[Fields]:
+def _objects_with(items: Any, *keys: str) -> list[Fields]:
     """The objects of a list, if all of them have these keys."""
     whole = isinstance(items, list) and all(isinstance(each, dict) and all(k in each for k in keys) for each in items)
     return items if whole else []
 
 
-def _is_datadogs(logged: Any) -> bool:
+def _is_datadog_record(logged: Any) -> bool:
     return isinstance(logged, dict) and {"message", "service", "timestamp"} <= logged.keys()
 
 
-def _streams(streams: Iterable[Fields]) -> Iterator[Fields]:
+def _loki_records(streams: Iterable[Fields]) -> Iterator[Fields]:
     for stream in streams:
         for entry in stream["values"] if isinstance(stream["values"], list) else ():
             if isinstance(entry, list) and len(entry) >= 2:
@@ -182,15 +194,15 @@ def _streams(streams: Iterable[Fields]) -> Iterator[Fields]:
 # --- OpenTelemetry ----------------------------------------------------------------------------------------------------
 
 
-def _logged(resources: Iterable[Fields]) -> Iterator[Fields]:
+def _otlp_records(resources: Iterable[Fields]) -> Iterator[Fields]:
     for resource in resources:
         whose = json.dumps(resource.get("resource"), sort_keys=True)
-        for scope in _each(resource["scopeLogs"], "logRecords"):
-            for logged in _each(scope["logRecords"], "body"):
+        for scope in _objects_with(resource["scopeLogs"], "logRecords"):
+            for logged in _objects_with(scope["logRecords"], "body"):
                 yield {**logged, "source": whose}
 
 
-def of_opentelemetry(fields: Fields) -> Fields | None:
+def from_opentelemetry(fields: Fields) -> Fields | None:
     """A log record of OTLP/JSON with plain values, None where it is none."""
     body = fields.get("body")
     if not isinstance(body, dict) or len(body) != 1 or not {"timeUnixNano", "observedTimeUnixNano"} & fields.keys():
@@ -202,7 +214,7 @@ def of_opentelemetry(fields: Fields) -> Fields | None:
 
 
 def _pairs(items: Any) -> Fields:
-    return {str(item["key"]): _plain(item.get("value")) for item in _each(items, "key")}
+    return {str(item["key"]): _plain(item.get("value")) for item in _objects_with(items, "key")}
 
 
 def _plain(value: Any) -> Any:

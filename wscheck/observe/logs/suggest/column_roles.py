@@ -11,21 +11,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from wscheck.observe.logs.vocabulary import CONNECTED, NEW, OLD, REPLACED, SID, USER, plain, vocabulary
+from wscheck.observe.logs.vocabulary import CONNECTED, NEW, OLD, REPLACED, SID, USER, normalize_key, word_set
 
 _SOCKET = re.compile(r"[A-Za-z0-9_-]{20}")
 _NOBODY = re.compile(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
 """What is the value of no user's key: a truth, an address, a program with its version."""
 _COUNTS = re.compile(r"\d+(?:\.\d+)?\w{0,2}|.*\d\d:\d\d.*")
 """What is no socket's id for certain: a number, which may count anything, with a unit or without; a time."""
-_PERSON = vocabulary("user uid u username who account member customer player owner sub email login phone")
-_ID = vocabulary("id uid uuid key name number")
+_PERSON = word_set("user uid u username who account member customer player owner sub email login phone")
+_ID = word_set("id uid uuid key name number")
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 REPEATS = 2
 """Users who must have come back before the ways of their key's values tell anything."""
 
 
-class Record(NamedTuple):
+class CandidateRecord(NamedTuple):
     """What a log said once: of which kind it may be, in which words, and its keys with their values."""
 
     kind: str
@@ -34,7 +34,7 @@ class Record(NamedTuple):
     values: Mapping[str, str]
 
 
-class Ids(NamedTuple):
+class ConnectionIds(NamedTuple):
     """Ids of sockets, as they came, and of users."""
 
     sids: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ Columns = Mapping[str, Sequence[str | None]]
 """What each record of one sentence says under a key."""
 
 
-def ids_in(records: Sequence[Record], known: Mapping[str, str]) -> Ids:
+def infer_ids(records: Sequence[CandidateRecord], known: Mapping[str, str]) -> ConnectionIds:
     """The ids that the records tell of, as far as it is certain what they are. `known`: the role of a plain key."""
     sids, users = list[str](), list[str]()
     sentences = dict.fromkeys((record.kind, record.text) for record in records)
@@ -63,10 +63,10 @@ def ids_in(records: Sequence[Record], known: Mapping[str, str]) -> Ids:
             by_sid = [sid] if sid and (by_sid or (by_user and _repeats(columns[by_user]))) else []
         sids += chain.from_iterable(filter(None, columns[key]) for key in by_sid)
         users += filter(None, columns[by_user]) if by_user else ()
-    return Ids(tuple(dict.fromkeys(sids)), tuple(dict.fromkeys(users)))
+    return ConnectionIds(tuple(dict.fromkeys(sids)), tuple(dict.fromkeys(users)))
 
 
-def as_they_came(ids: Ids, records: Sequence[Record]) -> Ids:
+def in_connect_order(ids: ConnectionIds, records: Sequence[CandidateRecord]) -> ConnectionIds:
     """With the sockets in the order in which the records let them come. Those that were there before the log began are
     the first, in the order in which they went: a user's old one goes before the new one."""
     first = dict[tuple[bool, str], int]()
@@ -81,9 +81,11 @@ def as_they_came(ids: Ids, records: Sequence[Record]) -> Ids:
     return ids._replace(sids=tuple(sorted(ids.sids, key=came)))
 
 
-def keys_for(records: Sequence[Record], known: Mapping[str, str], ids: Ids) -> Iterator[tuple[str, str]]:
+def role_keys(
+    records: Sequence[CandidateRecord], known: Mapping[str, str], ids: ConnectionIds
+) -> Iterator[tuple[str, str]]:
     """By role, the keys of one sentence's records that hold `ids`, as far as they are not `known`."""
-    columns = {key: values for key, values in _columns(records).items() if plain(key) not in known}
+    columns = {key: values for key, values in _columns(records).items() if normalize_key(key) not in known}
     order = {sid: at for at, sid in enumerate(ids.sids)}
     users = _holding(ids.users, columns)
     sids = _holding(ids.sids, {key: values for key, values in columns.items() if key not in users})
@@ -111,7 +113,7 @@ def _only(keys: Sequence[str], likelier: Sequence[str]) -> str:
     return among[0] if len(among) == 1 else ""
 
 
-def _columns(records: Sequence[Record]) -> Columns:
+def _columns(records: Sequence[CandidateRecord]) -> Columns:
     """Of the keys that at least half of the records have."""
     count = Counter(chain.from_iterable(record.values for record in records))
     return {key: [r.values.get(key) for r in records] for key, some in count.items() if 2 * some >= len(records)}
@@ -119,14 +121,14 @@ def _columns(records: Sequence[Record]) -> Columns:
 
 def _sockets(columns: Columns, known: Mapping[str, str]) -> list[str]:
     """The keys that hold ids of sockets for certain: those that are known, and by how Socket.IO's ids look."""
-    named = [key for key in columns if known.get(plain(key)) == SID]
+    named = [key for key in columns if known.get(normalize_key(key)) == SID]
     looks = (key for key, values in columns.items() if all(_SOCKET.fullmatch(v) for v in values if v))
     return named or [key for key in looks if not _is_person(key)]
 
 
 def _users(columns: Columns, known: Mapping[str, str]) -> str:
     """The key that names a user, by what it is called: of several the finest, if it is; "" without one."""
-    named = [key for key in columns if known.get(plain(key)) == USER]
+    named = [key for key in columns if known.get(normalize_key(key)) == USER]
     if named:
         return named[0]
     return _finest([key for key in columns if _is_person(key)], columns)
@@ -153,7 +155,7 @@ def _repeats(values: Iterable[str | None]) -> int:
     return sum(count > 1 for count in Counter(filter(None, values)).values())
 
 
-def _coming_again(columns: Columns, records: Sequence[Record]) -> list[str]:
+def _coming_again(columns: Columns, records: Sequence[CandidateRecord]) -> list[str]:
     """The keys with another value each time, which comes again in a record of another kind."""
     later = {value for record in records if record.kind != CONNECTED for value in record.values.values()}
     found = []
@@ -164,14 +166,14 @@ def _coming_again(columns: Columns, records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _exclusive(columns: Columns, records: Sequence[Record], sid: str) -> str:
+def _exclusive(columns: Columns, records: Sequence[CandidateRecord], sid: str) -> str:
     """The key of which no value has two connections for longer than the change from one to the other; "" where that
     is not certain: too few came back, or no two values were there at once."""
     keys = [key for key in columns if sid and key != sid and _repeats(columns[key]) >= REPEATS]
     return _finest([key for key in keys if _one_each(key, sid, records)], columns)
 
 
-def _one_each(key: str, sid: str, records: Sequence[Record]) -> bool:
+def _one_each(key: str, sid: str, records: Sequence[CandidateRecord]) -> bool:
     """Whether a value's old connection has always gone before anybody else came, and two values were there at once."""
     held: dict[str, str] = {}
     left: tuple[str, str] | None = None

@@ -5,32 +5,32 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from wscheck.observe.logs.formats.envelopes import Message
+from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.formats.line_prefix import is_level
 from wscheck.observe.logs.formats.timestamps import STAMP
-from wscheck.observe.logs.suggest.column_roles import Ids, Record, keys_for
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, OLD, REPLACED, SID, literally, vocabulary
+from wscheck.observe.logs.suggest.column_roles import CandidateRecord, ConnectionIds, role_keys
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, OLD, REPLACED, SID, escape_braces, word_set
 
-_REPLACING = vocabulary(
+_REPLACE_VERBS = word_set(
     "replace replaced replaces replacing supersede superseded supersedes superseding kick kicked kicks kicking evict "
     "evicted evicts evicting displaced displacing bumped ousted takeover duplicate"
 )
-_TAKING = vocabulary("take takes taken taking took")
-_ENDING = vocabulary(
+_TAKE_VERBS = word_set("take takes taken taking took")
+_END_VERBS = word_set(
     "close closes closed closing disconnect disconnecting disconnected terminate terminating terminated"
 )
-_ENDING |= vocabulary("drop dropping dropped end ending ended remove removing removed logout")
-_OLDER = vocabulary("old older previous prior existing earlier duplicate other")
+_END_VERBS |= word_set("drop dropping dropped end ending ended remove removing removed logout")
+_OLDER_WORDS = word_set("old older previous prior existing earlier duplicate other")
 """Whose connection is ended because another one came."""
 _VERBS = {
-    DISCONNECTED: vocabulary("disconnect disconnected disconnection closed left offline gone lost dropped terminated"),
-    CONNECTED: vocabulary("connect connected connection joined opened online established accepted attached"),
+    DISCONNECTED: word_set("disconnect disconnected disconnection closed left offline gone lost dropped terminated"),
+    CONNECTED: word_set("connect connected connection joined opened online established accepted attached"),
 }
 """The first that a sentence has tells its kind."""
-_NOUNS = vocabulary(
+_NOUNS = word_set(
     "socket sockets websocket ws io client user peer session connection channel player member device login sid new"
 )
-_BETWEEN = vocabulary(
+_FILLER_WORDS = word_set(
     "a an and as at be because been being by due for from had has have he her his in into is it its it's of off on out "
     "over s she the their they this through to via was were which with again another anew back came first following "
     "just now once one same second so successfully then went id address browser error favor favour host ip "
@@ -39,53 +39,53 @@ _BETWEEN = vocabulary(
 )
 """What else may stand in a sentence that tells of a connection, and of nothing besides."""
 
-LIKELY = re.compile(
+LIKELY_VERBS = re.compile(
     rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|offline|gone|lost|drop|terminat|end|remov|"
     rb"replac|supersed|kick|evict|displac|bump|oust|take|took|duplicat"
 )
 """What a line has in it that may tell such a thing."""
 
-_KNOWN = _REPLACING | _TAKING | _ENDING | _OLDER | _NOUNS - {"channel"} | _BETWEEN
-_KNOWN |= _VERBS[DISCONNECTED] | _VERBS[CONNECTED]
+_CONNECTION_WORDS = _REPLACE_VERBS | _TAKE_VERBS | _END_VERBS | _OLDER_WORDS | _NOUNS - {"channel"} | _FILLER_WORDS
+_CONNECTION_WORDS |= _VERBS[DISCONNECTED] | _VERBS[CONNECTED]
 
-_PLAIN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_WORD_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
-def kind_of(words: Iterable[str]) -> str:
+def event_kind(words: Iterable[str]) -> str:
     """What words tell of, "" where it is nothing of the kind."""
-    plain = _plain(words)
-    if not _REPLACING.isdisjoint(plain) or ("over" in plain and not _TAKING.isdisjoint(plain)):
+    plain = _lower_words(words)
+    if not _REPLACE_VERBS.isdisjoint(plain) or ("over" in plain and not _TAKE_VERBS.isdisjoint(plain)):
         return REPLACED
-    if not _ENDING.isdisjoint(plain) and not _OLDER.isdisjoint(plain):
+    if not _END_VERBS.isdisjoint(plain) and not _OLDER_WORDS.isdisjoint(plain):
         return REPLACED
     return next((kind for kind, verbs in _VERBS.items() if not verbs.isdisjoint(plain)), "")
 
 
-def is_told(words: Sequence[str]) -> bool:
+def describes_event(words: Sequence[str]) -> bool:
     """Whether words say that something happened, and to what."""
-    kind = kind_of(words)
-    verbs = _VERBS.get(kind, _REPLACING | _ENDING)
-    return kind != "" and not _NOUNS.isdisjoint(_plain(words) - verbs)
+    kind = event_kind(words)
+    verbs = _VERBS.get(kind, _REPLACE_VERBS | _END_VERBS)
+    return kind != "" and not _NOUNS.isdisjoint(_lower_words(words) - verbs)
 
 
-def is_noun(word: str) -> bool:
+def is_connection_noun(word: str) -> bool:
     """Whether a word says what happened to."""
     return word.lower() in _NOUNS
 
 
-def is_of_connections(words: Iterable[str]) -> bool:
+def is_about_connections(words: Iterable[str]) -> bool:
     """Whether words speak of connections alone: people also join rooms and close tickets."""
-    return _plain(words) <= _KNOWN
+    return _lower_words(words) <= _CONNECTION_WORDS
 
 
-def _plain(words: Iterable[str]) -> set[str]:
-    return {part.lower() for word in words for part in _PLAIN.findall(word)}
+def _lower_words(words: Iterable[str]) -> set[str]:
+    return {part.lower() for word in words for part in _WORD_PART.findall(word)}
 
 
-MOST_WORDS = 16
+MAX_WORDS = 16
 """A longer sentence is people's."""
 
-IN_FRONT = 3
+LEVEL_POSITIONS = 3
 """Words among which a level stands; further on "out" and "start" are words of the sentence."""
 
 _TOKEN = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+|\S+""")
@@ -99,7 +99,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _LABEL = re.compile(r"([A-Za-z]+)\W*$")
 
 
-class Token(NamedTuple):
+class PhraseToken(NamedTuple):
     """A word with the signs around it, what its key is, where it has one, and what stands between it and the last."""
 
     before: str
@@ -114,22 +114,22 @@ class Token(NamedTuple):
         return bool(self.core) and _WORD.fullmatch(self.core) is None and any(map(str.isalnum, self.core))
 
 
-class Line(NamedTuple):
+class CandidateLine(NamedTuple):
     """A line that may tell of a connection: which one it is, as it stands there, and what goes on with it below; what
     its message consists of, and what that tells of, "" where it is nothing of the kind."""
 
     number: int
     text: str
-    message: Message
-    below: Sequence[Message]
-    tokens: Sequence[Token]
+    message: LogMessage
+    below: Sequence[LogMessage]
+    tokens: Sequence[PhraseToken]
     kind: str
 
 
 class Phrase:
     """Lines with the same number of words that tell of the same thing. `known`: ids that are none of its words."""
 
-    def __init__(self, kind: str, lines: Sequence[Line], known: Collection[str]) -> None:
+    def __init__(self, kind: str, lines: Sequence[CandidateLine], known: Collection[str]) -> None:
         self.kind, self._lines = kind, lines
         tokens = [line.tokens for line in lines]
         self._first = first = tokens[0]
@@ -139,31 +139,33 @@ class Phrase:
         ]
         self._fixed = [at for at in range(len(first)) if at not in self._open]
         self.words = [first[at].core for at in self._fixed]
-        self.names = self._named()
+        self.names = self._keyed_proposals()
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> list[CandidateRecord]:
         """What each line says, by where it stands."""
         return [self._record(line) for line in self._lines]
 
     @property
-    def telling(self) -> bool:
+    def describes_connection(self) -> bool:
         """Whether its words speak of a connection by themselves."""
-        spoken = (at for at in self._fixed if kind_of([self._first[at].core]) or is_noun(self._first[at].core))
+        spoken = (
+            at for at in self._fixed if event_kind([self._first[at].core]) or is_connection_noun(self._first[at].core)
+        )
         begin = self._begin(min([*self._open, *islice(spoken, 1)]))
         said = [self._first[at].core for at in self._fixed if at >= begin]
         keys = (token.key for token in self._first if token.key)
-        return is_told([*self.words, *keys]) and is_of_connections(said)
+        return describes_event([*self.words, *keys]) and is_about_connections(said)
 
-    def _record(self, line: Line) -> Record:
+    def _record(self, line: CandidateLine) -> CandidateRecord:
         values = {name: line.tokens[at].core for at, name in self.names.items()}
-        return Record(self.kind, " ".join(self.words), line.text, values)
+        return CandidateRecord(self.kind, " ".join(self.words), line.text, values)
 
-    def numbered(self) -> Iterator[tuple[int, Record]]:
+    def numbered(self) -> Iterator[tuple[int, CandidateRecord]]:
         """The records with the numbers of their lines."""
         yield from ((line.number, self._record(line)) for line in self._lines)
 
-    def _named(self) -> dict[int, str]:
+    def _keyed_proposals(self) -> dict[int, str]:
         """What the open places may be called: by their keys, or by the word in front."""
         labels = {at: self._first[at].key or self._label(at) for at in self._open}
         said = list(labels.values())
@@ -174,13 +176,13 @@ class Phrase:
         label = _LABEL.search(before.core) if before is not None else None
         return label[1] if label is not None else ""
 
-    def markers(self, ids: Ids) -> Iterator[str]:
+    def markers(self, ids: ConnectionIds) -> Iterator[str]:
         """The markers that may read its lines where they tell `ids`: of as few words as it takes, and of all."""
         at = {name: place for place, name in self.names.items()}
-        role_of = {at[name]: role for role, name in keys_for(self.records, {}, ids)}
+        role_of = {at[name]: role for role, name in role_keys(self.records, {}, ids)}
         if not role_of:
             return
-        if SID not in role_of.values() and OLD not in role_of.values() and not self.telling:
+        if SID not in role_of.values() and OLD not in role_of.values() and not self.describes_connection:
             return
         begin, end = min(*role_of, self._verb()), max(*role_of, self._verb()) + 1
         begin = self._begin(begin)
@@ -196,7 +198,7 @@ class Phrase:
 
     def _verb(self) -> int:
         """Where the word stands that makes it what it is."""
-        told = (at for at in range(len(self._first)) if kind_of(self._before(at + 1)) == self.kind)
+        told = (at for at in range(len(self._first)) if event_kind(self._before(at + 1)) == self.kind)
         return next(told, 0)
 
     def _before(self, end: int) -> list[str]:
@@ -204,69 +206,69 @@ class Phrase:
 
     def _text(self, at: int, role_of: Mapping[int, str], *, last: bool) -> str:
         token = self._first[at]
-        core = f"{{{role_of.get(at, '')}}}" if at in self.names else literally(token.core)
+        core = f"{{{role_of.get(at, '')}}}" if at in self.names else escape_braces(token.core)
         behind = token.behind.rstrip(".,;:|") if last else token.behind
-        return f"{token.gap}{literally(token.before)}{core}{literally(behind)}"
+        return f"{token.gap}{escape_braces(token.before)}{core}{escape_braces(behind)}"
 
 
-def line_of(number: int, text: str, message: Message, below: Sequence[Message]) -> Line:
+def candidate_line(number: int, text: str, message: LogMessage, below: Sequence[LogMessage]) -> CandidateLine:
     """A line, read."""
-    tokens = tokens_of(message.text)
-    return Line(number, text, message, below, tokens, kind_of(words_of(tokens)))
+    tokens = tokenize(message.text)
+    return CandidateLine(number, text, message, below, tokens, event_kind(sentence_words(tokens)))
 
 
-def phrases(lines: Iterable[Line], about: Ids) -> list[Phrase]:
+def find_phrases(lines: Iterable[CandidateLine], about: ConnectionIds) -> list[Phrase]:
     """The phrases of some lines, the most frequent first; of those that tell of the ids that are asked for, if any."""
-    alike: dict[tuple[str, ...], list[Line]] = {}
+    alike: dict[tuple[str, ...], list[CandidateLine]] = {}
     known = {*about.sids, *about.users}
     for line in lines:
         if known and known.isdisjoint(token.core for token in line.tokens):
             continue
-        words = words_of(line.tokens)
-        if line.kind and len(line.tokens) <= MOST_WORDS:
-            verb = next(word for at, word in enumerate(words) if kind_of(words[: at + 1]) == line.kind)
+        words = sentence_words(line.tokens)
+        if line.kind and len(line.tokens) <= MAX_WORDS:
+            verb = next(word for at, word in enumerate(words) if event_kind(words[: at + 1]) == line.kind)
             alike.setdefault((line.kind, verb, *map(_shape, line.tokens)), []).append(line)
     frequent = sorted(alike.items(), key=lambda each: -len(each[1]))
     return [Phrase(kind, said, known) for (kind, *_), said in frequent]
 
 
-def in_order(phrases: Iterable[Phrase]) -> list[Record]:
+def records_in_order(phrases: Iterable[Phrase]) -> list[CandidateRecord]:
     """The records of several phrases as they follow each other in the log."""
     numbered = (each for phrase in phrases for each in phrase.numbered())
     return [record for _, record in sorted(numbered, key=lambda each: each[0])]
 
 
-def words_of(tokens: Iterable[Token]) -> list[str]:
+def sentence_words(tokens: Iterable[PhraseToken]) -> list[str]:
     """Those that may be words of a sentence."""
     return [token.core for token in tokens if _is_word(token)]
 
 
-def tokens_of(message: str) -> list[Token]:
+def tokenize(message: str) -> list[PhraseToken]:
     """The words of a message, without times and levels."""
     said = (match[0] for match in _TOKEN.finditer(STAMP.sub(" ", message)))
-    words = (word for at, word in enumerate(said) if at >= IN_FRONT or not is_level(word.strip("[]()")))
+    words = (word for at, word in enumerate(said) if at >= LEVEL_POSITIONS or not is_level(word.strip("[]()")))
     return [token for word in words for token in _tokens(word)]
 
 
-def _tokens(word: str) -> Iterator[Token]:
+def _tokens(word: str) -> Iterator[PhraseToken]:
     """A word; of one that names a host behind somebody, "ann@web-1", both."""
     match = _PARTS.match(word)
     if match is None:
-        yield Token("", word, "", "")
+        yield PhraseToken("", word, "", "")
         return
     before, behind, key = match["before"], match["behind"], match["key"] or ""
     who, at, host = match["core"].rpartition("@")
     if who and "." not in host:
-        yield Token(before, who, at, key)
-        yield Token("", host, behind, "", gap="")
+        yield PhraseToken(before, who, at, key)
+        yield PhraseToken("", host, behind, "", gap="")
     else:
-        yield Token(before, match["core"], behind, key)
+        yield PhraseToken(before, match["core"], behind, key)
 
 
-def _shape(token: Token) -> str:
+def _shape(token: PhraseToken) -> str:
     """What is the same in all tokens of a phrase: what is around a word, and a word that says what it is about."""
-    return f"{token.before} {token.core if is_noun(token.core) else ''} {token.behind}"
+    return f"{token.before} {token.core if is_connection_noun(token.core) else ''} {token.behind}"
 
 
-def _is_word(token: Token) -> bool:
+def _is_word(token: PhraseToken) -> bool:
     return not token.differs and bool(token.core) and not token.before and not token.key
