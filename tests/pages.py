@@ -16,8 +16,8 @@ from wscheck.model.events import PhaseEnded
 from wscheck.model.findings import Bar, Finding
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import launched
-from wscheck.run.browser.run import Browse, Outcome, browse
-from wscheck.run.page_report import report
+from wscheck.run.browser.run import BrowserPlan, run_browser
+from wscheck.run.page_report import PageOutcome, report
 
 
 @contextmanager
@@ -28,20 +28,20 @@ def served(variant: str, *options: str) -> Iterator[Backend]:
         yield backend
 
 
-async def watched(*urls: str, seconds: float = 2.0, **more: Any) -> Outcome:
+async def watched(*urls: str, seconds: float = 2.0, **more: Any) -> PageOutcome:
     """What a run over `urls`, each in a tab of its own, comes to."""
-    return await browse(Browse(urls=urls, for_s=seconds, **more))
+    return await run_browser(BrowserPlan(urls=urls, for_s=seconds, **more))
 
 
 async def watched_until(done: Callable[[BrowserReport], bool], *urls: str, within: float = 30.0) -> BrowserReport:
     """What the pages show by the time that `done` says so; at the latest after `within` seconds."""
     async with launched() as browser:
-        pages = [await browser.tab() for _ in urls]
+        pages = [await browser.new_tab() for _ in urls]
         await asyncio.gather(*(page.goto(url) for page, url in zip(pages, urls, strict=True)))
         deadline = time.monotonic() + within
         while True:
             late = time.monotonic() > deadline
-            seen = (await browser.seen(final=late)).events
+            seen = (await browser.observation(final=late)).events
             told = report([*seen, PhaseEnded(at=time.time(), source="browser")], RuleOptions(), Bar(), target=urls[0])
             if late or done(told):
                 return told

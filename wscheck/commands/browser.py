@@ -1,4 +1,4 @@
-"""`wscheck browser`: watch the real page, and name the line that opened the second connection."""
+"""`wscheck browser`: watch a real page, and name the line that opened each connection."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -8,31 +8,31 @@ import typer
 from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
 
 if TYPE_CHECKING:
-    from wscheck.config.loading import Config
-    from wscheck.run.browser.run import Browse, Outcome
+    from wscheck.run.browser.run import BrowserPlan
+    from wscheck.run.page_report import PageOutcome
 
 
 def browser(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(metavar="URL", help="Pages to open, each in a tab of its own. After --: what drives them."),
+        typer.Argument(
+            metavar="URL", help="Pages to open, each in its own tab. After --: a command that drives the browser."
+        ),
     ] = None,
     visit: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Go there afterwards, in the first tab (repeatable).")
+        list[str] | None, typer.Option(metavar="URL", help="Open it afterwards in the first tab (repeatable).")
     ] = None,
     watch_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long to watch [5s].")] = None,
     program: Annotated[
         str | None, typer.Option("--browser", metavar="PATH", help="The Chromium to launch [the first on PATH].")
     ] = None,
     cdp: Annotated[
-        str | None, typer.Option(metavar="URL", help="Watch a browser that runs, by its debugging port.")
+        str | None, typer.Option(metavar="URL", help="Watch a browser that already runs, by its debugging port.")
     ] = None,
     storage_state: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Begin logged in: a file of Playwright's storageState.")
+        str | None, typer.Option(metavar="PATH", help="Start logged in: a file of Playwright's storageState.")
     ] = None,
-    insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="Show pages whose TLS certificate nobody vouches for.")
-    ] = None,
+    insecure: Annotated[bool | None, typer.Option("--insecure", help="Ignore invalid TLS certificates.")] = None,
     identity: IdentityRule = None,
     source_root: SourceRoot = None,
     grace: Grace = None,
@@ -43,21 +43,21 @@ def browser(
 ) -> None:
     """Watch a real page: which line opened each connection.
 
-    Says who holds how many, the file and line that opened each, why, and what to change.
+    Reports how many connections each user has, the file and line that opened each, why, and what to change.
 
-    Launches a headless Chromium, or with --cdp watches one that runs already: a logged-in browser, or the browser of a
-    test run. What follows -- is a program that drives the browser; it is watched until that ends.
+    Launches a headless Chromium, or with --cdp watches a browser that already runs: one with a logged-in user, or that
+    of a test run. After -- comes a command that drives the browser; wscheck watches until it ends.
 
     \b
     wscheck browser http://localhost:3000/dashboard
     wscheck browser http://localhost:3000/ --visit http://localhost:3000/wizard
     wscheck browser --cdp http://127.0.0.1:9222 -- npx playwright test
 
-    What to click and to fill in stands in wscheck.toml, as [[browser.step]]: see `wscheck docs browser`.
+    Steps such as clicks and input are configured in wscheck.toml as [[browser.step]]: see `wscheck docs browser`.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no Socket.IO traffic), 130 interrupted.
     """
-    pages, command = _split(urls or [])
+    pages, command = _split_command(urls or [])
     flags = {
         "browser.for": watch_for,
         "browser.browser": program,
@@ -76,38 +76,32 @@ def browser(
     from wscheck.config.loading import load_config
     from wscheck.config.settings import redact_url
     from wscheck.report import formats
+    from wscheck.run.browser.run import plan_browser_run
     from wscheck.run.page_report import blank
 
     outputs = formats.prepare_outputs(format)
     shown = [redact_url(page.partition("#")[0]) for page in pages]
     with write_on_abort(outputs, lambda: blank(" ".join(shown))):
-        config = load_config(flags)
-        run = _plan(config, pages, visit or [], command)
-        run.picture = any(output.format == "html" for output in outputs)
-        outcome = _drive(run)
+        plan = plan_browser_run(load_config(flags), pages, visit or [], command)
+        plan.thumbnails = any(output.format == "html" for output in outputs)
+        outcome = _run_with_progress(plan)
     formats.write_outputs(outputs, outcome.report, outcome.events)
     raise typer.Exit(exit_codes.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 
-def _split(given: list[str]) -> tuple[list[str], list[str]]:
-    """The pages and the command: the parser hands over both as one, without the `--` between."""
-    said = sys.argv[1:]
-    command = said[said.index("--") + 1 :] if "--" in said else []
-    if command and given[-len(command) :] == command:
-        return given[: -len(command)], command
-    return given, []
+def _split_command(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the pages and the command: the parser passes both as one list, without the `--` between them."""
+    argv = sys.argv[1:]
+    command = argv[argv.index("--") + 1 :] if "--" in argv else []
+    if command and arguments[-len(command) :] == command:
+        return arguments[: -len(command)], command
+    return arguments, []
 
 
-def _plan(config: "Config", urls: list[str], visits: list[str], command: list[str]) -> "Browse":
-    from wscheck.run.browser.plan import plan
-
-    return plan(config, urls, visits, command)
-
-
-def _drive(run: "Browse") -> "Outcome":
+def _run_with_progress(plan: "BrowserPlan") -> "PageOutcome":
     from wscheck.commands import exit_codes
     from wscheck.commands.progress import progress_bar
-    from wscheck.run.browser.run import browse
+    from wscheck.run.browser.run import run_browser
 
     with progress_bar("Watching") as progress:
-        return exit_codes.run_until_signal(browse(run, progress))
+        return exit_codes.run_until_signal(run_browser(plan, progress))

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import cast
 
+import msgspec
+
 from wscheck.detect import stack_frames
 from wscheck.detect import verdict as proof
 from wscheck.detect.engine import Judge, RuleOptions
@@ -32,6 +34,14 @@ from wscheck.observe.traffic.inconclusive import doubt, strangers, turned_away
 from wscheck.run.page_summary import statement
 
 SCHEMA = "wscheck.browser/1"
+
+
+class PageOutcome(msgspec.Struct):
+    """Report on pages, and the events that it evaluates."""
+
+    report: BrowserReport
+    events: list[AnyEvent]
+
 
 # A kick while an attempt of the same user is under way waits for the acknowledgement of that attempt: on a machine that
 # is busy with other work it was seen to come seconds later.

@@ -54,11 +54,11 @@ class RealPage(msgspec.Struct, kw_only=True):
             looked = time.time()
             if scenario == ComponentSharing.id:
                 await _leave(page, stage)
-            if browser.gone or browser.crashed:
+            if browser.ended or browser.crashed_tabs:
                 stage.unjudged("the browser ended or the page crashed before the scenario did")
-            for said in browser.unseen:
+            for said in browser.unobserved:
                 stage.unjudged(said)
-            seen = await browser.seen()
+            seen = await browser.observation()
         for event in seen.events:
             stage.record(event)
         expect(seen.events, scenario, stage, looked)
@@ -85,7 +85,7 @@ async def _leave(page: "BrowserTab", stage: Stage) -> None:
 def expect(seen: Sequence[Event], scenario: str, stage: Stage, looked: float) -> None:
     """What must hold on a page: its users are connected when it was looked at; events of the contract came, if it was
     connected for as long as they may take."""
-    from wscheck.observe.traffic.redaction import stands_in
+    from wscheck.observe.traffic.redaction import is_stand_in
 
     opened = [event for event in seen if isinstance(event, Connected)]
     connected = {(event.user, event.page) for event in opened if event.at is None or event.at <= looked}
@@ -100,7 +100,7 @@ def expect(seen: Sequence[Event], scenario: str, stage: Stage, looked: float) ->
         stage.unjudged("the page received no event of the contract: let a [[browser.step]] click what asks for one")
         return  # that each of them did not come says no more
     # A chat widget's connection, of which nobody knows whose it is, is asked for nothing.
-    user, label = min({one for one in connected if not stands_in(one[0] or "")} or connected, key=str)
+    user, label = min({one for one in connected if not is_stand_in(one[0] or "")} or connected, key=str)
     # What a slow machine needs to get to the page is not time in which it could have received anything.
     since = min(event.at or looked for event in opened if (event.user, event.page) == (user, label))
     for event in stage.contract.events:

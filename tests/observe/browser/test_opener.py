@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from wscheck.observe.browser.opener import DevToolsStack, resolve
+from wscheck.observe.browser.opener import DevToolsStack, resolve_origin
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 
@@ -29,9 +29,9 @@ async def test_a_component_that_is_a_file_is_called_as_its_file(opener: str, cal
     scripts = PageScripts(UrlFormatter(TrafficRedactor()))
     for number, (file, name) in enumerate(((opener, "io"), (caller, "useChat" if "use" in opener else "Page_1"))):
         url = f"http://h/{number}.js"
-        scripts.parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map_of(file, name)})
-        scripts.want("s", [str(number)])
-    await scripts.settle()
+        scripts.on_script_parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map_of(file, name)})
+        scripts.request_maps("s", [str(number)])
+    await scripts.wait_for_maps()
     scripts.close()
     frames = [{"scriptId": str(n), "lineNumber": 0, "columnNumber": 0, "functionName": "t"} for n in range(2)]
-    assert resolve(DevToolsStack("s", {"callFrames": frames}), scripts).component == called
+    assert resolve_origin(DevToolsStack("s", {"callFrames": frames}), scripts).component == called

@@ -1,8 +1,11 @@
 """Whose reconnection it is: sure where the page could be looked into, otherwise by the file and by who is gone."""
 
+from collections.abc import Sequence
+
 from wscheck.model.events import CodeLocation
-from wscheck.observe.browser.reconnects import attribute_reconnects
+from wscheck.observe.browser.opener import attribute_reconnects
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficRedactor
+from wscheck.observe.traffic.engine_session import _Namespace
 from wscheck.protocols.engine_io import EnginePacket, EnginePacketType
 
 LIBRARY = "node_modules/socket.io-client/build/esm/"
@@ -16,24 +19,18 @@ def session(sid: str, at: float, page: str = "T1", over: bool = True) -> EngineS
         url="http://h/",
         transport="websocket",
         source="browser",
-        origin=Initiator(id=page, page="tab 1"),
+        initiator=Initiator(target_id=page, page="tab 1"),
         identity=IdentityRule.parse("auth.userId"),
-        hiding=TrafficRedactor(),
+        redactor=TrafficRedactor(),
     )
-    made._spaces["/"] = made_space(sid)
+    made._namespaces["/"] = _Namespace(sid=sid)
     if over:
-        made.ended(at + 0.5)
+        made.end(at + 0.5)
     return made
 
 
-def made_space(sid: str) -> object:
-    from wscheck.observe.traffic.engine_session import _Space
-
-    return _Space(sid=sid)
-
-
 def places(
-    sessions: list[EngineSession], stacks: list[tuple[CodeLocation, ...]], objects: list[list[str]]
+    sessions: Sequence[EngineSession], stacks: Sequence[tuple[CodeLocation, ...]], objects: Sequence[Sequence[str]]
 ) -> list[CodeLocation | None]:
     found = {}
     for one, stack in zip(sessions, stacks, strict=True):
@@ -81,19 +78,19 @@ KICK = EnginePacket(EnginePacketType.MESSAGE, "1")
 def test_a_kick_ends_it_although_its_transport_still_closes() -> None:
     """A busy server takes its time to close; the client comes back meanwhile."""
     kicked, other, back = session("a", 0, over=False), session("b", 0.1), session("a2", 1, over=False)
-    kicked.packet(KICK, 0.5, outgoing=False)
-    kicked.ended(1.4)
+    kicked.feed_packet(KICK, 0.5, outgoing=False)
+    kicked.end(1.4)
     assert places([kicked, other, back], [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
 
 
 def test_a_session_of_which_one_namespace_is_left_is_still_used() -> None:
     both = session("a", 0, over=False)
-    both._spaces["/chat"] = made_space("c")
-    both.packet(KICK, 0.5, outgoing=False)
+    both._namespaces["/chat"] = _Namespace(sid="c")
+    both.feed_packet(KICK, 0.5, outgoing=False)
     assert both.unused_from is None
-    both.packet(EnginePacket(EnginePacketType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
+    both.feed_packet(EnginePacket(EnginePacketType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
     assert both.unused_from == 0.7
-    both.packet(EnginePacket(EnginePacketType.MESSAGE, "0"), 0.8, outgoing=True)
+    both.feed_packet(EnginePacket(EnginePacketType.MESSAGE, "0"), 0.8, outgoing=True)
     assert both.unused_from is None, "it connected again on the same session"
-    both.ended(1.0)
+    both.end(1.0)
     assert both.unused_from == 1.0

@@ -19,23 +19,23 @@ async def read(*scripts: tuple[str, str]) -> PageScripts:
     """Scripts 0, 1, ... of one page as (address, address of the map), and every map asked for."""
     found = PageScripts(UrlFormatter(TrafficRedactor()))
     for number, (url, map) in enumerate(scripts):
-        found.parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map})
-        found.want("s", [str(number)])
-    await found.settle()
+        found.on_script_parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map})
+        found.request_maps("s", [str(number)])
+    await found.wait_for_maps()
     found.close()
     return found
 
 
 async def test_scripts_that_share_an_address_are_each_read_through_their_own_map() -> None:
     found = await read((PAGE, inline("src/a.ts")), (PAGE, inline("src/b.ts")))
-    assert [str(found.written("s", each, 0, 0)) for each in ("0", "1")] == ["src/a.ts:1:1", "src/b.ts:1:1"]
+    assert [str(found.resolve_position("s", each, 0, 0)) for each in ("0", "1")] == ["src/a.ts:1:1", "src/b.ts:1:1"]
     assert found.notes == []
 
 
 async def test_a_script_without_a_map_is_noted_only_where_it_is_the_applications_own() -> None:
     found = await read((PAGE, ""), ("http://cdn/socket.io.min.js", ""), ("", ""), ("http://h/unused.js", ""))
     for each in ("0", "1", "2"):
-        found.written("s", each, 3, 4)
+        found.resolve_position("s", each, 3, 4)
     assert found.notes == [f"Positions in {PAGE} are those of the bundle: it has no source map."]
 
 
@@ -44,7 +44,7 @@ async def test_files_are_named_from_vites_root_wherever_it_serves_from() -> None
     for base in ("", "/_nuxt", "/bots/dashboard"):
         client = (f"http://h{base}/@vite/client", "")
         found = await read(client, (f"http://h{base}/components/Chat.vue?t=1", alone("Chat.vue")))
-        assert str(found.written("s", "1", 0, 0)) == "components/Chat.vue:1:1", base
+        assert str(found.resolve_position("s", "1", 0, 0)) == "components/Chat.vue:1:1", base
 
 
 def alone(source: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.frontend import built
 from tests.node_backend import EXAMPLE
-from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, decode, written
+from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, decode_mappings, source_name
 
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -22,7 +22,7 @@ def test_a_real_bundle_leads_back_to_its_sources(variant: str) -> None:
     source = EXAMPLE.joinpath("src/hooks/useBotWebSocket.ts").read_text().splitlines()
     wanted = next(number for number, line in enumerate(source, start=1) if "request_bot_status" in line)
     line, column = next((n, text.index("request_bot_status")) for n, text in enumerate(bundle) if "request_bot" in text)
-    place = found.place(line, column)
+    place = found.find(line, column)
     assert place is not None
     assert (place[0].file, place[0].line) == ("src/hooks/useBotWebSocket.ts", wanted)
 
@@ -47,15 +47,15 @@ def test_what_was_encoded_is_decoded(rows: list[list[tuple[int, int, int, int]]]
             texts.append(encoded(segment[0] - column) + "".join(encoded(segment[n + 1] - before[n]) for n in range(3)))
             column, before = segment[0], list(segment[1:4])
         lines.append(",".join(texts))
-    assert decode(";".join(lines)) == wanted
+    assert decode_mappings(";".join(lines)) == wanted
 
 
 def test_an_index_map_is_read_section_by_section() -> None:
     part = {"version": 3, "sources": ["a.ts"], "names": [], "mappings": "AAAA"}
     text = json.dumps({"version": 3, "sections": [{"offset": {"line": 2, "column": 5}, "map": part}]})
     found = SourceMap(text)
-    assert found.place(0, 0) is None
-    place = found.place(2, 7)
+    assert found.find(0, 0) is None
+    place = found.find(2, 7)
     assert place is not None and str(place[0]) == "a.ts:1:1"
 
 
@@ -71,14 +71,14 @@ def test_what_is_no_map_is_refused(text: str) -> None:
 def test_a_source_without_a_name_is_no_place() -> None:
     """As a bundler writes it for code of its own."""
     text = json.dumps({"version": 3, "sources": [None, "a.ts"], "names": [], "mappings": "AAAA,CCAA"})
-    assert SourceMap(text).place(0, 0) is None
-    assert SourceMap(text).place(0, 1) is not None
+    assert SourceMap(text).find(0, 0) is None
+    assert SourceMap(text).find(0, 1) is not None
 
 
 @pytest.mark.parametrize("mappings", ["A!AA", "é"])
 def test_a_broken_map_is_refused(mappings: str) -> None:
     with pytest.raises(InvalidSourceMap, match="VLQ"):
-        decode(mappings)
+        decode_mappings(mappings)
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_a_broken_map_is_refused(mappings: str) -> None:
     ],
 )
 def test_a_source_is_named_as_its_author_knows_it(source: str, known_as: str) -> None:
-    assert written(source) == known_as
+    assert source_name(source) == known_as
 
 
 @pytest.mark.parametrize("scheme", ["file://", "webpack://_N_E/", "/@fs", ""])
 def test_a_whole_path_is_told_from_where_we_are(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert written(f"{scheme}{tmp_path}/web/hooks/a.ts") == "web/hooks/a.ts"
+    assert source_name(f"{scheme}{tmp_path}/web/hooks/a.ts") == "web/hooks/a.ts"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_file_that_is_served_alone_lies_where_it_is_served(
     url: str, sources: list[str], root: str, known_as: str
 ) -> None:
     text = json.dumps({"version": 3, "sources": sources, "sourceRoot": root, "names": [], "mappings": "AAAA"})
-    place = SourceMap(text, url).place(0, 0)
+    place = SourceMap(text, url).find(0, 0)
     assert place is not None and place[0].file == known_as
 
 
@@ -147,5 +147,5 @@ def test_a_call_that_a_minifier_moved_stands_where_its_argument_was_written(
         texts.append(encoded(column) + encoded(0) + encoded(line) + encoded(start))
         before = segment
     found = SourceMap(json.dumps({"version": 3, "sources": ["leak.vue"], "names": [], "mappings": ",".join(texts)}))
-    place = found.place(0, at)
+    place = found.find(0, at)
     assert place is not None and str(place[0]) == told

@@ -18,8 +18,8 @@ from wscheck.detect.rules import RuleOptions
 from wscheck.model.errors import BadEvidence
 from wscheck.model.events import NotEvaluated, Unreadable
 from wscheck.model.findings import Bar
-from wscheck.observe.har import read
-from wscheck.observe.har.har_file import load
+from wscheck.observe.har import read_har_files
+from wscheck.observe.har.har_file import load_har_file
 from wscheck.observe.traffic import IdentityRule
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
 from wscheck.report import REPORTERS
@@ -43,7 +43,7 @@ def entry(url: str, status: int = 200, **more: Any) -> dict[str, Any]:
 
 def refused(path: Path) -> BadEvidence:
     with pytest.raises(BadEvidence) as raised:
-        read([path])
+        read_har_files([path])
     return raised.value
 
 
@@ -84,7 +84,7 @@ def test_only_what_lies_beside_a_har_is_read_as_part_of_it(tmp_path: Path) -> No
         folder / "page.har",
         *(entry("http://h/app.js?EIO=4", response={"status": 200, "content": {"_file": name}}) for name in bodies),
     )
-    archive = load(path)
+    archive = load_har_file(path)
     assert [archive.body(each) for each in archive.entries] == ["attached", None, None, None, None]
 
 
@@ -94,7 +94,7 @@ def test_what_comes_through_a_pipe_is_read_too(tmp_path: Path) -> None:
     for content, said in ((FIXED.read_bytes(), ""), (b"", "is empty")):
         writing = Thread(target=pipe.write_bytes, args=(content,))
         writing.start()
-        assert said in refused(pipe).problem if said else len(read([pipe]).pages) == 1
+        assert said in refused(pipe).problem if said else len(read_har_files([pipe]).pages) == 1
         writing.join()
 
 
@@ -108,7 +108,7 @@ def test_a_har_cut_short_anywhere_is_never_a_verdict(tmp_path: Path) -> None:
 def test_a_har_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = tmp_path / "page.har"
     path.write_bytes(b"\xef\xbb\xbf" + DEVTOOLS.read_bytes())
-    assert len(read([path]).pages) == 1
+    assert len(read_har_files([path]).pages) == 1
 
 
 def test_damaged_bytes_are_refused_or_read_and_nothing_else(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_damaged_bytes_are_refused_or_read_and_nothing_else(tmp_path: Path) -> N
             damaged[rng.randrange(len(damaged))] = rng.choice(b'0{}[]",:nt-\x80 ')
         path.write_bytes(damaged)
         try:
-            read([path])
+            read_har_files([path])
         except BadEvidence as problem:
             assert problem.next_step
 
@@ -140,7 +140,7 @@ def test_entries_that_cannot_be_read_are_counted_and_the_others_judged(tmp_path:
     told["log"]["entries"].append(entry("http://localhost/socket.io/?EIO=4&transport=polling") | wrong)
     path = tmp_path / "page.har"
     path.write_text(json.dumps(told))
-    heard = read([path])
+    heard = read_har_files([path])
     assert heard.notes[0] == f"1 entry of {path} cannot be read."
     assert [event for event in heard.events if isinstance(event, Unreadable)]
     assert len(heard.events) >= 4
@@ -156,7 +156,7 @@ def test_a_broken_initiator_is_no_opener(tmp_path: Path, initiator: object) -> N
         each["_initiator"] = initiator
     path = tmp_path / "page.har"
     path.write_text(json.dumps(told))
-    assert {event.opener for event in read([path]).events if hasattr(event, "opener")} == {None}
+    assert {event.opener for event in read_har_files([path]).events if hasattr(event, "opener")} == {None}
 
 
 def ran(path: Path, *options: str) -> Ran:
@@ -172,17 +172,17 @@ def test_a_har_without_socket_io_is_no_pass(tmp_path: Path) -> None:
 
 def test_a_har_without_the_websockets_messages_says_so(tmp_path: Path) -> None:
     path = har(tmp_path / "page.har", entry("ws://localhost/socket.io/?EIO=4&transport=websocket", 101))
-    (doubt,) = [event for event in read([path]).events if isinstance(event, NotEvaluated)]
-    assert "holds none of their messages" in doubt.reason
+    (doubt,) = [event for event in read_har_files([path]).events if isinstance(event, NotEvaluated)]
+    assert "without their messages" in doubt.reason
     done = ran(path)
-    assert done.code == 3 and "holds none of their messages" in " ".join(done.out.split())
+    assert done.code == 3 and "without their messages" in " ".join(done.out.split())
 
 
 def test_a_har_without_response_bodies_says_so(tmp_path: Path) -> None:
     url = "http://localhost/socket.io/?EIO=4&transport=polling"
     path = har(tmp_path / "page.har", entry(url), entry(url + "&sid=E1"))
-    (doubt,) = [event for event in read([path]).events if isinstance(event, NotEvaluated)]
-    assert "holds no response bodies" in doubt.reason
+    (doubt,) = [event for event in read_har_files([path]).events if isinstance(event, NotEvaluated)]
+    assert "contains no response bodies" in doubt.reason
     assert ran(path).code == 3
 
 
@@ -199,7 +199,7 @@ def test_a_huge_har_takes_seconds_and_no_copy_of_itself(tmp_path: Path) -> None:
     path.write_text(json.dumps(told))
     assert path.stat().st_size > 110_000_000
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    assert len(read([path]).pages) == 1
+    assert len(read_har_files([path]).pages) == 1
     assert time.process_time() - began < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 180_000  # KiB: the mapped file, and no copy
 
@@ -219,7 +219,7 @@ SECRETS = ("token-of-user_1", "cookie-secret-abcdef")
 @pytest.mark.parametrize("rule", ["auth.userId", "auth.token", "cookie.session", "header.cookie"])
 def test_no_output_holds_a_token_or_a_cookie(path: Path, rule: str) -> None:
     assert all(secret in path.read_text() for secret in SECRETS), "the data must hold what is to be hidden"
-    heard = read([path], IdentityRule.parse(rule))
+    heard = read_har_files([path], IdentityRule.parse(rule))
     told = report(heard.events, RuleOptions(), Bar(), target=str(path), pages=heard.pages, notes=heard.notes)
     assert len(told.connections) == 2
     for name, reporter in REPORTERS.items():

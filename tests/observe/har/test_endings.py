@@ -9,7 +9,7 @@ from tests.observe.har.test_bad import entry, har
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Disconnected
 from wscheck.model.findings import Bar, Verdict
-from wscheck.observe.har import read
+from wscheck.observe.har import read_har_files
 from wscheck.run.page_report import report
 
 BEGAN = 1795449939.181
@@ -31,7 +31,7 @@ def document(status: int, pageref: str, at: str) -> dict[str, Any]:
 
 
 def ends(path: Path) -> int:
-    return sum(isinstance(event, Disconnected) for event in read([path]).events)
+    return sum(isinstance(event, Disconnected) for event in read_har_files([path]).events)
 
 
 @pytest.mark.parametrize(("lasted_ms", "closed"), [(100.0, 0), (100.3, 0), (140.0, 1)])
@@ -48,7 +48,7 @@ def test_two_quiet_connections_are_found_if_the_recording_went_on(
     """What else was requested says that it did."""
     entries = [connection(100.0, "1"), connection(100.0, "2"), *(document(204, "page_1", at) for at in rest)]
     path = har(tmp_path / "page.har", *entries)
-    assert report(read([path]).events, RuleOptions(), Bar(), target="page").verdict is verdict
+    assert report(read_har_files([path]).events, RuleOptions(), Bar(), target="page").verdict is verdict
 
 
 @pytest.mark.parametrize(("status", "left"), [(200, 1), (404, 1), (204, 0), (205, 0), (302, 0)])
@@ -60,5 +60,5 @@ def test_what_replaces_the_page_ends_its_connections(tmp_path: Path, status: int
 def test_what_a_frame_shows_is_no_page(tmp_path: Path) -> None:
     shown = [document(200, "page_1", f"39.{n}00") | {"_frameref": frame} for n, frame in enumerate(["main", "frame"])]
     shown[1]["request"] = {**shown[1]["request"], "url": "http://localhost/frame"}
-    pages = read([har(tmp_path / "page.har", *shown, connection(100.0), creator="Playwright")]).pages
+    pages = read_har_files([har(tmp_path / "page.har", *shown, connection(100.0), creator="Playwright")]).pages
     assert [page.url for page in pages] == ["http://localhost/"]

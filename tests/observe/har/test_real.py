@@ -12,7 +12,7 @@ from wscheck.detect.rules import RuleOptions
 from wscheck.model.events import Connected, Disconnected, Upgraded
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
-from wscheck.observe.har import read
+from wscheck.observe.har import read_har_files
 from wscheck.run.page_report import report
 
 DATA = Path(__file__).parents[2] / "data" / "har"
@@ -22,7 +22,7 @@ DEVTOOLS, PLAYWRIGHT, FIXED = (
 
 
 def judged(*paths: Path) -> BrowserReport:
-    heard = read(paths)
+    heard = read_har_files(paths)
     return report(heard.events, RuleOptions(), Bar(), target="a HAR", pages=heard.pages)
 
 
@@ -39,7 +39,7 @@ def test_devtools_har_names_user_sids_and_both_openers_without_a_source_map() ->
 
 
 def test_playwright_har_counts_an_upgrade_once_and_says_what_it_cannot_tell() -> None:
-    heard = read([PLAYWRIGHT])
+    heard = read_har_files([PLAYWRIGHT])
     assert len([event for event in heard.events if isinstance(event, Connected)]) == 2
     assert {event.transport for event in heard.events if isinstance(event, Upgraded)} == {"websocket"}
     (ended,) = [event for event in heard.events if isinstance(event, Disconnected)]
@@ -50,7 +50,7 @@ def test_playwright_har_counts_an_upgrade_once_and_says_what_it_cannot_tell() ->
 
 def test_the_times_of_both_writers_are_the_same_measure() -> None:
     for path, second in ((DEVTOOLS, 1795449939), (PLAYWRIGHT, 1795449828)):
-        times = [event.at for event in read([path]).events]
+        times = [event.at for event in read_har_files([path]).events]
         assert all(at is not None and second <= at < second + 2 for at in times), path
 
 
@@ -90,7 +90,7 @@ def test_the_command_is_an_exit_code(tmp_path: Path) -> None:
 def test_another_identity_rule_is_another_user(path: Path) -> None:
     from wscheck.observe.traffic import IdentityRule
 
-    users = {event.user for event in read([path], IdentityRule.parse("cookie.session")).events}
+    users = {event.user for event in read_har_files([path], IdentityRule.parse("cookie.session")).events}
     assert "cookie-secret-abcdef" not in users
     assert users and all(user is None or user.startswith("(token ") for user in users)
 

@@ -13,7 +13,7 @@ def test_files_of_vite_are_named_without_the_base_that_it_serves_them_below() ->
     inline = base64.b64encode(text.encode()).decode()
     held = HarScripts(UrlFormatter(TrafficRedactor()), (), "app")
     url = "http://h/_nuxt/components/Chat.vue"
-    held.served(url, f"io()\n//# sourceMappingURL=data:application/json;base64,{inline}")
-    held.served("http://h/_nuxt/@vite/client", "")
-    place, _ = held.place("", {"url": url, "lineNumber": 0, "columnNumber": 0})
+    held.add(url, f"io()\n//# sourceMappingURL=data:application/json;base64,{inline}")
+    held.add("http://h/_nuxt/@vite/client", "")
+    place, _ = held.resolve_frame("", {"url": url, "lineNumber": 0, "columnNumber": 0})
     assert str(place) == "app/components/Chat.vue:1:1"

@@ -11,6 +11,7 @@ from wscheck.model.events import (
     CodeLocation,
     Connected,
     Connecting,
+    ConnectionEvent,
     Delivered,
     Disconnected,
     Emitted,
@@ -23,7 +24,7 @@ from wscheck.observe.traffic import ConnectionOrigin, IdentityRule, Initiator, T
 
 WS = "ws://user:pw@localhost/socket.io/?EIO=4&transport=websocket"
 POLL = "http://localhost/socket.io/?EIO=4&transport=polling"
-PAGE = Initiator(id="T1", page="tab 1", target="page http://localhost/")
+PAGE = Initiator(target_id="T1", page="tab 1", target="page http://localhost/")
 HANDSHAKE = '0{"sid":"E1","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000}'
 CONNECT = '40{"token":"sesame-open","userId":"user_123"}'
 
@@ -33,17 +34,17 @@ class Talk:
 
     def __init__(self, rule: str = "auth.userId", url: str = WS, headers: dict[str, str] | None = None) -> None:
         self.traffic, self.at = TrafficDemux(IdentityRule.parse(rule), source="browser"), 100.0
-        self.traffic.socket_opened("w", url, self.at, origin=PAGE, headers=headers)
+        self.traffic.on_websocket_created("w", url, self.at, initiator=PAGE, headers=headers)
 
     def __call__(self, *lines: str | bytes) -> "Talk":
         for line in lines:
             self.at += 1
             outgoing = line[:1] in (">", b">")
-            self.traffic.frame("w", self.at, line[1:], outgoing=outgoing)
+            self.traffic.on_frame("w", self.at, line[1:], outgoing=outgoing)
         return self
 
     def close(self) -> "Talk":
-        self.traffic.socket_closed("w", self.at + 1)
+        self.traffic.on_websocket_closed("w", self.at + 1)
         return self
 
     def told(self) -> list[Event]:
@@ -66,7 +67,7 @@ def test_a_websocket_session_from_handshake_to_close() -> None:
     one = connected(events)
     assert (one.sid, one.eio, one.namespace, one.transport, one.page) == ("S1", "E1", "/", "websocket", "tab 1")
     assert one.fingerprint and one.target == "page http://localhost/"
-    assert events[-1].reason == "transport close"
+    assert [event.reason for event in events if isinstance(event, Disconnected)] == ["transport close"]
     assert "sesame" not in repr(events) and "pw@" not in repr(events)
 
 
@@ -85,9 +86,9 @@ def test_silence_before_the_end_is_a_ping_timeout(seconds: float, reason: str) -
 
 
 def poll(traffic: TrafficDemux, key: str, query: str, at: float, answer: str | None, body: str | None = None) -> None:
-    traffic.requested(key, POLL + query, at, origin=PAGE, body=body)
+    traffic.on_request(key, POLL + query, at, initiator=PAGE, body=body)
     if answer is not None:
-        traffic.answered(key, at + 0.01, status=200, body=answer)
+        traffic.on_response(key, at + 0.01, status=200, body=answer)
 
 
 def polled(upto: int = 4) -> TrafficDemux:
@@ -110,40 +111,42 @@ def test_long_polling_is_read_packet_by_packet() -> None:
 
 def test_an_upgrade_is_the_same_connection() -> None:
     traffic = polled()
-    traffic.requested("pending", POLL + "&sid=E1", 104, origin=PAGE)
-    traffic.socket_opened("w", WS + "&sid=E1", 105, origin=PAGE)
+    traffic.on_request("pending", POLL + "&sid=E1", 104, initiator=PAGE)
+    traffic.on_websocket_created("w", WS + "&sid=E1", 105, initiator=PAGE)
     for at, line in enumerate((">2probe", "<3probe", ">5", '<42["status",{"a":2}]')):
-        traffic.frame("w", 106 + at, line[1:], outgoing=line[0] == ">")
-    traffic.answered("pending", 107.5, status=200, body="6")
-    traffic.socket_closed("w", 120)
+        traffic.on_frame("w", 106 + at, line[1:], outgoing=line[0] == ">")
+    traffic.on_response("pending", 107.5, status=200, body="6")
+    traffic.on_websocket_closed("w", 120)
     events = traffic.events()
     assert kinds(events) == ["Connecting", "Connected", "Delivered", "Upgraded", "Delivered", "Disconnected"]
-    assert len(traffic.sessions) == 1 and {e.sid for e in events if not isinstance(e, Connecting)} == {"S1"}
+    assert len(traffic.sessions) == 1 and {
+        e.sid for e in events if isinstance(e, ConnectionEvent) and not isinstance(e, Connecting)
+    } == {"S1"}
     assert [e.transport for e in events if isinstance(e, Upgraded)] == ["websocket"]
 
 
 def test_a_poll_that_the_page_gave_up_ends_nothing() -> None:
     traffic = polled()
-    traffic.requested("given up", POLL + "&sid=E1", 104, origin=PAGE)
-    traffic.failed("given up", 105, cancelled=True)
+    traffic.on_request("given up", POLL + "&sid=E1", 104, initiator=PAGE)
+    traffic.on_request_failed("given up", 105, cancelled=True)
     assert kinds(traffic.events())[-1] == "Delivered"
-    traffic.requested("lost", POLL + "&sid=E1", 106, origin=PAGE)
-    traffic.failed("lost", 107, cancelled=False)
+    traffic.on_request("lost", POLL + "&sid=E1", 106, initiator=PAGE)
+    traffic.on_request_failed("lost", 107, cancelled=False)
     assert kinds(traffic.events())[-1] == "Disconnected"
 
 
 def test_what_a_client_left_before_it_was_answered_was_not_refused() -> None:
     traffic = polled(upto=2)
-    traffic.requested("get", POLL + "&sid=E1", 104, origin=PAGE)
-    traffic.requested("bye", POLL + "&sid=E1", 105, origin=PAGE, body="41")
-    traffic.answered("get", 105.1, status=400, body='{"code":1,"message":"Session ID unknown"}')
+    traffic.on_request("get", POLL + "&sid=E1", 104, initiator=PAGE)
+    traffic.on_request("bye", POLL + "&sid=E1", 105, initiator=PAGE, body="41")
+    traffic.on_response("get", 105.1, status=400, body='{"code":1,"message":"Session ID unknown"}')
     assert kinds(traffic.events()) == ["Connecting"]
 
 
 def test_an_upgrade_that_fails_leaves_the_polling_session() -> None:
     traffic = polled()
-    traffic.socket_opened("w", WS + "&sid=E1", 105, origin=PAGE)
-    traffic.socket_closed("w", 106, error="failed")
+    traffic.on_websocket_created("w", WS + "&sid=E1", 105, initiator=PAGE)
+    traffic.on_websocket_closed("w", 106, error="failed")
     assert kinds(traffic.events())[-1] == "Delivered"
 
 
@@ -154,9 +157,9 @@ def test_strict_mode_with_cleanup_is_an_attempt_that_nobody_made() -> None:
 
 def test_another_websocket_is_no_connection() -> None:
     traffic = TrafficDemux(source="browser")
-    assert not traffic.socket_opened("w", "ws://localhost/hot", 1.0, origin=PAGE)
-    assert not traffic.requested("r", "http://localhost/api?EIOU=4", 1.0, origin=PAGE)
-    traffic.frame("w", 2.0, "0{}", outgoing=False)
+    assert not traffic.on_websocket_created("w", "ws://localhost/hot", 1.0, initiator=PAGE)
+    assert not traffic.on_request("r", "http://localhost/api?EIOU=4", 1.0, initiator=PAGE)
+    traffic.on_frame("w", 2.0, "0{}", outgoing=False)
     assert traffic.events() == []
 
 
@@ -171,16 +174,16 @@ UNKNOWN = '{"code":1,"message":"Session ID unknown"}'
 
 def test_an_unknown_session_id_is_named() -> None:
     traffic = polled(upto=1)
-    traffic.requested("r", POLL + "&sid=E1", 104, origin=PAGE, body=CONNECT)
-    traffic.answered("r", 105, status=400, body=UNKNOWN)
+    traffic.on_request("r", POLL + "&sid=E1", 104, initiator=PAGE, body=CONNECT)
+    traffic.on_response("r", 105, status=400, body=UNKNOWN)
     refused = [(e.reason, e.message, e.user) for e in traffic.events() if isinstance(e, Refused)]
     assert refused == [("protocol", "Session ID unknown", "user_123")]
 
 
 def test_a_session_that_is_lost_once_it_stood_is_an_end_and_no_refusal() -> None:
     traffic = polled()
-    traffic.requested("r", POLL + "&sid=E1", 104, origin=PAGE)
-    traffic.answered("r", 105, status=400, body=UNKNOWN)
+    traffic.on_request("r", POLL + "&sid=E1", 104, initiator=PAGE)
+    traffic.on_response("r", 105, status=400, body=UNKNOWN)
     assert kinds(traffic.events())[-2:] == ["Delivered", "Disconnected"]
     assert [e.reason for e in traffic.events() if isinstance(e, Disconnected)] == ["transport error"]
 
@@ -255,7 +258,7 @@ def test_a_rule_that_says_nothing_is_refused(rule: str) -> None:
 
 def test_a_changed_token_shows_and_a_token_never() -> None:
     talk = Talk(url=WS + "&token=first-secret&view=a")("<" + HANDSHAKE, '>40{"userId":"u"}', '<40{"sid":"S1"}')
-    talk.traffic.socket_opened("w", WS + "&token=second-secret&view=a", 200.0, origin=PAGE)
+    talk.traffic.on_websocket_created("w", WS + "&token=second-secret&view=a", 200.0, initiator=PAGE)
     talk("<" + HANDSHAKE.replace("E1", "E2"), '>40{"userId":"u"}', '<40{"sid":"S2"}', '>42["first-secret"]')
     first, second = (event for event in talk.told() if isinstance(event, Connected))
     assert first.fingerprint != second.fingerprint
@@ -274,8 +277,8 @@ def test_the_opener_comes_with_what_it_opened() -> None:
 
 def test_a_page_that_leaves_takes_its_connections_along() -> None:
     talk = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}')
-    talk.traffic.gone("another", 200.0)
-    talk.traffic.gone("T1", 201.0)
+    talk.traffic.on_target_closed("another", 200.0)
+    talk.traffic.on_target_closed("T1", 201.0)
     assert [e.at for e in talk.told() if isinstance(e, Disconnected)] == [201.0]
 
 
@@ -285,12 +288,12 @@ def test_what_was_never_acknowledged_is_no_unreadable() -> None:
 
 def test_what_follows_a_handshake_may_be_told_before_the_handshake_is_read() -> None:
     traffic = TrafficDemux(source="browser")
-    traffic.requested("shake", POLL, 100.0, origin=PAGE)
-    traffic.requested("post", POLL + "&sid=E1", 101.0, origin=PAGE, body=CONNECT)
-    traffic.requested("get", POLL + "&sid=E1", 101.5, origin=PAGE)
-    traffic.answered("get", 102.0, status=200, body='40{"sid":"S1"}')
-    traffic.answered("shake", 100.5, status=200, body=HANDSHAKE)
-    traffic.answered("post", 102.5, status=200, body="ok")
+    traffic.on_request("shake", POLL, 100.0, initiator=PAGE)
+    traffic.on_request("post", POLL + "&sid=E1", 101.0, initiator=PAGE, body=CONNECT)
+    traffic.on_request("get", POLL + "&sid=E1", 101.5, initiator=PAGE)
+    traffic.on_response("get", 102.0, status=200, body='40{"sid":"S1"}')
+    traffic.on_response("shake", 100.5, status=200, body=HANDSHAKE)
+    traffic.on_response("post", 102.5, status=200, body="ok")
     assert kinds(traffic.events()) == ["Connecting", "Connected"] and len(traffic.sessions) == 1
 
 
@@ -298,22 +301,22 @@ def test_a_session_that_began_before_anybody_watched_is_seen_from_here_on() -> N
     traffic = TrafficDemux(source="browser")
     poll(traffic, "r", "&sid=E9", 100.0, '42["status",1]')
     assert not traffic.events()
-    traffic.settle()
+    traffic.flush()
     assert kinds(traffic.events()) == ["Connecting", "Delivered"]
 
 
 def test_a_kick_that_is_read_after_the_client_acted_on_it_is_still_the_reason() -> None:
     traffic = polled()
-    traffic.requested("get", POLL + "&sid=E1", 104, origin=PAGE)
-    traffic.requested("close", POLL + "&sid=E1", 105, origin=PAGE, body="1")
-    traffic.answered("get", 105.1, status=200, body="41")
-    traffic.answered("close", 105.2, status=200, body="ok")
+    traffic.on_request("get", POLL + "&sid=E1", 104, initiator=PAGE)
+    traffic.on_request("close", POLL + "&sid=E1", 105, initiator=PAGE, body="1")
+    traffic.on_response("get", 105.1, status=200, body="41")
+    traffic.on_response("close", 105.2, status=200, body="ok")
     assert [e.reason for e in traffic.events() if isinstance(e, Disconnected)] == ["io server disconnect"]
 
 
 def test_a_client_that_closes_without_a_word_closes_its_transport() -> None:
     traffic = polled()
-    traffic.requested("close", POLL + "&sid=E1", 105, origin=PAGE, body="1")
+    traffic.on_request("close", POLL + "&sid=E1", 105, initiator=PAGE, body="1")
     assert [(e.at, e.reason) for e in traffic.events() if isinstance(e, Disconnected)] == [(105, "transport close")]
 
 
@@ -326,7 +329,7 @@ def under_way(*lines: str | bytes, closed: bool = False) -> bool:
     talk = Talk()(*lines)
     if closed:
         talk.close()
-    return talk.traffic.sessions[0].under_way
+    return talk.traffic.sessions[0].opening
 
 
 def test_what_is_still_being_opened() -> None:

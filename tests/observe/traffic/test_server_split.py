@@ -10,7 +10,7 @@ from wscheck.model.findings import Bar, Finding
 from wscheck.observe.traffic import Initiator, TrafficDemux
 from wscheck.run.page_report import report
 
-PAGE = Initiator(id="T1", page="tab 1", target="page http://h/")
+PAGE = Initiator(target_id="T1", page="tab 1", target="page http://h/")
 ENGINE = "?EIO=4&transport=websocket"
 
 
@@ -25,15 +25,15 @@ class Watched:
         """Gives the name of the new connection."""
         at = next(self._at)
         key = f"{at:g}"
-        self.traffic.socket_opened(key, f"ws://{url}/{ENGINE}", at, origin=PAGE)
+        self.traffic.on_websocket_created(key, f"ws://{url}/{ENGINE}", at, initiator=PAGE)
         auth = f'{{"userId":"{user}"}}' if user else ""
         shake = f'0{{"sid":"E{key}","upgrades":[],"pingInterval":25000,"pingTimeout":20000}}'
         for text, outgoing in ((shake, False), (f"40{auth}", True), (f'40{{"sid":"S{key}"}}', False)):
-            self.traffic.frame(key, at, text, outgoing=outgoing)
+            self.traffic.on_frame(key, at, text, outgoing=outgoing)
         return key
 
     def is_kicked(self, key: str, seconds_later: float = 0.1) -> None:
-        self.traffic.frame(key, next(self._at) - 1 + seconds_later, "41", outgoing=False)
+        self.traffic.on_frame(key, next(self._at) - 1 + seconds_later, "41", outgoing=False)
 
     @property
     def users(self) -> list[str | None]:
@@ -60,7 +60,7 @@ def test_another_host_port_or_path_is_another_server(other: str, name: str) -> N
     assert page.users == ["ann", f"ann at {name}", "ann"]
     assert {finding.user for finding in page.findings()} == {"ann"}
     first, rest = "h/socket.io", name if "/" in name else f"{name}/socket.io"
-    assert page.traffic.note == f"Connections went to 2 servers, each judged by itself: {first}, {rest}."
+    assert page.traffic.server_note == f"Connections went to 2 servers, each evaluated separately: {first}, {rest}."
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_names_of_this_machine_and_the_usual_port_are_one_server(other: str)
     page.connects("localhost/socket.io")
     page.connects(other)
     assert page.users == ["ann", "ann"]
-    assert page.traffic.note == ""
+    assert page.traffic.server_note == ""
 
 
 def test_a_server_that_ends_one_for_the_other_has_two_names() -> None:

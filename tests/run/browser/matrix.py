@@ -57,13 +57,13 @@ async def _watch(
 ) -> list[Told]:
     tabs = [(case, address) for case in group for address in addresses(case, url, lenient)]
     async with launched() as browser:
-        shown = [(case, await browser.tab(), address) for case, address in tabs]
+        shown = [(case, await browser.new_tab(), address) for case, address in tabs]
         await asyncio.gather(*(page.goto(address) for _, page, address in shown))
         deadline, again = time.monotonic() + patience, time.monotonic() + patience / 2
         await asyncio.sleep(seconds)
         while True:
             late = time.monotonic() > deadline
-            seen = [*(await browser.seen(final=late)).events, PhaseEnded(at=time.time(), source="browser")]
+            seen = [*(await browser.observation(final=late)).events, PhaseEnded(at=time.time(), source="browser")]
             findings = report(seen, RuleOptions(), Bar(), target=url).findings
             told = [_told(case, build, findings) for case in group]
             if late or all(one.right for one in told):

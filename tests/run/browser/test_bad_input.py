@@ -23,7 +23,7 @@ from wscheck.model.findings import Verdict
 from wscheck.observe.browser import Browser, launched
 from wscheck.observe.browser.page import BrowserTab
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
-from wscheck.run.browser.run import Browse, browse
+from wscheck.run.browser.run import BrowserPlan, run_browser
 
 FORMATS = ("terminal", "json", "ndjson", "junit", "github", "sarif", "html")
 SECRETS = ("token-of-", "cookie-secret-abcdef", "in-the-query-4711", "jwt-part")
@@ -155,11 +155,11 @@ def test_a_page_that_does_not_load(site: Backend) -> None:
 async def test_a_page_that_never_finishes_loading_is_watched_all_the_same(
     site: Backend, page: str, verdict: Verdict, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wscheck.observe.browser.page.LOAD_S", 1.0)
+    monkeypatch.setattr("wscheck.observe.browser.page.LOAD_TIMEOUT_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the request and never answers
         host, port = silent.getsockname()
         url = f"{site.url}/endless-{page}.html?user=patient&token=token-of-patient&image=http://{host}:{port}/"
-        report = (await browse(Browse(urls=(url,), for_s=1.0))).report
+        report = (await run_browser(BrowserPlan(urls=(url,), for_s=1.0))).report
     assert report.verdict is verdict and said in report.reason
     assert {one.user for one in report.connections} == {"patient"}
 
@@ -198,7 +198,7 @@ asyncio.run(main(*sys.argv[1:], os.environ["WSCHECK_CDP_URL"]))
 
 @pytest.mark.parametrize(
     ("what", "said"),
-    [("Page.crash", "crashed while it was watched"), ("kill", "the browser ended before the watch did")],
+    [("Page.crash", "crashed during the check"), ("kill", "the browser ended before the check did")],
 )
 def test_what_ends_before_its_time_is_no_verdict(site: Backend, tmp_path: Path, what: str, said: str) -> None:
     script = tmp_path / "drive.py"
@@ -222,22 +222,22 @@ async def connected(browser: Browser, url: str) -> BrowserTab:
 async def test_what_was_seen_before_the_browser_was_killed_stays_seen(site: Backend) -> None:
     async with launched() as browser:
         await connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
-        processes = (await browser._wire.call("SystemInfo.getProcessInfo"))["processInfo"]
+        processes = (await browser._devtools.call("SystemInfo.getProcessInfo"))["processInfo"]
         os.kill(next(each["id"] for each in processes if each["type"] == "browser"), signal.SIGKILL)
-        await browser.until_gone()
-        seen = await browser.seen()
+        await browser.wait_until_ended()
+        seen = await browser.observation()
     assert [event.user for event in seen.events if isinstance(event, Connected)] == ["user_1"]
 
 
 async def test_a_page_whose_script_never_ends_does_not_hold_up_the_verdict(
     site: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wscheck.observe.browser.handler_polling.BUSY_S", 0.5)
+    monkeypatch.setattr("wscheck.observe.browser.handlers.BUSY_TIMEOUT_S", 0.5)
     async with launched() as browser:
         page = await connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
         await page.evaluate("setTimeout(() => { for (;;); })")
         async with asyncio.timeout(10):
-            seen = await browser.seen()
+            seen = await browser.observation()
     assert [event.user for event in seen.events if isinstance(event, Connected)] == ["user_1"]
     assert seen.notes == ["tab 1 did not answer for 0.5 s: its script is busy or never ends."]
 

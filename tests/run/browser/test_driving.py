@@ -10,7 +10,7 @@ import pytest
 from tests.needs import needs
 from wscheck.model.findings import Verdict
 from wscheck.run.browser import run
-from wscheck.run.browser.run import Browse, browse
+from wscheck.run.browser.run import BrowserPlan, run_browser
 
 STUBBORN = """
 import os, pathlib, signal, sys, time
@@ -23,9 +23,9 @@ time.sleep(60)
 
 async def test_one_that_does_not_want_to_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs("chromium")
-    monkeypatch.setattr(run, "LEAVE_S", 0.2)
+    monkeypatch.setattr(run, "TERMINATE_TIMEOUT_S", 0.2)
     told = tmp_path / "pid"
-    watching = asyncio.create_task(browse(Browse(command=(sys.executable, "-c", STUBBORN, str(told)))))
+    watching = asyncio.create_task(run_browser(BrowserPlan(command=(sys.executable, "-c", STUBBORN, str(told)))))
     async with asyncio.timeout(30):
         while not told.exists() or not told.read_text():
             await asyncio.sleep(0.02)

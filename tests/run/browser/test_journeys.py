@@ -41,9 +41,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         yield backend
 
 
-def walked(directory: Path, url: str, steps: str, *options: str, **environ: str) -> Ran:
+def run_with_steps(directory: Path, url: str, steps: str, *options: str, token: str = "") -> Ran:
+    """Run `wscheck browser` with these steps; `token` is the variable BOT_TOKEN."""
     directory.joinpath("wscheck.toml").write_text(f"[browser]\nfor = '300ms'\n{steps}")
-    return wscheck("browser", url, "--format", "json", *options, cwd=directory, **environ)
+    return wscheck("browser", url, "--format", "json", *options, cwd=directory, BOT_TOKEN=token)
 
 
 def test_every_kind_of_step_is_done_in_order(site: Backend, tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ wait = "50ms"
 [[browser.step]]
 wait_for = "[data-connected=true]"
 """
-    ran = walked(tmp_path, f"{site.url}/login.html", steps, BOT_TOKEN="token-of-user_1")
+    ran = run_with_steps(tmp_path, f"{site.url}/login.html", steps, token="token-of-user_1")
     assert ran.code == 0, ran.said
     told = json.loads(ran.out)
     assert [each["user"] for each in told["connections"]] == ["user_1", "user_2", "user_1", "user_1"]
@@ -95,14 +96,14 @@ def test_it_begins_logged_in_from_a_storage_state(site: Backend, tmp_path: Path)
     cookie |= {"secure": False, "sameSite": "Lax"}
     stored = {"origin": site.url, "localStorage": [{"name": "token", "value": "token-of-user_1"}]}
     tmp_path.joinpath("auth.json").write_text(json.dumps({"cookies": [cookie], "origins": [stored]}))
-    ran = walked(tmp_path, f"{site.url}/login.html", "", "--storage-state", "auth.json", "--for", "1s")
+    ran = run_with_steps(tmp_path, f"{site.url}/login.html", "", "--storage-state", "auth.json", "--for", "1s")
     assert ran.code == 0, ran.said
     assert [each["user"] for each in json.loads(ran.out)["connections"]] == ["user_1"]
     assert "token-of-user_1" not in ran.said
 
 
 def test_a_step_that_cannot_be_done_ends_the_run_with_its_line(site: Backend, tmp_path: Path) -> None:
-    ran = walked(tmp_path, f"{site.url}/login.html", "[[browser.step]]\nclick = '#nowhere'\nwithin = '300ms'\n")
+    ran = run_with_steps(tmp_path, f"{site.url}/login.html", "[[browser.step]]\nclick = '#nowhere'\nwithin = '300ms'\n")
     assert ran.code == 3, ran.said
     assert 'wscheck.toml:3: click = "#nowhere": tab 1: nothing matches `#nowhere` within 0.3 s.' in ran.err
 
@@ -134,12 +135,12 @@ async def test_a_second_tab_has_as_long_to_load_as_its_step_says(site: Backend) 
             await run_steps(
                 browser, page, [BrowserStep(action="tab", argument=endless, location="toml:1", timeout_s=0.3)]
             )
-            (told,) = browser.unseen
+            (told,) = browser.unobserved
     assert told.startswith("tab 2 did not finish loading within 0.3 s")
 
 
 def test_a_step_that_is_none_starts_no_browser(tmp_path: Path) -> None:
-    ran = walked(tmp_path, "http://127.0.0.1:9/", "[[browser.step]]\nclik = '#go'\n", "--browser", "/bin/false")
+    ran = run_with_steps(tmp_path, "http://127.0.0.1:9/", "[[browser.step]]\nclik = '#go'\n", "--browser", "/bin/false")
     assert ran.code == 2
     assert "wscheck.toml:3: there is no step `clik`" in ran.err and "Did you mean `click`" in ran.err
 

@@ -103,7 +103,7 @@ async def test_a_server_that_refuses_the_second_shows_who_asked_for_it() -> None
 async def test_what_is_said_over_webtransport_is_not_seen_and_proves_nothing(backend: Backend) -> None:
     told = (await watched(f"{backend.url}/webtransport.html", seconds=1)).report
     assert (told.verdict, len(told.connections)) == (Verdict.INCONCLUSIVE, 1)
-    assert told.reason.startswith("tab 1 connected over WebTransport, of which a browser does not show what is said")
+    assert told.reason.startswith("tab 1 connected over WebTransport, whose content a browser does not show")
 
 
 async def test_two_tabs_on_a_server_that_keeps_both_are_no_race() -> None:

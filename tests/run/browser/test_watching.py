@@ -170,34 +170,34 @@ async def test_a_browser_that_another_program_drives_shows_the_same(prod: Backen
     alone = await watched_until(lambda told: len(told.findings) >= 2, url)
     tmp_path.joinpath("drive.py").write_text(DRIVER)
     drive = (sys.executable, str(tmp_path / "drive.py"), url, f"{prod.url}/counters")
-    async with launch.running(launch.find()) as address:
+    async with launch.running_browser(launch.find_browser()) as address:
         port = address.partition("//")[2].partition("/")[0]
         beside = await watched(cdp=f"http://{port}", command=drive)
-        assert await launch.address_of(f"http://{port}") == address, "the browser that was there is left running"
+        assert await launch.devtools_url(f"http://{port}") == address, "the browser that was there is left running"
     assert _gist(beside.report) == _gist(alone)
 
 
 async def test_somebody_elses_browser_keeps_no_tab_of_ours(prod: Backend) -> None:
     """One that stayed would hold the user's connection, and be thrown out by the next run."""
-    async with launch.running(launch.find()) as address:
+    async with launch.running_browser(launch.find_browser()) as address:
         await watched(f"{prod.url}/fixed.html?user=again", cdp=address, seconds=0.1)
         tabs: list[str] = []
         async with asyncio.timeout(20):
             while tabs != ["tab 1", "tab 2"]:  # the one that was there, and a new one
                 async with attached(address) as browser:
-                    await browser.tab()
+                    await browser.new_tab()
                     tabs = list(browser.tabs)
 
 
 async def test_what_was_open_before_is_named_until_it_is_loaded_anew(prod: Backend) -> None:
-    async with launch.running(launch.find()) as address, attached(address) as there:
+    async with launch.running_browser(launch.find_browser()) as address, attached(address) as there:
         page = await there.open(f"{prod.url}/fixed.html?user=before")
         async with attached(address) as browser:
-            (note,) = (await browser.seen()).notes
-            assert "was open before it was watched" in note and f"reload {prod.url}/fixed.html" in note
+            (note,) = (await browser.observation()).notes
+            assert "was open before the check" in note and f"reload {prod.url}/fixed.html" in note
             await page.reload()
             async with asyncio.timeout(20):
-                while (await browser.seen(final=False)).notes:
+                while (await browser.observation(final=False)).notes:
                     await asyncio.sleep(0.05)
 
 

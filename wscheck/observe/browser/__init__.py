@@ -1,8 +1,8 @@
-"""WHO SAW IT: a real browser, looked into over the DevTools protocol.
+"""Events from a real browser, over the DevTools protocol.
 
-launch ─► wire ─► targets (tabs, frames, workers) ─► network ─► Traffic ─► events
-                     └► scripts, source maps ─► whence (which line opened it)
-                     └► handlers (how many each event has, and where)
+launch -> devtools -> targets (tabs, frames, workers) -> network -> TrafficDemux -> events
+                        |-> scripts, source_map -> opener (the line that opened a connection)
+                        `-> handlers (the handlers of each event, and their positions)
 """
 
 from wscheck.observe.browser.browser import Browser, BrowserObservation, attached, launched

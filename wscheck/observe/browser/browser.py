@@ -1,4 +1,4 @@
-"""A browser that is watched: everything above wired together, and what it showed in the end."""
+"""A browser under observation: all DevTools domains together, and the events that they result in."""
 
 import asyncio
 import contextlib
@@ -14,19 +14,19 @@ from wscheck.model.events import SOURCE_BROWSER, Connected, Event
 from wscheck.model.report import PageSummary
 from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
-from wscheck.observe.browser.handler_polling import HandlerPoller
+from wscheck.observe.browser.handlers import HandlerPoller
 from wscheck.observe.browser.network import NetworkFeed
-from wscheck.observe.browser.opener import DevToolsStack, resolve
-from wscheck.observe.browser.page import BrowserTab
-from wscheck.observe.browser.page_loads import PageLoads
-from wscheck.observe.browser.reconnects import attribute_reconnects
+from wscheck.observe.browser.opener import DevToolsStack, attribute_reconnects, resolve_origin
+from wscheck.observe.browser.page import BrowserTab, PageLoads
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, TrafficDemux, TrafficRedactor
 
+TAB_TIMEOUT_S = 10
+
 
 class BrowserObservation(msgspec.Struct):
-    """What a browser showed. `notes`: what could not be seen as well as it should, in sentences."""
+    """Events and pages of a browser; `notes` are sentences about what could be observed only in part."""
 
     events: list[Event]
     pages: list[PageSummary]
@@ -34,219 +34,234 @@ class BrowserObservation(msgspec.Struct):
 
 
 class Browser:
-    """Use `launched` or `attached`. Tabs that others open are watched as well as those that `open` opens."""
+    """Observed browser; create it with `launched` or `attached`. Tabs that pages or users open are observed as well.
+
+    startup_script  JavaScript that runs in every tab that wscheck opens, before the page's own scripts
+    """
 
     def __init__(
         self,
-        wire_url: str,
+        devtools_url: str,
         identity: IdentityRule | None,
         root: str,
         *,
-        own: bool,
-        hiding: TrafficRedactor | None = None,
+        is_own: bool,
+        redactor: TrafficRedactor | None = None,
         target: str = "",
     ) -> None:
-        self._own, self._used = own, False
-        self._opened: list[str] = []
-        self._wire = DevToolsConnection(wire_url, self._hear)
-        self.at_start = ""
-        """JavaScript that runs in every tab we open, before any of its page's own."""
-        self._whose = identity
-        self.traffic = TrafficDemux(identity, source=SOURCE_BROWSER, hiding=hiding, target=target)
-        self._scripts = PageScripts(self.traffic.addresses, root)
-        self._targets = DevToolsTargets(self._wire, self.traffic.addresses, self._arrived)
-        self._shown = PageLoads(self.traffic.addresses)
-        self._looks = HandlerPoller(self._wire, self.traffic, self._scripts, self._targets)
-        self._pages: dict[str, BrowserTab] = {}
-        self._arrivals: dict[str, asyncio.Future[BrowserTab]] = {}
+        self._is_own, self._first_tab_used = is_own, False
+        self._opened_tabs: list[str] = []
+        self._devtools = DevToolsConnection(devtools_url, self._on_event)
+        self.startup_script = ""
+        self._identity = identity
+        self.traffic = TrafficDemux(identity, source=SOURCE_BROWSER, redactor=redactor, target=target)
+        self._scripts = PageScripts(self.traffic.urls, root)
+        self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
+        self._page_loads = PageLoads(self.traffic.urls)
+        self._handlers = HandlerPoller(self._devtools, self.traffic, self._scripts, self._targets)
+        self._tabs: dict[str, BrowserTab] = {}
+        self._tab_arrivals: dict[str, asyncio.Future[BrowserTab]] = {}
 
-    async def _begin(self) -> None:
-        await self._wire.__aenter__()
-        self._network = NetworkFeed(
-            self._wire, self.traffic, lambda raw: self._scripts.want(raw.session, raw.scripts())
-        )
+    async def _start(self) -> None:
+        await self._devtools.__aenter__()
+        self._network = NetworkFeed(self._devtools, self.traffic, self._request_maps)
         await self._targets.attach()
-        self._shown.before(self._targets.tabs.values())
+        self._page_loads.set_open_before(self._targets.tabs.values())
 
-    async def _end(self) -> None:
-        if not self._own:
-            await self._tidy()
-        await self._looks.end()
+    def _request_maps(self, stack: DevToolsStack) -> None:
+        self._scripts.request_maps(stack.session, stack.script_ids())
+
+    async def _stop(self) -> None:
+        if not self._is_own:
+            await self._close_opened_tabs()
+        await self._handlers.stop()
         self._network.close()
         self._scripts.close()
-        await self._wire.__aexit__()
+        await self._devtools.__aexit__()
 
-    async def _tidy(self) -> None:
-        """Somebody else's browser keeps none of our tabs: each would hold a connection of their user."""
-        for id in self._opened:
+    async def _close_opened_tabs(self) -> None:
+        """Close the tabs that wscheck opened in a user's browser: each has a connection of that user."""
+        for target_id in self._opened_tabs:
             with contextlib.suppress(CommandFailed, CannotCheck):
-                await self._wire.call("Target.closeTarget", {"targetId": id})
+                await self._devtools.call("Target.closeTarget", {"targetId": target_id})
 
     @property
-    def gone(self) -> bool:
+    def ended(self) -> bool:
         """Whether the browser ended."""
-        return self._wire.gone.is_set()
+        return self._devtools.ended.is_set()
 
     @property
-    def address(self) -> str:
-        """Where another program finds this browser, as Playwright's `connectOverCDP` takes it."""
-        return self._wire.url
+    def devtools_url(self) -> str:
+        """DevTools websocket URL, which Playwright's `connectOverCDP` accepts."""
+        return self._devtools.url
 
     @property
-    def crashed(self) -> list[str]:
-        """The tabs whose page crashed, by label."""
-        return [page.label for page in self._pages.values() if page.crashed]
+    def crashed_tabs(self) -> list[str]:
+        """Labels of the tabs whose page crashed."""
+        return [tab.label for tab in self._tabs.values() if tab.crashed]
 
     @property
-    def unseen(self) -> list[str]:
-        """What could not be seen, in sentences: what a page does that never finished loading, and what was said where
-        the browser shows nothing."""
-        late = [(page.label, page.unfinished) for page in self._pages.values() if page.unfinished is not None]
-        told = [f"{p} did not finish loading within {s:g} s: what it does once it has was not seen" for p, s in late]
-        return [*told, *self._network.unseen]
+    def unobserved(self) -> list[str]:
+        """Sentences about what was not observed: pages that did not finish loading, and WebTransport connections."""
+        unfinished = [
+            f"{tab.label} did not finish loading within {tab.load_timed_out_after:g} s: its later behaviour is unknown"
+            for tab in self._tabs.values()
+            if tab.load_timed_out_after is not None
+        ]
+        return [*unfinished, *self._network.unobserved]
 
     @property
     def tabs(self) -> dict[str, BrowserTab]:
-        """Every tab by its label, those that the pages opened themselves too."""
-        return {page.label: page for page in self._pages.values()}
+        """Every tab by its label, including those that pages opened."""
+        return {tab.label: tab for tab in self._tabs.values()}
 
-    async def picture(self, of: PageSummary) -> str | None:
-        """What the tab at this address shows, as a `data:` URI; None when there is no such tab any more."""
-        for held in self._targets.tabs.values():
-            page = self._pages.get(held.session)
-            if page is not None and not page.crashed and self.traffic.addresses.page(held.url) == of.url:
-                return await page.picture()
+    async def thumbnail(self, page: PageSummary) -> str | None:
+        """Return a screenshot of the tab that shows a page, as a `data:` URI; None if no tab shows it any more."""
+        for target in self._targets.tabs.values():
+            tab = self._tabs.get(target.session)
+            if tab is not None and not tab.crashed and self.traffic.urls.page(target.url) == page.url:
+                return await tab.thumbnail()
         return None
 
-    async def until_gone(self) -> None:
-        """Returns when the browser ended."""
-        await self._wire.gone.wait()
+    async def wait_until_ended(self) -> None:
+        """Return when the browser ended."""
+        await self._devtools.ended.wait()
 
-    async def open(self, url: str, within: float | None = None) -> BrowserTab:
-        """A new tab at `url`, once it has loaded. Raises CannotCheck when it does not."""
-        page = await self.tab()
-        await page.goto(url, within)
-        return page
+    async def open(self, url: str, timeout: float | None = None) -> BrowserTab:
+        """Open `url` in a new tab and wait until it has loaded.
 
-    async def tab(self) -> BrowserTab:
-        """A new, empty tab; the first one of a browser of our own is there already."""
-        if self._own and len(self._targets.tabs) == 1 and not self._used:
-            self._used = True
-            page = await self._page(next(iter(self._targets.tabs.values())).id)
+        Raises:
+            CannotCheck: The page did not load.
+        """
+        tab = await self.new_tab()
+        await tab.goto(url, timeout)
+        return tab
+
+    async def new_tab(self) -> BrowserTab:
+        """Return an empty tab: the first one of a launched browser, or a new one."""
+        if self._is_own and len(self._targets.tabs) == 1 and not self._first_tab_used:
+            self._first_tab_used = True
+            tab = await self._wait_for_tab(next(iter(self._targets.tabs.values())).id)
         else:
-            created = await self._wire.call("Target.createTarget", {"url": "about:blank"})
-            self._opened.append(created["targetId"])
-            page = await self._page(created["targetId"])
-        if self.at_start:
-            await self._wire.call("Page.addScriptToEvaluateOnNewDocument", {"source": self.at_start}, page.session)
-        return page
+            created = await self._devtools.call("Target.createTarget", {"url": "about:blank"})
+            self._opened_tabs.append(created["targetId"])
+            tab = await self._wait_for_tab(created["targetId"])
+        if self.startup_script:
+            source = {"source": self.startup_script}
+            await self._devtools.call("Page.addScriptToEvaluateOnNewDocument", source, tab.session)
+        return tab
 
-    async def _page(self, id: str) -> BrowserTab:
-        arrival = self._arrivals.setdefault(id, asyncio.get_running_loop().create_future())
-        async with asyncio.timeout(10):
-            page = await arrival
-            held = self._targets.by_session.get(page.session)
-            if held is not None and held.ready is not None:
-                await held.ready
-        return page
+    async def _wait_for_tab(self, target_id: str) -> BrowserTab:
+        arrival = self._tab_arrivals.setdefault(target_id, asyncio.get_running_loop().create_future())
+        async with asyncio.timeout(TAB_TIMEOUT_S):
+            tab = await arrival
+            target = self._targets.by_session.get(tab.session)
+            if target is not None and target.resumed is not None:
+                await target.resumed
+        return tab
 
-    async def cookies(self, cookies: list[dict[str, Any]]) -> None:
-        """Sets cookies, as CDP's `Storage.setCookies` takes them. Any may be a session; all but the user's id hide."""
-        whose = self._whose
+    async def set_cookies(self, cookies: list[dict[str, Any]]) -> None:
+        """Set cookies (DevTools: Storage.setCookies). Every value is a secret, except a plain user id."""
+        rule = self._identity
         for cookie in cookies:
-            if whose is None or whose.claim or (whose.place, whose.steps) != ("cookie", (cookie.get("name"),)):
-                self.traffic.hiding.learn(str(cookie.get("value", "")))
-        await self._wire.call("Storage.setCookies", {"cookies": cookies})
+            names_user = rule is not None and (rule.source, rule.keys) == ("cookie", (cookie.get("name"),))
+            if rule is None or rule.claim or not names_user:
+                self.traffic.redactor.learn(str(cookie.get("value", "")))
+        await self._devtools.call("Storage.setCookies", {"cookies": cookies})
 
-    # --- what the browser tells ---------------------------------------------------------------------------------
+    # --- DevTools events ----------------------------------------------------------------------------------------
 
-    def _hear(self, method: str, params: dict[str, Any], session: str) -> None:
+    def _on_event(self, method: str, params: dict[str, Any], session: str) -> None:
         if method.startswith("Network."):
-            self._sent_or_received(method, params, session)
+            self._on_network_event(method, params, session)
         elif method == "Debugger.scriptParsed":
-            self._scripts.parsed(session, params)
+            self._scripts.on_script_parsed(session, params)
         elif method == "Target.attachedToTarget":
-            self._targets.attached(params, session)
+            self._targets.on_attached_event(params, session)
         elif method == "Target.detachedFromTarget":
-            if (held := self._targets.detached(params)) is not None:
-                self._network.gone(held.id)
+            if (target := self._targets.on_detached_event(params)) is not None:
+                self._network.on_target_closed(target.id)
         elif method == "Target.targetInfoChanged":
-            self._targets.changed(params)
+            self._targets.on_info_changed(params)
         elif method.startswith("Runtime.executionContext"):
-            self._targets.context(method, params, session)
-        elif method in ("Page.loadEventFired", "Inspector.targetCrashed") and session in self._pages:
-            self._pages[session].heard(method)
-            if self._pages[session].crashed:
-                self._crashed(session)
+            self._targets.on_execution_context(method, params, session)
+        elif method in ("Page.loadEventFired", "Inspector.targetCrashed") and session in self._tabs:
+            self._tabs[session].on_event(method)
+            if self._tabs[session].crashed:
+                self._on_crash(session)
         elif method == "Page.frameNavigated":
-            self._navigated(params["frame"], session)
-        elif method == "Page.javascriptDialogOpening" and self._own:
-            # Nobody sees it and nothing goes on before it is closed; in somebody else's browser that is theirs to do.
-            closed = {"accept": params["type"] in ("alert", "beforeunload")}
-            self._wire.send("Page.handleJavaScriptDialog", closed, session)
+            self._on_navigated(params["frame"], session)
+        elif method == "Page.javascriptDialogOpening" and self._is_own:
+            # A dialog blocks the page. Nobody sees it in a launched browser; in a user's browser, the user closes it.
+            answer = {"accept": params["type"] in ("alert", "beforeunload")}
+            self._devtools.send("Page.handleJavaScriptDialog", answer, session)
 
-    def _sent_or_received(self, method: str, params: dict[str, Any], session: str) -> None:
-        if (origin := self._targets.origin(session)) is not None:
-            self._network.take(method, params, session, origin)
+    def _on_network_event(self, method: str, params: dict[str, Any], session: str) -> None:
+        if (initiator := self._targets.initiator(session)) is not None:
+            self._network.feed(method, params, session, initiator)
         if method == "Network.responseReceived":
-            self._shown.answered(self._targets.by_session.get(session), params)
+            self._page_loads.on_response(self._targets.by_session.get(session), params)
 
-    def _crashed(self, session: str) -> None:
-        self._wire.abandon(session)
-        if (held := self._targets.by_session.get(session)) is not None:
-            self._network.gone(held.id)
+    def _on_crash(self, session: str) -> None:
+        self._devtools.abandon_session(session)
+        if (target := self._targets.by_session.get(session)) is not None:
+            self._network.on_target_closed(target.id)
 
-    def _arrived(self, held: DevToolsTarget) -> None:
-        self._looks.begin(held)
-        if held.type != "page":
+    def _on_target_attached(self, target: DevToolsTarget) -> None:
+        self._handlers.start(target)
+        if target.type != "page":
             return
-        page = BrowserTab(self._wire, held.session, held.tab, lambda url: self._shown.asked(held.id, url))
-        self._pages[held.session] = page
-        arrival = self._arrivals.setdefault(held.id, asyncio.get_running_loop().create_future())
+        tab = BrowserTab(
+            self._devtools, target.session, target.tab, lambda url: self._page_loads.on_navigate(target.id, url)
+        )
+        self._tabs[target.session] = tab
+        arrival = self._tab_arrivals.setdefault(target.id, asyncio.get_running_loop().create_future())
         if not arrival.done():
-            arrival.set_result(page)
+            arrival.set_result(tab)
 
-    def _navigated(self, frame: dict[str, Any], session: str) -> None:
-        """A page that leaves for another takes its connections along."""
-        held = self._targets.by_session.get(session)
-        if held is not None and "parentId" in frame:
-            held.frames[frame["id"]] = frame["url"]
-        elif held is not None:
-            held.url = frame["url"]
-            self._shown.loaded(held.id)
-            self._network.gone(held.id)
+    def _on_navigated(self, frame: dict[str, Any], session: str) -> None:
+        """Process a navigation; that of the main frame closes the page's connections."""
+        target = self._targets.by_session.get(session)
+        if target is not None and "parentId" in frame:
+            target.frames[frame["id"]] = frame["url"]
+        elif target is not None:
+            target.url = frame["url"]
+            self._page_loads.on_loaded(target.id)
+            self._network.on_target_closed(target.id)
 
-    # --- the end ------------------------------------------------------------------------------------------------
+    # --- result -------------------------------------------------------------------------------------------------
 
-    async def seen(self, *, final: bool = True) -> BrowserObservation:
-        """Everything so far, in the order of its time, with openers and handlers source-mapped. `final`: nothing more
-        is to come."""
-        if not self.gone:
-            await self._looks.last()
-        await self._network.settle()
-        await self._scripts.settle()
+    async def observation(self, *, final: bool = True) -> BrowserObservation:
+        """Return everything so far, ordered by time, with openers and handlers at their source positions.
+
+        final  no more traffic follows
+        """
+        if not self.ended:
+            await self._handlers.read_all()
+        await self._network.drain()
+        await self._scripts.wait_for_maps()
         if final:
-            self.traffic.settle()
+            self.traffic.flush()
         sessions = list(self.traffic.sessions)
-        found = {id(session): self._whence(session) for session in sessions}
-        whence = attribute_reconnects(sessions, found, self._looks.objects())
-        events = self.traffic.events(lambda session: whence[id(session)])
-        events = sorted([*events, *self._looks.registered(events)], key=lambda event: event.at or 0.0)
-        pages = [
-            PageSummary(type="page", url=self.traffic.addresses.page(held.url)) for held in self._targets.tabs.values()
-        ]
+        resolved = {id(session): self._resolve_origin(session) for session in sessions}
+        origins = attribute_reconnects(sessions, resolved, self._handlers.sids_by_socket())
+        connections = self.traffic.events(lambda session: origins[id(session)])
+        events = sorted([*connections, *self._handlers.events(connections)], key=lambda event: event.at or 0.0)
+        tabs = self._targets.tabs
+        pages = [PageSummary(type="page", url=self.traffic.urls.page(target.url)) for target in tabs.values()]
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
-        notes = [*self._shown.notes(self._targets.tabs, connected), *self._looks.notes, *self._scripts.notes]
-        notes += filter(None, [self.traffic.note])
+        notes = [*self._page_loads.notes(tabs, connected), *self._handlers.notes, *self._scripts.notes]
+        notes += filter(None, [self.traffic.server_note])
         return BrowserObservation(events, [page for page in pages if page.url != "about:blank"], notes)
 
-    def _whence(self, session: EngineSession) -> ConnectionOrigin:
-        stack = session.origin.stack
+    def _resolve_origin(self, session: EngineSession) -> ConnectionOrigin:
+        stack = session.initiator.raw_stack
         if not isinstance(stack, DevToolsStack):
             return ConnectionOrigin()
-        whence = resolve(stack, self._scripts)
-        frames = filter(None, (self._scripts.frame(stack.session, script) for script in stack.scripts()))
-        return msgspec.structs.replace(whence, target=self._targets.framed(stack.session, next(frames, "")))
+        origin = resolve_origin(stack, self._scripts)
+        frames = filter(None, (self._scripts.frame_id(stack.session, script) for script in stack.script_ids()))
+        frame_label = self._targets.frame_label(stack.session, next(frames, ""))
+        return msgspec.structs.replace(origin, target=frame_label)
 
 
 @asynccontextmanager
@@ -254,22 +269,27 @@ async def launched(
     program: Path | None = None,
     identity: IdentityRule | None = None,
     root: str = "",
-    hiding: TrafficRedactor | None = None,
+    redactor: TrafficRedactor | None = None,
     target: str = "",
     *,
     insecure: bool = False,
 ) -> AsyncIterator[Browser]:
-    """A headless Chromium with a fresh profile. Raises UsageError or CannotCheck when there is none.
+    """Launch a headless Chromium with a fresh profile, and close it afterwards.
 
-    root      the folder of the checkout in which the frontend lies, empty for the checkout itself
-    hiding    that of the run, where it watches several browsers
-    target    the address of the server that is looked at, where that is known
-    insecure  it shows pages whose certificate nobody vouches for
+    program   the executable, by default the first Chromium on PATH
+    root      the folder of the checkout that contains the frontend, empty for the checkout itself
+    redactor  shared by several browsers of a run
+    target    the URL of the server under test, if known
+    insecure  ignore invalid TLS certificates
+
+    Raises:
+        UsageError: `program` is not an executable file.
+        CannotCheck: There is no browser, or it does not start.
     """
-    more = [launch.UNVERIFIED] if insecure else []
+    flags = [launch.IGNORE_CERTIFICATES] if insecure else []
     async with (
-        launch.running(launch.find(program), more) as address,
-        _watched(Browser(address, identity, root, own=True, hiding=hiding, target=target)) as browser,
+        launch.running_browser(launch.find_browser(program), flags) as url,
+        _observed(Browser(url, identity, root, is_own=True, redactor=redactor, target=target)) as browser,
     ):
         yield browser
 
@@ -279,21 +299,26 @@ async def attached(
     url: str,
     identity: IdentityRule | None = None,
     root: str = "",
-    hiding: TrafficRedactor | None = None,
+    redactor: TrafficRedactor | None = None,
     target: str = "",
 ) -> AsyncIterator[Browser]:
-    """A browser that runs already, which is left running. Raises Unreachable when nothing answers at `url`."""
-    address = await launch.address_of(url)
-    async with _watched(Browser(address, identity, root, own=False, hiding=hiding, target=target)) as browser:
+    """Attach to a browser that already runs, and leave it running. Parameters as in `launched`.
+
+    Raises:
+        Unreachable: Nothing answers at `url`.
+    """
+    devtools_url = await launch.devtools_url(url)
+    browser = Browser(devtools_url, identity, root, is_own=False, redactor=redactor, target=target)
+    async with _observed(browser):
         yield browser
 
 
 @asynccontextmanager
-async def _watched(browser: Browser) -> AsyncIterator[Browser]:
-    await browser._begin()
+async def _observed(browser: Browser) -> AsyncIterator[Browser]:
+    await browser._start()
     try:
         yield browser
     except CommandFailed as error:
         raise CannotCheck(f"The browser refused a command: {error}.", "Update the browser, or try another.") from error
     finally:
-        await browser._end()
+        await browser._stop()

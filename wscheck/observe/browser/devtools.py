@@ -1,4 +1,7 @@
-"""The DevTools protocol over one websocket: commands with their answers, events to whoever asked for them."""
+"""Connection to a browser over the Chrome DevTools Protocol: commands with responses, and events.
+
+Source: https://chromedevtools.github.io/devtools-protocol/.
+"""
 
 import asyncio
 import contextlib
@@ -13,41 +16,48 @@ import aiohttp
 from wscheck.config.settings import redact_url
 from wscheck.model.errors import CannotCheck, Unreachable
 
-ANSWER_S = 30.0
+RESPONSE_TIMEOUT_S = 30.0
 
-Listener = Callable[[str, dict[str, Any], str], None]
+DevToolsEventHandler = Callable[[str, dict[str, Any], str], None]
+"""Function of a DevTools event's method, parameters and DevTools session id."""
+
+_CLOSE_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)
 
 
 class BrowserGone(CannotCheck):
-    """The browser ended, crashed or was killed while it was watched."""
+    """The browser ended, crashed or was killed during the run."""
 
     def __init__(self) -> None:
         super().__init__("The browser ended before the check did.", "Run again; if it crashes, try --browser PATH.")
 
 
 class CommandFailed(Exception):
-    """The browser refused a command: the page or worker it was for is gone, or has no such thing."""
+    """The browser refused a command: its page or worker is gone, or does not support it."""
 
 
 class DevToolsConnection:
-    """Open it as a context. `listen` is called with (method, params, session id) of every event, in order."""
+    """Websocket to a browser; an async context manager.
 
-    def __init__(self, url: str, listen: Listener) -> None:
-        self.url, self._listen = url, listen
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._asked: dict[str, set[int]] = {}
-        self._dead: set[str] = set()
-        self.gone = asyncio.Event()
+    on_event  called with every event, in order
+    ended     set when the browser ended
+    """
+
+    def __init__(self, url: str, on_event: DevToolsEventHandler) -> None:
+        self.url, self._on_event = url, on_event
+        self._command_ids = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._pending_by_session: dict[str, set[int]] = {}
+        self._crashed_sessions: set[str] = set()
+        self.ended = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession()
         try:
-            self._socket = await self._http.ws_connect(self.url, max_msg_size=0, compress=0, timeout=_CLOSING)
+            self._socket = await self._http.ws_connect(self.url, max_msg_size=0, compress=0, timeout=_CLOSE_TIMEOUT)
         except (aiohttp.ClientError, OSError) as error:
             await self._http.close()
-            where, said = (redact_url(each) for each in (self.url.partition("/devtools")[0], str(error)))
-            problem = f"The browser does not answer at {where}: {said}."
+            url, reason = (redact_url(each) for each in (self.url.partition("/devtools")[0], str(error)))
+            problem = f"The browser does not answer at {url}: {reason}."
             raise Unreachable(problem, "Start it with --remote-debugging-port=9222, and name that port.") from error
         self._reader = asyncio.create_task(self._read())
         return self
@@ -60,78 +70,86 @@ class DevToolsConnection:
         await self._http.close()
 
     async def call(self, method: str, params: dict[str, Any] | None = None, session: str = "") -> dict[str, Any]:
-        """One command and its answer. Raises CommandFailed when the browser refuses it, BrowserGone when it ended."""
-        answer = self.send(method, params, session)
+        """Send a command and return its result.
+
+        Raises:
+            CommandFailed: The browser refused the command or did not respond in time.
+            BrowserGone: The browser ended.
+        """
+        response = self.send(method, params, session)
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await answer
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+                return await response
         except TimeoutError:
-            raise CommandFailed(f"{method}: no answer within {ANSWER_S:.0f} s") from None
+            raise CommandFailed(f"{method}: no answer within {RESPONSE_TIMEOUT_S:.0f} s") from None
 
     def send(
         self, method: str, params: dict[str, Any] | None = None, session: str = ""
     ) -> asyncio.Future[dict[str, Any]]:
-        """Sends at once, in the order of the calls; the answer may be awaited or left."""
-        number = next(self._numbers)
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(_looked_at)
-        if self.gone.is_set() or session in self._dead:
-            answer.set_exception(BrowserGone() if self.gone.is_set() else CommandFailed("its page crashed"))
-            return answer
-        self._waiting[number] = answer
-        self._asked.setdefault(session, set()).add(number)
-        answer.add_done_callback(lambda _: self._asked[session].discard(number))
-        message: dict[str, Any] = {"id": number, "method": method, "params": params or {}}
+        """Send a command without waiting; return a future of its result, which may be ignored.
+
+        Commands are sent in the order of the calls.
+        """
+        command_id = next(self._command_ids)
+        response: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        response.add_done_callback(_ignore_exception)
+        if self.ended.is_set() or session in self._crashed_sessions:
+            response.set_exception(BrowserGone() if self.ended.is_set() else CommandFailed("its page crashed"))
+            return response
+        self._pending[command_id] = response
+        self._pending_by_session.setdefault(session, set()).add(command_id)
+        response.add_done_callback(lambda _: self._pending_by_session[session].discard(command_id))
+        message: dict[str, Any] = {"id": command_id, "method": method, "params": params or {}}
         if session:
             message["sessionId"] = session
-        task = asyncio.ensure_future(self._write(json.dumps(message), number))
-        task.add_done_callback(_looked_at)
-        return answer
+        task = asyncio.ensure_future(self._write(json.dumps(message), command_id))
+        task.add_done_callback(_ignore_exception)
+        return response
 
-    def abandon(self, session: str) -> None:
-        """A crashed page answers nothing, neither what it was asked already nor anything else."""
-        self._dead.add(session)
-        for number in list(self._asked.get(session, ())):
-            if (answer := self._waiting.pop(number, None)) is not None and not answer.done():
-                answer.set_exception(CommandFailed("its page crashed"))
+    def abandon_session(self, session: str) -> None:
+        """Fail all commands of a session whose page crashed: it does not respond any more."""
+        self._crashed_sessions.add(session)
+        for command_id in list(self._pending_by_session.get(session, ())):
+            self._fail(command_id, CommandFailed("its page crashed"))
 
-    async def _write(self, text: str, number: int) -> None:
+    async def _write(self, text: str, command_id: int) -> None:
         try:
             await self._socket.send_str(text)
         except (ConnectionError, aiohttp.ClientError, RuntimeError):
-            if (answer := self._waiting.pop(number, None)) is not None and not answer.done():
-                answer.set_exception(BrowserGone())
+            self._fail(command_id, BrowserGone())
+
+    def _fail(self, command_id: int, error: Exception) -> None:
+        response = self._pending.pop(command_id, None)
+        if response is not None and not response.done():
+            response.set_exception(error)
 
     async def _read(self) -> None:
         try:
             async for message in self._socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    self._take(json.loads(message.data))
+                    self._dispatch(json.loads(message.data))
         finally:
-            self.gone.set()
-            for answer in self._waiting.values():
-                if not answer.done():
-                    answer.set_exception(BrowserGone())
-            self._waiting.clear()
+            self.ended.set()
+            for response in self._pending.values():
+                if not response.done():
+                    response.set_exception(BrowserGone())
+            self._pending.clear()
 
-    def _take(self, message: dict[str, Any]) -> None:
-        number = message.get("id")
-        if number is None:
-            self._listen(message["method"], message.get("params", {}), message.get("sessionId", ""))
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        command_id = message.get("id")
+        if command_id is None:
+            self._on_event(message["method"], message.get("params", {}), message.get("sessionId", ""))
             return
-        answer = self._waiting.pop(number, None)
-        if answer is None or answer.done():
+        response = self._pending.pop(command_id, None)
+        if response is None or response.done():
             return
         if "error" in message:
-            answer.set_exception(CommandFailed(str(message["error"].get("message", "refused"))))
+            response.set_exception(CommandFailed(str(message["error"].get("message", "refused"))))
         else:
-            answer.set_result(message.get("result", {}))
+            response.set_result(message.get("result", {}))
 
 
-_CLOSING = aiohttp.ClientWSTimeout(ws_close=1.0)
-
-
-def _looked_at(done: "asyncio.Future[Any]") -> None:
-    """A command that nobody waits for may fail in peace."""
+def _ignore_exception(done: "asyncio.Future[Any]") -> None:
+    """Mark the exception as retrieved, so that asyncio does not log it if nothing awaits the future."""
     if not done.cancelled():
         done.exception()

@@ -1,31 +1,43 @@
-"""Which handlers each Socket.IO socket of a page has, and where each was written, without touching the page.
+"""Event handlers of each Socket.IO socket in a page, and their source positions, without changes to the page.
 
-The debugger lists the objects of the heap; those that are sockets of socket.io-client are kept by the debugger's own
-handle, and their handlers are read from time to time. Nothing is patched, and no global is set.
+The debugger lists the heap objects of the page. Those that are sockets of socket.io-client are referenced by a debugger
+handle, and their handlers are read periodically. Nothing is patched, and no global is set.
 """
 
 import asyncio
+import contextlib
+import itertools
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from wscheck.model.events import HandlersRegistered
+from wscheck.model.events import Connected, Event, HandlersRegistered
 from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.scripts import PageScripts
+from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
+from wscheck.observe.traffic import TrafficDemux
 from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
 
-GROUP = "wscheck"
+MAX_CONTEXTS = 8
+POLL_INTERVAL_S = 0.05
+POLLS_PER_READ = 4
 
-# In the page's realm, and reachable from nowhere in it. `held`: the handlers each event had when last read, as the
-# array that the emitter itself keeps: an array that was dropped whole, and not emptied, went by off(event).
-STATE = "({sockets: [], held: [], root: Object.prototype})"
+BUSY_TIMEOUT_S = 5.0
+"""Time within which a page must evaluate `0`; after it the page gets no further question."""
 
-FIND = """function(objects) {
+OBJECT_GROUP = "wscheck"
+
+# An object in the page's JavaScript context that the page cannot reach. `lists`: for each socket, the handler array of
+# each event at the last read, as the emitter stores it. An array that was dropped, not emptied, went by off(event).
+STATE = "({sockets: [], lists: [], root: Object.prototype})"
+
+FIND_SOCKETS = """function(objects) {
   const own = (o, k) => { try { const d = Object.getOwnPropertyDescriptor(o, k); return d && d.value } catch {} };
   for (const each of objects) {
     if (own(each, 'io') && typeof own(each, 'nsp') === 'string' && own(each, 'receiveBuffer')
-        && !this.sockets.includes(each)) { this.sockets.push(each); this.held.push(new Map()) }
+        && !this.sockets.includes(each)) { this.sockets.push(each); this.lists.push(new Map()) }
   }
   if (this.sockets.length) {
     let root = this.sockets[0];
@@ -35,158 +47,273 @@ FIND = """function(objects) {
   return this.sockets.length;
 }"""
 
-READ = """function() {
-  return this.sockets.map((socket, at) => {
-    const now = socket._callbacks || {}, held = this.held[at], changed = {};
-    for (const [name, was] of held) {
+READ_CHANGES = """function() {
+  return this.sockets.map((socket, index) => {
+    const now = socket._callbacks || {}, lists = this.lists[index], changed = {};
+    for (const [name, was] of lists) {
       const is = now['$' + name];
       if (is === was.list) continue;
       changed[name] = {count: is ? is.length : 0, lost: was.list.length};
-      if (!is) held.delete(name);
+      if (!is) lists.delete(name);
     }
     for (const key of Object.keys(now)) {
-      const name = key.slice(1), list = now[key], was = held.get(name);
+      const name = key.slice(1), list = now[key], was = lists.get(name);
       if (was && was.list === list && was.count === list.length) continue;
       changed[name] = {count: list.length, lost: (changed[name] || {lost: 0}).lost};
-      held.set(name, {list, count: list.length});
+      lists.set(name, {list, count: list.length});
     }
-    return {at, sid: socket.id || null, nsp: socket.nsp, changed};
+    return {index, sid: socket.id || null, nsp: socket.nsp, changed};
   });
 }"""
 
-FUNCTIONS = "function(at, name) { return (this.sockets[at]._callbacks['$' + name] || []).map(f => f.fn || f) }"
-INSIDE = """function(at, name) {
-  const text = f => Function.prototype.toString.call(f.fn || f), all = this.sockets[at]._callbacks || {};
+HANDLER_FUNCTIONS = """function(index, name) {
+  return (this.sockets[index]._callbacks['$' + name] || []).map(f => f.fn || f);
+}"""
+# For each handler of the event: is its source text part of the text of a "connect" handler?
+IN_CONNECT_HANDLER = """function(index, name) {
+  const text = f => Function.prototype.toString.call(f.fn || f), all = this.sockets[index]._callbacks || {};
   const around = (all.$connect || []).map(text);
   return (all['$' + name] || []).map(f => around.some(each => each.length > text(f).length && each.includes(text(f))));
 }"""
 
-Position = tuple[str, int, int]
+ScriptPosition = tuple[str, int, int]
 """Script id, line and column, both from 0."""
 
 
 class HandlerSnapshot(msgspec.Struct, frozen=True):
-    """The handlers of one event, as they were from `at` on. `sid`: the one the socket had, or had last."""
+    """Handlers of one event of one socket from time `at` on.
+
+    sid     the socket's current sid, or its last one
+    lost    handlers that off(event) removed together
+    inside  "connect" if the connect handler registers all of them
+    """
 
     at: float
     sid: str | None
     namespace: str
     name: str
-    handlers: tuple[Position, ...]
-    lost: tuple[Position, ...]
+    handlers: tuple[ScriptPosition, ...]
+    lost: tuple[ScriptPosition, ...]
     inside: str | None
 
 
 class SocketHandlers:
-    """The sockets of one page or worker, or of one frame of it (`context`). `find` when there may be new ones, `read`
-    from time to time, `told` in the end.
+    """Sockets of one JavaScript context of a page or worker.
 
-    lineage  for each socket object, the sids it had one after another: a reconnection is the same object
+    Call `find_sockets` when there may be new ones, `read_changes` periodically, and `events` at the end.
+
+    sids_by_socket  the sids of each socket object in order: a reconnection is the same object
     """
 
-    def __init__(self, wire: DevToolsConnection, session: str, context: int | None, scripts: PageScripts) -> None:
-        self._wire, self._session, self._context, self._scripts = wire, session, context, scripts
+    def __init__(self, devtools: DevToolsConnection, session: str, context: int | None, scripts: PageScripts) -> None:
+        self._devtools, self._session, self._context, self._scripts = devtools, session, context, scripts
         self._state: str | None = None
-        self._known: dict[tuple[int, str], tuple[Position, ...]] = {}
-        self._seen: list[HandlerSnapshot] = []
-        self._busy = asyncio.Lock()
-        self.lineage: dict[int, list[str]] = {}
+        self._positions: dict[tuple[int, str], tuple[ScriptPosition, ...]] = {}
+        self._snapshots: list[HandlerSnapshot] = []
+        self._lock = asyncio.Lock()
+        self.sids_by_socket: dict[int, list[str]] = {}
 
-    async def find(self) -> None:
-        """Look for sockets that are new, and read all. Finds nothing once the page is gone."""
+    async def find_sockets(self) -> None:
+        """Find new sockets, and read all. Does nothing if the page is gone."""
         try:
-            async with self._busy:
-                state = self._state or await self._begin()
-                root = await self._on(state, "function() { return this.root }")
-                query = {"prototypeObjectId": root["objectId"], "objectGroup": GROUP}
-                objects = (await self._wire.call("Runtime.queryObjects", query, self._session))["objects"]["objectId"]
-                await self._on(state, FIND, {"objectId": objects}, value=True)
-                self._wire.send("Runtime.releaseObject", {"objectId": objects}, self._session)
+            async with self._lock:
+                state = self._state or await self._create_state()
+                root = await self._call_on(state, "function() { return this.root }")
+                query = {"prototypeObjectId": root["objectId"], "objectGroup": OBJECT_GROUP}
+                result = await self._devtools.call("Runtime.queryObjects", query, self._session)
+                objects = result["objects"]["objectId"]
+                await self._call_on(state, FIND_SOCKETS, {"objectId": objects}, by_value=True)
+                self._devtools.send("Runtime.releaseObject", {"objectId": objects}, self._session)
         except (CommandFailed, BrowserGone, KeyError):
             return
-        await self.read()
+        await self.read_changes()
 
-    async def read(self) -> None:
-        """Note what changed since the last time."""
+    async def read_changes(self) -> None:
+        """Record the handlers that changed since the last call."""
         if self._state is None:
             return
         try:
-            async with self._busy:
+            async with self._lock:
                 at = time.time()
-                for socket in (await self._on(self._state, READ, value=True))["value"]:
-                    await self._look(socket, at)
+                for socket in (await self._call_on(self._state, READ_CHANGES, by_value=True))["value"]:
+                    await self._record_socket(socket, at)
         except (CommandFailed, BrowserGone, KeyError):
             return
 
-    def told(self) -> list[HandlersRegistered]:
-        """What was seen, source-mapped. Only sid, namespace and time are filled: whose it was, others know."""
+    def events(self) -> list[HandlersRegistered]:
+        """Return the recorded handlers with source positions; only time, sid and namespace of the socket are set."""
         return [
             HandlersRegistered(
                 at=each.at,
                 sid=each.sid,
                 namespace=each.namespace,
                 name=each.name,
-                handlers=tuple(self._scripts.written(self._session, *at) for at in each.handlers),
-                lost=tuple(self._scripts.written(self._session, *at) for at in each.lost),
+                handlers=tuple(self._scripts.resolve_position(self._session, *at) for at in each.handlers),
+                lost=tuple(self._scripts.resolve_position(self._session, *at) for at in each.lost),
                 inside=each.inside,
             )
-            for each in self._seen
+            for each in self._snapshots
         ]
 
-    async def _begin(self) -> str:
-        asked: dict[str, Any] = {"expression": STATE, "objectGroup": GROUP, "silent": True}
+    async def _create_state(self) -> str:
+        arguments: dict[str, Any] = {"expression": STATE, "objectGroup": OBJECT_GROUP, "silent": True}
         if self._context is not None:
-            asked["contextId"] = self._context
-        answer = await self._wire.call("Runtime.evaluate", asked, self._session)
-        self._state = str(answer["result"]["objectId"])
+            arguments["contextId"] = self._context
+        result = await self._devtools.call("Runtime.evaluate", arguments, self._session)
+        self._state = str(result["result"]["objectId"])
         return self._state
 
-    async def _on(self, object: str, function: str, *arguments: dict[str, Any], value: bool = False) -> dict[str, Any]:
-        asked = {
-            "objectId": object,
+    async def _call_on(
+        self, object_id: str, function: str, *arguments: dict[str, Any], by_value: bool = False
+    ) -> dict[str, Any]:
+        """Call a JavaScript function with `this` as the object."""
+        params = {
+            "objectId": object_id,
             "functionDeclaration": function,
             "arguments": list(arguments),
-            "returnByValue": value,
+            "returnByValue": by_value,
             "silent": True,
         }
-        if not value:
-            asked["objectGroup"] = GROUP
-        answer = await self._wire.call("Runtime.callFunctionOn", asked, self._session)
-        result: dict[str, Any] = answer["result"]
+        if not by_value:
+            params["objectGroup"] = OBJECT_GROUP
+        response = await self._devtools.call("Runtime.callFunctionOn", params, self._session)
+        result: dict[str, Any] = response["result"]
         return result
 
-    async def _look(self, socket: dict[str, Any], at: float) -> None:
-        number, sid = socket["at"], socket["sid"]
-        sids = self.lineage.setdefault(number, [])
+    async def _record_socket(self, socket: dict[str, Any], at: float) -> None:
+        index, sid = socket["index"], socket["sid"]
+        sids = self.sids_by_socket.setdefault(index, [])
         if sid is not None and sid not in sids:
             sids.append(sid)
         for name, change in socket["changed"].items():
-            before = self._known.get((number, name), ())
-            now, inside = await self._locate(number, name) if change["count"] else ((), None)
-            self._known[number, name] = now
-            # A list that was dropped while it still held several: somebody else's handlers went along.
+            before = self._positions.get((index, name), ())
+            now, inside = await self._locate_handlers(index, name) if change["count"] else ((), None)
+            self._positions[index, name] = now
+            # off(event) dropped a list of several handlers: those of other components were removed too.
             lost = before if change["lost"] > 1 and not now else ()
             if name not in RESERVED_EVENT_NAMES:
-                last = sids[-1] if sids else None
-                self._seen.append(HandlerSnapshot(at, last, socket["nsp"], name, now, lost, inside))
+                last_sid = sids[-1] if sids else None
+                self._snapshots.append(HandlerSnapshot(at, last_sid, socket["nsp"], name, now, lost, inside))
 
-    async def _locate(self, number: int, name: str) -> tuple[tuple[Position, ...], str | None]:
-        """Where the event's handlers begin, and "connect" when the connect handler's text holds each of theirs."""
-        state, which = self._state or "", ({"value": number}, {"value": name})
-        array = await self._on(state, FUNCTIONS, *which)
-        within = (await self._on(state, INSIDE, *which, value=True))["value"]
-        asked = {"objectId": array["objectId"], "ownProperties": True}
-        listed = await self._wire.call("Runtime.getProperties", asked, self._session)
-        ids = [p["value"]["objectId"] for p in listed["result"] if p["name"].isdigit() and "objectId" in p["value"]]
-        found = [at for each in ids if (at := await self._function(each)) is not None]
-        return tuple(found), "connect" if within and all(within) else None
+    async def _locate_handlers(self, index: int, name: str) -> tuple[tuple[ScriptPosition, ...], str | None]:
+        """Return the positions of an event's handlers, and "connect" if the connect handler registers all of them."""
+        state, arguments = self._state or "", ({"value": index}, {"value": name})
+        functions = await self._call_on(state, HANDLER_FUNCTIONS, *arguments)
+        in_connect = (await self._call_on(state, IN_CONNECT_HANDLER, *arguments, by_value=True))["value"]
+        params = {"objectId": functions["objectId"], "ownProperties": True}
+        properties = (await self._devtools.call("Runtime.getProperties", params, self._session))["result"]
+        ids = [p["value"]["objectId"] for p in properties if p["name"].isdigit() and "objectId" in p["value"]]
+        positions = [at for each in ids if (at := await self._locate_function(each)) is not None]
+        return tuple(positions), "connect" if in_connect and all(in_connect) else None
 
-    async def _function(self, id: str) -> Position | None:
-        asked = {"objectId": id, "ownProperties": True}
-        answer = await self._wire.call("Runtime.getProperties", asked, self._session)
-        for prop in answer.get("internalProperties", []):
+    async def _locate_function(self, object_id: str) -> ScriptPosition | None:
+        params = {"objectId": object_id, "ownProperties": True}
+        response = await self._devtools.call("Runtime.getProperties", params, self._session)
+        for prop in response.get("internalProperties", []):
             if prop["name"] == "[[FunctionLocation]]":
                 at = prop["value"]["value"]
-                self._scripts.want(self._session, [at["scriptId"]])
+                self._scripts.request_maps(self._session, [at["scriptId"]])
                 return at["scriptId"], at["lineNumber"], at.get("columnNumber", 0)
         return None
+
+
+class HandlerPoller:
+    """Periodic reads of the handlers of every page and worker.
+
+    Call `start` for each one, `read_all` before it ends, then `events`, `sids_by_socket` and `notes`.
+    """
+
+    def __init__(
+        self,
+        devtools: DevToolsConnection,
+        traffic: TrafficDemux,
+        scripts: PageScripts,
+        targets: DevToolsTargets,
+    ) -> None:
+        self._devtools, self._traffic, self._scripts, self._targets = devtools, traffic, scripts, targets
+        self._handlers: dict[tuple[str, int], SocketHandlers] = {}
+        self._connections_at_last_find: dict[str, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._busy: dict[str, str] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about pages that could not be inspected."""
+        return [
+            f"{page} did not answer for {BUSY_TIMEOUT_S:g} s: its script is busy or never ends."
+            for page in self._busy.values()
+        ]
+
+    def start(self, target: DevToolsTarget) -> None:
+        """Poll a page or worker until it ends."""
+        self._tasks.append(asyncio.create_task(self._poll(target)))
+
+    async def stop(self) -> None:
+        """Stop polling."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def read_all(self) -> None:
+        """Read the handlers of every page and worker once more."""
+        await asyncio.gather(*(self._read_if_responsive(each) for each in list(self._targets.by_session.values())))
+
+    def sids_by_socket(self) -> list[list[str]]:
+        """Return, for each socket object of each page, its sids in order."""
+        return [sids for handlers in self._handlers.values() for sids in handlers.sids_by_socket.values()]
+
+    def events(self, connections: Iterable[Event]) -> Iterator[Event]:
+        """Yield the handlers of each socket, with the user and page of its connection."""
+        by_sid = {event.sid: event for event in connections if isinstance(event, Connected)}
+        for handlers in self._handlers.values():
+            for event in handlers.events():
+                connected = by_sid.get(event.sid)
+                if connected is not None:
+                    yield msgspec.structs.replace(
+                        event,
+                        source=connected.source,
+                        user=connected.user,
+                        eio=connected.eio,
+                        page=connected.page,
+                        transport=connected.transport,
+                    )
+
+    async def _poll(self, target: DevToolsTarget) -> None:
+        """Find sockets when there are new connections, and read their handlers periodically.
+
+        Each page has its own task: a busy one must not delay the others.
+        """
+        for turn in itertools.count():
+            await asyncio.sleep(POLL_INTERVAL_S)
+            if self._targets.by_session.get(target.session) is not target:
+                return
+            await self._poll_once(target, read=turn % POLLS_PER_READ == 0)
+
+    async def _poll_once(self, target: DevToolsTarget, *, read: bool = True) -> None:
+        # A socket object exists before it is connected, and usually has its handlers by then.
+        sessions = [each for each in self._traffic.sessions if each.initiator.target_id == target.id]
+        count = sum(1 + len(session.sids) for session in sessions)
+        is_new = count > 0 and count != self._connections_at_last_find.get(target.session)
+        if is_new or (read and count):
+            self._connections_at_last_find[target.session] = count
+            for context in list(target.contexts)[:MAX_CONTEXTS]:
+                await self._inspect_context(target, context, find=is_new)
+
+    async def _read_if_responsive(self, target: DevToolsTarget) -> None:
+        """Read a page's handlers, unless its script blocks: then each command would wait for half a minute."""
+        probe = self._devtools.send("Runtime.evaluate", {"expression": "0"}, target.session)
+        await asyncio.wait([probe], timeout=BUSY_TIMEOUT_S)
+        if probe.done():
+            self._busy.pop(target.session, None)
+            await self._poll_once(target)
+        else:
+            self._busy[target.session] = target.tab
+
+    async def _inspect_context(self, target: DevToolsTarget, context: int, *, find: bool) -> None:
+        key = (target.session, context)
+        handlers = self._handlers.get(key)
+        if handlers is None:
+            handlers = SocketHandlers(self._devtools, target.session, context, self._scripts)
+            self._handlers[key] = handlers
+        with contextlib.suppress(CommandFailed, BrowserGone):
+            await (handlers.find_sockets() if find else handlers.read_changes())

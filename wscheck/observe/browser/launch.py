@@ -1,24 +1,38 @@
-"""A browser to look into: one of our own with a fresh profile, or one that runs already."""
+"""Start of a headless Chromium with a fresh profile, and the DevTools URL of a browser that already runs.
+
+A process that is killed cannot remove its profile; the next run removes it. Each profile is locked while its run lives.
+"""
 
 import asyncio
-import contextlib
 import ctypes
 import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 
 from wscheck.config.settings import redact_url
 from wscheck.model.errors import CannotCheck, Unreachable, UsageError
-from wscheck.observe.browser.profile import fresh
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge")
-START_S = 20.0
+if sys.platform != "win32":
+    import fcntl
+
+EXECUTABLES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "microsoft-edge",
+    "msedge",
+)
+START_TIMEOUT_S = 20.0
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -38,7 +52,8 @@ FLAGS = (
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
     "--disable-background-timer-throttling",
-    # The last two are pages of its own, loaded for an address bar that nobody sees: half of what a start costs.
+    # The last two features are pages for the address bar, which a headless browser never shows. Loading them takes half
+    # of the start time.
     "--disable-features=Translate,MediaRouter,OptimizationHints,HttpsUpgrades,WebUIOmniboxPopup,WebUIOmniboxAimPopup",
     "--metrics-recording-only",
     "--mute-audio",
@@ -48,16 +63,27 @@ FLAGS = (
     "--use-mock-keychain",
     "--remote-debugging-port=0",
 )
-UNVERIFIED = "--ignore-certificate-errors"
+IGNORE_CERTIFICATES = "--ignore-certificate-errors"
+
+PROFILE_PREFIX, LOCK_NAME = "wscheck-browser-", "wscheck.lock"
+
+SHARED_MEMORY, REQUIRED_MEMORY = "/dev/shm", 1 << 29
+"""Folder in memory and the free bytes that it must have. A fresh profile has some megabytes in 150 files, which takes a
+busy disk half a second. Containers often have only 64 MB of shared memory."""
 
 
-def find(named: Path | None = None) -> Path:
-    """The browser's program. Raises UsageError for one that was named and is not there, CannotCheck for none."""
-    if named is not None:
-        if not (named.is_file() and os.access(named, os.X_OK)):
-            raise UsageError(f"{named} is not a program.", "Name the browser's own executable: --browser PATH.")
-        return named
-    for name in NAMES:
+def find_browser(program: Path | None = None) -> Path:
+    """Return the browser's executable: `program`, or the first one on PATH.
+
+    Raises:
+        UsageError: `program` is not an executable file.
+        CannotCheck: There is no browser on PATH.
+    """
+    if program is not None:
+        if not (program.is_file() and os.access(program, os.X_OK)):
+            raise UsageError(f"{program} is not a program.", "Name the browser's own executable: --browser PATH.")
+        return program
+    for name in EXECUTABLES:
         if (found := shutil.which(name)) is not None:
             return Path(found)
     problem = "No Chromium was found on PATH."
@@ -65,54 +91,56 @@ def find(named: Path | None = None) -> Path:
 
 
 @asynccontextmanager
-async def running(program: Path, more: Sequence[str] = ()) -> AsyncIterator[str]:
-    """Starts `program` headless with a profile of its own, and with `more` flags; yields its DevTools address; leaves
-    nothing behind."""
-    with fresh() as profile:
+async def running_browser(program: Path, extra_flags: Sequence[str] = ()) -> AsyncIterator[str]:
+    """Run `program` headless with a fresh profile, and yield its DevTools URL; both are removed afterwards."""
+    with fresh_profile() as profile:
         process = await asyncio.create_subprocess_exec(
             program,
             *FLAGS,
-            *more,
+            *extra_flags,
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
             f"--user-data-dir={profile}",
             "about:blank",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "TMPDIR": profile},  # a browser that is killed leaves its locks there
+            # A browser that is killed leaves its lock files in TMPDIR.
+            env={**os.environ, "TMPDIR": profile},
             start_new_session=sys.platform != "win32",
-            preexec_fn=_end_with_us if _LIBC is not None else None,
+            preexec_fn=_die_with_parent if _LIBC is not None else None,
         )
         try:
-            address, drain = await _listening(process, program)
+            url, drain_task = await _wait_for_devtools_url(process, program)
             try:
-                yield address
+                yield url
             finally:
-                drain.cancel()
+                drain_task.cancel()
         finally:
-            await _end(process)
+            await _kill_process_group(process)
 
 
-def _end_with_us() -> None:
-    """In the child: when this process is killed, and cannot end it any more, it ends by itself."""
+def _die_with_parent() -> None:
+    """Ask Linux, in the child process, to kill it if this process is killed (prctl(2), PR_SET_PDEATHSIG)."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-async def _listening(process: asyncio.subprocess.Process, program: Path) -> tuple[str, "asyncio.Task[None]"]:
-    """The address it says it listens on, and a task that keeps its stderr from filling up."""
+async def _wait_for_devtools_url(
+    process: asyncio.subprocess.Process, program: Path
+) -> tuple[str, "asyncio.Task[None]"]:
+    """Return the DevTools URL that the browser prints, and a task that discards the rest of its stderr."""
     assert process.stderr is not None
-    said: list[str] = []
+    lines: list[str] = []
     try:
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(START_TIMEOUT_S):
             while raw := await process.stderr.readline():
                 line = raw.decode(errors="replace").strip()
                 if line.startswith("DevTools listening on "):
                     return line.removeprefix("DevTools listening on "), asyncio.create_task(_drain(process.stderr))
-                said += [line] if line else []
+                lines += [line] if line else []
     except (TimeoutError, ValueError):
-        said.append(f"it did not listen within {START_S:.0f} s")
-    reason = said[-1][:200] if said else f"it ended with {await process.wait()}"
+        lines.append(f"it did not listen within {START_TIMEOUT_S:.0f} s")
+    reason = lines[-1][:200] if lines else f"it ended with {await process.wait()}"
     raise CannotCheck(f"{program} did not start: {reason}.", "Try another one: --browser PATH.")
 
 
@@ -121,9 +149,9 @@ async def _drain(stderr: asyncio.StreamReader) -> None:
         pass
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Its helpers live in its process group, and go with it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+async def _kill_process_group(process: asyncio.subprocess.Process) -> None:
+    """Kill the browser and its child processes."""
+    with suppress(ProcessLookupError, PermissionError):
         if sys.platform == "win32":
             process.kill()
         else:
@@ -131,22 +159,80 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def address_of(url: str) -> str:
-    """The DevTools websocket of the browser at `url` ("http://127.0.0.1:9222", or the websocket itself)."""
+async def devtools_url(url: str) -> str:
+    """Return the DevTools websocket URL of the browser at `url` ("http://127.0.0.1:9222", or the websocket URL itself).
+
+    Raises:
+        Unreachable: Nothing answers there.
+        CannotCheck: The answer is not that of a browser.
+    """
     if url.startswith(("ws://", "wss://")):
         return url
     base = url if "://" in url else f"http://{url}"
     shown = redact_url(base)
-    help = "Start it with --remote-debugging-port=9222 and a --user-data-dir of its own, and give --cdp that address."
+    next_step = (
+        "Start it with --remote-debugging-port=9222 and a --user-data-dir of its own, and give --cdp that address."
+    )
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
-            http.get(f"{base.rstrip('/')}/json/version") as answer,
+            http.get(f"{base.rstrip('/')}/json/version") as response,
         ):
-            found = await answer.json(content_type=None)
-            return str(found["webSocketDebuggerUrl"])
+            version = await response.json(content_type=None)
+            return str(version["webSocketDebuggerUrl"])
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        said = redact_url(str(error)) or "no answer in time"
-        raise Unreachable(f"No browser answers at {shown}: {said}.", help) from error
+        reason = redact_url(str(error)) or "no answer in time"
+        raise Unreachable(f"No browser answers at {shown}: {reason}.", next_step) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise CannotCheck(f"What answers at {shown} is no browser's DevTools.", help) from error
+        raise CannotCheck(f"The server at {shown} is not a browser's DevTools.", next_step) from error
+
+
+@contextmanager
+def fresh_profile(folder: str | None = None) -> Iterator[str]:
+    """Create a profile in `folder` (default: in memory, else in the temporary folder), and remove it afterwards."""
+    folder = folder or _memory_folder() or tempfile.gettempdir()
+    remove_abandoned_profiles(folder)
+    with (
+        tempfile.TemporaryDirectory(prefix=PROFILE_PREFIX, dir=folder, ignore_cleanup_errors=True) as profile,
+        Path(profile, f"{LOCK_NAME}.new").open("w") as lock,
+    ):
+        _try_lock(lock)
+        # Rename it only when it is locked: another run would remove a profile with an unlocked file.
+        Path(lock.name).rename(Path(profile, LOCK_NAME))
+        yield profile
+
+
+def remove_abandoned_profiles(folder: str) -> None:
+    """Remove the profiles in `folder` whose run was killed.
+
+    A profile without a lock file stays: its run may be about to lock it.
+    """
+    with suppress(OSError):
+        for lock_path in Path(folder).glob(f"{PROFILE_PREFIX}*/{LOCK_NAME}"):
+            with suppress(OSError), lock_path.open("r+") as lock:
+                if _try_lock(lock) and _is_own_folder(lock_path.parent):
+                    shutil.rmtree(lock_path.parent, ignore_errors=True)
+
+
+def _is_own_folder(profile: Path) -> bool:
+    return not profile.is_symlink() and profile.stat().st_uid == os.geteuid()
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    """Lock a file until this process ends; return whether it is locked now."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _memory_folder() -> str | None:
+    """Return the folder in shared memory, None if it is missing or too small."""
+    try:
+        usable = os.access(SHARED_MEMORY, os.W_OK) and shutil.disk_usage(SHARED_MEMORY).free >= REQUIRED_MEMORY
+    except OSError:
+        return None
+    return SHARED_MEMORY if usable else None

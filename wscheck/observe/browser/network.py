@@ -1,7 +1,7 @@
-"""The Network events of every page and worker, put in order and handed to Traffic.
+"""Network events of every page and worker, in order, as input for `TrafficDemux`.
 
-A polling body must be fetched after its response is complete, so events wait in line behind it: what a session said
-is only understood in the order in which it was said.
+The body of a polling response is fetched after the response is complete. Later events wait in a queue for it, because a
+session's packets must be decoded in order.
 """
 
 import asyncio
@@ -10,250 +10,261 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.opener import DevToolsStack
 from wscheck.observe.traffic import Initiator, TrafficDemux
-from wscheck.observe.traffic.addresses import engine
+from wscheck.observe.traffic.demux import parse_engine_url
 
-Step = Callable[[], None]
+TrafficStep = Callable[[], object]
 
 CORS = "no answer that a page of this origin may read: check the server's CORS settings, and the client's path"
 
-GIVEN_UP = "WebSocket is closed before the connection is established"
-"""What Chromium says where the page itself closed it."""
+CLOSED_BY_PAGE = "WebSocket is closed before the connection is established"
+"""Chromium's error for a websocket that the page itself closed."""
 
-WEBTRANSPORT = (
-    "connected over WebTransport, of which a browser does not show what is said: let it use websocket or polling"
-)
+WEBTRANSPORT = "connected over WebTransport, whose content a browser does not show: use websocket or polling"
 
-END_S = 0.1
-"""How long what a busy browser told already may still be on its way."""
+DELIVERY_DELAY_S = 0.1
+"""Longest time that an event of a busy browser is expected to be under way."""
+
+RESPONSE_BODY_TIMEOUT_S = 5
 
 
 class NetworkFeed:
-    """Feed it the events of sessions with `take`; `settle` waits until everything before is read.
+    """Queue of network events. `feed` adds an event; `drain` waits until all are processed.
 
-    on_stack  is told of every stack that opened something, so that its source maps can be fetched meanwhile
+    on_stack  called with every stack that opened something, so that its source maps can be fetched early
     """
 
     def __init__(
-        self, wire: DevToolsConnection, traffic: TrafficDemux, on_stack: Callable[[DevToolsStack], None]
+        self, devtools: DevToolsConnection, traffic: TrafficDemux, on_stack: Callable[[DevToolsStack], None]
     ) -> None:
-        self._wire, self._traffic, self._on_stack = wire, traffic, on_stack
-        self._line: asyncio.Queue[tuple[Step, asyncio.Future[Any] | None]] = asyncio.Queue()
+        self._devtools, self._traffic, self._on_stack = devtools, traffic, on_stack
+        self._queue: asyncio.Queue[tuple[TrafficStep, asyncio.Future[Any] | None]] = asyncio.Queue()
         self._worker = asyncio.create_task(self._work())
-        self._offset: float | None = None
-        self._polls: dict[str, int] = {}
-        self._errors: dict[str, str] = {}
-        self._hidden: set[str] = set()
+        self._clock_offset: float | None = None
+        self._poll_status: dict[str, int] = {}
+        self._websocket_errors: dict[str, str] = {}
+        self._webtransport_pages: set[str] = set()
         self._untimed: list[tuple[str | None, asyncio.Future[float]]] = []
 
     @property
-    def unseen(self) -> list[str]:
-        """What the browser showed nothing of, in sentences."""
-        return [f"{page} {WEBTRANSPORT}" for page in sorted(self._hidden)]
+    def unobserved(self) -> list[str]:
+        """Sentences about connections whose content the browser does not show."""
+        return [f"{page} {WEBTRANSPORT}" for page in sorted(self._webtransport_pages)]
 
-    async def settle(self) -> None:
-        """Wait until all that came so far is read."""
-        joined = asyncio.ensure_future(self._line.join())
+    async def drain(self) -> None:
+        """Wait until all events so far are processed."""
+        joined = asyncio.ensure_future(self._queue.join())
         await asyncio.wait([joined, self._worker], return_when=asyncio.FIRST_COMPLETED)
         if not joined.done():
             joined.cancel()
-            self._worker.result()  # it never ends by itself: this raises what ended it
+            # The worker ends only with an exception: raise it here.
+            self._worker.result()
 
     def close(self) -> None:
+        """Stop processing."""
         self._worker.cancel()
 
     async def _work(self) -> None:
         while True:
-            step, awaited = await self._line.get()
+            step, awaited = await self._queue.get()
             try:
                 if awaited is not None:
-                    await asyncio.wait([awaited], timeout=5)
+                    await asyncio.wait([awaited], timeout=RESPONSE_BODY_TIMEOUT_S)
                 step()
             finally:
-                self._line.task_done()
+                self._queue.task_done()
 
-    def _then(self, step: Step, awaited: "asyncio.Future[Any] | None" = None) -> None:
-        self._line.put_nowait((step, awaited))
+    def _enqueue(self, step: TrafficStep, awaited: "asyncio.Future[Any] | None" = None) -> None:
+        self._queue.put_nowait((step, awaited))
 
-    def _clock(self, params: dict[str, Any]) -> float | None:
-        """Seconds since the epoch, None for an event that has no time: CDP's own clock is monotonic, and some events
-        say what the other one shows."""
+    def _event_time(self, params: dict[str, Any]) -> float | None:
+        """Return the event's time in seconds since the epoch, None if it has none.
+
+        `timestamp` is monotonic; events with a `wallTime` show the offset.
+        """
         if "wallTime" in params and "timestamp" in params:
-            self._offset = params["wallTime"] - params["timestamp"]
-        if "timestamp" not in params or self._offset is None:
+            self._clock_offset = params["wallTime"] - params["timestamp"]
+        if "timestamp" not in params or self._clock_offset is None:
             return None
-        return float(params["timestamp"]) + self._offset
+        return float(params["timestamp"]) + self._clock_offset
 
-    def _at(self, params: dict[str, Any]) -> float:
-        at = self._clock(params)
+    def _time_or_now(self, params: dict[str, Any]) -> float:
+        at = self._event_time(params)
         return time.time() if at is None else at
 
-    def take(self, method: str, params: dict[str, Any], session: str, origin: Initiator) -> None:
-        """One event of the Network domain."""
+    def feed(self, method: str, params: dict[str, Any], session: str, initiator: Initiator) -> None:
+        """Process one event of the Network domain."""
         if (handler := _HANDLERS.get(method)) is None:
             return
-        if (at := self._clock(params)) is not None:
-            for of, event in self._untimed:
-                if of in (None, session):
-                    _settled(event, at)
+        if (at := self._event_time(params)) is not None:
+            for untimed_session, next_time in self._untimed:
+                if untimed_session in (None, session):
+                    _resolve(next_time, at)
             self._untimed = [each for each in self._untimed if not each[1].done()]
-        handler(self, params, session, f"{session}:{params.get('requestId') or params['transportId']}", origin)
+        key = f"{session}:{params.get('requestId') or params['transportId']}"
+        handler(self, params, session, key, initiator)
 
-    def gone(self, id: str) -> None:
-        """A page or worker ended: before whatever comes next, else a page that loads anew would seem to be there
-        twice."""
-        self._before(None, lambda at: self._traffic.gone(id, at))
+    def on_target_closed(self, target_id: str) -> None:
+        """Process the end of a page or worker, before the next timed event.
 
-    def _before(self, session: str | None, step: Callable[[float], None]) -> None:
-        """`step` with the time of an event of which the browser does not say when it was, and we may hear late: it was
-        at the latest when the next thing happened (in `session`) whose time it tells."""
-        loop, heard = asyncio.get_running_loop(), time.time()
-        following = loop.create_future()
-        self._untimed.append((session, following))
-        loop.call_later(END_S, _settled, following, heard)
-        self._then(lambda: step(min(heard, following.result() if following.done() else heard)), following)
+        Otherwise the connections of a page that reloads would overlap with its earlier ones.
+        """
+        self._enqueue_untimed(None, lambda at: self._traffic.on_target_closed(target_id, at))
+
+    def _enqueue_untimed(self, session: str | None, step: Callable[[float], object]) -> None:
+        """Enqueue an event that has no time of its own and may arrive late.
+
+        It happened no later than the next timed event (of `session`, if given).
+        """
+        loop, arrived_at = asyncio.get_running_loop(), time.time()
+        next_time = loop.create_future()
+        self._untimed.append((session, next_time))
+        loop.call_later(DELIVERY_DELAY_S, _resolve, next_time, arrived_at)
+        self._enqueue(lambda: step(min(arrived_at, next_time.result() if next_time.done() else arrived_at)), next_time)
 
     # --- long polling -------------------------------------------------------------------------------------------
 
-    def _requested(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
+    def _on_request(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         request = params["request"]
-        at = self._at(params)
+        at = self._time_or_now(params)
         if "EIO=" not in request["url"] or request["method"] not in ("GET", "POST"):
             return
-        stack = self._stack(params, session)
-        held = Initiator(origin.id, origin.page, origin.target, stack)
+        initiator = self._with_stack(initiator, params, session)
         body, awaited = request.get("postData"), None
         if body is None and request.get("hasPostData"):
-            asked = {"requestId": params["requestId"]}
-            awaited = self._wire.send("Network.getRequestPostData", asked, session)
-        self._polls[key] = 200
+            arguments = {"requestId": params["requestId"]}
+            awaited = self._devtools.send("Network.getRequestPostData", arguments, session)
+        self._poll_status[key] = 200
 
         def step() -> None:
-            said = body if awaited is None else _result(awaited).get("postData")
-            self._traffic.requested(key, request["url"], at, origin=held, headers=request["headers"], body=said)
+            sent = body if awaited is None else _result(awaited).get("postData")
+            self._traffic.on_request(
+                key, request["url"], at, initiator=initiator, headers=request["headers"], body=sent
+            )
 
-        self._then(step, awaited)
+        self._enqueue(step, awaited)
 
-    def _request_headers(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        """The headers as they really went, cookies included; they may come before the request itself."""
-        self._then(lambda: self._traffic.headers(key, params.get("headers", {})))
+    def _on_request_headers(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        """Process the headers as sent, including cookies; they may arrive before the request itself."""
+        self._enqueue(lambda: self._traffic.on_headers(key, params.get("headers", {})))
 
-    def _response(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        if key in self._polls:
-            self._polls[key] = params["response"]["status"]
+    def _on_response(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        if key in self._poll_status:
+            self._poll_status[key] = params["response"]["status"]
 
-    def _finished(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        status = self._polls.pop(key, None)
+    def _on_finished(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        status = self._poll_status.pop(key, None)
         if status is None:
             return
-        at = self._at(params)
-        body = self._wire.send("Network.getResponseBody", {"requestId": params["requestId"]}, session)
-        self._then(lambda: self._traffic.answered(key, at, status=status, body=_body(_result(body))), body)
+        at = self._time_or_now(params)
+        body = self._devtools.send("Network.getResponseBody", {"requestId": params["requestId"]}, session)
+        self._enqueue(lambda: self._traffic.on_response(key, at, status=status, body=_decode_body(_result(body))), body)
 
-    def _failed(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        if self._polls.pop(key, None) is None:
+    def _on_failed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        if self._poll_status.pop(key, None) is None:
             return
-        at, cancelled = self._at(params), bool(params.get("canceled"))
-        why = CORS if "corsErrorStatus" in params else str(params.get("errorText", ""))
-        self._then(lambda: self._traffic.failed(key, at, cancelled=cancelled, why=why))
+        at, cancelled = self._time_or_now(params), bool(params.get("canceled"))
+        reason = CORS if "corsErrorStatus" in params else str(params.get("errorText", ""))
+        self._enqueue(lambda: self._traffic.on_request_failed(key, at, cancelled=cancelled, reason=reason))
 
     # --- websockets ---------------------------------------------------------------------------------------------
 
-    def _created(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        """It has no time of its own. Heard late, it would seem to have been asked for after others were answered."""
-        held = Initiator(origin.id, origin.page, origin.target, self._stack(params, session))
-        self._before(session, lambda at: _drop(self._traffic.socket_opened(key, params["url"], at, origin=held)))
+    def _on_websocket_created(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        """Process a new websocket, an event without a time.
 
-    def _transported(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        if engine(params["url"]) is not None:
-            self._hidden.add(origin.page)
+        With its time of arrival it could seem to be opened after others were acknowledged.
+        """
+        initiator, url = self._with_stack(initiator, params, session), params["url"]
+        self._enqueue_untimed(session, lambda at: self._traffic.on_websocket_created(key, url, at, initiator=initiator))
 
-    def _handshake(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        self._at(params)
+    def _on_webtransport_created(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        if parse_engine_url(params["url"]) is not None:
+            self._webtransport_pages.add(initiator.page)
+
+    def _on_handshake_request(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        self._event_time(params)
         headers = params["request"].get("headers", {})
-        self._then(lambda: self._traffic.headers(key, headers))
+        self._enqueue(lambda: self._traffic.on_headers(key, headers))
 
-    def _shaken(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        status, at = params["response"]["status"], self._at(params)
+    def _on_handshake_response(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        status, at = params["response"]["status"], self._time_or_now(params)
         if status >= 400:
-            self._then(lambda: self._traffic.socket_refused(key, at, status=status))
+            self._enqueue(lambda: self._traffic.on_websocket_refused(key, at, status=status))
 
-    def _frame(self, params: dict[str, Any], key: str, *, outgoing: bool) -> None:
-        at, frame = self._at(params), params["response"]
+    def _enqueue_frame(self, params: dict[str, Any], key: str, *, outgoing: bool) -> None:
+        at, frame = self._time_or_now(params), params["response"]
         if frame["opcode"] not in (1, 2):
             return
         data: str | bytes = frame["payloadData"]
         if frame["opcode"] == 2:
             data = base64.b64decode(data)
-        self._then(lambda: self._traffic.frame(key, at, data, outgoing=outgoing))
+        self._enqueue(lambda: self._traffic.on_frame(key, at, data, outgoing=outgoing))
 
-    def _sent(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        self._frame(params, key, outgoing=True)
+    def _on_frame_sent(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        self._enqueue_frame(params, key, outgoing=True)
 
-    def _received(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        self._frame(params, key, outgoing=False)
+    def _on_frame_received(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        self._enqueue_frame(params, key, outgoing=False)
 
-    def _closed(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        at, error = self._at(params), self._errors.pop(key, "")
-        self._then(lambda: self._traffic.socket_closed(key, at, error=error))
+    def _on_websocket_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        at, error = self._time_or_now(params), self._websocket_errors.pop(key, "")
+        self._enqueue(lambda: self._traffic.on_websocket_closed(key, at, error=error))
 
-    def _broke(self, params: dict[str, Any], session: str, key: str, origin: Initiator) -> None:
-        """Why a websocket will be closed: nobody listens, or its handshake was answered with an HTTP error."""
+    def _on_frame_error(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        """Store why a websocket is about to close: the server is unreachable, or answered with an HTTP error."""
         message = str(params.get("errorMessage", ""))
-        if not message.startswith(GIVEN_UP):
-            self._errors[key] = message
+        if not message.startswith(CLOSED_BY_PAGE):
+            self._websocket_errors[key] = message
 
-    def _stack(self, params: dict[str, Any], session: str) -> DevToolsStack | None:
+    def _with_stack(self, initiator: Initiator, params: dict[str, Any], session: str) -> Initiator:
         stack = params.get("initiator", {}).get("stack")
-        if stack is None:
-            return None
-        raw = DevToolsStack(session, stack)
-        self._on_stack(raw)
-        return raw
+        raw_stack = None
+        if stack is not None:
+            raw_stack = DevToolsStack(session, stack)
+            self._on_stack(raw_stack)
+        return msgspec.structs.replace(initiator, raw_stack=raw_stack)
 
 
 _HANDLERS: dict[str, Callable[[NetworkFeed, dict[str, Any], str, str, Initiator], None]] = {
-    "Network.requestWillBeSent": NetworkFeed._requested,
-    "Network.requestWillBeSentExtraInfo": NetworkFeed._request_headers,
-    "Network.responseReceived": NetworkFeed._response,
-    "Network.loadingFinished": NetworkFeed._finished,
-    "Network.loadingFailed": NetworkFeed._failed,
-    "Network.webSocketCreated": NetworkFeed._created,
-    "Network.webTransportCreated": NetworkFeed._transported,
-    "Network.webSocketWillSendHandshakeRequest": NetworkFeed._handshake,
-    "Network.webSocketHandshakeResponseReceived": NetworkFeed._shaken,
-    "Network.webSocketFrameSent": NetworkFeed._sent,
-    "Network.webSocketFrameReceived": NetworkFeed._received,
-    "Network.webSocketFrameError": NetworkFeed._broke,
-    "Network.webSocketClosed": NetworkFeed._closed,
+    "Network.requestWillBeSent": NetworkFeed._on_request,
+    "Network.requestWillBeSentExtraInfo": NetworkFeed._on_request_headers,
+    "Network.responseReceived": NetworkFeed._on_response,
+    "Network.loadingFinished": NetworkFeed._on_finished,
+    "Network.loadingFailed": NetworkFeed._on_failed,
+    "Network.webSocketCreated": NetworkFeed._on_websocket_created,
+    "Network.webTransportCreated": NetworkFeed._on_webtransport_created,
+    "Network.webSocketWillSendHandshakeRequest": NetworkFeed._on_handshake_request,
+    "Network.webSocketHandshakeResponseReceived": NetworkFeed._on_handshake_response,
+    "Network.webSocketFrameSent": NetworkFeed._on_frame_sent,
+    "Network.webSocketFrameReceived": NetworkFeed._on_frame_received,
+    "Network.webSocketFrameError": NetworkFeed._on_frame_error,
+    "Network.webSocketClosed": NetworkFeed._on_websocket_closed,
 }
 
 
-def _settled(end: "asyncio.Future[float]", at: float) -> None:
-    if not end.done():
-        end.set_result(at)
+def _resolve(future: "asyncio.Future[float]", at: float) -> None:
+    if not future.done():
+        future.set_result(at)
 
 
-def _result(answer: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
-    """What the browser answered; nothing where it no longer could."""
-    if not answer.done() or answer.cancelled():
+def _result(response: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
+    """Return the result of a command, empty if the browser could not answer."""
+    if not response.done() or response.cancelled():
         return {}
-    error = answer.exception()
+    error = response.exception()
     if error is None:
-        return answer.result()
+        return response.result()
     if isinstance(error, CommandFailed | BrowserGone):
         return {}
     raise error
 
 
-def _body(answer: dict[str, Any]) -> str | None:
-    body = answer.get("body")
-    if body is None or not answer.get("base64Encoded"):
+def _decode_body(result: dict[str, Any]) -> str | None:
+    body = result.get("body")
+    if body is None or not result.get("base64Encoded"):
         return body
     return base64.b64decode(body).decode("utf-8", "replace")
-
-
-def _drop(_: object) -> None:
-    """A step returns nothing."""

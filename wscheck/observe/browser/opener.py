@@ -1,98 +1,187 @@
-"""From a stack of CDP to where a connection was opened: source-mapped, named, and followed over async boundaries."""
+"""Openers: the call sites that opened connections, from DevTools stacks, and the openers of reconnections.
 
-from collections.abc import Iterator
+A reconnection is opened by a timer or an event handler. It is attributed to the code that called io() first.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import msgspec
 
 from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation
-from wscheck.observe.traffic import ConnectionOrigin
+from wscheck.observe.traffic import ConnectionOrigin, EngineSession
 
-DEEPEST = 80
+MAX_STACK_DEPTH = 80
+
+_IO_FUNCTION_FILE = re.compile(r"socket\.io-client/.*\bindex\.\w+$|socket\.io(\.\w+)*\.js$")
 
 
 class ScriptResolver(Protocol):
-    """What knows the scripts: those of a live browser, or those that a HAR holds."""
+    """Scripts of a live browser or of a HAR file, with their source maps."""
 
-    def place(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
-        """Where a frame of CDP was written, and the original name of what is called there."""
+    def resolve_frame(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
+        """Return the source position of a DevTools call frame, and the original name of the function called there."""
         ...
 
-    def script(self, session: str, id: str, url: str) -> str:
-        """The script's address as it may be told."""
+    def script_url(self, session: str, script_id: str, url: str) -> str:
+        """Return the URL of a script for reports."""
         ...
 
 
 class DevToolsStack(msgspec.Struct, frozen=True):
-    """A stack as CDP gave it: `stack` has callFrames, and a parent where it continues beyond an await or a timer."""
+    """Stack trace of the DevTools protocol (Runtime.StackTrace).
+
+    session  the DevTools session id
+    stack    has `callFrames`, and a `parent` if it continues across an await or a timer
+    """
 
     session: str
     stack: dict[str, Any]
 
-    def frames(self) -> Iterator[list[dict[str, Any]]]:
-        """The frames of each synchronous stretch, the innermost first."""
-        part: dict[str, Any] | None = self.stack
-        while part is not None:
-            yield part.get("callFrames", [])
-            part = part.get("parent")
+    def segments(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield the call frames of each synchronous segment, innermost first."""
+        segment: dict[str, Any] | None = self.stack
+        while segment is not None:
+            yield segment.get("callFrames", [])
+            segment = segment.get("parent")
 
-    def scripts(self) -> set[str]:
-        return {frame["scriptId"] for stretch in self.frames() for frame in stretch}
+    def script_ids(self) -> set[str]:
+        """Return the ids of the scripts in the stack."""
+        return {frame["scriptId"] for segment in self.segments() for frame in segment}
 
 
-def resolve(raw: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
-    """Who opened it. Beyond an async boundary only while the application's own code reaches up to it: what a
-    framework's scheduler runs has nothing to do with whoever made it run."""
-    if raw is None:
+def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
+    """Return the call site that opened a connection.
+
+    The stack continues across an async boundary only while application code reaches up to the boundary. The scheduler
+    of a framework runs code that is unrelated to the code that scheduled it.
+    """
+    if raw_stack is None:
         return ConnectionOrigin()
     stack: list[CodeLocation] = []
-    for stretch in raw.frames():
-        stack += _named(raw.session, stretch, scripts)
-        if len(stack) >= DEEPEST or (
-            stretch and stack_frames.app_frames(stack) and stack_frames.is_library_frame(stack[-1])
-        ):
+    for segment in raw_stack.segments():
+        stack += _resolve_segment(raw_stack.session, segment, scripts)
+        at_framework = segment and stack_frames.app_frames(stack) and stack_frames.is_library_frame(stack[-1])
+        if len(stack) >= MAX_STACK_DEPTH or at_framework:
             break
-    own = stack_frames.app_frames(stack)
-    first = own[0] if own else None
-    frames = [frame for stretch in raw.frames() for frame in stretch]
+    own_frames = stack_frames.app_frames(stack)
+    opener = own_frames[0] if own_frames else None
+    client = next((place for place in stack if stack_frames.is_client_frame(place)), None)
+    frames = [frame for segment in raw_stack.segments() for frame in segment]
     return ConnectionOrigin(
-        opener=first,
-        stack=tuple(stack[:DEEPEST]),
-        component=stack_frames.location_label(first) if first is not None else None,
-        script=_script(raw, frames, stack, scripts, of=first),
-        client=_script(
-            raw, frames, stack, scripts, of=next((p for p in stack if stack_frames.is_client_frame(p)), None)
-        ),
+        opener=opener,
+        stack=tuple(stack[:MAX_STACK_DEPTH]),
+        component=stack_frames.location_label(opener) if opener is not None else None,
+        script=_script_url(raw_stack, frames, stack, scripts, opener),
+        client=_script_url(raw_stack, frames, stack, scripts, client),
     )
 
 
-def _script(
-    raw: DevToolsStack,
+def _script_url(
+    raw_stack: DevToolsStack,
     frames: list[dict[str, Any]],
     stack: list[CodeLocation],
     scripts: ScriptResolver,
-    of: CodeLocation | None,
+    place: CodeLocation | None,
 ) -> str | None:
-    if of is None:
+    """Return the URL of the script that contains `place`, a member of `stack`."""
+    if place is None:
         return None
-    frame = frames[stack.index(of)]
-    return scripts.script(raw.session, frame["scriptId"], frame.get("url", ""))
+    frame = frames[stack.index(place)]
+    return scripts.script_url(raw_stack.session, frame["scriptId"], frame.get("url", ""))
 
 
-def _named(session: str, stretch: list[dict[str, Any]], scripts: ScriptResolver) -> list[CodeLocation]:
-    """Minified names are put right: what a function was called stands where its caller called it."""
-    placed = [scripts.place(session, frame) for frame in stretch]
-    named = [_as_called(place, placed[depth + 1 : depth + 2]) for depth, (place, _) in enumerate(placed)]
+def _resolve_segment(session: str, segment: list[dict[str, Any]], scripts: ScriptResolver) -> list[CodeLocation]:
+    """Return the source positions of a segment, with original function names.
+
+    The source map has a function's original name at the position of its caller.
+    """
+    resolved = [scripts.resolve_frame(session, frame) for frame in segment]
+    named = [_with_original_name(place, resolved[depth + 1 : depth + 2]) for depth, (place, _) in enumerate(resolved)]
     return list(stack_frames.tag_bundled_client(named))
 
 
-def _as_called(place: CodeLocation, caller: list[tuple[CodeLocation, str]]) -> CodeLocation:
-    if not 0 < len(place.function) <= stack_frames.MINIFIED_NAME_LENGTH or not caller:
+def _with_original_name(place: CodeLocation, callers: list[tuple[CodeLocation, str]]) -> CodeLocation:
+    if not 0 < len(place.function) <= stack_frames.MINIFIED_NAME_LENGTH or not callers:
         return place
-    by, called = caller[0]
-    # What a framework calls, it calls by a name of its own ("Component", "create"), and so does whoever shows a
-    # component that is a file.
-    component = place.file.endswith(stack_frames.COMPONENT_EXTENSIONS) and by.file != place.file
-    foreign = (stack_frames.is_library_frame(by) or component) and not stack_frames.is_library_frame(place)
-    return msgspec.structs.replace(place, function="" if foreign else called or place.function)
+    caller, called_name = callers[0]
+    # A framework, or a component that renders a component file, calls it by a generic name ("Component", "create").
+    is_component_file = place.file.endswith(stack_frames.COMPONENT_EXTENSIONS) and caller.file != place.file
+    generic = (stack_frames.is_library_frame(caller) or is_component_file) and not stack_frames.is_library_frame(place)
+    return msgspec.structs.replace(place, function="" if generic else called_name or place.function)
+
+
+def attribute_reconnects(
+    sessions: Sequence[EngineSession], origins: dict[int, ConnectionOrigin], sids_by_socket: Iterable[Sequence[str]]
+) -> dict[int, ConnectionOrigin]:
+    """Return the origins with each reconnection attributed to its first connection.
+
+    origins         by id() of the session
+    sids_by_socket  for each socket object of a page, its sids in order, if the page could be inspected
+    """
+    attributed = dict(origins)
+    certain = _predecessors_by_socket(sessions, sids_by_socket)
+    continued: set[int] = set()
+    for index, session in enumerate(sessions):
+        predecessor = certain.get(id(session))
+        if predecessor is None and _is_opened_by_client_library(origins[id(session)]):
+            earlier = sessions[:index]
+            predecessor = _likely_predecessor(session, earlier, origins[id(session)], attributed, continued)
+        if predecessor is not None:
+            continued.add(id(predecessor))
+            attributed[id(session)] = attributed[id(predecessor)]
+    return attributed
+
+
+def _predecessors_by_socket(
+    sessions: Sequence[EngineSession], sids_by_socket: Iterable[Sequence[str]]
+) -> dict[int, EngineSession]:
+    """Return, by id() of each reconnection, the session before it of the same socket object.
+
+    A reconnection has a new sid, unless the server recovered the connection state.
+    """
+    sessions_by_sid: dict[str, list[EngineSession]] = {}
+    for session in sessions:
+        for sid in session.sids:
+            sessions_by_sid.setdefault(sid, []).append(session)
+    recovered = sessions_by_sid.values()
+    reconnected = ([session for sid in sids for session in sessions_by_sid.get(sid, ())] for sids in sids_by_socket)
+    pairs = (pair for chain in (*recovered, *reconnected) for pair in pairwise(chain))
+    return {id(after): before for before, after in pairs if after is not before}
+
+
+def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
+    """Report whether the client library opened the connection without a call of io()."""
+    client_frames = [place for place in origin.stack if stack_frames.is_client_frame(place)]
+    return bool(client_frames) and not any(_IO_FUNCTION_FILE.search(place.file) for place in client_frames)
+
+
+def _likely_predecessor(
+    session: EngineSession,
+    earlier: Sequence[EngineSession],
+    origin: ConnectionOrigin,
+    attributed: dict[int, ConnectionOrigin],
+    continued: set[int],
+) -> EngineSession | None:
+    """Return the session of the same page that `session` continues, None if there is none.
+
+    It was unused before `session` was opened, and so not ended by it. A session opened in the same file is preferred.
+    Its transport may still be closing, which takes time on a busy server.
+    """
+    candidates = [
+        each
+        for each in reversed(earlier)
+        if each.unused_from is not None
+        and each.unused_from <= session.opened_at
+        and each.initiator.target_id == session.initiator.target_id
+        and id(each) not in continued
+        and attributed[id(each)].opener
+    ]
+    files = {place.file for place in stack_frames.app_frames(origin.stack)}
+    same_file = [
+        each for each in candidates if (opener := attributed[id(each)].opener) is not None and opener.file in files
+    ]
+    return next(iter(same_file or candidates), None)

@@ -1,180 +1,238 @@
-"""One tab, driven: what a journey needs, and nothing that needs a library of its own."""
+"""One tab of the browser: its commands (for the configured steps), and the documents that it loaded."""
 
 import asyncio
 import base64
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from wscheck.model.errors import CannotCheck
 from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
+from wscheck.observe.browser.targets import DevToolsTarget
+from wscheck.observe.traffic import UrlFormatter
 
-LOAD_S = 30.0
-POLL_S = 0.05
-LOOK_S = 0.5
+LOAD_TIMEOUT_S = 30.0
+POLL_INTERVAL_S = 0.05
+LOAD_POLL_INTERVAL_S = 0.5
+HTTP_ERROR = 400
 
-UNTRUSTED = (
-    "Trust its authority on this machine, or pass --insecure for a test server; "
-    "a browser that is watched with --cdp is started with --ignore-certificate-errors."
+CERTIFICATE_HELP = (
+    "Trust its authority on this machine, or pass --insecure for a test server. "
+    "For --cdp, start that browser with --ignore-certificate-errors."
 )
 
-_BETWEEN_PAGES = ("context was destroyed", "Cannot find context", "navigated or closed", "Cannot find default")
+_NAVIGATION_ERRORS = ("context was destroyed", "Cannot find context", "navigated or closed", "Cannot find default")
 
 
 class BrowserTab:
-    """A tab of the browser. Selectors are CSS. Everything raises CannotCheck when the page cannot do it in time.
+    """A tab of the browser. Selectors are CSS, timeouts are seconds.
 
-    on_goto  is told each address that the tab is sent to
+    Every method raises CannotCheck if the page does not do it in time.
+
+    on_navigate        called with each URL that the tab is sent to
+    load_timed_out_after  how many seconds the load event was awaited, if it did not come; else None
     """
 
-    def __init__(self, wire: DevToolsConnection, session: str, label: str, on_goto: Callable[[str], None]) -> None:
-        self._wire, self.session, self.label, self._on_goto = wire, session, label, on_goto
+    def __init__(
+        self, devtools: DevToolsConnection, session: str, label: str, on_navigate: Callable[[str], None]
+    ) -> None:
+        self._devtools, self.session, self.label, self._on_navigate = devtools, session, label, on_navigate
         self._loaded = asyncio.Event()
         self.crashed = False
-        self.unfinished: float | None = None
-        """How many seconds the page was waited for, when it was still loading then."""
+        self.load_timed_out_after: float | None = None
 
-    def heard(self, method: str) -> None:
-        """The browser told of this page: Page.loadEventFired, Inspector.targetCrashed."""
+    def on_event(self, method: str) -> None:
+        """Process Page.loadEventFired or Inspector.targetCrashed."""
         if method == "Page.loadEventFired":
             self._loaded.set()
         elif method == "Inspector.targetCrashed":
             self.crashed = True
             self._loaded.set()
 
-    async def goto(self, url: str, within: float | None = None) -> None:
-        """Opens `url` and waits for its load event, up to LOAD_S."""
-        began = self._leave()
-        self._on_goto(url)
-        answer = await self._call("Page.navigate", {"url": url})
-        if answer.get("errorText"):
-            problem = f"{self.label}: the page did not load: {answer['errorText']}."
-            raise CannotCheck(problem, UNTRUSTED if "ERR_CERT" in problem else "Open it in a browser: is it there?")
-        if "loaderId" in answer:  # without one the address only changed behind its #
-            await self._load(began, within)
+    async def goto(self, url: str, timeout: float | None = None) -> None:
+        """Open `url` and wait for its load event, at most LOAD_TIMEOUT_S by default."""
+        started_at = self._start_navigation()
+        self._on_navigate(url)
+        result = await self._call("Page.navigate", {"url": url})
+        if result.get("errorText"):
+            problem = f"{self.label}: the page did not load: {result['errorText']}."
+            next_step = CERTIFICATE_HELP if "ERR_CERT" in problem else "Open it in a browser: is it there?"
+            raise CannotCheck(problem, next_step)
+        # Without a loaderId only the fragment of the URL changed.
+        if "loaderId" in result:
+            await self._wait_until_loaded(started_at, timeout)
 
-    async def reload(self, within: float | None = None) -> None:
-        """Loads the page anew."""
-        began = self._leave()
+    async def reload(self, timeout: float | None = None) -> None:
+        """Reload the page and wait for its load event."""
+        started_at = self._start_navigation()
         await self._call("Page.reload")
-        await self._load(began, within)
+        await self._wait_until_loaded(started_at, timeout)
 
-    async def back(self, within: float = 2.0) -> None:
-        """One step back in the tab's history."""
+    async def back(self, timeout: float = 2.0) -> None:
+        """Go back one entry in the tab's history."""
         history = await self._call("Page.getNavigationHistory")
-        before = history["currentIndex"] - 1
-        if before < 0:
+        previous = history["currentIndex"] - 1
+        if previous < 0:
             raise CannotCheck("There is no page to go back to.", "Visit two pages before `back`.")
         self._loaded.clear()
-        await self._call("Page.navigateToHistoryEntry", {"entryId": history["entries"][before]["id"]})
-        with contextlib.suppress(TimeoutError):  # a page from the browser's own cache has no load event
-            await asyncio.wait_for(self._loaded.wait(), min(within, 2.0))
+        await self._call("Page.navigateToHistoryEntry", {"entryId": history["entries"][previous]["id"]})
+        # A page from the back/forward cache has no load event.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._loaded.wait(), min(timeout, 2.0))
 
     async def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression, promises awaited; it must be something that JSON can hold."""
-        asked = {"expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True}
-        answer = await self._call("Runtime.evaluate", asked)
-        if "exceptionDetails" in answer:
-            said = answer["exceptionDetails"].get("exception", {}).get("description", "it failed")
-            raise CannotCheck(f"The page's script failed: {said.splitlines()[0][:160]}.", "Try it in the console.")
-        return answer["result"].get("value")
+        """Return the JSON value of a JavaScript expression; a promise is awaited."""
+        arguments = {"expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True}
+        result = await self._call("Runtime.evaluate", arguments)
+        if "exceptionDetails" in result:
+            error = result["exceptionDetails"].get("exception", {}).get("description", "it failed")
+            raise CannotCheck(f"The page's script failed: {error.splitlines()[0][:160]}.", "Try it in the console.")
+        return result["result"].get("value")
 
-    async def wait_for(self, selector: str, within: float = 10.0) -> None:
-        """Until an element is there and has a size."""
-        probe = (
+    async def wait_for(self, selector: str, timeout: float = 10.0) -> None:
+        """Wait until an element exists and has a size."""
+        is_visible = (
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " return !!e && e.getClientRects().length > 0 })()"
         )
-        deadline = time.monotonic() + within
-        while not await self._holds(probe):
+        deadline = time.monotonic() + timeout
+        while not await self._is_true(is_visible):
             if time.monotonic() > deadline:
-                problem = f"{self.label}: nothing matches `{selector}` within {within:g} s."
+                problem = f"{self.label}: nothing matches `{selector}` within {timeout:g} s."
                 raise CannotCheck(problem, "Check the selector in the page.")
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
-    async def _holds(self, probe: str) -> bool:
-        """A page that is just being replaced by another has nothing that holds."""
+    async def _is_true(self, expression: str) -> bool:
+        """Return the truth of an expression, False while the page navigates."""
         try:
-            return bool(await self.evaluate(probe))
+            return bool(await self.evaluate(expression))
         except CannotCheck as error:
-            if any(said in error.problem for said in _BETWEEN_PAGES):
+            if any(text in error.problem for text in _NAVIGATION_ERRORS):
                 return False
             if "SyntaxError" in error.problem:
                 raise CannotCheck("That is no CSS selector.", "Try document.querySelector in its console.") from None
             raise
 
-    async def click(self, selector: str, within: float = 10.0) -> None:
-        """A real click in the middle of the element, once it is there."""
-        await self.wait_for(selector, within)
-        at = await self.evaluate(
+    async def click(self, selector: str, timeout: float = 10.0) -> None:
+        """Wait for an element and click its middle with real mouse events."""
+        await self.wait_for(selector, timeout)
+        x, y = await self.evaluate(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center'});"
             " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
         )
-        where = {"x": at[0], "y": at[1], "button": "left", "clickCount": 1}
-        for kind in ("mousePressed", "mouseReleased"):
-            await self._call("Input.dispatchMouseEvent", {"type": kind, **where})
+        position = {"x": x, "y": y, "button": "left", "clickCount": 1}
+        for event_type in ("mousePressed", "mouseReleased"):
+            await self._call("Input.dispatchMouseEvent", {"type": event_type, **position})
 
-    async def fill(self, selector: str, text: str, within: float = 10.0) -> None:
-        """Types `text` into an input in place of what it held."""
-        await self.wait_for(selector, within)
+    async def fill(self, selector: str, text: str, timeout: float = 10.0) -> None:
+        """Replace the text of an input, once it exists."""
+        await self.wait_for(selector, timeout)
         await self.evaluate(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.focus(); e.select?.() }})()"
         )
         await self._call("Input.insertText", {"text": text})
 
     async def screenshot(self) -> bytes:
-        """What is on the screen, as PNG."""
-        answer = await self._call("Page.captureScreenshot", {"format": "png"})
-        return base64.b64decode(answer["data"])
+        """Return a screenshot as PNG."""
+        result = await self._call("Page.captureScreenshot", {"format": "png"})
+        return base64.b64decode(result["data"])
 
-    async def picture(self) -> str:
-        """The same, smaller, as a `data:` URI. A tab in the background paints nothing and would never answer."""
+    async def thumbnail(self) -> str:
+        """Return a screenshot as a JPEG `data:` URI."""
+        # A background tab paints nothing, and the command would never return.
         await self._call("Page.bringToFront")
-        answer = await self._call("Page.captureScreenshot", {"format": "jpeg", "quality": 60})
-        return f"data:image/jpeg;base64,{answer['data']}"
+        result = await self._call("Page.captureScreenshot", {"format": "jpeg", "quality": 60})
+        return f"data:image/jpeg;base64,{result['data']}"
 
-    async def address(self) -> str:
-        """Where the tab is now."""
+    async def url(self) -> str:
+        """Return the URL that the tab shows."""
         return str(await self.evaluate("location.href"))
 
-    def _leave(self) -> float:
-        """What was loaded so far does not count any more. Returns the time, in seconds since the epoch."""
+    def _start_navigation(self) -> float:
+        """Forget earlier load events; return the time in seconds since the epoch."""
         self._loaded.clear()
         return time.time()
 
-    async def _load(self, began: float, within: float | None) -> None:
-        """Waits for the load event, and looks now and then: Chromium under load does not tell it of small pages.
+    async def _wait_until_loaded(self, started_at: float, timeout: float | None) -> None:
+        """Wait for the load event, and poll: Chromium under load does not report it for small pages.
 
-        A page for which something stays on its way (an image, a script) never tells it, and may run all the same.
+        A page with a pending request (an image, a script) has no load event, and may run all the same.
         """
-        within = LOAD_S if within is None else within
-        until, self.unfinished = time.monotonic() + within, None
+        timeout = LOAD_TIMEOUT_S if timeout is None else timeout
+        deadline, self.load_timed_out_after = time.monotonic() + timeout, None
         while not self._loaded.is_set():
-            left = until - time.monotonic()
-            if left <= 0:
-                self.unfinished = within
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                self.load_timed_out_after = timeout
                 break
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, LOOK_S)):
+                async with asyncio.timeout(min(remaining, LOAD_POLL_INTERVAL_S)):
                     await self._loaded.wait()
-            if not self._loaded.is_set() and await self._complete(began):
+            if not self._loaded.is_set() and await self._is_complete(started_at):
                 break
         if self.crashed:
             raise CannotCheck(f"{self.label}: the page crashed.", "Open it in a browser.")
 
-    async def _complete(self, since: float) -> bool:
-        """Whether a page that began after `since` (seconds since the epoch) has loaded."""
-        probe = f"document.readyState === 'complete' && performance.timeOrigin >= {since * 1000 - 100}"
+    async def _is_complete(self, since: float) -> bool:
+        """Report whether a page that started after `since` (seconds since the epoch) has loaded."""
+        expression = f"document.readyState === 'complete' && performance.timeOrigin >= {since * 1000 - 100}"
         with contextlib.suppress(CannotCheck, TimeoutError):
-            async with asyncio.timeout(LOOK_S):
-                return bool(await self.evaluate(probe))
+            async with asyncio.timeout(LOAD_POLL_INTERVAL_S):
+                return bool(await self.evaluate(expression))
         return False
 
     async def _call(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
-            return await self._wire.call(method, params, self.session)
+            return await self._devtools.call(method, params, self.session)
         except CommandFailed as error:
             raise CannotCheck(f"{self.label}: the browser refused {method}: {error}.", "Is the tab open?") from error
+
+
+class PageLoads:
+    """Documents that the tabs loaded: errors, redirects, and tabs that were open before.
+
+    The notes explain why a page shows no connection: an error page, a login page, or a page that was not reloaded.
+    """
+
+    def __init__(self, urls: UrlFormatter) -> None:
+        self._urls = urls
+        self._requested_url: dict[str, str] = {}
+        self._status: dict[str, int] = {}
+        self._open_before: set[str] = set()
+
+    def set_open_before(self, tabs: Iterable[DevToolsTarget]) -> None:
+        """Store the tabs that are open already; the browser does not report their websockets."""
+        self._open_before |= {target.id for target in tabs if target.url.startswith(("http:", "https:"))}
+
+    def on_loaded(self, target_id: str) -> None:
+        """Process a navigation of a tab."""
+        self._open_before.discard(target_id)
+
+    def on_navigate(self, target_id: str, url: str) -> None:
+        """Process a command that sends a tab to `url`."""
+        self._requested_url[target_id] = url
+
+    def on_response(self, target: DevToolsTarget | None, params: dict[str, Any]) -> None:
+        """Process Network.responseReceived: store the status of a tab's own document, not that of a frame."""
+        if target is not None and params.get("type") == "Document" and params.get("frameId") == target.id:
+            self._status[target.id] = params["response"]["status"]
+
+    def notes(self, tabs: Mapping[str, DevToolsTarget], connected: Collection[str]) -> Iterator[str]:
+        """Yield a sentence for each tab that shows an error, or another page than requested and has no connection."""
+        for label, target in tabs.items():
+            shown, status = self._urls.page(target.url), self._status.get(target.id, 0)
+            requested = self._urls.page(self._requested_url.get(target.id, target.url))
+            if target.id in self._open_before:
+                yield f"{label} was open before the check, and its earlier connections are unknown: reload {shown}."
+            if status >= HTTP_ERROR:
+                yield f"{label} was answered HTTP {status}: {shown}."
+            elif label not in connected and _without_query(requested) != _without_query(shown):
+                login = "is a login missing (--storage-state, or steps)?"
+                yield f"{label} was sent to {requested} and shows {shown}: {login}"
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0].rstrip("/")

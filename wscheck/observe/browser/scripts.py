@@ -1,155 +1,172 @@
-"""The scripts of every page and worker, and the files they were built from."""
+"""Scripts of every page and worker, with their source maps."""
 
 import asyncio
-import base64
 import binascii
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote_to_bytes, urljoin
+from urllib.parse import urljoin
 
 import aiohttp
 import msgspec
 
 from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation
-from wscheck.observe.browser.source_map import InvalidSourceMap, SourceMap, below, vite_base
+from wscheck.observe.browser.source_map import (
+    InvalidSourceMap,
+    SourceMap,
+    decode_data_uri,
+    relative_to_vite_root,
+    vite_base,
+)
 from wscheck.observe.traffic import UrlFormatter
 
-FETCH_S = 5.0
-IDLE_S = 0.7
-LARGEST = 200_000_000
+FETCH_TIMEOUT_S = 5.0
+DECODE_DELAY_S = 0.7
+MAX_MAP_BYTES = 200_000_000
 
 
 class PageScript(msgspec.Struct, frozen=True):
-    """A script as the debugger announced it. `map` is its source map's address, empty when it names none. Scripts that
-    stand in the page share its address, and what hot reload evaluates again keeps its own: the map tells them apart."""
+    """A script as the debugger reports it.
+
+    Inline scripts share the URL of their page, and a script that hot reload evaluates again keeps its URL. The map URL
+    distinguishes them.
+
+    map_url  the URL of its source map, empty if it names none
+    """
 
     url: str
-    map: str
+    map_url: str
 
 
 class PageScripts:
-    """Ask for maps early with `want`, while they can still be had. They are decoded once a page has had time to begin,
-    one after the other, since that costs time which the watching needs; what is left, in the end, with `settle`.
+    """Scripts by DevTools session and script id, and a resolver of positions in them.
 
-    `root`: the folder of the checkout in which the frontend lies, empty for the checkout itself.
+    Request source maps early with `request_maps`, while the page can still serve them. They are decoded one after the
+    other when the page had time to start, because decoding delays the observation. `wait_for_maps` decodes the rest.
+
+    root  the folder of the checkout that contains the frontend, empty for the checkout itself
     """
 
-    def __init__(self, addresses: UrlFormatter, root: str = "") -> None:
-        self._addresses, self._root = addresses, root
+    def __init__(self, urls: UrlFormatter, root: str = "") -> None:
+        self._urls, self._root = urls, root
         self._scripts: dict[tuple[str, str], PageScript] = {}
         self._frames: dict[tuple[str, str], str] = {}
-        self._maps: dict[PageScript, asyncio.Task[bytes | str]] = {}
-        self._ready: dict[PageScript, SourceMap | None] = {}
-        self._decoding = asyncio.Lock()
-        self._idle: set[asyncio.Task[None]] = set()
-        self._unmapped: dict[str, str] = {}
-        self._bases: set[str] = set()
-        self._told: set[str] = set()
+        self._fetches: dict[PageScript, asyncio.Task[bytes | str]] = {}
+        self._maps: dict[PageScript, SourceMap | None] = {}
+        self._decode_lock = asyncio.Lock()
+        self._delayed: set[asyncio.Task[None]] = set()
+        self._notes_by_url: dict[str, str] = {}
+        self._vite_bases: set[str] = set()
+        self._urls_without_map: set[str] = set()
 
-    def parsed(self, session: str, params: dict[str, Any]) -> None:
-        """Debugger.scriptParsed."""
+    def on_script_parsed(self, session: str, params: dict[str, Any]) -> None:
+        """Process Debugger.scriptParsed."""
         url = params.get("url", "")
         if (base := vite_base(url)) is not None:
-            self._bases.add(base)
+            self._vite_bases.add(base)
         self._scripts[session, params["scriptId"]] = PageScript(url, params.get("sourceMapURL", ""))
         self._frames[session, params["scriptId"]] = params.get("executionContextAuxData", {}).get("frameId", "")
 
-    def want(self, session: str, ids: Iterable[str]) -> None:
-        """Begin to fetch the maps of these scripts."""
-        for each in set(ids):
-            script = self._scripts.get((session, each))
-            if script is not None and script not in self._maps:
-                self._maps[script] = asyncio.create_task(_load(script))
-                self._idle.add(asyncio.create_task(self._when_idle(script)))
+    def request_maps(self, session: str, script_ids: Iterable[str]) -> None:
+        """Start to fetch the source maps of these scripts."""
+        for script_id in set(script_ids):
+            script = self._scripts.get((session, script_id))
+            if script is not None and script not in self._fetches:
+                self._fetches[script] = asyncio.create_task(_fetch_map(script))
+                self._delayed.add(asyncio.create_task(self._decode_later(script)))
 
-    async def _when_idle(self, script: PageScript) -> None:
-        await asyncio.sleep(IDLE_S)
+    async def _decode_later(self, script: PageScript) -> None:
+        await asyncio.sleep(DECODE_DELAY_S)
         await self._decode(script)
 
     async def _decode(self, script: PageScript) -> None:
-        text = await self._maps[script]
-        async with self._decoding:
-            if script not in self._ready:
-                self._ready[script] = await self._decoded(script.url, text)
+        text = await self._fetches[script]
+        async with self._decode_lock:
+            if script not in self._maps:
+                self._maps[script] = await self._decode_map(script.url, text)
 
-    async def settle(self) -> None:
-        """Wait until every map that was asked for is there, or failed."""
-        for script in list(self._maps):
+    async def wait_for_maps(self) -> None:
+        """Wait until every requested map is decoded or failed."""
+        for script in list(self._fetches):
             await self._decode(script)
 
     @property
     def notes(self) -> list[str]:
-        """What to say of positions of the application's that stayed those of the bundle."""
-        return [note for url, note in self._unmapped.items() if url in self._told]
+        """Sentences about application scripts whose positions could not be mapped to source files."""
+        return [note for url, note in self._notes_by_url.items() if url in self._urls_without_map]
 
     def close(self) -> None:
-        for task in (*self._maps.values(), *self._idle):
+        """Cancel all fetches."""
+        for task in (*self._fetches.values(), *self._delayed):
             task.cancel()
 
-    def script(self, session: str, id: str, url: str) -> str:
-        """The script's address as it may be told."""
-        script = self._scripts.get((session, id))
-        return self._addresses.script(script.url if script is not None and script.url else url)
+    def script_url(self, session: str, script_id: str, url: str) -> str:
+        """Return the URL of a script for reports; `url` if the script itself has none."""
+        script = self._scripts.get((session, script_id))
+        return self._urls.script(script.url if script is not None and script.url else url)
 
-    def frame(self, session: str, id: str) -> str:
-        """The frame of the page that the script runs in, by the browser's id; empty where that is not known."""
-        return self._frames.get((session, id), "")
+    def frame_id(self, session: str, script_id: str) -> str:
+        """Return the DevTools id of the frame that runs the script, empty if unknown."""
+        return self._frames.get((session, script_id), "")
 
-    def place(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
-        """Where a frame of CDP was written and the original name of what is called there; the bundle's position where
-        there is no map."""
+    def resolve_frame(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
+        """Return the source position of a DevTools call frame, and the original name of the function called there.
+
+        Without a source map this is the position in the bundle.
+        """
         line, column, function = frame["lineNumber"], frame["columnNumber"], frame.get("functionName", "")
         script = self._scripts.get((session, frame["scriptId"]))
         url = frame.get("url") or (script.url if script is not None else "")
-        found = self._ready.get(script) if script is not None else None
-        mapped = found.place(line, column) if found is not None else None
+        source_map = self._maps.get(script) if script is not None else None
+        mapped = source_map.find(line, column) if source_map is not None else None
         if mapped is None:
-            served = CodeLocation(self._addresses.script(url).partition("?")[0], line + 1, column + 1, function)
-            if not stack_frames.is_library_frame(served):
-                self._told.add(script.url if script is not None else url)
-            return served, ""
-        place, called = mapped
-        mine = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
-        return stack_frames.resolve_root(mine, self._root), called
+            in_bundle = CodeLocation(self._urls.script(url).partition("?")[0], line + 1, column + 1, function)
+            if not stack_frames.is_library_frame(in_bundle):
+                self._urls_without_map.add(script.url if script is not None else url)
+            return in_bundle, ""
+        place, called_name = mapped
+        named = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
+        return stack_frames.resolve_root(named, self._root), called_name
 
-    def written(self, session: str, id: str, line: int, column: int) -> CodeLocation:
-        """Where the code at a position of a script was written."""
-        return self.place(session, {"scriptId": id, "lineNumber": line, "columnNumber": column})[0]
+    def resolve_position(self, session: str, script_id: str, line: int, column: int) -> CodeLocation:
+        """Return the source position of a position (from 0) in a script."""
+        return self.resolve_frame(session, {"scriptId": script_id, "lineNumber": line, "columnNumber": column})[0]
 
-    async def _decoded(self, url: str, text: bytes | str) -> SourceMap | None:
-        """The map, or None and a note when `text` is none: bytes are a map, a string says why there is none."""
+    async def _decode_map(self, url: str, text: bytes | str) -> SourceMap | None:
+        """Return the decoded map; else None, and store a note.
+
+        text  the map as bytes, or the reason for its absence as a string
+        """
         if isinstance(text, bytes):
             try:
-                return await asyncio.to_thread(SourceMap, text, below(url, self._bases))
+                return await asyncio.to_thread(SourceMap, text, relative_to_vite_root(url, self._vite_bases))
             except InvalidSourceMap as problem:
                 text = f"its source map cannot be read: {problem}"
         if url:
-            shown = self._addresses.script(url).partition("?")[0]
-            self._unmapped[url] = f"Positions in {shown} are those of the bundle: {self._addresses.clean(text)}."
+            shown = self._urls.script(url).partition("?")[0]
+            self._notes_by_url[url] = f"Positions in {shown} are those of the bundle: {self._urls.redact(text)}."
         return None
 
 
-async def _load(script: PageScript) -> bytes | str:
-    """The map's text, or why it cannot be had."""
-    if not script.map:
+async def _fetch_map(script: PageScript) -> bytes | str:
+    """Return the map as bytes, or the reason for its absence as a string."""
+    if not script.map_url:
         return "it has no source map"
     try:
-        return await _fetch(urljoin(script.url, script.map))
+        return await _fetch(urljoin(script.url, script.map_url))
     except (InvalidSourceMap, aiohttp.ClientError, TimeoutError, OSError, ValueError, binascii.Error) as problem:
-        return f"its source map cannot be read: {str(problem) or f'no answer within {FETCH_S:g} s'}"
+        return f"its source map cannot be read: {str(problem) or f'no answer within {FETCH_TIMEOUT_S:g} s'}"
 
 
 async def _fetch(url: str) -> bytes:
     if url.startswith("data:"):
-        head, _, data = url.partition(",")
-        return base64.b64decode(unquote_to_bytes(data)) if head.endswith(";base64") else unquote_to_bytes(data)
+        return decode_data_uri(url)
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_S)) as http,
-        http.get(url, ssl=False) as answer,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)) as http,
+        http.get(url, ssl=False) as response,
     ):
-        if answer.status != 200:
-            raise InvalidSourceMap(f"HTTP {answer.status}")
-        if (answer.content_length or 0) > LARGEST:
+        if response.status != 200:
+            raise InvalidSourceMap(f"HTTP {response.status}")
+        if (response.content_length or 0) > MAX_MAP_BYTES:
             raise InvalidSourceMap("it is too large")
-        return await answer.read()
+        return await response.read()

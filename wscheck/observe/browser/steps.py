@@ -1,4 +1,4 @@
-"""A journey through a page: the steps of a configuration, done by a real browser."""
+"""The configured browser steps ([[browser.step]]), run in a real browser."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,49 +11,54 @@ from wscheck.observe.browser.browser import Browser
 from wscheck.observe.browser.page import BrowserTab
 
 
-async def run_steps(browser: Browser, page: BrowserTab, steps: Sequence[BrowserStep]) -> None:
-    """Does `steps`, beginning in `page`. Raises CannotCheck with the place of the step that could not be done."""
+async def run_steps(browser: Browser, tab: BrowserTab, steps: Sequence[BrowserStep]) -> None:
+    """Run `steps`, starting in `tab`.
+
+    Raises:
+        CannotCheck: A step failed; the message starts with the line of the step.
+    """
     for step in steps:
         try:
-            page = await _do(browser, page, step)
+            tab = await _run_step(browser, tab, step)
         except CannotCheck as error:
-            problem = browser.traffic.hiding.clean(f"{step}: {error.problem}")
+            problem = browser.traffic.redactor.redact(f"{step}: {error.problem}")
             raise CannotCheck(problem, error.next_step) from error
 
 
-async def _do(browser: Browser, page: BrowserTab, step: BrowserStep) -> BrowserTab:
-    """One step; the page to go on in."""
+async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep) -> BrowserTab:
+    """Run one step; return the tab in which the next one runs."""
     value = str(step.argument)
     match step.action:
         case "goto":
-            await page.goto(urljoin(await page.address(), value), step.timeout_s)
+            await tab.goto(urljoin(await tab.url(), value), step.timeout_s)
         case "click":
-            await page.click(value, step.timeout_s)
+            await tab.click(value, step.timeout_s)
         case "fill":
-            await page.fill(value, _typed(browser, step.typed), step.timeout_s)
+            await tab.fill(value, _reveal_text(browser, step.typed), step.timeout_s)
         case "wait_for":
-            await page.wait_for(value, step.timeout_s)
+            await tab.wait_for(value, step.timeout_s)
         case "wait":
             await asyncio.sleep(float(step.argument))
         case "reload":
-            await page.reload(step.timeout_s)
+            await tab.reload(step.timeout_s)
         case "back":
-            await page.back(step.timeout_s)
+            await tab.back(step.timeout_s)
         case "tab":
-            return await _tab(browser, page, step)
-    return page
+            return await _switch_tab(browser, tab, step)
+    return tab
 
 
-def _typed(browser: Browser, text: str | Secret) -> str:
+def _reveal_text(browser: Browser, text: str | Secret) -> str:
     if isinstance(text, Secret):
-        browser.traffic.hiding.learn(text.reveal())
+        browser.traffic.redactor.learn(text.reveal())
         return text.reveal()
     return text
 
 
-async def _tab(browser: Browser, page: BrowserTab, step: BrowserStep) -> BrowserTab:
+async def _switch_tab(browser: Browser, tab: BrowserTab, step: BrowserStep) -> BrowserTab:
+    """Open a new tab at a URL, or return the tab with a number."""
     if isinstance(step.argument, str):
-        return await browser.open(urljoin(await page.address(), step.argument), step.timeout_s)
+        return await browser.open(urljoin(await tab.url(), step.argument), step.timeout_s)
     label = f"tab {step.argument:g}"
     tabs = browser.tabs
     if label not in tabs:

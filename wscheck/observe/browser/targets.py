@@ -1,4 +1,4 @@
-"""Everything in a browser that can hold a connection: tabs, frames, workers, also those that open later."""
+"""DevTools targets that can open connections: tabs, frames and workers, including those that open later."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,16 +9,22 @@ import msgspec
 from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.traffic import Initiator, UrlFormatter
 
-# A page is asked for what only it can see; the rest is the browser's to tell (asking twice hangs a service worker).
-_BENEATH = [{"type": kind, "exclude": True} for kind in ("service_worker", "shared_worker", "page", "tab")] + [{}]
+# Attach through a page only to targets that the browser does not report (attaching twice hangs a service worker).
+_CHILD_FILTER = [{"type": kind, "exclude": True} for kind in ("service_worker", "shared_worker", "page", "tab")] + [{}]
 _TYPES = frozenset({"page", "iframe", "worker", "shared_worker", "service_worker"})
-_INTERNAL = ("devtools://", "chrome://", "chrome-extension://", "edge://")
+_INTERNAL_SCHEMES = ("devtools://", "chrome://", "chrome-extension://", "edge://")
+_AUTO_ATTACH = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
 
 
 class DevToolsTarget(msgspec.Struct):
-    """One attached target. `tab`: the label of the tab that holds it. `contexts`: its JavaScript realms by frame.
-    `frames`: the addresses of the frames in it that are no targets of their own, by id. `ready` is done once it was let
-    run: a page that is sent elsewhere before may lose what was switched on."""
+    """An attached tab, frame or worker.
+
+    session   the DevTools session id
+    tab       the label of the tab that contains it
+    contexts  frame ids of its JavaScript execution contexts, by context id
+    frames    URLs of the frames in it that are not targets themselves, by frame id
+    resumed   done when it was resumed; a page that navigates before that may lose the domains that were enabled
+    """
 
     session: str
     id: str
@@ -27,100 +33,101 @@ class DevToolsTarget(msgspec.Struct):
     tab: str
     contexts: dict[int, str] = msgspec.field(default_factory=dict)
     frames: dict[str, str] = msgspec.field(default_factory=dict)
-    ready: "asyncio.Future[Any] | None" = None
+    resumed: "asyncio.Future[Any] | None" = None
 
 
 class DevToolsTargets:
-    """Attaches to every target, switches on what is needed, and lets it run. `on_new` is told before it runs."""
+    """All targets of a browser. Attaches to each one, enables the domains and resumes it.
+
+    on_attached  called with each new target before it is resumed
+    """
 
     def __init__(
-        self, wire: DevToolsConnection, addresses: UrlFormatter, on_new: Callable[[DevToolsTarget], None]
+        self, devtools: DevToolsConnection, urls: UrlFormatter, on_attached: Callable[[DevToolsTarget], None]
     ) -> None:
-        self._wire, self._addresses, self._on_new = wire, addresses, on_new
+        self._devtools, self._urls, self._on_attached = devtools, urls, on_attached
         self.by_session: dict[str, DevToolsTarget] = {}
         self.tabs: dict[str, DevToolsTarget] = {}
-        self._others = 0
+        self._shared_workers = 0
 
     async def attach(self) -> None:
-        """To everything that is open, and from now on to whatever opens."""
-        asked = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
-        await self._wire.call("Target.setAutoAttach", asked)
+        """Attach to every open target, and to each one that opens later."""
+        await self._devtools.call("Target.setAutoAttach", _AUTO_ATTACH)
 
-    def attached(self, params: dict[str, Any], parent: str) -> DevToolsTarget | None:
-        """Target.attachedToTarget. None for what is not watched; it runs on all the same."""
+    def on_attached_event(self, params: dict[str, Any], parent: str) -> DevToolsTarget | None:
+        """Process Target.attachedToTarget; return None for a target that is not observed, which is only resumed."""
         info, session = params["targetInfo"], params["sessionId"]
         kind, url = info["type"], info["url"]
-        if kind not in _TYPES or url.startswith(_INTERNAL):
-            self._wire.send("Runtime.runIfWaitingForDebugger", {}, session)
+        if kind not in _TYPES or url.startswith(_INTERNAL_SCHEMES):
+            self._devtools.send("Runtime.runIfWaitingForDebugger", {}, session)
             return None
-        held = DevToolsTarget(session, info["targetId"], kind, url, self._tab(kind, parent))
-        self.by_session[session] = held
+        target = DevToolsTarget(session, info["targetId"], kind, url, self._tab_label(kind, parent))
+        self.by_session[session] = target
         if kind == "page":
-            self.tabs[held.tab] = held
-        self._on_new(held)
-        self._switch_on(held)
-        return held
+            self.tabs[target.tab] = target
+        self._on_attached(target)
+        self._enable_and_resume(target)
+        return target
 
-    def _tab(self, kind: str, parent: str) -> str:
+    def _tab_label(self, kind: str, parent: str) -> str:
         if kind == "page":
             return f"tab {len(self.tabs) + 1}"
-        if (above := self.by_session.get(parent)) is not None:
-            return above.tab
-        self._others += 1
-        return f"{kind.replace('_', ' ')} {self._others}"
+        if (parent_target := self.by_session.get(parent)) is not None:
+            return parent_target.tab
+        self._shared_workers += 1
+        return f"{kind.replace('_', ' ')} {self._shared_workers}"
 
-    def _switch_on(self, held: DevToolsTarget) -> None:
-        send, session = self._wire.send, held.session
+    def _enable_and_resume(self, target: DevToolsTarget) -> None:
+        send, session = self._devtools.send, target.session
         send("Network.enable", {"maxPostDataSize": 1_000_000}, session)
         send("Runtime.enable", {}, session)
         send("Debugger.enable", {}, session)
-        # A `debugger` statement must not stop a page that nobody debugs.
+        # A `debugger` statement must not pause the page.
         send("Debugger.setSkipAllPauses", {"skip": True}, session)
         send("Debugger.setAsyncCallStackDepth", {"maxDepth": 32}, session)
-        if held.type in ("page", "iframe"):
+        if target.type in ("page", "iframe"):
             send("Page.enable", {}, session)
             send("Inspector.enable", {}, session)
-        if held.type != "service_worker":
-            beneath = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": _BENEATH}
-            send("Target.setAutoAttach", beneath, session)
-        held.ready = send("Runtime.runIfWaitingForDebugger", {}, session)
+        if target.type != "service_worker":
+            send("Target.setAutoAttach", {**_AUTO_ATTACH, "filter": _CHILD_FILTER}, session)
+        target.resumed = send("Runtime.runIfWaitingForDebugger", {}, session)
 
-    def changed(self, params: dict[str, Any]) -> None:
-        """Target.targetInfoChanged: a target's address is known only once it is there."""
+    def on_info_changed(self, params: dict[str, Any]) -> None:
+        """Process Target.targetInfoChanged, which reports the URL of a new target."""
         info = params["targetInfo"]
-        for held in self.by_session.values():
-            if held.id == info["targetId"]:
-                held.url = info["url"] or held.url
+        for target in self.by_session.values():
+            if target.id == info["targetId"]:
+                target.url = info["url"] or target.url
 
-    def detached(self, params: dict[str, Any]) -> DevToolsTarget | None:
-        """Target.detachedFromTarget."""
+    def on_detached_event(self, params: dict[str, Any]) -> DevToolsTarget | None:
+        """Process Target.detachedFromTarget."""
         return self.by_session.pop(params["sessionId"], None)
 
-    def origin(self, session: str) -> Initiator | None:
-        """Who holds what is told on `session`."""
-        held = self.by_session.get(session)
-        if held is None:
+    def initiator(self, session: str) -> Initiator | None:
+        """Return the page or worker of a DevTools session, without a stack."""
+        target = self.by_session.get(session)
+        if target is None:
             return None
-        return Initiator(held.id, held.tab, f"{held.type} {self._addresses.page(held.url)}")
+        return Initiator(target.id, target.tab, f"{target.type} {self._urls.page(target.url)}")
 
-    def framed(self, session: str, frame: str) -> str:
-        """What a frame of the same site is called as a holder of connections; empty for the page itself."""
-        held = self.by_session.get(session)
-        if held is None or frame not in held.frames:
+    def frame_label(self, session: str, frame: str) -> str:
+        """Return "iframe URL" for a frame within a target, empty for its main frame."""
+        target = self.by_session.get(session)
+        if target is None or frame not in target.frames:
             return ""
-        return f"iframe {self._addresses.page(held.frames[frame])}"
+        return f"iframe {self._urls.page(target.frames[frame])}"
 
-    def context(self, method: str, params: dict[str, Any], session: str) -> None:
-        """The realms of a page come and go: Runtime.executionContextCreated and its like."""
-        held = self.by_session.get(session)
-        if held is None:
+    def on_execution_context(self, method: str, params: dict[str, Any], session: str) -> None:
+        """Process Runtime.executionContextCreated, -Destroyed and -sCleared."""
+        target = self.by_session.get(session)
+        if target is None:
             return
         if method == "Runtime.executionContextCreated":
             context = params["context"]
             aux = context.get("auxData", {})
             if aux.get("isDefault", True):
-                held.contexts[context["id"]] = aux.get("frameId", "")
+                target.contexts[context["id"]] = aux.get("frameId", "")
         elif method == "Runtime.executionContextDestroyed":
-            held.contexts.pop(params["executionContextId"], None)
+            target.contexts.pop(params["executionContextId"], None)
         else:
-            held.contexts.clear()
+            target.contexts.clear()

@@ -22,7 +22,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import Connection
-from wscheck.observe.traffic.redaction import LONGEST, TrafficRedactor
+from wscheck.observe.traffic.redaction import MAX_TEXT_LENGTH, TrafficRedactor
 
 Record = Callable[[Event], None]
 
@@ -108,8 +108,8 @@ class ReplayWitness:
 
     def _clean(self, text: str) -> str:
         """What a server says may be long, and may quote our token back at us."""
-        return self._redactor.redact(text)[:LONGEST]
+        return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
 
     def _id(self, text: str | None) -> str | None:
         """As a server's log tells it too, so only what is known to be a secret is hidden."""
-        return self._redactor.redact_known(text)[:LONGEST] if text is not None else None
+        return self._redactor.redact_known(text)[:MAX_TEXT_LENGTH] if text is not None else None

@@ -1,9 +1,9 @@
-"""A HAR file as a browser that was watched: Chrome's DevTools and Playwright write what was sent into it.
+"""Events from HAR files that Chrome's DevTools or Playwright wrote.
 
-archive (the file) ─► told (in the order of time) ─► Traffic ─► events
-        └► bundles (scripts and their source maps) ─► which line opened it
+har_file (typed entries) -> events (steps in the order of time) -> TrafficDemux -> events
+        `-> scripts (bundles and source maps) -> the line that opened a connection
 """
 
-from wscheck.observe.har.events import HarContents, read
+from wscheck.observe.har.events import HarContents, read_har_files
 
-__all__ = ["HarContents", "read"]
+__all__ = ["HarContents", "read_har_files"]

@@ -1,4 +1,4 @@
-"""What a HAR tells, in the order of its time: its entries as requests and frames, fed to Traffic."""
+"""Events from HAR files: their entries as requests and frames, in the order of time, fed to `TrafficDemux`."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,234 +10,253 @@ import msgspec
 
 from wscheck.model.events import SOURCE_HAR, Event, NotEvaluated, PhaseEnded, Unreadable
 from wscheck.model.report import PageSummary
-from wscheck.observe.browser.opener import DevToolsStack, resolve
-from wscheck.observe.browser.reconnects import attribute_reconnects
-from wscheck.observe.har.har_file import HarEntry, HarFile, load
+from wscheck.observe.browser.opener import DevToolsStack, attribute_reconnects, resolve_origin
+from wscheck.observe.har.har_file import HarEntry, HarFile, load_har_file
 from wscheck.observe.har.scripts import HarScripts
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficDemux
 
-CLOSING_S = 0.0005
-"""DevTools says when a websocket last did something. Later than its last frame by this much: it closed then."""
+CLOSE_DELAY_S = 0.0005
+"""A websocket of DevTools closed if its last activity is later than its last frame by more than this."""
 
-_OPEN = re.compile(r'^0\{.*?"sid"\s*:\s*"([^"]+)"')
-_SID = re.compile(r"[?&]sid=([^&#]+)")
+_HANDSHAKE = re.compile(r'^0\{.*?"sid"\s*:\s*"([^"]+)"')
+_SID_PARAMETER = re.compile(r"[?&]sid=([^&#]+)")
 
 NO_OPENERS = (
-    "A HAR by Playwright does not say which code opened a connection, nor when a websocket closed without saying so."
+    "A HAR by Playwright does not say which code opened a connection, nor when a websocket was cut without a packet."
     " `wscheck browser --cdp URL -- npx playwright test` sees both."
 )
-NO_MESSAGES = "it names Socket.IO websockets and holds none of their messages"
-NO_BODIES = "it holds no response bodies, so long polling cannot be read"
+NO_MESSAGES = "it lists Socket.IO websockets without their messages"
+NO_BODIES = "it contains no response bodies, so long polling cannot be read"
+
+# Order of steps with the same time: responses, then requests, then frames, then ends.
+_RESPONSE, _REQUEST, _FRAME, _END = range(4)
+
+TrafficStep = tuple[float, int, Callable[[], Any]]
+"""Time, order among steps of the same time, and call of a method of TrafficDemux."""
 
 
 class HarContents(msgspec.Struct):
-    """What the files told. `notes`: what could not be seen as well as it should, in sentences."""
+    """Events and pages of HAR files; `notes` are sentences about what could be read only in part."""
 
     events: list[Event]
     pages: list[PageSummary]
     notes: list[str]
 
 
-Step = tuple[float, int, Callable[[], Any]]
-
-
-def read(
-    paths: Sequence[Path], identity: IdentityRule | None = None, folders: Sequence[Path] = (), root: str = ""
+def read_har_files(
+    paths: Sequence[Path], identity: IdentityRule | None = None, source_map_dirs: Sequence[Path] = (), root: str = ""
 ) -> HarContents:
-    """Reads HAR files of one application as if one browser had been watched. `folders` hold source maps; `root` is
-    where in the checkout the frontend lies.
+    """Read HAR files of one application, each with its own tabs.
 
-    Raises BadEvidence for a file that is missing, cut short or no HAR.
+    source_map_dirs  folders that contain .map files
+    root             the folder of the checkout that contains the frontend
+
+    Raises:
+        BadEvidence: A file is missing, truncated or not a HAR file.
     """
     traffic = TrafficDemux(identity, source=SOURCE_HAR)
-    bundles = HarScripts(traffic.addresses, folders, root)
-    files = [_File(load(path), traffic, bundles, number) for number, path in enumerate(paths)]
-    tabs = 0
-    for file in files:
-        tabs = file.label(tabs)
-    steps = sorted((step for file in files for step in file.steps()), key=lambda step: step[:2])
-    for _, _, act in steps:
-        act()
-    events = _events(traffic, bundles, files)
-    return HarContents(events, _pages(files, traffic), [*_notes(files, bundles), *filter(None, [traffic.note])])
+    scripts = HarScripts(traffic.urls, source_map_dirs, root)
+    readers = [_HarReader(load_har_file(path), traffic, scripts, number) for number, path in enumerate(paths)]
+    tab_count = 0
+    for reader in readers:
+        tab_count = reader.label_tabs(tab_count)
+    steps = sorted((step for reader in readers for step in reader.steps()), key=lambda step: step[:2])
+    for _, _, call in steps:
+        call()
+    events = _events(traffic, scripts, readers)
+    notes = [*_notes(readers, scripts), *filter(None, [traffic.server_note])]
+    return HarContents(events, _pages(readers, traffic), notes)
 
 
-def _events(traffic: TrafficDemux, bundles: HarScripts, files: Sequence["_File"]) -> list[Event]:
-    traffic.settle()
-    found = {id(session): _whence(session, bundles) for session in traffic.sessions}
-    whence = attribute_reconnects(traffic.sessions, found, ())
-    events: list[Event] = traffic.events(lambda session: whence[id(session)])
-    last = events[-1].at if events else None
-    doubts = [event for file in files for event in file.doubts(last)]
-    ended = [PhaseEnded(at=max(file.ended for file in files), source=SOURCE_HAR)] if events else []
-    return [*events, *doubts, *ended]
+def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarReader"]) -> list[Event]:
+    traffic.flush()
+    resolved = {id(session): _resolve_origin(session, scripts) for session in traffic.sessions}
+    origins = attribute_reconnects(traffic.sessions, resolved, ())
+    events: list[Event] = traffic.events(lambda session: origins[id(session)])
+    last_at = events[-1].at if events else None
+    gaps = [event for reader in readers for event in reader.gaps(last_at)]
+    ended = [PhaseEnded(at=max(reader.ended_at for reader in readers), source=SOURCE_HAR)] if events else []
+    return [*events, *gaps, *ended]
 
 
-def _whence(session: EngineSession, bundles: HarScripts) -> ConnectionOrigin:
-    stack = session.origin.stack
-    return resolve(stack, bundles) if isinstance(stack, DevToolsStack) else ConnectionOrigin()
+def _resolve_origin(session: EngineSession, scripts: HarScripts) -> ConnectionOrigin:
+    stack = session.initiator.raw_stack
+    return resolve_origin(stack, scripts) if isinstance(stack, DevToolsStack) else ConnectionOrigin()
 
 
-def _pages(files: Sequence["_File"], traffic: TrafficDemux) -> list[PageSummary]:
+def _pages(readers: Sequence["_HarReader"], traffic: TrafficDemux) -> list[PageSummary]:
     return [
-        PageSummary(url=traffic.addresses.page(url), title="" if "://" in title else traffic.hiding.clean(title))
-        for file in files
-        for url, title in file.pages()
+        PageSummary(url=traffic.urls.page(url), title="" if "://" in title else traffic.redactor.redact(title))
+        for reader in readers
+        for url, title in reader.pages()
     ]
 
 
-def _notes(files: Sequence["_File"], bundles: HarScripts) -> list[str]:
-    notes = [f"{file.broken} of {file.archive.path} cannot be read." for file in files if file.broken]
-    if any(file.archive.playwright for file in files):
+def _notes(readers: Sequence["_HarReader"], scripts: HarScripts) -> list[str]:
+    notes = [f"{each.invalid_entries} of {each.har.path} cannot be read." for each in readers if each.invalid_entries]
+    if any(reader.har.by_playwright for reader in readers):
         notes.append(NO_OPENERS)
-    return [*notes, *bundles.notes.values()]
+    return [*notes, *scripts.notes.values()]
 
 
-class _File:
-    """One HAR: its entries as steps in time. Keys carry its number, so that files do not mix."""
+class _HarReader:
+    """Entries of one HAR file as steps in time. Its number is part of all keys, so that files stay separate."""
 
-    def __init__(self, archive: HarFile, traffic: TrafficDemux, bundles: HarScripts, number: int) -> None:
-        self.archive, self._traffic, self._number = archive, traffic, number
-        self._engine = [entry for entry in archive.entries if "EIO=" in entry.request.url]
-        self._documents = [entry for entry in archive.entries if entry.kind == "document"]
-        self._tabs: dict[str, str] = {}
-        for entry in archive.entries:
-            if (entry.kind == "script" or ".map" in entry.request.url) and (text := archive.body(entry)):
-                bundles.served(entry.request.url, text)
+    def __init__(self, har: HarFile, traffic: TrafficDemux, scripts: HarScripts, number: int) -> None:
+        self.har, self._traffic, self._number = har, traffic, number
+        self._engine_entries = [entry for entry in har.entries if "EIO=" in entry.request.url]
+        self._documents = [entry for entry in har.entries if entry.resource_type == "document"]
+        self._tab_labels: dict[str, str] = {}
+        for entry in har.entries:
+            is_script = entry.resource_type == "script" or ".map" in entry.request.url
+            if is_script and (text := har.body(entry)):
+                scripts.add(entry.request.url, text)
 
     @property
-    def broken(self) -> str:
-        """How many entries could not be read, empty when all could."""
-        count = self.archive.broken
+    def invalid_entries(self) -> str:
+        """The number of entries that could not be read, as a phrase; empty if there are none."""
+        count = self.har.invalid_entries
         return f"{count} {'entry' if count == 1 else 'entries'}" if count else ""
 
     @property
-    def ended(self) -> float:
-        """When the last that it tells of happened, Socket.IO's or not; 0 when it tells of nothing."""
-        frames = (message.at for entry in self._engine for message in entry.messages or ())
-        return max((*(max(entry.at, entry.ended) for entry in self.archive.entries), *frames), default=0.0)
+    def ended_at(self) -> float:
+        """Time of the last activity in the file, 0 if there is none."""
+        frames = (frame.at for entry in self._engine_entries for frame in entry.frames or ())
+        return max((*(max(entry.at, entry.ended_at) for entry in self.har.entries), *frames), default=0.0)
 
-    def label(self, before: int) -> int:
-        """Numbers the tabs from `before`; returns how many there are then. DevTools records one tab, in which each
-        navigation is a page; Playwright one page for each tab."""
-        pages = dict.fromkeys(entry.pageref for entry in (*self._documents, *self._engine))
-        for count, page in enumerate(pages if self.archive.playwright else [""], start=before + 1):
-            self._tabs[page] = f"tab {count}"
-        return before + len(self._tabs)
+    def label_tabs(self, count: int) -> int:
+        """Number the tabs from `count` + 1; return the number of the last one.
+
+        DevTools records one tab, in which each navigation is a page. Playwright records one page per tab.
+        """
+        pages = dict.fromkeys(entry.pageref for entry in (*self._documents, *self._engine_entries))
+        for number, page in enumerate(pages if self.har.by_playwright else [""], start=count + 1):
+            self._tab_labels[page] = f"tab {number}"
+        return count + len(self._tab_labels)
 
     def pages(self) -> Iterator[tuple[str, str]]:
-        """(address, title) of every page that was shown."""
+        """Yield URL and title of every page that a main frame showed."""
         for entry in self._documents:
-            if entry.frame is None or entry.frame == self._main(entry.pageref):
-                yield entry.request.url, self.archive.titles.get(entry.pageref, "")
+            if entry.frame_id is None or entry.frame_id == self._main_frame_id(entry.pageref):
+                yield entry.request.url, self.har.titles.get(entry.pageref, "")
 
-    def steps(self) -> Iterator[Step]:
-        answered = dict(self._handshakes())
-        for number, entry in enumerate(self._engine):
-            sid = _SID.search(entry.request.url)
-            at = max(entry.at, answered.get(sid[1], 0.0)) if sid else entry.at
+    def steps(self) -> Iterator[TrafficStep]:
+        """Yield all traffic of the file, not ordered."""
+        handshake_times = dict(self._handshakes())
+        for number, entry in enumerate(self._engine_entries):
+            sid = _SID_PARAMETER.search(entry.request.url)
+            # Times in milliseconds are too coarse to order a request after the handshake that it depends on.
+            at = max(entry.at, handshake_times.get(sid[1], 0.0)) if sid else entry.at
             key = f"{self._number}.{number}"
-            yield from self._websocket(entry, key, at) if entry.websocket else self._poll(entry, key, at)
-        for entry in filter(_shows, self._documents):
-            for holder in self._left(entry):
-                yield entry.ended, 3, partial(self._traffic.gone, holder, entry.ended)
+            yield from self._websocket(entry, key, at) if entry.is_websocket else self._poll(entry, key, at)
+        for entry in filter(_replaces_document, self._documents):
+            for target_id in self._replaced_targets(entry):
+                close = partial(self._traffic.on_target_closed, target_id, entry.ended_at)
+                yield entry.ended_at, _END, close
 
-    def doubts(self, at: float | None) -> Iterator[Event]:
-        """What keeps this file from proving anything."""
-        path = str(self.archive.path)
-        sockets = [entry for entry in self._engine if entry.websocket and entry.response.status == 101]
-        polls = [entry for entry in self._engine if not entry.websocket and entry.response.status == 200]
-        if sockets and not any(entry.messages for entry in sockets):
+    def gaps(self, at: float | None) -> Iterator[Event]:
+        """Yield events for what the file does not contain."""
+        path = str(self.har.path)
+        sockets = [entry for entry in self._engine_entries if entry.is_websocket and entry.response.status == 101]
+        polls = [entry for entry in self._engine_entries if not entry.is_websocket and entry.response.status == 200]
+        if sockets and not any(entry.frames for entry in sockets):
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
-        if polls and not any(self.archive.body(entry) for entry in polls):
+        if polls and not any(self.har.body(entry) for entry in polls):
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_BODIES}")
-        if self.broken:
-            yield Unreadable(at=at, source=SOURCE_HAR, path=path, reason=f"{self.broken} cannot be read")
+        if self.invalid_entries:
+            yield Unreadable(at=at, source=SOURCE_HAR, path=path, reason=f"{self.invalid_entries} cannot be read")
 
     # --- one entry ----------------------------------------------------------------------------------------------
 
-    def _poll(self, entry: HarEntry, key: str, at: float) -> Iterator[Step]:
+    def _poll(self, entry: HarEntry, key: str, at: float) -> Iterator[TrafficStep]:
         body = entry.request.post_data.text if entry.request.post_data is not None else None
-        origin, headers, url, status = self._origin(entry), _headers(entry), entry.request.url, entry.response.status
+        initiator, headers = self._initiator(entry), _headers(entry)
+        url, status = entry.request.url, entry.response.status
         traffic = self._traffic
-        yield at, 1, lambda: traffic.requested(key, url, at, origin=origin, headers=headers, body=body)
-        ended = max(entry.ended, at)
+        yield at, _REQUEST, lambda: traffic.on_request(key, url, at, initiator=initiator, headers=headers, body=body)
+        ended_at = max(entry.ended_at, at)
         if status > 0:
-            yield ended, 0, lambda: traffic.answered(key, ended, status=status, body=self.archive.body(entry))
+            yield (
+                ended_at,
+                _RESPONSE,
+                lambda: traffic.on_response(key, ended_at, status=status, body=self.har.body(entry)),
+            )
         elif entry.response.error:
             aborted = "ABORTED" in entry.response.error
-            yield ended, 0, lambda: traffic.failed(key, ended, cancelled=aborted)
+            yield ended_at, _RESPONSE, lambda: traffic.on_request_failed(key, ended_at, cancelled=aborted)
 
-    def _websocket(self, entry: HarEntry, key: str, at: float) -> Iterator[Step]:
-        origin, headers, url, status = self._origin(entry), _headers(entry), entry.request.url, entry.response.status
-        traffic, frames = self._traffic, sorted(entry.messages or (), key=lambda message: message.at)
+    def _websocket(self, entry: HarEntry, key: str, at: float) -> Iterator[TrafficStep]:
+        initiator, headers = self._initiator(entry), _headers(entry)
+        url, status = entry.request.url, entry.response.status
+        traffic, frames = self._traffic, sorted(entry.frames or (), key=lambda frame: frame.at)
         at = min(at, frames[0].at) if frames else at
-        yield at, 1, lambda: traffic.socket_opened(key, url, at, origin=origin, headers=headers)
+        yield at, _REQUEST, lambda: traffic.on_websocket_created(key, url, at, initiator=initiator, headers=headers)
         if status >= 400:
-            refused = max(entry.ended, at)
-            yield refused, 2, lambda: traffic.socket_refused(key, refused, status=status)
+            refused_at = max(entry.ended_at, at)
+            yield refused_at, _FRAME, lambda: traffic.on_websocket_refused(key, refused_at, status=status)
         for frame in frames:
             outgoing = frame.type == "send"
-            yield frame.at, 2, partial(traffic.frame, key, frame.at, frame.content(), outgoing=outgoing)
-        if (closed := self._closed(entry, frames[-1].at if frames else at)) is not None:
-            yield closed, 3, lambda: traffic.socket_closed(key, closed)
+            yield frame.at, _FRAME, partial(traffic.on_frame, key, frame.at, frame.content(), outgoing=outgoing)
+        if (closed_at := self._closed_at(entry, frames[-1].at if frames else at)) is not None:
+            yield closed_at, _END, lambda: traffic.on_websocket_closed(key, closed_at)
 
-    def _closed(self, entry: HarEntry, last: float) -> float | None:
-        """When a websocket closed, None while it is open or nobody knows."""
+    def _closed_at(self, entry: HarEntry, last_activity: float) -> float | None:
+        """Return when a websocket closed, None if it is open or the file does not say."""
         if entry.response.status != 101:
-            return max(entry.ended, last)
-        if self.archive.playwright or entry.messages is None:
+            return max(entry.ended_at, last_activity)
+        if self.har.by_playwright or entry.frames is None:
             return None
-        return entry.ended if entry.messages and entry.ended > last + CLOSING_S else None
+        return entry.ended_at if entry.frames and entry.ended_at > last_activity + CLOSE_DELAY_S else None
 
-    # --- who held it --------------------------------------------------------------------------------------------
+    # --- pages --------------------------------------------------------------------------------------------------
 
-    def _origin(self, entry: HarEntry) -> Initiator:
+    def _initiator(self, entry: HarEntry) -> Initiator:
         raw = entry.initiator.get("stack") if isinstance(entry.initiator, dict) else None
-        stack = DevToolsStack("", raw) if isinstance(raw, dict) and _is_stack(raw) else None
-        page = self._tabs.get(entry.pageref) or self._tabs.get("", "")
-        return Initiator(id=self._holder(entry), page=page, target=f"page {self._address(entry)}", stack=stack)
+        stack = DevToolsStack("", raw) if isinstance(raw, dict) and _is_devtools_stack(raw) else None
+        page = self._tab_labels.get(entry.pageref) or self._tab_labels.get("", "")
+        target = f"page {self._page_url(entry)}"
+        return Initiator(target_id=self._target_id(entry), page=page, target=target, raw_stack=stack)
 
-    def _holder(self, entry: HarEntry) -> str:
-        return f"{self._number} {entry.frame or entry.pageref}"
+    def _target_id(self, entry: HarEntry) -> str:
+        return f"{self._number} {entry.frame_id or entry.pageref}"
 
-    def _address(self, entry: HarEntry) -> str:
-        """The page that sent `entry`: the last document of its page before it."""
+    def _page_url(self, entry: HarEntry) -> str:
+        """Return the URL of the page that sent `entry`: the last document of its page before it."""
         shown = [each for each in self._documents if each.pageref == entry.pageref and each.at <= entry.at]
-        return self._traffic.addresses.page(shown[-1].request.url) if shown else ""
+        return self._traffic.urls.page(shown[-1].request.url) if shown else ""
 
-    def _main(self, pageref: str) -> str | None:
-        return next((each.frame for each in self._documents if each.pageref == pageref), None)
+    def _main_frame_id(self, pageref: str) -> str | None:
+        return next((each.frame_id for each in self._documents if each.pageref == pageref), None)
 
-    def _left(self, entry: HarEntry) -> list[str]:
-        """Whom a document's arrival ends: what its frame showed before, or the tab's page before it."""
-        if entry.frame is not None:
-            return [self._holder(entry)]
-        refs = dict.fromkeys(each.pageref for each in self._documents if each.at < entry.at)
-        return [f"{self._number} {ref}" for ref in refs if ref != entry.pageref]
+    def _replaced_targets(self, entry: HarEntry) -> list[str]:
+        """Return the ids of what a new document replaces: its frame's document, or the tab's earlier pages."""
+        if entry.frame_id is not None:
+            return [self._target_id(entry)]
+        earlier = dict.fromkeys(each.pageref for each in self._documents if each.at < entry.at)
+        return [f"{self._number} {pageref}" for pageref in earlier if pageref != entry.pageref]
 
     def _handshakes(self) -> Iterator[tuple[str, float]]:
-        """(sid, when it was known): milliseconds are too coarse to tell what came before what."""
-        for entry in self._engine:
-            if not entry.websocket and (opened := _OPEN.match(self.archive.body(entry) or "")):
-                yield opened[1], entry.ended
+        """Yield the sid of each handshake by polling, and when its response ended."""
+        for entry in self._engine_entries:
+            if not entry.is_websocket and (handshake := _HANDSHAKE.match(self.har.body(entry) or "")):
+                yield handshake[1], entry.ended_at
 
 
 def _headers(entry: HarEntry) -> dict[str, str]:
     return {header.name: header.value for header in entry.request.headers}
 
 
-def _shows(document: HarEntry) -> bool:
-    """Whether what came replaces what was shown: a redirect and a download do not."""
+def _replaces_document(document: HarEntry) -> bool:
+    """Report whether a response replaces the document: a redirect and a response without content do not."""
     status = document.response.status
     return status >= 200 and status not in (204, 205) and not 300 <= status < 304
 
 
-def _is_stack(raw: Any) -> bool:
-    """Whether it has the form of CDP's, each frame a script, a line and a column."""
+def _is_devtools_stack(raw: Any) -> bool:
+    """Report whether a JSON value is a valid DevTools stack (Runtime.StackTrace)."""
     while isinstance(raw, dict):
         frames = raw.get("callFrames")
-        if not isinstance(frames, list) or not all(_is_frame(frame) for frame in frames):
+        if not isinstance(frames, list) or not all(_is_call_frame(frame) for frame in frames):
             return False
         if raw.get("parent") is None:
             return True
@@ -245,7 +264,7 @@ def _is_stack(raw: Any) -> bool:
     return False
 
 
-def _is_frame(frame: Any) -> bool:
+def _is_call_frame(frame: Any) -> bool:
     return (
         isinstance(frame, dict)
         and isinstance(frame.get("scriptId"), str)

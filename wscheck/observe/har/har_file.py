@@ -1,7 +1,9 @@
-"""A HAR file as typed entries: HAR 1.2 with what Chrome's DevTools and Playwright add; broken ones are counted.
+"""HAR files as typed entries: HAR 1.2 with the extensions of Chrome's DevTools and Playwright.
 
-DevTools: `_webSocketMessages` in seconds, `_initiator` with the stack. Playwright: in milliseconds, no initiator,
-`_frameref`, and bodies in files beside it (`_file`) when they are attached.
+DevTools writes `_webSocketMessages` in seconds and `_initiator` with the stack. Playwright writes them in milliseconds,
+no initiator, `_frameref`, and attached bodies in separate files (`_file`). Invalid entries are counted.
+
+Source: http://www.softwareishard.com/blog/har-12-spec/.
 """
 
 import base64
@@ -17,10 +19,10 @@ import msgspec
 
 from wscheck.model.errors import BadEvidence
 
-MILLISECONDS = 1e11
-"""Seconds since the epoch stay below this until the year 5138; milliseconds have been above it since 1973."""
+MIN_MILLISECONDS = 1e11
+"""Times from this on are milliseconds: seconds reach it in the year 5138, milliseconds did in 1973."""
 
-SAVE_IT = "Save it anew: DevTools, Network, `Save all as HAR with content`; or Playwright's `recordHar`."
+SAVE_AGAIN = "Save it again: DevTools, Network, `Save all as HAR with content`; or Playwright's `recordHar`."
 
 
 class HarHeader(msgspec.Struct):
@@ -54,7 +56,7 @@ class HarResponse(msgspec.Struct):
 
 
 class HarFrame(msgspec.Struct):
-    """A websocket frame; `opcode` 2 is binary, as base64."""
+    """Websocket frame; `opcode` 2 is binary, as base64."""
 
     type: str
     time: float
@@ -63,10 +65,11 @@ class HarFrame(msgspec.Struct):
 
     @property
     def at(self) -> float:
-        """Seconds since the epoch, whoever wrote it."""
-        return self.time / 1000 if self.time > MILLISECONDS else self.time
+        """Seconds since the epoch."""
+        return self.time / 1000 if self.time > MIN_MILLISECONDS else self.time
 
     def content(self) -> str | bytes:
+        """Return the payload, empty if its base64 is invalid."""
         if self.opcode != 2:
             return self.data
         try:
@@ -76,161 +79,181 @@ class HarFrame(msgspec.Struct):
 
 
 class HarEntry(msgspec.Struct, kw_only=True):
-    """One request. `time`: milliseconds until its end, -1 or None where it has none."""
+    """One request.
+
+    time  milliseconds until it ended; -1 or None if it did not
+    """
 
     started: str = msgspec.field(name="startedDateTime")
     request: HarRequest
     response: HarResponse = msgspec.field(default_factory=HarResponse)
     time: float | None = None
     pageref: str = ""
-    kind: str | None = msgspec.field(default=None, name="_resourceType")
-    messages: list[HarFrame] | None = msgspec.field(default=None, name="_webSocketMessages")
+    resource_type: str | None = msgspec.field(default=None, name="_resourceType")
+    frames: list[HarFrame] | None = msgspec.field(default=None, name="_webSocketMessages")
     initiator: Any = msgspec.field(default=None, name="_initiator")
-    frame: str | None = msgspec.field(default=None, name="_frameref")
+    frame_id: str | None = msgspec.field(default=None, name="_frameref")
 
     @property
     def at(self) -> float:
-        """When it left, in seconds since the epoch; DevTools and Playwright round down to milliseconds."""
+        """Time at which it was sent, in seconds since the epoch, rounded down to milliseconds."""
         return datetime.fromisoformat(self.started).timestamp()
 
     @property
-    def ended(self) -> float:
+    def ended_at(self) -> float:
+        """Time of its end in seconds since the epoch."""
         return self.at + max(self.time or 0.0, 0.0) / 1000
 
     @property
-    def websocket(self) -> bool:
-        return self.kind == "websocket" or self.request.url.startswith(("ws:", "wss:"))
+    def is_websocket(self) -> bool:
+        """Whether it is a websocket."""
+        return self.resource_type == "websocket" or self.request.url.startswith(("ws:", "wss:"))
 
 
-class _Creator(msgspec.Struct):
+class _HarCreator(msgspec.Struct):
     name: str = ""
     version: str = ""
 
 
-class _Page(msgspec.Struct):
+class _HarPage(msgspec.Struct):
     id: str = ""
     title: str | None = None
 
 
-class _Log(msgspec.Struct):
+class _HarLog(msgspec.Struct):
     entries: list[msgspec.Raw]
-    creator: _Creator = msgspec.field(default_factory=_Creator)
-    pages: list[_Page] | None = None
+    creator: _HarCreator = msgspec.field(default_factory=_HarCreator)
+    pages: list[_HarPage] | None = None
 
 
-class _Har(msgspec.Struct):
-    log: _Log
+class _HarDocument(msgspec.Struct):
+    log: _HarLog
 
 
 class HarFile(msgspec.Struct):
-    """A HAR file. `broken` entries could not be read. `titles`: by page id."""
+    """Contents of a HAR file.
+
+    invalid_entries  how many entries could not be read
+    titles           titles of the pages, by page id
+    """
 
     path: Path
     creator: str
     entries: list[HarEntry]
-    broken: int
+    invalid_entries: int
     titles: dict[str, str]
 
     @property
-    def playwright(self) -> bool:
+    def by_playwright(self) -> bool:
+        """Whether Playwright wrote it."""
         return self.creator == "Playwright"
 
     def body(self, entry: HarEntry) -> str | None:
-        """The response's text, None where the file does not hold it."""
+        """Return the text of a response, None if the file does not contain it."""
         content = entry.response.content
         if content is None:
             return None
         if content.file is not None:
-            return _beside(self.path, content.file)
+            return _read_attached_body(self.path, content.file)
         if content.text is not None and content.encoding == "base64":
-            return _decoded(content.text)
+            return _decode_base64(content.text)
         return content.text
 
 
-def load(path: Path) -> HarFile:
-    """Reads `path`. Raises BadEvidence for what is missing, cut short or no HAR."""
+def load_har_file(path: Path) -> HarFile:
+    """Read a HAR file.
+
+    Raises:
+        BadEvidence: The file is missing, truncated or not a HAR file.
+    """
     try:
-        with path.open("rb") as file, _content(file, path) as content:
-            return _read(content, path)
+        with path.open("rb") as file, _open_content(file, path) as content:
+            return _parse(content, path)
     except OSError as error:
         raise BadEvidence(f"The HAR {path} cannot be read: {error.strerror}.", "Check the path.") from error
 
 
 @contextmanager
-def _content(file: BinaryIO, path: Path) -> Iterator[mmap.mmap | bytes]:
-    """The file without a copy in memory: a HAR with content easily has hundreds of megabytes. A pipe has to be read."""
+def _open_content(file: BinaryIO, path: Path) -> Iterator[mmap.mmap | bytes]:
+    """Map the file into memory; a pipe is read instead.
+
+    A copy would cost hundreds of megabytes for a HAR file with content.
+    """
     try:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:
-        raise BadEvidence(f"The HAR {path} is empty.", SAVE_IT) from None
+        raise BadEvidence(f"The HAR {path} is empty.", SAVE_AGAIN) from None
     except OSError:
-        yield _piped(file, path)
+        yield _read_pipe(file, path)
     else:
         with mapped:
             yield mapped
 
 
-def _piped(file: BinaryIO, path: Path) -> bytes:
+def _read_pipe(file: BinaryIO, path: Path) -> bytes:
     content = file.read()
     if not content:
-        raise BadEvidence(f"The HAR {path} is empty.", SAVE_IT)
+        raise BadEvidence(f"The HAR {path} is empty.", SAVE_AGAIN)
     return content
 
 
-def _read(content: mmap.mmap | bytes, path: Path) -> HarFile:
-    _refuse_packed(content[:4], path)
+def _parse(content: mmap.mmap | bytes, path: Path) -> HarFile:
+    _refuse_compressed(content[:4], path)
     with memoryview(content) as view:
         text = view[3:] if content[:3] == b"\xef\xbb\xbf" else view
         try:
-            log = _log(text, path)
-            entries = [entry for raw in log.entries if (entry := _entry(raw)) is not None]
+            log = _parse_log(text, path)
+            entries = [entry for raw in log.entries if (entry := _parse_entry(raw)) is not None]
             titles = {page.id: page.title or "" for page in log.pages or ()}
             return HarFile(path, log.creator.name, entries, len(log.entries) - len(entries), titles)
         finally:
-            log = None  # type: ignore[assignment]  # raw entries look into the mapped file, which is about to close
+            # Raw entries refer to the mapped file, which is closed next.
+            log = None  # type: ignore[assignment]
             text.release()
 
 
-def _refuse_packed(begin: bytes, path: Path) -> None:
-    if begin[:2] == b"PK":
+def _refuse_compressed(start: bytes, path: Path) -> None:
+    if start[:2] == b"PK":
         raise BadEvidence(f"{path} is a ZIP archive.", "Unpack it, and give the .har file in it.")
-    if begin[:2] == b"\x1f\x8b":
+    if start[:2] == b"\x1f\x8b":
         raise BadEvidence(f"{path} is compressed.", f"Unpack it first: gunzip {path.name}.")
 
 
-def _log(text: memoryview, path: Path) -> _Log:
+def _parse_log(text: memoryview, path: Path) -> _HarLog:
     try:
-        return msgspec.json.decode(text, type=_Har).log
+        return msgspec.json.decode(text, type=_HarDocument).log
     except msgspec.ValidationError as problem:
-        raise BadEvidence(f"{path} is JSON and no HAR: {problem}.", SAVE_IT) from None
+        raise BadEvidence(f"{path} is JSON and no HAR: {problem}.", SAVE_AGAIN) from None
     except msgspec.DecodeError as problem:
-        short = "truncated" in str(problem)
-        what = "is cut short: it ends in the middle of its JSON" if short else f"is no HAR: {problem}"
-        raise BadEvidence(f"{path} {what}.", SAVE_IT) from None
+        truncated = "truncated" in str(problem)
+        reason = "is cut short: it ends in the middle of its JSON" if truncated else f"is no HAR: {problem}"
+        raise BadEvidence(f"{path} {reason}.", SAVE_AGAIN) from None
     except (UnicodeError, RecursionError):
-        raise BadEvidence(f"{path} is no HAR: it is not JSON in UTF-8.", SAVE_IT) from None
+        raise BadEvidence(f"{path} is no HAR: it is not JSON in UTF-8.", SAVE_AGAIN) from None
 
 
-def _entry(raw: msgspec.Raw) -> HarEntry | None:
+def _parse_entry(raw: msgspec.Raw) -> HarEntry | None:
     try:
         entry = msgspec.json.decode(raw, type=HarEntry)
-        entry.at  # noqa: B018  # a time that is none is as bad as a field that is missing
+        entry.at  # noqa: B018  # an invalid time makes the entry invalid
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
-    if not (entry.kind == "script" or "EIO=" in entry.request.url or ".map" in entry.request.url):
-        entry.response.content = None  # pictures and the like are most of a HAR
+    url = entry.request.url
+    if not (entry.resource_type == "script" or "EIO=" in url or ".map" in url):
+        # Images and the like are most of a HAR file.
+        entry.response.content = None
     return entry
 
 
-def _decoded(text: str) -> str | None:
+def _decode_base64(text: str) -> str | None:
     try:
         return base64.b64decode(text).decode()
     except (binascii.Error, ValueError):
         return None
 
 
-def _beside(har: Path, name: str) -> str | None:
-    """An attached body; only one that lies beside the HAR, whatever the HAR says."""
+def _read_attached_body(har: Path, name: str) -> str | None:
+    """Return an attached body, which must be in the folder of the HAR file: `name` is untrusted."""
     if Path(name).name != name:
         return None
     try:

@@ -1,14 +1,12 @@
-"""What a browser sent and received, turned into events: sans-I/O, shared by the live browser and by HAR files.
+"""Events from the requests and websocket frames of a browser, without I/O; for a live browser and for HAR files.
 
-requests and frames ─► Traffic (which session?) ─► Session (what was said?) ─► events
+requests and frames -> TrafficDemux (finds the Engine.IO session) -> EngineSession (decodes its packets) -> events
 """
 
-from wscheck.observe.traffic.addresses import UrlFormatter
 from wscheck.observe.traffic.demux import TrafficDemux
-from wscheck.observe.traffic.engine_session import EngineSession
+from wscheck.observe.traffic.engine_session import ConnectionOrigin, EngineSession, Initiator
 from wscheck.observe.traffic.identity import IdentityRule
-from wscheck.observe.traffic.initiator import ConnectionOrigin, Initiator
-from wscheck.observe.traffic.redaction import TrafficRedactor
+from wscheck.observe.traffic.redaction import TrafficRedactor, UrlFormatter
 
 __all__ = [
     "ConnectionOrigin",

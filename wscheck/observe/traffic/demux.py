@@ -1,18 +1,20 @@
-"""Which session a request or a websocket belongs to: polling requests and an upgrade carry the session's sid."""
+"""Demultiplexer from the requests and websockets of a browser to Engine.IO sessions.
+
+Polling requests and an upgrade name their session by its sid (Engine.IO protocol 4, "Transports").
+"""
 
 import json
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from wscheck.model.disconnect_reasons import TRANSPORT_ERROR
 from wscheck.model.events import Event
-from wscheck.observe.traffic.addresses import EngineUrl, UrlFormatter, engine
-from wscheck.observe.traffic.engine_session import EngineSession
+from wscheck.observe.traffic.engine_session import ConnectionOrigin, EngineSession, Initiator
 from wscheck.observe.traffic.identity import IdentityRule
-from wscheck.observe.traffic.initiator import ConnectionOrigin, Initiator
-from wscheck.observe.traffic.redaction import TrafficRedactor
+from wscheck.observe.traffic.redaction import ENGINE_PARAMETERS, TrafficRedactor, UrlFormatter
 from wscheck.observe.traffic.server_split import ServerSplit
 from wscheck.protocols.engine_io import (
     EnginePacket,
@@ -25,28 +27,57 @@ from wscheck.protocols.engine_io import (
 DEFAULT_IDENTITY = "auth.userId"
 
 
-class _Exchange(msgspec.Struct):
-    """One request or websocket. `carrying`: its frames are the session's (a websocket that only tries an upgrade
-    carries nothing until the client sends UPGRADE)."""
+class EngineUrl(msgspec.Struct, frozen=True):
+    """Engine.IO parameters of a URL.
+
+    version  the value of EIO
+    sid      None before the handshake
+    query    the parameters that the application added
+    """
+
+    version: str
+    transport: str
+    sid: str | None
+    query: dict[str, str]
+
+
+def parse_engine_url(url: str) -> EngineUrl | None:
+    """Return the Engine.IO parameters of a URL, None for any other URL."""
+    if "EIO=" not in url:
+        return None
+    query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    version, transport = query.get("EIO"), query.get("transport")
+    if version is None or transport not in ("polling", "websocket", "webtransport"):
+        return None
+    application_query = {name: value for name, value in query.items() if name not in ENGINE_PARAMETERS}
+    return EngineUrl(version, transport, query.get("sid"), application_query)
+
+
+class _Channel(msgspec.Struct):
+    """A request or websocket of a session.
+
+    active  False while a websocket only probes an upgrade: its frames count from the UPGRADE packet on
+    """
 
     session: EngineSession
-    carrying: bool
+    active: bool
 
 
-class _Opening(msgspec.Struct, frozen=True):
-    """A request or websocket as it left."""
+class _OpeningRequest(msgspec.Struct, frozen=True):
+    """A request or websocket when it is sent."""
 
-    address: EngineUrl
+    engine_url: EngineUrl
     url: str
     at: float
-    origin: Initiator
+    initiator: Initiator
     headers: Mapping[str, str]
 
 
 class TrafficDemux:
-    """Feed what was seen in the order of its time; `key` is whatever the source names a request or websocket by.
+    """Engine.IO sessions of the traffic that is fed to it.
 
-    Addresses that are not Engine.IO are ignored, so a source may feed everything. Times are seconds since the epoch.
+    Call the `on_` methods in the order of time. `key` is any string that identifies a request or websocket. Times are
+    seconds since the epoch. URLs that are not Engine.IO are ignored.
     """
 
     def __init__(
@@ -54,247 +85,251 @@ class TrafficDemux:
         identity: IdentityRule | None = None,
         *,
         source: str,
-        hiding: TrafficRedactor | None = None,
+        redactor: TrafficRedactor | None = None,
         target: str = "",
     ) -> None:
-        """`hiding`: that of the run, where several are watched one after the other; a token is called the same then.
-        `target`: the address of the server that is looked at, where that is known."""
-        self.hiding = hiding or TrafficRedactor()
-        self.addresses = UrlFormatter(self.hiding)
+        """Create a demultiplexer without sessions.
+
+        source    the `source` of the events
+        redactor  shared by several demultiplexers of a run, so that a token has the same digest in each
+        target    the URL of the server under test, if known
+        """
+        self.redactor = redactor or TrafficRedactor()
+        self.urls = UrlFormatter(self.redactor)
         self.sessions: list[EngineSession] = []
-        self.note = ""
-        """That the events given last are of several servers; empty where they are not."""
+        self.server_note = ""
+        """Sentence that lists the servers, empty if there is only one; set by `events`."""
         self._target = target
         self._identity = identity or IdentityRule.parse(DEFAULT_IDENTITY)
         self._source = source
-        self._exchanges: dict[str, _Exchange] = {}
-        self._by_eio: dict[str, EngineSession] = {}
-        # A browser tells of a session's next request before the body of its handshake can be had.
-        self._early: dict[str, list[Callable[[], object]]] = {}
-        self._sid_of: dict[str, str] = {}
+        self._channels: dict[str, _Channel] = {}
+        self._session_by_sid: dict[str, EngineSession] = {}
+        # A browser reports the next request of a session before the body of its handshake can be read.
+        self._deferred: dict[str, list[Callable[[], object]]] = {}
+        self._deferred_sid_by_key: dict[str, str] = {}
 
     # --- long polling -------------------------------------------------------------------------------------------
 
-    def requested(
+    def on_request(
         self,
         key: str,
         url: str,
         at: float,
         *,
-        origin: Initiator,
+        initiator: Initiator,
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
     ) -> bool:
-        """An HTTP request left, with `body` if it was a POST. False: not Engine.IO, nothing more is wanted of it."""
-        address = engine(url)
-        if address is None:
+        """Process an HTTP request; `body` is that of a POST. Return False if the URL is not Engine.IO."""
+        engine_url = parse_engine_url(url)
+        if engine_url is None:
             return False
-        opening = _Opening(address, url, at, origin, headers or {})
-        self._when_known(key, address, lambda: self._request(key, opening, body))
+        opening = _OpeningRequest(engine_url, url, at, initiator, headers or {})
+        self._once_session_is_known(key, engine_url, lambda: self._open_request(key, opening, body))
         return True
 
-    def _request(self, key: str, opening: "_Opening", body: str | None) -> None:
-        session, _ = self._session(opening)
-        self._exchanges[key] = _Exchange(session, carrying=True)
+    def _open_request(self, key: str, opening: _OpeningRequest, body: str | None) -> None:
+        session, _ = self._find_or_create_session(opening)
+        self._channels[key] = _Channel(session, active=True)
         if body is not None:
-            self._payload(session, body, opening.at, outgoing=True)
+            self._feed_payload(session, body, opening.at, outgoing=True)
 
-    def answered(self, key: str, at: float, *, status: int, body: str | None) -> None:
-        """The response came, whole."""
-        if self._is_early(key, lambda: self.answered(key, at, status=status, body=body)):
+    def on_response(self, key: str, at: float, *, status: int, body: str | None) -> None:
+        """Process a complete HTTP response."""
+        if self._is_deferred(key, lambda: self.on_response(key, at, status=status, body=body)):
             return
-        exchange = self._exchanges.pop(key, None)
-        if exchange is None:
+        channel = self._channels.pop(key, None)
+        if channel is None:
             return
         if status >= 400:
-            self._error(exchange, at, status, body or "")
+            self._feed_error(channel, at, status, body or "")
         elif body and body != "ok":
-            self._payload(exchange.session, body, at, outgoing=False)
-            self._known(exchange.session)
+            self._feed_payload(channel.session, body, at, outgoing=False)
+            self._register_session(channel.session)
 
-    def failed(self, key: str, at: float, *, cancelled: bool, why: str = "") -> None:
-        """No response came. `cancelled`: the page itself gave it up, as it does when it closes or upgrades."""
-        if self._is_early(key, lambda: self.failed(key, at, cancelled=cancelled, why=why)):
+    def on_request_failed(self, key: str, at: float, *, cancelled: bool, reason: str = "") -> None:
+        """Process a request without a response; `cancelled` if the page aborted it, as it does on close and upgrade."""
+        if self._is_deferred(key, lambda: self.on_request_failed(key, at, cancelled=cancelled, reason=reason)):
             return
-        exchange = self._exchanges.pop(key, None)
-        if exchange is None:
+        channel = self._channels.pop(key, None)
+        if channel is None:
             return
-        if not cancelled and exchange.session.eio is None:
-            exchange.session.refused(at, "unreachable", why)
-        if not cancelled and exchange.session.transport == "polling":
-            exchange.session.ended(at)
+        if not cancelled and channel.session.eio is None:
+            channel.session.refuse(at, "unreachable", reason)
+        if not cancelled and channel.session.transport == "polling":
+            channel.session.end(at)
 
-    def _error(self, exchange: _Exchange, at: float, status: int, body: str) -> None:
-        """Engine.IO says what it objects to as {"code", "message"}; a proxy says whatever it likes."""
+    def _feed_error(self, channel: _Channel, at: float, status: int, body: str) -> None:
+        """Process an HTTP error. Engine.IO explains it as {"code", "message"}; a proxy may send any body."""
         try:
-            said = json.loads(body)
-            message = str(said["message"])
+            message = str(json.loads(body)["message"])
         except (ValueError, KeyError, TypeError):
             message = f"HTTP {status}"
-        exchange.session.refused(at, "protocol", message)
-        exchange.session.ended(at, TRANSPORT_ERROR)
+        channel.session.refuse(at, "protocol", message)
+        channel.session.end(at, TRANSPORT_ERROR)
 
     # --- websockets ---------------------------------------------------------------------------------------------
 
-    def socket_opened(
-        self, key: str, url: str, at: float, *, origin: Initiator, headers: Mapping[str, str] | None = None
+    def on_websocket_created(
+        self, key: str, url: str, at: float, *, initiator: Initiator, headers: Mapping[str, str] | None = None
     ) -> bool:
-        """A websocket was created. False: not Engine.IO."""
-        address = engine(url)
-        if address is None:
+        """Process a new websocket. Return False if the URL is not Engine.IO."""
+        engine_url = parse_engine_url(url)
+        if engine_url is None:
             return False
-        opening = _Opening(address, url, at, origin, headers or {})
-        self._when_known(key, address, lambda: self._socket(key, opening))
+        opening = _OpeningRequest(engine_url, url, at, initiator, headers or {})
+        self._once_session_is_known(key, engine_url, lambda: self._open_websocket(key, opening))
         return True
 
-    def _socket(self, key: str, opening: "_Opening") -> None:
-        session, fresh = self._session(opening)
-        self._exchanges[key] = _Exchange(session, carrying=fresh)
+    def _open_websocket(self, key: str, opening: _OpeningRequest) -> None:
+        session, is_new = self._find_or_create_session(opening)
+        self._channels[key] = _Channel(session, active=is_new)
 
-    def headers(self, key: str, headers: Mapping[str, str]) -> None:
-        """The headers of a request or websocket became known later (they may name the user)."""
-        if self._is_early(key, lambda: self.headers(key, headers)):
+    def on_headers(self, key: str, headers: Mapping[str, str]) -> None:
+        """Process the request headers of a request or websocket, if they are known only after it was sent."""
+        if self._is_deferred(key, lambda: self.on_headers(key, headers)):
             return
-        if (exchange := self._exchanges.get(key)) is not None:
-            _introduce(exchange.session, headers)
+        if (channel := self._channels.get(key)) is not None:
+            _feed_headers(channel.session, headers)
 
-    def frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool) -> None:
-        """One websocket frame."""
-        if self._is_early(key, lambda: self.frame(key, at, data, outgoing=outgoing)):
+    def on_frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool) -> None:
+        """Process one websocket frame."""
+        if self._is_deferred(key, lambda: self.on_frame(key, at, data, outgoing=outgoing)):
             return
-        exchange = self._exchanges.get(key)
-        if exchange is None:
+        channel = self._channels.get(key)
+        if channel is None:
             return
         try:
             packet = decode_engine_packet(data)
         except PacketError as problem:
-            exchange.session.unreadable(at, str(problem))
+            channel.session.record_unreadable(at, str(problem))
             return
-        if not exchange.carrying and packet.type is EnginePacketType.UPGRADE:
-            exchange.carrying = True
-        if exchange.carrying:
-            self._one(exchange.session, packet, at, outgoing=outgoing)
+        if not channel.active and packet.type is EnginePacketType.UPGRADE:
+            channel.active = True
+        if channel.active:
+            self._feed_packet(channel.session, packet, at, outgoing=outgoing)
 
-    def socket_closed(self, key: str, at: float, *, error: str = "") -> None:
-        """The websocket is gone; with it the session, if it carried one."""
-        if self._is_early(key, lambda: self.socket_closed(key, at, error=error)):
+    def on_websocket_closed(self, key: str, at: float, *, error: str = "") -> None:
+        """Process the close of a websocket, which also ends its session."""
+        if self._is_deferred(key, lambda: self.on_websocket_closed(key, at, error=error)):
             return
-        exchange = self._exchanges.pop(key, None)
-        if exchange is None or not exchange.carrying:
+        channel = self._channels.pop(key, None)
+        if channel is None or not channel.active:
             return
-        if error and exchange.session.eio is None:
-            exchange.session.refused(at, "unreachable", error)
-        exchange.session.ended(at)
+        if error and channel.session.eio is None:
+            channel.session.refuse(at, "unreachable", error)
+        channel.session.end(at)
 
-    def socket_refused(self, key: str, at: float, *, status: int, body: str = "") -> None:
-        """The websocket's handshake was answered with an HTTP error."""
-        if self._is_early(key, lambda: self.socket_refused(key, at, status=status, body=body)):
+    def on_websocket_refused(self, key: str, at: float, *, status: int, body: str = "") -> None:
+        """Process an HTTP error in response to a websocket's handshake."""
+        if self._is_deferred(key, lambda: self.on_websocket_refused(key, at, status=status, body=body)):
             return
-        if (exchange := self._exchanges.get(key)) is not None and exchange.carrying:
-            self._error(exchange, at, status, body)
+        if (channel := self._channels.get(key)) is not None and channel.active:
+            self._feed_error(channel, at, status, body)
 
     # --- both ---------------------------------------------------------------------------------------------------
 
-    def gone(self, id: str, at: float) -> None:
-        """A page or worker ended (`Initiator.id`), and every connection with it."""
+    def on_target_closed(self, target_id: str, at: float) -> None:
+        """End every connection of a page or worker (`Initiator.target_id`)."""
         for session in self.sessions:
-            if session.origin.id == id:
-                session.ended(at)
+            if session.initiator.target_id == target_id:
+                session.end(at)
 
-    def settle(self) -> None:
-        """No more will come: sessions whose handshake nobody saw are told as far as they were seen."""
-        for sid in list(self._early):
-            self._play(sid)
+    def flush(self) -> None:
+        """Process the traffic of sessions whose handshake was not observed; call it when no more traffic follows."""
+        for sid in list(self._deferred):
+            self._replay_deferred(sid)
 
     def events(
-        self, whence: Callable[[EngineSession], ConnectionOrigin] = lambda session: ConnectionOrigin()
+        self, origin_of: Callable[[EngineSession], ConnectionOrigin] = lambda session: ConnectionOrigin()
     ) -> list[Event]:
-        """Everything that was said, in the order of its time."""
-        told = [(session, session.told(whence(session))) for session in self.sessions]
-        servers = ServerSplit(told, self._target)
-        self.note = servers.note
-        return sorted(servers.apart(told), key=lambda event: event.at or 0.0)
+        """Return the events of all sessions, ordered by time; `origin_of` returns where a session was opened."""
+        sessions = [(session, session.events(origin_of(session))) for session in self.sessions]
+        servers = ServerSplit(sessions, self._target)
+        self.server_note = servers.note
+        return sorted(servers.label_events(sessions), key=lambda event: event.at or 0.0)
 
-    def _when_known(self, key: str, address: EngineUrl, step: Callable[[], object]) -> None:
-        """At once, or once the handshake that made this session was read."""
-        if address.sid is None or address.sid in self._by_eio:
+    def _once_session_is_known(self, key: str, engine_url: EngineUrl, step: Callable[[], object]) -> None:
+        """Run `step` now, or after the handshake of its session was read."""
+        if engine_url.sid is None or engine_url.sid in self._session_by_sid:
             step()
             return
-        self._sid_of[key] = address.sid
-        self._early.setdefault(address.sid, []).append(step)
+        self._deferred_sid_by_key[key] = engine_url.sid
+        self._deferred.setdefault(engine_url.sid, []).append(step)
 
-    def _is_early(self, key: str, step: Callable[[], object]) -> bool:
-        """Whether `step` has to wait, behind whatever else waits for this session."""
-        waiting = self._early.get(self._sid_of.get(key, ""))
+    def _is_deferred(self, key: str, step: Callable[[], object]) -> bool:
+        """Defer `step` if other steps of its session are deferred; return whether it was."""
+        waiting = self._deferred.get(self._deferred_sid_by_key.get(key, ""))
         if waiting is None:
             return False
         waiting.append(step)
         return True
 
-    def _play(self, sid: str) -> None:
-        for step in self._early.pop(sid, ()):
+    def _replay_deferred(self, sid: str) -> None:
+        for step in self._deferred.pop(sid, ()):
             step()
 
-    def _session(self, opening: "_Opening") -> tuple[EngineSession, bool]:
-        """The session that the address names, and whether it is new."""
-        sid = opening.address.sid
-        session = self._by_eio.get(sid or "")
+    def _find_or_create_session(self, opening: _OpeningRequest) -> tuple[EngineSession, bool]:
+        """Return the session that the URL names, and whether it is new."""
+        sid = opening.engine_url.sid
+        session = self._session_by_sid.get(sid or "")
         if session is not None:
             return session, False
-        session = self._begin(opening)
+        session = self._create_session(opening)
         if sid is not None:
             session.eio = sid
-            self._by_eio[sid] = session
+            self._session_by_sid[sid] = session
         return session, True
 
-    def _begin(self, opening: "_Opening") -> EngineSession:
-        address = opening.address
+    def _create_session(self, opening: _OpeningRequest) -> EngineSession:
+        engine_url = opening.engine_url
         session = EngineSession(
             opening.at,
-            url=self.addresses.endpoint(opening.url),
-            transport=address.transport,
+            url=self.urls.endpoint(opening.url),
+            transport=engine_url.transport,
             source=self._source,
-            origin=opening.origin,
+            initiator=opening.initiator,
             identity=self._identity,
-            hiding=self.hiding,
+            redactor=self.redactor,
         )
-        session.introduced("query", address.query)
-        _introduce(session, opening.headers)
-        if address.version != "4":
-            session.refused(opening.at, "protocol", f"Engine.IO {address.version}: a Socket.IO client before version 3")
+        session.set_credentials("query", engine_url.query)
+        _feed_headers(session, opening.headers)
+        if engine_url.version != "4":
+            message = f"Engine.IO {engine_url.version}: a Socket.IO client before version 3"
+            session.refuse(opening.at, "protocol", message)
         self.sessions.append(session)
         return session
 
-    def _payload(self, session: EngineSession, body: str, at: float, *, outgoing: bool) -> None:
+    def _feed_payload(self, session: EngineSession, body: str, at: float, *, outgoing: bool) -> None:
         try:
             decoded = decode_payload(body)
         except PacketError as problem:
-            session.unreadable(at, str(problem))
+            session.record_unreadable(at, str(problem))
             return
         for packet in decoded:
-            self._one(session, packet, at, outgoing=outgoing)
+            self._feed_packet(session, packet, at, outgoing=outgoing)
 
-    def _one(self, session: EngineSession, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
-        session.packet(packet, at, outgoing=outgoing)
+    def _feed_packet(self, session: EngineSession, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
+        session.feed_packet(packet, at, outgoing=outgoing)
         if packet.type is EnginePacketType.OPEN:
-            self._known(session)
+            self._register_session(session)
 
-    def _known(self, session: EngineSession) -> None:
+    def _register_session(self, session: EngineSession) -> None:
         if session.eio is not None:
-            self._by_eio.setdefault(session.eio, session)
-            self._play(session.eio)
+            self._session_by_sid.setdefault(session.eio, session)
+            self._replay_deferred(session.eio)
 
 
-def _introduce(session: EngineSession, headers: Mapping[str, str]) -> None:
+def _feed_headers(session: EngineSession, headers: Mapping[str, str]) -> None:
     if not headers:
         return
-    session.introduced("header", {name.lower(): value for name, value in headers.items()})
+    session.set_credentials("header", {name.lower(): value for name, value in headers.items()})
     cookies = next((value for name, value in headers.items() if name.lower() == "cookie"), "")
     if cookies:
-        session.introduced("cookie", _cookies(cookies))
+        session.set_credentials("cookie", _parse_cookies(cookies))
 
 
-def _cookies(header: str) -> dict[str, str]:
+def _parse_cookies(header: str) -> dict[str, str]:
     try:
         return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
     except CookieError:

@@ -1,4 +1,7 @@
-"""One Engine.IO session as its packets tell it: a state machine from packets and endings to events."""
+"""One Engine.IO session of a browser: a state machine from packets to events.
+
+Packets as in the Engine.IO protocol 4 and the Socket.IO protocol 5.
+"""
 
 from typing import Any
 
@@ -7,6 +10,7 @@ import msgspec
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE
 from wscheck.model.events import (
     AttemptOutcome,
+    CodeLocation,
     Connected,
     Connecting,
     ConnectionEvent,
@@ -19,39 +23,74 @@ from wscheck.model.events import (
     Upgraded,
 )
 from wscheck.observe.traffic.identity import IdentityRule
-from wscheck.observe.traffic.initiator import ConnectionOrigin, Initiator
-from wscheck.observe.traffic.redaction import NOBODY, TrafficRedactor
+from wscheck.observe.traffic.redaction import UNKNOWN_USER, TrafficRedactor
 from wscheck.protocols.engine_io import EnginePacket, EnginePacketType, PacketError, decode_handshake
 from wscheck.protocols.socket_io import BINARY_PACKET_TYPES, SocketPacket, SocketPacketType, decode_socket_packet
 
-SLACK_S = 0.5
-"""A client's timers are late by about this much."""
+TIMER_DELAY_S = 0.5
+"""Largest usual delay of a client's timer."""
 
 
-class _Space(msgspec.Struct):
-    """One namespace of the session. `left`: the client said that it leaves; `asked_at`: when CONNECT was sent."""
+class Initiator(msgspec.Struct, frozen=True):
+    """Page or worker that opened a connection, as the event source knows it.
+
+    target_id  the source's own id of the page or worker; its end ends its connections (`TrafficDemux.on_target_closed`)
+    page       the label of the tab ("tab 1"), or of a worker that no single tab owns
+    target     "page http://...", "worker ...", "shared_worker ...", "service_worker ...", "iframe ..."
+    raw_stack  the stack at the opening in the source's own form; `ConnectionOrigin` is its resolved form
+    """
+
+    target_id: str = ""
+    page: str = ""
+    target: str = ""
+    raw_stack: Any = None
+
+
+class ConnectionOrigin(msgspec.Struct, frozen=True):
+    """Call site that opened a connection, after source maps were applied.
+
+    script  the URL of the script that contains the opener; `client`: of the one that contains the client library
+    target  the frame within the page that ran them, empty for the main frame
+    """
+
+    opener: CodeLocation | None = None
+    stack: tuple[CodeLocation, ...] = ()
+    component: str | None = None
+    script: str | None = None
+    client: str | None = None
+    target: str = ""
+
+
+class _Namespace(msgspec.Struct):
+    """One Socket.IO namespace of the session.
+
+    left             the client sent DISCONNECT
+    connect_sent_at  when the client sent CONNECT
+    """
 
     sid: str | None = None
     user: str | None = None
     fingerprint: str | None = None
     ended: bool = False
     left: bool = False
-    asked_at: float | None = None
+    connect_sent_at: float | None = None
 
 
-class _Binary(msgspec.Struct):
-    """An event that still waits for its attachments."""
+class _BinaryEvent(msgspec.Struct):
+    """An event whose attachments have not all arrived."""
 
     packet: SocketPacket
     outgoing: bool
-    parts: list[bytes] = msgspec.field(default_factory=list)
+    attachments: list[bytes] = msgspec.field(default_factory=list)
 
 
 class EngineSession:
-    """Packets in, in the order of their time; events out with `told`, once everything is known.
+    """State machine from the packets of one Engine.IO session to events.
 
-    eio        None until the handshake was answered
-    opened_at  when its first request left
+    Feed packets in the order of time; call `events` at the end, when the user and the session id are known.
+
+    eio        the session id, None before the handshake
+    opened_at  when the first request was sent
     """
 
     def __init__(
@@ -61,216 +100,228 @@ class EngineSession:
         url: str,
         transport: str,
         source: str,
-        origin: Initiator,
+        initiator: Initiator,
         identity: IdentityRule,
-        hiding: TrafficRedactor,
+        redactor: TrafficRedactor,
     ) -> None:
-        self.source, self.origin, self.url, self.transport, self.opened_at = source, origin, url, transport, at
+        self.source, self.initiator, self.url, self.transport = source, initiator, url, transport
+        self.opened_at = at
         self.eio: str | None = None
-        self._over = False
+        self._ended = False
         self._closing_at: float | None = None
         self._ended_at: float | None = None
         self._unused_from: float | None = None
         self._refused = False
-        self._identity, self._hiding = identity, hiding
+        self._identity, self._redactor = identity, redactor
         self._user: str | None = None
         self._fingerprint: str | None = None
-        self._spaces: dict[str, _Space] = {}
+        self._namespaces: dict[str, _Namespace] = {}
         self._events: list[tuple[str, ConnectionEvent | Unreadable]] = []
-        self._binary: _Binary | None = None
-        self._silence_s: float | None = None
-        self._heard_at = at
-        self._say(Connecting(at=at, url=url))
+        self._pending_binary: _BinaryEvent | None = None
+        self._ping_timeout_s: float | None = None
+        self._last_received_at = at
+        self._record(Connecting(at=at, url=url))
 
     @property
     def sids(self) -> list[str]:
-        """The Socket.IO ids it was given, one a namespace."""
-        return [space.sid for space in self._spaces.values() if space.sid is not None]
+        """Socket.IO socket ids, one per connected namespace."""
+        return [namespace.sid for namespace in self._namespaces.values() if namespace.sid is not None]
 
     @property
     def identified(self) -> bool:
-        """Whether anything said who it is."""
-        return self._user is not None or any(space.user is not None for space in self._spaces.values())
+        """Whether the user is known."""
+        return self._user is not None or any(namespace.user is not None for namespace in self._namespaces.values())
 
     @property
-    def under_way(self) -> bool:
-        """Whether it is still being opened: an answer is awaited, to the handshake or to CONNECT."""
-        if self.over or self.sids or self._refused:
+    def opening(self) -> bool:
+        """Whether the response to the handshake or to CONNECT is pending."""
+        if self.ended or self.sids or self._refused:
             return False
-        return self.eio is None or any(not space.ended and not space.left for space in self._spaces.values())
+        return self.eio is None or any(not each.ended and not each.left for each in self._namespaces.values())
 
     @property
     def ended_at(self) -> float | None:
-        """When it ended, None while it lives."""
+        """Time of its end, None while it is open."""
         return self._ended_at if self._ended_at is not None else self._closing_at
 
     @property
     def unused_from(self) -> float | None:
-        """Since when every namespace is left or thrown out, None while one is used. The transport ends after that."""
+        """Time from which no namespace is connected, None while one is. The transport may end later."""
         return min((at for at in (self._unused_from, self.ended_at) if at is not None), default=None)
 
     @property
-    def over(self) -> bool:
-        """Whether it ended, or is about to."""
-        return self._over or self._closing_at is not None
+    def ended(self) -> bool:
+        """Whether it ended, or the client sent CLOSE."""
+        return self._ended or self._closing_at is not None
 
-    # --- what was seen ------------------------------------------------------------------------------------------
+    # --- input --------------------------------------------------------------------------------------------------
 
-    def introduced(self, place: str, found: dict[str, str]) -> None:
-        """A query, cookies or headers came along: they may say who it is."""
-        self._hiding.learn_all(found)  # before anything is told of it: a rule may point at the secret itself
-        self._user = self._hiding.user(self._identity.of(place, found)) or self._user
-        if place == "query":
-            self._fingerprint = self._hiding.fingerprint(found)
+    def set_credentials(self, source: str, values: dict[str, str]) -> None:
+        """Process a query, cookies or headers, which may name the user; `source` as in `IdentityRule`."""
+        # Learn the secrets before any text is stored: the identity rule may point at a secret.
+        self._redactor.learn_all(values)
+        self._user = self._redactor.user_label(self._identity.extract_user(source, values)) or self._user
+        if source == "query":
+            self._fingerprint = self._redactor.fingerprint(values)
 
-    def packet(self, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
-        """One Engine.IO packet, in either direction."""
+    def feed_packet(self, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
+        """Process one Engine.IO packet; `outgoing` if the client sent it."""
         try:
-            self._packet(packet, at, outgoing=outgoing)
+            self._process_engine_packet(packet, at, outgoing=outgoing)
         except PacketError as problem:
-            self.unreadable(at, str(problem))
+            self.record_unreadable(at, str(problem))
 
-    def unreadable(self, at: float, reason: str) -> None:
-        """Something came that is no packet."""
-        self._say(Unreadable(at=at, reason=reason))
+    def record_unreadable(self, at: float, reason: str) -> None:
+        """Record data that is not a packet."""
+        self._record(Unreadable(at=at, reason=reason))
 
-    def refused(self, at: float, reason: str, message: str = "") -> None:
-        """The attempt was answered with an error, or not at all. Of a connection that once stood, or that the client
-        gave up itself, this is not said."""
+    def refuse(self, at: float, reason: str, message: str = "") -> None:
+        """Record an attempt that failed.
+
+        Records nothing for a session that was connected before, or that the client closed itself.
+        """
         self._refused = True
-        if not self.sids and not self.over and not any(space.left for space in self._spaces.values()):
-            self._say(Refused(at=at, reason=reason, message=self._hiding.clean(message) or None))
+        if not self.sids and not self.ended and not any(each.left for each in self._namespaces.values()):
+            self._record(Refused(at=at, reason=reason, message=self._redactor.redact(message) or None))
 
-    def ended(self, at: float, reason: str = TRANSPORT_CLOSE) -> None:
-        """The transport is gone: whatever is still connected ends with it."""
-        if self._over:
+    def end(self, at: float, reason: str = TRANSPORT_CLOSE) -> None:
+        """End the transport, and with it every connected namespace."""
+        if self._ended:
             return
-        self._over, self._ended_at = True, at
-        silent = self._silence_s is not None and at - self._heard_at >= self._silence_s - SLACK_S
-        for namespace in list(self._spaces):
-            self._end(namespace, at, PING_TIMEOUT if silent else reason)
+        self._ended, self._ended_at = True, at
+        silence_s = at - self._last_received_at
+        timed_out = self._ping_timeout_s is not None and silence_s >= self._ping_timeout_s - TIMER_DELAY_S
+        for name in list(self._namespaces):
+            self._end_namespace(name, at, PING_TIMEOUT if timed_out else reason)
 
-    # --- what it meant ------------------------------------------------------------------------------------------
+    # --- packets ------------------------------------------------------------------------------------------------
 
-    def _packet(self, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
+    def _process_engine_packet(self, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
         if not outgoing:
-            self._heard_at = at
+            self._last_received_at = at
         if packet.type is EnginePacketType.OPEN and isinstance(packet.data, str):
-            shake = decode_handshake(packet.data)
-            self.eio, self._silence_s = shake.sid, (shake.ping_interval + shake.ping_timeout) / 1000
+            handshake = decode_handshake(packet.data)
+            self.eio = handshake.sid
+            self._ping_timeout_s = (handshake.ping_interval + handshake.ping_timeout) / 1000
         elif packet.type is EnginePacketType.CLOSE and outgoing:
-            # Why the client closes may stand in a response whose body is still to be read.
+            # The reason for the client's CLOSE may be in a response whose body is read later.
             self._closing_at = at
         elif packet.type is EnginePacketType.CLOSE:
-            self.ended(at)
+            self.end(at)
         elif packet.type is EnginePacketType.UPGRADE and outgoing:
             self.transport = "websocket"
-            self._say(Upgraded(at=at))
+            self._record(Upgraded(at=at))
         elif packet.type is EnginePacketType.MESSAGE:
-            self._message(packet.data, at, outgoing=outgoing)
+            self._process_message(packet.data, at, outgoing=outgoing)
 
-    def _message(self, data: str | bytes, at: float, *, outgoing: bool) -> None:
+    def _process_message(self, data: str | bytes, at: float, *, outgoing: bool) -> None:
         if isinstance(data, bytes):
-            self._attachment(data, at)
+            self._process_attachment(data, at)
             return
         packet = decode_socket_packet(data)
         if packet.type in BINARY_PACKET_TYPES and packet.attachments:
-            self._binary = _Binary(packet, outgoing)
+            self._pending_binary = _BinaryEvent(packet, outgoing)
             return
-        (self._sent if outgoing else self._received)(packet, at)
+        (self._process_sent if outgoing else self._process_received)(packet, at)
 
-    def _attachment(self, data: bytes, at: float) -> None:
-        waiting = self._binary
-        if waiting is None:
+    def _process_attachment(self, data: bytes, at: float) -> None:
+        pending = self._pending_binary
+        if pending is None:
             return
-        waiting.parts.append(data)
-        if len(waiting.parts) >= waiting.packet.attachments:
-            self._binary = None
-            (self._sent if waiting.outgoing else self._received)(waiting.packet, at, *waiting.parts)
+        pending.attachments.append(data)
+        if len(pending.attachments) >= pending.packet.attachments:
+            self._pending_binary = None
+            process = self._process_sent if pending.outgoing else self._process_received
+            process(pending.packet, at, *pending.attachments)
 
-    def _sent(self, packet: SocketPacket, at: float, *parts: bytes) -> None:
-        space = self._spaces.setdefault(packet.namespace, _Space())
+    def _process_sent(self, packet: SocketPacket, at: float, *attachments: bytes) -> None:
+        namespace = self._namespaces.setdefault(packet.namespace, _Namespace())
         if packet.type is SocketPacketType.CONNECT:
             auth = packet.data or {}
-            self._hiding.learn_all(auth)
+            self._redactor.learn_all(auth)
             self._unused_from = None
-            self._spaces[packet.namespace] = _Space(
-                user=self._hiding.user(self._identity.of("auth", auth)) or self._user,
-                fingerprint=self._hiding.fingerprint(auth) or self._fingerprint,
-                asked_at=at,
+            self._namespaces[packet.namespace] = _Namespace(
+                user=self._redactor.user_label(self._identity.extract_user("auth", auth)) or self._user,
+                fingerprint=self._redactor.fingerprint(auth) or self._fingerprint,
+                connect_sent_at=at,
             )
         elif packet.type is SocketPacketType.DISCONNECT:
-            space.left = True
-            self._end(packet.namespace, at, IO_CLIENT_DISCONNECT)
+            namespace.left = True
+            self._end_namespace(packet.namespace, at, IO_CLIENT_DISCONNECT)
         elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
             name, arguments = str(packet.data[0]), packet.data[1:]
-            said = self._identity.of("event", arguments, name)
-            space.user = self._hiding.user(said) or space.user
-            self._say(Emitted(at=at, name=self._hiding.clean(name)), packet.namespace)
+            user = self._identity.extract_user("event", arguments, name)
+            namespace.user = self._redactor.user_label(user) or namespace.user
+            self._record(Emitted(at=at, name=self._redactor.redact(name)), packet.namespace)
 
-    def _received(self, packet: SocketPacket, at: float, *parts: bytes) -> None:
-        space = self._spaces.setdefault(packet.namespace, _Space(user=self._user))
+    def _process_received(self, packet: SocketPacket, at: float, *attachments: bytes) -> None:
+        namespace = self._namespaces.setdefault(packet.namespace, _Namespace(user=self._user))
+        fingerprint = namespace.fingerprint
         if packet.type is SocketPacketType.CONNECT:
-            space.sid = str((packet.data or {}).get("sid", "")) or None
-            self._say(Connected(at=at, fingerprint=space.fingerprint, url=self.url), packet.namespace)
+            namespace.sid = str((packet.data or {}).get("sid", "")) or None
+            self._record(Connected(at=at, fingerprint=fingerprint, url=self.url), packet.namespace)
         elif packet.type is SocketPacketType.CONNECT_ERROR:
-            message = packet.data.get("message", "") if isinstance(packet.data, dict) else packet.data
-            space.ended = True
-            said, presented = self._hiding.clean(str(message or "")), space.fingerprint
-            refused = Refused(at=at, reason="refused", message=said, fingerprint=presented, url=self.url)
-            self._say(refused, packet.namespace)
+            error = packet.data.get("message", "") if isinstance(packet.data, dict) else packet.data
+            namespace.ended = True
+            message = self._redactor.redact(str(error or ""))
+            refused = Refused(at=at, reason="refused", message=message, fingerprint=fingerprint, url=self.url)
+            self._record(refused, packet.namespace)
         elif packet.type is SocketPacketType.DISCONNECT:
-            self._acknowledged_before(packet.namespace, at, space.asked_at)
-            self._end(packet.namespace, at, IO_SERVER_DISCONNECT)
+            self._backdate_acknowledgement(packet.namespace, at, namespace.connect_sent_at)
+            self._end_namespace(packet.namespace, at, IO_SERVER_DISCONNECT)
         elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
-            name, digest = str(packet.data[0]), self._hiding.digest(packet.data[1:], *parts)
-            self._say(Delivered(at=at, name=self._hiding.clean(name), digest=digest), packet.namespace)
+            name, digest = str(packet.data[0]), self._redactor.digest(packet.data[1:], *attachments)
+            self._record(Delivered(at=at, name=self._redactor.redact(name), digest=digest), packet.namespace)
 
-    def _acknowledged_before(self, namespace: str, at: float, asked_at: float | None) -> None:
-        """An acknowledgement that came in one poll with the kick is older than the poll: whoever caused the kick may
-        have been acknowledged meanwhile, on another connection. It is told from when it was asked for."""
-        for number, (space, event) in enumerate(self._events):
-            if space == namespace and isinstance(event, Connected) and event.at == at and asked_at is not None:
-                self._events[number] = (space, msgspec.structs.replace(event, at=asked_at))
+    def _backdate_acknowledgement(self, namespace: str, at: float, connect_sent_at: float | None) -> None:
+        """Move an acknowledgement that arrived in one poll with its DISCONNECT back to when CONNECT was sent.
 
-    def _end(self, namespace: str, at: float, reason: str) -> None:
-        space = self._spaces.get(namespace)
-        if space is None or space.sid is None or space.ended:
+        The acknowledgement is older than the poll. The connection that replaced this one may have been acknowledged
+        in between.
+        """
+        for index, (name, event) in enumerate(self._events):
+            if name == namespace and isinstance(event, Connected) and event.at == at and connect_sent_at is not None:
+                self._events[index] = (name, msgspec.structs.replace(event, at=connect_sent_at))
+
+    def _end_namespace(self, name: str, at: float, reason: str) -> None:
+        namespace = self._namespaces.get(name)
+        if namespace is None or namespace.sid is None or namespace.ended:
             return
-        space.ended = True
-        self._unused_from = at if all(each.ended for each in self._spaces.values()) else None
-        self._say(Disconnected(at=at, reason=reason), namespace)
+        namespace.ended = True
+        self._unused_from = at if all(each.ended for each in self._namespaces.values()) else None
+        self._record(Disconnected(at=at, reason=reason), name)
 
-    # --- what is told -------------------------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------------------------
 
-    def _say(self, event: ConnectionEvent | Unreadable, namespace: str = "") -> None:
+    def _record(self, event: ConnectionEvent | Unreadable, namespace: str = "") -> None:
         if isinstance(event, ConnectionEvent) and namespace:
-            space = self._spaces[namespace]
-            event = msgspec.structs.replace(event, namespace=namespace, sid=space.sid, transport=self.transport)
+            sid = self._namespaces[namespace].sid
+            event = msgspec.structs.replace(event, namespace=namespace, sid=sid, transport=self.transport)
         self._events.append((namespace, event))
 
-    def told(self, whence: ConnectionOrigin) -> list[Event]:
-        """Every event, with the session's id and the user, whenever those became known."""
+    def events(self, origin: ConnectionOrigin) -> list[Event]:
+        """Return all events, each with the session id, the user and the origin, whenever those became known."""
         if self._closing_at is not None:
-            self.ended(self._closing_at)
-        return [self._filled(namespace, event, whence) for namespace, event in self._events]
+            self.end(self._closing_at)
+        return [self._complete_event(namespace, event, origin) for namespace, event in self._events]
 
-    def _filled(self, namespace: str, event: ConnectionEvent | Unreadable, whence: ConnectionOrigin) -> Event:
-        space = self._spaces.get(namespace) or next(iter(self._spaces.values()), None)
-        user = (space.user if space is not None else None) or self._user
-        if user is None and self.sids and self.origin.page:
-            user = NOBODY.format(self.origin.page)  # not known who, and yet one page should hold one
+    def _complete_event(self, name: str, event: ConnectionEvent | Unreadable, origin: ConnectionOrigin) -> Event:
+        namespace = self._namespaces.get(name) or next(iter(self._namespaces.values()), None)
+        user = (namespace.user if namespace is not None else None) or self._user
+        if user is None and self.sids and self.initiator.page:
+            # Connections of an unknown user are counted per page.
+            user = UNKNOWN_USER.format(self.initiator.page)
         if isinstance(event, Unreadable):
             return msgspec.structs.replace(event, source=self.source, user=user)
-        more: dict[str, Any] = {"component": whence.component, "opener": whence.opener}
+        fields: dict[str, Any] = {"component": origin.component, "opener": origin.opener}
         if isinstance(event, Connecting | Connected | Refused):
-            more["stack"] = whence.stack
+            fields["stack"] = origin.stack
         if isinstance(event, AttemptOutcome):
-            more["target"] = whence.target or self.origin.target or None
-            more |= {"script": whence.script, "client": whence.client}
+            fields["target"] = origin.target or self.initiator.target or None
+            fields |= {"script": origin.script, "client": origin.client}
         if isinstance(event, Connecting | Upgraded):
-            more["transport"] = self.transport if isinstance(event, Upgraded) else event.transport
+            fields["transport"] = self.transport if isinstance(event, Upgraded) else event.transport
         if isinstance(event, Upgraded):
-            more["sid"] = space.sid if space is not None else None
-        common = {"source": self.source, "user": user, "eio": self.eio, "page": self.origin.page or None}
-        return msgspec.structs.replace(event, **common, **more)
+            fields["sid"] = namespace.sid if namespace is not None else None
+        fields |= {"source": self.source, "user": user, "eio": self.eio, "page": self.initiator.page or None}
+        return msgspec.structs.replace(event, **fields)

@@ -1,4 +1,4 @@
-"""WHO IS IT: where an application says whose connection this is, and how to read it from there."""
+"""Identity rules: where an application's traffic names the user of a connection."""
 
 import base64
 import json
@@ -11,60 +11,67 @@ import msgspec
 from wscheck.model.errors import UsageError
 
 _RULE = re.compile(r"^(auth|query|cookie|header)\.([\w.:-]+?)(?:\|jwt:([\w.:/-]+))?$")
-_EVENT = re.compile(r"^event:(.+?)((?:\[\d+\]|\.\w+)*)(?:\|jwt:([\w.:/-]+))?$")
-_STEP = re.compile(r"\[(\d+)\]|\.(\w+)")
+_EVENT_RULE = re.compile(r"^event:(.+?)((?:\[\d+\]|\.\w+)*)(?:\|jwt:([\w.:/-]+))?$")
+_KEY = re.compile(r"\[(\d+)\]|\.(\w+)")
 
 FORMS = "auth.userId, query.token|jwt:id, auth.token|jwt:sub, cookie.NAME, header.NAME or event:add user[0]"
 
 
 class IdentityRule(msgspec.Struct, frozen=True):
-    """One identity rule.
+    """One place in the traffic that names the user.
 
-    place  "auth" (the CONNECT packet), "query", "cookie", "header" or "event" (the application's own packet)
-    name   the event's name, for "event"
-    steps  keys and indexes from there to the value
-    claim  the claim to take when the value is a JWT; its signature is the server's business
+    source      "auth" (the CONNECT packet), "query", "cookie", "header" or "event" (an event that the client emits)
+    keys        keys and indexes that lead to the value
+    event_name  the event's name, for "event"
+    claim       the claim to read if the value is a JWT; its signature is not verified
     """
 
-    place: str
-    steps: tuple[str | int, ...]
-    name: str = ""
+    source: str
+    keys: tuple[str | int, ...]
+    event_name: str = ""
     claim: str | None = None
 
     @classmethod
     def parse(cls, rule: str) -> "IdentityRule":
-        """Raises UsageError for anything but the documented forms."""
-        if match := _EVENT.match(rule):
-            steps = tuple(int(index) if index else key for index, key in _STEP.findall(match[2]))
-            return cls("event", steps or (0,), name=match[1], claim=match[3])
+        """Parse a rule as written in docs/browser.md.
+
+        Raises:
+            UsageError: `rule` has none of the documented forms.
+        """
+        if match := _EVENT_RULE.match(rule):
+            keys = tuple(int(index) if index else key for index, key in _KEY.findall(match[2]))
+            return cls("event", keys or (0,), event_name=match[1], claim=match[3])
         if match := _RULE.match(rule):
-            split = match[1] == "auth"
-            return cls(match[1], tuple(match[2].split(".")) if split else (match[2],), claim=match[3])
+            nested = match[1] == "auth"
+            return cls(match[1], tuple(match[2].split(".")) if nested else (match[2],), claim=match[3])
         raise UsageError(f"`{rule}` does not say where the user is found.", f"Write {FORMS}.")
 
-    def of(self, place: str, found: Any, name: str = "") -> str | None:
-        """The user that `found` (an object, or an event's arguments) names, None when it names nobody."""
-        if place != self.place or name != self.name:
+    def extract_user(self, source: str, values: Any, event_name: str = "") -> str | None:
+        """Return the user that `values` names, None if the rule does not apply or finds nothing.
+
+        values  an object, or the arguments of an event
+        """
+        if source != self.source or event_name != self.event_name:
             return None
-        value = _follow(found, self.steps)
+        value = _follow(values, self.keys)
         if self.claim is not None:
-            value = _claim(value, self.claim)
+            value = _jwt_claim(value, self.claim)
         return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
 
 
-def _follow(found: Any, steps: Sequence[str | int]) -> Any:
-    for step in steps:
-        if isinstance(step, int) and isinstance(found, Sequence) and not isinstance(found, str):
-            found = found[step] if step < len(found) else None
-        elif isinstance(step, str) and isinstance(found, Mapping):
-            found = found.get(step)
+def _follow(value: Any, keys: Sequence[str | int]) -> Any:
+    for key in keys:
+        if isinstance(key, int) and isinstance(value, Sequence) and not isinstance(value, str):
+            value = value[key] if key < len(value) else None
+        elif isinstance(key, str) and isinstance(value, Mapping):
+            value = value.get(key)
         else:
             return None
-    return found
+    return value
 
 
-def _claim(token: Any, claim: str) -> Any:
-    """One claim of a JWT, None when `token` is none."""
+def _jwt_claim(token: Any, claim: str) -> Any:
+    """Return one claim of a JWT (RFC 7519), None if `token` is not a JWT."""
     if not isinstance(token, str) or token.count(".") < 2:
         return None
     body = token.removeprefix("Bearer ").split(".")[1]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, NotEvaluated, Refused
-from wscheck.observe.traffic.redaction import NOBODY
+from wscheck.observe.traffic.redaction import UNKNOWN_USER
 from wscheck.observe.traffic.server_split import ServerEndpoint
 
 NO_TRAFFIC = "no Socket.IO traffic was seen: no request or websocket with EIO= in its address"
@@ -78,11 +78,11 @@ def turned_away(events: Sequence[Event]) -> list[str]:
 
 
 def _server(event: Connected) -> ServerEndpoint:
-    return ServerEndpoint.of(event.url or "")
+    return ServerEndpoint.from_url(event.url or "")
 
 
 def _is_stranger(event: Connected) -> bool:
-    return event.page is not None and event.user == NOBODY.format(event.page)
+    return event.page is not None and event.user == UNKNOWN_USER.format(event.page)
 
 
 def _all(pages: Iterable[str | None]) -> str:

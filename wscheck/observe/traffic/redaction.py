@@ -1,4 +1,7 @@
-"""What a browser sends is full of credentials: they are reduced to keyed digests here, before anything is stored."""
+"""Redaction of browser traffic: keyed digests in place of payloads and tokens, and URLs without credentials.
+
+Values are redacted where they are decoded, before anything is stored.
+"""
 
 import hashlib
 import json
@@ -6,75 +9,128 @@ import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from wscheck.model.secrets import Redactor, Secret
 
-LONGEST = 200
+MAX_TEXT_LENGTH = 200
 
-_TOKENISH = re.compile(
+ENGINE_PARAMETERS = frozenset({"EIO", "transport", "sid", "t", "b64", "j"})
+"""Query parameters that Engine.IO itself sets."""
+
+_SECRET_NAME = re.compile(
     r"(?i)token|jwt|secret|passw|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
 )
 _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
-NOBODY = "(user of {})"
-"""Who holds a connection of which nothing says whose it is; `{}` is the page."""
+UNKNOWN_USER = "(user of {})"
+"""User of a connection whose traffic does not name one; `{}` is the label of its page."""
 _STAND_IN = re.compile(r"\((token [0-9a-f]{6}|user of .+)\)")
 
 
 class TrafficRedactor:
-    """Keyed digests (one key for one run) and redaction; it remembers every token it saw, and hides it anywhere."""
+    """Keyed digests (one random key per run) and redaction of every secret that was seen."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
-        self._known: set[str] = set()
+        self._secrets: set[str] = set()
         self._redactor = Redactor()
 
     def digest(self, payload: object, *attachments: bytes) -> str:
-        """The same for equal payloads within this run, and of no use to anybody outside it."""
+        """Return the keyed digest of a payload; equal payloads of one run have equal digests."""
         text = json.dumps(payload, sort_keys=True, ensure_ascii=False, default=repr)
-        hashed = hashlib.blake2s(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=8)
-        for part in attachments:
-            hashed.update(b"\0" + part)
-        return hashed.hexdigest()
+        digest = hashlib.blake2s(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=8)
+        for attachment in attachments:
+            digest.update(b"\0" + attachment)
+        return digest.hexdigest()
 
     def fingerprint(self, *sources: Mapping[str, Any]) -> str | None:
-        """A digest of the first thing in `sources` that looks like a token, None when nothing does."""
-        for found in sources:
-            for name, value in found.items():
+        """Return the digest of the first value in `sources` that looks like a token, None if none does."""
+        for values in sources:
+            for name, value in values.items():
                 if isinstance(value, str) and value and is_secret(name, value):
                     self.learn(value)
                     return self.digest(value)
         return None
 
     def learn(self, secret: str) -> None:
-        """From now on `secret` is hidden wherever it stands."""
-        if len(secret) >= 4 and secret not in self._known:
-            self._known.add(secret)
-            self._redactor = Redactor(Secret(each) for each in self._known)
+        """Redact `secret` in every text from now on."""
+        if len(secret) >= 4 and secret not in self._secrets:
+            self._secrets.add(secret)
+            self._redactor = Redactor(Secret(each) for each in self._secrets)
 
-    def learn_all(self, found: Mapping[str, Any]) -> None:
-        """Learns whatever in `found` looks like a credential."""
-        for name, value in found.items():
+    def learn_all(self, values: Mapping[str, Any]) -> None:
+        """Redact every value that looks like a credential from now on."""
+        for name, value in values.items():
             if isinstance(value, str) and is_secret(name, value):
                 self.learn(value)
 
-    def clean(self, text: str) -> str:
-        """`text` without secrets, and not longer than a report can bear."""
-        return self._redactor.redact(text)[:LONGEST]
+    def redact(self, text: str) -> str:
+        """Return `text` without secrets, cut to `MAX_TEXT_LENGTH` characters."""
+        return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
 
-    def user(self, user: str | None) -> str | None:
-        """A user as it may be told: a rule that points at a whole token must not publish it."""
+    def user_label(self, user: str | None) -> str | None:
+        """Return the user's name for reports; a token (a rule may point at one) becomes "(token 3f9a1c)"."""
         if user is None:
             return None
-        hidden = _JWT.match(user) or self._redactor.redact(user) != user
-        return f"(token {self.digest(user)[:6]})" if hidden else user[:LONGEST]
+        secret = _JWT.match(user) or self._redactor.redact(user) != user
+        return f"(token {self.digest(user)[:6]})" if secret else user[:MAX_TEXT_LENGTH]
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a named value looks like a credential."""
-    return bool(_TOKENISH.search(name) or _JWT.match(value))
+    """Report whether a named value looks like a credential."""
+    return bool(_SECRET_NAME.search(name) or _JWT.match(value))
 
 
-def stands_in(user: str) -> bool:
-    """Whether this is only our word for somebody whose name is a secret, or not known."""
+def is_stand_in(user: str) -> bool:
+    """Report whether `user` is a label of wscheck for a user whose name is secret or unknown."""
     return _STAND_IN.fullmatch(user) is not None
+
+
+class UrlFormatter:
+    """URLs for reports, with credentials and secret query values redacted."""
+
+    def __init__(self, redactor: TrafficRedactor) -> None:
+        self._redactor = redactor
+
+    def redact(self, text: str) -> str:
+        """Return `text` without secrets."""
+        return self._redactor.redact(text)
+
+    def endpoint(self, url: str) -> str:
+        """Return the URL of a Socket.IO endpoint, with an HTTP scheme.
+
+        Each query value of the application becomes a short digest, so that different values stay different.
+        """
+        parts = urlsplit(url)
+        values = dict(parse_qsl(parts.query, keep_blank_values=True))
+        query = "&".join(
+            f"{name}=~{self._redactor.digest(value)[:6]}"
+            for name, value in sorted(values.items())
+            if name not in ENGINE_PARAMETERS
+        )
+        scheme = _HTTP_SCHEMES.get(parts.scheme, parts.scheme)
+        return self.redact(urlunsplit((scheme, _without_user_info(parts.netloc), parts.path, query, "")))
+
+    def page(self, url: str) -> str:
+        """Return the URL of a page or worker, with only its credentials redacted."""
+        if not url.startswith(("http:", "https:", "ws:", "wss:", "file:")):
+            return self.redact(re.sub(r"^(data|blob):.*", r"\1:", url))
+        parts = urlsplit(url)
+        values = [
+            (name, "(hidden)" if is_secret(name, value) else value)
+            for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        ]
+        query = urlencode(values, safe="(),:/@")
+        return self.redact(urlunsplit((parts.scheme, _without_user_info(parts.netloc), parts.path, query, "")))
+
+    def script(self, url: str) -> str:
+        """Return the URL of a script; its query, which hot reload changes, becomes a short digest."""
+        parts = urlsplit(url)
+        version = f"~{self._redactor.digest(parts.query)[:6]}" if parts.query else ""
+        return self.redact(urlunsplit((parts.scheme, _without_user_info(parts.netloc), parts.path, version, "")))
+
+
+def _without_user_info(netloc: str) -> str:
+    return netloc.rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""Which server each session is with: one connection to each of several is right, and they are judged apart."""
+"""Split of the sessions by server: a page may have one connection to each of several servers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
@@ -10,90 +10,104 @@ from wscheck.model.events import Connected, Disconnected, Event
 from wscheck.model.replacement import may_have_replaced
 from wscheck.observe.traffic.engine_session import EngineSession
 
-ELSEWHERE = "{} at {}"
-"""Whoever is connected to another server than the one that is looked at."""
+USER_AT_SERVER = "{} at {}"
+"""Label of a user at a server other than the user's home server."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
 
-Told = Sequence[tuple[EngineSession, Sequence[Event]]]
-"""Each session with what it tells."""
+SessionEvents = Sequence[tuple[EngineSession, Sequence[Event]]]
+"""Each session with its events."""
 
 
 class ServerEndpoint(msgspec.Struct, frozen=True):
-    """Where Engine.IO is served: `host`, with the port unless it is that of the scheme, and the path."""
+    """Host and path at which Engine.IO is served; `host` includes a port other than the scheme's default."""
 
     host: str
     path: str
 
     @classmethod
-    def of(cls, url: str) -> "ServerEndpoint":
-        """That of a page's or a client's address; every name of this machine is one."""
+    def from_url(cls, url: str) -> "ServerEndpoint":
+        """Return the endpoint of a URL; all loopback names are the host "localhost"."""
         parts = urlsplit(url)
         name = "localhost" if parts.hostname in _LOOPBACK else parts.hostname or ""
         port = parts.netloc.rpartition(":")[2] if parts.netloc[-1:].isdigit() and ":" in parts.netloc else ""
-        usual = port == str(_PORTS.get(parts.scheme.replace("ws", "http"), ""))
-        return cls(f"{name}:{port}" if port and not usual else name, parts.path.rstrip("/"))
+        default = port == str(_PORTS.get(parts.scheme.replace("ws", "http"), ""))
+        return cls(f"{name}:{port}" if port and not default else name, parts.path.rstrip("/"))
+
+    def __str__(self) -> str:
+        return f"{self.host}{self.path}"
 
 
 class ServerSplit:
-    """Those that the sessions were with. `first` is the one that is looked at: that of the target, if any session was
-    with it, else the one with most sessions whose user is known. Whoever is not connected to it is at home at the
-    server that came first for them."""
+    """Servers of a set of sessions.
 
-    def __init__(self, told: Told, target: str = "") -> None:
-        self._of = {id(session): ServerEndpoint.of(session.url) for session, _ in told}
-        known = list(dict.fromkeys(self._of.values()))
-        if len(known) > 1:
-            self._join(told)
-        known = list(dict.fromkeys(self._of.values()))
-        wanted = [one for one in known if target and one.host == ServerEndpoint.of(target).host]
-        identified = [self._of[id(session)] for session, _ in told if session.identified]
-        self.first = max(wanted or known, key=identified.count, default=ServerEndpoint("", ""))
+    main  the target's server if a session connects to it, else the server with the most sessions of known users.
+          A user's home server is `main`, or the first one that the user connects to.
+    """
+
+    def __init__(self, sessions: SessionEvents, target: str = "") -> None:
+        self._server_by_session = {id(session): ServerEndpoint.from_url(session.url) for session, _ in sessions}
+        if len(self._servers()) > 1:
+            self._merge_aliases(sessions)
+        servers = self._servers()
+        targets = [server for server in servers if target and server.host == ServerEndpoint.from_url(target).host]
+        identified = [self._server_by_session[id(session)] for session, _ in sessions if session.identified]
+        self.main = max(targets or servers, key=identified.count, default=ServerEndpoint("", ""))
+
+    def _servers(self) -> list[ServerEndpoint]:
+        return list(dict.fromkeys(self._server_by_session.values()))
 
     @property
     def note(self) -> str:
-        """That there are several; empty where there are not."""
-        rest = [f"{one.host}{one.path}" for one in dict.fromkeys(self._of.values()) if one != self.first]
-        if not rest:
+        """Sentence that lists the servers, empty if there is only one."""
+        others = [server for server in self._servers() if server != self.main]
+        if not others:
             return ""
-        first = f"{self.first.host}{self.first.path}"
-        return f"Connections went to {1 + len(rest)} servers, each judged by itself: {', '.join([first, *rest])}."
+        names = ", ".join(str(server) for server in (self.main, *others))
+        return f"Connections went to {1 + len(others)} servers, each evaluated separately: {names}."
 
-    def apart(self, told: Told) -> Iterator[Event]:
-        """All events; a user who is connected to several servers is somebody else at each but one."""
+    def label_events(self, sessions: SessionEvents) -> Iterator[Event]:
+        """Yield all events; a user gets another label at each server but the home server."""
         home: dict[str | None, ServerEndpoint] = {}
-        for session, events in told:
-            server = self._of[id(session)]
+        for session, events in sessions:
+            server = self._server_by_session[id(session)]
             for event in events:
-                if server == self.first:
+                if server == self.main:
                     home[event.user] = server
                 home.setdefault(event.user, server)
-        for session, events in told:
-            server = self._of[id(session)]
+        for session, events in sessions:
+            server = self._server_by_session[id(session)]
             for event in events:
-                known = home[event.user]
-                yield event if event.user is None or server == known else _elsewhere(event, server, known)
+                at_home = event.user is None or server == home[event.user]
+                yield event if at_home else _with_server_label(event, server, home[event.user])
 
-    def _join(self, told: Told) -> None:
-        """One server may have two names: it ended a connection under the one as the user began one under the other."""
-        begun = [(event, session) for session, events in told for event in events if isinstance(event, Connected)]
-        for session, events in told:
-            for kick in events:
-                if isinstance(kick, Disconnected) and kick.reason == IO_SERVER_DISCONNECT:
-                    self._joined(session, kick, [whose for event, whose in begun if _in_favour(kick, event)])
+    def _merge_aliases(self, sessions: SessionEvents) -> None:
+        """Merge two names of one server.
 
-    def _joined(self, session: EngineSession, kick: Disconnected, others: Iterable[EngineSession]) -> None:
-        mine, theirs = self._of[id(session)], [self._of[id(other)] for other in others]
-        if theirs and mine not in theirs:
-            self._of = {key: mine if server == theirs[0] else server for key, server in self._of.items()}
+        Two endpoints are one server if a connection to the first is replaced by a connection to the second.
+        """
+        opened = [(event, session) for session, events in sessions for event in events if isinstance(event, Connected)]
+        for session, events in sessions:
+            for event in events:
+                if isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT:
+                    successors = [other for connected, other in opened if _may_replace(event, connected)]
+                    self._merge(session, successors)
+
+    def _merge(self, session: EngineSession, successors: Iterable[EngineSession]) -> None:
+        server = self._server_by_session[id(session)]
+        others = [self._server_by_session[id(successor)] for successor in successors]
+        if others and server not in others:
+            self._server_by_session = {
+                key: server if each == others[0] else each for key, each in self._server_by_session.items()
+            }
 
 
-def _elsewhere(event: Event, server: ServerEndpoint, home: ServerEndpoint) -> Event:
-    name = server.host if server.host != home.host else f"{server.host}{server.path}"
-    return msgspec.structs.replace(event, user=ELSEWHERE.format(event.user, name))
+def _with_server_label(event: Event, server: ServerEndpoint, home: ServerEndpoint) -> Event:
+    name = server.host if server.host != home.host else str(server)
+    return msgspec.structs.replace(event, user=USER_AT_SERVER.format(event.user, name))
 
 
-def _in_favour(kick: Disconnected, opened: Connected) -> bool:
-    """Whether the kick may have been for this connection."""
-    return opened.user == kick.user and opened.sid != kick.sid and may_have_replaced(opened.at, kick.at)
+def _may_replace(ended: Disconnected, opened: Connected) -> bool:
+    """Report whether the server may have ended a connection in favour of `opened`."""
+    return opened.user == ended.user and opened.sid != ended.sid and may_have_replaced(opened.at, ended.at)

@@ -1,1 +1,1 @@
-"""`wscheck browser` and `wscheck har`: judge what a page did."""
+"""`wscheck browser`: evaluate the connections of real pages in a real browser."""

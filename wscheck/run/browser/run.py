@@ -1,53 +1,59 @@
-"""`wscheck browser`, wired: a browser, what is visited in it, how long it is watched, and what that showed."""
+"""Run of `wscheck browser`: the plan, the browser, what is done in it, and the outcome."""
 
 import asyncio
 import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from wscheck.config.browser_steps import BrowserStep
+from wscheck.config.loading import Config
 from wscheck.config.settings import redact_url
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import CannotCheck, UsageError
-from wscheck.model.events import SOURCE_BROWSER, AnyEvent, Event, NotEvaluated, PhaseEnded
+from wscheck.model.events import SOURCE_BROWSER, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Bar
-from wscheck.model.report import BrowserReport, PageSummary
+from wscheck.model.report import PageSummary
 from wscheck.observe.browser import Browser, StorageState, apply_storage, attached, launched, run_steps
+from wscheck.observe.browser.storage import load_storage_state
 from wscheck.observe.traffic import IdentityRule
 from wscheck.run import page_report
+from wscheck.run.page_report import PageOutcome
 
-ADDRESS = "WSCHECK_CDP_URL"
-"""What a command finds the browser's address in."""
+CDP_URL_VARIABLE = "WSCHECK_CDP_URL"
+"""Environment variable in which a command gets the browser's DevTools URL."""
 
-# After a command ended: what its last click caused is still on its way.
 SETTLE_S = 0.3
+"""Time after the end of a command in which its last action still has effects."""
 
-LEAVE_S = 3.0
-"""How long a command may take to end when it is asked to."""
+TERMINATE_TIMEOUT_S = 3.0
+THUMBNAIL_TIMEOUT_S = 5
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
+"""Function of what is in progress, the steps done and the number of steps."""
+
+_SCHEMES = ("http://", "https://", "file://")
 
 
-class Browse(msgspec.Struct, kw_only=True):
-    """What to watch.
+class BrowserPlan(msgspec.Struct, kw_only=True):
+    """What to open, and how long to watch it.
 
-    urls     each is opened in a tab of its own
-    visits   where the first tab goes afterwards, one after the other
-    for_s    how long to watch, after `urls` and again after each of `visits`
-    program  the browser to launch; found on PATH without one
-    cdp      the address of a browser that runs already, instead
-    insecure whether the launched one shows pages whose certificate nobody vouches for
-    command  a program that drives the browser; watched until it ends, in place of `for_s`
-    storage  cookies and local storage that the browser begins with
-    steps    what to do in the first tab, once the pages are there
-    root     the folder of the checkout in which the frontend lies
-    picture  whether a screenshot of each page is wanted
+    urls     pages, each opened in its own tab
+    visits   pages that the first tab opens afterwards, one after the other
+    for_s    how many seconds to watch after `urls`, and again after each of `visits`
+    program  the browser to launch, by default the first one on PATH
+    cdp      the URL of a browser that already runs, instead of `program`
+    insecure ignore invalid TLS certificates in a launched browser
+    command  a program that drives the browser; it is watched until it ends, instead of `for_s`
+    storage  cookies and local storage at the start
+    steps    steps in the first tab, after the pages have loaded
+    root     the folder of the checkout that contains the frontend
+    thumbnails  add a screenshot of each page to the report
     """
 
     urls: tuple[str, ...] = ()
@@ -63,149 +69,195 @@ class Browse(msgspec.Struct, kw_only=True):
     storage: StorageState | None = None
     steps: tuple[BrowserStep, ...] = ()
     root: str = ""
-    picture: bool = False
+    thumbnails: bool = False
 
 
-class Outcome(msgspec.Struct):
-    """What a run came to: the report, and the events it stands on."""
+def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str], command: Sequence[str]) -> BrowserPlan:
+    """Return the plan for a configuration and the arguments of the command line.
 
-    report: BrowserReport
-    events: list[AnyEvent]
+    Raises:
+        UsageError: A URL has no scheme, or two options exclude each other.
+    """
+    for url in (*urls, *visits):
+        if not url.startswith(_SCHEMES):
+            problem = f"`{redact_url(url)}` is not the address of a page."
+            raise UsageError(problem, "Write http://localhost:3000/, with its scheme.")
+    program, cdp = config["browser.browser"], config["browser.cdp"]
+    if program and cdp:
+        raise UsageError("--browser launches one, --cdp watches one that runs.", "Give one of the two.")
+    insecure = config.values["target.insecure"]
+    if insecure.origin.startswith("--") and cdp:
+        raise UsageError(
+            "--insecure is for a browser that wscheck launches, and --cdp watches one that runs.",
+            "Start that one with --ignore-certificate-errors.",
+        )
+    storage_state = config["browser.storage_state"]
+    return BrowserPlan(
+        urls=tuple(urls),
+        visits=tuple(visits),
+        for_s=config["browser.for"],
+        program=Path(program) if program else None,
+        cdp=cdp,
+        insecure=insecure.value,
+        command=tuple(command),
+        storage=load_storage_state(Path(storage_state)) if storage_state else None,
+        steps=config.steps,
+        identity=IdentityRule.parse(config["browser.identity"]),
+        root=config["browser.source_root"] or "",
+        options=config.judge_options,
+        bar=config.bar,
+    )
 
 
-async def browse(run: Browse, progress: Progress = lambda what, done, of: None) -> Outcome:
-    """Watch, judge, report. Cancelled (Ctrl-C), it reports what it has and says so. Raises UsageError, CannotCheck."""
-    if not (run.urls or run.cdp or run.command or run.steps):
+async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what, done, total: None) -> PageOutcome:
+    """Open the pages, watch them, and evaluate their connections.
+
+    If cancelled (Ctrl-C), return what was observed so far, marked as interrupted.
+
+    Raises:
+        UsageError: The plan opens nothing, or the command cannot be run.
+        CannotCheck: There is no browser, or a page did not load.
+    """
+    if not (plan.urls or plan.cdp or plan.command or plan.steps):
         raise UsageError("There is nothing to watch.", "Give a URL, --cdp ADDRESS, or -- COMMAND.")
-    began = time.time()
-    async with _browser(run) as browser:
-        watch = _Watch(run, browser, progress)
-        await watch.go()
-        ended = time.time()
-        seen = await browser.seen()
-        watch.doubt_what_is_under_way()
-        pages = await _pictures(browser, seen.pages) if run.picture else seen.pages
-    latest = max((event.at for event in seen.events if event.at is not None), default=ended)
-    events: list[Event] = [*seen.events, *watch.unjudged, PhaseEnded(at=max(ended, latest), source=SOURCE_BROWSER)]
-    urls = " ".join(browser.traffic.addresses.page(url) for url in run.urls)
-    target = urls or redact_url(run.cdp or "") or "".join(run.command[:1])
-    report = page_report.report(events, run.options, run.bar, target=target, pages=pages, notes=seen.notes)
-    report.started_at, report.duration_s = began, round(time.time() - began, 3)
-    if watch.interrupted:
+    started_at = time.time()
+    async with _open_browser(plan) as browser:
+        session = _BrowserRun(plan, browser, progress)
+        await session.run()
+        ended_at = time.time()
+        observation = await browser.observation()
+        session.record_pending_connections()
+        pages = observation.pages
+        if plan.thumbnails:
+            await _add_thumbnails(browser, pages)
+    latest = max((event.at for event in observation.events if event.at is not None), default=ended_at)
+    events: list[Event] = [
+        *observation.events,
+        *session.gaps,
+        PhaseEnded(at=max(ended_at, latest), source=SOURCE_BROWSER),
+    ]
+    urls = " ".join(browser.traffic.urls.page(url) for url in plan.urls)
+    target = urls or redact_url(plan.cdp or "") or "".join(plan.command[:1])
+    report = page_report.report(events, plan.options, plan.bar, target=target, pages=pages, notes=observation.notes)
+    report.started_at, report.duration_s = started_at, round(time.time() - started_at, 3)
+    if session.interrupted:
         report.interrupt()
-    return Outcome(report, page_report.recorded(events))
+    return PageOutcome(report, page_report.recorded(events))
 
 
 @asynccontextmanager
-async def _browser(run: Browse) -> AsyncIterator[Browser]:
-    if run.cdp is not None:
-        async with attached(run.cdp, run.identity, run.root) as browser:
+async def _open_browser(plan: BrowserPlan) -> AsyncIterator[Browser]:
+    if plan.cdp is not None:
+        async with attached(plan.cdp, plan.identity, plan.root) as browser:
             yield browser
     else:
-        async with launched(run.program, run.identity, run.root, insecure=run.insecure) as browser:
+        async with launched(plan.program, plan.identity, plan.root, insecure=plan.insecure) as browser:
             yield browser
 
 
-async def _pictures(browser: Browser, pages: list[PageSummary]) -> list[PageSummary]:
-    """Each page with its picture, where one can be had; a report without is better than none."""
+async def _add_thumbnails(browser: Browser, pages: Sequence[PageSummary]) -> None:
+    """Add a screenshot to each page that still responds."""
     for page in pages:
         with contextlib.suppress(CannotCheck, TimeoutError):
-            async with asyncio.timeout(5):
-                page.screenshot = await browser.picture(page)
-    return pages
+            async with asyncio.timeout(THUMBNAIL_TIMEOUT_S):
+                page.screenshot = await browser.thumbnail(page)
 
 
-async def _leave(process: asyncio.subprocess.Process) -> None:
-    """End a program in order, or without it."""
+async def _terminate(process: asyncio.subprocess.Process) -> None:
+    """Terminate a program, and kill it if it does not end in time."""
     process.terminate()
     try:
-        async with asyncio.timeout(LEAVE_S):
+        async with asyncio.timeout(TERMINATE_TIMEOUT_S):
             await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()
 
 
-class _Watch:
-    """One run from the first page to the last moment."""
+class _BrowserRun:
+    """Actions of one run in the browser.
 
-    def __init__(self, run: Browse, browser: Browser, progress: Progress) -> None:
-        self._run, self._browser, self._progress = run, browser, progress
-        self.unjudged: list[NotEvaluated] = []
+    gaps  what could not be evaluated
+    """
+
+    def __init__(self, plan: BrowserPlan, browser: Browser, progress: ReportProgress) -> None:
+        self._plan, self._browser, self._progress = plan, browser, progress
+        self.gaps: list[NotEvaluated] = []
         self.interrupted = False
 
-    async def go(self) -> None:
-        task = asyncio.ensure_future(self._act())
-        gone = asyncio.ensure_future(self._browser.until_gone())
+    async def run(self) -> None:
+        """Perform all actions of the plan, or stop when the browser ends or the run is cancelled."""
+        actions = asyncio.ensure_future(self._perform_actions())
+        browser_end = asyncio.ensure_future(self._browser.wait_until_ended())
         try:
-            await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                self._cannot_tell("the browser ended before the watch did")
-            elif task.exception() is not None and not self._browser.gone:
-                await task
-            elif task.exception() is not None:
-                self._cannot_tell("the browser ended before the watch did")
-            for page in self._browser.crashed:
-                self._cannot_tell(f"{page} crashed while it was watched")
-            for said in self._browser.unseen:
-                self._cannot_tell(said)
+            await asyncio.wait([actions, browser_end], return_when=asyncio.FIRST_COMPLETED)
+            if not actions.done():
+                self._add_gap("the browser ended before the check did")
+            elif actions.exception() is not None and not self._browser.ended:
+                await actions
+            elif actions.exception() is not None:
+                self._add_gap("the browser ended before the check did")
+            for tab in self._browser.crashed_tabs:
+                self._add_gap(f"{tab} crashed during the check")
+            for reason in self._browser.unobserved:
+                self._add_gap(reason)
         except asyncio.CancelledError:
             self.interrupted = True
-            if (this := asyncio.current_task()) is not None:
-                this.uncancel()
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
         finally:
-            for each in (task, gone):
+            for each in (actions, browser_end):
                 each.cancel()
-            await asyncio.gather(task, gone, return_exceptions=True)
+            await asyncio.gather(actions, browser_end, return_exceptions=True)
 
-    async def _act(self) -> None:
-        run, browser = self._run, self._browser
-        if run.storage is not None:
-            await apply_storage(browser, run.storage)
-        pages = [await browser.tab() for _ in run.urls]
-        await asyncio.gather(*(page.goto(url) for page, url in zip(pages, run.urls, strict=True)))
-        if run.command:
-            await self._drive()
+    async def _perform_actions(self) -> None:
+        plan, browser = self._plan, self._browser
+        if plan.storage is not None:
+            await apply_storage(browser, plan.storage)
+        tabs = [await browser.new_tab() for _ in plan.urls]
+        await asyncio.gather(*(tab.goto(url) for tab, url in zip(tabs, plan.urls, strict=True)))
+        if plan.command:
+            await self._run_command()
             return
-        if run.steps:
-            pages = pages or [await browser.tab()]
-            await run_steps(browser, pages[0], run.steps)
-        await self._wait()
-        for url in run.visits:
-            first = pages[0] if pages else await browser.tab()
+        if plan.steps:
+            tabs = tabs or [await browser.new_tab()]
+            await run_steps(browser, tabs[0], plan.steps)
+        await self._watch()
+        for url in plan.visits:
+            first = tabs[0] if tabs else await browser.new_tab()
             await first.goto(url)
-            await self._wait()
+            await self._watch()
 
-    async def _wait(self) -> None:
-        """In steps, so that a progress bar moves."""
-        until, whole = time.monotonic() + self._run.for_s, max(round(self._run.for_s), 1)
-        while (left := until - time.monotonic()) > 0:
-            self._progress("the page", whole - round(left), whole)
-            await asyncio.sleep(min(left, 1.0))
+    async def _watch(self) -> None:
+        """Wait for `for_s` seconds, in steps that move the progress bar."""
+        deadline, total = time.monotonic() + self._plan.for_s, max(round(self._plan.for_s), 1)
+        while (remaining := deadline - time.monotonic()) > 0:
+            self._progress("the page", total - round(remaining), total)
+            await asyncio.sleep(min(remaining, 1.0))
 
-    async def _drive(self) -> None:
-        """The command's own output goes to stderr: stdout carries the report."""
-        command = self._run.command
-        environ = {**os.environ, ADDRESS: self._browser.address}
+    async def _run_command(self) -> None:
+        """Run the command; its output goes to stderr, because stdout carries the report."""
+        command = self._plan.command
+        environ = {**os.environ, CDP_URL_VARIABLE: self._browser.devtools_url}
         try:
             process = await asyncio.create_subprocess_exec(*command, stdout=sys.stderr, env=environ)
         except OSError as error:
             raise UsageError(f"`{command[0]}` cannot be run: {error.strerror}.", "Check what follows `--`.") from error
         try:
-            code = await process.wait()
+            exit_code = await process.wait()
         finally:
             if process.returncode is None:
-                await _leave(process)
+                await _terminate(process)
         await asyncio.sleep(SETTLE_S)
-        if code:
-            self._cannot_tell(f"the command ended with {code}: what it was to show may be missing")
+        if exit_code:
+            self._add_gap(f"the command ended with {exit_code}: what it should show may be missing")
 
-    def doubt_what_is_under_way(self) -> None:
-        """A connection that is still being opened in the end may be the second one."""
-        waiting = sum(session.under_way for session in self._browser.traffic.sessions)
-        if waiting and not self.unjudged:
-            what = "a connection was" if waiting == 1 else f"{waiting} connections were"
-            self._cannot_tell(f"{what} still being opened when the watch ended: watch longer (--for)")
+    def record_pending_connections(self) -> None:
+        """Record a gap for connections that are still being opened: one may be a user's second connection."""
+        count = sum(session.opening for session in self._browser.traffic.sessions)
+        if count and not self.gaps:
+            subject = "a connection was" if count == 1 else f"{count} connections were"
+            self._add_gap(f"{subject} still being opened when the check ended: watch longer (--for)")
 
-    def _cannot_tell(self, reason: str) -> None:
-        self.unjudged.append(NotEvaluated(at=time.time(), source=SOURCE_BROWSER, reason=reason))
+    def _add_gap(self, reason: str) -> None:
+        self.gaps.append(NotEvaluated(at=time.time(), source=SOURCE_BROWSER, reason=reason))

@@ -1,0 +1,1 @@
+"""`wscheck har`: evaluate the connections in HAR files."""

@@ -8,7 +8,7 @@ import msgspec
 
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event
-from wscheck.observe.traffic.redaction import stands_in
+from wscheck.observe.traffic.redaction import is_stand_in
 
 OnBoth = TypeVar("OnBoth", Connected, Disconnected)
 
@@ -53,6 +53,6 @@ def _names(events: Iterable[Event], opened: Mapping[str | None, Connected]) -> d
         if event.source != SOURCE_SERVER_LOG or not isinstance(event, Connected) or event.user is None:
             continue
         mine = opened.get(event.sid)
-        if mine is not None and mine.user is not None and stands_in(mine.user):
+        if mine is not None and mine.user is not None and is_stand_in(mine.user):
             names[mine.user] = event.user
     return names

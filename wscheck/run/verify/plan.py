@@ -77,14 +77,14 @@ def _page(config: Config, arena: EmbeddedServers | RemoteServer, chosen: Sequenc
             "--page plays the documented scenarios, and none of them was chosen.",
             f"Choose from: {', '.join(documented)}.",
         )
-    from wscheck.observe.browser import storage
+    from wscheck.observe.browser.storage import load_storage_state
     from wscheck.observe.traffic import IdentityRule
 
     state, program = config["browser.storage_state"], config["browser.browser"]
     return RealPage(
         url=url,
         steps=config.steps,
-        storage=storage.load(Path(state)) if state else None,
+        storage=load_storage_state(Path(state)) if state else None,
         identity=IdentityRule.parse(config["browser.identity"]),
         root=config["browser.source_root"] or "",
         program=Path(program) if program else None,

@@ -1,0 +1,71 @@
+"""Run of `wscheck har`: the plan, the HAR files, and the outcome."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from wscheck.config.loading import Config
+from wscheck.detect.engine import RuleOptions
+from wscheck.model.errors import UsageError
+from wscheck.model.findings import Bar
+from wscheck.observe.har import read_har_files
+from wscheck.observe.traffic import IdentityRule
+from wscheck.run import page_report
+from wscheck.run.page_report import PageOutcome
+
+
+class HarPlan(msgspec.Struct, kw_only=True):
+    """What to evaluate.
+
+    files            HAR files of one application
+    source_map_dirs  folders that contain the build's .map files
+    root             the folder of the checkout that contains the frontend
+    """
+
+    files: tuple[Path, ...]
+    source_map_dirs: tuple[Path, ...] = ()
+    identity: IdentityRule | None = None
+    root: str = ""
+    options: RuleOptions = msgspec.field(default_factory=RuleOptions)
+    bar: Bar = msgspec.field(default_factory=Bar)
+
+
+def plan_har_run(config: Config, files: Sequence[Path], source_map_dirs: Sequence[Path]) -> HarPlan:
+    """Return the plan for a configuration and the arguments of the command line.
+
+    Raises:
+        UsageError: A folder of source maps does not exist.
+    """
+    missing = next((folder for folder in source_map_dirs if not folder.is_dir()), None)
+    if missing is not None:
+        raise UsageError(f"--source-maps {missing} is no directory.", "Name the folder that the build wrote.")
+    return HarPlan(
+        files=tuple(files),
+        source_map_dirs=tuple(source_map_dirs),
+        identity=IdentityRule.parse(config["browser.identity"]),
+        root=config["browser.source_root"] or "",
+        options=config.judge_options,
+        bar=config.bar,
+    )
+
+
+def run_har(plan: HarPlan) -> PageOutcome:
+    """Read the HAR files and evaluate their connections.
+
+    Raises:
+        BadEvidence: A file is missing, truncated or not a HAR file.
+    """
+    contents = read_har_files(plan.files, plan.identity, plan.source_map_dirs, plan.root)
+    report = page_report.report(
+        contents.events,
+        plan.options,
+        plan.bar,
+        target=", ".join(map(str, plan.files)),
+        pages=contents.pages,
+        notes=contents.notes,
+    )
+    times = [event.at for event in contents.events if event.at is not None]
+    if times:
+        report.started_at, report.duration_s = min(times), round(max(times) - min(times), 3)
+    return PageOutcome(report, page_report.recorded(contents.events))
