@@ -50,9 +50,9 @@ def test_the_documented_incident_is_valid() -> None:
 
 def test_documented_numbers_match_the_code() -> None:
     told = section("Webhook")
-    assert courier.ATTEMPTS == 6 and "six times in" in told
+    assert courier.MAX_ATTEMPTS == 6 and "six times in" in told
     assert (courier.FIRST_PAUSE_S, courier.LONGEST_PAUSE_S) == (0.5, 30.0)
-    assert f"{courier.WAITING:,} messages wait" in told
+    assert f"{courier.MAX_QUEUED:,} messages wait" in told
     assert f"no answer within {webhook.TIMEOUT_S:.0f} s" in told
     assert f"at most {command.TIMEOUT_S:.0f} s" in section("A program")
     assert LATE_WRITER_S == 60.0 and "quiet for a minute" in section("Rotation")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wscheck.model.events import Connected
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing import open_file as opened
@@ -57,7 +58,7 @@ LINE = len(connected("s1"))
 
 
 def told(log: FollowedLog | PipedLog) -> list[str | None]:
-    return [event.sid for events in log.read(0.0) for event in events]
+    return [event.sid for events in log.read(0.0) for event in events if isinstance(event, Connected)]
 
 
 def test_what_was_noted_before_the_disk_fails_is_told_and_what_follows_when_it_is_back(

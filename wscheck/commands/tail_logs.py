@@ -1,4 +1,4 @@
-"""`wscheck tail-logs`: judge the logs that a backend writes, as they are written or when they are finished."""
+"""`wscheck tail-logs`: evaluate the logs of a backend, while they are written or afterwards."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,48 +20,55 @@ def tail_logs(
         list[str] | None,
         typer.Argument(metavar="PATH|-", help="Log files, directories, patterns; - for stdin.", show_default=False),
     ] = None,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Read what is there first, then follow.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Read existing content first, then follow.")] = False,
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Read from the start and stop at the end.")] = False,
-    for_: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after so long [never].")] = None,
+    for_: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after this time [never].")] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only events from then on: 2026-11-23T12:00:00Z, or 90m for so long ago."),
+        typer.Option(metavar="TIME", help="Only events from this time on: 2026-11-23T12:00:00Z, or 90m (before now)."),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only events up to then, likewise.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only events up to this time.")] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Remember how far it came; go on there.")
+        Path | None, typer.Option(metavar="FILE", help="Save the position in this file, and continue there.")
     ] = None,
     marker: Marker = None,
     key: Key = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     stale_after: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Give up a connection that is open for so long [never].")
+        str | None,
+        typer.Option(metavar="DURATION", help="Expire connections that are open for longer [never]."),
     ] = None,
     quiet_after: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="An incident is over after so long without another occurrence [30s]."),
+        typer.Option(metavar="DURATION", help="Resolve an incident after this time without another occurrence [30s]."),
     ] = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
-    users: Annotated[int | None, typer.Option(metavar="N", min=0, help="List only so many users [all].")] = None,
+    users: Annotated[int | None, typer.Option(metavar="N", min=0, help="List at most this many users [all].")] = None,
     webhook: Annotated[
-        str | None, typer.Option(metavar="URL", help="POST each change of an incident there; or set WSCHECK_WEBHOOK.")
+        str | None,
+        typer.Option(metavar="URL", help="POST each change of an incident here; or set WSCHECK_WEBHOOK."),
     ] = None,
-    webhook_format: Annotated[str | None, typer.Option(metavar="json|slack", help="What is posted [json].")] = None,
+    webhook_format: Annotated[str | None, typer.Option(metavar="json|slack", help="Format of the POST [json].")] = None,
     exec_: Annotated[
         str | None,
-        typer.Option("--exec", metavar="COMMAND", help="Run it with each change of an incident on its stdin."),
+        typer.Option(
+            "--exec",
+            metavar="COMMAND",
+            help="Run this for each change of an incident, which is on its stdin.",
+        ),
     ] = None,
     metrics: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz.")
     ] = None,
 ) -> None:
-    """Watch a backend's logs, or judge finished ones.
+    """Follow the logs of a backend, or evaluate finished ones.
 
-    Says who holds more than one connection, since when, at what rate, why, and when it is over. Follows from the
-    end, over every rotation, until Ctrl-C; with --no-follow it judges what is there.
+    Reports which users have more than one connection, since when, at what rate, the cause, and when it is resolved.
+    Follows from the end of the logs, over every rotation, until Ctrl-C. With --no-follow it evaluates the existing
+    content and stops.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted by Ctrl-C.
     """
@@ -82,21 +89,21 @@ def tail_logs(
         "watch.metrics": metrics,
     }
     outputs = formats.prepare_outputs(format)
-    # A recording is written as things happen, and gone on with by a checkpoint.
+    # A recording is written while the logs are read, and a later run with the same checkpoint continues it.
     reports = [output for output in outputs if output.format != "ndjson"]
-    asked = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}
+    options = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}
     times = {"--for": for_, "--since": since, "--until": until}
     with ExitStack() as stack:
-        with write_on_abort(reports, lambda: _blank(paths or [])):
-            wanted = _wanted(load_config(flags), asked, times, checkpoint, marker or [], key or [], outputs)
-            report, events, interrupted = _run(wanted, stack)
+        with write_on_abort(reports, lambda: _empty_report(paths or [])):
+            request = _request(load_config(flags), options, times, checkpoint, marker or [], key or [], outputs)
+            report, events, interrupted = _run(request, stack)
         formats.write_outputs(reports, report, events)
     for recording in (output for output in outputs if output.format == "ndjson"):
         formats.print_written_path(recording)
     raise typer.Exit(exit_codes.exit_code(report.verdict, interrupted=interrupted))
 
 
-def _blank(names: list[str]) -> "LogsReport":
+def _empty_report(names: list[str]) -> "LogsReport":
     from wscheck.model.findings import Verdict
     from wscheck.model.report import LogsReport
     from wscheck.run.tail.report import SCHEMA
@@ -104,9 +111,9 @@ def _blank(names: list[str]) -> "LogsReport":
     return LogsReport(schema=SCHEMA, target=", ".join(names), verdict=Verdict.INCONCLUSIVE)
 
 
-def _wanted(
+def _request(
     config: Any,
-    asked: dict[str, Any],
+    options: dict[str, Any],
     times: dict[str, str | None],
     checkpoint: Path | None,
     markers: list[str],
@@ -121,9 +128,9 @@ def _wanted(
 
     since, until = (_parsed(flag, times[flag], parse_time) for flag in ("--since", "--until"))
     if since is not None and until is not None and until < since:
-        raise UsageError("--until is before --since, so no event lies between.", "Exchange them.")
+        raise UsageError("--until is before --since, so no event is between them.", "Exchange the two times.")
     return TailRequest(
-        **{**asked, "from_start": asked["from_start"] or since is not None},
+        **{**options, "from_start": options["from_start"] or since is not None},
         outputs=outputs,
         new_reader=reader_factory(markers, keys, config.tables.get("logs", {}), config.location_of),
         options=config.judge_options,
@@ -148,20 +155,21 @@ def _parsed(flag: str, raw: str | None, parse: Any) -> float | None:
         raise UsageError(f"{flag}: {error}.", "See wscheck tail-logs --help.") from None
 
 
-def _run(wanted: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent], bool]":
-    """The report, its events, and whether Ctrl-C ended the run. What it opens, `stack` closes."""
+def _run(request: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent], bool]":
+    """Return the report, its events, and whether Ctrl-C ended the run. `stack` closes everything opened."""
     from wscheck.commands.tail_view import TailScreen
     from wscheck.run.tail.loop import StopReason, TailLoop
     from wscheck.run.tail.report import conclude
     from wscheck.run.tail.setup import open_session
 
-    screen = stack.enter_context(TailScreen(wanted))
-    session = stack.enter_context(open_session(wanted, screen.note))
-    ending = TailLoop(session.watch, session.plan, screen.begin(session)).run()
+    screen = stack.enter_context(TailScreen(request))
+    session = stack.enter_context(open_session(request, screen.note))
+    stop_reason = TailLoop(session.watch, session.plan, screen.start(session)).run()
     screen.close()
-    screen.doubt()
-    # Following has no end of its own: to stop it leaves nothing unread, unless a time was asked for.
-    cut = ending is not StopReason.DONE and not wanted.follow
-    short = ending is not StopReason.DONE and wanted.seconds is not None
-    report = conclude(session.watch, wanted.bar, users=wanted.users, interrupted=cut or short, partial=cut)
-    return report, session.watch.events, ending is StopReason.INTERRUPTED
+    screen.print_unreadable()
+    # Following has no natural end: a signal leaves nothing unread unless a duration was requested.
+    stopped = stop_reason is not StopReason.DONE
+    unread = stopped and not request.follow
+    too_short = stopped and request.seconds is not None
+    report = conclude(session.watch, request.bar, users=request.users, interrupted=unread or too_short, partial=unread)
+    return report, session.watch.events, stop_reason is StopReason.INTERRUPTED

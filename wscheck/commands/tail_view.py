@@ -1,4 +1,4 @@
-"""What a person sees while logs are read: a view or lines when they are followed, a bar when an old one is long."""
+"""The terminal output of tail-logs: a live view or lines while logs are followed, a progress bar for a large log."""
 
 import sys
 from types import TracebackType
@@ -13,29 +13,30 @@ if TYPE_CHECKING:
     from wscheck.run.tail.setup import TailRequest, TailSession
     from wscheck.run.tail.watch import LogWatch
 
-LONG = 16_000_000
-"""Bytes from which on reading takes long enough to be watched."""
+PROGRESS_BAR_BYTES = 16_000_000
+"""Size of the logs from which reading takes long enough for a progress bar."""
 
 
 class TailScreen:
-    """The terminal, or what stands in for it. stdout carries the chosen format; everything else goes to stderr."""
+    """The terminal, or its substitutes. stdout carries the chosen format; everything else goes to stderr."""
 
-    def __init__(self, wanted: "TailRequest") -> None:
-        self._wanted = wanted
+    def __init__(self, request: "TailRequest") -> None:
+        self._request = request
         self._bar: Progress | None = None
         self._view: LiveView | None = None
-        self._watch: LogWatch | None = None
-        self._said: set[str] = set()
+        self._finished_watch: LogWatch | None = None
+        self._printed: set[str] = set()
 
-    def begin(self, session: "TailSession") -> "TailScreen":
-        """Show what is read from now on; what this returns hears how far the reading came."""
-        out = self._where()
-        if session.size >= LONG and (self._wanted.from_start or not self._wanted.follow) and sys.stderr.isatty():
-            self._begin_bar(session.size)
-        if not self._wanted.follow or out is None:
-            self._watch = session.watch if out is not None else None
+    def start(self, session: "TailSession") -> "TailScreen":
+        """Start the display, and return the receiver of the reading progress."""
+        out = self._incident_output()
+        reads_content = self._request.from_start or not self._request.follow
+        if session.size >= PROGRESS_BAR_BYTES and reads_content and sys.stderr.isatty():
+            self._start_bar(session.size)
+        if not self._request.follow or out is None:
+            self._finished_watch = session.watch if out is not None else None
             return self
-        self._view = self._begin_view(session.watch, out) if out.isatty() else None
+        self._view = self._start_view(session.watch, out) if out.isatty() else None
         if self._view is None:
             from wscheck.notify.text import IncidentPrinter
 
@@ -43,8 +44,8 @@ class TailScreen:
         return self
 
     @staticmethod
-    def _begin_view(watch: "LogWatch", out: TextIO) -> "LiveView | None":
-        """The live view, None on a terminal that cannot draw one."""
+    def _start_view(watch: "LogWatch", out: TextIO) -> "LiveView | None":
+        """Return the live view, None for a terminal that cannot draw one."""
         from rich.console import Console
 
         from wscheck.notify.live_view import LiveView
@@ -56,32 +57,34 @@ class TailScreen:
         watch.listeners.append(view)
         return view
 
-    def _where(self) -> TextIO | None:
-        """Where incidents are told as they happen; None where a recording on stdout tells of them."""
-        on_stdout = next((output.format for output in self._wanted.outputs if output.path is None), None)
+    def _incident_output(self) -> TextIO | None:
+        """Return the stream for incidents while logs are followed, None if a recording on stdout contains them."""
+        on_stdout = next((output.format for output in self._request.outputs if output.path is None), None)
         if on_stdout == "ndjson":
             return None
         return sys.stdout if on_stdout == "terminal" else sys.stderr
 
     def note(self, text: str) -> None:
-        """Something about the logs themselves; said once."""
-        if text in self._said:
+        """Show a message about the logs themselves, once."""
+        if text in self._printed:
             return
-        self._said.add(text)
+        self._printed.add(text)
         if self._view is not None:
             self._view.note(text)
         else:
             print(f"wscheck: {one_line(text)}", file=sys.stderr, flush=True)
 
-    def doubt(self) -> None:
-        """What could not be read of logs that were not followed; of others it was said as it came."""
+    def print_unreadable(self) -> None:
+        """Print the first unreadable lines of finished logs; those of followed logs were printed when they came."""
+        if self._finished_watch is None or not self._finished_watch.counts.unreadable:
+            return
         from wscheck.notify.text import UnreadableMessages
 
-        doubts = UnreadableMessages()
-        for event in self._watch.seen.unreadable if self._watch is not None else ():
-            self.note(doubts.of(event))
+        messages = UnreadableMessages()
+        for event in self._finished_watch.counts.unreadable:
+            self.note(messages.message_for(event))
 
-    def _begin_bar(self, size: int) -> None:
+    def _start_bar(self, size: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -91,18 +94,18 @@ class TailScreen:
         self._bar.start()
 
     def __call__(self, size: int) -> None:
-        """So many bytes more were read."""
+        """Advance the progress bar by `size` bytes."""
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], size)
 
     def done(self) -> None:
-        """What was there at the beginning has been read."""
+        """Remove the progress bar: the existing content was read."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def close(self) -> None:
-        """Take everything away, so that the report can stand there."""
+        """Remove the display, so that the report can be printed."""
         self.done()
         if self._view is not None:
             self._view.close()

@@ -1,10 +1,11 @@
-"""WHO IS TOLD AT ONCE: while logs are followed, each of these hears of every event and incident as it happens.
+"""Output while logs are followed: each listener receives every event and incident when it happens.
 
-ndjson    a recording that grows, one line for each event and each change of an incident
-lines     one line for each change of an incident, for a person or a log
-live      the view on a terminal
-courier   what must not hold up the reading (webhook, command) is delivered by a thread of its own
-webhook   an HTTP POST for each change of an incident
-command   a program for each change of an incident
-metrics   Prometheus metrics and /healthz
+listener   the interfaces
+ndjson     a growing recording: one line per event and per change of an incident
+text       one line per change of an incident
+live_view  the live view on a terminal
+delivery   messages sent by a separate thread, so that reading does not wait
+webhook    an HTTP POST per change of an incident
+command    a program run per change of an incident
+metrics    Prometheus metrics and /healthz
 """

@@ -1,4 +1,4 @@
-"""A program for each change of an incident, with the incident as JSON on its standard input."""
+"""A program that runs for each change of an incident, with the incident as JSON on its standard input."""
 
 import os
 import shlex
@@ -16,42 +16,42 @@ TIMEOUT_S = 30.0
 
 
 class CommandTarget:
-    """Runs `line` without a shell: write `sh -c '...'` where one is wanted. What it prints goes to our stderr."""
+    """Runs `line` without a shell (`sh -c '...'` adds one). The output of the program goes to stderr."""
 
     def __init__(self, line: str) -> None:
         try:
             self._arguments = shlex.split(line)
         except ValueError as error:
-            raise UsageError(f"--exec cannot be read: {error}.", "Close the quotes.") from None
+            raise UsageError(f"--exec cannot be parsed: {error}.", "Close the quotes.") from None
         if not self._arguments or shutil.which(self._arguments[0]) is None:
             raise UsageError(f"--exec names no program: `{line}`.", "Name a program on PATH, or its full path.")
         self.name = f"command {self._arguments[0]}"
-        self._running: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def compose(self, incident: Incident) -> bytes:
-        """What it reads."""
+        """Return the standard input of the program."""
         return incident_json(incident) + b"\n"
 
     def deliver(self, message: bytes) -> None:
-        """Run it once; a program that fails is not run again, since what it did cannot be known."""
+        """Run the program once. It is not run again after a failure, because its effects are not known."""
         try:
-            # A session of its own: Ctrl-C is for us, and what hangs ends with all that it started.
-            self._running = subprocess.Popen(
+            # A session of its own: Ctrl-C does not reach the program, and a timeout ends all processes it started.
+            self._process = subprocess.Popen(
                 self._arguments, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True
             )
-            self._running.communicate(message, TIMEOUT_S)
+            self._process.communicate(message, TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self.abandon()
-            raise DeliveryFailed(f"it took more than {TIMEOUT_S:.0f} s", again=False) from None
+            self.abort()
+            raise DeliveryFailed(f"it took more than {TIMEOUT_S:.0f} s", retry=False) from None
         except OSError as error:
-            raise DeliveryFailed(f"it cannot be run: {error.strerror}", again=False) from None
-        if self._running.returncode:
-            raise DeliveryFailed(f"it exited with {self._running.returncode}", again=False)
+            raise DeliveryFailed(f"it cannot be run: {error.strerror}", retry=False) from None
+        if self._process.returncode:
+            raise DeliveryFailed(f"it exited with {self._process.returncode}", retry=False)
 
-    def abandon(self) -> None:
-        """End what still runs, with all that it started."""
-        running = self._running
-        if running is not None and running.poll() is None:
+    def abort(self) -> None:
+        """Kill the running program and all processes that it started."""
+        process = self._process
+        if process is not None and process.poll() is None:
             with suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

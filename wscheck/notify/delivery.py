@@ -1,4 +1,7 @@
-"""What must not hold up the reading is delivered by a thread of its own, in order, again when it fails, and bounded."""
+"""Delivery of messages by a separate thread: in order, repeated after a failure, and with a bounded queue.
+
+Reading the logs never waits for a receiver.
+"""
 
 import queue
 import random
@@ -14,85 +17,89 @@ from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident
 from wscheck.model.events import Event
 
-WAITING = 1000
-ATTEMPTS = 6
+MAX_QUEUED = 1000
+MAX_ATTEMPTS = 6
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+CLOSE_TIMEOUT_S = 5.0
 
 
 class DeliveryFailed(Exception):
-    """A delivery failed. `again`: whether trying again may help; `pause_s`: how long the receiver asks us to wait."""
+    """A failed delivery. `retry`: another attempt may succeed. `pause_s`: seconds that the receiver asks to wait."""
 
-    def __init__(self, why: str, *, again: bool = True, pause_s: float = 0.0) -> None:
-        super().__init__(why)
-        self.again, self.pause_s = again, pause_s
+    def __init__(self, reason: str, *, retry: bool = True, pause_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry, self.pause_s = retry, pause_s
 
 
 class DeliveryTarget(Protocol):
-    """Where messages go. `name` is safe to show."""
+    """A receiver of messages. `name` contains no secret."""
 
     name: str
 
-    def compose(self, incident: Incident) -> bytes: ...
-    def deliver(self, message: bytes) -> None:
-        """Raises Failed."""
+    def compose(self, incident: Incident) -> bytes:
+        """Return the message about an incident."""
 
-    def abandon(self) -> None:
-        """Nobody waits any longer for the delivery that is under way."""
+    def deliver(self, message: bytes) -> None:
+        """Send the message. Raises DeliveryFailed."""
+
+    def abort(self) -> None:
+        """End the delivery that is running."""
 
 
 class DeliveryQueue:
-    """One route's queue and thread. `note` is told what could not be delivered."""
+    """The queue and the thread of one target. `note` receives a sentence about lost messages."""
 
     def __init__(self, target: DeliveryTarget, note: Callable[[str], None]) -> None:
-        self._route, self._note = target, note
-        self._waiting: queue.Queue[bytes | None] = queue.Queue(WAITING)
+        self._target, self._note = target, note
+        self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
         self._closing = threading.Event()
         self.delivered = self.dropped = 0
-        self._over = False
-        self._thread = threading.Thread(target=self._work, daemon=True, name=f"courier {target.name}")
+        self._aborted = False
+        self._thread = threading.Thread(target=self._work, daemon=True, name=f"delivery {target.name}")
         self._thread.start()
 
-    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Only incidents are delivered."""
+    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        """Do nothing: only incidents are delivered."""
 
-    def incident(self, incident: Incident) -> None:
-        """Composed at once, because an incident goes on growing; delivered when its turn comes."""
+    def on_incident(self, incident: Incident) -> None:
+        """Queue a message, composed immediately because the incident can grow before it is sent."""
         try:
-            self._waiting.put_nowait(self._route.compose(incident))
+            self._queue.put_nowait(self._target.compose(incident))
         except queue.Full:
-            self._drop(f"{WAITING} messages wait already")
+            self._drop(f"{MAX_QUEUED} messages are waiting already")
 
-    def settled(self, now: float | None) -> None:
-        """The thread does the rest."""
+    def on_poll_end(self, now: float | None) -> bool:
+        """Do nothing: the thread delivers."""
+        return False
 
-    def close(self, seconds: float = 5.0) -> None:
-        """Deliver what waits, for at most `seconds`; what is left is counted as dropped."""
+    def close(self, seconds: float = CLOSE_TIMEOUT_S) -> None:
+        """Deliver the waiting messages for at most `seconds`; count the rest as dropped."""
         self._closing.set()
         deadline = time.monotonic() + seconds
         with suppress(queue.Full):
-            self._waiting.put(None, timeout=seconds)
+            self._queue.put(None, timeout=seconds)
         self._thread.join(max(0.0, deadline - time.monotonic()))
-        left = sum(message is not None for message in self._waiting.queue) + self._thread.is_alive()
-        if left and self._thread.is_alive():
-            self._over = True
-            self.dropped += left
-            self._route.abandon()
-            were = "message was" if left == 1 else "messages were"
-            self._note(f"{self._route.name}: {left} {were} not delivered in time.")
+        undelivered = sum(message is not None for message in self._queue.queue) + self._thread.is_alive()
+        if undelivered and self._thread.is_alive():
+            self._aborted = True
+            self.dropped += undelivered
+            self._target.abort()
+            were = "message was" if undelivered == 1 else "messages were"
+            self._note(f"{self._target.name}: {undelivered} {were} not delivered in time.")
 
     def _work(self) -> None:
-        while not self._over and (message := self._waiting.get()) is not None:
+        while not self._aborted and (message := self._queue.get()) is not None:
             self._deliver(message)
 
     def _deliver(self, message: bytes) -> None:
         pause = FIRST_PAUSE_S
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                self._route.deliver(message)
+                self._target.deliver(message)
             except DeliveryFailed as failure:
-                if self._over:
-                    return  # counted, and said, by whoever ended it
-                if not failure.again or attempt == ATTEMPTS:
+                if self._aborted:
+                    return  # `close` has counted and reported it
+                if not failure.retry or attempt == MAX_ATTEMPTS:
                     self._drop(f"{failure} (attempt {attempt})")
                     return
                 self._closing.wait(min(LONGEST_PAUSE_S, max(failure.pause_s, pause * random.uniform(0.5, 1.5))))
@@ -101,14 +108,14 @@ class DeliveryQueue:
                 self.delivered += 1
                 return
 
-    def _drop(self, why: str) -> None:
+    def _drop(self, reason: str) -> None:
         self.dropped += 1
         if self.dropped == 1 or self.dropped % 100 == 0:
-            self._note(f"{self._route.name}: a message was dropped: {why}; {self.dropped} so far.")
+            self._note(f"{self._target.name}: a message was dropped: {reason}; {self.dropped} so far.")
 
 
 def incident_json(incident: Incident) -> bytes:
-    """An incident as one JSON object of schema `wscheck.incident/1` (docs/logs.md)."""
-    told = msgspec.to_builtins(incident)
-    del told["type"]
-    return msgspec.json.encode({"schema": "wscheck.incident/1", **told})
+    """Return the incident as one JSON object of schema `wscheck.incident/1` (docs/logs.md)."""
+    fields = msgspec.to_builtins(incident)
+    del fields["type"]
+    return msgspec.json.encode({"schema": "wscheck.incident/1", **fields})

@@ -1,17 +1,15 @@
-"""Interfaces between a followed log and those who are notified of it."""
+"""Interfaces between a log that is being watched and the listeners that report its events and incidents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from wscheck.detect.changes import LedgerChange
-from wscheck.detect.engine import Judge
-from wscheck.detect.incidents import Incident, IncidentTracker
-from wscheck.model.event_counts import EventCounter
+from wscheck.detect.incidents import Incident
 from wscheck.model.events import Event
 
 
 class LogCounters(Protocol):
-    """A log that is followed, with its counters."""
+    """Counters of one log."""
 
     @property
     def name(self) -> str: ...
@@ -24,29 +22,48 @@ class LogCounters(Protocol):
 
 
 class WatchView(Protocol):
-    """State of a followed log that a listener may read."""
+    """Read-only view of the current state, for listeners that display it.
 
-    judge: Judge
-    incidents: IncidentTracker
-    seen: EventCounter
-    live: bool
-    catching_up: bool
-    owing: bool
+    event_count       events read so far
+    connection_count  connections open now
+    users_over_one    users with more than one open connection, and since when (log time in seconds)
+    open_incidents    incidents that are not resolved
+    live              time passes now, as opposed to a finished log
+    catching_up       content from before the start is still being read
+    """
 
     @property
     def logs(self) -> Sequence[LogCounters]: ...
     @property
     def bytes(self) -> int: ...
+    @property
+    def event_count(self) -> int: ...
+    @property
+    def connection_count(self) -> int: ...
+    @property
+    def users_over_one(self) -> Mapping[str, float | None]: ...
+    @property
+    def open_incidents(self) -> Sequence[Incident]: ...
+    @property
+    def live(self) -> bool: ...
+    @property
+    def catching_up(self) -> bool: ...
+
+    def connections_for(self, user: str) -> Sequence[str]:
+        """Return the sids of the user's open connections."""
 
 
 class WatchListener(Protocol):
-    """Receiver of events and incidents. No method may block: reading waits for it."""
+    """Receiver of events and incidents. No method may block, because reading the logs waits for it."""
 
-    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """An event was seen and judged."""
+    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        """Receive an event and the changes that it made to the ledger."""
 
-    def incident(self, incident: Incident) -> None:
-        """An incident opened, grew or resolved."""
+    def on_incident(self, incident: Incident) -> None:
+        """Receive an incident that opened, grew or was resolved."""
 
-    def settled(self, now: float | None) -> None:
-        """Everything that was there has been told; `now` is the logs' time, None before the first event."""
+    def on_poll_end(self, now: float | None) -> bool:
+        """Receive the end of a poll; everything new was reported. Return whether to poll again soon.
+
+        `now` is the log time in seconds, None before the first event.
+        """

@@ -1,4 +1,4 @@
-"""The view on a terminal: who holds more than one connection, how fast it goes, and which incidents are open."""
+"""The live view on a terminal: users with several connections, rates, and open incidents."""
 
 import time
 from collections import deque
@@ -15,81 +15,140 @@ from rich.text import Text
 from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.detect.rules import DOCUMENTED
-from wscheck.model.events import Event
+from wscheck.model.events import Connected, Event, Replaced
 from wscheck.model.findings import Severity
 from wscheck.notify.listener import WatchView
-from wscheck.notify.rates import ConnectionRates
 from wscheck.notify.text import UnreadableMessages, expiry_message, incident_summary
 from wscheck.report import story
 from wscheck.report.formatting import format_bytes, format_clock_time, format_duration, format_rate, one_line, plural
 
 REFRESH_S = 0.25
 SPARKS = " ▁▂▃▄▅▆▇█"
-SPARK_S = 30
-USERS, INCIDENTS, RECENT = 6, 8, 5
-BRIEF = 4
-"""Incidents that are told with their cause; of more only what, whose and how often."""
-_RULES = {rule.id: number for number, rule in enumerate(DOCUMENTED)}
-_HUE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+SPARKLINE_S = 30
+HISTORY_S = 60
+MEAN_S = 10
+MAX_USERS, MAX_INCIDENTS, MAX_MESSAGES = 6, 8, 5
+MAX_EXPLAINED = 4
+"""Up to this many open incidents are shown with cause and fix; of more, each gets one line."""
+_RULE_ORDER = {rule.id: number for number, rule in enumerate(DOCUMENTED)}
+_COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
 
 class LiveView:
-    """Draws `watch` on a screen of its own, at most four times a second; at the end what was there before is back."""
+    """Draws the state of `watch` on the alternate screen, at most four times a second."""
 
     def __init__(self, watch: WatchView, console: Console) -> None:
         self._watch = watch
-        self._recent: deque[str] = deque(maxlen=RECENT)
-        self._pulse, self._doubts = ConnectionRates(), UnreadableMessages()
-        self._drawn = 0.0
+        self._messages: deque[str] = deque(maxlen=MAX_MESSAGES)
+        self._rates, self._unreadable = ConnectionRates(), UnreadableMessages()
+        self._drawn_at = 0.0
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
-    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """The next drawing shows what it changed; what nobody wrote down is said."""
-        self._pulse.take(event)
-        if said := expiry_message(event, changes) or self._doubts.of(event):
-            self._recent.append(_stamped(event.at, said))
+    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        """Count the event; add a message if it expires connections or cannot be read."""
+        self._rates.observe(event)
+        if text := expiry_message(event, changes) or self._unreadable.message_for(event):
+            self._messages.append(_with_time(event.at, text))
 
-    def incident(self, incident: Incident) -> None:
-        """What is over is only seen in passing."""
+    def on_incident(self, incident: Incident) -> None:
+        """Add a message about a resolved incident; the others are in the list of open incidents."""
         if incident.state is IncidentState.RESOLVED:
-            self._recent.append(_stamped(incident.resolved_at, incident_summary(incident)))
+            self._messages.append(_with_time(incident.resolved_at, incident_summary(incident)))
 
     def note(self, text: str) -> None:
-        """Something to be said about the logs themselves."""
-        self._recent.append(one_line(text))
+        """Add a message about the logs themselves."""
+        self._messages.append(one_line(text))
 
-    def settled(self, now: float | None) -> None:
-        """Draw, or if it was drawn a moment ago, soon. Before we are up to date a progress bar may stand there."""
+    def on_poll_end(self, now: float | None) -> bool:
+        """Draw; return True instead if the last drawing is too recent. A progress bar is shown while catching up."""
         if self._watch.live and now is not None:
-            self._pulse.advance(now)
+            self._rates.advance_to(now)
         if self._watch.catching_up:
-            return
-        self._watch.owing = time.monotonic() - self._drawn < REFRESH_S
-        if not self._watch.owing:
-            self._draw(now)
+            return False
+        if time.monotonic() - self._drawn_at < REFRESH_S:
+            return True
+        self._draw(now)
+        return False
 
     def _draw(self, now: float | None) -> None:
-        self._drawn = time.monotonic()
+        self._drawn_at = time.monotonic()
         self._live.start()
-        self._live.update(picture(self._watch, self._pulse, now, self._recent), refresh=True)
+        self._live.update(render(self._watch, self._rates, now, self._messages), refresh=True)
 
     def close(self) -> None:
-        """Take the view away."""
+        """Restore the previous screen."""
         self._live.stop()
 
 
-def _stamped(at: float | None, said: str) -> str:
-    return one_line(f"{format_clock_time(at)[:8]} {said}" if at is not None else said)
+def _with_time(at: float | None, text: str) -> str:
+    return one_line(f"{format_clock_time(at)[:8]} {text}" if at is not None else text)
 
 
-def picture(watch: WatchView, pulse: ConnectionRates, now: float | None, recent: Iterable[str] = ()) -> RenderableType:
-    """The whole view; `now` is the logs' time."""
-    parts = [_title(watch, now), Text(), _gauges(watch, pulse)]
-    if watch.judge.ledger.users_over_one:
-        parts += [Text(), _over_one(watch, now)]
+class RateHistory:
+    """Occurrences in each of the last HISTORY_S seconds."""
+
+    def __init__(self) -> None:
+        self._second = self._first = -1
+        self._current = 0
+        self._earlier: deque[int] = deque([0] * (HISTORY_S - 1), maxlen=HISTORY_S - 1)
+
+    def add(self, at: float) -> None:
+        """Count one occurrence at `at`; a late one counts in the newest second."""
+        if int(at) != self._second:
+            self.advance_to(at)
+        self._current += 1
+
+    def advance_to(self, at: float) -> None:
+        """Set the current time."""
+        second = int(at)
+        if self._first < 0:
+            self._first = self._second = second
+        passed = second - self._second
+        if passed > 0:
+            self._earlier.extend([self._current, *[0] * min(passed - 1, HISTORY_S)])
+            self._current, self._second = 0, second
+
+    @property
+    def history(self) -> list[int]:
+        """The counts of the last seconds, the current one last."""
+        return [*self._earlier, self._current]
+
+    @property
+    def per_second(self) -> float:
+        """The mean of the last ten complete seconds, or of fewer; the current count before the first is complete."""
+        complete = min(MEAN_S, self._second - self._first)
+        return sum(self.history[-1 - complete : -1]) / complete if complete else float(self.history[-1])
+
+
+class ConnectionRates:
+    """The rates of connection attempts and of replacements."""
+
+    def __init__(self) -> None:
+        self.attempts, self.replacements = RateHistory(), RateHistory()
+
+    def observe(self, event: Event) -> None:
+        """Count one event; an event without a time has no rate."""
+        if event.at is None:
+            return
+        if isinstance(event, Connected):
+            self.attempts.add(event.at)
+        elif isinstance(event, Replaced):
+            self.replacements.add(event.at)
+
+    def advance_to(self, at: float) -> None:
+        """Set the current time."""
+        self.attempts.advance_to(at)
+        self.replacements.advance_to(at)
+
+
+def render(watch: WatchView, rates: ConnectionRates, now: float | None, messages: Iterable[str] = ()) -> RenderableType:
+    """Return the whole view at the log time `now`."""
+    parts = [_title(watch, now), Text(), _figures(watch, rates)]
+    if watch.users_over_one:
+        parts += [Text(), _users_table(watch, now)]
     parts += [Text(), _incidents(watch, now)]
-    told = [Text(line, "dim") for line in recent]
-    return Group(*parts, *([Text(), *told] if told else []))
+    lines = [Text(message, "dim") for message in messages]
+    return Group(*parts, *([Text(), *lines] if lines else []))
 
 
 def _title(watch: WatchView, now: float | None) -> RenderableType:
@@ -97,35 +156,35 @@ def _title(watch: WatchView, now: float | None) -> RenderableType:
         f" and {len(watch.logs) - 3} more" if watch.logs[3:] else ""
     )
     read = f"{plural(sum(log.lines for log in watch.logs), 'line')}, {format_bytes(watch.bytes)}"
-    unread = sum(log.unreadable for log in watch.logs)
+    unreadable = sum(log.unreadable for log in watch.logs)
     line = Table.grid(expand=True, padding=(0, 2, 0, 0))
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
-    doubt = Text(f"  {plural(unread, 'line')} could not be read", "yellow") if unread else Text()
-    title = Text.assemble(("wscheck", "bold"), "  ", one_line(names), doubt)
+    warning = Text(f"  {plural(unreadable, 'line')} could not be read", "yellow") if unreadable else Text()
+    title = Text.assemble(("wscheck", "bold"), "  ", one_line(names), warning)
     line.add_row(title, Text(f"{read}  {format_clock_time(now)[:8] + ' UTC' if now else 'no event yet'}", "dim"))
     return line
 
 
-def _gauges(watch: WatchView, pulse: ConnectionRates) -> RenderableType:
-    over = len(watch.judge.ledger.users_over_one)
+def _figures(watch: WatchView, rates: ConnectionRates) -> RenderableType:
+    over = len(watch.users_over_one)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column()
     grid.add_row("users over one", Text(f"{over:,}", "bold red" if over else "bold green"), "")
-    grid.add_row("connections", Text(f"{watch.judge.ledger.open_count:,}", "bold"), "")
-    for label, pace in (("replacements", pulse.replacements), ("attempts", pulse.attempts)):
-        grid.add_row(label, Text(_pace(pace.per_second), "bold"), _History(pace.history[-SPARK_S:]))
+    grid.add_row("connections", Text(f"{watch.connection_count:,}", "bold"), "")
+    for label, rate in (("replacements", rates.replacements), ("attempts", rates.attempts)):
+        grid.add_row(label, Text(_rate_text(rate.per_second), "bold"), _Sparkline(rate.history[-SPARKLINE_S:]))
     return grid
 
 
-def _pace(per_second: float) -> str:
+def _rate_text(per_second: float) -> str:
     return format_rate(per_second) if per_second else "0/s"
 
 
-class _History:
-    """A sparkline of the latest counts, of as many as there is room for: in a narrow terminal it gives way first."""
+class _Sparkline:
+    """A sparkline of the latest counts, as many as fit: in a narrow terminal this column shrinks first."""
 
     def __init__(self, counts: Sequence[int]) -> None:
         self._counts = counts
@@ -138,67 +197,69 @@ class _History:
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """One character for each count, as high as its share of the largest."""
+    """Return one character for each count, with a height in proportion to the largest count."""
     most = max(counts, default=0)
     steps = len(SPARKS) - 1
     return "".join(SPARKS[-(-count * steps // most)] if count else "·" for count in counts)
 
 
-def _over_one(watch: WatchView, now: float | None) -> RenderableType:
+def _users_table(watch: WatchView, now: float | None) -> RenderableType:
     table = _table("user", "holds", "for", title="Users over one connection")
-    ledger, over = watch.judge.ledger, watch.judge.ledger.users_over_one
-    for user, since in islice(over.items(), USERS):
-        held = ledger.open_connections(user)
-        sockets = f"{len(held)}: {', '.join(held[-3:])}" + (", ..." if len(held) > 3 else "")
-        table.add_row(_bounded(user), one_line(sockets), _age(since, now))
-    return _with_rest(table, len(over) - USERS)
+    over = watch.users_over_one
+    for user, since in islice(over.items(), MAX_USERS):
+        sids = watch.connections_for(user)
+        sockets = f"{len(sids)}: {', '.join(sids[-3:])}" + (", ..." if len(sids) > 3 else "")
+        table.add_row(_shortened(user), one_line(sockets), _age(since, now))
+    return _with_rest(table, len(over) - MAX_USERS)
 
 
 def _incidents(watch: WatchView, now: float | None) -> RenderableType:
-    # An order that does not change while one reads: the oldest of each rule first.
-    found = sorted(watch.incidents.open, key=lambda i: (-i.severity.rank, _RULES.get(i.rule, 99), i.first_at or 0.0))
-    if not found:
+    # The order must not change while a person reads: the oldest incident of each rule comes first.
+    incidents = sorted(
+        watch.open_incidents, key=lambda i: (-i.severity.rank, _RULE_ORDER.get(i.rule, 99), i.first_at or 0.0)
+    )
+    if not incidents:
         waiting = Text("Waiting for the first connection event.", "dim")
-        return Text("No incident is open.", "green") if watch.seen.total else waiting
-    shown = found[:INCIDENTS]
+        return Text("No incident is open.", "green") if watch.event_count else waiting
+    shown = incidents[:MAX_INCIDENTS]
     rows: list[RenderableType] = [Text("Open incidents", "bold")]
-    # With many there is room for one line each.
+    # With many incidents there is room for one line each.
     explained: set[tuple[str | None, str]] = set()
     for incident in shown:
-        rows.append(_incident(incident, now, shown))
-        why = (incident.user, incident.cause.id if incident.cause else incident.rule)
-        if len(shown) <= BRIEF and why not in explained:
-            explained.add(why)
-            rows.append(Padding(_why(incident), (0, 0, 0, 2)))
-    return _with_rest(Group(*rows), len(found) - INCIDENTS)
+        rows.append(_incident_line(incident, now, shown))
+        explanation = (incident.user, incident.cause.id if incident.cause else incident.rule)
+        if len(shown) <= MAX_EXPLAINED and explanation not in explained:
+            explained.add(explanation)
+            rows.append(Padding(_cause_and_fix(incident), (0, 0, 0, 2)))
+    return _with_rest(Group(*rows), len(incidents) - MAX_INCIDENTS)
 
 
-def _incident(incident: Incident, now: float | None, beside: Sequence[Incident]) -> RenderableType:
-    """Which rule, whose, how often and for how long, in columns."""
-    rule = max(len(other.rule) for other in beside)
-    user = max(len(_who(other)) for other in beside)
+def _incident_line(incident: Incident, now: float | None, shown: Sequence[Incident]) -> RenderableType:
+    """Return rule, user, count and duration, aligned with the other incidents `shown`."""
+    rule = max(len(other.rule) for other in shown)
+    user = max(len(_user(other)) for other in shown)
     return Text.assemble(
-        (f"{incident.rule:<{rule}}  ", _HUE[incident.severity]),
-        (f"{_who(incident):<{user}}  ", "bold"),
-        _often(incident, now),
+        (f"{incident.rule:<{rule}}  ", _COLOUR[incident.severity]),
+        (f"{_user(incident):<{user}}  ", "bold"),
+        _frequency(incident, now),
         overflow="ellipsis",
         no_wrap=True,
     )
 
 
-def _why(incident: Incident) -> RenderableType:
-    """The cause, or in the rule's words what is wrong; and the fix."""
+def _cause_and_fix(incident: Incident) -> RenderableType:
+    """Return the cause, or the message of the rule without a known cause, and the fix."""
     cause = incident.cause
-    known = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
-    return Group(Text(known or one_line(incident.message), "dim"), Text(story.fix_text(incident), "green"))
+    text = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
+    return Group(Text(text or one_line(incident.message), "dim"), Text(story.fix_text(incident), "green"))
 
 
-def _who(incident: Incident) -> str:
-    return _bounded(incident.user or "?", 20)
+def _user(incident: Incident) -> str:
+    return _shortened(incident.user or "?", 20)
 
 
-def _often(incident: Incident, now: float | None) -> str:
-    """`72 times, 3.7/s, for 19 s`."""
+def _frequency(incident: Incident, now: float | None) -> str:
+    """Return a text such as `72 times, 3.7/s, for 19 s`."""
     age = _age(incident.first_at, now)
     parts = (
         "once" if incident.count == 1 else plural(incident.count, "time"),
@@ -227,7 +288,7 @@ def _with_rest(table: RenderableType, rest: int) -> RenderableType:
     return Group(table, Text(f"and {rest:,} more", "dim")) if rest > 0 else table
 
 
-def _bounded(text: str, most: int = 28) -> str:
+def _shortened(text: str, most: int = 28) -> str:
     line = one_line(text)
     return line if len(line) <= most else f"{line[: most - 1]}…"
 

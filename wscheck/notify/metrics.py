@@ -1,4 +1,4 @@
-"""Prometheus metrics and /healthz, served while logs are followed. No label ever carries a socket or a user."""
+"""Prometheus metrics and /healthz, served while logs are followed. No label contains a socket id or a user."""
 
 import socket
 import threading
@@ -23,35 +23,34 @@ DURATIONS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 
 
 class PrometheusMetrics:
-    """What a Watch sees, as metrics (docs/metrics.md names each)."""
+    """The metrics of a watch (docs/metrics.md describes each)."""
 
     def __init__(self, watch: WatchView) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._watch, self._looked = watch, time.monotonic()
-        # Two sums over the logs at each scrape; everything else is counted as it happens.
-        ledger = watch.judge.ledger
-        self._gauge("wscheck_connections", "Connections open now.", lambda: ledger.open_count)
-        self._gauge("wscheck_users_over_one", "Users that hold more than one.", lambda: len(ledger.users_over_one))
-        self._connects = self._counter("wscheck_connects_total", "Connections seen.")
+        self._watch, self._polled_at = watch, time.monotonic()
+        # These two are computed at each scrape; everything else is counted when it happens.
+        self._gauge("wscheck_connections", "Connections open now.", lambda: watch.connection_count)
+        self._gauge("wscheck_users_over_one", "Users with more than one connection.", lambda: len(watch.users_over_one))
+        self._connects = self._counter("wscheck_connects_total", "Connections opened.")
         self._disconnects = self._counter("wscheck_disconnects_total", "Connections that ended.", ["reason"])
         self._replaced = self._counter("wscheck_replaced_sockets_total", "Sockets the server replaced.")
         self._findings = self._counter("wscheck_findings_total", "Incidents opened.", ["rule", "severity"])
         self._open = Gauge("wscheck_open_incidents", "Incidents open now.", ["rule"], registry=self.registry)
         self._lines = self._counter("wscheck_log_lines_total", "Log lines read.")
         self._bytes = self._counter("wscheck_log_bytes_total", "Log bytes read.")
-        self._unreadable = self._counter("wscheck_unreadable_total", "Lines like events that cannot be read.")
+        self._unreadable = self._counter("wscheck_unreadable_total", "Lines that look like events and cannot be read.")
         self._durations = Histogram(
             "wscheck_connection_duration_seconds",
-            "How long connections lasted whose beginning was seen.",
+            "Duration of connections whose start was read.",
             buckets=DURATIONS_S,
             registry=self.registry,
         )
-        self._read = {"lines": 0, "bytes": 0, "unreadable": 0}
-        self._begin_at_zero()
+        self._counted = {"lines": 0, "bytes": 0, "unreadable": 0}
+        self._create_series()
 
-    def _begin_at_zero(self) -> None:
-        """A series that is there from the start can be told from one that never was, and its first rise counts."""
+    def _create_series(self) -> None:
+        """Create the series of each rule at 0: then a missing series is an error, and the first increase counts."""
         for rule in DOCUMENTED:
             self._open.labels(rule.id)
             self._findings.labels(rule.id, str(rule.severity))
@@ -62,8 +61,8 @@ class PrometheusMetrics:
     def _counter(self, name: str, help: str, labels: Iterable[str] = ()) -> Counter:
         return Counter(name, help, list(labels), registry=self.registry)
 
-    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Count it."""
+    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        """Count the event and the changes that it made."""
         if isinstance(event, Connected):
             self._connects.inc()
         elif isinstance(event, Replaced):
@@ -71,38 +70,39 @@ class PrometheusMetrics:
         for change in changes:
             if isinstance(change, ClosedChange):
                 self._disconnects.labels(change.reason if change.reason in SERVER_SPELLINGS else "other").inc()
-                self._ended(None if change.replaced else change.opening, change.event.at)
+                self._observe_duration(None if change.replaced else change.opening, change.event.at)
             elif isinstance(change, ReplacedChange):
-                self._ended(change.old, change.event.at)
+                self._observe_duration(change.old, change.event.at)
 
-    def _ended(self, opened: Connected | None, ended: float | None) -> None:
-        began = opened.at if opened is not None else None
-        if began is not None and ended is not None:
-            self._durations.observe(max(0.0, ended - began))
+    def _observe_duration(self, opening: Connected | None, ended_at: float | None) -> None:
+        opened_at = opening.at if opening is not None else None
+        if opened_at is not None and ended_at is not None:
+            self._durations.observe(max(0.0, ended_at - opened_at))
 
-    def incident(self, incident: Incident) -> None:
-        """Count what opened, and what is open."""
+    def on_incident(self, incident: Incident) -> None:
+        """Count an incident that opened or was resolved."""
         if incident.state is IncidentState.OPENED:
             self._findings.labels(incident.rule, str(incident.severity)).inc()
             self._open.labels(incident.rule).inc()
         elif incident.state is IncidentState.RESOLVED:
             self._open.labels(incident.rule).dec()
 
-    def settled(self, now: float | None) -> None:
-        """The reader looked: it is alive."""
-        self._looked = time.monotonic()
+    def on_poll_end(self, now: float | None) -> bool:
+        """Update the counters of the logs and the time of the last poll."""
+        self._polled_at = time.monotonic()
         for counter, name in ((self._lines, "lines"), (self._bytes, "bytes"), (self._unreadable, "unreadable")):
             total = sum(getattr(log, name) for log in self._watch.logs)
-            counter.inc(total - self._read[name])
-            self._read[name] = total
+            counter.inc(total - self._counted[name])
+            self._counted[name] = total
+        return False
 
     @property
     def healthy(self) -> bool:
-        """Whether the reader looked lately; it does at least once a second."""
-        return time.monotonic() - self._looked < STALLED_S
+        """Whether the logs were polled recently; this happens at least once a second."""
+        return time.monotonic() - self._polled_at < STALLED_S
 
     def application(self) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
-        """The WSGI application: /metrics, /healthz, and nothing else."""
+        """Return the WSGI application with /metrics and /healthz."""
         metrics = make_wsgi_app(self.registry)
 
         def serve(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
@@ -110,13 +110,13 @@ class PrometheusMetrics:
             if path == "/metrics":
                 served: Iterable[bytes] = metrics(environ, start)
                 return served
-            status, body = self._answer(path)
+            status, body = self._respond(path)
             start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
             return [body]
 
         return serve
 
-    def _answer(self, path: str) -> tuple[str, bytes]:
+    def _respond(self, path: str) -> tuple[str, bytes]:
         if path != "/healthz":
             return "404 Not Found", b"wscheck serves /metrics and /healthz\n"
         if self.healthy:
@@ -134,13 +134,14 @@ class _Server6(_Server):
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """stderr is for what the logs say."""
+        """Print nothing: stderr is for messages about the logs."""
 
 
 def serve(metrics: PrometheusMetrics, address: str) -> WSGIServer:
-    """Serve on `address`: HOST:PORT, :PORT or PORT, on loopback unless a host is named. Raises UsageError.
+    """Serve on `address` (HOST:PORT, :PORT or PORT; loopback by default) in a thread and return the server.
 
-    The caller ends it with `shutdown()` and `server_close()`; `server_port` is the port, also when 0 was asked for.
+    The caller ends it with `shutdown()` and `server_close()`. `server_port` is the real port if PORT is 0.
+    Raises UsageError.
     """
     named, _, port = address.rpartition(":")
     host = named.strip("[]") or "127.0.0.1"
@@ -150,7 +151,7 @@ def serve(metrics: PrometheusMetrics, address: str) -> WSGIServer:
     try:
         server = make_server(host, int(port), metrics.application(), kind, handler_class=_Silent)
     except (OSError, ValueError) as error:
-        why = str(getattr(error, "strerror", None) or error).rstrip(".")
-        raise UsageError(f"--metrics {address}: {why}.", "Write HOST:PORT with a free port.") from None
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise UsageError(f"--metrics {address}: {reason}.", "Write HOST:PORT with a free port.") from None
     threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
     return server

@@ -1,4 +1,4 @@
-"""A recording that grows: each event, and each change of an incident, as one line as soon as it is known."""
+"""A growing recording: each event and each change of an incident as one JSON line."""
 
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -9,35 +9,39 @@ from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident
 from wscheck.model.events import Event, RecordingHeader
 
-BATCH = 1 << 16
+BATCH_BYTES = 1 << 16
 
 
 class NdjsonStream:
-    """Writes to `out`. A `header` of None goes on with a recording that has one."""
+    """Writes to `out`. Without a `header` it continues a recording that has one."""
 
     def __init__(self, out: BinaryIO, header: RecordingHeader | None) -> None:
         self._out, self._encoder = out, msgspec.json.Encoder()
-        self._waiting = bytearray()
+        self._unwritten = bytearray()
         if header is not None:
-            self._line(header)
-            self.settled(None)
+            self._add(header)
+            self._flush()
 
-    def event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """One line."""
-        self._line(event)
+    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        """Add one line."""
+        self._add(event)
 
-    def incident(self, incident: Incident) -> None:
-        """One line of type "finding"."""
-        self._line(incident)
+    def on_incident(self, incident: Incident) -> None:
+        """Add one line of type "finding"."""
+        self._add(incident)
 
-    def settled(self, now: float | None) -> None:
-        """Hand out what waits."""
-        if self._waiting:
-            self._out.write(self._waiting)
+    def on_poll_end(self, now: float | None) -> bool:
+        """Write the collected lines."""
+        self._flush()
+        return False
+
+    def _add(self, value: msgspec.Struct) -> None:
+        self._unwritten += self._encoder.encode(value) + b"\n"
+        if len(self._unwritten) > BATCH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unwritten:
+            self._out.write(self._unwritten)
             self._out.flush()
-            self._waiting.clear()
-
-    def _line(self, value: msgspec.Struct) -> None:
-        self._waiting += self._encoder.encode(value) + b"\n"
-        if len(self._waiting) > BATCH:
-            self.settled(None)
+            self._unwritten.clear()

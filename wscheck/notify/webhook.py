@@ -1,4 +1,4 @@
-"""An HTTP POST for each change of an incident: as JSON, or as the text that Slack and its kin take."""
+"""An HTTP POST for each change of an incident, as JSON or as the text format of Slack."""
 
 import urllib.error
 import urllib.request
@@ -15,8 +15,8 @@ from wscheck.notify.text import incident_summary
 from wscheck.report import story
 
 TIMEOUT_S = 10.0
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MARK = {
+RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_EMOJI = {
     IncidentState.OPENED: ":red_circle:",
     IncidentState.GREW: ":chart_with_upwards_trend:",
     IncidentState.RESOLVED: ":white_check_mark:",
@@ -24,14 +24,14 @@ _MARK = {
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without its body."""
+    """A handler that follows no redirect, because a redirected POST becomes a GET without its body."""
 
     def redirect_request(self, *_: object) -> None:
         return None
 
 
 class WebhookTarget:
-    """Posts to `url`, which may itself be a secret: only its host is ever shown. `form`: "json" or "slack"."""
+    """Posts to `url`. The URL can be a secret, so messages contain only its host. `form`: "json" or "slack"."""
 
     def __init__(self, url: str, form: str) -> None:
         parts = urlsplit(url)
@@ -42,11 +42,13 @@ class WebhookTarget:
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def compose(self, incident: Incident) -> bytes:
-        """The body."""
-        return msgspec.json.encode({"text": slack_text(incident)}) if self._form == "slack" else incident_json(incident)
+        """Return the request body."""
+        if self._form == "slack":
+            return msgspec.json.encode({"text": slack_text(incident)})
+        return incident_json(incident)
 
     def deliver(self, message: bytes) -> None:
-        """POST it; anything but a 2xx fails, for good when trying again cannot help."""
+        """Send the request. Raises DeliveryFailed for any status but 2xx, with `retry` for temporary errors."""
         headers = {"Content-Type": "application/json", "User-Agent": f"wscheck/{__version__}"}
         request = urllib.request.Request(self._url, message, headers, method="POST")
         try:
@@ -54,26 +56,29 @@ class WebhookTarget:
         except urllib.error.HTTPError as error:
             error.close()
             raise DeliveryFailed(
-                f"it answered {error.code}", again=error.code in PASSING, pause_s=_asked(error)
+                f"it answered {error.code}", retry=error.code in RETRY_STATUSES, pause_s=_retry_after(error)
             ) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise DeliveryFailed(f"it cannot be reached: {reason}") from None
 
-    def abandon(self) -> None:
-        """A request ends with us."""
+    def abort(self) -> None:
+        """Do nothing: the request ends with the process."""
 
 
 def slack_text(incident: Incident) -> str:
-    """Slack's own markup; what comes from the log is escaped as Slack asks."""
-    told = incident_summary(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    lines = [f"{_MARK[incident.state]} *wscheck* {told}"]
+    """Return the incident in Slack's markup, with text from the log escaped.
+
+    Source: Slack API documentation, "Formatting text for app surfaces", escaping text.
+    """
+    summary = incident_summary(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    lines = [f"{_EMOJI[incident.state]} *wscheck* {summary}"]
     if incident.state is not IncidentState.RESOLVED:
         lines.append(f"_Fix_: {story.fix_text(incident)}")
     return "\n".join(lines)
 
 
-def _asked(error: urllib.error.HTTPError) -> float:
-    """The seconds of a Retry-After header, 0 without one."""
+def _retry_after(error: urllib.error.HTTPError) -> float:
+    """Return the seconds of the Retry-After header (RFC 9110, section 10.2.3), 0 for a date or without one."""
     value = error.headers.get("Retry-After", "") if error.headers else ""
     return float(value) if value.isdigit() else 0.0

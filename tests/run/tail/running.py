@@ -106,6 +106,10 @@ class Tail:
         """The sids of the connections it told of, in that order."""
         return [line["sid"] for line in self.told if line.get("type") == "connected"]
 
+    def until_connected(self, count: int) -> None:
+        """Wait until it told of `count` connections."""
+        until(lambda: len(self.connected) == count)
+
     def incidents(self, state: str) -> list[dict[str, Any]]:
         return [line for line in self.told if line.get("type") == "finding" and line["state"] == state]
 

@@ -10,7 +10,7 @@ def test_what_ended_or_was_replaced_is_not_stale() -> None:
     said &= log_of("bob").connects("left", 2).disconnects("left", 3)
     judge, ages = Judge(), ConnectionAges(10.0)
     for event in said.events:
-        ages.take(event, judge.feed(event))
-    assert list(ages.stale(START + 11)) == []
-    assert list(ages.stale(START + 11.1)) == ["new"]
-    assert list(ages.stale(START + 99)) == []
+        ages.observe(event, judge.feed(event))
+    assert list(ages.pop_stale(START + 11)) == []
+    assert list(ages.pop_stale(START + 11.1)) == ["new"]
+    assert list(ages.pop_stale(START + 99)) == []

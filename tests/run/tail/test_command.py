@@ -60,8 +60,8 @@ def test_what_hangs_at_the_end_is_ended_with_all_that_it_started(tmp_path: Path)
     courier = DeliveryQueue(
         CommandTarget(f"sh -c 'sleep 60 & echo $! > {begun}.new; mv {begun}.new {begun}; wait'"), notes.append
     )
-    courier.incident(INCIDENT)
-    courier.incident(INCIDENT)
+    courier.on_incident(INCIDENT)
+    courier.on_incident(INCIDENT)
     child = int(until(lambda: begun.exists() and begun.read_text()))
     courier.close(0.1)
     assert notes == ["command sh: 2 messages were not delivered in time."]
@@ -69,19 +69,19 @@ def test_what_hangs_at_the_end_is_ended_with_all_that_it_started(tmp_path: Path)
 
 
 def test_what_is_dropped_is_said_now_and_then() -> None:
-    target: Any = SimpleNamespace(name="nowhere", compose=lambda incident: b"", abandon=lambda: None)
+    target: Any = SimpleNamespace(name="nowhere", compose=lambda incident: b"", abort=lambda: None)
     target.deliver = failing
     notes = list[str]()
     courier = DeliveryQueue(target, notes.append)
     for _ in range(250):
-        courier.incident(INCIDENT)
+        courier.on_incident(INCIDENT)
     courier.close()
     assert [note.rpartition("; ")[2] for note in notes] == ["1 so far.", "100 so far.", "200 so far."]
     assert (courier.delivered, courier.dropped) == (0, 250)
 
 
 def failing(message: bytes) -> None:
-    raise DeliveryFailed("it is not there", again=False)
+    raise DeliveryFailed("it is not there", retry=False)
 
 
 def is_running(pid: int) -> bool:

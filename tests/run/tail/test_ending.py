@@ -92,7 +92,8 @@ def test_a_connection_of_which_a_part_is_unknown_may_be_anybodys(server: Server,
     """Beside others that are known, in the log and in its recording."""
     server.connects(2)
     known = {"socketId": "AbCdEfGhIjKlMnOpQr01", "userId": "ada"}
-    server.record("WebSocket client connected", **{key: known[key] for key in known if key == missing or not missing})
+    ids = {key: known[key] for key in known if key == missing or not missing}
+    server.record("WebSocket client connected", None, **ids)
     report = judged("app.log", "--format", "ndjson=recorded", directory=tmp_path)
     assert (report["code"], report["findings"]) == (3 if missing else 0, [])
     assert report["reason"].startswith("1 connection is not known with both user and socket" if missing else "")

@@ -16,8 +16,7 @@ from rich.console import Console
 from tests.run.tail.running import Server, Tail, until
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, Replaced
-from wscheck.notify.live_view import picture, sparkline
-from wscheck.notify.rates import ConnectionRates, RateHistory
+from wscheck.notify.live_view import ConnectionRates, RateHistory, render, sparkline
 from wscheck.run.tail.loop import IDLE_S
 from wscheck.run.tail.watch import LogWatch
 
@@ -26,15 +25,15 @@ T = 1_795_000_000.0
 
 def watching(*events: Connected | Replaced) -> LogWatch:
     watch = LogWatch([], RuleOptions())
-    watch._take(events)
-    watch.settle()
+    watch._evaluate(events)
+    watch.finish_poll()
     return watch
 
 
 def drawn(watch: LogWatch, width: int = 80, pulse: ConnectionRates | None = None) -> list[str]:
     console = Console(width=width, height=24, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     with console, console.capture() as captured:
-        console.print(picture(watch, pulse or ConnectionRates(), watch.clock.last, ["12:00:00 resolved"]))
+        console.print(render(watch, pulse or ConnectionRates(), watch.clock.last, ["12:00:00 resolved"]))
     console.file.close()
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -64,7 +63,7 @@ def test_how_fast_it_goes(width: int) -> None:
             events.append(Replaced(at=T + n / 4, source="server-log", user="ada", old_sid=f"s{n - 1}", new_sid=f"s{n}"))
     pulse = ConnectionRates()
     for event in events:
-        pulse.take(event)
+        pulse.observe(event)
     lines = drawn(watching(*events), width, pulse)
     [attempts] = [line for line in lines if line.startswith("attempts")]
     assert attempts.split()[1] == "4.0/s"

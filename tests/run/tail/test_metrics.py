@@ -121,9 +121,9 @@ def test_healthz(served: tuple[Tail, str]) -> None:
 def test_health_ends_when_nobody_looks_at_the_logs() -> None:
     metrics = PrometheusMetrics(LogWatch([], RuleOptions()))
     assert metrics.healthy
-    metrics._looked -= STALLED_S + 1
+    metrics._polled_at -= STALLED_S + 1
     assert not metrics.healthy
-    metrics.settled(None)
+    metrics.on_poll_end(None)
     assert metrics.healthy
 
 

@@ -61,7 +61,7 @@ def test_stdin_is_followed_until_its_writer_leaves(tmp_path: Path) -> None:
         for n in range(3):
             tail.process.stdin.write(connected("ada", f"s{n}"))
             tail.process.stdin.flush()
-            until(lambda seen=n + 1: len(tail.connected) == seen)
+            tail.until_connected(n + 1)
         # Three at once, and it ends before the grace is over: neither good nor bad.
         tail.process.stdin.close()
         assert tail.wait() == 3
@@ -177,7 +177,7 @@ def test_a_pattern_that_matches_nothing_yet(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
     with Tail("app.log", *NDJSON, directory=tmp_path) as tail:
-        assert "app.log is not there yet: waiting for it." in until(lambda: tail.err)
+        assert "app.log does not exist yet: waiting for it." in until(lambda: tail.err)
         server = Server(tmp_path / "app.log")
         server.connects(3)
         until(lambda: tail.connected == server.sids)

@@ -15,7 +15,7 @@ from tests.cli import wscheck
 from tests.run.tail.receiver import receiver
 from tests.run.tail.running import Server, Tail, until
 from wscheck.detect.rules.connection_replaced import ConnectionReplaced
-from wscheck.notify.webhook import _asked
+from wscheck.notify.webhook import _retry_after
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "schemas" / "wscheck.incident-1.json"
 SECRET = "T0PSECRET"
@@ -103,7 +103,7 @@ def test_a_receiver_that_asks_for_time_gets_it(said: str | None, seconds: float)
     headers = Message()
     if said is not None:
         headers["Retry-After"] = said
-    assert _asked(HTTPError("http://127.0.0.1", 503, "busy", headers, None)) == seconds
+    assert _retry_after(HTTPError("http://127.0.0.1", 503, "busy", headers, None)) == seconds
 
 
 def test_a_dead_receiver_is_given_up_and_said(server: Server) -> None:

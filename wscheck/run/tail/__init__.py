@@ -1,1 +1,9 @@
-"""`wscheck tail-logs`: read or follow logs, judge them with one ledger, tell incidents as they change."""
+"""`wscheck tail-logs`: read or follow logs, evaluate them with one ledger, report incidents when they change.
+
+setup         opens the logs and the outputs that a request names
+loop          polls until the run ends
+watch         evaluates events and notifies listeners
+clock         time in the logs
+marker_hints  log lines that may be events in unknown words
+report        the report at the end
+"""

@@ -1,4 +1,4 @@
-"""WHAT TIME IT IS IN THE LOGS: which events count by their time, what is now, and what was not heard of for long."""
+"""Time in the logs: the window of events that count, the current log time, and the ages of open connections."""
 
 import contextlib
 import time
@@ -14,68 +14,68 @@ from wscheck.model.events import Event
 
 
 class TimeWindow(msgspec.Struct, frozen=True):
-    """Which events count, by their time in seconds since the Unix epoch; those without a time always do."""
+    """The times of the events that count, in seconds since the Unix epoch. Events without a time always count."""
 
     since: float | None = None
     until: float | None = None
 
     @property
     def bounded(self) -> bool:
-        """Whether there is an event that would not count."""
+        """Whether an event can be outside."""
         return self.since is not None or self.until is not None
 
-    def holds(self, at: float | None) -> bool:
-        """Whether an event at `at` counts."""
+    def contains(self, at: float | None) -> bool:
+        """Return whether an event at `at` counts."""
         if at is None:
             return True
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
-    def begins_after(self, at: float | None) -> bool:
-        """Whether an event at `at` is of the time before."""
+    def starts_after(self, at: float | None) -> bool:
+        """Return whether an event at `at` is before the window."""
         return at is not None and self.since is not None and at < self.since
 
 
 class LogClock:
-    """The logs' time: that of the last event (`last`), and from there on it runs as ours does.
+    """The log time: the time of the last event (`last`) plus the time that has passed here since it was read.
 
-    A server's clock may be off, and a log read from its start may be of yesterday: what matters is how much time
-    passed since the last event, not what our clock shows.
+    A server's clock can be wrong, and a log read from its start can be old. Therefore the clock of this machine only
+    measures the time since the last event.
     """
 
     def __init__(self) -> None:
         self.last: float | None = None
-        self._heard, self._fresh = time.monotonic(), False
+        self._read_at, self._advanced = time.monotonic(), False
 
-    def heard(self, at: float | None) -> None:
-        """Events have just arrived, the latest at `at`; None: none of them had a time."""
+    def observe(self, at: float | None) -> None:
+        """Record new events, the latest at `at`; None if none of them had a time."""
         if at is not None and (self.last is None or at >= self.last):
             self.last = at
-            self._fresh = True
+            self._advanced = True
 
-    def arrived(self) -> None:
-        """All that had arrived was heard: from here on time passes as ours does."""
-        if self._fresh:
-            self._fresh, self._heard = False, time.monotonic()
+    def mark_current(self) -> None:
+        """Record that everything available was read: from now on log time passes like time here."""
+        if self._advanced:
+            self._advanced, self._read_at = False, time.monotonic()
 
     def now(self) -> float | None:
-        """The time it is in the logs, None while no event had one."""
-        return None if self.last is None else self.last + time.monotonic() - self._heard
+        """Return the log time, None before the first event with a time."""
+        return None if self.last is None else self.last + time.monotonic() - self._read_at
 
-    def passed(self, since: float) -> float:
-        """Seconds since `since`, 0 before the first event."""
+    def elapsed_since(self, at: float) -> float:
+        """Return the seconds since `at`, 0 before the first event."""
         now = self.now()
-        return now - since if now is not None else 0.0
+        return now - at if now is not None else 0.0
 
 
 class ConnectionAges:
-    """How long ago each open connection was opened; kept only where a limit is set (`limited`)."""
+    """The opening times of open connections, recorded only if there is a limit in seconds (`limited`)."""
 
     def __init__(self, limit: float | None) -> None:
         self._limit, self.limited = limit, limit is not None
         self._opened: OrderedDict[str, float] = OrderedDict()
 
-    def take(self, event: Event, changes: Iterable[LedgerChange]) -> None:
-        """What an event changed."""
+    def observe(self, event: Event, changes: Iterable[LedgerChange]) -> None:
+        """Record the changes that an event made to the ledger."""
         if not self.limited or event.at is None:
             return
         for change in changes:
@@ -86,8 +86,8 @@ class ConnectionAges:
             elif change.old_sid is not None:
                 self._opened.pop(change.old_sid, None)
 
-    def stale(self, now: float | None) -> Iterator[str]:
-        """The connections open for longer than the limit, the oldest first; each is given once."""
+    def pop_stale(self, now: float | None) -> Iterator[str]:
+        """Remove and yield the connections open for longer than the limit, the oldest first."""
         while now is not None and self._limit is not None and self._opened:
             sid, at = next(iter(self._opened.items()))
             if now - at <= self._limit:
@@ -97,10 +97,16 @@ class ConnectionAges:
 
 
 def parse_time(raw: str) -> float:
-    """Seconds since the epoch from "2026-11-23T12:00:00Z", "2026-11-23 12:00" (local time), or "90m": so long ago."""
+    """Return seconds since the Unix epoch.
+
+    Accepts ISO 8601 (`2026-11-23T12:00:00Z`, or `2026-11-23 12:00` in local time) and a duration before now (`90m`).
+    Raises ValueError.
+    """
     with contextlib.suppress(ValueError):
         return time.time() - parse_duration(raw)
     try:
         return datetime.fromisoformat(str(raw)).timestamp()
     except ValueError:
-        raise ValueError(f"{raw!r} is not a time: write 2026-11-23T12:00:00Z, or 90m for so long ago") from None
+        raise ValueError(
+            f"{raw!r} is not a time: write 2026-11-23T12:00:00Z, or a duration before now such as 90m"
+        ) from None

@@ -37,22 +37,22 @@ def conclude(
         target=", ".join(log.name for log in watch.logs),
         verdict=verdict,
         reason=reason,
-        started_at=watch.began,
-        duration_s=round(time.time() - watch.began, 3),
+        started_at=watch.started_at,
+        duration_s=round(time.time() - watch.started_at, 3),
         interrupted=interrupted,
         options=watch.options.to_dict(bar),
         findings=findings,
         sources=[log.name for log in watch.logs],
         lines=sum(log.lines for log in watch.logs),
         bytes=watch.bytes,
-        events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.seen.by_type},
+        events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.counts.by_type},
         unreadable=sum(log.unreadable for log in watch.logs),
-        untimed=watch.seen.untimed,
+        untimed=watch.counts.untimed,
         levels=levels,
         users_seen=len(everybody),
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in shown},
-        suggested=suggested(watch.logs, watch.seen.by_type, most_open),
+        suggested=suggested(watch.logs, watch.counts.by_type, most_open),
     )
 
 
@@ -66,12 +66,12 @@ def _damaged(watch: LogWatch) -> str:
 
 
 def _seen(watch: LogWatch) -> proof.Watched:
-    kinds = watch.seen.by_type
+    kinds = watch.counts.by_type
     return proof.Watched(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
         ledger=watch.judge.ledger,
-        timed=watch.seen.untimed < kinds.total(),
+        timed=watch.counts.untimed < kinds.total(),
         unjudged=watch.judge.inconclusive_reason,
     )
 

@@ -1,4 +1,4 @@
-"""From what was asked for to a watch that can run: which logs, from where, and who is told."""
+"""Set-up of a run of tail-logs: from the request to opened logs, attached listeners and the plan of the loop."""
 
 import os
 import stat
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -16,11 +16,8 @@ from wscheck.model.errors import BadEvidence, UsageError
 from wscheck.model.events import RECORDING_SCHEMA, RecordingHeader
 from wscheck.model.findings import Bar
 from wscheck.model.secrets import Secret
-from wscheck.notify.delivery import DeliveryQueue, DeliveryTarget
-from wscheck.notify.ndjson import NdjsonStream
 from wscheck.observe.logs.options import ReaderFactory
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
-from wscheck.observe.tailing.checkpoint import Checkpoint, load_checkpoint, output_state, truncate_output
 from wscheck.observe.tailing.log_paths import STDIN, LogPaths, check_names, node_names
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.report.formats import ReportOutput
@@ -28,21 +25,26 @@ from wscheck.run.tail.clock import TimeWindow
 from wscheck.run.tail.loop import LoopPlan
 from wscheck.run.tail.watch import AnyLog, LogWatch
 
-KEPT = 50_000
-"""Events kept for the timeline of an HTML report."""
+# Most runs use none of these modules, and importing them takes a noticeable part of the start of a short run.
+if TYPE_CHECKING:
+    from wscheck.notify.delivery import DeliveryTarget
+    from wscheck.observe.tailing.checkpoint import Checkpoint
+
+MAX_TIMELINE_EVENTS = 50_000
+"""Events stored for the timeline of an HTML report."""
 
 Note = Callable[[str], None]
 
 
 class TailRequest(msgspec.Struct, kw_only=True):
-    """What was asked for. Durations are seconds, times seconds since the Unix epoch.
+    """The options of a run. Durations are in seconds, times in seconds since the Unix epoch.
 
-    follow      go on at the end of the logs; otherwise stop there
-    from_start  begin at the start of the logs (without `follow` always)
-    users       how many users the report lists, None for all
-    seconds     how long to watch, None for ever
-    exec        a command line, run for each change of an incident
-    metrics     where to serve metrics, HOST:PORT
+    follow      continue at the end of the logs; otherwise stop there
+    from_start  start at the beginning of the logs (without `follow` always)
+    users       number of users that the report lists, None for all
+    seconds     duration of the run, None without a limit
+    exec        command line, run for each change of an incident
+    metrics     HOST:PORT on which metrics are served
     """
 
     names: Sequence[str]
@@ -65,7 +67,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
 
 
 class TailSession(msgspec.Struct):
-    """A watch with its logs opened, its listeners listening, and the plan by which it runs."""
+    """A watch with opened logs and attached listeners, the plan of its loop, and the size of the logs in bytes."""
 
     watch: LogWatch
     plan: LoopPlan
@@ -73,117 +75,125 @@ class TailSession(msgspec.Struct):
 
 
 @contextmanager
-def open_session(wanted: TailRequest, note: Note) -> Iterator[TailSession]:
-    """Open everything, and close it at the end. Raises UsageError and BadEvidence before anything is read."""
-    check_names(wanted.names)
+def open_session(request: TailRequest, note: Note) -> Iterator[TailSession]:
+    """Open the logs and outputs, and close them at the end. `note` receives messages about the logs.
+
+    Raises UsageError and BadEvidence before anything is read.
+    """
+    check_names(request.names)
     with ExitStack() as stack:
-        resumed = load_checkpoint(wanted.checkpoint) if wanted.checkpoint is not None else None
-        logs = LogOpener(wanted, resumed, note)
+        resumed = _load_checkpoint(request)
+        logs = LogOpener(request, resumed, note)
         watch = LogWatch(
-            logs.open(),
-            wanted.options,
-            quiet_after=wanted.quiet_after,
-            window=wanted.window,
-            stale_after=wanted.stale_after,
-            finished=not wanted.follow,
-            kept=KEPT if any(output.format == "html" for output in wanted.outputs) else 0,
+            logs.open_all(),
+            request.options,
+            quiet_after=request.quiet_after,
+            window=request.window,
+            stale_after=request.stale_after,
+            complete=not request.follow,
+            max_events=MAX_TIMELINE_EVENTS if any(output.format == "html" for output in request.outputs) else 0,
         )
         stack.callback(lambda: [log.close() for log in watch.logs])
-        # From the end on, whatever comes is of now; otherwise what is there first is history.
-        at_end = wanted.follow and not wanted.from_start and resumed is None
+        # From the end of the logs on, all content is from now; otherwise the existing content is history.
+        at_end = request.follow and not request.from_start and resumed is None
         watch.live = at_end and all(isinstance(log, FollowedLog) for log in watch.logs)
         if resumed is not None:
-            watch.carry_on(resumed.open_connections, resumed.incidents)
-        told = _listen(wanted, watch, resumed, note, stack)
+            watch.restore(resumed.open_connections, resumed.incidents)
+        recording_fd = _attach_listeners(request, watch, resumed, note, stack)
         plan = LoopPlan(
-            follow=wanted.follow,
-            seconds=wanted.seconds,
-            until=wanted.window.until if wanted.follow else None,
-            checkpoint=wanted.checkpoint,
-            told=told,
-            reader=_pipe_on_stdout() if any(output.path is None for output in wanted.outputs) else None,
-            places=logs.places,
-            appeared=logs.appeared,
+            follow=request.follow,
+            seconds=request.seconds,
+            until=request.window.until if request.follow else None,
+            checkpoint=request.checkpoint,
+            recording_fd=recording_fd,
+            stdout_pipe=_stdout_pipe() if any(output.path is None for output in request.outputs) else None,
+            directories=logs.directories,
+            find_new_logs=logs.open_new,
         )
         yield TailSession(watch, plan, logs.size)
 
 
-class LogOpener:
-    """The logs that are meant, each opened where reading is to begin."""
+def _load_checkpoint(request: TailRequest) -> "Checkpoint | None":
+    if request.checkpoint is None:
+        return None
+    from wscheck.observe.tailing.checkpoint import load_checkpoint
 
-    def __init__(self, wanted: TailRequest, resumed: Checkpoint | None, note: Note) -> None:
-        self._wanted, self._resumed, self._note = wanted, resumed, note
+    return load_checkpoint(request.checkpoint)
+
+
+class LogOpener:
+    """Opens the logs of a request, each where reading starts."""
+
+    def __init__(self, request: TailRequest, resumed: "Checkpoint | None", note: Note) -> None:
+        self._request, self._resumed, self._note = request, resumed, note
         self._buffer = ReadBuffer()
-        self._meant = LogPaths(wanted.names, rotated=not wanted.follow, note=note)
-        self._paths = self._meant.paths
+        self._log_paths = LogPaths(request.names, rotated=not request.follow, note=note)
+        self._paths = self._log_paths.paths
         self._nodes = node_names(self._paths)
         self.size = 0
 
-    def open(self) -> list[AnyLog]:
-        """Raises BadEvidence when there is nothing to read, now or later, or something that cannot be read."""
+    def open_all(self) -> list[AnyLog]:
+        """Open the logs. Raises BadEvidence if there is none, now or later, or if one cannot be read."""
         for path in self._paths:
             self._check(path)
-        found: list[AnyLog] = [self._opened(path) for path in self._paths]
-        if STDIN in self._wanted.names:
-            found.append(
-                PipedLog(self._wanted.new_reader, node="<stdin>" if self._paths else None, buffer=self._buffer)
-            )
-        if not found and not self._wanted.follow:
-            raise BadEvidence(f"There is no log in {', '.join(self._wanted.names)}.", "Name the log files themselves.")
-        return found
+        logs: list[AnyLog] = [self._open(path) for path in self._paths]
+        if STDIN in self._request.names:
+            node = "<stdin>" if self._paths else None
+            logs.append(PipedLog(self._request.new_reader, node=node, buffer=self._buffer))
+        if not logs and not self._request.follow:
+            raise BadEvidence(f"There is no log in {', '.join(self._request.names)}.", "Name the log files themselves.")
+        return logs
 
     @property
-    def places(self) -> list[Path]:
-        """Where further logs may turn up, while they are followed."""
-        return self._meant.directories if self._wanted.follow else []
+    def directories(self) -> list[Path]:
+        """The directories in which further logs may appear while the logs are followed."""
+        return self._log_paths.directories if self._request.follow else []
 
-    def appeared(self) -> list[FollowedLog]:
-        """Logs that turned up since: from their start, or where an earlier run left them."""
-        return [self._followed(path, begins=True) for path in self._meant.find_new()] if self._wanted.follow else []
+    def open_new(self) -> list[FollowedLog]:
+        """Open the logs that appeared since the last call, at their start or at the position in the checkpoint."""
+        if not self._request.follow:
+            return []
+        return [self._open_followed(path, from_start=True) for path in self._log_paths.find_new()]
 
     def _check(self, path: Path) -> None:
         try:
-            # A named pipe is opened once: whoever waits to write into it must not find us gone.
+            # A named pipe is opened only once: its writer must not find the reader closed.
             if not path.is_fifo():
                 os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         except FileNotFoundError:
-            if not self._wanted.follow:
+            if not self._request.follow:
                 raise BadEvidence(f"There is no log {path}.", "Check the path; - reads standard input.") from None
-            self._note(f"{path} is not there yet: waiting for it.")
+            self._note(f"{path} does not exist yet: waiting for it.")
         except OSError as error:
             raise BadEvidence(f"The log {path} cannot be read: {error.strerror}.", "Check its permissions.") from None
 
-    def _opened(self, path: Path) -> AnyLog:
+    def _open(self, path: Path) -> AnyLog:
         status = path.stat() if path.exists() else None
         if status is not None and not stat.S_ISREG(status.st_mode):
-            # A named pipe, or what a shell's <(command) leaves: it can be read once, from wherever it is.
-            return PipedLog(self._wanted.new_reader, _open_pipe(path), str(path), self._node(path), self._buffer)
+            # A named pipe, or the shell's <(command): it can be read only once, from its current position.
+            return PipedLog(self._request.new_reader, _open_pipe(path), str(path), self._node(path), self._buffer)
         self.size += status.st_size if status is not None else 0
-        return self._followed(path, begins=self._wanted.from_start or not self._wanted.follow)
+        return self._open_followed(path, from_start=self._request.from_start or not self._request.follow)
 
-    def _followed(self, path: Path, *, begins: bool) -> FollowedLog:
-        log = FollowedLog(
-            path,
-            self._wanted.new_reader.of(self._nodes.get(path, str(path))),
-            self._buffer,
-            self._note,
-            self._node(path),
-        )
+    def _open_followed(self, path: Path, *, from_start: bool) -> FollowedLog:
+        new_reader = self._request.new_reader.of(self._nodes.get(path, str(path)))
+        log = FollowedLog(path, new_reader, self._buffer, self._note, self._node(path))
         resume_point = self._resumed.logs.get(log.name) if self._resumed is not None else None
-        # With a checkpoint, a log that it does not know came while nobody looked.
-        log.begin(resume_point, at_end=not begins and self._resumed is None)
+        # A log that the checkpoint does not contain appeared after it, so it is read from its start.
+        log.begin(resume_point, at_end=not from_start and self._resumed is None)
         return log
 
     def _node(self, path: Path) -> str | None:
-        """Which server wrote it, when there are several."""
-        several = len(set(self._nodes.values())) > 1 or len(self._wanted.names) > 1 or bool(self.places)
+        """Return the server process that writes the log, None if there is only one process."""
+        several = len(set(self._nodes.values())) > 1 or len(self._request.names) > 1 or bool(self.directories)
         return self._nodes.get(path, str(path)) if several else None
 
 
 def _open_pipe(path: Path) -> int:
-    """A descriptor to read from, whether somebody writes already or not: meanwhile other logs are read.
+    """Return a descriptor for reading, also before a writer opened the pipe, so that other logs can be read.
 
-    Only Linux tells a pipe that nobody opened yet from one whose writer has left; elsewhere we wait for the writer.
+    Only on Linux can a pipe without a writer yet be told from one whose writer has left. Elsewhere this call waits for
+    the writer.
     """
     try:
         fd = os.open(path, os.O_RDONLY | (os.O_NONBLOCK if sys.platform == "linux" else 0))
@@ -193,46 +203,58 @@ def _open_pipe(path: Path) -> int:
     return fd
 
 
-def _listen(
-    wanted: TailRequest, watch: LogWatch, resumed: Checkpoint | None, note: Note, stack: ExitStack
+def _attach_listeners(
+    request: TailRequest, watch: LogWatch, resumed: "Checkpoint | None", note: Note, stack: ExitStack
 ) -> int | None:
-    """Whoever is told at once, but for the terminal. Returns the descriptor of the NDJSON output, None without one."""
-    told = None
-    for output in wanted.outputs:
+    """Attach every listener except the terminal. Return the descriptor of the NDJSON output, None without one."""
+    recording_fd = None
+    for output in request.outputs:
         if output.format == "ndjson":
-            out = _ndjson_file(output.path, resumed, stack)
-            told = out.fileno()
-            goes_on = resumed is not None and not _is_new(told)
-            watch.listeners.append(NdjsonStream(out, None if goes_on else _header(wanted, watch)))
-    if wanted.webhook is not None:
+            recording_fd = _attach_recording(request, output.path, watch, resumed, stack)
+    if request.webhook is not None:
         from wscheck.notify.webhook import WebhookTarget
 
-        _deliver(WebhookTarget(wanted.webhook.reveal(), wanted.webhook_format), watch, note, stack)
-    if wanted.exec is not None:
+        _attach_target(WebhookTarget(request.webhook.reveal(), request.webhook_format), watch, note, stack)
+    if request.exec is not None:
         from wscheck.notify.command import CommandTarget
 
-        _deliver(CommandTarget(wanted.exec), watch, note, stack)
-    if wanted.metrics is not None:
-        _serve(wanted.metrics, watch, note, stack)
-    return told
+        _attach_target(CommandTarget(request.exec), watch, note, stack)
+    if request.metrics is not None:
+        _attach_metrics(request.metrics, watch, note, stack)
+    return recording_fd
 
 
-def _ndjson_file(path: Path | None, resumed: Checkpoint | None, stack: ExitStack) -> BinaryIO:
-    """Where the recording goes: begun anew, or cut to what the checkpoint covers and gone on with."""
-    if path is None:
-        out: BinaryIO = sys.stdout.buffer
-    else:
+def _attach_recording(
+    request: TailRequest, path: Path | None, watch: LogWatch, resumed: "Checkpoint | None", stack: ExitStack
+) -> int:
+    """Start the recording, or continue it from the state that the checkpoint contains. Return its descriptor."""
+    from wscheck.notify.ndjson import NdjsonStream
+    from wscheck.observe.tailing.checkpoint import output_state, truncate_output
+
+    out: BinaryIO = sys.stdout.buffer
+    if path is not None:
         try:
             out = stack.enter_context(path.open("ab" if resumed is not None else "wb"))
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}.", "Choose another path.") from None
     if resumed is not None:
         truncate_output(out.fileno(), resumed.recording)
-    return out
+    state = output_state(out.fileno())
+    continues = resumed is not None and state is not None and state.size > 0
+    watch.listeners.append(NdjsonStream(out, None if continues else _recording_header(request, watch)))
+    return out.fileno()
 
 
-def _pipe_on_stdout() -> int | None:
-    """Its descriptor, None when standard output is something else."""
+def _recording_header(request: TailRequest, watch: LogWatch) -> RecordingHeader:
+    options = request.options.to_dict(request.bar)
+    target = ", ".join(log.name for log in watch.logs)
+    return RecordingHeader(
+        schema=RECORDING_SCHEMA, wscheck=__version__, target=target, started_at=watch.started_at, options=options
+    )
+
+
+def _stdout_pipe() -> int | None:
+    """Return the descriptor of standard output if it is a pipe or a socket, else None."""
     try:
         fd = sys.stdout.fileno()
         mode = os.fstat(fd).st_mode
@@ -241,27 +263,15 @@ def _pipe_on_stdout() -> int | None:
     return fd if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None
 
 
-def _is_new(fd: int) -> bool:
-    """Whether a recording begins here: a pipe, or a file that is still empty."""
-    told = output_state(fd)
-    return told is None or told.size == 0
+def _attach_target(target: "DeliveryTarget", watch: LogWatch, note: Note, stack: ExitStack) -> None:
+    from wscheck.notify.delivery import DeliveryQueue
+
+    delivery = DeliveryQueue(target, note)
+    stack.callback(delivery.close)
+    watch.listeners.append(delivery)
 
 
-def _header(wanted: TailRequest, watch: LogWatch) -> RecordingHeader:
-    options = wanted.options.to_dict(wanted.bar)
-    target = ", ".join(log.name for log in watch.logs)
-    return RecordingHeader(
-        schema=RECORDING_SCHEMA, wscheck=__version__, target=target, started_at=watch.began, options=options
-    )
-
-
-def _deliver(target: DeliveryTarget, watch: LogWatch, note: Note, stack: ExitStack) -> None:
-    courier = DeliveryQueue(target, note)
-    stack.callback(courier.close)
-    watch.listeners.append(courier)
-
-
-def _serve(address: str, watch: LogWatch, note: Note, stack: ExitStack) -> None:
+def _attach_metrics(address: str, watch: LogWatch, note: Note, stack: ExitStack) -> None:
     try:
         from wscheck.notify.metrics import PrometheusMetrics, serve
     except ImportError:

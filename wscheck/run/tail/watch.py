@@ -1,7 +1,7 @@
-"""The verb: logs -> events -> one judge -> incidents, told as they change; and at the end a report."""
+"""The evaluation of logs: events go through one judge, and incidents are reported when they change."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -18,20 +18,18 @@ from wscheck.notify.listener import WatchListener
 from wscheck.observe.logs.sources import FollowedLog, PipedLog, StopReading, merge_by_time, with_node
 from wscheck.run.tail.clock import ConnectionAges, LogClock, TimeWindow
 
-STEP_S = 1.0
-"""While an old log is read, incidents hear at least this often, by its own time, that time passes."""
+RESOLVE_INTERVAL_S = 1.0
+"""Log time between two checks for quiet incidents while an old log is read."""
 
 AnyLog = FollowedLog | PipedLog
 
 
 class LogWatch:
-    """Everything between the logs and those who are told. Whoever runs it calls `look` whenever there may be more.
+    """Logs, their evaluation and the listeners. The caller polls whenever there may be new content.
 
-    live  whether time passes: a line without a time gets that of its arrival, and what is quiet resolves
-    kept  how many events to keep for the reports at the end
-    finished  whether nobody writes to the logs any more
-    catching_up  whether what was there before we came is still being read
-    owing  set by a listener that has to say something soon, though nothing happens
+    live          time passes now: a line without a time gets the time of its arrival, and quiet incidents resolve
+    catching_up   content from before the start is still being read
+    events        the first `max_events` events, for the reports at the end
     """
 
     def __init__(
@@ -42,159 +40,178 @@ class LogWatch:
         quiet_after: float = 30.0,
         window: TimeWindow | None = None,
         stale_after: float | None = None,
-        kept: int = 0,
-        finished: bool = False,
+        max_events: int = 0,
+        complete: bool = False,
     ) -> None:
+        """Create a watch. `complete`: the logs have no writer any more. Durations are in seconds."""
         self.logs, self.options = list(logs), options
-        self.judge = Judge(options, on_finding=self._sighted)
-        self.incidents = IncidentTracker(quiet_after, self._still)
-        self.seen, self.clock, self.ages = EventCounter(), LogClock(), ConnectionAges(stale_after)
+        self.judge = Judge(options, on_finding=self._on_finding)
+        self.incidents = IncidentTracker(quiet_after, self._is_ongoing)
+        self.counts, self.clock, self.ages = EventCounter(), LogClock(), ConnectionAges(stale_after)
         self.listeners: list[WatchListener] = []
         self.events: list[AnyEvent] = []
-        self.live, self.finished, self.owing, self.catching_up = False, finished, False, True
-        self._window, self._kept = window or TimeWindow(), kept
-        self._before = Ledger() if self._window.since is not None else None
-        self._unheard: list[Incident] = []
-        self._step_at = float("-inf")
-        self.began = time.time()
+        self.live, self.catching_up = False, True
+        self._complete, self._listener_is_waiting = complete, False
+        self._window, self._max_events = window or TimeWindow(), max_events
+        self._ledger_before_window = Ledger() if self._window.since is not None else None
+        self._unreported: list[Incident] = []
+        self._next_resolve_at = float("-inf")
+        self.started_at = time.time()
 
-    # --- reading ---------------------------------------------------------------------------------------------------
+    # --- polling ---------------------------------------------------------------------------------------------------
 
-    def look(self, halt: StopReading = lambda _: False, *, to_the_end: bool = False) -> None:
-        """Read, judge and tell all that is new. `to_the_end`: this is the last look."""
-        self.read(halt, to_the_end=to_the_end)
-        self.settle()
+    def poll(self, halt: StopReading = lambda _: False, *, final: bool = False) -> None:
+        """Read, evaluate and report everything new. `final`: this is the last poll."""
+        self.read_new(halt, final=final)
+        self.finish_poll()
 
-    def read(self, halt: StopReading = lambda _: False, *, to_the_end: bool = False) -> None:
-        """The first half of a look: read, judge, and tell what the logs say."""
+    def read_new(self, halt: StopReading = lambda _: False, *, final: bool = False) -> None:
+        """Read and evaluate everything new: the first half of a poll."""
         now = time.monotonic()
-        take = self._take if self.live or self._window.bounded else self._judge
+        evaluate = self._evaluate_in_window if self.live or self._window.bounded else self._evaluate
         for events in merge_by_time(with_node(log.node, log.read(now, halt)) for log in self.logs):
-            take(events)
+            evaluate(events)
         for log in self.logs:
-            for events in with_node(
-                log.node, log.flush_idle(now, at_once=to_the_end, at_end=to_the_end and self.finished)
-            ):
-                take(events)
-        if to_the_end and not self.live:
-            self._end()
-        self.clock.arrived()
+            for events in with_node(log.node, log.flush_idle(now, at_once=final, at_end=final and self._complete)):
+                evaluate(events)
+        if final and not self.live:
+            self._evaluate_log_end()
+        self.clock.mark_current()
 
-    def settle(self) -> None:
-        """The second half: tell what follows from the time, and that this was all."""
-        if self._before is not None and not self.catching_up:
-            self._begin_window(self._before)
+    def finish_poll(self) -> None:
+        """Evaluate the passing of time and notify the listeners of the end: the second half of a poll."""
+        if self._ledger_before_window is not None and not self.catching_up:
+            self._start_window(self._ledger_before_window)
         now = self.clock.now() if self.live else self.clock.last
-        self._expire(now)
+        self._expire_stale(now)
         if self.live and now is not None:
             self.judge.advance_to(now)
-            self._pass_time(now)
-        self._tell()
-        for listener in self.listeners:
-            listener.settled(now)
+            self._resolve_quiet(now)
+        self._report_incidents()
+        waiting = [listener.on_poll_end(now) for listener in self.listeners]
+        self._listener_is_waiting = any(waiting)
 
-    def carry_on(self, held: Iterable[Event], incidents: Iterable[Incident]) -> None:
-        """Begin with what an earlier run knew: it is judged with, not told again."""
-        for event in sorted(held, key=lambda e: e.at or 0.0):
-            self.ages.take(event, self.judge.restore(event))
+    def restore(self, connections: Iterable[Event], incidents: Iterable[Incident]) -> None:
+        """Restore the open connections and incidents of an earlier run, without reporting them again."""
+        for event in sorted(connections, key=lambda e: e.at or 0.0):
+            self.ages.observe(event, self.judge.restore(event))
         for incident in incidents:
             self.incidents.restore(incident)
 
-    def _end(self) -> None:
-        """Old logs that go on after their last event show that until then nothing happened but what was told."""
+    def _evaluate_log_end(self) -> None:
+        """Evaluate the time from the last event to the last line: no further event happened in it."""
         times = [min(at, self._window.until or at) for log in self.logs if (at := log.latest) is not None]
         at, last = max(times, default=None), self.clock.last
         if at is None or last is None or at <= last:
             return
         ended = PhaseEnded(at=at, source=SOURCE_SERVER_LOG)
         self.judge.feed(ended)
-        self._made_known(ended, ())
-        self.clock.heard(at)
+        self._notify_event(ended, ())
+        self.clock.observe(at)
 
-    def _take(self, events: Sequence[Event]) -> None:
-        """Judge those of `events` that count, with the time they have by now."""
-        for read in events:
-            untimed = self.live and read.at is None
-            event = msgspec.structs.replace(read, at=time.time()) if untimed else read
-            if self._before is not None and self._window.begins_after(event.at):
-                self._before.apply(event)
-            elif self._window.holds(event.at):
-                if self._before is not None:
-                    self._begin_window(self._before)
-                self._judge([event])
+    def _evaluate_in_window(self, events: Sequence[Event]) -> None:
+        """Evaluate those of `events` that count. While live, an event without a time gets the current time."""
+        for original in events:
+            untimed = self.live and original.at is None
+            event = msgspec.structs.replace(original, at=time.time()) if untimed else original
+            if self._ledger_before_window is not None and self._window.starts_after(event.at):
+                self._ledger_before_window.apply(event)
+            elif self._window.contains(event.at):
+                if self._ledger_before_window is not None:
+                    self._start_window(self._ledger_before_window)
+                self._evaluate([event])
 
-    def _begin_window(self, before: Ledger) -> None:
-        """From here on events count, and so do the connections that are open now by the books of `before`."""
-        self._before = None
-        self._judge(sorted(before.opening_events(), key=lambda e: e.at or 0.0))
+    def _start_window(self, ledger: Ledger) -> None:
+        """Start the window with the connections that are open in `ledger`, the state before it."""
+        self._ledger_before_window = None
+        self._evaluate(sorted(ledger.opening_events(), key=lambda e: e.at or 0.0))
 
-    def _judge(self, events: Sequence[Event]) -> None:
+    def _evaluate(self, events: Sequence[Event]) -> None:
         self._count(events)
-        feed, unheard, told = self.judge.feed, self._unheard, bool(self.listeners) or self.ages.limited
+        feed, unreported, notify = self.judge.feed, self._unreported, bool(self.listeners) or self.ages.limited
         for event in events:
             at = event.at
-            if at is not None and at >= self._step_at:
-                self._step_at = at + STEP_S
-                self._pass_time(at)
+            if at is not None and at >= self._next_resolve_at:
+                self._next_resolve_at = at + RESOLVE_INTERVAL_S
+                self._resolve_quiet(at)
             changes = feed(event)
-            if told:
-                self._made_known(event, changes)
-            if unheard:
-                self._tell()
+            if notify:
+                self._notify_event(event, changes)
+            if unreported:
+                self._report_incidents()
 
     def _count(self, events: Sequence[Event]) -> None:
-        self.clock.heard(self.seen.add(events))
-        self.events += cast("Sequence[AnyEvent]", events[: max(0, self._kept - len(self.events))])
+        self.clock.observe(self.counts.add(events))
+        self.events += cast("Sequence[AnyEvent]", events[: max(0, self._max_events - len(self.events))])
 
-    def _made_known(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        self.ages.take(event, changes)
+    def _notify_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        self.ages.observe(event, changes)
         for listener in self.listeners:
-            listener.event(event, changes)
+            listener.on_event(event, changes)
 
-    def _expire(self, now: float | None) -> None:
-        for sid in self.ages.stale(now):
-            gone = NotEvaluated(
-                at=now, source=SOURCE_WSCHECK, user=self.judge.ledger.user_for(sid), reason=f"{sid} {EXPIRED_STALE}"
-            )
-            self._count([gone])
-            self._made_known(gone, self.judge.expire(sid, gone))
+    def _expire_stale(self, now: float | None) -> None:
+        for sid in self.ages.pop_stale(now):
+            user = self.judge.ledger.user_for(sid)
+            expired = NotEvaluated(at=now, source=SOURCE_WSCHECK, user=user, reason=f"{sid} {EXPIRED_STALE}")
+            self._count([expired])
+            self._notify_event(expired, self.judge.expire(sid, expired))
 
-    def _pass_time(self, now: float) -> None:
-        self._unheard.extend(self.incidents.resolve_quiet(now))
+    def _resolve_quiet(self, now: float) -> None:
+        self._unreported.extend(self.incidents.resolve_quiet(now))
 
-    def _sighted(self, finding: Finding) -> None:
-        beginning = finding.count < GROWTH
-        if beginning:
-            self.judge.update_cause(finding)  # what is only beginning may look like something else with the next event
+    def _on_finding(self, finding: Finding) -> None:
+        is_new = finding.count < GROWTH
+        if is_new:
+            self.judge.update_cause(finding)  # the next event can change the cause of a new finding
         incident = self.incidents.observe(finding)
         if incident is not None:
-            incident.cause = finding.cause if beginning else self.judge.update_cause(finding)
-            self._unheard.append(incident)
+            incident.cause = finding.cause if is_new else self.judge.update_cause(finding)
+            self._unreported.append(incident)
 
-    def _tell(self) -> None:
-        """An event is told before what was concluded from it."""
-        for incident in self._unheard:
+    def _report_incidents(self) -> None:
+        """Notify the listeners of changed incidents. They receive the event that changed an incident first."""
+        for incident in self._unreported:
             for listener in self.listeners:
-                listener.incident(incident)
-        self._unheard.clear()
+                listener.on_incident(incident)
+        self._unreported.clear()
 
-    def _still(self, rule: str, user: str | None) -> bool:
+    def _is_ongoing(self, rule: str, user: str | None) -> bool:
         return rule == "multiple-connections" and len(self.judge.ledger.open_connections(user)) > 1
 
-    # --- what there is to say ---------------------------------------------------------------------------------------
+    # --- current state -----------------------------------------------------------------------------------------------
 
     @property
     def bytes(self) -> int:
         return sum(log.bytes for log in self.logs)
 
     @property
-    def state(self) -> tuple[int, int, int]:
-        """Changes whenever something was read, judged or resolved."""
-        return self.bytes, self.seen.total, len(self.incidents.open)
+    def event_count(self) -> int:
+        return self.counts.total
 
     @property
-    def expectant(self) -> bool:
-        """Whether something waits for a little time to pass: a record that may go on, an overlap within its grace."""
+    def connection_count(self) -> int:
+        return self.judge.ledger.open_count
+
+    @property
+    def users_over_one(self) -> Mapping[str, float | None]:
+        return self.judge.ledger.users_over_one
+
+    @property
+    def open_incidents(self) -> Sequence[Incident]:
+        return self.incidents.open
+
+    def connections_for(self, user: str) -> Sequence[str]:
+        """Return the sids of the user's open connections."""
+        return self.judge.ledger.open_connections(user)
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """A value that changes whenever something was read, evaluated or resolved."""
+        return self.bytes, self.counts.total, len(self.incidents.open)
+
+    @property
+    def needs_poll_soon(self) -> bool:
+        """Whether the next result depends on a little time: an unfinished record, or an overlap within the grace."""
         newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
-        overlapping = newest is not None and self.clock.passed(newest) <= 2 * self.options.grace_s
-        return self.owing or overlapping or any(log.pending for log in self.logs)
+        overlapping = newest is not None and self.clock.elapsed_since(newest) <= 2 * self.options.grace_s
+        return self._listener_is_waiting or overlapping or any(log.pending for log in self.logs)
