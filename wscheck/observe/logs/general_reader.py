@@ -19,6 +19,7 @@ from wscheck.observe.logs.formats.envelopes import (
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.formats.vendor_exports import is_unescaped
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher, RecordStart
 from wscheck.observe.logs.multiline import (
     LinesAbove,
@@ -44,7 +45,7 @@ MAX_UNTIMED_LINES = 1_000
 TIME_WITHIN = 40
 """A time further into a line is what somebody speaks of."""
 
-_CUT = re.compile(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
+_CUT = lazy_pattern(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
 LinesAboveOffset = Callable[[int], Iterator[tuple[bytes, int]]]
 

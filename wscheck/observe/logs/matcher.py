@@ -21,6 +21,7 @@ from wscheck.observe.logs.formats.key_values import (
 )
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix, introduces_payload, strip_bullet
 from wscheck.observe.logs.formats.timestamps import split_trailing_time
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.placeholders import MAX_TRIES, PlaceholderMarker, placeholder_markers
 from wscheck.observe.logs.vocabulary import (
     ALLOWED_ROLES,
@@ -86,24 +87,24 @@ class DetailLine(NamedTuple):
         return {*self.ids, *self.unclear}
 
 
-_SOCKET_ID = re.compile(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
+_SOCKET_ID = lazy_pattern(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
 _END = r"(?=[.,;]?(?:\s|$|[)\]}'\"`]))"
-_ARROW = re.compile(rf"(?<![^\s:=(\[{{'\"`])([\w-]{{4,}})\s*(?:->|→|=>|➜)\s*([\w-]{{4,}}){_END}")
+_ARROW = lazy_pattern(rf"(?<![^\s:=(\[{{'\"`])([\w-]{{4,}})\s*(?:->|→|=>|➜)\s*([\w-]{{4,}}){_END}")
 _LITERAL = r"""(?P<mark>["'`])(?P<quoted>[^"'`]+)(?P=mark)[:;,.|]?(?=\s|$)"""
 _WORD = r"(?P<bare>\S+)"
-_REPLACED_OF = re.compile(rf"^\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})(?P<behind>.*)$", re.DOTALL)
-_OF_USER = re.compile(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})""")
-_SINGLE_ID = re.compile(r"^\s*[:–—-]\s*(?P<id>[^\s(){}\[\],;:'\"`]+)$")
-_UNCLEAR_SIGNS = re.compile(r"[(){}\[\],;\"`=]|^'|:$|'$|^[^\W\d]\w*:")
+_REPLACED_OF = lazy_pattern(rf"^\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})(?P<behind>.*)$", re.DOTALL)
+_OF_USER = lazy_pattern(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})""")
+_SINGLE_ID = lazy_pattern(r"^\s*[:–—-]\s*(?P<id>[^\s(){}\[\],;:'\"`]+)$")
+_UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;\"`=]|^'|:$|'$|^[^\W\d]\w*:")
 """Signs in a word that leave open what of it is an id."""
-_RECORD_CONTINUES = re.compile(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*\S)")
-_HAS_WORD = re.compile(r"\w")
-_KEY = re.compile(rf"{KEY_NAME}=")
+_RECORD_CONTINUES = lazy_pattern(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*\S)")
+_HAS_WORD = lazy_pattern(r"\w")
+_KEY = lazy_pattern(rf"{KEY_NAME}=")
 REMOVED_ID = "\0"
 """Stands for what was taken out of a sentence: an id with its key."""
-LEADING_SIGNS = re.compile(r"^[\s:,;.!|=>–—-]+")
-_ALLOWED = re.compile(r"(?i)(?:successfully|for|from|of|with|by|user|userid|socket|socketid|id|sid|as|via)\b")
-_KEYED = re.compile(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
+LEADING_SIGNS = lazy_pattern(r"^[\s:,;.!|=>–—-]+")
+_ALLOWED = lazy_pattern(r"(?i)(?:successfully|for|from|of|with|by|user|userid|socket|socketid|id|sid|as|via)\b")
+_KEYED = lazy_pattern(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
 
 
 def continues_record(kind: str, rest: str, body: str, worded: dict[str, str]) -> bool:
@@ -205,7 +206,7 @@ def id_text(value: Any) -> str | None:
     return value_or_none(value) if isinstance(value, str) else None
 
 
-_ONLY_SIGNS = re.compile(r"^\W*$")
+_ONLY_SIGNS = lazy_pattern(r"^\W*$")
 
 
 MAX_KEYS = 5_000
@@ -443,7 +444,7 @@ class RecordMatcher:
 
 
 _NAME = r"[^\W\d][\w.-]*"
-KEY = re.compile(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*[:=]\s*""")
+KEY = lazy_pattern(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NAME}"|'{_NAME}')\s*[:=]\s*""")
 
 
 def _first_pair(line: str, begin: int) -> int:

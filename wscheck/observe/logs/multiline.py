@@ -18,11 +18,12 @@ from wscheck.observe.logs.formats.line_prefix import (
     prefix_shape,
 )
 from wscheck.observe.logs.formats.timestamps import STAMP, TimestampParser
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import FOREIGN_KEYS, KEY, DetailLine, RecordMatcher, RecordStart
 from wscheck.observe.logs.vocabulary import REQUIRED_ROLES
 
-_OPENING = re.compile(r"^(?P<before>.*\s\s)(?P<key>(?:[^\W\d]|\$)[\w$.-]*): (?P<bracket>[{\[])$")
-_CLOSING = re.compile(r"^(?P<before>.*?)[}\]],?$")
+_OPENING = lazy_pattern(r"^(?P<before>.*\s\s)(?P<key>(?:[^\W\d]|\$)[\w$.-]*): (?P<bracket>[{\[])$")
+_CLOSING = lazy_pattern(r"^(?P<before>.*?)[}\]],?$")
 
 
 class NestedObject(msgspec.Struct):
@@ -68,8 +69,8 @@ def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
 MAX_IDLE_LINES = 40
 """A record is given up this many lines after the last that belonged to it."""
 
-_CLOSING_LINE = re.compile(r"^(?P<before>.*?)[}\])][}\])\s,;]*$")
-_LITERAL = re.compile(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*[+,]?\s*$""")
+_CLOSING_LINE = lazy_pattern(r"^(?P<before>.*?)[}\])][}\])\s,;]*$")
+_LITERAL = lazy_pattern(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*[+,]?\s*$""")
 
 
 class OpenRecord(msgspec.Struct, eq=False):
@@ -341,8 +342,8 @@ MAX_QUOTATION_BYTES = 2048
 LinesAbove = Callable[[], Iterator[tuple[bytes, int]]]
 """The lines above the marker's, the nearest first, each with the bytes fed before it."""
 
-_OBJECT = re.compile(r"(?:(?:Object|\[Object: null prototype\])(?:\(\d+\))? ?)?\{$")
-_OPENER = re.compile(rb"""[\s=:(,\[{]"[^"]*$""")
+_OBJECT = lazy_pattern(r"(?:(?:Object|\[Object: null prototype\])(?:\(\d+\))? ?)?\{$")
+_OPENER = lazy_pattern(rb"""[\s=:(,\[{]"[^"]*$""")
 
 
 def complete_from_lines_above(

@@ -16,6 +16,7 @@ from wscheck.observe.logs.formats.key_values import (
 )
 from wscheck.observe.logs.formats.line_prefix import is_level, is_separate_word
 from wscheck.observe.logs.formats.timestamps import STAMP
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import REASON, USER, needle_for, split_placeholders
 
 MAX_ID_LENGTH, MAX_FURTHER_WORDS = 128, 3
@@ -26,9 +27,9 @@ MAX_TRIES = 8
 _QUOTED = rf'"(?:[^"\\]|\\.){{0,{MAX_ID_LENGTH}}}"|' + rf"'[^']{{0,{MAX_ID_LENGTH}}}'|`[^`]{{0,{MAX_ID_LENGTH}}}`"
 _STOP = "[:;,.|]"
 _REST = r"(\S.*?)\s*$"
-_UNCLEAR_SIGNS = re.compile(r"[(){}\[\],;]|^'|'$|=(?!=*$)")
+_UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;]|^'|'$|=(?!=*$)")
 """Signs that leave open what of a word is an id."""
-_WORD = re.compile(r"\w+")
+_WORD = lazy_pattern(r"\w+")
 
 
 class PlaceholderMatch(NamedTuple):

@@ -17,6 +17,7 @@ from wscheck.model.events import Event
 from wscheck.model.report import MarkerSuggestion
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.sources import FollowedLog, LogReader, NewReader, PipedLog
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.suggest.suggestions import NO_IDS, PIECE_SIZE, MarkerProposal, suggestions_from_start
@@ -31,7 +32,7 @@ MAX_LINES_ABOVE = 6
 MIN_ID_LENGTH = 3
 """A shorter name of a user would be found in any log."""
 
-_PART = re.compile(r"[\s•*|-]")
+_PART = lazy_pattern(r"[\s•*|-]")
 """How a line begins that goes on with a record."""
 
 

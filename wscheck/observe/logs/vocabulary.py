@@ -6,11 +6,13 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+
 SHORTEST = 4
 """Bytes: four letters, or two of a script like Chinese. With less to look for, a sentence could be any line."""
 
-_PART = re.compile(r"\{\{|\}\}|\{(?P<place>[^{}]*)\}|[{}]")
-_ODD = re.compile(r"""["'`\\<>&]""")
+_PART = lazy_pattern(r"\{\{|\}\}|\{(?P<place>[^{}]*)\}|[{}]")
+_ODD = lazy_pattern(r"""["'`\\<>&]""")
 """Signs that JSON may write otherwise, and quotes: what is within them is looked for within them."""
 
 _Parts = tuple[list[str], list[str]]
@@ -125,10 +127,10 @@ _SENTENCES = {
 # Without the letters that may be upper or lower case.
 _NEEDLE = rb"ocket (?:client (?:dis)?connected|for user|server )|nified WebSocket"
 
-_NO_NAME = re.compile(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
+_NO_NAME = lazy_pattern(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
 """What ends a name in a log, or stands around it."""
 
-_SEPARATORS = re.compile(r"[\s_\-]")
+_SEPARATORS = lazy_pattern(r"[\s_\-]")
 
 
 class LogVocabulary(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from wscheck.observe.logs.formats.browser_console import NEEDLES
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, strip_colors, unwrap
 from wscheck.observe.logs.formats.line_prefix import strip_bullet
 from wscheck.observe.logs.formats.timestamps import STAMP, TimeReader, TimestampParser
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher, RecordStart
 from wscheck.observe.logs.multiline import OpenRecords
 from wscheck.observe.logs.vocabulary import EVENT_ROLES, RESTARTED
@@ -81,12 +82,12 @@ MAX_ATTEMPTS = 30
 
 MAX_SHAPES = 200
 
-_WORDS = re.compile(rb"[\w.:@+-]+")
-_NUMBER = re.compile(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
+_WORDS = lazy_pattern(rb"[\w.:@+-]+")
+_NUMBER = lazy_pattern(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
 _LINE_ENDS = ("\n", "\r\n", '\\n"')
 _BEGINS = r"(?:(?<![\w-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
 """Where a word begins, also after a colour."""
-_KEY = re.compile(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
+_KEY = lazy_pattern(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
 
 
 class TemplateTrial(msgspec.Struct):

@@ -15,6 +15,7 @@ from wscheck.observe.logs.fast_reader.learner import TemplateLearner
 from wscheck.observe.logs.fast_reader.templates import MARKER, Template
 from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS, SOURCE_KEYS, parse_json_object
 from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher
 from wscheck.observe.logs.multiline import MAX_QUOTATION_BYTES, ends_in_quotation
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, REQUIRED_ROLES, TIME, LogVocabulary
@@ -33,7 +34,7 @@ BRACE = ord("{")
 
 _BULLET = r"((?:•|-|\*) ([A-Za-z_]+): )[^\n]+\n"
 _MARKER = "(WebSocket client (?:dis)?connected|Replacing existing socket for user)"
-_BLOCK = re.compile(f"{_MARKER}\n{_BULLET}{_BULLET}(?:{_BULLET})?".encode())
+_BLOCK = lazy_pattern(f"{_MARKER}\n{_BULLET}{_BULLET}(?:{_BULLET})?".encode())
 
 _KINDS = {
     "WebSocket client connected": CONNECTED,

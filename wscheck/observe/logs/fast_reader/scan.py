@@ -1,14 +1,14 @@
 """Where in a log's bytes something of interest stands: whole megabytes are searched at memory speed, by StringZilla."""
 
-import re
 from itertools import accumulate, pairwise
 
 import stringzilla
 from stringzilla import bytesum, count
 
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import LogVocabulary
 
-_JOURNAL = re.compile(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
+_JOURNAL = lazy_pattern(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
 _NUMBERS = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,")
 """journald gives a message with colours or broken characters as a list of numbers: these are "ocket "."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from wscheck.model.events import CodeLocation, Connected, Connecting, Emitted, Event, Handled
 from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 SOURCE = "console"
 
@@ -20,7 +21,7 @@ _HANDLED = {
     "Message sync": "message_sync",
     "Connection update": "connection_update",
 }
-_LINE = re.compile(
+_LINE = lazy_pattern(
     rf"""(?P<before>^.*?)[🔍✅📊📱📨🔄🚀\ufe0f\s]*(?:
     (?P<creating>Creating\ unified\ WebSocket\ connection)
     |(?P<connected>Unified\ WebSocket\ connected(?:\ successfully)?)
@@ -29,7 +30,7 @@ _LINE = re.compile(
     )[\s.:!]*$""",
     re.VERBOSE | re.DOTALL,
 )
-_PLACE = re.compile(
+_PLACE = lazy_pattern(
     r"(?P<file>[^\s()]+\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]*)?):(?P<line>\d+)(?::(?P<column>\d+))?"
 )
 

@@ -16,8 +16,9 @@ from wscheck.observe.logs.formats.vendor_exports import (
     split_records,
     writer_labels,
 )
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
-ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
+ANSI = lazy_pattern(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
 
 MESSAGE_KEYS = ("MESSAGE", "log", "msg", "message", "@message", "event", "body", "short_message", "textPayload", "_msg")
 """Where a structured record keeps its message; where several of them are there, only the first counts."""
@@ -42,8 +43,8 @@ SOURCE_KEYS = (
 )
 """What tells writers apart whose lines a runtime put into one log."""
 
-_CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([FP]) ?")
-_KLOG = re.compile(
+_CRI = lazy_pattern(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([FP]) ?")
+_KLOG = lazy_pattern(
     r"""(?P<head>[^"'`{]*?\b[IWEF](?:\d{4})?\d{4}[ ]\d\d:\d\d:\d\d\.\d+[ ]+\d+[ ][\w.-]+:\d+\][ ])
     (?P<message>"(?:[^"\\]|\\.)*")(?=\s|$)""",
     re.VERBOSE,

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+
 _QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
 KEY_NAME = r"(?:[^\W\d]|[@$])[\w.@$-]*"
 """How a key is called: it begins with a letter of any script."""
 
 
-TOKEN = re.compile(
+TOKEN = lazy_pattern(
     rf"""(?P<open>[{{\[(])|(?P<close>[}}\])])
     |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{KEY_NAME}(?:[ ]id)?|"{KEY_NAME}"|'{KEY_NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
         (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{KEY_NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
@@ -21,25 +23,25 @@ TOKEN = re.compile(
 _BLANKS = r"(?<!\s)\s++"  # each run of them once: whoever writes very many shall not make us slow
 _NEXT = rf"{_BLANKS}(?={KEY_NAME}=|\|\s)"
 _NEXT_COLON = rf"{_BLANKS}(?={KEY_NAME}[:=]\s|{KEY_NAME}=|\|\s)"
-_STOPS = {"=": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": re.compile(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
+_STOPS = {"=": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
 """Where it ends at the latest if a quotation follows."""
 
 _JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){KEY_NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
-_POINTS = {"=": re.compile(f"{_SIGNS}|{_NEXT}"), ":": re.compile(f"{_SIGNS}|{_NEXT_COLON}")}
+_POINTS = {"=": lazy_pattern(f"{_SIGNS}|{_NEXT}"), ":": lazy_pattern(f"{_SIGNS}|{_NEXT_COLON}")}
 """Where an unquoted value may end."""
 
-_SPACED = re.compile(rf"\s{KEY_NAME}\s*[:=]")
+_SPACED = lazy_pattern(rf"\s{KEY_NAME}\s*[:=]")
 CLOSERS = {"{": "}", "[": "]", "(": ")"}
-_CLOSED = re.compile(r"[}\])]+(?=[.,;:!]*(?:\s|$)|['\"`|])")
-_LITERAL = re.compile(rf"{_QUOTED},?", re.DOTALL)
-_BLANK = re.compile(r"\s\S")
-_CLEAN = re.compile(r"\s|[,;.:!|+}\])]|$")
-_OPENED = re.compile(
+_CLOSED = lazy_pattern(r"[}\])]+(?=[.,;:!]*(?:\s|$)|['\"`|])")
+_LITERAL = lazy_pattern(rf"{_QUOTED},?", re.DOTALL)
+_BLANK = lazy_pattern(r"\s\S")
+_CLEAN = lazy_pattern(r"\s|[,;.:!|+}\])]|$")
+_OPENED = lazy_pattern(
     r"""[\[("'`](?!(?:[Oo]bject|Array|Function|Getter|Circular|undefined)\b)(?=[^\s\])])[^\n]*?(?=\s|$)"""
 )
 """What is no scalar, and no object either, but for what a logger prints in the place of one."""
-_ESCAPE = re.compile(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPE = lazy_pattern(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 
 NOTHING = frozenset(("", "undefined", "null", "none", "[undefined]", "nil", "nan", "[object object]", "<nil>"))

@@ -3,33 +3,32 @@
 import re
 from enum import Enum
 
-from wscheck.observe.logs.formats.timestamps import STAMP
+from wscheck.observe.logs.formats.timestamps import STAMP, STAMP_SOURCE
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 _BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*)"
 
-BULLET = re.compile(rf"\s*{_BULLETS}\s*$")
+BULLET = lazy_pattern(rf"\s*{_BULLETS}\s*$")
 """A bullet at the end of what stands before a key; also one that lost its encoding."""
 
-_BLANKS = re.compile(r"\s+")
-_WORD = re.compile(r"[A-Za-z][A-Za-z'’]*[.,!?]?$")
-_LEVEL = re.compile(
+_BLANKS = lazy_pattern(r"\s+")
+_WORD = lazy_pattern(r"[A-Za-z][A-Za-z'’]*[.,!?]?$")
+_LEVEL = lazy_pattern(
     r"(?i)(?:trace|debug|verbose|info|information|log|note|notice|start|success|ready|await|pending|complete|warn|"
     r"warning|error|fatal|crit|critical|silly|http|stdout|stderr|out|err)[:.]?$"
 )
 
-_POD = re.compile(r"[a-z0-9][\w.]*-[\w.-]+$")
-_RUNTIME = re.compile(
-    rf"""\A(?:[^\t]+\t[^\t]+\t(?=(?:{STAMP.pattern}))             # gh run view --log: the job, the step, the time
-    |\s*[\w.-]+\ [a-z0-9.-]+-[bcdf-hj-np-tv-xz2456789]{{5}}\ [\w.-]+(?=\s|$))  # stern: namespace, pod, container
-    """,
-    re.VERBOSE,
-)
-"""What has words of its own. Kubernetes draws the end of a pod's name from these letters."""
+_POD = lazy_pattern(r"[a-z0-9][\w.]*-[\w.-]+$")
+_GITHUB = lazy_pattern(rf"\A[^\t]+\t[^\t]+\t(?=(?:{STAMP_SOURCE}))", re.VERBOSE)
+"""The job and the step that `gh run view --log` prints before the time."""
 
-_TAG = re.compile(r"\s*([\w./-]+(?:\[\d+\])?:)(?=\s|$)")
+_STERN = lazy_pattern(r"\A\s*[\w.-]+ [a-z0-9.-]+-[bcdf-hj-np-tv-xz2456789]{5} [\w.-]+(?=\s|$)")
+"""Namespace, pod and container as stern prints them. Kubernetes ends the names of pods with these letters."""
 
-_NAME = re.compile(r"""(?:(?:[^\W\d]|\$)[\w$]*|"[^"]*"|'[^']*'|.*\)\])(?:(?<!msg)(?<!message)=|:)$""")
-_HOST = re.compile(r"[\w.-]+$")
+_TAG = lazy_pattern(r"\s*([\w./-]+(?:\[\d+\])?:)(?=\s|$)")
+
+_NAME = lazy_pattern(r"""(?:(?:[^\W\d]|\$)[\w$]*|"[^"]*"|'[^']*'|.*\)\])(?:(?<!msg)(?<!message)=|:)$""")
+_HOST = lazy_pattern(r"[\w.-]+$")
 
 _PROSE = 3
 _IN_TEXT = ".,;!?'’\"`_"
@@ -46,7 +45,7 @@ class PrefixKind(Enum):
 
 def classify_prefix(prefix: str) -> PrefixKind:
     """Whether a logger wrote `prefix`. What has no letters, a stamp, a level, a name with signs: yes. Words: no."""
-    tokens = STAMP.sub("", _RUNTIME.sub("", prefix)).split()
+    tokens = _prefix_tokens(prefix)
     words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
     if not words:
         return PrefixKind.SURE
@@ -62,7 +61,7 @@ def classify_prefix(prefix: str) -> PrefixKind:
 
 def is_separate_word(before: str) -> bool:
     """Whether what follows `before` is no part of what stands at its end, as a name of several words would be."""
-    tokens = STAMP.sub("", _RUNTIME.sub("", before)).split()
+    tokens = _prefix_tokens(before)
     return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
 
 
@@ -75,13 +74,22 @@ def introduces_payload(before: str) -> bool:
     before = before.replace("[Object: null prototype]", "")
     if before.rstrip().endswith(("[", "(", ",", "=>")):
         return True
-    tokens = STAMP.sub("", _RUNTIME.sub("", before)).split()
+    tokens = _prefix_tokens(before)
     if tokens and is_level(tokens[-1]):
         return False
     if not tokens or not _NAME.match(tokens[-1]):
         return indentation(before) > 1
     host = len(tokens) == 2 and STAMP.search(before) is not None and _HOST.match(tokens[0]) and not is_level(tokens[0])
     return not host
+
+
+def _prefix_tokens(prefix: str) -> list[str]:
+    """Return the words of a prefix without timestamps and without the prefix of a log viewer."""
+    if not prefix:
+        return []
+    viewer = _GITHUB.match(prefix) if "\t" in prefix else None
+    viewer = viewer or _STERN.match(prefix)
+    return STAMP.sub("", prefix[viewer.end() :] if viewer is not None else prefix).split()
 
 
 def indentation(before: str) -> int:

@@ -10,11 +10,12 @@ from typing import Any
 
 from msgspec import json
 
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?:[  ]?[AaPp]\.?[Mm]\b\.?)?"
 
-STAMP = re.compile(
-    rf"""(?P<iso>\d{{4}}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC)|\s?[+-]\d\d:?\d\d)?)
+STAMP_SOURCE = rf"""(?P<iso>\d{{4}}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC)|\s?[+-]\d\d:?\d\d)?)
     |(?P<clf>\d{{1,2}}/(?:{_MONTHS})/\d{{4}}:\d\d:\d\d:\d\d(?:\s[+-]\d{{4}})?)
     |(?P<ymd>\d{{4}}/\d\d/\d\d[ ,]\s?{_CLOCK})
     |(?P<mdy>\d{{1,2}}/\d{{1,2}}/\d{{4}},?\s{_CLOCK})
@@ -23,11 +24,12 @@ STAMP = re.compile(
     |(?P<klog>(?<!\w)[IWEF](?:\d{{4}})?\d{{4}}\s{_CLOCK})
     |(?P<clock>(?<![\d:.]){_CLOCK})
     |(?P<epoch>(?<![\w.-])1[5-9]\d{{8}}(?:\.\d{{1,9}}|\d{{3}})?(?![\w-]))
-    """,
-    re.VERBOSE,
-)
+    """
+"""The forms of timestamps, as the source of a verbose pattern; each group is named after its form."""
 
-_TAIL = re.compile(rf"\s\[?{_CLOCK}\]?\s*$")
+STAMP = lazy_pattern(STAMP_SOURCE, re.VERBOSE)
+
+_TAIL = lazy_pattern(rf"\s\[?{_CLOCK}\]?\s*$")
 
 # The innermost first: what the application says is finer than what wraps it.
 KEYS = (

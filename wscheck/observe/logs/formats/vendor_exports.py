@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+
 Fields = dict[str, Any]
 
 
@@ -56,16 +58,16 @@ _EXPORT_SHAPES = (
 _WRITERS = ("labels", "stream", "kubernetes", "resource", "logStreamName", "PodName", "ContainerName", "host")
 """Where a shape says whose record it is."""
 
-_FLUENT_BIT = re.compile(
+_FLUENT_BIT = lazy_pattern(
     r"""\[\d+\]\ (?P<tag>[^\s:"]+):\ \[\[?(?P<at>\d+(?:\.\d+)?)(?:,\ \{[^{}"]*\}\])?,\ \{
     (?:"(?:time|date|stream|_p|logtag|source|container_id|container_name)"=>"?[^",{}]*"?,\ )*
     "(?:log|message|msg|MESSAGE)"=>"(?P<text>.*)""",
     re.VERBOSE | re.DOTALL,
 )
-_FIELDS = re.compile(r"""\[\d+\] [^\s:"]+: \[""")
-_AWS_TEXT = re.compile(r"EVENTS\t(?:\d+\t\d{13}\t(?P<tag>[^\t]+)|\d{13})\t(?P<text>.*)\t(?P<at>\d{13})\s*", re.DOTALL)
+_FIELDS = lazy_pattern(r"""\[\d+\] [^\s:"]+: \[""")
+_AWS_TEXT = lazy_pattern(r"EVENTS\t(?:\d+\t\d{13}\t(?P<tag>[^\t]+)|\d{13})\t(?P<text>.*)\t(?P<at>\d{13})\s*", re.DOTALL)
 """Its columns are sorted by their names: eventId, ingestionTime, logStreamName, message, timestamp."""
-_NEXT_PAIR = re.compile(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
+_NEXT_PAIR = lazy_pattern(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
 
 
 def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:

@@ -5,22 +5,22 @@ next connection. So does a room's, a tenant's or an address: without a name that
 one connection per user does tells them apart. Where that leaves a doubt, nothing is named.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, NEW, OLD, REPLACED, SID, USER, normalize_key, word_set
 
-_SOCKET = re.compile(r"[A-Za-z0-9_-]{20}")
-_NOBODY = re.compile(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
+_SOCKET = lazy_pattern(r"[A-Za-z0-9_-]{20}")
+_NOBODY = lazy_pattern(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
 """What is the value of no user's key: a truth, an address, a program with its version."""
-_COUNTS = re.compile(r"\d+(?:\.\d+)?\w{0,2}|.*\d\d:\d\d.*")
+_COUNTS = lazy_pattern(r"\d+(?:\.\d+)?\w{0,2}|.*\d\d:\d\d.*")
 """What is no socket's id for certain: a number, which may count anything, with a unit or without; a time."""
 _PERSON = word_set("user uid u username who account member customer player owner sub email login phone")
 _ID = word_set("id uid uuid key name number")
-_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_PART = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 REPEATS = 2
 """Users who must have come back before the ways of their key's values tell anything."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.formats.line_prefix import is_level
 from wscheck.observe.logs.formats.timestamps import STAMP
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.suggest.column_roles import CandidateRecord, ConnectionIds, role_keys
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, OLD, REPLACED, SID, escape_braces, word_set
 
@@ -39,7 +40,7 @@ _FILLER_WORDS = word_set(
 )
 """What else may stand in a sentence that tells of a connection, and of nothing besides."""
 
-LIKELY_VERBS = re.compile(
+LIKELY_VERBS = lazy_pattern(
     rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|offline|gone|lost|drop|terminat|end|remov|"
     rb"replac|supersed|kick|evict|displac|bump|oust|take|took|duplicat"
 )
@@ -48,7 +49,7 @@ LIKELY_VERBS = re.compile(
 _CONNECTION_WORDS = _REPLACE_VERBS | _TAKE_VERBS | _END_VERBS | _OLDER_WORDS | _NOUNS - {"channel"} | _FILLER_WORDS
 _CONNECTION_WORDS |= _VERBS[DISCONNECTED] | _VERBS[CONNECTED]
 
-_WORD_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_WORD_PART = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
 def event_kind(words: Iterable[str]) -> str:
@@ -88,15 +89,15 @@ MAX_WORDS = 16
 LEVEL_POSITIONS = 3
 """Words among which a level stands; further on "out" and "start" are words of the sentence."""
 
-_TOKEN = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+|\S+""")
-_PARTS = re.compile(
+_TOKEN = lazy_pattern(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+|\S+""")
+_PARTS = lazy_pattern(
     r"""(?P<before>[("'`\[{<#]*(?:(?P<key>[A-Za-z_][\w.-]*)[=:](?=.))?["'`\[{<#(]*)
     (?P<core>.*?)
     (?P<behind>["'`)\]}>,;:.|]*)$""",
     re.VERBOSE | re.DOTALL,
 )
-_WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
-_LABEL = re.compile(r"([A-Za-z]+)\W*$")
+_WORD = lazy_pattern(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+_LABEL = lazy_pattern(r"([A-Za-z]+)\W*$")
 
 
 class PhraseToken(NamedTuple):

@@ -1,6 +1,5 @@
 """Lines that may tell of connections in other words, and the options that would read them."""
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice, takewhile
@@ -14,6 +13,7 @@ from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwr
 from wscheck.observe.logs.formats.key_values import find_key_values
 from wscheck.observe.logs.formats.line_prefix import is_level
 from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.suggest.column_roles import (
     CandidateRecord,
     ConnectionIds,
@@ -133,8 +133,8 @@ EXCERPT = 120
 
 NO_IDS = ConnectionIds()
 _WORD = r"[A-Za-z]+(?:[_.:/'-][A-Za-z]+)*"
-_RUN = re.compile(rf"(?<![\w.:/-]){_WORD}(?: {_WORD})*(?![\w/-])")
-_PART = re.compile(rb"[\s*|-]|\xe2\x80\xa2")
+_RUN = lazy_pattern(rf"(?<![\w.:/-]){_WORD}(?: {_WORD})*(?![\w/-])")
+_PART = lazy_pattern(rb"[\s*|-]|\xe2\x80\xa2")
 """How a line begins that goes on with a record."""
 
 
