@@ -70,10 +70,10 @@ def test_a_bare_clock_goes_on_as_well(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     log.touch()
     day = datetime.fromtimestamp(log.stat().st_mtime)
-    calendar = TimestampParser(str(log))
-    calendar._anchor = day.replace(year=2026, month=10, day=25)
+    timestamps = TimestampParser(str(log))
+    timestamps._log_date = day.replace(year=2026, month=10, day=25)
     written = minutes(-170, -61, -59, -1, 1, 59, 61, 1200, 1400)
-    told = [calendar.read(on_the_wall(at).strftime("[%H:%M:%S]")) for at in written]
+    told = [timestamps.find(on_the_wall(at).strftime("[%H:%M:%S]")) for at in written]
     assert told == [at.timestamp() for at in written]
 
 

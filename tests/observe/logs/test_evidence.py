@@ -184,7 +184,7 @@ def test_a_record_in_a_line_whose_rest_is_missing_is_shown(log: str, after: int)
     extractor, events = reader_of("\n".join([log, *rest, ""]))
     assert [event.line for event in events if isinstance(event, Unreadable)] == [1]
     assert (len(events), extractor.unreadable) == (after + 1, 1)
-    assert extractor._lines._parts == {}
+    assert extractor._general_reader._parts == {}
 
 
 @pytest.mark.parametrize(

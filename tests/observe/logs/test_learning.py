@@ -25,13 +25,13 @@ def written(form: str, wrapper: str, entries: list[Entry], draw: random.Random) 
 def with_care(log: bytes) -> tuple[list[Event], int]:
     """The events, and how many lines it took care to read."""
     extractor = LogExtractor("app.log")
-    taken, lines = extractor._lines.take, list[bytes]()
+    taken, lines = extractor._general_reader.read_line, list[bytes]()
 
     def take(raw: bytes, *rest: object) -> None:
         lines.append(raw)
         taken(raw, *rest)  # type: ignore[arg-type]
 
-    extractor._lines.take = take  # type: ignore[method-assign]
+    extractor._general_reader.read_line = take  # type: ignore[method-assign]
     return [*extractor.feed(log), *extractor.flush(at_end=True)], len(lines)
 
 
@@ -137,7 +137,7 @@ def test_lines_that_never_repeat_their_form_do_not_make_us_slow() -> None:
     log = (same + other).encode()
     extractor = LogExtractor("app.log")
     events = [*extractor.feed(log), *extractor.flush(at_end=True)]
-    shapes = extractor._lines.shortcuts._learner._shapes
+    shapes = extractor._fast_reader._learner._shapes
     assert events == carefully(log)
     assert len(shapes) <= MAX_SHAPES
     assert max(shape.attempts for shape in shapes.values()) == MAX_ATTEMPTS
@@ -153,9 +153,9 @@ def test_what_people_send_does_not_keep_the_servers_records_from_being_learned()
 
 
 def test_a_template_is_believed_once_two_further_records_agree() -> None:
-    learner = LogExtractor("app.log")._lines.shortcuts._learner
+    learner = LogExtractor("app.log")._fast_reader._learner
     lines = [bytearray(f"WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n".encode()) for n in range(4)]
-    believed = [learner.template(line, 0, len(line), len(line)) is not None for line in lines]
+    believed = [learner.find_template(line, 0, len(line), len(line)) is not None for line in lines]
     assert believed == [False, False, False, True]
 
 

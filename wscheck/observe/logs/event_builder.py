@@ -54,7 +54,7 @@ class PrefixMemory:
         else:
             self._anywhere.add(kind)
 
-    def has(self, kind: str, source: str) -> bool:
+    def was_seen(self, kind: str, source: str) -> bool:
         return (kind, source) in self._met or kind in self._anywhere
 
 
@@ -70,7 +70,7 @@ class EventBuilder:
         self.events: list[Event] = []
         self.levels: Counter[str] = Counter()
         self.unreadable = 0
-        self.tell: dict[str, Callable[..., None]] = {
+        self.builders: dict[str, Callable[..., None]] = {
             CONNECTED: self._connected,
             DISCONNECTED: self._disconnected,
             REPLACED: self._replaced,
@@ -82,28 +82,28 @@ class EventBuilder:
         """How many events were not taken yet."""
         return len(self.events)
 
-    def take(self) -> list[Event]:
+    def take_events(self) -> list[Event]:
         """The events since the last call."""
         taken, self.events = self.events, []
         return taken
 
-    def record(self, record: OpenRecord) -> None:
+    def add_record(self, record: OpenRecord) -> None:
         """A record is complete."""
         ids = record.ids
-        if record.doubt and not ids and record.kind != RESTARTED:
-            if record.unclear:
-                self.unread(record.line, UNCLEAR_ID, record.kind)
+        if record.maybe_prose and not ids and record.kind != RESTARTED:
+            if record.has_unclear_id:
+                self.add_unreadable(record.line, UNCLEAR_ID, record.kind)
             return
         if record.ambiguous:
-            ids = {role: value for role, value in ids.items() if role not in record.contested}
-            self.unread(record.line, INTERLEAVED_RECORDS, record.kind)
-        if record.unclear:
-            self.unread(record.line, UNCLEAR_ID, record.kind)
+            ids = {role: value for role, value in ids.items() if role not in record.contested_roles}
+            self.add_unreadable(record.line, INTERLEAVED_RECORDS, record.kind)
+        if record.has_unclear_id:
+            self.add_unreadable(record.line, UNCLEAR_ID, record.kind)
         if record.kind != RESTARTED:
             self.levels[AMBIGUOUS if record.ambiguous else completeness(record.kind, ids)] += 1
-        self.seen(record.kind, ids, record.at, record.line)
+        self.add_event(record.kind, ids, record.at, record.line)
 
-    def unread(self, line: int, reason: str, text: str) -> None:
+    def add_unreadable(self, line: int, reason: str, text: str) -> None:
         """A line looks like an event and cannot be read."""
         self.unreadable += 1
         excerpt = self._redactor.redact(text[: 10 * MAX_EXCERPT].strip())[:MAX_EXCERPT]
@@ -113,9 +113,9 @@ class EventBuilder:
             )
         )
 
-    def seen(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
+    def add_event(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
         """An event of `kind` with these ids."""
-        self.tell[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
+        self.builders[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
 
     def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
         path, node, known = self._path, self._node, sid or None

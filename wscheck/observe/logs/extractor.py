@@ -9,10 +9,13 @@ from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.encoding import Encoding
 from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
+from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.fast_reader.scan import Found, NeedleScanner
 from wscheck.observe.logs.formats.browser_console import NEEDLES
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line
+from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.general_reader import GeneralReader
+from wscheck.observe.logs.matcher import RecordMatcher
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, find_suggestions
 from wscheck.observe.logs.vocabulary import LogVocabulary
@@ -47,12 +50,15 @@ class LogExtractor:
         wording: LogVocabulary | None = None,
         node: str | None = None,
         redactor: Redactor | None = None,
-        dressed: PrefixMemory | None = None,
+        prefix_memory: PrefixMemory | None = None,
     ) -> None:
         self._wording = wording = wording or LogVocabulary()
         self._needle = wording.needle_pattern()
-        self._evidence = EventBuilder(path, node, redactor)
-        self._lines = GeneralReader(wording, path, self._evidence, PrefixMemory() if dressed is None else dressed)
+        self._event_builder = EventBuilder(path, node, redactor)
+        matcher, timestamps = RecordMatcher(wording), TimestampParser(path, wording.time_key_names())
+        shared = (matcher, timestamps, self._event_builder, PrefixMemory() if prefix_memory is None else prefix_memory)
+        self._general_reader = GeneralReader(path, *shared)
+        self._fast_reader = FastReader(*shared, learns=not wording.markers)
         self._scanner, self._encoding = NeedleScanner(wording), Encoding()
         self._held = bytearray()
         self._buffer: ReadBuffer | None = None
@@ -64,12 +70,12 @@ class LogExtractor:
     @property
     def unreadable(self) -> int:
         """Lines that look like events and could not be read."""
-        return self._evidence.unreadable
+        return self._event_builder.unreadable
 
     @property
     def levels(self) -> Mapping[str, int]:
         """Events by how much their records said (docs/logs.md)."""
-        return self._evidence.levels + Counter({FULL: self._lines.shortcuts.told})
+        return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
         """What in the last that was read may be events of these kinds, in words that are not looked for; `about`: of
@@ -79,7 +85,7 @@ class LogExtractor:
     @property
     def latest(self) -> float | None:
         """The time of the last line that was read, or of the last before it that tells one."""
-        return self._lines.latest(self._recent())
+        return self._general_reader.latest_time(self._recent())
 
     def _recent(self) -> bytes:
         lowest, whole = self._lowest(self._next)
@@ -107,12 +113,12 @@ class LogExtractor:
             self._skip()
         else:
             self._take(buffer.payload[:size])
-        return self._evidence.waiting + self._lines.shortcuts.waiting
+        return self._event_builder.waiting + self._fast_reader.pending
 
     def read(self) -> list[Event]:
         """The events whose records are complete."""
-        self._lines.shortcuts.tell()
-        return self._evidence.take()
+        self._fast_reader.flush()
+        return self._event_builder.take_events()
 
     def _take(self, data: Any) -> None:
         self.detach()
@@ -155,7 +161,7 @@ class LogExtractor:
     def _moved(self, by: int, floor: int) -> None:
         """What is held stands so much further up now, and begins at `floor`."""
         self._gone, self._next = self._gone - by, self._next + by
-        self._floor = self._lines.shortcuts.floor = floor
+        self._floor = self._fast_reader.floor = floor
 
     @property
     def _end(self) -> int:
@@ -168,21 +174,21 @@ class LogExtractor:
         if at_end:
             self._held += self._encoding.end()
             self._read(len(self._held))
-        self._lines.shortcuts.tell()
+        self._fast_reader.flush()
         if len(self._held) == self._next:
             # A line that is being written may belong to what waits; without one, nothing more is to be expected.
-            self._lines.end()
-        return self._evidence.take()
+            self._general_reader.finish()
+        return self._event_builder.take_events()
 
     @property
     def pending(self) -> bool:
         """Whether a record has begun and may still go on."""
-        return self._lines.busy
+        return self._general_reader.busy
 
     @property
     def offset(self) -> int:
         """Bytes fed up to the end of the last complete record: reading may go on from there."""
-        begun = self._lines.start
+        begun = self._general_reader.start_offset
         begin = max(0, begun - self._gone) if begun is not None else self._next
         if self._encoding.plain:
             return self._gone + self._next if begun is None else begun
@@ -192,9 +198,9 @@ class LogExtractor:
         """Read the complete lines up to `end`."""
         if end <= self._next:
             return
-        self._scanner.first_line(self._held, self._next, end)
-        found, counted = self._scanner.look(self._held, self._next, end, self.lines, marks)
-        held, lines, position = self._held, self._lines, self._next
+        self._scanner.detect_journal(self._held, self._next, end)
+        found, counted = self._scanner.scan(self._held, self._next, end, self.lines, marks)
+        held, lines, position = self._held, self._general_reader, self._next
         if self._skipping:
             position = self._end_of_skipped(end)
         self._places = iter(found)
@@ -210,9 +216,9 @@ class LogExtractor:
 
     def _shortcuts(self, position: int, end: int) -> int:
         """Note the records that can be read at a glance; gives where the first line begins that takes care."""
-        held, note = self._held, self._lines.shortcuts.note
+        held, note = self._held, self._fast_reader.note
         if self._places is None:
-            self._places = iter(self._scanner.look(held, position, end, self.lines)[0])
+            self._places = iter(self._scanner.scan(held, position, end, self.lines)[0])
         for at, line in self._places:
             if at < position:
                 continue
@@ -244,10 +250,10 @@ class LogExtractor:
         return line_end
 
     def _too_long(self, marked: bool) -> None:
-        self._lines.shortcuts.tell()
+        self._fast_reader.flush()
         if marked:
-            self._evidence.unread(self.lines + 1, TOO_LONG, "")
-        self._lines.foreign()
+            self._event_builder.add_unreadable(self.lines + 1, TOO_LONG, "")
+        self._general_reader.skip_line()
 
     # --- one line ----------------------------------------------------------------------------------------------------
 
@@ -256,25 +262,25 @@ class LogExtractor:
         if end - begin > LONGEST + 1:
             self._too_long(self._needle.search(held, begin, end) is not None)
             return
-        self._lines.shortcuts.tell()
+        self._fast_reader.flush()
         raw = bytes(held[begin:end])
         marked = self._scanner.journal or self._needle.search(raw) is not None
-        console = self._lines.console
+        console = self._general_reader.console
         if not console.started and b"nified WebSocket" in raw and console.starts(LogMessage(decode_line(raw))):
             self._begin_console(begin)
-        self._lines.take(raw, self.lines + 1, self._gone + begin, marked, self._above)
+        self._general_reader.read_line(raw, self.lines + 1, self._gone + begin, marked, self._above)
 
     def _begin_console(self, begin: int) -> None:
         """Only now it is known what log this is: its lines above were read as a server's."""
         self._needle = re.compile(b"|".join([self._needle.pattern, *NEEDLES]))
-        self._scanner.also(*NEEDLES)
+        self._scanner.add_needles(*NEEDLES)
         self._places = None
         lowest, whole = self._lowest(begin)
         first = lowest if whole else self._held.find(b"\n", lowest, begin) + 1 or begin
         line = self.lines - self._held.count(b"\n", first, begin)
         for raw in bytes(self._held[first:begin]).splitlines(keepends=True):
             line += 1
-            self._lines.catch_up(raw, line)
+            self._general_reader.reread_line(raw, line)
 
     def _above(self, begin: int) -> Iterator[tuple[bytes, int]]:
         """The lines that end where `begin` bytes were fed, the nearest first."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from wscheck.observe.logs.event_builder import EventBuilder, PrefixMemory
-from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import ConsoleReader
 from wscheck.observe.logs.formats.envelopes import (
     LogMessage,
@@ -28,7 +27,6 @@ from wscheck.observe.logs.multiline import (
     is_inside_quotation,
     join_parts_above,
 )
-from wscheck.observe.logs.vocabulary import LogVocabulary
 
 CUT_RECORD = "the record is cut: its JSON does not end"
 SPLIT_LINE = "its runtime split the line, and the rest of it is missing"
@@ -59,68 +57,71 @@ class SplitLine(msgspec.Struct):
 
 
 class GeneralReader:
-    """Takes the lines of interest in order; `busy` says that further lines are of interest whatever they say.
+    """Takes the lines of interest in order; `busy` says that further lines are of interest whatever they say."""
 
-    shortcuts  read whole records at a glance, only while not `busy`: no other record may wait for these lines
-    """
-
-    def __init__(self, wording: LogVocabulary, path: str, evidence: EventBuilder, dressed: PrefixMemory) -> None:
-        self._reader, self._calendar = RecordMatcher(wording), TimestampParser(path, wording.time_key_names())
-        self._evidence = evidence
-        self.records = OpenRecords(self._reader, self._calendar)
+    def __init__(
+        self,
+        path: str,
+        matcher: RecordMatcher,
+        timestamps: TimestampParser,
+        event_builder: EventBuilder,
+        prefix_memory: PrefixMemory,
+    ) -> None:
+        self._matcher, self._timestamps = matcher, timestamps
+        self._event_builder = event_builder
+        self.records = OpenRecords(self._matcher, self._timestamps)
         self.console = ConsoleReader(path)
         self._parts: dict[str, SplitLine] = {}
-        self._dressed = dressed
-        self.shortcuts = FastReader(wording, self._reader, self._calendar, evidence, self._dressed)
+        self._prefix_memory = prefix_memory
 
     @property
     def busy(self) -> bool:
         return bool(self.records) or bool(self._parts)
 
     @property
-    def start(self) -> int | None:
+    def start_offset(self) -> int | None:
         """How many bytes were fed before the first record that is not complete."""
         begun = [parts.begin for parts in self._parts.values()]
-        if self.records.start is not None:
-            begun.append(self.records.start)
+        if self.records.start_offset is not None:
+            begun.append(self.records.start_offset)
         return min(begun, default=None)
 
-    def catch_up(self, raw: bytes, line: int) -> None:
+    def reread_line(self, raw: bytes, line: int) -> None:
         """A line above the one that showed whose log this is."""
-        message = unwrap(decode_line(raw), self._calendar)
-        if self._reader.sentence(message.text) is None:
+        message = unwrap(decode_line(raw), self._timestamps)
+        if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
 
-    def take(self, raw: bytes, line: int, begin: int, marked: bool, above: LinesAboveOffset) -> None:
+    def read_line(self, raw: bytes, line: int, begin: int, marked: bool, above: LinesAboveOffset) -> None:
         """One line: `begin` is how many bytes were fed before it, `above` gives the lines above such a place."""
-        message = unwrap(decode_line(raw), self._calendar)
+        message = unwrap(decode_line(raw), self._timestamps)
         self._drop_split_lines(line - MAX_LINES_BETWEEN_PARTS)
-        if message.parts:
+        if message.batch:
             self._read_batch(message, line, begin)
-        elif message.partial or message.source in self._parts:
+        elif message.partial or message.writer in self._parts:
             self._read_part(message, line, begin, above)
         elif not (marked and self._read_marker(message, line, begin, lambda: above(begin))):
-            self.records.take(message)
-        self.leave()
+            self.records.add_line(message)
+        self.flush_complete()
 
-    def latest(self, log: bytes) -> float | None:
+    def latest_time(self, log: bytes) -> float | None:
         """The time that the last lines of `log` tell, nearest to its end."""
         for raw in reversed(log.splitlines()[-MAX_UNTIMED_LINES:]):
-            message = unwrap(decode_line(raw), self._calendar)
-            at = message.at or self._calendar.read(message.text[:TIME_WITHIN])
+            message = unwrap(decode_line(raw), self._timestamps)
+            at = message.at or self._timestamps.find(message.text[:TIME_WITHIN])
             if at is not None:
                 return at
         return None
 
-    def foreign(self) -> None:
+    def skip_line(self) -> None:
         """A line that is not read at all."""
-        self.records.take(LogMessage(""))
-        self.leave()
+        self.records.add_line(LogMessage(""))
+        self.flush_complete()
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """No more lines for now."""
-        self.records.end()
-        self.leave()
+        self.records.close()
+        self.flush_complete()
         self._drop_split_lines()
 
     def _drop_split_lines(self, before: float = float("inf")) -> None:
@@ -128,92 +129,92 @@ class GeneralReader:
         while self._parts and (first := next(iter(self._parts.values()))).line < before:
             del self._parts[next(iter(self._parts))]
             message = LogMessage(first.text)
-            unwrap_joined(message, self._calendar)
+            unwrap_joined(message, self._timestamps)
             if self._may_be_record(message):
-                self._evidence.unread(first.line, SPLIT_LINE, first.text)
+                self._event_builder.add_unreadable(first.line, SPLIT_LINE, first.text)
 
     def _may_be_record(self, message: LogMessage) -> bool:
-        reading = self._reader.read(message)
-        if reading is not None:
-            return bool(reading.ids) or not reading.doubt
-        marker = self._reader.sentence(message.text) if message.fields is None else None
+        record_start = self._matcher.match(message)
+        if record_start is not None:
+            return bool(record_start.ids) or not record_start.maybe_prose
+        marker = self._matcher.find_marker(message.text) if message.fields is None else None
         return marker is not None and _is_cut(message.text, marker)
 
-    def leave(self) -> None:
+    def flush_complete(self) -> None:
         """Hand on what is complete."""
-        for record in self.records.leave():
-            self._evidence.record(record)
+        for record in self.records.pop_complete():
+            self._event_builder.add_record(record)
 
     def _read_batch(self, message: LogMessage, line: int, begin: int) -> None:
         """Records that were exported together: each as if it stood on a line of its own."""
         above: list[tuple[bytes, int]] = []
-        for part in split_batch(message, self._calendar):
+        for part in split_batch(message, self._timestamps):
             if not self._read_marker(part, line, begin, lambda: reversed(above)):
-                self.records.take(part)
+                self.records.add_line(part)
             above.append((part.text.encode("utf-8", "replace") + b"\n", begin))
 
     def _read_part(self, message: LogMessage, line: int, begin: int, above: LinesAboveOffset) -> None:
         """A part of a line that was split: with the last one it is read as if it stood where its first part stands."""
-        parts = self._parts.setdefault(message.source, SplitLine("", line, begin))
+        parts = self._parts.setdefault(message.writer, SplitLine("", line, begin))
         parts.text += message.text
         if message.partial and len(parts.text) < MAX_SPLIT_LINE:
             return
-        del self._parts[message.source]
+        del self._parts[message.writer]
         message.text, message.partial = parts.text, False
-        unwrap_joined(message, self._calendar)
+        unwrap_joined(message, self._timestamps)
         if not self._read_marker(message, parts.line, parts.begin, lambda: above(parts.begin)):
-            self.records.take(message)
+            self.records.add_line(message)
 
     def _read_marker(self, message: LogMessage, line: int, begin: int, above: LinesAbove) -> bool:
         """Begin the record that a line with a marker may begin."""
-        reading = self._reader.read(message)
-        if reading is None and message.wrapped:
-            text, start = join_parts_above(message, above, self._calendar)
+        record_start = self._matcher.match(message)
+        if record_start is None and message.from_container:
+            text, start = join_parts_above(message, above, self._timestamps)
             if start is not None:
                 begin, message.text = start, text
-                unwrap_joined(message, self._calendar)
-                reading = self._reader.read(message)
-        if reading is None:
+                unwrap_joined(message, self._timestamps)
+                record_start = self._matcher.match(message)
+        if record_start is None:
             return self._read_other(message, line)
-        if reading.block:
-            start = complete_from_lines_above(reading, message, above, self._reader, self._calendar)
+        if record_start.in_object:
+            start = complete_from_lines_above(record_start, message, above, self._matcher, self._timestamps)
             if start is None:
                 return False
             begin = start
         if message.at is None:
-            message.at = self._calendar.read(f"{reading.before} {reading.behind}")
-        if self._is_quoted_text(reading, message, line, above):
+            message.at = self._timestamps.find(f"{record_start.prefix} {record_start.trailing_time}")
+        if self._is_quoted_text(record_start, message, line, above):
             return True
-        self.records.begin(reading, message, line, begin)
+        self.records.start_record(record_start, message, line, begin)
         return True
 
     def _read_other(self, message: LogMessage, line: int) -> bool:
         """A line with a marker that begins no record: a console's, a cut one, or somebody's text."""
         if self.console.started:
-            event = self.console.read(message, line, message.at or self._calendar.read(message.text[:40]))
+            event = self.console.read(message, line, message.at or self._timestamps.find(message.text[:40]))
             if event is not None:
-                self.leave()
-                self._evidence.events.append(event)
+                self.flush_complete()
+                self._event_builder.events.append(event)
                 return True
-        marker = self._reader.sentence(message.text) if message.fields is None else None
+        marker = self._matcher.find_marker(message.text) if message.fields is None else None
         if marker is not None and _is_cut(message.text, marker):
-            self._evidence.unread(line, CUT_RECORD, message.text)
+            self._event_builder.add_unreadable(line, CUT_RECORD, message.text)
             return True
         if marker is not None and is_unescaped(message.text, marker):
-            self._evidence.unread(line, UNESCAPED_RECORD, message.text)
+            self._event_builder.add_unreadable(line, UNESCAPED_RECORD, message.text)
             return True
         return False
 
-    def _is_quoted_text(self, reading: RecordStart, message: LogMessage, line: int, above: LinesAbove) -> bool:
+    def _is_quoted_text(self, record_start: RecordStart, message: LogMessage, line: int, above: LinesAbove) -> bool:
         """Whether a bare record stands in somebody's text: in quotes that opened above, or unlike those before it."""
-        kind, source = reading.kind, message.source
-        if not reading.bare or message.structured:
-            self._dressed.add(kind, source)
+        kind, source = record_start.kind, message.writer
+        if not record_start.unprefixed or message.structured:
+            self._prefix_memory.add(kind, source)
             return False
         if is_inside_quotation(above):
             return True
-        if self._dressed.has(kind, source):
-            self._evidence.unread(line, BARE_RECORD, message.text)
+        if self._prefix_memory.was_seen(kind, source):
+            self._event_builder.add_unreadable(line, BARE_RECORD, message.text)
             return True
         return False
 

@@ -47,44 +47,44 @@ class RecordStart(msgspec.Struct):
     """A record's marker as read.
 
     ids     what its own line says, by role
-    before  what stands before the marker on its line
-    behind  the time that stands at the end of the line, where one does
-    bare    nothing but the marker's own words is on its line before it
-    opens   an object begins at the end of the line: its keys follow until it is closed
-    closed  nothing that belongs to it can follow
-    block   the marker is one of the keys of an object over several lines
-    doubt   it may be prose: without ids it does not count
-    unclear it has an id of which cannot be told where it ends, and which was left out
+    prefix  what stands before the marker on its line
+    trailing_time  the time that stands at the end of the line, where one does
+    unprefixed    nothing but the marker's own words is on its line before it
+    opens_object   an object begins at the end of the line: its keys follow until it is closed
+    complete  nothing that belongs to it can follow
+    in_object   the marker is one of the keys of an object over several lines
+    maybe_prose   it may be prose: without ids it does not count
+    has_unclear_id it has an id of which cannot be told where it ends, and which was left out
     """
 
     kind: str
     ids: dict[str, str]
-    before: str = ""
-    behind: str = ""
-    bare: bool = False
-    opens: bool = False
-    closed: bool = False
-    block: bool = False
-    doubt: bool = False
-    unclear: bool = False
+    prefix: str = ""
+    trailing_time: str = ""
+    unprefixed: bool = False
+    opens_object: bool = False
+    complete: bool = False
+    in_object: bool = False
+    maybe_prose: bool = False
+    has_unclear_id: bool = False
 
 
 class DetailLine(NamedTuple):
     """A line that may belong to a record: what stands before its first key (None: it has no key), and its ids.
 
-    unclear  the roles of ids of which cannot be told where they end
+    unclear_roles  the roles of ids of which cannot be told where they end
     """
 
-    before: str | None
+    prefix: str | None
     ids: dict[str, str]
-    bullet: bool
+    has_bullet: bool
     value: str
-    unclear: frozenset[str] = frozenset()
+    unclear_roles: frozenset[str] = frozenset()
 
     @property
     def roles(self) -> set[str]:
         """What the line gives, whether it can be told or not."""
-        return {*self.ids, *self.unclear}
+        return {*self.ids, *self.unclear_roles}
 
 
 _SOCKET_ID = lazy_pattern(r"(?<![\w-])[A-Za-z0-9_-]{20}(?![\w-])")
@@ -220,7 +220,7 @@ class RecordMatcher:
         self._placeholder_markers = placeholder_markers(wording.markers)
         self._role_cache: dict[str, str | None] = {}
 
-    def role(self, key: str) -> str | None:
+    def role_of_key(self, key: str) -> str | None:
         """What a key stands for, None for one that is of no interest."""
         if key not in self._role_cache:
             if len(self._role_cache) > MAX_KEYS:
@@ -237,21 +237,21 @@ class RecordMatcher:
 
     def _role_of(self, pair: KeyValue) -> str | None:
         """What a pair on a line stands for: also "user: { id: 7 }", but nothing in what a record carries along."""
-        if not FOREIGN_KEYS.isdisjoint(map(str.lower, pair.owners)):
+        if not FOREIGN_KEYS.isdisjoint(map(str.lower, pair.parents)):
             return None
-        role = self.role(pair.owners[-1] if pair.owners and pair.key in ("id", "_id") else pair.key)
+        role = self.role_of_key(pair.parents[-1] if pair.parents and pair.key in ("id", "_id") else pair.key)
         return role if role != NAMESPACE or pair.value[:1] == "/" else None
 
-    def keys_of(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
+    def id_keys(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
         """The keys that give a record's ids, by role: of several for one role the first."""
         found: dict[str, str] = {}
         for key in fields:
-            role = self.role(key)
+            role = self.role_of_key(key)
             if role is not None and role in ALLOWED_ROLES[kind]:
                 found.setdefault(role, key)
         return found
 
-    def sentence(self, text: str) -> int | None:
+    def find_marker(self, text: str) -> int | None:
         """Where the first marker stands, whether it is a record's or not."""
         match = self._marker_pattern.search(text)
         places = [match.start()] if match is not None else []
@@ -259,7 +259,7 @@ class RecordMatcher:
             [*places, *(at for form in self._placeholder_markers for at in form.needle_positions(text))], default=None
         )
 
-    def read(self, message: LogMessage) -> RecordStart | None:
+    def match(self, message: LogMessage) -> RecordStart | None:
         """The record that a message begins, None when it begins none."""
         return self._match_text(message.text) if message.fields is None else self._match_structured(message)
 
@@ -267,37 +267,40 @@ class RecordMatcher:
 
     def _match_structured(self, message: LogMessage) -> RecordStart | None:
         """A JSON record: its message must be the marker, its ids are its fields, or stand in its message."""
-        reading = self._match_text(message.text)
-        if reading is None or message.fields is None:
+        record_start = self._match_text(message.text)
+        if record_start is None or message.fields is None:
             return None
-        said = structured_ids(message.fields, reading.kind, self.role)
+        said = structured_ids(message.fields, record_start.kind, self.role_of_key)
         # Further lines come only to an envelope that holds a line of text: a record with ids of its own is whole.
-        structured = any(key not in MESSAGE_KEYS and self.role(key) for key in message.fields) or bool(said)
-        reading.ids = {**reading.ids, **{role: value for role, value in said.items() if role not in reading.ids}}
-        reading.closed = reading.closed or structured
-        reading.bare = reading.bare and not structured
-        reading.before = message.before + reading.before
-        return reading
+        structured = any(key not in MESSAGE_KEYS and self.role_of_key(key) for key in message.fields) or bool(said)
+        record_start.ids = {
+            **record_start.ids,
+            **{role: value for role, value in said.items() if role not in record_start.ids},
+        }
+        record_start.complete = record_start.complete or structured
+        record_start.unprefixed = record_start.unprefixed and not structured
+        record_start.prefix = message.prefix + record_start.prefix
+        return record_start
 
     # --- text ------------------------------------------------------------------------------------------------------
 
     def _match_text(self, text: str) -> RecordStart | None:
         first, _, rest = text.partition("\n")
-        reading = self._match_line(first)
-        if reading is not None and rest:
-            self._add_details(reading, rest.split("\n"))
-            reading.closed = reading.closed or bool(reading.ids)
-        return reading
+        record_start = self._match_line(first)
+        if record_start is not None and rest:
+            self._add_details(record_start, rest.split("\n"))
+            record_start.complete = record_start.complete or bool(record_start.ids)
+        return record_start
 
     def _match_line(self, line: str) -> RecordStart | None:
         """The first record of a line; what the sentences with places say goes before the others."""
         unclear: RecordStart | None = None
         for form in self._placeholder_markers:
             for at in form.needle_positions(line):
-                reading = self._match_placeholders(line, form, at)
-                if reading is not None and not reading.unclear:
-                    return reading
-                unclear = unclear or reading
+                record_start = self._match_placeholders(line, form, at)
+                if record_start is not None and not record_start.has_unclear_id:
+                    return record_start
+                unclear = unclear or record_start
         found = islice(self._marker_pattern.finditer(line), MAX_TRIES)
         readings = (self._match_at(line, m.start(), m.end(), m.lastgroup or CONNECTED) for m in found)
         return next(filter(None, readings), unclear)
@@ -309,12 +312,15 @@ class RecordMatcher:
             return self._match_quoted(line, form.kind, *quotes)
         said, behind = split_trailing_time(line.rstrip())
         told = form.match(said, at)
-        reading = self._match_marker(said, told.begin, told.end, form.kind, told.ids) if told is not None else None
-        if told is not None and reading is not None:
-            torn = told.unclear - reading.ids.keys()
-            reading.unclear, reading.behind = reading.unclear or bool(torn), behind or reading.behind
-            reading.doubt = reading.doubt or bool(torn)
-        return reading
+        record_start = self._match_marker(said, told.begin, told.end, form.kind, told.ids) if told is not None else None
+        if told is not None and record_start is not None:
+            torn = told.unclear - record_start.ids.keys()
+            record_start.has_unclear_id, record_start.trailing_time = (
+                record_start.has_unclear_id or bool(torn),
+                behind or record_start.trailing_time,
+            )
+            record_start.maybe_prose = record_start.maybe_prose or bool(torn)
+        return record_start
 
     def _match_at(self, line: str, begin: int, end: int, kind: str) -> RecordStart | None:
         quotes = enclosing_quotes(line, begin)
@@ -328,23 +334,23 @@ class RecordMatcher:
         standing = classify_prefix(before)
         if standing is PrefixKind.PROSE or before.count('"') % 2 or self._is_detail_key(before):
             return None
-        reading = self._match_rest(kind, without_enclosing_bracket(before, line[end:]), told)
-        if reading is not None:
-            reading.before, reading.doubt = before, standing is PrefixKind.DOUBTFUL
-            reading.bare = not before.strip()
-        return reading
+        record_start = self._match_rest(kind, without_enclosing_bracket(before, line[end:]), told)
+        if record_start is not None:
+            record_start.prefix, record_start.maybe_prose = before, standing is PrefixKind.DOUBTFUL
+            record_start.unprefixed = not before.strip()
+        return record_start
 
     def _is_detail_key(self, before: str) -> bool:
         """Whether `before` begins a line of a record, so that what follows is an id: "• userId: "."""
         key = KEY.search(before)
-        return key is not None and self.role(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
+        return key is not None and self.role_of_key(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
 
     def _match_quoted(self, line: str, kind: str, key: str | None, begin: int, end: int) -> RecordStart | None:
         """A marker in quotes counts only as the message of a record: msg="...", message: '...'."""
         if key is None or key not in MESSAGE_KEYS:
             return None
         said = list(find_key_values(line))
-        own = next((pair for pair in said if pair.begin == begin), None)
+        own = next((pair for pair in said if pair.start == begin), None)
         messages = [pair for pair in said if pair.key in MESSAGE_KEYS]
         first = min(messages, key=lambda p: (p.depth, MESSAGE_KEYS.index(p.key)), default=None)
         if own is None or first is not own:
@@ -354,20 +360,20 @@ class RecordMatcher:
         before = line[: line.find("{")] if own.depth else line[: _key_begin(line, _first_pair(line, begin))]
         if classify_prefix(before.rstrip("{ ")) is not PrefixKind.SURE or (own.depth and introduces_payload(before)):
             return None
-        reading = self._match_text(unquote(line[begin:end]))
-        if reading is None or reading.kind != kind:
+        record_start = self._match_text(unquote(line[begin:end]))
+        if record_start is None or record_start.kind != kind:
             return None
         for pair in said:
             role = self._role_of(pair)
             if role in ALLOWED_ROLES[kind] and role is not None and (value := value_or_none(pair.value)) is not None:
-                sure = role == REASON or (pair.sure and _may_be_id(role, pair))
-                reading.unclear |= not sure
-                reading.ids |= {role: value} if sure and role not in reading.ids else {}
-        reading.before, reading.bare = before, False
+                sure = role == REASON or (pair.is_certain and _may_be_id(role, pair))
+                record_start.has_unclear_id |= not sure
+                record_start.ids |= {role: value} if sure and role not in record_start.ids else {}
+        record_start.prefix, record_start.unprefixed = before, False
         # Alone on its line it is one of the keys of an object over several lines.
-        reading.block = len(said) == 1 and own.depth == 0 and line[end:].strip() in {"", ",", "+"}
-        reading.closed = not reading.block
-        return reading
+        record_start.in_object = len(said) == 1 and own.depth == 0 and line[end:].strip() in {"", ",", "+"}
+        record_start.complete = not record_start.in_object
+        return record_start
 
     def _match_rest(self, kind: str, rest: str, told: dict[str, str]) -> RecordStart | None:
         """What follows the marker on its line: nothing, ids, or words that make it another sentence."""
@@ -375,13 +381,19 @@ class RecordMatcher:
         body = LEADING_SIGNS.sub("", rest)
         if not body or _ONLY_SIGNS.match(body):
             opens = body.endswith("{")
-            return RecordStart(kind, dict(told), behind=tail, opens=opens, closed=bool(told) and not opens)
+            return RecordStart(
+                kind, dict(told), trailing_time=tail, opens_object=opens, complete=bool(told) and not opens
+            )
         if kind == RESTARTED:
             return RecordStart(
-                kind, {}, behind=tail, opens=_opens_object(rest), closed=not _opens_object(rest) and "}" in rest
+                kind,
+                {},
+                trailing_time=tail,
+                opens_object=_opens_object(rest),
+                complete=not _opens_object(rest) and "}" in rest,
             )
         said = list(find_key_values(rest))
-        inline, unclear = self.inline(kind, said)
+        inline, unclear = self.inline_ids(kind, said)
         worded, torn = free_text_ids(kind, self._without_known_values(rest, said)) if not told else ({}, set())
         if not continues_record(kind, rest, body, worded):
             return None
@@ -389,10 +401,15 @@ class RecordMatcher:
         opens = _opens_object(rest)
         closed = not opens and (bool(ids.keys() - {NAMESPACE}) or "}" in rest)
         return RecordStart(
-            kind, ids, behind=tail, opens=opens, closed=closed, unclear=bool(unclear | (torn - ids.keys()))
+            kind,
+            ids,
+            trailing_time=tail,
+            opens_object=opens,
+            complete=closed,
+            has_unclear_id=bool(unclear | (torn - ids.keys())),
         )
 
-    def inline(self, kind: str, said: Iterable[KeyValue]) -> tuple[dict[str, str], set[str]]:
+    def inline_ids(self, kind: str, said: Iterable[KeyValue]) -> tuple[dict[str, str], set[str]]:
         """The ids among the pairs of a line, the outermost of each, and the roles of those that are torn."""
         found: dict[str, str] = {}
         best: dict[str, int] = {}
@@ -401,7 +418,7 @@ class RecordMatcher:
             role = self._role_of(pair)
             if role is None or role not in ALLOWED_ROLES[kind] or (value := value_or_none(pair.value)) is None:
                 continue
-            if role != REASON and not (pair.sure and _may_be_id(role, pair)):
+            if role != REASON and not (pair.is_certain and _may_be_id(role, pair)):
                 unclear.add(role)
             elif role not in found or pair.depth < best[role]:
                 found[role], best[role] = value, pair.depth
@@ -411,26 +428,26 @@ class RecordMatcher:
         """`rest` without the values of keys that are known: what is left may hold ids in words."""
         parts, end = list[str](), 0
         for pair in said:
-            if self.role(pair.key) is not None:
-                parts += rest[end : pair.begin], REMOVED_ID
+            if self.role_of_key(pair.key) is not None:
+                parts += rest[end : pair.start], REMOVED_ID
                 end = pair.end
         return "".join(parts) + rest[end:]
 
     # --- the lines after it ----------------------------------------------------------------------------------------
 
-    def _add_details(self, reading: RecordStart, lines: Iterable[str]) -> None:
+    def _add_details(self, record_start: RecordStart, lines: Iterable[str]) -> None:
         for line in lines:
-            detail = self.details(reading.kind, line)
-            reading.unclear |= bool(detail.unclear)
+            detail = self.match_detail(record_start.kind, line)
+            record_start.has_unclear_id |= bool(detail.unclear_roles)
             for role, value in detail.ids.items():
-                reading.ids.setdefault(role, value)
+                record_start.ids.setdefault(role, value)
 
-    def details(self, kind: str, line: str) -> DetailLine:
+    def match_detail(self, kind: str, line: str) -> DetailLine:
         """The ids on a line that may follow a marker."""
         first: re.Match[str] | None = None
         for match in KEY.finditer(line):
             first = first or match
-            role = self.role(match["key"].strip("\"'"))
+            role = self.role_of_key(match["key"].strip("\"'"))
             if role is None or role not in ALLOWED_ROLES[kind]:
                 continue
             before, bullet = strip_bullet(line[: match.start()])
@@ -438,7 +455,7 @@ class RecordMatcher:
             if bullet and not is_quoted(value):
                 said = value_or_none(value)
                 return DetailLine(before, {role: said} if said is not None else {}, True, value)
-            ids, unclear = self.inline(kind, find_key_values(line[match.start() :]))
+            ids, unclear = self.inline_ids(kind, find_key_values(line[match.start() :]))
             return DetailLine(before, ids, bullet, value, frozenset(unclear))
         return DetailLine(line[: first.start()] if first is not None else None, {}, False, "")
 
@@ -449,7 +466,7 @@ KEY = lazy_pattern(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NA
 
 def _first_pair(line: str, begin: int) -> int:
     """Where the value of the first key=value of a line begins, `begin` where there is none."""
-    return next((pair.begin for pair in find_key_values(line) if line[: pair.begin].rstrip().endswith("=")), begin)
+    return next((pair.start for pair in find_key_values(line) if line[: pair.start].rstrip().endswith("=")), begin)
 
 
 def _key_begin(line: str, value_begin: int) -> int:

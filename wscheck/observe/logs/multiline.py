@@ -29,32 +29,32 @@ _CLOSING = lazy_pattern(r"^(?P<before>.*?)[}\]],?$")
 class NestedObject(msgspec.Struct):
     """The object that is open.
 
-    shape   what stands before the record's marker
-    indent  how far the object's key is indented
-    keys    how far its own keys are
+    prefix_shape   what stands before the record's marker
+    key_indentation  how far the object's key is indented
+    inner_indentation    how far its own keys are
     """
 
-    shape: str
-    indent: int
-    foreign: bool
-    keys: int | None = None
+    prefix_shape: str
+    key_indentation: int
+    is_foreign: bool
+    inner_indentation: int | None = None
 
-    def takes(self, before: str, text: str) -> bool:
+    def accepts(self, before: str, text: str) -> bool:
         """Whether a line with `before` in front of its key is one of the object's own, and those may be a record's.
 
         Its keys are in quotes; without, the object is one that somebody inspected after the record.
         """
         depth = indentation(before)
-        if self.keys is None and depth > self.indent:
-            self.keys = depth
-        return depth == self.keys and not self.foreign and text.startswith('"', len(before))
+        if self.inner_indentation is None and depth > self.key_indentation:
+            self.inner_indentation = depth
+        return depth == self.inner_indentation and not self.is_foreign and text.startswith('"', len(before))
 
     def is_closed_by(self, text: str) -> bool:
         """Whether a line without a key closes it."""
         closing = _CLOSING.match(text)
-        if closing is None or not is_continuation(closing["before"], self.shape):
+        if closing is None or not is_continuation(closing["before"], self.prefix_shape):
             return False
-        return indentation(closing["before"]) <= self.indent
+        return indentation(closing["before"]) <= self.key_indentation
 
 
 def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
@@ -77,116 +77,118 @@ class OpenRecord(msgspec.Struct, eq=False):
     """A marker with what is known of its record so far.
 
     line, start  where its marker stands: the 1-based line, and how many bytes were fed before the record
-    shape        what stands before the marker, and with it before each of its lines, or before none of them
-    indent       inside an object: how far its keys are indented
-    idle         lines since the last that belonged to it
-    fresh        its writer wrote nothing since: an object by itself may be what it was called with
-    left         a message of the same logger came since: what follows without a prefix is that one's
-    loose        its object began on a line of its own, so it may be somebody else's
-    under        the object that is open under one of its keys
-    unclear      an id was left out of which cannot be told where it ends
-    rivals       records that wanted the same line; its ids are certain only if these got none
+    prefix_shape        what stands before the marker, and with it before each of its lines, or before none of them
+    key_indentation       inside an object: how far its keys are indented
+    idle_lines         lines since the last that belonged to it
+    awaits_object        its writer wrote nothing since: an object by itself may be what it was called with
+    superseded         a message of the same logger came since: what follows without a prefix is that one's
+    object_is_separate        its object began on a line of its own, so it may be somebody else's
+    nested_object        the object that is open under one of its keys
+    has_unclear_id      an id was left out of which cannot be told where it ends
+    competitors       records that wanted the same line; its ids are certain only if these got none
     """
 
     kind: str
     ids: dict[str, str]
     line: int
-    start: int
+    start_offset: int
     at: float | None
     source: str
-    shape: str
-    stamped: bool
-    braced: bool
-    doubt: bool
-    done: bool
-    indent: int | None = None
-    bullet: bool | None = None
-    deep: dict[str, str] = msgspec.field(default_factory=dict)
-    idle: int = 0
-    fresh: bool = True
-    left: bool = False
-    loose: bool = False
-    under: NestedObject | None = None
-    unclear: bool = False
-    contested: set[str] = msgspec.field(default_factory=set)
-    rivals: list["OpenRecord"] = msgspec.field(default_factory=list)
+    prefix_shape: str
+    has_time: bool
+    in_object: bool
+    maybe_prose: bool
+    complete: bool
+    key_indentation: int | None = None
+    has_bullet: bool | None = None
+    nested_ids: dict[str, str] = msgspec.field(default_factory=dict)
+    idle_lines: int = 0
+    awaits_object: bool = True
+    superseded: bool = False
+    object_is_separate: bool = False
+    nested_object: NestedObject | None = None
+    has_unclear_id: bool = False
+    contested_roles: set[str] = msgspec.field(default_factory=set)
+    competitors: list["OpenRecord"] = msgspec.field(default_factory=list)
 
     @property
-    def whole(self) -> bool:
+    def has_required_ids(self) -> bool:
         return all(role in self.ids for role in REQUIRED_ROLES[self.kind])
 
     @property
     def ambiguous(self) -> bool:
         """Whether its ids may be another record's: both were open, and both got some."""
-        return bool(self.contested) and any(rival.contested & self.contested & set(rival.ids) for rival in self.rivals)
+        return bool(self.contested_roles) and any(
+            rival.contested_roles & self.contested_roles & set(rival.ids) for rival in self.competitors
+        )
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Nothing more belongs to it."""
-        self.done = True
-        for role, value in self.deep.items():
+        self.complete = True
+        for role, value in self.nested_ids.items():
             self.ids.setdefault(role, value)
 
 
 class OpenRecords:
     """The records that are still open, in the order of their markers; they leave in that order too."""
 
-    def __init__(self, reader: RecordMatcher, calendar: TimestampParser) -> None:
-        self._reader, self._calendar = reader, calendar
+    def __init__(self, matcher: RecordMatcher, timestamps: TimestampParser) -> None:
+        self._matcher, self._timestamps = matcher, timestamps
         self._open: deque[OpenRecord] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._open)
 
     @property
-    def start(self) -> int | None:
+    def start_offset(self) -> int | None:
         """How many bytes were fed before the first open record."""
-        return self._open[0].start if self._open else None
+        return self._open[0].start_offset if self._open else None
 
-    def begin(self, reading: RecordStart, message: LogMessage, line: int, start: int) -> OpenRecord:
+    def start_record(self, record_start: RecordStart, message: LogMessage, line: int, start: int) -> OpenRecord:
         """A marker was read."""
         record = OpenRecord(
-            kind=reading.kind,
-            ids=dict(reading.ids),
+            kind=record_start.kind,
+            ids=dict(record_start.ids),
             line=line,
-            start=start,
+            start_offset=start,
             at=message.at,
-            source=message.source,
-            shape=prefix_shape(reading.before),
-            stamped=STAMP.search(reading.before) is not None,
-            braced=reading.opens or reading.block,
-            doubt=reading.doubt,
-            unclear=reading.unclear,
-            done=reading.closed,
+            source=message.writer,
+            prefix_shape=prefix_shape(record_start.prefix),
+            has_time=STAMP.search(record_start.prefix) is not None,
+            in_object=record_start.opens_object or record_start.in_object,
+            maybe_prose=record_start.maybe_prose,
+            has_unclear_id=record_start.has_unclear_id,
+            complete=record_start.complete,
         )
-        if record.whole and not record.braced:
-            record.done = True
+        if record.has_required_ids and not record.in_object:
+            record.complete = True
         self._open.append(record)
         return record
 
-    def take(self, message: LogMessage) -> None:
+    def add_line(self, message: LogMessage) -> None:
         """A further line: give it to the record it belongs to."""
-        text = message.text if message.fields is None or message.source else ""
+        text = message.text if message.fields is None or message.writer else ""
         lines = text.split("\n") if "\n" in text else (text,)
-        waiting = [record for record in self._open if not record.done]
+        waiting = [record for record in self._open if not record.complete]
         for line in lines:
-            self._line(message.before + line, message.source, waiting)
+            self._line(message.prefix + line, message.writer, waiting)
 
     def _line(self, text: str, source: str, waiting: list[OpenRecord]) -> None:
         details: dict[str, DetailLine] = {}
         taken: OpenRecord | None = None
         fitting: list[OpenRecord] = []
         for record in reversed(waiting):
-            if record.done:
+            if record.complete:
                 continue
-            record.idle += 1
+            record.idle_lines += 1
             if record.source == source:
                 detail = details.get(record.kind) or details.setdefault(record.kind, self._detail(record.kind, text))
                 if self._fits(record, detail, text):
                     fitting.append(record)
                 else:
                     _check_end(record, text)
-            if record.idle > MAX_IDLE_LINES:
-                record.end()
+            if record.idle_lines > MAX_IDLE_LINES:
+                record.close()
         for record in fitting:
             detail = details[record.kind]
             if taken is not None and not set(detail.ids) & set(details[taken.kind].ids):
@@ -194,109 +196,115 @@ class OpenRecords:
             if taken is None:
                 taken = record
                 _add_ids(record, detail)
-                if record.braced and _ends_object(record, text):
-                    record.end()
+                if record.in_object and _ends_object(record, text):
+                    record.close()
             else:
                 _mark_contested(taken, record, set(detail.ids))
 
     def _detail(self, kind: str, text: str) -> DetailLine:
         literal = _LITERAL.match(text)
-        return self._reader.details(kind, unquote(literal["text"]) if literal is not None else text)
+        return self._matcher.match_detail(kind, unquote(literal["text"]) if literal is not None else text)
 
     def _fits(self, record: OpenRecord, detail: DetailLine, text: str) -> bool:
         """Whether the line is a detail of the record."""
-        if record.fresh and not record.braced and not record.ids and record.under is None:
+        if record.awaits_object and not record.in_object and not record.ids and record.nested_object is None:
             if self._object_below(record, text):
                 return False
-            record.fresh = not _same_writer(record, text)
-        if detail.before is None or not is_continuation(detail.before, record.shape):
+            record.awaits_object = not _same_writer(record, text)
+        if detail.prefix is None or not is_continuation(detail.prefix, record.prefix_shape):
             return False
-        if record.braced:
+        if record.in_object:
             return self._fits_object(record, detail, text)
-        if record.under is not None:
-            record.idle = 0
-            return record.under.takes(detail.before, text) and bool(detail.roles)
-        if record.shape and not detail.bullet:
-            record.under = nested_object_opened_by(text, record.shape)
+        if record.nested_object is not None:
+            record.idle_lines = 0
+            return record.nested_object.accepts(detail.prefix, text) and bool(detail.roles)
+        if record.prefix_shape and not detail.has_bullet:
+            record.nested_object = nested_object_opened_by(text, record.prefix_shape)
         return _fits_lines(record, detail, text)
 
     def _object_below(self, record: OpenRecord, text: str) -> bool:
         """An object on the line after the marker, by a call of its own: `console.log(m); console.dir(ids)`."""
         before, brace, rest = text.partition("{")
-        if not brace or not is_continuation(before, record.shape):
+        if not brace or not is_continuation(before, record.prefix_shape):
             return False
         if not rest.strip():
-            record.braced = record.loose = True
+            record.in_object = record.object_is_separate = True
         elif rest.rstrip().endswith("}") and not _is_message(rest):
-            ids, unclear = self._reader.inline(record.kind, find_key_values(brace + rest))
+            ids, unclear = self._matcher.inline_ids(record.kind, find_key_values(brace + rest))
             record.ids.update(ids)
-            record.unclear |= bool(unclear)
-            record.end()
+            record.has_unclear_id |= bool(unclear)
+            record.close()
         return True
 
     def _fits_object(self, record: OpenRecord, detail: DetailLine, text: str) -> bool:
-        before = detail.before or ""
-        if detail.bullet and detail.ids and not before.strip():
+        before = detail.prefix or ""
+        if detail.has_bullet and detail.ids and not before.strip():
             return False
-        if record.indent is None:
-            record.indent = indentation(before)
-        if record.loose and indentation(before) == record.indent and _is_message(text):
-            record.end()
+        if record.key_indentation is None:
+            record.key_indentation = indentation(before)
+        if record.object_is_separate and indentation(before) == record.key_indentation and _is_message(text):
+            record.close()
             record.ids.clear()
             return False
-        if record.at is None and indentation(before) == record.indent:
+        if record.at is None and indentation(before) == record.key_indentation:
             record.at = self._stamp(text)
         return bool(detail.roles)
 
     def _stamp(self, text: str) -> float | None:
         """The time that a line of an object gives."""
-        return self._calendar.of_fields({pair.key: pair.value for pair in find_key_values(text)})
+        return self._timestamps.from_fields({pair.key: pair.value for pair in find_key_values(text)})
 
-    def leave(self) -> Iterator[OpenRecord]:
+    def pop_complete(self) -> Iterator[OpenRecord]:
         """The records that are whole, as far as none before them is open."""
-        while self._open and self._open[0].done:
+        while self._open and self._open[0].complete:
             yield self._open.popleft()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """No more lines: what is open is all there is."""
         for record in self._open:
-            if not record.done:
-                record.end()
+            if not record.complete:
+                record.close()
 
 
 def _add_ids(record: OpenRecord, detail: DetailLine) -> None:
-    record.idle = 0
-    if record.braced and record.indent is not None and indentation(detail.before or "") > record.indent:
+    record.idle_lines = 0
+    if (
+        record.in_object
+        and record.key_indentation is not None
+        and indentation(detail.prefix or "") > record.key_indentation
+    ):
         for role, value in detail.ids.items():
-            record.deep.setdefault(role, value)
+            record.nested_ids.setdefault(role, value)
         return
-    record.unclear |= bool(detail.unclear - record.ids.keys())
-    record.bullet = detail.bullet if record.under is None else record.bullet
+    record.has_unclear_id |= bool(detail.unclear_roles - record.ids.keys())
+    record.has_bullet = detail.has_bullet if record.nested_object is None else record.has_bullet
     for role, value in detail.ids.items():
         record.ids.setdefault(role, value)
-    if record.whole:
-        record.end()
+    if record.has_required_ids:
+        record.close()
 
 
 def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
     """Whether the line is a detail of a record that has one on each line."""
     if detail.roles <= record.ids.keys():
         return False
-    if record.bullet is not None and record.bullet != detail.bullet:
+    if record.has_bullet is not None and record.has_bullet != detail.has_bullet:
         return False
-    return not _is_of_object(detail, text) and not (record.left and prefix_shape(detail.before or "") != record.shape)
+    return not _is_of_object(detail, text) and not (
+        record.superseded and prefix_shape(detail.prefix or "") != record.prefix_shape
+    )
 
 
 def _same_writer(record: OpenRecord, text: str) -> bool:
     """Whether a line is of the process that wrote the marker, as far as prefixes tell."""
-    whose, _, last = record.shape.rpartition(" ")
+    whose, _, last = record.prefix_shape.rpartition(" ")
     sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the last is the message's own
-    return prefix_shape(text).startswith(whose if sign and whose else "" if sign else record.shape)
+    return prefix_shape(text).startswith(whose if sign and whose else "" if sign else record.prefix_shape)
 
 
 def _is_of_object(detail: DetailLine, text: str) -> bool:
     """Whether a line is a key of somebody's inspected object rather than a detail on a line of its own."""
-    return not detail.bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
+    return not detail.has_bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
 
 
 def _is_message(text: str) -> bool:
@@ -306,33 +314,35 @@ def _is_message(text: str) -> bool:
 
 def _mark_contested(taken: OpenRecord, other: OpenRecord, roles: set[str]) -> None:
     for one, rival in ((taken, other), (other, taken)):
-        one.contested |= roles
-        if rival not in one.rivals:
-            one.rivals.append(rival)
+        one.contested_roles |= roles
+        if rival not in one.competitors:
+            one.competitors.append(rival)
 
 
 def _check_end(record: OpenRecord, text: str) -> None:
     """A line that is no detail may close the record, or begin another message of the same logger."""
-    if record.braced:
+    if record.in_object:
         closing = _CLOSING_LINE.match(text)
         ends = _ends_object(record, text) if closing is None else _closes_object(record, closing["before"])
         if ends:
-            record.end()
-    elif record.under is not None and record.under.is_closed_by(text):
-        record.under = None
-    elif record.shape and record.stamped and prefix_shape(text).startswith(record.shape):
-        record.left, record.under = True, None
+            record.close()
+    elif record.nested_object is not None and record.nested_object.is_closed_by(text):
+        record.nested_object = None
+    elif record.prefix_shape and record.has_time and prefix_shape(text).startswith(record.prefix_shape):
+        record.superseded, record.nested_object = True, None
 
 
 def _closes_object(record: OpenRecord, before: str) -> bool:
     """Whether a closing bracket with `before` in front closes the record's own object."""
-    return (record.indent is None or indentation(before) < record.indent) and is_continuation(before, record.shape)
+    return (record.key_indentation is None or indentation(before) < record.key_indentation) and is_continuation(
+        before, record.prefix_shape
+    )
 
 
 def _ends_object(record: OpenRecord, text: str) -> bool:
     """Whether a line with the record's last key closes its object: "  reason: undefined }"."""
     key = KEY.search(text)
-    return key is not None and indentation(text[: key.start()]) == record.indent and bracket_balance(text) < 0
+    return key is not None and indentation(text[: key.start()]) == record.key_indentation and bracket_balance(text) < 0
 
 
 MAX_LINES_ABOVE = 60
@@ -347,7 +357,11 @@ _OPENER = lazy_pattern(rb"""[\s=:(,\[{]"[^"]*$""")
 
 
 def complete_from_lines_above(
-    reading: RecordStart, message: LogMessage, above: LinesAbove, reader: RecordMatcher, calendar: TimestampParser
+    record_start: RecordStart,
+    message: LogMessage,
+    above: LinesAbove,
+    matcher: RecordMatcher,
+    timestamps: TimestampParser,
 ) -> int | None:
     """Complete a marker that is a key of an object over several lines by the keys above it.
 
@@ -355,31 +369,31 @@ def complete_from_lines_above(
     another message, is nested in another, or has a message that goes before this one.
     """
     rank = min(map(_rank, KEY.finditer(message.text)), default=0)
-    indent, prefix = indentation(reading.before), prefix_shape(reading.before)
+    indent, prefix = indentation(record_start.prefix), prefix_shape(record_start.prefix)
     deep: dict[str, str] = {}
     for count, (raw, start) in enumerate(above()):
-        line = unwrap(decode_line(raw), calendar)
+        line = unwrap(decode_line(raw), timestamps)
         text = line.text
-        if line.source != message.source or not prefix_shape(text).startswith(prefix):
+        if line.writer != message.writer or not prefix_shape(text).startswith(prefix):
             continue  # another process'
         key = KEY.search(text)
         depth = indentation(text[: key.start()]) if key is not None else -1
         if depth < indent:
-            if _opens(text, reading.before):
-                reading.ids = {**deep, **reading.ids}
-                message.at = message.at or calendar.read(text)
+            if _opens(text, record_start.prefix):
+                record_start.ids = {**deep, **record_start.ids}
+                message.at = message.at or timestamps.find(text)
                 return start
             if count > MAX_LINES_ABOVE or key is not None or not _may_be_inside(text):
                 return None
             continue
         if depth == indent and key is not None and _rank(key) < rank:
             return None
-        detail = reader.details(reading.kind, text)
-        reading.unclear |= bool(detail.unclear)
+        detail = matcher.match_detail(record_start.kind, text)
+        record_start.has_unclear_id |= bool(detail.unclear_roles)
         for role, value in detail.ids.items():
-            (reading.ids if depth == indent else deep).setdefault(role, value)
+            (record_start.ids if depth == indent else deep).setdefault(role, value)
         if message.at is None and depth == indent:
-            message.at = calendar.of_fields({pair.key: pair.value for pair in find_key_values(text)})
+            message.at = timestamps.from_fields({pair.key: pair.value for pair in find_key_values(text)})
     return None
 
 
@@ -404,12 +418,12 @@ def _may_be_inside(text: str) -> bool:
     return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""} and not text.rstrip().endswith(("{", "["))
 
 
-def join_parts_above(message: LogMessage, above: LinesAbove, calendar: TimestampParser) -> tuple[str, int | None]:
+def join_parts_above(message: LogMessage, above: LinesAbove, timestamps: TimestampParser) -> tuple[str, int | None]:
     """The text of a line with its earlier parts in front, and the bytes fed before the first of them."""
     text, begin = message.text, None
     for count, (raw, start) in enumerate(above()):
-        part = unwrap(decode_line(raw), calendar)
-        if part.source != message.source:
+        part = unwrap(decode_line(raw), timestamps)
+        if part.writer != message.writer:
             if count > MAX_LINES_ABOVE:
                 break
             continue

@@ -28,15 +28,17 @@ class ReaderFactory:
 
     def __init__(self, wording: LogVocabulary, redactor: Redactor | None) -> None:
         self._wording, self._redactor = wording, redactor
-        self._dressed: dict[str, PrefixMemory] = {}
+        self._prefix_memory: dict[str, PrefixMemory] = {}
 
     def __call__(self, path: str) -> LogExtractor:
         return self.of(path)(path)
 
     def of(self, log: str) -> Callable[[str], LogExtractor]:
         """For the generations of a log, whatever their names are."""
-        dressed = self._dressed.setdefault(log, PrefixMemory())
-        return lambda path: LogExtractor(path, wording=self._wording, redactor=self._redactor, dressed=dressed)
+        prefix_memory = self._prefix_memory.setdefault(log, PrefixMemory())
+        return lambda path: LogExtractor(
+            path, wording=self._wording, redactor=self._redactor, prefix_memory=prefix_memory
+        )
 
 
 def _somewhere(name: str) -> str:

@@ -23,44 +23,55 @@ _CONSOLES = (b"nified WebSocket", *NEEDLES)
 
 
 def read_single_record(
-    held: bytearray, begin: int, end: int, reader: RecordMatcher, calendar: TimestampParser
+    held: bytearray, begin: int, end: int, matcher: RecordMatcher, timestamps: TimestampParser
 ) -> RecordFacts | None:
     """What the record says that begins at held[begin]; None where it is none, or does not say all within its lines."""
     lines = _lines(held, begin, end)
     first = next(lines, b"")
-    message = unwrap(decode_line(first), calendar)
-    reading = _read(message, reader, calendar) if first else None
-    if reading is None:
+    message = unwrap(decode_line(first), timestamps)
+    record_start = _read(message, matcher, timestamps) if first else None
+    if record_start is None:
         return None
-    records, size = OpenRecords(reader, calendar), len(first)
-    record = records.begin(reading, message, 0, 0)
+    records, size = OpenRecords(matcher, timestamps), len(first)
+    record = records.start_record(record_start, message, 0, 0)
     for raw in lines:
-        below = unwrap(decode_line(raw), calendar) if not record.done else None
-        if below is None or _is_another(below, raw, message, reader):
+        below = unwrap(decode_line(raw), timestamps) if not record.complete else None
+        if below is None or _is_another(below, raw, message, matcher):
             break
-        records.take(below)
+        records.add_line(below)
         size += len(raw)
-    if not record.done or record.unclear or not record.whole or (reading.opens and size == len(first)):
+    if (
+        not record.complete
+        or record.has_unclear_id
+        or not record.has_required_ids
+        or (record_start.opens_object and size == len(first))
+    ):
         return None
     ids = tuple(record.ids.get(role, "") for role in EVENT_ROLES[record.kind])
-    bare, until = reading.bare and not message.structured, len(first) if message.at is not None else size
-    return RecordFacts(record.kind, ids, record.at, bare, message.source, size, until)
+    bare, until = record_start.unprefixed and not message.structured, len(first) if message.at is not None else size
+    return RecordFacts(record.kind, ids, record.at, bare, message.writer, size, until)
 
 
-def _read(message: LogMessage, reader: RecordMatcher, calendar: TimestampParser) -> RecordStart | None:
+def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampParser) -> RecordStart | None:
     """The record that the message begins, its time in the message; None for one that is more than its lines say."""
-    reading = reader.read(message) if not message.partial else None
-    if reading is None or reading.kind == RESTARTED or reading.unclear or reading.behind or reading.block:
+    record_start = matcher.match(message) if not message.partial else None
+    if (
+        record_start is None
+        or record_start.kind == RESTARTED
+        or record_start.has_unclear_id
+        or record_start.trailing_time
+        or record_start.in_object
+    ):
         return None
     if message.at is None:
-        message.at = calendar.read(reading.before)
-    return reading
+        message.at = timestamps.find(record_start.prefix)
+    return record_start
 
 
-def _is_another(below: LogMessage, raw: bytes, of: LogMessage, reader: RecordMatcher) -> bool:
+def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
     """Whether a line may be read for itself, or is another writer's."""
-    odd = below.source != of.source or below.partial or bool(below.parts)
-    return odd or any(needle in raw for needle in _CONSOLES) or reader.sentence(below.text) is not None
+    odd = below.writer != of.writer or below.partial or bool(below.batch)
+    return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
 
 def _lines(held: bytearray, begin: int, end: int) -> Iterator[bytes]:
@@ -111,11 +122,11 @@ class LearnedShape(msgspec.Struct):
 class TemplateLearner:
     """Learns from the lines of one log."""
 
-    def __init__(self, reader: RecordMatcher, calendar: TimestampParser) -> None:
-        self._reader, self._calendar = reader, calendar
+    def __init__(self, matcher: RecordMatcher, timestamps: TimestampParser) -> None:
+        self._matcher, self._timestamps = matcher, timestamps
         self._shapes: dict[bytes, LearnedShape] = {}
 
-    def template(self, held: bytearray, begin: int, stop: int, end: int) -> Template | None:
+    def find_template(self, held: bytearray, begin: int, stop: int, end: int) -> Template | None:
         """The template for a record like that at held[begin], the first line of which ends at `stop`.
 
         None while none is believed.
@@ -145,7 +156,7 @@ class TemplateLearner:
     def _learn_from(
         self, held: bytearray, begin: int, end: int, shape: LearnedShape, trial: TemplateTrial | None
     ) -> None:
-        told = read_single_record(held, begin, end, self._reader, self._calendar)
+        told = read_single_record(held, begin, end, self._matcher, self._timestamps)
         if trial is not None:
             same = told._replace(until=0) if told is not None else None
             trial.templates = [each for each in trial.templates if _read_by(each, held, begin, end) == same]
@@ -191,7 +202,10 @@ class TemplateLearner:
         begin, end = found[0].span()
         before = strip_colors(text[max(0, begin - 100) : begin])
         key = _KEY.search(before)
-        if key is None or role not in (self._reader.role(key["key"]), self._reader.role(key["key"].removeprefix("_"))):
+        if key is None or role not in (
+            self._matcher.role_of_key(key["key"]),
+            self._matcher.role_of_key(key["key"].removeprefix("_")),
+        ):
             return
         whole = bool(key["quote"]) or (strip_bullet(before[: key.start()])[1] and text.startswith(_LINE_ENDS, end))
         pattern = templates.id_pattern(role, value, whole=whole, end=text[end])
@@ -200,7 +214,7 @@ class TemplateLearner:
 
     def _time_reader(self, stamp: re.Match[str]) -> TimeReader:
         kind = stamp.lastgroup or ""
-        return lambda raw: self._calendar.parse(kind, raw.decode())
+        return lambda raw: self._timestamps.parse(kind, raw.decode())
 
 
 def _stamps(text: str) -> Iterator[re.Match[str]]:

@@ -18,7 +18,7 @@ from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher
 from wscheck.observe.logs.multiline import MAX_QUOTATION_BYTES, ends_in_quotation
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, REQUIRED_ROLES, TIME, LogVocabulary
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, REQUIRED_ROLES, TIME
 
 MAX_RECORD_BYTES = 1 << 16
 """A longer line is read with care."""
@@ -67,35 +67,35 @@ class FastReader:
 
     def __init__(
         self,
-        wording: LogVocabulary,
-        reader: RecordMatcher,
-        calendar: TimestampParser,
-        evidence: EventBuilder,
-        dressed: PrefixMemory,
+        matcher: RecordMatcher,
+        timestamps: TimestampParser,
+        event_builder: EventBuilder,
+        prefix_memory: PrefixMemory,
+        *,
+        learns: bool,
     ) -> None:
-        """`dressed`: what was met so far."""
-        self._learns = not wording.markers  # a user's sentence may stand in a documented one
-        self.floor = self.told = 0
-        self._reader, self._calendar = reader, calendar
-        self._tell, self._dressed = evidence.tell, dressed
-        self._learner = TemplateLearner(reader, calendar)
+        self._learns = learns
+        self.floor = self.event_count = 0
+        self._matcher, self._timestamps = matcher, timestamps
+        self._builders, self._prefix_memory = event_builder.builders, prefix_memory
+        self._learner = TemplateLearner(matcher, timestamps)
         self._noted: list[NotedRecord] = []
         self._latest: dict[int, Template] = {}
         self._objects: dict[tuple[str, ...], KnownShape] = {}
         self._blocks: dict[tuple[bytes, ...], KnownShape] = {}
 
     @property
-    def waiting(self) -> int:
+    def pending(self) -> int:
         """How many records are noted and not told yet."""
         return len(self._noted)
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Tell what is noted."""
         if self._noted:
-            noted, self._noted, tell = self._noted, [], self._tell
-            self.told += len(noted)
-            for kind, line, at, said in noted:
-                tell[kind](line, at, *map(_text, said))
+            noted, self._noted, builders = self._noted, [], self._builders
+            self.event_count += len(noted)
+            for kind, line, at, ids in noted:
+                builders[kind](line, at, *map(_text, ids))
 
     def note(self, held: bytearray, needle: int, begin: int, end: int, line: int) -> int:
         """Note the record that begins at held[begin], its marker at held[needle]. Gives its end; 0: it takes care."""
@@ -121,7 +121,7 @@ class FastReader:
 
     def _may_be_quoted_text(self, template: Template, held: bytearray, begin: int) -> bool:
         """Whether a record with nothing in front may be a part of somebody's text."""
-        if self._dressed.has(template.kind, template.source):
+        if self._prefix_memory.was_seen(template.kind, template.source):
             return True
         lowest = begin - MAX_QUOTATION_BYTES
         first = held.find(b"\n", lowest - 1, begin) + 1 if lowest > self.floor else self.floor
@@ -138,7 +138,9 @@ class FastReader:
         if not 0 < stop - begin < MAX_RECORD_BYTES:
             return None
         raw = bytes(held[begin:stop])
-        return (self._json_template(raw) if raw[0] == BRACE else None) or self._learner.template(held, begin, stop, end)
+        return (self._json_template(raw) if raw[0] == BRACE else None) or self._learner.find_template(
+            held, begin, stop, end
+        )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
         """A marker at the beginning of its line, and its ids with bullets on the lines after it."""
@@ -150,7 +152,7 @@ class FastReader:
             kind = _KINDS[marker.decode()]
             wanted = REQUIRED_ROLES[kind]
             befores, keys = parts[1 : 1 + len(wanted)], match.group(3, 5, 7)[: len(wanted)]
-            roles = [self._reader.role(key.decode()) or "" if key is not None else "" for key in keys]
+            roles = [self._matcher.role_of_key(key.decode()) or "" if key is not None else "" for key in keys]
             shape = KnownShape()
             if set(roles) == set(wanted):
                 shape.template = templates.lines_template(kind, marker, zip(befores, roles, strict=True))
@@ -175,7 +177,7 @@ class FastReader:
             shape.attempts_left -= 1
             shape.template = self._new_json_template(kind, raw, fields, message)
             if shape.template is not None:
-                self._dressed.add(kind, "")
+                self._prefix_memory.add(kind, "")
         return shape.template
 
     def _is_own_record(self, fields: dict[str, Any]) -> bool:
@@ -184,9 +186,9 @@ class FastReader:
         return messages[0] in {"msg", "message"} and not any(key in fields for key in SOURCE_KEYS)
 
     def _new_json_template(self, kind: str, raw: bytes, fields: dict[str, Any], message: str) -> Template | None:
-        keys = self._reader.keys_of(kind, fields)
+        keys = self._matcher.id_keys(kind, fields)
         if not set(keys) >= set(REQUIRED_ROLES[kind]):
             return None  # what is missing here the careful way may find deeper
-        time, moment = self._calendar.moment(fields)
+        time, moment = self._timestamps.field_reader(fields)
         roles = {key: role for role, key in keys.items()} | {message: MARKER}
         return templates.object_template(kind, raw, fields, {time: TIME, **roles}, moment)

@@ -35,11 +35,11 @@ class NeedleScanner:
         self._looked = False
         self.journal = False
 
-    def also(self, *needles: bytes) -> None:
+    def add_needles(self, *needles: bytes) -> None:
         """Look for these as well from now on."""
         self._needles += needles
 
-    def first_line(self, held: bytearray, begin: int, end: int) -> None:
+    def detect_journal(self, held: bytearray, begin: int, end: int) -> None:
         """What the first line shows: whether journald wrote the log."""
         if self._looked:
             return
@@ -47,9 +47,9 @@ class NeedleScanner:
         self.journal = _JOURNAL.search(held, begin, end if line_end < 0 else line_end) is not None
         self._looked = True
         if self.journal:
-            self.also(*_NUMBERS)
+            self.add_needles(*_NUMBERS)
 
-    def look(
+    def scan(
         self, held: bytearray, begin: int, end: int, lines: int, marks: bytearray | None = None
     ) -> tuple[list[Found], int]:
         """Where in held[begin:end] needles stand, in order; and how many lines end before `end`.
@@ -73,7 +73,7 @@ class NeedleScanner:
             found += _places(held, needle, begin, end)
         if self._widely and self._in_vain > _PATIENCE:
             self._widely = False
-            self.also(*(_WIDE + after for after in _AFTER_WIDE))
+            self.add_needles(*(_WIDE + after for after in _AFTER_WIDE))
         return sorted(found) if self._needles else found
 
     def _sentences(self, held: bytearray, begin: int, end: int) -> list[int]:

@@ -59,28 +59,28 @@ class LogMessage(msgspec.Struct):
     """A line's message with its envelopes off.
 
     text    the message, or the whole line where it has no envelope
-    before  what stood before a JSON record on its line
-    source  who wrote it, where an envelope says: only lines of one source belong together
+    prefix  what stood before a JSON record on its line
+    writer  who wrote it, where an envelope says: only lines of one source belong together
     at      seconds since the epoch
     fields  the structured record that held the message, if one did
     partial more of this line follows in the next one of its source
-    wrapped a container's runtime wrapped it, which splits long lines
-    parts   the records that were exported together on one line
+    from_container a container's runtime wrapped it, which splits long lines
+    batch   the records that were exported together on one line
     """
 
     text: str
-    before: str = ""
-    source: str = ""
+    prefix: str = ""
+    writer: str = ""
     at: float | None = None
     fields: dict[str, Any] | None = None
     partial: bool = False
-    wrapped: bool = False
-    parts: list[dict[str, Any]] = []
+    from_container: bool = False
+    batch: list[dict[str, Any]] = []
 
     @property
     def structured(self) -> bool:
         """Whether the application wrote a structured record, not only what wraps it."""
-        return self.fields is not None and not self.source
+        return self.fields is not None and not self.writer
 
 
 def decode_line(raw: bytes | bytearray) -> str:
@@ -94,40 +94,40 @@ def strip_colors(text: str) -> str:
     return ANSI.sub("", text) if "\x1b" in text or "\x00" in text or "\x07" in text else text
 
 
-def unwrap(text: str, calendar: TimestampParser) -> LogMessage:
+def unwrap(text: str, timestamps: TimestampParser) -> LogMessage:
     """Take the envelopes off a decoded line."""
     message = LogMessage(text)
     while (cri := _CRI.match(message.text)) is not None:
-        message.at = calendar.parse("iso", cri[1])
-        message.source += cri[2]
-        message.partial, message.wrapped = cri[3] == "P", True
+        message.at = timestamps.parse("iso", cri[1])
+        message.writer += cri[2]
+        message.partial, message.from_container = cri[3] == "P", True
         message.text = message.text[cri.end() :]
     if '] "' in message.text and (klog := _KLOG.match(message.text)) is not None:
         message.text = klog["head"] + unquote(klog["message"]) + message.text[klog.end() :]
-    _unwrap_structured(message, calendar)
+    _unwrap_structured(message, timestamps)
     return message
 
 
-def unwrap_joined(message: LogMessage, calendar: TimestampParser) -> None:
+def unwrap_joined(message: LogMessage, timestamps: TimestampParser) -> None:
     """Take off what a line has that was put together from its parts."""
     message.fields = None
-    _unwrap_structured(message, calendar)
+    _unwrap_structured(message, timestamps)
 
 
-def split_batch(message: LogMessage, calendar: TimestampParser) -> list[LogMessage]:
+def split_batch(message: LogMessage, timestamps: TimestampParser) -> list[LogMessage]:
     """The records on a line that holds many, each as on a line of its own."""
-    parts = [LogMessage("", message.before, message.source, message.at) for _ in message.parts]
-    for part, fields in zip(parts, message.parts, strict=True):
-        _unwrap(part, fields, calendar, _DEEP)
+    parts = [LogMessage("", message.prefix, message.writer, message.at) for _ in message.batch]
+    for part, fields in zip(parts, message.batch, strict=True):
+        _unwrap(part, fields, timestamps, _DEEP)
     return parts
 
 
-def _unwrap_structured(message: LogMessage, calendar: TimestampParser) -> None:
+def _unwrap_structured(message: LogMessage, timestamps: TimestampParser) -> None:
     collected = parse_printed(message.text)
     if collected is not None:
-        message.at = calendar.of_fields({"time": collected.at})
-        message.source += f"|{collected.tag}"
-        _set_text(message, collected.text, calendar, _DEEP)
+        message.at = timestamps.from_fields({"time": collected.at})
+        message.writer += f"|{collected.tag}"
+        _set_text(message, collected.text, timestamps, _DEEP)
         return
     brace, text = message.text.find("{"), message.text.rstrip()
     if brace < 0 or not text.endswith(("}", "]")):
@@ -137,12 +137,12 @@ def _unwrap_structured(message: LogMessage, calendar: TimestampParser) -> None:
         return
     fields = parse_json_object(text[brace:]) if not introduces_payload(before) else None
     if fields is not None and _has_message(fields):
-        message.before = before
-        if message.at is None and message.before:
-            message.at = calendar.read(message.before)
-        _unwrap(message, fields, calendar, _DEEP)
+        message.prefix = before
+        if message.at is None and message.prefix:
+            message.at = timestamps.find(message.prefix)
+        _unwrap(message, fields, timestamps, _DEEP)
     elif text[0] in "{[":
-        message.parts = split_records(text)
+        message.batch = split_records(text)
 
 
 def _has_message(fields: dict[str, Any]) -> bool:
@@ -160,28 +160,28 @@ def parse_json_object(text: str | bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _unwrap(message: LogMessage, fields: dict[str, Any], calendar: TimestampParser, deep: int) -> None:
+def _unwrap(message: LogMessage, fields: dict[str, Any], timestamps: TimestampParser, deep: int) -> None:
     fields = message.fields = _application_fields(fields)
     message.text = ""
-    message.at = calendar.of_fields(fields) or message.at
+    message.at = timestamps.from_fields(fields) or message.at
     inner = _inner_message(fields)
     if inner is None and (exported := exported_message(fields)) is not None:
         inner, source = exported
-        message.source += source
+        message.writer += source
     if isinstance(inner, dict):
         if deep:
-            _unwrap(message, inner, calendar, deep - 1)
+            _unwrap(message, inner, timestamps, deep - 1)
         return
     if inner is None:
         return
-    message.source += "".join(f"|{fields[name]}" for name in SOURCE_KEYS if _is_name(fields.get(name)))
-    message.source += writer_labels(fields) if is_collected_line(fields) else ""
+    message.writer += "".join(f"|{fields[name]}" for name in SOURCE_KEYS if _is_name(fields.get(name)))
+    message.writer += writer_labels(fields) if is_collected_line(fields) else ""
     if "log" in fields and "stream" in fields:
-        message.wrapped, message.partial = True, not inner.endswith("\n")
-    _set_text(message, inner.rstrip("\r\n"), calendar, deep)
+        message.from_container, message.partial = True, not inner.endswith("\n")
+    _set_text(message, inner.rstrip("\r\n"), timestamps, deep)
 
 
-def _set_text(message: LogMessage, text: str, calendar: TimestampParser, deep: int) -> None:
+def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep: int) -> None:
     """The text of an envelope, which may be a record itself."""
     message.text = strip_colors(text)
     stripped = message.text.strip()
@@ -191,7 +191,7 @@ def _set_text(message: LogMessage, text: str, calendar: TimestampParser, deep: i
         and stripped.endswith("}")
         and (nested := parse_json_object(stripped)) is not None
     ):
-        _unwrap(message, nested, calendar, deep - 1)
+        _unwrap(message, nested, timestamps, deep - 1)
 
 
 def _application_fields(fields: dict[str, Any]) -> dict[str, Any]:

@@ -52,18 +52,18 @@ class KeyValue(NamedTuple):
 
     depth       counts the brackets around it
     begin, end  where the value stands
-    sure        it is clear where the value ends: "a=x" is, "a=x)y" is not
-    owners      the keys of the objects around it, the outermost first, "" for one without
+    is_certain        it is clear where the value ends: "a=x" is, "a=x)y" is not
+    parents      the keys of the objects around it, the outermost first, "" for one without
     """
 
     key: str
     value: str
     quoted: bool
     depth: int
-    begin: int
+    start: int
     end: int
-    sure: bool
-    owners: tuple[str, ...] = ()
+    is_certain: bool
+    parents: tuple[str, ...] = ()
 
 
 def find_key_values(text: str) -> Iterator[KeyValue]:

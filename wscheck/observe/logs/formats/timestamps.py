@@ -72,11 +72,11 @@ class TimestampParser:
             changed = Path(path).stat().st_mtime
         except (OSError, ValueError):
             changed = time.time()
-        self._anchor = datetime.fromtimestamp(changed)
+        self._log_date = datetime.fromtimestamp(changed)
         self._last: float | None = None
         self._latest = 0.0
 
-    def read(self, text: str) -> float | None:
+    def find(self, text: str) -> float | None:
         """The time a prefix tells, the finest it has; None when it tells none."""
         found: float | None = None
         for match in STAMP.finditer(text):
@@ -93,20 +93,20 @@ class TimestampParser:
     def parse(self, kind: str, text: str) -> float | None:
         """One stamp of a known form."""
         try:
-            return self._moment(kind, text.replace(",", ".") if kind in {"iso", "clock"} else text)
+            return self._seconds(kind, text.replace(",", ".") if kind in {"iso", "clock"} else text)
         except (ValueError, OverflowError, OSError):
             return None
 
-    def _moment(self, kind: str, text: str) -> float:
+    def _seconds(self, kind: str, text: str) -> float:
         if kind == "epoch":
             return float(text) / (1000 if len(text) == 13 and text.isdigit() else 1)
         if kind == "clock":
-            return self._today(_clock(text))
+            return self._clock_time(_clock(text))
         if kind == "iso":
-            return self._instant(_iso(text))
-        return self._instant(self._dated(kind, text))
+            return self._local_or_absolute(_iso(text))
+        return self._local_or_absolute(self._with_date(kind, text))
 
-    def _instant(self, moment: datetime) -> float:
+    def _local_or_absolute(self, moment: datetime) -> float:
         """Seconds since the epoch; without a zone it is local time, and of two the one that goes on with the log."""
         at = moment.timestamp()
         if moment.tzinfo is None:
@@ -115,13 +115,13 @@ class TimestampParser:
             self._latest = at
         return at
 
-    def _dated(self, kind: str, text: str) -> datetime:
+    def _with_date(self, kind: str, text: str) -> datetime:
         if kind == "clf":
             form = "%d/%b/%Y:%H:%M:%S" + (" %z" if " " in text else "")
             return datetime.strptime(text, form)
         if kind == "klog":
             date, clock = text[1:].split()
-            year = int(date[:-4] or self._anchor.year)
+            year = int(date[:-4] or self._log_date.year)
             return datetime(year, int(date[-4:-2]), int(date[-2:])) + timedelta(seconds=_clock(clock))
         if kind == "syslog":
             month, day, *rest = text.split()
@@ -132,27 +132,27 @@ class TimestampParser:
             numbers = [int(number) for number in date.split("/")]
             year, m, d = numbers if kind == "ymd" else (numbers[2], numbers[0], numbers[1])
             return datetime(year, m, d) + timedelta(seconds=_clock(clock.strip()))
-        year = int(rest.pop(0)) if rest[0].isdigit() else self._anchor.year
+        year = int(rest.pop(0)) if rest[0].isdigit() else self._log_date.year
         number = _MONTHS.split("|").index(month) + 1
         return datetime(year, number, int(day)) + timedelta(seconds=_clock(" ".join(rest)))
 
-    def _today(self, seconds: float) -> float:
-        moment = datetime(self._anchor.year, self._anchor.month, self._anchor.day) + timedelta(seconds=seconds)
+    def _clock_time(self, seconds: float) -> float:
+        moment = datetime(self._log_date.year, self._log_date.month, self._log_date.day) + timedelta(seconds=seconds)
         if self._last is not None:
             behind = self._last - moment.timestamp()
             moment += timedelta(days=math.ceil((behind - _DAY_S / 2) / _DAY_S) if behind > _DAY_S / 2 else 0)
-        self._last = self._instant(moment)
+        self._last = self._local_or_absolute(moment)
         return self._last
 
-    def of_fields(self, fields: dict[str, Any]) -> float | None:
+    def from_fields(self, fields: dict[str, Any]) -> float | None:
         """The time a structured record tells."""
         for key in self._keys:
             value = fields.get(key)
-            if value is not None and (at := self._of_value(value)) is not None:
+            if value is not None and (at := self._from_value(value)) is not None:
                 return at
         return None
 
-    def moment(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
+    def field_reader(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
         """Which field tells the time of records like this one, and how to read it from its JSON; ("", None): none.
 
         One that is written as `MILLISECONDS` is read as such: nothing else may stand there.
@@ -161,10 +161,10 @@ class TimestampParser:
             value = fields.get(key)
             if value is None or isinstance(value, bool):
                 continue  # never a time, in no such record
-            return key, _milliseconds if is_milliseconds(value) else lambda raw: self._of_value(json.decode(raw))
+            return key, _milliseconds if is_milliseconds(value) else lambda raw: self._from_value(json.decode(raw))
         return "", None
 
-    def _of_value(self, value: Any) -> float | None:
+    def _from_value(self, value: Any) -> float | None:
         if isinstance(value, bool):
             return None
         if isinstance(value, int | float):

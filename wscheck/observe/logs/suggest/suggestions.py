@@ -226,13 +226,13 @@ def _suggestion(like: CandidateRecord, marker: str, keys: tuple[tuple[str, str],
 
 def _likely(log: bytes) -> Iterator[CandidateLine]:
     """The lines that may tell of a connection."""
-    calendar, lines = TimestampParser(""), log.splitlines()
+    timestamps, lines = TimestampParser(""), log.splitlines()
     for at, raw in enumerate(lines):
         if len(raw) < MAX_LINE and LIKELY_VERBS.search(raw):
             text = decode_line(raw)
             below = takewhile(_PART.match, lines[at + 1 : at + 1 + MAX_LINES_BELOW])
             yield candidate_line(
-                at + 1, text.strip(), unwrap(text, calendar), [LogMessage(decode_line(p[:MAX_LINE])) for p in below]
+                at + 1, text.strip(), unwrap(text, timestamps), [LogMessage(decode_line(p[:MAX_LINE])) for p in below]
             )
 
 
