@@ -12,7 +12,7 @@ def judged(*said: Conversation, until: float | None = None) -> tuple[list[Findin
     judge = Judge(None, [MultipleConnections])
     for event in sorted((event for each in said for event in each.events), key=lambda event: event.at or 0.0):
         judge.feed(event)
-    return judge.finish(until), judge.inconclusive_reason
+    return judge.finish(until), "; ".join(gap.reason for gap in judge.gaps)
 
 
 def moves(name: str, at: float) -> Conversation:

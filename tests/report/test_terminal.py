@@ -135,14 +135,12 @@ def test_text_from_the_target_steers_neither_the_terminal_nor_the_markup() -> No
 def test_a_run_that_proved_nothing_ends_with_each_reason_once() -> None:
     report, events = runs.passing()
     report.verdict = Verdict.INCONCLUSIVE
-    log = "server.log tells of connections in words that are not known. It says: "
-    for scenario, reason in zip(
-        report.scenarios, (f"{log}ann", "nothing came", f"{log}bob", "nothing came"), strict=False
-    ):
+    log = "server.log tells of connections in words that are not known. It says: ann"
+    for scenario, reason in zip(report.scenarios, (log, "nothing came", log, "nothing came"), strict=False):
         scenario.verdict, scenario.reason = Verdict.INCONCLUSIVE, reason
     first, second, third, fourth, *_ = (scenario.id for scenario in report.scenarios)
     last = " ".join(render(report, events).partition("INCONCLUSIVE")[2].split())
-    assert f"{first}, {third}: {log}ann {second}, {fourth}: nothing came" in last and "bob" not in last
+    assert f"{first}, {third}: {log} {second}, {fourth}: nothing came" in last
 
 
 def test_an_inconclusive_scenario_says_why_although_something_was_found_in_it() -> None:

@@ -10,6 +10,7 @@ from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, rank
 from wscheck.detect.rules.rule import EventHandler
 from wscheck.model.events import AnyEvent, Connecting, Event, HandlersRegistered, Refused
 from wscheck.model.findings import Cause, Finding
+from wscheck.model.gaps import Gap
 
 __all__ = ["Judge", "RuleOptions"]
 
@@ -118,9 +119,9 @@ class Judge:
         return self.findings()
 
     @property
-    def inconclusive_reason(self) -> str:
-        """Why nothing was shown although nothing was found; "" when it was. Only once the evidence was concluded."""
-        return next((rule.inconclusive_reason for rule in self._rules if rule.inconclusive_reason), "")
+    def gaps(self) -> list[Gap]:
+        """Evidence that the rules missed; complete once the evidence has ended."""
+        return [rule.gap for rule in self._rules if rule.gap is not None]
 
     def findings(self) -> list[Finding]:
         """What was found so far, the worst first, each with its probable cause."""

@@ -1,65 +1,169 @@
-"""WHAT WAS PROVEN where connections were only watched: the same words for a log and for the recording of it; pure."""
+"""The verdict of a run: the only place that decides whether a run passed, failed or is inconclusive."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 
 import msgspec
 
 from wscheck.detect.ledger import Ledger
 from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.model.gaps import Gap, NotTried
 
 
-class Watched(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen, as far as it decides whether nothing found means that nothing is wrong.
+class Ground(StrEnum):
+    """The kind of evidence that decided a verdict."""
 
-    connections  events that tell of a connection
-    unreadable   lines that looked like one and could not be read
-    ledger       who held what
-    timed        whether any had a time
-    unjudged     why something could not be judged; empty when everything could
+    FINDING = "finding"
+    LIMIT = "limit"
+    GAP = "gap"
+    PART = "part"
+    NOTHING_WRONG = "nothing wrong"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict, why it is not PASSED, and what decided it."""
+
+    verdict: Verdict
+    reason: str = ""
+    ground: Ground = Ground.NOTHING_WRONG
+
+
+PASSED = Decision(verdict=Verdict.PASSED)
+
+NOTHING_TRIED = Gap(reason="no scenario could be tried")
+
+Describe = Callable[[Sequence[Finding]], str]
+
+
+def first_finding(failing: Sequence[Finding]) -> str:
+    """Return the user and the message of the first of `failing`."""
+    return f"{failing[0].user or 'unknown user'}: {failing[0].message}"
+
+
+def first_message(failing: Sequence[Finding]) -> str:
+    """Return the message of the first of `failing`."""
+    return failing[0].message
+
+
+def verdict(
+    findings: Iterable[Finding],
+    gaps: Iterable[Gap],
+    bar: Bar,
+    *,
+    limits: Sequence[str] = (),
+    describe: Describe = first_finding,
+) -> Decision:
+    """Return the verdict of one run or one scenario.
+
+    1. A finding that reaches the bar: failed.
+    2. A measurement beyond its limit: failed.
+    3. A gap that blocks: inconclusive, or skipped where the first such gap is a check that was not tried. Failed if
+       the bar is strict.
+    4. Otherwise passed.
+
+    Args:
+        findings: all findings; those below the bar do not fail the run.
+        gaps: missing evidence, the most important first. The first gap that blocks gives the reason.
+        bar: what fails the run.
+        limits: measurements beyond their limit, as sentences.
+        describe: makes the reason from the findings that fail the run.
+    """
+    if failing := bar.failing(findings):
+        return Decision(verdict=Verdict.FAILED, reason=describe(failing), ground=Ground.FINDING)
+    if limits:
+        return Decision(verdict=Verdict.FAILED, reason="; ".join(limits), ground=Ground.LIMIT)
+    gap = next((gap for gap in gaps if gap.blocks), None)
+    if gap is None:
+        return PASSED
+    return Decision(verdict=_without_evidence(gap, bar), reason=gap.reason, ground=Ground.GAP)
+
+
+def _without_evidence(gap: Gap, bar: Bar) -> Verdict:
+    if bar.strict:
+        return Verdict.FAILED
+    return Verdict.SKIPPED if isinstance(gap, NotTried) else Verdict.INCONCLUSIVE
+
+
+def run_verdict(parts: Sequence[tuple[str, Decision]], gaps: Sequence[Gap], bar: Bar) -> Decision:
+    """Return the verdict of a run of several scenarios.
+
+    The run fails if a scenario fails, is inconclusive if one is inconclusive, and passes if at least one passed. If
+    all were skipped, nothing was observed.
+
+    Args:
+        parts: the id and the decision of each scenario, in the order of the run.
+        gaps: evidence that is missing from the run as a whole.
+        bar: what fails the run.
+    """
+    for worst in (Verdict.FAILED, Verdict.INCONCLUSIVE):
+        for name, part in parts:
+            if part.verdict is worst:
+                return Decision(verdict=worst, reason=f"{name}: {part.reason}", ground=Ground.PART)
+    nothing_passed = [] if any(part.verdict is Verdict.PASSED for _, part in parts) else [NOTHING_TRIED]
+    return verdict([], [*nothing_passed, *gaps], bar)
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence of connections that wscheck observed and did not open itself.
+
+    connections  number of events about connections
+    unreadable   number of lines that look like an event and cannot be read
+    ledger       open connections per user at the end
+    timed        at least one event has a time
+    gaps         what the source and the rules could not check
     """
 
     connections: int
     unreadable: int
     ledger: Ledger
     timed: bool
-    unjudged: str = ""
+    gaps: Sequence[Gap] = ()
 
 
-def verdict(findings: Sequence[Finding], bar: Bar, doubt: str) -> tuple[Verdict, str]:
-    """The verdict and its reason. `doubt` says why nothing was proven even without a finding; empty when it was."""
-    if failing := bar.failing(findings):
-        return Verdict.FAILED, f"{failing[0].user or 'somebody'}: {failing[0].message}"
-    if doubt:
-        return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), doubt
-    return Verdict.PASSED, ""
+_OVERLAPS = frozenset({"multiple-connections"})
 
 
-def doubt(seen: Watched) -> str:
-    """Why nothing was proven although nothing was found; empty when it was."""
-    if not seen.connections:
-        return "no connection event was seen: nothing that was read speaks of one"
-    if seen.unreadable:
-        return f"{seen.unreadable} of the lines that look like events could not be read"
-    if not seen.ledger.most_open_per_user:
-        return "no connection is known with both its user and its socket, so nobody's connections could be counted"
-    if not seen.timed:
-        return "no event has a time, so overlaps and attempts per second could not be judged"
-    return seen.unjudged or overlapping(seen.ledger) or _uncounted(seen.ledger.unattributed)
+def evidence_gaps(evidence: Evidence) -> list[Gap]:
+    """Return what is missing from `evidence`, the most important gap first."""
+    gaps = []
+    if not evidence.connections:
+        gaps.append(Gap(reason="no connection event was found: nothing that was read is about a connection"))
+    if evidence.unreadable:
+        gaps.append(Gap(reason=f"{evidence.unreadable} of the lines that look like events could not be read"))
+    if not evidence.ledger.most_open_per_user:
+        gaps.append(
+            Gap(
+                reason="no connection is known with both its user and its socket id, so connections could not be "
+                "counted for any user",
+                closes_with="--key",
+            )
+        )
+    if not evidence.timed:
+        gaps.append(
+            Gap(
+                reason="no event has a time, so overlaps and attempts per second could not be checked",
+                rules=_OVERLAPS | {"excessive-attempts"},
+            )
+        )
+    return [*gaps, *evidence.gaps, *unsettled_overlap(evidence.ledger), *_unattributed(evidence.ledger.unattributed)]
 
 
-def _uncounted(connections: int) -> str:
+def _unattributed(connections: int) -> list[Gap]:
     if not connections:
-        return ""
-    told = "1 connection is" if connections == 1 else f"{connections} connections are"
-    how = "log both with each, or name their keys (--key)"
-    return f"{told} not known with both user and socket, and may be a second one of somebody's: {how}"
+        return []
+    count = "1 connection is" if connections == 1 else f"{connections} connections are"
+    closes_with = "log both with each, or name their keys (--key)"
+    reason = f"{count} not known with both user and socket id, and may be a user's second one: {closes_with}"
+    return [Gap(reason=reason, closes_with=closes_with, rules=_OVERLAPS)]
 
 
-def overlapping(ledger: Ledger) -> str:
-    """That somebody held several connections in the end, for too short a time to be found; empty when nobody did. Ask
-    only where nothing was found."""
+def unsettled_overlap(ledger: Ledger) -> list[Gap]:
+    """Return a gap if a user has several connections at the end, for less time than the grace."""
     user = next(iter(ledger.users_over_one), None)
     if user is None:
-        return ""
-    held = len(ledger.open_connections(user))
-    return f"the end comes while {user} holds {held} connections, too early to tell whether one is being replaced"
+        return []
+    count = len(ledger.open_connections(user))
+    reason = (
+        f"the evidence ends while {user} holds {count} connections, too early to tell whether one is being replaced"
+    )
+    return [Gap(reason=reason, rules=_OVERLAPS)]

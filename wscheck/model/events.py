@@ -216,10 +216,15 @@ class Expected(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Unreadable(Event, frozen=True, kw_only=True):
-    """Looked like an event and could not be read. `text` is a redacted excerpt of at most 200 characters."""
+    """Looked like an event and could not be read. Without a `line` it is about a log as a whole.
+
+    text         a redacted excerpt of at most 200 characters
+    closes_with  the options that read it, where they are known
+    """
 
     reason: str = ""
     text: str = ""
+    closes_with: str = ""
 
 
 class ServerRestarted(Event, frozen=True, kw_only=True, tag="restarted"):

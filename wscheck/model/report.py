@@ -68,12 +68,6 @@ class Report(msgspec.Struct, kw_only=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     findings: list[Finding] = msgspec.field(default_factory=list)
 
-    def interrupt(self) -> None:
-        """The run was stopped: what it found stands, and what it did not find proves nothing."""
-        self.interrupted = True
-        if self.verdict is Verdict.PASSED:
-            self.verdict, self.reason = Verdict.INCONCLUSIVE, "the run was interrupted"
-
     @property
     def has_results(self) -> bool:
         """Whether there is anything but the reason to tell: not where a run ended before it had begun."""

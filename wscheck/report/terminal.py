@@ -182,8 +182,7 @@ def _in_the_way(report: Report) -> list[str]:
     held_up: dict[str, list[ScenarioResult]] = {}
     for scenario in report.scenarios:
         if scenario.verdict is Verdict.INCONCLUSIVE:
-            # One log in unknown words is one reason, whichever of its lines a scenario quotes.
-            held_up.setdefault(scenario.reason.partition(" It says: ")[0], []).append(scenario)
+            held_up.setdefault(scenario.reason, []).append(scenario)
     return [f"{', '.join(each.id for each in alike)}: {alike[0].reason}" for alike in held_up.values()]
 
 

@@ -1,4 +1,4 @@
-"""From what a browser showed to its report: the same for a live browser, a HAR file and a recording. Pure."""
+"""The report on pages, from the events of a live browser, a HAR file or a recording."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,10 @@ from typing import cast
 import msgspec
 
 from wscheck.detect import stack_frames
-from wscheck.detect import verdict as proof
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
 from wscheck.detect.rules import BROWSER
+from wscheck.detect.verdict import unsettled_overlap, verdict
 from wscheck.model.events import (
     AnyEvent,
     CodeLocation,
@@ -21,7 +21,8 @@ from wscheck.model.events import (
     HandlersRegistered,
     Upgraded,
 )
-from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.model.findings import Bar, Verdict
+from wscheck.model.gaps import INTERRUPTED
 from wscheck.model.report import (
     BrowserReport,
     BrowserTarget,
@@ -30,7 +31,7 @@ from wscheck.model.report import (
     HandlerSummary,
     PageSummary,
 )
-from wscheck.observe.traffic.inconclusive import doubt, strangers, turned_away
+from wscheck.observe.traffic.inconclusive import page_gaps, refused_pages, unknown_users
 from wscheck.run.page_summary import statement
 
 SCHEMA = "wscheck.browser/1"
@@ -43,8 +44,8 @@ class PageOutcome(msgspec.Struct):
     events: list[AnyEvent]
 
 
-# A kick while an attempt of the same user is under way waits for the acknowledgement of that attempt: on a machine that
-# is busy with other work it was seen to come seconds later.
+# A disconnect by the server may overtake the acknowledgement of the user's next attempt. On a busy machine the
+# acknowledgement came seconds later.
 OVERTAKES_S = 10.0
 
 
@@ -56,24 +57,27 @@ def report(
     target: str,
     pages: Sequence[PageSummary] = (),
     notes: Sequence[str] = (),
+    interrupted: bool = False,
 ) -> BrowserReport:
-    """Judge `events`. The caller adds `started_at`, `duration_s` and `interrupted`."""
+    """Return the report on `events`. The caller sets `started_at` and `duration_s`."""
     events = list(merge_causally(events, OVERTAKES_S))
     judge = Judge(options, BROWSER)
     for event in events:
         judge.feed(event)
     times = [event.at for event in events if event.at is not None]
     findings = judge.finish(max(times, default=None))
-    verdict, reason = _verdict(events, findings, bar, proof.overlapping(judge.ledger))
+    gaps = [*page_gaps(events), *unsettled_overlap(judge.ledger), *([INTERRUPTED] if interrupted else [])]
+    decision = verdict(findings, gaps, bar, describe=lambda failing: statement(events, failing))
     return BrowserReport(
         schema=SCHEMA,
         target=target,
-        verdict=verdict,
-        reason=reason,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        interrupted=interrupted,
         options=options.to_dict(bar),
         findings=findings,
         pages=list(pages),
-        notes=[*notes, *strangers(events), *turned_away(events)],
+        notes=[*notes, *(gap.reason for gap in [*unknown_users(events), *refused_pages(events)])],
         connections=connections(events),
         handlers=_handlers(events),
         events=_received(events),
@@ -81,26 +85,17 @@ def report(
 
 
 def blank(target: str) -> BrowserReport:
-    """The report of a run that showed nothing yet."""
+    """Return the report of a run that has no evidence yet."""
     return BrowserReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE)
 
 
 def recorded(events: Iterable[Event]) -> list[AnyEvent]:
-    """The events as reporters and recordings take them: in the order in which they are judged."""
+    """Return the events for reports and recordings, in the order in which the rules evaluate them."""
     return cast("list[AnyEvent]", list(merge_causally(events, OVERTAKES_S)))
 
 
-def _verdict(events: Sequence[Event], findings: Sequence[Finding], bar: Bar, early: str) -> tuple[Verdict, str]:
-    if failing := bar.failing(findings):
-        return Verdict.FAILED, statement(events, failing)
-    unsure = doubt(events) or early
-    if not unsure:
-        return Verdict.PASSED, ""
-    return (Verdict.FAILED if bar.strict else Verdict.INCONCLUSIVE), unsure
-
-
 def connections(events: Iterable[Event]) -> list[ConnectionSummary]:
-    """Every connection that was acknowledged, in the order of their opening, and what became of it."""
+    """Return every acknowledged connection and how it ended, in the order of opening."""
     seen: dict[tuple[str | None, str | None], ConnectionSummary] = {}
     stacks: dict[tuple[str | None, str | None], tuple[CodeLocation, ...]] = {}
     for event in events:
@@ -156,7 +151,10 @@ def _handlers(events: Iterable[Event]) -> list[HandlerSummary]:
 
 
 def _received(events: Sequence[Event]) -> dict[str, EventSummary]:
-    """How often each event arrived, and how many handlers ran for it, as many as its connection had at that time."""
+    """Return how often each event arrived and how many handlers ran for it.
+
+    A delivery counts as many handler runs as its connection had handlers at that time.
+    """
     received = Counter(event.name for event in events if isinstance(event, Delivered))
     final: dict[tuple[str | None, str], int] = {}
     for event in events:

@@ -6,9 +6,9 @@ import pytest
 
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import AnyEvent, Connected, Disconnected, PhaseEnded, Refused
-from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.model.findings import Bar, Verdict
 from wscheck.run.page_report import report
-from wscheck.run.verify.recording import judged
+from wscheck.run.verify.recording import evaluate_observed
 
 APP, WIDGET = "http://app/socket.io/", "http://chat.example.com/socket.io/"
 KICK, LEFT = "io server disconnect", "io client disconnect"
@@ -26,8 +26,9 @@ def verdict(*events: AnyEvent) -> tuple[Verdict, str]:
     """Of the run, and the same of its recording."""
     seen = [*events, PhaseEnded(at=100.0, source="browser")]
     live = report(seen, RuleOptions(), Bar(), target="page")
-    findings: tuple[list[Finding], Verdict, str] = judged(seen, RuleOptions(), Bar())
-    assert findings == (live.findings, live.verdict, live.reason) == ([], live.verdict, live.reason)
+    findings, decision = evaluate_observed(seen, RuleOptions(), Bar())
+    assert findings == live.findings == []
+    assert (decision.verdict, decision.reason) == (live.verdict, live.reason)
     return live.verdict, live.reason
 
 
@@ -61,7 +62,7 @@ def test_a_widget_that_names_nobody_is_not_what_is_looked_at() -> None:
 def test_a_server_that_ends_the_only_connection_may_do_so_for_one_that_nobody_watched() -> None:
     told, reason = verdict(opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK))
     assert told is Verdict.INCONCLUSIVE
-    assert reason.startswith("the server ended the only connection of ann, and nothing that was watched took its place")
+    assert reason.startswith("the server ended the only connection of ann, and no observed connection replaced it")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,12 @@ def test_a_server_that_ends_the_only_connection_may_do_so_for_one_that_nobody_wa
     [
         [opened(1, "s1", "ann"), ended(5, "s1", "ann", LEFT)],
         [opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK), opened(9, "s2", "ann")],
-        [opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK), opened(9, "s2", "ann"), ended(10, "s2", "ann", LEFT)],
+        [
+            opened(1, "s1", "ann"),
+            ended(5, "s1", "ann", KICK),
+            opened(9, "s2", "ann"),
+            ended(10, "s2", "ann", LEFT),
+        ],
     ],
     ids=["the page left", "it is connected again", "and left after that"],
 )

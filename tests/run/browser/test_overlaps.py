@@ -124,7 +124,7 @@ def test_how_long_a_page_was_watched_decides(until: float, verdict: Verdict) -> 
     told = report(events, RuleOptions(), Bar(), target="page")
     assert told.verdict is verdict
     if verdict is Verdict.INCONCLUSIVE:
-        assert told.reason.startswith("the end comes while A holds 2 connections, too early to tell")
+        assert told.reason.startswith("the evidence ends while A holds 2 connections, too early to tell")
 
 
 def test_what_ended_before_the_watch_did_is_no_doubt() -> None:

@@ -53,7 +53,7 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
     server.line(b'{"msg":"server is up"}')
     report = judged("app.log", directory=tmp_path)
     assert (report["verdict"], report["code"]) == ("inconclusive", 3)
-    assert "no connection event was seen" in report["reason"]
+    assert "no connection event was found" in report["reason"]
     (tmp_path / "app.log").rename(tmp_path / ("a-log-with-a-long-name" * 5))
     told = finished("--no-follow", "a-log-with-a-long-name" * 5, directory=tmp_path).stdout
     command = f"wscheck tail-logs --no-follow --marker connected='YOUR WORDS' {'a-log-with-a-long-name' * 5}"
@@ -76,7 +76,7 @@ def test_a_log_in_which_nobodys_connections_can_be_counted_proves_nothing(
     server.line(b"2026-01-15T09:30:00Z INFO " + line)
     report = judged("app.log", "--format", "ndjson=recorded", directory=tmp_path)
     assert (report["verdict"], report["code"], report["findings"]) == ("inconclusive", 3, [])
-    assert "nobody's connections could be counted" in report["reason"]
+    assert "connections could not be counted for any user" in report["reason"]
     assert hint in finished("--no-follow", "app.log", directory=tmp_path).stdout
     again = subprocess.run(
         [sys.executable, "-m", "wscheck", "verify", "--from", "recorded", "--format", "json"],

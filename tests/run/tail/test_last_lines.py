@@ -49,7 +49,7 @@ def test_without_a_later_time_it_is_too_early_to_tell(rest: str, tmp_path: Path)
     (tmp_path / "app.log").write_text(OVERLAP + NO_TIME[rest])
     told = judged("app.log", directory=tmp_path)
     assert (told["code"], told["findings"]) == (3, [])
-    assert told["reason"].startswith("the end comes while ann holds 2 connections, too early to tell")
+    assert told["reason"].startswith("the evidence ends while ann holds 2 connections, too early to tell")
 
 
 def test_the_log_of_another_node_goes_on_for_both(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_server_log_that_is_not_there() -> None:
 
 CONNECTED = '{"time":%s,"msg":"WebSocket client connected","userId":"ada","socketId":"%s"}\n'
 LEFT_OPEN = {
-    "no connection event was seen": '{"time":1795000000000,"msg":"server is up"}\n',
+    "no connection event was found": '{"time":1795000000000,"msg":"server is up"}\n',
     "no event has a time": "WebSocket client connected\n• socketId: abc\n• userId: ada\n",
     "could not be read": CONNECTED % (1795000000000, "a") + "WebSocket client connected {\n",
     "ada holds 2 connections": CONNECTED % (1795000000000, "a") + CONNECTED % (1795000000100, "b"),

@@ -16,6 +16,7 @@ from wscheck.model.disconnect_reasons import (
 )
 from wscheck.model.events import AttemptOutcome, Connected, Event, Refused
 from wscheck.model.findings import Confidence, Severity
+from wscheck.model.gaps import Gap
 
 OVER = frozenset({EXPIRED_SERVER_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED})
 """Ends that tell of no connection that was used until then."""
@@ -170,9 +171,8 @@ class MultipleConnections(Rule):
                 self._tell(user, None, Confidence.MEDIUM)
         for node, users in self._nodes.silent().items():
             if self._left(node, users):
-                self.inconclusive_reason = (
-                    f"{node} says nothing more after its {len(users)} users connected elsewhere: {GONE}"
-                )
+                reason = f"{node} says nothing more after its {len(users)} users connected elsewhere: {GONE}"
+                self.gap = Gap(reason=reason, closes_with="--stale-after", rules=frozenset({self.id}))
                 continue
             for user, since in users.items():
                 self._tell(user, since, Confidence.MEDIUM, self._ended.get(user))

@@ -9,6 +9,7 @@ from wscheck.detect import stack_frames
 from wscheck.detect.ledger import Ledger
 from wscheck.model.events import SOURCE_SERVER_LOG, AnyEvent, AttemptOutcome, Connected, Event
 from wscheck.model.findings import Bar, Confidence, Severity
+from wscheck.model.gaps import Gap
 
 
 class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +68,8 @@ class Rule:
     on_node_event: EventHandler | None = None
     """What to call with each event of a server process that is known by name, after what the event changed."""
 
-    inconclusive_reason = ""
-    """Why it is not shown that nothing is wrong although nothing was found, once the evidence has ended."""
+    gap: Gap | None = None
+    """Evidence that this rule missed, once the evidence has ended."""
 
     def __init__(self, ledger: Ledger, options: RuleOptions, on_occurrence: Callable[[Occurrence], None]) -> None:
         self.ledger, self.options, self._on_occurrence = ledger, options, on_occurrence

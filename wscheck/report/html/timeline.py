@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from wscheck.model.disconnect_reasons import SERVER_ENDED, SERVER_SHUTTING_DOWN
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.report.formatting import format_duration, one_line, plural
 from wscheck.report.html import captions
@@ -18,6 +19,8 @@ TICKS = 200
 
 HUES = 6
 ROW, TOP, BAR = 46, 30, 12
+
+ENDED_BY_SERVER = SERVER_ENDED | {SERVER_SHUTTING_DOWN}
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _bar(view: View, lane: Lane, y: int, hue: int, many: bool) -> Bar:
         label=captions.label(lane, user),
         reason=captions.reason(lane),
         said=captions.in_full(view, lane),
-        kicked=lane.replaced_by is not None or any("server" in reason for reason in lane.reasons),
+        kicked=lane.replaced_by is not None or not ENDED_BY_SERVER.isdisjoint(lane.reasons),
         ticks=list(_ticks(view, lane)),
     )
 

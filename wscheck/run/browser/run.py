@@ -138,10 +138,16 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
     ]
     urls = " ".join(browser.traffic.urls.page(url) for url in plan.urls)
     target = urls or redact_url(plan.cdp or "") or "".join(plan.command[:1])
-    report = page_report.report(events, plan.options, plan.bar, target=target, pages=pages, notes=observation.notes)
+    report = page_report.report(
+        events,
+        plan.options,
+        plan.bar,
+        target=target,
+        pages=pages,
+        notes=observation.notes,
+        interrupted=session.interrupted,
+    )
     report.started_at, report.duration_s = started_at, round(time.time() - started_at, 3)
-    if session.interrupted:
-        report.interrupt()
     return PageOutcome(report, page_report.recorded(events))
 
 

@@ -1,4 +1,4 @@
-"""WHAT THE LOGS MAY SAY IN OTHER WORDS: asked once at the end, and only where the known words leave something out."""
+"""Proposals of markers for log lines that may be about connections in an unknown wording."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -7,13 +7,21 @@ from wscheck.model.report import MarkerSuggestion
 from wscheck.run.tail.watch import AnyLog
 
 MOST_LOGS = 10
-"""Logs that are looked through: those of one application say it in the same words."""
+"""The most logs that are searched: the logs of one application use the same wording."""
 
 
-def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int) -> list[MarkerSuggestion]:
-    """What may tell of connections, by kind and words; `events` counts those that were read."""
+def propose_markers(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int) -> list[MarkerSuggestion]:
+    """Return one proposal for each kind of event and wording.
+
+    Nothing is proposed if the known wording explains the logs.
+
+    Args:
+        logs: the logs that were read to their end.
+        events: the number of events that were read, by kind.
+        most_open: the most connections that one user had open at once.
+    """
     found: dict[tuple[str, str], MarkerSuggestion] = {}
-    kinds = missing(events, most_open)
+    kinds = missing_kinds(events, most_open)
     for hint in chain.from_iterable(log.suggestions(kinds) for log in logs[:MOST_LOGS] if kinds):
         if (hint.kind, hint.text) in found:
             found[hint.kind, hint.text].lines += hint.lines
@@ -22,10 +30,10 @@ def suggested(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int)
     return list(found.values())
 
 
-def missing(events: Mapping[str, int], most_open: int) -> list[str]:
-    """The kinds of which none was read, though there must have been some.
+def missing_kinds(events: Mapping[str, int], most_open: int) -> list[str]:
+    """Return the kinds of events of which none was read, although there must have been some.
 
-    Where connections open and none ever closes, what ends those whom that makes hold several is asked for.
+    If connections open and none ever closes, a user with several open connections shows that their ends are missing.
     """
     if events.get("connected", 0):
         closed = events.get("disconnected", 0) or events.get("replaced", 0)

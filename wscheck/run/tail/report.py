@@ -1,14 +1,14 @@
-"""From a watch to its report: what the logs came to, and what they could not show."""
+"""The report of a run over logs."""
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 
-from wscheck.detect import verdict as proof
 from wscheck.detect.engine import Judge
-from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
+from wscheck.model.findings import Bar
+from wscheck.model.gaps import Gap
 from wscheck.model.report import LogsReport, LogUserSummary
-from wscheck.run.tail.marker_hints import suggested
+from wscheck.run.tail.marker_hints import propose_markers
 from wscheck.run.tail.watch import LogWatch
 
 SCHEMA = "wscheck.logs/1"
@@ -17,17 +17,20 @@ SCHEMA = "wscheck.logs/1"
 def conclude(
     watch: LogWatch, bar: Bar, *, users: int | None = None, interrupted: bool = False, partial: bool = False
 ) -> LogsReport:
-    """All that was seen and found; nothing may be read afterwards.
+    """Return the report of everything that was read. No log may be read afterwards.
 
-    users        bounds the table of users, the most telling ones first; None for all
-    interrupted  somebody ended the run
-    partial      logs that were to be read were not read to their end
+    Args:
+        watch: the logs and what was found in them.
+        bar: what fails the run.
+        users: the most users to list, those with the most replacements and connections first; None for all.
+        interrupted: the run was stopped.
+        partial: the logs were not read to their end, although they should have been.
     """
     findings = watch.judge.finish()
-    verdict, reason = _verdict(watch, findings, bar, partial=partial)
+    decision = verdict(findings, [*_unread(watch, partial=partial), *evidence_gaps(_evidence(watch))], bar)
     ledger = watch.judge.ledger
-    everybody = list(ledger.users())
-    shown = everybody if users is None else _most_telling(watch.judge)[:users]
+    everyone = list(ledger.users())
+    listed = everyone if users is None else _busiest_first(watch.judge)[:users]
     most_open = ledger.most_open_per_user
     levels = Counter[str]()
     for log in watch.logs:
@@ -35,8 +38,8 @@ def conclude(
     return LogsReport(
         schema=SCHEMA,
         target=", ".join(log.name for log in watch.logs),
-        verdict=verdict,
-        reason=reason,
+        verdict=decision.verdict,
+        reason=decision.reason,
         started_at=watch.started_at,
         duration_s=round(time.time() - watch.started_at, 3),
         interrupted=interrupted,
@@ -49,49 +52,45 @@ def conclude(
         unreadable=sum(log.unreadable for log in watch.logs),
         untimed=watch.counts.untimed,
         levels=levels,
-        users_seen=len(everybody),
+        users_seen=len(everyone),
         most_open=most_open,
-        users={user: _holdings(watch.judge, user) for user in shown},
-        suggested=suggested(watch.logs, watch.counts.by_type, most_open),
+        users={user: _holdings(watch.judge, user) for user in listed},
+        suggested=propose_markers(watch.logs, watch.counts.by_type, most_open),
     )
 
 
-def _verdict(watch: LogWatch, findings: Sequence[Finding], bar: Bar, *, partial: bool) -> tuple[Verdict, str]:
-    unread = "the run was interrupted before the logs were read to their end" if partial else _damaged(watch)
-    return proof.verdict(findings, bar, unread or proof.doubt(_seen(watch)))
+def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
+    gaps = [Gap(reason="the run was interrupted before the logs were read to their end")] if partial else []
+    return [*gaps, *(Gap(reason=f"{path} {why}") for log in watch.logs for path, why in log.read_errors.items())]
 
 
-def _damaged(watch: LogWatch) -> str:
-    return next((f"{path} {why}" for log in watch.logs for path, why in log.read_errors.items()), "")
-
-
-def _seen(watch: LogWatch) -> proof.Watched:
+def _evidence(watch: LogWatch) -> Evidence:
     kinds = watch.counts.by_type
-    return proof.Watched(
+    return Evidence(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
         unreadable=sum(log.unreadable for log in watch.logs),
         ledger=watch.judge.ledger,
         timed=watch.counts.untimed < kinds.total(),
-        unjudged=watch.judge.inconclusive_reason,
+        gaps=watch.judge.gaps,
     )
 
 
 def _holdings(judge: Judge, user: str) -> LogUserSummary:
-    tally = judge.ledger.counts_for(user)
+    counts = judge.ledger.counts_for(user)
     return LogUserSummary(
-        connects=tally.connects,
-        replacements=tally.replacements,
-        disconnects=tally.disconnects,
+        connects=counts.connects,
+        replacements=counts.replacements,
+        disconnects=counts.disconnects,
         open=list(judge.ledger.open_connections(user)),
-        max_open=tally.max_open,
+        max_open=counts.max_open,
     )
 
 
-def _most_telling(judge: Judge) -> list[str]:
-    """Users by how much there is to say of them: the most replacements and connections first."""
+def _busiest_first(judge: Judge) -> list[str]:
+    """Return the users with the most replacements first, then those with the most connections."""
 
-    def weight(user: str) -> tuple[int, int]:
-        tally = judge.ledger.counts_for(user)
-        return -tally.replacements, -tally.connects
+    def order(user: str) -> tuple[int, int]:
+        counts = judge.ledger.counts_for(user)
+        return -counts.replacements, -counts.connects
 
-    return sorted(judge.ledger.users(), key=weight)
+    return sorted(judge.ledger.users(), key=order)

@@ -1,5 +1,8 @@
-"""WHAT A PHASE PROVES NOTHING OF, although a rule by itself would say so: the server is gone, or has other events, or
-nobody saw it give one user's connection to another. Pure."""
+"""Gaps in the evidence of a scenario, where a rule alone would blame the server or pass it.
+
+The server went away, it has other events than the documented ones, its log could not be read, or nothing shows for
+which user it opened a connection.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,146 +20,167 @@ from wscheck.model.events import (
     Replaced,
     Unreadable,
 )
+from wscheck.model.gaps import Gap
 
-UNTOLD = (
-    "the server let a token in under another user's id, and nothing told whose connection it became: name the key of "
-    "the user's id in an [[event]] of wscheck.toml, or give --server-log"
+CONFIGURATION = "wscheck.toml"
+
+UNKNOWN_IDENTITY = Gap(
+    reason="the server accepted a token under another user's id, and nothing shows for which user it opened the "
+    "connection: name the key of the user's id in an [[event]] of wscheck.toml, or give --server-log",
+    closes_with="--server-log",
+    rules=frozenset({"identity-unverified"}),
 )
 OTHER_EVENTS = (
     "the server sent none of the documented events that it was asked for: name its own in wscheck.toml (`wscheck init`)"
 )
+KICKED_WITHOUT_EVENTS = "the server ended the connection, and sent none of the events that it was asked for"
 
-ENDED = "the server ended the connection, and sent none of the events that it was asked for"
+UNKNOWN_WORDING = "it names a connection in words that are not known"
+"""The `reason` of an `Unreadable` about a whole log whose wording is not known; the options that read it may follow."""
+READ_ERROR = "it could not be read to its end"
+"""The `reason` of an `Unreadable` about a whole log that could not be read."""
 
-OTHER_WORDS = "it names a connection in words that are not known"
-UNREAD = "it could not be read to its end"
-IN_THE_FILE = "in [logs.markers] of wscheck.toml"
-
-
-def consequences(events: Sequence[Event], control: Sequence[Event]) -> frozenset[str]:
-    """The rules whose findings prove nothing here, after what the control showed."""
-    follow: set[str] = set()
-    if _told_otherwise(events) is not None or _told_replacement(control):
-        follow |= {"log-silent"}
-    if away(events) is not None:
-        follow |= {"connection-missing", "event-missing"}
-    if any(map(_senseless, events)):
-        follow |= {"event-duplicated"}
-    if has_other_events(events):
-        follow |= {"event-missing"}
-    if not taken_over(events):
-        follow |= {"identity-unverified"}
-    return frozenset(follow)
+_ABSENCE_RULES = frozenset({"connection-missing", "event-missing"})
+_LOG_RULES = frozenset({"log-silent"})
 
 
-def unshown(events: Sequence[Event], control: Sequence[Event]) -> str | None:
-    """Why nothing was shown, although nothing was found; None when something was."""
-    if (reason := away(events)) is not None:
-        return reason
-    if any(e.credential == "foreign" for e in _seen(events)) and taken_over(events) is None:
-        return UNTOLD
-    if has_other_events(events):
-        return (
-            ENDED
-            if any(isinstance(e, Disconnected) and e.reason == IO_SERVER_DISCONNECT for e in events)
-            else OTHER_EVENTS
-        )
-    return None if _told_replacement(control) else _told_otherwise(events)
+def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap]:
+    """Return what prevents a verdict on a scenario, the most important gap first.
+
+    Args:
+        events: events of the scenario itself.
+        control: events of its control.
+    """
+    gaps = server_unavailable(events)
+    if any(event.credential == "foreign" for event in _observed(events)) and opened_as_other_user(events) is None:
+        gaps.append(UNKNOWN_IDENTITY)
+    if sent_no_documented_event(events):
+        kicked = any(isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT for event in events)
+        reason = KICKED_WITHOUT_EVENTS if kicked else OTHER_EVENTS
+        gaps.append(Gap(reason=reason, closes_with=CONFIGURATION, rules=frozenset({"event-missing"})))
+    if not _logs_replacements(control):
+        gaps += _log_gaps(events)
+    return gaps
 
 
-def away(events: Sequence[Event]) -> str | None:
-    """That the server was not there to be judged, or no longer for this user."""
-    return gone(events) or shut_out(events)
+def discounted_rules(events: Sequence[Event], control: Sequence[Event]) -> frozenset[str]:
+    """Return the rules whose findings prove nothing in a scenario."""
+    rules = frozenset[str]().union(*(gap.rules for gap in scenario_gaps(events, control)))
+    if _logs_replacements(control):
+        rules |= _LOG_RULES
+    if not opened_as_other_user(events):
+        rules |= {"identity-unverified"}
+    return rules
 
 
-def gone(events: Sequence[Event]) -> str | None:
-    """That the server went away, or became impossible to follow; None while it was there and made sense."""
+def server_unavailable(events: Sequence[Event]) -> list[Gap]:
+    """Return a gap if the server was lost, or refused the user."""
+    return server_lost(events) or credentials_refused(events)
+
+
+def server_lost(events: Sequence[Event]) -> list[Gap]:
+    """Return a gap if the server went away, or sent what the client could not follow."""
     for event in events:
-        if isinstance(event, Unreadable) and _senseless(event):
-            return f"{event.reason}: what it did after that proves nothing"
-    unreached = [e for e in events if isinstance(e, Refused) and e.reason == "unreachable"]
-    if not unreached:
-        return None
-    # The last word is that of the look whether the server is still there: it says it best.
-    said = (unreached[-1].message or "it did not answer").rstrip(".")
-    return f"the server went away during the scenario: {said}; look in its log for why, and run again"
+        if isinstance(event, Unreadable) and event.source == SOURCE_CLIENT:
+            reason = f"{event.reason}: what it did after that proves nothing"
+            return [Gap(reason=reason, rules=_ABSENCE_RULES | {"event-duplicated"})]
+    unreachable = [event for event in events if isinstance(event, Refused) and event.reason == "unreachable"]
+    if not unreachable:
+        return []
+    # The last message is the most precise: it comes from the check whether the server still answers.
+    message = (unreachable[-1].message or "it did not answer").rstrip(".")
+    reason = f"the server went away during the scenario: {message}; look in its log for why, and run again"
+    return [Gap(reason=reason, rules=_ABSENCE_RULES)]
 
 
-def shut_out(events: Sequence[Event]) -> str | None:
-    """That the server let nobody in with the credentials it had taken when the run began; None when it did."""
-    if any(True for _ in _seen(events)):
-        return None
+def credentials_refused(events: Sequence[Event]) -> list[Gap]:
+    """Return a gap if the server refused the user's own credentials and accepted no connection.
+
+    The same credentials were accepted when the run started.
+    """
+    if any(True for _ in _observed(events)):
+        return []
     for event in events:
         if isinstance(event, Refused) and event.reason == "refused" and event.credential == "own":
-            return f"the server now refuses the user's own credentials ({event.message}): has the token expired?"
-    return None
+            reason = f"the server now refuses the user's own credentials ({event.message}): has the token expired?"
+            return [Gap(reason=reason, closes_with="WSCHECK_TOKEN", rules=_ABSENCE_RULES)]
+    return []
 
 
-def _senseless(event: Event) -> bool:
-    return isinstance(event, Unreadable) and event.source == SOURCE_CLIENT
+def sent_no_documented_event(events: Sequence[Event]) -> bool:
+    """Return whether the server sent none of the requested events, and only the documentation says it knows them."""
+    requested = {event.name for event in events if isinstance(event, Expected) and event.assumed}
+    received = {event.name for event in events if isinstance(event, Delivered)}
+    return bool(requested) and requested.isdisjoint(received)
 
 
-def has_other_events(events: Sequence[Event]) -> bool:
-    """Whether nobody said that the server knows what it was asked for, and nothing of that came."""
-    asked = {e.name for e in events if isinstance(e, Expected) and e.assumed}
-    return bool(asked) and asked.isdisjoint(e.name for e in events if isinstance(e, Delivered))
-
-
-def _told_otherwise(events: Sequence[Event]) -> str | None:
-    """That the server's log is not silent, although it told of a connection neither in words that are known nor whose
-    it is, or could not be read; None when it did, and when it is silent."""
+def _log_gaps(events: Sequence[Event]) -> list[Gap]:
+    """Return a gap if the server's log is not silent, but its connections cannot be read or have no ids."""
     if not unlogged(events):
-        return None
+        return []
     for event in events:
-        if isinstance(event, Unreadable) and event.reason.startswith(OTHER_WORDS):
-            options = event.reason.removeprefix(OTHER_WORDS).removeprefix(": ")
-            how = f"read them with {options}, or name them" if options else "name them with --marker or"
-            told = f"{event.path} tells of connections in words that are not known: {how} {IN_THE_FILE}"
-            return f"{told}. It says: {event.text}"
-        if isinstance(event, Unreadable) and event.reason == UNREAD:
-            return f"{event.path} {event.text}"
+        if isinstance(event, Unreadable) and event.source == SOURCE_SERVER_LOG and event.line is None:
+            return [_unread_log(event)]
         if (
             isinstance(event, Connected)
             and event.source == SOURCE_SERVER_LOG
             and event.sid is None
             and event.user is None
         ):
-            return f"{event.path} tells of connections without saying whose: log socketId and userId with them"
-    return None
+            reason = f"{event.path} tells of connections without saying whose: log socketId and userId with them"
+            return [Gap(reason=reason, closes_with="log socketId and userId", rules=_LOG_RULES)]
+    return []
 
 
-def _told_replacement(control: Sequence[Event]) -> bool:
-    """Whether the log showed in the control that it does tell of a replacement: then its silence is evidence."""
-    return any(isinstance(e, Replaced) and e.source == SOURCE_SERVER_LOG for e in control)
+def _unread_log(event: Unreadable) -> Gap:
+    """Return the gap for an event about a log as a whole, which has no line."""
+    if event.reason == READ_ERROR:
+        return Gap(reason=f"{event.path} {event.text}", rules=_LOG_RULES)
+    how = f"read them with {event.closes_with}, or name them" if event.closes_with else "name them with --marker or"
+    return Gap(
+        reason=f"{event.path} tells of connections in words that are not known: {how} in [logs.markers] of "
+        f"{CONFIGURATION}",
+        closes_with=event.closes_with or "--marker",
+        rules=_LOG_RULES,
+        example=event.text,
+    )
 
 
-def taken_over(events: Sequence[Event]) -> bool | None:
-    """Whether a token that came with another user's id opened that user's connection; None when nothing told.
+def _logs_replacements(control: Sequence[Event]) -> bool:
+    """Return whether the log showed in the control that it reports replacements: then its silence is evidence."""
+    return any(isinstance(event, Replaced) and event.source == SOURCE_SERVER_LOG for event in control)
 
-    That it was let in proves nothing: a server that ignores the id, as it should, lets it in as the token's owner.
+
+def opened_as_other_user(events: Sequence[Event]) -> bool | None:
+    """Return whether a token sent with another user's id opened that user's connection; None if nothing shows it.
+
+    An accepted connection proves nothing: a server that rightly ignores the id accepts it as the token's owner.
     """
-    foreign = {e.sid: e.user for e in _seen(events) if e.credential == "foreign"}
-    owner = {e.sid: e.user for e in _seen(events) if e.credential == "own"}
-    told = set(_told(events, foreign, owner))
-    if told & set(foreign.values()):
+    foreign = {event.sid: event.user for event in _observed(events) if event.credential == "foreign"}
+    own = {event.sid: event.user for event in _observed(events) if event.credential == "own"}
+    named = set(_users_named_by_server(events, foreign, own))
+    if named & set(foreign.values()):
         return True
-    return False if told else None
+    return False if named else None
 
 
-def _seen(events: Sequence[Event]) -> Iterator[Connected]:
-    return (e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG)
+def _observed(events: Sequence[Event]) -> Iterator[Connected]:
+    """Yield the connections that a client observed."""
+    return (event for event in events if isinstance(event, Connected) and event.source != SOURCE_SERVER_LOG)
 
 
-Users = dict[str | None, str | None]
-"""Of some connections, by sid, who they were opened as."""
+UserBySid = dict[str | None, str | None]
 
 
-def _told(events: Sequence[Event], foreign: Users, owner: Users) -> Iterator[str]:
-    """The users that the server named for it: in its log, in what it sent, or by closing that user's other one."""
+def _users_named_by_server(events: Sequence[Event], foreign: UserBySid, own: UserBySid) -> Iterator[str]:
+    """Yield the users that the server names for the foreign connections.
+
+    It names them in its log, in the events that it sends, or by closing that user's other connection.
+    """
     for event in events:
         if isinstance(event, Delivered) and event.sid in foreign and event.about is not None:
             yield event.about
         elif isinstance(event, Connected) and event.source == SOURCE_SERVER_LOG and event.sid in foreign:
             yield from filter(None, [event.user])
-        elif isinstance(event, Disconnected) and event.sid in owner and event.reason in SERVER_ENDED:
-            yield from filter(None, [owner[event.sid]])
+        elif isinstance(event, Disconnected) and event.sid in own and event.reason in SERVER_ENDED:
+            yield from filter(None, [own[event.sid]])

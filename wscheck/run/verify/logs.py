@@ -9,7 +9,7 @@ from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Eve
 from wscheck.model.report import suggested_options
 from wscheck.observe.logs.server_log import ServerLog
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
-from wscheck.run.verify.inconclusive import OTHER_WORDS, UNREAD
+from wscheck.run.verify.inconclusive import READ_ERROR, UNKNOWN_WORDING
 from wscheck.scenarios.context import Stage
 
 _KINDS = {"connected": Connected, "replaced": Replaced, "disconnected": Disconnected}
@@ -26,7 +26,7 @@ async def caught_up(logs: Sequence[ServerLog], stage: Stage) -> None:
     await stage.until(lambda: mine <= _logged(stage.events), DELAY_S if mine else 0.0)
     for log in (each for each in logs if each.read_error):
         stage.record(
-            Unreadable(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name, reason=UNREAD, text=log.read_error)
+            Unreadable(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name, reason=READ_ERROR, text=log.read_error)
         )
     for connection in unlogged(only_ours(stage.events))[:1]:
         _quote(logs, connection, stage)
@@ -42,18 +42,19 @@ def _quote(logs: Sequence[ServerLog], connection: Connected, stage: Stage) -> No
         for log in logs:
             if said := log.find_mention([each]):
                 here: dict[str, Any] = {"source": SOURCE_SERVER_LOG, "user": connection.user, "path": log.name}
-                stage.record(Unreadable(at=time.time(), **here, reason=_how_to_read(log, stage.events), text=said))
+                options = _options(log, stage.events)
+                reason = f"{UNKNOWN_WORDING}: {options}" if options else UNKNOWN_WORDING
+                stage.record(Unreadable(at=time.time(), **here, reason=reason, text=said, closes_with=options))
                 return
 
 
-def _how_to_read(log: ServerLog, events: Sequence[Event]) -> str:
-    """That its words are not known, with the options that read them, as far as those can be told."""
+def _options(log: ServerLog, events: Sequence[Event]) -> str:
+    """Return the options that read the log's wording, "" if none can be proposed."""
     seen = {type(event) for event in events if event.source == SOURCE_SERVER_LOG}
     kinds = [kind for kind, event in _KINDS.items() if event not in seen]
     mine = [e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG]
     about = ConnectionIds(tuple(e.sid for e in mine if e.sid), tuple({e.user: None for e in mine if e.user}))
-    options = suggested_options(log.suggestions(kinds, about))
-    return f"{OTHER_WORDS}: {options}" if options else OTHER_WORDS
+    return suggested_options(log.suggestions(kinds, about))
 
 
 def only_ours(events: Sequence[Event]) -> list[Event]:

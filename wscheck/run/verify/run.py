@@ -25,15 +25,16 @@ from wscheck.model.events import (
     SourceStarted,
 )
 from wscheck.model.findings import Bar, Severity
+from wscheck.model.gaps import INTERRUPTED, Gap
 from wscheck.model.report import VerifyReport
 from wscheck.observe.client.console_messages import Narrate, silent
 from wscheck.observe.client.task_cancel import ended
 from wscheck.observe.heartbeat import heartbeat
 from wscheck.observe.logs.server_log import ServerLog
 from wscheck.observe.recording import load
-from wscheck.run.verify.inconclusive import OTHER_EVENTS, has_other_events, shut_out
+from wscheck.run.verify.inconclusive import OTHER_EVENTS, credentials_refused, sent_no_documented_event
 from wscheck.run.verify.logs import caught_up, only_ours
-from wscheck.run.verify.recording import judged
+from wscheck.run.verify.recording import evaluate_observed
 from wscheck.run.verify.scoring import assess, merged, overall
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS, Scenario
@@ -84,12 +85,12 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
     except asyncio.CancelledError:
         interrupted = True
     events = parts.records_in_order(run.scenarios)
-    report = _report(events, run.options, run.bar, target=run.arena.target, client=run.client)
+    gaps = [INTERRUPTED] if interrupted else []
+    report = _report(events, run.options, run.bar, gaps, target=run.arena.target, client=run.client)
     report.started_at, report.duration_s = began, round(time.time() - began, 3)
     if run.page is not None:
         report.options["page"] = redact_url(run.page.url)
-    if interrupted:
-        report.interrupt()
+    report.interrupted = interrupted
     return VerifyOutcome(report, events)
 
 
@@ -100,28 +101,31 @@ def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
         {k: v for k, v in header.options.items() if k in RuleOptions.__struct_fields__}, RuleOptions
     )
     recorded = Bar(Severity(header.options.get("fail_on", "error")), bool(header.options.get("strict", False)))
-    report = _report(events, options, bar or recorded, target=header.target, client=header.client)
+    gaps = [INTERRUPTED] if header.interrupted else []
+    report = _report(events, options, bar or recorded, gaps, target=header.target, client=header.client)
     if not report.scenarios:
-        report.findings, report.verdict, report.reason = judged(events, options, bar or recorded)
+        report.findings, decision = evaluate_observed(events, options, bar or recorded, gaps)
+        report.verdict, report.reason = decision.verdict, decision.reason
     if (page := header.options.get("page")) is not None:
         report.options["page"] = page
     report.started_at = header.started_at
     times = [event.at for event in events if event.at is not None]
     report.duration_s = round(max(times) - min(times), 3) if times else 0.0
-    if header.interrupted:
-        report.interrupt()
+    report.interrupted = header.interrupted
     return VerifyOutcome(report, events)
 
 
-def _report(events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, *, target: str, client: str) -> VerifyReport:
+def _report(
+    events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, gaps: Sequence[Gap], *, target: str, client: str
+) -> VerifyReport:
     results = assess(events, options, bar)
-    verdict, reason = overall(results)
+    decision = overall(results, bar, gaps)
     return VerifyReport(
         schema=SCHEMA,
         target=target,
         client=client,
-        verdict=verdict,
-        reason=reason,
+        verdict=decision.verdict,
+        reason=decision.reason,
         options=options.to_dict(bar),
         scenarios=results,
         findings=merged(results),
@@ -190,7 +194,7 @@ def _leave_out(phase: _Phase, lost: str) -> None:
 
 def _silence(phase: _Phase) -> str:
     """That every event of the documented contract was asked for, and none came: asked again, none would."""
-    if phase.scenario.id != EventHandling.id or not has_other_events(phase.stage.events):
+    if phase.scenario.id != EventHandling.id or not sent_no_documented_event(phase.stage.events):
         return ""
     asked = [event.emit for event in phase.stage.contract.events if event.emit is not None]
     return OTHER_EVENTS if all(map(phase.stage.emitted, asked)) else ""
@@ -215,7 +219,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: EmbeddedServe
                 stage.unjudged(f"the scenario did not end within {_patience(cast):g} s")
             if any(map(_hints_at_loss, stage.events)) and await _say_if_lost(stage, arena):
                 lost = f"the server went away during {phase.scenario.id}"
-            elif phase.name == "subject" and shut_out(stage.events) is not None:
+            elif phase.name == "subject" and credentials_refused(stage.events):
                 lost = f"the server refused the user's own credentials during {phase.scenario.id}"
             await caught_up(phase.logs, stage)
         stage.events = only_ours(stage.events)

@@ -1,15 +1,18 @@
-"""From the events of a run to its report: each scenario's phase is judged by the scenario's own rules. Pure, so that
-a recording comes to the same verdict as the run that made it."""
+"""Scenario results computed from the events of a run, each by the scenario's own rules.
+
+A recording gives the same verdict as the run that made it.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
-from wscheck.detect.rules import ranked
+from wscheck.detect.rules import Rule, ranked
+from wscheck.detect.verdict import Decision, first_message, run_verdict, verdict
 from wscheck.model.events import (
     SOURCE_SCENARIO,
     AnyEvent,
@@ -23,19 +26,26 @@ from wscheck.model.events import (
     Refused,
 )
 from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.model.gaps import Gap, NotTried
 from wscheck.model.report import Control, ScenarioResult
-from wscheck.observe.traffic.inconclusive import undivided
+from wscheck.observe.traffic.inconclusive import unknown_owners
 from wscheck.report.formatting import plural
 from wscheck.run.verify.correlate import recognised
-from wscheck.run.verify.inconclusive import away, consequences, gone, unshown
+from wscheck.run.verify.inconclusive import discounted_rules, scenario_gaps, server_lost, server_unavailable
 from wscheck.scenarios import SCENARIOS
 from wscheck.scenarios.scenario import Scenario
 
 STALL_S = 0.25
 
+UNKNOWN_SCENARIO = Gap(
+    reason="this version of wscheck does not know the scenario",
+    closes_with="the wscheck version that made the recording",
+)
+CUT_SHORT = Gap(reason="the run was interrupted before this scenario ended")
+
 
 class Phase(msgspec.Struct):
-    """The events between a Began and its Ended, in the order of their time."""
+    """Events from a PhaseStarted to its PhaseEnded, in the order of their time."""
 
     scenario: str
     name: str
@@ -44,7 +54,7 @@ class Phase(msgspec.Struct):
 
 
 def phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
-    """Cut a run into its phases. A phase that never ended (an interrupted run) is given as far as it came."""
+    """Yield the phases of a run. The last phase of an interrupted run has no end."""
     current: Phase | None = None
     for event in events:
         if isinstance(event, PhaseStarted):
@@ -61,8 +71,8 @@ def phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
         yield current
 
 
-class _Judged(msgspec.Struct):
-    """What one phase came to. `peak`: the most connections open at once, over all its users."""
+class _PhaseOutcome(msgspec.Struct):
+    """Findings and figures of one phase. `peak`: the most connections open at once, over all its users."""
 
     findings: list[Finding]
     opened: int
@@ -71,11 +81,10 @@ class _Judged(msgspec.Struct):
     refusals: list[Refused]
     received: dict[str, int]
     unjudged: list[NotEvaluated]
-    began: float | None
-    took: float
+    duration_s: float
 
 
-def _judge(phase: Phase, rules: Sequence[type], options: RuleOptions) -> _Judged:
+def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -> _PhaseOutcome:
     judge, opened = Judge(options, rules), set[str]()
     replacements = peak = 0
     ordered = list(merge_causally(recognised(phase.events)))
@@ -85,141 +94,137 @@ def _judge(phase: Phase, rules: Sequence[type], options: RuleOptions) -> _Judged
         peak = max(peak, judge.ledger.open_count)
         if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.engine_sessions:
             opened.add(event.sid)
-    times = [e.at for e in ordered if e.at is not None]
-    began, ended = (min(times), max(times)) if times else (None, None)
-    return _Judged(
-        findings=judge.finish(ended),
+    times = [event.at for event in ordered if event.at is not None]
+    return _PhaseOutcome(
+        findings=judge.finish(max(times, default=None)),
         opened=len(opened),
         peak=peak,
         replacements=replacements,
-        refusals=[e for e in ordered if isinstance(e, Refused) and e.reason == "refused"],
-        received=dict(Counter(e.name for e in ordered if isinstance(e, Delivered))),
-        unjudged=[e for e in ordered if isinstance(e, NotEvaluated)],
-        began=began,
-        took=ended - began if began is not None and ended is not None else 0.0,
+        refusals=[event for event in ordered if isinstance(event, Refused) and event.reason == "refused"],
+        received=dict(Counter(event.name for event in ordered if isinstance(event, Delivered))),
+        unjudged=[event for event in ordered if isinstance(event, NotEvaluated)],
+        duration_s=max(times) - min(times) if times else 0.0,
     )
 
 
 def assess(events: Iterable[AnyEvent | Event], options: RuleOptions, bar: Bar) -> list[ScenarioResult]:
-    """Each scenario's result, in the order in which the scenarios stand in the run."""
+    """Return the result of each scenario, in the order of the run."""
     subjects: dict[str, Phase] = {}
     controls: dict[str, Phase] = {}
+    examples: dict[Gap, str] = {}
     for phase in phases(events):
         (controls if phase.name == "control" else subjects)[phase.scenario] = phase
-    return [_result(name, phase, controls.get(name), options, bar) for name, phase in subjects.items()]
+    return [_result(phase, controls.get(name), options, bar, examples) for name, phase in subjects.items()]
 
 
-def _result(name: str, subject: Phase, control: Phase | None, options: RuleOptions, bar: Bar) -> ScenarioResult:
-    scenario = SCENARIOS.get(name)
+def _result(
+    subject: Phase, control: Phase | None, options: RuleOptions, bar: Bar, examples: dict[Gap, str]
+) -> ScenarioResult:
+    scenario = SCENARIOS.get(subject.scenario)
     if scenario is None:
-        reason = "this version of wscheck does not know the scenario"
-        return ScenarioResult(id=name, verdict=Verdict.INCONCLUSIVE, reason=reason)
-    judged = _judge(subject, scenario.rules, options)
-    beside = control.events if control is not None else ()
-    judged.findings = [f for f in judged.findings if f.rule not in consequences(subject.events, beside)]
-    display_url = _control(scenario, control, options) if control is not None else None
-    if display_url is not None and (moot := scenario.moot(display_url, judged.replacements)) is not None:
-        judged.findings, judged.unjudged = (
-            [],
-            [NotEvaluated(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)],
-        )
-    for finding in judged.findings:
-        finding.scenario = name
-        _qualify(finding, subject.events)
-    verdict, reason = _verdict(judged, bar, _unsure(subject, judged, display_url, beside))
+        unknown = verdict([], [UNKNOWN_SCENARIO], bar)
+        return ScenarioResult(id=subject.scenario, verdict=unknown.verdict, reason=unknown.reason)
+    outcome = _evaluate(subject, scenario.rules, options)
+    control_events = control.events if control is not None else ()
+    discounted = discounted_rules(subject.events, control_events)
+    outcome.findings = [finding for finding in outcome.findings if finding.rule not in discounted]
+    shown = _control(scenario, control, options) if control is not None else None
+    if shown is not None and (moot := scenario.moot(shown, outcome.replacements)) is not None:
+        outcome.findings = []
+        outcome.unjudged = [NotEvaluated(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)]
+    for finding in outcome.findings:
+        finding.scenario = subject.scenario
+        _mention_stall(finding, subject.events)
+    gaps = [_with_example(gap, examples) for gap in _gaps(subject, outcome, shown, control_events)]
+    decision = verdict(outcome.findings, gaps, bar, describe=first_message)
     return ScenarioResult(
-        id=name,
-        verdict=verdict,
+        id=subject.scenario,
+        verdict=decision.verdict,
         must_hold=scenario.claim,
-        reason=reason,
-        duration_s=round(judged.took, 3),
-        connections_opened=judged.opened,
-        connections_peak=judged.peak,
-        replacements=judged.replacements,
-        events_received=judged.received,
-        control=display_url,
-        findings=judged.findings,
+        reason=decision.reason,
+        duration_s=round(outcome.duration_s, 3),
+        connections_opened=outcome.opened,
+        connections_peak=outcome.peak,
+        replacements=outcome.replacements,
+        events_received=outcome.received,
+        control=shown,
+        findings=outcome.findings,
     )
 
 
-def _verdict(judged: _Judged, bar: Bar, unsure: tuple[Verdict, str] | None) -> tuple[Verdict, str]:
-    if failing := bar.failing(judged.findings):
-        return Verdict.FAILED, failing[0].message
-    if unsure is None:
-        return Verdict.PASSED, ""
-    return (Verdict.FAILED if bar.strict else unsure[0]), unsure[1]
-
-
-def _unsure(
-    subject: Phase, judged: _Judged, control: Control | None, beside: Sequence[Event]
-) -> tuple[Verdict, str] | None:
-    """Why nothing was proven although nothing was found."""
-    for event in judged.unjudged if away(subject.events) is None else ():
-        return (Verdict.SKIPPED if event.skipped else Verdict.INCONCLUSIVE), event.reason
-    nothing_shown = unshown(subject.events, beside) or undivided(list(recognised(subject.events))) or None
-    if nothing_shown is not None:
-        return Verdict.INCONCLUSIVE, nothing_shown
+def _gaps(
+    subject: Phase, outcome: _PhaseOutcome, control: Control | None, control_events: Sequence[Event]
+) -> list[Gap]:
+    """Return what prevents a verdict on a scenario, the most important gap first."""
+    gaps = []
+    if not server_unavailable(subject.events):
+        gaps += [(NotTried if event.skipped else Gap)(reason=event.reason) for event in outcome.unjudged]
+    gaps += scenario_gaps(subject.events, control_events)
+    gaps += unknown_owners(list(recognised(subject.events)))
     if not subject.ended:
-        return Verdict.INCONCLUSIVE, "the run was interrupted before this scenario ended"
-    if not judged.opened and not judged.refusals:
-        said = next((f": {e.message}" for e in subject.events if isinstance(e, Refused) and e.message), "")
-        return Verdict.INCONCLUSIVE, f"no connection was seen{said}"
+        gaps.append(CUT_SHORT)
+    if not outcome.opened and not outcome.refusals:
+        messages = (f": {e.message}" for e in subject.events if isinstance(e, Refused) and e.message)
+        gaps.append(Gap(reason=f"no connection was seen{next(messages, '')}"))
     if control is not None and control.verdict is Verdict.INCONCLUSIVE:
-        return Verdict.INCONCLUSIVE, f"the control shows nothing, so this check could not have failed: {control.did}"
-    return None
+        gaps.append(Gap(reason=f"the control shows nothing, so this check could not have failed: {control.did}"))
+    return gaps
+
+
+def _with_example(gap: Gap, examples: dict[Gap, str]) -> Gap:
+    """Return `gap` with its example in the reason.
+
+    All scenarios quote the example of the first one, so that reports can group scenarios with the same reason.
+    """
+    if not gap.example:
+        return gap
+    example = examples.setdefault(msgspec.structs.replace(gap, example=""), gap.example)
+    return msgspec.structs.replace(gap, reason=f"{gap.reason}. It says: {example}")
 
 
 def _control(scenario: Scenario, phase: Phase, options: RuleOptions) -> Control:
-    judged = _judge(phase, scenario.control_rules, options)
-    # A target that refuses the second connection enforces one per user: the fault showed, as a refusal.
-    shows = bool(judged.findings) or bool(judged.refusals)
+    outcome = _evaluate(phase, scenario.control_rules, options)
+    # A target that refuses the second connection allows one per user: the refusal shows the fault.
+    shows_fault = bool(outcome.findings) or bool(outcome.refusals)
     return Control(
         client="per-component",
-        did=_did(judged, phase),
-        verdict=Verdict.FAILED if shows else Verdict.INCONCLUSIVE,
-        connections_opened=judged.opened,
-        connections_peak=judged.peak,
-        replacements=judged.replacements,
-        findings=[finding.rule for finding in judged.findings],
+        did=_control_summary(outcome, phase),
+        verdict=Verdict.FAILED if shows_fault else Verdict.INCONCLUSIVE,
+        connections_opened=outcome.opened,
+        connections_peak=outcome.peak,
+        replacements=outcome.replacements,
+        findings=[finding.rule for finding in outcome.findings],
     )
 
 
-def _did(judged: _Judged, phase: Phase) -> str:
-    """What the target did under the documented fault, in a sentence."""
-    told = [f"it opened {plural(judged.opened, 'connection')}"] if judged.opened else []
-    if judged.replacements:
-        told.append(f"the server replaced {judged.replacements}")
-    if judged.refusals:
-        message = next((e.message for e in judged.refusals if e.message), None)
-        told.append(f"the server refused {len(judged.refusals)}" + (f' ("{message}")' if message else ""))
-    elif judged.opened > 1 and not judged.replacements:
-        told.append("the server kept them all")
-    told.extend(filter(None, [gone(phase.events)]))
-    told.extend(event.reason for event in judged.unjudged)
-    return ", ".join(told) or "nothing was seen"
+def _control_summary(outcome: _PhaseOutcome, phase: Phase) -> str:
+    """Return what the target did under the documented fault, as a sentence."""
+    clauses = [f"it opened {plural(outcome.opened, 'connection')}"] if outcome.opened else []
+    if outcome.replacements:
+        clauses.append(f"the server replaced {outcome.replacements}")
+    if outcome.refusals:
+        message = next((event.message for event in outcome.refusals if event.message), None)
+        clauses.append(f"the server refused {len(outcome.refusals)}" + (f' ("{message}")' if message else ""))
+    elif outcome.opened > 1 and not outcome.replacements:
+        clauses.append("the server kept them all")
+    clauses.extend(gap.reason for gap in server_lost(phase.events))
+    clauses.extend(event.reason for event in outcome.unjudged)
+    return ", ".join(clauses) or "nothing was seen"
 
 
-def _qualify(finding: Finding, events: Sequence[Event]) -> None:
-    """Our own stall makes ping timeouts of its own: say so before the server is blamed."""
-    stalled = max((e.seconds for e in events if isinstance(e, ProcessStalled)), default=0.0)
+def _mention_stall(finding: Finding, events: Sequence[Event]) -> None:
+    """Add to the message that this machine stalled, because a stall causes ping timeouts by itself."""
+    stalled = max((event.seconds for event in events if isinstance(event, ProcessStalled)), default=0.0)
     if stalled >= STALL_S:
         finding.message += f" (this machine stalled for {stalled:.1f} s meanwhile)"
 
 
-def overall(results: Sequence[ScenarioResult]) -> tuple[Verdict, str]:
-    """The run's verdict: failed before inconclusive before passed; a run that only skipped proved nothing."""
-    by_verdict: Mapping[Verdict, list[ScenarioResult]] = {
-        verdict: [r for r in results if r.verdict is verdict] for verdict in Verdict
-    }
-    for verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE):
-        if by_verdict[verdict]:
-            first = by_verdict[verdict][0]
-            return verdict, f"{first.id}: {first.reason}"
-    if not by_verdict[Verdict.PASSED]:
-        return Verdict.INCONCLUSIVE, "no scenario could be tried"
-    return Verdict.PASSED, ""
+def overall(results: Sequence[ScenarioResult], bar: Bar, gaps: Sequence[Gap] = ()) -> Decision:
+    """Return the verdict of the run. `gaps` are those of the run as a whole."""
+    parts = [(result.id, Decision(verdict=result.verdict, reason=result.reason)) for result in results]
+    return run_verdict(parts, gaps, bar)
 
 
 def merged(results: Sequence[ScenarioResult]) -> list[Finding]:
-    """Every scenario's findings, the worst first."""
+    """Return the findings of all scenarios, the worst first."""
     return ranked(finding for result in results for finding in result.findings)

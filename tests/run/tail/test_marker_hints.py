@@ -1,12 +1,12 @@
-"""Which events are looked for in other words: those of which there must have been some."""
+"""Kinds of events that the logs must contain in another wording."""
 
 import pytest
 
-from wscheck.run.tail.marker_hints import missing
+from wscheck.run.tail.marker_hints import missing_kinds
 
 
 @pytest.mark.parametrize(
-    ("events", "most_open", "asked"),
+    ("events", "most_open", "missing"),
     [
         ({}, 0, ["connected", "replaced", "disconnected"]),
         ({"replaced": 3}, 0, ["connected", "disconnected"]),
@@ -16,5 +16,5 @@ from wscheck.run.tail.marker_hints import missing
         ({"connected": 3, "disconnected": 1}, 2, []),
     ],
 )
-def test_what_there_must_have_been_is_asked_for(events: dict[str, int], most_open: int, asked: list[str]) -> None:
-    assert missing(events, most_open) == asked
+def test_kinds_that_must_have_occurred_are_missing(events: dict[str, int], most_open: int, missing: list[str]) -> None:
+    assert missing_kinds(events, most_open) == missing
