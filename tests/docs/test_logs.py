@@ -1,4 +1,4 @@
-"""docs/logs.md names the options and fields there are, and its example is one."""
+"""docs/logs.md describes every option and field, and its example is valid."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def section(heading: str) -> str:
 
 
 def named(text: str) -> set[str]:
-    """What stands in back quotes in the first column of a table."""
+    """Return the names in back quotes in the first column of a table."""
     rows = re.findall(r"^\| (`.*?) \|", text, re.M)
     return {name for row in rows for name in re.findall(r"`(-*[\w-]+)`", row)}
 

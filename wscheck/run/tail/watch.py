@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -14,9 +14,11 @@ from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Finding
-from wscheck.notify.listener import WatchListener
 from wscheck.observe.logs.sources import FollowedLog, PipedLog, StopReading, merge_by_time, with_node
 from wscheck.run.tail.clock import ConnectionAges, LogClock, TimeWindow
+
+if TYPE_CHECKING:
+    from wscheck.notify.listener import WatchListener
 
 RESOLVE_INTERVAL_S = 1.0
 """Log time between two checks for quiet incidents while an old log is read."""
