@@ -79,4 +79,4 @@ def test_reports_of_two_kinds_are_rejected(tmp_path: Path) -> None:
 
 def test_a_format_that_does_not_apply_is_rejected(tmp_path: Path) -> None:
     ran = wscheck("compare", tmp_path / "a", tmp_path / "b", "--format", "ndjson")
-    assert ran.code == 2 and "`ndjson` is no format of this command" in ran.err
+    assert ran.code == 2 and "This command does not support the format `ndjson`" in ran.err

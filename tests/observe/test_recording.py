@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wscheck.model.errors import BadEvidence, ExitCode
 from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, CodeLocation, Connected, RecordingHeader, Unreadable
 from wscheck.observe.recording import load, read
-from wscheck.report.recording import write
+from wscheck.report.recording import encode_recording
 
 HEADER = RecordingHeader(
     schema=RECORDING_SCHEMA, wscheck="0.1.0", target="http://127.0.0.1:1", client="unified", options={"grace_s": 0.25}
@@ -24,7 +24,7 @@ events = st.lists(st.one_of(*(st.from_type(kind) for kind in get_args(AnyEvent))
 
 
 def _lines(*events: AnyEvent) -> list[bytes]:
-    return write(HEADER, events).splitlines(keepends=True)
+    return encode_recording(HEADER, events).splitlines(keepends=True)
 
 
 def _finite(event: AnyEvent) -> bool:
@@ -38,7 +38,7 @@ def _floats(values: object) -> list[float]:
 @given(events)
 def test_what_is_written_is_read(events: list[AnyEvent]) -> None:
     kept = [event for event in events if _finite(event)]
-    header, found = read(write(HEADER, kept).splitlines(keepends=True))
+    header, found = read(encode_recording(HEADER, kept).splitlines(keepends=True))
     assert found == kept
     assert header == msgspec.structs.replace(HEADER, events=len(kept))
 
@@ -103,5 +103,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "run.ndjson"
-    path.write_bytes(write(HEADER, [EVENT]))
+    path.write_bytes(encode_recording(HEADER, [EVENT]))
     assert load(path)[1] == [EVENT]

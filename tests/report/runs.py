@@ -43,16 +43,28 @@ class Script:
         return self._add(PhaseEnded(at=self.at, source="client", scenario=scenario, phase=phase))
 
     def opens(self, sid: str, component: str = "Dashboard", opener: CodeLocation | None = None) -> "Script":
-        seen = {
-            "source": "client",
-            "user": self.user,
-            "page": "tab-1",
-            "component": component,
-            "opener": opener or OPENER.get(component),
-        }
-        self._add(Connecting(at=self.at, **seen))
+        attempt = Connecting(
+            at=self.at,
+            source="client",
+            user=self.user,
+            page="tab-1",
+            component=component,
+            opener=opener or OPENER.get(component),
+        )
+        self._add(attempt)
         self.at += 0.02
-        return self._add(Connected(at=self.at, sid=sid, namespace="/", transport="websocket", **seen))
+        connected = Connected(
+            at=self.at,
+            source="client",
+            user=self.user,
+            page="tab-1",
+            component=component,
+            opener=attempt.opener,
+            sid=sid,
+            namespace="/",
+            transport="websocket",
+        )
+        return self._add(connected)
 
     def replaces(self, old: str, new: str) -> "Script":
         self._add(Replaced(at=self.at, source="server-log", user=self.user, old_sid=old, new_sid=new))

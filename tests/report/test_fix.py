@@ -9,7 +9,7 @@ from wscheck.detect.rules import REGISTRY
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.report import ScenarioResult, VerifyReport
 from wscheck.report import REPORTERS
-from wscheck.report.story import first_fix
+from wscheck.report.summary import first_fix
 
 FIX = "replace the old one rather than refuse it."
 TELLS = [name for name in REPORTERS if name not in ("json", "ndjson")]

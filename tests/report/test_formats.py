@@ -46,10 +46,10 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
         (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, sarif, html"),
         (["JSON=x"], "Unknown format `JSON`"),
         (["json="], "`--format json=` names no file"),
-        (["json", "junit"], "`json` and `junit` were both asked to write to stdout"),
-        (["json", "json=-"], "both asked to write to stdout"),
-        (["json=a", "html=./a"], "both asked to write to the file a"),
-        (["json=a", f"html={Path.cwd()}/a"], "both asked to write to the file"),
+        (["json", "junit"], "`json` and `junit` would both be written to stdout"),
+        (["json", "json=-"], "would both be written to stdout"),
+        (["json=a", "html=./a"], "would both be written to the file a"),
+        (["json=a", f"html={Path.cwd()}/a"], "would both be written to the file"),
     ],
 )
 def test_what_cannot_be_is_refused(values: list[str], said: str) -> None:

@@ -9,7 +9,9 @@ from tests.report import runs
 from wscheck.model.events import AnyEvent, CodeLocation, Connected
 from wscheck.model.findings import Cause, Severity, Verdict
 from wscheck.model.report import Report, VerifyReport
-from wscheck.report.github import ANNOTATIONS, SUMMARY_BYTES, render, step_summary
+from wscheck.report.github import ANNOTATIONS, render
+from wscheck.report.markdown import MAX_BYTES
+from wscheck.report.markdown import render as step_summary
 
 COMMAND = re.compile(r"::(error|warning|notice) ([^:]*)::(.*)")
 
@@ -113,7 +115,7 @@ def test_the_summary_fits_what_github_takes(count: int) -> None:
     for finding in report.findings:
         finding.message += " \U0001f50c" * 100
     told = step_summary(report, events)
-    assert len(told.encode()) <= SUMMARY_BYTES + 200
+    assert len(told.encode()) <= MAX_BYTES + 200
     assert ("not shown: GitHub's limit" in told) is (count > 1)
 
 

@@ -4,10 +4,12 @@ import pytest
 
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.report import VerifyReport
-from wscheck.report import story
+from wscheck.report import summary
 
 
-def finding(message: str = "holds 2 connections", user: str | None = "ada", count: int = 2, **more: str) -> Finding:
+def finding(
+    message: str = "holds 2 connections", user: str | None = "ada", count: int = 2, scenario: str | None = None
+) -> Finding:
     return Finding(
         rule="multiple-connections",
         severity=Severity.ERROR,
@@ -15,13 +17,13 @@ def finding(message: str = "holds 2 connections", user: str | None = "ada", coun
         user=user,
         message=message,
         count=count,
-        **more,
+        scenario=scenario,
     )
 
 
 def headline(*findings: Finding) -> str:
     report = VerifyReport(schema="s", target="t", client="unified", verdict=Verdict.FAILED, findings=list(findings))
-    return story.headline(report)
+    return summary.headline(report)
 
 
 def test_what_was_found_in_several_scenarios_is_counted_as_a_whole() -> None:

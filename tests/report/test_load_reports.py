@@ -18,7 +18,7 @@ from wscheck.model.load_statistics import Percentiles
 from wscheck.report import github, html, junit, markdown, terminal
 from wscheck.report import json as json_reporter
 from wscheck.report.load_figures import format_counts
-from wscheck.report.tables import sparkline
+from wscheck.report.terminal import sparkline
 from wscheck.run.compare.compare import compare
 
 JUNIT = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
@@ -34,15 +34,15 @@ def test_the_terminal_tells_what_is_wrong_the_figures_and_the_thresholds() -> No
     assert "connections per user 2.00 53 open at the end, peak 61" in " ".join(told.split())
     for words in ("replaced", "2,940", "churn", "6.00/s", "400 of them duplicates", "p95 9.0 ms"):
         assert words in told, words
-    assert "✗ --max-replaced 0: 2,940, crossed" in told
-    assert "✓ --max-connect-p95 50 ms: 9.0 ms, kept" in told
-    assert "the server itself counted 3,000 connects, 2,940 replaced" in told
+    assert "✗ --max-replaced 0: measured 2,940, crossed" in told
+    assert "✓ --max-connect-p95 50 ms: measured 9.0 ms, not crossed" in told
+    assert "the server counted 3,000 connects, 2,940 replaced" in told
     assert "FAILED" in told
 
 
 def test_a_passed_run_says_in_its_headline_what_each_user_held() -> None:
     told = parsed(html.render(unified(), [])).text
-    assert "50 users held 1.00 connections each, 0 replaced." in told
+    assert "50 users had 1.00 connections each, 0 replaced." in told
 
 
 def test_notes_are_said_in_every_format_for_people() -> None:
@@ -73,14 +73,16 @@ def test_every_threshold_is_a_junit_test_case() -> None:
     JUNIT.assertValid(xml)
     cases = {case.get("name"): case for case in xml.iter("testcase")}
     assert set(cases) == {"load", "max-replaced", "max-connect-p95"}
-    assert cases["max-replaced"].find("failure").get("message") == "--max-replaced 0: 2,940, crossed"
+    assert [failure.get("message") for failure in cases["max-replaced"].iter("failure")] == [
+        "--max-replaced 0: measured 2,940, crossed"
+    ]
     assert len(cases["max-connect-p95"]) == 0
     JUNIT.assertValid(etree.fromstring(junit.render(compared(), [])))
 
 
 def test_a_crossed_threshold_is_annotated() -> None:
     told = github.render(limited(), [])
-    assert "::error title=wscheck%3A max-replaced::--max-replaced 0: 2,940, crossed" in told
+    assert "::error title=wscheck%3A max-replaced::--max-replaced 0: measured 2,940, crossed" in told
 
 
 def test_a_comparison_that_got_worse_is_annotated() -> None:
@@ -97,12 +99,12 @@ def test_of_many_kinds_the_rest_is_how_often_and_a_spark_is_never_nothing() -> N
 
 def test_little_processor_time_is_not_told_as_none() -> None:
     little = unified(server=ServerSide(connects=40, replaced=0, refused=0, peak=40, emitted=0, cpu_s=0.03))
-    assert "in 0.03 s of processor time" in " ".join(terminal.render(little, []).split())
+    assert "in 0.03 s of CPU time" in " ".join(terminal.render(little, []).split())
 
 
 def test_the_plot_of_open_connections_does_not_acquit_a_server_that_replaces() -> None:
-    assert "The server replaces, which keeps the two lines together" in html.render(duplicated(), [])
-    assert "One connection for each user would lay the two lines on each other." in html.render(unified(), [])
+    assert "The server replaces older connections, so the two lines stay close" in html.render(duplicated(), [])
+    assert "With one connection per user the two lines coincide." in html.render(unified(), [])
 
 
 def test_the_peak_of_several_workers_is_a_bound() -> None:
@@ -129,8 +131,8 @@ def test_the_comparison_table_in_terminal_and_markdown() -> None:
 def test_a_larger_run_is_told_by_what_it_would_be_for_its_size() -> None:
     told = terminal.render(compare(unified(), duplicated(users=25, connections_peak=50)), [])
     peak = next(line for line in told.splitlines() if "open connections, peak" in line)
-    assert " ".join(peak.split()) == "open connections, peak 50 50 2.0× more for its size"
-    assert "handshakes completed 50 3,000 120× more for its size" in " ".join(told.split())
+    assert " ".join(peak.split()) == "open connections, peak 50 50 2.0× more, relative to its size"
+    assert "handshakes completed 50 3,000 120× more, relative to its size" in " ".join(told.split())
 
 
 def test_a_worse_run_is_marked_so() -> None:
@@ -163,10 +165,10 @@ def test_names_from_outside_are_escaped_in_every_format() -> None:
 
 def test_a_narrow_terminal_and_colour_do_not_break_it() -> None:
     out = StringIO()
-    terminal.show(compared(), [], out, {**os.environ, "COLUMNS": "60"})
+    terminal.print_report(compared(), [], out, {**os.environ, "COLUMNS": "60"})
     assert max(map(len, out.getvalue().splitlines())) <= 60
     out = StringIO()
-    terminal.show(limited(), [], out, {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"})
+    terminal.print_report(limited(), [], out, {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"})
     assert "\x1b[1;31m" in out.getvalue()
 
 
@@ -178,7 +180,7 @@ def test_a_run_without_a_course_has_no_plot() -> None:
 def test_what_counts_as_the_same_although_it_differs_says_why() -> None:
     slow, quick = duplicated(connect_ms=Percentiles(p95=101.0)), unified(connect_ms=Percentiles(p95=9.7))
     told = " ".join(terminal.render(compare(slow, quick), []).split())
-    assert "time to connect, p95 101 ms 9.7 ms under 100 ms apart" in told
+    assert "time to connect, p95 101 ms 9.7 ms less than 100 ms apart" in told
     same = " ".join(terminal.render(compare(slow, slow), []).split())
     assert "time to connect, p95 101 ms 101 ms the same" in same
 

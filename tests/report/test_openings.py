@@ -3,8 +3,8 @@
 from wscheck.detect.engine import Judge
 from wscheck.model.events import CodeLocation, Connected
 from wscheck.model.findings import Finding
-from wscheck.report.locations import spots
-from wscheck.report.story import Openings
+from wscheck.report.finding_text import OpenerIndex
+from wscheck.report.locations import finding_locations
 
 SHARED = CodeLocation("src/services/openSocket.ts", 7, 10, "openSocket")
 BOT, WHATSAPP = (
@@ -36,7 +36,7 @@ def found(*events: Connected) -> Finding:
 
 
 def told(*events: Connected) -> list[str]:
-    return [str(opening) for opening in Openings(events).of(found(*events))]
+    return [str(opening) for opening in OpenerIndex(events).openers_for(found(*events))]
 
 
 def test_the_callers_of_a_shared_opener_are_told() -> None:
@@ -58,10 +58,10 @@ def test_whoever_opened_most_is_told_first() -> None:
 
 
 def test_callers_are_pointed_at_only_where_the_opener_is_shared() -> None:
-    shared = spots(found(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)), [])
-    assert {spot.place for spot in shared if spot.said == "one of its callers"} == {BOT, WHATSAPP}
-    apart = spots(found(opened("a", 1.0, BOT, SHARED), opened("b", 2.0, WHATSAPP, SHARED)), [])
-    assert [(spot.place, spot.said) for spot in apart] == [
-        (BOT, "a connection opens here"),
-        (WHATSAPP, "a connection opens here"),
+    shared = finding_locations(found(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)), [])
+    assert {each.location for each in shared if each.description == "a caller of the shared opener"} == {BOT, WHATSAPP}
+    apart = finding_locations(found(opened("a", 1.0, BOT, SHARED), opened("b", 2.0, WHATSAPP, SHARED)), [])
+    assert [(each.location, each.description) for each in apart] == [
+        (BOT, "a connection is opened here"),
+        (WHATSAPP, "a connection is opened here"),
     ]

@@ -29,6 +29,7 @@ def run_of(report: Report, events: Any = ()) -> dict[str, Any]:
     """The one run of the log, which is valid."""
     log = json.loads(render(report, events))
     validator().validate(log)
+    run: dict[str, Any]
     (run,) = log["runs"]
     return run
 
@@ -88,7 +89,10 @@ def test_every_rule_brings_its_help_and_the_fixes_of_its_causes() -> None:
     for name, rule in rules.items():
         assert rule["shortDescription"]["text"] == REGISTRY[name].title
         assert REGISTRY[name].fix in rule["help"]["text"]
-        assert "If two-openers (two components each open a connection): Open it in one" in rule["help"]["text"]
+        assert (
+            "If the cause is two-openers (two components each open a connection): Open it in one"
+            in rule["help"]["text"]
+        )
 
 
 def test_without_an_opener_it_is_the_line_of_the_log() -> None:

@@ -9,24 +9,25 @@ import msgspec
 import pytest
 
 from tests.report import runs
+from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Severity, Verdict
 from wscheck.model.report import Report
-from wscheck.report.terminal import PLAIN_WIDTH, render, show
+from wscheck.report.terminal import PLAIN_WIDTH, print_report, render
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def shown(run: tuple[Report, list], **environ: str) -> str:
+def shown(run: tuple[Report, list[AnyEvent]], **environ: str) -> str:
     stdout = io.StringIO()
-    show(*run, stdout, environ)
+    print_report(*run, stdout, environ)
     return stdout.getvalue()
 
 
-def on_a_terminal(run: tuple[Report, list], **environ: str) -> str:
+def on_a_terminal(run: tuple[Report, list[AnyEvent]], **environ: str) -> str:
     """What a real (pseudo) terminal receives."""
     leader, follower = pty.openpty()
     with os.fdopen(follower, "w", encoding="utf-8") as stdout:
-        show(*run, stdout, {"TERM": "xterm-256color", **environ})
+        print_report(*run, stdout, {"TERM": "xterm-256color", **environ})
         stdout.flush()
         received = b""
         while not received.rstrip().endswith((b"two-openers", b"two-openers\x1b[0m")):
@@ -43,7 +44,7 @@ def test_a_pass_has_no_more_than_three_lines_for_a_scenario_and_ends_with_the_ve
     for scenario in report.scenarios:
         (line,) = [line for line in lines if line.startswith(f"✓ {scenario.id} ")]
         assert scenario.must_hold.split()[0] in line
-        assert "1 opened, peak 1" in lines[lines.index(line) + 1]
+        assert "1 connection opened, peak 1" in lines[lines.index(line) + 1]
 
 
 def test_a_fail_tells_the_finding_before_the_scenarios_and_the_next_command_last() -> None:
@@ -154,7 +155,7 @@ def test_an_inconclusive_scenario_says_why_although_something_was_found_in_it() 
 def test_an_interrupted_run_says_so() -> None:
     report, events = runs.failing()
     report.interrupted = True
-    assert "Interrupted: what is said above is partial." in render(report, events)
+    assert "Interrupted: this report is partial." in render(report, events)
 
 
 def test_a_run_that_could_not_be_checked_says_why() -> None:

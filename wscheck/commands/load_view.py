@@ -130,7 +130,7 @@ def _course(course: "Course", take: "Callable[[SecondCounts], int]", unit: str =
     """The last seconds as a sparkline, with the newest in numbers."""
     from rich.text import Text
 
-    from wscheck.report.tables import sparkline
+    from wscheck.report.terminal import sparkline
 
     values = [take(bucket) for bucket in course.seconds[-SPARKS:]]
     return Text.assemble((sparkline(values, SPARKS), "cyan"), (f"  {values[-1]:,}{unit}" if values else "", "dim"))

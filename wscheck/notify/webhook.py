@@ -12,7 +12,7 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.errors import UsageError
 from wscheck.notify.delivery import DeliveryFailed, incident_json
 from wscheck.notify.text import incident_summary
-from wscheck.report import story
+from wscheck.report.finding_text import fix_text
 
 TIMEOUT_S = 10.0
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -74,7 +74,7 @@ def slack_text(incident: Incident) -> str:
     summary = incident_summary(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     lines = [f"{_EMOJI[incident.state]} *wscheck* {summary}"]
     if incident.state is not IncidentState.RESOLVED:
-        lines.append(f"_Fix_: {story.fix_text(incident)}")
+        lines.append(f"_Fix_: {fix_text(incident)}")
     return "\n".join(lines)
 
 

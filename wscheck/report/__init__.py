@@ -1,6 +1,6 @@
-"""WHO IS TOLD: each file turns a finished run into one format; `REPORTERS` is the list of them.
+"""Reports of a finished run: one module per format, listed in `REPORTERS`.
 
-A reporter is a pure function of the report and the events; only `formats` touches files and streams.
+A format is a pure function of the report and the events. Only `formats` accesses files and streams.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,24 +12,24 @@ from wscheck.model.report import Report
 
 
 class Reporter(Protocol):
-    """A finished run in, the whole text of one format out."""
+    """Function that returns a finished run as the complete text of one format."""
 
     def __call__(self, report: Report, events: Sequence[AnyEvent]) -> str | bytes: ...
 
 
-def _lazily(module: str) -> Callable[[], Reporter]:
-    """A loader of `wscheck.report.<module>.render`, so that a run imports only the formats it was asked for."""
+def _loader(module: str) -> Callable[[], Reporter]:
+    """Return a function that imports `render` of `module`: a run imports only the formats that it uses."""
     return lambda: cast(Reporter, import_module(f"wscheck.report.{module}").render)
 
 
 REPORTERS: dict[str, Callable[[], Reporter]] = {
-    "terminal": _lazily("terminal"),
-    "json": _lazily("json"),
-    "ndjson": _lazily("recording"),
-    "junit": _lazily("junit"),
-    "github": _lazily("github"),
-    "sarif": _lazily("sarif"),
-    "html": _lazily("html"),
-    "markdown": _lazily("markdown"),
+    "terminal": _loader("terminal"),
+    "json": _loader("json"),
+    "ndjson": _loader("recording"),
+    "junit": _loader("junit"),
+    "github": _loader("github"),
+    "sarif": _loader("sarif"),
+    "html": _loader("html"),
+    "markdown": _loader("markdown"),
 }
-"""Format name, as `--format` takes it, to the loader of its reporter (docs/formats.md)."""
+"""Format name of `--format` to the loader of its reporter (docs/formats.md)."""

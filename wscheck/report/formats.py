@@ -1,4 +1,4 @@
-"""`--format FMT[=PATH]`: which formats were asked for, and getting each to its place whole or not at all."""
+"""Option `--format FORMAT[=PATH]`: requested formats, and their complete writing to files or stdout."""
 
 import os
 import sys
@@ -15,35 +15,43 @@ from wscheck.report import REPORTERS
 
 @dataclass(frozen=True)
 class ReportOutput:
-    """One requested format. `path` None means stdout."""
+    """Requested format and its file. `path` None means stdout."""
 
     format: str
     path: Path | None = None
 
 
 def prepare_outputs(values: Sequence[str] | None, choices: Iterable[str] = REPORTERS) -> list[ReportOutput]:
-    """What a command line asks for, each with a place to write it to. Raises UsageError as `parse` and `prepare` do."""
+    """Parse the values of `--format` and create the directories of their files.
+
+    Raises:
+        UsageError: As `parse_outputs` and `create_directories` do.
+    """
     outputs = parse_outputs(values or (), choices)
     create_directories(outputs)
     return outputs
 
 
 def parse_outputs(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> list[ReportOutput]:
-    """The outputs that `values` (each `FMT` or `FMT=PATH`) ask for; the terminal's to stdout when there are none.
+    """Parse the values of `--format`, each `FORMAT` or `FORMAT=PATH`. Without values, return the terminal format.
 
-    `choices` are the formats that the calling command has something to say in.
+    `FORMAT=-` is stdout, as is `FORMAT`. `choices` are the formats that the command supports.
 
-    `FMT=-` is stdout too. Raises UsageError for an unknown format, for a second format on stdout (its reader could
-    not tell where one ends), and for two formats in one file.
+    Raises:
+        UsageError: A format is unknown, two formats share a file, or two formats go to stdout, where a reader could
+            not separate them.
     """
     outputs = [_parse_one(value, tuple(choices)) for value in values or ["terminal"]]
-    _refuse_sharing(outputs)
+    _reject_shared_files(outputs)
     return outputs
 
 
 def create_directories(outputs: Iterable[ReportOutput]) -> None:
-    """Make every parent directory before the run, so that a path that cannot be written costs no run. Raises
-    UsageError."""
+    """Create the parent directories before the run, so that an unwritable path is reported before it.
+
+    Raises:
+        UsageError: A path is a directory, or its parent cannot be created.
+    """
     for output in outputs:
         if output.path is None:
             continue
@@ -62,11 +70,15 @@ def write_outputs(
     stdout: TextIO | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Render every output and put it in its place. One that cannot be written does not keep the others from it."""
+    """Render and write every output.
+
+    Raises:
+        UsageError: An output cannot be written. The others are written first.
+    """
     failed: list[UsageError] = []
     for output in outputs:
         try:
-            _deliver_one(output, report, events, stdout or sys.stdout, environ)
+            _write_output(output, report, events, stdout or sys.stdout, environ)
         except UsageError as error:
             failed.append(error)
     if failed:
@@ -74,9 +86,12 @@ def write_outputs(
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` so that a reader sees the old file or the whole new one, never a part.
+    """Write `content` so that a reader sees either the old file or the complete new one.
 
-    What exists and is no regular file (`/dev/stderr`, a pipe) is written to as it is: renaming would replace it.
+    A device or a pipe (`/dev/stderr`) is written to directly, because renaming would replace it.
+
+    Raises:
+        UsageError: The file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,32 +115,38 @@ def _replace(path: Path, content: bytes) -> None:
 def _parse_one(value: str, choices: Sequence[str]) -> ReportOutput:
     name, equals, path = value.partition("=")
     if name not in choices:
-        problem = f"Unknown format `{name}`." if name not in REPORTERS else f"`{name}` is no format of this command."
+        problem = (
+            f"Unknown format `{name}`."
+            if name not in REPORTERS
+            else f"This command does not support the format `{name}`."
+        )
         raise UsageError(problem, f"Choose from: {', '.join(choices)}; FORMAT=PATH writes to a file.")
     if equals and not path:
         raise UsageError(f"`--format {value}` names no file.", f"Write --format {name}=PATH, or {name} for stdout.")
     return ReportOutput(name, None if path in ("", "-") else Path(path))
 
 
-def _refuse_sharing(outputs: Sequence[ReportOutput]) -> None:
-    taken: dict[Path | None, str] = {}
+def _reject_shared_files(outputs: Sequence[ReportOutput]) -> None:
+    formats_by_path: dict[Path | None, str] = {}
     for output in outputs:
-        place = output.path.absolute() if output.path else None
-        if place in taken:
+        path = output.path.absolute() if output.path else None
+        if path in formats_by_path:
             where = f"the file {output.path}" if output.path else "stdout"
-            first = taken[place]
-            problem = f"The formats `{first}` and `{output.format}` were both asked to write to {where}."
-            raise UsageError(problem, f"Give one of them its own file: --format {output.format}=PATH.")
-        taken[place] = output.format
+            first = formats_by_path[path]
+            raise UsageError(
+                f"The formats `{first}` and `{output.format}` would both be written to {where}.",
+                f"Give one of them its own file: --format {output.format}=PATH.",
+            )
+        formats_by_path[path] = output.format
 
 
-def _deliver_one(
+def _write_output(
     output: ReportOutput, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]
 ) -> None:
     if output.format == "github" and (summary := environ.get("GITHUB_STEP_SUMMARY")):
         _append_summary(Path(summary), report, events)
     if output.path is None:
-        _show(output.format, report, events, stdout, environ)
+        _write_to_stdout(output.format, report, events, stdout, environ)
         return
     content = REPORTERS[output.format]()(report, events)
     write_atomically(output.path, content.encode() if isinstance(content, str) else content)
@@ -133,23 +154,25 @@ def _deliver_one(
 
 
 def print_written_path(output: ReportOutput) -> None:
-    """Say which file holds it."""
+    """Print the path to stderr. An output on stdout prints nothing."""
     if output.path is not None:
         print(f"wrote {output.path}", file=sys.stderr)
 
 
-def _show(name: str, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]) -> None:
-    """On standard output, to the last byte: what a full disk keeps back must not go unsaid."""
+def _write_to_stdout(
+    name: str, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]
+) -> None:
+    """Write to stdout and flush it, so that a full disk is reported."""
     try:
         if name == "terminal":
-            from wscheck.report.terminal import show
+            from wscheck.report.terminal import print_report
 
-            show(report, events, stdout, environ)
+            print_report(report, events, stdout, environ)
             stdout.flush()
         else:
             _print(REPORTERS[name]()(report, events), stdout)
     except BrokenPipeError:
-        raise  # the reader left, which is no failure
+        raise  # the reader closed the pipe, which is not an error
     except OSError as error:
         raise UsageError(
             f"Standard output cannot be written: {error.strerror}.", "Write to a file: --format FORMAT=PATH."
@@ -157,18 +180,18 @@ def _show(name: str, report: Report, events: Sequence[AnyEvent], stdout: TextIO,
 
 
 def _append_summary(path: Path, report: Report, events: Sequence[AnyEvent]) -> None:
-    """The step summary belongs to every step of a job: it is added to, never replaced."""
-    from wscheck.report.github import step_summary
+    """Append the report to the step summary, which every step of the job shares."""
+    from wscheck.report import markdown
 
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(step_summary(report, events))
+            file.write(markdown.render(report, events))
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
 def _print(content: str | bytes, stdout: TextIO) -> None:
-    """Text or bytes to `stdout`; bytes past its encoding, since JSON and XML declare their own."""
+    """Write to `stdout` as UTF-8 whatever its encoding is, because JSON and XML declare their own."""
     raw = content.encode() if isinstance(content, str) else content
     if (buffer := getattr(stdout, "buffer", None)) is not None:
         stdout.flush()

@@ -1,4 +1,4 @@
-"""The report as one JSON object: what scripts read. Its fields are a contract (docs/json.md)."""
+"""Report as one JSON object for scripts. Its fields are a contract (docs/json.md)."""
 
 from collections.abc import Sequence
 
@@ -9,5 +9,5 @@ from wscheck.model.report import Report
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
-    """Indented by two spaces, in the order of docs/json.md, ending in a line feed. The events are not part of it."""
+    """Return the report, indented, with its fields in the order of docs/json.md. It does not contain the events."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"

@@ -1,4 +1,4 @@
-"""Where a finding points: the code that opened its connections first, otherwise the log line that tells of it. Pure."""
+"""Files and lines of findings: call sites that opened connections, else the log lines of the evidence."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,87 +6,98 @@ from dataclasses import dataclass
 from wscheck.detect import stack_frames
 from wscheck.model.events import CodeLocation, Connected, ConnectionEvent, HandlersRegistered
 from wscheck.model.findings import Finding
+from wscheck.report.finding_text import ConnectionOpener, OpenerIndex, by_severity
 from wscheck.report.formatting import one_line
-from wscheck.report.story import Opening, Openings, by_severity
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A place in a file, and what it has to do with the finding."""
+class FindingLocation:
+    """File and line, with a description of what happens there."""
 
-    place: CodeLocation
-    said: str
+    location: CodeLocation
+    description: str
 
 
-def spots(finding: Finding, opened: Sequence[Opening]) -> list[Spot]:
-    """Every place in a file that `finding` points at, the most telling first, each once.
+def finding_locations(finding: Finding, openers: Sequence[ConnectionOpener]) -> list[FindingLocation]:
+    """Return every file location of `finding` once, the most useful first.
 
-    Code comes before logs: which handlers are registered, where that is what is wrong; who opened its connections; what
-    its evidence says.
+    Code precedes logs: registered handlers, then openers of the connections, then other evidence.
     """
-    found: dict[tuple[str, int], Spot] = {}
-    for spot in (*_registered(finding), *_opened(opened), *_parted(finding), *_seen(finding), *_logged(finding)):
-        if is_file(spot.place):
-            found.setdefault((spot.place.file, spot.place.line), spot)
+    locations = (
+        *_handler_locations(finding),
+        *_opener_locations(openers),
+        *_caller_locations(finding),
+        *_evidence_locations(finding),
+        *_log_locations(finding),
+    )
+    found: dict[tuple[str, int], FindingLocation] = {}
+    for each in locations:
+        if is_file_location(each.location):
+            found.setdefault((each.location.file, each.location.line), each)
     return list(found.values())
 
 
-def grouped(
-    findings: Iterable[Finding], openings: Openings, fits: Callable[[CodeLocation], bool]
-) -> list[tuple[Spot | None, list[Finding]]]:
-    """Findings by severity, rule, cause and their first place that `fits` (None where none does), the worst first.
+def group_by_location(
+    findings: Iterable[Finding], index: OpenerIndex, accepts: Callable[[CodeLocation], bool]
+) -> list[tuple[FindingLocation | None, list[Finding]]]:
+    """Group findings by severity, rule, cause and location, the most severe first.
 
-    A fault that shows in ten scenarios or for a thousand users is told once for each place to mend.
+    The location is the first one that `accepts` returns true for, None if there is none. A fault that ten scenarios
+    or a thousand users show is thus reported once per line of code.
     """
-    groups: dict[tuple[str, str, str, Spot | None], list[Finding]] = {}
+    groups: dict[tuple[str, str, str, FindingLocation | None], list[Finding]] = {}
     for finding in by_severity(findings):
-        spot = next((spot for spot in spots(finding, openings.of(finding)) if fits(spot.place)), None)
+        locations = finding_locations(finding, index.openers_for(finding))
+        first = next((each for each in locations if accepts(each.location)), None)
         cause = finding.cause.id if finding.cause else ""
-        groups.setdefault((finding.severity, finding.rule, cause, spot), []).append(finding)
+        groups.setdefault((finding.severity, finding.rule, cause, first), []).append(finding)
     return [(key[-1], group) for key, group in groups.items()]
 
 
-def is_file(place: CodeLocation) -> bool:
-    """Whether `place` is in a file: a served script (the map was missing) and a native frame are not."""
-    return bool(place.file) and "://" not in place.file and not place.file.startswith(("<", "data:", "blob:"))
+def is_file_location(location: CodeLocation) -> bool:
+    """Return whether `location` is in a file. A served script without a source map and a native frame are not."""
+    return bool(location.file) and "://" not in location.file and not location.file.startswith(("<", "data:", "blob:"))
 
 
-def in_tree(place: CodeLocation) -> bool:
-    """Whether `place` can be a file of the checkout: an absolute path or a URL never is."""
-    return is_file(place) and not place.file.startswith(("/", ".."))
+def is_in_checkout(location: CodeLocation) -> bool:
+    """Return whether `location` may be in the checked-out repository. An absolute path and a URL are not."""
+    return is_file_location(location) and not location.file.startswith(("/", ".."))
 
 
-def _opened(opened: Sequence[Opening]) -> Iterator[Spot]:
-    for opening in opened:
-        if opening.opener is not None:
-            who = opening.component or opening.opener.function
-            yield Spot(opening.opener, f"{one_line(who)} opens a connection here" if who else "a connection opens here")
-
-
-def _parted(finding: Finding) -> Iterator[Spot]:
-    """Whose calls went through a shared opener: the frames at which their stacks part."""
-    connected = [event for event in finding.evidence if isinstance(event, Connected) and event.stack]
-    for one in connected:
-        for other in connected:
-            place = stack_frames.divergence(one.stack, other.stack) if other.opener == one.opener else None
-            if place is not None:
-                yield Spot(place, "one of its callers")
-
-
-def _registered(finding: Finding) -> Iterator[Spot]:
+def _handler_locations(finding: Finding) -> Iterator[FindingLocation]:
     for event in finding.evidence:
         if isinstance(event, HandlersRegistered):
-            yield from (Spot(place, f"a handler of {one_line(event.name)}") for place in event.handlers)
-            yield from (Spot(place, f"a handler of {one_line(event.name)} that was removed") for place in event.lost)
+            name = one_line(event.name)
+            yield from (FindingLocation(handler, f"a handler of {name}") for handler in event.handlers)
+            yield from (FindingLocation(handler, f"a removed handler of {name}") for handler in event.lost)
 
 
-def _seen(finding: Finding) -> Iterator[Spot]:
+def _opener_locations(openers: Sequence[ConnectionOpener]) -> Iterator[FindingLocation]:
+    for opener in openers:
+        if opener.call_site is not None:
+            name = opener.component or opener.call_site.function
+            description = f"{one_line(name)} opens a connection here" if name else "a connection is opened here"
+            yield FindingLocation(opener.call_site, description)
+
+
+def _caller_locations(finding: Finding) -> Iterator[FindingLocation]:
+    """Yield the callers of a shared opener: the frames at which the stacks of two connections diverge."""
+    connected = [event for event in finding.evidence if isinstance(event, Connected) and event.stack]
+    for event in connected:
+        for other in connected:
+            frame = stack_frames.divergence(event.stack, other.stack) if other.opener == event.opener else None
+            if frame is not None:
+                yield FindingLocation(frame, "a caller of the shared opener")
+
+
+def _evidence_locations(finding: Finding) -> Iterator[FindingLocation]:
     for event in finding.evidence:
         if isinstance(event, ConnectionEvent) and event.opener is not None:
-            yield Spot(event.opener, "a connection opens here")
+            yield FindingLocation(event.opener, "a connection is opened here")
 
 
-def _logged(finding: Finding) -> Iterator[Spot]:
+def _log_locations(finding: Finding) -> Iterator[FindingLocation]:
     for event in finding.evidence:
         if event.path and event.path != "-" and event.line:
-            yield Spot(CodeLocation(event.path, event.line), f"{event.__struct_config__.tag} was logged here")
+            location = CodeLocation(event.path, event.line)
+            yield FindingLocation(location, f"{event.__struct_config__.tag} was logged here")

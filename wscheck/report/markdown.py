@@ -1,12 +1,150 @@
-"""The run as Markdown, for a pull request or a wiki: what GitHub's step summary says."""
+"""Report as Markdown, for a pull request, a wiki or GitHub's step summary."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.events import AnyEvent
-from wscheck.model.report import Report
-from wscheck.report.github import step_summary
+from wscheck.model.findings import Verdict
+from wscheck.model.load_report import LoadReport
+from wscheck.model.report import LogsReport, Report, ScenarioResult, VerifyReport
+from wscheck.report import finding_text, load_figures, log_figures, summary
+from wscheck.report.finding_text import FindingGroup, OpenerIndex
+from wscheck.report.formatting import escape_markdown, format_duration, one_line, plural
+
+MAX_BYTES = 1_000_000
+"""GitHub rejects a step summary of more than 1 MiB."""
+
+_MARK = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.INCONCLUSIVE: "❔", Verdict.SKIPPED: "⏭️"}
+_CHANGE_MARK = {
+    MeasureChange.BETTER: "✅",
+    MeasureChange.WORSE: "❌",
+    MeasureChange.SAME: "",
+    MeasureChange.UNKNOWN: "",
+}
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
-    """Findings first, then the figures or the scenarios."""
-    return step_summary(report, events)
+    """Return the findings, then the figures and scenarios.
+
+    Findings that would exceed `MAX_BYTES` are omitted, and their number is given.
+    """
+    openers = OpenerIndex(events)
+    title = f"## {_MARK[report.verdict]} wscheck: {report.verdict}"
+    parts = [title, escape_markdown(summary.headline(report)), _run_facts(report)]
+    scenarios = report.scenarios if isinstance(report, VerifyReport) else []
+    tables = "\n\n".join([*_figures(report), *([_scenario_table(scenarios)] if scenarios else [])])
+    size = sum(len(part.encode()) for part in [*parts, tables])
+    problems = finding_text.group_by_problem(report.findings)
+    for number, problem in enumerate(problems):
+        section = _problem_section(problem, openers)
+        size += len(section.encode()) + 2
+        if size > MAX_BYTES:
+            parts.append(f"_{plural(len(problems) - number, 'more problem')} not shown: GitHub's limit is 1 MiB._")
+            break
+        parts.append(section)
+    return "\n\n".join([*parts, tables]).strip() + "\n"
+
+
+def _run_facts(report: Report) -> str:
+    description = f" · {one_line(text)}" if (text := summary.run_description(report)) else ""
+    partial = " · **interrupted: this report is partial**" if report.interrupted else ""
+    return f"{_code(report.target)}{description} · {format_duration(report.duration_s)}{partial}"
+
+
+def _problem_section(problem: Sequence[FindingGroup], openers: OpenerIndex) -> str:
+    """Return one problem: its rules, their messages, and once the shared cause and fix."""
+    finding = problem[0].finding
+    rules = ", ".join(group.finding.rule for group in problem)
+    pairs = [pair for group in problem for pair in finding_text.group_messages(group)]
+    messages = "\n".join(
+        f"- {escape_markdown(message)}" + (f" ({escape_markdown(scope)})" if scope else "") for message, scope in pairs
+    )
+    facts = "\n".join(
+        f"- **{label}**: {escape_markdown(text)}"
+        for label, text in finding_text.labelled_facts(finding, openers.openers_for(finding))
+    )
+    return f"### {finding.severity}: {escape_markdown(rules)}\n\n{messages}\n\n{facts}"
+
+
+def _scenario_table(scenarios: Iterable[ScenarioResult]) -> str:
+    head = "| | scenario | requirement | opened | peak | replaced | reason |\n|---|---|---|--:|--:|--:|---|"
+    return "\n".join([head, *(_scenario_row(scenario) for scenario in scenarios)])
+
+
+def _scenario_row(scenario: ScenarioResult) -> str:
+    cells = [
+        _MARK[scenario.verdict],
+        _code(scenario.id),
+        escape_markdown(one_line(scenario.must_hold)),
+        str(scenario.connections_opened),
+        str(scenario.connections_peak),
+        str(scenario.replacements),
+        escape_markdown(one_line(scenario.reason)),
+    ]
+    return _row(cells)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    return "`" + one_line(text).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def _figures(report: Report) -> list[str]:
+    """Return the tables of `report` as blocks of Markdown, none for a run that ended before it had results."""
+    if not report.has_results:
+        return []
+    if isinstance(report, LoadReport):
+        parts = (_load_table(report), _thresholds(report), _server_counts(report), *_notes(report.notes))
+        return [part for part in parts if part]
+    if isinstance(report, CompareReport):
+        return [_measure_table(report), *_notes(report.notes)]
+    if isinstance(report, LogsReport):
+        facts = "\n".join(f"- {escape_markdown(fact)}" for fact in log_figures.log_facts(report))
+        return [facts, *_user_table(report)]
+    return []
+
+
+def _user_table(report: LogsReport) -> list[str]:
+    rows = log_figures.user_rows(report)[: log_figures.USERS_SHOWN]
+    head = [log_figures.USER_COLUMNS, ("---", "--:", "--:", "--:", "---")]
+    return ["\n".join(map(_row, [*head, *(map(escape_markdown, row) for row in rows)]))] if rows else []
+
+
+def _notes(notes: Iterable[str]) -> list[str]:
+    return [f"> {escape_markdown(one_line(note))}" for note in notes]
+
+
+def _load_table(report: LoadReport) -> str:
+    figures = load_figures.load_figure_rows(report)
+    rows = [_row((figure.name, figure.value, escape_markdown(figure.details))) for figure in figures]
+    return "\n".join(["| | | |", "|---|--:|---|", *rows])
+
+
+def _thresholds(report: LoadReport) -> str:
+    return "\n".join(
+        f"- {'❌' if threshold.crossed else '✅'} `{load_figures.format_threshold(threshold)}`"
+        for threshold in report.thresholds
+    )
+
+
+def _server_counts(report: LoadReport) -> str:
+    counts = load_figures.server_counts_sentence(report)
+    return f"The server counted {escape_markdown(counts)}." if counts else ""
+
+
+def _measure_table(report: CompareReport) -> str:
+    before, after = (
+        f"{escape_markdown(one_line(run.label))} ({escape_markdown(one_line(run.variant))})"
+        for run in (report.before, report.after)
+    )
+    rows = [_row(("", before, after, "")), "|---|--:|--:|---|"]
+    for benefit, measures in load_figures.measures_by_benefit(report):
+        rows.append(f"| **{benefit}** | | | |")
+        for measure in measures:
+            old, new = (load_figures.format_amount(value, measure.unit) for value in (measure.before, measure.after))
+            change = f"{_CHANGE_MARK[measure.change]} {load_figures.format_change(measure)}".strip()
+            rows.append(_row((measure.name, old, new, change)))
+    return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""The run as NDJSON: the output that is also an input (`sources/recording.py` reads it; docs/recording.md)."""
+"""Events of a run as NDJSON, which `wscheck verify --from` reads back (docs/recording.md)."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from wscheck.model.report import Report
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
-    """The header that `report` calls for, then one line for each event."""
+    """Return a header with the facts of `report`, then one line per event."""
     header = RecordingHeader(
         schema=RECORDING_SCHEMA,
         wscheck=__version__,
@@ -20,10 +20,10 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
         interrupted=report.interrupted,
         options=report.options,
     )
-    return write(header, events)
+    return encode_recording(header, events)
 
 
-def write(header: RecordingHeader, events: Sequence[AnyEvent]) -> bytes:
-    """One JSON object a line, UTF-8: `header` with the number of events filled in, then the events in order."""
-    whole = msgspec.structs.replace(header, events=len(events))
-    return msgspec.json.Encoder().encode_lines([whole, *events])
+def encode_recording(header: RecordingHeader, events: Sequence[AnyEvent]) -> bytes:
+    """Return `header` with the number of events, then the events in order, as one JSON object per line in UTF-8."""
+    counted = msgspec.structs.replace(header, events=len(events))
+    return msgspec.json.Encoder().encode_lines([counted, *events])

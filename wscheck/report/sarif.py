@@ -1,7 +1,9 @@
-"""SARIF 2.1.0: findings on the lines that cause them, as GitHub's code scanning and editors show them.
+"""Findings as SARIF 2.1.0 on the lines that cause them, for GitHub's code scanning and editors.
 
-One result for each rule, cause and place. What points into no file is a notification of the run, since GitHub refuses
-a result without a place; so is what could not be judged. Source: OASIS SARIF 2.1.0; GitHub's "SARIF support".
+There is one result per rule, cause and location. GitHub rejects a result without a location, so a finding without a
+file and the reason of an inconclusive run are notifications of the invocation.
+
+Source: OASIS SARIF 2.1.0; GitHub documentation, "SARIF support for code scanning".
 """
 
 import hashlib
@@ -19,70 +21,75 @@ from wscheck.detect.rules import REGISTRY, Rule
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
-from wscheck.report import story
+from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_lines
 from wscheck.report.formatting import escape_control, one_line
-from wscheck.report.locations import Spot, grouped, is_file, spots
+from wscheck.report.locations import FindingLocation, finding_locations, group_by_location, is_file_location
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-RELATED = 20
-"""Further places told of one result."""
+
+RELATED_LOCATIONS = 20
+"""Related locations per result."""
+
+USERS = 20
+"""Users named per result."""
 
 Json = dict[str, Any]
 
+_DRIVER = {"name": "wscheck", "version": __version__, "semanticVersion": __version__}
+
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
-    """One run of one tool, indented, ending in a line feed."""
-    openings = story.Openings(events)
-    groups = grouped(report.findings, openings, is_file)
-    names = list(dict.fromkeys(finding.rule for finding in report.findings))
-    told = [_result(spot, group, names, openings) for spot, group in groups if spot is not None]
-    notices = [_notification(group, openings) for spot, group in groups if spot is None]
+    """Return a log with one run of one tool, indented."""
+    openers = OpenerIndex(events)
+    groups = group_by_location(report.findings, openers, is_file_location)
+    rules = list(dict.fromkeys(finding.rule for finding in report.findings))
+    results = [_result(location, group, rules, openers) for location, group in groups if location is not None]
+    notifications = [_notification(group, openers) for location, group in groups if location is None]
     run = {
-        "tool": {"driver": {**_DRIVER, "rules": [_descriptor(name) for name in names]}},
-        "invocations": [_invocation(report, notices)],
+        "tool": {"driver": {**_DRIVER, "rules": [_rule_descriptor(rule) for rule in rules]}},
+        "invocations": [_invocation(report, notifications)],
         "columnKind": "utf16CodeUnits",
-        "results": told,
+        "results": results,
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return msgspec.json.format(msgspec.json.encode(log), indent=2) + b"\n"
 
 
-_DRIVER = {"name": "wscheck", "version": __version__, "semanticVersion": __version__}
-
-
-def _result(spot: Spot, group: Sequence[Finding], names: Sequence[str], openings: story.Openings) -> Json:
+def _result(location: FindingLocation, group: Sequence[Finding], rules: Sequence[str], openers: OpenerIndex) -> Json:
     finding = group[0]
-    found = spots(finding, openings.of(finding))
     result: Json = {
         "ruleId": finding.rule,
-        "ruleIndex": names.index(finding.rule),
+        "ruleIndex": rules.index(finding.rule),
         "level": finding.severity.value,
-        "message": {"text": _text(group, openings)},
-        "locations": [_location(spot)],
-        "partialFingerprints": {"primaryLocationLineHash": _fingerprint(finding, spot.place)},
+        "message": {"text": _message(group, openers)},
+        "locations": [_location(location)],
+        "partialFingerprints": {"primaryLocationLineHash": _fingerprint(finding, location.location)},
         "occurrenceCount": sum(each.count for each in group),
         "properties": _properties(group),
     }
-    if related := [other for other in found if other != spot][:RELATED]:
-        result["relatedLocations"] = [_location(other, number) for number, other in enumerate(related, 1)]
-    if (flow := _flow(finding)) is not None:
+    others = [each for each in finding_locations(finding, openers.openers_for(finding)) if each != location]
+    if others:
+        result["relatedLocations"] = [
+            _location(other, number) for number, other in enumerate(others[:RELATED_LOCATIONS], 1)
+        ]
+    if (flow := _code_flow(finding)) is not None:
         result["codeFlows"] = [flow]
     return result
 
 
-def _text(group: Sequence[Finding], openings: story.Openings) -> str:
-    strand = story.Strand(group[0], tuple(group[1:]))
-    return "\n".join(map(one_line, story.lines(strand, openings.of(group[0]))))
+def _message(group: Sequence[Finding], openers: OpenerIndex) -> str:
+    lines = group_lines(FindingGroup(group[0], tuple(group[1:])), openers.openers_for(group[0]))
+    return "\n".join(map(one_line, lines))
 
 
-def _location(spot: Spot, number: int | None = None) -> Json:
-    place = spot.place
-    region = {"startLine": max(place.line, 1)} | ({"startColumn": place.column} if place.line and place.column else {})
-    location: Json = {"physicalLocation": {"artifactLocation": _artifact(place.file), "region": region}}
-    if place.function:
-        location["logicalLocations"] = [{"name": escape_control(place.function), "kind": "function"}]
+def _location(described: FindingLocation, number: int | None = None) -> Json:
+    code = described.location
+    region = {"startLine": max(code.line, 1)} | ({"startColumn": code.column} if code.line and code.column else {})
+    location: Json = {"physicalLocation": {"artifactLocation": _artifact(code.file), "region": region}}
+    if code.function:
+        location["logicalLocations"] = [{"name": escape_control(code.function), "kind": "function"}]
     if number is not None:
-        location |= {"id": number, "message": {"text": spot.said}}
+        location |= {"id": number, "message": {"text": described.description}}
     return location
 
 
@@ -93,37 +100,37 @@ def _artifact(file: str) -> Json:
     return {"uri": quote(str(path)), "uriBaseId": "%SRCROOT%"}
 
 
-def _fingerprint(finding: Finding, place: CodeLocation) -> str:
-    """The same for the same fault in a later run, also after lines have moved where the function is known."""
-    where = place.function or str(place.line)
-    told = "|".join((finding.rule, finding.cause.id if finding.cause else "", place.file, where))
-    return f"{hashlib.sha256(told.encode(errors='replace')).hexdigest()[:16]}:1"
+def _fingerprint(finding: Finding, location: CodeLocation) -> str:
+    """Return a hash that a later run gives to the same fault, even on another line if the function is known."""
+    position = location.function or str(location.line)
+    parts = (finding.rule, finding.cause.id if finding.cause else "", location.file, position)
+    return f"{hashlib.sha256('|'.join(parts).encode(errors='replace')).hexdigest()[:16]}:1"
 
 
 def _properties(group: Sequence[Finding]) -> Json:
     finding = group[0]
     users = list(dict.fromkeys(escape_control(each.user) for each in group if each.user))
-    told = {"confidence": finding.confidence.value, "cause": finding.cause and finding.cause.id, "rate": finding.rate}
-    return {**{key: value for key, value in told.items() if value is not None}, "users": users[:RELATED]}
+    known = {"confidence": finding.confidence.value, "cause": finding.cause and finding.cause.id, "rate": finding.rate}
+    return {**{key: value for key, value in known.items() if value is not None}, "users": users[:USERS]}
 
 
-def _flow(finding: Finding) -> Json | None:
-    """The chain of events, where they were logged: a story that a viewer can step through."""
+def _code_flow(finding: Finding) -> Json | None:
+    """Return the logged events as steps that a viewer can follow, None if fewer than two were logged."""
     logged = [event for event in finding.evidence if event.path and event.path != "-" and event.line]
     if len(logged) < 2:
         return None
     steps = [
-        Spot(
+        FindingLocation(
             CodeLocation(event.path or "", event.line or 0),
             one_line(f"{event.__struct_config__.tag} {event.user or ''}"),
         )
         for event in logged
     ]
-    locations = [{"location": {**_location(step), "message": {"text": step.said}}} for step in steps]
+    locations = [{"location": {**_location(step), "message": {"text": step.description}}} for step in steps]
     return {"threadFlows": [{"locations": locations}]}
 
 
-def _descriptor(name: str) -> Json:
+def _rule_descriptor(name: str) -> Json:
     rule = REGISTRY.get(name)
     if rule is None:
         return {"id": name, "shortDescription": {"text": name}, "help": {"text": f"wscheck explain {name}"}}
@@ -137,29 +144,30 @@ def _descriptor(name: str) -> Json:
     }
 
 
-def _help(rule: type[Rule], row: str) -> str:
-    rows = [("Means", rule.meaning), ("Fix", rule.fix), ("Comes from", rule.source)]
-    rows += [(f"If {doc.id} ({doc.name})", doc.fix) for doc in causes_of_rule(rule.id)]
-    return "\n\n".join(row.format(label, said) for label, said in rows)
+def _help(rule: type[Rule], template: str) -> str:
+    rows = [("Meaning", rule.meaning), ("Fix", rule.fix), ("Source", rule.source)]
+    rows += [(f"If the cause is {cause.id} ({cause.name})", cause.fix) for cause in causes_of_rule(rule.id)]
+    return "\n\n".join(template.format(label, text) for label, text in rows)
 
 
-def _invocation(report: Report, notices: list[Json]) -> Json:
-    could_not = report.verdict is Verdict.INCONCLUSIVE or report.interrupted
-    if could_not:
-        reason = "the run was interrupted: this is partial" if report.interrupted else one_line(report.reason)
-        notices = [*notices, {"level": "warning", "message": {"text": f"{one_line(report.target)}: {reason}"}}]
-    told: Json = {"executionSuccessful": not could_not, "toolExecutionNotifications": notices}
+def _invocation(report: Report, notifications: list[Json]) -> Json:
+    has_no_verdict = report.verdict is Verdict.INCONCLUSIVE or report.interrupted
+    if has_no_verdict:
+        reason = "the run was interrupted: this report is partial" if report.interrupted else one_line(report.reason)
+        text = f"{one_line(report.target)}: {reason}"
+        notifications = [*notifications, {"level": "warning", "message": {"text": text}}]
+    invocation: Json = {"executionSuccessful": not has_no_verdict, "toolExecutionNotifications": notifications}
     if report.started_at is not None:
-        ended = report.started_at + report.duration_s
-        told |= {"startTimeUtc": _utc(report.started_at), "endTimeUtc": _utc(ended)}
-    return told
+        end = report.started_at + report.duration_s
+        invocation |= {"startTimeUtc": _format_utc(report.started_at), "endTimeUtc": _format_utc(end)}
+    return invocation
 
 
-def _notification(group: Sequence[Finding], openings: story.Openings) -> Json:
+def _notification(group: Sequence[Finding], openers: OpenerIndex) -> Json:
     finding = group[0]
-    text = f"{finding.rule}: {_text(group, openings)}"
+    text = f"{finding.rule}: {_message(group, openers)}"
     return {"level": finding.severity.value, "message": {"text": text}, "associatedRule": {"id": finding.rule}}
 
 
-def _utc(at: float) -> str:
+def _format_utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,4 +1,4 @@
-"""The run for a person at a terminal: a pass is short and calm, a fail puts what is wrong first."""
+"""Report for a terminal: a passed run is short, a failed run starts with what is wrong."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,188 +13,361 @@ from rich.text import Text
 from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Finding, Severity, Verdict
-from wscheck.model.report import LogsReport, Report, ScenarioResult, VerifyReport
-from wscheck.report import load_figures, log_figures, story
+from wscheck.model.load_report import LoadReport, Threshold
+from wscheck.model.report import BrowserReport, ConnectionSummary, LogsReport, Report, ScenarioResult, VerifyReport
+from wscheck.report import finding_text, load_figures, log_figures, summary
+from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import format_duration, one_line, plural
-from wscheck.report.tables import body
 
 PLAIN_WIDTH = 100
-"""Columns of a report that goes to a file or a pipe, where there is no terminal to ask."""
+"""Columns of a report in a file or a pipe, which have no width of their own."""
+
+OPENERS_SHOWN = 12
+SPARKLINE_CHARACTERS = " ▁▂▃▄▅▆▇█"
+SPARKLINE_COLUMNS = 60
 
 _STYLE = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow", Verdict.SKIPPED: "dim"}
-_HUE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 _MARK = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.INCONCLUSIVE: "?", Verdict.SKIPPED: "-"}
+_SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+_CHANGE_STYLE = {
+    MeasureChange.BETTER: "green",
+    MeasureChange.WORSE: "bold red",
+    MeasureChange.SAME: "dim",
+    MeasureChange.UNKNOWN: "dim",
+}
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
-    """Plain text, 100 columns: what goes to a file."""
-    return _plain(report, events, PLAIN_WIDTH)
+    """Return the report as plain text, 100 columns wide."""
+    return _render_plain(report, events, PLAIN_WIDTH)
 
 
-def show(report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]) -> None:
-    """To `stdout`, as wide as the terminal is; plain text when it is none. NO_COLOR and FORCE_COLOR are obeyed."""
+def print_report(report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]) -> None:
+    """Print to `stdout`, in the width and colours of the terminal, or as plain text if it is not a terminal.
+
+    NO_COLOR and FORCE_COLOR are honoured.
+    """
     console = Console(file=stdout, highlight=False, _environ=environ)
     if console.is_terminal:
-        tell(report, events, console)
+        _print_to_console(report, events, console)
     else:
-        stdout.write(_plain(report, events, console.width if "COLUMNS" in environ else PLAIN_WIDTH))
+        stdout.write(_render_plain(report, events, console.width if "COLUMNS" in environ else PLAIN_WIDTH))
 
 
-def _plain(report: Report, events: Sequence[AnyEvent], width: int) -> str:
-    """Without escapes and without the blanks that fill a terminal's lines."""
+def _render_plain(report: Report, events: Sequence[AnyEvent], width: int) -> str:
+    """Return the report without escape sequences and without trailing spaces."""
     console = Console(file=StringIO(), width=width, color_system=None, highlight=False, _environ={})
     with console.capture() as captured:
-        tell(report, events, console)
+        _print_to_console(report, events, console)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def tell(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
-    """Print to `console`, which decides width and colour. What failed comes first, what to do next comes last."""
-    openings = story.Openings(events)
-    chapters = story.chapters(report.findings)
-    grave = [chapter for chapter in chapters if _is_grave(chapter[0].finding, report)]
-    minor = [strand for chapter in chapters if chapter not in grave for strand in chapter]
+def _print_to_console(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
+    """Print the failing findings first and the next command last."""
+    openers = OpenerIndex(events)
+    problems = finding_text.group_by_problem(report.findings)
+    failing = [problem for problem in problems if _is_most_severe(problem[0].finding, report)]
+    minor = [group for problem in problems if problem not in failing for group in problem]
     console.print(_title(report), "", sep="\n")
-    for chapter in grave:
-        console.print(*(_strand(strand) for strand in chapter), _facts(chapter, openings), "", sep="\n")
+    for problem in failing:
+        console.print(*(_finding_group(group) for group in problem), _facts(problem, openers), "", sep="\n")
     if isinstance(report, VerifyReport) and report.scenarios:
-        console.print(_scenarios(report.scenarios, brief=report.verdict is Verdict.FAILED))
+        console.print(_scenario_table(report.scenarios, brief=report.verdict is Verdict.FAILED))
         console.print()
-    for shown in body(report):
-        console.print(shown, "", sep="\n")
+    for part in _figures(report):
+        console.print(part, "", sep="\n")
     if minor:
-        console.print(*(_remark(strand) for strand in minor), "", sep="\n")
+        console.print(*(_minor_finding(group) for group in minor), "", sep="\n")
     console.print(_verdict(report))
-    if (command := story.next_command(report)) is not None:
-        # Whole, however narrow the screen: what is copied from it must be the command.
+    if (command := summary.next_command(report)) is not None:
+        # Never wrapped, so that it can be copied from a narrow terminal.
         console.print(Text.assemble(("  next  ", "dim"), (command, "bold")), soft_wrap=True)
 
 
-def _is_grave(finding: Finding, report: Report) -> bool:
-    """Whether `finding` is among the worst of a failed run: told first and in full."""
-    return report.verdict is Verdict.FAILED and finding.severity is story.by_severity(report.findings)[0].severity
+def _is_most_severe(finding: Finding, report: Report) -> bool:
+    worst = finding_text.by_severity(report.findings)[0].severity
+    return report.verdict is Verdict.FAILED and finding.severity is worst
 
 
 def _title(report: Report) -> Text:
-    return Text.assemble(
-        ("wscheck", "bold"), f"  {one_line(report.target)}", (f"  {one_line(story.run_description(report))}", "dim")
+    description = one_line(summary.run_description(report))
+    return Text.assemble(("wscheck", "bold"), f"  {one_line(report.target)}", (f"  {description}", "dim"))
+
+
+# Findings
+
+
+def _finding_group(group: FindingGroup) -> RenderableType:
+    """Return the rule, severity, messages and frequency of one group."""
+    finding = group.finding
+    head = Text.assemble(
+        (f"{_MARK[Verdict.FAILED]} {finding.rule}", f"bold {_SEVERITY_STYLE[finding.severity]}"),
+        (f"  {finding.severity}, {finding.confidence} confidence", "dim"),
     )
+    messages = Text("\n").join(
+        Text.assemble((message, "bold"), (f"  {one_line(scope)}", "dim"))
+        for message, scope in finding_text.group_messages(group)
+    )
+    return Group(head, Padding(messages, (0, 0, 1, 2), expand=False))
 
 
-def _strand(strand: story.Strand) -> RenderableType:
-    """One rule's head: what happened, how often, where."""
-    finding = strand.finding
-    sure = f"  {finding.severity}, {finding.confidence} confidence"
-    head = Text.assemble((f"{_MARK[Verdict.FAILED]} {finding.rule}", f"bold {_HUE[finding.severity]}"), (sure, "dim"))
-    lines = story.told(strand)
-    told = Text("\n").join(Text.assemble((said, "bold"), (f"  {one_line(where)}", "dim")) for said, where in lines)
-    return Group(head, Padding(told, (0, 0, 1, 2), expand=False))
-
-
-def _facts(chapter: Sequence[story.Strand], openings: story.Openings) -> RenderableType:
-    """Who, opened by, cause, fix: told once for all strands of a chapter."""
-    finding = max((strand.finding for strand in chapter), key=lambda f: len(openings.of(f)))
+def _facts(problem: Sequence[FindingGroup], openers: OpenerIndex) -> RenderableType:
+    """Return user, openers, cause and fix, once for all groups of a problem."""
+    finding = max((group.finding for group in problem), key=lambda each: len(openers.openers_for(each)))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     previous = ""
-    for label, said in story.rows(finding, openings.of(finding)):
-        table.add_row("" if label == previous else label, Text(said, "bold green" if label == "fix" else ""))
+    for label, text in finding_text.labelled_facts(finding, openers.openers_for(finding)):
+        table.add_row("" if label == previous else label, Text(text, "bold green" if label == "fix" else ""))
         previous = label
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 
-def _scenarios(scenarios: Sequence[ScenarioResult], brief: bool) -> RenderableType:
+def _minor_finding(group: FindingGroup) -> RenderableType:
+    """Return a finding that does not fail the run, in one paragraph."""
+    finding = group.finding
+    messages = "; ".join(message for message, _ in finding_text.group_messages(group))
+    fix = f" Fix: {text}" if (text := finding_text.fix_text(finding)) else ""
+    head = Text(f"! {finding.severity}: {finding.rule}", _SEVERITY_STYLE[finding.severity])
+    return Group(head, Padding(Text(one_line(f"{messages}.{fix}")), (0, 0, 0, 2), expand=False))
+
+
+# Scenarios
+
+
+def _scenario_table(scenarios: Sequence[ScenarioResult], brief: bool) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for scenario in scenarios:
         style = _STYLE[scenario.verdict]
         mark = Text(f"{_MARK[scenario.verdict]} {scenario.id}", style)
-        table.add_row(mark, Group(*_scenario(scenario, style, brief)))
+        table.add_row(mark, Group(*_scenario_lines(scenario, style, brief)))
     return table
 
 
-def _scenario(scenario: ScenarioResult, style: str, brief: bool) -> Iterator[Text]:
-    """What must hold, why it does not, and in one dim line what was seen of the client and of the control.
+def _scenario_lines(scenario: ScenarioResult, style: str, brief: bool) -> Iterator[Text]:
+    """Yield the requirement, the reason of the verdict, and one dim line about the connections and the control.
 
-    `brief`: of what passed only the claim, so that what failed stays on the screen.
+    With `brief`, a passed scenario has only its requirement, so that the failed ones stay on the screen.
     """
     yield Text(one_line(scenario.must_hold))
     if brief and scenario.verdict is Verdict.PASSED:
         return
     if scenario.verdict is not Verdict.PASSED:
-        yield Text(_why(scenario), style)
-    seen = [_numbers(scenario)] if _was_tried(scenario) else []
-    seen += [f"control: {one_line(scenario.control.did)}"] if scenario.control is not None else []
-    if seen:
-        yield Text(" · ".join(seen), "dim")
+        yield Text(_scenario_reason(scenario), style)
+    details = [_connection_counts(scenario)] if _has_counts(scenario) else []
+    details += [f"control: {one_line(scenario.control.did)}"] if scenario.control is not None else []
+    if details:
+        yield Text(" · ".join(details), "dim")
     if scenario.control is not None and scenario.control.verdict is Verdict.PASSED:
-        yield Text("The control passed too: this check is blind here.", "yellow")
+        yield Text("The control passed, but must fail: this scenario cannot detect the fault here.", "yellow")
 
 
-def _was_tried(scenario: ScenarioResult) -> bool:
-    """Whether its numbers say something: none were seen of what was left out, nor of a server that was gone."""
+def _has_counts(scenario: ScenarioResult) -> bool:
+    """Return whether the counts mean something: not for a skipped scenario or an unreachable server."""
     return scenario.verdict in (Verdict.PASSED, Verdict.FAILED) or scenario.connections_opened > 0
 
 
-def _numbers(scenario: ScenarioResult) -> str:
+def _connection_counts(scenario: ScenarioResult) -> str:
+    opened = plural(scenario.connections_opened, "connection")
     replaced = f", {scenario.replacements} replaced" if scenario.replacements else ""
-    return f"{scenario.connections_opened} opened, peak {scenario.connections_peak}{replaced}"
+    return f"{opened} opened, peak {scenario.connections_peak}{replaced}"
 
 
-def _why(scenario: ScenarioResult) -> str:
-    """The rules that failed it, whose stories are told above; the reason where it is not they that decided."""
+def _scenario_reason(scenario: ScenarioResult) -> str:
+    """Return the failed rules, whose findings are printed above, or the reason if no rule decided."""
     rules = ", ".join(dict.fromkeys(finding.rule for finding in scenario.findings))
     return rules if rules and scenario.verdict is Verdict.FAILED else one_line(scenario.reason) or rules
 
 
-def _remark(strand: story.Strand) -> RenderableType:
-    """A finding that does not fail the run, in one breath."""
-    finding = strand.finding
-    said = "; ".join(message for message, _ in story.told(strand))
-    fix = f" Fix: {told}" if (told := story.fix_text(finding)) else ""
-    head = Text(f"! {finding.severity}: {finding.rule}", _HUE[finding.severity])
-    return Group(head, Padding(Text(one_line(f"{said}.{fix}")), (0, 0, 0, 2), expand=False))
+# Figures of load runs, comparisons, logs and browser runs
+
+
+def _figures(report: Report) -> Iterator[RenderableType]:
+    """Yield the tables of `report`, none for a run that ended before it had results."""
+    if not report.has_results:
+        return
+    if isinstance(report, LoadReport):
+        yield from _load_figures(report)
+    elif isinstance(report, CompareReport):
+        yield from _comparison_figures(report)
+    elif isinstance(report, LogsReport):
+        yield from _log_figures(report)
+    elif isinstance(report, BrowserReport):
+        yield from _connection_lines(report)
+
+
+def _load_figures(report: LoadReport) -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    for figure in load_figures.load_figure_rows(report):
+        table.add_row(figure.name, Text(figure.value, "bold red" if figure.is_bad else "bold"), figure.details)
+    yield table
+    yield from _sparklines(report)
+    if counts := load_figures.server_counts_sentence(report):
+        yield Text.assemble(("the server counted ", "dim"), counts)
+    if report.thresholds:
+        yield Text("\n").join(_threshold(threshold) for threshold in report.thresholds)
+    if report.notes:
+        yield _notes(report.notes)
+
+
+def _notes(notes: Sequence[str]) -> Text:
+    return Text("\n").join(Text(f"! {one_line(note)}", "yellow") for note in notes)
+
+
+def _threshold(threshold: Threshold) -> Text:
+    mark, style = ("✗", "bold red") if threshold.crossed else ("✓", "green")
+    return Text(f"{mark} {load_figures.format_threshold(threshold)}", style)
+
+
+def _sparklines(report: LoadReport) -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for name in ("open", "connects", "replaced"):
+        values = [getattr(second, name) for second in report.series]
+        if any(values):
+            label = name if name == "open" else f"{name}/s"
+            table.add_row(label, Text.assemble((sparkline(values), "cyan"), (f" max {max(values):,}", "dim")))
+    if table.row_count:
+        yield table
+
+
+def sparkline(values: Sequence[int], columns: int = SPARKLINE_COLUMNS) -> str:
+    """Return one character per value. If there are more than `columns` values, each shows the largest of several."""
+    step = max(-(-len(values) // columns), 1)
+    heights = [max(values[start : start + step]) for start in range(0, len(values), step)]
+    top = max(heights, default=0)
+    return "".join(
+        SPARKLINE_CHARACTERS[-(-height * 8 // top)] if top else SPARKLINE_CHARACTERS[1] for height in heights
+    )
+
+
+def _comparison_figures(report: CompareReport) -> Iterator[RenderableType]:
+    runs = (report.before, report.after)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for run in runs:
+        table.add_column(one_line(run.label), justify="right", header_style="dim", overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_row("", *(Text(one_line(run.variant), "dim") for run in runs), "")
+    for benefit, measures in load_figures.measures_by_benefit(report):
+        table.add_row(Text(benefit, "bold"), "", "", "")
+        for measure in measures:
+            before, after = (
+                load_figures.format_amount(value, measure.unit) for value in (measure.before, measure.after)
+            )
+            change = Text(load_figures.format_change(measure), _CHANGE_STYLE[measure.change])
+            table.add_row(f"  {measure.name}", before, Text(after, "bold"), change)
+    yield table
+    if report.notes:
+        yield _notes(report.notes)
+    durations = f"{format_duration(report.before.duration_s)} and {format_duration(report.after.duration_s)}"
+    yield Text(f"Compared: {one_line(report.before.target)}, runs of {durations}.", "dim")
+
+
+def _log_figures(report: LogsReport) -> Iterator[RenderableType]:
+    yield Text("\n").join(
+        Text(fact, "dim" if number == 0 else "yellow") for number, fact in enumerate(log_figures.log_facts(report))
+    )
+    rows = log_figures.user_rows(report)
+    if not rows:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in log_figures.USER_COLUMNS:
+        is_number = name in ("connects", "replaced", "most at once")
+        table.add_column(name, justify="right" if is_number else "left", header_style="dim", overflow="fold")
+    for row in rows[: log_figures.USERS_SHOWN]:
+        table.add_row(*row)
+    yield table
+    if len(rows) > log_figures.USERS_SHOWN:
+        yield Text(f"and {plural(len(rows) - log_figures.USERS_SHOWN, 'more user')}", "dim")
+
+
+def _connection_lines(report: BrowserReport) -> Iterator[RenderableType]:
+    """Yield a line per tab, user and opener, then the notes about limited observation."""
+    groups: dict[tuple[str | None, str | None, str], list[ConnectionSummary]] = {}
+    for connection in report.connections:
+        groups.setdefault((connection.page, connection.user, _opener(connection)), []).append(connection)
+    lines = [_connection_line(group, opener) for (_, _, opener), group in list(groups.items())[:OPENERS_SHOWN]]
+    if len(groups) > OPENERS_SHOWN:
+        lines.append(Text(f"and {plural(len(groups) - OPENERS_SHOWN, 'more opener')}", "dim"))
+    lines += [Text(f"! {one_line(note)}", "yellow") for note in report.notes]
+    if lines:
+        yield Group(*lines)
+
+
+def _connection_line(group: Sequence[ConnectionSummary], opener: str) -> Text:
+    first = group[0]
+    page = first.page if first.target.type in ("page", "iframe") else f"{first.page} ({first.target.type})"
+    owner = f"{one_line(page or 'a page')}, {one_line(first.user or 'unknown user')}: "
+    return Text.assemble((owner, "dim"), _lifetimes(group), (f", {opener}", "dim"))
+
+
+def _opener(connection: ConnectionSummary) -> str:
+    if connection.opener is None:
+        return "opener unknown: it has no stack, or was opened before the page was observed"
+    if connection.diverges_at is None or connection.diverges_at == connection.opener:
+        return one_line(f"opened at {connection.opener}")
+    return one_line(f"opened at {connection.diverges_at} through {connection.opener}")
+
+
+def _lifetimes(group: Sequence[ConnectionSummary]) -> str:
+    """Return for example `9 connections, 8 of them closed after 0.3 s (io server disconnect)`."""
+    closed = [connection for connection in group if connection.closed_at is not None]
+    count = plural(len(group), "connection")
+    if not closed:
+        return f"{count}, open"
+    lifetimes = sorted((connection.closed_at or 0.0) - (connection.opened_at or 0.0) for connection in closed)
+    median = lifetimes[len(closed) // 2]
+    share = f"{len(closed)} of them closed" if len(group) > len(closed) else "closed"
+    reason = one_line(closed[-1].reason or "no reason recorded")
+    return f"{count}, {share} after {format_duration(median)} ({reason})"
+
+
+# Verdict
 
 
 def _verdict(report: Report) -> RenderableType:
-    """The last lines, which stay on the screen: verdict, the worst in a sentence or what stood in the way, its fix."""
+    """Return the last lines: verdict, headline or reasons, and the first fix."""
     style = _STYLE[report.verdict]
     head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
-    tally = _tally(report)
-    head.append(
-        f"  {tally} in {format_duration(report.duration_s)}"
-        if tally
-        else f"  after {format_duration(report.duration_s)}"
-    )
-    told = _in_the_way(report) or [story.headline(report)]
-    lines = [Text(one_line(said)) for said in told] if report.verdict is not Verdict.PASSED else []
-    lines += [Text(fix, "green")] if (fix := story.first_fix(report)) else []
-    lines += [Text("Interrupted: what is said above is partial.", "yellow")] if report.interrupted else []
+    counts, duration = _counts(report), format_duration(report.duration_s)
+    head.append(f"  {counts} in {duration}" if counts else f"  after {duration}")
+    reasons = _inconclusive_reasons(report) or [summary.headline(report)]
+    lines = [Text(one_line(reason)) for reason in reasons] if report.verdict is not Verdict.PASSED else []
+    lines += [Text(fix, "green")] if (fix := summary.first_fix(report)) else []
+    lines += [Text("Interrupted: this report is partial.", "yellow")] if report.interrupted else []
     return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines))
 
 
-def _in_the_way(report: Report) -> list[str]:
-    """Each reason why scenarios proved nothing, once, with those that it held up; empty where something was proven."""
+def _inconclusive_reasons(report: Report) -> list[str]:
+    """Return each reason of an inconclusive run once, with the scenarios that it concerns."""
     if report.verdict is not Verdict.INCONCLUSIVE or not isinstance(report, VerifyReport):
         return []
-    held_up: dict[str, list[ScenarioResult]] = {}
+    by_reason: dict[str, list[ScenarioResult]] = {}
     for scenario in report.scenarios:
         if scenario.verdict is Verdict.INCONCLUSIVE:
-            held_up.setdefault(scenario.reason, []).append(scenario)
-    return [f"{', '.join(each.id for each in alike)}: {alike[0].reason}" for alike in held_up.values()]
+            by_reason.setdefault(scenario.reason, []).append(scenario)
+    return [f"{', '.join(each.id for each in group)}: {group[0].reason}" for group in by_reason.values()]
 
 
-def _tally(report: Report) -> str:
-    """What there is in numbers; empty where nothing was shown, which "0 findings" would make sound good."""
+def _counts(report: Report) -> str:
+    """Return the counts beside the verdict. "" if nothing was checked, where "0 findings" would mislead."""
     if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
-        return log_figures.held(report)
+        return log_figures.totals(report)
     if isinstance(report, CompareReport):
-        changes = Counter(measure.change for _, shown in load_figures.measures_by_benefit(report) for measure in shown)
+        changes = Counter(
+            measure.change for _, measures in load_figures.measures_by_benefit(report) for measure in measures
+        )
         return ", ".join(f"{changes[change]} {change}" for change in MeasureChange if changes[change])
     if not isinstance(report, VerifyReport) or not report.scenarios:
-        shown = report.findings or report.verdict is not Verdict.INCONCLUSIVE
-        return plural(len(report.findings), "finding") if shown else ""
+        has_counts = report.findings or report.verdict is not Verdict.INCONCLUSIVE
+        return plural(len(report.findings), "finding") if has_counts else ""
     count = Counter(scenario.verdict for scenario in report.scenarios)
     return ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])

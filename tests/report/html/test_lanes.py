@@ -2,11 +2,11 @@
 
 from tests.report.runs import DASHBOARD, START, Script
 from wscheck.model.events import Connected, Delivered, Disconnected, Mounted, Refused, Replaced
-from wscheck.report.html.lanes import picture
+from wscheck.report.html.lanes import build_lanes
 
 
 def test_a_connection_is_a_lane_from_its_opening_to_its_end() -> None:
-    drawn = picture(Script().opens("a").delivers("a", "x", "y").wait(1).closes("a", "transport close").events)
+    drawn = build_lanes(Script().opens("a").delivers("a", "x", "y").wait(1).closes("a", "transport close").events)
     (lane,) = drawn.lanes
     assert (lane.id, lane.user, lane.component, lane.opener) == ("a", "user_123", "Dashboard", DASHBOARD)
     assert (lane.opened_at, lane.closed_at) == (START + 0.02, drawn.end)
@@ -15,8 +15,8 @@ def test_a_connection_is_a_lane_from_its_opening_to_its_end() -> None:
 
 
 def test_a_replacement_is_an_arrow_from_the_old_lane_to_the_new() -> None:
-    drawn = picture(Script().opens("a").opens("b").replaces("a", "b").events)
-    ((at, old, new),) = drawn.arrows
+    drawn = build_lanes(Script().opens("a").opens("b").replaces("a", "b").events)
+    ((at, old, new),) = drawn.replacements
     assert (old.id, new.id, at) == ("a", "b", drawn.end)
     assert (old.replaced_by, new.replaced_by) == ("b", None)
 
@@ -27,13 +27,13 @@ def test_a_replacement_that_only_the_page_saw_is_an_arrow_too() -> None:
     opened = [
         Connected(at=at, source="browser", user="u", sid=sid, eio=f"e{sid}") for at, sid in ((1.0, "a"), (1.9, "b"))
     ]
-    drawn = picture([*opened, kicked])
-    assert [(at, old.id, new.id) for at, old, new in drawn.arrows] == [(2.0, "a", "b")]
-    assert picture([opened[0], kicked]).arrows == [], "a kick without a successor replaces nothing"
+    drawn = build_lanes([*opened, kicked])
+    assert [(at, old.id, new.id) for at, old, new in drawn.replacements] == [(2.0, "a", "b")]
+    assert build_lanes([opened[0], kicked]).replacements == [], "a kick without a successor replaces nothing"
 
 
 def test_what_two_sources_saw_is_drawn_once() -> None:
-    drawn = picture(
+    drawn = build_lanes(
         [
             Connected(at=1.0, source="server-log", user="u", sid="a"),
             Connected(at=1.1, source="client", sid="a", component="Dashboard"),
@@ -47,11 +47,11 @@ def test_what_two_sources_saw_is_drawn_once() -> None:
     first, _ = drawn.lanes
     assert (first.user, first.component, first.opened_at, first.closed_at) == ("u", "Dashboard", 1.0, 2.0)
     assert first.reasons == ["server namespace disconnect", "io server disconnect"]
-    assert len(drawn.arrows) == 1
+    assert len(drawn.replacements) == 1
 
 
 def test_a_log_that_knows_only_the_sid_and_tells_first_is_drawn_in_the_same_lane() -> None:
-    drawn = picture(
+    drawn = build_lanes(
         [
             Connected(at=1.0, source="server-log", user="u", sid="a"),
             Connected(at=1.2, source="client", sid="a", eio="e", component="Dashboard"),
@@ -65,34 +65,36 @@ def test_a_log_that_knows_only_the_sid_and_tells_first_is_drawn_in_the_same_lane
 
 
 def test_two_namespaces_of_one_session_are_one_lane() -> None:
-    drawn = picture([Connected(at=1, eio="e", sid="a"), Connected(at=2, eio="e", sid="b"), Delivered(at=3, sid="b")])
+    drawn = build_lanes(
+        [Connected(at=1, eio="e", sid="a"), Connected(at=2, eio="e", sid="b"), Delivered(at=3, sid="b")]
+    )
     (lane,) = drawn.lanes
     assert len(lane.deliveries) == 1
 
 
 def test_a_component_that_opened_nothing_shares_what_its_page_holds() -> None:
     mounted = [Mounted(at=0, page="tab-1", component=name) for name in ("Dashboard", "Wizard", "Dashboard")]
-    (lane,) = picture([*mounted, Connected(at=1, sid="a", page="tab-1", component="Dashboard")]).lanes
+    (lane,) = build_lanes([*mounted, Connected(at=1, sid="a", page="tab-1", component="Dashboard")]).lanes
     assert lane.shared_with == ["Wizard"]
 
 
 def test_components_that_each_opened_one_share_nothing() -> None:
     mounted = [Mounted(at=0, page="tab-1", component=name) for name in ("Dashboard", "Wizard")]
     opened = [Connected(at=1, sid=sid, page="tab-1", component=sid) for sid in ("Dashboard", "Wizard")]
-    assert [lane.shared_with for lane in picture([*mounted, *opened]).lanes] == [[], []]
+    assert [lane.shared_with for lane in build_lanes([*mounted, *opened]).lanes] == [[], []]
 
 
 def test_ends_that_were_not_seen_stay_open() -> None:
-    begun_before, stays = picture([Disconnected(at=1, sid="a"), Connected(at=2, sid="b")]).lanes
+    begun_before, stays = build_lanes([Disconnected(at=1, sid="a"), Connected(at=2, sid="b")]).lanes
     assert begun_before.opened_at is None
     assert stays.closed_at is None
 
 
 def test_evidence_without_a_clock_is_drawn_in_its_order() -> None:
-    drawn = picture([Connected(sid="a"), Connected(sid="b"), Disconnected(sid="a")])
-    assert not drawn.timed
+    drawn = build_lanes([Connected(sid="a"), Connected(sid="b"), Disconnected(sid="a")])
+    assert not drawn.has_times
     assert [(lane.opened_at, lane.closed_at) for lane in drawn.lanes] == [(0.0, 2.0), (1.0, None)]
 
 
 def test_refused_attempts_are_kept() -> None:
-    assert picture([Refused(at=1.0, reason="refused", message="invalid token")]).refused == [(1.0, "invalid token")]
+    assert build_lanes([Refused(at=1.0, reason="refused", message="invalid token")]).refused == [(1.0, "invalid token")]

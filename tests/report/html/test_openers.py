@@ -9,7 +9,7 @@ from wscheck.model.events import AnyEvent, CodeLocation, Connected
 from wscheck.model.findings import Verdict
 from wscheck.model.report import BrowserReport, ConnectionSummary, PageSummary
 from wscheck.report.html import render
-from wscheck.report.html.timeline import timeline
+from wscheck.report.html.timeline import draw_timeline
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
@@ -39,13 +39,13 @@ def watched(events: list[AnyEvent], **changes: object) -> BrowserReport:
 
 
 def test_a_lane_names_file_line_and_function_of_its_opener() -> None:
-    drawn = timeline(two_hooks())
+    drawn = draw_timeline(two_hooks())
     assert drawn is not None
     assert [bar.label for bar in drawn.bars] == [
         "useBotWebSocket at useBotWebSocket.ts:5",
         "useWhatsAppConnection at useWhatsAppConnection.ts:5",
     ]
-    assert "opened by useBotWebSocket at src/hooks/useBotWebSocket.ts:5:18" in drawn.bars[0].said
+    assert "opened by useBotWebSocket at src/hooks/useBotWebSocket.ts:5:18" in drawn.bars[0].description
     assert drawn.rows[1][2] == "useWhatsAppConnection at src/hooks/useWhatsAppConnection.ts:5:18"
     assert [bar.hue for bar in drawn.bars] == [0, 1]
 
@@ -65,7 +65,7 @@ def test_connections_of_one_shared_opener_are_told_apart_by_where_their_stacks_d
 
 
 def test_without_divergence_a_shared_opener_is_one_colour() -> None:
-    drawn = timeline(two_hooks(SHARED, SHARED))
+    drawn = draw_timeline(two_hooks(SHARED, SHARED))
     assert drawn is not None
     assert [bar.hue for bar in drawn.bars] == [0, 0]
 
@@ -84,14 +84,14 @@ def test_the_screenshot_is_an_image_with_a_text_and_a_caption() -> None:
     ((_, image),) = [tag for tag in page.tags if tag[0] == "img"]
     assert image["src"] == PIXEL
     assert image["alt"] == "Screenshot of broken · http://127.0.0.1:8000/broken.html"
-    assert "What the page showed" in page.text
+    assert "Screenshots" in page.text
 
 
 @pytest.mark.parametrize("picture", ["", "http://evil/x.png", 'data:image/png;base64,AA"onerror=1', "data:text/html,x"])
 def test_what_is_no_picture_is_not_shown(picture: str) -> None:
     page = parsed(render(watched(two_hooks(), pages=[PageSummary(url="http://a", title="t", screenshot=picture)]), []))
     assert not [tag for tag, _ in page.tags if tag == "img"]
-    assert "What the page showed" not in page.text
+    assert "Screenshots" not in page.text
 
 
 def test_hostile_places_and_titles_are_escaped() -> None:
@@ -106,6 +106,6 @@ def test_hostile_places_and_titles_are_escaped() -> None:
 def test_what_could_not_be_seen_is_said() -> None:
     note = "Positions in http://localhost/app.js are those of the bundle: it has no source map."
     told = parsed(render(watched(two_hooks(), notes=[note, HOSTILE]), [])).text
-    assert "What could not be seen as well as it should" in told
+    assert "Limits of the observation" in told
     assert "those of the bundle: it has no source map." in told
-    assert "What could not be seen" not in render(watched(two_hooks()), [])
+    assert "Limits of the observation" not in render(watched(two_hooks()), [])

@@ -85,17 +85,17 @@ def test_a_failed_run_says_who_what_why_and_what_to_change(failed: str) -> None:
         assert words in told, words
 
 
-def test_the_control_says_what_the_target_did() -> None:
+def test_the_control_is_described() -> None:
     page = parsed(render(*runs.passing()))
-    assert "Control: what the target did under the documented fault" in page.text
+    assert "Control: the same server, driven with the known fault" in page.text
     assert runs.CONTROL.did in page.text
-    assert "this check can fail" in page.text
+    assert "this scenario can detect the fault" in page.text
 
 
-def test_a_control_that_passed_is_called_blind() -> None:
+def test_a_passed_control_is_reported_as_unable_to_detect_the_fault() -> None:
     report, events = runs.passing()
     report.scenarios[0].control = msgspec.structs.replace(runs.CONTROL, verdict=Verdict.PASSED, findings=[])
-    assert "this check is blind here" in parsed(render(report, events)).text
+    assert "this scenario cannot detect the fault here" in parsed(render(report, events)).text
 
 
 def test_it_loads_nothing_and_runs_nothing(failed: str) -> None:
@@ -161,7 +161,7 @@ def test_what_is_drawn_can_be_reached_and_read_without_seeing_it(failed: str) ->
 def test_an_interrupted_run_says_that_it_is_partial() -> None:
     report, events = runs.failing()
     report.interrupted = True
-    assert "Interrupted before its end" in parsed(render(report, events)).text
+    assert "Interrupted: this report is partial" in parsed(render(report, events)).text
 
 
 def test_a_report_without_scenarios_gets_one_timeline() -> None:
@@ -208,6 +208,6 @@ def luminance(colour: str) -> float:
 
 def test_how_it_was_checked_is_told_in_words() -> None:
     report = runs.report(options={"grace_s": 0.25, "max_attempts": 5, "strict": False, "fail_on": "error"})
-    told = " ".join(parsed(render(report, [])).words).partition("How it was checked")[2]
+    told = " ".join(parsed(render(report, [])).words).partition("Options of the run")[2]
     for words in ("grace 0.25 s", "max attempts 5", "strict no", "fail on error"):
         assert words in " ".join(told.split())

@@ -2,27 +2,28 @@
 
 from tests.report.runs import Script, looping
 from wscheck.model.events import Connected, Delivered, Refused
-from wscheck.report.html.lanes import picture
-from wscheck.report.html.timeline import ROW, ROWS, TICKS, timeline
-from wscheck.report.html.view import LANES
+from wscheck.report.html.lanes import build_lanes
+from wscheck.report.html.timeline import LANE_HEIGHT, LANES, TABLE_ROWS, TICK_POSITIONS, draw_timeline
 
 
 def test_nothing_seen_draws_nothing() -> None:
-    assert timeline([]) is None
+    assert draw_timeline([]) is None
 
 
 def test_two_lanes_and_the_arrow_between_them() -> None:
-    drawn = timeline(Script().opens("a").opens("b", "BotCreationWizard").replaces("a", "b").wait(1).closes("b").events)
+    drawn = draw_timeline(
+        Script().opens("a").opens("b", "BotCreationWizard").replaces("a", "b").wait(1).closes("b").events
+    )
     assert drawn is not None
     first, second = drawn.bars
     (arrow,) = drawn.arrows
     assert (first.hue, second.hue) == (0, 1)
-    assert (first.kicked, second.kicked) == (True, False)
+    assert (first.closed_by_server, second.closed_by_server) == (True, False)
     assert first.right == arrow.x
     assert first.y == arrow.y1 < arrow.y2 < second.y
     assert drawn.summary == "2 connections, 1 replacement in 1.0 s"
-    assert "replaced by b" in first.said
-    assert drawn.more == 0
+    assert "replaced by b" in first.description
+    assert drawn.omitted_lanes == 0
 
 
 def test_what_was_open_before_anybody_looked_begins_with_what_it_first_received() -> None:
@@ -31,68 +32,68 @@ def test_what_was_open_before_anybody_looked_begins_with_what_it_first_received(
     assert opened.at is not None
     early = Delivered(at=opened.at - 1, source="browser", sid="early", name="sync")
     between = Delivered(at=opened.at + 1, source="browser", sid="between", name="sync")
-    assert [lane.id for lane in picture([*seen, between, early]).lanes] == ["early", opened.sid, "between"]
+    assert [lane.id for lane in build_lanes([*seen, between, early]).lanes] == ["early", opened.sid, "between"]
 
 
 def test_the_grid_tells_times_from_where_the_run_began() -> None:
-    drawn = timeline(Script().opens("a").wait(2).closes("a").events)
+    drawn = draw_timeline(Script().opens("a").wait(2).closes("a").events)
     assert drawn is not None
-    assert [tick.said for tick in drawn.grid] == ["0", "0.5 s", "1 s", "1.5 s", "2 s"]
+    assert [tick.text for tick in drawn.grid] == ["0", "0.5 s", "1 s", "1.5 s", "2 s"]
     assert [round(tick.x) for tick in drawn.grid] == [0, 25, 50, 74, 99], "the run ends a moment later"
 
 
 def test_five_hundred_connections_are_bounded_and_counted() -> None:
     _, events = looping(rounds=499)
-    drawn = timeline(events, important={"s3", "s400"})
+    drawn = draw_timeline(events, important={"s3", "s400"})
     assert drawn is not None
     assert [bar.lane.id for bar in drawn.bars] == [f"s{n}" for n in range(LANES)]
-    assert drawn.more == 500 - LANES
-    assert drawn.height == LANES * ROW
-    assert len(drawn.rows) == ROWS
+    assert drawn.omitted_lanes == 500 - LANES
+    assert drawn.height == LANES * LANE_HEIGHT
+    assert len(drawn.rows) == TABLE_ROWS
     assert drawn.summary.startswith("500 connections, 499 replacements")
 
 
 def test_of_a_large_run_the_drawn_part_fills_the_frame_and_a_strip_shows_the_whole() -> None:
     _, events = looping(rounds=499)
-    drawn = timeline(events)
+    drawn = draw_timeline(events)
     assert drawn is not None
     assert drawn.bars[0].left == 0 and drawn.bars[-1].right == 100
     assert len(drawn.arrows) == LANES - 1
     assert all(bar.width > 3 for bar in drawn.bars)
-    assert drawn.strip is not None
-    assert len(drawn.strip.heights) > 50
-    assert drawn.strip.left < 1 and 4 < drawn.strip.right < 6
+    assert drawn.overview is not None
+    assert len(drawn.overview.columns) > 50
+    assert drawn.overview.left < 1 and 4 < drawn.overview.right < 6
 
 
 def test_a_connection_that_outlasts_the_frame_goes_on() -> None:
     script = Script().opens("long")
     for n in range(40):
         script.opens(f"s{n}").wait(0.1).closes(f"s{n}")
-    drawn = timeline(script.closes("long").events)
+    drawn = draw_timeline(script.closes("long").events)
     assert drawn is not None
-    assert [bar.goes_on for bar in drawn.bars[:2]] == [True, False]
+    assert [bar.continues for bar in drawn.bars[:2]] == [True, False]
 
 
 def test_the_users_that_something_happened_to_are_drawn_before_a_crowd() -> None:
     crowd = [event for n in range(200) for event in Script(f"u{n}").opens(f"calm-{n}").events]
     trouble = Script("user_123").wait(0.01).opens("a").opens("b").replaces("a", "b").events
-    drawn = timeline([*crowd, *trouble])
+    drawn = draw_timeline([*crowd, *trouble])
     assert drawn is not None
     assert [bar.lane.id for bar in drawn.bars] == ["a", "b"]
-    assert drawn.more == 200
+    assert drawn.omitted_lanes == 200
 
 
 def test_ten_thousand_deliveries_become_a_bounded_number_of_ticks_that_count_them() -> None:
-    drawn = timeline(Script().opens("a").delivers("a", *["tick"] * 10_000).events)
+    drawn = draw_timeline(Script().opens("a").delivers("a", *["tick"] * 10_000).events)
     assert drawn is not None
     (bar,) = drawn.bars
-    assert len(bar.ticks) <= TICKS + 1
-    assert "deliveries" in bar.ticks[0].said
+    assert len(bar.ticks) <= TICK_POSITIONS + 1
+    assert "deliveries" in bar.ticks[0].text
 
 
 def test_everything_lies_inside_the_frame() -> None:
     _, events = looping()
-    drawn = timeline(events)
+    drawn = draw_timeline(events)
     assert drawn is not None
     places = [x for bar in drawn.bars for x in (bar.left, bar.right, *(tick.x for tick in bar.ticks))]
     places += [arrow.x for arrow in drawn.arrows] + [line.x for line in drawn.grid]
@@ -101,6 +102,6 @@ def test_everything_lies_inside_the_frame() -> None:
 
 
 def test_an_instant_is_drawn_in_the_middle() -> None:
-    drawn = timeline([Refused(at=5.0, reason="refused")])
+    drawn = draw_timeline([Refused(at=5.0, reason="refused")])
     assert drawn is not None
     assert [tick.x for tick in drawn.refused] == [50.0]

@@ -40,7 +40,7 @@ from wscheck.run.load.system_limits import Allowed, allowed, check
         (("--transports", "polling"), 2, "A load run cannot use polling."),
         (("--users-file", "missing.csv"), 2, "missing.csv cannot be read: No such file"),
         (("--ca-file", "missing.pem"), 2, "missing.pem cannot be read"),
-        (("--format", "ndjson"), 2, "`ndjson` is no format of this command"),
+        (("--format", "ndjson"), 2, "This command does not support the format `ndjson`"),
         (("--before-after", "--profile", "tabs"), 2, "--profile tabs was given too"),
         (("http://192.0.2.7:8000",), 2, "next: When it is yours to load, say so: --i-may-load-this-target."),
         (("http://127.0.0.1:9/admin/",), 2, "URL: the address of the server has a path, /admin."),

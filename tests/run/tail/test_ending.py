@@ -65,7 +65,7 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
     [
         (b"WebSocket client connected socketId=AbCdEfGhIjKlMnOpQr01", "--key user=NAME"),
         (b"WebSocket client connected userId=ada", "--key sid=NAME"),
-        (b"WebSocket client connected (3 total)", "1 record with neither user nor socket"),
+        (b"WebSocket client connected (3 total)", "1 record names neither a user nor a socket id"),
         (b"WebSocket client disconnected userId=ada socketId=AbCdEfGhIjKlMnOpQr01", "0 connected"),
     ],
     ids=["which, not whose", "whose, not which", "only counted", "only how it ended"],
@@ -127,12 +127,13 @@ def test_words_that_are_not_known_are_proposed_with_what_reads_them(server: Serv
 def test_a_log_that_words_only_its_replacements_as_documented_is_told_so(server: Server, tmp_path: Path) -> None:
     server.record("Replacing existing socket for user", userId="ada", oldSocketId="a", newSocketId="b")
     told = finished("--no-follow", "app.log", directory=tmp_path).stdout
-    assert "no line tells of a connection opened" in told
+    assert "no line reports an opened connection" in told
     assert "--marker connected='YOUR WORDS'" in " ".join(told.split())
     server.line(OTHERWISE[0] % b"b")
     told = finished("--no-follow", "app.log", directory=tmp_path).stdout
-    assert "1 line may tell of connections opened in other words, read with --marker connected='Socket opened'" in told
-    assert "no line tells" not in told
+    hint = "1 line may report opened connections in an unknown wording; to read them, add --marker connected="
+    assert f"{hint}'Socket opened'" in " ".join(told.split())
+    assert "no line reports" not in told
 
 
 def test_for_a_while_is_for_a_while(server: Server, tmp_path: Path) -> None:
@@ -222,4 +223,4 @@ def test_a_log_that_may_not_be_read_is_refused(server: Server, tmp_path: Path) -
 def test_it_is_said_where_words_count_that_were_named_and_read_nothing(server: Server, tmp_path: Path) -> None:
     server.line(b"INFO bot: user ann came on aaaaaaaaaaaaaaaaaaaa")
     told = finished("--no-follow", "--marker", "connected=came on", "app.log", directory=tmp_path).stdout
-    assert "your words count where messages begin with them, ids with their names (user=ann)" in told
+    assert "a marker matches the start of a message, and ids are read from named values" in " ".join(told.split())

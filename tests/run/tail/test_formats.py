@@ -86,7 +86,7 @@ def test_what_was_read_and_who_was_replaced_is_told(written: Path, name: str) ->
     told = " ".join((written / f"report.{name}").read_text().split())
     assert "39 lines" in told
     assert "15 connected, 12 replaced, 12 disconnected" in told
-    assert "1 record with the user and not the socket" in told
+    assert "1 record names a user but no socket id" in told
     assert "ada" in told and "whenever the server replaced it" in told
 
 
@@ -105,7 +105,7 @@ def test_a_pass_says_what_it_stands_on(tmp_path: Path) -> None:
         server.disconnect(server.connect(f"user {n}", T + n), T + n + 0.5)
     ran = finished("--no-follow", "app.log", "--users", "1", directory=tmp_path)
     assert ran.returncode == 0
-    assert "✓ PASSED  3 users, 3 connections, never more than one of a user at once" in ran.stdout
+    assert "✓ PASSED  3 users, 3 connections, at most one per user at a time" in ran.stdout
 
 
 def test_the_real_backend_under_the_documented_fault(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""The run as one self-contained HTML file: verdict, findings, and a timeline with a lane for each connection.
+"""Report as one self-contained HTML file: verdict, findings, and a timeline with a lane per connection.
 
-lanes.py     events -> who held which connection when (pure)
-timeline.py  lanes -> positions of a drawing, bounded
-page.py      report -> what the templates are given
-templates/   the words and the style; everything from outside is escaped there
+lanes.py     events to connections with their start and end
+timeline.py  connections to positions in a drawing of bounded size
+charts.py    load runs and comparisons over time
+page.py      report to template variables
+templates/   texts, markup and style; all values are escaped there
 """
 
 from wscheck.report.html.page import render

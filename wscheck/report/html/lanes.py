@@ -1,4 +1,4 @@
-"""Who held which connection when, as the timeline draws it: events in, lanes and arrows between them out. Pure."""
+"""Connections of a run as lanes: events in, one lane per connection and the replacements between lanes out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ from wscheck.model.events import (
 
 @dataclass
 class Lane:
-    """One connection. Times are in the events' own measure; None where that end was not seen.
+    """One connection. Times are as in the events, None if that end was not observed.
 
-    shared_with  further components that use it
-    diverges_at  where its stack parts from those of connections with the same opener
+    shared_with  further components that use the connection
+    diverges_at  frame at which its stack diverges from those of connections with the same opener
     """
 
     id: str
@@ -40,73 +40,76 @@ class Lane:
     replaced_by: str | None = None
 
     @property
-    def begins(self) -> float:
-        """When it was first seen in any way."""
-        seen = [self.opened_at, self.closed_at, *(at for at, _ in self.deliveries[:1])]
-        return min((at for at in seen if at is not None), default=0.0)
+    def first_event_at(self) -> float:
+        times = [self.opened_at, self.closed_at, *(at for at, _ in self.deliveries[:1])]
+        return min((at for at in times if at is not None), default=0.0)
 
     @property
-    def who(self) -> tuple[str | None, CodeLocation | None]:
-        """Lanes with the same opener look the same; with a shared one it is the caller that tells them apart."""
+    def colour_key(self) -> tuple[str | None, CodeLocation | None]:
+        """Component and opener, or the caller if several connections share an opener. Equal keys get one colour."""
         return (None, self.diverges_at) if self.diverges_at else (self.component, self.opener)
 
 
 @dataclass
-class Picture:
-    """Everything seen between `start` and `end`.
+class LaneSet:
+    """All lanes between `start` and `end`.
 
-    arrows   (time, lane that was replaced, lane that replaced it)
-    refused  times of the attempts that ended without a connection, and why
-    timed    False when the evidence has no clock: times are then positions in it
+    replacements  (time, replaced lane, new lane)
+    refused       (time, reason) of each attempt that ended without a connection
+    has_times     False if no event has a time: times are then positions in the list of events
     """
 
     start: float
     end: float
-    timed: bool
+    has_times: bool
     lanes: list[Lane]
-    arrows: list[tuple[float, Lane, Lane]]
+    replacements: list[tuple[float, Lane, Lane]]
     refused: list[tuple[float, str]]
 
 
-def picture(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation] | None = None) -> Picture:
-    """The picture of `events`, lanes in the order in which they opened. `diverging`: by session or sid."""
-    seen = list(events)
-    timed = any(event.at is not None for event in seen)
-    drawing = _Drawing(seen)
-    times = _in_time(seen, timed)
-    for at, event in times:
-        drawing.add(event, at)
-    drawing.replaced += _supposed(seen, {id(event): at for at, event in times})
-    return drawing.done(timed, diverging or {})
+def build_lanes(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation] | None = None) -> LaneSet:
+    """Return the lanes of `events`, in the order in which they opened.
+
+    diverging  by Engine.IO session or sid: the frame at which the connection's stack diverges
+    """
+    all_events = list(events)
+    has_times = any(event.at is not None for event in all_events)
+    builder = _LaneBuilder(all_events)
+    timed_events = _in_time_order(all_events, has_times)
+    for at, event in timed_events:
+        builder.add(event, at)
+    builder.replacements += _inferred_replacements(all_events, {id(event): at for at, event in timed_events})
+    return builder.finish(has_times, diverging or {})
 
 
-def _supposed(seen: Iterable[AnyEvent], when: Mapping[int, float]) -> Iterator[tuple[float, str, str]]:
-    """(time, old sid, new sid) of the replacements that nobody wrote down: a page sees only that it was thrown out."""
+def _inferred_replacements(events: Iterable[AnyEvent], times: Mapping[int, float]) -> Iterator[tuple[float, str, str]]:
+    """Yield (time, old sid, new sid) of replacements that no event records: a page sees only its disconnect."""
     ledger = Ledger()
-    for event in seen:
+    for event in events:
         for change in ledger.apply(event):
             if isinstance(change, ReplacedChange) and not change.explicit and change.old_sid and change.new_sid:
-                yield when[id(event)], change.old_sid, change.new_sid
+                yield times[id(event)], change.old_sid, change.new_sid
 
 
-def _in_time(seen: Sequence[AnyEvent], timed: bool) -> list[tuple[float, AnyEvent]]:
-    """Two sources tell of one moment one after the other: by time they tell one story."""
-    at, told = 0.0, []
-    for position, event in enumerate(seen):
-        at = event.at if event.at is not None else at if timed else float(position)
-        told.append((at, event))
-    return sorted(told, key=lambda pair: pair[0])
+def _in_time_order(events: Sequence[AnyEvent], has_times: bool) -> list[tuple[float, AnyEvent]]:
+    """Return the events of all sources by time. An event without a time gets that of its predecessor."""
+    at = 0.0
+    timed_events = []
+    for position, event in enumerate(events):
+        at = event.at if event.at is not None else at if has_times else float(position)
+        timed_events.append((at, event))
+    return sorted(timed_events, key=lambda pair: pair[0])
 
 
-class _Drawing:
-    """The picture while it is being drawn. Two sources may tell of one connection: it is one lane."""
+class _LaneBuilder:
+    """Lanes under construction. Events of two sources about one connection are one lane."""
 
-    def __init__(self, seen: Iterable[AnyEvent]) -> None:
-        """A log knows only the sid of a connection whose session the client names, and may tell of it first."""
-        known = (event for event in seen if isinstance(event, ConnectionEvent) and event.sid and event.eio)
+    def __init__(self, events: Iterable[AnyEvent]) -> None:
+        # A log names only the sid, and may do so before the client names the session of that sid.
+        known = (event for event in events if isinstance(event, ConnectionEvent) and event.sid and event.eio)
         self._session: dict[str, str] = {event.sid: event.eio for event in known if event.sid and event.eio}
         self._lanes: dict[str, Lane] = {}
-        self.replaced: list[tuple[float, str, str]] = []
+        self.replacements: list[tuple[float, str, str]] = []
         self._refused: list[tuple[float, str]] = []
         self._mounted: dict[tuple[str, str], None] = {}
         self._times: list[float] = []
@@ -115,7 +118,7 @@ class _Drawing:
         self._times.append(at)
         match event:
             case Replaced(old_sid=str(old), new_sid=str(new)):
-                self.replaced.append((at, old, new))
+                self.replacements.append((at, old, new))
             case Refused():
                 self._refused.append((at, event.message or event.reason or "refused"))
             case Connected():
@@ -129,16 +132,16 @@ class _Drawing:
             case _:
                 pass
 
-    def done(self, timed: bool, diverging: Mapping[str, CodeLocation]) -> Picture:
-        self._share()
+    def finish(self, has_times: bool, diverging: Mapping[str, CodeLocation]) -> LaneSet:
+        self._add_sharing_components()
         for key, lane in self._lanes.items():
             lane.diverges_at = diverging.get(key) or diverging.get(lane.id)
-        lanes = sorted(self._lanes.values(), key=lambda lane: lane.begins)
+        lanes = sorted(self._lanes.values(), key=lambda lane: lane.first_event_at)
         start, end = min(self._times, default=0.0), max(self._times, default=0.0)
-        return Picture(start, end, timed, lanes, list(self._arrows()), self._refused)
+        return LaneSet(start, end, has_times, lanes, list(self._lane_replacements()), self._refused)
 
     def _lane(self, event: ConnectionEvent) -> Lane | None:
-        """The lane of the connection that `event` is about: its Engine.IO session, where one is known."""
+        """Return the lane of the event's connection: of its Engine.IO session if known, else of its sid."""
         key = self._session.get(event.sid or "") or event.eio or event.sid
         if key is None:
             return None
@@ -160,20 +163,21 @@ class _Drawing:
         if event.reason and event.reason not in lane.reasons:
             lane.reasons.append(event.reason)
 
-    def _share(self) -> None:
-        """A component that mounted on a page and opened nothing there uses what the page holds."""
+    def _add_sharing_components(self) -> None:
+        """Add each mounted component that opened no connection on its page to the connections of that page."""
         opened = {(lane.page, lane.component) for lane in self._lanes.values()}
         for page, component in self._mounted:
             for lane in self._lanes.values():
                 if lane.page == page and (page, component) not in opened:
                     lane.shared_with.append(component)
 
-    def _arrows(self) -> Iterable[tuple[float, Lane, Lane]]:
-        drawn: set[tuple[str, str]] = set()
-        for at, old_sid, new_sid in self.replaced:
+    def _lane_replacements(self) -> Iterator[tuple[float, Lane, Lane]]:
+        """Yield each replacement once, however many sources reported it."""
+        yielded: set[tuple[str, str]] = set()
+        for at, old_sid, new_sid in self.replacements:
             old, new = (self._lanes.get(self._session.get(sid, sid)) for sid in (old_sid, new_sid))
-            if new is None or old is None or (old.id, new.id) in drawn:
+            if new is None or old is None or (old.id, new.id) in yielded:
                 continue
-            drawn.add((old.id, new.id))
+            yielded.add((old.id, new.id))
             old.replaced_by = new.id
             yield at, old, new

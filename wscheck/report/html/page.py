@@ -1,4 +1,4 @@
-"""What the page is given: the report in the order a tired person reads it, each scenario with its own timeline."""
+"""Variables of the page template: the report, most important first, and a timeline per scenario."""
 
 import re
 from collections import Counter
@@ -16,124 +16,112 @@ from wscheck.model.comparison import CompareReport
 from wscheck.model.events import AnyEvent, CodeLocation, PhaseEnded, PhaseStarted
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.load_report import LoadReport
-from wscheck.model.report import BrowserReport, LogsReport, Report, ScenarioResult, VerifyReport
-from wscheck.report import load_figures, log_figures, story
-from wscheck.report.formatting import escape_control, format_clock_time, format_date_time, format_duration, plural
-from wscheck.report.html.captions import setting
-from wscheck.report.html.load_chart import courses
-from wscheck.report.html.screenshots import screens
-from wscheck.report.html.timeline import Timeline, timeline
-
-FIGURES = (
-    "format_amount",
-    "format_change",
-    "format_threshold",
-    "load_figure_rows",
-    "measures_by_benefit",
-    "server_counts_sentence",
+from wscheck.model.report import BrowserReport, LogsReport, PageSummary, Report, ScenarioResult, VerifyReport
+from wscheck.report import finding_text, load_figures, log_figures, summary
+from wscheck.report.finding_text import FindingGroup, OpenerIndex
+from wscheck.report.formatting import (
+    escape_control,
+    format_clock_time,
+    format_date_time,
+    format_duration,
+    one_line,
+    plural,
 )
-"""Of `wscheck.report.load_figures`, what the templates call by its name."""
+from wscheck.report.html.charts import report_charts
+from wscheck.report.html.timeline import Timeline, draw_timeline
 
-EVIDENCE = 40
-"""Events shown beneath one finding."""
+EVENTS_SHOWN = 40
+"""Events in the evidence table of a finding."""
 
-_SHOWN = {
-    "type",
-    "at",
-    "source",
-    "user",
-    "sid",
-    "component",
-    "path",
-    "line",
-    "opener",
-    "stack",
-    "digest",
-    "fingerprint",
-}
+SCREENSHOTS = 12
+"""Screenshots in one report. Each has some tens of kilobytes."""
 
+_OWN_COLUMNS = frozenset(
+    ["type", "at", "source", "user", "sid", "component", "path", "line", "opener", "stack", "digest", "fingerprint"]
+)  # not in the column "details"
 
+_IMAGE_URI = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _QUOTED = re.compile("`([^`]+)`")
-_IN_PATH = re.compile(r"/(?=[\w(.\[-]{3})")
+_SLASH_IN_PATH = re.compile(r"/(?=[\w(.\[-]{3})")
 
 
 @dataclass(frozen=True)
-class Told:
-    """A chapter of findings with its shared facts."""
+class ProblemSection:
+    """Problem with its groups of findings and their shared facts."""
 
-    strands: list[story.Strand]
-    rows: list[tuple[str, str]]
-    grave: bool
+    groups: list[FindingGroup]
+    facts: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A scenario with its drawings."""
+class ScenarioSection:
+    """Scenario with the timelines of the client under test and of the control."""
 
     result: ScenarioResult
     subject: Timeline | None
     control: Timeline | None
-    open: bool
+    is_open: bool
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
-    """One file that needs nothing else: no network, no script, no font."""
+    """Return one file that needs no network, script or font."""
     scenarios = report.scenarios if isinstance(report, VerifyReport) else []
     counts = Counter(scenario.verdict for scenario in scenarios)
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            report=report,
-            kind=report.schema.removeprefix("wscheck.").partition("/")[0],
-            ran=story.run_description(report),
-            load=report if isinstance(report, LoadReport) and report.has_results else None,
-            comparison=report if isinstance(report, CompareReport) and report.has_results else None,
-            plots=courses(report),
-            read=report if isinstance(report, LogsReport) and report.has_results else None,
-            headline=story.headline(report),
-            fix=story.first_fix(report),
-            tally=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
-            chapters=_chapters(report, events),
-            scenarios=_scenarios(report, scenarios, events),
-            timeline=None if scenarios else timeline(events, _involved(report.findings), _diverging(report)),
-            screens=screens(report),
-            unseen=report.notes if isinstance(report, BrowserReport) else [],
-            next_step=story.next_command(report),
-            version=__version__,
-        )
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        report=report,
+        command=report.schema.removeprefix("wscheck.").partition("/")[0],
+        description=summary.run_description(report),
+        load=report if isinstance(report, LoadReport) and report.has_results else None,
+        comparison=report if isinstance(report, CompareReport) and report.has_results else None,
+        charts=report_charts(report),
+        logs=report if isinstance(report, LogsReport) and report.has_results else None,
+        headline=summary.headline(report),
+        fix=summary.first_fix(report),
+        verdict_counts=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
+        problems=_problem_sections(report, events),
+        scenarios=_scenario_sections(report, scenarios, events),
+        timeline=None
+        if scenarios
+        else draw_timeline(events, _involved_connections(report.findings), _diverging(report)),
+        screenshots=_screenshots(report),
+        notes=report.notes if isinstance(report, BrowserReport) else [],
+        next_command=summary.next_command(report),
+        version=__version__,
     )
 
 
-def _chapters(report: Report, events: Sequence[AnyEvent]) -> list[Told]:
-    openings = story.Openings(events)
-    return [_chapter(strands, openings, report.verdict) for strands in story.chapters(report.findings)]
+def _problem_sections(report: Report, events: Sequence[AnyEvent]) -> list[ProblemSection]:
+    openers = OpenerIndex(events)
+    return [_problem_section(groups, openers) for groups in finding_text.group_by_problem(report.findings)]
 
 
-def _chapter(strands: list[story.Strand], openings: story.Openings, verdict: Verdict) -> Told:
-    fullest = max((strand.finding for strand in strands), key=lambda finding: len(openings.of(finding)))
-    rows: list[tuple[str, str]] = []
-    for label, said in story.rows(fullest, openings.of(fullest)):
-        rows.append(("" if rows and label in [known for known, _ in rows] else label, said))
-    return Told(strands, rows, grave=verdict is Verdict.FAILED)
+def _problem_section(groups: list[FindingGroup], openers: OpenerIndex) -> ProblemSection:
+    finding = max((group.finding for group in groups), key=lambda each: len(openers.openers_for(each)))
+    facts: list[tuple[str, str]] = []
+    for label, text in finding_text.labelled_facts(finding, openers.openers_for(finding)):
+        facts.append(("" if label in [known for known, _ in facts] else label, text))
+    return ProblemSection(groups, facts)
 
 
-def _scenarios(report: Report, scenarios: Sequence[ScenarioResult], events: Sequence[AnyEvent]) -> list[Shown]:
-    phases = _phases(events)
-    calm = report.verdict is Verdict.PASSED
+def _scenario_sections(
+    report: Report, scenarios: Sequence[ScenarioResult], events: Sequence[AnyEvent]
+) -> list[ScenarioSection]:
+    phases = _events_by_phase(events)
+    passed = report.verdict is Verdict.PASSED
     return [
-        Shown(
+        ScenarioSection(
             result=scenario,
-            subject=timeline(phases.get((scenario.id, "subject"), ()), _involved(scenario.findings)),
-            control=timeline(phases.get((scenario.id, "control"), ())),
-            open=scenario.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE) or (calm and index == 0),
+            subject=draw_timeline(phases.get((scenario.id, "subject"), ()), _involved_connections(scenario.findings)),
+            control=draw_timeline(phases.get((scenario.id, "control"), ())),
+            is_open=scenario.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE) or (passed and index == 0),
         )
         for index, scenario in enumerate(scenarios)
     ]
 
 
-def _phases(events: Sequence[AnyEvent]) -> dict[tuple[str, str], list[AnyEvent]]:
-    """The events of each scenario's phases: those between its beginning and its end."""
+def _events_by_phase(events: Sequence[AnyEvent]) -> dict[tuple[str, str], list[AnyEvent]]:
+    """Return the events between start and end of each phase, by scenario and phase."""
     phases: dict[tuple[str, str], list[AnyEvent]] = {}
     current: list[AnyEvent] | None = None
     for event in events:
@@ -146,40 +134,78 @@ def _phases(events: Sequence[AnyEvent]) -> dict[tuple[str, str], list[AnyEvent]]
     return phases
 
 
-def _involved(findings: Sequence[Finding]) -> frozenset[str]:
-    return frozenset(sid for finding in findings for sid in story.connection_ids(finding.evidence))
+def _involved_connections(findings: Sequence[Finding]) -> frozenset[str]:
+    return frozenset(sid for finding in findings for sid in finding_text.connection_ids(finding.evidence))
 
 
 def _diverging(report: Report) -> dict[str, CodeLocation]:
-    """By session or sid, where the report's connections say that their stacks part."""
-    told = [(each.eio or each.sid, each.diverges_at) for each in getattr(report, "connections", ())]
-    return {key: place for key, place in told if key and place is not None}
+    """Return the frame at which each connection's stack diverges, by session or sid."""
+    connections = report.connections if isinstance(report, BrowserReport) else []
+    frames = [(connection.eio or connection.sid, connection.diverges_at) for connection in connections]
+    return {key: frame for key, frame in frames if key and frame is not None}
 
 
-def _evidence(finding: Finding) -> list[tuple[str, str, str, str, str]]:
-    """(time, what, connection, details, seen by) of the events behind `finding`."""
-    return [_event_row(event) for event in finding.evidence[:EVIDENCE]]
+# Screenshots
 
 
-def _event_row(event: AnyEvent) -> tuple[str, str, str, str, str]:
+def _screenshots(report: Report) -> Markup | None:
+    """Return a figure per page with a screenshot, None if there is none."""
+    pages = report.pages if isinstance(report, BrowserReport) else []
+    images = [(page, _image_uri(page)) for page in pages]
+    figures = [_figure(page, uri) for page, uri in images if uri][:SCREENSHOTS]
+    return Markup("\n").join(figures) if figures else None
+
+
+def _image_uri(page: PageSummary) -> str:
+    """Return the `data:` URI of the screenshot. Anything else is dropped: a browser loads what `src` contains."""
+    uri = page.screenshot or ""
+    return uri if _IMAGE_URI.fullmatch(uri) else ""
+
+
+def _figure(page: PageSummary, uri: str) -> Markup:
+    caption = one_line(" · ".join(part for part in (page.title, page.url) if part))
+    return Markup('<figure class="screen"><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
+        uri, f"Screenshot of {caption}", caption
+    )
+
+
+# Template functions and filters
+
+
+def _evidence_rows(finding: Finding) -> list[tuple[str, str, str, str, str]]:
+    """Return (time, event type, connection, details, source) of the events behind `finding`."""
+    return [_evidence_row(event) for event in finding.evidence[:EVENTS_SHOWN]]
+
+
+def _evidence_row(event: AnyEvent) -> tuple[str, str, str, str, str]:
     fields: dict[str, Any] = msgspec.to_builtins(event)
-    place: CodeLocation | None = getattr(event, "opener", None)
-    details = [f"{key}: {value}" for key, value in fields.items() if key not in _SHOWN]
-    who = " ".join(str(fields[key]) for key in ("sid", "component") if key in fields)
-    details += [str(place)] if place else []
-    where = ":".join(str(fields[key]) for key in ("path", "line") if key in fields)
-    seen_by = " ".join(part for part in (fields.get("source", ""), where) if part)
-    return format_clock_time(event.at) if event.at is not None else "", fields["type"], who, ", ".join(details), seen_by
+    opener: CodeLocation | None = getattr(event, "opener", None)
+    details = [f"{key}: {value}" for key, value in fields.items() if key not in _OWN_COLUMNS]
+    details += [str(opener)] if opener else []
+    connection = " ".join(str(fields[key]) for key in ("sid", "component") if key in fields)
+    log_line = ":".join(str(fields[key]) for key in ("path", "line") if key in fields)
+    source = " ".join(part for part in (fields.get("source", ""), log_line) if part)
+    time = format_clock_time(event.at) if event.at is not None else ""
+    return time, fields["type"], connection, ", ".join(details), source
+
+
+def _format_option(name: str, value: object) -> tuple[str, str]:
+    """Return name and value of an option for readers: `grace_s: 0.25` becomes `grace`, `0.25 s`."""
+    if isinstance(value, bool):
+        return name.replace("_", " "), "yes" if value else "no"
+    if name.endswith("_s") and isinstance(value, int | float):
+        return name.removesuffix("_s").replace("_", " "), f"{value:g} s"
+    return name.replace("_", " "), one_line(str(value))
 
 
 def _breakable(text: str) -> Markup:
-    """`text`, which may break after a slash (paths outgrow a telephone); what stands in back quotes is code."""
-    escaped = _IN_PATH.sub("/<wbr>", str(escape(escape_control(text))))
+    """Return `text` with line breaks allowed after slashes, for narrow screens, and with back-quoted parts as code."""
+    escaped = _SLASH_IN_PATH.sub("/<wbr>", str(escape(escape_control(text))))
     return Markup(_QUOTED.sub(r"<code>\1</code>", escaped))
 
 
-def _finalized(value: Any) -> Any:
-    """Everything printed by a template passes here: control characters are spelled out before escaping."""
+def _finalize(value: Any) -> Any:
+    """Escape control characters. Jinja calls this for every value that a template prints, before it escapes HTML."""
     return escape_control(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -188,7 +214,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wscheck.report.html"),
         autoescape=True,
-        finalize=_finalized,
+        finalize=_finalize,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -196,10 +222,14 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "breakable": _breakable,
         "plural": plural,
-        "seconds": format_duration,
-        "moment": format_date_time,
+        "duration": format_duration,
+        "date_time": format_date_time,
     }
-    environment.globals |= {"evidence": _evidence, "seen": story.seen, "told": story.told, "logs": log_figures}
-    environment.globals["setting"] = setting
-    environment.globals |= {name: getattr(load_figures, name) for name in FIGURES}
+    environment.globals |= {
+        "evidence_rows": _evidence_rows,
+        "format_option": _format_option,
+        "finding_text": finding_text,
+        "load_figures": load_figures,
+        "log_figures": log_figures,
+    }
     return environment

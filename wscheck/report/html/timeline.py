@@ -1,4 +1,7 @@
-"""Lanes as positions of a drawing: across in per cent, so that it fits any width; down in pixels; bounded."""
+"""Timeline: lanes as positions in a drawing, horizontally in per cent so that it fits any width, vertically in pixels.
+
+The drawing is bounded: of a large run it shows the connections of the affected users, and counts the others.
+"""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -7,43 +10,53 @@ from dataclasses import dataclass
 from wscheck.model.disconnect_reasons import SERVER_ENDED, SERVER_SHUTTING_DOWN
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.report.formatting import format_duration, one_line, plural
-from wscheck.report.html import captions
-from wscheck.report.html.lanes import Lane, Picture, picture
-from wscheck.report.html.view import Strip, View, choose, strip
+from wscheck.report.html.lanes import Lane, LaneSet, build_lanes
 
-ROWS = 500
-"""Connections listed in the table beneath it."""
+LANES = 24
+"""Lanes in one drawing."""
 
-TICKS = 200
-"""Places along a lane where deliveries can be told apart; those in one place become one tick with their number."""
+TABLE_ROWS = 500
+"""Connections in the table below the drawing."""
+
+TICK_POSITIONS = 200
+"""Positions along a lane. Deliveries at the same position are one tick with their number."""
+
+OVERVIEW_COLUMNS = 80
+"""Columns of the overview of the whole run, shown if only a part of it is drawn."""
 
 HUES = 6
-ROW, TOP, BAR = 46, 30, 12
+LANE_HEIGHT, FIRST_LANE_Y, BAR_HEIGHT = 46, 30, 12
 
 ENDED_BY_SERVER = SERVER_ENDED | {SERVER_SHUTTING_DOWN}
 
 
 @dataclass(frozen=True)
-class Tick:
+class TimelineTick:
+    """Mark at `x` per cent with its text."""
+
     x: float
-    said: str
+    text: str
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One drawn lane. `left` and `right` in per cent; `y` is the bar's middle; what `goes_on` does not end in view."""
+class TimelineBar:
+    """Drawn lane. `left` and `right` are per cent, `y` is the middle of the bar.
+
+    continues  the connection does not end within the drawn span
+    closed_by_server  the server ended or replaced the connection
+    """
 
     lane: Lane
-    goes_on: bool
+    continues: bool
     y: int
     left: float
     right: float
     hue: int
     label: str
     reason: str
-    said: str
-    kicked: bool
-    ticks: list[Tick]
+    description: str
+    closed_by_server: bool
+    ticks: list[TimelineTick]
 
     @property
     def width(self) -> float:
@@ -51,119 +64,213 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Arrow:
+class TimelineArrow:
+    """Replacement at `x` per cent, from the lane at `y1` to the lane at `y2`."""
+
     x: float
     y1: int
     y2: int
-    said: str
+    text: str
+
+
+@dataclass(frozen=True)
+class TimelineOverview:
+    """Connections opened over the whole run as columns, with the drawn span as a frame."""
+
+    columns: list[tuple[float, float]]
+    width: float
+    left: float
+    right: float
+    description: str
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """What `templates/timeline.html.j2` draws."""
+    """Variables of `templates/timeline.html.j2`."""
 
     height: int
-    bars: list[Bar]
-    arrows: list[Arrow]
-    grid: list[Tick]
-    refused: list[Tick]
+    bars: list[TimelineBar]
+    arrows: list[TimelineArrow]
+    grid: list[TimelineTick]
+    refused: list[TimelineTick]
     refused_y: int
-    more: int
-    strip: Strip | None
+    omitted_lanes: int
+    overview: TimelineOverview | None
     summary: str
     openers: list[tuple[int, str]]
     rows: list[tuple[str, ...]]
-    more_rows: int
+    omitted_rows: int
 
 
-def timeline(
-    events: Iterable[AnyEvent], important: Collection[str] = (), diverging: Mapping[str, CodeLocation] | None = None
+@dataclass(frozen=True)
+class TimelineView:
+    """Lanes to draw between `start` and `end`. Times are shown relative to `origin`, the start of the run."""
+
+    lanes: list[Lane]
+    start: float
+    end: float
+    origin: float
+    has_times: bool
+    omitted: int = 0
+
+    def x(self, at: float) -> float:
+        """Return the position of `at` in per cent, limited to the frame."""
+        span = self.end - self.start
+        return round(min(max(100 * (at - self.start) / span, 0.0), 100.0), 3) if span > 0 else 50.0
+
+    def contains(self, at: float) -> bool:
+        return self.start <= at <= self.end
+
+    def format_time(self, at: float) -> str:
+        """Return for example `0.412 s`, or `event 12` if the events have no time."""
+        return f"{at - self.origin:.3f} s" if self.has_times else f"event {at:.0f}"
+
+
+def draw_timeline(
+    events: Iterable[AnyEvent],
+    important: Collection[str] = (),
+    diverging: Mapping[str, CodeLocation] | None = None,
 ) -> Timeline | None:
-    """The timeline of `events`, None when no connection was seen. Lanes in `important` are drawn before others.
+    """Return the timeline of `events`, None if they contain no connection.
 
-    diverging  by Engine.IO session or sid: where the stacks of connections with one opener part
+    important  ids of lanes whose users are drawn before others
+    diverging  by Engine.IO session or sid: the frame at which stacks with one opener diverge
     """
-    seen = picture(events, diverging or {})
-    if not seen.lanes and not seen.refused:
+    lane_set = build_lanes(events, diverging or {})
+    if not lane_set.lanes and not lane_set.refused:
         return None
-    view = choose(seen, important)
-    hues = {who: number % HUES for number, who in enumerate(dict.fromkeys(lane.who for lane in seen.lanes))}
-    many = len({lane.user for lane in seen.lanes}) > 1
-    bars = [_bar(view, lane, ROW * index + TOP, hues[lane.who], many) for index, lane in enumerate(view.lanes)]
-    refused = [Tick(view.x(at), f"refused: {one_line(why)}, at {view.when(at)}") for at, why in seen.refused]
-    rows = [_row(view, lane) for lane in seen.lanes[:ROWS]]
+    view = _choose_view(lane_set, important)
+    keys = dict.fromkeys(lane.colour_key for lane in lane_set.lanes)
+    hues = {key: number % HUES for number, key in enumerate(keys)}
+    name_users = len({lane.user for lane in lane_set.lanes}) > 1
+    bars = [
+        _bar(view, lane, LANE_HEIGHT * index + FIRST_LANE_Y, hues[lane.colour_key], name_users)
+        for index, lane in enumerate(view.lanes)
+    ]
+    refused = [
+        TimelineTick(view.x(at), f"refused: {one_line(reason)}, at {view.format_time(at)}")
+        for at, reason in lane_set.refused
+    ]
+    rows = [_table_row(view, lane) for lane in lane_set.lanes[:TABLE_ROWS]]
     return Timeline(
-        height=ROW * (len(bars) + bool(refused)),
+        height=LANE_HEIGHT * (len(bars) + bool(refused)),
         bars=bars,
-        arrows=list(_arrows(seen, view, {id(bar.lane): bar for bar in bars})),
+        arrows=list(_arrows(lane_set, view, {id(bar.lane): bar for bar in bars})),
         grid=list(_grid(view)),
-        refused=refused[:TICKS],
-        refused_y=ROW * len(bars) + TOP,
-        more=view.left_out,
-        strip=strip(seen, view),
-        summary=_summary(seen),
-        openers=[(hue, name) for who, hue in hues.items() if (name := captions.opener(*who))][:HUES],
+        refused=refused[:TICK_POSITIONS],
+        refused_y=LANE_HEIGHT * len(bars) + FIRST_LANE_Y,
+        omitted_lanes=view.omitted,
+        overview=_overview(lane_set, view),
+        summary=_summary(lane_set),
+        openers=[(hue, name) for key, hue in hues.items() if (name := _opener(*key))][:HUES],
         rows=rows,
-        more_rows=len(seen.lanes) - len(rows),
+        omitted_rows=len(lane_set.lanes) - len(rows),
     )
 
 
-def _bar(view: View, lane: Lane, y: int, hue: int, many: bool) -> Bar:
+# Selection of lanes and span
+
+
+def _choose_view(lane_set: LaneSet, important: Collection[str]) -> TimelineView:
+    """Choose all lanes if they fit, else `LANES` lanes of the affected users and the span that those cover.
+
+    The beginning of a loop suffices, because a loop looks the same later.
+    """
+    if len(lane_set.lanes) <= LANES:
+        return TimelineView(lane_set.lanes, lane_set.start, lane_set.end, lane_set.start, lane_set.has_times)
+    candidates = _affected_lanes(lane_set, important)
+    shown = candidates[:LANES]
+    start = max(min(lane.first_event_at for lane in shown), lane_set.start)
+    end = candidates[LANES].first_event_at if len(candidates) > LANES else lane_set.end
+    omitted = len(lane_set.lanes) - len(shown)
+    return TimelineView(shown, start, end if end > start else lane_set.end, lane_set.start, lane_set.has_times, omitted)
+
+
+def _affected_lanes(lane_set: LaneSet, important: Collection[str]) -> list[Lane]:
+    """Return the lanes of users with an important or replaced connection, or all if there is no such user."""
+    replaced = {lane.id for _, *pair in lane_set.replacements for lane in pair}
+    marked = [lane for lane in lane_set.lanes if lane.id in important] or [
+        lane for lane in lane_set.lanes if lane.id in replaced
+    ]
+    users = {lane.user for lane in marked}
+    return [lane for lane in lane_set.lanes if lane.user in users] if marked else lane_set.lanes
+
+
+def _overview(lane_set: LaneSet, view: TimelineView) -> TimelineOverview | None:
+    """Return the overview of a run that is drawn only in part, None if all of it is drawn."""
+    span = lane_set.end - lane_set.start
+    if not view.omitted or span <= 0:
+        return None
+    counts = [0] * OVERVIEW_COLUMNS
+    for lane in lane_set.lanes:
+        column = int((lane.first_event_at - lane_set.start) / span * OVERVIEW_COLUMNS)
+        counts[min(column, OVERVIEW_COLUMNS - 1)] += 1
+    most, width = max(counts), 100 / OVERVIEW_COLUMNS
+    columns = [(round(n * width, 3), round(100 * count / most, 1)) for n, count in enumerate(counts) if count]
+    left, right = (100 * (at - lane_set.start) / span for at in (view.start, view.end))
+    interval = f" per {span / OVERVIEW_COLUMNS:.2g} s" if lane_set.has_times else ""
+    description = (
+        f"Connections opened over the whole run, at most {most}{interval}. The frame marks the part drawn below."
+    )
+    return TimelineOverview(columns, round(width * 0.8, 3), round(left, 3), round(right, 3), description)
+
+
+# Drawing
+
+
+def _bar(view: TimelineView, lane: Lane, y: int, hue: int, name_user: bool) -> TimelineBar:
     opened = view.start if lane.opened_at is None else lane.opened_at
     closed = view.end if lane.closed_at is None else lane.closed_at
-    user = lane.user if many else None
-    goes_on = lane.closed_at is None or not view.holds(lane.closed_at)
-    return Bar(
+    return TimelineBar(
         lane=lane,
-        goes_on=goes_on,
+        continues=lane.closed_at is None or not view.contains(lane.closed_at),
         y=y,
         left=view.x(opened),
         right=view.x(closed),
         hue=hue,
-        label=captions.label(lane, user),
-        reason=captions.reason(lane),
-        said=captions.in_full(view, lane),
-        kicked=lane.replaced_by is not None or not ENDED_BY_SERVER.isdisjoint(lane.reasons),
-        ticks=list(_ticks(view, lane)),
+        label=_label(lane, lane.user if name_user else None),
+        reason=_reason(lane),
+        description=_description(view, lane),
+        closed_by_server=lane.replaced_by is not None or not ENDED_BY_SERVER.isdisjoint(lane.reasons),
+        ticks=list(_delivery_ticks(view, lane)),
     )
 
 
-def _ticks(view: View, lane: Lane) -> Iterator[Tick]:
-    """One tick for each place along the lane where something arrived."""
-    places: dict[int, list[tuple[float, str]]] = {}
+def _delivery_ticks(view: TimelineView, lane: Lane) -> Iterator[TimelineTick]:
+    positions: dict[int, list[tuple[float, str]]] = {}
     for at, name in lane.deliveries:
-        if view.holds(at):
-            places.setdefault(round(view.x(at) / 100 * TICKS), []).append((at, name))
-    for group in places.values():
-        names = dict.fromkeys(one_line(name) for _, name in group)
-        told = ", ".join(list(names)[:5]) + (", ..." if len(names) > 5 else "")
-        times = f" ({len(group)} deliveries)" if len(group) > 1 else ""
-        yield Tick(view.x(group[0][0]), f"{told}{times}, at {view.when(group[0][0])}")
+        if view.contains(at):
+            positions.setdefault(round(view.x(at) / 100 * TICK_POSITIONS), []).append((at, name))
+    for group in positions.values():
+        names = list(dict.fromkeys(one_line(name) for _, name in group))
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        count = f" ({len(group)} deliveries)" if len(group) > 1 else ""
+        yield TimelineTick(view.x(group[0][0]), f"{shown}{count}, at {view.format_time(group[0][0])}")
 
 
-def _arrows(seen: Picture, view: View, place: dict[int, Bar]) -> Iterator[Arrow]:
-    for at, old, new in seen.arrows:
-        if id(old) in place and id(new) in place:
-            y1, y2 = place[id(old)].y, place[id(new)].y
-            near = BAR // 2 + 2 if y2 > y1 else -BAR // 2 - 2
-            said = f"{one_line(old.id)} was replaced by {one_line(new.id)}, at {view.when(at)}"
-            yield Arrow(view.x(at), y1, y2 - near, said)
+def _arrows(lane_set: LaneSet, view: TimelineView, bars: Mapping[int, TimelineBar]) -> Iterator[TimelineArrow]:
+    for at, old, new in lane_set.replacements:
+        if id(old) in bars and id(new) in bars:
+            y1, y2 = bars[id(old)].y, bars[id(new)].y
+            offset = BAR_HEIGHT // 2 + 2 if y2 > y1 else -BAR_HEIGHT // 2 - 2
+            text = f"{one_line(old.id)} was replaced by {one_line(new.id)}, at {view.format_time(at)}"
+            yield TimelineArrow(view.x(at), y1, y2 - offset, text)
 
 
-def _grid(view: View) -> Iterator[Tick]:
-    """Two to six round times, which a telephone has room for, told from where the run began."""
+def _grid(view: TimelineView) -> Iterator[TimelineTick]:
+    """Yield two to six round times, counted from the start of the run. More do not fit on a phone."""
     span = view.end - view.start
     if span <= 0:
         return
-    step = next(s for s in _round_steps() if span / s <= 6)
+    step = next(step for step in _round_steps() if span / step <= 6)
     first, last = math.ceil((view.start - view.origin) / step), math.floor((view.end - view.origin) / step)
     for number in range(first, last + 1):
-        name = _round_time(number * step) if view.timed else f"event {number * step:.0f}"
-        yield Tick(view.x(view.origin + number * step), name if number else "0")
+        text = _format_round_time(number * step) if view.has_times else f"event {number * step:.0f}"
+        yield TimelineTick(view.x(view.origin + number * step), text if number else "0")
 
 
-def _round_time(value: float) -> str:
-    return f"{value:g} s" if value < 120 else format_duration(value)
+def _format_round_time(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < 120 else format_duration(seconds)
 
 
 def _round_steps() -> Iterator[float]:
@@ -172,14 +279,69 @@ def _round_steps() -> Iterator[float]:
     yield float("inf")
 
 
-def _row(view: View, lane: Lane) -> tuple[str, ...]:
-    opened, closed = (view.when(at) if at is not None else "" for at in (lane.opened_at, lane.closed_at))
-    told = lane.id, lane.user or "", captions.opened_by(lane), opened, closed or "still open", captions.reason(lane)
-    return *told, str(len(lane.deliveries))
+# Text
 
 
-def _summary(seen: Picture) -> str:
-    told = [plural(len(seen.lanes), "connection"), plural(len(seen.arrows), "replacement")]
-    if seen.refused:
-        told.append(plural(len(seen.refused), "refused attempt"))
-    return f"{', '.join(told)} in {format_duration(seen.end - seen.start)}" if seen.timed else ", ".join(told)
+def _summary(lane_set: LaneSet) -> str:
+    parts = [plural(len(lane_set.lanes), "connection"), plural(len(lane_set.replacements), "replacement")]
+    if lane_set.refused:
+        parts.append(plural(len(lane_set.refused), "refused attempt"))
+    counts = ", ".join(parts)
+    return f"{counts} in {format_duration(lane_set.end - lane_set.start)}" if lane_set.has_times else counts
+
+
+def _label(lane: Lane, user: str | None) -> str:
+    """Return for example `user_1 · Dashboard + BotCreationWizard · useBotWebSocket at useBotWebSocket.ts:5`."""
+    components = " + ".join(one_line(name) for name in (lane.component, *lane.shared_with) if name)
+    return " · ".join(part for part in (one_line(user or ""), components, _short_location(lane)) if part)
+
+
+def _description(view: TimelineView, lane: Lane) -> str:
+    """Return the whole lane as a sentence, for hover texts and screen readers."""
+    user = f" of {one_line(lane.user)}" if lane.user else ""
+    opener = _opener(lane.component, lane.opener)
+    parts = [f"Connection {one_line(lane.id)}{user}" + (f", opened by {opener}" if opener else "")]
+    parts += [f"called from {_location(lane.diverges_at)}"] if lane.diverges_at is not None else []
+    parts += [f"shared with {', '.join(map(one_line, lane.shared_with))}"] if lane.shared_with else []
+    parts.append(
+        f"opened at {view.format_time(lane.opened_at)}" if lane.opened_at is not None else "opened before the run"
+    )
+    parts.append(
+        f"closed at {view.format_time(lane.closed_at)}" if lane.closed_at is not None else "still open at the end"
+    )
+    parts += [f"replaced by {one_line(lane.replaced_by)}"] if lane.replaced_by is not None else []
+    parts += [_reason(lane)] if lane.reasons else []
+    parts.append(plural(len(lane.deliveries), "delivery", "deliveries"))
+    return "; ".join(parts)
+
+
+def _table_row(view: TimelineView, lane: Lane) -> tuple[str, ...]:
+    opened, closed = (view.format_time(at) if at is not None else "" for at in (lane.opened_at, lane.closed_at))
+    opener = _opener(lane.component, lane.opener)
+    opened_by = f"{opener}, called from {_location(lane.diverges_at)}" if lane.diverges_at is not None else opener
+    cells = lane.id, lane.user or "", opened_by, opened, closed or "still open", _reason(lane)
+    return *cells, str(len(lane.deliveries))
+
+
+def _reason(lane: Lane) -> str:
+    return " / ".join(one_line(reason) for reason in lane.reasons)
+
+
+def _opener(component: str | None, location: CodeLocation | None) -> str:
+    place = _location(location) if location else ""
+    return f"{one_line(component)} at {place}" if component and place else one_line(component or "") or place
+
+
+def _location(location: CodeLocation) -> str:
+    """Return for example `useBotWebSocket at src/hooks/useBotWebSocket.ts:5:18`."""
+    return one_line(f"{location.function} at {location}" if location.function else str(location))
+
+
+def _short_location(lane: Lane) -> str:
+    """Return the line that distinguishes this lane, without its directory: `useBotWebSocket at socket.ts:5`."""
+    location = lane.diverges_at or lane.opener
+    if location is None:
+        return ""
+    name = location.file.rpartition("/")[2]
+    line = f"{name}:{location.line}" if location.line else name
+    return one_line(f"{location.function} at {line}" if location.function else line)

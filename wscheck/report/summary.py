@@ -1,0 +1,120 @@
+"""Summary of a run for every report format: one sentence, the first fix and the next command."""
+
+from collections import Counter
+
+from wscheck.model.comparison import CompareReport
+from wscheck.model.findings import Severity, Verdict
+from wscheck.model.load_report import LoadReport
+from wscheck.model.report import BrowserReport, LogsReport, Report, VerifyReport
+from wscheck.report import log_figures
+from wscheck.report.finding_text import fix_text, group_by_problem, total_frequency
+from wscheck.report.formatting import escape_control, one_line, plural
+from wscheck.report.load_figures import format_amount
+
+DEFAULT_REASONS = {
+    Verdict.PASSED: "No problem was found.",
+    Verdict.FAILED: "The check failed.",
+    Verdict.INCONCLUSIVE: "The run proved nothing.",
+    Verdict.SKIPPED: "Nothing was checked.",
+}
+"""Sentence for a report without a reason."""
+
+HEADLINE_MEASURES = ("connections_per_user", "connections_peak", "replaced")
+"""Measures of a comparison that its headline may contain."""
+
+
+def run_description(report: Report) -> str:
+    """Return what ran, for titles, or "" if the target says it all.
+
+    Examples: `unified client and the page http://...`, `duplicated profile, 100 users on 2 workers`.
+    """
+    if isinstance(report, VerifyReport) and report.client:
+        page = report.options.get("page")
+        return f"{report.client} client" + (f" and the page {page}" if page else "")
+    if not report.has_results:
+        return ""
+    if isinstance(report, LoadReport):
+        workers = f" on {plural(report.workers, 'worker')}" if report.workers > 1 else ""
+        return f"{report.profile} profile, {plural(report.users, 'user')}{workers}"
+    if isinstance(report, CompareReport):
+        return f"{report.before.variant} and {report.after.variant}"
+    return ""
+
+
+def headline(report: Report) -> str:
+    """Return the run in one sentence."""
+    if isinstance(report, CompareReport) and report.has_results:
+        return _comparison_headline(report)
+    if report.verdict is Verdict.PASSED and (totals := _totals(report)):
+        return f"{totals}{_finding_counts(report)}."
+    if isinstance(report, BrowserReport) and report.reason:
+        return escape_control(report.reason)
+    if report.verdict is Verdict.FAILED and report.findings:
+        return _worst_finding(report)
+    return escape_control(report.reason) or DEFAULT_REASONS[report.verdict]
+
+
+def _worst_finding(report: Report) -> str:
+    group = group_by_problem(report.findings)[0][0]
+    worst = group.finding
+    same = [other for other in group.others if (other.user, other.message) == (worst.user, worst.message)]
+    user = f"{one_line(worst.user)}: " if worst.user else ""
+    frequency = total_frequency([worst, *same])
+    return f"{user}{one_line(worst.message)}" + (f", {frequency}" if frequency != "once" else "")
+
+
+def _totals(report: Report) -> str:
+    """Return the counts of a run that passed, "" if there are none."""
+    if isinstance(report, LoadReport):
+        users = plural(report.users, "user")
+        return f"{users} had {report.connections_per_user:.2f} connections each, {report.replaced:,} replaced"
+    if isinstance(report, LogsReport):
+        return log_figures.totals(report)
+    if isinstance(report, BrowserReport):
+        users = plural(len({connection.user for connection in report.connections}), "user")
+        return f"{users} had {plural(len(report.connections), 'connection')}"
+    if not isinstance(report, VerifyReport) or not report.scenarios:
+        return ""
+    counts = Counter(scenario.verdict for scenario in report.scenarios)
+    skipped = f", {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
+    return f"{counts[Verdict.PASSED]} of {plural(len(report.scenarios), 'scenario')} passed{skipped}"
+
+
+def _comparison_headline(report: CompareReport) -> str:
+    known = [
+        measure
+        for measure in report.measures
+        if measure.id in HEADLINE_MEASURES and measure.before is not None and measure.after is not None
+    ]
+    measures = [
+        f"{measure.name}: {format_amount(measure.before, measure.unit)} before, "
+        f"{format_amount(measure.after, measure.unit)} after"
+        for measure in known[:2]
+    ]
+    reason = f"{escape_control(report.reason)}. " if report.reason else ""
+    sentence = reason + "; ".join(measures) + ("." if measures else "")
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _finding_counts(report: Report) -> str:
+    """Return for example `, with 1 warning and 2 notes`, "" without findings."""
+    counts = Counter(finding.severity for finding in report.findings)
+    parts = [plural(counts[severity], severity) for severity in reversed(Severity) if counts[severity]]
+    return f", with {' and '.join(parts)}" if parts else ""
+
+
+def first_fix(report: Report) -> str:
+    """Return the fix of the most severe problem of a failed run, "" otherwise."""
+    if report.verdict is not Verdict.FAILED or not report.findings:
+        return ""
+    return fix_text(group_by_problem(report.findings)[0][0].finding)
+
+
+def next_command(report: Report) -> str | None:
+    """Return the command to run next, None if there is nothing to do."""
+    if isinstance(report, LogsReport) and (command := log_figures.command_with_markers(report)):
+        return command
+    if report.verdict is not Verdict.FAILED or not report.findings:
+        return None
+    worst = group_by_problem(report.findings)[0][0].finding
+    return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
