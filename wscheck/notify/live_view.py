@@ -19,7 +19,7 @@ from wscheck.model.events import Connected, Event, Replaced
 from wscheck.model.findings import Severity
 from wscheck.notify.listener import WatchView
 from wscheck.notify.text import UnreadableMessages, expiry_message, incident_summary
-from wscheck.report import story
+from wscheck.report.finding_text import fix_text
 from wscheck.report.formatting import format_bytes, format_clock_time, format_duration, format_rate, one_line, plural
 
 REFRESH_S = 0.25
@@ -251,7 +251,7 @@ def _cause_and_fix(incident: Incident) -> RenderableType:
     """Return the cause, or the message of the rule without a known cause, and the fix."""
     cause = incident.cause
     text = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
-    return Group(Text(text or one_line(incident.message), "dim"), Text(story.fix_text(incident), "green"))
+    return Group(Text(text or one_line(incident.message), "dim"), Text(fix_text(incident), "green"))
 
 
 def _user(incident: Incident) -> str:
