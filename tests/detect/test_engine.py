@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, ping_pong, user
-from wscheck.detect.causes.history import STEPS
+from wscheck.detect.causes.history import MAX_ENTRIES
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import DOCUMENTED, REGISTRY, MultipleConnections, RuleOptions
 from wscheck.model.events import Connected, NotEvaluated
@@ -103,7 +103,7 @@ def causes_of(said: Conversation, *, asked_often: bool) -> dict[str | None, str 
 def test_a_cause_that_once_showed_stays_true_whatever_follows(asked_often: bool) -> None:
     """More endings than a trail holds, at times that no timer makes: what showed the cause has left it."""
     said = cut("A")
-    for n in range(1, STEPS + 3):
+    for n in range(1, MAX_ENTRIES + 3):
         at = 2 + n + n % 3 / 3
         said.connects(f"A{n + 1}", at=at).is_replaced(f"A{n}", f"A{n + 1}", at=at)
         said.disconnects(f"A{n}", at=at, reason=KICKED_SERVER)
@@ -114,7 +114,7 @@ def test_a_cause_that_once_showed_stays_true_whatever_follows(asked_often: bool)
 def test_a_cause_stays_true_when_so_many_others_are_in_trouble_that_the_trail_goes(
     asked_often: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wscheck.detect.causes.history.USERS", 2)
+    monkeypatch.setattr("wscheck.detect.causes.history.MAX_USERS", 2)
     said = cut("A") & cut("B", since=10) & cut("C", since=20) & cut("D", since=30)
     assert causes_of(said, asked_often=asked_often) == dict.fromkeys("ABCD", "transport-closed")
 

@@ -49,7 +49,7 @@ def test_quiet_for_long_enough_resolves_it_once() -> None:
 
 
 def test_one_that_is_still_so_lets_the_next_one_end() -> None:
-    incidents = IncidentTracker(quiet_after=30, ongoing=lambda rule, user: user == "ada")
+    incidents = IncidentTracker(quiet_after=30, still_holds=lambda rule, user: user == "ada")
     incidents.observe(finding(user="ada", at=0.0))
     incidents.observe(finding(user="bob", at=5.0))
     assert list(incidents.resolve_quiet(31.0)) == []
@@ -75,7 +75,7 @@ def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
 def test_what_still_holds_does_not_resolve() -> None:
     holding = {"ada"}
     incidents = IncidentTracker(
-        quiet_after=30, ongoing=lambda rule, user: rule == "multiple-connections" and user in holding
+        quiet_after=30, still_holds=lambda rule, user: rule == "multiple-connections" and user in holding
     )
     incidents.observe(finding("multiple-connections", "ada"))
     incidents.observe(finding("multiple-connections", "bob"))

@@ -1,23 +1,26 @@
-"""WHAT IS REMEMBERED OF LATE: a dict that forgets its oldest entries, so that memory does not grow with time; pure."""
+"""A dict of bounded size."""
 
 from itertools import islice
 from typing import TypeVar
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-class BoundedDict(dict[Key, Value]):
-    """The latest `most` entries that were kept, at most."""
+class BoundedDict(dict[K, V]):
+    """Dict that evicts its oldest entries when it has more than `max_size` of them.
 
-    def __init__(self, most: int) -> None:
+    Only `put` evicts; an entry that is set with `[]` stays until a later `put`.
+    """
+
+    def __init__(self, max_size: int) -> None:
         super().__init__()
-        self._most = most
+        self._max_size = max_size
 
-    def put(self, key: Key, value: Value) -> None:
-        """Remember `value` as `key`."""
+    def put(self, key: K, value: V) -> None:
+        """Set `key` to `value`, and evict the oldest entries if there are too many."""
         self[key] = value
-        if len(self) > self._most:
-            # Many at once: a dict finds its oldest entry only past all those that were taken from before it.
-            for oldest in list(islice(self, 1 + self._most // 8)):
+        if len(self) > self._max_size:
+            # Evict an eighth at once: finding a dict's oldest entry costs time for every entry deleted before it.
+            for oldest in list(islice(self, 1 + self._max_size // 8)):
                 del self[oldest]

@@ -1,4 +1,4 @@
-"""WHAT CHANGED: what one event meant for who holds which connection, as the ledger tells the rules."""
+"""Changes of the ledger: what one event means for the open connections of a user."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from wscheck.model.findings import Confidence
 
 
 class UserCounts(msgspec.Struct, gc=False):
-    """What one user did: counts of records, and the most connections held at once (without any grace)."""
+    """Counts of one user's records, and the most connections that were open at once (without any grace)."""
 
     connects: int = 0
     replacements: int = 0
@@ -16,7 +16,7 @@ class UserCounts(msgspec.Struct, gc=False):
 
 
 class OpenedChange(msgspec.Struct, frozen=True, gc=False):
-    """`user` now also holds `sid`; `others` are the connections the user held already."""
+    """A connection opened. `others` are the connections of `user` that were already open, oldest first."""
 
     user: str
     sid: str
@@ -25,11 +25,11 @@ class OpenedChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplacedChange(msgspec.Struct, frozen=True, gc=False):
-    """The server closed `old_sid` in favour of `new_sid`; each is None where the evidence does not say.
+    """The server closed `old_sid` in favour of `new_sid`; each is None where the evidence does not name it.
 
-    explicit  the server said so itself; otherwise it follows from what the client saw, as surely as `confidence`
-    remaining the user's connections afterwards
-    old, new  how each was opened, where that evidence is still at hand
+    explicit   the server said that it was a replacement; otherwise it is inferred, as surely as `confidence`
+    remaining  the user's open connections afterwards
+    old, new   the event that opened each, where it is still known
     """
 
     user: str | None
@@ -44,7 +44,12 @@ class ReplacedChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClosedChange(msgspec.Struct, frozen=True, gc=False):
-    """`sid` ended. `replaced` says that it had been replaced; `remaining` are the user's connections afterwards."""
+    """A connection ended.
+
+    replaced   the connection had been replaced
+    remaining  the user's open connections afterwards
+    opening    the event that opened the connection, where it is still known
+    """
 
     user: str | None
     sid: str

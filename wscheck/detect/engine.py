@@ -1,4 +1,4 @@
-"""The pure core, wired: events go to the ledger, what changed goes to the rules, what they sight grows findings."""
+"""Evaluation of events: the ledger, the rules, and the findings that the rules' occurrences add up to."""
 
 from collections.abc import Callable, Iterable
 from typing import cast
@@ -15,20 +15,20 @@ from wscheck.model.gaps import Gap
 __all__ = ["Judge", "RuleOptions"]
 
 NEVER = float("-inf")
-UNWATCHED: tuple[None, tuple[EventHandler, ...]] = (None, ())
+NOT_HANDLED: tuple[None, tuple[EventHandler, ...]] = (None, ())
 
-# Of a loop of 500 replacements the first few and the latest few show everything.
-FIRST, LATEST = 4, 4
+# The first few and the latest few events of a loop show everything.
+FIRST_EVIDENCE, LATEST_EVIDENCE = 4, 4
 
-# Two sightings in one millisecond are no rate.
-RATED, RATED_S = 3, 0.1
+# Two occurrences within a millisecond are no rate.
+MIN_COUNT_FOR_RATE, MIN_SPAN_FOR_RATE_S = 3, 0.1
 
 
 class Judge:
-    """Feed events in the order of their time; ask for the findings whenever you like.
+    """Evaluation of events by rules. Pass events to `feed` in the order of their time; read `findings` at any time.
 
     `on_finding` is called with each finding as it opens or grows; the same object is passed again, grown. The cause of
-    a finding is expensive to determine: call `update_cause` before a finding is reported.
+    a finding is expensive to determine: call `update_cause` before you report the finding.
     """
 
     def __init__(
@@ -40,78 +40,84 @@ class Judge:
     ) -> None:
         self.ledger = Ledger()
         self._findings: dict[tuple[str, str | None, str], Finding] = {}
-        self._shown: dict[str | None, dict[str, Cause | None]] = {}
+        self._evicted_causes: dict[str | None, dict[str, Cause | None]] = {}
         self._on_finding = on_finding
-        self._trails = UserHistories(self.ledger, self._keep_causes)
-        self._rules = [rule(self.ledger, options or RuleOptions(), self._grow) for rule in rules]
+        self._histories = UserHistories(self.ledger, self._store_causes)
+        self._rules = [rule(self.ledger, options or RuleOptions(), self._add_occurrence) for rule in rules]
         self._handlers: dict[type, list[EventHandler]] = {
-            OpenedChange: [self._trails.opened],
-            ReplacedChange: [self._trails.superseded],
-            ClosedChange: [self._trails.closed],
-            Connecting: [self._trails.connecting],
-            Refused: [self._trails.refused],
-            HandlersRegistered: [self._trails.registered],
+            OpenedChange: [self._histories.opened],
+            ReplacedChange: [self._histories.replaced],
+            ClosedChange: [self._histories.closed],
+            Connecting: [self._histories.connecting],
+            Refused: [self._histories.refused],
+            HandlersRegistered: [self._histories.registered],
         }
         for rule in self._rules:
-            for watched, handler in rule.handlers().items():
-                self._handlers.setdefault(watched, []).append(handler)
-        self._hearing = [observe for rule in self._rules if (observe := rule.on_node_event) is not None]
+            for handled, handler in rule.handlers().items():
+                self._handlers.setdefault(handled, []).append(handler)
+        self._node_handlers = [observe for rule in self._rules if (observe := rule.on_node_event) is not None]
         self._timed = [(rule.pending, rule.on_time) for rule in self._rules if type(rule).on_time is not Rule.on_time]
-        self._entries = {
+        self._dispatch = {
             kind: (self.ledger.change_handlers.get(kind), tuple(self._handlers.get(kind, ())))
             for kind in {*self._handlers, *self.ledger.change_handlers}
         }
         self._now = NEVER
 
     def feed(self, event: Event) -> tuple[LedgerChange, ...]:
-        """Take one event: time first, then what it changed (which is returned), then the event itself."""
+        """Evaluate one event and return what it changed in the ledger.
+
+        Rules first see the time, then the changes, then the event itself.
+        """
         at = event.at
-        if at is not None and at >= self._now:  # `advance_to`, without what a call for each event would cost
+        if at is not None and at >= self._now:  # inlined `advance_to`: this runs for every event
             self._now = at
-            for waiting, advance in self._timed:
-                if waiting:
-                    advance(at)
-        change, watching = self._entries.get(type(event), UNWATCHED)
-        if change is None:
+            for pending, on_time in self._timed:
+                if pending:
+                    on_time(at)
+        change_handler, event_handlers = self._dispatch.get(type(event), NOT_HANDLED)
+        if change_handler is None:
             changes: tuple[LedgerChange, ...] = ()
         else:
-            changes = change(event)
-            for changed in changes:
-                for handler in self._handlers[type(changed)]:
-                    handler(changed)
-        for handler in watching:
+            changes = change_handler(event)
+            for change in changes:
+                for handler in self._handlers[type(change)]:
+                    handler(change)
+        for handler in event_handlers:
             handler(event)
         if event.node is not None:
-            for hear in self._hearing:
-                hear(event)
+            for handler in self._node_handlers:
+                handler(event)
         return changes
 
     def restore(self, event: Event) -> tuple[LedgerChange, ...]:
-        """Take an event that an earlier run judged: who holds what is known again, and no attempt counts twice."""
-        return self._changed(self.ledger.apply(event))
+        """Apply an event that an earlier run evaluated: connections are open again, and no attempt counts twice."""
+        return self._handle_changes(self.ledger.apply(event))
 
     def expire(self, sid: str, event: Event) -> tuple[LedgerChange, ...]:
-        """Give up a connection that nothing was heard of for too long; `event` says so. Returns what that changed."""
+        """Close a connection that the evidence has not mentioned for too long, and return what that changed.
+
+        `event` becomes the evidence of the end.
+        """
         if event.at is not None:
             self.advance_to(event.at)
-        return self._changed(self.ledger.expire(sid, event))
+        return self._handle_changes(self.ledger.expire(sid, event))
 
-    def _changed(self, changes: tuple[LedgerChange, ...]) -> tuple[LedgerChange, ...]:
+    def _handle_changes(self, changes: tuple[LedgerChange, ...]) -> tuple[LedgerChange, ...]:
         for change in changes:
             for handler in self._handlers[type(change)]:
                 handler(change)
         return changes
 
     def advance_to(self, at: float) -> None:
-        """Say that it is now `at`; an earlier time is ignored (two logs interleave imperfectly)."""
+        """Advance the time of the evidence to `at` (epoch seconds). An earlier time is ignored."""
         if at < self._now:
             return
         self._now = at
-        for _, advance in self._timed:
-            advance(at)
+        for _, on_time in self._timed:
+            on_time(at)
 
     def finish(self, at: float | None = None) -> list[Finding]:
-        """Say that the evidence ends, at `at` or with the last event, and return the findings."""
+        """End the evidence, at `at` (epoch seconds) or with the last event, and return the findings."""
         if at is not None:
             self.advance_to(at)
         for rule in self._rules:
@@ -120,68 +126,71 @@ class Judge:
 
     @property
     def gaps(self) -> list[Gap]:
-        """Evidence that the rules missed; complete once the evidence has ended."""
+        """Evidence that the rules missed. Complete after `finish`."""
         return [rule.gap for rule in self._rules if rule.gap is not None]
 
     def findings(self) -> list[Finding]:
-        """What was found so far, the worst first, each with its probable cause."""
+        """Return the findings so far, the worst first, each with its probable cause."""
         for finding in self._findings.values():
             self.update_cause(finding)
         return ranked(self._findings.values())
 
     def update_cause(self, finding: Finding) -> Cause | None:
-        """The probable cause of `finding` as of now, which is also noted in it; None where nothing points anywhere."""
-        shown = self._shown.get(finding.user, {}).get(finding.rule)
-        finding.cause = probable_cause(finding.rule, self._trails.of(finding.user), finding.confidence) or shown
+        """Set the probable cause of `finding` as of now, and return it; None if the evidence points nowhere."""
+        evicted = self._evicted_causes.get(finding.user, {}).get(finding.rule)
+        finding.cause = (
+            probable_cause(finding.rule, self._histories.history(finding.user), finding.confidence) or evicted
+        )
         return finding.cause
 
-    def _keep_causes(self, user: str, trail: UserHistory) -> None:
-        """What points to a cause is about to leave the trail; that it was there stays true, asked for or not."""
-        causes = self._shown.get(user, {})
-        for rule, shown in causes.items():
-            causes[rule] = shown or probable_cause(rule, trail)
+    def _store_causes(self, user: str, history: UserHistory) -> None:
+        """Store the causes that `history` shows before its oldest entries are evicted."""
+        causes = self._evicted_causes.get(user, {})
+        for rule, stored in causes.items():
+            causes[rule] = stored or probable_cause(rule, history)
 
-    def _grow(self, sighting: Occurrence) -> None:
-        key = (sighting.rule, sighting.user, sighting.key)
+    def _add_occurrence(self, occurrence: Occurrence) -> None:
+        key = (occurrence.rule, occurrence.user, occurrence.key)
         finding = self._findings.get(key)
         if finding is None:
-            finding = self._findings[key] = _first(sighting)
-            self._shown.setdefault(sighting.user, {}).setdefault(sighting.rule, None)
+            finding = self._findings[key] = _new_finding(occurrence)
+            self._evicted_causes.setdefault(occurrence.user, {}).setdefault(occurrence.rule, None)
         else:
-            _again(finding, sighting)
+            _grow(finding, occurrence)
         if self._on_finding is not None:
             self._on_finding(finding)
 
 
-def _first(sighting: Occurrence) -> Finding:
+def _new_finding(occurrence: Occurrence) -> Finding:
     return Finding(
-        rule=sighting.rule,
-        severity=sighting.severity,
-        confidence=sighting.confidence,
-        user=sighting.user,
-        message=sighting.message,
-        first_at=sighting.at,
-        last_at=sighting.at,
-        evidence=list(cast("tuple[AnyEvent, ...]", sighting.evidence)),
+        rule=occurrence.rule,
+        severity=occurrence.severity,
+        confidence=occurrence.confidence,
+        user=occurrence.user,
+        message=occurrence.message,
+        first_at=occurrence.at,
+        last_at=occurrence.at,
+        evidence=list(cast("tuple[AnyEvent, ...]", occurrence.evidence)),
     )
 
 
-def _again(finding: Finding, sighting: Occurrence) -> None:
+def _grow(finding: Finding, occurrence: Occurrence) -> None:
     finding.count += 1
-    finding.message = sighting.message
-    if sighting.severity is not finding.severity and sighting.severity.rank > finding.severity.rank:
-        finding.severity = sighting.severity
-    if sighting.confidence is not finding.confidence and sighting.confidence.rank > finding.confidence.rank:
-        finding.confidence = sighting.confidence
-    if sighting.at is not None:
+    finding.message = occurrence.message
+    if occurrence.severity is not finding.severity and occurrence.severity.rank > finding.severity.rank:
+        finding.severity = occurrence.severity
+    if occurrence.confidence is not finding.confidence and occurrence.confidence.rank > finding.confidence.rank:
+        finding.confidence = occurrence.confidence
+    if occurrence.at is not None:
         if finding.first_at is None:
-            finding.first_at = sighting.at
-        finding.last_at = sighting.at
+            finding.first_at = occurrence.at
+        finding.last_at = occurrence.at
         span = finding.last_at - finding.first_at
-        finding.rate = (finding.count - 1) / span if finding.count >= RATED and span >= RATED_S else None
-    known = finding.evidence
-    for event in cast("tuple[AnyEvent, ...]", sighting.evidence):
-        if event not in known:
-            known.append(event)
-    if len(known) > FIRST + LATEST:
-        del known[FIRST:-LATEST]
+        has_rate = finding.count >= MIN_COUNT_FOR_RATE and span >= MIN_SPAN_FOR_RATE_S
+        finding.rate = (finding.count - 1) / span if has_rate else None
+    evidence = finding.evidence
+    for event in cast("tuple[AnyEvent, ...]", occurrence.evidence):
+        if event not in evidence:
+            evidence.append(event)
+    if len(evidence) > FIRST_EVIDENCE + LATEST_EVIDENCE:
+        del evidence[FIRST_EVIDENCE:-LATEST_EVIDENCE]

@@ -1,4 +1,4 @@
-"""IN WHICH ORDER: what several observers saw of the same moments, put in the order in which it happened. Pure."""
+"""The causal order of events that several observers reported."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,50 +8,52 @@ from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Connecting, Disconnected, Event, Refused, Replaced
 from wscheck.model.replacement import CROSSING_S
 
-Early = Disconnected | Refused | Replaced
-"""What may be told before the connection that it is about."""
+Deferrable = Disconnected | Refused | Replaced
+"""Events that may be observed before the opening of the connection that caused them."""
 
 
 def merge_causally(events: Iterable[Event], overtakes_s: float = CROSSING_S) -> Iterator[Event]:
-    """Give `events` by their time, ties in the order of arrival, and a kick after the connection that caused it.
+    """Yield `events` by time, ties in the order of arrival, and each effect after its cause.
 
-    A server acknowledges the new connection and ends the old one in the same breath, on two sockets: the client may
-    hear of the end first. While an attempt of the same user is under way, the kick waits for it. So does a refusal, for
-    the acknowledgement of the connection that it is for, and a log's word that one connection replaces another, for the
-    beginning of the new one: servers write the two in either order.
+    A server acknowledges a new connection and ends the old one at the same moment, on two sockets, so a client may
+    receive the disconnect first. While an attempt of the same user is pending, these events wait for its outcome, for
+    at most `overtakes_s` seconds:
+
+    - a disconnect by the server, and a refusal: for the acknowledgement of the user's other connection
+    - a replacement in a server's log: for the opening of the new connection, since servers log both in either order
     """
-    in_time = sorted(events, key=_time)
-    to_come = {event.sid for event in in_time if isinstance(event, Connected) and event.sid is not None}
+    by_time = sorted(events, key=_time)
+    sids_to_open = {event.sid for event in by_time if isinstance(event, Connected) and event.sid is not None}
     pending: Counter[str | None] = Counter()
-    waiting: list[Early] = []
-    for event in in_time:
-        yield from _taken(waiting, [early for early in waiting if _time(early) < _time(event) - overtakes_s])
+    deferred: list[Deferrable] = []
+    for event in by_time:
+        yield from _release(deferred, [early for early in deferred if _time(early) < _time(event) - overtakes_s])
         if isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT and pending[event.user] > 0:
-            waiting.append(event)
+            deferred.append(event)
             continue
-        if isinstance(event, Replaced) and event.new_sid in to_come:
-            waiting.append(event)
+        if isinstance(event, Replaced) and event.new_sid in sids_to_open:
+            deferred.append(event)
             continue
         if event.source != SOURCE_SERVER_LOG and isinstance(event, Connected | Refused) and pending[event.user] > 0:
             pending[event.user] -= 1
             if _is_refusal(event) and pending[event.user] > 0:
-                waiting.append(event)
+                deferred.append(event)
                 continue
         yield event
         if isinstance(event, Connected):
-            to_come.discard(event.sid)
-            yield from _taken(waiting, [e for e in waiting if isinstance(e, Replaced) and e.new_sid == event.sid])
+            sids_to_open.discard(event.sid)
+            yield from _release(deferred, [e for e in deferred if isinstance(e, Replaced) and e.new_sid == event.sid])
         if event.source == SOURCE_SERVER_LOG:
             continue
         if isinstance(event, Connecting):
             pending[event.user] += 1
         elif isinstance(event, Connected | Refused):
-            yield from _taken(waiting, [e for e in waiting if e.user == event.user and not isinstance(e, Replaced)])
-    yield from waiting
+            yield from _release(deferred, [e for e in deferred if e.user == event.user and not isinstance(e, Replaced)])
+    yield from deferred
 
 
 def _is_refusal(event: Event) -> TypeGuard[Refused]:
-    """Whether a server said no to a page. What a scenario presents is refused on purpose."""
+    """Return whether a server refused a page. An attempt of a scenario with a `credential` is refused on purpose."""
     return isinstance(event, Refused) and event.reason == "refused" and event.credential is None
 
 
@@ -59,7 +61,8 @@ def _time(event: Event) -> float:
     return event.at if event.at is not None else 0.0
 
 
-def _taken(waiting: list[Early], ready: list[Early]) -> list[Early]:
-    for early in ready:
-        waiting.remove(early)
+def _release(deferred: list[Deferrable], ready: list[Deferrable]) -> list[Deferrable]:
+    """Remove `ready` from `deferred` and return it."""
+    for event in ready:
+        deferred.remove(event)
     return ready

@@ -1,7 +1,7 @@
-"""WHAT IS GOING ON: findings as incidents that open, grow and resolve, one for each user and rule; pure.
+"""Incidents: findings that open, grow and resolve, one for each user and rule.
 
-A loop of five hundred replacements is one incident: told when it opens, at its 10th, 100th, ... occurrence, when
-it becomes graver, when its cause becomes known, and when it has been quiet for long enough.
+A loop of five hundred replacements is one incident. It is reported when it opens, at its 10th, 100th, ... occurrence,
+when its severity rises, when its cause becomes known, and when it has been quiet for long enough.
 """
 
 from collections import OrderedDict
@@ -14,11 +14,11 @@ from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 
 GROWTH = 10
-"""An incident is told again each time it is this many times as large as when it was last told."""
+"""An incident is reported again each time its count is this many times the last reported one."""
 
 
 class IncidentState(StrEnum):
-    """What became of an incident."""
+    """The latest change of an incident."""
 
     OPENED = "opened"
     GREW = "grew"
@@ -28,11 +28,11 @@ class IncidentState(StrEnum):
 class Incident(msgspec.Struct, kw_only=True, tag_field="type", tag="finding"):
     """One rule broken for one user, from its first occurrence until it is quiet (docs/logs.md).
 
-    state     what became of it last
-    count     occurrences since it opened
+    state              the latest change
+    count              occurrences since it opened
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
-    rate      occurrences per second between first and last, None under two
-    resolved_at        when it had been quiet for long enough
+    rate               occurrences per second between first and last, None for fewer than two
+    resolved_at        seconds since the Unix epoch, None while it is open
     """
 
     state: IncidentState
@@ -51,71 +51,71 @@ class Incident(msgspec.Struct, kw_only=True, tag_field="type", tag="finding"):
 
 
 class OpenIncident(msgspec.Struct):
-    """An open incident and what its telling depends on.
+    """An open incident and what decides whether it is reported again.
 
-    seen_at   when it was last seen
-    told      how large it was when its size was last told
-    recalled  an earlier run told of what still holds: to see that again is no further occurrence
+    occurred_at       time of the latest occurrence, None where the evidence has no time
+    reported_count    the count when its size was last reported
+    is_still_restored an earlier run reported a state that still holds: its next occurrence is not a new one
     """
 
     incident: Incident
-    seen_at: float | None
-    told: int = 1
-    recalled: bool = False
+    occurred_at: float | None
+    reported_count: int = 1
+    is_still_restored: bool = False
 
 
 StillHolds = Callable[[str, str | None], bool]
-"""`ongoing(rule, user)`: whether the state that the rule objects to still holds, though nothing new happened."""
+"""`still_holds(rule, user)`: whether the state that breaks the rule still holds, although nothing new happened."""
 
 
 class IncidentTracker:
-    """Tell it of each sighting and of the time; it tells what opened, grew and resolved.
+    """Open incidents, updated by occurrences and by the time.
 
-    `quiet_after` seconds without an occurrence resolve an incident, unless `ongoing` says that it still holds.
+    An incident resolves after `quiet_after` seconds without an occurrence, unless `still_holds` is true for it.
     """
 
-    def __init__(self, quiet_after: float = 30.0, ongoing: StillHolds = lambda _rule, _user: False) -> None:
-        self._quiet_after, self._ongoing = quiet_after, ongoing
+    def __init__(self, quiet_after: float = 30.0, still_holds: StillHolds = lambda _rule, _user: False) -> None:
+        self._quiet_after, self._still_holds = quiet_after, still_holds
         self._open: OrderedDict[tuple[str, str | None], OpenIncident] = OrderedDict()
 
     @property
     def open(self) -> list[Incident]:
-        """The open incidents, the one that was quiet longest first."""
+        """Open incidents, the one that has been quiet longest first."""
         return [entry.incident for entry in self._open.values()]
 
     def restore(self, incident: Incident) -> None:
-        """Carry on with an incident that an earlier run told of."""
+        """Continue an incident that an earlier run reported."""
         key = (incident.rule, incident.user)
-        self._open[key] = OpenIncident(incident, incident.last_at, incident.count, self._ongoing(*key))
+        self._open[key] = OpenIncident(incident, incident.last_at, incident.count, self._still_holds(*key))
 
     def observe(self, finding: Finding) -> Incident | None:
-        """Take one more occurrence, the latest of `finding`; returns the incident when that is worth telling."""
+        """Add the latest occurrence of `finding`; return the incident if it must be reported now."""
         now = finding.last_at
         key = (finding.rule, finding.user)
         entry = self._open.get(key)
         if entry is None:
-            incident = _opened(finding)
+            incident = _new_incident(finding)
             self._open[key] = OpenIncident(incident, now)
             return incident
         self._open.move_to_end(key)
-        entry.seen_at = now if now is not None else entry.seen_at
-        if entry.recalled:
-            entry.recalled = False
+        entry.occurred_at = now if now is not None else entry.occurred_at
+        if entry.is_still_restored:
+            entry.is_still_restored = False
             return None
-        known = entry.incident.severity
-        graver = finding.severity is not known and finding.severity.rank > known.rank
-        explained = entry.incident.cause is None and finding.cause is not None
+        severity = entry.incident.severity
+        is_worse = finding.severity is not severity and finding.severity.rank > severity.rank
+        has_new_cause = entry.incident.cause is None and finding.cause is not None
         _grow(entry.incident, finding)
-        grown = entry.incident.count >= entry.told * GROWTH
-        if grown:
-            entry.told = entry.incident.count
-        return entry.incident if grown or graver or explained else None
+        has_grown = entry.incident.count >= entry.reported_count * GROWTH
+        if has_grown:
+            entry.reported_count = entry.incident.count
+        return entry.incident if has_grown or is_worse or has_new_cause else None
 
     def resolve_quiet(self, now: float) -> Iterator[Incident]:
-        """It is `now`: every incident that is over, resolved."""
+        """Resolve and yield each incident that is over at `now` (epoch seconds)."""
         for key, entry in list(self._quiet(now)):
-            if self._ongoing(*key):
-                entry.seen_at = now
+            if self._still_holds(*key):
+                entry.occurred_at = now
                 self._open.move_to_end(key)
                 continue
             del self._open[key]
@@ -123,16 +123,16 @@ class IncidentTracker:
             yield entry.incident
 
     def _quiet(self, now: float) -> Iterator[tuple[tuple[str, str | None], OpenIncident]]:
-        """The open incidents in the order in which they were last seen, as far as they have been quiet."""
+        """Yield the open incidents that have been quiet for long enough, by the time of their latest occurrence."""
         for key, entry in self._open.items():
-            if entry.seen_at is None:
+            if entry.occurred_at is None:
                 continue
-            if now - entry.seen_at < self._quiet_after:
+            if now - entry.occurred_at < self._quiet_after:
                 return
             yield key, entry
 
 
-def _opened(finding: Finding) -> Incident:
+def _new_incident(finding: Finding) -> Incident:
     at = finding.last_at
     return Incident(
         state=IncidentState.OPENED,

@@ -1,4 +1,4 @@
-"""WHAT NO RECORD SAYS: replacements that follow from how connections end and begin; pure."""
+"""Replacements that no record states and that follow from how connections end and open."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -11,40 +11,44 @@ from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Eve
 from wscheck.model.findings import Confidence
 from wscheck.model.replacement import CROSSING_S, replacement_confidence
 
-BREATH_S = 0.01
-"""Whoever is kicked and connects again needs more time: the server ended the old one because this one had come."""
+SAME_MOMENT_S = 0.01
+"""A client that reconnects after a disconnect needs longer: the opening came first and caused the disconnect."""
 
-MOST_KICKS = 1_000
+MAX_UNEXPLAINED_ENDS = 1_000
 
 
 class ReplacementInference:
-    """A server that ends a connection while the user has a newer one has replaced it, said or not.
+    """Inference of replacements: a server that ends a connection while the user has a newer one has replaced it.
 
     has_logged_replacements  the server logs its replacements, so that none need be inferred from its log
-    unexplained_ends         by user, the user's only connection when the log says that the server ended it; the latest
+    unexplained_ends         by user, the end of the user's only connection if the log says that the server ended it
     """
 
     def __init__(self) -> None:
         self.has_logged_replacements = False
-        self.unexplained_ends = BoundedDict[str, ClosedChange](MOST_KICKS)
+        self.unexplained_ends = BoundedDict[str, ClosedChange](MAX_UNEXPLAINED_ENDS)
 
     def on_logged_replacement(self) -> None:
-        """A record says of a replacement that it was one."""
+        """Stop inferring replacements from the log: it states them."""
         if not self.has_logged_replacements:
             self.has_logged_replacements = True
             self.unexplained_ends.clear()
 
     def on_disconnect(
-        self, event: Disconnected, sid: str, user: str, held: tuple[str, ...], opened: Mapping[str, Connected]
+        self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
     ) -> ReplacedChange | None:
-        """What the end of `sid` means, one of the connections that `user` held; `opened`: how some of them were."""
+        """Return the replacement that the end of `sid` shows, None if it shows none.
+
+        `open_sids` are the user's connections before the end, oldest first; `openings` has the events that opened
+        connections, as far as they are known.
+        """
         if self.has_logged_replacements and event.source == SOURCE_SERVER_LOG:
             return None
-        rest = tuple(other for other in held if other != sid)
-        ended = opened.get(sid)
-        for_which = _for_which(ended, held[held.index(sid) + 1 :] or rest, opened)
-        newest = opened.get(for_which)
-        if sid == held[-1] and not crossed(event, event.reason, ended, newest):
+        remaining = tuple(other for other in open_sids if other != sid)
+        ended = openings.get(sid)
+        new_sid = _replacing_sid(ended, open_sids[open_sids.index(sid) + 1 :] or remaining, openings)
+        newest = openings.get(new_sid)
+        if sid == open_sids[-1] and not _acknowledgements_crossed(event, ended, newest):
             return None
         confidence = replacement_confidence(
             event.reason,
@@ -54,47 +58,50 @@ class ReplacementInference:
         )
         if confidence is None:
             return None
-        return ReplacedChange(user, sid, for_which, event, False, confidence, rest, ended, newest)
+        return ReplacedChange(user, sid, new_sid, event, False, confidence, remaining, ended, newest)
 
     def remember(self, closed: ClosedChange) -> None:
-        """A user's only connection ended: a server may tell of the end before it tells of what it was for."""
+        """Remember the end of a user's only connection: a server may log the end before the opening that caused it."""
         if closed.user is not None and closed.reason in SERVER_ENDED and not self.has_logged_replacements:
             self.unexplained_ends.put(closed.user, closed)
 
     def on_connect(self, opened: OpenedChange) -> ReplacedChange | None:
-        """What the first connection of a user means who was kicked from one before."""
+        """Return the replacement if the user's first open connection is the cause of a remembered end."""
         closed = self.unexplained_ends.pop(opened.user, None)
-        if closed is None or not _in_one_breath(closed.event, opened.event):
+        if closed is None or not _at_the_same_moment(closed.event, opened.event):
             return None
         new = opened.event if isinstance(opened.event, Connected) else None
-        held = (opened.sid,)
+        remaining, confidence = (opened.sid,), Confidence.MEDIUM
         return ReplacedChange(
-            opened.user, closed.sid, opened.sid, closed.event, False, Confidence.MEDIUM, held, closed.opening, new
+            opened.user, closed.sid, opened.sid, closed.event, False, confidence, remaining, closed.opening, new
         )
 
 
-def _for_which(ended: Connected | None, newer: tuple[str, ...], opened: Mapping[str, Connected]) -> str:
-    """The newest of `newer`, and first of those that the same process has: what others have it need not know of."""
+def _replacing_sid(ended: Connected | None, newer: tuple[str, ...], openings: Mapping[str, Connected]) -> str:
+    """Return the newest sid of `newer`, preferably one of the same server process.
+
+    A process may not know the connections of other processes.
+    """
     node = ended.node if ended is not None else None
     if node is None:
         return newer[-1]
-    own = (sid for sid in reversed(newer) if (other := opened.get(sid)) is not None and other.node == node)
-    return next(own, newer[-1])
+    same_node = (sid for sid in reversed(newer) if (other := openings.get(sid)) is not None and other.node == node)
+    return next(same_node, newer[-1])
 
 
-def _in_one_breath(ended: Event, begun: Event) -> bool:
-    """Whether a log tells of both at one moment. Of whole seconds that cannot be said."""
-    if ended.at is None or begun.at is None or begun.source != ended.source or begun.node != ended.node:
+def _at_the_same_moment(end: Event, opening: Event) -> bool:
+    """Return whether one log reports both within `SAME_MOMENT_S`. Timestamps in whole seconds cannot show that."""
+    if end.at is None or opening.at is None or opening.source != end.source or opening.node != end.node:
         return False
-    return 0 <= begun.at - ended.at <= BREATH_S and not ended.at.is_integer()
+    return 0 <= opening.at - end.at <= SAME_MOMENT_S and not end.at.is_integer()
 
 
-def crossed(event: Event, reason: str | None, ended: Connected | None, other: Connected | None) -> bool:
-    """Whether `ended` only seems newer than `other`: both acknowledgements and the kick came at one moment.
+def _acknowledgements_crossed(event: Disconnected, ended: Connected | None, other: Connected | None) -> bool:
+    """Return whether `ended` only seems newer than `other`, because both acknowledgements and the end came together.
 
-    A server ends the older of two connections; what is kicked as soon as it was acknowledged was the older one.
+    A server ends the older of two connections, so a connection that ends as soon as it was acknowledged is the older.
     """
-    if event.source == SOURCE_SERVER_LOG or reason not in SERVER_ENDED or ended is None or other is None:
+    if event.source == SOURCE_SERVER_LOG or event.reason not in SERVER_ENDED or ended is None or other is None:
         return False
     times = (other.at, ended.at, event.at)
     if None in times:

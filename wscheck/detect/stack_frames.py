@@ -1,4 +1,4 @@
-"""WHO OPENED IT: which frames of a stack are the application's own, and where two stacks part; pure."""
+"""Classification of stack frames: application, library, client library, framework, and where two stacks diverge."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,216 +10,279 @@ import msgspec
 from wscheck.model.events import CodeLocation
 
 MAX_CLIENT_FRAMES = 18
-"""No stack has more frames of the client library than this above the call of io()."""
+"""Most frames of the client library above the call of io() in any stack."""
 
-_TOLD = "socket.io-client/in-the-bundle"
+_BUNDLED_CLIENT = "socket.io-client/in-the-bundle"
 
 _LIBRARY = re.compile(
     r"(^|[/@\\])(node_modules|\.vite/deps|bower_components)/"
     r"|(^|/)@?(socket\.io|engine\.io)([-/]|[.\w]*\.js)"
-    # Maps of what a server serves whole begin with the package; an application may well have a folder of this name.
+    # A source map of a library that is served as one file begins with the package. An application may have a folder of
+    # that name elsewhere in the path.
     r"|^(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
     r"|://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
     r"|(^|/)(@vite/|@(react|solid)-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
     r"|^(node:|native |<anonymous>)|^$",
 )
-# Where Vite and what is built on it (Nuxt, SvelteKit, Angular) keep the libraries that they serve as one script each.
-_KEPT_READY = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/deps/|/\.vite/deps/")
-# How webpack calls its own functions, and the one around each module, which has the module's name.
+# Folders from which Vite and tools based on it (Nuxt, SvelteKit, Angular) serve each library as one script.
+_PREBUNDLED = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/deps/|/\.vite/deps/")
+# Names of webpack's own functions, and of the function around each module, which has the name of the module.
 _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\([\w-]+\)/)?\./)")
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
 _CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
-_RUNS = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
-_CALLED = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
-# Angular makes a service for whoever asks for it: that one decides.
-_ASKED = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
+_FRAMEWORK_PACKAGE = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
+_FRAMEWORK_NAMES = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
+# Angular creates a service for the code that injects it: that code decides.
+_INJECTORS = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
 
 COMPONENT_EXTENSIONS = (".vue", ".svelte")
-"""Files that are each a component."""
+"""File name extensions of files that are one component each."""
 
 FRAMEWORK_DEPTH = 6
-"""So many frames, one upon the other in one script, are a framework's."""
+"""Number of consecutive frames in one script from which on they belong to a framework."""
 
 MINIFIED_NAME_LENGTH = 3
-"""A function's name of at most this many letters is a minifier's."""
+"""A function name of at most this length comes from a minifier."""
 
-_MODULE = frozenset({"eval", "module evaluation"})
-"""What the engine, or a bundler, calls the code of a whole module."""
+_MODULE_FUNCTIONS = frozenset({"eval", "module evaluation"})
+"""Names that JavaScript engines and bundlers give to the top-level code of a module."""
 
-_OF_THE_FRAMEWORK = frozenset(
+_LIFECYCLE_FUNCTIONS = frozenset(
     {
         *("setup", "_sfc_render", "template", "$effect", "ngOnInit", "ngAfterViewInit", "ngOnChanges"),
         *("<instance_members_initializer>", "<static_initializer>"),
     }
 )
-"""What a framework or the language calls a part of every component: it is the file that tells."""
+"""Names that every component has in a framework or in the language: the file name says more."""
 
-_EVERYWHERE = frozenset({"index", "page", "layout"})
-"""Files that are called so in every folder: it is the folder that tells."""
+_GENERIC_FILES = frozenset({"index", "page", "layout"})
+"""File names that occur in every folder: the folder name says more."""
 
 
-def location_label(place: CodeLocation) -> str:
-    """What the author would call it: the function, or the file where the function has no name."""
-    if len(place.function) > MINIFIED_NAME_LENGTH and place.function not in _MODULE | _OF_THE_FRAMEWORK:
-        return place.function
-    path = PurePosixPath(place.file)
-    folder = path.parent.name if path.stem in _EVERYWHERE and not is_unmapped(place) else ""
+def location_label(frame: CodeLocation) -> str:
+    """Return a short name for `frame`: the function, or the file if the function has no telling name."""
+    if len(frame.function) > MINIFIED_NAME_LENGTH and frame.function not in _MODULE_FUNCTIONS | _LIFECYCLE_FUNCTIONS:
+        return frame.function
+    path = PurePosixPath(frame.file)
+    folder = path.parent.name if path.stem in _GENERIC_FILES and not is_unmapped(frame) else ""
     return folder or path.stem
 
 
-def is_library_frame(place: CodeLocation) -> bool:
-    """Whether a frame belongs to a library rather than to the application."""
-    return _LIBRARY.search(place.file) is not None or _BUNDLER.match(place.function) is not None
+def is_library_frame(frame: CodeLocation) -> bool:
+    """Return whether a frame belongs to a library rather than to the application."""
+    return _LIBRARY.search(frame.file) is not None or _BUNDLER.match(frame.function) is not None
 
 
-def is_client_frame(place: CodeLocation) -> bool:
-    """Whether a frame belongs to socket.io-client itself."""
-    return _CLIENT.search(place.file) is not None
+def is_client_frame(frame: CodeLocation) -> bool:
+    """Return whether a frame belongs to socket.io-client."""
+    return _CLIENT.search(frame.file) is not None
 
 
 def tag_bundled_client(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
-    """A stack in a bundle without a map, where file names do not tell the client library from the application: its
-    frames, known by the names of methods that minifiers keep, are told as the library's. The others stay.
+    """Return `stack` with the client library's frames marked as the library's, in a bundle without a source map.
 
-    From the innermost: the transport, doOpen, open (the transport's), open or _open (the engine's, which the library's
-    own minified file calls something else), its constructors, open (the manager's), then either connect (the socket's)
-    or the manager's constructor and io() itself.
+    Without a map, file names do not distinguish the client library from the application. Its frames are recognised by
+    method names that minifiers keep. The other frames stay as they are. From the innermost frame outwards:
+
+    1. the transport: `doOpen`, `open`
+    2. the engine: `open` or `_open` (another name in the library's own minified file), and its constructors
+    3. the manager: `open`, then either `connect` (the socket's) or the manager's constructor and `io()`
     """
-    names = [_method(place) if "://" in place.file else "-" for place in stack[:MAX_CLIENT_FRAMES]]
-    manager = _manager(names)
+    names = [_method_name(frame) if "://" in frame.file else "-" for frame in stack[:MAX_CLIENT_FRAMES]]
+    manager = _manager_index(names)
     if manager is None:
         return tuple(stack)
-    caller = _method(stack[manager + 1]) if manager + 1 < len(stack) else ""
-    if caller in ("", "connect"):  # a timer's nameless function, which connects again; or the socket's connect
+    caller = _method_name(stack[manager + 1]) if manager + 1 < len(stack) else ""
+    if caller in ("", "connect"):  # the nameless function of the reconnection timer, or the socket's connect
         return (*_as_client(stack[: manager + 2]), *stack[manager + 2 :])
-    io = msgspec.structs.replace(stack[manager + 2], file=f"{_TOLD}/index.js") if manager + 2 < len(stack) else None
-    return (*_as_client(stack[: manager + 2]), *([io] if io else []), *stack[manager + 3 :])
+    io = [
+        msgspec.structs.replace(each, file=f"{_BUNDLED_CLIENT}/index.js") for each in stack[manager + 2 : manager + 3]
+    ]
+    return (*_as_client(stack[: manager + 2]), *io, *stack[manager + 3 :])
 
 
-def _method(place: CodeLocation) -> str:
-    """Without the object that it was put into: `i.open` is open."""
-    return place.function.rpartition(".")[2]
+def _method_name(frame: CodeLocation) -> str:
+    """Return the function name without the object before it: "open" for "i.open"."""
+    return frame.function.rpartition(".")[2]
 
 
 def _as_client(stack: Sequence[CodeLocation]) -> list[CodeLocation]:
-    return [msgspec.structs.replace(place, file=f"{_TOLD}/client.js") for place in stack]
+    return [msgspec.structs.replace(frame, file=f"{_BUNDLED_CLIENT}/client.js") for frame in stack]
 
 
-def _manager(names: Sequence[str]) -> int | None:
-    """Where the manager's open stands among the names of a stack's methods, None where that is no opening."""
-    begin = names.index("doOpen") if "doOpen" in names else len(names)
-    opens = [at for at in range(begin, len(names)) if names[at] in ("open", "_open")]
-    named = len(opens) > 1 and opens[1] == opens[0] + 1  # the engine's follows the transport's at once
-    which = 2 if named else 1
-    return opens[which] if len(opens) > which else None
+def _manager_index(names: Sequence[str]) -> int | None:
+    """Return the index of the manager's `open` in the method names of a stack, None if the stack opens nothing."""
+    start = names.index("doOpen") if "doOpen" in names else len(names)
+    opens = [at for at in range(start, len(names)) if names[at] in ("open", "_open")]
+    engine_is_named = len(opens) > 1 and opens[1] == opens[0] + 1  # right after the transport's
+    index = 2 if engine_is_named else 1
+    return opens[index] if len(opens) > index else None
 
 
-def attribute_to_package(place: CodeLocation, script: str) -> CodeLocation:
-    """A place as its source map says it, in a script from `script`: what a library serves whole (socket.io.js), and
-    what a development server keeps ready of one (Vite's deps), is the library's, also where its map names files that
-    say nothing of it."""
+def attribute_to_package(frame: CodeLocation, script: str) -> CodeLocation:
+    """Return `frame`, a location from the source map of `script`, with the package of its library in the path.
+
+    A library that is served as one file (socket.io.js), or prepared by a development server (Vite's deps), may have a
+    source map whose file names do not mention the library.
+    """
     served = CodeLocation(script.partition("?")[0])
-    if is_library_frame(place):
-        return place
+    if is_library_frame(frame):
+        return frame
     if is_client_frame(served):
-        return msgspec.structs.replace(place, file=f"socket.io-client/{place.file}")
-    if _KEPT_READY.search(served.file):
-        return msgspec.structs.replace(place, file=f"node_modules/{place.file}")
+        return msgspec.structs.replace(frame, file=f"socket.io-client/{frame.file}")
+    if _PREBUNDLED.search(served.file):
+        return msgspec.structs.replace(frame, file=f"node_modules/{frame.file}")
     within = served.file.rpartition("/node_modules/")[2]
-    return msgspec.structs.replace(place, file=f"node_modules/{within}") if within != served.file else place
+    return msgspec.structs.replace(frame, file=f"node_modules/{within}") if within != served.file else frame
 
 
-def resolve_root(place: CodeLocation, root: str) -> CodeLocation:
-    """A place of the application as it lies in the checkout, where the frontend is the folder `root` of it: maps name
-    files from the frontend's own root, or (Next.js in development) by whole paths, which are right as they are."""
-    known = is_unmapped(place) or place.file.startswith(("/", f"{root}/"))
-    if not root or known or is_library_frame(place):
-        return place
-    return msgspec.structs.replace(place, file=f"{root}/{place.file}")
+def resolve_root(frame: CodeLocation, root: str) -> CodeLocation:
+    """Return a location of the application relative to the checkout, in which the frontend is the folder `root`.
+
+    Source maps name files relative to the frontend, or by absolute path (Next.js in development). An absolute path
+    stays as it is.
+    """
+    is_resolved = is_unmapped(frame) or frame.file.startswith(("/", f"{root}/"))
+    if not root or is_resolved or is_library_frame(frame):
+        return frame
+    return msgspec.structs.replace(frame, file=f"{root}/{frame.file}")
 
 
 def app_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
-    """The application's frames of `stack`, the innermost first."""
-    return tuple(place for place in stack if not is_library_frame(place))
+    """Return the application's frames of `stack`, the innermost first."""
+    return tuple(frame for frame in stack if not is_library_frame(frame))
 
 
-def is_framework_frame(place: CodeLocation) -> bool:
-    """Whether a frame belongs to what runs the application's components."""
-    return is_library_frame(place) and _FRAMEWORK.search(place.file) is not None
+def is_framework_frame(frame: CodeLocation) -> bool:
+    """Return whether a frame belongs to the framework that runs the application's components."""
+    return is_library_frame(frame) and _FRAMEWORK.search(frame.file) is not None
 
 
 def framework_name(stack: Sequence[CodeLocation]) -> str | None:
-    """What runs the application's components: react, vue, svelte, solid or angular; None where no frame tells."""
-    for place in stack:
-        if place.file.endswith(COMPONENT_EXTENSIONS):
-            return place.file.rpartition(".")[2]
-        if is_library_frame(place) and (found := _RUNS.search(place.file)) is not None:
-            return _CALLED.get(found[2], found[2])
+    """Return the framework of the stack: "react", "vue", "svelte", "solid" or "angular"; None if no frame shows it."""
+    for frame in stack:
+        if frame.file.endswith(COMPONENT_EXTENSIONS):
+            return frame.file.rpartition(".")[2]
+        if is_library_frame(frame) and (found := _FRAMEWORK_PACKAGE.search(frame.file)) is not None:
+            return _FRAMEWORK_NAMES.get(found[2], found[2])
     return None
 
 
 def framework_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
-    """The frames of the framework that ran the application's innermost code, the innermost first; none where the
-    application ran itself."""
-    first = next((at for at, place in enumerate(stack) if not is_library_frame(place)), len(stack))
-    after = dropwhile(lambda place: not is_library_frame(place), stack[first:])
+    """Return the framework's frames that called the application's innermost code, the innermost first.
+
+    Return none if the application's code was not called by a framework.
+    """
+    first = next((at for at, frame in enumerate(stack) if not is_library_frame(frame)), len(stack))
+    after = dropwhile(lambda frame: not is_library_frame(frame), stack[first:])
     return tuple(takewhile(is_framework_frame, after))
 
 
 def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
-    """The application's frames up to the framework that ran them: what is beyond made it run now, not here."""
+    """Return the application's frames up to the framework that called them.
+
+    Frames beyond the framework decided when the code ran, not which code opened the connection.
+    """
     own: list[CodeLocation] = []
     rest = list(stack)
     while rest:
         called = list(takewhile(is_framework_frame, rest)) if own else []
-        if called and not any(place.function in _ASKED for place in called):
+        if called and not any(frame.function in _INJECTORS for frame in called):
             break
-        own += [place for place in rest[len(called) : len(called) + 1] if not is_library_frame(place)]
+        own += [frame for frame in rest[len(called) : len(called) + 1] if not is_library_frame(frame)]
         del rest[: len(called) + 1]
-    return tuple(own[: _into_a_bundle(own)])
+    return tuple(own[: _index_of_framework_script(own)])
 
 
-def is_unmapped(place: CodeLocation) -> bool:
-    """Whether a position is that of a bundle, whose file says nothing of whose code it is."""
-    return "://" in place.file
+def is_unmapped(frame: CodeLocation) -> bool:
+    """Return whether a location is a position in a bundle, whose file name does not show whose code it is."""
+    return "://" in frame.file
 
 
-def may_be_framework_code(apart: CodeLocation, *stacks: Sequence[CodeLocation]) -> bool:
-    """Whether a frame that tells stacks apart may be a framework's: in a bundle without a map, in which they go
-    deeper than a page without a framework does."""
-    return is_unmapped(apart) and any(len(app_frames(stack)) >= FRAMEWORK_DEPTH for stack in stacks)
+def may_be_framework_code(frame: CodeLocation, *stacks: Sequence[CodeLocation]) -> bool:
+    """Return whether `frame`, at which `stacks` diverge, may be a framework's.
+
+    That is so in a bundle without a source map if a stack is deeper than stacks without a framework are.
+    """
+    return is_unmapped(frame) and any(len(app_frames(stack)) >= FRAMEWORK_DEPTH for stack in stacks)
 
 
-def _into_a_bundle(own: Sequence[CodeLocation]) -> int:
-    """Where frames without a map go from the scripts of the application's parts into the one that holds the framework:
-    no application calls itself so deep in a script that it comes to from another."""
+def _index_of_framework_script(own: Sequence[CodeLocation]) -> int:
+    """Return the index at which frames without a map pass from the application's scripts to the framework's script.
+
+    No application calls itself that deep in a script that it enters from another script.
+    """
     start = 0
-    for at, place in enumerate(own):
-        if place.file != own[start].file:
+    for at, frame in enumerate(own):
+        if frame.file != own[start].file:
             start = at
-        if is_unmapped(place) and place.file != own[0].file and at - start + 1 == FRAMEWORK_DEPTH:
+        if is_unmapped(frame) and frame.file != own[0].file and at - start + 1 == FRAMEWORK_DEPTH:
             return start
     return len(own)
 
 
 def divergences(stacks: Iterable[tuple[CodeLocation, ...]]) -> dict[tuple[CodeLocation, ...], CodeLocation | None]:
-    """For each different stack, the frame at which it parts from another, None where nothing tells it apart. A loop
-    opens thousands of connections from one stack, so what comes again is compared once."""
+    """Return, for each distinct stack, the frame at which it diverges from another, None if it diverges from none.
+
+    A loop opens thousands of connections from one stack, so equal stacks are compared once.
+    """
     own = {stack: component_frames(stack) for stack in stacks}
     return {
-        stack: next((place for theirs in own.values() if (place := _apart(mine, theirs)) is not None), None)
-        for stack, mine in own.items()
+        stack: next(
+            (found for others in own.values() if (found := _first_difference(frames, others)) is not None), None
+        )
+        for stack, frames in own.items()
     }
 
 
-def divergence(mine: Sequence[CodeLocation], other: Sequence[CodeLocation]) -> CodeLocation | None:
-    """The first of my application frames that the other stack does not have at the same depth; None when mine holds
-    nothing that tells the two apart."""
-    return _apart(component_frames(mine), component_frames(other))
+def divergence(stack: Sequence[CodeLocation], other: Sequence[CodeLocation]) -> CodeLocation | None:
+    """Return the first application frame of `stack` that `other` does not have at the same depth, None if none."""
+    return _first_difference(component_frames(stack), component_frames(other))
 
 
-def _apart(mine: Sequence[CodeLocation], theirs: Sequence[CodeLocation]) -> CodeLocation | None:
-    for depth, place in enumerate(mine):
-        if depth >= len(theirs) or theirs[depth] != place:
-            return place
+def _first_difference(frames: Sequence[CodeLocation], others: Sequence[CodeLocation]) -> CodeLocation | None:
+    for depth, frame in enumerate(frames):
+        if depth >= len(others) or others[depth] != frame:
+            return frame
     return None
+
+
+# Functions that React calls while it renders, and those that run a state initialiser or memo, which run once.
+_REACT_RENDERS = (
+    "renderWithHooks",
+    "renderFunctionComponent",
+    "beginWork",
+    "updateFunctionComponent",
+    "finishClassComponent",
+)
+_REACT_ONCE = ("mountState", "mountReducer", "mountMemo", "useState", "useMemo")
+# A memo with a new dependency computes again, at worst with every render.
+_REACT_MEMO_UPDATE = ("updateMemo",)
+_REACT_EFFECTS = ("commitHookEffect", "commitPassive", "flushPassive", "invokePassiveEffect")
+
+# Functions that call templates in Vue, Angular and Svelte, and computed values in Vue and Svelte.
+_TEMPLATE_RENDERS = frozenset({"renderComponentRoot", "refreshComputed", "executeTemplate", "execute_derived"})
+# Solid's package for the page calls only code in JSX.
+_SOLID_WEB = "solid-js/web/"
+
+
+def is_rendering(stack: Sequence[CodeLocation]) -> bool:
+    """Return whether the stack's code ran while a component rendered or computed a value that it shows."""
+    return _is_in_template(stack) or _is_in_react_render(stack)
+
+
+def _is_in_template(stack: Sequence[CodeLocation]) -> bool:
+    # Frames further out prove nothing: components are created and notified while the template of another one runs.
+    frames = framework_frames(stack)
+    in_template = any(frame.function in _TEMPLATE_RENDERS for frame in frames[:2])
+    return in_template or (bool(frames) and _SOLID_WEB in frames[0].file)
+
+
+def _is_in_react_render(stack: Sequence[CodeLocation]) -> bool:
+    names = [frame.function for frame in stack if is_framework_frame(frame)]
+    runs_again = _any_contains(names, _REACT_MEMO_UPDATE) or not _any_contains(names, _REACT_ONCE)
+    return _any_contains(names, _REACT_RENDERS) and not _any_contains(names, _REACT_EFFECTS) and runs_again
+
+
+def _any_contains(names: Sequence[str], parts: tuple[str, ...]) -> bool:
+    return any(part in name for name in names for part in parts)

@@ -4,7 +4,7 @@ twice. Pure."""
 from collections.abc import Iterable, Sequence
 
 from wscheck.detect import stack_frames
-from wscheck.detect.rules.rule import opened_by
+from wscheck.detect.rules.rule import opener_label
 from wscheck.model.events import AttemptOutcome, CodeLocation, Connected, Event, Refused
 from wscheck.model.findings import Finding
 
@@ -63,7 +63,7 @@ def places(connections: Sequence[AttemptOutcome], *, sure: bool) -> dict[str, in
         through.setdefault(one.opener, []).append(one.stack)
     partings = {opener: stack_frames.divergences(stacks) for opener, stacks in through.items()}
     for one in connections:
-        name, apart = opened_by(one), partings[one.opener][one.stack]
+        name, apart = opener_label(one), partings[one.opener][one.stack]
         if (
             apart is not None
             and apart != one.opener

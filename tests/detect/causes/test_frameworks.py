@@ -5,8 +5,7 @@ import pytest
 
 from tests.conversation import user
 from tests.detect.causes.test_signatures import cause
-from wscheck.detect.causes import CATALOGUE
-from wscheck.detect.causes.framework_fixes import FRAMEWORK_FIXES
+from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
 from wscheck.detect.stack_frames import framework_name
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Cause

@@ -70,7 +70,7 @@ def test_strict_mode_says_so_in_its_stack() -> None:
     assert found is not None
     assert (found.id, found.because) == (
         "effect-without-cleanup",
-        "StrictMode ran the effect at src/hooks/useSocket.ts:12:5 twice, and the first connection stayed",
+        "StrictMode ran the effect at src/hooks/useSocket.ts:12:5 twice, and the first connection stayed open",
     )
 
 
@@ -175,7 +175,7 @@ def test_handler_in_connect() -> None:
     assert found is not None
     assert (found.id, found.because) == (
         "handler-in-connect",
-        "src/Dashboard.tsx:42:3 stands in the connect handler, which ran 2 times",
+        "src/Dashboard.tsx:42:3 is in the connect handler, which ran 2 times",
     )
 
 

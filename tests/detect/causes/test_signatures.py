@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conversation import KICKED_CLIENT, Conversation, judged, log_of, ping_pong, user
-from wscheck.detect.causes import _INSIDE, UserHistory, causes_of_rule, probable_cause
+from wscheck.detect.causes import _NEED_PAGE_DATA, UserHistory, causes_of_rule, probable_cause
 from wscheck.detect.causes.history import Signature
 from wscheck.detect.changes import ClosedChange, ReplacedChange
 from wscheck.detect.engine import Judge
@@ -63,7 +63,7 @@ def test_an_event_that_never_came_went_to_the_connection_that_the_server_kept() 
     ended = said.disconnects("s0", at=0.1, reason=KICKED_CLIENT).watched(until=9)
     (missing,) = judged([REGISTRY["event-missing"]], ended)
     assert missing.cause is not None and missing.cause.id == "two-openers"
-    assert missing.cause.confidence is Confidence.MEDIUM and "the one it kept" in missing.cause.because
+    assert missing.cause.confidence is Confidence.MEDIUM and "the one that it kept" in missing.cause.because
 
 
 def test_an_event_that_never_came_on_the_only_connection_has_no_such_cause() -> None:
@@ -164,7 +164,7 @@ def test_map_per_process() -> None:
     said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2").watched(until=9)
     found = cause(said)
     assert found is not None
-    assert found.because == "node-1 and node-2 each hold a connection and neither replaced the other"
+    assert found.because == "node-1 and node-2 each have a connection and neither replaced the other"
 
 
 def test_map_per_process_though_each_replaces_its_own() -> None:
@@ -186,7 +186,10 @@ def test_map_per_process_in_one_log_of_all_processes() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=5).is_replaced("s1", "s2", at=5)
     found = cause(said.connects("s3", at=12).watched(until=30))
     assert found is not None and (found.id, found.confidence) == ("map-per-process", Confidence.MEDIUM)
-    assert found.because == "the server replaced 1 of the user's connections and kept others, also one 7.0 s later"
+    assert (
+        found.because
+        == "the server replaced 1 of the user's connections and kept others, one of them 7.0 s after another"
+    )
     assert found.settle_by
 
 
@@ -204,7 +207,7 @@ def test_lookup_race() -> None:
     found = cause(log_of("A").connects("s1", at=0).connects("s2", at=0.05).watched(until=9))
     assert found is not None
     assert (found.id, found.confidence) == ("lookup-race", Confidence.MEDIUM)
-    assert found.because == "two connections 50 ms apart, and the server replaced neither"
+    assert found.because == "two connections opened 50 ms apart, and the server replaced neither"
     assert "await" in found.settle_by
 
 
@@ -223,7 +226,10 @@ def test_lookup_race_of_a_process_that_replaces_others() -> None:
     said.is_replaced("s1", "s2", at=0.05).connects("s3", at=0.06).watched(until=9)
     found = cause(said)
     assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.HIGH)
-    assert found.because == "two connections 10 ms apart, and the server replaced neither, as it did others"
+    assert (
+        found.because
+        == "two connections opened 10 ms apart, and the server replaced neither, although it replaced others"
+    )
     assert why(said, "connection-replaced") is None
 
 
@@ -289,11 +295,11 @@ def test_every_signature_has_its_test() -> None:
 
 def test_a_finding_that_nothing_explains_has_no_cause() -> None:
     judge = Judge()
-    assert probable_cause("event-leaked", judge._trails.of("A")) is None
+    assert probable_cause("event-leaked", judge._histories.history("A")) is None
     assert why(user("A").connects("s1", at=0).connects("s2", at=9).watched(until=20)) is None
 
 
-@pytest.mark.parametrize("signature", sorted(_INSIDE, key=lambda each: each.__name__))
+@pytest.mark.parametrize("signature", sorted(_NEED_PAGE_DATA, key=lambda each: each.__name__))
 def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) -> None:
     """Passing over a signature may not change what is found: a trail without any page has none of these."""
     old, new = (
@@ -309,7 +315,7 @@ def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) ->
     trail.replaced(ReplacedChange("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
     for _ in range(3):
         trail.closed(ClosedChange("A", "s1", old, "io client disconnect", True, (), old))
-    assert not trail.inside
+    assert not trail.has_page_data
     assert signature(trail) is None
 
 
@@ -321,15 +327,15 @@ def test_the_cause_may_become_clearer_as_the_finding_grows() -> None:
     assert told == [None, None, "reconnect-on-kick", "reconnect-on-kick"]
 
 
-def test_trails_are_kept_of_the_latest_users_in_trouble_only() -> None:
+def test_histories_are_kept_of_the_latest_users_in_trouble_only() -> None:
     judge = Judge()
     for n in range(6_000):
         said = log_of(f"user_{n}").connects(f"a{n}", at=n).connects(f"b{n}", at=n + 0.5)
         for event in said.is_replaced(f"a{n}", f"b{n}", at=n + 0.5).events:
             judge.feed(event)
-    assert len(judge._trails._trails) == 5_000
-    assert judge._trails.of("user_5999").replacements
-    assert not judge._trails.of("user_0").replacements
+    assert len(judge._histories._histories) == 5_000
+    assert judge._histories.history("user_5999").replacements
+    assert not judge._histories.history("user_0").replacements
 
 
 def test_a_kicked_client_is_as_good_as_a_log() -> None:

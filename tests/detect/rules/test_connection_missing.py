@@ -10,12 +10,12 @@ Rule = REGISTRY["connection-missing"]
 def test_a_user_who_should_be_connected_and_is_not() -> None:
     found = one(judged(Rule, user("A").is_refused(at=0).expects("connected", at=1)))
     assert (found.user, found.severity) == ("A", Severity.ERROR)
-    assert found.message == "holds no connection although the page needs one"
+    assert found.message == "has no connection although the page needs one"
 
 
 def test_the_component_that_needs_it_is_named() -> None:
     said = user("A").expects("connected", at=1, component="Wizard")
-    assert one(judged(Rule, said)).message == "holds no connection although Wizard needs one"
+    assert one(judged(Rule, said)).message == "has no connection although Wizard needs one"
 
 
 def test_a_connection_at_that_moment_suffices() -> None:

@@ -14,7 +14,7 @@ def test_an_event_that_arrives_after_its_handlers_were_removed() -> None:
     found = one(judged(Rule, said.receives("sync", at=2)))
     assert (found.user, found.severity) == ("A", Severity.ERROR)
     assert found.message == (
-        "sync arrives and nobody hears it: off(event) removed its 2 handlers (src/a.ts:5, src/b.ts:9)"
+        "sync arrives and no handler runs: off(event) removed its 2 handlers (src/a.ts:5, src/b.ts:9)"
     )
 
 

@@ -63,7 +63,9 @@ def refused(**what: Any) -> list[Finding]:
 
 def test_a_page_whose_second_connection_is_refused_is_found() -> None:
     found = one(refused())
-    assert found.message == "one page opened 2 connections: one by Dashboard, one by Wizard, which the server refused"
+    assert (
+        found.message == "one page opened 2 connections: one by Dashboard, one by Wizard; the server refused the second"
+    )
     assert (found.severity, found.confidence, found.count) == (Severity.ERROR, Confidence.HIGH, 1)
 
 
@@ -132,7 +134,10 @@ def test_an_overlap_at_the_very_end_within_the_grace_is_not_yet_one() -> None:
 def test_one_component_on_several_pages_is_named_once() -> None:
     said = user("A").connects("s1", at=0, by="Dashboard", page="tab-1")
     said.connects("s2", at=0.001, by="Dashboard", page="tab-2").watched(until=2)
-    assert one(judged(MultipleConnections, said)).message == "holds 2 connections at once, of Dashboard on 2 pages"
+    assert (
+        one(judged(MultipleConnections, said)).message
+        == "holds 2 connections at once, both opened by Dashboard on 2 pages"
+    )
 
 
 def test_each_opener_is_named_once_with_how_many_are_its() -> None:

@@ -17,7 +17,7 @@ def test_a_first_tab_that_is_disconnected_is_a_warning() -> None:
     said = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
     found = one(judged(Rule, said.watched(until=3)))
     assert found.severity is Severity.WARNING
-    assert found.message == "the second tab disconnected the first, which is not told why and gets no more events"
+    assert found.message == "the second tab disconnected the first, which gets neither a reason nor any more events"
 
 
 @pytest.mark.parametrize("reason", ["transport close", "forced close"])
@@ -25,7 +25,7 @@ def test_a_first_tab_whose_transport_is_closed_is_an_error(reason: str) -> None:
     said = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=reason)
     found = one(judged(Rule, said.watched(until=3)))
     assert found.severity is Severity.ERROR
-    assert "a stock client will reconnect" in found.message
+    assert "a standard client will reconnect" in found.message
 
 
 def test_a_second_tab_that_is_refused_and_told_why_is_a_note() -> None:
@@ -33,13 +33,13 @@ def test_a_second_tab_that_is_refused_and_told_why_is_a_note() -> None:
     found = one(judged(Rule, said))
     assert (found.severity, found.message) == (
         Severity.NOTE,
-        'the second tab is refused and is told "already connected"',
+        'the server refused the second tab with the reason "already connected"',
     )
 
 
 def test_a_second_tab_that_is_refused_without_a_word_is_a_warning() -> None:
     found = one(judged(Rule, user("A").connects("s1", at=0).is_refused(at=1)))
-    assert (found.severity, found.message) == (Severity.WARNING, "the second tab is refused and is not told why")
+    assert (found.severity, found.message) == (Severity.WARNING, "the server refused the second tab without a reason")
 
 
 def test_a_tab_that_is_refused_while_there_is_no_other_says_nothing_about_second_tabs() -> None:
@@ -48,7 +48,7 @@ def test_a_tab_that_is_refused_while_there_is_no_other_says_nothing_about_second
 
 def test_tabs_that_each_keep_a_connection_are_a_note() -> None:
     found = one(judged(Rule, two_tabs().watched(until=3)))
-    assert (found.severity, found.message) == (Severity.NOTE, "each tab holds a connection of its own")
+    assert (found.severity, found.message) == (Severity.NOTE, "each tab has a connection of its own")
 
 
 def test_an_overlap_within_the_grace_is_not_each_holding_one() -> None:
@@ -57,7 +57,7 @@ def test_an_overlap_within_the_grace_is_not_each_holding_one() -> None:
 
 def test_a_third_tab_that_leaves_at_once_does_not_hide_the_two_that_stay() -> None:
     said = two_tabs().connects("s3", at=1.05, page="tab-3").disconnects("s3", at=1.1, reason="io client disconnect")
-    assert one(judged(Rule, said.watched(until=3))).message == "each tab holds a connection of its own"
+    assert one(judged(Rule, said.watched(until=3))).message == "each tab has a connection of its own"
 
 
 def test_without_times_two_open_connections_may_be_a_replacement_under_way() -> None:

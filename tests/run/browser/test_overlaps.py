@@ -92,7 +92,7 @@ async def test_a_server_that_refuses_the_second_shows_who_asked_for_it() -> None
     (found,) = told.findings
     assert (found.rule, found.user, found.cause and found.cause.id) == ("multiple-connections", "ann", "two-openers")
     assert "src/hooks/useBotWebSocket.ts" in found.message and "src/hooks/useWhatsAppConnection.ts" in found.message
-    assert found.message.endswith("which the server refused")
+    assert found.message.endswith("the server refused the second")
     assert told.reason.startswith("ann: asked for 2 connections, one opened by")
     assert told.reason.endswith("the server kept one and refused one (already connected)")
     assert any(note.endswith("was refused its connection: already connected.") for note in told.notes), (

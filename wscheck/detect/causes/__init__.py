@@ -1,82 +1,99 @@
-"""WHY: from a finding and what led up to it to the probable cause and the accepted fix (docs/causes.md)."""
+"""Causes: the probable cause of a finding, from the history of its user, and the accepted fix (docs/causes.md)."""
 
-from wscheck.detect.causes import framework_fixes as words
-from wscheck.detect.causes.browser import HANDLERS, LOOKS, back_after_kick, no_sticky_session, off_without_handler
-from wscheck.detect.causes.catalogue import CATALOGUE, CONFIRM_IN_BROWSER, CauseDoc
-from wscheck.detect.causes.framework_fixes import FRAMEWORK_FIXES
+from wscheck.detect import stack_frames
+from wscheck.detect.causes.browser_signatures import (
+    HANDLER_SIGNATURES,
+    OPENING_SIGNATURES,
+    no_sticky_session,
+    off_without_handler,
+    reconnect_after_kick,
+)
+from wscheck.detect.causes.catalogue import CATALOGUE, CONFIRM_IN_BROWSER, FRAMEWORK_FIXES, CauseDoc
+from wscheck.detect.causes.connection_signatures import (
+    PAGE_SIGNATURES,
+    SERVER_SIGNATURES,
+    newcomer_ended,
+    two_openers_one_kept,
+)
 from wscheck.detect.causes.history import Signature, UserHistories, UserHistory
-from wscheck.detect.causes.signatures import PAGE_SIGNATURES, SERVER_SIGNATURES, kept_elsewhere, newcomer_ended
 from wscheck.model.findings import Cause, Confidence
 
-# The most telling first: what the page itself shows, then who opened what, then what a server log can show as well.
-_OF_A_PAGE: tuple[tuple[str, Signature], ...] = (
+# The most specific first: the page's own evidence, then the openers, then what a server's log can show as well.
+_CAUSES_IN_PAGE: tuple[tuple[str, Signature], ...] = (
     ("token-refresh", PAGE_SIGNATURES["token-refresh"]),
-    *LOOKS.items(),
+    *OPENING_SIGNATURES.items(),
     *PAGE_SIGNATURES.items(),
 )
-_TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
-_INSIDE = frozenset(signature for _, signature in (*_OF_A_PAGE, _TABS))
+_SEVERAL_TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
+_NEED_PAGE_DATA = frozenset(signature for _, signature in (*_CAUSES_IN_PAGE, _SEVERAL_TABS))
 _LOOPS: tuple[tuple[str, Signature], ...] = (
     ("transport-closed", SERVER_SIGNATURES["transport-closed"]),
     ("reconnect-on-kick", SERVER_SIGNATURES["reconnect-on-kick"]),
 )
 
-KEPT = ("lookup-race", "map-per-process")
-"""Why a server replaces some and not others: no reason for those that it did replace."""
+EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
+"""Causes of connections that a server kept; they do not explain the ones that it replaced."""
 
 _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
-    "multiple-connections": (*_OF_A_PAGE, *SERVER_SIGNATURES.items()),
+    "multiple-connections": (*_CAUSES_IN_PAGE, *SERVER_SIGNATURES.items()),
     "connection-replaced": (
-        *_OF_A_PAGE,
-        *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in KEPT),
+        *_CAUSES_IN_PAGE,
+        *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in EXPLAIN_KEPT_ONLY),
     ),
-    # Whoever attempts too often loops: the delay between attempts says more than who opened the first.
+    # Too many attempts are a loop: the delay between attempts says more than the opener of the first.
     "excessive-attempts": (
         ("no-sticky-session", no_sticky_session),
-        ("unstable-dependency", LOOKS["unstable-dependency"]),
-        ("io-in-render", LOOKS["io-in-render"]),
-        ("hot-reload", LOOKS["hot-reload"]),
-        ("reconnect-on-kick", back_after_kick),
+        ("unstable-dependency", OPENING_SIGNATURES["unstable-dependency"]),
+        ("io-in-render", OPENING_SIGNATURES["io-in-render"]),
+        ("hot-reload", OPENING_SIGNATURES["hot-reload"]),
+        ("reconnect-on-kick", reconnect_after_kick),
         *_LOOPS,
         ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
     "connection-missing": (("no-sticky-session", no_sticky_session), ("newcomer-ended", newcomer_ended)),
-    "event-missing": (("two-openers", kept_elsewhere),),
-    "event-duplicated": (*HANDLERS.items(), *_OF_A_PAGE),
+    "event-missing": (("two-openers", two_openers_one_kept),),
+    "event-duplicated": (*HANDLER_SIGNATURES.items(), *_CAUSES_IN_PAGE),
     "event-unheard": (("off-without-handler", off_without_handler),),
-    "connection-leaked": _OF_A_PAGE,
-    "tab-displaced": (_LOOPS[0], _TABS),
+    "connection-leaked": _CAUSES_IN_PAGE,
+    "tab-displaced": (_LOOPS[0], _SEVERAL_TABS),
 }
-"""Which signatures can explain which rule's findings, the most telling first."""
+"""Signatures that can explain the findings of each rule, the most specific first."""
 
 
-def probable_cause(rule: str, trail: UserHistory, known: Confidence = Confidence.HIGH) -> Cause | None:
-    """The first cause whose signature the trail shows, None when the evidence points nowhere. `known`: how surely there
-    were several connections, for why there were is no surer."""
-    outside = not trail.inside
+def probable_cause(rule: str, history: UserHistory, confidence: Confidence = Confidence.HIGH) -> Cause | None:
+    """Return the first cause whose signature `history` shows, None if it shows none.
+
+    `confidence` is that of the finding: the cause of several connections is no more certain than the connections.
+    """
+    has_page_data = history.has_page_data
     for cause, signature in _BY_RULE.get(rule, ()):
-        if outside and signature in _INSIDE:
+        if not has_page_data and signature in _NEED_PAGE_DATA:
             continue
-        clue = signature(trail)
+        clue = signature(history)
         if clue is not None:
-            confidence, because = clue
-            if rule == "multiple-connections" and known.rank < confidence.rank:
-                confidence = known
-            return _cause(CATALOGUE[cause], trail, confidence, because)
+            cause_confidence, because = clue
+            if rule == "multiple-connections" and confidence.rank < cause_confidence.rank:
+                cause_confidence = confidence
+            return _cause(CATALOGUE[cause], history, cause_confidence, because)
     return None
 
 
 def causes_of_rule(rule: str) -> list[CauseDoc]:
-    """Every cause that can be behind findings of `rule`, the most telling first."""
+    """Return every cause that can explain findings of `rule`, the most specific first."""
     return [CATALOGUE[cause] for cause in dict(_BY_RULE.get(rule, ()))]
 
 
-def _cause(doc: CauseDoc, trail: UserHistory, confidence: Confidence, because: str) -> Cause:
-    settled = any(opened.opener for opened in trail.openings)  # a browser named the lines, and can say no more
-    settle_by = (
-        "" if confidence is Confidence.HIGH or (settled and doc.settle_by == CONFIRM_IN_BROWSER) else doc.settle_by
-    )
-    return Cause(doc.id, doc.name, words.fix(doc.id, trail, doc.fix), confidence, because, settle_by)
+def _cause(doc: CauseDoc, history: UserHistory, confidence: Confidence, because: str) -> Cause:
+    openers_known = any(opening.opener for opening in history.openings)  # a browser cannot add to that
+    is_settled = confidence is Confidence.HIGH or (openers_known and doc.settle_by == CONFIRM_IN_BROWSER)
+    settle_by = "" if is_settled else doc.settle_by
+    return Cause(doc.id, doc.name, _fix(doc, history), confidence, because, settle_by)
+
+
+def _fix(doc: CauseDoc, history: UserHistory) -> str:
+    """Return the fix in the terms of the framework that opened the latest connection."""
+    stack = next((opening.stack for opening in reversed(history.openings) if opening.stack), ())
+    return FRAMEWORK_FIXES.get(stack_frames.framework_name(stack) or "", {}).get(doc.id, doc.fix)
 
 
 __all__ = [

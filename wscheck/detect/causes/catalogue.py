@@ -1,10 +1,15 @@
-"""Every cause that evidence can point to: what it is, how it shows, and the accepted fix. Ids are public."""
+"""The catalogue of causes: name, signature and accepted fix of each, with fixes per framework. Ids are public."""
 
 import msgspec
 
 
 class CauseDoc(msgspec.Struct, frozen=True):
-    """One cause. `shows` is its signature; `settle_by` the evidence that makes it certain; `benign` ones pass."""
+    """One cause, as docs/causes.md documents it.
+
+    shows      its signature in the evidence
+    settle_by  the evidence that would make it certain, "" if there is none to add
+    benign     it looks like a second connection and is not one
+    """
 
     id: str
     name: str
@@ -23,12 +28,12 @@ CATALOGUE: dict[str, CauseDoc] = {
             "two-openers",
             "two components each open a connection",
             "one page, one user, two connections opened by different components",
-            "Open it in one module or provider (useUnifiedWebSocket), count its users, and share it.",
+            "Open it in one module or provider, count its users, and share it.",
             CONFIRM_IN_BROWSER,
         ),
         CauseDoc(
             "reconnect-on-kick",
-            "the client reconnects whenever the server replaced it",
+            "the client reconnects whenever the server replaces it",
             "replacements at a constant interval: the reconnect delay; each connection lives for one interval",
             "Keep one connection; do not reconnect when replaced (`io server disconnect`); back off otherwise.",
             CONFIRM_IN_BROWSER,
@@ -37,7 +42,7 @@ CATALOGUE: dict[str, CauseDoc] = {
             "transport-closed",
             "the server closes the old transport instead of the namespace",
             "no DISCONNECT packet; the client sees `transport close`, the server logs `forced close`",
-            "Replace with `socket.disconnect()`, not `socket.conn.close()`: a stock client then stays down.",
+            "Replace with `socket.disconnect()`, not `socket.conn.close()`: a standard client then stays disconnected.",
         ),
         CauseDoc(
             "effect-without-cleanup",
@@ -62,37 +67,37 @@ CATALOGUE: dict[str, CauseDoc] = {
         CauseDoc(
             "unstable-dependency",
             "an effect depends on an object that is new on every render",
-            "the client itself disconnects and reconnects within milliseconds, in step with some event",
+            "the client itself disconnects and reconnects within milliseconds, in step with another event",
             "Depend on primitive values (user.id rather than user).",
         ),
         CauseDoc(
             "hot-reload",
             "hot reload runs a module-level io() again",
-            "one more live connection with every save; none closes",
+            "one more open connection with every save; none closes",
             "Keep the socket on globalThis, or disconnect it in the hot-reload dispose hook.",
         ),
         CauseDoc(
             "unmount-without-cleanup",
-            "a component leaves and its connection stays",
-            "one more live connection with every navigation, always from the same location",
+            "a component leaves and its connection stays open",
+            "one more open connection with every navigation, always from the same location",
             "Disconnect when the component leaves (its effect's cleanup), or share one reference-counted connection.",
         ),
         CauseDoc(
             "forced-new-connection",
-            "a connection of its own is forced: forceNew, multiplex: false, or another URL",
+            "a separate connection is forced by forceNew, multiplex: false or another URL",
             "two sessions of one page whose URLs or options differ",
-            "Drop forceNew; pass what varies in auth; keep the URL in one constant.",
+            "Remove forceNew; pass values that vary in auth; keep the URL in one constant.",
         ),
         CauseDoc(
             "several-tabs",
             "several tabs or devices of one user",
             "one user, connections of different pages",
-            "Room per user on the server, or one connection shared by the tabs (SharedWorker, leader election).",
+            "Use a room per user on the server, or one connection shared by the tabs (SharedWorker, leader election).",
         ),
         CauseDoc(
             "token-refresh",
-            "a new connection for a new token, while the old one stays",
-            "two live connections of one page with different tokens",
+            "a new connection opens for a new token while the old one stays open",
+            "two open connections of one page with different tokens",
             "Set `socket.auth` and call `socket.disconnect().connect()` on the one socket.",
         ),
         CauseDoc(
@@ -109,7 +114,7 @@ CATALOGUE: dict[str, CauseDoc] = {
         ),
         CauseDoc(
             "off-without-handler",
-            "somebody's off(event) removed everybody's handlers",
+            "a call of off(event) removed the handlers of every component",
             "the event arrives and no handler runs",
             "Pass the handler: `socket.off(event, handler)`.",
         ),
@@ -130,39 +135,40 @@ CATALOGUE: dict[str, CauseDoc] = {
         CauseDoc(
             "map-per-process",
             "each server process keeps its own map of users",
-            "two nodes hold a connection of one user and neither replaces it; or a server that replaces keeps some",
-            "Room per user with an adapter: `io.in(`user:${id}`).except(socket.id).disconnectSockets()` reaches every "
-            "node; without `except` it may end the new one as well.",
-            "each process's log by itself: which of them has which connection, and does it still run?",
+            "two processes have a connection of one user and neither replaces it; or a server that replaces keeps some",
+            "Use a room per user with an adapter: `io.in(`user:${id}`).except(socket.id).disconnectSockets()` reaches "
+            "every process; without `except` it may end the new one as well.",
+            "the log of each process by itself: which process has which connection, and does it still run?",
         ),
         CauseDoc(
             "newcomer-ended",
             "the server ends the new connection along with the old one",
             "the user's last connection ends with `io server disconnect`, and no newer one is there",
-            "Spare the new socket: `io.in(room).except(socket.id).disconnectSockets()`, for with an adapter the "
-            "request comes back when it has joined the room. Two that come at once to two processes must not end each "
-            "other: let the later one stay, by a time that both know.",
-            "the server's connection handler: what does it disconnect?",
+            "Exclude the new socket: `io.in(room).except(socket.id).disconnectSockets()`. With an adapter, the request "
+            "also returns to the process that sent it, when the new socket has joined the room. Two connections that "
+            "open at once on two processes must not end each other: let the later one stay, by a time that both know.",
+            "the server's connection handler: which sockets does it disconnect?",
         ),
         CauseDoc(
             "no-sticky-session",
             "requests of one session reach different processes",
             "HTTP 400 `Session ID unknown`, then fresh handshakes",
-            "Sticky sessions at the load balancer, or websocket only.",
+            "Use sticky sessions at the load balancer, or the websocket transport only.",
         ),
         CauseDoc(
             "lookup-race",
             "the server looks the user up, waits, and only then stores the new socket",
-            "two connections within the waiting time, neither replaced, both live",
+            "two connections within the waiting time; both stay open and neither is replaced",
             "Store the new socket before the first await, and check again after it.",
             "the server's connection handler: is there an await between reading and writing its map? Does one process "
-            "serve all, or has each a map of its own? And are they two connections, or two namespaces of one (`nsp`)?",
+            "serve all users, or has each process its own map? Are these two connections, or two namespaces of one "
+            "(`nsp`)?",
         ),
         CauseDoc(
             "zombie",
-            "the old connection is dead and the server does not know yet",
+            "the old connection is dead and the server has not noticed yet",
             "the old connection ends with `ping timeout` after the new one began",
-            "Replace the old one (do not reject the new); shorten pingInterval and pingTimeout.",
+            "Replace the old one (do not refuse the new one); shorten pingInterval and pingTimeout.",
         ),
         CauseDoc(
             "two-bundles",
@@ -172,3 +178,45 @@ CATALOGUE: dict[str, CauseDoc] = {
         ),
     )
 }
+
+FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
+    "vue": {
+        "two-openers": "Open it in one module, composable or Pinia store, count its users, and share it.",
+        "io-in-render": "Move io() out of the template and of computed values: to onMounted, a store or a module.",
+        "unstable-dependency": "Watch a primitive value (`() => user.id`), and read no other reactive value with io().",
+        "hot-reload": "Disconnect in onUnmounted; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
+        "unmount-without-cleanup": "Disconnect in onUnmounted (a kept-alive component in onDeactivated, a watcher in "
+        "onWatcherCleanup), or share one reference-counted connection.",
+        "handler-without-off": "`onUnmounted(() => socket.off(event, handler))`.",
+    },
+    "svelte": {
+        "two-openers": "Open it in one module (.svelte.js) or store, count its users, and share it.",
+        "io-in-render": "Move io() out of the template and of $derived: to onMount or a module.",
+        "unstable-dependency": "Let the $effect read primitive values (user.id, not user), and `untrack` the rest.",
+        "hot-reload": "Disconnect in onDestroy; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
+        "unmount-without-cleanup": "Return `() => socket.disconnect()` from onMount or $effect, or call it in "
+        "onDestroy; or share one reference-counted connection.",
+        "handler-without-off": "Return `() => socket.off(event, handler)` from onMount or $effect.",
+    },
+    "solid": {
+        "two-openers": "Open it in one module or context provider, count its users, and share it.",
+        "io-in-render": "Move io() out of the JSX: to onMount, a context provider or a module.",
+        "unstable-dependency": "Let the effect read primitive signals (a memo of the id), and `untrack` the rest.",
+        "hot-reload": "Disconnect in onCleanup; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
+        "unmount-without-cleanup": "`onCleanup(() => socket.disconnect())`, or share one reference-counted connection.",
+        "handler-without-off": "`onCleanup(() => socket.off(event, handler))`.",
+    },
+    "angular": {
+        "two-openers": "Open it in one service with `providedIn: 'root'` that no component provides again.",
+        "io-in-render": "Move io() out of the template and the code that it calls: to ngOnInit or a root service.",
+        "unstable-dependency": "Let the effect read primitive signals (a computed id), and `untracked` the rest.",
+        "hot-reload": "Open it in a root service and disconnect in its ngOnDestroy.",
+        "unmount-without-cleanup": "Disconnect in ngOnDestroy or DestroyRef.onDestroy (an effect in onCleanup), or "
+        "inject one service of the root.",
+        "handler-without-off": "`socket.off(event, handler)` in ngOnDestroy or DestroyRef.onDestroy.",
+    },
+}
+"""Fixes by framework and cause, in the framework's own terms (docs/causes.md).
+
+The catalogue's fix applies where there is none: it uses React's terms.
+"""

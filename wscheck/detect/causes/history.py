@@ -1,4 +1,4 @@
-"""What led up to a finding: one user's latest openings and endings, kept only for users in trouble, and bounded."""
+"""Histories: the latest openings, replacements and ends of each user who may need a cause, in bounded memory."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -9,159 +9,173 @@ from typing import TypeVar
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.rules.multiple_connections import beside
+from wscheck.detect.rules.multiple_connections import connection_of_same_page
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
 from wscheck.model.findings import Confidence
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
-STEPS = 128
-USERS = 5_000
+MAX_ENTRIES = 128
+MAX_USERS = 5_000
 
-Step = TypeVar("Step")
+Entry = TypeVar("Entry")
 
 
 class UserHistory:
-    """The last `STEPS` of each kind, oldest first. `met` are pairs of connections of which the second was opened while
-    the first was held. `refusals` and `registrations` (of handlers) only a page can show; `asked`, by session, when its
-    first request left; `inside`, whether anything showed a page from within: which it is, its code or its token. No
-    server's log does. `forgetting` is called before anything leaves that came after the last call.
+    """The last `MAX_ENTRIES` of each kind, oldest first.
+
+    met            pairs of connections of which the second opened while the first was open
+    refusals       refused attempts; only a page or a client shows them
+    registrations  handlers of events; only a page shows them
+    requested      by Engine.IO session, when its first request was sent (epoch seconds)
+    has_page_data  some event names a page, a token or an opener; no server log does
+    on_eviction    called before entries are evicted that were added since the last call
     """
 
     __slots__ = (
-        *("_forgetting", "_unnoted", "asked", "inside"),
+        *("_on_eviction", "_unsaved", "has_page_data", "requested"),
         *("closings", "met", "openings", "refusals", "registrations", "replacements"),
     )
 
     def __init__(
-        self, asked: Mapping[str, float] | None = None, forgetting: Callable[["UserHistory"], None] | None = None
+        self,
+        requested: Mapping[str, float] | None = None,
+        on_eviction: Callable[["UserHistory"], None] | None = None,
     ) -> None:
-        self.asked = asked if asked is not None else {}
-        self._forgetting, self._unnoted = forgetting, 0
-        self.inside = False
-        self.openings: deque[Connected] = deque(maxlen=STEPS)
-        self.met: deque[tuple[Connected, Connected]] = deque(maxlen=STEPS)
-        self.replacements: deque[ReplacedChange] = deque(maxlen=STEPS)
-        self.closings: deque[ClosedChange] = deque(maxlen=STEPS)
-        self.refusals: deque[Refused] = deque(maxlen=STEPS)
-        self.registrations: deque[HandlersRegistered] = deque(maxlen=STEPS)
+        self.requested = requested if requested is not None else {}
+        self._on_eviction, self._unsaved = on_eviction, 0
+        self.has_page_data = False
+        self.openings: deque[Connected] = deque(maxlen=MAX_ENTRIES)
+        self.met: deque[tuple[Connected, Connected]] = deque(maxlen=MAX_ENTRIES)
+        self.replacements: deque[ReplacedChange] = deque(maxlen=MAX_ENTRIES)
+        self.closings: deque[ClosedChange] = deque(maxlen=MAX_ENTRIES)
+        self.refusals: deque[Refused] = deque(maxlen=MAX_ENTRIES)
+        self.registrations: deque[HandlersRegistered] = deque(maxlen=MAX_ENTRIES)
 
-    def began(self, opened: Connected) -> float | None:
-        """When somebody called for it, as far as that was seen; else when it was acknowledged."""
-        return self.asked.get(opened.eio or "", opened.at)
+    def requested_at(self, opening: Connected) -> float | None:
+        """Return when the connection was requested, as far as that is known; else when it was acknowledged."""
+        return self.requested.get(opening.eio or "", opening.at)
 
-    def saw_begin(self, opened: Connected) -> bool:
-        """Whether it was seen when somebody called for it."""
-        return (opened.eio or "") in self.asked
+    def has_request(self, opening: Connected) -> bool:
+        """Return whether the time of the connection's request is known."""
+        return (opening.eio or "") in self.requested
 
-    def pairs(self) -> list[tuple[Connected, Connected]]:
-        """Who was replaced by whom, where both openings are known."""
+    def replaced_pairs(self) -> list[tuple[Connected, Connected]]:
+        """Return the replaced and the replacing connection of each replacement, where both openings are known."""
         return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]
 
     def opened(self, event: Connected) -> None:
-        """One more opening."""
-        self._step(self.openings, event, event)
+        """Add an opening."""
+        self._add(self.openings, event, event)
 
     def replaced(self, change: ReplacedChange) -> None:
-        """One more replacement."""
-        self._step(self.replacements, change, change.old)
+        """Add a replacement."""
+        self._add(self.replacements, change, change.old)
 
     def closed(self, change: ClosedChange) -> None:
-        """One more ending."""
-        self._step(self.closings, change, change.opening)
+        """Add an end."""
+        self._add(self.closings, change, change.opening)
 
     def refused(self, event: Refused) -> None:
-        """One more refusal."""
-        self._step(self.refusals, event, None)
+        """Add a refusal."""
+        self._add(self.refusals, event, None)
 
     def registered(self, event: HandlersRegistered) -> None:
-        """One more handler."""
-        self._step(self.registrations, event, None)
+        """Add a registration of handlers."""
+        self._add(self.registrations, event, None)
 
-    def _step(self, kind: deque[Step], step: Step, opening: Connected | None) -> None:
-        if not self.inside and opening is not None:
-            self.inside = opening.page is not None or opening.fingerprint is not None or opening.opener is not None
-        self._unnoted += 1
-        if self._unnoted >= STEPS and len(kind) == STEPS and self._forgetting is not None:
-            self._forgetting(self)
-            self._unnoted = 1
-        kind.append(step)
+    def _add(self, entries: deque[Entry], entry: Entry, opening: Connected | None) -> None:
+        if not self.has_page_data and opening is not None:
+            self.has_page_data = (
+                opening.page is not None or opening.fingerprint is not None or opening.opener is not None
+            )
+        self._unsaved += 1
+        if self._unsaved >= MAX_ENTRIES and len(entries) == MAX_ENTRIES and self._on_eviction is not None:
+            self._on_eviction(self)
+            self._unsaved = 1
+        entries.append(entry)
 
-    def gaps(self) -> list[float]:
-        """Seconds between consecutive replacements."""
+    def replacement_intervals(self) -> list[float]:
+        """Return the seconds between consecutive replacements."""
         times = [r.event.at for r in self.replacements if r.event.at is not None]
         return list(map(sub, times[1:], times))
 
 
 Clue = tuple[Confidence, str]
+"""How surely a cause is shown, and the evidence in a sentence."""
+
 Signature = Callable[[UserHistory], Clue | None]
 
 
-def _as_opened(event: Refused) -> Connected:
-    """The connection that the server refused, as the page asked for it."""
-    asked = {name: getattr(event, name) for name in AttemptOutcome.__struct_fields__}
-    return Connected(**asked | {"sid": event.eio})
+def _as_opening(event: Refused) -> Connected:
+    """Return the connection that the server refused, as the page requested it."""
+    fields = {name: getattr(event, name) for name in AttemptOutcome.__struct_fields__}
+    return Connected(**fields | {"sid": event.eio})
 
 
 class UserHistories:
-    """A trail for each user who ever held two connections or was replaced, who felt the server end the only one or was
-    sent astray, and for those whose page was looked into.
-    `forgetting` is called, with the user, before a trail or the oldest steps of one are forgotten."""
+    """Histories of the users who may need a cause.
 
-    def __init__(self, ledger: Ledger, forgetting: Callable[[str, UserHistory], None]) -> None:
-        self._ledger, self._forgetting = ledger, forgetting
-        self._trails: OrderedDict[str, UserHistory] = OrderedDict()
-        self._asked = BoundedDict[str, float](USERS)
+    A user gets one with a second open connection, a replacement, the end of the only connection by the server, a
+    request that another process answered, or data from within a page. `on_eviction` is called with the user before a
+    history, or the oldest entries of one, are evicted.
+    """
 
-    def of(self, user: str | None) -> UserHistory:
-        """The user's trail, empty when there is none."""
-        return self._trails.get(user or "") or UserHistory()
+    def __init__(self, ledger: Ledger, on_eviction: Callable[[str, UserHistory], None]) -> None:
+        self._ledger, self._on_eviction = ledger, on_eviction
+        self._histories: OrderedDict[str, UserHistory] = OrderedDict()
+        self._requested = BoundedDict[str, float](MAX_USERS)
+
+    def history(self, user: str | None) -> UserHistory:
+        """Return the user's history, an empty one if there is none."""
+        return self._histories.get(user or "") or UserHistory()
 
     def connecting(self, event: Connecting) -> None:
-        if event.stack and event.eio is not None and event.at is not None and event.eio not in self._asked:
-            self._asked.put(event.eio, event.at)
+        if event.stack and event.eio is not None and event.at is not None and event.eio not in self._requested:
+            self._requested.put(event.eio, event.at)
 
     def opened(self, change: OpenedChange) -> None:
-        trail = self._trails.get(change.user)
-        if trail is None:
+        history = self._histories.get(change.user)
+        if history is None:
             if not change.others and not getattr(change.event, "stack", ()):
                 return
-            trail = self._begin(change.user)
-            for held in map(self._ledger.opening_event, change.others):
-                if held is not None:
-                    trail.opened(held)
+            history = self._ensure(change.user)
+            for other in map(self._ledger.opening_event, change.others):
+                if other is not None:
+                    history.opened(other)
         if isinstance(change.event, Connected):
-            trail.opened(change.event)
+            history.opened(change.event)
             if change.others and (other := self._ledger.opening_event(change.others[-1])) is not None:
-                trail.met.append((other, change.event))
+                history.met.append((other, change.event))
 
-    def superseded(self, change: ReplacedChange) -> None:
+    def replaced(self, change: ReplacedChange) -> None:
         if change.user is not None:
-            self._begin(change.user).replaced(change)
+            self._ensure(change.user).replaced(change)
 
     def closed(self, change: ClosedChange) -> None:
-        trail = self._trails.get(change.user or "")
-        if trail is None and change.user is not None and change.reason == IO_SERVER_DISCONNECT and not change.remaining:
-            trail = self._begin(change.user)
-        if trail is not None:
-            trail.closed(change)
+        history = self._histories.get(change.user or "")
+        is_last = change.reason == IO_SERVER_DISCONNECT and not change.remaining
+        if history is None and change.user is not None and is_last:
+            history = self._ensure(change.user)
+        if history is not None:
+            history.closed(change)
 
     def refused(self, event: Refused) -> None:
         if event.user is None or not (event.stack or event.message == SESSION_ID_UNKNOWN):
             return
-        trail = self._begin(event.user)
-        trail.refused(event)
-        if (held := beside(event, self._ledger)) is not None:
-            trail.met.append((held, _as_opened(event)))
+        history = self._ensure(event.user)
+        history.refused(event)
+        if (first := connection_of_same_page(event, self._ledger)) is not None:
+            history.met.append((first, _as_opening(event)))
 
     def registered(self, event: HandlersRegistered) -> None:
         if event.user is not None:
-            self._begin(event.user).registered(event)
+            self._ensure(event.user).registered(event)
 
-    def _begin(self, user: str) -> UserHistory:
-        trail = self._trails.get(user)
-        if trail is None:
-            trail = self._trails[user] = UserHistory(self._asked, partial(self._forgetting, user))
-            if len(self._trails) > USERS:
-                self._forgetting(*self._trails.popitem(last=False))
-        return trail
+    def _ensure(self, user: str) -> UserHistory:
+        history = self._histories.get(user)
+        if history is None:
+            history = self._histories[user] = UserHistory(self._requested, partial(self._on_eviction, user))
+            if len(self._histories) > MAX_USERS:
+                self._on_eviction(*self._histories.popitem(last=False))
+        return history

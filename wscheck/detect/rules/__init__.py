@@ -1,4 +1,4 @@
-"""WHAT IS WRONG: one file per rule, each pure. Ids are public (docs/rules.md)."""
+"""Rules: one file per rule. Rule ids are public (docs/rules.md)."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ from wscheck.detect.rules.zombie_held import ZombieHeld
 from wscheck.model.findings import Finding
 
 DOCUMENTED: tuple[type[Rule], ...] = (MultipleConnections, ConnectionReplaced, EventDuplicated, ExcessiveAttempts)
-"""The four documented alerts, which hold for every source."""
+"""The four documented alerts, which every source can show."""
 
 BEYOND: tuple[type[Rule], ...] = (
     ConnectionLeaked,
@@ -34,18 +34,21 @@ BEYOND: tuple[type[Rule], ...] = (
     TabDisplaced,
     EventUnheard,
 )
-"""What a scenario, or a look into a page, can show beyond the documented alerts."""
+"""Rules that need a scenario, or the handlers of a page, as evidence."""
 
 BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, EventUnheard)
-"""What holds for every page: the documented alerts, and what only a look at the page's handlers can show."""
+"""Rules for a page that is observed without a scenario."""
 
 REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND}
 """Every rule by its public id."""
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
-    """The worst first; equals in the order of their rules, since which was seen first is a matter of microseconds; of
-    one rule the most frequent, so that a loop of hundreds is not told after somebody's single one."""
+    """Return `findings` with the worst first.
+
+    Findings of equal severity and confidence are in the order of their rules in `REGISTRY`, so that the order does not
+    depend on microseconds. Findings of one rule are ordered by count.
+    """
     order = {rule: number for number, rule in enumerate(REGISTRY)}
     return sorted(
         findings, key=lambda f: (-f.severity.rank, -f.confidence.rank, order.get(f.rule, len(order)), -f.count)

@@ -1,28 +1,30 @@
-"""A connection outlives the last component that used it."""
+"""Rule: a connection outlives the last component that used it."""
 
 from collections.abc import Mapping
 
 from wscheck.detect.changes import ClosedChange, OpenedChange
-from wscheck.detect.rules.rule import EventHandler, Rule, opened_by
+from wscheck.detect.rules.rule import EventHandler, Rule, opener_label
 from wscheck.model.events import Event, Mounted, Unmounted
 from wscheck.model.findings import Severity
 
 
 class ConnectionLeaked(Rule):
+    """A connection that stays open for longer than the grace after the page's last component unmounted."""
+
     id = "connection-leaked"
     severity = Severity.ERROR
     title = "A connection stays open although nothing uses it any more"
     meaning = (
-        "The last component of the page unmounted and its connection stayed. With every visit one more is left "
-        "behind, and each goes on receiving events."
+        "The last component that used the connection unmounted, and the connection stayed open. Each visit leaves "
+        "another one behind, and each continues to receive events."
     )
-    fix = "Count the components that use the connection and disconnect with the last: return () => release()."
+    fix = "Count the components that use the connection and disconnect with the last one: return () => release()."
     source = "documented behaviour, Watch For 4 and Alert If 4: resource waste; cause: no cleanup on unmount"
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._components: dict[str, set[str | None]] = {}
         self._open: dict[str, dict[str, str]] = {}
-        self._left: dict[str, Event] = {}
+        self._last_unmount: dict[str, Event] = {}
         return {
             Mounted: self._mounted,
             Unmounted: self._unmounted,
@@ -33,7 +35,7 @@ class ConnectionLeaked(Rule):
     def _mounted(self, event: Mounted) -> None:
         if event.page is not None:
             self._components.setdefault(event.page, set()).add(event.component)
-            self._left.pop(event.page, None)
+            self._last_unmount.pop(event.page, None)
 
     def _unmounted(self, event: Unmounted) -> None:
         components = self._components.get(event.page or "")
@@ -41,26 +43,26 @@ class ConnectionLeaked(Rule):
             return
         components.discard(event.component)
         if not components:
-            self._left[event.page] = event
+            self._last_unmount[event.page] = event
 
     def _opened(self, change: OpenedChange) -> None:
-        opened = self.ledger.opening_event(change.sid)
-        if opened is not None and opened.page is not None:
-            self._open.setdefault(opened.page, {})[change.sid] = change.user
+        opening = self.ledger.opening_event(change.sid)
+        if opening is not None and opening.page is not None:
+            self._open.setdefault(opening.page, {})[change.sid] = change.user
 
     def _closed(self, change: ClosedChange) -> None:
         for sids in self._open.values():
             sids.pop(change.sid, None)
 
     def finish(self, at: float | None) -> None:
-        for page, event in self._left.items():
+        for page, event in self._last_unmount.items():
             if at is None or event.at is None or at - event.at <= self.options.grace_s:
                 continue
             for sid, user in self._open.get(page, {}).items():
                 if sid in self.ledger.open_connections(user):
-                    self._tell(user, sid, event, at)
+                    self._report_leak(user, sid, event, at)
 
-    def _tell(self, user: str, sid: str, event: Event, at: float) -> None:
-        opened = self.ledger.opening_event(sid)
-        by = f" of {told}" if (told := opened_by(opened)) else ""
-        self.report(user, f"a connection{by} stayed open after the last component unmounted", at, opened, event)
+    def _report_leak(self, user: str, sid: str, event: Event, at: float) -> None:
+        opening = self.ledger.opening_event(sid)
+        opener = f" of {label}" if (label := opener_label(opening)) else ""
+        self.report(user, f"a connection{opener} stayed open after the last component unmounted", at, opening, event)

@@ -1,30 +1,32 @@
-"""The server closed a user's connection in favour of a newer one (documented alert 2)."""
+"""Rule: the server closed a user's connection in favour of a newer one (documented alert 2)."""
 
 from collections.abc import Mapping
 
 from wscheck.detect.changes import ReplacedChange
-from wscheck.detect.rules.rule import EventHandler, Rule, told_apart
+from wscheck.detect.rules.rule import EventHandler, Rule, distinct_openers
 from wscheck.model.findings import Confidence, Severity
 
 
 class ConnectionReplaced(Rule):
+    """Each replacement, whether the server states it or it is inferred."""
+
     id = "connection-replaced"
     severity = Severity.ERROR
     title = "A connection was replaced by a newer one of the same user"
     meaning = (
-        "The server keeps one socket per user and closed the older one. Whoever used it gets no more events; if it "
-        "reconnects, the two replace each other for ever."
+        "The server keeps one socket per user and closed the older one. The code that used it gets no more events; if "
+        "it reconnects, the two connections replace each other for ever."
     )
     fix = "Open one connection per user, and do not reconnect when the server replaced it."
     source = 'documented behaviour, Alert If 2: "Replacing existing socket" messages'
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        return {ReplacedChange: self._superseded}
+        return {ReplacedChange: self._replaced}
 
-    def _superseded(self, change: ReplacedChange) -> None:
+    def _replaced(self, change: ReplacedChange) -> None:
         self.report(
             change.user,
-            _told(change),
+            _message(change),
             change.event.at,
             change.old,
             change.new,
@@ -33,8 +35,8 @@ class ConnectionReplaced(Rule):
         )
 
 
-def _told(change: ReplacedChange) -> str:
-    old, new = told_apart(change.old, change.new)
+def _message(change: ReplacedChange) -> str:
+    old, new = distinct_openers(change.old, change.new)
     if old and new and old != new:
         return f"the server replaced the connection of {old} by that of {new}"
     if old or new:

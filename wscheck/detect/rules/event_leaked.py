@@ -1,4 +1,4 @@
-"""An event about one user arrived on the connection of another."""
+"""Rule: an event about one user arrived on the connection of another."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,8 @@ from wscheck.model.findings import Severity
 
 
 class EventLeaked(Rule):
+    """An event whose payload names another user than the one who received it."""
+
     id = "event-leaked"
     severity = Severity.ERROR
     title = "A user received another user's event"

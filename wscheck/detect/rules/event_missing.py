@@ -1,4 +1,4 @@
-"""An event that the contract promises did not arrive, or did not reach the component that waited for it."""
+"""Rule: an expected event did not arrive, or did not reach the component that waited for it."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,8 @@ from wscheck.model.findings import Severity
 
 
 class EventMissing(Rule):
+    """An event of the contract that was not delivered, or not handled, within the expected time."""
+
     id = "event-missing"
     severity = Severity.ERROR
     title = "An expected event did not arrive"
@@ -28,20 +30,20 @@ class EventMissing(Rule):
 
     def _arrived(self, event: Delivered | Handled) -> None:
         what = "handled" if isinstance(event, Handled) else "delivered"
-        self._awaited = [e for e in self._awaited if not _meets(e, what, event)]
+        self._awaited = [e for e in self._awaited if not _is_met(e, what, event)]
 
     def finish(self, at: float | None) -> None:
-        absent = {(e.name, e.page) for e in self._awaited if e.what == "delivered"}
+        undelivered = {(e.name, e.page) for e in self._awaited if e.what == "delivered"}
         for event in self._awaited:
             if event.at is None or at is None or at - event.at < event.within:
                 continue
-            if event.what == "handled" and (event.name, event.page) in absent:
-                continue  # what never arrived could not be handled: that is told once
+            if event.what == "handled" and (event.name, event.page) in undelivered:
+                continue  # an event that did not arrive cannot be handled: it is reported once
             severity = Severity.ERROR if event.required else Severity.NOTE
-            self.report(event.user, _told(event), event.at, event, key=event.name or "", severity=severity)
+            self.report(event.user, _message(event), event.at, event, key=event.name or "", severity=severity)
 
 
-def _meets(expected: Expected, what: str, event: Delivered | Handled) -> bool:
+def _is_met(expected: Expected, what: str, event: Delivered | Handled) -> bool:
     return (
         expected.what == what
         and expected.name == event.name
@@ -51,7 +53,7 @@ def _meets(expected: Expected, what: str, event: Delivered | Handled) -> bool:
     )
 
 
-def _told(event: Expected) -> str:
+def _message(event: Expected) -> str:
     if event.what == "handled":
         return f"{event.name} did not reach {event.component or 'any handler'} within {event.within:g} s"
     return f"{event.name} did not arrive within {event.within:g} s"

@@ -1,4 +1,4 @@
-"""An event goes on arriving after somebody removed every handler it had."""
+"""Rule: an event still arrives after off(event) removed all its handlers."""
 
 from collections.abc import Mapping
 
@@ -8,34 +8,36 @@ from wscheck.model.findings import Severity
 
 
 class EventUnheard(Rule):
-    """Only where `off(event)` took other people's handlers along: a view that leaves and removes its own handler
-    leaves an event that nobody wants, and that is as it should be."""
+    """An event that arrives after `off(event)` removed the handlers of other components too.
+
+    A component that unmounts and removes its own handler may leave an event without handlers, which is correct.
+    """
 
     id = "event-unheard"
     severity = Severity.ERROR
-    title = "An event arrives and its handlers are gone"
+    title = "An event arrives and its handlers were removed"
     meaning = (
-        "One part of the page called off(event) without a handler, which removes everybody's. The others go on "
-        "waiting for an event that arrives and that nobody hears."
+        "One part of the page called off(event) without a handler, which removes the handlers of every part. The event "
+        "still arrives, and no handler runs."
     )
     fix = "Pass the handler: socket.off(event, handler)."
     source = "documented behaviour, Watch For 2: all events handled on the one connection; Emitter.off"
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._lost: dict[tuple[str | None, str], HandlersRegistered] = {}
+        self._removed: dict[tuple[str | None, str], HandlersRegistered] = {}
         return {HandlersRegistered: self._registered, Delivered: self._delivered}
 
     def _registered(self, event: HandlersRegistered) -> None:
         if event.lost and not event.handlers:
-            self._lost[event.sid, event.name] = event
+            self._removed[event.sid, event.name] = event
         elif event.handlers:
-            self._lost.pop((event.sid, event.name), None)
+            self._removed.pop((event.sid, event.name), None)
 
     def _delivered(self, event: Delivered) -> None:
-        lost = self._lost.get((event.sid, event.name))
-        if lost is None:
+        removal = self._removed.get((event.sid, event.name))
+        if removal is None:
             return
-        were = ", ".join(str(place) for place in lost.lost)
-        removed = "its handler" if len(lost.lost) == 1 else f"its {len(lost.lost)} handlers"
-        message = f"{event.name} arrives and nobody hears it: off(event) removed {removed} ({were})"
-        self.report(event.user, message, event.at, lost, event, key=event.name)
+        locations = ", ".join(str(location) for location in removal.lost)
+        handlers = "its handler" if len(removal.lost) == 1 else f"its {len(removal.lost)} handlers"
+        message = f"{event.name} arrives and no handler runs: off(event) removed {handlers} ({locations})"
+        self.report(event.user, message, event.at, removal, event, key=event.name)

@@ -1,4 +1,4 @@
-"""The server accepted one user's token for another user's identity."""
+"""Rule: the server accepted one user's token for another user's identity."""
 
 from collections.abc import Mapping
 
@@ -8,22 +8,24 @@ from wscheck.model.findings import Severity
 
 
 class IdentityUnverified(Rule):
+    """A connection that was opened as one user with the token of another."""
+
     id = "identity-unverified"
     severity = Severity.ERROR
-    title = "Anybody's token opens anybody's connection"
+    title = "One user's token opens another user's connection"
     meaning = (
-        "A connection that presented the token of one user and the id of another was accepted: whoever is logged "
-        "in can take over any user's connection, and replace the real one."
+        "A connection that presented the token of one user and the id of another was accepted: any logged-in user can "
+        "connect as another user, and replace that user's own connection."
     )
     fix = "Take the user from the verified token; ignore or compare the userId that the client sends."
     source = "documented behaviour, Connection Management: auth {token, userId}"
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._told: set[str | None] = set()
+        self._reported: set[str | None] = set()
         return {Connected: self._connected}
 
     def _connected(self, event: Connected) -> None:
-        # The client and the server's log both tell of one connection.
-        if event.credential == "foreign" and event.sid not in self._told:
-            self._told.add(event.sid)
+        # The client and the server's log both report one connection.
+        if event.credential == "foreign" and event.sid not in self._reported:
+            self._reported.add(event.sid)
             self.report(event.user, "connected with a token that belongs to another user", event.at, event)

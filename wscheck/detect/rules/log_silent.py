@@ -1,4 +1,4 @@
-"""The server's log does not show what the client saw."""
+"""Rule: the server's log does not show connections that a client made."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,12 +8,14 @@ from wscheck.model.findings import Severity
 
 
 class LogSilent(Rule):
+    """Connections of the client that a given server log does not mention."""
+
     id = "log-silent"
     severity = Severity.ERROR
-    title = "The server's log is silent about connections that were made"
+    title = "The server's log does not show connections that were made"
     meaning = (
-        "wscheck connected and the log that was given shows none of it: whoever monitors that log would see no "
-        "replacement either. A quiet log is then no evidence of health."
+        "wscheck connected, and the given log shows nothing of it. A monitor of that log would not see a replacement "
+        "either, so a quiet log does not show that all is well."
     )
     fix = (
         "Log connects, replacements and disconnects as documented, each as it happens; or point --server-log at the "
@@ -22,30 +24,30 @@ class LogSilent(Rule):
     source = "documented behaviour, Monitoring"
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._watched = False
-        self._seen: list[Event] = []
+        self._has_log = False
+        self._events: list[Event] = []
         return {
-            SourceStarted: self._watch,
-            Connected: self._seen.append,
-            Disconnected: self._seen.append,
-            Replaced: self._seen.append,
+            SourceStarted: self._source_started,
+            Connected: self._events.append,
+            Disconnected: self._events.append,
+            Replaced: self._events.append,
         }
 
-    def _watch(self, event: SourceStarted) -> None:
-        self._watched |= event.source == SOURCE_SERVER_LOG
+    def _source_started(self, event: SourceStarted) -> None:
+        self._has_log |= event.source == SOURCE_SERVER_LOG
 
     def finish(self, at: float | None) -> None:
-        unseen = unlogged(self._seen) if self._watched else []
-        if unseen:
-            made = len(_made(self._seen))
-            message = f"the server's log shows nothing of {len(unseen)} of {made} connections"
-            self.report(unseen[0].user, message, at, *unseen[:3])
+        missing = unlogged(self._events) if self._has_log else []
+        if missing:
+            made = len(_made(self._events))
+            message = f"the server's log shows nothing of {len(missing)} of {made} connections"
+            self.report(missing[0].user, message, at, *missing[:3])
 
 
 def unlogged(events: Iterable[Event]) -> list[Connected]:
-    """The connections of a phase of which the server's log told nothing, in words that are known."""
-    told = {each for event in events if event.source == SOURCE_SERVER_LOG for each in _ids(event)} - {None}
-    return [e for e in _made(events) if e.sid not in told and e.user not in told]
+    """Return the connections of the client that no readable record of the server's log mentions."""
+    logged = {each for event in events if event.source == SOURCE_SERVER_LOG for each in _ids(event)} - {None}
+    return [e for e in _made(events) if e.sid not in logged and e.user not in logged]
 
 
 def _made(events: Iterable[Event]) -> list[Connected]:

@@ -1,13 +1,12 @@
-"""A user holds more than one connection, or one page opened more than one (documented alert 1)."""
+"""Rule: a user has more than one connection, or one page opened more than one (documented alert 1)."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise, starmap
 
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.node_liveness import NodeLiveness
-from wscheck.detect.rules.rule import EventHandler, Rule, apart, opened_by, told_apart
+from wscheck.detect.rules.rule import EventHandler, Rule, are_separate_connections, distinct_openers, opener_label
 from wscheck.model.disconnect_reasons import (
     EXPIRED_SERVER_RESTART,
     EXPIRED_STALE,
@@ -18,48 +17,110 @@ from wscheck.model.events import AttemptOutcome, Connected, Event, Refused
 from wscheck.model.findings import Confidence, Severity
 from wscheck.model.gaps import Gap
 
-OVER = frozenset({EXPIRED_SERVER_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED})
-"""Ends that tell of no connection that was used until then."""
+NOT_USED_UNTIL_THE_END = frozenset({EXPIRED_SERVER_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED})
+"""Disconnect reasons that do not show that the connection was in use until then."""
 
-GONE = (
-    "was that server stopped? A line that says that it started again (--marker restarted=TEXT), or --stale-after, "
-    "gives up what it held"
+HOW_TO_CLOSE = (
+    "did that process stop? A log line that it started again (--marker restarted=TEXT), or --stale-after, closes its "
+    "connections"
 )
 
-PATIENCE_S = 5.0
-"""For so long the clients of a process that was killed may take to come back to another."""
+RECONNECT_WITHIN_S = 5.0
+"""Time that the clients of a killed process may need to reconnect to another one (seconds)."""
 
-NAMED = 3
-"""Openers named of those who hold connections at once."""
+MAX_NAMED_OPENERS = 3
+
+
+class NodeLiveness:
+    """Server processes that may have stopped, and the users with connections to them.
+
+    A killed process logs no ends, so its connections look open. A process that logs something later is alive.
+
+    suspects  by user, the process that has logged nothing since the user's newer connection opened
+    """
+
+    def __init__(self) -> None:
+        self._logged_at: dict[str, float] = {}
+        self._since: dict[str, dict[str, float]] = {}
+        self.suspects: dict[str, str] = {}
+
+    def observe(self, event: Event) -> dict[str, float]:
+        """Note that a process is alive; return the users that it was suspected for, and since when."""
+        node, at = event.node, event.at
+        if node is None or at is None:
+            return {}
+        self._logged_at[node] = at
+        cleared = self._since.pop(node, None)
+        for user in cleared or ():
+            del self.suspects[user]
+        return cleared or {}
+
+    def mark_suspect(self, user: str, since: float, nodes: Sequence[str | None]) -> bool:
+        """Mark the user's process as suspect, and return True, if all but one of `nodes` logged nothing since `since`.
+
+        `nodes` are the processes of the user's connections, None for one that a client confirmed.
+        """
+        silent = [node for node in nodes if node is not None and self._logged_at.get(node, since) < since]
+        if not silent or len(nodes) - len(silent) > 1:
+            return False
+        self.suspects[user] = silent[0]
+        self._since.setdefault(silent[0], {})[user] = since
+        return True
+
+    def clear(self, user: str) -> float | None:
+        """Clear the suspicion for `user`; return since when it was there, None if it was not."""
+        node = self.suspects.pop(user, None)
+        if node is None:
+            return None
+        since = self._since[node].pop(user)
+        if not self._since[node]:
+            del self._since[node]
+        return since
+
+    def sole_suspects(self, before: float) -> list[str]:
+        """Return the users that are a process's only one under suspicion since before `before`.
+
+        If a process was killed, other users lost their connections too and reconnect at once.
+        """
+        sole = (next(iter(users.items())) for users in self._since.values() if len(users) == 1)
+        return [user for user, since in sole if since < before]
+
+    def silent(self) -> dict[str, dict[str, float]]:
+        """Return the suspected processes, each with its users and since when."""
+        return {node: dict(users) for node, users in self._since.items()}
 
 
 class MultipleConnections(Rule):
-    """Any evidence suffices: an overlap longer than the grace, or a page whose second connection made the server
-    close its first, or was refused because of the first. The latter two never overlap for long, on servers that keep
-    one socket per user. Each further connection that stays or is refused is one more occurrence. Sockets that a log
-    shows may be namespaces of one connection: it is sure of several where it names the namespace, or where they are of
-    different processes."""
+    """Two connections of one user for longer than the grace, or two attempts of one page.
+
+    A page's second connection may make the server close the first, or may be refused because of it. On a server that
+    keeps one socket per user these never overlap for long, so each is an occurrence by itself. Each further connection
+    is one more occurrence.
+
+    Two sockets in a log may be namespaces of one connection. The confidence is high only where the log names the
+    namespaces, or where the sockets are of different processes.
+    """
 
     id = "multiple-connections"
     severity = Severity.ERROR
     title = "A user has more than one connection"
     meaning = (
-        "The same user holds, or one page opened, several connections to the same backend. Every event is then "
-        "handled by several connections, or only by the one that the server happened to keep."
+        "The same user has, or one page opened, several connections to the same backend. Every event is then handled "
+        "by several connections, or only by the one that the server happened to keep."
     )
     fix = "Open the connection in one module or provider and let every component use that one."
     source = "documented behaviour, Alert If 1: same user with multiple WebSocket connections"
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._told: dict[str, int] = {}
-        self._since: OrderedDict[str, float] = OrderedDict()
-        self._timeless: set[str] = set()
+        self._reported_count: dict[str, int] = {}
+        self._overlap_since: OrderedDict[str, float] = OrderedDict()
+        self._untimed_users: set[str] = set()
         self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
-        self.pending, self.on_node_event = self._since, self._hear
+        self.pending, self.on_node_event = self._overlap_since, self._node_event
         return {
             OpenedChange: self._opened,
             ClosedChange: self._closed,
-            ReplacedChange: self._superseded,
+            ReplacedChange: self._replaced,
             Refused: self._refused,
         }
 
@@ -67,140 +128,148 @@ class MultipleConnections(Rule):
         if not change.others:
             return
         if change.event.at is None:
-            self._timeless.add(change.user)
-        elif change.user not in self._since and change.user not in self._nodes.users:
-            self._since[change.user] = change.event.at
+            self._untimed_users.add(change.user)
+        elif change.user not in self._overlap_since and change.user not in self._nodes.suspects:
+            self._overlap_since[change.user] = change.event.at
 
     def _refused(self, event: Refused) -> None:
-        """What a scenario presents is refused on purpose."""
-        held = beside(event, self.ledger) if event.credential is None else None
-        if held is not None:
-            told = f"{_from_one_page(held, event)}, which the server refused"
-            self.report(event.user, told, event.at, held, event)
+        # An attempt of a scenario with a `credential` is refused on purpose.
+        first = connection_of_same_page(event, self.ledger) if event.credential is None else None
+        if first is not None:
+            message = f"{_opened_by_one_page(first, event)}; the server refused the second"
+            self.report(event.user, message, event.at, first, event)
 
-    def _hear(self, event: Event) -> None:
-        """A process that lives has what it did not close: those overlaps were none with a dead one."""
+    def _node_event(self, event: Event) -> None:
+        """Report overlaps with connections of a process that is alive after all."""
         for user, since in self._nodes.observe(event).items():
-            self._tell(user, since, Confidence.HIGH, self._ended.pop(user, None))
-        if self._nodes.users and event.at is not None:
-            self._tell_alone(event.at)
+            self._report_overlap(user, since, Confidence.HIGH, self._ended.pop(user, None))
+        if self._nodes.suspects and event.at is not None:
+            self._report_sole_suspects(event.at)
 
     def _closed(self, change: ClosedChange) -> None:
-        if self._nodes.users:
-            self._closed_in_doubt(change)
+        if self._nodes.suspects:
+            self._closed_while_suspect(change)
         self._fewer(change)
 
-    def _closed_in_doubt(self, change: ClosedChange) -> None:
-        user, opened = change.user, change.opening
-        silent = self._nodes.users.get(user or "")
-        if user is not None and silent is not None and opened is not None:
-            if opened.node != silent:
-                self._ended[user] = opened
-            elif (since := self._settled(user)) is not None and self._lasted(change, since):
-                self._tell(user, since, Confidence.HIGH, opened)
+    def _closed_while_suspect(self, change: ClosedChange) -> None:
+        user, opening = change.user, change.opening
+        suspect = self._nodes.suspects.get(user or "")
+        if user is not None and suspect is not None and opening is not None:
+            if opening.node != suspect:
+                self._ended[user] = opening
+            elif (since := self._clear_suspicion(user)) is not None and self._was_used_until(change, since):
+                self._report_overlap(user, since, Confidence.HIGH, opening)
 
-    def _lasted(self, change: ClosedChange, since: float) -> bool:
-        """Whether the process that had been silent had the connection until now, and is no dead one."""
+    def _was_used_until(self, change: ClosedChange, since: float) -> bool:
+        """Return whether the suspected process had the connection until now, so that it did not stop."""
         at = change.event.at
-        return at is not None and at - since > self.options.grace_s and change.reason not in OVER
+        return at is not None and at - since > self.options.grace_s and change.reason not in NOT_USED_UNTIL_THE_END
 
-    def _settled(self, user: str) -> float | None:
+    def _clear_suspicion(self, user: str) -> float | None:
         self._ended.pop(user, None)
         return self._nodes.clear(user)
 
-    def _superseded(self, change: ReplacedChange) -> None:
-        if change.user is not None and change.old and change.new and _same_page(change.old, change.new):
+    def _replaced(self, change: ReplacedChange) -> None:
+        if change.user is not None and change.old and change.new and _are_of_one_page(change.old, change.new):
             self.report(
                 change.user,
-                _from_one_page(change.old, change.new),
+                _opened_by_one_page(change.old, change.new),
                 change.event.at,
                 change.old,
                 change.new,
                 change.event,
                 confidence=change.confidence,
             )
-        if self._nodes.users and change.user is not None:
-            self._settled(change.user)
+        if self._nodes.suspects and change.user is not None:
+            self._clear_suspicion(change.user)
         self._fewer(change)
 
     def _fewer(self, change: ReplacedChange | ClosedChange) -> None:
-        user, held = change.user, len(change.remaining)
+        user, count = change.user, len(change.remaining)
         if user is None:
             return
-        if user in self._since and held <= self._told.get(user, 1):
-            del self._since[user]
-        if held < 2:
-            self._told.pop(user, None)
-            self._timeless.discard(user)
+        if user in self._overlap_since and count <= self._reported_count.get(user, 1):
+            del self._overlap_since[user]
+        if count < 2:
+            self._reported_count.pop(user, None)
+            self._untimed_users.discard(user)
 
     def on_time(self, at: float) -> None:
         # Insertion order is time order, so the first overlap within the grace ends the search.
-        while self._since:
-            user, since = next(iter(self._since.items()))
+        while self._overlap_since:
+            user, since = next(iter(self._overlap_since.items()))
             if at - since <= self.options.grace_s:
                 break
-            del self._since[user]
-            if not self._nodes.mark_suspect(user, since, [_only_logged_by(one) for one in self._held(user)]):
-                self._tell(user, since, self._confidence(user))
-        if self._nodes.users:
-            self._tell_alone(at)
+            del self._overlap_since[user]
+            if not self._nodes.mark_suspect(user, since, [_node_if_only_logged(one) for one in self._openings(user)]):
+                self._report_overlap(user, since, self._confidence(user))
+        if self._nodes.suspects:
+            self._report_sole_suspects(at)
 
-    def _tell_alone(self, at: float) -> None:
-        for user in self._nodes.sole_suspects(at - PATIENCE_S):
-            ended, since = self._ended.get(user), self._settled(user)
-            self._tell(user, since, Confidence.MEDIUM, ended)
+    def _report_sole_suspects(self, at: float) -> None:
+        for user in self._nodes.sole_suspects(at - RECONNECT_WITHIN_S):
+            ended, since = self._ended.get(user), self._clear_suspicion(user)
+            self._report_overlap(user, since, Confidence.MEDIUM, ended)
 
-    def _held(self, user: str) -> list[Connected | None]:
+    def _openings(self, user: str) -> list[Connected | None]:
         return [self.ledger.opening_event(sid) for sid in self.ledger.open_connections(user)]
 
     def _confidence(self, user: str) -> Confidence:
-        opened = filter(None, self._held(user))
-        return Confidence.HIGH if any(starmap(apart, pairwise(opened))) else Confidence.MEDIUM
+        openings = filter(None, self._openings(user))
+        is_certain = any(starmap(are_separate_connections, pairwise(openings)))
+        return Confidence.HIGH if is_certain else Confidence.MEDIUM
 
-    def _tell(self, user: str, at: float | None, confidence: Confidence, ended: Connected | None = None) -> None:
-        """`ended`: one more that was held until now."""
-        opened = [*([ended] if ended is not None else []), *self._held(user)]
-        self._told[user] = len(opened)
-        self.report(user, _held_at_once(len(opened), opened), at, *opened, confidence=confidence)
+    def _report_overlap(
+        self, user: str, at: float | None, confidence: Confidence, ended: Connected | None = None
+    ) -> None:
+        """Report the user's open connections, and `ended`, which was open until now."""
+        openings = [*([ended] if ended is not None else []), *self._openings(user)]
+        self._reported_count[user] = len(openings)
+        self.report(user, _open_at_once(len(openings), openings), at, *openings, confidence=confidence)
 
     def finish(self, at: float | None) -> None:
-        """Without times an overlap that was closed later proves nothing; one that never closed does. Nor is it known of
-        a process that fell silent whether it has what it had; where all its users came to others, it may have died."""
-        for user in self._timeless:
-            if user not in self._told:
-                self._tell(user, None, Confidence.MEDIUM)
+        """Report what is still open at the end of the evidence.
+
+        Without times, an overlap that ended proves nothing, and one that did not end is a finding. A suspected process
+        may have stopped if all its users connected to others: that is inconclusive.
+        """
+        for user in self._untimed_users:
+            if user not in self._reported_count:
+                self._report_overlap(user, None, Confidence.MEDIUM)
         for node, users in self._nodes.silent().items():
-            if self._left(node, users):
-                reason = f"{node} says nothing more after its {len(users)} users connected elsewhere: {GONE}"
+            if self._has_lost_its_users(node, users):
+                elsewhere = f"its {len(users)} users connected to other processes"
+                reason = f"{node} logged nothing after {elsewhere}: {HOW_TO_CLOSE}"
                 self.gap = Gap(reason=reason, closes_with="--stale-after", rules=frozenset({self.id}))
                 continue
             for user, since in users.items():
-                self._tell(user, since, Confidence.MEDIUM, self._ended.get(user))
+                self._report_overlap(user, since, Confidence.MEDIUM, self._ended.get(user))
 
-    def _left(self, node: str, users: Mapping[str, float]) -> bool:
-        """Whether everybody who was connected to a process is connected to others by now, and that nobody's whim."""
-        return len(users) > 1 and all(one.node != node or one.user in users for one in self.ledger.opening_events())
-
-
-def _only_logged_by(opened: Connected | None) -> str | None:
-    """The process whose word alone there is for a connection; None where a client held it."""
-    return opened.node if opened is not None and opened.page is None else None
+    def _has_lost_its_users(self, node: str, users: Mapping[str, float]) -> bool:
+        """Return whether all users of a process, more than one, are connected to other processes by now."""
+        openings = self.ledger.opening_events()
+        return len(users) > 1 and all(one.node != node or one.user in users for one in openings)
 
 
-def beside(event: Refused, ledger: Ledger) -> Connected | None:
-    """The connection that the page holds to which the server refused another, None where that is not so."""
+def _node_if_only_logged(opening: Connected | None) -> str | None:
+    """Return the process if only its log shows the connection; None if a client reported it."""
+    return opening.node if opening is not None and opening.page is None else None
+
+
+def connection_of_same_page(event: Refused, ledger: Ledger) -> Connected | None:
+    """Return the open connection of the page whose further attempt the server refused, None if there is none."""
     if event.reason != "refused" or event.page is None:
         return None
-    held = filter(None, map(ledger.opening_event, ledger.open_connections(event.user)))
-    return next((one for one in held if one.page == event.page and one.eio != event.eio), None)
+    openings = filter(None, map(ledger.opening_event, ledger.open_connections(event.user)))
+    return next((one for one in openings if one.page == event.page and one.eio != event.eio), None)
 
 
-def _same_page(old: Connected, new: Connected) -> bool:
+def _are_of_one_page(old: Connected, new: Connected) -> bool:
     return old.page is not None and old.page == new.page
 
 
-def _from_one_page(old: Connected, new: AttemptOutcome) -> str:
-    openers = [opener for opener in told_apart(old, new) if opener]
+def _opened_by_one_page(old: Connected, new: AttemptOutcome) -> str:
+    openers = [opener for opener in distinct_openers(old, new) if opener]
     if len(openers) == 2 and openers[0] != openers[1]:
         return f"one page opened 2 connections: one by {openers[0]}, one by {openers[1]}"
     if openers:
@@ -208,20 +277,21 @@ def _from_one_page(old: Connected, new: AttemptOutcome) -> str:
     return "one page opened 2 connections"
 
 
-def _held_at_once(count: int, opened: list[Connected | None]) -> str:
-    times = Counter(opener for event in opened if (opener := opened_by(event)))
+def _open_at_once(count: int, openings: list[Connected | None]) -> str:
+    times = Counter(opener for event in openings if (opener := opener_label(event)))
     if len(times) == 1 and times.total() == count > 1:
-        return f"holds {count} connections at once, of {next(iter(times))}{_on_pages(opened)}"
-    named = list(times.items())[:NAMED]
-    told = ", ".join(opener if n == 1 else f"{opener} {n} times" for opener, n in named)
-    left = count - sum(n for _, n in named)
+        every = "both" if count == 2 else "all"
+        return f"holds {count} connections at once, {every} opened by {next(iter(times))}{_on_pages(openings)}"
+    named = list(times.items())[:MAX_NAMED_OPENERS]
+    openers = ", ".join(opener if n == 1 else f"{opener} {n} times" for opener, n in named)
+    rest = count - sum(n for _, n in named)
     return (
         f"holds {count} connections at once"
-        + (f": {told}" if told else "")
-        + (f" and {left} more" if told and left else "")
+        + (f": {openers}" if openers else "")
+        + (f" and {rest} more" if openers and rest else "")
     )
 
 
-def _on_pages(opened: list[Connected | None]) -> str:
-    pages = {event.page for event in opened if event is not None and event.page is not None}
+def _on_pages(openings: list[Connected | None]) -> str:
+    pages = {event.page for event in openings if event is not None and event.page is not None}
     return f" on {len(pages)} pages" if len(pages) > 1 else ""

@@ -1,4 +1,4 @@
-"""What a rule is: it watches events and transitions, and reports sightings of one thing that is wrong."""
+"""The base class of rules, the occurrences that rules report, and labels for the code that opened a connection."""
 
 from collections.abc import Callable, Mapping, Sized
 from typing import Any, ClassVar
@@ -13,9 +13,9 @@ from wscheck.model.gaps import Gap
 
 
 class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user may tune.
+    """Thresholds of the rules that the configuration may change.
 
-    grace_s       how long two connections of one user may overlap (a healthy replacement takes under 1 ms)
+    grace_s       seconds for which two connections of one user may overlap (a healthy replacement takes under 1 ms)
     max_attempts  connection attempts of one user allowed within `attempts_window_s` seconds
     duplicate_s   the same payload again within this many seconds is the same event
     """
@@ -26,12 +26,15 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_s: float = 2.0
 
     def to_dict(self, bar: Bar) -> dict[str, Any]:
-        """How a run was judged and what fails it, as its report and its recording say."""
+        """Return these options and those of `bar`, as a report and a recording store them."""
         return {**msgspec.structs.asdict(self), **msgspec.structs.asdict(bar)}
 
 
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
-    """One occurrence. Those with the same rule, user and key grow one finding; the latest message stands."""
+    """One occurrence of a problem.
+
+    Those with the same rule, user and key become one finding, with the latest message.
+    """
 
     rule: str
     severity: Severity
@@ -47,10 +50,10 @@ EventHandler = Callable[[Any], None]
 
 
 class Rule:
-    """Subclass it in a file of its own, name it in `wscheck.rules.REGISTRY`, describe it in docs/rules.md.
+    """Base class of rules. Each rule is a file of this package, an entry of `REGISTRY`, and a section of docs/rules.md.
 
     id        public and stable
-    meaning   what it means for the application when this rule finds something
+    meaning   what a finding of this rule means for the application
     fix       what to change when no more precise cause is known
     source    the document or protocol section that the rule comes from
     """
@@ -63,26 +66,26 @@ class Rule:
     source: ClassVar[str]
 
     pending: Sized = ()
-    """What the rule waits for. Only while there is something in it does each event call `on_time`."""
+    """State that depends on the time. Each event calls `on_time` only while it is not empty."""
 
     on_node_event: EventHandler | None = None
-    """What to call with each event of a server process that is known by name, after what the event changed."""
+    """Handler of each event with a server process (`node`); it runs after the handlers of the changes and the event."""
 
     gap: Gap | None = None
-    """Evidence that this rule missed, once the evidence has ended."""
+    """Evidence that this rule missed. Valid after `finish`."""
 
     def __init__(self, ledger: Ledger, options: RuleOptions, on_occurrence: Callable[[Occurrence], None]) -> None:
         self.ledger, self.options, self._on_occurrence = ledger, options, on_occurrence
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        """Event and transition types, and what to call with each."""
+        """Initialise the rule's state and return its handler for each type of event and ledger change."""
         raise NotImplementedError
 
     def on_time(self, at: float) -> None:
-        """It is `at`; called before every event that has a time, while the rule waits for something."""
+        """Handle the time `at` (epoch seconds). It runs before each event with a time, while `pending` is not empty."""
 
     def finish(self, at: float | None) -> None:
-        """The evidence ends; `at` is its last time, None when it has none."""
+        """Handle the end of the evidence; `at` is its last time, None when it has none."""
 
     def report(
         self,
@@ -109,8 +112,8 @@ class Rule:
         )
 
 
-def opened_by(event: Event | None) -> str:
-    """Who opened a connection, as precisely as the evidence says: "dashboard (src/a.ts:5)", or "" when unknown."""
+def opener_label(event: Event | None) -> str:
+    """Return the opener of a connection, such as "dashboard (src/a.ts:5)", or "" if it is unknown."""
     component = getattr(event, "component", None)
     opener = getattr(event, "opener", None)
     if component and opener:
@@ -118,19 +121,26 @@ def opened_by(event: Event | None) -> str:
     return component or (str(opener) if opener else "")
 
 
-def told_apart(old: AttemptOutcome | None, new: AttemptOutcome | None) -> tuple[str, str]:
-    """Who opened each of two connections; where both went through shared code, the frames at which they part."""
-    first, second = opened_by(old), opened_by(new)
+def distinct_openers(old: AttemptOutcome | None, new: AttemptOutcome | None) -> tuple[str, str]:
+    """Return the openers of two connections, or the frames at which their stacks diverge if both used shared code."""
+    first, second = opener_label(old), opener_label(new)
     if old is not None and new is not None and first == second and old.stack and new.stack:
-        mine, other = stack_frames.divergence(old.stack, new.stack), stack_frames.divergence(new.stack, old.stack)
-        if mine is not None and other is not None:
-            return f"{stack_frames.location_label(mine)} ({mine})", f"{stack_frames.location_label(other)} ({other})"
+        old_frame = stack_frames.divergence(old.stack, new.stack)
+        new_frame = stack_frames.divergence(new.stack, old.stack)
+        if old_frame is not None and new_frame is not None:
+            return (
+                f"{stack_frames.location_label(old_frame)} ({old_frame})",
+                f"{stack_frames.location_label(new_frame)} ({new_frame})",
+            )
     return first, second
 
 
-def apart(old: Connected, new: Connected) -> bool:
-    """Whether two sockets of one user, held at once, are two connections for certain. Two namespaces of one connection
-    are two sockets as well: a server's log that names neither them nor the session does not tell."""
+def are_separate_connections(old: Connected, new: Connected) -> bool:
+    """Return whether two open sockets of one user are certainly two connections.
+
+    Two namespaces of one connection are two sockets as well. A server's log that names neither the session, nor the
+    namespaces, nor two processes does not distinguish the two cases.
+    """
     if all(one.source != SOURCE_SERVER_LOG or one.eio is not None for one in (old, new)):
         return True
     if old.node != new.node:

@@ -1,4 +1,4 @@
-"""What a second tab of the same user does to the first: a policy, so it is told rather than condemned."""
+"""Rule: a second tab of the same user takes the connection of the first."""
 
 from collections.abc import Mapping
 
@@ -10,25 +10,28 @@ from wscheck.model.findings import Severity
 
 
 class TabDisplaced(Rule):
-    """An error only where the policy cannot work: a transport that is closed instead of a namespace looks to every
-    client like a lost network, so the first tab reconnects and the two replace each other for ever."""
+    """The server's policy for a second tab, which is a matter of choice.
+
+    It is an error only where the policy cannot work. If the server closes the transport instead of the namespace, every
+    client takes it for a lost network, so the first tab reconnects and the two tabs replace each other for ever.
+    """
 
     id = "tab-displaced"
     severity = Severity.WARNING
     title = "A second tab takes the connection of the first"
     meaning = (
-        "With one socket per user, opening a second tab silences the first or is refused. A client that does not "
-        "reconnect shows no error: the first tab simply gets no more events."
+        "With one socket per user, a second tab disconnects the first, or is refused. A client that does not reconnect "
+        "shows no error: the first tab gets no more events."
     )
     fix = (
         "Keep a room per user rather than a socket per user, share one connection between tabs (SharedWorker, leader "
-        "election), or tell the first tab why before disconnecting it."
+        "election), or send the first tab a reason before disconnecting it."
     )
     source = "documented behaviour, Connection Management: reconnection false; measured on socket.io 4.8"
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._both_since: dict[str, float] = {}
-        self.pending = self._both_since
+        self._both_open_since: dict[str, float] = {}
+        self.pending = self._both_open_since
         return {
             OpenedChange: self._opened,
             ReplacedChange: self._fewer,
@@ -38,32 +41,33 @@ class TabDisplaced(Rule):
 
     def _opened(self, change: OpenedChange) -> None:
         if change.others and change.event.at is not None:
-            self._both_since.setdefault(change.user, change.event.at)
+            self._both_open_since.setdefault(change.user, change.event.at)
 
     def _fewer(self, change: ReplacedChange | ClosedChange) -> None:
         if change.user is not None and len(change.remaining) < 2:
-            self._both_since.pop(change.user, None)
+            self._both_open_since.pop(change.user, None)
 
     def on_time(self, at: float) -> None:
-        for user, since in list(self._both_since.items()):
+        for user, since in list(self._both_open_since.items()):
             if at - since > self.options.grace_s:
-                del self._both_since[user]
-                self.report(user, "each tab holds a connection of its own", at, severity=Severity.NOTE, key="each")
+                del self._both_open_since[user]
+                self.report(user, "each tab has a connection of its own", at, severity=Severity.NOTE, key="each")
 
     def _closed(self, change: ClosedChange) -> None:
         self._fewer(change)
         if not change.replaced:
             return
         if change.reason in TRANSPORT_ENDED:
-            message = "the second tab's connection closed the first one's transport: a stock client will reconnect"
+            message = "the second tab's connection closed the first one's transport: a standard client will reconnect"
             self.report(change.user, message, change.event.at, change.event, severity=Severity.ERROR, key="loop")
         else:
-            message = "the second tab disconnected the first, which is not told why and gets no more events"
+            message = "the second tab disconnected the first, which gets neither a reason nor any more events"
             self.report(change.user, message, change.event.at, change.event, key="displaced")
 
     def _refused(self, event: Refused) -> None:
         if event.reason != "refused" or not self.ledger.open_connections(event.user):
             return  # the server did not answer, or there is no other tab
-        told = f' and is told "{event.message}"' if event.message else " and is not told why"
+        reason = f'with the reason "{event.message}"' if event.message else "without a reason"
         severity = Severity.NOTE if event.message else Severity.WARNING
-        self.report(event.user, f"the second tab is refused{told}", event.at, event, severity=severity, key="refused")
+        message = f"the server refused the second tab {reason}"
+        self.report(event.user, message, event.at, event, severity=severity, key="refused")

@@ -1,4 +1,4 @@
-"""The server accepted a token that is not one."""
+"""Rule: the server accepted an invalid token."""
 
 from collections.abc import Mapping
 
@@ -8,19 +8,21 @@ from wscheck.model.findings import Severity
 
 
 class TokenUnchecked(Rule):
+    """A connection that was opened with an invalid token."""
+
     id = "token-unchecked"
     severity = Severity.ERROR
-    title = "Any token is good enough"
+    title = "The server accepts an invalid token"
     meaning = "A connection with an invalid token was accepted: the connection is not authenticated at all."
     fix = "Verify the token in the connection middleware (io.use) and refuse with an error."
     source = "Socket.IO documentation, Middlewares: sending credentials"
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._told: set[str | None] = set()
+        self._reported: set[str | None] = set()
         return {Connected: self._connected}
 
     def _connected(self, event: Connected) -> None:
-        # The client and the server's log both tell of one connection.
-        if event.credential == "invalid" and event.sid not in self._told:
-            self._told.add(event.sid)
+        # The client and the server's log both report one connection.
+        if event.credential == "invalid" and event.sid not in self._reported:
+            self._reported.add(event.sid)
             self.report(event.user, "connected with an invalid token", event.at, event)

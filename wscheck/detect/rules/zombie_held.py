@@ -1,4 +1,4 @@
-"""The server keeps a client that stopped answering pings."""
+"""Rule: the server keeps the connection of a client that stopped answering pings."""
 
 from collections.abc import Mapping
 
@@ -9,42 +9,44 @@ from wscheck.model.findings import Severity
 
 
 class ZombieHeld(Rule):
+    """A connection that the server did not close in time after the client stopped answering pings."""
+
     id = "zombie-held"
     severity = Severity.ERROR
-    title = "A silent client is never closed"
+    title = "The server does not close the connection of a silent client"
     meaning = (
-        "A client that no longer answers pings (a closed laptop, a lost network) keeps its connection beyond "
-        "pingInterval + pingTimeout: the user holds one more than anybody uses, and events go nowhere."
+        "A client that no longer answers pings (a closed laptop, a lost network) stays connected beyond pingInterval + "
+        "pingTimeout: the user has one connection more than is in use, and events sent on it are lost."
     )
-    fix = "Leave pingInterval and pingTimeout on; on a new connection replace the old one rather than refuse it."
+    fix = "Leave pingInterval and pingTimeout on; on a new connection, replace the old one rather than refuse it."
     source = "Engine.IO protocol 4, Heartbeat"
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._silent: dict[str, HeartbeatStopped] = {}
-        return {HeartbeatStopped: self._silenced, ClosedChange: self._closed, ReplacedChange: self._superseded}
+        return {HeartbeatStopped: self._stopped, ClosedChange: self._closed, ReplacedChange: self._replaced}
 
-    def _silenced(self, event: HeartbeatStopped) -> None:
+    def _stopped(self, event: HeartbeatStopped) -> None:
         if event.sid is not None:
             self._silent[event.sid] = event
 
     def _closed(self, change: ClosedChange) -> None:
-        self._let_go(change.sid, change.event.at)
+        self._released(change.sid, change.event.at)
 
-    def _superseded(self, change: ReplacedChange) -> None:
-        """Replaced by the user's next connection: let go, though the silent client cannot say that it heard."""
-        self._let_go(change.old_sid, change.event.at)
+    def _replaced(self, change: ReplacedChange) -> None:
+        # The silent client cannot confirm that the server closed its connection; the replacement shows it.
+        self._released(change.old_sid, change.event.at)
 
-    def _let_go(self, sid: str | None, at: float | None) -> None:
+    def _released(self, sid: str | None, at: float | None) -> None:
         event = self._silent.get(sid) if sid is not None else None
-        if event is not None and sid is not None and not _late(event, at):
+        if event is not None and sid is not None and not _is_late(event, at):
             del self._silent[sid]
 
     def finish(self, at: float | None) -> None:
         for event in self._silent.values():
-            if _late(event, at):
-                message = f"still held {event.within:.1f} s after it stopped answering pings"
+            if _is_late(event, at):
+                message = f"still open {event.within:.1f} s after it stopped answering pings"
                 self.report(event.user, message, at, event)
 
 
-def _late(event: HeartbeatStopped, at: float | None) -> bool:
+def _is_late(event: HeartbeatStopped, at: float | None) -> bool:
     return at is not None and event.at is not None and at - event.at > event.within

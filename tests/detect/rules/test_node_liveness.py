@@ -34,7 +34,7 @@ def test_a_process_that_goes_on_has_what_it_did_not_close() -> None:
 def test_one_that_was_killed_is_no_storm_of_findings() -> None:
     found, doubt = judged(*(moves(name, at=5 + n / 10) for n, name in enumerate("ABC")), speaks("two", at=60))
     assert found == []
-    assert doubt.startswith("one says nothing more after its 3 users connected elsewhere: was that server stopped?")
+    assert doubt.startswith("one logged nothing after its 3 users connected to other processes: did that process stop?")
     assert "--stale-after" in doubt and "--marker restarted=" in doubt
 
 

@@ -1,0 +1,219 @@
+"""Signatures in the openings, replacements and ends of a user's connections.
+
+Each returns how surely its cause is shown and the evidence in a sentence, or None.
+"""
+
+from collections.abc import Iterator
+from math import dist, sqrt
+from statistics import fmean
+
+from wscheck.detect.causes.history import Clue, Signature, UserHistory
+from wscheck.detect.changes import ReplacedChange
+from wscheck.detect.rules.rule import are_separate_connections, opener_label
+from wscheck.model.disconnect_reasons import FORCED_CLOSE, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_ENDED
+from wscheck.model.events import SOURCE_CLIENT, Connected
+from wscheck.model.findings import Confidence
+
+SAME_COMMIT_S = 0.05
+"""StrictMode mounts twice in one commit: measured within 5 ms, and ten times that for slow machines."""
+
+MAX_RELATIVE_DEVIATION = 0.35
+"""Largest standard deviation of the intervals of a reconnect timer, relative to their mean."""
+
+SIMULTANEOUS_S, MIN_STORM = 0.02, 10
+"""Fewer than `MIN_STORM` replacements this close together are pages that connect at one moment, not a loop."""
+
+RACE_S = 0.25
+"""Time that a server may need to look a user up before it stores the user's new socket (seconds)."""
+
+
+def _met_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
+    """Yield pairs of which one replaced the other, or the second opened while the first was open."""
+    yield from history.replaced_pairs()
+    yield from history.met
+
+
+def two_openers(history: UserHistory) -> Clue | None:
+    for old, new in _met_pairs(history):
+        if old.page is None or old.page != new.page:
+            continue
+        first, second = opener_label(old), opener_label(new)
+        if first and second and first != second:
+            return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}"
+    return None
+
+
+def two_openers_one_kept(history: UserHistory) -> Clue | None:
+    """Explain an event that did not arrive on the connection on which it was requested."""
+    clue = two_openers(history) if history.replacements else None
+    return (Confidence.MEDIUM, f"{clue[1]}; the server sends to the one that it kept") if clue is not None else None
+
+
+def effect_without_cleanup(history: UserHistory) -> Clue | None:
+    """Explain two connections of one opener within one commit, where no stacks are known.
+
+    A stack shows StrictMode directly (`strict_mode`), while timing alone misleads on a slow machine.
+    """
+    for old, new in _met_pairs(history):
+        if old.at is None or new.at is None or new.stack or not _have_same_opener(old, new):
+            continue
+        if abs(new.at - old.at) <= SAME_COMMIT_S:
+            interval = abs(new.at - old.at) * 1000
+            return Confidence.HIGH, f"{opener_label(old)} opened two connections {interval:.0f} ms apart"
+    return None
+
+
+def unmount_without_cleanup(history: UserHistory) -> Clue | None:
+    for old, new in _met_pairs(history):
+        if _have_same_opener(old, new):
+            return Confidence.MEDIUM, f"{opener_label(old)} opened another connection while its first was still open"
+    return None
+
+
+def _have_same_opener(old: Connected, new: Connected) -> bool:
+    same_page = old.page is not None and old.page == new.page
+    return same_page and bool(opener_label(old)) and opener_label(old) == opener_label(new)
+
+
+def token_refresh(history: UserHistory) -> Clue | None:
+    for old, new in _met_pairs(history):
+        if old.page == new.page and old.fingerprint and new.fingerprint and old.fingerprint != new.fingerprint:
+            return Confidence.HIGH, "the two connections of one page presented different tokens"
+    return None
+
+
+def several_tabs(history: UserHistory) -> Clue | None:
+    for old, new in _met_pairs(history):
+        if old.page is not None and new.page is not None and old.page != new.page:
+            return Confidence.HIGH, f"the connections belong to different pages ({old.page}, {new.page})"
+    return None
+
+
+def transport_closed(history: UserHistory) -> Clue | None:
+    ends = [c for c in history.closings if c.replaced and c.reason in TRANSPORT_ENDED]
+    if not ends:
+        return None
+    is_certain = any(c.reason == FORCED_CLOSE for c in ends)
+    confidence = Confidence.HIGH if is_certain else Confidence.MEDIUM
+    return confidence, f'the replaced connection ended with "{ends[0].reason}"'
+
+
+def reconnect_on_kick(history: UserHistory) -> Clue | None:
+    intervals = history.replacement_intervals()
+    if len(intervals) < 2 or (mean := fmean(intervals)) <= 0:
+        return None
+    if mean < SIMULTANEOUS_S and len(intervals) < MIN_STORM:
+        return None
+    deviation = dist(intervals, [mean] * len(intervals)) / sqrt(len(intervals))
+    if deviation > MAX_RELATIVE_DEVIATION * mean:
+        return None
+    # Code that opens one more connection at each tick of a timer, or with each render, shows the same intervals.
+    has_one_opener = any(_have_same_opener(old, new) for old, new in history.replaced_pairs())
+    confidence = Confidence.HIGH if len(intervals) >= 5 and not has_one_opener else Confidence.MEDIUM
+    return confidence, f"{len(intervals) + 1} replacements, one every {_format_seconds(mean)}"
+
+
+def map_per_process(history: UserHistory) -> Clue | None:
+    """Explain connections on two processes of which neither replaced the other.
+
+    A logged replacement across processes shows that they share their map of users.
+    """
+    across_nodes = [change for change in history.replacements if not _is_on_one_node(change)]
+    if any(change.explicit for change in across_nodes):
+        return None
+    # In an inferred replacement, the new connection is only supposed.
+    confidence = Confidence.MEDIUM if across_nodes else Confidence.HIGH
+    for old, new in _kept_pairs(history):
+        if old.node is not None and new.node is not None and old.node != new.node:
+            return confidence, f"{old.node} and {new.node} each have a connection and neither replaced the other"
+    return _some_replaced_some_kept(history)
+
+
+def _is_on_one_node(change: ReplacedChange) -> bool:
+    return change.old is not None and change.new is not None and change.old.node == change.new.node
+
+
+def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
+    """Explain connections that a replacing server kept, although they opened long after each other.
+
+    One log does not name the process of each line, but the process is what such a server decides by.
+    """
+    replaced = len(history.replacements)
+    late = [interval for interval in map(_interval, _kept_pairs(history)) if interval > RACE_S]
+    if not replaced or not late:
+        return None
+    kept = f"kept others, one of them {_format_seconds(max(late))} after another"
+    return Confidence.MEDIUM, f"the server replaced {replaced} of the user's connections and {kept}"
+
+
+def lookup_race(history: UserHistory) -> Clue | None:
+    """Explain two connections at nearly the same time of which the server replaced neither.
+
+    A server that replaces others keeps one per user, so it lost a race. A server that replaces none may keep all on
+    purpose, which is likely if two real pages of one user are observed. Two processes with a map of users each look the
+    same, unless one process is known to have both connections.
+    """
+    for pair in _kept_pairs(history):
+        old, new = pair
+        if not history.replacements and old.source != SOURCE_CLIENT and old.page != new.page:
+            continue
+        if 0 <= _interval(pair) <= RACE_S and old.node == new.node:
+            opened = f"two connections opened {_interval(pair) * 1000:.0f} ms apart"
+            is_certain = bool(history.replacements) and old.node is not None and are_separate_connections(old, new)
+            others = ", although it replaced others" if history.replacements else ""
+            confidence = Confidence.HIGH if is_certain else Confidence.MEDIUM
+            return confidence, f"{opened}, and the server replaced neither{others}"
+    return None
+
+
+def _kept_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
+    """Return the pairs that were open together of which the server replaced neither."""
+    replaced = {change.old_sid for change in history.replacements}
+    return (pair for pair in history.met if replaced.isdisjoint(one.sid for one in pair))
+
+
+def _interval(pair: tuple[Connected, Connected]) -> float:
+    """Return the seconds between the openings of a pair, -1 if they are unknown."""
+    old, new = pair
+    return new.at - old.at if old.at is not None and new.at is not None else -1.0
+
+
+def zombie(history: UserHistory) -> Clue | None:
+    timed_out = [c for c in history.closings if c.reason == PING_TIMEOUT]
+    for old, new in history.met if timed_out else ():
+        if any(c.sid == old.sid and new.sid in c.remaining for c in timed_out):
+            return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one opened"
+    return None
+
+
+def newcomer_ended(history: UserHistory) -> Clue | None:
+    """Explain a user without a connection if the server's last action was to end the newest one."""
+    last = history.closings[-1] if history.closings else None
+    if last is None or last.reason != IO_SERVER_DISCONNECT or last.replaced or last.remaining:
+        return None
+    if any(change.new_sid == last.sid for change in history.replacements):
+        return Confidence.HIGH, "the server replaced a connection and ended the newer one as well: none is left"
+    return Confidence.MEDIUM, "the server ended the user's only connection, and there was no newer one"
+
+
+def _format_seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+PAGE_SIGNATURES: dict[str, Signature] = {
+    "token-refresh": token_refresh,
+    "two-openers": two_openers,
+    "effect-without-cleanup": effect_without_cleanup,
+    "unmount-without-cleanup": unmount_without_cleanup,
+}
+"""Signatures that need to know the page and the opener of each connection."""
+
+SERVER_SIGNATURES: dict[str, Signature] = {
+    "transport-closed": transport_closed,
+    "zombie": zombie,
+    "map-per-process": map_per_process,
+    "reconnect-on-kick": reconnect_on_kick,
+    "lookup-race": lookup_race,
+    "several-tabs": several_tabs,
+}
+"""Signatures that a server's log can show: they need only openings, replacements and ends."""
