@@ -1,1 +1,1 @@
-"""WHO SAW IT: a log's text, in whatever format, to events: docs/logs.md says what is read and how far it can be."""
+"""Server logs in any format, as events. docs/logs.md describes the formats and their limits."""

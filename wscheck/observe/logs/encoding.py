@@ -1,4 +1,7 @@
-"""UTF-16 logs (PowerShell writes them) as UTF-8: told by their mark, or by every second byte being zero."""
+"""Conversion of UTF-16 logs (PowerShell writes them) to UTF-8.
+
+A byte order mark identifies UTF-16; without one, zeros in every second byte do.
+"""
 
 import codecs
 
@@ -8,7 +11,7 @@ _ENOUGH = 2
 
 
 class Encoding:
-    """Hands bytes on as UTF-8; what is no UTF-16 goes through as it is."""
+    """Incremental conversion to UTF-8. Bytes that are not UTF-16 pass through unchanged."""
 
     def __init__(self) -> None:
         self._head: bytes | None = b""
@@ -17,16 +20,16 @@ class Encoding:
 
     @property
     def plain(self) -> bool:
-        """Whether bytes out are bytes in."""
+        """Return whether the bytes pass through unchanged and none are buffered."""
         return self._decoder is None and not self._head
 
     @property
     def settled(self) -> bool:
-        """Whether it is known that bytes go through as they are."""
+        """Return whether it is decided that bytes pass through unchanged."""
         return self._head is None and self._decoder is None
 
     def take(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
-        """`data` as UTF-8, as far as it can be told."""
+        """Return `data` as UTF-8, as far as it can be converted yet."""
         if self._head is not None:
             data, self._head = self._head + bytes(data[:_NEEDED]) + bytes(data[_NEEDED:]), None
             if len(data) < _NEEDED:
@@ -36,14 +39,14 @@ class Encoding:
         return data if self._decoder is None else self._decoder.decode(bytes(data)).encode("utf-8", "replace")
 
     def end(self) -> bytes:
-        """What was held back, when nothing more comes."""
+        """Return the buffered bytes at the end of the log."""
         head, self._head = self._head or b"", None
         if self._decoder is not None:
             self._decoder.reset()  # half a character that never came whole
         return head
 
     def size_of(self, text: bytes | bytearray) -> int:
-        """How many of the bytes that came in are these, and what is held back after them."""
+        """Return the number of input bytes that `text` and the buffered bytes after it took."""
         if self._decoder is None:
             return len(text) + len(self._head or b"")
         return len(text.decode("utf-8", "replace").encode(self._name)) + len(self._decoder.getstate()[0])

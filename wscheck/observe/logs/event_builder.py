@@ -1,4 +1,4 @@
-"""Records as events, and how much they said."""
+"""Events from records, and how complete the records are."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -38,10 +38,10 @@ MAX_SOURCES = 4_096
 
 
 class PrefixMemory:
-    """The kinds of which a record with something in front was met, each with its source.
+    """Kinds of records that were seen with a prefix, each with its writer.
 
-    A log of ever new containers names ever new sources. Of more than can be remembered it is known that there were
-    some: from then on a kind counts as met from any, for to forget one would let text in that somebody sent.
+    The number of writers is bounded. When it is exceeded, a kind counts as seen from every writer: forgetting one would
+    accept records in text that a user sent.
     """
 
     def __init__(self) -> None:
@@ -59,9 +59,9 @@ class PrefixMemory:
 
 
 class EventBuilder:
-    """What was read of one log: `events` not taken yet, `levels` and `unreadable` of all.
+    """Events of one log that were not taken yet, with counts of the levels and of unreadable lines.
 
-    tell  makes an event of each kind: by line, time and what `wording.EVENT_ROLES` names, "" where that is unknown
+    builders  one function per kind; it takes the line, the time and the values of `EVENT_ROLES`, "" for an unknown one
     """
 
     def __init__(self, path: str, node: str | None, redactor: Redactor | None = None) -> None:
@@ -79,16 +79,16 @@ class EventBuilder:
 
     @property
     def waiting(self) -> int:
-        """How many events were not taken yet."""
+        """Return the number of events that were not taken yet."""
         return len(self.events)
 
     def take_events(self) -> list[Event]:
-        """The events since the last call."""
+        """Return the events since the last call."""
         taken, self.events = self.events, []
         return taken
 
     def add_record(self, record: OpenRecord) -> None:
-        """A record is complete."""
+        """Add the events of a complete record."""
         ids = record.ids
         if record.maybe_prose and not ids and record.kind != RESTARTED:
             if record.has_unclear_id:
@@ -104,7 +104,7 @@ class EventBuilder:
         self.add_event(record.kind, ids, record.at, record.line)
 
     def add_unreadable(self, line: int, reason: str, text: str) -> None:
-        """A line looks like an event and cannot be read."""
+        """Add a line that looks like an event and cannot be read."""
         self.unreadable += 1
         excerpt = self._redactor.redact(text[: 10 * MAX_EXCERPT].strip())[:MAX_EXCERPT]
         self.events.append(
@@ -114,7 +114,7 @@ class EventBuilder:
         )
 
     def add_event(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
-        """An event of `kind` with these ids."""
+        """Add an event of `kind` with these ids."""
         self.builders[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
 
     def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
@@ -169,7 +169,7 @@ class EventBuilder:
 
 
 def completeness(kind: str, ids: dict[str, str]) -> str:
-    """How much a record says: all that is needed, whose it is, which socket it is, or only that it was."""
+    """Return the level of a record: full, user, socket or count, by the ids that it contains."""
     if kind == REPLACED:
         whole, socket = {USER, OLD, NEW} <= ids.keys(), OLD in ids or NEW in ids
     else:

@@ -1,4 +1,4 @@
-"""A log's bytes to events: one pass looks for markers, and only the lines around one are read."""
+"""Events from the bytes of a log. One pass searches for markers; only the lines around a marker are read."""
 
 import re
 from collections import Counter
@@ -22,13 +22,13 @@ from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 LONGEST = 1 << 20
-"""A line longer than this is not read; if it has a marker it is counted as unreadable."""
+"""A longer line is not read. With a marker it is counted as unreadable."""
 
 KEPT = 1 << 16
-"""Bytes kept of what was read, for records that begin before their marker."""
+"""Bytes that are retained of the lines already read, for records that start before their marker."""
 
 OVERLAP = 128
-"""Longer than any marker: so much of a line that is not kept is looked at again with what follows it."""
+"""Bytes of a skipped line that are searched again with what follows. More than any marker has."""
 
 NEWLINE = ord("\n")
 
@@ -36,11 +36,13 @@ TOO_LONG = "the line is longer than 1 MiB"
 
 
 class LogExtractor:
-    """Feed it a log's bytes in order; it gives the events whose records are complete, in the order of their markers.
+    """Reader of one log.
 
-    path, node  what the events say of where they are from
-    redactor    hides the secrets that this run knows
-    dressed     what readers of the same log share
+    It takes the bytes in order and returns the events of complete records, in the order of their markers.
+
+    path, node     path and server process of the events
+    redactor       removes the secrets of this run
+    prefix_memory  shared by the readers of one log
     """
 
     def __init__(
@@ -69,22 +71,24 @@ class LogExtractor:
 
     @property
     def unreadable(self) -> int:
-        """Lines that look like events and could not be read."""
+        """Return the number of lines that look like events and cannot be read."""
         return self._event_builder.unreadable
 
     @property
     def levels(self) -> Mapping[str, int]:
-        """Events by how much their records said (docs/logs.md)."""
+        """Return the number of events by completeness of their records (docs/logs.md)."""
         return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
-        """What in the last that was read may be events of these kinds, in words that are not looked for; `about`: of
-        connections with these ids."""
+        """Return options that would read events of `kinds` in the last lines.
+
+        `about` restricts them to connections with these ids.
+        """
         return find_suggestions(self._recent(), self._wording, kinds, _events_in, about)
 
     @property
     def latest(self) -> float | None:
-        """The time of the last line that was read, or of the last before it that tells one."""
+        """Return the time of the last line that has one, in seconds since the epoch."""
         return self._general_reader.latest_time(self._recent())
 
     def _recent(self) -> bytes:
@@ -95,15 +99,16 @@ class LogExtractor:
     # --- what is fed -------------------------------------------------------------------------------------------------
 
     def feed(self, data: Any) -> list[Event]:
-        """Take further bytes (bytes, bytearray or memoryview; they are not kept) and give what is complete."""
+        """Read `data` and return the events of the complete records."""
         self._take(data)
         return self.read()
 
     def look(self, buffer: ReadBuffer, size: int) -> int:
-        """Take the first `size` bytes in the desk's room; gives how many events there are for `read`.
+        """Read the first `size` bytes of the buffer's payload and return how many events `read` would return.
 
-        To read and judge a record takes code and books that megabytes of log drive out of the processor's cache, so
-        records are only noted at first: what is then done with thousands of them is done in half the time.
+        Records of a known shape are only noted here. Building thousands of events at once takes half the time, because
+        a
+        megabyte of log between two records evicts the code and data of the evaluation from the processor's cache.
         """
         if self._encoding.settled and self._lies_on(buffer):
             self.bytes += size
@@ -116,7 +121,7 @@ class LogExtractor:
         return self._event_builder.waiting + self._fast_reader.pending
 
     def read(self) -> list[Event]:
-        """The events whose records are complete."""
+        """Return the events of the complete records."""
         self._fast_reader.flush()
         return self._event_builder.take_events()
 
@@ -133,7 +138,7 @@ class LogExtractor:
             self._next -= surplus
 
     def _lies_on(self, buffer: ReadBuffer) -> bool:
-        """Whether what is held lies before the desk's room, where it is laid if it is not too much."""
+        """Move the retained bytes in front of the buffer's payload; return False if they are too long."""
         if self._buffer is not buffer:
             self.detach()
             if len(self._held) > buffer.reserve:
@@ -144,7 +149,7 @@ class LogExtractor:
         return True
 
     def _stay_on(self, buffer: ReadBuffer, end: int) -> None:
-        """Hold what is still needed of the piece that ends there, on the desk if it is not too much."""
+        """Retain the bytes before `end` that are still needed, in the buffer if they fit."""
         begin = max(self._floor, self._next - KEPT)
         if end - begin > buffer.reserve:
             self._held, self._buffer = buffer.data[begin:end], None
@@ -153,23 +158,26 @@ class LogExtractor:
             self._moved(buffer.reserve - end, buffer.carry_over(begin, end))
 
     def detach(self) -> None:
-        """Hold what is needed of the log elsewhere than in a read buffer."""
+        """Copy the retained bytes out of the buffer."""
         if self._buffer is not None:
             self._held, self._buffer = self._held[self._floor : self._buffer.reserve], None
             self._moved(-self._floor, 0)
 
     def _moved(self, by: int, floor: int) -> None:
-        """What is held stands so much further up now, and begins at `floor`."""
+        """Update the positions after the retained bytes moved by `by` and start at `floor`."""
         self._gone, self._next = self._gone - by, self._next + by
         self._floor = self._fast_reader.floor = floor
 
     @property
     def _end(self) -> int:
-        """Where what is held ends."""
+        """Return the end of the retained bytes."""
         return len(self._held) if self._buffer is None else self._buffer.reserve
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
-        """No more lines for now: give what waits for them. `at_end`: nor will there be, the last line is whole."""
+        """Complete the records that wait for further lines and return their events.
+
+        `at_end`: the last line is complete although it has no line end.
+        """
         self.detach()
         if at_end:
             self._held += self._encoding.end()
@@ -182,12 +190,12 @@ class LogExtractor:
 
     @property
     def pending(self) -> bool:
-        """Whether a record has begun and may still go on."""
+        """Return whether a record has started that may continue."""
         return self._general_reader.busy
 
     @property
     def offset(self) -> int:
-        """Bytes fed up to the end of the last complete record: reading may go on from there."""
+        """Return the number of bytes up to the end of the last complete record. Reading can resume there."""
         begun = self._general_reader.start_offset
         begin = max(0, begun - self._gone) if begun is not None else self._next
         if self._encoding.plain:
@@ -215,7 +223,7 @@ class LogExtractor:
         self._next, self.lines = end, counted
 
     def _shortcuts(self, position: int, end: int) -> int:
-        """Note the records that can be read at a glance; gives where the first line begins that takes care."""
+        """Note the records that the fast reader can read; return the start of the first line for the general reader."""
         held, note = self._held, self._fast_reader.note
         if self._places is None:
             self._places = iter(self._scanner.scan(held, position, end, self.lines)[0])
@@ -230,7 +238,7 @@ class LogExtractor:
         return end
 
     def _skip(self) -> None:
-        """Hold no line that is too long."""
+        """Discard the part of a line that exceeds the maximum length."""
         end = self._end
         if end - self._next > (0 if self._skipping else LONGEST):
             # What is looked at may begin before: a marker can lie across two pieces.
@@ -239,7 +247,7 @@ class LogExtractor:
             self._skipping, self._next = True, end
 
     def _end_of_skipped(self, end: int) -> int:
-        """The line that was too long ends here."""
+        """Return the end of a line that exceeded the maximum length."""
         line_end = self._held.find(b"\n", self._next, end) + 1 or end
         marked = self._skipped_marker or self._needle.search(
             self._held, max(self._floor, self._next - OVERLAP), line_end
@@ -271,7 +279,7 @@ class LogExtractor:
         self._general_reader.read_line(raw, self.lines + 1, self._gone + begin, marked, self._above)
 
     def _begin_console(self, begin: int) -> None:
-        """Only now it is known what log this is: its lines above were read as a server's."""
+        """Read the lines above again: only this line shows that a browser console wrote the log."""
         self._needle = re.compile(b"|".join([self._needle.pattern, *NEEDLES]))
         self._scanner.add_needles(*NEEDLES)
         self._places = None
@@ -283,7 +291,7 @@ class LogExtractor:
             self._general_reader.reread_line(raw, line)
 
     def _above(self, begin: int) -> Iterator[tuple[bytes, int]]:
-        """The lines that end where `begin` bytes were fed, the nearest first."""
+        """Yield the lines above the offset `begin`, the nearest first, each with its offset."""
         begin -= self._gone
         lowest, whole = self._lowest(begin)
         while begin > lowest:
@@ -294,7 +302,7 @@ class LogExtractor:
             begin = above
 
     def _lowest(self, begin: int) -> tuple[int, bool]:
-        """How far up one may look from held[begin], and whether the log begins there."""
+        """Return how far lines above `begin` are retained, and whether the log starts there."""
         lowest = max(self._floor, begin - KEPT)
         return lowest, lowest + self._gone == 0
 

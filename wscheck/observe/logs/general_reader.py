@@ -1,4 +1,7 @@
-"""The lines around a marker: which of them begin a record, go on with one, or are parts of one line."""
+"""The general reader: it reads records of any format, line by line.
+
+It decides which line starts a record, which lines continue one, and which are parts of one line.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -35,13 +38,13 @@ BARE_RECORD = "it stands without what stands before the other records: it may be
 
 MAX_SPLIT_LINE = 1 << 20
 MAX_LINES_BETWEEN_PARTS = 1_000
-"""So many lines after the first part of a line its rest comes no more: whoever wrote it is gone."""
+"""After this many lines, the rest of a split line is not expected any more: its writer has stopped."""
 
 MAX_UNTIMED_LINES = 1_000
-"""So many lines at the end of a log may tell no time, as those of a stack trace."""
+"""Lines at the end of a log that may have no time, for example a stack trace."""
 
 TIME_WITHIN = 40
-"""A time further into a line is what somebody speaks of."""
+"""A time further into a line belongs to the message."""
 
 _CUT = lazy_pattern(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
@@ -49,7 +52,7 @@ LinesAboveOffset = Callable[[int], Iterator[tuple[bytes, int]]]
 
 
 class SplitLine(msgspec.Struct):
-    """The first parts of a line that its runtime split: where it began, and what it says so far."""
+    """First parts of a line that its runtime split: text, line and offset."""
 
     text: str
     line: int
@@ -57,7 +60,7 @@ class SplitLine(msgspec.Struct):
 
 
 class GeneralReader:
-    """Takes the lines of interest in order; `busy` says that further lines are of interest whatever they say."""
+    """Reader of the lines of interest, in order. While it is `busy`, every further line is of interest."""
 
     def __init__(
         self,
@@ -80,20 +83,20 @@ class GeneralReader:
 
     @property
     def start_offset(self) -> int | None:
-        """How many bytes were fed before the first record that is not complete."""
+        """Return the number of bytes before the first record that is not complete."""
         begun = [parts.begin for parts in self._parts.values()]
         if self.records.start_offset is not None:
             begun.append(self.records.start_offset)
         return min(begun, default=None)
 
     def reread_line(self, raw: bytes, line: int) -> None:
-        """A line above the one that showed whose log this is."""
+        """Read a line above the one that identified the log as a browser console's."""
         message = unwrap(decode_line(raw), self._timestamps)
         if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
 
     def read_line(self, raw: bytes, line: int, begin: int, marked: bool, above: LinesAboveOffset) -> None:
-        """One line: `begin` is how many bytes were fed before it, `above` gives the lines above such a place."""
+        """Read one line. `begin` is its offset in bytes; `above` returns the lines above an offset."""
         message = unwrap(decode_line(raw), self._timestamps)
         self._drop_split_lines(line - MAX_LINES_BETWEEN_PARTS)
         if message.batch:
@@ -105,7 +108,7 @@ class GeneralReader:
         self.flush_complete()
 
     def latest_time(self, log: bytes) -> float | None:
-        """The time that the last lines of `log` tell, nearest to its end."""
+        """Return the time of the last line of `log` that has one."""
         for raw in reversed(log.splitlines()[-MAX_UNTIMED_LINES:]):
             message = unwrap(decode_line(raw), self._timestamps)
             at = message.at or self._timestamps.find(message.text[:TIME_WITHIN])
@@ -114,18 +117,18 @@ class GeneralReader:
         return None
 
     def skip_line(self) -> None:
-        """A line that is not read at all."""
+        """Register a line that is not read."""
         self.records.add_line(LogMessage(""))
         self.flush_complete()
 
     def finish(self) -> None:
-        """No more lines for now."""
+        """Complete all records: no more lines follow for now."""
         self.records.close()
         self.flush_complete()
         self._drop_split_lines()
 
     def _drop_split_lines(self, before: float = float("inf")) -> None:
-        """Show the records whose lines began before this one and did not end."""
+        """Report the records in split lines that started before line `before` and did not end."""
         while self._parts and (first := next(iter(self._parts.values()))).line < before:
             del self._parts[next(iter(self._parts))]
             message = LogMessage(first.text)
@@ -141,12 +144,12 @@ class GeneralReader:
         return marker is not None and _is_cut(message.text, marker)
 
     def flush_complete(self) -> None:
-        """Hand on what is complete."""
+        """Pass the complete records to the event builder."""
         for record in self.records.pop_complete():
             self._event_builder.add_record(record)
 
     def _read_batch(self, message: LogMessage, line: int, begin: int) -> None:
-        """Records that were exported together: each as if it stood on a line of its own."""
+        """Read records that were exported together, each as if it were on its own line."""
         above: list[tuple[bytes, int]] = []
         for part in split_batch(message, self._timestamps):
             if not self._read_marker(part, line, begin, lambda: reversed(above)):
@@ -154,7 +157,7 @@ class GeneralReader:
             above.append((part.text.encode("utf-8", "replace") + b"\n", begin))
 
     def _read_part(self, message: LogMessage, line: int, begin: int, above: LinesAboveOffset) -> None:
-        """A part of a line that was split: with the last one it is read as if it stood where its first part stands."""
+        """Read a part of a split line. With the last part, the line is read at the position of its first part."""
         parts = self._parts.setdefault(message.writer, SplitLine("", line, begin))
         parts.text += message.text
         if message.partial and len(parts.text) < MAX_SPLIT_LINE:
@@ -166,7 +169,7 @@ class GeneralReader:
             self.records.add_line(message)
 
     def _read_marker(self, message: LogMessage, line: int, begin: int, above: LinesAbove) -> bool:
-        """Begin the record that a line with a marker may begin."""
+        """Start the record of a line with a marker; return whether the line was used."""
         record_start = self._matcher.match(message)
         if record_start is None and message.from_container:
             text, start = join_parts_above(message, above, self._timestamps)
@@ -189,7 +192,7 @@ class GeneralReader:
         return True
 
     def _read_other(self, message: LogMessage, line: int) -> bool:
-        """A line with a marker that begins no record: a console's, a cut one, or somebody's text."""
+        """Read a line with a marker that starts no record: a console line, a cut record, or a user's text."""
         if self.console.started:
             event = self.console.read(message, line, message.at or self._timestamps.find(message.text[:40]))
             if event is not None:
@@ -206,7 +209,10 @@ class GeneralReader:
         return False
 
     def _is_quoted_text(self, record_start: RecordStart, message: LogMessage, line: int, above: LinesAbove) -> bool:
-        """Whether a bare record stands in somebody's text: in quotes that opened above, or unlike those before it."""
+        """Return whether a record without prefix is part of a user's text.
+
+        Inside a quotation, or unlike the records before it.
+        """
         kind, source = record_start.kind, message.writer
         if not record_start.unprefixed or message.structured:
             self._prefix_memory.add(kind, source)
@@ -220,7 +226,7 @@ class GeneralReader:
 
 
 def _is_cut(text: str, marker: int) -> bool:
-    """Whether the marker is the message of a JSON record that does not end."""
+    """Return whether the marker is the message of a JSON record that does not end."""
     before, brace, rest = text.partition("{")
     whole = parse_json_object(brace + rest) is not None
     return not whole and classify_prefix(before) is PrefixKind.SURE and _CUT.match(text[:marker]) is not None

@@ -1,4 +1,4 @@
-"""What one message says: is it a record, of which kind, and which ids stand on its own line."""
+"""Matching of one message: whether it starts a record, of which kind, and which ids its line contains."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -40,21 +40,21 @@ from wscheck.observe.logs.vocabulary import (
 )
 
 FOREIGN_KEYS = frozenset(("req", "res", "request", "response", "err", "error", "headers", "_logmeta", "_meta", "query"))
-"""Keys of what a record carries along: ids in there are somebody else's."""
+"""Keys of objects that a record carries. Ids inside them belong to something else."""
 
 
 class RecordStart(msgspec.Struct):
-    """A record's marker as read.
+    """Marker of a record and the content of its line.
 
-    ids     what its own line says, by role
-    prefix  what stands before the marker on its line
-    trailing_time  the time that stands at the end of the line, where one does
-    unprefixed    nothing but the marker's own words is on its line before it
-    opens_object   an object begins at the end of the line: its keys follow until it is closed
-    complete  nothing that belongs to it can follow
-    in_object   the marker is one of the keys of an object over several lines
-    maybe_prose   it may be prose: without ids it does not count
-    has_unclear_id it has an id of which cannot be told where it ends, and which was left out
+    ids             ids on the line, by role
+    prefix          text in front of the marker
+    trailing_time   time at the end of the line
+    unprefixed      nothing is in front of the marker
+    opens_object    an object starts at the end of the line; its keys follow
+    complete        no further line can belong to the record
+    in_object       the marker is a value in an object over several lines
+    maybe_prose     the line may be prose: it counts only with ids
+    has_unclear_id  an id was left out because its end is ambiguous
     """
 
     kind: str
@@ -70,9 +70,10 @@ class RecordStart(msgspec.Struct):
 
 
 class DetailLine(NamedTuple):
-    """A line that may belong to a record: what stands before its first key (None: it has no key), and its ids.
+    """Line that may belong to a record.
 
-    unclear_roles  the roles of ids of which cannot be told where they end
+    prefix         text in front of its first key, None if it has no key
+    unclear_roles  roles of ids whose end is ambiguous
     """
 
     prefix: str | None
@@ -83,7 +84,7 @@ class DetailLine(NamedTuple):
 
     @property
     def roles(self) -> set[str]:
-        """What the line gives, whether it can be told or not."""
+        """Return the roles on the line, including unclear ones."""
         return {*self.ids, *self.unclear_roles}
 
 
@@ -96,19 +97,19 @@ _REPLACED_OF = lazy_pattern(rf"^\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})(?P<behin
 _OF_USER = lazy_pattern(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})""")
 _SINGLE_ID = lazy_pattern(r"^\s*[:–—-]\s*(?P<id>[^\s(){}\[\],;:'\"`]+)$")
 _UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;\"`=]|^'|:$|'$|^[^\W\d]\w*:")
-"""Signs in a word that leave open what of it is an id."""
+"""Characters in a word that make the end of an id ambiguous."""
 _RECORD_CONTINUES = lazy_pattern(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*\S)")
 _HAS_WORD = lazy_pattern(r"\w")
 _KEY = lazy_pattern(rf"{KEY_NAME}=")
 REMOVED_ID = "\0"
-"""Stands for what was taken out of a sentence: an id with its key."""
+"""Placeholder for an id that was removed from a sentence with its key."""
 LEADING_SIGNS = lazy_pattern(r"^[\s:,;.!|=>–—-]+")
 _ALLOWED = lazy_pattern(r"(?i)(?:successfully|for|from|of|with|by|user|userid|socket|socketid|id|sid|as|via)\b")
 _KEYED = lazy_pattern(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
 
 
 def continues_record(kind: str, rest: str, body: str, worded: dict[str, str]) -> bool:
-    """Whether `rest` goes on as a record does; words of another sentence make a near miss."""
+    """Return whether `rest` continues as a record does. Other words make it another sentence."""
     if kind == RESTARTED:
         return True  # "... on port 8000", "... at http://localhost:8000"
     if not body[0].isalnum() or rest[0] not in " \t" or rest.lstrip()[0] in ":-–—|,(=":
@@ -117,7 +118,10 @@ def continues_record(kind: str, rest: str, body: str, worded: dict[str, str]) ->
 
 
 def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
-    """Ids without keys ("for user ID: X", "for user X: OLD -> NEW", a socket's id), and the roles of those torn."""
+    """Return ids without keys ("for user ID.
+
+    X", "for user X: OLD -> NEW", a socket id), and the roles of unclear ones.
+    """
     ids: dict[str, str] = {}
     torn: set[str] = set()
     if kind == REPLACED:
@@ -143,7 +147,7 @@ def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
 
 
 def _named_user(match: re.Match[str]) -> tuple[str | None, bool]:
-    """The user that a sentence names, None where it names none, and whether it can be told what its id is."""
+    """Return the user in a sentence (None if there is none), and whether its end is certain."""
     if match["quoted"] is not None:
         return value_or_none(match["quoted"]), True
     word = match["bare"]
@@ -157,13 +161,13 @@ def _named_user(match: re.Match[str]) -> tuple[str | None, bool]:
 
 
 MAX_DEPTH = 4
-"""So deep ids are looked for."""
+"""Levels of nesting that are searched for ids."""
 
 RoleOfKey = Callable[[str], str | None]
 
 
 def structured_ids(fields: dict[str, Any], kind: str, role_of: RoleOfKey) -> dict[str, str]:
-    """The ids of a record of `kind`, by role; of several for one role the outermost counts."""
+    """Return the ids of a record of `kind`, by role. Of several for one role, the outermost counts."""
     found: dict[str, str] = {}
     level: list[Any] = [fields]
     for _ in range(MAX_DEPTH):
@@ -191,12 +195,12 @@ def _collect_ids(item: Any, kind: str, role_of: RoleOfKey, found: dict[str, str]
 
 
 def object_id(value: dict[str, Any]) -> str | None:
-    """The id of something that was logged whole: user: {id: 7, name: ...}, socket: {id: ...}."""
+    """Return the id of a whole object: user: {id: 7, name: ...}, socket: {id: ...}."""
     return next((id_text(value[key]) for key in ("id", "_id") if key in value), None)
 
 
 def id_text(value: Any) -> str | None:
-    """An id as text, whatever type it was logged as; None for what is none."""
+    """Return an id of any JSON type as text, None if it is not an id."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int):
@@ -213,7 +217,7 @@ MAX_KEYS = 5_000
 
 
 class RecordMatcher:
-    """Reads messages by a wording."""
+    """Matcher for the records of a log with this vocabulary."""
 
     def __init__(self, wording: LogVocabulary) -> None:
         self._marker_pattern, self._key_roles = wording.marker_pattern(), wording.key_roles()
@@ -221,7 +225,7 @@ class RecordMatcher:
         self._role_cache: dict[str, str | None] = {}
 
     def role_of_key(self, key: str) -> str | None:
-        """What a key stands for, None for one that is of no interest."""
+        """Return the role of a key, None if it has none."""
         if key not in self._role_cache:
             if len(self._role_cache) > MAX_KEYS:
                 self._role_cache.clear()
@@ -229,21 +233,21 @@ class RecordMatcher:
         return self._role_cache[key]
 
     def _role_of_path(self, key: str) -> str | None:
-        """What "user.id" or "socket.userId" stands for, as flattened groups write them."""
+        """Return the role of a flattened key such as "user.id" or "socket.userId"."""
         *path, name = key.split(".")
         if not path or not FOREIGN_KEYS.isdisjoint(map(str.lower, path)):
             return None
         return self._key_roles.get(normalize_key(path[-1] + name)) or self._key_roles.get(normalize_key(name))
 
     def _role_of(self, pair: KeyValue) -> str | None:
-        """What a pair on a line stands for: also "user: { id: 7 }", but nothing in what a record carries along."""
+        """Return the role of a pair on a line, also "user: { id: 7 }". Pairs inside carried objects have none."""
         if not FOREIGN_KEYS.isdisjoint(map(str.lower, pair.parents)):
             return None
         role = self.role_of_key(pair.parents[-1] if pair.parents and pair.key in ("id", "_id") else pair.key)
         return role if role != NAMESPACE or pair.value[:1] == "/" else None
 
     def id_keys(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
-        """The keys that give a record's ids, by role: of several for one role the first."""
+        """Return the keys of a record's ids, by role: the first one of several."""
         found: dict[str, str] = {}
         for key in fields:
             role = self.role_of_key(key)
@@ -252,7 +256,7 @@ class RecordMatcher:
         return found
 
     def find_marker(self, text: str) -> int | None:
-        """Where the first marker stands, whether it is a record's or not."""
+        """Return the position of the first marker, whether it belongs to a record or not."""
         match = self._marker_pattern.search(text)
         places = [match.start()] if match is not None else []
         return min(
@@ -260,13 +264,13 @@ class RecordMatcher:
         )
 
     def match(self, message: LogMessage) -> RecordStart | None:
-        """The record that a message begins, None when it begins none."""
+        """Return the start of a record in a message, None if there is none."""
         return self._match_text(message.text) if message.fields is None else self._match_structured(message)
 
     # --- structured ------------------------------------------------------------------------------------------------
 
     def _match_structured(self, message: LogMessage) -> RecordStart | None:
-        """A JSON record: its message must be the marker, its ids are its fields, or stand in its message."""
+        """Match a JSON record: its message must be the marker; its ids are in its fields or in its message."""
         record_start = self._match_text(message.text)
         if record_start is None or message.fields is None:
             return None
@@ -293,7 +297,7 @@ class RecordMatcher:
         return record_start
 
     def _match_line(self, line: str) -> RecordStart | None:
-        """The first record of a line; what the sentences with places say goes before the others."""
+        """Return the first record of a line. Markers with placeholders come before others."""
         unclear: RecordStart | None = None
         for form in self._placeholder_markers:
             for at in form.needle_positions(line):
@@ -306,7 +310,7 @@ class RecordMatcher:
         return next(filter(None, readings), unclear)
 
     def _match_placeholders(self, line: str, form: PlaceholderMarker, at: int) -> RecordStart | None:
-        """The record of a sentence with places for its ids, the needle of which stands at `at`."""
+        """Return the record of a marker with placeholders whose needle is at `at`."""
         quotes = enclosing_quotes(line, at)
         if quotes is not None:
             return self._match_quoted(line, form.kind, *quotes)
@@ -329,7 +333,7 @@ class RecordMatcher:
         return self._match_marker(line, begin, end, kind, {})
 
     def _match_marker(self, line: str, begin: int, end: int, kind: str, told: dict[str, str]) -> RecordStart | None:
-        """A marker that no quotes are around. `told`: the ids within it."""
+        """Return the record of a marker outside quotes. `told` contains the ids within the marker."""
         before = line[:begin]
         standing = classify_prefix(before)
         if standing is PrefixKind.PROSE or before.count('"') % 2 or self._is_detail_key(before):
@@ -341,12 +345,12 @@ class RecordMatcher:
         return record_start
 
     def _is_detail_key(self, before: str) -> bool:
-        """Whether `before` begins a line of a record, so that what follows is an id: "• userId: "."""
+        """Return whether `before` starts a line of a record, so that an id follows: "• userId: "."""
         key = KEY.search(before)
         return key is not None and self.role_of_key(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
 
     def _match_quoted(self, line: str, kind: str, key: str | None, begin: int, end: int) -> RecordStart | None:
-        """A marker in quotes counts only as the message of a record: msg="...", message: '...'."""
+        """Match a marker in quotes, which counts only as the message of a record: msg="...", message: '...'."""
         if key is None or key not in MESSAGE_KEYS:
             return None
         said = list(find_key_values(line))
@@ -376,7 +380,7 @@ class RecordMatcher:
         return record_start
 
     def _match_rest(self, kind: str, rest: str, told: dict[str, str]) -> RecordStart | None:
-        """What follows the marker on its line: nothing, ids, or words that make it another sentence."""
+        """Return the record whose marker is followed by nothing, or by ids; None if other words follow."""
         rest, tail = split_trailing_time(rest.rstrip())
         body = LEADING_SIGNS.sub("", rest)
         if not body or _ONLY_SIGNS.match(body):
@@ -410,7 +414,7 @@ class RecordMatcher:
         )
 
     def inline_ids(self, kind: str, said: Iterable[KeyValue]) -> tuple[dict[str, str], set[str]]:
-        """The ids among the pairs of a line, the outermost of each, and the roles of those that are torn."""
+        """Return the ids among the pairs of a line, the outermost of each role, and the roles of unclear ones."""
         found: dict[str, str] = {}
         best: dict[str, int] = {}
         unclear: set[str] = set()
@@ -425,7 +429,7 @@ class RecordMatcher:
         return {role: value for role, value in found.items() if role not in unclear}, unclear
 
     def _without_known_values(self, rest: str, said: Iterable[KeyValue]) -> str:
-        """`rest` without the values of keys that are known: what is left may hold ids in words."""
+        """Return `rest` without the values of known keys. The remainder may contain ids in free text."""
         parts, end = list[str](), 0
         for pair in said:
             if self.role_of_key(pair.key) is not None:
@@ -443,7 +447,7 @@ class RecordMatcher:
                 record_start.ids.setdefault(role, value)
 
     def match_detail(self, kind: str, line: str) -> DetailLine:
-        """The ids on a line that may follow a marker."""
+        """Return the ids on a line that may follow a marker."""
         first: re.Match[str] | None = None
         for match in KEY.finditer(line):
             first = first or match
@@ -465,12 +469,12 @@ KEY = lazy_pattern(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NA
 
 
 def _first_pair(line: str, begin: int) -> int:
-    """Where the value of the first key=value of a line begins, `begin` where there is none."""
+    """Return the start of the first value of a key=value pair on a line, `begin` if there is none."""
     return next((pair.start for pair in find_key_values(line) if line[: pair.start].rstrip().endswith("=")), begin)
 
 
 def _key_begin(line: str, value_begin: int) -> int:
-    """Where the key of the value at `value_begin` begins."""
+    """Return the start of the key whose value starts at `value_begin`."""
     match = None
     for match in KEY.finditer(line, 0, value_begin + 1):
         if match.end() >= value_begin:
@@ -479,10 +483,10 @@ def _key_begin(line: str, value_begin: int) -> int:
 
 
 def _may_be_id(role: str, pair: KeyValue) -> bool:
-    """Whether a value may be one id: a user's may have blanks in it ("Ana María"), a socket's never has."""
+    """Return whether a value may be one id: a user's may contain blanks ("Ana María"), a socket's never does."""
     return pair.quoted or " " not in pair.value or (role == USER and " -> " not in pair.value)
 
 
 def _opens_object(rest: str) -> bool:
-    """Whether an object begins on a line and goes on after it."""
+    """Return whether an object starts on a line and continues after it."""
     return "{" in rest and bracket_balance(rest) > 0

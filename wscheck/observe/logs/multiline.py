@@ -1,4 +1,7 @@
-"""Records that go on over several lines: which line belongs to which marker, and when a record is whole."""
+"""Records over several lines: which line belongs to which marker, and when a record is complete.
+
+A record may also start before its marker: with the earlier keys of an object, or the earlier parts of a split line.
+"""
 
 import re
 from collections import deque
@@ -27,11 +30,11 @@ _CLOSING = lazy_pattern(r"^(?P<before>.*?)[}\]],?$")
 
 
 class NestedObject(msgspec.Struct):
-    """The object that is open.
+    """Object over several lines under a key of a record, as pino-pretty writes it: `data: {` and JSON.
 
-    prefix_shape   what stands before the record's marker
-    key_indentation  how far the object's key is indented
-    inner_indentation    how far its own keys are
+    prefix_shape       prefix of the record's marker
+    key_indentation    indentation of the object's key
+    inner_indentation  indentation of the object's own keys
     """
 
     prefix_shape: str
@@ -40,9 +43,9 @@ class NestedObject(msgspec.Struct):
     inner_indentation: int | None = None
 
     def accepts(self, before: str, text: str) -> bool:
-        """Whether a line with `before` in front of its key is one of the object's own, and those may be a record's.
+        """Return whether a line is one of the object's own keys and may contain an id of the record.
 
-        Its keys are in quotes; without, the object is one that somebody inspected after the record.
+        Its keys are in quotes. Without quotes, the object was logged separately after the record.
         """
         depth = indentation(before)
         if self.inner_indentation is None and depth > self.key_indentation:
@@ -50,7 +53,7 @@ class NestedObject(msgspec.Struct):
         return depth == self.inner_indentation and not self.is_foreign and text.startswith('"', len(before))
 
     def is_closed_by(self, text: str) -> bool:
-        """Whether a line without a key closes it."""
+        """Return whether a line without a key closes the object."""
         closing = _CLOSING.match(text)
         if closing is None or not is_continuation(closing["before"], self.prefix_shape):
             return False
@@ -58,7 +61,7 @@ class NestedObject(msgspec.Struct):
 
 
 def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
-    """The object that a line opens under a key of a record with `shape` in front, None when it opens none."""
+    """Return the object that a line opens under a key of a record with this prefix shape, None if it opens none."""
     opening = _OPENING.match(text)
     if opening is None or not is_continuation(opening["before"], shape):
         return None
@@ -67,25 +70,25 @@ def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
 
 
 MAX_IDLE_LINES = 40
-"""A record is given up this many lines after the last that belonged to it."""
+"""A record is closed this many lines after the last one that belonged to it."""
 
 _CLOSING_LINE = lazy_pattern(r"^(?P<before>.*?)[}\])][}\])\s,;]*$")
 _LITERAL = lazy_pattern(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*[+,]?\s*$""")
 
 
 class OpenRecord(msgspec.Struct, eq=False):
-    """A marker with what is known of its record so far.
+    """Marker and ids of a record that is not complete.
 
-    line, start  where its marker stands: the 1-based line, and how many bytes were fed before the record
-    prefix_shape        what stands before the marker, and with it before each of its lines, or before none of them
-    key_indentation       inside an object: how far its keys are indented
-    idle_lines         lines since the last that belonged to it
-    awaits_object        its writer wrote nothing since: an object by itself may be what it was called with
-    superseded         a message of the same logger came since: what follows without a prefix is that one's
-    object_is_separate        its object began on a line of its own, so it may be somebody else's
-    nested_object        the object that is open under one of its keys
-    has_unclear_id      an id was left out of which cannot be told where it ends
-    competitors       records that wanted the same line; its ids are certain only if these got none
+    line, start_offset   1-based line of the marker, and bytes in front of the record
+    prefix_shape         prefix of the marker; each line of the record has it, or none has
+    key_indentation      indentation of the keys, inside an object
+    idle_lines           lines since the last one that belonged to the record
+    awaits_object        its writer wrote nothing since: an object on the next line may be its argument
+    superseded           the same logger wrote another message: lines without prefix belong to that one
+    object_is_separate   its object started on its own line and may belong to something else
+    nested_object        object that is open under one of its keys
+    has_unclear_id       an id was left out because its end is ambiguous
+    competitors          records that the same line fits; the ids are certain only if these got none
     """
 
     kind: str
@@ -117,20 +120,20 @@ class OpenRecord(msgspec.Struct, eq=False):
 
     @property
     def ambiguous(self) -> bool:
-        """Whether its ids may be another record's: both were open, and both got some."""
+        """Return whether its ids may belong to another record: both were open, and both got ids."""
         return bool(self.contested_roles) and any(
             rival.contested_roles & self.contested_roles & set(rival.ids) for rival in self.competitors
         )
 
     def close(self) -> None:
-        """Nothing more belongs to it."""
+        """Mark the record as complete."""
         self.complete = True
         for role, value in self.nested_ids.items():
             self.ids.setdefault(role, value)
 
 
 class OpenRecords:
-    """The records that are still open, in the order of their markers; they leave in that order too."""
+    """Records that are open, in the order of their markers. They are returned in that order."""
 
     def __init__(self, matcher: RecordMatcher, timestamps: TimestampParser) -> None:
         self._matcher, self._timestamps = matcher, timestamps
@@ -141,11 +144,11 @@ class OpenRecords:
 
     @property
     def start_offset(self) -> int | None:
-        """How many bytes were fed before the first open record."""
+        """Return the number of bytes before the first open record."""
         return self._open[0].start_offset if self._open else None
 
     def start_record(self, record_start: RecordStart, message: LogMessage, line: int, start: int) -> OpenRecord:
-        """A marker was read."""
+        """Open a record at its marker."""
         record = OpenRecord(
             kind=record_start.kind,
             ids=dict(record_start.ids),
@@ -166,7 +169,7 @@ class OpenRecords:
         return record
 
     def add_line(self, message: LogMessage) -> None:
-        """A further line: give it to the record it belongs to."""
+        """Add a further line to the record that it belongs to."""
         text = message.text if message.fields is None or message.writer else ""
         lines = text.split("\n") if "\n" in text else (text,)
         waiting = [record for record in self._open if not record.complete]
@@ -206,7 +209,7 @@ class OpenRecords:
         return self._matcher.match_detail(kind, unquote(literal["text"]) if literal is not None else text)
 
     def _fits(self, record: OpenRecord, detail: DetailLine, text: str) -> bool:
-        """Whether the line is a detail of the record."""
+        """Return whether the line is a detail of the record."""
         if record.awaits_object and not record.in_object and not record.ids and record.nested_object is None:
             if self._object_below(record, text):
                 return False
@@ -223,7 +226,7 @@ class OpenRecords:
         return _fits_lines(record, detail, text)
 
     def _object_below(self, record: OpenRecord, text: str) -> bool:
-        """An object on the line after the marker, by a call of its own: `console.log(m); console.dir(ids)`."""
+        """Read an object that was logged separately after the marker: `console.log(m); console.dir(ids)`."""
         before, brace, rest = text.partition("{")
         if not brace or not is_continuation(before, record.prefix_shape):
             return False
@@ -251,16 +254,16 @@ class OpenRecords:
         return bool(detail.roles)
 
     def _stamp(self, text: str) -> float | None:
-        """The time that a line of an object gives."""
+        """Return the time on a line of an object."""
         return self._timestamps.from_fields({pair.key: pair.value for pair in find_key_values(text)})
 
     def pop_complete(self) -> Iterator[OpenRecord]:
-        """The records that are whole, as far as none before them is open."""
+        """Yield and remove the complete records up to the first open one."""
         while self._open and self._open[0].complete:
             yield self._open.popleft()
 
     def close(self) -> None:
-        """No more lines: what is open is all there is."""
+        """Complete all records: no more lines follow."""
         for record in self._open:
             if not record.complete:
                 record.close()
@@ -285,7 +288,7 @@ def _add_ids(record: OpenRecord, detail: DetailLine) -> None:
 
 
 def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
-    """Whether the line is a detail of a record that has one on each line."""
+    """Return whether the line is a detail of a record with one detail on each line."""
     if detail.roles <= record.ids.keys():
         return False
     if record.has_bullet is not None and record.has_bullet != detail.has_bullet:
@@ -296,19 +299,19 @@ def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
 
 
 def _same_writer(record: OpenRecord, text: str) -> bool:
-    """Whether a line is of the process that wrote the marker, as far as prefixes tell."""
+    """Return whether the process that wrote the marker wrote the line, as far as prefixes show."""
     whose, _, last = record.prefix_shape.rpartition(" ")
     sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the last is the message's own
     return prefix_shape(text).startswith(whose if sign and whose else "" if sign else record.prefix_shape)
 
 
 def _is_of_object(detail: DetailLine, text: str) -> bool:
-    """Whether a line is a key of somebody's inspected object rather than a detail on a line of its own."""
+    """Return whether a line is a key of a separately logged object."""
     return not detail.has_bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
 
 
 def _is_message(text: str) -> bool:
-    """Whether an object's line has a message: then it is a record of its own."""
+    """Return whether a line of an object contains a message: the object is then a record of its own."""
     return any(pair.key in MESSAGE_KEYS for pair in find_key_values(text))
 
 
@@ -320,7 +323,7 @@ def _mark_contested(taken: OpenRecord, other: OpenRecord, roles: set[str]) -> No
 
 
 def _check_end(record: OpenRecord, text: str) -> None:
-    """A line that is no detail may close the record, or begin another message of the same logger."""
+    """Close the record if a line ends it or starts another message of the same logger."""
     if record.in_object:
         closing = _CLOSING_LINE.match(text)
         ends = _ends_object(record, text) if closing is None else _closes_object(record, closing["before"])
@@ -333,24 +336,24 @@ def _check_end(record: OpenRecord, text: str) -> None:
 
 
 def _closes_object(record: OpenRecord, before: str) -> bool:
-    """Whether a closing bracket with `before` in front closes the record's own object."""
+    """Return whether a closing bracket with `before` in front closes the record's own object."""
     return (record.key_indentation is None or indentation(before) < record.key_indentation) and is_continuation(
         before, record.prefix_shape
     )
 
 
 def _ends_object(record: OpenRecord, text: str) -> bool:
-    """Whether a line with the record's last key closes its object: "  reason: undefined }"."""
+    """Return whether a line with the record's last key closes its object: "  reason: undefined }"."""
     key = KEY.search(text)
     return key is not None and indentation(text[: key.start()]) == record.key_indentation and bracket_balance(text) < 0
 
 
 MAX_LINES_ABOVE = 60
 MAX_QUOTATION_BYTES = 2048
-"""So many bytes above a record are searched for the beginning of a quotation."""
+"""Bytes above a record that are searched for the start of a quotation."""
 
 LinesAbove = Callable[[], Iterator[tuple[bytes, int]]]
-"""The lines above the marker's, the nearest first, each with the bytes fed before it."""
+"""The lines above the marker's line, the nearest first, each with its offset."""
 
 _OBJECT = lazy_pattern(r"(?:(?:Object|\[Object: null prototype\])(?:\(\d+\))? ?)?\{$")
 _OPENER = lazy_pattern(rb"""[\s=:(,\[{]"[^"]*$""")
@@ -363,10 +366,11 @@ def complete_from_lines_above(
     matcher: RecordMatcher,
     timestamps: TimestampParser,
 ) -> int | None:
-    """Complete a marker that is a key of an object over several lines by the keys above it.
+    """Add the ids above a marker that is a value in an object over several lines.
 
-    Returns the bytes fed before the object, None when the marker is no record's message: the object belongs to
-    another message, is nested in another, or has a message that goes before this one.
+    Returns the offset of the object; None if the marker is not a record's message, because the object belongs to
+    another
+    message, is nested in another object, or has a message with higher priority.
     """
     rank = min(map(_rank, KEY.finditer(message.text)), default=0)
     indent, prefix = indentation(record_start.prefix), prefix_shape(record_start.prefix)
@@ -398,7 +402,7 @@ def complete_from_lines_above(
 
 
 def _opens(text: str, before: str) -> bool:
-    """Whether a line opens the record itself: nothing stands before its bracket but what a logger writes."""
+    """Return whether a line opens the record itself: only a logger's prefix is in front of its bracket."""
     bracket = _OBJECT.search(text.rstrip())
     if bracket is None:
         return False
@@ -414,12 +418,12 @@ def _rank(key: re.Match[str]) -> int:
 
 
 def _may_be_inside(text: str) -> bool:
-    """Whether a line without a key of the object may stand in it: the end of a nested one, a string that goes on."""
+    """Return whether a line without a key may be part of the object: the end of a nested one, or a continued string."""
     return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""} and not text.rstrip().endswith(("{", "["))
 
 
 def join_parts_above(message: LogMessage, above: LinesAbove, timestamps: TimestampParser) -> tuple[str, int | None]:
-    """The text of a line with its earlier parts in front, and the bytes fed before the first of them."""
+    """Return the text of a line with its earlier parts in front, and the offset of the first of them."""
     text, begin = message.text, None
     for count, (raw, start) in enumerate(above()):
         part = unwrap(decode_line(raw), timestamps)
@@ -434,7 +438,7 @@ def join_parts_above(message: LogMessage, above: LinesAbove, timestamps: Timesta
 
 
 def is_inside_quotation(above: LinesAbove) -> bool:
-    """Whether a quotation that began in one of the lines just above goes on here."""
+    """Return whether a quotation that started in one of the lines directly above continues here."""
     lines: list[bytes] = []
     room = MAX_QUOTATION_BYTES
     for raw, _ in above():
@@ -448,7 +452,10 @@ def is_inside_quotation(above: LinesAbove) -> bool:
 
 
 def ends_in_quotation(text: bytes | bytearray, begin: int, end: int) -> bool:
-    """Whether a quotation is open where the lines text[begin:end] end: the last line with a quote of its own opens."""
+    """Return whether a quotation is open at the end of text[begin:end].
+
+    The last line with an unpaired quote opens it.
+    """
     while (quote := stringzilla.rfind(text, b'"', begin, end)) >= 0:
         line = stringzilla.rfind(text, b"\n", begin, quote) + 1 or begin
         if stringzilla.count(text, b'"', line, quote) % 2 == 0:

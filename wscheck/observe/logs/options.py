@@ -1,4 +1,4 @@
-"""How the words of a log are understood: the documented ones, and those that a user adds."""
+"""Options that extend the vocabulary of a log: `--marker`, `--key` and the [logs] tables of wscheck.toml."""
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _TABLES = {"markers": KINDS, "keys": ROLES}
 
 
 class ReaderFactory:
-    """Makes readers, each for a file by its name. Those of one log share what they met: no rotation lets text in."""
+    """Factory of readers, one per file. The readers of one log share their prefix memory, also over rotations."""
 
     def __init__(self, wording: LogVocabulary, redactor: Redactor | None) -> None:
         self._wording, self._redactor = wording, redactor
@@ -34,7 +34,7 @@ class ReaderFactory:
         return self.of(path)(path)
 
     def of(self, log: str) -> Callable[[str], LogExtractor]:
-        """For the generations of a log, whatever their names are."""
+        """Return a factory for the generations of one log, whatever their file names are."""
         prefix_memory = self._prefix_memory.setdefault(log, PrefixMemory())
         return lambda path: LogExtractor(
             path, wording=self._wording, redactor=self._redactor, prefix_memory=prefix_memory
@@ -52,14 +52,16 @@ def reader_factory(
     at: Callable[[str], str] = _somewhere,
     redactor: Redactor | None = None,
 ) -> ReaderFactory:
-    """A maker of readers.
+    """Return a factory of readers.
 
-    markers  `KIND=TEXT`: a line that says TEXT is such an event as well
-    keys     `FIELD=NAME`: the log calls the field so as well
-    table    wscheck.toml's [logs], with [logs.markers] and [logs.keys]: a text or a list of them by KIND or FIELD
-    at       where in that file something stands
-    redactor hides the secrets that this run knows
-    Raises UsageError.
+    markers   `KIND=TEXT`: lines with TEXT are events of KIND as well
+    keys      `FIELD=NAME`: the log calls FIELD also NAME
+    table     [logs] of wscheck.toml, with [logs.markers] and [logs.keys]: one text or a list of texts per key
+    at        returns the position of a key in that file
+    redactor  removes the secrets of this run
+
+    Raises:
+        UsageError: An option or a table is wrong.
     """
     wording = LogVocabulary(
         markers=(
@@ -72,7 +74,7 @@ def reader_factory(
 
 
 def placeholder_hint(kind: str) -> str:
-    """What may stand in a marker beside text."""
+    """Return which placeholders a marker of `kind` may contain."""
     order = [role for role in EVENT_ROLES[kind] if role in ALLOWED_ROLES[kind]]
     named = f"{', '.join(f'{{{role}}}' for role in order)}, and {{}} for other words" if order else "{}"
     return f"The places of {kind} are {named}, apart from each other by text; a brace itself is written {{{{ or }}}}."

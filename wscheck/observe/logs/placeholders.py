@@ -1,6 +1,6 @@
-"""Sentences with places for ids in them, as `--marker connected='user {user} came on {sid}'` names them.
+"""Markers with placeholders for ids, such as `--marker connected='user {user} came on {sid}'`.
 
-An id is what stands between the texts around it. Where that may be more than one thing, it is left out.
+An id is the text between the fixed texts around it. If it is ambiguous, it is left out.
 """
 
 import re
@@ -20,20 +20,20 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import REASON, USER, needle_for, split_placeholders
 
 MAX_ID_LENGTH, MAX_FURTHER_WORDS = 128, 3
-"""An id that is longer, or one of more further words, is none: what is hostile shall not make us slow."""
+"""Limits of an id, so that hostile input cannot make matching slow."""
 MAX_TRIES = 8
-"""So often a sentence is looked for in one line: who writes it very many times shall not make us slow."""
+"""Occurrences of a needle in one line that are tried, so that hostile input cannot make matching slow."""
 
 _QUOTED = rf'"(?:[^"\\]|\\.){{0,{MAX_ID_LENGTH}}}"|' + rf"'[^']{{0,{MAX_ID_LENGTH}}}'|`[^`]{{0,{MAX_ID_LENGTH}}}`"
 _STOP = "[:;,.|]"
 _REST = r"(\S.*?)\s*$"
 _UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;]|^'|'$|=(?!=*$)")
-"""Signs that leave open what of a word is an id."""
+"""Characters that make the extent of an id ambiguous."""
 _WORD = lazy_pattern(r"\w+")
 
 
 class PlaceholderMatch(NamedTuple):
-    """What a line says from `begin` to `end`; `unclear` are the roles of ids that are left out."""
+    """Ids of a sentence at line[begin:end]; `unclear` contains the roles that are left out."""
 
     begin: int
     end: int
@@ -42,7 +42,7 @@ class PlaceholderMatch(NamedTuple):
 
 
 class PlaceholderMarker:
-    """Reads one sentence: a marker of which `places.marker_error` finds nothing wrong."""
+    """Matcher for one valid marker with placeholders (`vocabulary.marker_error` checks it)."""
 
     def __init__(self, kind: str, marker: str) -> None:
         self.kind, self.needle = kind, needle_for(marker)
@@ -52,7 +52,7 @@ class PlaceholderMarker:
         self._shortest, self._longest = (_pattern(self._texts, self._roles, lazy) for lazy in ("?", ""))
 
     def needle_positions(self, line: str) -> Iterator[int]:
-        """Where the needle stands."""
+        """Yield the positions of the needle."""
         at = line.find(self.needle)
         for _ in range(MAX_TRIES):
             if at < 0:
@@ -61,14 +61,14 @@ class PlaceholderMarker:
             at = line.find(self.needle, at + 1)
 
     def match(self, line: str, at: int) -> PlaceholderMatch | None:
-        """What the sentence says whose needle stands at `at`; None where it is another one."""
+        """Return the ids of the sentence whose needle is at `at`; None if it is another sentence."""
         for begin in self._starts(line, at):
             if self._shortest.match(line, begin) is not None:
                 return self._read_ids(line[:begin] + without_enclosing_bracket(line[:begin], line[begin:]), begin)
         return None
 
     def _starts(self, line: str, at: int) -> Iterator[int]:
-        """Where it may begin, the nearest first: what begins a sentence is no part of an id."""
+        """Yield the possible starts of the sentence, the nearest first: its first text is not part of an id."""
         lowest, first = max(0, at - self._reach), self._texts[0].rstrip()
         if not first:
             yield from (begin for begin in range(at, lowest - 1, -1) if not line[begin - 1 : begin].strip())
@@ -96,7 +96,7 @@ class PlaceholderMarker:
         return PlaceholderMatch(begin, end, {role: ids[role] for role in ids if role and role not in unclear}, unclear)
 
     def _value(self, line: str, group: int, said: re.Match[str]) -> str:
-        """What stands in a place, without the stop that is the line's."""
+        """Return a placeholder's value without the punctuation that ends the line."""
         begin, end = said.span(group)
         last = end == said.end()
         if last and self._roles[group - 1] == USER and is_person_name(line[begin:].split()):
@@ -106,7 +106,7 @@ class PlaceholderMarker:
         return line[begin : end - ends].rstrip()
 
     def _may_be_id(self, group: int, value: str) -> bool:
-        """Whether what stands in a place may be one id: a word, or a name; with any signs where texts enclose it."""
+        """Return whether a value may be one id: a word or a name; any characters if fixed texts enclose it."""
         if is_quoted(value):
             return True
         if " " in value:
@@ -115,7 +115,7 @@ class PlaceholderMarker:
         return bool(before.strip() and behind.strip()) or _UNCLEAR_SIGNS.search(value) is None
 
     def _starts_cleanly(self, before: str, said: re.Match[str]) -> bool:
-        """Whether the sentence begins where it seems to: what stands before it is no part of its first id."""
+        """Return whether the text in front of the sentence cannot be part of its first id."""
         first = self._texts[0]
         if not first:
             odd = is_level(said[1]) or (STAMP.fullmatch(said[1]) and not STAMP.search(before))
@@ -127,7 +127,7 @@ class PlaceholderMarker:
 
 
 def placeholder_markers(markers: Sequence[tuple[str, str]]) -> list[PlaceholderMarker]:
-    """Those of the markers that have places, the one with most text first: it says best what it means."""
+    """Return the markers with placeholders, the most specific (longest fixed text) first."""
     having = ((kind, marker) for kind, marker in markers if split_placeholders(marker)[1])
     return sorted(
         (PlaceholderMarker(kind, marker) for kind, marker in having), key=lambda form: -len("".join(form._texts))
@@ -135,7 +135,7 @@ def placeholder_markers(markers: Sequence[tuple[str, str]]) -> list[PlaceholderM
 
 
 def _longest(texts: Sequence[str]) -> int:
-    """How long an id may be, less where several stand in one word: where each ends is then tried with each other."""
+    """Return the maximum length of an id; less if several placeholders share one word, to bound the combinations."""
     most = joined = 1
     for between in texts[1:-1]:
         joined = 1 if any(map(str.isspace, between)) else joined + 1
@@ -144,7 +144,7 @@ def _longest(texts: Sequence[str]) -> int:
 
 
 def _pattern(texts: Sequence[str], roles: Sequence[str], lazy: str) -> re.Pattern[str]:
-    """One group for each place, which takes as little as it can if it is `lazy` ("?"), or else as much."""
+    """Return a pattern with one group per placeholder; `lazy` ("?") makes each group match as little as possible."""
     first, last = texts[0], texts[-1]
     word = rf'[^\s"`]{{1,{_longest(texts)}}}{lazy}'
     said = [r"(?<![\w-])" if first[:1].isalnum() else "" if first else r"(?<!\S)", _text_pattern(first)]
@@ -163,7 +163,7 @@ def _placeholder_pattern(role: str, word: str, words: int, lazy: str) -> str:
 
 
 def _text_pattern(text: str) -> str:
-    """Blanks around an id may be any: columns have as many as they need."""
+    """Return the pattern of a fixed text. Any number of blanks may be around an id, for aligned columns."""
     inner = text.strip()
     if not inner:
         return r"[ \t]+" if text else ""

@@ -1,4 +1,4 @@
-"""A server's log that is read while a run goes on."""
+"""A server's log that is read during a run, from its current end on."""
 
 import asyncio
 import os
@@ -24,32 +24,35 @@ from wscheck.observe.logs.suggest.suggestions import NO_IDS, PIECE_SIZE, MarkerP
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 WINDOW_SIZE = 8 << 20
-"""Bytes; a phase lasts seconds, and a log that pours more than that in them is not searched further back."""
+"""Bytes. A phase lasts seconds; of a log that writes more, only the newest part is searched."""
 
 MAX_LINES_ABOVE = 6
-"""Lines to look up from one that names an id, for the sentence of which it is a part."""
+"""Lines above a mention that are searched for the start of its sentence."""
 
 MIN_ID_LENGTH = 3
-"""A shorter name of a user would be found in any log."""
+"""A shorter id would occur in any log."""
 
 _PART = lazy_pattern(r"[\s•*|-]")
-"""How a line begins that goes on with a record."""
+"""Start of a line that continues a record."""
 
 
 class RawLogWindow:
-    """The newest text of one log, over all of its readers."""
+    """Newest raw text of one log, over all of its readers.
+
+    It distinguishes a silent log from one in other words, and quotes it.
+    """
 
     def __init__(self) -> None:
         self._text = bytearray()
         self._new_reader: NewReader | None = None
 
     def wrap_factory(self, new_reader: NewReader) -> NewReader:
-        """A maker of readers of which the text is kept too."""
+        """Return a factory whose readers also record what they read."""
         self._new_reader = new_reader
         return lambda name: _RecordingReader(new_reader(name), self)
 
     def clear(self) -> None:
-        """What was window up to now is no longer asked for."""
+        """Discard the text so far."""
         self._text.clear()
 
     def append(self, data: Any) -> None:
@@ -58,7 +61,7 @@ class RawLogWindow:
             del self._text[:-WINDOW_SIZE]
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerProposal]:
-        """What in it may be events of `kinds` in other words, told of connections with these ids."""
+        """Return options that would read events of `kinds` for connections with these ids."""
         if self._new_reader is None:
             return []
         pieces = (bytes(self._text[at : at + PIECE_SIZE]) for at in range(0, len(self._text), PIECE_SIZE))
@@ -66,7 +69,7 @@ class RawLogWindow:
         return suggestions_from_start(pieces, self._new_reader(""), kinds, known)
 
     def find_mention(self, ids: Iterable[str]) -> str:
-        """The first line that names one of `ids`, with the sentence above of which it is a part; "" without one."""
+        """Return the first line that contains one of `ids`, with the start of its sentence above; "" if none does."""
         wanted = [re.escape(each.encode()) for each in ids if len(each) >= MIN_ID_LENGTH]
         found = re.search(rb"(?<![\w-])(?:%s)(?![\w-])" % b"|".join(wanted), self._text) if wanted else None
         if found is None:
@@ -79,12 +82,12 @@ class RawLogWindow:
 
 
 def _shown(text: str) -> str:
-    """Without what would move a terminal's cursor."""
+    """Return the text without characters that move a terminal's cursor."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 class _RecordingReader:
-    """A reader that keeps what it is fed."""
+    """Reader that also records what it reads."""
 
     def __init__(self, reader: LogReader, window: RawLogWindow) -> None:
         self._reader, self._verbatim = reader, window
@@ -137,18 +140,18 @@ class _RecordingReader:
 
 POLL_INTERVAL_S = 0.02
 IDLE_POLLS = 3
-"""Looks that find nothing new, after which a record that could go on is taken as complete."""
+"""Polls without new bytes after which an open record counts as complete."""
 
 MAX_QUOTE = 200
-"""Characters of what a log window that a recording keeps."""
+"""Characters of a quote from the log."""
 
 Sink = Callable[[Event], None]
 
 
 class ServerLog:
-    """One log; `sink` takes its events while a phase runs, None drops them (they belong to nothing we did).
+    """Log of one server process. `sink` receives the events of the current phase; None discards them.
 
-    node  what writes it, where there are several
+    node  the server process, if there are several
     """
 
     def __init__(self, name: str, redactor: Redactor | None = None, node: str | None = None) -> None:
@@ -157,24 +160,24 @@ class ServerLog:
         self._redactor = redactor or Redactor()
 
     def start_phase(self, sink: Sink) -> None:
-        """A phase begins."""
+        """Start a phase."""
         self.sink = sink
 
     def find_mention(self, ids: Iterable[str]) -> str:
-        """What it window of one of `ids` since the phase began, in whatever words, without secrets; "" when nothing."""
+        """Return a quote about one of `ids` since the start of the phase, without secrets; "" if there is none."""
         return ""
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerSuggestion]:
-        """What it window of connections with these ids may be events of `kinds`, and how to read it."""
+        """Return options that would read events of `kinds` for connections with these ids."""
         return []
 
     @property
     def read_error(self) -> str:
-        """Why it could not be read to its end, "" when it could."""
+        """Return why the log could not be read to its end, "" if it could."""
         return ""
 
     def emit(self, events: Iterable[Event]) -> None:
-        """Give on what was read."""
+        """Pass events to the sink."""
         for event in events:
             if self.sink is not None:
                 # Read as it is written, wrap_factory clients that have our clock: the server's may be off.
@@ -182,26 +185,26 @@ class ServerLog:
                 self.sink(msgspec.structs.replace(event, at=time.time(), **told))
 
     async def follow(self) -> None:
-        """Take what is appended, for ever; an in-process log has nothing to follow."""
+        """Read appended lines until cancelled. An in-process log has nothing to follow."""
 
     def close(self) -> None:
-        """Let go of what it reads from."""
+        """Close the files."""
 
 
 class EmbeddedLog(ServerLog):
-    """What an embedded backend logs."""
+    """Log of the embedded backend."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._extractor = LogExtractor(name)
 
     def write(self, text: str) -> None:
-        """Whole records at a time."""
+        """Read the text of whole records."""
         self.emit([*self._extractor.feed(text.encode()), *self._extractor.flush()])
 
 
 class ExternalLog(ServerLog):
-    """A log that another process writes: a file, over its rotations, or a pipe."""
+    """Log that another process writes: a file, over its rotations, or a pipe."""
 
     def __init__(self, log: FollowedLog | PipedLog, window: RawLogWindow, redactor: Redactor, node: str | None) -> None:
         super().__init__(log.name, redactor, node)
@@ -236,7 +239,7 @@ class ExternalLog(ServerLog):
 
 
 def _redacted_fields(event: Event, redactor: Redactor) -> dict[str, str | None]:
-    """What in the event holds a secret of this run: the server may have logged what it was sent."""
+    """Return the event's text fields without the secrets of this run, which the server may have logged."""
     told = ((name, getattr(event, name)) for name in event.__struct_fields__)
     return {name: redactor.redact_known(text) for name, text in told if isinstance(text, str)}
 
@@ -244,7 +247,11 @@ def _redacted_fields(event: Event, redactor: Redactor) -> dict[str, str | None]:
 def open_log(
     path: str, new_reader: NewReader = LogExtractor, redactor: Redactor | None = None, node: str | None = None
 ) -> ServerLog:
-    """The log at `path`, "-" for stdin, which `node` writes. `new_reader` reads its words. Raises BadEvidence."""
+    """Open the log at `path`, "-" for stdin. `node` is the process that writes it.
+
+    Raises:
+        BadEvidence: The log cannot be read.
+    """
     window = RawLogWindow()
     recording_reader = window.wrap_factory(new_reader)
     log = PipedLog(recording_reader) if path == "-" else _opened(Path(path), recording_reader)

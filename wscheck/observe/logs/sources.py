@@ -1,4 +1,4 @@
-"""Logs that are still being written: bytes from files and pipes to events, as they come."""
+"""Logs that are still being written: events from files and pipes, and several logs merged by time."""
 
 import heapq
 import os
@@ -21,23 +21,23 @@ from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.observe.tailing.stream import LogStream
 
 BATCH, BATCH_S = 2_000, 0.1
-"""So many events, or those found in so long, are handed on at once: to judge them one by one takes twice as long."""
+"""Events, or seconds, per batch: evaluating events one by one takes twice as long."""
 
 IDLE_S = 0.5
-"""A record that may still go on is taken as complete after this long without another byte."""
+"""A record that may continue is complete after this long without another byte."""
 
 
 class LogReader(Protocol):
-    """What turns a log's bytes into events (`sources/logs`).
+    """Reader that turns a log's bytes into events.
 
-    pending  a record has begun and may still go on
-    offset   bytes fed up to the end of the last complete record
-    lines, bytes, unreadable  what was fed and what could not be read of it
-    levels   how much the records said: events by evidence level
-    look     takes so many bytes from a desk and says how many events `read` would give
-    flush    gives what waits for more lines; `at_end`, also what waits for the end of its line
-    latest   the time that the last lines it was fed tell
-    suggestions  what in the last it was fed may be events of these kinds in other words; `about`: of these ids
+    pending      a record has started and may continue
+    offset       bytes up to the end of the last complete record
+    lines, bytes, unreadable  counts of what was read and could not be read
+    levels       number of events by completeness
+    look         reads from a buffer and returns how many events `read` would return
+    flush        completes records that wait for further lines; `at_end`, also one that waits for the end of its line
+    latest       time of the last lines
+    suggestions  options that would read events of these kinds; `about` restricts them to these ids
     """
 
     @property
@@ -64,14 +64,14 @@ class LogReader(Protocol):
 
 NewReader = Callable[[str], LogReader]
 StopReading = Callable[[int], bool]
-"""Told how many bytes were read, each time that all the events in them were taken; True ends the reading there."""
+"""Function that receives the number of bytes read after each batch; True stops the reading."""
 
 
 class LogInput:
-    """What all kinds of log have in common: readers, and what these counted."""
+    """One log with the readers of its generations and their counts."""
 
     def __init__(self, name: str, new_reader: NewReader, node: str | None, buffer: ReadBuffer | None) -> None:
-        """`node`: the server process that writes it, for events that name none."""
+        """Create the log. `node` is the server process of events that name none."""
         self.name, self.node = name, node
         self._buffer = buffer or ReadBuffer()
         self.ended = False
@@ -96,34 +96,34 @@ class LogInput:
 
     @property
     def levels(self) -> Counter[str]:
-        """Events by how much their records said (docs/logs.md)."""
+        """Return the number of events by completeness of their records (docs/logs.md)."""
         total = Counter[str]()
         for reader in self._readers:
             total.update({str(level): count for level, count in reader.levels.items()})
         return total
 
     def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
-        """What in the last that was read may be events of these kinds in other words."""
+        """Return options that would read events of these kinds in the last lines."""
         return self._readers[-1].suggestions(kinds) if self._readers else []
 
     @property
     def latest(self) -> float | None:
-        """The time that its last lines tell, whatever they are about."""
+        """Return the time of its last line that has one."""
         return next((at for reader in reversed(self._readers) if (at := reader.latest) is not None), None)
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
-        """Files that could not be read to their end, and why."""
+        """Return the files that could not be read to their end, and why."""
         return {}
 
     @property
     def pending(self) -> bool:
-        """Whether a record has begun that may still go on."""
+        """Return whether a record has started that may continue."""
         return any(reader.pending for reader in self._readers)
 
 
 class FollowedLog(LogInput):
-    """A log file followed by its name. Line numbers are those of the file, whatever was rotated."""
+    """Log file that is followed by its name. Line numbers are those of the current file, also after a rotation."""
 
     def __init__(
         self,
@@ -135,21 +135,21 @@ class FollowedLog(LogInput):
         *,
         batch_s: float = BATCH_S,
     ) -> None:
-        """`batch_s`: for how long it may read before it gives what it found."""
+        """Create the log. `batch_s` is the longest time to read before events are returned."""
         super().__init__(str(path), new_reader, node, buffer)
         self.path, self._batch_s = path, batch_s
         self._follower = LogFollower(path, self._buffer.payload, note)
         self._by_stream: dict[int, LogReader] = {}
 
     def begin(self, resume_point: ResumePoint | None = None, *, at_end: bool = False) -> None:
-        """Begin at `resume_point`, at the end, or at the start."""
+        """Start at `resume_point`, at the end, or at the start."""
         if resume_point is not None:
             self._follower.resume(resume_point)
         else:
             self._follower.start(at_end=at_end)
 
     def read(self, now: float, stop: StopReading = lambda _: False) -> Iterator[list[Event]]:
-        """The events in what is new, many at a time; `now` is a clock that only goes forward."""
+        """Yield the events in the new bytes, in batches. `now` is a monotonic time."""
         size, until = 0, time.monotonic() + self._batch_s
         for stream, data in self._follower.read(now):
             self._last_read_at = now
@@ -167,9 +167,9 @@ class FollowedLog(LogInput):
             size, until = 0, time.monotonic() + self._batch_s
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
-        """Complete the records that waited for more lines long enough, or all of them.
+        """Complete the records that waited for further lines long enough, or all of them.
 
-        `at_end`: the last line is whole although nothing ends it; in a log that goes on it may be half written.
+        `at_end`: the last line is complete although nothing ends it. In a log that grows, it may be half written.
         """
         for stream in self._follower.streams:
             reader = self._by_stream.get(id(stream))
@@ -177,7 +177,7 @@ class FollowedLog(LogInput):
                 yield self._events(stream, reader.flush(at_end=at_end))
 
     def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
-        """Also in how the file begins, of the kinds that the last lines do not show."""
+        """Return options for the last lines, and for the start of the file if these show none."""
         found = super().suggestions(kinds)
         rest = [kind for kind in kinds if all(kind != one.kind for one in found)]
         if not (rest and self.bytes):
@@ -186,11 +186,11 @@ class FollowedLog(LogInput):
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
-        """Of all its generations."""
+        """Return the read errors of all generations."""
         return self._follower.damaged
 
     def resume_point(self) -> ResumePoint | None:
-        """Where to go on after a restart."""
+        """Return where to continue after a restart."""
         return self._follower.resume_point()
 
     def _reader_for(self, stream: LogStream) -> LogReader:
@@ -207,12 +207,12 @@ class FollowedLog(LogInput):
         return [msgspec.structs.replace(e, line=stream.line(e.line)) if e.line else e for e in events]
 
     def close(self) -> None:
-        """Close its files."""
+        """Close the files."""
         self._follower.close()
 
 
 class PipedLog(LogInput):
-    """A log that comes in through a pipe, for as long as its writer lives; unpacked if it comes as gzip packs it."""
+    """Log from a pipe, until its writer closes it. Gzip is decompressed."""
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ class PipedLog(LogInput):
         self._failure = ""
 
     def read(self, now: float, stop: StopReading = lambda _: False) -> Iterator[list[Event]]:
-        """The events in what has arrived, many at a time; at the end of the pipe `ended` becomes true."""
+        """Yield the events in the available bytes, in batches. `ended` becomes true at the end of the pipe."""
         size, until = 0, time.monotonic() + BATCH_S
         while not self.ended and self._has_input():
             taken = self._fill_buffer()
@@ -247,7 +247,7 @@ class PipedLog(LogInput):
             size, until = 0, time.monotonic() + BATCH_S
 
     def _fill_buffer(self) -> int:
-        """Lay on the desk what has arrived; 0 at the end, which a failure is too (a terminal that hung up)."""
+        """Read available bytes into the buffer; return 0 at the end or on a failure (a terminal that hung up)."""
         try:
             return os.readv(self.fd, [self._buffer.payload])
         except OSError as error:
@@ -258,7 +258,7 @@ class PipedLog(LogInput):
         return bool(select.select([self.fd], [], [], 0)[0])
 
     def _scan(self, size: int) -> Iterator[int]:
-        """Take what was laid on the desk; gives how many events wait, each time there are more."""
+        """Read `size` bytes of the buffer; yield the number of waiting events after each piece."""
         payload = self._buffer.payload
         if not self._reader.bytes and self._packed is None and payload[: len(GZIP_MAGIC)] == GZIP_MAGIC:
             self._packed = GzipReader(self._take_packed)
@@ -272,39 +272,39 @@ class PipedLog(LogInput):
             yield self._reader.look(self._buffer, len(data))
 
     def _take_packed(self, _: int) -> bytes:
-        """What came packed and was not given yet."""
+        """Return the compressed bytes that were not returned yet."""
         arrived, self._waiting = self._waiting, b""
         return arrived
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
-        """Itself, when it failed, or ended before what was packed did."""
+        """Return the read failure, or the truncation of compressed input."""
         reason = self._failure
         if not reason and self.ended and self._packed is not None and self._packed.damaged:
             reason = f"{INCOMPLETE_GZIP}: only its first {self.bytes} unpacked bytes can be read"
         return {Path(self.name): reason} if reason else {}
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
-        """As for a followed log."""
+        """Complete the records that waited long enough, as for a followed log."""
         if at_once or (self._reader.pending and now - self._last_read_at >= IDLE_S):
             yield self._reader.flush(at_end=at_end)
 
     def close(self) -> None:
-        """The pipe is not ours to close."""
+        """Leave the pipe open: the caller owns it."""
 
 
 Batches = Iterator[list[Event]]
 
 
 def with_node(node: str | None, batches: Batches) -> Batches:
-    """The same events, those that name no node with `node`."""
+    """Return the events with `node` for those that name none."""
     if node is None:
         return batches
     return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)
 
 
 def merge_by_time(logs: Iterable[Batches]) -> Batches:
-    """Several logs as one, in the order of their times; an event without a time stays behind the one before it."""
+    """Merge several logs in the order of time. An event without a time stays behind the one before it."""
     each = list(logs)
     if len(each) == 1:
         yield from each[0]

@@ -1,4 +1,7 @@
-"""What a log's sentences and keys are called: the documented ones, those in the wild, and what a user adds."""
+"""Vocabulary of a log: the documented markers and keys, those in common use, and those that a user adds.
+
+A marker may contain placeholders for ids: `user {user} came on {sid}`, `{}` for text of no interest.
+"""
 
 import json
 import re
@@ -9,17 +12,17 @@ import msgspec
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 SHORTEST = 4
-"""Bytes: four letters, or two of a script like Chinese. With less to look for, a sentence could be any line."""
+"""Bytes: four letters, or two of a script like Chinese. A shorter needle would match any line."""
 
 _PART = lazy_pattern(r"\{\{|\}\}|\{(?P<place>[^{}]*)\}|[{}]")
 _ODD = lazy_pattern(r"""["'`\\<>&]""")
-"""Signs that JSON may write otherwise, and quotes: what is within them is looked for within them."""
+"""Characters that JSON may escape, and quotes: the needle contains none of them."""
 
 _Parts = tuple[list[str], list[str]]
 
 
 def split_placeholders(text: str) -> _Parts:
-    """The texts of a marker, and the roles of the places between them, "" for one of no interest."""
+    """Return the fixed texts of a marker and the roles of the placeholders between them, "" for `{}`."""
     texts, roles, end = [""], list[str](), 0
     for match in _PART.finditer(text):
         texts[-1] += text[end : match.start()]
@@ -34,12 +37,12 @@ def split_placeholders(text: str) -> _Parts:
 
 
 def has_placeholders(text: str) -> bool:
-    """Whether ids have their places in a marker."""
+    """Return whether a marker contains placeholders."""
     return bool(split_placeholders(text)[1])
 
 
 def needle_for(text: str) -> str:
-    """What to look for in a log: the longest of a marker's texts that every logger writes as it stands here."""
+    """Return the text to search for: the longest fixed text of a marker that every logger writes unchanged."""
     texts, roles = split_placeholders(text)
     if not roles:
         return texts[0]
@@ -48,12 +51,12 @@ def needle_for(text: str) -> str:
 
 
 def escape_braces(text: str) -> str:
-    """A text as a marker writes it."""
+    """Return a text as a marker writes it."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def marker_error(kind: str, text: str, taken: Collection[str]) -> str:
-    """What is wrong with a marker, "" where nothing is. `taken`: the roles of the ids that its kind has."""
+    """Return what is wrong with a marker, "" if nothing is. `taken` contains the roles of its kind."""
     alone = next((match[0] for match in _PART.finditer(text) if len(match[0]) == 1), "")
     if alone:
         return f"`{alone}` stands alone"
@@ -67,7 +70,7 @@ def marker_error(kind: str, text: str, taken: Collection[str]) -> str:
 
 
 def _too_little(texts: Sequence[str], roles: Sequence[str], text: str) -> str:
-    """What of the text around its places is not enough to tell where ids end, or to be looked for."""
+    """Return why the text around the placeholders is not enough to find or delimit ids, "" if it is."""
     for between, one, other in zip(texts[1:], roles, roles[1:], strict=False):
         if not between or (not between.strip() and "reason" in (one, other)):
             return f"`{{{one}}}{between}{{{other}}}`: nothing tells where the one ends and the other begins"
@@ -90,7 +93,7 @@ REQUIRED_ROLES = {
     DISCONNECTED: (SID, REASON),
     RESTARTED: (),
 }
-"""The keys with which a record is complete; further ones may come and are taken while it lasts."""
+"""Roles with which a record is complete. Further ones are read until it ends."""
 
 ALLOWED_ROLES = {
     CONNECTED: frozenset((SID, USER, NAMESPACE)),
@@ -105,7 +108,7 @@ EVENT_ROLES = {
     DISCONNECTED: (USER, SID, REASON),
     RESTARTED: (),
 }
-"""What an event tells of its record, in this order."""
+"""Values of an event, in this order."""
 
 # Without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are one.
 _KEYS = {
@@ -128,29 +131,28 @@ _SENTENCES = {
 _NEEDLE = rb"ocket (?:client (?:dis)?connected|for user|server )|nified WebSocket"
 
 _NO_NAME = lazy_pattern(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
-"""What ends a name in a log, or stands around it."""
+"""Characters that end a name in a log or surround it."""
 
 _SEPARATORS = lazy_pattern(r"[\s_\-]")
 
 
 class LogVocabulary(msgspec.Struct, frozen=True):
-    """What is looked for. `markers`: (kind, sentence) that count as well, with places or without (`places`); `keys`:
-    (role, key) likewise."""
+    """Additional markers (kind, text) and keys (role, name) of a log. A marker may contain placeholders."""
 
     markers: tuple[tuple[str, str], ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
 
     def custom_needles(self) -> list[bytes]:
-        """What to look for in a log's bytes because of the user's sentences, also as JSON may write them."""
+        """Return the needles of the user's markers, also as JSON may escape them."""
         needles = (needle_for(sentence) for _, sentence in self.markers)
         return list(dict.fromkeys(said for needle in needles for said in (needle.encode(), _as_json(needle))))
 
     def needle_pattern(self) -> re.Pattern[bytes]:
-        """Whether a line, in its bytes, may hold a marker."""
+        """Return the pattern that finds the needle of any marker in the bytes of a log."""
         return re.compile(b"|".join([_NEEDLE, *map(re.escape, self.custom_needles())]))
 
     def marker_pattern(self) -> re.Pattern[str]:
-        """Finds a marker without places in a line, no word going on after it; the group that matched is the kind."""
+        """Return the pattern of the markers without placeholders. The group that matches is the kind."""
         alternatives = []
         for kind in KINDS:
             own = [
@@ -160,27 +162,27 @@ class LogVocabulary(msgspec.Struct, frozen=True):
         return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")
 
     def key_roles(self) -> dict[str, str]:
-        """The role of every known key, by its plain spelling."""
+        """Return the role of every known key, by normalised name."""
         known = {key: role for role, keys in _KEYS.items() for key in keys}
         return known | {normalize_key(key): role for role, key in self.keys if role != TIME}
 
     def time_key_names(self) -> tuple[str, ...]:
-        """Where a structured record keeps its time, by the user."""
+        """Return the user's keys for the time of a structured record."""
         return tuple(key for role, key in self.keys if role == TIME)
 
 
 def _as_json(text: str) -> bytes:
-    """As JSON writes it that keeps to ASCII."""
+    """Return the text as ASCII-only JSON writes it."""
     return json.dumps(text)[1:-1].encode()
 
 
 def normalize_key(key: str) -> str:
-    """A key without case and separators; "_" in front marks what is the logger's own."""
+    """Return a key without case and separators. A leading "_" stays: it marks a logger's own keys."""
     return key if key.startswith("_") else _SEPARATORS.sub("", key).lower()
 
 
 def key_name_error(name: str) -> str:
-    """What is wrong with it as the name of a key, "" where it may be one."""
+    """Return why a name cannot be a key, "" if it can."""
     sign = _NO_NAME.search(name)
     if sign is not None:
         return f"`{name}` is no name of a key: it has `{sign[0].strip()}` in it"
@@ -188,5 +190,5 @@ def key_name_error(name: str) -> str:
 
 
 def word_set(text: str) -> frozenset[str]:
-    """Some words, written one after the other."""
+    """Return the words of a text as a set."""
     return frozenset(text.split())

@@ -1,4 +1,9 @@
-"""Templates for records of any form."""
+"""Templates that are learned from records of any form.
+
+A template reads a record ten times as fast as the general reader. It is made of one record that the general reader
+read: wherever an id, a time or a number was found, another one may follow in the next record. A template is trusted
+after it agreed with the general reader on further records.
+"""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +22,7 @@ from wscheck.observe.logs.multiline import OpenRecords
 from wscheck.observe.logs.vocabulary import EVENT_ROLES, RESTARTED
 
 MAX_RECORD_LINES, MAX_RECORD_BYTES = 12, 1 << 12
-"""A record that takes more is not told here."""
+"""Longer records are not learned."""
 
 _CONSOLES = (b"nified WebSocket", *NEEDLES)
 
@@ -25,7 +30,10 @@ _CONSOLES = (b"nified WebSocket", *NEEDLES)
 def read_single_record(
     held: bytearray, begin: int, end: int, matcher: RecordMatcher, timestamps: TimestampParser
 ) -> RecordFacts | None:
-    """What the record says that begins at held[begin]; None where it is none, or does not say all within its lines."""
+    """Return the content of the record at held[begin], as the general reader finds it.
+
+    None if it is no record, or if its own lines do not contain all of it.
+    """
     lines = _lines(held, begin, end)
     first = next(lines, b"")
     message = unwrap(decode_line(first), timestamps)
@@ -53,7 +61,7 @@ def read_single_record(
 
 
 def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampParser) -> RecordStart | None:
-    """The record that the message begins, its time in the message; None for one that is more than its lines say."""
+    """Return the start of the record, with its time in the message; None if it depends on other lines."""
     record_start = matcher.match(message) if not message.partial else None
     if (
         record_start is None
@@ -69,13 +77,13 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Whether a line may be read for itself, or is another writer's."""
+    """Return whether a line may be a record of its own or has another writer."""
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
 
 def _lines(held: bytearray, begin: int, end: int) -> Iterator[bytes]:
-    """The first lines of held[begin:end] that end."""
+    """Yield the first complete lines of held[begin:end]."""
     least = begin
     for _ in range(MAX_RECORD_LINES):
         stop = held.find(b"\n", begin, end) + 1
@@ -86,10 +94,10 @@ def _lines(held: bytearray, begin: int, end: int) -> Iterator[bytes]:
 
 
 REQUIRED_PROOFS = 2
-"""So many further records must say by the template what they say by the careful way before it is believed."""
+"""Further records that a template must read as the general reader does before it is trusted."""
 
 MAX_ATTEMPTS = 30
-"""After so many records of a shape that were not read by a template, no more is learned of it."""
+"""After this many records of a shape that no template read, the shape is not learned any more."""
 
 MAX_SHAPES = 200
 
@@ -97,12 +105,12 @@ _WORDS = lazy_pattern(rb"[\w.:@+-]+")
 _NUMBER = lazy_pattern(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
 _LINE_ENDS = ("\n", "\r\n", '\\n"')
 _BEGINS = r"(?:(?<![\w-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
-"""Where a word begins, also after a colour."""
+"""Start of a word, also after a colour code."""
 _KEY = lazy_pattern(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
 
 
 class TemplateTrial(msgspec.Struct):
-    """Templates that differ only in where the time stands, and how many further records they read rightly."""
+    """Templates that differ only in the position of the time, and the number of records that they read correctly."""
 
     templates: list[Template]
     proofs: int = 0
@@ -113,23 +121,23 @@ class TemplateTrial(msgspec.Struct):
 
 
 class LearnedShape(msgspec.Struct):
-    """What was learned of lines that differ in nothing but words."""
+    """Templates of the lines that are equal except for their words."""
 
     trials: list[TemplateTrial] = msgspec.field(default_factory=list)
     attempts: int = 0
 
 
 class TemplateLearner:
-    """Learns from the lines of one log."""
+    """Learner for the records of one log."""
 
     def __init__(self, matcher: RecordMatcher, timestamps: TimestampParser) -> None:
         self._matcher, self._timestamps = matcher, timestamps
         self._shapes: dict[bytes, LearnedShape] = {}
 
     def find_template(self, held: bytearray, begin: int, stop: int, end: int) -> Template | None:
-        """The template for a record like that at held[begin], the first line of which ends at `stop`.
+        """Return a trusted template for the record at held[begin], whose first line ends at `stop`.
 
-        None while none is believed.
+        None if there is none yet; the record is then learned from.
         """
         if stop - begin > MAX_RECORD_BYTES:
             return None
@@ -145,7 +153,7 @@ class TemplateLearner:
         return None
 
     def _shape(self, skeleton: bytes) -> LearnedShape | None:
-        """What is known of such lines, None when too much is known already."""
+        """Return the shape with this skeleton, None if there are too many shapes already."""
         if skeleton not in self._shapes and len(self._shapes) >= MAX_SHAPES:
             # What people send may have any form: the server's own records have few, and of those something is known.
             self._shapes = {known: shape for known, shape in self._shapes.items() if shape.trials}
@@ -166,7 +174,7 @@ class TemplateLearner:
         shape.trials = [trial for trial in shape.trials if trial.templates]
 
     def _templates_for(self, raw: bytes, facts: RecordFacts) -> Iterator[Template]:
-        """What may be the record's template: one for each place where its time may stand."""
+        """Yield the possible templates of a record: one for each position of its time."""
         text = raw.decode("latin-1")  # a character for each byte
         told = {role: value for role, value in zip(EVENT_ROLES[facts.kind], facts.ids, strict=True) if value}
         ids = [hole for role, value in told.items() for hole in self._id_part(text, role, value)]
@@ -184,7 +192,7 @@ class TemplateLearner:
             yield templates.text_template(facts, raw, [*ids, *holes, *numbers], moment)
 
     def _times(self, stamps: list[re.Match[str]], facts: RecordFacts) -> list[re.Match[str] | None]:
-        """The stamps that may tell the record's time; None stands for that of a record that has no time."""
+        """Return the timestamps that may be the record's time; [None] for a record without time."""
         moments = [self._time_reader(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
         clock = any(stamp.lastgroup == "clock" for stamp in stamps)
         if None in moments or (clock and len(stamps) > 1):
@@ -195,7 +203,7 @@ class TemplateLearner:
         return [stamp for stamp, at in first if at == facts.at]
 
     def _id_part(self, text: str, role: str, value: str) -> Iterator[VariablePart]:
-        """Where an id stands, if it stands in one place and under its key."""
+        """Yield the part of an id that occurs exactly once and follows its key."""
         found = list(re.finditer(rf"{_BEGINS}{re.escape(value)}(?![\w-])", text))
         if len(found) != 1:
             return
@@ -218,7 +226,7 @@ class TemplateLearner:
 
 
 def _stamps(text: str) -> Iterator[re.Match[str]]:
-    """The times in each of the lines."""
+    """Yield the timestamps of each line."""
     begin = 0
     for line in text.split("\n"):
         yield from STAMP.finditer(text, begin, begin + len(line))

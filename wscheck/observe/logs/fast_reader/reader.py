@@ -1,7 +1,7 @@
-"""Records of a shape that was met before, read straight from the bytes; everything else is left to the careful way.
+"""Reader for records of a known shape, straight from the bytes. The general reader reads everything else.
 
-The first record of a shape makes a template (`templates`), those after it are read by that alone. What a shortcut says
-is what the careful way would have said: the tests read every log both ways.
+The first record of a shape makes a template; the template reads the records after it. The tests compare the result
+with the general reader's for every log.
 """
 
 import re
@@ -21,11 +21,11 @@ from wscheck.observe.logs.multiline import MAX_QUOTATION_BYTES, ends_in_quotatio
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, REQUIRED_ROLES, TIME
 
 MAX_RECORD_BYTES = 1 << 16
-"""A longer line is read with care."""
+"""Longer records are left to the general reader."""
 
 MAX_SHAPES = 500
 MAX_FAILURES = 3
-"""So many records of a shape may be spelled too oddly for a template before none is made any more."""
+"""After this many records of a shape that allow no template, none is tried any more."""
 
 # The sentences part so many bytes after the needle that finds them: "ocket client [c]onnected".
 DISTINCTIVE_OFFSET = len("ocket client ")
@@ -45,24 +45,24 @@ _KINDS = {
 _text = bytes.decode
 
 NotedRecord = tuple[str, int, float | None, tuple[bytes, ...]]
-"""A record's kind, line and time, and what `wording.EVENT_ROLES` names of it."""
+"""Kind, line and time of a record, and its values of `EVENT_ROLES`."""
 
 NO_TEMPLATE = Template("", lambda held, begin, end: None, ())
-"""Reads nothing."""
+"""Template that matches nothing."""
 
 
 class KnownShape(msgspec.Struct):
-    """What is known of the records that have these keys."""
+    """Template of the records that have the same keys."""
 
     template: Template | None = None
     attempts_left: int = MAX_FAILURES
 
 
 class FastReader:
-    """Reads whole records of a known shape: first they are noted, then, before anything else is, told.
+    """Reader of whole records of known shapes. Records are noted first; `flush` makes events of them.
 
-    floor  where what is held of the log begins
-    told   how many it read, of which each says all that is needed
+    floor        start of the retained bytes of the log
+    event_count  number of events; all of them are complete
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class FastReader:
 
     @property
     def pending(self) -> int:
-        """How many records are noted and not told yet."""
+        """Return the number of records that are noted and not flushed."""
         return len(self._noted)
 
     def flush(self) -> None:
-        """Tell what is noted."""
+        """Make events of the noted records."""
         if self._noted:
             noted, self._noted, builders = self._noted, [], self._builders
             self.event_count += len(noted)
@@ -98,7 +98,10 @@ class FastReader:
                 builders[kind](line, at, *map(_text, ids))
 
     def note(self, held: bytearray, needle: int, begin: int, end: int, line: int) -> int:
-        """Note the record that begins at held[begin], its marker at held[needle]. Gives its end; 0: it takes care."""
+        """Note the record at held[begin] with its marker at held[needle].
+
+        Return its end, 0 if the general reader must read it.
+        """
         sign = held[needle + DISTINCTIVE_OFFSET] if needle + DISTINCTIVE_OFFSET < end else 0
         template = self._latest.get(sign, NO_TEMPLATE)
         match = template.match(held, begin, end)
@@ -120,7 +123,7 @@ class FastReader:
         return stop
 
     def _may_be_quoted_text(self, template: Template, held: bytearray, begin: int) -> bool:
-        """Whether a record with nothing in front may be a part of somebody's text."""
+        """Return whether a record without prefix may be part of a text that a user sent."""
         if self._prefix_memory.was_seen(template.kind, template.source):
             return True
         lowest = begin - MAX_QUOTATION_BYTES
@@ -128,7 +131,7 @@ class FastReader:
         return ends_in_quotation(held, first, begin)
 
     def _find_template(self, held: bytearray, begin: int, end: int) -> Template | None:
-        """The template for the record that begins at held[begin]."""
+        """Return the template for the record at held[begin]."""
         if not self._learns:
             return None
         block = _BLOCK.match(held, begin, end)
@@ -143,7 +146,7 @@ class FastReader:
         )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
-        """A marker at the beginning of its line, and its ids with bullets on the lines after it."""
+        """Return the template for a marker at the start of a line with its ids after bullets on the next lines."""
         marker, *_ = parts = match.group(1, 2, 4, 6)
         shape = self._blocks.get(parts)
         if shape is None:
@@ -160,7 +163,7 @@ class FastReader:
         return shape.template
 
     def _json_template(self, raw: bytes) -> Template | None:
-        """A JSON record on one line, its ids among its own fields."""
+        """Return the template for a JSON record on one line, with the ids among its own fields."""
         fields = parse_json_object(raw) or {}
         message = next((key for key in ("msg", "message") if fields.get(key) is not None), "")
         said = fields.get(message)
@@ -181,7 +184,7 @@ class FastReader:
         return shape.template
 
     def _is_own_record(self, fields: dict[str, Any]) -> bool:
-        """Whether the message is where `msg` or `message` says, and nobody wrapped the record."""
+        """Return whether the message is under `msg` or `message` and no collector wrapped the record."""
         messages = [key for key in MESSAGE_KEYS if key in fields]
         return messages[0] in {"msg", "message"} and not any(key in fields for key in SOURCE_KEYS)
 

@@ -1,4 +1,4 @@
-"""Where in a log's bytes something of interest stands: whole megabytes are searched at memory speed, by StringZilla."""
+"""Search for the lines that may contain a marker."""
 
 from itertools import accumulate, pairwise
 
@@ -36,11 +36,11 @@ class NeedleScanner:
         self.journal = False
 
     def add_needles(self, *needles: bytes) -> None:
-        """Look for these as well from now on."""
+        """Search for these needles as well."""
         self._needles += needles
 
     def detect_journal(self, held: bytearray, begin: int, end: int) -> None:
-        """What the first line shows: whether journald wrote the log."""
+        """Detect from the first line whether journald wrote the log."""
         if self._looked:
             return
         line_end = held.find(b"\n", begin, end)
@@ -52,10 +52,10 @@ class NeedleScanner:
     def scan(
         self, held: bytearray, begin: int, end: int, lines: int, marks: bytearray | None = None
     ) -> tuple[list[Found], int]:
-        """Where in held[begin:end] needles stand, in order; and how many lines end before `end`.
+        """Return the positions of needles in held[begin:end] with their lines, and the number of lines before `end`.
 
-        lines  how many end before `begin`
-        marks  as much room as `held`, for notes, which make counting faster
+        lines  number of lines that end before `begin`
+        marks  scratch space as long as `held`, which makes counting faster
         """
         places = self._places(held, begin, end)
         parts = pairwise((begin, *places, end))
@@ -77,7 +77,7 @@ class NeedleScanner:
         return sorted(found) if self._needles else found
 
     def _sentences(self, held: bytearray, begin: int, end: int) -> list[int]:
-        """Where the wide needle goes on as a sentence does."""
+        """Return the positions at which the wide needle continues as a marker does."""
         found, find, vain = list[int](), stringzilla.find, 0
         while (at := find(held, _WIDE, begin, end)) >= 0:
             begin = at + len(_WIDE)
@@ -98,9 +98,9 @@ def _places(held: bytearray, needle: bytes, begin: int, end: int) -> list[int]:
 
 
 def _line_ends(held: bytearray, begin: int, end: int, marks: bytearray) -> memoryview:
-    """Ones where a line ends in held[begin:end] and zeros elsewhere there, to be added up at the speed of memory.
+    """Return ones at the line ends of held[begin:end] and zeros elsewhere, so that a sum counts lines at memory speed.
 
-    To find one line end after the other takes most of what reading a log takes.
+    Searching for each line end takes most of the time of reading a log.
     """
     ones = memoryview(marks)
     stringzilla.translate(held, _ONES, start=begin, end=end, out=ones[begin:end])

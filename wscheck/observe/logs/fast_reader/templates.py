@@ -1,7 +1,8 @@
-"""What all records of one shape look like, as one pattern: made of a record that was read, to read those like it.
+"""Byte patterns that read all records of one shape.
 
-A pattern fixes every byte that belongs to the shape and leaves open only what differs from record to record, and that
-only in letters that no reader could take for anything else. What does not match is read as if there were no template.
+A template is made of a record that was read. It fixes every byte of the shape and leaves open only the parts that
+differ between records, limited to characters that have no other meaning there. The general reader reads records that
+match no template.
 """
 
 import re
@@ -29,11 +30,11 @@ _STRING = rb'"%b(?:\\["\\/bfnrt]%b)*+"' % (_LETTERS, _LETTERS)
 _INTEGER = rb"-?(?:[1-9]\d*+|0)"
 _NATURAL = rb"(?:[1-9]\d{0,17}|0)"
 NUMBER = rb"(?:[1-9]\d{0,8}|0)"
-"""A number that nobody could take for a time."""
+"""Number that cannot be mistaken for a time."""
 _NAME = rb"[\w-]++"
 _PATH = rb"/[\w/-]*+"
 _SOCKET = rb"[\w-]{20}"
-"""Without a key a socket's id is told by its length."""
+"""Socket id: without a key it is identified by its length."""
 _CONSTANT = rb"(?:true|false|null)"
 _SEPARATORS = ((b",", b":"), (b", ", b": "))
 
@@ -41,11 +42,11 @@ _SEPARATORS = ((b",", b":"), (b", ", b": "))
 class RecordFacts(NamedTuple):
     """Content of one record.
 
-    ids     in the order of `EVENT_ROLES`, "" for an unknown one
-    size    bytes of its lines
-    bare    nothing stands before its marker: it may be somebody's text
-    source  who wrote it, where an envelope says
-    until   its time stands in so many of its first bytes
+    ids         in the order of `EVENT_ROLES`, "" for an unknown one
+    size        bytes of its lines
+    bare        nothing is in front of its marker, so it may be a user's text
+    source      its writer, if an envelope names one
+    until       the time is within this many first bytes
     """
 
     kind: str
@@ -58,14 +59,14 @@ class RecordFacts(NamedTuple):
 
 
 class Template(NamedTuple):
-    """Reads records of one shape.
+    """Reader for records of one shape.
 
-    match   as a compiled pattern's
-    ids     the groups that hold what `wording.EVENT_ROLES` names; one is empty where the shape has no such thing
-    time    the group that holds the time, 0 where the shape has none
-    moment  reads the time
-    bare    nothing stands before the marker: such a record may be somebody's text
-    source  who wrote it, where an envelope says
+    match   method of the compiled pattern
+    ids     groups with the values of `EVENT_ROLES`; a group is empty if the shape lacks the value
+    time    group with the time, 0 if the shape has none
+    moment  function that parses the time
+    bare    nothing is in front of the marker, so the record may be a user's text
+    source  the writer, if an envelope names one
     """
 
     kind: str
@@ -78,7 +79,7 @@ class Template(NamedTuple):
 
 
 class VariablePart(NamedTuple):
-    """A part of a line that may differ in the next one: where it stands, and what may stand there, as a pattern."""
+    """Part of a line that may differ in the next record, with the pattern of its content."""
 
     begin: int
     end: int
@@ -86,13 +87,16 @@ class VariablePart(NamedTuple):
 
 
 def lines_template(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Template:
-    """A marker on a line of its own and ids on the lines after it: what stands before each id, and its role."""
+    """Return the template for a marker on its own line and ids on the lines after it.
+
+    `lines` contains the bytes in front of each id, and its role.
+    """
     ids = (re.escape(before) + _id(role, rb"\n") for before, role in lines)
     return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
 
 
 def text_template(said: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
-    """The lines `raw`, to the letter but for their holes; of those that overlap the first given counts."""
+    """Return the template for the lines `raw` with variable parts. If parts overlap, the first one counts."""
     parts, at = list[bytes](), 0
     for hole in _apart(holes):
         parts += re.escape(raw[at : hole.begin]), hole.pattern
@@ -102,9 +106,11 @@ def text_template(said: RecordFacts, raw: bytes, holes: Iterable[VariablePart], 
 
 
 def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
-    """The pattern of an id like `value`, before `end`; None for one with signs that may mean something else there.
+    """Return the pattern of an id like `value` in front of `end`.
 
-    `whole`: it is in quotes, or all that stands behind a bullet and its key
+    None if its characters may have another meaning there.
+
+    `whole`: the id is in quotes, or it is all that follows a bullet and its key.
     """
     bare = (_PATH,) if role == NAMESPACE else (_NATURAL, _SOCKET, _NAME)
     forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else bare
@@ -115,7 +121,7 @@ def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
 
 
 def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
-    """The pattern of a stamp like this one; an epoch's first digits are what tells it from other numbers."""
+    """Return the pattern of a timestamp like this one. The first digits of an epoch are fixed: they identify it."""
     kept = 2 if like.lastgroup == "epoch" else 0
     digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][kept:].encode("latin-1")))
     pattern = like[0][:kept].encode() + digits
@@ -125,9 +131,11 @@ def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
 def object_template(
     kind: str, raw: bytes, fields: Mapping[str, Any], roles: Mapping[str, str], moment: TimeReader | None
 ) -> Template | None:
-    """A JSON object on one line: `raw` is the line, `fields` what it holds, `roles` says which key is what.
+    """Return the template for a JSON object on one line; None if its spelling is too unusual.
 
-    None where its spelling is more than a template can tell.
+    raw     the line
+    fields  the decoded object
+    roles   role of each key
     """
     for comma, colon in _SEPARATORS:
         members = (_member(key, value, roles.get(key), comma, colon) for key, value in fields.items())
@@ -156,7 +164,7 @@ def _apart(holes: Iterable[VariablePart]) -> list[VariablePart]:
 
 
 def _id(role: str, end: bytes) -> bytes:
-    """An id in plain letters and what ends it."""
+    """Return the pattern of an id in plain characters and of what ends it."""
     return b"(?!(?:%b)%b)(?P<%b>%b)%b" % (_NOTHING, end, role.encode(), _SAID.get(role, _WORD), end)
 
 
@@ -173,7 +181,7 @@ def _member(key: str, value: Any, role: str | None, comma: bytes, colon: bytes) 
 
 
 def _value(value: Any, comma: bytes, colon: bytes) -> bytes:
-    """Any value of the same type, which for an object means one with the same keys."""
+    """Return the pattern of any value of the same type; of an object, one with the same keys."""
     if isinstance(value, str):
         return _STRING
     if value is None or isinstance(value, bool):

@@ -1,1 +1,1 @@
-"""Formats of log lines, prefixes, timestamps, keys and envelopes."""
+"""Formats of log lines: envelopes, prefixes, timestamps, keys and values."""

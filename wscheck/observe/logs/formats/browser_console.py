@@ -1,4 +1,4 @@
-"""The documented lines of the frontend's console, as a browser saves them: what the page did, without ids."""
+"""Documented console lines of the frontend, as a browser saves them. They contain no ids."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 SOURCE = "console"
 
 NEEDLES = (b" received", b"via unified WebSocket")
-"""What to look for once a log is known to be a console's."""
+"""Needles that are searched for once a log is known to be a console's."""
 
 _HANDLED = {
     "Bot status update": "bot_status_update",
@@ -39,20 +39,20 @@ _KEY = secrets.token_bytes(16)
 
 
 class ConsoleReader:
-    """Reads console lines. `started`: one that only a frontend writes was seen."""
+    """Reader of console lines. `started`: a line was seen that only a frontend writes."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.started = False
 
     def starts(self, message: LogMessage) -> bool:
-        """Whether this line shows that the log is a console's; true once."""
+        """Return whether this line shows that the log is a console's. True only once."""
         match = _LINE.match(message.text) if not self.started and message.fields is None else None
         self.started = self.started or (match is not None and match["handled"] is None and self._is_logged(match))
         return match is not None and self.started
 
     def read(self, message: LogMessage, line: int, at: float | None) -> Event | None:
-        """What the page did, by this line."""
+        """Return the event of a console line."""
         match = _LINE.match(message.text) if message.fields is None else None
         if match is None or not self._is_logged(match):
             return None
@@ -77,7 +77,7 @@ def _opener(place: re.Match[str] | None) -> CodeLocation | None:
 
 
 def _digest(payload: str | None) -> str | None:
-    """None where the console shows no payload, or only its beginning."""
+    """Return the digest of a payload; None if the console shows none or only its start."""
     if payload is None or "…" in payload or payload.strip() in {"Object", "{}", "[object Object]"}:
         return None
     return hashlib.blake2b(payload.strip().encode("utf-8", "replace"), key=_KEY, digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""What is wrapped around a message, and taken off here: colours, CRI and JSON envelopes, also JSON in JSON."""
+"""Envelopes around a message: colours, CRI, JSON, and JSON inside JSON."""
 
 import re
 from typing import Any
@@ -21,11 +21,11 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 ANSI = lazy_pattern(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
 
 MESSAGE_KEYS = ("MESSAGE", "log", "msg", "message", "@message", "event", "body", "short_message", "textPayload", "_msg")
-"""Where a structured record keeps its message; where several of them are there, only the first counts."""
+"""Keys that contain the message of a structured record. The first one present counts."""
 
 _NESTED = ("jsonPayload", "log", "log_processed", "message", "msg", "fields")
 _HOLDERS = ("jsonPayload", "log_processed", "_source")
-"""Where Google Cloud, Fluent Bit and Elasticsearch keep the record that was logged."""
+"""Keys under which Google Cloud, Fluent Bit and Elasticsearch store the logged record."""
 SOURCE_KEYS = (
     "stream",
     "_PID",
@@ -41,7 +41,7 @@ SOURCE_KEYS = (
     "source",
     "type",
 )
-"""What tells writers apart whose lines a runtime put into one log."""
+"""Keys that identify the writer if a runtime combined several logs."""
 
 _CRI = lazy_pattern(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([FP]) ?")
 _KLOG = lazy_pattern(
@@ -49,23 +49,23 @@ _KLOG = lazy_pattern(
     (?P<message>"(?:[^"\\]|\\.)*")(?=\s|$)""",
     re.VERBOSE,
 )
-"""A structured record of klog has its message in quotes, without a key; what it goes on with has keys."""
+"""A structured klog record has its message in quotes without a key, and then keys."""
 _DEEP = 6
 
 decode_json = msgspec.json.Decoder().decode
 
 
 class LogMessage(msgspec.Struct):
-    """A line's message with its envelopes off.
+    """Message of a line without its envelopes.
 
-    text    the message, or the whole line where it has no envelope
-    prefix  what stood before a JSON record on its line
-    writer  who wrote it, where an envelope says: only lines of one source belong together
-    at      seconds since the epoch
-    fields  the structured record that held the message, if one did
-    partial more of this line follows in the next one of its source
-    from_container a container's runtime wrapped it, which splits long lines
-    batch   the records that were exported together on one line
+    text            the message, or the whole line if it has no envelope
+    prefix          text in front of a JSON record
+    writer          process that an envelope names; only lines of one writer belong together
+    at              seconds since the epoch
+    fields          the structured record that contained the message
+    partial         the next line of the writer continues this one
+    from_container  a container runtime wrapped the line; runtimes split long lines
+    batch           records that were exported together on one line
     """
 
     text: str
@@ -79,23 +79,23 @@ class LogMessage(msgspec.Struct):
 
     @property
     def structured(self) -> bool:
-        """Whether the application wrote a structured record, not only what wraps it."""
+        """Return whether the application wrote a structured record, not only the collector."""
         return self.fields is not None and not self.writer
 
 
 def decode_line(raw: bytes | bytearray) -> str:
-    """A line as text: colours and control characters off, what is no UTF-8 replaced."""
+    """Return a line as text, without colours and control characters. Invalid UTF-8 is replaced."""
     text = raw.decode("utf-8", "replace").rstrip("\r\n").lstrip("\ufeff")
     return strip_colors(text)
 
 
 def strip_colors(text: str) -> str:
-    """Without colours, NULs and bells."""
+    """Return the text without colour codes, NUL and BEL."""
     return ANSI.sub("", text) if "\x1b" in text or "\x00" in text or "\x07" in text else text
 
 
 def unwrap(text: str, timestamps: TimestampParser) -> LogMessage:
-    """Take the envelopes off a decoded line."""
+    """Return the message of a decoded line without its envelopes."""
     message = LogMessage(text)
     while (cri := _CRI.match(message.text)) is not None:
         message.at = timestamps.parse("iso", cri[1])
@@ -109,13 +109,13 @@ def unwrap(text: str, timestamps: TimestampParser) -> LogMessage:
 
 
 def unwrap_joined(message: LogMessage, timestamps: TimestampParser) -> None:
-    """Take off what a line has that was put together from its parts."""
+    """Unwrap a line that was joined from its parts."""
     message.fields = None
     _unwrap_structured(message, timestamps)
 
 
 def split_batch(message: LogMessage, timestamps: TimestampParser) -> list[LogMessage]:
-    """The records on a line that holds many, each as on a line of its own."""
+    """Return the records on a line, each as if it were on its own line."""
     parts = [LogMessage("", message.prefix, message.writer, message.at) for _ in message.batch]
     for part, fields in zip(parts, message.batch, strict=True):
         _unwrap(part, fields, timestamps, _DEEP)
@@ -146,13 +146,13 @@ def _unwrap_structured(message: LogMessage, timestamps: TimestampParser) -> None
 
 
 def _has_message(fields: dict[str, Any]) -> bool:
-    """Whether there is a message in it."""
+    """Return whether the record contains a message."""
     own = _application_fields(fields)
     return _inner_message(own) is not None or exported_message(own) is not None
 
 
 def parse_json_object(text: str | bytes) -> dict[str, Any] | None:
-    """The JSON object that `text` is, None when it is none."""
+    """Return the JSON object in `text`, None if it is not one."""
     try:
         value = decode_json(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
@@ -182,7 +182,7 @@ def _unwrap(message: LogMessage, fields: dict[str, Any], timestamps: TimestampPa
 
 
 def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep: int) -> None:
-    """The text of an envelope, which may be a record itself."""
+    """Set the text of an envelope, which may be a record itself."""
     message.text = strip_colors(text)
     stripped = message.text.strip()
     if (
@@ -195,7 +195,7 @@ def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep:
 
 
 def _application_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """As the application logged it: GELF puts "_" in front of that, and of nothing else; OTLP names the types."""
+    """Return the fields as the application logged them: GELF prefixes them with "_", OTLP adds their types."""
     if "short_message" in fields:
         return {key.removeprefix("_"): value for key, value in fields.items()}
     return from_opentelemetry(fields) or fields
@@ -206,7 +206,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _inner_message(fields: dict[str, Any]) -> str | dict[str, Any] | None:
-    """The message of a structured record: text, or a record of its own."""
+    """Return the message of a structured record: text, or a record."""
     for key in MESSAGE_KEYS:
         value = fields.get(key)
         if isinstance(value, str):
@@ -222,7 +222,7 @@ def _inner_message(fields: dict[str, Any]) -> str | dict[str, Any] | None:
 
 
 def _from_list(fields: dict[str, Any]) -> str | None:
-    """log4js and consola keep what they were called with as a list, tslog under the numbers of the arguments."""
+    """Return the first argument: log4js and consola log a list, tslog numbers the arguments."""
     called = fields.get("data", fields.get("args"))
     if isinstance(called, list) and called and isinstance(called[0], str):
         return called[0]
@@ -231,7 +231,7 @@ def _from_list(fields: dict[str, Any]) -> str | None:
 
 
 def _from_bytes(numbers: list[Any]) -> str:
-    """journald gives a message that is no plain text as the list of its bytes."""
+    """Return the text of a journald message that is a list of bytes."""
     try:
         return bytes(numbers).decode("utf-8", "replace")
     except (TypeError, ValueError):

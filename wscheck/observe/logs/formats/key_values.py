@@ -1,4 +1,4 @@
-"""Keys and their values in a line of text: key=value, key: 'value', "key": "value", and nothing inside quotes."""
+"""Keys and values in a line of text: key=value, key: 'value', "key": "value". Text inside quotes has no keys."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 _QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
 KEY_NAME = r"(?:[^\W\d]|[@$])[\w.@$-]*"
-"""How a key is called: it begins with a letter of any script."""
+"""Name of a key: it starts with a letter of any script."""
 
 
 TOKEN = lazy_pattern(
@@ -24,12 +24,12 @@ _BLANKS = r"(?<!\s)\s++"  # each run of them once: whoever writes very many shal
 _NEXT = rf"{_BLANKS}(?={KEY_NAME}=|\|\s)"
 _NEXT_COLON = rf"{_BLANKS}(?={KEY_NAME}[:=]\s|{KEY_NAME}=|\|\s)"
 _STOPS = {"=": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
-"""Where it ends at the latest if a quotation follows."""
+"""Latest end of an unquoted value if a quotation follows."""
 
 _JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){KEY_NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
 _POINTS = {"=": lazy_pattern(f"{_SIGNS}|{_NEXT}"), ":": lazy_pattern(f"{_SIGNS}|{_NEXT_COLON}")}
-"""Where an unquoted value may end."""
+"""Possible end of an unquoted value."""
 
 _SPACED = lazy_pattern(rf"\s{KEY_NAME}\s*[:=]")
 CLOSERS = {"{": "}", "[": "]", "(": ")"}
@@ -40,7 +40,7 @@ _CLEAN = lazy_pattern(r"\s|[,;.:!|+}\])]|$")
 _OPENED = lazy_pattern(
     r"""[\[("'`](?!(?:[Oo]bject|Array|Function|Getter|Circular|undefined)\b)(?=[^\s\])])[^\n]*?(?=\s|$)"""
 )
-"""What is no scalar, and no object either, but for what a logger prints in the place of one."""
+"""Value that is neither scalar nor an object; loggers print some of these in place of an object."""
 _ESCAPE = lazy_pattern(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 
@@ -50,10 +50,10 @@ NOTHING = frozenset(("", "undefined", "null", "none", "[undefined]", "nil", "nan
 class KeyValue(NamedTuple):
     """One key with its value.
 
-    depth       counts the brackets around it
-    begin, end  where the value stands
-    is_certain        it is clear where the value ends: "a=x" is, "a=x)y" is not
-    parents      the keys of the objects around it, the outermost first, "" for one without
+    depth       number of brackets around it
+    start, end  position of the value
+    is_certain  the end of the value is unambiguous: "a=x" is certain, "a=x)y" is not
+    parents     keys of the objects around it, outermost first, "" for one without a key
     """
 
     key: str
@@ -67,19 +67,19 @@ class KeyValue(NamedTuple):
 
 
 def find_key_values(text: str) -> Iterator[KeyValue]:
-    """Every key with a scalar value, in order; what stands in quotes is a value or nothing."""
+    """Yield every key with a scalar value, in order."""
     for token in _tokens(text):
         if isinstance(token, KeyValue):
             yield token
 
 
 def bracket_balance(text: str) -> int:
-    """How many brackets are left open at the end of `text`, negative where it closes more than it opens."""
+    """Return the number of brackets that are open at the end of `text`, negative if more are closed than opened."""
     return sum(token for token in _tokens(text) if isinstance(token, int))
 
 
 def _tokens(text: str) -> Iterator[KeyValue | int]:
-    """The pairs of a text, and its brackets: 1 for one that opens, -1 for one that closes."""
+    """Yield the pairs of a text, and 1 or -1 for each bracket that opens or closes."""
     around, owners = list[str](), list[str]()
     position, name, spaced = 0, "", None
     while (match := TOKEN.search(text, position)) is not None:
@@ -110,16 +110,17 @@ def _tokens(text: str) -> Iterator[KeyValue | int]:
 
 
 def _is_spaced(text: str) -> bool:
-    """Whether blanks stand between the pairs of a text, so that a comma alone does not end one."""
+    """Return whether blanks separate the pairs of a text, so that a comma alone does not end a value."""
     first = _SPACED.search(text)
     return first is not None and _SPACED.search(text, first.end()) is not None
 
 
 def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> tuple[int, bool]:
-    """Where the unquoted value that begins at `begin` ends, and whether that is sure.
+    """Return the end of the unquoted value that starts at `begin`, and whether it is certain.
 
-    It ends before the next key ("a=1 b=2", "a: 1, b: 2"), before a comma with a blank, and where a bracket around it
-    closes. Signs in the middle of it are its own; brackets only in pairs, and none where others stand around it.
+    A value ends before the next key ("a=1 b=2", "a: 1, b: 2"), before a comma with a blank, and at the bracket that
+    closes
+    the one around it. Punctuation inside it belongs to it; brackets only in pairs, and only outside other brackets.
     """
     inside: list[str] = []
     sure = True
@@ -143,7 +144,7 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
 
 
 def is_person_name(words: list[str]) -> bool:
-    """Whether words are a person's name: with capital letters, if their script has any, but for short ones within."""
+    """Return whether the words are a person's name: capitalised if the script has case, except short words inside."""
 
     def begins(word: str) -> bool:
         return word.isalpha() and (word.istitle() or word.lower() == word.upper())
@@ -152,13 +153,13 @@ def is_person_name(words: list[str]) -> bool:
 
 
 def _closes(text: str, at: int, around: list[str]) -> bool:
-    """Whether the brackets at `at` are those that stand around it, and nothing goes on behind them."""
+    """Return whether the brackets at `at` close those around the value and end the text."""
     closing = _CLOSED.match(text, at)
     return closing is not None and list(closing[0]) == around[: -len(closing[0]) - 1 : -1]
 
 
 def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | None:
-    """The quoted string that holds `position`: (its key or None, begin, end); None when none does."""
+    """Return the key (or None), start and end of the quoted string that contains `position`; None if none does."""
     at = 0
     while (match := TOKEN.search(text, at)) is not None and match.start() <= position:
         at = match.end()
@@ -173,7 +174,7 @@ def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | 
 
 
 def without_enclosing_bracket(before: str, rest: str) -> str:
-    """`rest` without the bracket at its end that closes one right before the marker: "(WebSocket ... userId=42)"."""
+    """Return `rest` without the closing bracket of one directly in front of the marker: "(WebSocket ... userId=42)"."""
     closer = CLOSERS.get(before.rstrip()[-1:])
     body = rest.rstrip(" .\r")
     alone = closer is not None and body.endswith(closer) and body.count(closer) == body.count(before.rstrip()[-1]) + 1
@@ -181,7 +182,7 @@ def without_enclosing_bracket(before: str, rest: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """The string that a quoted literal stands for."""
+    """Return the value of a quoted literal."""
     inner = text[1:-1]
     return _ESCAPE.sub(_unescaped, inner) if "\\" in inner else inner
 
@@ -195,11 +196,11 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def is_quoted(text: str) -> bool:
-    """Whether a text is one quoted literal, also with a comma after it."""
+    """Return whether the text is one quoted literal, also with a comma after it."""
     return _LITERAL.fullmatch(text) is not None
 
 
 def value_or_none(value: str) -> str | None:
-    """The value, None where it says that there is none."""
+    """Return the value, None if it means that there is none ("null", "undefined", ...)."""
     value = value.strip()
     return None if value.lower() in NOTHING else value

@@ -1,4 +1,4 @@
-"""What stands before a message: whether a logger can have written it there, and whether two lines have the same."""
+"""Text in front of a message: whether a logger wrote it, and whether two lines have the same prefix."""
 
 import re
 from enum import Enum
@@ -9,7 +9,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 _BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*)"
 
 BULLET = lazy_pattern(rf"\s*{_BULLETS}\s*$")
-"""A bullet at the end of what stands before a key; also one that lost its encoding."""
+"""Bullet in front of a key, also one with broken encoding."""
 
 _BLANKS = lazy_pattern(r"\s+")
 _WORD = lazy_pattern(r"[A-Za-z][A-Za-z'’]*[.,!?]?$")
@@ -35,16 +35,19 @@ _IN_TEXT = ".,;!?'’\"`_"
 
 
 class PrefixKind(Enum):
-    """Whether a marker after it can be a record's."""
+    """Likelihood that a marker after a prefix starts a record."""
 
     SURE = "sure"
     DOUBTFUL = "doubtful"
-    """A name or two before it: a logger's, or the beginning of a sentence. Only with ids it counts."""
+    """One or two names: a logger's, or the start of a sentence. The marker counts only with ids."""
     PROSE = "prose"
 
 
 def classify_prefix(prefix: str) -> PrefixKind:
-    """Whether a logger wrote `prefix`. What has no letters, a stamp, a level, a name with signs: yes. Words: no."""
+    """Return whether a logger can have written `prefix`.
+
+    Timestamps, levels and names with punctuation yes, words no.
+    """
     tokens = _prefix_tokens(prefix)
     words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
     if not words:
@@ -60,16 +63,17 @@ def classify_prefix(prefix: str) -> PrefixKind:
 
 
 def is_separate_word(before: str) -> bool:
-    """Whether what follows `before` is no part of what stands at its end, as a name of several words would be."""
+    """Return whether the text after `before` is separate from its last word, which may be part of a name otherwise."""
     tokens = _prefix_tokens(before)
     return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
 
 
 def introduces_payload(before: str) -> bool:
-    """Whether an object after `before` is one that a message carries, and so may hold what somebody sent.
+    """Return whether an object after `before` is part of a message, so that a user may have sent it.
 
-    It is where it stands in a list, or is indented as what is printed over several lines is, or has a name ("body: {",
-    "body={", "'a' => {") that is no tag of syslog's.
+    It is in a list, is indented like an object printed over several lines, or has a name ("body: {", "body={", "'a' =>
+    {")
+    that is not a syslog tag.
     """
     before = before.replace("[Object: null prototype]", "")
     if before.rstrip().endswith(("[", "(", ",", "=>")):
@@ -93,20 +97,21 @@ def _prefix_tokens(prefix: str) -> list[str]:
 
 
 def indentation(before: str) -> int:
-    """How many blanks stand before what follows `before`, whatever prefix stands before those."""
+    """Return the number of blanks at the end of `before`."""
     return len(before) - len(before.rstrip())
 
 
 def prefix_shape(prefix: str) -> str:
-    """A prefix without what changes from line to line: its stamps and the width of its blanks."""
+    """Return a prefix without the parts that differ between lines: timestamps and the width of blanks."""
     return _BLANKS.sub(" ", STAMP.sub("", prefix)).strip() if prefix else ""
 
 
 def is_continuation(before: str, of: str) -> bool:
-    """Whether a line with `before` in front goes on with a record whose marker has the shape `of` in front.
+    """Return whether a line with `before` in front may continue a record whose marker has the prefix shape `of`.
 
-    It does when its own shape is blank or begins the marker's: that serves whoever repeats the prefix on each line
-    (compose, PM2, kubectl, syslog) and whoever prints it once, and keeps interleaved processes apart.
+    Its own shape is empty or starts the marker's shape. That accepts a prefix on each line (compose, PM2, kubectl,
+    syslog)
+    and a prefix on the first line only, and keeps the lines of several processes apart.
     """
     own = prefix_shape(before)
     if not own or own == of:
@@ -119,11 +124,11 @@ def is_continuation(before: str, of: str) -> bool:
 
 
 def is_level(token: str) -> bool:
-    """Whether a token names how serious a message is."""
+    """Return whether a word is a log level."""
     return _LEVEL.match(token) is not None
 
 
 def strip_bullet(before: str) -> tuple[str, bool]:
-    """`before` without the bullet at its end, and whether there was one."""
+    """Return `before` without the bullet at its end, and whether there was one."""
     bullet = BULLET.search(before)
     return (before[: bullet.start()], True) if bullet is not None else (before, False)

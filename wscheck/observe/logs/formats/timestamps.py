@@ -1,4 +1,4 @@
-"""When a line says it was: the timestamps that loggers and those who wrap them print, as seconds since the epoch."""
+"""Timestamps of loggers and collectors, as seconds since the epoch."""
 
 import math
 import re
@@ -48,22 +48,22 @@ KEYS = (
 
 _DAY_S = 86_400.0
 OUT_OF_ORDER_S = 5.0
-"""Lines of several writers stand in another order than their times, but not by more than this."""
+"""Lines of several writers may be out of order by this much."""
 AMBIGUOUS_S = 3600.0 + OUT_OF_ORDER_S
-"""A local time can be meant an hour later than it seems to be."""
+"""A local time may mean a time that is later by this much."""
 
 TimeReader = Callable[[bytes], float | None]
-"""A time as it stands in a log, to seconds since the epoch; None for what is none."""
+"""Function that converts a time in a log to seconds since the epoch, None if it is not a time."""
 
 MILLISECONDS = rb"[1-9]\d{12}"
-"""What pino and Date.now() give, in every year from 2001 to 2286."""
+"""Format of pino and Date.now() for every year from 2001 to 2286."""
 
 
 class TimestampParser:
-    """Completes what a stamp leaves out: the date of a bare clock time, the year of a syslog line.
+    """Parser that completes timestamps: the date of a bare clock time, the year of a syslog line.
 
-    The day is that of the log's last change, or today; a clock that goes back by half a day has passed midnight. A
-    local time that comes twice, when clocks are put back in autumn, is the later one where the log was past the first.
+    The date is that of the log's last change, or today. A clock that goes back by half a day has passed midnight. Of a
+    local time that occurs twice in autumn, the later one counts if the log was past the first.
     """
 
     def __init__(self, path: str, keys: Sequence[str] = ()) -> None:
@@ -77,7 +77,7 @@ class TimestampParser:
         self._latest = 0.0
 
     def find(self, text: str) -> float | None:
-        """The time a prefix tells, the finest it has; None when it tells none."""
+        """Return the most precise time in a prefix, None if it has none."""
         found: float | None = None
         for match in STAMP.finditer(text):
             kind = match.lastgroup or ""
@@ -91,7 +91,7 @@ class TimestampParser:
         return found
 
     def parse(self, kind: str, text: str) -> float | None:
-        """One stamp of a known form."""
+        """Return the time of a timestamp of a known form."""
         try:
             return self._seconds(kind, text.replace(",", ".") if kind in {"iso", "clock"} else text)
         except (ValueError, OverflowError, OSError):
@@ -107,7 +107,10 @@ class TimestampParser:
         return self._local_or_absolute(self._with_date(kind, text))
 
     def _local_or_absolute(self, moment: datetime) -> float:
-        """Seconds since the epoch; without a zone it is local time, and of two the one that goes on with the log."""
+        """Return seconds since the epoch.
+
+        Without a zone the time is local; of two candidates the one that continues the log.
+        """
         at = moment.timestamp()
         if moment.tzinfo is None:
             if OUT_OF_ORDER_S < self._latest - at <= AMBIGUOUS_S:
@@ -145,7 +148,7 @@ class TimestampParser:
         return self._last
 
     def from_fields(self, fields: dict[str, Any]) -> float | None:
-        """The time a structured record tells."""
+        """Return the time of a structured record."""
         for key in self._keys:
             value = fields.get(key)
             if value is not None and (at := self._from_value(value)) is not None:
@@ -153,9 +156,11 @@ class TimestampParser:
         return None
 
     def field_reader(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
-        """Which field tells the time of records like this one, and how to read it from its JSON; ("", None): none.
+        """Return the field with the time in records like this one and a function that parses its JSON.
 
-        One that is written as `MILLISECONDS` is read as such: nothing else may stand there.
+        ("", None) if none.
+
+        A field in the form of `MILLISECONDS` is only read in that form.
         """
         for key in self._keys:
             value = fields.get(key)
@@ -178,7 +183,7 @@ class TimestampParser:
 
 
 def is_milliseconds(value: Any) -> bool:
-    """Whether it is written as `MILLISECONDS`."""
+    """Return whether the value has the form of `MILLISECONDS`."""
     return type(value) is int and 10**12 <= value < 10**13
 
 
@@ -187,7 +192,10 @@ def _milliseconds(raw: bytes) -> float:
 
 
 def epoch_seconds(number: float) -> float | None:
-    """Seconds, milli-, micro- or nanoseconds since the epoch, told apart by size; None for what is no such time."""
+    """Return seconds since the epoch from seconds, milli-, micro- or nanoseconds, which differ in size.
+
+    None if not a time.
+    """
     for unit in (1.0, 1e3, 1e6, 1e9):
         if 1e9 <= number / unit < 1e10:
             return number / unit
@@ -195,7 +203,7 @@ def epoch_seconds(number: float) -> float | None:
 
 
 def split_trailing_time(text: str) -> tuple[str, str]:
-    """A line's end without the clock time that some loggers print there, and that time."""
+    """Return a line without the clock time that some loggers print at its end, and that time."""
     tail = _TAIL.search(text) if text[-1:].isalnum() or text[-1:] in "]." else None
     return (text[: tail.start()], tail[0]) if tail is not None else (text, "")
 

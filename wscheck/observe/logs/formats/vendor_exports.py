@@ -1,12 +1,12 @@
-"""How collectors and clouds export what was logged: each record in a shape of their own, one a line or many.
+"""Export formats of collectors and clouds: one record on a line, or many.
 
-An application's record carries what users sent it, under any key. So a shape is known by all that stands beside what
-was logged, and nothing that looks like a record is looked for elsewhere.
+A record of an application contains what users sent, under any key. So a format is identified by all the keys around
+the logged record, and records are searched for nowhere else.
 
-Shapes: Splunk (HTTP event collector, `search/jobs/export`, Docker's driver), Azure Monitor (resource logs, tables),
+Formats: Splunk (HTTP event collector, `search/jobs/export`, Docker's driver), Azure Monitor (resource logs, tables),
 Datadog (logs API v1 and v2), Loki (`logcli -o jsonl`, `query_range`), Grafana's download, OpenTelemetry (OTLP/JSON),
-CloudWatch Logs (`filter-log-events`, also as text; subscriptions, also glued by Firehose), Elasticsearch (`_search`),
-Google Cloud's `entries`, Fluent Bit (`stdout` with `format json`).
+CloudWatch Logs (`filter-log-events`, also as text; subscriptions, also concatenated by Firehose), Elasticsearch
+(`_search`), Google Cloud's `entries`, Fluent Bit (`stdout` with `format json`).
 """
 
 import json
@@ -20,9 +20,11 @@ Fields = dict[str, Any]
 
 
 class Export(NamedTuple):
-    """What was logged is under `inner`: `beside` must stand beside it, and nothing else but `also`, if that is set.
+    """Format whose logged record is under `inner`.
 
-    stream  the key that must name a standard stream
+    The keys `beside` are required, and only `also` are allowed if it is set.
+
+    stream  the key that must contain "stdout" or "stderr"
     """
 
     inner: str
@@ -56,7 +58,7 @@ _EXPORT_SHAPES = (
     *(Export(column, _key_set("TimeGenerated")) for column in ("LogMessage", "LogEntry", "Log_s", "ResultDescription")),
 )
 _WRITERS = ("labels", "stream", "kubernetes", "resource", "logStreamName", "PodName", "ContainerName", "host")
-"""Where a shape says whose record it is."""
+"""Keys that identify the writer of a record."""
 
 _FLUENT_BIT = lazy_pattern(
     r"""\[\d+\]\ (?P<tag>[^\s:"]+):\ \[\[?(?P<at>\d+(?:\.\d+)?)(?:,\ \{[^{}"]*\}\])?,\ \{
@@ -66,12 +68,12 @@ _FLUENT_BIT = lazy_pattern(
 )
 _FIELDS = lazy_pattern(r"""\[\d+\] [^\s:"]+: \[""")
 _AWS_TEXT = lazy_pattern(r"EVENTS\t(?:\d+\t\d{13}\t(?P<tag>[^\t]+)|\d{13})\t(?P<text>.*)\t(?P<at>\d{13})\s*", re.DOTALL)
-"""Its columns are sorted by their names: eventId, ingestionTime, logStreamName, message, timestamp."""
+"""The columns are sorted by name: eventId, ingestionTime, logStreamName, message, timestamp."""
 _NEXT_PAIR = lazy_pattern(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
 
 
 def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
-    """What was logged, of a record in one of these shapes, and whose it is."""
+    """Return the logged message of a record in one of these formats, and its writer."""
     for export in _EXPORT_SHAPES:
         value = fields.get(export.inner)
         if isinstance(value, str | dict) and export.fits(fields):
@@ -80,17 +82,17 @@ def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
 
 
 def writer_labels(fields: Fields) -> str:
-    """Whose record it is, as far as the shape says."""
+    """Return the writer of a record, as far as the format names it."""
     return "".join(f"|{fields[name]}" for name in _WRITERS if fields.get(name))
 
 
 def is_collected_line(fields: Fields) -> bool:
-    """Whether what collected it, and not the application, gave a line of text its fields."""
+    """Return whether the collector, not the application, added the fields to a line of text."""
     return "textPayload" in fields or "logStreamName" in fields or isinstance(fields.get("kubernetes"), dict)
 
 
 class PrintedRecord(NamedTuple):
-    """What was printed of a record: whose it is, its time as it stands there, and what was logged."""
+    """Record that a tool printed as text: writer, time as printed, and message."""
 
     tag: str
     at: str
@@ -98,14 +100,17 @@ class PrintedRecord(NamedTuple):
 
 
 def parse_printed(line: str) -> PrintedRecord | None:
-    """A line that a tool prints without quoting what is in it, None for others."""
+    """Return the record on a line that a tool prints without quoting its content, None for other lines."""
     if line.startswith("EVENTS\t") and (match := _AWS_TEXT.fullmatch(line)) is not None:
         return PrintedRecord(match["tag"] or "", match["at"], match["text"])
     return _fluent_bit(line)
 
 
 def _fluent_bit(line: str) -> PrintedRecord | None:
-    """A line of Fluent Bit's `stdout` output. It quotes nothing: only what is first is certain."""
+    """Return the record on a line of Fluent Bit's `stdout` output.
+
+    It quotes nothing, so only the first field is certain.
+    """
     match = _FLUENT_BIT.match(line) if line.startswith("[") else None
     if match is None:
         return None
@@ -114,7 +119,7 @@ def _fluent_bit(line: str) -> PrintedRecord | None:
 
 
 def is_unescaped(line: str, sentence: int) -> bool:
-    """Whether what stands at line[sentence] is the message of a record that Fluent Bit printed key by key."""
+    """Return whether line[sentence] is the message of a record that Fluent Bit printed field by field."""
     return _FIELDS.match(line) is not None and line[:sentence].endswith(('"msg"=>"', '"message"=>"'))
 
 
@@ -122,7 +127,7 @@ def is_unescaped(line: str, sentence: int) -> bool:
 
 
 def split_records(text: str) -> list[Fields]:
-    """The records of a line that holds many, or one in a list; none where it is no such line."""
+    """Return the records of a line that contains many, or one in a list; an empty list for other lines."""
     try:
         values = list(_values(text))
     except (ValueError, RecursionError):
@@ -132,7 +137,7 @@ def split_records(text: str) -> list[Fields]:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """The JSON values on a line, one after the other."""
+    """Yield the JSON values on a line."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         value, at = decoder.raw_decode(text, at)
@@ -177,7 +182,7 @@ def _batch_records(value: Any) -> list[Fields]:
 
 
 def _objects_with(items: Any, *keys: str) -> list[Fields]:
-    """The objects of a list, if all of them have these keys."""
+    """Return the objects of a list if all of them have these keys."""
     whole = isinstance(items, list) and all(isinstance(each, dict) and all(k in each for k in keys) for each in items)
     return items if whole else []
 
@@ -205,7 +210,7 @@ def _otlp_records(resources: Iterable[Fields]) -> Iterator[Fields]:
 
 
 def from_opentelemetry(fields: Fields) -> Fields | None:
-    """A log record of OTLP/JSON with plain values, None where it is none."""
+    """Return an OTLP/JSON log record with plain values, None if it is not one."""
     body = fields.get("body")
     if not isinstance(body, dict) or len(body) != 1 or not {"timeUnixNano", "observedTimeUnixNano"} & fields.keys():
         return None
@@ -220,7 +225,7 @@ def _pairs(items: Any) -> Fields:
 
 
 def _plain(value: Any) -> Any:
-    """What an AnyValue holds."""
+    """Return the value of an OTLP AnyValue."""
     if not isinstance(value, dict) or len(value) != 1:
         return None
     kind, held = next(iter(value.items()))

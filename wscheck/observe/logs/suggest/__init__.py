@@ -1,1 +1,1 @@
-"""Options that would read a log in other words."""
+"""Suggested options that would read a log in other words."""

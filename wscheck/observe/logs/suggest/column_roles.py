@@ -1,8 +1,8 @@
-"""Which keys of a log say whose connection it is, and which: told by what their values do, before what they are called.
+"""Keys that contain user ids and socket ids, recognised by the behaviour of their values before their names.
 
-A socket's id is another one with each connection, and comes again when that one closes. A user's comes again with the
-next connection. So does a room's, a tenant's or an address: without a name that says so only what a server that keeps
-one connection per user does tells them apart. Where that leaves a doubt, nothing is named.
+A socket id differs for each connection and occurs again when that connection closes. A user id occurs again with the
+next connection; so does a room, a tenant or an address. Without a telling name, a user is only distinguished by a
+server that allows one connection per user. In case of doubt no key is chosen.
 """
 
 from collections import Counter
@@ -15,18 +15,18 @@ from wscheck.observe.logs.vocabulary import CONNECTED, NEW, OLD, REPLACED, SID, 
 
 _SOCKET = lazy_pattern(r"[A-Za-z0-9_-]{20}")
 _NOBODY = lazy_pattern(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
-"""What is the value of no user's key: a truth, an address, a program with its version."""
+"""Value that cannot be a user: a boolean, an address, a program with its version."""
 _COUNTS = lazy_pattern(r"\d+(?:\.\d+)?\w{0,2}|.*\d\d:\d\d.*")
-"""What is no socket's id for certain: a number, which may count anything, with a unit or without; a time."""
+"""Value that may be something else than a socket id: a number, with or without unit, or a time."""
 _PERSON = word_set("user uid u username who account member customer player owner sub email login phone")
 _ID = word_set("id uid uuid key name number")
 _PART = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 REPEATS = 2
-"""Users who must have come back before the ways of their key's values tell anything."""
+"""Users who must come back before the behaviour of their key's values counts."""
 
 
 class CandidateRecord(NamedTuple):
-    """What a log said once: of which kind it may be, in which words, and its keys with their values."""
+    """Line that may be an event: its kind, its words, and its keys with their values."""
 
     kind: str
     text: str
@@ -35,7 +35,7 @@ class CandidateRecord(NamedTuple):
 
 
 class ConnectionIds(NamedTuple):
-    """Ids of sockets, as they came, and of users."""
+    """Ids of sockets, in the order of their connections, and ids of users."""
 
     sids: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -45,11 +45,11 @@ class ConnectionIds(NamedTuple):
 
 
 Columns = Mapping[str, Sequence[str | None]]
-"""What each record of one sentence says under a key."""
+"""Value of each record of one sentence, by key."""
 
 
 def infer_ids(records: Sequence[CandidateRecord], known: Mapping[str, str]) -> ConnectionIds:
-    """The ids that the records tell of, as far as it is certain what they are. `known`: the role of a plain key."""
+    """Return the ids in the records whose meaning is certain. `known` contains the roles of normalised keys."""
     sids, users = list[str](), list[str]()
     sentences = dict.fromkeys((record.kind, record.text) for record in records)
     for kind, text in sorted(sentences, key=lambda sentence: sentence[0] != CONNECTED):
@@ -67,8 +67,11 @@ def infer_ids(records: Sequence[CandidateRecord], known: Mapping[str, str]) -> C
 
 
 def in_connect_order(ids: ConnectionIds, records: Sequence[CandidateRecord]) -> ConnectionIds:
-    """With the sockets in the order in which the records let them come. Those that were there before the log began are
-    the first, in the order in which they went: a user's old one goes before the new one."""
+    """Return the ids with the sockets in the order in which they connected.
+
+    Sockets that were open when the log started come first, in the order in which they closed: a user's old one closes
+    before the new one.
+    """
     first = dict[tuple[bool, str], int]()
     for at, record in enumerate(records):
         if record.kind != REPLACED:
@@ -84,7 +87,7 @@ def in_connect_order(ids: ConnectionIds, records: Sequence[CandidateRecord]) -> 
 def role_keys(
     records: Sequence[CandidateRecord], known: Mapping[str, str], ids: ConnectionIds
 ) -> Iterator[tuple[str, str]]:
-    """By role, the keys of one sentence's records that hold `ids`, as far as they are not `known`."""
+    """Yield the role and the key of those keys that contain `ids` and are not `known`."""
     columns = {key: values for key, values in _columns(records).items() if normalize_key(key) not in known}
     order = {sid: at for at, sid in enumerate(ids.sids)}
     users = _holding(ids.users, columns)
@@ -101,33 +104,33 @@ def role_keys(
 
 
 def _holding(ids: Collection[str], columns: Columns) -> list[str]:
-    """The keys of which at least half of the values are such ids."""
+    """Return the keys with such ids in at least half of their values."""
     wanted = frozenset(ids)
     told = {key: [value for value in values if value is not None] for key, values in columns.items()}
     return [key for key, values in told.items() if 2 * sum(value in wanted for value in values) >= len(values)]
 
 
 def _only(keys: Sequence[str], likelier: Sequence[str]) -> str:
-    """The only one of `keys`, or of those of them that are `likelier`; "" where there are more."""
+    """Return the only one of `keys`, or the only one that is also `likelier`; "" if there are more."""
     among = keys if len(keys) == 1 else [key for key in keys if key in likelier]
     return among[0] if len(among) == 1 else ""
 
 
 def _columns(records: Sequence[CandidateRecord]) -> Columns:
-    """Of the keys that at least half of the records have."""
+    """Return the keys that at least half of the records have, with their values."""
     count = Counter(chain.from_iterable(record.values for record in records))
     return {key: [r.values.get(key) for r in records] for key, some in count.items() if 2 * some >= len(records)}
 
 
 def _sockets(columns: Columns, known: Mapping[str, str]) -> list[str]:
-    """The keys that hold ids of sockets for certain: those that are known, and by how Socket.IO's ids look."""
+    """Return the keys that certainly contain socket ids: known ones, or values in the form of Socket.IO's ids."""
     named = [key for key in columns if known.get(normalize_key(key)) == SID]
     looks = (key for key, values in columns.items() if all(_SOCKET.fullmatch(v) for v in values if v))
     return named or [key for key in looks if not _is_person(key)]
 
 
 def _users(columns: Columns, known: Mapping[str, str]) -> str:
-    """The key that names a user, by what it is called: of several the finest, if it is; "" without one."""
+    """Return the key that names a user, by its name: the one with most distinct values; "" if there is none."""
     named = [key for key in columns if known.get(normalize_key(key)) == USER]
     if named:
         return named[0]
@@ -135,7 +138,7 @@ def _users(columns: Columns, known: Mapping[str, str]) -> str:
 
 
 def _finest(keys: Iterable[str], columns: Columns) -> str:
-    """Of keys that may name users the one that tells more of them apart than all others do; "" without one."""
+    """Return the key with more distinct values than all others; "" if there is none."""
     people = [key for key in keys if not any(_NOBODY.fullmatch(v) for v in columns[key] if v)]
     ranked = sorted(people, key=lambda key: -len(set(columns[key])))
     alone = all(len(set(columns[a])) > len(set(columns[b])) for a, b in pairwise(ranked[:2]))
@@ -143,7 +146,7 @@ def _finest(keys: Iterable[str], columns: Columns) -> str:
 
 
 def _is_person(key: str) -> bool:
-    """Whether a key is called after a person: `memberId` is, `userAgent`, `accountType` and `users` are not."""
+    """Return whether a key is named after a person: `memberId` is; `userAgent`, `accountType` and `users` are not."""
     parts = [part.lower() for part in _PART.findall(key)]
     while len(parts) > 1 and parts[-1] in _ID:
         del parts[-1]
@@ -151,12 +154,12 @@ def _is_person(key: str) -> bool:
 
 
 def _repeats(values: Iterable[str | None]) -> int:
-    """How many values come more than once."""
+    """Return the number of values that occur more than once."""
     return sum(count > 1 for count in Counter(filter(None, values)).values())
 
 
 def _coming_again(columns: Columns, records: Sequence[CandidateRecord]) -> list[str]:
-    """The keys with another value each time, which comes again in a record of another kind."""
+    """Return the keys with a new value each time, which occurs again in a record of another kind."""
     later = {value for record in records if record.kind != CONNECTED for value in record.values.values()}
     found = []
     for key, values in columns.items():
@@ -167,14 +170,16 @@ def _coming_again(columns: Columns, records: Sequence[CandidateRecord]) -> list[
 
 
 def _exclusive(columns: Columns, records: Sequence[CandidateRecord], sid: str) -> str:
-    """The key of which no value has two connections for longer than the change from one to the other; "" where that
-    is not certain: too few came back, or no two values were there at once."""
+    """Return the key whose values never have two connections for longer than a replacement takes.
+
+    "" if that is not certain: too few users came back, or no two users were connected at once.
+    """
     keys = [key for key in columns if sid and key != sid and _repeats(columns[key]) >= REPEATS]
     return _finest([key for key in keys if _one_each(key, sid, records)], columns)
 
 
 def _one_each(key: str, sid: str, records: Sequence[CandidateRecord]) -> bool:
-    """Whether a value's old connection has always gone before anybody else came, and two values were there at once."""
+    """Return whether each old connection closed before another one opened, and two values were connected at once."""
     held: dict[str, str] = {}
     left: tuple[str, str] | None = None
     most = 0

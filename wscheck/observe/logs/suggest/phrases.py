@@ -1,4 +1,7 @@
-"""Sentences that may carry ids without names."""
+"""Sentences that may contain ids without keys.
+
+Which words differ between lines, and the markers that would read them.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,12 +25,12 @@ _END_VERBS = word_set(
 )
 _END_VERBS |= word_set("drop dropping dropped end ending ended remove removing removed logout")
 _OLDER_WORDS = word_set("old older previous prior existing earlier duplicate other")
-"""Whose connection is ended because another one came."""
+"""Words for a connection that ended because another one opened."""
 _VERBS = {
     DISCONNECTED: word_set("disconnect disconnected disconnection closed left offline gone lost dropped terminated"),
     CONNECTED: word_set("connect connected connection joined opened online established accepted attached"),
 }
-"""The first that a sentence has tells its kind."""
+"""The first verb of a sentence determines its kind."""
 _NOUNS = word_set(
     "socket sockets websocket ws io client user peer session connection channel player member device login sid new"
 )
@@ -38,13 +41,13 @@ _FILLER_WORDS = word_set(
     "keep keeping kept namespace normal page ping polling port reason server side ssl stale tab tabs timeout tls "
     "transport version logged signed"
 )
-"""What else may stand in a sentence that tells of a connection, and of nothing besides."""
+"""Other words that may occur in a sentence about a connection and nothing else."""
 
 LIKELY_VERBS = lazy_pattern(
     rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|offline|gone|lost|drop|terminat|end|remov|"
     rb"replac|supersed|kick|evict|displac|bump|oust|take|took|duplicat"
 )
-"""What a line has in it that may tell such a thing."""
+"""Parts of words in a line that may describe a connection event."""
 
 _CONNECTION_WORDS = _REPLACE_VERBS | _TAKE_VERBS | _END_VERBS | _OLDER_WORDS | _NOUNS - {"channel"} | _FILLER_WORDS
 _CONNECTION_WORDS |= _VERBS[DISCONNECTED] | _VERBS[CONNECTED]
@@ -53,7 +56,7 @@ _WORD_PART = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
 def event_kind(words: Iterable[str]) -> str:
-    """What words tell of, "" where it is nothing of the kind."""
+    """Return the kind of event that words describe, "" if none."""
     plain = _lower_words(words)
     if not _REPLACE_VERBS.isdisjoint(plain) or ("over" in plain and not _TAKE_VERBS.isdisjoint(plain)):
         return REPLACED
@@ -63,19 +66,19 @@ def event_kind(words: Iterable[str]) -> str:
 
 
 def describes_event(words: Sequence[str]) -> bool:
-    """Whether words say that something happened, and to what."""
+    """Return whether words describe an event and its subject."""
     kind = event_kind(words)
     verbs = _VERBS.get(kind, _REPLACE_VERBS | _END_VERBS)
     return kind != "" and not _NOUNS.isdisjoint(_lower_words(words) - verbs)
 
 
 def is_connection_noun(word: str) -> bool:
-    """Whether a word says what happened to."""
+    """Return whether a word names the subject of a connection event."""
     return word.lower() in _NOUNS
 
 
 def is_about_connections(words: Iterable[str]) -> bool:
-    """Whether words speak of connections alone: people also join rooms and close tickets."""
+    """Return whether all words are about connections: people also join rooms and close tickets."""
     return _lower_words(words) <= _CONNECTION_WORDS
 
 
@@ -84,10 +87,10 @@ def _lower_words(words: Iterable[str]) -> set[str]:
 
 
 MAX_WORDS = 16
-"""A longer sentence is people's."""
+"""A longer sentence was written by a person."""
 
 LEVEL_POSITIONS = 3
-"""Words among which a level stands; further on "out" and "start" are words of the sentence."""
+"""Number of first words that may be a level. Later, "out" and "start" are words of the sentence."""
 
 _TOKEN = lazy_pattern(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+|\S+""")
 _PARTS = lazy_pattern(
@@ -101,7 +104,7 @@ _LABEL = lazy_pattern(r"([A-Za-z]+)\W*$")
 
 
 class PhraseToken(NamedTuple):
-    """A word with the signs around it, what its key is, where it has one, and what stands between it and the last."""
+    """Word with the punctuation around it, its key if it has one, and the gap in front of it."""
 
     before: str
     core: str
@@ -111,13 +114,18 @@ class PhraseToken(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Whether it can be no word of the sentence."""
+        """Return whether it cannot be a word of the sentence."""
         return bool(self.core) and _WORD.fullmatch(self.core) is None and any(map(str.isalnum, self.core))
 
 
 class CandidateLine(NamedTuple):
-    """A line that may tell of a connection: which one it is, as it stands there, and what goes on with it below; what
-    its message consists of, and what that tells of, "" where it is nothing of the kind."""
+    """Line that may describe a connection event.
+
+    text     the line as it is in the log
+    below    lines below that continue it
+    tokens   words of its message
+    kind     kind of event, "" if none
+    """
 
     number: int
     text: str
@@ -128,7 +136,10 @@ class CandidateLine(NamedTuple):
 
 
 class Phrase:
-    """Lines with the same number of words that tell of the same thing. `known`: ids that are none of its words."""
+    """Lines with the same number of words about the same kind of event.
+
+    `known` contains ids that are not words of it.
+    """
 
     def __init__(self, kind: str, lines: Sequence[CandidateLine], known: Collection[str]) -> None:
         self.kind, self._lines = kind, lines
@@ -144,12 +155,12 @@ class Phrase:
 
     @property
     def records(self) -> list[CandidateRecord]:
-        """What each line says, by where it stands."""
+        """Return the record of each line, by position."""
         return [self._record(line) for line in self._lines]
 
     @property
     def describes_connection(self) -> bool:
-        """Whether its words speak of a connection by themselves."""
+        """Return whether its words describe a connection without other evidence."""
         spoken = (
             at for at in self._fixed if event_kind([self._first[at].core]) or is_connection_noun(self._first[at].core)
         )
@@ -163,11 +174,11 @@ class Phrase:
         return CandidateRecord(self.kind, " ".join(self.words), line.text, values)
 
     def numbered(self) -> Iterator[tuple[int, CandidateRecord]]:
-        """The records with the numbers of their lines."""
+        """Yield the records with their line numbers."""
         yield from ((line.number, self._record(line)) for line in self._lines)
 
     def _keyed_proposals(self) -> dict[int, str]:
-        """What the open places may be called: by their keys, or by the word in front."""
+        """Return names for the open positions: their keys, or the word in front of them."""
         labels = {at: self._first[at].key or self._label(at) for at in self._open}
         said = list(labels.values())
         return {at: label if label and said.count(label) == 1 else f"place {at}" for at, label in labels.items()}
@@ -178,7 +189,7 @@ class Phrase:
         return label[1] if label is not None else ""
 
     def markers(self, ids: ConnectionIds) -> Iterator[str]:
-        """The markers that may read its lines where they tell `ids`: of as few words as it takes, and of all."""
+        """Yield the markers that may read its lines with `ids`: one with as few words as possible, and one with all."""
         at = {name: place for place, name in self.names.items()}
         role_of = {at[name]: role for role, name in role_keys(self.records, {}, ids)}
         if not role_of:
@@ -192,13 +203,13 @@ class Phrase:
             yield "".join(said).strip()
 
     def _begin(self, at: int) -> int:
-        """Where the words begin that stand right before what is there."""
+        """Return the start of the words directly in front of position `at`."""
         while at and at - 1 in self._fixed and _is_word(self._first[at - 1]):
             at -= 1
         return at
 
     def _verb(self) -> int:
-        """Where the word stands that makes it what it is."""
+        """Return the position of the word that determines its kind."""
         told = (at for at in range(len(self._first)) if event_kind(self._before(at + 1)) == self.kind)
         return next(told, 0)
 
@@ -213,13 +224,13 @@ class Phrase:
 
 
 def candidate_line(number: int, text: str, message: LogMessage, below: Sequence[LogMessage]) -> CandidateLine:
-    """A line, read."""
+    """Return a line with its tokens and kind."""
     tokens = tokenize(message.text)
     return CandidateLine(number, text, message, below, tokens, event_kind(sentence_words(tokens)))
 
 
 def find_phrases(lines: Iterable[CandidateLine], about: ConnectionIds) -> list[Phrase]:
-    """The phrases of some lines, the most frequent first; of those that tell of the ids that are asked for, if any."""
+    """Return the phrases of some lines, the most frequent first; with `about`, only those that contain these ids."""
     alike: dict[tuple[str, ...], list[CandidateLine]] = {}
     known = {*about.sids, *about.users}
     for line in lines:
@@ -234,25 +245,25 @@ def find_phrases(lines: Iterable[CandidateLine], about: ConnectionIds) -> list[P
 
 
 def records_in_order(phrases: Iterable[Phrase]) -> list[CandidateRecord]:
-    """The records of several phrases as they follow each other in the log."""
+    """Return the records of several phrases in the order of the log."""
     numbered = (each for phrase in phrases for each in phrase.numbered())
     return [record for _, record in sorted(numbered, key=lambda each: each[0])]
 
 
 def sentence_words(tokens: Iterable[PhraseToken]) -> list[str]:
-    """Those that may be words of a sentence."""
+    """Return the tokens that may be words of a sentence."""
     return [token.core for token in tokens if _is_word(token)]
 
 
 def tokenize(message: str) -> list[PhraseToken]:
-    """The words of a message, without times and levels."""
+    """Return the words of a message without times and levels."""
     said = (match[0] for match in _TOKEN.finditer(STAMP.sub(" ", message)))
     words = (word for at, word in enumerate(said) if at >= LEVEL_POSITIONS or not is_level(word.strip("[]()")))
     return [token for word in words for token in _tokens(word)]
 
 
 def _tokens(word: str) -> Iterator[PhraseToken]:
-    """A word; of one that names a host behind somebody, "ann@web-1", both."""
+    """Yield a word; of "ann@web-1", both the user and the host."""
     match = _PARTS.match(word)
     if match is None:
         yield PhraseToken("", word, "", "")
@@ -267,7 +278,7 @@ def _tokens(word: str) -> Iterator[PhraseToken]:
 
 
 def _shape(token: PhraseToken) -> str:
-    """What is the same in all tokens of a phrase: what is around a word, and a word that says what it is about."""
+    """Return what is equal in all tokens of a phrase: the punctuation, and the subject of a connection event."""
     return f"{token.before} {token.core if is_connection_noun(token.core) else ''} {token.behind}"
 
 

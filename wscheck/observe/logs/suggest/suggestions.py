@@ -1,4 +1,8 @@
-"""Lines that may tell of connections in other words, and the options that would read them."""
+"""Suggested options for lines that may describe connections in other words: a hint, never evidence.
+
+A suggestion is tried before it is made: a reader with the suggested markers must find users or sockets, and nothing
+else. If the connections are known, only lines about them count.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -44,16 +48,16 @@ from wscheck.observe.logs.vocabulary import (
 from wscheck.observe.tailing.gzip_log import GZIP_MAGIC
 
 MAX_PROPOSED = 2
-"""Wordings proposed for one kind of event."""
+"""Suggestions for one kind of event."""
 
 Read = Callable[[bytes, LogVocabulary], Sequence[Event]]
-"""Reads a log by a wording."""
+"""Function that reads a log with a vocabulary."""
 
 _EVENTS = {CONNECTED: Connected, DISCONNECTED: Disconnected, REPLACED: Replaced}
 
 
 class MarkerProposal(NamedTuple):
-    """What may be an event of `kind`: its words, what it may call its ids, by role, how many lines, and one of them."""
+    """Marker that may read events of `kind`, the keys of its ids by role, the number of lines, and an example."""
 
     kind: str
     text: str
@@ -62,17 +66,17 @@ class MarkerProposal(NamedTuple):
     example: str
 
     def add_to(self, wording: LogVocabulary) -> LogVocabulary:
-        """The wording by which these lines are read."""
+        """Return the vocabulary that also reads these lines."""
         return LogVocabulary((*wording.markers, (self.kind, self.text)), (*wording.keys, *self.keys))
 
     def to_report(self) -> MarkerSuggestion:
-        """As a report tells it."""
+        """Return the suggestion as the report contains it."""
         keys = [f"{role}={name}" for role, name in self.keys]
         return MarkerSuggestion(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
 
 
 class SuggestionTrial(NamedTuple):
-    """Where suggestions are tried: `about` as in `suggestions`, `others` are lines that speak of something else."""
+    """Trial of suggestions on a log. `others` are lines about something else."""
 
     log: bytes
     wording: LogVocabulary
@@ -81,7 +85,7 @@ class SuggestionTrial(NamedTuple):
     others: frozenset[int]
 
     def of(self, proposed: MarkerProposal) -> "TrialResult | None":
-        """What a suggestion reads; None where it tells nobody's connection, or takes another line for one."""
+        """Return the result of a suggestion; None if it finds no id, or reads a line about something else."""
         each = (proposed._replace(keys=()), proposed) if proposed.keys else (proposed,)
         told = [
             TrialResult(one, *self._count_ids(self.read(self.log, one.add_to(self.wording)), one.kind)) for one in each
@@ -92,7 +96,7 @@ class SuggestionTrial(NamedTuple):
         return tried._replace(suggestion=tried.suggestion._replace(lines=len(tried.lines)))
 
     def _count_ids(self, events: Iterable[Event], kind: str) -> tuple[int, frozenset[int]]:
-        """How many ids events of a kind tell, and the lines of those that tell any."""
+        """Return how many ids the events of a kind contain, and the lines of those with ids."""
         wanted = {*self.about.sids, *self.about.users}
         told = [(event.line or 0, filter(None, _ids(event))) for event in events if isinstance(event, _EVENTS[kind])]
         named = [(line, sum(not wanted or each in wanted for each in ids)) for line, ids in told]
@@ -100,7 +104,7 @@ class SuggestionTrial(NamedTuple):
 
 
 class TrialResult(NamedTuple):
-    """A suggestion, how many ids it tells, and the lines that it reads."""
+    """Suggestion, number of ids that it finds, and lines that it reads."""
 
     suggestion: MarkerProposal
     ids: int
@@ -108,7 +112,7 @@ class TrialResult(NamedTuple):
 
 
 def best_suggestions(proposed: Iterable[MarkerProposal], trial: SuggestionTrial) -> list[MarkerProposal]:
-    """Those that tell most, as far as each reads lines that the others do not; the most frequent first."""
+    """Return the suggestions that find most ids, the most frequent first. Each reads lines that the others do not."""
     tried = filter(None, map(trial.of, proposed))
     chosen, read = list[MarkerProposal](), frozenset[int]()
     for each in sorted(tried, key=lambda each: (-each.ids, -len(each.lines))):
@@ -123,23 +127,23 @@ def _ids(event: Event) -> tuple[str | None, ...]:
 
 
 MAX_TRIED = 4
-"""Wordings tried for one kind of event, the most frequent first."""
+"""Sentences that are tried for one kind of event, the most frequent first."""
 PIECE_SIZE, START_SIZE = 1 << 16, 1 << 20
-"""So much of a file's beginning is looked at, a piece after the other."""
+"""Bytes of a file's start that are read, and the size of each piece."""
 MAX_LINE = 1 << 12
 MAX_LINES_BELOW = 6
-"""Lines below a sentence that may be of its record."""
+"""Lines below a sentence that may belong to its record."""
 EXCERPT = 120
 
 NO_IDS = ConnectionIds()
 _WORD = r"[A-Za-z]+(?:[_.:/'-][A-Za-z]+)*"
 _RUN = lazy_pattern(rf"(?<![\w.:/-]){_WORD}(?: {_WORD})*(?![\w/-])")
 _PART = lazy_pattern(rb"[\s*|-]|\xe2\x80\xa2")
-"""How a line begins that goes on with a record."""
+"""Start of a line that continues a record."""
 
 
 class SuggestionReader(Protocol):
-    """A reader of its own, which has read nothing yet."""
+    """Reader that has read nothing yet."""
 
     def feed(self, data: Any) -> list[Event]: ...
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = ...) -> list[MarkerProposal]: ...
@@ -148,9 +152,9 @@ class SuggestionReader(Protocol):
 def find_suggestions(
     log: bytes, wording: LogVocabulary, kinds: Collection[str], read: Read, about: ConnectionIds = NO_IDS
 ) -> list[MarkerProposal]:
-    """What in these lines may be events of `kinds`, though `wording` does not read them; the most frequent first.
+    """Return options that would read events of `kinds` that `wording` does not read; the most frequent first.
 
-    `about`: the ids of the connections that are asked for, where they are known.
+    `about` contains the ids of the connections, if they are known.
     """
     roles, lines = wording.key_roles(), list(_likely(log))
     records = [record for record in _records(lines) if not about or _names(about, record)]
@@ -168,7 +172,7 @@ def find_suggestions(
 def _ids_in_log(
     records: Sequence[CandidateRecord], describes_connection: Sequence[CandidateRecord], roles: Mapping[str, str]
 ) -> ConnectionIds:
-    """The ids that are told with names and without."""
+    """Return the ids with and without keys."""
     told = zip(infer_ids(records, roles), infer_ids(describes_connection, roles), strict=True)
     ids = ConnectionIds(*(tuple(dict.fromkeys((*named, *placed))) for named, placed in told))
     return in_connect_order(ids, [*records, *describes_connection])
@@ -177,7 +181,7 @@ def _ids_in_log(
 def _keyed_proposals(
     records: Sequence[CandidateRecord], kind: str, roles: Mapping[str, str], ids: ConnectionIds
 ) -> Iterator[MarkerProposal]:
-    """Words with ids that have names, the most frequent first."""
+    """Yield suggestions for sentences with ids under keys, the most frequent first."""
     said: dict[str, list[CandidateRecord]] = {}
     for record in records:
         if record.kind == kind:
@@ -187,7 +191,7 @@ def _keyed_proposals(
 
 
 def _sentence_proposals(worded: Sequence[Phrase], kind: str, ids: ConnectionIds) -> Iterator[MarkerProposal]:
-    """Sentences with ids in them, the most frequent first."""
+    """Yield suggestions for sentences with ids among their words, the most frequent first."""
     of_kind = (phrase for phrase in worded if phrase.kind == kind)
     markers = ((phrase.records[0], marker) for phrase in of_kind for marker in phrase.markers(ids))
     told = ((record, marker) for record, marker in markers if not marker_error(kind, marker, ALLOWED_ROLES[kind]))
@@ -197,7 +201,7 @@ def _sentence_proposals(worded: Sequence[Phrase], kind: str, ids: ConnectionIds)
 def suggestions_from_start(
     pieces: Iterable[bytes], reader: SuggestionReader, kinds: Collection[str], about: ConnectionIds = NO_IDS
 ) -> list[MarkerProposal]:
-    """What in a log's first lines may be such events, as a `reader` of its own sees them; none in what is packed."""
+    """Return suggestions for the first lines of a log, which a new `reader` reads; none for compressed input."""
     looked_at = 0
     for piece in pieces:
         reader.feed(piece)
@@ -209,7 +213,7 @@ def suggestions_from_start(
 
 
 def file_pieces(path: Path) -> Iterator[bytes]:
-    """A file from its beginning on; nothing where it is gone by now: what was read of it is told without a hint."""
+    """Yield a file in pieces from its start; nothing if it was deleted."""
     with suppress(OSError), path.open("rb") as file:
         yield from iter(lambda: file.read(PIECE_SIZE), b"")
 
@@ -225,7 +229,7 @@ def _suggestion(like: CandidateRecord, marker: str, keys: tuple[tuple[str, str],
 
 
 def _likely(log: bytes) -> Iterator[CandidateLine]:
-    """The lines that may tell of a connection."""
+    """Yield the lines that may describe a connection event."""
     timestamps, lines = TimestampParser(""), log.splitlines()
     for at, raw in enumerate(lines):
         if len(raw) < MAX_LINE and LIKELY_VERBS.search(raw):
@@ -237,7 +241,7 @@ def _likely(log: bytes) -> Iterator[CandidateLine]:
 
 
 def _records(lines: Iterable[CandidateLine]) -> Iterator[CandidateRecord]:
-    """What each line may tell, with the keys on it and on those below that go on with it."""
+    """Yield the possible records of each line, with the keys on it and on the lines below that continue it."""
     for line in lines:
         sentences = [said for said in _sentences(line.message.text) if line.kind in {"", said[0]}]
         if sentences:
@@ -246,7 +250,7 @@ def _records(lines: Iterable[CandidateLine]) -> Iterator[CandidateRecord]:
 
 
 def _sentences(text: str) -> Iterator[tuple[str, str]]:
-    """The kinds and words of what a message may tell: of a run of words as many as it takes, for names may follow."""
+    """Yield kind and words of what a message may describe, with as few words as possible: names may follow."""
     for run in _RUN.finditer(text):
         words = run[0].split(" ")
         while words and is_level(words[0]):
@@ -259,7 +263,7 @@ def _sentences(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _values(message: LogMessage) -> Iterator[tuple[str, str]]:
-    """Its keys that may be named by an option, with their values."""
+    """Yield the keys of a message that an option can name, with their values."""
     yield from ((pair.key, pair.value) for pair in find_key_values(message.text))
     for key, value in (message.fields or {}).items():
         if isinstance(value, str | int) and not isinstance(value, bool) and not key_name_error(key):
