@@ -1,15 +1,15 @@
-"""What can go wrong, and the exit code each ends with.
+"""Errors that a user can act on, and the exit code of each.
 
     WscheckError
     ├── UsageError          the command line or the configuration is wrong      exit 2
-    │   └── UnknownName     a name that stands for nothing; like ones are suggested
-    └── CannotCheck         the target or the evidence cannot be had            exit 3
-        ├── Unreachable     nothing there, or it does not answer in time
-        ├── NotSocketIO     something answers, but not Socket.IO v3+ (Engine.IO 4)
-        ├── Rejected        the target answers and will not let us in
+    │   └── UnknownName     an unknown name; similar names are suggested
+    └── CannotCheck         the target or the evidence is not available         exit 3
+        ├── Unreachable     nothing listens at the address, or it does not answer in time
+        ├── NotSocketIO     the server does not speak Socket.IO v3+ (Engine.IO 4)
+        ├── Rejected        the server refuses the connection
         └── BadEvidence     a recording, log or HAR that cannot be read
 
-Every error carries the problem and the next step, so that a reader is never left with only the former.
+Every error states the problem and the next step.
 """
 
 from collections.abc import Iterable
@@ -20,25 +20,25 @@ class ExitCode(IntEnum):
     """Exit codes of every wscheck command (docs/exit-codes.md)."""
 
     CLEAN = 0
-    """Checked, and nothing at or above `--fail-on`."""
+    """No finding at or above `--fail-on`."""
     FINDINGS = 1
     """At least one finding at or above `--fail-on`."""
     USAGE = 2
     """The command line or the configuration is wrong."""
     COULD_NOT_CHECK = 3
-    """Unreachable, no evidence, or inconclusive: neither good nor bad was shown."""
+    """Unreachable, no evidence, or inconclusive: the check shows neither a fault nor its absence."""
     INTERNAL = 4
-    """A defect in wscheck; a crash must never read as a verdict."""
+    """A defect in wscheck: the run has no verdict."""
     THRESHOLD = 99
     """A load threshold was crossed."""
     INTERRUPTED = 130
-    """Stopped by Ctrl-C; partial reports were written and say so."""
+    """Stopped by Ctrl-C. Partial reports were written and are marked as such."""
 
 
 class WscheckError(Exception):
     """A problem that a user can act on.
 
-    `problem` says what happened and where, `next_step` what to do about it; both are whole sentences.
+    `problem` states what happened and where, `next_step` what to do about it. Both are whole sentences.
     """
 
     exit_code = ExitCode.INTERNAL
@@ -56,7 +56,7 @@ class UsageError(WscheckError):
 
 
 class UnknownName(UsageError):
-    """A name that stands for nothing. The next step suggests what may have been meant, then `otherwise`."""
+    """An unknown name. The next step suggests similar names of `known`, then `otherwise`."""
 
     def __init__(self, problem: str, name: str, known: Iterable[str], otherwise: str) -> None:
         from difflib import get_close_matches
@@ -66,21 +66,21 @@ class UnknownName(UsageError):
 
 
 class CannotCheck(WscheckError):
-    """The target or the evidence cannot be had, so there is no verdict."""
+    """The target or the evidence is not available, so there is no verdict."""
 
     exit_code = ExitCode.COULD_NOT_CHECK
 
 
 class Unreachable(CannotCheck):
-    """Nothing listens, or what listens does not answer in time."""
+    """Nothing listens at the address, or it does not answer in time."""
 
 
 class NotSocketIO(CannotCheck):
-    """Something answers, but it does not speak Engine.IO 4."""
+    """The server answers and does not speak Engine.IO 4."""
 
 
 class Rejected(CannotCheck):
-    """The target speaks Socket.IO and will not let us in."""
+    """The server speaks Socket.IO and refuses the connection."""
 
 
 class BadEvidence(CannotCheck):

@@ -1,4 +1,4 @@
-"""WHAT THE LOGS HELD: how many events of each kind, and whether they said whose and when; pure."""
+"""Counts of the events that were read from logs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import cast
 from wscheck.model.events import Event, Unreadable
 
 MAX_SHOWN_UNREADABLE = 5
-"""How many of the lines that cannot be read are shown; all are counted."""
+"""Number of unreadable lines that are shown. All are counted."""
 
 
 class EventCounter:
-    """Counts what was read, many events at a time.
+    """Counts of events by type, updated with many events at a time.
 
-    untimed     how many had no time, of those that could be read
-    unreadable  the `MAX_SHOWN_UNREADABLE` that could not be read
+    untimed     number of readable events without a time
+    unreadable  the first `MAX_SHOWN_UNREADABLE` events that could not be read
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class EventCounter:
         self.unreadable: list[Unreadable] = []
 
     def add(self, events: Sequence[Event]) -> float | None:
-        """Further events; gives the latest time among theirs."""
+        """Count `events` and return the latest time among them, None if they have no time."""
         self._kinds.update(map(type, events))
         if len(self.unreadable) < min(self._kinds[Unreadable], MAX_SHOWN_UNREADABLE):
             self.unreadable += [event for event in events if isinstance(event, Unreadable)]
@@ -37,10 +37,10 @@ class EventCounter:
 
     @property
     def total(self) -> int:
-        """How many in all."""
+        """Number of events of all types."""
         return self._kinds.total()
 
     @property
     def by_type(self) -> Counter[str]:
-        """How many of each kind."""
+        """Number of events by type tag."""
         return Counter({str(kind.__struct_config__.tag): count for kind, count in self._kinds.items()})

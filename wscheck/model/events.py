@@ -1,8 +1,8 @@
-"""WHAT WAS SEEN: the small vocabulary that every vantage point speaks.
+"""Events: the observations that every source reports.
 
-An event is frozen and carries its own time, so that nothing downstream reads a clock. Its wire form is one JSON
-object whose `type` is the class name in lower case; fields that are unknown are absent (schema `wscheck.events/1`,
-docs/recording.md). No event holds a payload or a credential: payloads are reduced to a keyed digest by the source.
+An event is frozen and has its own time, so that evaluation needs no clock. Its JSON form is one object whose `type` is
+the event's tag; unknown fields are absent (schema `wscheck.events/1`, docs/recording.md). No event contains a payload
+or a credential: the source reduces payloads to a keyed digest.
 """
 
 from typing import Any
@@ -23,10 +23,11 @@ SOURCE_WSCHECK = "wscheck"
 
 
 class RecordingHeader(msgspec.Struct, kw_only=True):
-    """A recording's first line: what was recorded, by which wscheck, of what.
+    """First line of a recording.
 
-    options  how the run was asked to judge, without credentials; a replay judges by them
-    events   how many events follow, so that a truncated file is noticed; None where the writer could not know
+    wscheck  version of wscheck that wrote it
+    options  the options of the evaluation, without credentials; a replay uses them
+    events   number of events that follow, so that a truncated file is noticed; None if it was unknown
     """
 
     schema: str
@@ -40,7 +41,7 @@ class RecordingHeader(msgspec.Struct, kw_only=True):
 
 
 class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A code location. `line` and `column` count from 1; 0 means unknown. `file` is as the source map names it."""
+    """A location in code. `line` and `column` count from 1; 0 means unknown. `file` is as the source map names it."""
 
     file: str
     line: int = 0
@@ -52,13 +53,13 @@ class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=str.lower):
-    """What every event has.
+    """Base class of events.
 
     at      seconds since the Unix epoch, None where the source had no clock (a log line without a timestamp)
     source  what observed it, one of the `SOURCE_` constants; events of a file also have `path` and `line`
-    user    whoever the connection authenticates as, None where the evidence does not say
-    node    the server process that saw it, where several report
-    path, line  the evidence's own place: the log file and the 1-based line of its marker
+    user    the user as whom the connection authenticates, None if unknown
+    node    the server process that reported it, if several report
+    path, line  where the evidence is: the log file, and the 1-based line of its marker
     """
 
     at: float | None = None
@@ -70,13 +71,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class ConnectionEvent(Event, frozen=True, kw_only=True):
-    """What every event about one connection may have.
+    """Base class of events about one connection.
 
     sid        Socket.IO socket id, one per namespace
     eio        Engine.IO session id: the connection itself, shared by its namespaces
-    namespace  "/" unless said otherwise
+    namespace  the Socket.IO namespace, None if unknown
     transport  "websocket" or "polling"
-    page       the tab, worker or client process that holds the connection
+    page       the tab, worker or client process that has the connection
     component  the part of the application that opened it or handled the event
     opener     the code location that called io(): the first frame of `stack` outside libraries
     """
@@ -92,10 +93,10 @@ class ConnectionEvent(Event, frozen=True, kw_only=True):
 
 
 class Connecting(ConnectionEvent, frozen=True, kw_only=True):
-    """A connection attempt began.
+    """A connection attempt started.
 
-    credential  "own", "foreign" (another user's token) or "invalid": what the client presented
-    fingerprint keyed hash of the token (per run), so that "the token changed" stays detectable
+    credential   kind of token that the client sent: "own", "foreign" (another user's) or "invalid"
+    fingerprint  keyed hash of the token (per run), so that a changed token is detectable
     """
 
     url: str | None = None
@@ -104,11 +105,12 @@ class Connecting(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
-    """What the answer to an attempt may have. `credential` and `fingerprint` as in Connecting.
+    """Base class of the outcomes of a connection attempt. `credential` and `fingerprint` are as in Connecting.
 
-    url     the endpoint it was opened with, each value of its query as a short digest
-    target  what holds it, as a browser names it: "page http://...", "shared_worker http://..."
-    script  the script that the opener ran from; client: the one that the client library's own frames came from
+    url     URL of the attempt, with each query value as a short digest
+    target  the page or worker, as the browser names it: "page http://...", "shared_worker http://..."
+    script  URL of the script that contains the opener
+    client  URL of the script that contains the client library's frames
     """
 
     credential: str | None = None
@@ -120,7 +122,7 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Connected(AttemptOutcome, frozen=True, kw_only=True):
-    """The namespace's CONNECT was acknowledged: the user now holds `sid`."""
+    """The server acknowledged the namespace's CONNECT: the user now has the connection `sid`."""
 
 
 class Refused(AttemptOutcome, frozen=True, kw_only=True):
@@ -131,18 +133,18 @@ class Refused(AttemptOutcome, frozen=True, kw_only=True):
 
 
 class Upgraded(ConnectionEvent, frozen=True, kw_only=True):
-    """The connection moved to `transport`; it is still the same connection."""
+    """The connection was upgraded to `transport`. It is still the same connection."""
 
 
 class Replaced(Event, frozen=True, kw_only=True):
-    """The server said that it closed `old_sid` in favour of `new_sid`."""
+    """The server stated that it closed `old_sid` in favour of `new_sid`."""
 
     old_sid: str | None = None
     new_sid: str | None = None
 
 
 class Disconnected(ConnectionEvent, frozen=True, kw_only=True):
-    """`reason` as Socket.IO spells it ("io server disconnect", "transport close", ...), from the seer's side."""
+    """A connection ended. `reason` is as the observing side spells it (`wscheck.model.disconnect_reasons`)."""
 
     reason: str | None = None
 
@@ -151,7 +153,7 @@ class Delivered(ConnectionEvent, frozen=True, kw_only=True):
     """An application event arrived on a connection.
 
     digest  keyed hash of the payload; equal digests mean equal payloads within one run
-    about   the user the payload names, where the contract says where to look
+    about   the user that the payload names, if the contract names the field
     """
 
     name: str = ""
@@ -173,11 +175,11 @@ class Emitted(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Mounted(ConnectionEvent, frozen=True, kw_only=True):
-    """A component began to use a connection."""
+    """A component started to use a connection."""
 
 
 class Unmounted(ConnectionEvent, frozen=True, kw_only=True):
-    """A component stopped using a connection; after the last one, none may stay open."""
+    """A component stopped using a connection. After the last one, the connection must close."""
 
 
 class HeartbeatStopped(ConnectionEvent, frozen=True, kw_only=True, tag="silenced"):
@@ -187,10 +189,10 @@ class HeartbeatStopped(ConnectionEvent, frozen=True, kw_only=True, tag="silenced
 
 
 class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="registered"):
-    """How many handlers `name` has on one connection, and where each is defined.
+    """The handlers of an event on one connection changed; `handlers` are the code locations of all.
 
-    inside  the event whose handler registers them, where that shows ("connect")
-    lost    handlers that went because somebody called off(event) without saying which
+    inside  the event whose handler registers them, if known ("connect")
+    lost    handlers that a call of off(event) without a handler removed
     """
 
     name: str = ""
@@ -200,12 +202,12 @@ class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="regist
 
 
 class Expected(ConnectionEvent, frozen=True, kw_only=True):
-    """What a scenario says must follow within `within` seconds.
+    """An expectation of a scenario, to be met within `within` seconds.
 
     what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
               "disconnected", "upgraded"
-    required  False makes its absence a note rather than an error
-    assumed   nobody said that this server knows the event: it stands in the documented contract, and there is no other
+    required  its absence is an error; False makes it a note
+    assumed   the event is from the documented contract because no contract was configured: the server may not know it
     """
 
     what: str = ""
@@ -228,35 +230,35 @@ class Unreadable(Event, frozen=True, kw_only=True):
 
 
 class ServerRestarted(Event, frozen=True, kw_only=True, tag="restarted"):
-    """The server process began anew: sockets it held before are gone whether or not it said so."""
+    """The server process started again: its earlier connections have ended, whether or not it reported that."""
 
 
 class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
-    """A further source began to watch; from here on its silence is evidence."""
+    """A further source started to observe. From here on, the absence of its events is evidence."""
 
 
 class ProcessStalled(Event, frozen=True, kw_only=True, tag="lagged"):
-    """Our own process stalled for `seconds`: what the server did meanwhile may be our doing."""
+    """wscheck's own process stalled for `seconds`: it may have caused what the server did meanwhile."""
 
     seconds: float = 0.0
 
 
 class PhaseStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A scenario's phase began. `phase`: "subject" (the client under test) or "control" (the documented fault)."""
+    """A phase of a scenario started: "subject" (the client under test) or "control" (the documented fault)."""
 
     scenario: str = ""
     phase: str = "subject"
 
 
 class NotEvaluated(Event, frozen=True, kw_only=True, tag="unjudged"):
-    """Something could not be judged. `skipped` when it was not tried at all."""
+    """Something could not be evaluated. `skipped` means that it was not tried."""
 
     reason: str = ""
     skipped: bool = False
 
 
 class PhaseEnded(Event, frozen=True, kw_only=True, tag="ended"):
-    """A scenario's phase ended; without a scenario, what was watched did: until then only what was told happened."""
+    """A phase of a scenario ended; without a scenario, the observation did. The evidence is complete until then."""
 
     scenario: str = ""
     phase: str = "subject"
@@ -285,4 +287,4 @@ AnyEvent = (
     | NotEvaluated
     | PhaseEnded
 )
-"""Every event type, as one tagged union: what a recording's lines decode to."""
+"""Every event type, as one tagged union. Each line of a recording decodes to it."""

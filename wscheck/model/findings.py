@@ -1,4 +1,4 @@
-"""What is concluded: findings, how bad and how sure, and the verdict they add up to."""
+"""Findings, their severity, confidence and cause, and the verdict of a run."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -9,7 +9,7 @@ from wscheck.model.events import AnyEvent
 
 
 class Severity(StrEnum):
-    """How bad. Ordered: `rank` grows with it."""
+    """Severity of a finding. `rank` orders the values."""
 
     NOTE = "note"
     WARNING = "warning"
@@ -21,7 +21,10 @@ class Severity(StrEnum):
 
 
 class Confidence(StrEnum):
-    """How sure. HIGH: the evidence says so itself; MEDIUM: it fits and little else does; LOW: it fits."""
+    """Confidence in a finding or a cause. `rank` orders the values.
+
+    HIGH: the evidence states it. MEDIUM: the evidence fits it and little else. LOW: the evidence fits it.
+    """
 
     LOW = "low"
     MEDIUM = "medium"
@@ -36,7 +39,7 @@ _RANK = {name: rank for scale in (Severity, Confidence) for rank, name in enumer
 
 
 class Verdict(StrEnum):
-    """What a check came to. No evidence is INCONCLUSIVE, never PASSED."""
+    """Result of a check. Without evidence it is INCONCLUSIVE, never PASSED."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -45,11 +48,11 @@ class Verdict(StrEnum):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why, as far as the evidence carries.
+    """The probable cause of a finding.
 
     id         public and stable (docs/causes.md)
-    because    the evidence that points here, in a sentence
-    settle_by  the evidence that would make it certain, empty when it already is
+    because    the evidence for it, in a sentence
+    settle_by  the evidence that would make it certain, "" if it is certain
     """
 
     id: str
@@ -61,11 +64,11 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, kw_only=True):
-    """One thing that is wrong for one user, however often it happened.
+    """One problem of one user, with all its occurrences.
 
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
-    rate               occurrences per second from the first to the last, None where they are too few to tell
-    evidence           the first and the latest events that show it, bounded
+    rate               occurrences per second from the first to the last, None if there are too few for a rate
+    evidence           the first and the latest events that show it, a bounded number
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""Secrets never leave: whatever text comes from outside passes here before it is stored."""
+"""Redaction of secrets in text from outside, before it is stored or shown."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 HIDDEN = "(hidden)"
 
 SHORTEST_SECRET = 6
-"""A shorter token, or part of one, would hide words that are no secret."""
+"""Shortest text that is redacted as a secret: a shorter one would hide words that are no secret."""
 
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
@@ -17,7 +17,7 @@ _NAMED = re.compile(
 
 
 class Secret:
-    """A value that no output may show: only `reveal()` gives it."""
+    """A value that no output shows. Only `reveal()` returns it."""
 
     __slots__ = ("_value",)
 
@@ -38,20 +38,20 @@ class Secret:
 
 
 class Redactor:
-    """Hides known secrets wherever they stand, and what looks like a credential."""
+    """Redaction of known secrets, and of text that looks like a credential."""
 
     def __init__(self, secrets: Iterable[Secret | None] = ()) -> None:
-        # The longest first: one secret may contain another.
+        # The longest first, since one secret may contain another.
         known = sorted({s.reveal() for s in secrets if s is not None}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def redact(self, text: str) -> str:
-        """`text` without its secrets."""
+        """Return `text` with known secrets and apparent credentials replaced by `HIDDEN`."""
         text = self.redact_known(text)
         text = _JWT.sub(HIDDEN, text)
         text = _BEARER.sub(rf"\1{HIDDEN}", text)
         return _NAMED.sub(lambda named: f"{named[1]}{named[2] or ''}{HIDDEN}{named[2] or ''}", text)
 
     def redact_known(self, text: str) -> str:
-        """`text` without the known secrets, for what must stay told apart otherwise: an id may look like anything."""
+        """Return `text` with only the known secrets replaced, for ids, which may look like credentials."""
         return self._known.sub(HIDDEN, text) if self._known is not None else text
