@@ -1,4 +1,4 @@
-"""`wscheck load`: what duplicate connections cost a server, measured with a swarm of users."""
+"""`wscheck load`: the cost of duplicate connections, measured with simulated users."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ from wscheck.commands.secret_file import read_secret
 if TYPE_CHECKING:
     from wscheck.model.load_report import LoadReport
     from wscheck.model.report import Report
-    from wscheck.run.load.plan import Plan
+    from wscheck.run.load.plan import LoadPlan
 
 FORMATS = ("terminal", "json", "html", "markdown", "junit", "github")
 
@@ -34,38 +34,43 @@ def load(
     spawn_rate: Annotated[str | None, typer.Option(metavar="N", help="Users that start each second [all].")] = None,
     run_time: Annotated[str | None, typer.Option(metavar="DURATION", help="How long the run lasts [10s].")] = None,
     processes: Annotated[
-        str | None, typer.Option(metavar="N", help="Worker processes [1]; with more, a master beside them.")
+        str | None, typer.Option(metavar="N", help="Worker processes [1]; two or more also have a master process.")
     ] = None,
     users_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="A file of users: id and token on each line.")
+        Path | None, typer.Option(metavar="PATH", help="CSV file with a user id and a token on each line.")
     ] = None,
     user_prefix: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Users are TEXT0, TEXT1... [load-user-].")
     ] = None,
     source_addresses: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Local addresses to connect from, in turn.")
+        str | None, typer.Option(metavar="LIST", help="Local addresses to connect from, each in turn.")
     ] = None,
     tabs: Annotated[int | None, typer.Option(metavar="N", min=1, help="tabs: pages that a user opens [3].")] = None,
     reconnect_on_kick: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="duplicated, tabs: connect again so long after a kick [300ms]."),
+        typer.Option(
+            metavar="DURATION",
+            help="duplicated, tabs: reconnect after a server disconnect [300ms].",
+        ),
     ] = None,
     jitter: Annotated[
         float | None,
-        typer.Option(metavar="0..1", min=0, max=1, help="The part of the backoff that is random [0.5]."),
+        typer.Option(metavar="0..1", min=0, max=1, help="Random part of the backoff [0.5]."),
     ] = None,
     backoff: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Before a lost connection is tried again [1s]; doubles up to 5s."),
+        typer.Option(metavar="DURATION", help="Delay before a lost connection reconnects [1s]; doubles up to 5s."),
     ] = None,
     emit_every: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Between a user's events, 0 for none [1s].")
+        str | None, typer.Option(metavar="DURATION", help="Time between a user's events, 0 for no events [1s].")
     ] = None,
-    emit_event: Annotated[str | None, typer.Option(metavar="NAME", help="What they emit [request_bot_status].")] = None,
+    emit_event: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Event that users emit [request_bot_status].")
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="A file that holds the token, {user} in it becomes the id; or set WSCHECK_TOKEN."
+            metavar="PATH", help="File with the token, in which {user} stands for the user id; or set WSCHECK_TOKEN."
         ),
     ] = None,
     user_in: UserIn = None,
@@ -79,14 +84,16 @@ def load(
     timeout: Timeout = None,
     insecure: Insecure = None,
     ca_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="PEM file of an authority to trust beside the system's.")
+        Path | None,
+        typer.Option(metavar="PATH", help="PEM file of a certificate authority to trust as well."),
     ] = None,
     permitted: Annotated[
         bool,
-        typer.Option("--i-may-load-this-target", help="The server is mine to load: needed for any but this machine."),
+        typer.Option("--i-may-load-this-target", help="Allow a target that is not this machine."),
     ] = False,
     max_connections_per_user: Annotated[
-        str | None, typer.Option(metavar="N", help="Threshold: the most a user holds at once, on average, e.g. 1.05.")
+        str | None,
+        typer.Option(metavar="N", help="Threshold: most connections of a user at once, mean, e.g. 1.05."),
     ] = None,
     max_replaced: Annotated[
         str | None, typer.Option(metavar="N", help="Threshold: connections that the server replaced, e.g. 0.")
@@ -96,7 +103,7 @@ def load(
     ] = None,
     max_connect_p95: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Threshold: how long connecting takes, 95th percentile, e.g. 200ms."),
+        typer.Option(metavar="DURATION", help="Threshold: time to connect, 95th percentile, e.g. 200ms."),
     ] = None,
     fail_on: FailOn = None,
     format: Annotated[
@@ -106,12 +113,11 @@ def load(
     locust_csv: Annotated[Path | None, typer.Option(metavar="PREFIX", help="Locust's own CSV files.")] = None,
     locust_html: Annotated[Path | None, typer.Option(metavar="PATH", help="Locust's own HTML report.")] = None,
 ) -> None:
-    """Load a server with a swarm of users; count connections.
+    """Load a server with simulated users; count connections.
 
-    What is measured: connections per user, churn, replacements, lifetimes, duplicated events. Without a URL an
-    embedded backend is loaded. `wscheck load --before-after` shows what the documented fault costs and what its fix
-    saves; `wscheck docs load` tells how to use several
-    machines.
+    Measures connections per user, churn, replacements, lifetimes and duplicated events. Without a URL it loads an
+    embedded backend. `wscheck load --before-after` shows the cost of the documented fault and the effect of its fix.
+    `wscheck docs load` describes how to use several machines.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 99 threshold crossed, 130 interrupted.
     """
@@ -137,7 +143,7 @@ def load(
         "verify.fail_on": fail_on,
     }
     options = {
-        "users_file": _existing(users_file),
+        "users_file": _readable_path(users_file),
         "user_prefix": user_prefix,
         "source_addresses": source_addresses,
         "tabs": tabs,
@@ -146,72 +152,74 @@ def load(
         "backoff": _seconds("--backoff", backoff),
         "emit_every": _seconds("--emit-every", emit_every),
         "emit_event": emit_event,
-        "ca_file": _existing(ca_file),
+        "ca_file": _readable_path(ca_file),
     }
-    extras = {name: place for name, place in (("csv", locust_csv), ("html", locust_html)) if place is not None}
-    _run(settings, options, extras, format, before_after=before_after, permitted=permitted)
+    locust_outputs = {name: path for name, path in (("csv", locust_csv), ("html", locust_html)) if path is not None}
+    _run(settings, options, locust_outputs, format, before_after=before_after, allow_other_machines=permitted)
 
 
 def _run(
     settings: dict[str, Any],
     options: dict[str, Any],
-    extras: dict[str, Path],
-    asked: list[str] | None,
+    locust_outputs: dict[str, Path],
+    requested_formats: list[str] | None,
     *,
     before_after: bool,
-    permitted: bool,
+    allow_other_machines: bool,
 ) -> None:
     from wscheck.commands.fallback_report import write_on_abort
     from wscheck.report import formats
-    from wscheck.run.load.plan import configured
+    from wscheck.run.load.plan import configured_plan
 
-    outputs = formats.prepare_outputs(asked, FORMATS)
-    formats.create_directories(formats.ReportOutput(name, place) for name, place in extras.items())
-    with write_on_abort(outputs, lambda: _blank(settings)):
-        plan = configured(settings, options, extras, permitted=permitted)
-        report, code = _before_and_after(plan, settings["load.profile"]) if before_after else _alone(plan)
+    outputs = formats.prepare_outputs(requested_formats, FORMATS)
+    formats.create_directories(formats.ReportOutput(name, path) for name, path in locust_outputs.items())
+    with write_on_abort(outputs, lambda: _empty_report(settings)):
+        plan = configured_plan(settings, options, locust_outputs, allow_other_machines=allow_other_machines)
+        report, code = _run_before_after(plan, settings["load.profile"]) if before_after else _run_once(plan)
     formats.write_outputs(outputs, report, [])
     raise typer.Exit(code)
 
 
-def _blank(settings: dict[str, Any]) -> "LoadReport":
-    from wscheck.commands import fallback_report as unfinished
+def _empty_report(settings: dict[str, Any]) -> "LoadReport":
+    from wscheck.commands import fallback_report
     from wscheck.model.findings import Verdict
     from wscheck.model.load_report import SCHEMA, LoadReport
 
-    return LoadReport(schema=SCHEMA, target=unfinished.target_label(settings), verdict=Verdict.INCONCLUSIVE)
+    return LoadReport(schema=SCHEMA, target=fallback_report.target_label(settings), verdict=Verdict.INCONCLUSIVE)
 
 
-def _alone(plan: "Plan") -> "tuple[Report, int]":
-    report = _drive(plan)
+def _run_once(plan: "LoadPlan") -> "tuple[Report, int]":
+    report = _run_load(plan)
     return report, _exit_code(report)
 
 
-def _before_and_after(plan: "Plan", chosen: str | None) -> "tuple[Report, int]":
-    """The fault, then its fix; of a pair that was interrupted in its first run, that run."""
+def _run_before_after(plan: "LoadPlan", profile: str | None) -> "tuple[Report, int]":
+    """Run the documented fault, then its fix, and compare. If the first run is interrupted, return its report."""
     from wscheck.model.errors import UsageError
-    from wscheck.run.load.before_after import AFTER, BEFORE, compared, of
+    from wscheck.run.load.run import PROFILE_AFTER, PROFILE_BEFORE, before_after_plans, compare_before_after
 
-    if chosen is not None:
+    if profile is not None:
         raise UsageError(
-            f"--before-after runs `{BEFORE}` and `{AFTER}`, and --profile {chosen} was given too.", "Drop one of them."
+            f"--before-after runs `{PROFILE_BEFORE}` and `{PROFILE_AFTER}`, and --profile {profile} was given too.",
+            "Drop one of them.",
         )
-    before = _drive(of(plan, BEFORE))
+    plan_before, plan_after = before_after_plans(plan)
+    before = _run_load(plan_before)
     if before.interrupted:
         return before, _exit_code(before)
-    after = _drive(of(plan, AFTER))
-    report = compared(before, after)
+    after = _run_load(plan_after)
+    report = compare_before_after(before, after)
     after.verdict = report.verdict
     return report, _exit_code(after)
 
 
-def _drive(plan: "Plan") -> "LoadReport":
+def _run_load(plan: "LoadPlan") -> "LoadReport":
     from wscheck.commands import exit_codes
-    from wscheck.commands.load_view import shown
-    from wscheck.run.load.run import load as drive
+    from wscheck.commands.load_view import show_progress
+    from wscheck.run.load.run import run_load
 
-    with shown(plan) as watch:
-        return exit_codes.run_until_signal(drive(plan, watch))
+    with show_progress(plan) as on_progress:
+        return exit_codes.run_until_signal(run_load(plan, on_progress))
 
 
 def _exit_code(report: "LoadReport") -> int:
@@ -225,8 +233,12 @@ def _exit_code(report: "LoadReport") -> int:
     return exit_codes.exit_code(report.verdict, interrupted=report.interrupted)
 
 
-def _existing(path: Path | None) -> str | None:
-    """An input file as an absolute path: Locust runs elsewhere. Raises UsageError when it cannot be read."""
+def _readable_path(path: Path | None) -> str | None:
+    """Return the absolute path of an input file, because Locust runs in another folder.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
     from wscheck.model.errors import UsageError
 
     if path is None:

@@ -1,4 +1,4 @@
-"""WHAT A LOAD RUN TOLD: the report of `wscheck load` (schema `wscheck.load/1`), statistics and all; pure."""
+"""Report of `wscheck load` (schema wscheck.load/1)."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ SCHEMA = "wscheck.load/1"
 
 
 class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """`duplicated`: deliveries of an event that another connection of the same user had received already."""
+    """Events of a run. `duplicated` are those that another connection of the same user had received already."""
 
     received: int = 0
     duplicated: int = 0
 
 
 class Second(msgspec.Struct, frozen=True, kw_only=True):
-    """One second of a run, the `second`-th since it began; counts are of that second, `open` and `users` at its end."""
+    """One second of a run, `second` seconds after its start. `open` and `users` are the values at its end."""
 
     second: int
     users: int = 0
@@ -33,7 +33,7 @@ class Second(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit that was asked for. `measured` None: nothing was measured, which does not count as kept."""
+    """A threshold of the run. It is crossed if `measured` exceeds `limit`, or if nothing was measured (None)."""
 
     id: str
     limit: float
@@ -42,7 +42,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
-    """What the embedded backend says of the same run, and what it cost its process."""
+    """Counts of the embedded backend for the same run, and the processor time and memory of its process."""
 
     connects: int
     replaced: int
@@ -54,17 +54,17 @@ class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadReport(Report, kw_only=True):
-    """`wscheck load` (schema `wscheck.load/1`).
+    """Report of one load run.
 
-    users                 simulated users that ran
-    workers, workers_lost Locust processes that generated load, and those of them that died on the way
-    refused, disconnects  by kind and by reason
-    connections_open      at the end of the run, before the users leave
-    connections_per_user  the most connections that a user held at once, averaged over the users
-    churn_per_user_s      connects and disconnects, per user and second
-    ack_timeouts          events that were not acknowledged in time
-    notes                 what whoever reads the figures must know: a lost worker, a generator that lagged
-    server                what the embedded backend counted itself; None against any other target
+    users                  simulated users that connected
+    workers, workers_lost  Locust processes that generated load, and those of them that died during the run
+    refused, disconnects   counts by kind of refusal and by disconnect reason
+    connections_open       at the end of the run, before the users stop
+    connections_per_user   most connections of a user at once, mean over the users
+    churn_per_user_s       connects and disconnects, per user and second
+    ack_timeouts           events that were not acknowledged in time
+    notes                  limits of the figures: a lost worker, a lagging load generator
+    server                 counts of the embedded backend; None for any other target
     """
 
     profile: str = ""
@@ -103,13 +103,15 @@ THRESHOLD_MEASURES: dict[str, ThresholdMeasure] = {
     "max-churn": lambda report: report.churn_per_user_s,
     "max-connect-p95": lambda report: report.connect_ms.p95,
 }
-"""What each threshold measures, by the name of its flag (docs/load.md, Thresholds)."""
+"""Measured value of each threshold, by the name of its flag (docs/load.md, Thresholds)."""
 
 
 def check_thresholds(report: LoadReport, limits: dict[str, float]) -> list[Threshold]:
-    """Every limit of `limits` (threshold id to number) against what `report` measured."""
-    told = []
+    """Return a threshold for each of `limits` (threshold id to number), with the value measured in `report`."""
+    thresholds = []
     for name, limit in limits.items():
         measured = THRESHOLD_MEASURES[name](report) if report.connects else None
-        told.append(Threshold(id=name, limit=limit, measured=measured, crossed=measured is None or measured > limit))
-    return told
+        thresholds.append(
+            Threshold(id=name, limit=limit, measured=measured, crossed=measured is None or measured > limit)
+        )
+    return thresholds

@@ -1,8 +1,8 @@
-"""WHAT A SWARM DID: statistics that add up across workers, and the NDJSON by which a Locust process tells them.
+"""Statistics of a load run that add up across workers, and the NDJSON stream that contains them.
 
-    begun, then about once a second `totals` (cumulative) and `second` (one bucket each), `worker_lost`, at last `ended`
-
-Pure: the Locust process and the command line share it, and neither has the other's libraries.
+A stream contains `begun`, then about once a second `totals` (cumulative) and `second` (one second each), `worker_lost`
+for each lost worker, and at the end `ended`. The Locust process writes it and the command line reads it, so this module
+imports no library of either.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-Key = TypeVar("Key", int, str)
+CountKey = TypeVar("CountKey", int, str)
 
 SCHEMA = "wscheck.load-stream/1"
 
@@ -20,7 +20,7 @@ _SMALLEST_MS = 0.01
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """In milliseconds, within 1 % of the true value; None where nothing was measured."""
+    """Percentiles in milliseconds, within 1 % of the true value. None if nothing was measured."""
 
     p50: float | None = None
     p95: float | None = None
@@ -28,17 +28,17 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Histogram(msgspec.Struct):
-    """How often each duration occurred, in buckets that grow by 2 %; two of them add up to one of all."""
+    """Histogram of durations in logarithmic buckets, each 2 % wider than the one before. Histograms add up."""
 
     buckets: dict[int, int] = {}
 
     def add(self, ms: float, times: int = 1) -> None:
-        """`times` more durations of `ms`; a negative one (a clock was set) counts as none."""
+        """Add a duration of `ms` milliseconds `times` times. A negative one (after a clock change) counts as 0."""
         bucket = math.ceil(math.log(ms / _SMALLEST_MS) / _GROWTH) if ms > _SMALLEST_MS else 0
         self.buckets[bucket] = self.buckets.get(bucket, 0) + times
 
     def merge(self, other: "Histogram") -> None:
-        """Count what `other` counted, too."""
+        """Add the counts of `other`."""
         _add(self.buckets, other.buckets)
 
     @property
@@ -46,21 +46,21 @@ class Histogram(msgspec.Struct):
         return sum(self.buckets.values())
 
     def below(self, ms: float) -> int:
-        """How many took at most `ms`, within 2 %."""
-        return sum(count for bucket, count in self.buckets.items() if _middle(bucket) <= ms)
+        """Return the number of durations of at most `ms` milliseconds, within 2 %."""
+        return sum(count for bucket, count in self.buckets.items() if _bucket_middle(bucket) <= ms)
 
     @property
     def total(self) -> float:
-        """The milliseconds of all together, within 1 %."""
-        return sum(count * _middle(bucket) for bucket, count in self.buckets.items())
+        """Sum of all durations in milliseconds, within 1 %."""
+        return sum(count * _bucket_middle(bucket) for bucket, count in self.buckets.items())
 
     def percentile(self, percent: float) -> float | None:
-        """The duration in milliseconds that `percent` of all do not exceed, None when there are none."""
-        wanted = self.count * percent / 100
+        """Return the duration in milliseconds that `percent` of all do not exceed. None if there are none."""
+        remaining = self.count * percent / 100
         for bucket, count in sorted(self.buckets.items()):
-            wanted -= count
-            if wanted <= 1e-9:
-                return _middle(bucket)
+            remaining -= count
+            if remaining <= 1e-9:
+                return _bucket_middle(bucket)
         return None
 
     @property
@@ -68,32 +68,37 @@ class Histogram(msgspec.Struct):
         return Percentiles(self.percentile(50), self.percentile(95), self.percentile(99))
 
 
-def _middle(bucket: int) -> float:
-    """Of the bucket's bounds, in milliseconds with four digits."""
+def _bucket_middle(bucket: int) -> float:
+    """Return the geometric middle of a bucket, in milliseconds with four digits."""
     return float(f"{_SMALLEST_MS * math.exp((bucket - 0.5) * _GROWTH):.4g}") if bucket else 0.0
 
 
-def _add(into: dict[Key, int], more: Mapping[Key, int]) -> None:
+def _add(into: dict[CountKey, int], more: Mapping[CountKey, int]) -> None:
     for key, count in more.items():
         into[key] = into.get(key, 0) + count
 
 
 class LoadStatistics(msgspec.Struct):
-    """Everything counted, cumulative. `merge` of two is what one counter would have counted of both.
+    """Counts of a run or of a part of it. The counts of two parts add up.
 
-    users         who attempted at least one connection; ids are disjoint across workers, so they add up
-    users_multiple  of those, who ever held more than one connection at once
-    held          sum over users of the most connections each held at once: CONNECT sent, neither ended nor dropped
-    attempts      connections begun; each ends up in `connects`, in `refused`, or was given up at the end
-    refused       by kind: connect_error, http-4xx, timeout, unreachable, tls, protocol, ... (docs/load.md)
-    disconnects   by reason as a client spells it; those that were replaced are among them
-    replaced      connections that the server ended in favour of a newer one of the same user
-    received, duplicated, sent   events; duplicated: the same event and payload on another connection of the user
-    acks          answered; ack_timeouts: not answered in time; unanswered: the connection ended first
-    protocol_errors  connections ended because the server sent what no such server sends
-    stalled       ping timeouts while our own heartbeat lagged: ours, not the server's
-    user_s        seconds that users spent in the run, from their first attempt to their stop
+    users                 users that have sent a CONNECT; no user belongs to two workers
+    users_multiple        users that had more than one connection at once
+    sum_of_user_peaks     sum over the users of the most connections each had at once (`held` in the stream); a
+                          connection counts from when CONNECT was sent until it ended or the page dropped it
+    attempts              connections started; each is in `connects` or in `refused`, or was abandoned
+    refused               refused connections by kind (docs/load-engine.md)
+    disconnects           ended connections by Socket.IO disconnect reason, the replaced ones among them
+    replaced              connections that the server ended in favour of a newer one of the same user
+    received, sent        events
+    duplicated            events that another connection of the user had received already
+    acks, ack_timeouts    events that were acknowledged, and events that were not acknowledged in time
+    unanswered            events whose connection ended before the acknowledgement
+    protocol_errors       connections ended because the server broke the protocol
+    stalled               connections that ended while this process was too late to answer a ping
+    user_s                seconds that users spent in the run, from their first CONNECT until they stopped
     first_replaced_at, last_replaced_at   epoch seconds
+    lifetime, connect, ack, lag           durations: of connections, until they opened, until an acknowledgement, and
+                                          the delay of this process's own ticks
     """
 
     users: int = 0
@@ -121,15 +126,15 @@ class LoadStatistics(msgspec.Struct):
     lag: Histogram = msgspec.field(default_factory=Histogram)
 
     def merge(self, other: "LoadStatistics") -> None:
-        """Count what `other` counted, too."""
+        """Add the counts of `other`."""
         for name in _COUNTERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in _DISTRIBUTIONS:
             getattr(self, name).merge(getattr(other, name))
         _add(self.refused, other.refused)
         _add(self.disconnects, other.disconnects)
-        self.first_replaced_at = min(_known(self.first_replaced_at, other.first_replaced_at), default=None)
-        self.last_replaced_at = max(_known(self.last_replaced_at, other.last_replaced_at), default=None)
+        self.first_replaced_at = min(_without_none(self.first_replaced_at, other.first_replaced_at), default=None)
+        self.last_replaced_at = max(_without_none(self.last_replaced_at, other.last_replaced_at), default=None)
 
     @property
     def disconnected(self) -> int:
@@ -137,17 +142,17 @@ class LoadStatistics(msgspec.Struct):
 
     @property
     def open(self) -> int:
-        """Connections that were opened and have not ended, as far as was reported."""
+        """Connections that opened and whose end is not reported."""
         return self.connects - self.disconnected
 
     @property
     def connections_per_user(self) -> float | None:
-        """The mean over users of the most connections each held at once; None without users."""
+        """Most connections of a user at once, mean over the users. None without users."""
         return self.sum_of_user_peaks / self.users if self.users else None
 
     @property
     def churn_per_user_s(self) -> float | None:
-        """Connects + disconnects per user per second; None before any time has passed."""
+        """Connects and disconnects per user and second. None before any time has passed."""
         return (self.connects + self.disconnected) / self.user_s if self.user_s else None
 
 
@@ -155,15 +160,17 @@ _COUNTERS = tuple(field.name for field in msgspec.structs.fields(LoadStatistics)
 _DISTRIBUTIONS = ("lifetime", "connect", "ack", "lag")
 
 
-def _known(*times: float | None) -> list[float]:
+def _without_none(*times: float | None) -> list[float]:
     return [time for time in times if time is not None]
 
 
 class SecondCounts(msgspec.Struct):
-    """One second of the swarm, or of one worker. `at` is the epoch second.
+    """Counts of one second, of the run or of one worker.
 
-    users, open   at the second's end; peak: the most open at once within it (summed over workers: at most that many)
-    the others    within the second; heartbeat_lag_ms: the worst
+    at                epoch second
+    users, open       at the end of the second
+    peak              most connections open at once; summed over workers it is an upper bound
+    heartbeat_lag_ms  longest delay of a tick
     """
 
     at: int
@@ -181,24 +188,24 @@ class SecondCounts(msgspec.Struct):
     heartbeat_lag_ms: float = 0.0
 
     def merge(self, other: "SecondCounts") -> None:
-        """Add the same second of another worker."""
-        for name in _LEVELS:
+        """Add the same second of another worker. Of the lags the longer one remains."""
+        for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.heartbeat_lag_ms = max(self.heartbeat_lag_ms, other.heartbeat_lag_ms)
 
 
-_LEVELS = tuple(name for name in SecondCounts.__struct_fields__ if name not in ("at", "heartbeat_lag_ms"))
+_SUMMED = tuple(name for name in SecondCounts.__struct_fields__ if name not in ("at", "heartbeat_lag_ms"))
 
 
 class WorkerReport(msgspec.Struct):
-    """What a worker sends the master: all since its last report, and the seconds that are complete."""
+    """Report of a worker to the master: the counts since its last report, and the seconds completed since."""
 
     statistics: LoadStatistics
     seconds: list[SecondCounts]
 
 
 class RunStarted(msgspec.Struct, tag="begun", frozen=True):
-    """The first line. `users` and `workers` are those asked for; `workers` is 0 where one process does it all."""
+    """First record of a run. `workers` is 0 if a single process does everything."""
 
     profile: str
     host: str
@@ -210,13 +217,13 @@ class RunStarted(msgspec.Struct, tag="begun", frozen=True):
 
 
 class SecondCompleted(msgspec.Struct, tag="second", frozen=True):
-    """One second, complete: `bucket.at` never comes twice, and rises."""
+    """One complete second. Seconds are in order, and none occurs twice."""
 
     counts: SecondCounts = msgspec.field(name="bucket")
 
 
 class RunTotals(msgspec.Struct, tag="totals", frozen=True):
-    """Everything up to `at`. Any of these lines alone is all that was known then."""
+    """Cumulative statistics up to `at`. `users` and `open` are those of the last complete second."""
 
     at: float
     state: str
@@ -229,10 +236,11 @@ class RunTotals(msgspec.Struct, tag="totals", frozen=True):
 
 
 class WorkerLost(msgspec.Struct, tag="worker_lost", frozen=True):
-    """A worker that went silent. What it counted until `last_report_at` is in the totals, what came after is not.
+    """A worker that is missing. The totals contain its counts until `last_report_at`.
 
-    index        its number, `host` where it ran as far as its id says
-    statistics   what its reports had counted; `users`, `open` its last levels
+    index        number of the worker
+    users, open  values in the worker's last report
+    statistics   sum of the worker's reports
     """
 
     worker: str
@@ -245,9 +253,10 @@ class WorkerLost(msgspec.Struct, tag="worker_lost", frozen=True):
 
 
 class RunEnded(msgspec.Struct, tag="ended", frozen=True):
-    """The last line of a run that was stopped in order.
+    """Last record of a run that ended in order.
 
-    lost_open   connections that lost workers held when they were last heard of: their end nobody saw
+    connections_open  connections whose end is not reported, without `lost_open`
+    lost_open         connections that were open in the last reports of lost workers; their end is unknown
     """
 
     at: float
@@ -262,16 +271,20 @@ class RunEnded(msgspec.Struct, tag="ended", frozen=True):
 
 StreamRecord = RunStarted | SecondCompleted | RunTotals | WorkerLost | RunEnded
 
-_TO_JSON = msgspec.json.Encoder()
-_FROM_JSON = msgspec.json.Decoder(StreamRecord)
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(StreamRecord)
 
 
-def encode_record(line: StreamRecord) -> bytes:
-    """`line` as one line of the stream, with its newline."""
-    return _TO_JSON.encode(line) + b"\n"
+def encode_record(record: StreamRecord) -> bytes:
+    """Return a record as one line of the stream, with its newline."""
+    return _ENCODER.encode(record) + b"\n"
 
 
 def decode_record(line: bytes | str) -> StreamRecord:
-    """The inverse of `encode_record`. Raises msgspec.DecodeError (a ValueError) when it is none."""
-    decoded: StreamRecord = _FROM_JSON.decode(line)
-    return decoded
+    """Parse one line of the stream.
+
+    Raises:
+        msgspec.DecodeError: The line is not a record. This is a ValueError.
+    """
+    record: StreamRecord = _DECODER.decode(line)
+    return record

@@ -1,4 +1,4 @@
-"""`wscheck load` as a user runs it, in the background where a test has to do something to it meanwhile."""
+"""`wscheck load` as a user runs it, in the background where a test acts during the run."""
 
 import json
 import os
@@ -11,68 +11,67 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli import COMMAND, environment
-from wscheck.model import load_statistics
-from wscheck.model.load_statistics import LoadStatistics, RunTotals, WorkerLost
+from wscheck.model.load_statistics import LoadStatistics, RunTotals, WorkerLost, decode_record
 
-PATIENCE_S = 60.0
+MAX_WAIT_S = 60.0
 TOKEN = "token-of-{user}"
 
 
 @dataclass
-class Loading:
-    """A running `wscheck load`, its JSON report to come in `report`."""
+class LoadCommand:
+    """A running `wscheck load`. It writes its JSON report to `report` and its stderr to `errors`."""
 
     process: "subprocess.Popen[str]"
     report: Path
     errors: Path
 
     @property
-    def said(self) -> str:
-        """What it has said on stderr so far."""
+    def stderr(self) -> str:
+        """What it has written to stderr."""
         return self.errors.read_text()
 
-    def until(self, holds: Callable[[], Any], what: str) -> None:
-        """Waits for something to be so."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not holds():
-            assert time.monotonic() < deadline and self.process.poll() is None, f"{what}: {self.said}"
+    def wait_until(self, condition: Callable[[], Any], problem: str) -> None:
+        """Wait until the condition is true. `problem` describes that it is not."""
+        deadline = time.monotonic() + MAX_WAIT_S
+        while not condition():
+            assert time.monotonic() < deadline and self.process.poll() is None, f"{problem}: {self.stderr}"
             time.sleep(0.02)
 
-    def begun(self) -> "Loading":
-        """Waits until the swarm has begun."""
-        self.until(lambda: " begins: " in self.said, "it did not begin")
+    def wait_for_start(self) -> "LoadCommand":
+        """Wait until the run has started."""
+        self.wait_until(lambda: " started: " in self.stderr, "it did not start")
         return self
 
-    def stream(self) -> bytes:
-        """What its Locust process has told so far."""
-        return b"".join(path.read_bytes() for path in self.report.parent.glob("wscheck-load-*/stream.ndjson"))
+    def stream_lines(self) -> list[bytes]:
+        """Return the complete lines of its stream."""
+        data = b"".join(path.read_bytes() for path in self.report.parent.glob("wscheck-load-*/stream.ndjson"))
+        return [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
 
     def statistics(self) -> LoadStatistics:
-        """What its Locust process has counted so far."""
-        totals = [line for line in self.stream().splitlines(keepends=True) if line.startswith(b'{"type":"totals"')]
-        told = load_statistics.decode_record(totals[-1]) if totals and totals[-1].endswith(b"\n") else None
-        return told.statistics if isinstance(told, RunTotals) else LoadStatistics()
+        """Return the latest statistics of its stream."""
+        totals = [line for line in self.stream_lines() if line.startswith(b'{"type":"totals"')]
+        record = decode_record(totals[-1]) if totals else None
+        return record.statistics if isinstance(record, RunTotals) else LoadStatistics()
 
-    def lost(self) -> list[WorkerLost]:
-        """The workers of whose death its Locust process has told so far."""
-        lines = self.stream().splitlines(keepends=True)
-        told = (load_statistics.decode_record(line) for line in lines if line.endswith(b"\n"))
-        return [line for line in told if isinstance(line, WorkerLost)]
+    def lost_workers(self) -> list[WorkerLost]:
+        """Return the lost workers of its stream."""
+        records = (decode_record(line) for line in self.stream_lines())
+        return [record for record in records if isinstance(record, WorkerLost)]
 
     def children(self) -> list[int]:
-        """Every process that it started, and theirs."""
+        """Return the ids of its child processes, and of theirs."""
         return descendants(self.process.pid)
 
-    def end(self) -> tuple[int, dict[str, Any]]:
-        """(exit code, report) once it has ended."""
-        out, _ = self.process.communicate(timeout=PATIENCE_S)
-        assert "Traceback" not in out + self.said, out + self.said
+    def finish(self) -> tuple[int, dict[str, Any]]:
+        """Wait for the end. Return the exit code and the report."""
+        out, _ = self.process.communicate(timeout=MAX_WAIT_S)
+        assert "Traceback" not in out + self.stderr, out + self.stderr
         return self.process.returncode, json.loads(self.report.read_bytes()) if self.report.exists() else {}
 
 
 @contextmanager
-def loading(folder: Path, *arguments: str, token: str = TOKEN) -> Iterator[Loading]:
-    """Starts `wscheck load ARGUMENTS` with a JSON report."""
+def start_load(folder: Path, *arguments: str, token: str = TOKEN) -> Iterator[LoadCommand]:
+    """Start `wscheck load ARGUMENTS` with a JSON report."""
     report, errors = folder / "report.json", folder / "errors.txt"
     with errors.open("w") as stderr:
         process = subprocess.Popen(
@@ -84,7 +83,7 @@ def loading(folder: Path, *arguments: str, token: str = TOKEN) -> Iterator[Loadi
             text=True,
         )
     try:
-        yield Loading(process, report, errors)
+        yield LoadCommand(process, report, errors)
     finally:
         if process.poll() is None:
             process.kill()
@@ -93,18 +92,18 @@ def loading(folder: Path, *arguments: str, token: str = TOKEN) -> Iterator[Loadi
             process.stdout.close()
 
 
-def load(folder: Path, *arguments: str, token: str = TOKEN) -> tuple[int, dict[str, Any], str]:
-    """(exit code, report, stdout and stderr) of a whole run."""
-    with loading(folder, *arguments, token=token) as run:
-        out, _ = run.process.communicate(timeout=PATIENCE_S)
-        said = out + run.said
-        assert "Traceback" not in said, said
-        return run.process.returncode, json.loads(run.report.read_bytes()) if run.report.exists() else {}, said
+def run_load(folder: Path, *arguments: str, token: str = TOKEN) -> tuple[int, dict[str, Any], str]:
+    """Run `wscheck load ARGUMENTS`. Return the exit code, the report, and stdout with stderr."""
+    with start_load(folder, *arguments, token=token) as run:
+        out, _ = run.process.communicate(timeout=MAX_WAIT_S)
+        output = out + run.stderr
+        assert "Traceback" not in output, output
+        return run.process.returncode, json.loads(run.report.read_bytes()) if run.report.exists() else {}, output
 
 
 def descendants(pid: int) -> list[int]:
-    """The process's children, grandchildren and so on."""
-    parents: dict[int, list[int]] = {}
+    """Return the ids of a process's children, grandchildren and so on."""
+    children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -112,17 +111,17 @@ def descendants(pid: int) -> list[int]:
             except OSError:
                 continue
             if fields[0] != "Z":
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, todo = [], [pid]
-    while todo:
-        of = parents.get(todo.pop(), [])
-        found += of
-        todo += of
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, pending = [], [pid]
+    while pending:
+        next_pids = children.get(pending.pop(), [])
+        found += next_pids
+        pending += next_pids
     return found
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
+def is_running(pid: int) -> bool:
+    """Return whether a process runs. A zombie does not."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

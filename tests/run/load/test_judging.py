@@ -1,31 +1,39 @@
-"""Statistics in, findings and verdict out: what is wrong, why, how sure, and when nothing was shown at all."""
+"""Findings and verdict from statistics: rule, cause, confidence, and when nothing was shown."""
 
 from typing import Any
 
 import pytest
 
-from tests.run.load.plans import START, ending, healthy, looping, planned, ran, took
+from tests.run.load.plans import (
+    START,
+    healthy_statistics,
+    histogram,
+    load_plan,
+    loop_statistics,
+    run_ending,
+    run_progress,
+)
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.model.secrets import Secret
-from wscheck.run.load.before_after import AFTER, BEFORE, compared, of
 from wscheck.run.load.findings import found
-from wscheck.run.load.plan import Plan
-from wscheck.run.load.progress_stream import Course
+from wscheck.run.load.plan import LoadPlan
+from wscheck.run.load.progress_stream import RunProgress
 from wscheck.run.load.report import report
+from wscheck.run.load.run import before_after_plans, compare_before_after
 
 
 def by_rule(statistics: LoadStatistics, **plan: Any) -> dict[str, Finding]:
-    return {finding.rule: finding for finding in found(planned(**plan), statistics)}
+    return {finding.rule: finding for finding in found(load_plan(**plan), statistics)}
 
 
-def judged(statistics: LoadStatistics, plan: Plan | None = None, **end: Any) -> LoadReport:
-    return report(plan or planned(profile="unified"), ran(statistics), ending(**end))
+def judged(statistics: LoadStatistics, plan: LoadPlan | None = None, **end: Any) -> LoadReport:
+    return report(plan or load_plan(profile="unified"), run_progress(statistics), run_ending(**end))
 
 
 def test_the_documented_fault_is_three_findings_with_cause_and_fix() -> None:
-    findings = by_rule(looping())
+    findings = by_rule(loop_statistics())
     assert list(findings) == ["multiple-connections", "connection-replaced", "excessive-attempts"]
     assert {rule: f.cause.id for rule, f in findings.items() if f.cause} == {
         "multiple-connections": "two-openers",
@@ -39,81 +47,98 @@ def test_the_documented_fault_is_three_findings_with_cause_and_fix() -> None:
 
 
 def test_one_connection_each_is_no_finding() -> None:
-    assert by_rule(healthy()) == by_rule(healthy(), profile="unified") == {}
+    assert by_rule(healthy_statistics()) == by_rule(healthy_statistics(), profile="unified") == {}
 
 
 def test_a_server_that_cuts_the_transport_is_the_cause_itself() -> None:
-    cut = looping(disconnects={"transport close": 300, "io client disconnect": 10})
+    cut = loop_statistics(disconnects={"transport close": 300, "io client disconnect": 10})
     cause = by_rule(cut)["connection-replaced"].cause
     assert cause is not None and cause.id == "transport-closed"
 
 
 def test_a_server_that_rather_kicks_is_not_said_to_cut_the_transport() -> None:
-    both = looping(disconnects={"transport close": 300, "io server disconnect": 300})
+    both = loop_statistics(disconnects={"transport close": 300, "io server disconnect": 300})
     cause = by_rule(both)["connection-replaced"].cause
     assert cause is not None and cause.id == "reconnect-on-kick"
 
 
 def test_a_run_that_did_not_end_has_the_peak_that_was_told_last() -> None:
-    assert report(planned(), ran(healthy(), ended=False), ending(broken="gone")).connections_peak == 10
+    assert (
+        report(load_plan(), run_progress(healthy_statistics(), ended=False), run_ending(broken="gone")).connections_peak
+        == 10
+    )
 
 
 def test_a_single_replacement_each_is_no_loop() -> None:
-    once = looping(replaced=10, attempts=20, connects=20)
+    once = loop_statistics(replaced=10, attempts=20, connects=20)
     cause = by_rule(once)["connection-replaced"].cause
     assert cause is not None and cause.id == "two-openers"
     assert "excessive-attempts" not in by_rule(once)
 
 
 def test_two_tabs_that_each_receive_an_event_are_no_duplicate() -> None:
-    held = healthy(users_multiple=10, held=20, duplicated=50)
+    held = healthy_statistics(users_multiple=10, sum_of_user_peaks=20, duplicated=50)
     assert list(by_rule(held, profile="tabs")) == ["multiple-connections"]
     duplicated = by_rule(held)["event-duplicated"]
     assert duplicated.message.startswith("50 of 100 events (50 %) reached a second connection")
 
 
 def test_a_healthy_profile_that_holds_two_points_at_zombies() -> None:
-    held = healthy(users_multiple=2, held=12, disconnects={"ping timeout": 2, "io client disconnect": 10})
+    held = healthy_statistics(
+        users_multiple=2, sum_of_user_peaks=12, disconnects={"ping timeout": 2, "io client disconnect": 10}
+    )
     cause = by_rule(held, profile="unified")["multiple-connections"].cause
     assert cause is not None and cause.id == "zombie" and cause.confidence is Confidence.MEDIUM
-    assert by_rule(healthy(users_multiple=2, held=12), profile="unified")["multiple-connections"].cause is None
+    assert (
+        by_rule(healthy_statistics(users_multiple=2, sum_of_user_peaks=12), profile="unified")[
+            "multiple-connections"
+        ].cause
+        is None
+    )
 
 
 def test_slow_attempts_are_not_excessive_however_many() -> None:
-    assert "excessive-attempts" in by_rule(healthy(attempts=100, user_s=100.0))
-    assert "excessive-attempts" not in by_rule(healthy(attempts=100, user_s=1000.0))
+    assert "excessive-attempts" in by_rule(healthy_statistics(attempts=100, user_s=100.0))
+    assert "excessive-attempts" not in by_rule(healthy_statistics(attempts=100, user_s=1000.0))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"lag": took(*[900.0] * 10)}, "the load generator lagged by"),
+        ({"lag": histogram(*[900.0] * 10)}, "the load generator lagged by"),
         ({"stalled": 3}, "the load generator stalled and let 3 connections run into a ping timeout"),
     ],
 )
 def test_what_our_own_lag_may_have_caused_is_told_with_less_confidence(changes: dict[str, Any], said: str) -> None:
-    for finding in by_rule(looping(**changes)).values():
+    for finding in by_rule(loop_statistics(**changes)).values():
         assert finding.confidence is Confidence.MEDIUM
         assert said in finding.message and "may be its own doing" in finding.message
-    assert said in " ".join(judged(healthy(**changes)).notes)
-    assert {f.confidence for f in by_rule(looping()).values()} == {Confidence.HIGH}
+    assert said in " ".join(judged(healthy_statistics(**changes)).notes)
+    assert {f.confidence for f in by_rule(loop_statistics()).values()} == {Confidence.HIGH}
 
 
 def test_a_healthy_run_passes_and_tells_what_was_open_before_the_users_left() -> None:
-    told = judged(healthy())
+    told = judged(healthy_statistics())
     assert (told.verdict, told.reason, told.notes) == (Verdict.PASSED, "", [])
     assert (told.users, told.connects, told.connections_open, told.connections_per_user) == (10, 10, 10, 1.0)
     assert [second.second for second in told.series] == [0, 1, 2]
 
 
 def test_a_run_begins_with_its_first_attempt() -> None:
-    course = ran(healthy())
-    course.seconds.insert(0, SecondCounts(START - 1))
-    assert [second.second for second in report(planned(profile="unified"), course, ending()).series] == [0, 1, 2]
+    progress = run_progress(healthy_statistics())
+    progress.seconds.insert(0, SecondCounts(START - 1))
+    assert [second.second for second in report(load_plan(profile="unified"), progress, run_ending()).series] == [
+        0,
+        1,
+        2,
+    ]
 
 
 def test_users_that_left_of_their_own_before_the_end_are_nobodys_fault() -> None:
-    assert report(planned(profile="unified"), ran(healthy(), open_at_end=8), ending()).verdict is Verdict.PASSED
+    assert (
+        report(load_plan(profile="unified"), run_progress(healthy_statistics(), open_at_end=8), run_ending()).verdict
+        is Verdict.PASSED
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,25 +157,25 @@ def test_users_that_left_of_their_own_before_the_end_are_nobodys_fault() -> None
         ),
         (LoadStatistics(), {"lost": "Nothing answers"}, "nothing connected: Nothing answers"),
         (LoadStatistics(), {"broken": "Locust ended"}, "Locust ended"),
-        (healthy(), {"lost": "Nothing answers"}, "the server was lost on the way: Nothing answers"),
-        (healthy(), {"broken": "Locust ended before the run did"}, "Locust ended before the run did"),
-        (healthy(), {"interrupted": True}, "the run was interrupted"),
+        (healthy_statistics(), {"lost": "Nothing answers"}, "the server was lost on the way: Nothing answers"),
+        (healthy_statistics(), {"broken": "Locust ended before the run did"}, "Locust ended before the run did"),
+        (healthy_statistics(), {"interrupted": True}, "the run was interrupted"),
         (
-            healthy(users=12, refused={"timeout": 2}),
+            healthy_statistics(users=12, refused={"timeout": 2}),
             {},
             "2 of 12 users never connected: 2 timeout",
         ),
-        (healthy(users=7, connects=7), {}, "only 7 of 10 users began before the run ended"),
+        (healthy_statistics(users=7, connects=7), {}, "only 7 of 10 users began before the run ended"),
     ],
 )
 def test_what_shows_nothing_is_no_pass(statistics: LoadStatistics, end: dict[str, Any], reason: str) -> None:
-    told = judged(statistics, planned(profile="unified", limits={"max-replaced": 0.0}), **end)
+    told = judged(statistics, load_plan(profile="unified", limits={"max-replaced": 0.0}), **end)
     assert (told.verdict, told.reason) == (Verdict.INCONCLUSIVE, reason)
 
 
 def test_a_lost_worker_is_said_and_is_no_pass() -> None:
-    course = ran(healthy(), lost=1, workers=2)
-    told = report(planned(profile="unified"), course, ending())
+    progress = run_progress(healthy_statistics(), lost=1, workers=2)
+    told = report(load_plan(profile="unified"), progress, run_ending())
     assert (told.verdict, told.workers, told.workers_lost) == (Verdict.INCONCLUSIVE, 2, 1)
     assert told.notes == [
         "worker 0 died on the way with 5 users and 5 connections: "
@@ -159,34 +184,36 @@ def test_a_lost_worker_is_said_and_is_no_pass() -> None:
 
 
 def test_users_that_did_not_come_back_are_no_pass() -> None:
-    back = healthy(connects=20, disconnects={"transport close": 10, "io client disconnect": 10})
+    back = healthy_statistics(connects=20, disconnects={"transport close": 10, "io client disconnect": 10})
     assert judged(back).verdict is Verdict.PASSED
-    away = report(planned(profile="storm"), ran(back, open_at_end=4), ending())
+    away = report(load_plan(profile="storm"), run_progress(back, open_at_end=4), run_ending())
     assert (away.verdict, away.reason) == (Verdict.INCONCLUSIVE, "6 of 10 users had no connection when the run ended")
 
 
 @pytest.mark.parametrize(("token", "shared"), [("a-jwt", True), ("token-of-{user}", False)])
 def test_users_that_share_a_token_may_be_one_user_to_the_server(token: str, shared: bool) -> None:
-    back = healthy(connects=20, disconnects={"transport close": 10, "io client disconnect": 10})
-    told = report(planned(profile="unified", token=Secret(token)), ran(back, open_at_end=4), ending())
+    back = healthy_statistics(connects=20, disconnects={"transport close": 10, "io client disconnect": 10})
+    told = report(load_plan(profile="unified", token=Secret(token)), run_progress(back, open_at_end=4), run_ending())
     assert told.verdict is Verdict.INCONCLUSIVE
     assert ("they share one token" in told.reason) is shared
 
 
 def test_a_run_that_was_killed_keeps_its_last_totals() -> None:
-    told = report(planned(), ran(looping(), ended=False), ending(broken="Locust ended before the run did"))
+    told = report(
+        load_plan(), run_progress(loop_statistics(), ended=False), run_ending(broken="Locust ended before the run did")
+    )
     assert (told.connects, told.replaced, told.verdict) == (310, 300, Verdict.INCONCLUSIVE)
 
 
 def test_findings_fail_the_run_from_the_asked_severity_on() -> None:
-    assert judged(looping(), planned()).verdict is Verdict.FAILED
-    crossed = judged(healthy(replaced=1), planned(profile="unified", limits={"max-replaced": 0.0}))
+    assert judged(loop_statistics(), load_plan()).verdict is Verdict.FAILED
+    crossed = judged(healthy_statistics(replaced=1), load_plan(profile="unified", limits={"max-replaced": 0.0}))
     assert (crossed.verdict, crossed.reason) == (Verdict.FAILED, "--max-replaced 0: 1, crossed")
 
 
 def test_the_options_tell_what_the_profile_did_and_no_secret() -> None:
-    plan = planned(profile="tabs", options={"tabs": 4, "headers": "Cookie: secret", "ca_file": None})
-    told = report(plan, ran(healthy()), ending()).options
+    plan = load_plan(profile="tabs", options={"tabs": 4, "headers": "Cookie: secret", "ca_file": None})
+    told = report(plan, run_progress(healthy_statistics()), run_ending()).options
     assert told == {
         **{"users": 10, "spawn_rate": 10.0, "run_time_s": 5.0, "processes": 1},
         **{"tabs": 4, "reconnect_delay": 0.3},
@@ -194,36 +221,37 @@ def test_the_options_tell_what_the_profile_did_and_no_secret() -> None:
 
 
 def test_what_was_not_acknowledged_is_noted() -> None:
-    assert judged(healthy(ack_timeouts=3, acks=7)).notes == ["3 of 10 events were not acknowledged in time"]
-    assert judged(healthy(unanswered=3)).notes == []
-    none = judged(healthy(acks=0, unanswered=12)).notes
+    assert judged(healthy_statistics(ack_timeouts=3, acks=7)).notes == ["3 of 10 events were not acknowledged in time"]
+    assert judged(healthy_statistics(unanswered=3)).notes == []
+    none = judged(healthy_statistics(acks=0, unanswered=12)).notes
     assert none == ["none of the 12 events that users sent was acknowledged"]
 
 
 def test_tokens_that_the_server_repeats_are_hidden() -> None:
     kinds = {"connect_error: bad token secret-of-load-user-1": 1, "connect_error: bad token secret-of-load-user-2": 1}
-    plan = planned(token=Secret("secret-of-{user}"))
-    told = report(plan, ran(LoadStatistics(users=2, attempts=2, refused=kinds)), ending())
+    plan = load_plan(token=Secret("secret-of-{user}"))
+    told = report(plan, run_progress(LoadStatistics(users=2, attempts=2, refused=kinds)), run_ending())
     assert "secret-of" not in str(told) and sum(told.refused.values()) == 2
 
 
 def test_thresholds_are_for_the_fix() -> None:
-    plan = planned(limits={"max-replaced": 0.0})
-    assert (of(plan, BEFORE).limits, of(plan, AFTER).limits) == ({}, plan.limits)
+    plan = load_plan(limits={"max-replaced": 0.0})
+    before, after = before_after_plans(plan)
+    assert (before.limits, after.limits) == ({}, plan.limits)
 
 
 def test_better_than_the_fault_is_not_yet_good() -> None:
-    before, after = judged(looping(), planned()), judged(healthy())
-    assert compared(before, after).verdict is Verdict.PASSED
-    half = judged(looping(replaced=20, attempts=30, connects=30), planned(profile="unified"))
-    told = compared(before, half)
+    before, after = judged(loop_statistics(), load_plan()), judged(healthy_statistics())
+    assert compare_before_after(before, after).verdict is Verdict.PASSED
+    half = judged(loop_statistics(replaced=20, attempts=30, connects=30), load_plan(profile="unified"))
+    told = compare_before_after(before, half)
     assert told.verdict is Verdict.FAILED and told.reason.startswith("the run after is failed: ")
     assert told.findings == half.findings
-    assert compared(before, judged(LoadStatistics())).verdict is Verdict.INCONCLUSIVE
+    assert compare_before_after(before, judged(LoadStatistics())).verdict is Verdict.INCONCLUSIVE
 
 
 def test_lines_that_are_none_are_counted_and_change_nothing() -> None:
-    course = Course()
-    course.take(b'{"type":"totals"')
-    course.take(b"nonsense")
-    assert course.unread == 2 and course.statistics == LoadStatistics()
+    progress = RunProgress()
+    progress.add_line(b'{"type":"totals"')
+    progress.add_line(b"nonsense")
+    assert progress.unreadable_lines == 2 and progress.statistics == LoadStatistics()

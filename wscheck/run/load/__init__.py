@@ -1,6 +1,6 @@
-"""A LOAD RUN: Locust as a process of its own, watched by the stream it writes, and judged by what it counted.
+"""A load run: Locust as a child process, observed through the stream that it writes, and evaluated by its statistics.
 
-    plan -> limits -> backend -> launch -> course (the stream that Locust writes) -> outcome, findings -> LoadReport
+    plan -> system_limits -> backend_process -> locust_command -> progress_stream -> findings, report -> LoadReport
 
-`run` wires them. Nothing here imports locust: what runs inside it is `wscheck.load`.
+`run` connects them. Nothing here imports locust. The code inside the Locust process is `wscheck.loadgen`.
 """

@@ -1,4 +1,4 @@
-"""Processes of ours: each in a group of its own, ended with all its children, and never left behind."""
+"""Child processes. Each has its own process group and ends, with all its children, when this process ends."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-# How long a process may take to end by itself before it is killed.
-GRACE_S = 3.0
+TERMINATE_TIMEOUT_S = 3.0
+"""How long a process may take to end after SIGTERM before it is killed."""
 
 
-class Offspring:
-    """A running process. Both its outputs go to `log`."""
+class ChildProcess:
+    """A running process. `log` receives its stdout and stderr."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process, self._log = process, log
@@ -29,37 +29,40 @@ class Offspring:
         return self._process.pid
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self._process.returncode is not None
 
-    def said(self) -> str:
-        """Everything it printed so far."""
+    def output(self) -> str:
+        """Return everything that it has printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def terminate(self) -> None:
-        """Ask it, and only it, to end in order. (A shell's background jobs ignore SIGINT, and so do their children.)"""
-        if not self.ended:
+        """Send SIGTERM to the process, but not to its children.
+
+        SIGINT would not do: a shell's background jobs ignore it, and so do their children.
+        """
+        if not self.has_ended:
             self._process.terminate()
 
-    async def end(self, within_s: float) -> bool:
-        """Wait for its end; whether it came in time."""
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for the end. Return False after the timeout."""
         try:
-            await asyncio.wait_for(self._process.wait(), within_s)
+            await asyncio.wait_for(self._process.wait(), timeout_s)
         except TimeoutError:
             return False
         return True
 
     def kill(self) -> None:
-        """End it and whatever it started."""
+        """Kill the process and its children."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
 
 @asynccontextmanager
-async def started(
+async def start_process(
     command: Sequence[str], log: Path, environ: Mapping[str, str], folder: Path | None = None
-) -> AsyncIterator[Offspring]:
-    """Run `command` (in `folder`) until the block ends, then end it: in order when it listens, else by force."""
+) -> AsyncIterator[ChildProcess]:
+    """Run `command` in `folder` until the block ends. Terminate it then, and kill it after a timeout."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -68,23 +71,23 @@ async def started(
             stderr=output,
             env=environ,
             cwd=folder,
-            # Ctrl-C at the terminal is ours to handle: a group of its own does not receive it.
+            # Another process group does not receive the terminal's Ctrl-C, which this process handles.
             start_new_session=True,
-            preexec_fn=_prepare,
+            preexec_fn=_prepare_child,
         )
-    offspring = Offspring(process, log)
+    child = ChildProcess(process, log)
     try:
-        yield offspring
+        yield child
     finally:
-        offspring.terminate()
-        if not await offspring.end(GRACE_S):
-            offspring.kill()
+        child.terminate()
+        if not await child.wait(TERMINATE_TIMEOUT_S):
+            child.kill()
             await process.wait()
-        offspring.kill()
+        child.kill()
 
 
-def _prepare() -> None:
-    """In the child: take every file the hard limit allows, and end when this process is killed."""
+def _prepare_child() -> None:
+    """In the child: raise the file limit to the hard limit, and request SIGTERM when the parent dies (prctl(2))."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

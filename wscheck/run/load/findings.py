@@ -6,7 +6,7 @@ from wscheck.detect.rules import REGISTRY
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from wscheck.model.findings import Cause, Confidence, Finding
 from wscheck.model.load_statistics import LoadStatistics
-from wscheck.run.load.plan import Plan
+from wscheck.run.load.plan import LoadPlan
 
 # A generator this late makes ping timeouts and slow connects of its own.
 LAGGED_MS = 500.0
@@ -18,7 +18,7 @@ _LOOPS = ("duplicated", "tabs")
 """The profiles that answer a kick with a new connection."""
 
 
-def found(plan: Plan, statistics: LoadStatistics) -> list[Finding]:
+def found(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
     """The findings, the worst first. What our own lag may have caused is said with less confidence."""
     findings = [
         *_multiple(plan, statistics),
@@ -43,7 +43,7 @@ def lagged(statistics: LoadStatistics) -> str:
     return ""
 
 
-def _multiple(plan: Plan, s: LoadStatistics) -> list[Finding]:
+def _multiple(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
     if not s.users_multiple:
         return []
     each = f"{s.connections_per_user or 0:.2f}"
@@ -51,7 +51,7 @@ def _multiple(plan: Plan, s: LoadStatistics) -> list[Finding]:
     return [_finding("multiple-connections", message, s.users_multiple, _opener(plan, s))]
 
 
-def _replaced(plan: Plan, s: LoadStatistics) -> list[Finding]:
+def _replaced(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
     if not s.replaced:
         return []
     message = f"the server replaced {s.replaced:,} connections of {s.users:,} users, {s.replaced / s.users:.1f} each"
@@ -62,7 +62,7 @@ def _replaced(plan: Plan, s: LoadStatistics) -> list[Finding]:
     return [finding]
 
 
-def _attempts(plan: Plan, s: LoadStatistics) -> list[Finding]:
+def _attempts(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
     allowed, window = plan.max_attempts
     if not s.users or not s.user_s or s.attempts / s.users <= allowed:
         return []
@@ -73,7 +73,7 @@ def _attempts(plan: Plan, s: LoadStatistics) -> list[Finding]:
     return [_finding("excessive-attempts", message, s.attempts, _loop(plan, s))]
 
 
-def _duplicated(plan: Plan, s: LoadStatistics) -> list[Finding]:
+def _duplicated(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
     """Two tabs that each receive an event are no duplicate; two connections of one page are."""
     if not s.duplicated or plan.profile == "tabs":
         return []
@@ -94,7 +94,7 @@ def _finding(rule: str, message: str, count: int, cause: Cause | None) -> Findin
     )
 
 
-def _opener(plan: Plan, s: LoadStatistics) -> Cause | None:
+def _opener(plan: LoadPlan, s: LoadStatistics) -> Cause | None:
     """What the profile does wrong; for one that does nothing wrong, the old connection that nobody noticed was dead."""
     if (name := _OPENERS.get(plan.profile)) is not None:
         return _cause(name, Confidence.HIGH, f"the profile `{plan.profile}`: {LOAD_PROFILES[plan.profile]}")
@@ -103,7 +103,7 @@ def _opener(plan: Plan, s: LoadStatistics) -> Cause | None:
     return None
 
 
-def _loop(plan: Plan, s: LoadStatistics) -> Cause | None:
+def _loop(plan: LoadPlan, s: LoadStatistics) -> Cause | None:
     """Replacements that feed themselves: by whom the old connection is closed says whether the client or the server."""
     if not s.replaced or plan.profile not in _LOOPS:
         return None

@@ -1,4 +1,4 @@
-"""What a load run is to do, from the configuration and the flags; and whether it may be done to that target."""
+"""Plan of a load run, from the configuration and the flags."""
 
 import ipaddress
 import math
@@ -19,21 +19,24 @@ from wscheck.model.findings import Bar
 from wscheck.model.load_report import THRESHOLD_MEASURES
 from wscheck.model.secrets import SHORTEST_SECRET, Redactor, Secret
 
-EMBEDDED = "embedded backend"
+EMBEDDED_BACKEND = "embedded backend"
+"""Name of the target in reports if no URL is given."""
 
-# Without events there is nothing to be duplicated, and no answer to wait for.
 EMIT_EVERY_S = 1.0
+"""Seconds between a user's events by default. Without events there are no duplicates and no acknowledgements."""
 
-# What one user's page opens at the same time, for the limits that a run must fit into.
-HELD = {"duplicated": 2, "strict-mode": 2}
+CONNECTIONS_PER_USER = {"duplicated": 2, "strict-mode": 2}
+"""Connections that one user's page opens at once, by profile; 1 for the others, --tabs for `tabs`."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `target` has no URL until the embedded backend has one; `options` are those of `LOAD_OPTIONS`, by name.
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Plan of one run.
 
-    limits       threshold id to what it allows (docs/load.md, Thresholds)
-    max_attempts connection attempts that a user may make within so many seconds
-    extras       Locust's own outputs: argument to path
+    target          without a URL until the embedded backend has one
+    options         values of `LOAD_OPTIONS`, by name
+    limits          highest permitted value of each threshold (docs/load.md, Thresholds)
+    max_attempts    connection attempts that a user may make, and the seconds in which
+    locust_outputs  path of each of Locust's own outputs, by the name of its argument
     """
 
     target: ServerTarget
@@ -48,100 +51,124 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
     max_attempts: tuple[int, float] = (5, 10.0)
     bar: Bar = Bar()
-    extras: dict[str, Path] = {}
+    locust_outputs: dict[str, Path] = {}
 
     @property
-    def shown(self) -> str:
-        """The target as reports name it."""
-        return EMBEDDED if self.embedded else self.target.display_url
+    def target_name(self) -> str:
+        """Name of the target in reports."""
+        return EMBEDDED_BACKEND if self.embedded else self.target.display_url
 
     @property
     def redactor(self) -> Redactor:
-        """Hides the token, and of one with {user} in it the parts that all users' tokens share."""
+        """Redactor of the token. Of a token with {user} it redacts the parts that all users' tokens share."""
         parts = self.token.reveal().split("{user}") if self.token is not None else []
         return Redactor(Secret(part) for part in parts if len(part) >= SHORTEST_SECRET)
 
     @property
-    def shares_a_token(self) -> bool:
-        """Whether every user presents the same token, which a server that goes by the token takes for one user."""
-        one_for_all = self.token is not None and "{user}" not in self.token.reveal()
-        return one_for_all and self.users > 1 and "users_file" not in self.options
+    def has_shared_token(self) -> bool:
+        """Every user presents the same token. A server that identifies users by token sees one user."""
+        is_same_for_all = self.token is not None and "{user}" not in self.token.reveal()
+        return is_same_for_all and self.users > 1 and "users_file" not in self.options
 
     @property
-    def held(self) -> int:
-        """Connections that one user's page opens at the same time."""
-        return int(self.options.get("tabs", _default("tabs"))) if self.profile == "tabs" else HELD.get(self.profile, 1)
+    def connections_per_user(self) -> int:
+        """Connections that one user's page opens at once."""
+        if self.profile == "tabs":
+            return int(self.options.get("tabs", _default("tabs")))
+        return CONNECTIONS_PER_USER.get(self.profile, 1)
+
+    def with_profile(self, profile: str) -> "LoadPlan":
+        """Return the same plan with another profile.
+
+        The names of Locust's outputs contain the profile, so that a second run does not overwrite those of the first.
+        """
+        outputs = {
+            name: path.with_name(f"{path.stem}-{profile}{path.suffix}") for name, path in self.locust_outputs.items()
+        }
+        return msgspec.structs.replace(self, profile=profile, locust_outputs=outputs)
 
 
-def configured(
-    settings: Mapping[str, Any], options: Mapping[str, Any], extras: Mapping[str, Path], *, permitted: bool
-) -> Plan:
-    """The run that flags, environment and files ask for. Raises UsageError, also for a target that is not this machine
-    unless it is `permitted`.
+def configured_plan(
+    settings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    locust_outputs: Mapping[str, Path],
+    *,
+    allow_other_machines: bool,
+) -> LoadPlan:
+    """Return the plan that flags, environment and files describe.
 
-    settings, options  what the flags said of the configuration and of the profile, None where nothing
+    Args:
+        settings: Flags for settings of the configuration, None where a flag is not given.
+        options: Flags for options of the profile, None where a flag is not given.
+        locust_outputs: Path of each of Locust's own outputs.
+        allow_other_machines: The user may load a target that is not this machine.
+
+    Raises:
+        UsageError: A setting is not valid, or the target is another machine without permission.
     """
     config = load_config(settings)
     target, users = configured_target(config), config["load.users"]
     spawn_rate = config["load.spawn_rate"] or users
     # Locust counts whole seconds.
     run_time_s = max(math.ceil(config["load.run_time"]), 1)
-    _in_time(users, spawn_rate, run_time_s)
-    if (file := options.get("users_file")) is not None:
-        _enough(Path(file), users)
-    if target.url and not permitted:
-        _refuse_others(target)
-    return Plan(
+    _check_run_time(users, spawn_rate, run_time_s)
+    if (users_file := options.get("users_file")) is not None:
+        _check_users_file(Path(users_file), users)
+    if target.url and not allow_other_machines:
+        _check_is_this_machine(target)
+    given_options = {name: value for name, value in options.items() if value is not None}
+    return LoadPlan(
         target=target,
         embedded=not target.url,
-        profile=_profile(config.values["load.profile"]),
+        profile=_checked_profile(config.values["load.profile"]),
         users=users,
         spawn_rate=spawn_rate,
         run_time_s=run_time_s,
         processes=config["load.processes"],
-        options={**_of_target(config), **_emitting(config), **{k: v for k, v in options.items() if v is not None}},
+        options={**_target_options(config), **_emit_options(config), **given_options},
         token=config["identity.token"],
         limits=_limits(config),
         max_attempts=config["rules.max_attempts"],
         bar=config.bar,
-        extras={name: path.absolute() for name, path in extras.items()},
+        locust_outputs={name: path.absolute() for name, path in locust_outputs.items()},
     )
 
 
-def _in_time(users: int, spawn_rate: float, run_time_s: int) -> None:
-    """Raises UsageError when the run would be over before its last user began."""
-    needed = math.ceil(users / spawn_rate)
-    if needed > run_time_s:
+def _check_run_time(users: int, spawn_rate: float, run_time_s: int) -> None:
+    """Raise UsageError if the run would end before its last user starts."""
+    needed_s = math.ceil(users / spawn_rate)
+    if needed_s > run_time_s:
         raise UsageError(
-            f"{users:,} users at {spawn_rate:g} a second need {needed:,} s to begin; the run lasts {run_time_s:,} s.",
-            f"Give it longer (--run-time {2 * needed}s), or --spawn-rate {math.ceil(users / run_time_s)}.",
+            f"{users:,} users at {spawn_rate:g} a second need {needed_s:,} s to start; the run lasts {run_time_s:,} s.",
+            f"Make it longer (--run-time {2 * needed_s}s), or use --spawn-rate {math.ceil(users / run_time_s)}.",
         )
 
 
-def _enough(file: Path, users: int) -> None:
-    """Raises UsageError when the file has fewer users than the run needs: they are not shared."""
+def _check_users_file(file: Path, users: int) -> None:
+    """Raise UsageError if the file has fewer users than the run needs. Each user of a file is simulated once."""
     lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    told = [line for line in lines if line.strip() and not line.startswith("#")]
-    there = len(told) - (is_users_file_header(told[0].split(",")) if told else 0)
-    if there < users:
+    rows = [line for line in lines if line.strip() and not line.startswith("#")]
+    available = len(rows) - (is_users_file_header(rows[0].split(",")) if rows else 0)
+    if available < users:
         raise UsageError(
-            f"{file.name} has {there:,} users, and {users:,} are to be simulated.",
-            f"Add users to it, or say --users {max(there, 1)}.",
+            f"{file.name} has {available:,} users, and this run needs {users:,}.",
+            f"Add users to it, or use --users {max(available, 1)}.",
         )
 
 
-def _profile(said: SettingValue) -> str:
-    """What was said, when there is such a profile. Raises UsageError with the place and the likeliest ones."""
-    name = str(said.value)
+def _checked_profile(setting: SettingValue) -> str:
+    """Return the profile's name. Raise UnknownName, with the origin of the value, if there is no such profile."""
+    name = str(setting.value)
     if name not in LOAD_PROFILES:
         problem = f"unknown profile `{name}`."
-        problem = problem.capitalize() if said.origin == SETTINGS["load.profile"].flag else f"{said.origin}: {problem}"
+        is_flag = setting.origin == SETTINGS["load.profile"].flag
+        problem = problem.capitalize() if is_flag else f"{setting.origin}: {problem}"
         raise UnknownName(problem, name, LOAD_PROFILES, f"Choose from: {', '.join(LOAD_PROFILES)}.")
     return name
 
 
-def _of_target(config: Config) -> dict[str, Any]:
-    """The target's settings by the names that the Locust process knows them by."""
+def _target_options(config: Config) -> dict[str, Any]:
+    """Return the target's settings, by the names of the Locust process's options."""
     return {
         "namespace": config["target.namespace"],
         "socketio_path": config["target.path"],
@@ -153,13 +180,13 @@ def _of_target(config: Config) -> dict[str, Any]:
     }
 
 
-def _emitting(config: Config) -> dict[str, Any]:
-    """Soaking users have a pace of their own: seldom."""
+def _emit_options(config: Config) -> dict[str, Any]:
+    """Return the default of --emit-every. The profile `soak` has its own."""
     return {"emit_every": EMIT_EVERY_S} if config["load.profile"] != "soak" else {}
 
 
 def _transport(config: Config) -> str:
-    """A swarm polls only when it is told to: the upgrade costs three requests more."""
+    """Return the transport. A load run polls only on request, because the upgrade needs three more HTTP requests."""
     transports = config.values["target.transports"]
     if transports.origin == "default" or transports.value == ("websocket",):
         return "websocket"
@@ -167,31 +194,32 @@ def _transport(config: Config) -> str:
         return "polling-upgrade"
     raise UsageError(
         f"A load run cannot use {','.join(transports.value)}.",
-        "Say --transports websocket, or polling,websocket to poll and then upgrade.",
+        "Use --transports websocket, or polling,websocket to poll and then upgrade.",
     )
 
 
 def _limits(config: Config) -> dict[str, float]:
-    wanted = {name: config[f"load.{name.replace('-', '_')}"] for name in THRESHOLD_MEASURES}
-    return {name: limit * (1000 if name.endswith("p95") else 1) for name, limit in wanted.items() if limit is not None}
+    """Return the given thresholds. Durations are in milliseconds."""
+    limits = {name: config[f"load.{name.replace('-', '_')}"] for name in THRESHOLD_MEASURES}
+    return {name: limit * (1000 if name.endswith("p95") else 1) for name, limit in limits.items() if limit is not None}
 
 
 def _default(name: str) -> Any:
     return next(option.default for option in LOAD_OPTIONS if option.name == name)
 
 
-def _refuse_others(target: ServerTarget) -> None:
+def _check_is_this_machine(target: ServerTarget) -> None:
     host = urlsplit(target.url).hostname or ""
     if not is_this_machine(host):
         raise UsageError(
             f"{target.display_url} is not this machine, and a load run is an attack on a server whose owner did not "
             "agree.",
-            "When it is yours to load, say so: --i-may-load-this-target.",
+            "If you may load it, add --i-may-load-this-target.",
         )
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether every address of `host` is a loopback address."""
+    """Return whether every address of `host` is a loopback address."""
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):

@@ -1,10 +1,9 @@
-"""How a run goes, read from the stream that its Locust process writes: the latest totals, and every second."""
+"""Progress of a load run, read from the stream of its Locust process (schema wscheck.load-stream/1)."""
 
 from pathlib import Path
 
 import msgspec
 
-from wscheck.model import load_statistics
 from wscheck.model.load_statistics import (
     LoadStatistics,
     RunEnded,
@@ -13,63 +12,65 @@ from wscheck.model.load_statistics import (
     SecondCompleted,
     SecondCounts,
     WorkerLost,
+    decode_record,
 )
 
 
-class Course:
-    """What is known of a run so far. `unread` counts lines that were none of the stream's."""
+class RunProgress:
+    """Records of a run so far. Each of `run`, `totals` and `ended` is None until its record was read."""
 
     def __init__(self) -> None:
-        self.begun: RunStarted | None = None
+        self.run: RunStarted | None = None
         self.seconds: list[SecondCounts] = []
         self.totals: RunTotals | None = None
-        self.lost: list[WorkerLost] = []
+        self.lost_workers: list[WorkerLost] = []
         self.ended: RunEnded | None = None
-        self.unread = 0
+        self.unreadable_lines = 0
 
-    def take(self, line: bytes) -> None:
-        """One line of the stream."""
+    def add_line(self, line: bytes) -> None:
+        """Read one line of the stream."""
         try:
-            told = load_statistics.decode_record(line)
+            record = decode_record(line)
         except msgspec.DecodeError:
-            self.unread += 1
+            self.unreadable_lines += 1
             return
-        if isinstance(told, RunStarted):
-            self.begun = told
-        elif isinstance(told, SecondCompleted):
-            self.seconds.append(told.counts)
-        elif isinstance(told, RunTotals):
-            self.totals = told
-        elif isinstance(told, WorkerLost):
-            self.lost.append(told)
+        if isinstance(record, RunStarted):
+            self.run = record
+        elif isinstance(record, SecondCompleted):
+            self.seconds.append(record.counts)
+        elif isinstance(record, RunTotals):
+            self.totals = record
+        elif isinstance(record, WorkerLost):
+            self.lost_workers.append(record)
         else:
-            self.ended = told
+            self.ended = record
 
     @property
     def statistics(self) -> LoadStatistics:
-        """The latest that is known; nothing at all before the first report."""
+        """Latest statistics, empty before the first report."""
         latest = self.ended or self.totals
         return latest.statistics if latest is not None else LoadStatistics()
 
     @property
-    def refused(self) -> int:
+    def refusals(self) -> int:
+        """Refused connections of all kinds."""
         return sum(self.statistics.refused.values())
 
 
-class Tail:
-    """Reads whole lines of a file that another process appends to."""
+class LineReader:
+    """Reader of a file to which another process appends lines."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._at = path, 0
+        self._path, self._offset = path, 0
 
-    def lines(self) -> list[bytes]:
-        """The lines that were completed since the last call."""
+    def new_lines(self) -> list[bytes]:
+        """Return the lines that were completed since the last call. The file need not exist yet."""
         try:
             with self._path.open("rb") as file:
-                file.seek(self._at)
-                read = file.read()
+                file.seek(self._offset)
+                data = file.read()
         except FileNotFoundError:
             return []
-        whole = read[: read.rfind(b"\n") + 1]
-        self._at += len(whole)
-        return whole.splitlines()
+        complete = data[: data.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        return complete.splitlines()

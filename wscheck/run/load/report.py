@@ -1,4 +1,4 @@
-"""From what a run's course told to its report and verdict; pure: time comes in."""
+"""From what a run's progress told to its report and verdict; pure: time comes in."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.report.formatting import plural
 from wscheck.report.load_figures import format_counts, format_threshold
 from wscheck.run.load.findings import found, lagged
-from wscheck.run.load.plan import Plan
-from wscheck.run.load.progress_stream import Course
+from wscheck.run.load.plan import LoadPlan
+from wscheck.run.load.progress_stream import RunProgress
 
 HABITS = {
     "duplicated": ("reconnect_delay",),
@@ -35,35 +35,35 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSide | None = None
 
 
-def report(plan: Plan, course: Course, ending: Ending) -> LoadReport:
+def report(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadReport:
     """The report of a run, whole or not."""
-    told = _told(plan, course, ending)
-    told.findings = found(plan, course.statistics)
+    told = _told(plan, progress, ending)
+    told.findings = found(plan, progress.statistics)
     told.thresholds = check_thresholds(told, plan.limits)
-    told.notes = _notes(course, ending)
-    told.verdict, told.reason = _verdict(plan, told, course, ending)
+    told.notes = _notes(progress, ending)
+    told.verdict, told.reason = _verdict(plan, told, progress, ending)
     return told
 
 
-def _told(plan: Plan, course: Course, ending: Ending) -> LoadReport:
-    s, ended, totals = course.statistics, course.ended, course.totals
+def _told(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadReport:
+    s, ended, totals = progress.statistics, progress.ended, progress.totals
     return LoadReport(
         schema=SCHEMA,
-        target=plan.shown,
+        target=plan.target_name,
         verdict=Verdict.INCONCLUSIVE,
         started_at=ending.started_at,
         duration_s=round(ended.duration_s if ended else ending.duration_s, 3),
         interrupted=ending.interrupted,
-        options=_options(plan, course),
+        options=_options(plan, progress),
         profile=plan.profile,
         users=s.users,
-        workers=max((course.begun.workers if course.begun else 0), 1),
-        workers_lost=len(course.lost),
+        workers=max((progress.run.workers if progress.run else 0), 1),
+        workers_lost=len(progress.lost_workers),
         connects=s.connects,
         refused=_hidden(plan, s.refused),
         disconnects=s.disconnects,
         replaced=s.replaced,
-        connections_open=_open_at_the_end(course),
+        connections_open=_open_at_the_end(progress),
         connections_peak=ended.connections_peak if ended else totals.peak if totals else 0,
         connections_per_user=round(s.connections_per_user or 0.0, 4),
         churn_per_user_s=round(s.churn_per_user_s or 0.0, 4),
@@ -73,12 +73,12 @@ def _told(plan: Plan, course: Course, ending: Ending) -> LoadReport:
         ack_timeouts=s.ack_timeouts,
         events=EventCounts(received=s.received, duplicated=s.duplicated),
         heartbeat_lag_ms=s.lag.percentiles,
-        series=_series(course.seconds),
+        series=_series(progress.seconds),
         server=ending.server,
     )
 
 
-def _hidden(plan: Plan, kinds: dict[str, int]) -> dict[str, int]:
+def _hidden(plan: LoadPlan, kinds: dict[str, int]) -> dict[str, int]:
     """Without tokens: a refusal's kind carries what the server said, and servers repeat what they were told."""
     told: dict[str, int] = {}
     for kind, count in kinds.items():
@@ -87,17 +87,17 @@ def _hidden(plan: Plan, kinds: dict[str, int]) -> dict[str, int]:
     return told
 
 
-def _open_at_the_end(course: Course) -> int:
+def _open_at_the_end(progress: RunProgress) -> int:
     """In the last second that all users were there: what is open after they left tells nothing."""
-    full = max((bucket.users for bucket in course.seconds), default=0)
-    return next((bucket.open for bucket in reversed(course.seconds) if bucket.users == full), 0)
+    full = max((bucket.users for bucket in progress.seconds), default=0)
+    return next((bucket.open for bucket in reversed(progress.seconds) if bucket.users == full), 0)
 
 
-def _options(plan: Plan, course: Course) -> dict[str, Any]:
+def _options(plan: LoadPlan, progress: RunProgress) -> dict[str, Any]:
     """How the run was asked to load, without credentials; what was left to the profile as the profile had it."""
     secret = {option.name for option in LOAD_OPTIONS if option.secret}
     asked = {"users": plan.users, "spawn_rate": plan.spawn_rate, "run_time_s": plan.run_time_s}
-    had = course.begun.options if course.begun else {}
+    had = progress.run.options if progress.run else {}
     habits = {name: had[name] for name in HABITS.get(plan.profile, ()) if name in had}
     shown = {name: value for name, value in plan.options.items() if name not in secret and value is not None}
     return {**asked, "processes": plan.processes, **habits, **shown}
@@ -125,27 +125,27 @@ def _series(seconds: list[SecondCounts]) -> list[Second]:
     ]
 
 
-def _notes(course: Course, ending: Ending) -> list[str]:
+def _notes(progress: RunProgress, ending: Ending) -> list[str]:
     notes = []
-    for lost in course.lost:
+    for lost in progress.lost_workers:
         kept = "what it reported until then is counted" if lost.last_report_at else "it never reported"
         held = f"{lost.users:,} users and {lost.open:,} connections" if lost.users else "its users"
         notes.append(f"worker {lost.index} died on the way with {held}: {kept}, what came after is not")
-    if course.statistics.ack_timeouts:
-        asked = course.statistics.acks + course.statistics.ack_timeouts
-        notes.append(f"{course.statistics.ack_timeouts:,} of {asked:,} events were not acknowledged in time")
-    elif course.statistics.unanswered and not course.statistics.acks:
-        notes.append(f"none of the {plural(course.statistics.unanswered, 'event')} that users sent was acknowledged")
-    if late := lagged(course.statistics):
+    if progress.statistics.ack_timeouts:
+        asked = progress.statistics.acks + progress.statistics.ack_timeouts
+        notes.append(f"{progress.statistics.ack_timeouts:,} of {asked:,} events were not acknowledged in time")
+    elif progress.statistics.unanswered and not progress.statistics.acks:
+        notes.append(f"none of the {plural(progress.statistics.unanswered, 'event')} that users sent was acknowledged")
+    if late := lagged(progress.statistics):
         notes.append(f"{late}: times measured meanwhile say more of this machine than of the server")
     if ending.interrupted:
         notes.append("the run was interrupted: the figures are partial")
     return notes
 
 
-def _verdict(plan: Plan, told: LoadReport, course: Course, ending: Ending) -> tuple[Verdict, str]:
+def _verdict(plan: LoadPlan, told: LoadReport, progress: RunProgress, ending: Ending) -> tuple[Verdict, str]:
     """A run in which nothing connected shows nothing, however clean its statistics."""
-    s = course.statistics
+    s = progress.statistics
     if not s.connects:
         return Verdict.INCONCLUSIVE, ending.broken or _nothing(told, s, ending)
     if ending.lost or ending.broken:
@@ -169,7 +169,7 @@ def _nothing(told: LoadReport, s: LoadStatistics, ending: Ending) -> str:
     return "nothing connected: no user began"
 
 
-def _doubt(plan: Plan, told: LoadReport, s: LoadStatistics) -> str:
+def _doubt(plan: LoadPlan, told: LoadReport, s: LoadStatistics) -> str:
     """Why a run without findings is no pass either; empty when it is one."""
     if told.interrupted:
         return "the run was interrupted"
@@ -183,6 +183,6 @@ def _doubt(plan: Plan, told: LoadReport, s: LoadStatistics) -> str:
     away = s.users - told.connections_open
     if away > 0 and s.disconnected > s.disconnects.get(IO_CLIENT_DISCONNECT, 0):
         why = ": they share one token; write {user} in it, or give each their own (--users-file)"
-        told_why = why if plan.shares_a_token else ""
+        told_why = why if plan.has_shared_token else ""
         return f"{away:,} of {s.users:,} users had no connection when the run ended{told_why}"
     return ""

@@ -1,4 +1,4 @@
-"""The load run, wired: check what can be checked before, run Locust, follow its stream, report whatever came of it."""
+"""The load run: check the limits, start the target and Locust, follow its stream, and report."""
 
 import asyncio
 import importlib.util
@@ -14,51 +14,85 @@ from typing import Any
 import msgspec
 
 from wscheck.config.target import Credentials
+from wscheck.model.comparison import CompareReport
 from wscheck.model.errors import CannotCheck, UsageError, WscheckError
+from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.preflight import answers, handshake
 from wscheck.report.load_figures import format_counts
-from wscheck.run.load.backend import Embedded, embedded
-from wscheck.run.load.child_process import Offspring, started
-from wscheck.run.load.locust_command import command, environ
-from wscheck.run.load.plan import Plan
-from wscheck.run.load.progress_stream import Course, Tail
+from wscheck.run.compare.compare import compare
+from wscheck.run.load.backend_process import EmbeddedBackendProcess, embedded_backend
+from wscheck.run.load.child_process import ChildProcess, start_process
+from wscheck.run.load.locust_command import locust_command, locust_environment
+from wscheck.run.load.plan import LoadPlan
+from wscheck.run.load.progress_stream import LineReader, RunProgress
 from wscheck.run.load.report import Ending, report
-from wscheck.run.load.system_limits import allowed, check
+from wscheck.run.load.system_limits import check_limits, system_limits
 
-REFUSAL = re.compile(r"^(?:.*/ERROR/.*: )?wscheck: (.+)$", re.MULTILINE)
-"""The line in which the Locust process refuses an option."""
+PROFILE_BEFORE, PROFILE_AFTER = "duplicated", "unified"
+"""Profiles of the two runs of --before-after."""
 
-STORM = "storm"
-"""The profile whose users live through a restart of the server: that of the embedded backend is ours to do."""
+STORM_PROFILE = "storm"
+"""The profile whose users reconnect after a restart of the server. The run restarts the embedded backend."""
 
-STORM_S, STORM_AT = 3.0, 1 / 3
-"""Once everybody is connected, after so long at the earliest; in this part of the run time at the latest."""
+RESTART_AFTER_S = 3.0
+"""Earliest restart, in seconds after the start. All users must be connected."""
 
-POLL_S = 0.1
-# Locust imports its libraries, forks its workers and waits for them before anything begins.
-START_S = 60.0
-# Beyond its run time Locust closes every connection, collects its workers' last reports and writes its own outputs.
-END_S = 45.0
-# So many refusals without one connection, for so long, are no accident: the rest would be refused as well.
-REFUSALS, REFUSALS_S = 20, 3.0
+RESTART_AT_LATEST = 1 / 3
+"""Latest restart, as a part of the run time."""
 
-Watcher = Callable[[Course, float], None]
-"""Hears several times a second how the run goes, and for how many seconds it has been going."""
+START_TIMEOUT_S = 60.0
+"""Time in which Locust imports its libraries, starts its workers and waits for them."""
+
+END_TIMEOUT_S = 45.0
+"""Time after the run time in which Locust closes all connections, collects the last reports and writes its outputs."""
+
+MIN_REFUSALS, MIN_REFUSALS_S = 20, 3.0
+"""Refusals without a connection, and seconds, after which the run ends: the rest would be refused as well."""
+
+_POLL_INTERVAL_S = 0.1
+_MAX_OUTPUT_LENGTH = 300
+_SETUP_ERROR = re.compile(r"^(?:.*/ERROR/.*: )?wscheck: (.+)$", re.MULTILINE)
+"""Line in which the Locust process reports an option that it cannot use."""
+
+ProgressCallback = Callable[[RunProgress, float], None]
+"""Function that is called several times a second with the progress and the seconds since the start."""
 
 
-async def load(plan: Plan, watch: Watcher = lambda course, at: None) -> LoadReport:
-    """Run `plan` and report. Cancelled (Ctrl-C), it stops the swarm and reports what it has. Raises CannotCheck."""
+async def run_load(plan: LoadPlan, on_progress: ProgressCallback = lambda progress, at: None) -> LoadReport:
+    """Run `plan` and report. Cancelled (Ctrl-C), it stops the run and reports what was counted.
+
+    Raises:
+        CannotCheck: The run exceeds the limits of the machine, or the target or Locust does not start.
+        UsageError: Locust is not installed, or the Locust process cannot use an option.
+    """
     require_locust()
-    check(plan, allowed(plan))
+    check_limits(plan, system_limits(plan))
     with tempfile.TemporaryDirectory(prefix="wscheck-load-") as folder:
-        async with _target(plan, Path(folder)) as (plan_at, backend):
-            return await _load(plan_at, Path(folder), watch, backend)
+        async with _start_target(plan, Path(folder)) as (plan_with_url, backend):
+            return await _run_locust(plan_with_url, Path(folder), on_progress, backend)
+
+
+def before_after_plans(plan: LoadPlan) -> tuple[LoadPlan, LoadPlan]:
+    """Return the plans of the two runs of --before-after. Thresholds apply to the second one only."""
+    before = msgspec.structs.replace(plan.with_profile(PROFILE_BEFORE), limits={})
+    return before, plan.with_profile(PROFILE_AFTER)
+
+
+def compare_before_after(before: LoadReport, after: LoadReport) -> CompareReport:
+    """Compare the two runs of --before-after. The comparison passes only if the second run does."""
+    comparison = compare(before, after)
+    comparison.findings = after.findings
+    comparison.options = after.options
+    if after.verdict is not Verdict.PASSED:
+        comparison.verdict = after.verdict
+        comparison.reason = f"the run after is {after.verdict}: {after.reason}"
+    return comparison
 
 
 def require_locust() -> None:
-    """Raises UsageError, saying how to install it, when Locust is not there."""
+    """Raise UsageError, with the command to install it, if Locust is not installed."""
     if importlib.util.find_spec("locust") is None:
         raise UsageError(
             "`wscheck load` runs Locust, which is not installed here.", "Install it: pip install 'wscheck[load]'."
@@ -66,65 +100,71 @@ def require_locust() -> None:
 
 
 @asynccontextmanager
-async def _target(plan: Plan, folder: Path) -> AsyncIterator[tuple[Plan, Embedded | None]]:
-    """The plan with a URL that answers: the given one, or that of a fresh embedded backend."""
+async def _start_target(plan: LoadPlan, folder: Path) -> AsyncIterator[tuple[LoadPlan, EmbeddedBackendProcess | None]]:
+    """Yield the plan with a URL that answers: the given one, or that of a new embedded backend."""
     if not plan.embedded:
-        await handshake(plan.target, _user(plan), plan.redactor, plan.options.get("ca_file"))
+        await handshake(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file"))
         yield plan, None
         return
-    async with embedded(folder, plan.target.namespace, plan.target.path) as backend:
+    async with embedded_backend(folder, plan.target.namespace, plan.target.path) as backend:
         target = msgspec.structs.replace(plan.target, url=backend.url)
         yield msgspec.structs.replace(plan, target=target), backend
 
 
-def _user(plan: Plan) -> Credentials:
-    """Who knocks before the run: the handshake names nobody unless the target wants a name in its URL or headers."""
+def _probe_user(plan: LoadPlan) -> Credentials:
+    """Return the user of the probes before and after the run.
+
+    A probe is an Engine.IO handshake. It contains the user only if the target expects it in the URL or a header.
+    """
     user = f"{plan.options.get('user_prefix') or 'load-user-'}1"
     return Credentials(user, Secret(plan.token.reveal().replace("{user}", user)) if plan.token is not None else None)
 
 
 @dataclass
-class _Running:
-    """A run in its course: the process, what it told, who is told, and the backend that is ours."""
+class _RunningLoad:
+    """State of a run. `started_at` is None until the stream shows that Locust has started the users."""
 
-    plan: Plan
-    locust: Offspring
-    tail: Tail
-    watch: Watcher
-    backend: Embedded | None
-    course: Course = field(default_factory=Course)
-    started: float = field(default_factory=time.monotonic)
-    begun: float | None = None
-    broken: str = ""
+    plan: LoadPlan
+    locust: ChildProcess
+    stream: LineReader
+    on_progress: ProgressCallback
+    backend: EmbeddedBackendProcess | None
+    progress: RunProgress = field(default_factory=RunProgress)
+    launched_at: float = field(default_factory=time.monotonic)
+    started_at: float | None = None
+    failure: str = ""
     interrupted: bool = False
 
     @property
-    def since_begun(self) -> float:
-        """Seconds since the swarm began."""
-        return time.monotonic() - self.begun if self.begun is not None else 0.0
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started_at if self.started_at is not None else 0.0
 
-    def read(self) -> None:
-        """Take what the stream says by now."""
-        for line in self.tail.lines():
-            self.course.take(line)
-        if self.begun is None and self.course.begun is not None:
-            self.begun = time.monotonic()
+    def read_stream(self) -> None:
+        """Read the new lines of the stream."""
+        for line in self.stream.new_lines():
+            self.progress.add_line(line)
+        if self.started_at is None and self.progress.run is not None:
+            self.started_at = time.monotonic()
 
 
-async def _load(plan: Plan, folder: Path, watch: Watcher, backend: Embedded | None) -> LoadReport:
-    began = time.time()
-    async with started(command(plan), folder / "locust.log", environ(plan, folder), folder) as locust:
-        run = _Running(plan, locust, Tail(folder / "stream.ndjson"), watch, backend)
+async def _run_locust(
+    plan: LoadPlan, folder: Path, on_progress: ProgressCallback, backend: EmbeddedBackendProcess | None
+) -> LoadReport:
+    launched_at = time.time()
+    process = start_process(locust_command(plan), folder / "locust.log", locust_environment(plan, folder), folder)
+    async with process as locust:
+        run = _RunningLoad(plan, locust, LineReader(folder / "stream.ndjson"), on_progress, backend)
         try:
-            run.broken = await _follow(run)
+            run.failure = await _follow(run)
         except asyncio.CancelledError:
             run.interrupted = True
-        ending = await _undisturbed(run, _end(run, began))
-    return report(plan, run.course, ending)
+        ending = await _finish_despite_cancellation(run, _end(run, launched_at))
+    return report(plan, run.progress, ending)
 
 
-async def _undisturbed(run: _Running, ending: Coroutine[Any, Any, Ending]) -> Ending:
-    """What follows a run is soon over, and without it there are no figures: Ctrl-C is noted and does not stop it."""
+async def _finish_despite_cancellation(run: _RunningLoad, ending: Coroutine[Any, Any, Ending]) -> Ending:
+    """Await the end of a run. It is short, and without it there are no figures, so Ctrl-C is only noted."""
     task = asyncio.ensure_future(ending)
     while True:
         try:
@@ -135,84 +175,88 @@ async def _undisturbed(run: _Running, ending: Coroutine[Any, Any, Ending]) -> En
             run.interrupted = True
 
 
-async def _end(run: _Running, began: float) -> Ending:
-    """Stop what still runs, and ask the server. Raises WscheckError when the swarm never began."""
+async def _end(run: _RunningLoad, launched_at: float) -> Ending:
+    """Stop Locust if it still runs, and probe the server.
+
+    Raises:
+        WscheckError: The run never started.
+    """
     await _stop(run)
-    course = run.course
-    if not run.broken and course.ended is None and not run.interrupted:
-        run.broken = f"Locust ended before the run did{_last_words(run.locust, run.plan)}"
-    if course.begun is None and run.broken:
-        raise _never_begun(run.broken, run.locust, run.plan)
-    lost = "" if run.interrupted else await _lost(run.plan)
-    server = await run.backend.counted() if run.backend is not None and not run.interrupted else None
+    progress = run.progress
+    if not run.failure and progress.ended is None and not run.interrupted:
+        run.failure = f"Locust ended before the run did{_last_error(run.locust, run.plan)}"
+    if progress.run is None and run.failure:
+        raise _start_error(run.failure, run.locust, run.plan)
+    lost = "" if run.interrupted else await _probe_failure(run.plan)
+    server = await run.backend.final_counts() if run.backend is not None and not run.interrupted else None
     return Ending(
-        started_at=course.begun.started_at if course.begun else began,
-        duration_s=time.time() - began,
+        started_at=progress.run.started_at if progress.run else launched_at,
+        duration_s=time.time() - launched_at,
         interrupted=run.interrupted,
-        broken=run.broken,
+        broken=run.failure,
         lost=lost,
         server=server,
     )
 
 
-async def _follow(run: _Running) -> str:
-    """Until the run is over; why it had to be ended before, empty when it need not."""
-    calm = run.backend is None or run.plan.profile != STORM
-    while run.course.ended is None and not run.locust.ended:
-        await asyncio.sleep(POLL_S)
-        run.read()
-        run.watch(run.course, run.since_begun)
-        if reason := _hopeless(run):
+async def _follow(run: _RunningLoad) -> str:
+    """Follow the run until it ends. Return the reason for ending it early, empty if it ended by itself."""
+    will_restart = run.backend is not None and run.plan.profile == STORM_PROFILE
+    while run.progress.ended is None and not run.locust.has_ended:
+        await asyncio.sleep(_POLL_INTERVAL_S)
+        run.read_stream()
+        run.on_progress(run.progress, run.elapsed_s)
+        if reason := _reason_to_stop(run):
             return reason
-        if not calm and run.backend is not None and _ripe(run):
-            calm = True
+        if will_restart and run.backend is not None and _is_time_to_restart(run):
+            will_restart = False
             await run.backend.restart()
     return ""
 
 
-def _ripe(run: _Running) -> bool:
-    """Whether it is time for the storm: the rest of the run is for coming back."""
-    everybody = run.course.statistics.connects >= run.plan.users and run.since_begun > STORM_S
-    return everybody or run.since_begun > run.plan.run_time_s * STORM_AT
+def _is_time_to_restart(run: _RunningLoad) -> bool:
+    """Return whether to restart the backend. In the rest of the run the users reconnect."""
+    all_connected = run.progress.statistics.connects >= run.plan.users and run.elapsed_s > RESTART_AFTER_S
+    return all_connected or run.elapsed_s > run.plan.run_time_s * RESTART_AT_LATEST
 
 
-def _hopeless(run: _Running) -> str:
-    plan, course = run.plan, run.course
-    if run.begun is None:
-        return f"Locust did not begin within {START_S:g} s" if time.monotonic() - run.started > START_S else ""
-    if run.since_begun > plan.run_time_s + END_S:
-        return f"Locust did not end within {END_S:g} s after its run time"
-    # The totals lag behind, the more so with workers; a run that is nearly over may as well end by itself.
-    early = REFUSALS_S < run.since_begun < plan.run_time_s - REFUSALS_S
-    if early and not course.statistics.connects and course.refused >= REFUSALS:
-        kinds = plan.redactor.redact(format_counts(course.statistics.refused))
-        return f"nothing connected: the first {course.refused:,} attempts were refused ({kinds})"
+def _reason_to_stop(run: _RunningLoad) -> str:
+    plan, progress = run.plan, run.progress
+    if run.started_at is None:
+        is_late = time.monotonic() - run.launched_at > START_TIMEOUT_S
+        return f"Locust did not start the run within {START_TIMEOUT_S:g} s" if is_late else ""
+    if run.elapsed_s > plan.run_time_s + END_TIMEOUT_S:
+        return f"Locust did not end within {END_TIMEOUT_S:g} s after its run time"
+    # The totals are a few seconds old, with workers more. A run that is nearly over may end by itself.
+    is_early = MIN_REFUSALS_S < run.elapsed_s < plan.run_time_s - MIN_REFUSALS_S
+    if is_early and not progress.statistics.connects and progress.refusals >= MIN_REFUSALS:
+        kinds = plan.redactor.redact(format_counts(progress.statistics.refused))
+        return f"nothing connected: the first {progress.refusals:,} attempts were refused ({kinds})"
     return ""
 
 
-async def _stop(run: _Running) -> None:
-    """Let it end in order, and read what it says last."""
-    if run.course.ended is None:
+async def _stop(run: _RunningLoad) -> None:
+    """Let Locust end in order, and read the rest of the stream."""
+    if run.progress.ended is None:
         run.locust.terminate()
-    await run.locust.end(END_S / 3)
-    run.read()
+    await run.locust.wait(END_TIMEOUT_S / 3)
+    run.read_stream()
 
 
-async def _lost(plan: Plan) -> str:
-    """What is wrong with the server after the run, empty when it still answers."""
-    return await answers(plan.target, _user(plan), plan.redactor, plan.options.get("ca_file")) or ""
+async def _probe_failure(plan: LoadPlan) -> str:
+    """Return why the server does not answer after the run, empty if it does."""
+    return await answers(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file")) or ""
 
 
-def _never_begun(broken: str, locust: Offspring, plan: Plan) -> WscheckError:
-    """What the Locust process has to say to the user when it refuses its options, else that it broke."""
-    if refused := REFUSAL.search(locust.said()):
-        said = plan.redactor.redact(refused[1]).strip()
-        return UsageError(f"{said[:1].upper()}{said[1:]}.", "See wscheck load --help.")
-    return CannotCheck(broken, "Run it again; when it stays so, report it with the output of: locust --version.")
+def _start_error(failure: str, locust: ChildProcess, plan: LoadPlan) -> WscheckError:
+    """Return the error for a run that never started: the Locust process's own message if it printed one."""
+    if setup_error := _SETUP_ERROR.search(locust.output()):
+        message = plan.redactor.redact(setup_error[1]).strip()
+        return UsageError(f"{message[:1].upper()}{message[1:]}.", "See wscheck load --help.")
+    return CannotCheck(failure, "Run it again. If it happens again, report it with the output of: locust --version.")
 
 
-def _last_words(locust: Offspring, plan: Plan) -> str:
-    """What Locust printed last, without secrets."""
-    said = [line.strip() for line in locust.said().splitlines() if line.strip()]
-    telling = [line for line in said if "error" in line.lower()]
-    return f": {plan.redactor.redact(telling[-1])[:300]}" if telling else ""
+def _last_error(locust: ChildProcess, plan: LoadPlan) -> str:
+    """Return Locust's last line about an error, redacted, after a colon; empty if there is none."""
+    lines = [line.strip() for line in locust.output().splitlines() if "error" in line.lower()]
+    return f": {plan.redactor.redact(lines[-1])[:_MAX_OUTPUT_LENGTH]}" if lines else ""
