@@ -1,12 +1,12 @@
-"""locust -f locustfiles/duplicated.py --host http://localhost:8000
+"""Locustfile of the profile "duplicated".
 
-Dashboard and wizard each open one connection and reconnect after a kick: the documented fault.
+locust -f locustfiles/duplicated.py --host http://localhost:8000
 """
 
 from wscheck.locust import SocketUser
 
 
 class Duplicated(SocketUser):
-    """Duplicated."""
+    """User whose page opens two connections, which reconnect after a server disconnect: the documented fault."""
 
     profile = "duplicated"

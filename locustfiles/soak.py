@@ -1,12 +1,12 @@
-"""locust -f locustfiles/soak.py --host http://localhost:8000
+"""Locustfile of the profile "soak".
 
-One connection per user, held for long, with an event now and then.
+locust -f locustfiles/soak.py --host http://localhost:8000
 """
 
 from wscheck.locust import SocketUser
 
 
 class Soak(SocketUser):
-    """Soak."""
+    """User with one connection, open for a long time, with few events."""
 
     profile = "soak"

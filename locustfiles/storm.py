@@ -1,12 +1,12 @@
-"""locust -f locustfiles/storm.py --host http://localhost:8000
+"""Locustfile of the profile "storm".
 
-One connection per user; after a server restart everybody comes back, with or without jitter.
+locust -f locustfiles/storm.py --host http://localhost:8000
 """
 
 from wscheck.locust import SocketUser
 
 
 class Storm(SocketUser):
-    """Storm."""
+    """User with one connection. After a server restart all users reconnect, with or without jitter."""
 
     profile = "storm"

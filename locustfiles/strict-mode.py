@@ -1,12 +1,12 @@
-"""locust -f locustfiles/strict-mode.py --host http://localhost:8000
+"""Locustfile of the profile "strict-mode".
 
-Each page opens, drops and opens again at once, as React's StrictMode does.
+locust -f locustfiles/strict-mode.py --host http://localhost:8000
 """
 
 from wscheck.locust import SocketUser
 
 
 class StrictMode(SocketUser):
-    """StrictMode."""
+    """User whose page opens a connection, drops it and opens another at once, as React's StrictMode does."""
 
     profile = "strict-mode"

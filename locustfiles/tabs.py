@@ -1,12 +1,12 @@
-"""locust -f locustfiles/tabs.py --host http://localhost:8000
+"""Locustfile of the profile "tabs".
 
-Each user opens the page in several tabs, one connection each, and reconnects after a kick.
+locust -f locustfiles/tabs.py --host http://localhost:8000
 """
 
 from wscheck.locust import SocketUser
 
 
 class Tabs(SocketUser):
-    """Tabs."""
+    """User with several tabs, each with a connection that reconnects after a server disconnect."""
 
     profile = "tabs"

@@ -1,12 +1,12 @@
-"""locust -f locustfiles/unified.py --host http://localhost:8000
+"""Locustfile of the profile "unified".
 
-One connection per user, shared by dashboard and wizard; a kick is not answered with a reconnect.
+locust -f locustfiles/unified.py --host http://localhost:8000
 """
 
 from wscheck.locust import SocketUser
 
 
 class Unified(SocketUser):
-    """Unified."""
+    """User with one connection, which does not reconnect after a server disconnect."""
 
     profile = "unified"
