@@ -1,7 +1,7 @@
-"""WHAT IS TOLD: the outcome of one run, as every reporter receives it and as `--format json` prints it.
+"""Reports of runs, as `--format json` writes them and as every report format receives them.
 
-`Report` is what all runs share, so that a reporter written for one serves them all; each command adds its own fields
-and its own `schema` (docs/json.md). The events themselves travel beside the report, not in it.
+`Report` has the fields that all runs share, so that one format serves all commands. Each command adds its own fields
+and its own `schema` (docs/json.md). A report does not contain the events of the run.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from wscheck.model.findings import Finding, Verdict
 
 
 class Control(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """What the target did when the documented fault was driven at it: proof that the check could have failed.
+    """Run of a client with the known fault against the same target, to prove that the scenario can detect the fault.
 
-    did      what happened, in a sentence
-    verdict  what the same rules say of it; a control that PASSED shows that the check is blind
-    findings the rule ids it raised
+    did       what happened, in a sentence
+    verdict   expected to be FAILED; if it is PASSED, the scenario cannot detect the fault on this target
+    findings  ids of the rules that were violated
     """
 
     client: str
@@ -32,7 +32,11 @@ class Control(msgspec.Struct, kw_only=True, omit_defaults=False):
 
 
 class ScenarioResult(msgspec.Struct, kw_only=True):
-    """One scenario's outcome. `must_hold` is its claim; `reason` says why the verdict is not PASSED."""
+    """Result of one scenario.
+
+    must_hold  the requirement, in a sentence
+    reason     why the verdict is not PASSED
+    """
 
     id: str
     verdict: Verdict
@@ -48,14 +52,14 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What every run's outcome has.
+    """Fields that the reports of all commands share.
 
     target       a URL, a file or a page, without credentials
     started_at   seconds since the Unix epoch
     reason       why the verdict is not PASSED, in a sentence
-    interrupted  the run was stopped before its end: what it says is partial
-    options      how the run was asked to look and judge, without credentials
-    findings     all of them, those of the scenarios included
+    interrupted  the run was stopped before its end, so the report is partial
+    options      options of the run, without credentials
+    findings     all findings, including those of the scenarios
     """
 
     schema: str
@@ -70,19 +74,23 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def has_results(self) -> bool:
-        """Whether there is anything but the reason to tell: not where a run ended before it had begun."""
+        """Return whether there is anything to report but the reason. A run that failed to start has no results."""
         return True
 
 
 class VerifyReport(Report, kw_only=True):
-    """`wscheck verify` (schema `wscheck.verify/1`). `client`: "unified" or "per-component"."""
+    """Report of `wscheck verify` (schema `wscheck.verify/1`). `client` is "unified" or "per-component"."""
 
     client: str = "unified"
     scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
 
 
 class LogUserSummary(msgspec.Struct, kw_only=True):
-    """What the logs say of one user. `open`: the sockets held at the end; `max_open`: the most at once, no grace."""
+    """Connections of one user in the logs.
+
+    open      socket ids that are open at the end
+    max_open  the most connections open at once, also for shorter than the grace period
+    """
 
     connects: int = 0
     replacements: int = 0
@@ -92,13 +100,13 @@ class LogUserSummary(msgspec.Struct, kw_only=True):
 
 
 class MarkerSuggestion(msgspec.Struct, kw_only=True):
-    """Lines that look like events of a kind of which none was read: a hint, never evidence.
+    """Marker that would read lines with an unknown wording. A suggestion is a hint and no evidence.
 
-    kind     "connected", "replaced" or "disconnected"
-    marker   the words that they have in common: as `--marker KIND=TEXT`, they are read
-    keys     what else it takes, as `--key FIELD=NAME`
-    lines    how many of the lines that were looked at
-    example  one of them, without credentials, perhaps cut short
+    kind     kind of event that the lines seem to report: "connected", "replaced" or "disconnected"
+    marker   text that the lines have in common, for `--marker KIND=TEXT`
+    keys     further options that are needed, each for `--key FIELD=NAME`
+    lines    number of such lines among those that were examined
+    example  one of the lines, without credentials, possibly truncated
     """
 
     kind: str
@@ -108,28 +116,27 @@ class MarkerSuggestion(msgspec.Struct, kw_only=True):
     example: str = ""
 
 
-def suggested_options(hints: Iterable[MarkerSuggestion]) -> str:
-    """What reads such lines, as one writes it in a shell; "" without any."""
-    each = (
-        option
-        for hint in hints
-        for option in (f"--marker {hint.kind}={quote(hint.marker)}", *(f"--key {quote(key)}" for key in hint.keys))
-    )
-    return " ".join(dict.fromkeys(each))
+def suggested_options(suggestions: Iterable[MarkerSuggestion]) -> str:
+    """Return the command line options that apply the suggestions, quoted for a shell, "" without suggestions."""
+    options: list[str] = []
+    for suggestion in suggestions:
+        options.append(f"--marker {suggestion.kind}={quote(suggestion.marker)}")
+        options += [f"--key {quote(key)}" for key in suggestion.keys]
+    return " ".join(dict.fromkeys(options))
 
 
 class LogsReport(Report, kw_only=True):
-    """`wscheck tail-logs` (schema `wscheck.logs/1`).
+    """Report of `wscheck tail-logs` (schema `wscheck.logs/1`).
 
-    sources     the logs that were read
-    events      how many of each kind; always "connected", "replaced" and "disconnected"
-    unreadable  lines that look like an event and could not be read
-    untimed     events that have no time: rules that need one could not judge them
-    levels      events by how much their records said: full ids, user only, socket only, count only
-    users_seen  how many users there were
-    most_open   the most connections that one user held at once, without any grace
-    users       by user, as many as were asked for
-    suggested   what may tell of connections in other words, where no line tells of them in those that were looked for
+    sources     names of the logs
+    events      number of events by type; always contains "connected", "replaced" and "disconnected"
+    unreadable  number of lines that look like an event but could not be read
+    untimed     number of events without a time, which rules that need a time cannot evaluate
+    levels      number of events by the ids they contain: "full", "user", "socket", "count", "ambiguous"
+    users_seen  number of users
+    most_open   the most connections that one user had at once, also for shorter than the grace period
+    users       by user, as many as the option `--users` allows
+    suggested   markers for lines that seem to report connections in an unknown wording
     """
 
     sources: list[str] = msgspec.field(default_factory=list)
@@ -150,25 +157,25 @@ class LogsReport(Report, kw_only=True):
 
 
 class BrowserTarget(msgspec.Struct, kw_only=True):
-    """What a browser runs code in. `type`: "page", "iframe", "worker", "shared_worker", "service_worker"."""
+    """Browser context that runs code. `type` is "page", "iframe", "worker", "shared_worker" or "service_worker"."""
 
     type: str = "page"
     url: str = ""
 
 
 class PageSummary(BrowserTarget, kw_only=True):
-    """A tab that was watched. `screenshot`: a `data:` URI, None unless a report that can show it was asked for."""
+    """Observed tab. `screenshot` is a `data:` URI, None unless an HTML report was requested."""
 
     title: str = ""
     screenshot: str | None = None
 
 
 class ConnectionSummary(msgspec.Struct, kw_only=True):
-    """One connection that a browser held.
+    """Connection of a browser.
 
-    opener      where the application called io(); None where the source has no stack
-    diverges_at the frame that tells this opener from those of the user's other connections, None where nothing does
-    stack       the application's own frames, the innermost first
+    opener       call site of `io()` in the application, None if the source has no stack
+    diverges_at  frame at which the stack diverges from those of the user's other connections, None if none does
+    stack        frames of the application, the innermost first
     """
 
     eio: str | None = None
@@ -187,7 +194,7 @@ class ConnectionSummary(msgspec.Struct, kw_only=True):
 
 
 class HandlerSummary(msgspec.Struct, kw_only=True):
-    """The most handlers that `event` had on one connection, and where each is defined."""
+    """The most handlers that `event` had on one connection, with the location of each."""
 
     event: str
     count: int = 0
@@ -195,15 +202,17 @@ class HandlerSummary(msgspec.Struct, kw_only=True):
 
 
 class EventSummary(msgspec.Struct, kw_only=True):
-    """`received`: deliveries over all connections; `handled`: handler runs, None where handlers were not seen."""
+    """Deliveries of an event over all connections, and runs of its handlers (None if handlers were not observed)."""
 
     received: int = 0
     handled: int | None = None
 
 
 class BrowserReport(Report, kw_only=True):
-    """`wscheck browser` and `wscheck har` (schema `wscheck.browser/1`). `pages`: the tabs that were watched;
-    `notes`: what could not be seen as well as it should, in sentences."""
+    """Report of `wscheck browser` and `wscheck har` (schema `wscheck.browser/1`).
+
+    notes  limits of the observation, in sentences: for example a script without a source map
+    """
 
     notes: list[str] = msgspec.field(default_factory=list)
     pages: list[PageSummary] = msgspec.field(default_factory=list)

@@ -1,6 +1,6 @@
-"""The machine-readable contracts: a JSON Schema of everything wscheck writes as JSON.
+"""JSON Schemas of every JSON document that wscheck writes.
 
-`python -m wscheck.report.schemas DIRECTORY` writes them; `docs/schemas/` holds them and a test compares.
+`python -m wscheck.report.schemas docs/schemas` writes them. A test compares the stored schemas with these.
 """
 
 import sys
@@ -40,9 +40,9 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "wscheck.incident/1": (Incident,),
     RECORDING_SCHEMA: (RecordingHeader, AnyEvent, Incident),
 }
-"""Schema name, as the `schema` field says it, to what a document (a line, for a recording) may be."""
+"""Value of the `schema` field to the types that a document, or a line of a recording, may have."""
 
-_WHOLE = (
+_ALWAYS_COMPLETE = (
     VerifyReport,
     ScenarioResult,
     Control,
@@ -61,8 +61,7 @@ _WHOLE = (
     RecordingHeader,
     *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, ComparedRun, ComparedMeasure),
 )
-"""These are always written with every field, so a reader may rely on each; events leave out what is unknown."""
-
+"""Types that are written with every field, so a reader may rely on each. Events omit unknown fields."""
 
 PUBLISHED_NAMES = {
     "AttemptOutcome": "Answered",
@@ -93,16 +92,16 @@ PUBLISHED_NAMES = {
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `name`. For a recording it is the schema of one line."""
+    """Return the JSON Schema (2020-12) of the document `name`. The schema of a recording describes one line."""
     kinds = DOCUMENTS[name]
     documents, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     for component in components.values():
-        component.pop("description", None)  # prose is in the documents, and may change without changing the contract
-    for kind in _WHOLE:
+        component.pop("description", None)  # the documentation has the text, which may change within a version
+    for kind in _ALWAYS_COMPLETE:
         if (component := components.get(kind.__name__)) is not None:
             component["required"] = list(component["properties"])
     if name == "wscheck.incident/1":
-        _as_message(components["Incident"], name)
+        _as_document(components["Incident"], name)
     body = documents[0] if len(documents) == 1 else {"anyOf": list(documents)}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body, "$defs": components}
     published: dict[str, Any] = _with_published_names(schema)
@@ -121,8 +120,8 @@ def _with_published_names(node: Any) -> Any:
     return node
 
 
-def _as_message(incident: dict[str, Any], name: str) -> None:
-    """Told on its own, an incident says which schema it has instead of which type of line it is."""
+def _as_document(incident: dict[str, Any], name: str) -> None:
+    """Replace the line type of `incident` by a schema field: as a document it is not a line of a recording."""
     incident["properties"] = {"schema": {"const": name}, **incident["properties"]}
     incident["required"] = ["schema", *incident["required"]]
     del incident["properties"]["type"]
@@ -130,17 +129,17 @@ def _as_message(incident: dict[str, Any], name: str) -> None:
 
 
 def file_name(name: str) -> str:
-    """wscheck.verify/1 -> wscheck.verify-1.json"""
+    """Return the file name of a schema: `wscheck.verify-1.json` for `wscheck.verify/1`."""
     return name.replace("/", "-") + ".json"
 
 
 def encode(name: str) -> bytes:
-    """The schema as it is stored: indented, keys in the order of the fields."""
+    """Return the schema as it is stored: indented, with the fields in their order."""
     return msgspec.json.format(msgspec.json.encode(json_schema(name)), indent=2) + b"\n"
 
 
 def main(directory: Path) -> None:
-    """Write every schema into `directory`."""
+    """Write all schemas to `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in DOCUMENTS:
         (directory / file_name(name)).write_bytes(encode(name))
