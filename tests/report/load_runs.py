@@ -1,4 +1,4 @@
-"""Load runs to report on, made up of round numbers: the documented fault, and what it is like when mended."""
+"""Load reports with round numbers: the known fault, and the fixed application."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ USERS, SECONDS = 50, 20
 
 
 def duplicated(**changes: Any) -> LoadReport:
-    """50 users whose two components replace each other three times a second."""
+    """Return a run of 50 users whose two components replace each other three times a second."""
     series = [
         Second(
             second=n,
@@ -67,7 +67,7 @@ def duplicated(**changes: Any) -> LoadReport:
 
 
 def unified(**changes: Any) -> LoadReport:
-    """The same users with one connection each."""
+    """Return a run of the same users with one connection each."""
     series = [
         Second(second=n, users=USERS, open=USERS, connects=USERS if n == 0 else 0, received=100, heartbeat_lag_ms=1.0)
         for n in range(SECONDS)
@@ -93,7 +93,7 @@ def unified(**changes: Any) -> LoadReport:
 
 
 def limited() -> LoadReport:
-    """The fault, with one threshold crossed and one kept."""
+    """Return the run with the fault, with one threshold crossed and one not."""
     report = duplicated()
     report.thresholds = check_thresholds(report, {"max-replaced": 0.0, "max-connect-p95": 50.0})
     return report

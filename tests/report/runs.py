@@ -1,4 +1,4 @@
-"""Runs to report on: conversations judged by the real judge, so that what is told is what wscheck would find."""
+"""Runs to report on, evaluated by the real rules."""
 
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ EVENTS = ("bot_status_update", "message_sync", "connection_update", "whatsapp_co
 
 @dataclass
 class Script:
-    """A conversation being written: `opens` and its like add events at the clock, `wait` moves it."""
+    """Builder of events: `opens` and similar methods add events at the current time, `wait` advances it."""
 
     user: str = "user_123"
     at: float = START
@@ -162,7 +162,7 @@ def passing() -> tuple[VerifyReport, list[AnyEvent]]:
 
 
 def failing(user: str = "user_123") -> tuple[VerifyReport, list[AnyEvent]]:
-    """Two components, one connection each; one scenario could not be judged, one was skipped."""
+    """Return a run of two components with one connection each, one inconclusive and one skipped scenario."""
     single = Script(user).began("single-connection").opens("Xb3k9aPq7Lw2").wait(0.1)
     single.opens("Qm8ZtR4vYc1e", "BotCreationWizard").replaces("Xb3k9aPq7Lw2", "Qm8ZtR4vYc1e")
     single.delivers("Qm8ZtR4vYc1e").wait(1.5).closes("Qm8ZtR4vYc1e").ended("single-connection").wait(0.1)
@@ -210,7 +210,7 @@ def failing(user: str = "user_123") -> tuple[VerifyReport, list[AnyEvent]]:
 
 
 def looping(rounds: int = 14) -> tuple[VerifyReport, list[AnyEvent]]:
-    """The documented loop: each of two components reconnects 300 ms after it was kicked."""
+    """Return the known loop: each of two components reconnects 300 ms after its connection was replaced."""
     script, names = Script().began("single-connection"), ("Dashboard", "BotCreationWizard")
     script.opens("s0")
     for n in range(1, rounds + 1):

@@ -1,4 +1,4 @@
-"""Whoever reads of a finding reads what to change, whether its cause is known or not."""
+"""Fix of a finding with and without a known cause."""
 
 import html
 
@@ -26,16 +26,16 @@ def run_with(finding: Finding, verdict: Verdict = Verdict.FAILED) -> VerifyRepor
 
 
 @pytest.mark.parametrize("name", TELLS)
-def test_without_a_cause_it_is_the_fix_of_the_rule(name: str) -> None:
-    told = REPORTERS[name]()(run_with(held()), [])
-    text = html.unescape(told.decode() if isinstance(told, bytes) else told)
+def test_a_finding_without_cause_has_the_fix_of_its_rule(name: str) -> None:
+    output = REPORTERS[name]()(run_with(held()), [])
+    text = html.unescape(output.decode() if isinstance(output, bytes) else output)
     assert FIX in " ".join(text.split()), text
 
 
-def test_also_of_what_does_not_fail_the_run() -> None:
-    told = REPORTERS["terminal"]()(run_with(held(Severity.WARNING), Verdict.PASSED), [])
-    assert "Fix: Leave pingInterval" in str(told)
+def test_a_warning_has_the_fix_of_its_rule() -> None:
+    output = REPORTERS["terminal"]()(run_with(held(Severity.WARNING), Verdict.PASSED), [])
+    assert "Fix: Leave pingInterval" in str(output)
 
 
-def test_and_in_the_one_sentence_for_whoever_reads_only_one() -> None:
+def test_the_first_fix_without_cause_is_that_of_the_rule() -> None:
     assert first_fix(run_with(held())) == REGISTRY["zombie-held"].fix

@@ -1,4 +1,4 @@
-"""What `--format` asks for gets to its place, whole, or is refused with the choices."""
+"""Option `--format`: parsing, rejection and writing."""
 
 import errno
 import io
@@ -17,7 +17,7 @@ from wscheck.report.formats import ReportOutput, create_directories, parse_outpu
 
 
 class _Stdout(io.TextIOWrapper):
-    """A stdout with a buffer, as a real one has."""
+    """Stdout with a buffer."""
 
     def __init__(self) -> None:
         self._bytes = io.BytesIO()
@@ -41,7 +41,7 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "expected"),
     [
         (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, sarif, html"),
         (["JSON=x"], "Unknown format `JSON`"),
@@ -52,18 +52,18 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
         (["json=a", f"html={Path.cwd()}/a"], "would both be written to the file"),
     ],
 )
-def test_what_cannot_be_is_refused(values: list[str], said: str) -> None:
+def test_impossible_outputs_are_rejected(values: list[str], expected: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_outputs(values)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 @pytest.mark.parametrize("name", REPORTERS)
-def test_every_format_is_loaded_and_tells_a_run(name: str) -> None:
+def test_every_format_renders_a_run(name: str) -> None:
     for report, events in (runs.passing(), runs.failing(), runs.looping()):
-        told = REPORTERS[name]()(report, events)
+        output = REPORTERS[name]()(report, events)
         if report.findings or name != "github":
-            assert told
+            assert output
 
 
 def test_stdout_carries_one_format_and_files_the_others(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_stdout_carries_one_format_and_files_the_others(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "run.ndjson"]
 
 
-def test_a_file_is_replaced_whole_and_gets_ordinary_permissions(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically_with_ordinary_permissions(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
     with path.open() as reader:
@@ -124,7 +124,7 @@ def test_a_parent_that_is_a_file_is_refused_before_the_run(tmp_path: Path) -> No
         create_directories([ReportOutput("json", tmp_path / "file" / "report.json")])
 
 
-def test_one_unwritable_file_does_not_keep_the_others_from_theirs(tmp_path: Path) -> None:
+def test_an_unwritable_file_does_not_prevent_the_others(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     outputs = [ReportOutput("json", tmp_path / "file" / "report.json"), ReportOutput("junit", tmp_path / "junit.xml")]
     with pytest.raises(UsageError, match="cannot be written"):
@@ -142,14 +142,14 @@ def test_github_also_adds_to_the_step_summary(tmp_path: Path) -> None:
 
 
 class _FullDisk(_Stdout):
-    """A stdout that takes everything and keeps nothing."""
+    """Stdout on a full disk: writing succeeds, flushing fails."""
 
     def flush(self) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("name", ["terminal", "json"])
-def test_what_a_full_disk_keeps_back_is_said(name: str) -> None:
+def test_a_full_disk_is_reported(name: str) -> None:
     with pytest.raises(UsageError, match="Standard output cannot be written: No space left"):
         write_outputs([ReportOutput(name)], *runs.passing(), stdout=_FullDisk())
 
@@ -158,5 +158,5 @@ def test_what_a_full_disk_keeps_back_is_said(name: str) -> None:
 def test_a_report_for_people_names_the_page_that_was_watched(name: str) -> None:
     report, events = runs.failing()
     report.options["page"] = "http://localhost:3000/dashboard"
-    told = REPORTERS[name]()(report, events)
-    assert isinstance(told, str) and "client and the page http://localhost:3000/dashboard" in " ".join(told.split())
+    output = REPORTERS[name]()(report, events)
+    assert isinstance(output, str) and "client and the page http://localhost:3000/dashboard" in " ".join(output.split())

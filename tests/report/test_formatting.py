@@ -1,4 +1,4 @@
-"""Counts, times and foreign text are spelled one way everywhere."""
+"""Formatting of counts and times, and escaping."""
 
 import unicodedata
 
@@ -12,7 +12,7 @@ BIDI_CONTROLS = {"LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (0, "0 s"),
         (0.0082, "8.2 ms"),
@@ -28,13 +28,13 @@ BIDI_CONTROLS = {"LRE", "LRO", "RLE", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
         (446_400, "5 d 4 h"),
     ],
 )
-def test_durations(value: float, said: str) -> None:
-    assert formatting.format_duration(value) == said
+def test_durations(value: float, expected: str) -> None:
+    assert formatting.format_duration(value) == expected
 
 
-@pytest.mark.parametrize(("value", "said"), [(3.58, "3.6/s"), (12.4, "12/s"), (0.05, "3/min")])
-def test_rates(value: float, said: str) -> None:
-    assert formatting.format_rate(value) == said
+@pytest.mark.parametrize(("value", "expected"), [(3.58, "3.6/s"), (12.4, "12/s"), (0.05, "3/min")])
+def test_rates(value: float, expected: str) -> None:
+    assert formatting.format_rate(value) == expected
 
 
 def test_counts() -> None:
@@ -48,12 +48,12 @@ def test_times_are_utc() -> None:
 
 
 @given(st.text())
-def test_clean_text_steers_nothing(text: str) -> None:
+def test_escaped_text_contains_no_control_characters(text: str) -> None:
     left = set(formatting.escape_control(text)) - {"\t", "\n"}
     assert not [char for char in left if unicodedata.category(char) in ("Cc", "Cs")]
     assert not [char for char in left if unicodedata.bidirectional(char) in BIDI_CONTROLS]
 
 
-def test_ordinary_text_is_left_alone() -> None:
+def test_ordinary_text_is_unchanged() -> None:
     assert formatting.escape_control("Zoë 🔗 日本\tx\n") == "Zoë 🔗 日本\tx\n"
     assert formatting.one_line("a\n  b\tc") == "a b c"

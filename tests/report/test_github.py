@@ -1,4 +1,4 @@
-"""Annotations within GitHub's limits, escaped as its runner unescapes them; a summary that is Markdown."""
+"""GitHub annotations and step summary: limits and escaping."""
 
 import re
 
@@ -17,7 +17,7 @@ COMMAND = re.compile(r"::(error|warning|notice) ([^:]*)::(.*)")
 
 
 def commands(report: Report, events: list[AnyEvent]) -> list[tuple[str, dict[str, str], str]]:
-    """What GitHub's runner would understand."""
+    """Return the annotations as GitHub's runner parses them."""
     found = []
     for line in render(report, events).splitlines():
         kind, properties, message = COMMAND.fullmatch(line).groups()  # type: ignore[union-attr]
@@ -50,7 +50,7 @@ def test_a_finding_is_an_annotation_on_the_line_that_opened_the_connection() -> 
     assert "fix: Open it in one module or provider" in message
 
 
-def test_the_worst_come_first_and_what_could_not_be_judged_is_a_warning() -> None:
+def test_the_most_severe_come_first_and_an_inconclusive_scenario_is_a_warning() -> None:
     report, events = runs.failing()
     for finding in report.findings[1:]:
         finding.severity = Severity.NOTE
@@ -59,13 +59,13 @@ def test_the_worst_come_first_and_what_could_not_be_judged_is_a_warning() -> Non
     assert "zombie: The server did not say" in render(report, events)
 
 
-def test_more_than_github_shows_are_counted_in_the_last() -> None:
+def test_annotations_beyond_the_limit_are_counted_in_the_last() -> None:
     found = [message for kind, _, message in commands(*many(25)) if kind == "error"]
     assert len(found) == ANNOTATIONS
     assert found[-1].startswith("16 more errors: see the step summary")
 
 
-def test_a_finding_alike_in_many_scenarios_is_one_annotation() -> None:
+def test_equal_findings_of_many_scenarios_are_one_annotation() -> None:
     report, events = runs.failing()
     first = report.findings[0]
     report.findings = [msgspec.structs.replace(first, scenario=f"scenario-{n}") for n in range(12)]
@@ -73,7 +73,7 @@ def test_a_finding_alike_in_many_scenarios_is_one_annotation() -> None:
     assert "12 times, in scenario-0, scenario-1" in message
 
 
-def test_a_file_outside_the_checkout_is_not_named_as_one() -> None:
+def test_a_file_outside_the_checkout_is_not_annotated() -> None:
     for file in ("/usr/lib/app.js", "http://localhost:3000/page.js", "../other/page.js"):
         report, events = runs.failing()
         moved = [
@@ -92,31 +92,31 @@ def test_hostile_text_cannot_start_a_command_of_its_own() -> None:
     assert any("100%25" in line for line in lines)
 
 
-def test_the_summary_says_the_verdict_the_findings_and_every_scenario() -> None:
-    told = step_summary(*runs.failing())
-    assert told.startswith("## ❌ wscheck: failed\n")
-    assert "### error: multiple-connections, connection-replaced" in told
-    assert "- **fix**: Open it in one module or provider" in told
+def test_the_summary_contains_the_verdict_the_findings_and_every_scenario() -> None:
+    output = step_summary(*runs.failing())
+    assert output.startswith("## ❌ wscheck: failed\n")
+    assert "### error: multiple-connections, connection-replaced" in output
+    assert "- **fix**: Open it in one module or provider" in output
     for scenario in ("single-connection", "race", "zombie", "isolation"):
-        assert f"| `{scenario}` |" in told
+        assert f"| `{scenario}` |" in output
 
 
-def test_the_summary_keeps_text_text() -> None:
+def test_the_summary_escapes_markdown_and_html() -> None:
     report, events = runs.failing(user="<img src=x>|`*_[a](b)")
-    told = step_summary(report, events)
-    assert "<img" not in told
-    assert r"\[a\](b)" in told
+    output = step_summary(report, events)
+    assert "<img" not in output
+    assert r"\[a\](b)" in output
 
 
 @pytest.mark.parametrize("count", [1, 6_000])
-def test_the_summary_fits_what_github_takes(count: int) -> None:
-    """GitHub counts bytes, of which a sign may take four."""
+def test_the_summary_is_within_the_limit_of_github(count: int) -> None:
+    """Test the limit in bytes: a character may need four."""
     report, events = many(count)
     for finding in report.findings:
         finding.message += " \U0001f50c" * 100
-    told = step_summary(report, events)
-    assert len(told.encode()) <= MAX_BYTES + 200
-    assert ("not shown: GitHub's limit" in told) is (count > 1)
+    output = step_summary(report, events)
+    assert len(output.encode()) <= MAX_BYTES + 200
+    assert ("not shown: GitHub's limit" in output) is (count > 1)
 
 
 def test_a_run_that_could_not_be_checked_is_a_warning() -> None:
@@ -124,7 +124,7 @@ def test_a_run_that_could_not_be_checked_is_a_warning() -> None:
     assert render(report, []) == "::warning title=wscheck%3A inconclusive::app.log: No evidence.\n"
 
 
-def test_faults_in_different_places_are_annotations_of_their_own() -> None:
+def test_faults_at_different_locations_are_separate_annotations() -> None:
     report, events = runs.failing()
     first = report.findings[0]
     elsewhere = Connected(at=1.0, user="user_9", sid="elsewhere", opener=CodeLocation("src/other.ts", 3))

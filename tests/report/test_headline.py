@@ -1,4 +1,4 @@
-"""The run in one sentence: the worst finding, and how often the same was found, wherever that was."""
+"""Headline: the most severe finding and its frequency over all scenarios."""
 
 import pytest
 
@@ -26,16 +26,16 @@ def headline(*findings: Finding) -> str:
     return summary.headline(report)
 
 
-def test_what_was_found_in_several_scenarios_is_counted_as_a_whole() -> None:
+def test_findings_of_several_scenarios_are_counted_together() -> None:
     assert headline(finding(scenario="race"), finding(scenario="second-tab", count=3)) == (
         "ada: holds 2 connections, 5 times"
     )
 
 
 @pytest.mark.parametrize("other", [finding(user="ben"), finding(user=None), finding("holds 3 connections")])
-def test_what_others_did_or_what_else_was_found_is_not_counted_with_it(other: Finding) -> None:
+def test_findings_of_another_user_or_message_are_not_counted_together(other: Finding) -> None:
     assert headline(finding(count=3), other) == "ada: holds 2 connections, 3 times"
 
 
-def test_what_was_found_once_of_nobody_says_neither() -> None:
+def test_a_single_finding_without_user_has_neither_user_nor_count() -> None:
     assert headline(finding(user=None, count=1)) == "holds 2 connections"

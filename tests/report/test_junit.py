@@ -1,4 +1,4 @@
-"""The JUnit file is what Jenkins' schema accepts, and says of each scenario what happened."""
+"""JUnit XML: valid under Jenkins' schema, with the result of each scenario."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_it_validates(run: object, schema: etree.XMLSchema) -> None:
     schema.assertValid(etree.fromstring(render(*run())))  # type: ignore[operator]
 
 
-def test_the_schema_would_have_objected(schema: etree.XMLSchema) -> None:
+def test_the_schema_rejects_an_invalid_document(schema: etree.XMLSchema) -> None:
     spoiled = render(*runs.passing()).replace(b"<testsuites ", b'<testsuites skipped="0" ')
     assert not schema.validate(etree.fromstring(spoiled))
 
@@ -67,12 +67,12 @@ def test_a_failure_contains_every_fact_of_its_findings() -> None:
         assert words in (failure.text or "")
 
 
-def test_what_could_not_be_checked_says_why() -> None:
+def test_an_inconclusive_scenario_has_its_reason() -> None:
     error = element(render(*runs.failing()), "error")
     assert error.get("message") == "The server did not say how long it waits for a pong."
 
 
-def test_a_warning_in_a_passed_scenario_is_told_and_does_not_fail_it() -> None:
+def test_a_warning_in_a_passed_scenario_does_not_fail_it() -> None:
     report, events = runs.passing()
     failed, _ = runs.failing()
     report.scenarios[0].findings = failed.findings[:1]

@@ -1,4 +1,4 @@
-"""What real runs of `wscheck verify` write is what the contracts promise, and holds no token."""
+"""Outputs of real runs of `wscheck verify`: valid, complete and without the token."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TOKEN = "token-of-user_123"
 
 @dataclass(frozen=True)
 class Ran:
-    """A finished run: its exit code, what it printed, and a file for each format."""
+    """Finished run: exit code, output, and a file per format."""
 
     code: int
     printed: str
@@ -72,7 +72,7 @@ def test_the_exit_codes(passed: Ran, failed: Ran) -> None:
     assert (passed.code, failed.code) == (0, 1), passed.printed + failed.printed
 
 
-def test_every_format_tells_the_verdict(passed: Ran, failed: Ran) -> None:
+def test_every_format_contains_the_verdict(passed: Ran, failed: Ran) -> None:
     for ran, verdict in ((passed, "passed"), (failed, "failed")):
         text = {name: path.read_text() for name, path in ran.files.items()}
         assert json.loads(text["json"])["verdict"] == verdict
@@ -85,11 +85,11 @@ def test_every_format_tells_the_verdict(passed: Ran, failed: Ran) -> None:
 
 def test_a_failed_run_names_both_components_the_cause_the_fix_and_the_rate(failed: Ran) -> None:
     for name in ("terminal", "html", "junit", "github", "summary", "json"):
-        told = failed.files[name].read_text()
+        output = failed.files[name].read_text()
         for words in ("multiple-connections", "connection-replaced", "Dashboard", "BotCreationWizard"):
-            assert words.replace("-", r"\-") in told or words in told, (name, words)
-        assert "two components each open a connection" in told, name
-        assert "Open it in one module or provider" in told, name
+            assert words.replace("-", r"\-") in output or words in output, (name, words)
+        assert "two components each open a connection" in output, name
+        assert "Open it in one module or provider" in output, name
     assert "/s" in failed.files["terminal"].read_text().split("FAILED")[1]
     loops = [f for f in json.loads(failed.files["json"].read_bytes())["findings"] if f["rule"] == "connection-replaced"]
     assert len(loops) == 1 and loops[0]["count"] > 2 and loops[0]["rate"] > 1
@@ -106,14 +106,14 @@ def test_json_junit_sarif_and_html_are_well_formed(passed: Ran, failed: Ran) -> 
         parsed(ran.files["html"].read_text())
 
 
-def test_the_recording_comes_to_the_same_verdict_and_findings(passed: Ran, failed: Ran) -> None:
+def test_the_recording_yields_the_same_verdict_and_findings(passed: Ran, failed: Ran) -> None:
     for ran in (passed, failed):
-        told = json.loads(ran.files["json"].read_bytes())
+        output = json.loads(ran.files["json"].read_bytes())
         header, events = load(ran.files["ndjson"])
         report = evaluate_recording(ran.files["ndjson"]).report
         assert header.events == len(events) > 5
-        assert report.verdict == told["verdict"]
-        assert [(f.rule, f.count) for f in report.findings] == [(f["rule"], f["count"]) for f in told["findings"]]
+        assert report.verdict == output["verdict"]
+        assert [(f.rule, f.count) for f in report.findings] == [(f["rule"], f["count"]) for f in output["findings"]]
 
 
 def test_a_unified_page_is_drawn_as_one_lane_shared_by_both_components(passed: Ran) -> None:
@@ -125,7 +125,7 @@ def test_a_unified_page_is_drawn_as_one_lane_shared_by_both_components(passed: R
     assert page.text.count("1 connection, 0 replacements") == 1
 
 
-def test_nothing_holds_the_token(passed: Ran, failed: Ran) -> None:
+def test_no_output_contains_the_token(passed: Ran, failed: Ran) -> None:
     for ran in (passed, failed):
         assert TOKEN not in ran.printed
         for name, path in ran.files.items():

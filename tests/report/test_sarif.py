@@ -1,4 +1,4 @@
-"""What GitHub's code scanning takes: valid by OASIS' schema, a place for each result, the rules' help in it."""
+"""SARIF: valid under OASIS' schema, with a location per result and the help of rules."""
 
 import json
 from functools import cache
@@ -26,7 +26,7 @@ def validator() -> Any:
 
 
 def run_of(report: Report, events: Any = ()) -> dict[str, Any]:
-    """The one run of the log, which is valid."""
+    """Validate the log and return its run."""
     log = json.loads(render(report, events))
     validator().validate(log)
     run: dict[str, Any]
@@ -59,14 +59,14 @@ def test_every_run_is_valid_sarif(run: Any) -> None:
     assert run_of(*run())["tool"]["driver"]["name"] == "wscheck"
 
 
-def test_the_run_is_told_with_when_it_began_and_ended() -> None:
+def test_the_invocation_has_start_and_end() -> None:
     report, events = runs.passing()
     report.started_at, report.duration_s = 1_795_000_000.0, 90.0
-    (told,) = run_of(report, events)["invocations"]
-    assert (told["startTimeUtc"], told["endTimeUtc"]) == ("2026-11-18T11:06:40.000Z", "2026-11-18T11:08:10.000Z")
+    (output,) = run_of(report, events)["invocations"]
+    assert (output["startTimeUtc"], output["endTimeUtc"]) == ("2026-11-18T11:06:40.000Z", "2026-11-18T11:08:10.000Z")
 
 
-def test_the_schema_would_have_objected() -> None:
+def test_the_schema_rejects_an_invalid_document() -> None:
     log = json.loads(render(*runs.failing()))
     log["runs"][0]["results"][0]["level"] = "fatal"
     assert not validator().is_valid(log)
@@ -84,7 +84,7 @@ def test_a_result_is_on_the_line_that_opened_the_connection_and_names_the_other(
         assert "fix: Open it in one module or provider" in result["message"]["text"]
 
 
-def test_every_rule_brings_its_help_and_the_fixes_of_its_causes() -> None:
+def test_every_rule_has_its_help_and_the_fixes_of_its_causes() -> None:
     rules = {rule["id"]: rule for rule in run_of(*runs.failing())["tool"]["driver"]["rules"]}
     for name, rule in rules.items():
         assert rule["shortDescription"]["text"] == REGISTRY[name].title
@@ -95,12 +95,12 @@ def test_every_rule_brings_its_help_and_the_fixes_of_its_causes() -> None:
         )
 
 
-def test_without_an_opener_it_is_the_line_of_the_log() -> None:
-    told = [
+def test_a_finding_without_opener_is_on_the_log_line() -> None:
+    output = [
         Connected(at=1.0, user="user_1", sid="a", path="logs/a pp.log", line=7),
         Replaced(at=2.0, user="user_1", old_sid="a", new_sid="b", path="logs/a pp.log", line=9),
     ]
-    (result,) = run_of(report_of(finding(*told)))["results"]
+    (result,) = run_of(report_of(finding(*output)))["results"]
     assert places(result) == [("logs/a%20pp.log", 7)]
     (flow,) = result["codeFlows"]
     steps = [
@@ -109,7 +109,7 @@ def test_without_an_opener_it_is_the_line_of_the_log() -> None:
     assert steps == [7, 9]
 
 
-def test_an_absolute_log_is_a_file_uri_and_standard_input_no_place() -> None:
+def test_an_absolute_log_is_a_file_uri_and_stdin_has_no_location() -> None:
     (result,) = run_of(report_of(finding(Connected(user="user_1", sid="a", path="/var/log/app.log", line=3))))[
         "results"
     ]
@@ -117,7 +117,7 @@ def test_an_absolute_log_is_a_file_uri_and_standard_input_no_place() -> None:
     assert run_of(report_of(finding(Connected(user="user_1", sid="a", path="-", line=3))))["results"] == []
 
 
-def test_handlers_registered_twice_are_pointed_at() -> None:
+def test_handlers_registered_twice_are_locations() -> None:
     handlers = (CodeLocation("src/hooks/useBot.ts", 12, 3), CodeLocation("src/hooks/useBot.ts", 12, 3))
     opened = Connected(user="user_1", sid="a", page="p", opener=CodeLocation("src/services/socket.ts", 4, 10))
     for registered in (HandlersRegistered(sid="a", handlers=handlers), HandlersRegistered(sid="a", lost=handlers)):
@@ -126,7 +126,7 @@ def test_handlers_registered_twice_are_pointed_at() -> None:
 
 
 @pytest.mark.parametrize("file", ["http://localhost:3000/app.js", "<anonymous>", "blob:http://localhost/1"])
-def test_what_points_into_no_file_is_a_notification_and_not_lost(file: str) -> None:
+def test_a_finding_without_file_is_a_notification(file: str) -> None:
     opened = Connected(user="user_1", sid="a", page="p", opener=CodeLocation(file, 1, 9000))
     run = run_of(report_of(finding(opened)))
     assert run["results"] == []
@@ -135,7 +135,7 @@ def test_what_points_into_no_file_is_a_notification_and_not_lost(file: str) -> N
     assert "user_1 holds 2 connections" in notice["message"]["text"]
 
 
-def test_what_is_alike_is_one_result_with_all_its_users() -> None:
+def test_equal_findings_are_one_result_with_all_users() -> None:
     opened = Connected(sid="a", opener=CodeLocation("src/a.ts", 5))
     run = run_of(report_of(*(finding(opened, user=f"user_{n}") for n in range(30))))
     (result,) = run["results"]
@@ -155,7 +155,7 @@ def test_a_fault_keeps_its_fingerprint_when_its_line_moves() -> None:
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_what_could_not_be_judged_is_no_success() -> None:
+def test_an_inconclusive_run_is_not_successful() -> None:
     report = Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.INCONCLUSIVE, reason="No evidence.")
     (invocation,) = run_of(report)["invocations"]
     assert invocation["executionSuccessful"] is False
@@ -164,12 +164,12 @@ def test_what_could_not_be_judged_is_no_success() -> None:
     assert invocation["executionSuccessful"] is True
 
 
-def test_hostile_text_stays_text() -> None:
+def test_hostile_text_is_escaped() -> None:
     hostile = "a\x1b[31m\u202eb\ud800"
     report, events = runs.failing()
     report.findings = [msgspec.structs.replace(each, user=hostile.replace("\ud800", "")) for each in report.findings]
-    told = render(report, events).decode()
-    assert "\x1b" not in told and "\u202e" not in told and r"\\x1b" in told
+    output = render(report, events).decode()
+    assert "\x1b" not in output and "\u202e" not in output and r"\\x1b" in output
 
 
 def test_an_unknown_rule_of_another_command_is_still_described() -> None:
@@ -178,7 +178,7 @@ def test_an_unknown_rule_of_another_command_is_still_described() -> None:
     assert rule["id"] == "threshold-crossed"
 
 
-def test_through_a_shared_opener_its_callers_are_named_too() -> None:
+def test_callers_of_a_shared_opener_are_related_locations() -> None:
     shared, callers = (
         CodeLocation("src/services/socket.ts", 7, 10),
         (CodeLocation("src/a.ts", 10, 2), CodeLocation("src/b.ts", 18, 2)),

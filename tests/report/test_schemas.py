@@ -1,4 +1,4 @@
-"""The stored JSON Schemas are those of the code, and what wscheck writes is what they describe."""
+"""Stored JSON Schemas match the code, and outputs match the schemas."""
 
 import json
 from functools import cache
@@ -26,29 +26,29 @@ def validator(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_the_stored_schema_is_the_one_of_the_code(name: str) -> None:
+def test_the_stored_schema_matches_the_code(name: str) -> None:
     again = "run: python -m wscheck.report.schemas docs/schemas"
     assert (STORED / file_name(name)).read_bytes() == encode(name), again
 
 
-def test_no_schema_is_left_over() -> None:
+def test_no_stored_schema_is_obsolete() -> None:
     assert sorted(path.name for path in STORED.iterdir()) == sorted(map(file_name, DOCUMENTS))
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_report_is_as_its_schema_says(run: Any) -> None:
+def test_a_report_matches_its_schema(run: Any) -> None:
     validator("wscheck.verify/1").validate(json.loads(json_reporter.render(*run())))
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_every_line_of_a_recording_is_as_its_schema_says(run: Any) -> None:
+def test_every_line_of_a_recording_matches_its_schema(run: Any) -> None:
     lines = recording.render(*run()).splitlines()
     for line in [*lines[:12], *lines[-2:]]:
         validator(RECORDING_SCHEMA).validate(json.loads(line))
 
 
-def test_the_schema_would_have_objected() -> None:
-    told = json.loads(json_reporter.render(*runs.failing()))
-    del told["findings"][0]["count"]
-    assert not validator("wscheck.verify/1").is_valid(told)
+def test_the_schema_rejects_an_invalid_document() -> None:
+    text = json.loads(json_reporter.render(*runs.failing()))
+    del text["findings"][0]["count"]
+    assert not validator("wscheck.verify/1").is_valid(text)
     assert not validator(RECORDING_SCHEMA).is_valid({"type": "teleported"})

@@ -1,4 +1,4 @@
-"""A pass is short and calm, a fail puts the finding first; width and colour follow the terminal."""
+"""Terminal report: order, length, width and colour."""
 
 import io
 import os
@@ -24,7 +24,7 @@ def shown(run: tuple[Report, list[AnyEvent]], **environ: str) -> str:
 
 
 def on_a_terminal(run: tuple[Report, list[AnyEvent]], **environ: str) -> str:
-    """What a real (pseudo) terminal receives."""
+    """Return what a pseudo-terminal receives."""
     leader, follower = pty.openpty()
     with os.fdopen(follower, "w", encoding="utf-8") as stdout:
         print_report(*run, stdout, {"TERM": "xterm-256color", **environ})
@@ -36,7 +36,7 @@ def on_a_terminal(run: tuple[Report, list[AnyEvent]], **environ: str) -> str:
     return received.decode()
 
 
-def test_a_pass_has_no_more_than_three_lines_for_a_scenario_and_ends_with_the_verdict() -> None:
+def test_a_passed_run_has_at_most_three_lines_per_scenario_and_ends_with_the_verdict() -> None:
     report, events = runs.passing()
     lines = shown((report, events), COLUMNS="120").splitlines()
     assert len(lines) <= 3 * len(report.scenarios) + 6
@@ -47,8 +47,8 @@ def test_a_pass_has_no_more_than_three_lines_for_a_scenario_and_ends_with_the_ve
         assert "1 connection opened, peak 1" in lines[lines.index(line) + 1]
 
 
-def test_a_fail_tells_the_finding_before_the_scenarios_and_the_next_command_last() -> None:
-    told = render(*runs.failing())
+def test_a_failed_run_prints_findings_first_and_the_next_command_last() -> None:
+    text = render(*runs.failing())
     order = [
         "multiple-connections  error",
         "connection-replaced  error, high confidence",
@@ -66,18 +66,18 @@ def test_a_fail_tells_the_finding_before_the_scenarios_and_the_next_command_last
         "user_123: one page opened 2 connections",
         "next  wscheck explain two-openers",
     ]
-    places = [told.index(words) for words in order]
+    places = [text.index(words) for words in order]
     assert places == sorted(places)
-    assert told.rstrip().endswith(order[-1])
+    assert text.rstrip().endswith(order[-1])
 
 
-def test_a_cause_shared_by_two_rules_is_told_once() -> None:
-    told = render(*runs.failing())
-    assert told.count("two components each open a connection") == told.count("opened by") == 1
-    assert "holds 2 connections at once" in told
+def test_a_cause_shared_by_two_rules_is_printed_once() -> None:
+    text = render(*runs.failing())
+    assert text.count("two components each open a connection") == text.count("opened by") == 1
+    assert "holds 2 connections at once" in text
 
 
-def test_a_loop_says_how_often_and_how_fast() -> None:
+def test_a_loop_has_a_count_and_a_rate() -> None:
     assert "14 times in 3.9 s (3.3/s)" in render(*runs.looping())
 
 
@@ -91,17 +91,17 @@ def test_the_first_and_the_last_lines_count_alike_over_all_scenarios() -> None:
     assert times in head and times in last
 
 
-def test_a_remark_does_not_fail_and_comes_after_the_scenarios() -> None:
+def test_a_warning_does_not_fail_the_run_and_follows_the_scenarios() -> None:
     report, events = runs.passing()
     failed, _ = runs.failing()
     report.findings = failed.findings[:1]
     report.findings[0].severity = Severity.WARNING
-    told = render(report, events)
-    assert told.index("✓ reconnect") < told.index("! warning: multiple-connections")
-    assert "✓ PASSED" in told
+    text = render(report, events)
+    assert text.index("✓ reconnect") < text.index("! warning: multiple-connections")
+    assert "✓ PASSED" in text
 
 
-def test_it_is_plain_where_there_is_no_terminal() -> None:
+def test_output_without_a_terminal_is_plain() -> None:
     assert "\x1b" not in shown(runs.failing())
     assert max(len(line) for line in shown(runs.failing()).splitlines()) <= PLAIN_WIDTH
     assert not any(line.endswith(" ") for line in shown(runs.failing()).splitlines())
@@ -110,27 +110,27 @@ def test_it_is_plain_where_there_is_no_terminal() -> None:
 @pytest.mark.parametrize("columns", [60, 80, 120, 200])
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     for run in (runs.passing(), runs.failing(), runs.looping()):
-        told = shown(run, COLUMNS=str(columns), FORCE_COLOR="1")
-        assert max(len(ESCAPE.sub("", line)) for line in told.splitlines()) <= columns
+        text = shown(run, COLUMNS=str(columns), FORCE_COLOR="1")
+        assert max(len(ESCAPE.sub("", line)) for line in text.splitlines()) <= columns
 
 
 def test_a_terminal_gets_colour() -> None:
     assert re.search(r"\x1b\[[0-9;]*31m", on_a_terminal(runs.failing()))
 
 
-def test_no_color_is_obeyed() -> None:
-    told = on_a_terminal(runs.failing(), NO_COLOR="1")
-    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", told)
+def test_no_color_is_honoured() -> None:
+    text = on_a_terminal(runs.failing(), NO_COLOR="1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", text)
 
 
-def test_force_color_is_obeyed() -> None:
+def test_force_color_is_honoured() -> None:
     assert re.search(r"\x1b\[[0-9;]*31m", shown(runs.failing(), FORCE_COLOR="1"))
 
 
-def test_text_from_the_target_steers_neither_the_terminal_nor_the_markup() -> None:
-    told = shown(runs.failing(user="\x1b]0;owned\x07[bold red]x[/]\u202e\r\nnext"), FORCE_COLOR="1")
-    assert "\x1b]" not in told and "\x07" not in told and "\u202e" not in told
-    assert r"\x1b]0;owned\x07[bold red]x[/]\u202e\r next" in ESCAPE.sub("", told)
+def test_text_from_the_target_is_escaped_for_terminal_and_markup() -> None:
+    text = shown(runs.failing(user="\x1b]0;owned\x07[bold red]x[/]\u202e\r\nnext"), FORCE_COLOR="1")
+    assert "\x1b]" not in text and "\x07" not in text and "\u202e" not in text
+    assert r"\x1b]0;owned\x07[bold red]x[/]\u202e\r next" in ESCAPE.sub("", text)
 
 
 def test_a_run_that_proved_nothing_ends_with_each_reason_once() -> None:
@@ -144,7 +144,7 @@ def test_a_run_that_proved_nothing_ends_with_each_reason_once() -> None:
     assert f"{first}, {third}: {log} {second}, {fourth}: nothing came" in last
 
 
-def test_an_inconclusive_scenario_says_why_although_something_was_found_in_it() -> None:
+def test_an_inconclusive_scenario_with_findings_shows_its_reason() -> None:
     report, events = runs.passing()
     remark = msgspec.structs.replace(runs.failing()[0].findings[0], severity=Severity.WARNING)
     scenario = report.scenarios[0]
@@ -152,12 +152,12 @@ def test_an_inconclusive_scenario_says_why_although_something_was_found_in_it() 
     assert "the log is not known" in render(report, events)
 
 
-def test_an_interrupted_run_says_so() -> None:
+def test_an_interrupted_run_is_marked_partial() -> None:
     report, events = runs.failing()
     report.interrupted = True
     assert "Interrupted: this report is partial." in render(report, events)
 
 
-def test_a_run_that_could_not_be_checked_says_why() -> None:
+def test_an_inconclusive_run_shows_its_reason() -> None:
     report = Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.INCONCLUSIVE, reason="No evidence.")
     assert render(report, []) == "wscheck  app.log\n\n? INCONCLUSIVE  after 0 s\n  No evidence.\n"

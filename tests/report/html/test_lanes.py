@@ -1,4 +1,4 @@
-"""Events become lanes: one for each connection, whoever saw it, with arrows where one replaced another."""
+"""Lanes: one per connection, whichever sources observed it, with arrows for replacements."""
 
 from tests.report.runs import DASHBOARD, START, Script
 from wscheck.model.events import Connected, Delivered, Disconnected, Mounted, Refused, Replaced
@@ -21,8 +21,8 @@ def test_a_replacement_is_an_arrow_from_the_old_lane_to_the_new() -> None:
     assert (old.replaced_by, new.replaced_by) == ("b", None)
 
 
-def test_a_replacement_that_only_the_page_saw_is_an_arrow_too() -> None:
-    """A browser sees the second connection and then the kick of the first; no record says `Replaced`."""
+def test_a_replacement_that_only_the_page_observed_is_an_arrow_too() -> None:
+    """Test a browser that observes the second connection, then the disconnect of the first, and no `Replaced`."""
     kicked = Disconnected(at=2.0, source="browser", user="u", sid="a", eio="ea", reason="io server disconnect")
     opened = [
         Connected(at=at, source="browser", user="u", sid=sid, eio=f"e{sid}") for at, sid in ((1.0, "a"), (1.9, "b"))
@@ -32,7 +32,7 @@ def test_a_replacement_that_only_the_page_saw_is_an_arrow_too() -> None:
     assert build_lanes([opened[0], kicked]).replacements == [], "a kick without a successor replaces nothing"
 
 
-def test_what_two_sources_saw_is_drawn_once() -> None:
+def test_events_of_two_sources_are_one_lane() -> None:
     drawn = build_lanes(
         [
             Connected(at=1.0, source="server-log", user="u", sid="a"),
@@ -50,7 +50,7 @@ def test_what_two_sources_saw_is_drawn_once() -> None:
     assert len(drawn.replacements) == 1
 
 
-def test_a_log_that_knows_only_the_sid_and_tells_first_is_drawn_in_the_same_lane() -> None:
+def test_a_log_line_with_only_the_sid_is_in_the_lane_of_its_session() -> None:
     drawn = build_lanes(
         [
             Connected(at=1.0, source="server-log", user="u", sid="a"),
@@ -72,7 +72,7 @@ def test_two_namespaces_of_one_session_are_one_lane() -> None:
     assert len(lane.deliveries) == 1
 
 
-def test_a_component_that_opened_nothing_shares_what_its_page_holds() -> None:
+def test_a_component_that_opened_nothing_shares_the_connection_of_its_page() -> None:
     mounted = [Mounted(at=0, page="tab-1", component=name) for name in ("Dashboard", "Wizard", "Dashboard")]
     (lane,) = build_lanes([*mounted, Connected(at=1, sid="a", page="tab-1", component="Dashboard")]).lanes
     assert lane.shared_with == ["Wizard"]
@@ -84,17 +84,17 @@ def test_components_that_each_opened_one_share_nothing() -> None:
     assert [lane.shared_with for lane in build_lanes([*mounted, *opened]).lanes] == [[], []]
 
 
-def test_ends_that_were_not_seen_stay_open() -> None:
+def test_unobserved_ends_have_no_time() -> None:
     begun_before, stays = build_lanes([Disconnected(at=1, sid="a"), Connected(at=2, sid="b")]).lanes
     assert begun_before.opened_at is None
     assert stays.closed_at is None
 
 
-def test_evidence_without_a_clock_is_drawn_in_its_order() -> None:
+def test_events_without_times_are_drawn_in_their_order() -> None:
     drawn = build_lanes([Connected(sid="a"), Connected(sid="b"), Disconnected(sid="a")])
     assert not drawn.has_times
     assert [(lane.opened_at, lane.closed_at) for lane in drawn.lanes] == [(0.0, 2.0), (1.0, None)]
 
 
-def test_refused_attempts_are_kept() -> None:
+def test_refused_attempts_are_recorded() -> None:
     assert build_lanes([Refused(at=1.0, reason="refused", message="invalid token")]).refused == [(1.0, "invalid token")]

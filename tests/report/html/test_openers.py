@@ -1,4 +1,4 @@
-"""A lane says which line opened it and whose call that was; the page's picture is in the report and nothing else is."""
+"""Openers of lanes and screenshots in the HTML report."""
 
 import msgspec
 import pytest
@@ -50,7 +50,7 @@ def test_a_lane_names_file_line_and_function_of_its_opener() -> None:
     assert [bar.hue for bar in drawn.bars] == [0, 1]
 
 
-def test_connections_of_one_shared_opener_are_told_apart_by_where_their_stacks_diverge() -> None:
+def test_connections_of_a_shared_opener_show_where_their_stacks_diverge() -> None:
     events = two_hooks(SHARED, SHARED)
     connections = [ConnectionSummary(sid="a", diverges_at=BOT), ConnectionSummary(sid="b", diverges_at=WHATSAPP)]
     page = parsed(render(watched(events, connections=connections), events))
@@ -88,13 +88,13 @@ def test_the_screenshot_is_an_image_with_a_text_and_a_caption() -> None:
 
 
 @pytest.mark.parametrize("picture", ["", "http://evil/x.png", 'data:image/png;base64,AA"onerror=1', "data:text/html,x"])
-def test_what_is_no_picture_is_not_shown(picture: str) -> None:
+def test_a_screenshot_that_is_not_an_image_uri_is_omitted(picture: str) -> None:
     page = parsed(render(watched(two_hooks(), pages=[PageSummary(url="http://a", title="t", screenshot=picture)]), []))
     assert not [tag for tag, _ in page.tags if tag == "img"]
     assert "Screenshots" not in page.text
 
 
-def test_hostile_places_and_titles_are_escaped() -> None:
+def test_hostile_locations_and_titles_are_escaped() -> None:
     place = CodeLocation(HOSTILE, 5, 1, HOSTILE)
     events = two_hooks(place, BOT)
     screen = PageSummary(url="http://a", title=HOSTILE, screenshot=PIXEL)
@@ -103,9 +103,9 @@ def test_hostile_places_and_titles_are_escaped() -> None:
     assert "<script" not in html and "\x1b" not in html and "\u202e" not in html
 
 
-def test_what_could_not_be_seen_is_said() -> None:
+def test_limits_of_the_observation_are_shown() -> None:
     note = "Positions in http://localhost/app.js are those of the bundle: it has no source map."
-    told = parsed(render(watched(two_hooks(), notes=[note, HOSTILE]), [])).text
-    assert "Limits of the observation" in told
-    assert "those of the bundle: it has no source map." in told
+    output = parsed(render(watched(two_hooks(), notes=[note, HOSTILE]), [])).text
+    assert "Limits of the observation" in output
+    assert "those of the bundle: it has no source map." in output
     assert "Limits of the observation" not in render(watched(two_hooks()), [])

@@ -1,4 +1,4 @@
-"""The page stands alone, escapes what came from outside, and says verdict, finding, control and fix."""
+"""HTML page: self-contained, escaped, with verdict, findings, control and fix."""
 
 import itertools
 import re
@@ -20,7 +20,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\x1b[
 
 @dataclass
 class Page(HTMLParser):
-    """What a browser would see: tags in balance, their attributes, and the text."""
+    """Parsed page: balanced tags with their attributes, and the text."""
 
     open: list[str] = field(default_factory=list)
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
@@ -67,9 +67,9 @@ def test_the_verdict_is_the_first_heading(failed: str) -> None:
     assert re.findall(r"<h1>.*?</svg>\s*(\w+)</h1>", render(*runs.passing()), re.S) == ["Passed"]
 
 
-def test_a_failed_run_says_who_what_why_and_what_to_change(failed: str) -> None:
+def test_a_failed_run_shows_user_problem_cause_and_fix(failed: str) -> None:
     page = parsed(failed)
-    told = re.sub(r"\s*/\s*", "/", page.text)
+    output = re.sub(r"\s*/\s*", "/", page.text)
     for words in (
         "user_123",
         "connection-replaced",
@@ -82,7 +82,7 @@ def test_a_failed_run_says_who_what_why_and_what_to_change(failed: str) -> None:
         "The server did not say how long it waits for a pong.",
         "No second credentials",
     ):
-        assert words in told, words
+        assert words in output, words
 
 
 def test_the_control_is_described() -> None:
@@ -146,7 +146,7 @@ def test_headings_go_down_one_level_at_a_time(failed: str) -> None:
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
-def test_what_is_drawn_can_be_reached_and_read_without_seeing_it(failed: str) -> None:
+def test_the_timeline_is_accessible_by_keyboard_and_screen_reader(failed: str) -> None:
     page = parsed(failed)
     lanes = [attributes for tag, attributes in page.tags if tag == "li" and "tabindex" in attributes]
     assert any("Connection Xb3k9aPq7Lw2 of user_123, opened by Dashboard" in str(a["aria-label"]) for a in lanes)
@@ -158,7 +158,7 @@ def test_what_is_drawn_can_be_reached_and_read_without_seeing_it(failed: str) ->
             assert target[1:] in ids
 
 
-def test_an_interrupted_run_says_that_it_is_partial() -> None:
+def test_an_interrupted_page_is_marked_partial() -> None:
     report, events = runs.failing()
     report.interrupted = True
     assert "Interrupted: this report is partial" in parsed(render(report, events)).text
@@ -178,8 +178,8 @@ def test_a_huge_run_stays_a_small_file() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_told_from_its_background(scheme: str) -> None:
-    """WCAG 2.2 AA: 4.5 to 1 for text, 3 to 1 for what is drawn."""
+def test_text_contrasts_with_its_background(scheme: str) -> None:
+    """Test the contrast of WCAG 2.2 AA: 4.5 to 1 for text, 3 to 1 for graphics."""
     colours = palette(render(*runs.passing()), scheme)
     for ground in ("paper", "card"):
         for text in ("ink", "soft", "good", "bad", "unsure", "calm", "note", *(f"hue{n}" for n in range(6))):
@@ -206,8 +206,8 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_how_it_was_checked_is_told_in_words() -> None:
+def test_options_are_shown_in_words() -> None:
     report = runs.report(options={"grace_s": 0.25, "max_attempts": 5, "strict": False, "fail_on": "error"})
-    told = " ".join(parsed(render(report, [])).words).partition("Options of the run")[2]
+    output = " ".join(parsed(render(report, [])).words).partition("Options of the run")[2]
     for words in ("grace 0.25 s", "max attempts 5", "strict no", "fail on error"):
-        assert words in " ".join(told.split())
+        assert words in " ".join(output.split())

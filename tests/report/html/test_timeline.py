@@ -1,4 +1,4 @@
-"""A drawing is bounded whatever the run was, says what it leaves out, and puts everything inside its frame."""
+"""Timeline: bounded size, omitted lanes and positions."""
 
 from tests.report.runs import Script, looping
 from wscheck.model.events import Connected, Delivered, Refused
@@ -6,7 +6,7 @@ from wscheck.report.html.lanes import build_lanes
 from wscheck.report.html.timeline import LANE_HEIGHT, LANES, TABLE_ROWS, TICK_POSITIONS, draw_timeline
 
 
-def test_nothing_seen_draws_nothing() -> None:
+def test_no_events_draw_no_timeline() -> None:
     assert draw_timeline([]) is None
 
 
@@ -26,7 +26,7 @@ def test_two_lanes_and_the_arrow_between_them() -> None:
     assert drawn.omitted_lanes == 0
 
 
-def test_what_was_open_before_anybody_looked_begins_with_what_it_first_received() -> None:
+def test_a_connection_opened_before_the_run_starts_with_its_first_delivery() -> None:
     seen = Script().opens("late").events
     (opened,) = (event for event in seen if isinstance(event, Connected))
     assert opened.at is not None
@@ -35,7 +35,7 @@ def test_what_was_open_before_anybody_looked_begins_with_what_it_first_received(
     assert [lane.id for lane in build_lanes([*seen, between, early]).lanes] == ["early", opened.sid, "between"]
 
 
-def test_the_grid_tells_times_from_where_the_run_began() -> None:
+def test_grid_times_count_from_the_start_of_the_run() -> None:
     drawn = draw_timeline(Script().opens("a").wait(2).closes("a").events)
     assert drawn is not None
     assert [tick.text for tick in drawn.grid] == ["0", "0.5 s", "1 s", "1.5 s", "2 s"]
@@ -53,7 +53,7 @@ def test_five_hundred_connections_are_bounded_and_counted() -> None:
     assert drawn.summary.startswith("500 connections, 499 replacements")
 
 
-def test_of_a_large_run_the_drawn_part_fills_the_frame_and_a_strip_shows_the_whole() -> None:
+def test_the_drawn_part_of_a_large_run_fills_the_frame_below_an_overview() -> None:
     _, events = looping(rounds=499)
     drawn = draw_timeline(events)
     assert drawn is not None
@@ -65,7 +65,7 @@ def test_of_a_large_run_the_drawn_part_fills_the_frame_and_a_strip_shows_the_who
     assert drawn.overview.left < 1 and 4 < drawn.overview.right < 6
 
 
-def test_a_connection_that_outlasts_the_frame_goes_on() -> None:
+def test_a_connection_that_outlasts_the_frame_continues() -> None:
     script = Script().opens("long")
     for n in range(40):
         script.opens(f"s{n}").wait(0.1).closes(f"s{n}")
@@ -74,7 +74,7 @@ def test_a_connection_that_outlasts_the_frame_goes_on() -> None:
     assert [bar.continues for bar in drawn.bars[:2]] == [True, False]
 
 
-def test_the_users_that_something_happened_to_are_drawn_before_a_crowd() -> None:
+def test_affected_users_are_drawn_before_other_users() -> None:
     crowd = [event for n in range(200) for event in Script(f"u{n}").opens(f"calm-{n}").events]
     trouble = Script("user_123").wait(0.01).opens("a").opens("b").replaces("a", "b").events
     drawn = draw_timeline([*crowd, *trouble])
@@ -91,7 +91,7 @@ def test_ten_thousand_deliveries_become_a_bounded_number_of_ticks_that_count_the
     assert "deliveries" in bar.ticks[0].text
 
 
-def test_everything_lies_inside_the_frame() -> None:
+def test_all_positions_are_inside_the_frame() -> None:
     _, events = looping()
     drawn = draw_timeline(events)
     assert drawn is not None

@@ -1,4 +1,4 @@
-"""Two runs in, the documented benefits as numbers out."""
+"""Comparison of two runs."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def measure(report: CompareReport, name: str) -> ComparedMeasure:
     return next(measure for measure in report.measures if measure.id == name)
 
 
-def test_mending_the_fault_is_better_under_every_documented_benefit() -> None:
+def test_fixing_the_fault_improves_every_benefit() -> None:
     report = compare(duplicated(), unified())
     assert (report.verdict, report.reason, report.notes) == (Verdict.PASSED, "", [])
     per_user = measure(report, "connections_per_user")
@@ -36,14 +36,14 @@ def test_mending_the_fault_is_better_under_every_documented_benefit() -> None:
     }
 
 
-def test_the_other_way_round_everything_got_worse_and_the_comparison_fails() -> None:
+def test_introducing_the_fault_fails_the_comparison() -> None:
     report = compare(unified(), duplicated())
     assert report.verdict is Verdict.FAILED
     assert "connections per user" in report.reason and "connections replaced" in report.reason
     assert not [m for m in report.measures if m.change is MeasureChange.BETTER]
 
 
-def test_equal_runs_are_the_same_and_chance_is_no_change() -> None:
+def test_differences_within_the_tolerance_count_as_the_same() -> None:
     slower = unified(connect_ms=Percentiles(2.5, 20.0, 30.0), connects=51)
     report = compare(unified(), slower)
     assert report.verdict is Verdict.PASSED
@@ -53,7 +53,7 @@ def test_equal_runs_are_the_same_and_chance_is_no_change() -> None:
     )
 
 
-def test_runs_of_different_size_are_compared_by_user_and_second_and_that_is_said() -> None:
+def test_runs_of_different_size_are_compared_per_user_and_second_with_a_note() -> None:
     twice = duplicated(users=100, connects=6000, replaced=5880, connections_peak=122, duration_s=20.0)
     report = compare(duplicated(), twice)
     assert measure(report, "replaced").change is MeasureChange.SAME
@@ -71,19 +71,19 @@ def test_short_runs_may_differ_by_two_seconds() -> None:
     assert compare(unified(duration_s=2.0), unified(duration_s=3.5)).notes == []
 
 
-def test_what_one_run_did_not_measure_is_unknown_and_no_verdict() -> None:
+def test_a_measure_of_one_run_is_unknown_and_does_not_decide() -> None:
     report = compare(duplicated(server=None, ack_ms=Percentiles()), unified())
     assert measure(report, "server_cpu_s").change is measure(report, "ack_p95_ms").change is MeasureChange.UNKNOWN
     assert report.verdict is Verdict.PASSED
 
 
-def test_users_without_a_connection_are_no_saving() -> None:
+def test_users_without_a_connection_do_not_count_as_better() -> None:
     away = [Second(second=n, users=50, open=40) for n in range(20)]
     open_per_user = measure(compare(unified(series=away), unified()), "open_per_user")
     assert (open_per_user.before, open_per_user.after, open_per_user.change) == (0.8, 1.0, MeasureChange.SAME)
 
 
-def test_a_run_that_showed_nothing_makes_the_comparison_inconclusive() -> None:
+def test_an_inconclusive_run_makes_the_comparison_inconclusive() -> None:
     report = compare(duplicated(), unified(verdict=Verdict.INCONCLUSIVE, connects=0))
     assert (report.verdict, report.reason) == (Verdict.INCONCLUSIVE, "the run after showed nothing: it is inconclusive")
 
@@ -101,7 +101,7 @@ def test_verify_runs_are_compared_over_the_scenarios_that_both_ran() -> None:
     )
 
 
-def test_reports_of_two_kinds_are_refused() -> None:
+def test_reports_of_two_kinds_raise_type_error() -> None:
     with pytest.raises(TypeError, match="cannot be compared"):
         compare(duplicated(), VerifyReport(schema="wscheck.verify/1", target="x", verdict=Verdict.PASSED))
 
@@ -112,6 +112,6 @@ def test_a_threshold_is_crossed_above_its_limit_and_not_at_it() -> None:
     assert (crossed.crossed, crossed.measured) == (True, 2940)
 
 
-def test_a_threshold_is_not_kept_by_a_run_in_which_nothing_connected() -> None:
-    (told,) = check_thresholds(duplicated(connects=0, replaced=0), {"max-replaced": 0.0})
-    assert (told.measured, told.crossed) == (None, True)
+def test_a_threshold_is_crossed_by_a_run_without_connections() -> None:
+    (text,) = check_thresholds(duplicated(connects=0, replaced=0), {"max-replaced": 0.0})
+    assert (text.measured, text.crossed) == (None, True)

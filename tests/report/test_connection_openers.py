@@ -1,4 +1,4 @@
-"""Who opened what, as every report tells it: where all went through shared code, it is the callers that matter."""
+"""Openers of connections, and the callers of a shared opener."""
 
 from wscheck.detect.engine import Judge
 from wscheck.model.events import CodeLocation, Connected
@@ -35,29 +35,29 @@ def found(*events: Connected) -> Finding:
     return finding
 
 
-def told(*events: Connected) -> list[str]:
+def text(*events: Connected) -> list[str]:
     return [str(opening) for opening in OpenerIndex(events).openers_for(found(*events))]
 
 
-def test_the_callers_of_a_shared_opener_are_told() -> None:
-    assert told(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)) == [
+def test_the_callers_of_a_shared_opener_are_named() -> None:
+    assert text(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)) == [
         "useBot at src/hooks/useBot.ts:5:18, through openSocket at src/services/openSocket.ts:7:10 (a)",
         "useWhatsApp at src/hooks/useWhatsApp.ts:9:18, through openSocket at src/services/openSocket.ts:7:10 (b)",
     ]
 
 
-def test_where_one_caller_opened_both_there_is_one_opening() -> None:
-    assert told(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, BOT)) == [
+def test_two_connections_of_one_caller_have_one_opener() -> None:
+    assert text(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, BOT)) == [
         "openSocket at src/services/openSocket.ts:7:10 (a, b)"
     ]
 
 
-def test_whoever_opened_most_is_told_first() -> None:
+def test_the_opener_of_most_connections_comes_first() -> None:
     events = [opened("a", 1.0, BOT), opened("b", 2.0, WHATSAPP), opened("c", 3.0, WHATSAPP)]
-    assert told(*events)[0].endswith("(b, c)")
+    assert text(*events)[0].endswith("(b, c)")
 
 
-def test_callers_are_pointed_at_only_where_the_opener_is_shared() -> None:
+def test_callers_are_locations_only_of_a_shared_opener() -> None:
     shared = finding_locations(found(opened("a", 1.0, SHARED, BOT), opened("b", 2.0, SHARED, WHATSAPP)), [])
     assert {each.location for each in shared if each.description == "a caller of the shared opener"} == {BOT, WHATSAPP}
     apart = finding_locations(found(opened("a", 1.0, BOT, SHARED), opened("b", 2.0, WHATSAPP, SHARED)), [])
