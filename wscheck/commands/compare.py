@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from wscheck.commands.options import Strict
+
 FORMATS = ("terminal", "markdown", "json", "html", "junit", "github")
 
 
@@ -16,6 +18,7 @@ def compare(
     format: Annotated[
         list[str] | None, typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable).")
     ] = None,
+    strict: Strict = None,
 ) -> None:
     """Compare two runs and show what got better and what got worse.
 
@@ -23,6 +26,7 @@ def compare(
     """
     from wscheck.commands import exit_codes
     from wscheck.commands.fallback_report import write_on_abort
+    from wscheck.config.loading import load_config
     from wscheck.report import formats
     from wscheck.run.compare.compare import compare as compare_reports
     from wscheck.run.compare.compare import empty_comparison
@@ -30,6 +34,7 @@ def compare(
 
     outputs = formats.prepare_outputs(format, FORMATS)
     with write_on_abort(outputs, lambda: empty_comparison(str(before), str(after)), inputs=[before, after]):
-        report = compare_reports(*read_reports(before, after))
+        bar = load_config({"verify.strict": strict}).bar
+        report = compare_reports(*read_reports(before, after), bar)
     formats.write_outputs(outputs, report, [])
     raise typer.Exit(exit_codes.exit_code(report.verdict))

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wscheck.commands.options import Endpoint, FailOn, Insecure, Namespace, Timeout, TokenIn, UserIn
+from wscheck.commands.options import Endpoint, FailOn, Insecure, Namespace, Strict, Timeout, TokenIn, UserIn
 from wscheck.commands.secret_file import read_secret
 
 if TYPE_CHECKING:
+    from wscheck.detect.verdict import Decision
     from wscheck.model.load_report import LoadReport
     from wscheck.model.report import Report
     from wscheck.run.load.plan import LoadPlan
+    from wscheck.run.load.report import LoadOutcome
 
 FORMATS = ("terminal", "json", "html", "markdown", "junit", "github")
 
@@ -106,6 +108,7 @@ def load(
         typer.Option(metavar="DURATION", help="Threshold: time to connect, 95th percentile, e.g. 200ms."),
     ] = None,
     fail_on: FailOn = None,
+    strict: Strict = None,
     format: Annotated[
         list[str] | None,
         typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable)."),
@@ -141,6 +144,7 @@ def load(
         "load.max_churn": max_churn,
         "load.max_connect_p95": max_connect_p95,
         "verify.fail_on": fail_on,
+        "verify.strict": strict,
     }
     options = {
         "users_file": _readable_path(users_file),
@@ -189,8 +193,8 @@ def _empty_report(settings: dict[str, Any]) -> "LoadReport":
 
 
 def _run_once(plan: "LoadPlan") -> "tuple[Report, int]":
-    report = _run_load(plan)
-    return report, _exit_code(report)
+    outcome = _run_load(plan)
+    return outcome.report, _exit_code(outcome.decision, interrupted=outcome.report.interrupted)
 
 
 def _run_before_after(plan: "LoadPlan", profile: str | None) -> "tuple[Report, int]":
@@ -205,15 +209,14 @@ def _run_before_after(plan: "LoadPlan", profile: str | None) -> "tuple[Report, i
         )
     plan_before, plan_after = before_after_plans(plan)
     before = _run_load(plan_before)
-    if before.interrupted:
-        return before, _exit_code(before)
+    if before.report.interrupted:
+        return before.report, _exit_code(before.decision, interrupted=True)
     after = _run_load(plan_after)
-    report = compare_before_after(before, after)
-    after.verdict = report.verdict
-    return report, _exit_code(after)
+    report, decision = compare_before_after(before, after, plan.bar)
+    return report, _exit_code(decision, interrupted=after.report.interrupted)
 
 
-def _run_load(plan: "LoadPlan") -> "LoadReport":
+def _run_load(plan: "LoadPlan") -> "LoadOutcome":
     from wscheck.commands import exit_codes
     from wscheck.commands.load_view import show_progress
     from wscheck.run.load.run import run_load
@@ -222,15 +225,14 @@ def _run_load(plan: "LoadPlan") -> "LoadReport":
         return exit_codes.run_until_signal(run_load(plan, on_progress))
 
 
-def _exit_code(report: "LoadReport") -> int:
+def _exit_code(decision: "Decision", *, interrupted: bool) -> int:
     from wscheck.commands import exit_codes
+    from wscheck.detect.verdict import Ground
     from wscheck.model.errors import ExitCode
-    from wscheck.model.findings import Verdict
 
-    crossed = report.verdict is Verdict.FAILED and any(limit.crossed for limit in report.thresholds)
-    if crossed and not report.interrupted:
+    if decision.ground is Ground.LIMIT and not interrupted:
         return ExitCode.THRESHOLD
-    return exit_codes.exit_code(report.verdict, interrupted=report.interrupted)
+    return exit_codes.exit_code(decision.verdict, interrupted=interrupted)
 
 
 def _readable_path(path: Path | None) -> str | None:

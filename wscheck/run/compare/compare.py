@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from wscheck.detect.verdict import Decision, verdict
 from wscheck.model.comparison import (
     SCHEMA,
     TIME_TOLERANCE_MS,
@@ -12,7 +13,8 @@ from wscheck.model.comparison import (
     CompareReport,
     MeasureChange,
 )
-from wscheck.model.findings import Verdict
+from wscheck.model.findings import Bar, Verdict
+from wscheck.model.gaps import Gap
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import Report, VerifyReport
 from wscheck.run.compare.measures import LOAD_MEASURES, VERIFY_MEASURES, Measure, ReportKind
@@ -21,21 +23,23 @@ from wscheck.run.compare.measures import LOAD_MEASURES, VERIFY_MEASURES, Measure
 COUNT_TOLERANCE = 0.05
 TIME_TOLERANCE = 0.5
 
+DEFAULT_BAR = Bar()
 
-def compare(before: Report, after: Report) -> CompareReport:
-    """Compare two load reports or two verify reports.
+
+def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareReport:
+    """Compare two load reports or two verify reports. With a strict bar a run that proved nothing fails.
 
     Raises:
         TypeError: The reports are of different kinds, or of a kind that cannot be compared.
     """
     measures, notes = _compare_measures(before, after)
     runs = _compared_run(before, "before"), _compared_run(after, "after")
-    verdict, reason = _verdict(measures, runs)
+    decision = _decide(measures, before, after, bar)
     return CompareReport(
         schema=SCHEMA,
         target=before.target if before.target == after.target else f"{before.target} and {after.target}",
-        verdict=verdict,
-        reason=reason,
+        verdict=decision.verdict,
+        reason=decision.reason,
         started_at=before.started_at,
         duration_s=round(before.duration_s + after.duration_s, 3),
         interrupted=before.interrupted or after.interrupted,
@@ -154,13 +158,28 @@ def _differences(before: ComparedRun, after: ComparedRun) -> list[str]:
     return notes
 
 
-def _verdict(measures: Sequence[ComparedMeasure], runs: Sequence[ComparedRun]) -> tuple[Verdict, str]:
-    for run in runs:
-        if run.verdict in (Verdict.INCONCLUSIVE, Verdict.SKIPPED):
-            return Verdict.INCONCLUSIVE, f"the run {run.label} showed nothing: it is {run.verdict}"
+def _decide(measures: Sequence[ComparedMeasure], before: Report, after: Report, bar: Bar) -> Decision:
+    """Return the verdict. A measure that got worse is beyond its limit, unless one of the runs proved nothing."""
+    gaps = [*_run_gaps(before, "before"), *_run_gaps(after, "after")]
     if all(measure.change is MeasureChange.UNKNOWN for measure in measures):
-        return Verdict.INCONCLUSIVE, "the two runs have no measure in common"
+        gaps.append(Gap(reason="the two runs have no measure in common"))
     worse = [measure.name for measure in measures if measure.change is MeasureChange.WORSE]
-    if worse:
-        return Verdict.FAILED, f"worse than before: {'; '.join(worse)}"
-    return Verdict.PASSED, ""
+    limits = [f"worse than before: {'; '.join(worse)}"] if worse and not gaps else []
+    return verdict([], gaps, bar, limits=limits)
+
+
+def _run_gaps(report: Report, label: str) -> list[Gap]:
+    """Return a gap if a run proved nothing."""
+    if report.verdict in (Verdict.INCONCLUSIVE, Verdict.SKIPPED):
+        return [Gap(reason=f"the run {label} showed nothing: it is {report.verdict}")]
+    if report.verdict is Verdict.FAILED and _lacks_evidence(report):
+        return [Gap(reason=f"the run {label} showed nothing: it failed because of missing evidence (--strict)")]
+    return []
+
+
+def _lacks_evidence(report: Report) -> bool:
+    """Return whether nothing but a gap can have failed the run."""
+    if isinstance(report, LoadReport):
+        crossed = any(threshold.crossed for threshold in report.thresholds)
+        return not report.connects or not (report.findings or crossed)
+    return not report.findings

@@ -1,12 +1,14 @@
-"""From what a run's progress told to its report and verdict; pure: time comes in."""
+"""The report and the verdict of a load run, from its statistics."""
 
 from typing import Any
 
 import msgspec
 
 from wscheck.config.load_profiles import LOAD_OPTIONS
+from wscheck.detect.verdict import Decision, first_message, verdict
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.model.findings import Verdict
+from wscheck.model.gaps import INTERRUPTED, Gap
 from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, check_thresholds
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.report.formatting import plural
@@ -35,17 +37,25 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSide | None = None
 
 
-def report(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadReport:
-    """The report of a run, whole or not."""
-    told = _told(plan, progress, ending)
-    told.findings = found(plan, progress.statistics)
-    told.thresholds = check_thresholds(told, plan.limits)
-    told.notes = _notes(progress, ending)
-    told.verdict, told.reason = _verdict(plan, told, progress, ending)
-    return told
+class LoadOutcome(msgspec.Struct, frozen=True):
+    """Report of a load run, and the decision behind its verdict."""
+
+    report: LoadReport
+    decision: Decision
 
 
-def _told(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadReport:
+def evaluate_load_run(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadOutcome:
+    """Return the report of a run, complete or not."""
+    report = _figures(plan, progress, ending)
+    report.findings = found(plan, progress.statistics)
+    report.thresholds = check_thresholds(report, plan.limits)
+    report.notes = _notes(progress, ending)
+    decision = _decide(plan, report, progress, ending)
+    report.verdict, report.reason = decision.verdict, decision.reason
+    return LoadOutcome(report, decision)
+
+
+def _figures(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadReport:
     s, ended, totals = progress.statistics, progress.ended, progress.totals
     return LoadReport(
         schema=SCHEMA,
@@ -143,46 +153,59 @@ def _notes(progress: RunProgress, ending: Ending) -> list[str]:
     return notes
 
 
-def _verdict(plan: LoadPlan, told: LoadReport, progress: RunProgress, ending: Ending) -> tuple[Verdict, str]:
-    """A run in which nothing connected shows nothing, however clean its statistics."""
-    s = progress.statistics
+def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: Ending) -> Decision:
+    """Return the verdict. The findings and limits of a run that has no evidence prove nothing."""
+    void = _void(report, progress.statistics, ending)
+    if void:
+        return verdict([], void, plan.bar)
+    crossed = [format_threshold(threshold) for threshold in report.thresholds if threshold.crossed]
+    gaps = _gaps(plan, report, progress.statistics)
+    return verdict(report.findings, gaps, plan.bar, limits=crossed, describe=first_message)
+
+
+def _void(report: LoadReport, s: LoadStatistics, ending: Ending) -> list[Gap]:
+    """Return why the figures of the run prove nothing: nothing connected, the run broke, or the server was lost."""
+    if ending.broken:
+        return [Gap(reason=ending.broken)]
     if not s.connects:
-        return Verdict.INCONCLUSIVE, ending.broken or _nothing(told, s, ending)
-    if ending.lost or ending.broken:
-        return Verdict.INCONCLUSIVE, ending.broken or f"the server was lost on the way: {ending.lost}"
-    if crossed := [limit for limit in told.thresholds if limit.crossed]:
-        return Verdict.FAILED, "; ".join(map(format_threshold, crossed))
-    if failing := plan.bar.failing(told.findings):
-        return Verdict.FAILED, failing[0].message
-    doubt = _doubt(plan, told, s)
-    return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASSED, "")
-
-
-def _nothing(told: LoadReport, s: LoadStatistics, ending: Ending) -> str:
+        return [Gap(reason=f"nothing connected: {_why_nothing_connected(report, s, ending)}")]
     if ending.lost:
-        return f"nothing connected: {ending.lost}"
+        return [Gap(reason=f"the server was lost on the way: {ending.lost}")]
+    return []
+
+
+def _why_nothing_connected(report: LoadReport, s: LoadStatistics, ending: Ending) -> str:
+    if ending.lost:
+        return ending.lost
     if s.refused:
         refused = sum(s.refused.values())
-        return f"nothing connected: {refused:,} of {s.attempts:,} attempts were refused ({format_counts(told.refused)})"
+        return f"{refused:,} of {s.attempts:,} attempts were refused ({format_counts(report.refused)})"
     if s.attempts:
-        return f"nothing connected: {s.attempts:,} attempts were not answered before the run ended"
-    return "nothing connected: no user began"
+        return f"{s.attempts:,} attempts were not answered before the run ended"
+    return "no user began"
 
 
-def _doubt(plan: LoadPlan, told: LoadReport, s: LoadStatistics) -> str:
-    """Why a run without findings is no pass either; empty when it is one."""
-    if told.interrupted:
-        return "the run was interrupted"
-    if told.workers_lost:
-        return f"{told.workers_lost} of {told.workers} workers died on the way: what their users did then is not known"
+def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
+    """Return what is missing from a run in which users connected, the most important gap first."""
+    gaps = [INTERRUPTED] if report.interrupted else []
+    if report.workers_lost:
+        workers = f"{report.workers_lost} of {report.workers} workers"
+        gaps.append(Gap(reason=f"{workers} died on the way: what their users did then is not known"))
     if s.users < plan.users:
-        return f"only {s.users:,} of {plan.users:,} users began before the run ended"
+        reason = f"only {s.users:,} of {plan.users:,} users began before the run ended"
+        gaps.append(Gap(reason=reason, closes_with="--run-time"))
     if s.connects < s.users:
-        refused = f": {format_counts(told.refused)}" if told.refused else ""
-        return f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}"
-    away = s.users - told.connections_open
+        refused = f": {format_counts(report.refused)}" if report.refused else ""
+        gaps.append(Gap(reason=f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}"))
+    away = s.users - report.connections_open
     if away > 0 and s.disconnected > s.disconnects.get(IO_CLIENT_DISCONNECT, 0):
-        why = ": they share one token; write {user} in it, or give each their own (--users-file)"
-        told_why = why if plan.has_shared_token else ""
-        return f"{away:,} of {s.users:,} users had no connection when the run ended{told_why}"
-    return ""
+        gaps.append(_away(plan, away, s.users))
+    return gaps
+
+
+def _away(plan: LoadPlan, away: int, users: int) -> Gap:
+    reason = f"{away:,} of {users:,} users had no connection when the run ended"
+    if not plan.has_shared_token:
+        return Gap(reason=reason)
+    closes_with = "write {user} in it, or give each their own (--users-file)"
+    return Gap(reason=f"{reason}: they share one token; {closes_with}", closes_with=closes_with)

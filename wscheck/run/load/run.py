@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from wscheck.config.target import Credentials
+from wscheck.detect.verdict import Decision, Ground
 from wscheck.model.comparison import CompareReport
 from wscheck.model.errors import CannotCheck, UsageError, WscheckError
-from wscheck.model.findings import Verdict
-from wscheck.model.load_report import LoadReport
+from wscheck.model.findings import Bar, Verdict
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.preflight import answers, handshake
 from wscheck.report.load_figures import format_counts
@@ -27,7 +27,7 @@ from wscheck.run.load.child_process import ChildProcess, start_process
 from wscheck.run.load.locust_command import locust_command, locust_environment
 from wscheck.run.load.plan import LoadPlan
 from wscheck.run.load.progress_stream import LineReader, RunProgress
-from wscheck.run.load.report import Ending, report
+from wscheck.run.load.report import Ending, LoadOutcome, evaluate_load_run
 from wscheck.run.load.system_limits import check_limits, system_limits
 
 PROFILE_BEFORE, PROFILE_AFTER = "duplicated", "unified"
@@ -60,7 +60,7 @@ ProgressCallback = Callable[[RunProgress, float], None]
 """Function that is called several times a second with the progress and the seconds since the start."""
 
 
-async def run_load(plan: LoadPlan, on_progress: ProgressCallback = lambda progress, at: None) -> LoadReport:
+async def run_load(plan: LoadPlan, on_progress: ProgressCallback = lambda progress, at: None) -> LoadOutcome:
     """Run `plan` and report. Cancelled (Ctrl-C), it stops the run and reports what was counted.
 
     Raises:
@@ -80,15 +80,19 @@ def before_after_plans(plan: LoadPlan) -> tuple[LoadPlan, LoadPlan]:
     return before, plan.with_profile(PROFILE_AFTER)
 
 
-def compare_before_after(before: LoadReport, after: LoadReport) -> CompareReport:
-    """Compare the two runs of --before-after. The comparison passes only if the second run does."""
-    comparison = compare(before, after)
-    comparison.findings = after.findings
-    comparison.options = after.options
-    if after.verdict is not Verdict.PASSED:
-        comparison.verdict = after.verdict
-        comparison.reason = f"the run after is {after.verdict}: {after.reason}"
-    return comparison
+def compare_before_after(before: LoadOutcome, after: LoadOutcome, bar: Bar) -> tuple[CompareReport, Decision]:
+    """Return the comparison of the two runs of --before-after, and the decision behind its verdict.
+
+    The comparison passes only if the second run does.
+    """
+    comparison = compare(before.report, after.report, bar)
+    comparison.findings = after.report.findings
+    comparison.options = after.report.options
+    if after.decision.verdict is Verdict.PASSED:
+        return comparison, Decision(verdict=comparison.verdict, reason=comparison.reason, ground=Ground.PART)
+    comparison.verdict = after.decision.verdict
+    comparison.reason = f"the run after is {after.decision.verdict}: {after.decision.reason}"
+    return comparison, after.decision
 
 
 def require_locust() -> None:
@@ -150,7 +154,7 @@ class _RunningLoad:
 
 async def _run_locust(
     plan: LoadPlan, folder: Path, on_progress: ProgressCallback, backend: EmbeddedBackendProcess | None
-) -> LoadReport:
+) -> LoadOutcome:
     launched_at = time.time()
     process = start_process(locust_command(plan), folder / "locust.log", locust_environment(plan, folder), folder)
     async with process as locust:
@@ -160,7 +164,7 @@ async def _run_locust(
         except asyncio.CancelledError:
             run.interrupted = True
         ending = await _finish_despite_cancellation(run, _end(run, launched_at))
-    return report(plan, run.progress, ending)
+    return evaluate_load_run(plan, run.progress, ending)
 
 
 async def _finish_despite_cancellation(run: _RunningLoad, ending: Coroutine[Any, Any, Ending]) -> Ending:

@@ -13,14 +13,15 @@ from tests.run.load.plans import (
     run_ending,
     run_progress,
 )
-from wscheck.model.findings import Confidence, Finding, Severity, Verdict
+from wscheck.detect.verdict import Ground
+from wscheck.model.findings import Bar, Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.model.secrets import Secret
 from wscheck.run.load.findings import found
 from wscheck.run.load.plan import LoadPlan
 from wscheck.run.load.progress_stream import RunProgress
-from wscheck.run.load.report import report
+from wscheck.run.load.report import Ending, LoadOutcome, evaluate_load_run
 from wscheck.run.load.run import before_after_plans, compare_before_after
 
 
@@ -28,8 +29,16 @@ def by_rule(statistics: LoadStatistics, **plan: Any) -> dict[str, Finding]:
     return {finding.rule: finding for finding in found(load_plan(**plan), statistics)}
 
 
+def outcome(statistics: LoadStatistics, plan: LoadPlan | None = None, **end: Any) -> LoadOutcome:
+    return evaluate_load_run(plan or load_plan(profile="unified"), run_progress(statistics), run_ending(**end))
+
+
 def judged(statistics: LoadStatistics, plan: LoadPlan | None = None, **end: Any) -> LoadReport:
-    return report(plan or load_plan(profile="unified"), run_progress(statistics), run_ending(**end))
+    return outcome(statistics, plan, **end).report
+
+
+def report(plan: LoadPlan, progress: RunProgress, end: Ending) -> LoadReport:
+    return evaluate_load_run(plan, progress, end).report
 
 
 def test_the_documented_fault_is_three_findings_with_cause_and_fix() -> None:
@@ -207,8 +216,8 @@ def test_a_run_that_was_killed_keeps_its_last_totals() -> None:
 
 def test_findings_fail_the_run_from_the_asked_severity_on() -> None:
     assert judged(loop_statistics(), load_plan()).verdict is Verdict.FAILED
-    crossed = judged(healthy_statistics(replaced=1), load_plan(profile="unified", limits={"max-replaced": 0.0}))
-    assert (crossed.verdict, crossed.reason) == (Verdict.FAILED, "--max-replaced 0: 1, crossed")
+    crossed = judged(healthy_statistics(), load_plan(profile="unified", limits={"max-churn": 0.01}))
+    assert crossed.verdict is Verdict.FAILED and crossed.reason.startswith("--max-churn 0.01: ")
 
 
 def test_the_options_tell_what_the_profile_did_and_no_secret() -> None:
@@ -240,14 +249,58 @@ def test_thresholds_are_for_the_fix() -> None:
     assert (before.limits, after.limits) == ({}, plan.limits)
 
 
-def test_better_than_the_fault_is_not_yet_good() -> None:
-    before, after = judged(loop_statistics(), load_plan()), judged(healthy_statistics())
-    assert compare_before_after(before, after).verdict is Verdict.PASSED
-    half = judged(loop_statistics(replaced=20, attempts=30, connects=30), load_plan(profile="unified"))
-    told = compare_before_after(before, half)
-    assert told.verdict is Verdict.FAILED and told.reason.startswith("the run after is failed: ")
-    assert told.findings == half.findings
-    assert compare_before_after(before, judged(LoadStatistics())).verdict is Verdict.INCONCLUSIVE
+def test_the_comparison_fails_if_the_second_run_fails() -> None:
+    before, after = outcome(loop_statistics(), load_plan()), outcome(healthy_statistics())
+    compared, decision = compare_before_after(before, after, Bar())
+    assert compared.verdict is decision.verdict is Verdict.PASSED
+    half = outcome(loop_statistics(replaced=20, attempts=30, connects=30), load_plan(profile="unified"))
+    compared, decision = compare_before_after(before, half, Bar())
+    assert compared.verdict is Verdict.FAILED and compared.reason.startswith("the run after is failed: ")
+    assert compared.findings == half.report.findings and decision == half.decision
+
+
+@pytest.mark.parametrize(("strict", "verdict"), [(False, Verdict.INCONCLUSIVE), (True, Verdict.FAILED)])
+def test_a_second_run_in_which_nothing_connected_does_not_pass(strict: bool, verdict: Verdict) -> None:
+    bar = Bar(strict=strict)
+    nothing = outcome(LoadStatistics(), load_plan(profile="unified", bar=bar))
+    compared, decision = compare_before_after(outcome(loop_statistics(), load_plan(bar=bar)), nothing, bar)
+    assert (compared.verdict, decision.ground) == (verdict, Ground.GAP)
+
+
+def test_a_first_run_in_which_nothing_connected_does_not_pass_either() -> None:
+    for strict, verdict in ((False, Verdict.INCONCLUSIVE), (True, Verdict.FAILED)):
+        bar = Bar(strict=strict)
+        nothing = outcome(LoadStatistics(), load_plan(bar=bar))
+        compared, _ = compare_before_after(nothing, outcome(healthy_statistics()), bar)
+        assert compared.verdict is verdict and compared.reason.startswith("the run before showed nothing")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_user_that_never_connected_fails_a_strict_run_by_the_gap(strict: bool) -> None:
+    decision = outcome(healthy_statistics(users=11), load_plan(profile="unified", bar=Bar(strict=strict))).decision
+    assert decision.verdict is (Verdict.FAILED if strict else Verdict.INCONCLUSIVE)
+    assert (decision.reason, decision.ground) == ("1 of 11 users never connected", Ground.GAP)
+
+
+def test_a_finding_precedes_a_threshold_and_a_threshold_precedes_a_gap() -> None:
+    limits = {"max-replaced": 0.0}
+    found_and_crossed = outcome(loop_statistics(), load_plan(limits=limits)).decision
+    assert (found_and_crossed.verdict, found_and_crossed.ground) == (Verdict.FAILED, Ground.FINDING)
+    crossed = outcome(
+        healthy_statistics(replaced=1, users=11), load_plan(profile="unified", limits=limits, bar=Bar(Severity.ERROR))
+    )
+    rules = {finding.rule: finding.severity for finding in crossed.report.findings}
+    assert rules == {"connection-replaced": Severity.ERROR} and crossed.decision.ground is Ground.FINDING
+    slow = outcome(healthy_statistics(users=11), load_plan(profile="unified", limits={"max-connect-p95": 1.0})).decision
+    assert (slow.verdict, slow.ground) == (Verdict.FAILED, Ground.LIMIT)
+
+
+@pytest.mark.parametrize("end", [{"lost": "Nothing answers"}, {"broken": "Locust ended before the run did"}])
+def test_the_findings_of_a_run_that_broke_prove_nothing(end: dict[str, Any]) -> None:
+    for strict, verdict in ((False, Verdict.INCONCLUSIVE), (True, Verdict.FAILED)):
+        broken = outcome(loop_statistics(), load_plan(limits={"max-replaced": 0.0}, bar=Bar(strict=strict)), **end)
+        assert (broken.decision.verdict, broken.decision.ground) == (verdict, Ground.GAP)
+        assert broken.report.findings
 
 
 def test_lines_that_are_none_are_counted_and_change_nothing() -> None:
