@@ -4,8 +4,10 @@ import pytest
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, ping_pong, user
 from wscheck.detect.causes.history import MAX_ENTRIES
+from wscheck.detect.changes import ClosedChange
 from wscheck.detect.engine import Judge
-from wscheck.detect.rules import DOCUMENTED, REGISTRY, MultipleConnections, RuleOptions
+from wscheck.detect.rules import DOCUMENTED, REGISTRY, RuleOptions
+from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.events import Connected, NotEvaluated
 from wscheck.model.findings import Confidence, Finding, Severity
 
@@ -16,7 +18,7 @@ def fed(judge: Judge, said: object) -> Judge:
     return judge
 
 
-def test_users_and_rules_have_findings_of_their_own_and_the_worst_comes_first() -> None:
+def test_each_user_and_rule_has_its_findings_and_the_worst_comes_first() -> None:
     said = ping_pong(10) & log_of("B").connects("b1", at=0).connects("b2", at=1).watched(until=9)
     said &= user("C").connects("c1", at=0).is_refused(at=1, message="no")
     found = judged(REGISTRY.values(), said)
@@ -29,14 +31,14 @@ def test_users_and_rules_have_findings_of_their_own_and_the_worst_comes_first() 
     assert [f.severity.rank for f in found] == sorted((f.severity.rank for f in found), reverse=True)
 
 
-def test_of_one_rule_the_most_frequent_comes_first() -> None:
+def test_the_most_frequent_finding_of_a_rule_comes_first() -> None:
     said = ping_pong(3) & log_of("B").connects("b0", at=0)
     for n in range(1, 9):
         said &= log_of("B").is_replaced(f"b{n - 1}", f"b{n}", at=n).connects(f"b{n}", at=n)
     assert [(f.user, f.count) for f in judged([REGISTRY["connection-replaced"]], said)] == [("B", 8), ("A", 3)]
 
 
-def test_a_finding_keeps_the_first_and_the_latest_evidence() -> None:
+def test_a_finding_stores_the_first_and_the_latest_evidence() -> None:
     found = next(f for f in judged(DOCUMENTED, ping_pong(500)) if f.rule == "connection-replaced")
     told = [event for event in found.evidence if isinstance(event, Connected)]
     assert len(found.evidence) == 8
@@ -44,7 +46,7 @@ def test_a_finding_keeps_the_first_and_the_latest_evidence() -> None:
     assert told[-1].sid == "s500"
 
 
-def test_a_finding_is_as_grave_and_as_sure_as_its_gravest_and_surest_occurrence() -> None:
+def test_a_finding_has_the_highest_severity_and_confidence_of_its_occurrences() -> None:
     said = user("A").connects("s1", at=0).is_refused(at=1, message="no").is_refused(at=2).is_refused(at=3, message="no")
     found = next(f for f in judged([REGISTRY["tab-displaced"]], said))
     assert (found.count, found.severity) == (3, Severity.WARNING)
@@ -60,7 +62,7 @@ def test_a_rate_needs_several_occurrences_and_some_time(times: int, every: float
     assert found.rate == (pytest.approx(rate) if rate else None)
 
 
-def test_whoever_listens_hears_of_each_occurrence_with_the_same_growing_finding() -> None:
+def test_on_finding_is_called_for_each_occurrence_with_the_same_growing_finding() -> None:
     heard: list[tuple[int, int]] = []
     judge = Judge(rules=[REGISTRY["connection-replaced"]], on_finding=lambda f: heard.append((id(f), f.count)))
     fed(judge, ping_pong(5))
@@ -68,7 +70,7 @@ def test_whoever_listens_hears_of_each_occurrence_with_the_same_growing_finding(
     assert len({identity for identity, _ in heard}) == 1
 
 
-def test_a_cause_is_looked_for_when_it_is_asked_for() -> None:
+def test_a_cause_is_determined_on_request() -> None:
     heard: list[Finding] = []
     judge = fed(Judge(on_finding=heard.append), ping_pong(30))
     replaced = next(f for f in heard if f.rule == "connection-replaced")
@@ -78,7 +80,7 @@ def test_a_cause_is_looked_for_when_it_is_asked_for() -> None:
     assert all(f.cause is not None for f in judge.findings())
 
 
-def test_asking_for_findings_changes_nothing() -> None:
+def test_reading_findings_changes_nothing() -> None:
     judge = fed(Judge(), ping_pong(7))
     assert judge.findings() == judge.findings() == judge.finish()
 
@@ -100,7 +102,7 @@ def causes_of(said: Conversation, *, asked_often: bool) -> dict[str | None, str 
 
 
 @pytest.mark.parametrize("asked_often", [True, False])
-def test_a_cause_that_once_showed_stays_true_whatever_follows(asked_often: bool) -> None:
+def test_a_cause_that_was_shown_stays_whatever_follows(asked_often: bool) -> None:
     """More endings than a trail holds, at times that no timer makes: what showed the cause has left it."""
     said = cut("A")
     for n in range(1, MAX_ENTRIES + 3):
@@ -111,16 +113,14 @@ def test_a_cause_that_once_showed_stays_true_whatever_follows(asked_often: bool)
 
 
 @pytest.mark.parametrize("asked_often", [True, False])
-def test_a_cause_stays_true_when_so_many_others_are_in_trouble_that_the_trail_goes(
-    asked_often: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cause_stays_after_its_history_was_evicted(asked_often: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wscheck.detect.causes.history.MAX_USERS", 2)
     said = cut("A") & cut("B", since=10) & cut("C", since=20) & cut("D", since=30)
     assert causes_of(said, asked_often=asked_often) == dict.fromkeys("ABCD", "transport-closed")
 
 
 @pytest.mark.parametrize("asked_often", [True, False])
-def test_what_looked_like_a_cause_for_a_while_is_none_when_more_has_been_seen(asked_often: bool) -> None:
+def test_an_apparent_cause_is_dropped_when_more_evidence_disproves_it(asked_often: bool) -> None:
     said = ping_pong(3, 0.4).connects("s4", at=2.4).is_replaced("s3", "s4", at=2.4)
     assert causes_of(said, asked_often=asked_often) == {"A": None}
 
@@ -141,7 +141,7 @@ def test_time_does_not_run_backwards() -> None:
     assert [f.user for f in judge.finish(START + 12)] == ["A"]
 
 
-def test_thousands_of_overlaps_are_told_in_the_order_of_their_time() -> None:
+def test_thousands_of_overlaps_are_reported_in_the_order_of_their_time() -> None:
     said = log_of("A")
     for n in range(3_000):
         said.user = f"user_{n}"
@@ -152,7 +152,7 @@ def test_thousands_of_overlaps_are_told_in_the_order_of_their_time() -> None:
     assert [f.user for f in judge.findings()] == [f"user_{n}" for n in range(3_000)]
 
 
-def test_only_rules_that_wait_hear_the_time() -> None:
+def test_only_rules_with_pending_state_get_the_time() -> None:
     heard: list[float] = []
 
     class Waiting(MultipleConnections):
@@ -170,11 +170,11 @@ def test_only_rules_that_wait_hear_the_time() -> None:
     assert len(heard) == 2
 
 
-def test_an_expired_connection_is_judged_like_any_other_end() -> None:
+def test_an_expired_connection_is_evaluated_like_any_other_end() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
     gone = NotEvaluated(at=START + 1.1, source="wscheck", reason="old")
     (closed,) = judge.expire("s1", gone)
-    assert closed.remaining == ("s2",)
+    assert isinstance(closed, ClosedChange) and closed.remaining == ("s2",)
     assert judge.finish(START + 9) == []
 
 
@@ -184,7 +184,7 @@ def test_an_overlap_that_ends_by_expiring_is_found_as_it_was_before_that() -> No
     assert [f.message for f in judge.findings()] == ["holds 2 connections at once"]
 
 
-def test_what_an_earlier_run_judged_is_known_and_not_counted_again() -> None:
+def test_restored_events_open_connections_and_are_not_counted_again() -> None:
     judge = Judge(RuleOptions(max_attempts=2))
     for event in log_of("A").connects("s1", at=0).connects("s2", at=0.01).connects("s3", at=0.02).events:
         judge.restore(event)
@@ -192,5 +192,5 @@ def test_what_an_earlier_run_judged_is_known_and_not_counted_again() -> None:
     assert {f.rule for f in judge.finish(START + 9)} == {"multiple-connections"}
 
 
-def test_an_event_that_no_rule_watches_passes() -> None:
+def test_an_event_that_no_rule_handles_changes_nothing() -> None:
     assert Judge(rules=[]).feed(NotEvaluated(at=START)) == ()

@@ -5,7 +5,8 @@ import pytest
 from tests.conversation import KICKED_SERVER, Conversation, judged, log_of, one
 from wscheck.detect.changes import ClosedChange
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.rules import ExcessiveAttempts, MultipleConnections
+from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
+from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.events import Connected, Disconnected
 from wscheck.model.findings import Confidence
 
@@ -35,26 +36,26 @@ def test_two_namespaces_may_be_one_connection_which_ends_with_the_last() -> None
     assert isinstance(closed, ClosedChange) and ledger.open_connections("A") == ()
 
 
-def test_two_sockets_in_one_namespace_are_two_connections_for_certain() -> None:
+def test_two_sockets_in_one_namespace_are_certainly_two_connections() -> None:
     said = page(1, "a2", "b2", said=page(0, "a1", "b1"))
     assert held(said) == ("a1", "a2")
     found = one(judged(MultipleConnections, said.watched(until=9)))
     assert (found.message, found.confidence) == ("holds 2 connections at once", Confidence.HIGH)
 
 
-def test_a_log_that_names_none_is_not_sure_of_two() -> None:
+def test_a_log_without_namespaces_has_medium_confidence() -> None:
     said = log_of("A").connects("a1", at=0).connects("b1", at=0.01)
     assert one(judged(MultipleConnections, said.watched(until=9))).confidence is Confidence.MEDIUM
 
 
-def test_what_two_processes_have_is_never_one_connection() -> None:
+def test_sockets_of_two_processes_are_never_one_connection() -> None:
     said = log_of("A").connects("a1", at=0, node="x", **ROOT).connects("b1", at=0.01, node="y", **BOT)
     assert held(said) == ("a1", "b1")
     said.connects("c1", at=0.02, node="x", **BOT)
     assert held(said) == ("a1", "b1")
 
 
-def test_a_page_that_is_loaded_again_is_replaced_in_each_namespace() -> None:
+def test_a_reloaded_page_is_replaced_in_each_namespace() -> None:
     said = page(0, "a1", "b1").connects("a2", at=1, **ROOT).is_replaced("a1", "a2", at=1)
     said.disconnects("a1", at=1, reason=KICKED_SERVER).connects("b2", at=1.01, **BOT).is_replaced("b1", "b2", at=1.01)
     said.disconnects("b1", at=1.01, reason=KICKED_SERVER)
@@ -64,7 +65,7 @@ def test_a_page_that_is_loaded_again_is_replaced_in_each_namespace() -> None:
 
 
 @pytest.mark.parametrize("ends", [("a1", "b1"), ("b1", "a1"), ("a2", "b2"), ("b2", "a2")])
-def test_sockets_that_were_taken_for_one_connection_and_are_none_are_taken_for_another(ends: tuple[str, str]) -> None:
+def test_sockets_that_turn_out_not_to_be_one_connection_are_grouped_again(ends: tuple[str, str]) -> None:
     """Of two connections, {a1, b1} and {a2, b2}, the second's namespaces came in between."""
     said = log_of("A").connects("a1", at=0, **ROOT).connects("a2", at=1, **ROOT)
     said.connects("b1", at=1.01, **BOT).connects("b2", at=1.02, **BOT)
@@ -77,14 +78,14 @@ def test_sockets_that_were_taken_for_one_connection_and_are_none_are_taken_for_a
     assert held(said) == ()
 
 
-def test_namespaces_are_no_attempts_of_their_own() -> None:
+def test_further_namespaces_are_no_attempts() -> None:
     said = log_of("A")
     for n in range(8):
         said.connects(f"s{n}", at=n / 10, namespace=f"/{n}")
     assert judged(ExcessiveAttempts, said) == []
 
 
-def test_nothing_is_remembered_of_what_is_gone() -> None:
+def test_ended_connections_use_no_memory() -> None:
     ledger = Ledger(memory=50)
     for n in range(500):
         for sid, namespace in ((f"a{n}", "/"), (f"b{n}", "/bot")):

@@ -1,4 +1,4 @@
-"""Several observers' events, told in the order in which things happened."""
+"""Events of several observers, in causal order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,17 +20,17 @@ def acknowledged(at: float) -> Connected:
     return Connected(at=at, source="client", user="ann", sid="new")
 
 
-def test_a_kick_that_overtook_its_cause_comes_after_it() -> None:
+def test_a_disconnect_that_overtook_its_cause_follows_it() -> None:
     early, new = kick(1.010), acknowledged(1.011)
     assert list(merge_causally([OLD, ATTEMPT, early, new])) == [OLD, ATTEMPT, new, early]
 
 
-def test_a_kick_without_an_attempt_stays_where_it_is() -> None:
+def test_a_disconnect_without_an_attempt_is_not_moved() -> None:
     early, later = kick(1.0), acknowledged(1.1)
     assert list(merge_causally([OLD, early, later])) == [OLD, early, later]
 
 
-def test_a_kick_waits_no_longer_than_it_can_have_overtaken() -> None:
+def test_a_disconnect_waits_no_longer_than_the_crossing_time() -> None:
     early = kick(1.0)
     late = acknowledged(1.0 + CROSSING_S + 0.01)
     assert list(merge_causally([OLD, ATTEMPT, early, late])) == [OLD, ATTEMPT, early, late]
@@ -41,37 +41,37 @@ def test_the_end_of_another_users_connection_and_other_reasons_do_not_wait() -> 
     assert list(merge_causally([OLD, ATTEMPT, other, cut, new])) == [OLD, ATTEMPT, other, cut, new]
 
 
-def test_a_kick_waits_for_an_attempt_of_its_own_user() -> None:
+def test_a_disconnect_waits_for_an_attempt_of_its_own_user() -> None:
     other = Connecting(at=1.0, source="client", user="bob")
     kicked, new = kick(1.01, user="bob"), Connected(at=1.03, source="client", user="bob", sid="bobs")
     told = list(merge_causally([OLD, ATTEMPT, other, kicked, acknowledged(1.02), new]))
     assert told == [OLD, ATTEMPT, other, acknowledged(1.02), new, kicked]
 
 
-def refused(at: float, **more: str) -> Refused:
-    return Refused(at=at, source="browser", user="ann", reason="refused", page="tab 1", **more)
+def refused(at: float, credential: str | None = None) -> Refused:
+    return Refused(at=at, source="browser", user="ann", reason="refused", page="tab 1", credential=credential)
 
 
 SECOND = Connecting(at=1.001, source="client", user="ann")
 
 
-def test_a_refusal_that_overtook_what_it_is_for_comes_after_it() -> None:
+def test_a_refusal_that_overtook_its_cause_follows_it() -> None:
     early, new = refused(1.010), acknowledged(1.011)
     assert list(merge_causally([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, new, early]
 
 
-def test_a_refusal_does_not_wait_for_what_was_asked_for_later() -> None:
+def test_a_refusal_does_not_wait_for_a_later_attempt() -> None:
     again = Connecting(at=1.1, source="client", user="ann")
     early, new = refused(1.010), acknowledged(1.2)
     assert list(merge_causally([ATTEMPT, early, again, new])) == [ATTEMPT, early, again, new]
 
 
-def test_what_a_scenario_presents_to_be_refused_stays_where_it_is() -> None:
+def test_an_intended_refusal_of_a_scenario_is_not_moved() -> None:
     early, new = refused(1.010, credential="invalid"), acknowledged(1.011)
     assert list(merge_causally([ATTEMPT, SECOND, early, new])) == [ATTEMPT, SECOND, early, new]
 
 
-def test_a_refusal_that_waited_for_another_is_told_too() -> None:
+def test_a_refusal_that_waited_for_another_is_yielded_too() -> None:
     first, second = refused(1.010), refused(1.011)
     assert list(merge_causally([ATTEMPT, SECOND, first, second])) == [ATTEMPT, SECOND, second, first]
 
@@ -82,13 +82,13 @@ def test_a_servers_log_line_does_not_end_an_attempt() -> None:
     assert list(merge_causally([OLD, ATTEMPT, early, logged, new])) == [OLD, ATTEMPT, logged, new, early]
 
 
-def test_a_replacement_is_told_once_the_connection_that_it_was_for_is_there() -> None:
+def test_a_replacement_follows_the_opening_of_the_new_connection() -> None:
     logged = Replaced(at=1.010, source="server-log", user="ann", old_sid="old", new_sid="new")
     new, again = Connected(at=1.011, source="server-log", user="ann", sid="new"), acknowledged(1.012)
     assert list(merge_causally([OLD, logged, new, again])) == [OLD, new, logged, again]
 
 
-def test_a_replacement_by_a_connection_that_nobody_saw_begin_does_not_wait() -> None:
+def test_a_replacement_by_a_connection_without_an_opening_does_not_wait() -> None:
     logged = Replaced(at=1.0, source="server-log", user="ann", old_sid="old", new_sid="unseen")
     assert list(merge_causally([OLD, logged, acknowledged(1.1)])) == [OLD, logged, acknowledged(1.1)]
 
@@ -104,7 +104,7 @@ _events = st.lists(
 
 
 @given(_events)
-def test_nothing_is_lost_and_only_kicks_move(events: list[Event]) -> None:
+def test_no_event_is_lost_and_only_disconnects_move(events: list[Event]) -> None:
     told = list(merge_causally(events))
     assert sorted(map(repr, told)) == sorted(map(repr, events))
     others = [e for e in told if not isinstance(e, Disconnected)]

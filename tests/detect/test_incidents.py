@@ -1,18 +1,20 @@
-"""Incidents open once, grow by decades, and resolve when quiet and no longer so."""
+"""Incidents open once, are reported again as they grow tenfold, and resolve when they are quiet."""
+
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wscheck.detect.incidents import IncidentState, IncidentTracker
+from wscheck.detect.incidents import Incident, IncidentState, IncidentTracker
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 
 
-def finding(rule: str = "connection-replaced", user: str = "ada", at: float | None = 0.0, **more: object) -> Finding:
-    given = {"severity": Severity.WARNING, "confidence": Confidence.HIGH, "message": "replaced", **more}
-    return Finding(rule=rule, user=user, first_at=at, last_at=at, **given)
+def finding(rule: str = "connection-replaced", user: str = "ada", at: float | None = 0.0, **fields: Any) -> Finding:
+    defaults: dict[str, Any] = {"severity": Severity.WARNING, "confidence": Confidence.HIGH, "message": "replaced"}
+    return Finding(rule=rule, user=user, first_at=at, last_at=at, **defaults | fields)
 
 
-def test_five_hundred_replacements_are_told_three_times() -> None:
+def test_five_hundred_replacements_are_reported_three_times() -> None:
     incidents = IncidentTracker()
     changes = []
     for n in range(500):
@@ -48,7 +50,7 @@ def test_quiet_for_long_enough_resolves_it_once() -> None:
     assert incidents.open == []
 
 
-def test_one_that_is_still_so_lets_the_next_one_end() -> None:
+def test_an_incident_that_still_holds_does_not_keep_the_next_one_open() -> None:
     incidents = IncidentTracker(quiet_after=30, still_holds=lambda rule, user: user == "ada")
     incidents.observe(finding(user="ada", at=0.0))
     incidents.observe(finding(user="bob", at=5.0))
@@ -56,14 +58,14 @@ def test_one_that_is_still_so_lets_the_next_one_end() -> None:
     assert [over.user for over in incidents.resolve_quiet(36.0)] == ["bob"]
 
 
-def test_one_that_goes_on_does_not_keep_another_open() -> None:
+def test_an_incident_that_grows_does_not_keep_another_open() -> None:
     incidents = IncidentTracker(quiet_after=30)
     for user, at in (("ada", 0.0), ("bob", 1.0), ("ada", 20.0)):
         incidents.observe(finding(user=user, at=at))
     assert [over.user for over in incidents.resolve_quiet(35.0)] == ["bob"]
 
 
-def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
+def test_a_resolved_incident_opens_again_and_counts_from_one() -> None:
     incidents = IncidentTracker(quiet_after=30)
     incidents.observe(finding())
     list(incidents.resolve_quiet(50.0))
@@ -72,7 +74,7 @@ def test_after_it_resolved_it_opens_anew_and_counts_from_one() -> None:
     assert (again.state, again.count, again.first_at) == (IncidentState.OPENED, 1, 60.0)
 
 
-def test_what_still_holds_does_not_resolve() -> None:
+def test_an_incident_that_still_holds_does_not_resolve() -> None:
     holding = {"ada"}
     incidents = IncidentTracker(
         quiet_after=30, still_holds=lambda rule, user: rule == "multiple-connections" and user in holding
@@ -85,7 +87,7 @@ def test_what_still_holds_does_not_resolve() -> None:
     assert [incident.user for incident in incidents.resolve_quiet(61.0)] == ["ada"]
 
 
-def test_becoming_graver_is_told_at_once() -> None:
+def test_a_higher_severity_is_reported_at_once() -> None:
     incidents = IncidentTracker()
     incidents.observe(finding())
     graver = incidents.observe(finding(severity=Severity.ERROR))
@@ -93,7 +95,7 @@ def test_becoming_graver_is_told_at_once() -> None:
     assert (graver.state, graver.severity) == (IncidentState.GREW, Severity.ERROR)
 
 
-def test_a_cause_that_becomes_known_is_told_once() -> None:
+def test_a_cause_that_becomes_known_is_reported_once() -> None:
     incidents = IncidentTracker()
     incidents.observe(finding())
     cause = Cause("reconnect-on-kick", "the client reconnects", "Do not.")
@@ -111,8 +113,9 @@ def test_without_a_clock_nothing_resolves() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 20)), max_size=60))
-def test_what_opens_resolves_and_every_sighting_is_counted(steps: list[tuple[str, float]]) -> None:
-    incidents, now, counted, opened, resolved = IncidentTracker(quiet_after=10), 0.0, 0, 0, []
+def test_every_incident_resolves_and_every_occurrence_is_counted(steps: list[tuple[str, float]]) -> None:
+    incidents, now, counted, opened = IncidentTracker(quiet_after=10), 0.0, 0, 0
+    resolved: list[Incident] = []
     for user, pause in steps:
         now += pause
         resolved += incidents.resolve_quiet(now)

@@ -35,7 +35,7 @@ def log(announced: bool) -> Conversation:
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["connected first", "replaced first"])
-def test_two_sources_tell_one_story_in_whatever_order_they_arrive(announced: bool) -> None:
+def test_events_of_two_sources_have_one_result_in_any_order(announced: bool) -> None:
     for events in merges(CLIENT.events, log(announced).events):
         ledger = Ledger()
         changes = [change for event in events for change in ledger.apply(event)]
@@ -54,7 +54,7 @@ def test_the_source_that_knows_the_page_wins_as_evidence() -> None:
         assert opened is not None and opened.page == "tab-1"
 
 
-def test_a_source_that_knows_whose_connection_it_is_tells() -> None:
+def test_a_source_that_knows_the_user_adds_it() -> None:
     ledger = Ledger()
     assert ledger.apply(Connected(sid="s1")) == ()
     assert (ledger.open_count, ledger.open_connections("A")) == (1, ())
@@ -66,7 +66,7 @@ def test_a_source_that_knows_whose_connection_it_is_tells() -> None:
 # --- restarts, expiry, namespaces ----------------------------------------------------------------------------------
 
 
-def test_a_restart_ends_what_that_process_held_and_nothing_else() -> None:
+def test_a_restart_ends_the_connections_of_that_process_only() -> None:
     ledger = Ledger()
     for event in log_of("A").connects("s1", at=0, node="one").connects("s2", at=0, node="two").events:
         ledger.apply(event)
@@ -78,7 +78,7 @@ def test_a_restart_ends_what_that_process_held_and_nothing_else() -> None:
     assert (ledger.open_count, ledger.open_connections("A")) == (0, ())
 
 
-def test_an_expired_connection_is_visible_and_a_late_word_of_its_beginning_does_not_bring_it_back() -> None:
+def test_an_expired_connection_is_reported_and_a_late_opening_does_not_reopen_it() -> None:
     ledger = Ledger()
     ledger.apply(Connected(sid="s1", user="A", source="client"))
     (closed,) = ledger.expire("s1", NotEvaluated(reason="old"))
@@ -93,7 +93,7 @@ def test_an_expired_connection_is_visible_and_a_late_word_of_its_beginning_does_
 
 
 @pytest.mark.parametrize("reason", [None, "transport close", "ping timeout", "forced close", "server shutting down"])
-def test_what_the_server_recovered_is_held_again_beside_whatever_else_is_opened(reason: str | None) -> None:
+def test_a_recovered_connection_is_open_again_besides_others(reason: str | None) -> None:
     ledger = Ledger()
     said = log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2)
     for event in said.connects("s2", at=3).events:
@@ -106,14 +106,14 @@ def test_what_the_server_recovered_is_held_again_beside_whatever_else_is_opened(
 @pytest.mark.parametrize(
     "reason", [KICKED_SERVER, KICKED_CLIENT, "client namespace disconnect", "io client disconnect"]
 )
-def test_what_was_ended_on_purpose_does_not_come_back(reason: str) -> None:
+def test_a_connection_ended_by_a_disconnect_packet_is_not_recovered(reason: str) -> None:
     ledger = Ledger()
     for event in log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2).events:
         ledger.apply(event)
     assert ledger.open_count == 0
 
 
-def test_what_was_replaced_does_not_come_back() -> None:
+def test_a_replaced_connection_is_not_recovered() -> None:
     ledger = Ledger()
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
     for event in said.disconnects("s1", at=1, reason="transport close").connects("s1", at=1.1).events:
@@ -121,7 +121,7 @@ def test_what_was_replaced_does_not_come_back() -> None:
     assert ledger.open_connections("A") == ("s2",)
 
 
-def test_a_recovered_connection_is_held_again_with_all_its_namespaces() -> None:
+def test_a_recovered_connection_has_all_its_namespaces_again() -> None:
     for ends in itertools.permutations(("s1", "s2")):
         ledger = Ledger()
         for event in (
@@ -135,7 +135,7 @@ def test_a_recovered_connection_is_held_again_with_all_its_namespaces() -> None:
         assert ledger.open_count == 1
 
 
-def test_a_replacement_is_told_of_what_was_lost_a_moment_before() -> None:
+def test_a_replacement_of_a_connection_lost_a_moment_before_is_reported() -> None:
     ledger = Ledger()
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason="transport close")
     changes = [change for event in said.is_replaced("s1", "s2", at=1).events for change in ledger.apply(event)]
@@ -143,7 +143,7 @@ def test_a_replacement_is_told_of_what_was_lost_a_moment_before() -> None:
     assert ledger.counts_for("A").replacements == 1
 
 
-def test_a_log_that_words_only_replacements_shows_no_two_connections() -> None:
+def test_a_log_with_only_replacements_shows_no_two_connections() -> None:
     """Between the first replacement and the second the user left and came back, which this server does not word."""
     judge = Judge()
     for at, old, new in ((0, "s1", "s2"), (60, "s3", "s4"), (120, "s4", "s5")):
@@ -168,7 +168,7 @@ def test_namespaces_of_one_session_are_one_connection_until_the_last_ends(named:
         assert (type(closed), ledger.open_count, ledger.open_connections("A")) == (ClosedChange, 0, ())
 
 
-def test_a_session_seen_by_a_source_that_does_not_name_it() -> None:
+def test_a_session_reported_by_a_source_that_does_not_name_it() -> None:
     ledger = Ledger()
     for sid in NAMESPACES:
         ledger.apply(Connected(sid=sid, eio="e1", user="A", source="client"))
@@ -184,7 +184,7 @@ def test_a_session_that_only_the_second_source_names_is_known_from_then_on() -> 
     assert ledger.open_connections("A") == ("s1",)
 
 
-def test_evidence_without_socket_ids_is_counted_and_holds_nothing() -> None:
+def test_events_without_socket_ids_are_counted_and_open_nothing() -> None:
     ledger = Ledger()
     for event in (Connected(user="A"), Connected(user="A"), Disconnected(user="A"), Replaced(user="A")):
         ledger.apply(event)
@@ -192,13 +192,13 @@ def test_evidence_without_socket_ids_is_counted_and_holds_nothing() -> None:
     assert (tally.connects, tally.disconnects, tally.replacements, ledger.open_count) == (2, 1, 1, 0)
 
 
-def test_the_end_of_a_connection_that_began_before_we_looked_is_counted() -> None:
+def test_the_end_of_a_connection_opened_before_the_observation_is_counted() -> None:
     ledger = Ledger()
     assert ledger.apply(Disconnected(sid="s0", user="A")) == ledger.apply(Disconnected(sid="s0", user="A")) == ()
     assert (ledger.counts_for("A").disconnects, ledger.open_count) == (1, 0)
 
 
-def test_what_a_log_only_lets_us_suppose_is_counted_when_it_says_so() -> None:
+def test_an_inferred_replacement_in_a_log_is_counted_once_the_log_states_it() -> None:
     ledger = Ledger()
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
     changes = [c for event in said.is_replaced("s1", "s2", at=1).events for c in ledger.apply(event)]
@@ -209,7 +209,7 @@ def test_what_a_log_only_lets_us_suppose_is_counted_when_it_says_so() -> None:
 @pytest.mark.parametrize(
     ("acknowledged", "kicked", "replaced"), [(0.1, 0.15, True), (0.5, 0.55, False), (0.1, 0.6, False)]
 )
-def test_what_is_kicked_as_soon_as_it_was_acknowledged_was_the_older_one(
+def test_a_connection_ended_right_after_its_acknowledgement_was_the_older(
     acknowledged: float, kicked: float, replaced: bool
 ) -> None:
     """By long-polling two answers may arrive in either order; a later kick says nothing of the kind."""
@@ -224,7 +224,7 @@ def test_what_is_kicked_as_soon_as_it_was_acknowledged_was_the_older_one(
 # --- what it costs ---------------------------------------------------------------------------------------------------
 
 
-def test_memory_follows_what_is_open_and_not_what_was() -> None:
+def test_memory_follows_the_open_connections_only() -> None:
     ledger = Ledger(memory=50)
     for n in range(2_000):
         eio, sid, chat = f"e{n}", f"s{n}", f"c{n}"
@@ -242,7 +242,7 @@ def test_memory_follows_what_is_open_and_not_what_was() -> None:
     assert {name: size for name, size in sizes.items() if size > 50} == {}
 
 
-def test_evidence_is_bounded_and_the_truth_is_not() -> None:
+def test_stored_events_are_bounded_and_open_connections_are_not() -> None:
     ledger = Ledger(memory=10)
     for n in range(100):
         ledger.apply(Connected(sid=f"s{n}", user=f"user_{n}"))

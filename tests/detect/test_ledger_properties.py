@@ -102,7 +102,8 @@ class Model:
 
 
 def played(steps: Iterable[Step]) -> tuple[Ledger, list[LedgerChange], Model]:
-    ledger, changes, model = Ledger(), [], Model()
+    ledger, model = Ledger(), Model()
+    changes: list[LedgerChange] = []
     for number, step in enumerate(steps):
         made = told(ledger, step, number)
         model.take(step)
@@ -118,7 +119,7 @@ def told(ledger: Ledger, step: Step, number: int) -> tuple[LedgerChange, ...]:
 
 @given(conversations)
 @settings(max_examples=300, deadline=None)
-def test_holdings_are_what_was_opened_and_did_not_end(steps: list[Step]) -> None:
+def test_open_connections_are_those_that_opened_and_did_not_end(steps: list[Step]) -> None:
     ledger, _, model = played(steps)
     assert {sid for name in USERS for sid in ledger.open_connections(name)} == model.told.keys()
     assert ledger.open_count == len(model.told)
@@ -130,7 +131,7 @@ def test_holdings_are_what_was_opened_and_did_not_end(steps: list[Step]) -> None
 
 @given(conversations)
 @settings(max_examples=300, deadline=None)
-def test_every_opening_is_ended_at_most_once_and_transitions_add_up(steps: list[Step]) -> None:
+def test_each_opening_ends_at_most_once_and_the_changes_add_up(steps: list[Step]) -> None:
     ledger, changes, _ = played(steps)
     held: set[str] = set()
     for change in changes:
@@ -149,7 +150,7 @@ def test_every_opening_is_ended_at_most_once_and_transitions_add_up(steps: list[
 
 @given(conversations)
 @settings(max_examples=200, deadline=None)
-def test_every_transition_says_what_is_held_afterwards(steps: list[Step]) -> None:
+def test_each_change_lists_the_connections_that_remain_open(steps: list[Step]) -> None:
     ledger = Ledger()
     for number, step in enumerate(steps):
         latest = {change.user: change for change in told(ledger, step, number)}
@@ -160,7 +161,7 @@ def test_every_transition_says_what_is_held_afterwards(steps: list[Step]) -> Non
 
 @given(conversations, st.data())
 @settings(max_examples=200, deadline=None)
-def test_a_second_source_that_saw_the_same_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
+def test_a_second_source_with_the_same_events_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     """Each connect and end is told once more, some time later, by the other source; nothing comes back meanwhile."""
     firsts = {step[:2]: step for step in reversed(steps)}
     steps = [step for step in steps if step[0] not in ("connect", "end") or firsts[step[:2]] is step]
@@ -193,7 +194,7 @@ NO_TIMER += [("replace", "C1", "C0")]
 @given(conversations)
 @example(NO_TIMER)
 @settings(max_examples=100, deadline=None)
-def test_a_replay_of_the_record_comes_to_the_same_findings(steps: list[Step]) -> None:
+def test_a_replay_of_the_events_has_the_same_findings(steps: list[Step]) -> None:
     events = [event_of(step, number) for number, step in enumerate(steps) if step[0] != "expire"]
     decoder = msgspec.json.Decoder(AnyEvent)
     again = [decoder.decode(msgspec.json.encode(event)) for event in events]

@@ -28,12 +28,12 @@ def own(*names: str) -> list[str]:
     return [place.function for place in app_frames(tag_bundled_client(stack(*names)))]
 
 
-def test_by_websocket_the_caller_of_io_is_the_first_own_frame() -> None:
+def test_by_websocket_the_caller_of_io_is_the_first_application_frame() -> None:
     assert own(*MANAGER, "Vl", "ml", "useBot", "Va") == ["useBot", "Va"]
     assert own(*MANAGER, "Manager", "lookup", "connect", "useEffect") == ["connect", "useEffect"]
 
 
-def test_by_polling_too() -> None:
+def test_by_polling_the_caller_of_io_is_the_first_application_frame() -> None:
     polling = ("_create", "t", "request", "doPoll", "_poll", "doOpen", "open", "_open", "t", "open")
     assert own(*polling, "Vl", "ml", "useBot") == ["useBot"]
 
@@ -42,7 +42,7 @@ def test_with_an_older_client_whose_socket_opens_under_the_same_name() -> None:
     assert own("doOpen", "open", "open", "e", "open", "n", "r", "useBot") == ["useBot"]
 
 
-def test_in_the_librarys_own_minified_file_under_whatever_address() -> None:
+def test_in_the_librarys_own_minified_file_at_any_address() -> None:
     """As socket.io.min.js 4.8 has them: methods with the object they were put into, the engine's open under another."""
     manager = ("i.createSocket", "r.doOpen", "i.open", "i.X", "n", "i.open", "n")
     assert own(*manager, "$t", "useBot") == ["useBot"]
@@ -51,7 +51,7 @@ def test_in_the_librarys_own_minified_file_under_whatever_address() -> None:
     assert own(*manager[:-1], "") == []
 
 
-def test_whoever_calls_connect_on_a_socket_is_the_opener() -> None:
+def test_the_caller_of_connect_on_a_socket_is_the_opener() -> None:
     assert own(*MANAGER, "connect", "onKick") == ["onKick"]
 
 
@@ -59,19 +59,19 @@ def test_a_reconnection_by_the_librarys_timer_has_no_opener() -> None:
     assert own(*MANAGER, "") == []
 
 
-def test_the_call_of_io_is_told_from_a_reconnection() -> None:
+def test_a_call_of_io_is_distinguished_from_a_reconnection() -> None:
     opened, again = tag_bundled_client(stack(*MANAGER, "Vl", "ml", "useBot")), tag_bundled_client(stack(*MANAGER, ""))
     assert [place.file.endswith("/index.js") for place in opened if is_client_frame(place)] == [False] * 7 + [True]
     assert not any(place.file.endswith("/index.js") for place in again)
     assert all(is_client_frame(place) for place in again)
 
 
-def test_what_is_mapped_or_is_not_the_client_stays_as_it_is() -> None:
+def test_mapped_frames_and_other_frames_stay_as_they_are() -> None:
     for frames in (stack(*MANAGER, "Vl", "ml", "useBot", file="src/a.ts"), stack("open", "useBot"), ()):
         assert tag_bundled_client(frames) == frames
 
 
-def test_two_callers_in_one_bundle_are_told_apart() -> None:
+def test_two_callers_in_one_bundle_are_distinguished() -> None:
     first, second = (
         tag_bundled_client((*stack(*MANAGER, "Vl", "ml"), CodeLocation(BUNDLE, 9, column, "")))
         for column in (80906, 81251)
@@ -79,7 +79,7 @@ def test_two_callers_in_one_bundle_are_told_apart() -> None:
     assert divergence(first, second) == CodeLocation(BUNDLE, 9, 80906, "")
 
 
-def test_what_lies_beyond_the_framework_that_ran_them_tells_nothing_apart() -> None:
+def test_frames_beyond_the_framework_do_not_distinguish_stacks() -> None:
     react, hook, page = (
         CodeLocation(file, 1, 1) for file in ("node_modules/react-dom/index.js", "src/hook.ts", "src/page.ts")
     )
@@ -93,7 +93,7 @@ def test_the_framework_below_the_first_frame_ends_no_stack() -> None:
     assert divergence((react, hook), (react, other)) == hook
 
 
-def test_whoever_asks_angular_for_a_service_of_its_own_decides_and_not_what_made_the_component() -> None:
+def test_code_that_injects_an_angular_service_is_the_opener() -> None:
     service, dashboard, wizard, page = (
         CodeLocation(f"src/app/{name}.ts", 8, 28, "<instance_members_initializer>")
         for name in ("bot-socket.service", "dashboard.component", "wizard.component", "app.component")
@@ -106,7 +106,7 @@ def test_whoever_asks_angular_for_a_service_of_its_own_decides_and_not_what_made
     assert divergence((service, *made, page), (service, *made, dashboard)) is None
 
 
-def test_without_maps_the_script_that_a_part_runs_deep_in_is_the_frameworks() -> None:
+def test_without_maps_a_script_with_many_consecutive_frames_is_the_frameworks() -> None:
     """Vue 3 and its router in index.js, the application's parts in files of their own: a component made a second time,
     and two that go through shared code."""
     leak, view, one, two = (
@@ -119,13 +119,13 @@ def test_without_maps_the_script_that_a_part_runs_deep_in_is_the_frameworks() ->
     assert divergence((leak, *router), (leak, one)) == router[0], "an application's own, few as they are"
 
 
-def test_a_longer_stack_parts_where_the_shorter_ends() -> None:
+def test_a_longer_stack_diverges_where_the_shorter_ends() -> None:
     shared, caller = CodeLocation("src/shared.ts", 1, 1), CodeLocation("src/caller.ts", 2, 1)
     assert divergence((shared, caller), (shared,)) == caller
     assert divergence((shared,), (shared, caller)) is None
 
 
-def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_says() -> None:
+def test_a_served_client_script_is_the_clients_whatever_its_map_says() -> None:
     script = "http://localhost:8000/socket.io/socket.io.js?v=4"
     manager = attribute_to_package(CodeLocation("build/esm-debug/manager.js", 115, 23, "open"), script)
     assert is_client_frame(manager) and app_frames([manager]) == ()
@@ -144,7 +144,7 @@ def test_what_the_server_serves_of_the_client_is_the_clients_whatever_its_map_sa
         ("http://h/@fs/repo/.angular/cache/21/app/vite/deps/@angular_router.js?v=1", "packages/router/src/router.ts"),
     ],
 )
-def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: str, file: str) -> None:
+def test_libraries_prebundled_by_a_development_server_are_libraries(script: str, file: str) -> None:
     """Their maps name files beside node_modules: as Vite 8 has it."""
     mine = attribute_to_package(CodeLocation(file, 4, 5, "run"), script)
     assert is_library_frame(mine) and (is_framework_frame(mine) or "pinia" in script or ".angular" in script)
@@ -166,14 +166,14 @@ def test_what_a_development_server_keeps_ready_of_libraries_is_theirs(script: st
         "[turbopack]/browser/runtime/base/runtime-base.ts",
     ],
 )
-def test_a_librarys_frames_are_known_by_their_file(file: str) -> None:
+def test_library_frames_are_recognised_by_file(file: str) -> None:
     assert is_library_frame(CodeLocation(file, 1, 1, "run"))
 
 
 @pytest.mark.parametrize(
     "name", ["__webpack_require__", "options.factory", "./src/a.ts", "(app-pages-browser)/./src/a.ts"]
 )
-def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
+def test_bundler_frames_are_recognised_by_function(name: str) -> None:
     assert is_library_frame(CodeLocation(BUNDLE, 1, 1, name))
 
 
@@ -181,7 +181,7 @@ def test_a_bundlers_frames_are_known_by_their_function(name: str) -> None:
     "file",
     ["libs/react/src/useSocket.ts", "src/vue/socket.ts", "http://h/react/app.js", "src/scheduler.js", "src/react.ts"],
 )
-def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
+def test_an_application_folder_may_have_the_name_of_a_library(file: str) -> None:
     assert not is_library_frame(CodeLocation(file, 1, 1, "open"))
 
 
@@ -202,7 +202,7 @@ def test_an_applications_folder_may_be_called_like_a_library(file: str) -> None:
         (CodeLocation("index.ts", 9, 3, ""), "index"),
     ],
 )
-def test_a_place_is_called_as_its_author_would(place: CodeLocation, called: str) -> None:
+def test_a_location_has_a_short_label(place: CodeLocation, called: str) -> None:
     assert location_label(place) == called
 
 
@@ -217,6 +217,6 @@ def test_a_place_is_called_as_its_author_would(place: CodeLocation, called: str)
         ("react-dom/index.js", "react-dom/index.js"),
     ],
 )
-def test_a_frontend_in_a_folder_is_told_from_the_root_of_the_checkout(file: str, told: str) -> None:
+def test_a_frontend_in_a_folder_is_named_from_the_root_of_the_checkout(file: str, told: str) -> None:
     assert resolve_root(CodeLocation(file, 3, 4, "f"), "web/app") == CodeLocation(told, 3, 4, "f")
     assert resolve_root(CodeLocation(file, 3, 4, "f"), "") == CodeLocation(file, 3, 4, "f")

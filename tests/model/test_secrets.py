@@ -24,7 +24,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEyMyJ9.c2lnbmF0dXJl"
         ("api_key=k-1234 apiKey: k-5678", f"api_key={HIDDEN} apiKey: {HIDDEN}"),
     ],
 )
-def test_what_looks_like_a_credential_is_hidden(text: str, kept: str) -> None:
+def test_text_that_looks_like_a_credential_is_redacted(text: str, kept: str) -> None:
     assert Redactor().redact(text) == kept
 
 
@@ -32,11 +32,11 @@ def test_what_looks_like_a_credential_is_hidden(text: str, kept: str) -> None:
     "text",
     ["Replacing existing socket for user", "userId: user_123", "socketId: Xb3k9aPq7Lw2", "token expired", "eyJ.x"],
 )
-def test_what_only_speaks_of_one_is_kept(text: str) -> None:
+def test_text_about_credentials_is_not_redacted(text: str) -> None:
     assert Redactor().redact(text) == text
 
 
-def test_known_secrets_are_hidden_wherever_they_stand_also_within_one_another() -> None:
+def test_known_secrets_are_redacted_everywhere_and_within_one_another() -> None:
     redactor = Redactor([Secret("abc"), Secret("abcdef"), None])
     assert redactor.redact("xabcdefx abc") == f"x{HIDDEN}x {HIDDEN}"
 
@@ -47,7 +47,7 @@ def test_a_known_secret_never_survives(secret: str, before: str, after: str) -> 
     assert secret not in cleaned.replace(HIDDEN, "") or secret in before + after or secret in HIDDEN
 
 
-def test_a_secret_shows_itself_to_nobody() -> None:
+def test_a_secret_is_not_shown_by_repr() -> None:
     secret = Secret("hunter2")
     assert "hunter2" not in f"{secret} {secret!r} {[secret]}"
     assert (secret.reveal(), secret == Secret("hunter2"), secret == Secret("other")) == ("hunter2", True, False)

@@ -88,7 +88,7 @@ def causes(*events: Event) -> set[str | None]:
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT, page="tab 2"), "several-tabs"),
     ],
 )
-def test_two_connections_of_a_page_and_why(first: Connected, second: Connected, cause: str) -> None:
+def test_the_cause_of_two_connections_of_a_page(first: Connected, second: Connected, cause: str) -> None:
     assert causes(first, second) == {cause}
 
 
@@ -96,7 +96,7 @@ def asked(sid: str, at: float) -> Event:
     return Connecting(at=START + at, user="u", page="tab 1", eio=f"e{sid}", stack=(IO, ONE, EFFECT), source="browser")
 
 
-def test_requests_that_left_together_are_two_components_however_late_they_were_answered() -> None:
+def test_requests_sent_together_are_two_components_however_late_their_answers() -> None:
     answers = (opened("a", 1, ONE, EFFECT), opened("b", 3, ONE, EFFECT))
     assert causes(asked("a", 0), asked("b", 0.01), *answers) == {"two-openers"}
     assert causes(asked("a", 0), asked("b", 0.9), *answers) == {"unmount-without-cleanup"}
@@ -105,7 +105,7 @@ def test_requests_that_left_together_are_two_components_however_late_they_were_a
 
 
 @pytest.mark.parametrize("kept_up", [("a", "b"), ("b", "a")], ids=lambda order: order[0])
-def test_a_page_that_was_held_up_between_two_components_heard_no_answer_meanwhile(kept_up: tuple[str, str]) -> None:
+def test_a_page_that_stalled_between_two_components_received_no_answer_meanwhile(kept_up: tuple[str, str]) -> None:
     """Whichever was acknowledged first."""
     first, second = kept_up
     begun = (asked("a", 0), asked("b", 0.3))
@@ -115,13 +115,13 @@ def test_a_page_that_was_held_up_between_two_components_heard_no_answer_meanwhil
     }
 
 
-def test_a_page_that_heard_an_answer_opened_the_next_later_however_soon() -> None:
+def test_a_page_that_received_an_answer_opened_the_next_connection_in_a_later_run() -> None:
     """A view that is shown again: no slow machine can make it seem to be two components, and no fast one either."""
     events = (asked("a", 0), opened("a", 0.01, ONE, EFFECT), asked("b", 0.02), opened("b", 0.03, ONE, EFFECT))
     assert causes(*events) == {"unmount-without-cleanup"}
 
 
-def test_what_a_framework_ran_does_not_tell_two_stacks_apart() -> None:
+def test_a_framework_component_created_twice_is_not_two_openers() -> None:
     later = CodeLocation("src/timer.ts", 3, 1)
     assert causes(opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER, later)) == {"io-in-render"}
 
@@ -143,7 +143,7 @@ def test_an_effect_that_runs_again_and_again(answered_after: float) -> None:
     assert judged(*swaps(3)) == [], "few enough"
 
 
-def test_a_loop_is_recognised_however_unsteady() -> None:
+def test_a_loop_is_recognised_at_any_intervals() -> None:
     told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n, at in enumerate((0.3, 1.9, 2.2, 5.0, 5.1, 7.7, 8.0), start=1):
         told += [opened(f"s{n}", at, (ONE, TWO)[n % 2], EFFECT), closed(f"s{n - 1}", at + 0.01, "io server disconnect")]
@@ -151,7 +151,7 @@ def test_a_loop_is_recognised_however_unsteady() -> None:
     assert attempts.cause is not None and attempts.cause.id == "reconnect-on-kick"
 
 
-def test_whatever_was_asked_for_before_the_kick_did_not_answer_it() -> None:
+def test_a_connection_requested_before_the_servers_end_is_no_reconnection() -> None:
     """A memo or a view opens one more with each render, and each makes the server end the last: no client loops."""
     told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n in range(1, 8):
@@ -163,7 +163,7 @@ def test_whatever_was_asked_for_before_the_kick_did_not_answer_it() -> None:
     assert attempts.cause is None
 
 
-def test_who_watches_a_page_is_not_told_to_watch_it() -> None:
+def test_a_cause_found_in_a_browser_does_not_propose_a_browser() -> None:
     told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n in range(1, 8):
         told += [opened(f"s{n}", n * 0.3, ONE, EFFECT), closed(f"s{n - 1}", n * 0.3, "io server disconnect")]
@@ -179,7 +179,7 @@ def test_requests_that_reach_another_process() -> None:
     assert causes(*refused) == {"no-sticky-session"}
 
 
-def test_handlers_that_grow_are_found_and_those_that_came_at_once_are_doubted() -> None:
+def test_growing_handlers_are_certain_and_handlers_added_at_once_are_not() -> None:
     grown = judged(registered(0, ONE), registered(1, ONE, ONE), registered(2, ONE, ONE, ONE))
     assert [(f.rule, f.severity, f.cause and f.cause.id) for f in grown] == [
         ("event-duplicated", "error", "handler-without-off")

@@ -70,20 +70,20 @@ def told(stack: Frames) -> Cause:
 
 
 @pytest.mark.parametrize("stack", TEMPLATES.values(), ids=TEMPLATES)
-def test_io_in_a_template_is_told_from_the_frame_that_ran_it(stack: Frames) -> None:
+def test_io_in_a_template_is_recognised_by_the_frame_that_ran_it(stack: Frames) -> None:
     found = told(stack)
     assert (found.id, found.confidence) == ("io-in-render", "high")
     assert found.fix == FRAMEWORK_FIXES[framework_name(stack) or ""]["io-in-render"]
 
 
 @pytest.mark.parametrize("stack", COMPONENTS.values(), ids=COMPONENTS)
-def test_a_component_that_is_made_anew_is_none_though_the_template_of_another_makes_it(stack: Frames) -> None:
+def test_a_component_created_by_the_template_of_another_is_not_io_in_render(stack: Frames) -> None:
     found = told(stack)
     assert found.id == "unmount-without-cleanup"
     assert found.fix == FRAMEWORK_FIXES[framework_name(stack) or ""]["unmount-without-cleanup"]
 
 
-def test_elsewhere_the_catalogues_words_hold() -> None:
+def test_without_a_framework_the_catalogues_fix_is_used() -> None:
     react = (
         CodeLocation("src/Chat.tsx", 7, 20),
         CodeLocation("node_modules/react-dom/index.js", 1, 1, "commitHookEffectListMount"),
@@ -93,7 +93,7 @@ def test_elsewhere_the_catalogues_words_hold() -> None:
         assert told(stack).fix == CATALOGUE["unmount-without-cleanup"].fix
 
 
-def test_every_framework_has_its_words_for_the_same_causes() -> None:
+def test_every_framework_has_fixes_for_the_same_causes() -> None:
     assert {frozenset(words) for words in FRAMEWORK_FIXES.values()} == {frozenset(FRAMEWORK_FIXES["vue"])}
     assert FRAMEWORK_FIXES["vue"].keys() <= CATALOGUE.keys()
     texts = [text for words in FRAMEWORK_FIXES.values() for text in words.values()]

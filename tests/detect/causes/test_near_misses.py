@@ -30,7 +30,7 @@ def opened(*stacks: tuple[CodeLocation, ...], apart: float = 1.0, **each: tuple[
     return said.watched(until=60)
 
 
-def test_two_openers_are_named_where_their_stacks_part() -> None:
+def test_two_openers_are_named_by_the_frames_at_which_their_stacks_diverge() -> None:
     said = opened((OPENER, DASHBOARD, *EFFECT), (OPENER, WIZARD, *EFFECT))
     found = cause(said)
     assert found is not None
@@ -64,7 +64,7 @@ def test_io_in_render_is_not_an_effect_and_not_a_state_initialiser(frames: tuple
     assert why(opened(*[(OPENER, DASHBOARD, *frames)] * 3)) != "io-in-render"
 
 
-def test_strict_mode_says_so_in_its_stack() -> None:
+def test_strict_mode_shows_in_its_stack() -> None:
     strict = (OPENER, DASHBOARD, *react("doubleInvokeEffectsOnFiber"))
     found = cause(opened((OPENER, DASHBOARD, *EFFECT), strict, apart=0.4))
     assert found is not None
@@ -83,7 +83,7 @@ def test_hot_reload() -> None:
     assert why(opened((OPENER,), (OPENER,), script=scripts)) == "hot-reload"
 
 
-def test_hot_reload_of_what_moved_some_lines_with_the_edit() -> None:
+def test_hot_reload_of_code_that_moved_by_some_lines() -> None:
     """Vite and Vue: the component ran again from the new version of its file, and its io() stands further down."""
     scripts = ("http://localhost/src/Chat.vue?t=1", "http://localhost/src/Chat.vue?t=2")
     moved = (CodeLocation("src/Chat.vue", 7, 16, "setup"),), (CodeLocation("src/Chat.vue", 8, 16, "setup"),)
@@ -146,7 +146,7 @@ def test_unstable_dependency() -> None:
     assert found.id == "unstable-dependency"
 
 
-def test_unstable_dependency_is_not_a_user_who_comes_back() -> None:
+def test_unstable_dependency_is_not_a_user_who_reconnects() -> None:
     assert why(swapping(0.5), "excessive-attempts") is None
 
 

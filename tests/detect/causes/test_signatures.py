@@ -57,7 +57,7 @@ def test_two_openers_are_not_one_after_the_other() -> None:
     assert why(said.connects("s9", at=63, by="Wizard").watched(until=70)) == "unmount-without-cleanup"
 
 
-def test_an_event_that_never_came_went_to_the_connection_that_the_server_kept() -> None:
+def test_an_event_that_did_not_arrive_went_to_the_connection_that_the_server_kept() -> None:
     said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard").connects("s1", at=0.1, by="Wizard")
     said.expects("delivered", at=0.2, name="message_sync", within=1)
     ended = said.disconnects("s0", at=0.1, reason=KICKED_CLIENT).watched(until=9)
@@ -66,7 +66,7 @@ def test_an_event_that_never_came_went_to_the_connection_that_the_server_kept() 
     assert missing.cause.confidence is Confidence.MEDIUM and "the one that it kept" in missing.cause.because
 
 
-def test_an_event_that_never_came_on_the_only_connection_has_no_such_cause() -> None:
+def test_an_event_that_did_not_arrive_on_the_only_connection_has_no_such_cause() -> None:
     said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard")
     said.expects("delivered", at=0.2, name="message_sync", within=1)
     assert [found.cause for found in judged([REGISTRY["event-missing"]], said.watched(until=9))] == [None]
@@ -88,7 +88,7 @@ def test_unmount_without_cleanup() -> None:
     assert (found.id, found.confidence) == ("unmount-without-cleanup", Confidence.MEDIUM)
 
 
-def test_unmount_without_cleanup_needs_to_know_who_opened_it() -> None:
+def test_unmount_without_cleanup_needs_a_known_opener() -> None:
     assert why(page("", "", apart=5)) is None
 
 
@@ -137,7 +137,7 @@ def test_reconnect_on_kick() -> None:
     assert found.settle_by
 
 
-def test_reconnect_on_kick_is_sure_after_more_of_it_and_explains_the_attempts() -> None:
+def test_reconnect_on_kick_is_certain_after_more_replacements_and_explains_the_attempts() -> None:
     found = cause(ping_pong(30, every=1.5), "excessive-attempts")
     assert found is not None
     assert (found.id, found.confidence, found.settle_by) == ("reconnect-on-kick", Confidence.HIGH, "")
@@ -149,14 +149,14 @@ def test_reconnect_on_kick_is_not_a_few_tabs_that_connect_at_one_moment() -> Non
     assert why(ping_pong(40, every=0.002), "connection-replaced") == "reconnect-on-kick"
 
 
-def test_reconnect_on_kick_needs_a_steady_beat() -> None:
+def test_reconnect_on_kick_needs_steady_intervals() -> None:
     said = log_of("A").connects("s0", at=0)
     for n, at in enumerate((1.0, 40.0, 41.0, 300.0), start=1):
         said.connects(f"s{n}", at=at).is_replaced(f"s{n - 1}", f"s{n}", at=at)
     assert why(said, "connection-replaced") is None
 
 
-def test_two_openers_are_the_better_reason_for_their_ping_pong() -> None:
+def test_two_openers_precede_reconnect_on_kick() -> None:
     assert why(ping_pong(30, source="client", page="tab-1"), "connection-replaced") == "two-openers"
 
 
@@ -167,7 +167,7 @@ def test_map_per_process() -> None:
     assert found.because == "node-1 and node-2 each have a connection and neither replaced the other"
 
 
-def test_map_per_process_though_each_replaces_its_own() -> None:
+def test_map_per_process_although_each_replaces_its_own() -> None:
     said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=0.01, node="node-2")
     said.connects("s3", at=0.02, node="node-1").is_replaced("s1", "s3", at=0.02).watched(until=9)
     found = cause(said)
@@ -197,7 +197,7 @@ def test_map_per_process_is_not_one_node() -> None:
     assert why(log_of("A", node="node-1").connects("s1", at=0).connects("s2", at=5).watched(until=9)) is None
 
 
-def test_map_per_process_is_not_a_user_who_came_back_elsewhere() -> None:
+def test_map_per_process_is_not_a_user_who_reconnected_to_another_process() -> None:
     said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=1, node="node-1").watched(until=9)
     said.disconnects("s1", at=10).disconnects("s2", at=10).connects("s3", at=20, node="node-2")
     assert why(said.watched(until=30)) is None
@@ -233,7 +233,7 @@ def test_lookup_race_of_a_process_that_replaces_others() -> None:
     assert why(said, "connection-replaced") is None
 
 
-def test_lookup_race_is_not_sure_where_several_processes_may_write_the_log() -> None:
+def test_lookup_race_is_not_certain_if_several_processes_may_write_the_log() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
     found = cause(said.connects("s3", at=0.06).watched(until=9))
     assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.MEDIUM)
@@ -254,12 +254,12 @@ def test_newcomer_ended() -> None:
     assert "except(socket.id)" in found.fix
 
 
-def test_newcomer_ended_though_nobody_was_there_before() -> None:
+def test_newcomer_ended_without_an_older_connection() -> None:
     found = missing(user("A").connects("s1", at=0).disconnects("s1", at=0.01, reason=KICKED_CLIENT))
     assert found is not None and (found.id, found.confidence) == ("newcomer-ended", Confidence.MEDIUM)
 
 
-def test_newcomer_ended_is_not_a_lost_network_nor_one_who_left() -> None:
+def test_newcomer_ended_is_not_a_lost_network_nor_a_client_that_disconnects() -> None:
     for reason in ("transport close", "io client disconnect"):
         assert missing(user("A").connects("s1", at=0).disconnects("s1", at=0.01, reason=reason)) is None
 
@@ -274,12 +274,12 @@ def test_zombie() -> None:
     assert why(said) == "zombie"
 
 
-def test_zombie_is_not_the_newer_one_dying() -> None:
+def test_zombie_is_not_a_ping_timeout_of_the_newer_one() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s2", at=20, reason="ping timeout")
     assert why(said) is None
 
 
-def test_zombie_is_not_an_older_one_that_left() -> None:
+def test_zombie_is_not_an_older_one_that_disconnected() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="transport close")
     assert why(said) is None
 
@@ -290,7 +290,7 @@ def test_every_signature_has_its_test() -> None:
     assert {id for id in recognised if f"def test_{id.replace('-', '_')}(" not in tests} == set()
 
 
-# --- trails --------------------------------------------------------------------------------------------------------
+# --- histories --------------------------------------------------------------------------------------------------------
 
 
 def test_a_finding_that_nothing_explains_has_no_cause() -> None:
@@ -299,9 +299,9 @@ def test_a_finding_that_nothing_explains_has_no_cause() -> None:
     assert why(user("A").connects("s1", at=0).connects("s2", at=9).watched(until=20)) is None
 
 
-@pytest.mark.parametrize("signature", sorted(_NEED_PAGE_DATA, key=lambda each: each.__name__))
-def test_what_nothing_shows_of_a_page_is_not_looked_for(signature: Signature) -> None:
-    """Passing over a signature may not change what is found: a trail without any page has none of these."""
+@pytest.mark.parametrize("signature", sorted(_NEED_PAGE_DATA, key=lambda each: getattr(each, "__name__", "")))
+def test_signatures_that_need_page_data_match_nothing_without_it(signature: Signature) -> None:
+    """Skipping these signatures does not change the result: a history without page data matches none of them."""
     old, new = (
         Connected(
             at=n / 1000, sid=f"s{n}", user="A", component=f"c{n}", stack=(CodeLocation(f"{n}.ts", n),), url=f"u{n}"
@@ -327,7 +327,7 @@ def test_the_cause_may_become_clearer_as_the_finding_grows() -> None:
     assert told == [None, None, "reconnect-on-kick", "reconnect-on-kick"]
 
 
-def test_histories_are_kept_of_the_latest_users_in_trouble_only() -> None:
+def test_histories_of_the_latest_users_only_are_stored() -> None:
     judge = Judge()
     for n in range(6_000):
         said = log_of(f"user_{n}").connects(f"a{n}", at=n).connects(f"b{n}", at=n + 0.5)
@@ -338,7 +338,7 @@ def test_histories_are_kept_of_the_latest_users_in_trouble_only() -> None:
     assert not judge._histories.history("user_0").replacements
 
 
-def test_a_kicked_client_is_as_good_as_a_log() -> None:
+def test_a_client_shows_the_same_cause_as_a_log() -> None:
     said = user("A")
     said.connects("s0", at=0)
     for n in range(1, 9):

@@ -1,7 +1,7 @@
 """connection-leaked: a connection outlives the last component of its page."""
 
 from tests.conversation import Conversation, judged, one, user
-from wscheck.detect.rules import ConnectionLeaked
+from wscheck.detect.rules.connection_leaked import ConnectionLeaked
 from wscheck.model.findings import Severity
 
 
@@ -35,7 +35,7 @@ def test_a_component_that_comes_back_uses_the_connection_again() -> None:
     assert judged(ConnectionLeaked, used(until=1).mounts("Dashboard", at=1.1).watched(until=9)) == []
 
 
-def test_another_page_of_the_user_goes_on_using_its_own() -> None:
+def test_another_page_of_the_user_still_uses_its_own_connection() -> None:
     said = used(until=1).disconnects("s1", at=1.01).mounts("Dashboard", at=2, page="tab-2")
     assert judged(ConnectionLeaked, said.connects("s2", at=2.1, page="tab-2").watched(until=9)) == []
 
@@ -53,6 +53,6 @@ def test_500_connections_left_behind_are_one_finding() -> None:
     assert (found.count, len(found.evidence)) == (500, 8)
 
 
-def test_without_times_it_cannot_be_told_from_one_that_is_about_to_close() -> None:
+def test_without_times_the_connection_may_be_about_to_close() -> None:
     said = user("A", page="tab-1").mounts("Dashboard", at=None).connects("s1", at=None)
     assert judged(ConnectionLeaked, said.unmounts("Dashboard", at=None)) == []

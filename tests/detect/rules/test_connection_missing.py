@@ -23,17 +23,17 @@ def test_a_connection_at_that_moment_suffices() -> None:
     assert judged(Rule, said) == []
 
 
-def test_a_connection_of_somebody_else_does_not() -> None:
+def test_a_connection_of_another_user_does_not_suffice() -> None:
     said = user("B").connects("s1", at=0) & user("A").expects("connected", at=1)
     assert one(judged(Rule, said)).user == "A"
 
 
-def test_one_that_was_lost_before_does_not() -> None:
+def test_a_connection_lost_before_does_not_suffice() -> None:
     said = user("A").connects("s1", at=0).disconnects("s1", at=0.5).expects("connected", at=1)
     assert one(judged(Rule, said)).count == 1
 
 
-def test_other_expectations_are_not_its_business() -> None:
+def test_other_expectations_are_no_finding() -> None:
     assert judged(Rule, user("A").expects("delivered", at=1, name="sync")) == []
 
 

@@ -3,12 +3,12 @@
 import pytest
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, one, ping_pong, user
-from wscheck.detect.rules import ConnectionReplaced
+from wscheck.detect.rules.connection_replaced import ConnectionReplaced
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Confidence, Severity
 
 
-def test_what_the_log_says_is_certain() -> None:
+def test_a_logged_replacement_is_certain() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
     found = one(judged(ConnectionReplaced, said))
     assert (found.user, found.severity, found.confidence) == ("A", Severity.ERROR, Confidence.HIGH)
@@ -30,7 +30,7 @@ def test_the_one_component_that_is_known_is_named() -> None:
     assert one(judged(ConnectionReplaced, said)).message == "the server replaced a connection of Dashboard by another"
 
 
-def test_two_callers_of_shared_code_are_told_apart_where_their_stacks_part() -> None:
+def test_two_callers_of_shared_code_are_named_by_the_frames_at_which_their_stacks_diverge() -> None:
     shared, one_caller, other = (
         CodeLocation("src/open.ts", 7, 10),
         CodeLocation("src/one.tsx", 5, 3),
@@ -50,7 +50,7 @@ def test_one_component_that_replaces_itself_is_named_once() -> None:
     )
 
 
-def test_a_client_that_was_kicked_while_a_newer_one_is_held_was_replaced() -> None:
+def test_a_connection_ended_by_the_server_while_a_newer_one_is_open_was_replaced() -> None:
     said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
     assert one(judged(ConnectionReplaced, said)).confidence is Confidence.HIGH
 
@@ -65,18 +65,18 @@ def test_a_transport_closed_right_after_the_next_connection_was_probably_replace
     [("transport close", 3.0), ("io client disconnect", 1.1), ("ping timeout", 1.1), (None, 1.1)],
     ids=["long after", "by the client itself", "dead", "without a reason"],
 )
-def test_other_endings_of_the_older_connection_are_none(reason: str | None, at: float) -> None:
+def test_other_ends_of_the_older_connection_are_no_replacement(reason: str | None, at: float) -> None:
     said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=at, reason=reason)
     assert judged(ConnectionReplaced, said) == []
 
 
-def test_a_kick_of_the_only_or_newest_connection_replaces_nothing() -> None:
+def test_the_servers_end_of_the_only_or_newest_connection_is_no_replacement() -> None:
     alone = user("A").connects("s1", at=0).disconnects("s1", at=1, reason=KICKED_CLIENT)
     newest = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s2", at=2, reason=KICKED_CLIENT)
     assert judged(ConnectionReplaced, alone) == judged(ConnectionReplaced, newest) == []
 
 
-def test_a_log_that_does_not_word_its_replacements_is_read_by_their_reason() -> None:
+def test_a_log_that_does_not_state_replacements_is_read_by_disconnect_reason() -> None:
     said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
     assert one(judged(ConnectionReplaced, said)).confidence is Confidence.MEDIUM
 
@@ -87,7 +87,7 @@ def goodbye_first(after: float, at: float = 0.5) -> Conversation:
     return said.connects("s2", at=at + after)
 
 
-def test_a_log_that_ends_the_old_connection_before_it_begins_the_new_one_replaced_it() -> None:
+def test_a_log_that_ends_the_old_connection_right_before_the_new_one_opens_shows_a_replacement() -> None:
     found = one(judged(ConnectionReplaced, goodbye_first(0.002)))
     assert (found.confidence, found.user) == (Confidence.MEDIUM, "A")
     assert [type(event).__name__ for event in found.evidence] == ["Connected", "Connected", "Disconnected"]
@@ -108,27 +108,27 @@ def test_a_log_that_ends_the_old_connection_before_it_begins_the_new_one_replace
     ],
     ids=["back after a kick", "of whole seconds", "left by itself", "a client's own clock", "on another node"],
 )
-def test_who_comes_back_replaces_nobody(said: Conversation) -> None:
+def test_a_user_who_reconnects_replaces_nothing(said: Conversation) -> None:
     assert judged(ConnectionReplaced, said) == []
 
 
-def test_a_kick_is_followed_once() -> None:
+def test_an_end_by_the_server_explains_one_opening() -> None:
     said = goodbye_first(0.002).disconnects("s2", at=0.503, reason="transport close").connects("s3", at=0.504)
     assert one(judged(ConnectionReplaced, said)).count == 1
 
 
-def test_what_the_log_words_after_all_counts_once() -> None:
+def test_a_replacement_that_the_log_states_later_counts_once() -> None:
     found = one(judged(ConnectionReplaced, goodbye_first(0.002).is_replaced("s1", "s2", at=0.503)))
     assert found.count == 1
 
 
-def test_client_and_log_tell_of_one_replacement() -> None:
+def test_client_and_log_report_one_replacement() -> None:
     said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
     said.is_replaced("s1", "s2", at=1.01)
     assert one(judged(ConnectionReplaced, said)).count == 1
 
 
-def test_a_replacement_of_nobody_known_is_told_less_surely() -> None:
+def test_a_replacement_of_an_unknown_user_has_medium_confidence() -> None:
     found = one(judged(ConnectionReplaced, log_of(None).is_replaced("s1", "s2", at=0)))
     assert (found.user, found.confidence) == (None, Confidence.MEDIUM)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.conversation import judged, one, user
-from wscheck.detect.rules import EventDuplicated, RuleOptions
+from wscheck.detect.rules import RuleOptions
+from wscheck.detect.rules.event_duplicated import EventDuplicated
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Confidence, Severity
 
@@ -43,20 +44,20 @@ HOOK = CodeLocation("src/useEvent.ts", 9)
 
 
 @pytest.mark.parametrize(
-    ("counts", "more", "severity"),
+    ("counts", "inside", "severity"),
     [
-        ((2,), {}, Severity.NOTE),
-        ((1, 2), {}, Severity.WARNING),
-        ((1, 2, 3), {}, Severity.ERROR),
-        ((2,), {"inside": "connect"}, Severity.ERROR),
+        ((2,), None, Severity.NOTE),
+        ((1, 2), None, Severity.WARNING),
+        ((1, 2, 3), None, Severity.ERROR),
+        ((2,), "connect", Severity.ERROR),
     ],
     ids=["at once", "a second one", "ever more", "in the connect handler"],
 )
-def test_several_handlers_of_one_place(counts: tuple[int, ...], more: dict[str, str], severity: Severity) -> None:
-    """Two components may share a hook that registers for each, and removes it as it should."""
+def test_several_handlers_of_one_code_location(counts: tuple[int, ...], inside: str | None, severity: Severity) -> None:
+    """Two components may share a hook that registers a handler for each and removes it."""
     said = user("A")
     for at, count in enumerate(counts):
-        said.has_handlers("sync", at, *[HOOK] * count, **more)
+        said.has_handlers("sync", at, *[HOOK] * count, inside=inside)
     found = one(judged(EventDuplicated, said))
     assert found.severity is severity
     assert ("components that share a hook" in found.message) is (severity is not Severity.ERROR)
@@ -85,7 +86,7 @@ def test_two_components_that_each_handle_it_once_are_fine() -> None:
     assert judged(EventDuplicated, said) == []
 
 
-def test_two_handler_runs_for_two_arrivals_are_told_as_two_arrivals() -> None:
+def test_two_handler_runs_for_two_arrivals_are_reported_as_two_arrivals() -> None:
     said = user("A").receives("sync", at=0).handles("sync", at=0).receives("sync", at=0.1).handles("sync", at=0.1)
     assert one(judged(EventDuplicated, said)).message == "sync arrived 2 times on one connection"
 
@@ -103,7 +104,7 @@ def test_without_a_time_a_second_arrival_may_be_a_repetition() -> None:
     assert one(judged(EventDuplicated, said)).confidence is Confidence.MEDIUM
 
 
-def test_without_a_payload_nothing_can_be_said() -> None:
+def test_without_a_payload_nothing_is_reported() -> None:
     said = user("A").receives("sync", at=0, digest=None).receives("sync", at=0, digest=None)
     assert judged(EventDuplicated, said) == []
 

@@ -7,17 +7,17 @@ from wscheck.model.findings import Confidence, Severity
 Rule = REGISTRY["event-leaked"]
 
 
-def test_an_event_about_somebody_else() -> None:
+def test_an_event_about_another_user() -> None:
     found = one(judged(Rule, user("A").receives("sync", at=0, about="B")))
     assert (found.user, found.severity, found.confidence) == ("A", Severity.ERROR, Confidence.HIGH)
     assert found.message == "received sync about B"
 
 
-def test_ones_own_event() -> None:
+def test_an_event_about_the_user() -> None:
     assert judged(Rule, user("A").receives("sync", at=0, about="A")) == []
 
 
-def test_an_event_that_names_nobody_and_a_connection_of_nobody_prove_nothing() -> None:
+def test_an_event_or_a_connection_without_a_user_proves_nothing() -> None:
     assert judged(Rule, user("A").receives("sync", at=0)) == []
     assert judged(Rule, user(None).receives("sync", at=0, about="B")) == []
 

@@ -18,12 +18,12 @@ def test_an_event_that_arrives_after_its_handlers_were_removed() -> None:
     )
 
 
-def test_a_view_that_removes_its_own_handler_leaves_nothing_to_hear() -> None:
+def test_a_component_that_removes_its_own_handler_is_no_finding() -> None:
     said = user("A").has_handlers("sync", 0, HERE).has_handlers("sync", 1)
     assert judged(Rule, said.receives("sync", at=2)) == []
 
 
-def test_handlers_that_come_back_hear_again() -> None:
+def test_handlers_that_are_registered_again_are_no_finding() -> None:
     said = user("A").has_handlers("sync", 0, lost=(HERE,)).has_handlers("sync", 1, HERE)
     assert judged(Rule, said.receives("sync", at=2)) == []
 

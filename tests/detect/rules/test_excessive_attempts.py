@@ -4,7 +4,8 @@ import pytest
 
 from tests.conversation import START, Conversation, judged, log_of, one, user
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.rules import ExcessiveAttempts, RuleOptions
+from wscheck.detect.rules import RuleOptions
+from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.model.events import Connected
 from wscheck.model.findings import Confidence, Severity
 
@@ -44,7 +45,7 @@ def test_refusals_are_attempts_too() -> None:
     assert one(judged(ExcessiveAttempts, said)).count == 1
 
 
-def test_an_attempt_that_client_and_log_both_saw_counts_once() -> None:
+def test_an_attempt_that_client_and_log_both_report_counts_once() -> None:
     said = user("A")
     for n in range(5):
         said.seen_by("client").attempts(at=n).connects(f"s{n}", at=n + 0.01)
@@ -87,8 +88,8 @@ def test_two_attempts_read_from_one_clock_tick_are_two() -> None:
     assert one(judged(ExcessiveAttempts, said)).count == 1
 
 
-def test_whoever_made_no_attempt_for_a_window_is_forgotten() -> None:
-    rule = ExcessiveAttempts(Ledger(), RuleOptions(), pytest.fail)
+def test_a_user_without_an_attempt_in_the_window_is_forgotten() -> None:
+    rule = ExcessiveAttempts(Ledger(), RuleOptions(), lambda occurrence: pytest.fail(occurrence.message))
     attempt = rule.handlers()[Connected]
     for n in range(1000):
         attempt(Connected(at=START + n / 100, source="server-log", user=f"user {n}", sid=str(n)))

@@ -29,12 +29,12 @@ def test_a_log_that_shows_the_end_of_it_or_its_replacement() -> None:
     assert judged(Rule, ended) == judged(Rule, replaced) == []
 
 
-def test_a_log_that_shows_somebody_else() -> None:
+def test_a_log_that_shows_another_user() -> None:
     said = connected() & user("B", "server-log").connects("s9", at=1)
     assert one(judged(Rule, said)).user == "A"
 
 
-def test_where_no_log_was_watched_its_silence_is_no_evidence() -> None:
+def test_without_a_log_its_silence_is_no_evidence() -> None:
     assert judged(Rule, connected(log=False)) == []
 
 

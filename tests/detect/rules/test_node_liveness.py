@@ -2,7 +2,7 @@
 
 from tests.conversation import KICKED_SERVER, START, Conversation, log_of, user
 from wscheck.detect.engine import Judge
-from wscheck.detect.rules import MultipleConnections
+from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.events import ServerRestarted
 from wscheck.model.findings import Confidence, Finding
 
@@ -25,26 +25,26 @@ def speaks(node: str, at: float) -> Conversation:
     return log_of(f"of-{node}-{at}").connects(f"{node}-{at}", at=at, node=node)
 
 
-def test_a_process_that_goes_on_has_what_it_did_not_close() -> None:
+def test_a_process_that_logs_again_still_has_its_connections() -> None:
     (found,), doubt = judged(moves("A", at=5), speaks("one", at=6), speaks("two", at=9))
     assert (found.user, found.confidence, found.count, doubt) == ("A", Confidence.HIGH, 1, "")
     assert found.message == "holds 2 connections at once"
 
 
-def test_one_that_was_killed_is_no_storm_of_findings() -> None:
+def test_a_killed_process_leads_to_no_findings() -> None:
     found, doubt = judged(*(moves(name, at=5 + n / 10) for n, name in enumerate("ABC")), speaks("two", at=60))
     assert found == []
     assert doubt.startswith("one logged nothing after its 3 users connected to other processes: did that process stop?")
     assert "--stale-after" in doubt and "--marker restarted=" in doubt
 
 
-def test_one_that_still_has_somebody_may_live() -> None:
+def test_a_process_that_still_has_users_may_be_alive() -> None:
     found, doubt = judged(moves("A", at=5), moves("B", at=6), speaks("one", at=1), speaks("two", at=60))
     assert {(each.user, each.confidence) for each in found} == {(user, Confidence.MEDIUM) for user in "AB"}
     assert doubt == ""
 
 
-def test_a_single_user_is_told_after_a_while() -> None:
+def test_the_overlap_of_a_single_user_is_reported_after_a_while() -> None:
     judge = Judge(None, [MultipleConnections])
     for event in moves("A", at=5).events:
         judge.feed(event)
@@ -56,7 +56,7 @@ def test_a_single_user_is_told_after_a_while() -> None:
     assert len(judge.finish()) == 1
 
 
-def test_what_is_told_of_a_process_that_comes_back_is_told_once() -> None:
+def test_an_overlap_on_a_process_that_logs_again_is_reported_once() -> None:
     found, doubt = judged(moves("A", at=5), moves("B", at=5), speaks("one", at=20), speaks("one", at=21))
     assert [(each.user, each.confidence, each.count) for each in found] == [
         ("A", Confidence.HIGH, 1),
@@ -65,20 +65,20 @@ def test_what_is_told_of_a_process_that_comes_back_is_told_once() -> None:
     assert doubt == ""
 
 
-def test_an_overlap_that_ended_meanwhile_was_one_if_the_process_lived() -> None:
+def test_an_overlap_that_ended_meanwhile_counts_if_the_process_is_alive() -> None:
     brief = moves("A", at=5).disconnects("A2", at=7, node="two", reason="transport close")
     found = next(each for each in judged(brief, moves("B", at=5), speaks("one", at=20))[0] if each.user == "A")
     assert found.message == "holds 2 connections at once"
     assert [event.sid for event in found.evidence if hasattr(event, "sid")] == ["A2", "A1"]
 
 
-def test_a_process_that_ends_the_older_connection_late_had_it_until_then() -> None:
+def test_a_process_that_ends_the_older_connection_late_had_it_open_until_then() -> None:
     late = moves("A", at=5).disconnects("A1", at=8, node="one", reason="transport close")
     (found,), _ = judged(late)
     assert (found.confidence, found.message) == (Confidence.HIGH, "holds 2 connections at once")
 
 
-def test_a_process_that_shuts_down_or_starts_again_had_nobody_in_the_meantime() -> None:
+def test_a_process_that_shuts_down_or_restarts_had_no_connections_meanwhile() -> None:
     over = moves("A", at=5).disconnects("A1", at=8, node="one", reason="server shutting down")
     assert judged(over, speaks("two", at=9)) == ([], "")
     again = moves("A", at=5)
@@ -86,12 +86,12 @@ def test_a_process_that_shuts_down_or_starts_again_had_nobody_in_the_meantime() 
     assert judged(again, moves("B", at=6), speaks("one", at=9), speaks("two", at=20)) == ([], "")
 
 
-def test_a_replacement_over_the_processes_is_healthy() -> None:
+def test_a_replacement_across_processes_is_healthy() -> None:
     said = moves("A", at=5).disconnects("A1", at=5.1, node="one", reason=KICKED_SERVER)
     assert judged(said, speaks("two", at=60)) == ([], "")
 
 
-def test_what_a_client_holds_itself_is_in_no_doubt() -> None:
+def test_a_connection_that_a_client_reports_is_certain() -> None:
     said = user("A", page="tab-1").connects("s1", at=0, node="one").connects("s2", at=5, node="two")
     (found,), _ = judged(said.watched(until=6))
     assert found.confidence is Confidence.HIGH

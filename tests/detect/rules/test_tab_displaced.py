@@ -28,7 +28,7 @@ def test_a_first_tab_whose_transport_is_closed_is_an_error(reason: str) -> None:
     assert "a standard client will reconnect" in found.message
 
 
-def test_a_second_tab_that_is_refused_and_told_why_is_a_note() -> None:
+def test_a_second_tab_refused_with_a_reason_is_a_note() -> None:
     said = user("A").connects("s1", at=0).is_refused(at=1, message="already connected")
     found = one(judged(Rule, said))
     assert (found.severity, found.message) == (
@@ -37,21 +37,21 @@ def test_a_second_tab_that_is_refused_and_told_why_is_a_note() -> None:
     )
 
 
-def test_a_second_tab_that_is_refused_without_a_word_is_a_warning() -> None:
+def test_a_second_tab_refused_without_a_reason_is_a_warning() -> None:
     found = one(judged(Rule, user("A").connects("s1", at=0).is_refused(at=1)))
     assert (found.severity, found.message) == (Severity.WARNING, "the server refused the second tab without a reason")
 
 
-def test_a_tab_that_is_refused_while_there_is_no_other_says_nothing_about_second_tabs() -> None:
+def test_a_refused_tab_without_another_tab_is_no_finding() -> None:
     assert judged(Rule, user("A").is_refused(at=0, message="bad token")) == []
 
 
-def test_tabs_that_each_keep_a_connection_are_a_note() -> None:
+def test_tabs_with_a_connection_each_are_a_note() -> None:
     found = one(judged(Rule, two_tabs().watched(until=3)))
     assert (found.severity, found.message) == (Severity.NOTE, "each tab has a connection of its own")
 
 
-def test_an_overlap_within_the_grace_is_not_each_holding_one() -> None:
+def test_an_overlap_within_the_grace_is_no_note() -> None:
     assert judged(Rule, two_tabs().disconnects("s1", at=1.1, reason="io client disconnect").watched(until=3)) == []
 
 
@@ -60,7 +60,7 @@ def test_a_third_tab_that_leaves_at_once_does_not_hide_the_two_that_stay() -> No
     assert one(judged(Rule, said.watched(until=3))).message == "each tab has a connection of its own"
 
 
-def test_without_times_two_open_connections_may_be_a_replacement_under_way() -> None:
+def test_without_times_two_open_connections_may_be_a_replacement_in_progress() -> None:
     said = user("A").connects("s1", at=None, page="tab-1").connects("s2", at=None, page="tab-2")
     assert judged(Rule, said) == []
 

@@ -16,7 +16,7 @@ def test_an_invalid_token_that_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("credential", ["own", "foreign", None])
-def test_other_credentials_are_not_its_business(credential: str | None) -> None:
+def test_other_credentials_are_no_finding(credential: str | None) -> None:
     assert judged(Rule, user("A").connects("s1", at=0, credential=credential)) == []
 
 
@@ -24,13 +24,13 @@ def test_an_invalid_token_that_is_refused() -> None:
     assert judged(Rule, user("B").attempts(at=0, credential="invalid").is_refused(at=0.1)) == []
 
 
-def test_two_sources_see_one_connection() -> None:
+def test_two_sources_report_one_connection() -> None:
     said = user("B").connects("s1", at=0, credential="invalid")
     said.seen_by("server-log").connects("s1", at=0.01, credential="invalid")
     assert one(judged(Rule, said)).count == 1
 
 
-def test_it_is_seen_although_a_replacement_record_told_of_the_connection_first() -> None:
+def test_it_is_found_although_a_replacement_record_named_the_connection_first() -> None:
     said = user("B").connects("s0", at=0).is_replaced("s0", "s1", at=1).connects("s1", at=1, credential="invalid")
     assert one(judged(Rule, said)).count == 1
 

@@ -7,7 +7,7 @@ from wscheck.model.findings import Severity
 Rule = REGISTRY["zombie-held"]
 
 
-def test_a_silent_client_that_is_still_held_when_it_should_be_gone() -> None:
+def test_a_silent_client_whose_connection_stays_open_too_long() -> None:
     found = one(judged(Rule, user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3).watched(until=5)))
     assert (found.user, found.severity) == ("A", Severity.ERROR)
     assert found.message == "still open 3.0 s after it stopped answering pings"
