@@ -1,29 +1,28 @@
-"""The confusion matrix: every page that shows a cause, in each build and under each policy of the server: what was
-named, and what is true."""
+"""Confusion matrix of causes, for docs/browser.md: every page, in each build and under each policy of the server."""
 
 import asyncio
 
 from tests.node_backend import node_backend
 from tests.pages import served
-from tests.run.browser.matrix import Told, table, tell
+from tests.run.browser.cause_matrix import CaseResult, run_cases, table
 
 RUNS = {"replace": 5, "reject": 1, "allow": 1}
-"""How often each page is watched, by what the server does with a user's second connection."""
+"""Runs of each page, by what the server does with a user's second connection."""
 
 WATCHED_S = 5.0
-"""As long as `wscheck browser` watches unless told otherwise: what is not shown by then counts as wrong."""
+"""Default duration of `wscheck browser`; a cause that is not found by then counts as wrong."""
 
 
 def run() -> None:
-    """As in docs/browser.md."""
-    told: list[Told] = []
+    """Run all pages, and print the matrix and each wrong result."""
+    results: list[CaseResult] = []
     for policy, runs in RUNS.items():
         with node_backend("--fault", "accept-any-token", "--policy", policy) as lenient:
             for build in ("dev", "prod"):
                 with served(build, "--policy", policy) as pages:
                     for _ in range(runs):
-                        told += asyncio.run(tell(build, pages.url, lenient.url, WATCHED_S, 0.0, policy))
-    print(table(told))
-    for one in told:
+                        results += asyncio.run(run_cases(build, pages.url, lenient.url, WATCHED_S, 0.0, policy))
+    print(table(results))
+    for one in results:
         if not one.right:
             print(f"wrong: {one.case.name} ({one.build}): {one.cause} instead of {one.case.cause or 'nothing'}")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wscheck.model.errors import BadEvidence, ExitCode
 from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, CodeLocation, Connected, RecordingHeader, Unreadable
-from wscheck.observe.recording import load, read
+from wscheck.observe.recording import load_recording, read_recording
 from wscheck.report.recording import encode_recording
 
 HEADER = RecordingHeader(
@@ -38,7 +38,7 @@ def _floats(values: object) -> list[float]:
 @given(events)
 def test_what_is_written_is_read(events: list[AnyEvent]) -> None:
     kept = [event for event in events if _finite(event)]
-    header, found = read(encode_recording(HEADER, kept).splitlines(keepends=True))
+    header, found = read_recording(encode_recording(HEADER, kept).splitlines(keepends=True))
     assert found == kept
     assert header == msgspec.structs.replace(HEADER, events=len(kept))
 
@@ -49,12 +49,12 @@ def test_the_first_line_names_the_schema_first() -> None:
 
 def test_unknown_fields_of_a_newer_minor_version_are_ignored() -> None:
     header, line = _lines(EVENT)
-    assert read([header, line.replace(b"{", b'{"invented_later":[1],', 1)])[1] == [EVENT]
+    assert read_recording([header, line.replace(b"{", b'{"invented_later":[1],', 1)])[1] == [EVENT]
 
 
 def test_an_unknown_event_type_is_kept_as_unreadable_and_not_dropped() -> None:
     header, line = _lines(EVENT)
-    (found,) = read([header, line.replace(b'"connected"', b'"teleported"')], "run.ndjson")[1]
+    (found,) = read_recording([header, line.replace(b'"connected"', b'"teleported"')], "run.ndjson")[1]
     assert isinstance(found, Unreadable)
     assert (found.at, found.path, found.line) == (12.5, "run.ndjson", 2)
     assert "teleported" in found.reason
@@ -75,12 +75,12 @@ def test_an_unknown_event_type_is_kept_as_unreadable_and_not_dropped() -> None:
         ([*_lines(EVENT), b"\xff\n"], "run.ndjson:3 is not an event"),
         ([*_lines(EVENT), b"[]\n"], "run.ndjson:3 is not an event"),
         ([*_lines(EVENT), b'{"type":"conn'], "run.ndjson:3 is not an event: the line is cut short"),
-        (_lines(EVENT, EVENT)[:-1], "run.ndjson is cut short: its first line promises 2 events and it holds 1"),
+        (_lines(EVENT, EVENT)[:-1], "run.ndjson is cut short: its first line promises 2 events and it contains 1"),
     ],
 )
 def test_what_is_no_recording_is_refused(lines: list[bytes], said: str) -> None:
     with pytest.raises(BadEvidence) as refused:
-        read(lines, "run.ndjson")
+        read_recording(lines, "run.ndjson")
     assert said in refused.value.problem
     assert refused.value.next_step
     assert refused.value.exit_code is ExitCode.COULD_NOT_CHECK
@@ -88,20 +88,20 @@ def test_what_is_no_recording_is_refused(lines: list[bytes], said: str) -> None:
 
 def test_a_newer_minor_version_is_read() -> None:
     header, line = _lines(EVENT)
-    assert read([header.replace(b"events/1", b"events/1.3"), line])[1] == [EVENT]
+    assert read_recording([header.replace(b"events/1", b"events/1.3"), line])[1] == [EVENT]
 
 
 def test_a_recording_without_a_count_is_read_to_its_end() -> None:
     header, line = _lines(EVENT)
-    assert read([header.replace(b'"events":1', b'"events":null'), line, b"\n"])[1] == [EVENT]
+    assert read_recording([header.replace(b'"events":1', b'"events":null'), line, b"\n"])[1] == [EVENT]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadEvidence, match=r"gone\.ndjson cannot be read: No such file"):
-        load(tmp_path / "gone.ndjson")
+        load_recording(tmp_path / "gone.ndjson")
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "run.ndjson"
     path.write_bytes(encode_recording(HEADER, [EVENT]))
-    assert load(path)[1] == [EVENT]
+    assert load_recording(path)[1] == [EVENT]

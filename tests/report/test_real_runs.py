@@ -12,7 +12,7 @@ import pytest
 from lxml import etree
 
 from tests.report.html.test_page import parsed
-from wscheck.observe.recording import load
+from wscheck.observe.recording import load_recording
 from wscheck.report import REPORTERS
 from wscheck.report.schemas import file_name
 from wscheck.run.verify.run import evaluate_recording
@@ -109,7 +109,7 @@ def test_json_junit_sarif_and_html_are_well_formed(passed: Ran, failed: Ran) -> 
 def test_the_recording_yields_the_same_verdict_and_findings(passed: Ran, failed: Ran) -> None:
     for ran in (passed, failed):
         output = json.loads(ran.files["json"].read_bytes())
-        header, events = load(ran.files["ndjson"])
+        header, events = load_recording(ran.files["ndjson"])
         report = evaluate_recording(ran.files["ndjson"]).report
         assert header.events == len(events) > 5
         assert report.verdict == output["verdict"]

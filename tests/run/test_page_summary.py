@@ -1,4 +1,4 @@
-"""A browser's run in one sentence: of the user with the worst finding, and of nobody else."""
+"""The summary is one sentence about the user with the worst finding."""
 
 import time
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from wscheck.model.events import CodeLocation, Connected, Event
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 from wscheck.run.page_report import connections
-from wscheck.run.page_summary import statement
+from wscheck.run.page_summary import summarize
 
 SHARED, ONE, TWO = (
     CodeLocation("src/open.ts", 7, 10),
@@ -19,7 +19,7 @@ def opened(sid: str, user: str, *stack: CodeLocation) -> Connected:
     return Connected(at=1.0, source="browser", sid=sid, user=user, page="tab 1", opener=stack[0], stack=stack)
 
 
-def found(user: str, rule: str = "multiple-connections", **more: Any) -> Finding:
+def finding(user: str, rule: str = "multiple-connections", **more: Any) -> Finding:
     fields = {
         "severity": Severity.ERROR,
         "confidence": Confidence.HIGH,
@@ -29,44 +29,46 @@ def found(user: str, rule: str = "multiple-connections", **more: Any) -> Finding
     return Finding(rule=rule, user=user, **fields)
 
 
-def test_nothing_found_is_nothing_said() -> None:
-    assert statement([opened("a", "ann", ONE)], []) == ""
+def test_no_finding_has_no_summary() -> None:
+    assert summarize([opened("a", "ann", ONE)], []) == ""
 
 
-def test_only_the_connections_and_findings_of_the_worst_off_are_told() -> None:
+def test_only_the_user_with_the_worst_finding_is_summarized() -> None:
     events: list[Event] = [opened("a", "ann", ONE), opened("b", "ann", TWO), opened("c", "bob", SHARED)]
-    told = statement(events, [found("ann"), found("bob", "connection-replaced", count=9)])
-    assert told == "ann: holds 2 connections, one opened by src/one.tsx:5:3, another by src/two.tsx:9:3"
+    summary = summarize(events, [finding("ann"), finding("bob", "connection-replaced", count=9)])
+    assert summary == "ann: holds 2 connections, one opened by src/one.tsx:5:3, another by src/two.tsx:9:3"
 
 
-def test_through_shared_code_the_callers_are_told() -> None:
-    told = statement([opened("a", "ann", SHARED, ONE), opened("b", "ann", SHARED, TWO)], [found("ann")])
-    assert "one (src/one.tsx:5:3, through src/open.ts:7:10)" in told
-    assert "two (src/two.tsx:9:3, through src/open.ts:7:10)" in told
+def test_callers_of_shared_code_are_named() -> None:
+    summary = summarize([opened("a", "ann", SHARED, ONE), opened("b", "ann", SHARED, TWO)], [finding("ann")])
+    assert "one (src/one.tsx:5:3, through src/open.ts:7:10)" in summary
+    assert "two (src/two.tsx:9:3, through src/open.ts:7:10)" in summary
 
 
-def test_thousands_that_one_loop_opened_are_told_as_soon_as_two() -> None:
-    """Comparing each stack with each other took minutes."""
+def test_thousands_of_connections_of_one_opener_are_summarized_quickly() -> None:
+    """Comparing every pair of stacks would take minutes."""
     stack = (SHARED, *(CodeLocation(f"src/deep{n}.ts", n + 1, 1) for n in range(30)))
     events: list[Event] = [opened(f"s{n}", "ann", *stack) for n in range(2_000)]
-    began = time.process_time()
-    told = statement(events, [found("ann")])
-    assert told == "ann: 2000 connections were opened, all by src/open.ts:7:10"
+    started = time.process_time()
+    summary = summarize(events, [finding("ann")])
+    assert summary == "ann: 2000 connections were opened, all by src/open.ts:7:10"
     assert [one.diverges_at for one in connections(events)] == [None] * 2_000
-    assert time.process_time() - began < 10, "seconds; each with each other: twenty minutes"
+    assert time.process_time() - started < 10, "CPU seconds; comparing every pair takes twenty minutes"
 
 
-def test_one_opener_is_told_with_how_many_it_opened_and_replacements_are_counted() -> None:
+def test_connections_of_one_opener_and_replacements_are_counted() -> None:
     events: list[Event] = [opened(sid, "ann", ONE) for sid in "abc"]
-    told = statement(events, [found("ann"), found("ann", "connection-replaced", count=2)])
-    assert told == "ann: 3 connections were opened, all by src/one.tsx:5:3; the server replaced one by another 2 times"
+    summary = summarize(events, [finding("ann"), finding("ann", "connection-replaced", count=2)])
+    assert (
+        summary == "ann: 3 connections were opened, all by src/one.tsx:5:3; the server replaced one by another 2 times"
+    )
 
 
-def test_in_a_bundle_without_a_map_frames_tell_callers_apart_only_where_two_openers_were_found() -> None:
-    """Else one component that came again would be two, called as the framework's inner functions are."""
+def test_callers_in_a_bundle_without_a_map_are_named_only_for_two_openers() -> None:
+    """Otherwise one component that mounts twice would be two callers, named after functions of the framework."""
     setup, mounted, pushed = (CodeLocation("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
     deep = tuple(CodeLocation("http://h/main.js", 4, column) for column in range(50, 54))
     events: list[Event] = [opened("a", "ann", setup, mounted, *deep), opened("b", "ann", setup, pushed, *deep)]
-    came_again, two = (Cause(id, "", "", Confidence.HIGH, "", "") for id in ("unmount-without-cleanup", "two-openers"))
-    assert "all by http://h/main.js:4:138632" in statement(events, [found("ann", cause=came_again)])
-    assert "through http://h/main.js:4:138632" in statement(events, [found("ann", cause=two)])
+    remounted, two = (Cause(id, "", "", Confidence.HIGH, "", "") for id in ("unmount-without-cleanup", "two-openers"))
+    assert "all by http://h/main.js:4:138632" in summarize(events, [finding("ann", cause=remounted)])
+    assert "through http://h/main.js:4:138632" in summarize(events, [finding("ann", cause=two)])

@@ -1,4 +1,4 @@
-"""WHO SAW IT: our own process. A stalled checker makes ping timeouts that no server is to blame for."""
+"""Monitor of wscheck's own event loop: while it stalls, ping timeouts are not the server's fault."""
 
 import asyncio
 import time
@@ -7,23 +7,23 @@ from contextlib import asynccontextmanager
 
 from wscheck.model.events import SOURCE_HEARTBEAT, Event, ProcessStalled
 
-BEAT_S = 0.05
-WORTH_TELLING_S = 0.25
+INTERVAL_S = 0.05
+STALL_THRESHOLD_S = 0.25
 
 
 @asynccontextmanager
-async def heartbeat(record: Callable[[Event], None]) -> AsyncIterator[None]:
-    """While the block runs, record a Lagged whenever the event loop was late by more than a quarter of a second."""
+async def monitor_event_loop(record: Callable[[Event], None]) -> AsyncIterator[None]:
+    """Record a `ProcessStalled` event whenever the event loop is late by more than STALL_THRESHOLD_S."""
 
-    async def beat() -> None:
+    async def monitor() -> None:
         while True:
             before = time.monotonic()
-            await asyncio.sleep(BEAT_S)
-            late = time.monotonic() - before - BEAT_S
-            if late > WORTH_TELLING_S:
-                record(ProcessStalled(at=time.time(), source=SOURCE_HEARTBEAT, seconds=round(late, 3)))
+            await asyncio.sleep(INTERVAL_S)
+            delay = time.monotonic() - before - INTERVAL_S
+            if delay > STALL_THRESHOLD_S:
+                record(ProcessStalled(at=time.time(), source=SOURCE_HEARTBEAT, seconds=round(delay, 3)))
 
-    task = asyncio.ensure_future(beat())
+    task = asyncio.ensure_future(monitor())
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ from wscheck.model.report import (
     PageSummary,
 )
 from wscheck.observe.traffic.inconclusive import page_gaps, refused_pages, unknown_users
-from wscheck.run.page_summary import statement
+from wscheck.run.page_summary import summarize
 
 SCHEMA = "wscheck.browser/1"
 
@@ -67,7 +67,7 @@ def report(
     times = [event.at for event in events if event.at is not None]
     findings = judge.finish(max(times, default=None))
     gaps = [*page_gaps(events), *unsettled_overlap(judge.ledger), *([INTERRUPTED] if interrupted else [])]
-    decision = verdict(findings, gaps, bar, describe=lambda failing: statement(events, failing))
+    decision = verdict(findings, gaps, bar, describe=lambda failing: summarize(events, failing))
     return BrowserReport(
         schema=SCHEMA,
         target=target,

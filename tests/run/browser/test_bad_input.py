@@ -1,4 +1,4 @@
-"""What goes wrong around a page: each is said by name and with a next step; nothing proves innocence, nothing leaks."""
+"""Pages and browsers that fail: each failure is reported with a next step, passes nothing and leaks no secret."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ SECRETIVE = CLIENT % (
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """Pages that something is wrong with, and the backend beneath them (which keeps every connection)."""
+    """Serve defective pages with a backend that keeps every connection."""
     needs("chromium")
     folder, dist = tmp_path_factory.mktemp("site"), built("prod")
     bundle = (dist / "broken.js").read_text().rpartition("//# sourceMappingURL")[0]
@@ -68,8 +68,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         yield backend
 
 
-class Watched:
-    """One run over many pages at once, since each browser takes seconds: its report, and all that it wrote."""
+class DefectivePagesRun:
+    """One run over many pages, because each browser takes seconds to start: its report and all output."""
 
     def __init__(self, site: Backend, folder: Path) -> None:
         pages = [f"{site.url}/{name}.html?token=token-of-nobody" for name in ("hundred", "framing", "secretive")]
@@ -77,7 +77,7 @@ class Watched:
         options = [part for name in FORMATS for part in ("--format", f"{name}={folder}/{name}")]
         folder.joinpath("wscheck.toml").write_text("[[browser.step]]\nwait_for = '#all'\nwithin = '30s'\n")
         self.ran = wscheck("browser", *pages, "--for", "1s", *options, cwd=folder)
-        self.wrote = [self.ran.said, *((folder / name).read_text() for name in FORMATS)]
+        self.outputs = [self.ran.said, *((folder / name).read_text() for name in FORMATS)]
         self.report: dict[str, Any] = json.loads((folder / "json").read_text())
 
     def connections(self, user: str) -> list[dict[str, Any]]:
@@ -87,19 +87,17 @@ class Watched:
         return [each for each in self.report["findings"] if each["user"] == user]
 
 
-def test_odd_pages_are_seen_for_what_they_are(site: Backend, tmp_path: Path) -> None:
-    watched = Watched(site, tmp_path)
+def test_defective_pages_are_reported(site: Backend, tmp_path: Path) -> None:
+    watched = DefectivePagesRun(site, tmp_path)
     assert watched.ran.code == 1, watched.ran.said
     for name, reason in (("unmapped", "it has no source map"), ("mismapped", "its source map cannot be read")):
-        without_a_usable_map_it_is_the_bundles_position_and_said_so(watched, f"{site.url}/{name}.js", name, reason)
-    a_frame_of_another_origin_is_seen(watched)
-    a_hundred_sockets_of_one_page_are_one_finding(watched, site.url)
-    no_output_holds_a_token_a_cookie_or_a_payload(watched)
+        check_positions_in_bundle_without_source_map(watched, f"{site.url}/{name}.js", name, reason)
+    check_cross_origin_frame(watched)
+    check_hundred_sockets_are_one_finding(watched, site.url)
+    check_outputs_contain_no_secret(watched)
 
 
-def without_a_usable_map_it_is_the_bundles_position_and_said_so(
-    watched: Watched, url: str, name: str, reason: str
-) -> None:
+def check_positions_in_bundle_without_source_map(watched: DefectivePagesRun, url: str, name: str, reason: str) -> None:
     openers = [each["opener"] for each in watched.connections(name)]
     assert {opener["file"] for opener in openers} == {url}
     assert len({opener["column"] for opener in openers}) == 2
@@ -107,60 +105,60 @@ def without_a_usable_map_it_is_the_bundles_position_and_said_so(
     assert any(f"{url} are those of the bundle: {reason}" in note for note in watched.report["notes"])
 
 
-def a_frame_of_another_origin_is_seen(watched: Watched) -> None:
-    (held,) = watched.connections("framed")
-    assert held["target"]["type"] == "iframe"
-    assert held["target"]["url"].startswith("http://localhost:")
-    assert held["opener"]["file"] == "src/services/unifiedConnection.ts"
+def check_cross_origin_frame(watched: DefectivePagesRun) -> None:
+    (connection,) = watched.connections("framed")
+    assert connection["target"]["type"] == "iframe"
+    assert connection["target"]["url"].startswith("http://localhost:")
+    assert connection["opener"]["file"] == "src/services/unifiedConnection.ts"
 
 
-def a_hundred_sockets_of_one_page_are_one_finding(watched: Watched, url: str) -> None:
+def check_hundred_sockets_are_one_finding(watched: DefectivePagesRun, url: str) -> None:
     assert len(watched.connections("hundred")) == 100
     (finding,) = [each for each in watched.findings("hundred") if each["rule"] == "multiple-connections"]
     at_once = re.search(r"holds (\d+) connections at once", finding["message"])
-    assert at_once and int(at_once[1]) > 80  # the very last are still within the grace
+    assert at_once and int(at_once[1]) > 80  # the last ones are within the grace period
     assert {each["opener"]["file"] for each in watched.connections("hundred")} == {f"{url}/hundred.html"}
 
 
-def no_output_holds_a_token_a_cookie_or_a_payload(watched: Watched) -> None:
-    assert watched.connections("secretive"), "what is to be hidden was not even seen"
-    for text in watched.wrote:
+def check_outputs_contain_no_secret(watched: DefectivePagesRun) -> None:
+    assert watched.connections("secretive"), "the page with secrets was not observed"
+    for text in watched.outputs:
         assert not [secret for secret in SECRETS if secret in text]
 
 
-def test_a_page_without_socket_io_proves_nothing_and_what_was_shown_instead_is_said(site: Backend) -> None:
+def test_a_page_without_socket_io_is_inconclusive_and_noted(site: Backend) -> None:
     pages = [f"{site.url}/{name}.html" for name in ("quiet", "nowhere", "leaving")]
     ran = wscheck("browser", *pages, "--for", "500ms", "--format", "json")
     assert ran.code == 3, ran.said
-    told = json.loads(ran.out)
-    assert told["reason"] == NO_TRAFFIC
-    missing, led = told["notes"]
+    result = json.loads(ran.out)
+    assert result["reason"] == NO_TRAFFIC
+    missing, redirected = result["notes"]
     assert missing == f"tab 2 was answered HTTP 404: {pages[1]}."
-    assert led.startswith(f"tab 3 was sent to {pages[2]} and shows {pages[0]}: is a login missing")
+    assert redirected.startswith(f"tab 3 was sent to {pages[2]} and shows {pages[0]}: is a login missing")
 
 
-def test_a_page_that_does_not_load(site: Backend) -> None:
+def test_a_page_that_does_not_load_exits_3(site: Backend) -> None:
     ran = wscheck("browser", "http://127.0.0.1:9/", "--for", "1s")
     assert ran.code == 3 and ran.out == "", ran.said
     assert "tab 1: the page did not load: net::ERR" in ran.err and "next:" in ran.err
 
 
 @pytest.mark.parametrize(
-    ("page", "verdict", "said"),
+    ("page", "verdict", "reason"),
     [
         ("unmapped", Verdict.FAILED, "holds 2 connections"),
         ("fixed", Verdict.INCONCLUSIVE, "tab 1 did not finish loading"),
     ],
 )
-async def test_a_page_that_never_finishes_loading_is_watched_all_the_same(
-    site: Backend, page: str, verdict: Verdict, said: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_page_that_never_finishes_loading_is_evaluated(
+    site: Backend, page: str, verdict: Verdict, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wscheck.observe.browser.page.LOAD_TIMEOUT_S", 1.0)
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the request and never answers
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never answers
         host, port = silent.getsockname()
         url = f"{site.url}/endless-{page}.html?user=patient&token=token-of-patient&image=http://{host}:{port}/"
         report = (await run_browser(BrowserPlan(urls=(url,), for_s=1.0))).report
-    assert report.verdict is verdict and said in report.reason
+    assert report.verdict is verdict and reason in report.reason
     assert {one.user for one in report.connections} == {"patient"}
 
 
@@ -197,21 +195,21 @@ asyncio.run(main(*sys.argv[1:], os.environ["WSCHECK_CDP_URL"]))
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "reason"),
     [("Page.crash", "crashed during the check"), ("kill", "the browser ended before the check did")],
 )
-def test_what_ends_before_its_time_is_no_verdict(site: Backend, tmp_path: Path, what: str, said: str) -> None:
+def test_a_crash_or_an_early_end_is_inconclusive(site: Backend, tmp_path: Path, what: str, reason: str) -> None:
     script = tmp_path / "drive.py"
     script.write_text(DRIVE)
     url = f"{site.url}/fixed.html?user=user_1&token=token-of-user_1"
     ran = wscheck("browser", "--format", "json", "--", sys.executable, script, what, url)
     assert ran.code == 3, ran.said
     report = json.loads(ran.out)
-    assert report["verdict"] == "inconclusive" and said in report["reason"]
+    assert report["verdict"] == "inconclusive" and reason in report["reason"]
 
 
-async def connected(browser: Browser, url: str) -> BrowserTab:
-    """A tab at `url`, once its connection is acknowledged."""
+async def open_connected(browser: Browser, url: str) -> BrowserTab:
+    """Open `url`, and wait until its connection is acknowledged."""
     page = await browser.open(url)
     async with asyncio.timeout(30):
         while not any(session.sids for session in browser.traffic.sessions):
@@ -219,43 +217,41 @@ async def connected(browser: Browser, url: str) -> BrowserTab:
     return page
 
 
-async def test_what_was_seen_before_the_browser_was_killed_stays_seen(site: Backend) -> None:
+async def test_events_before_the_browser_was_killed_are_reported(site: Backend) -> None:
     async with launched() as browser:
-        await connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
+        await open_connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
         processes = (await browser._devtools.call("SystemInfo.getProcessInfo"))["processInfo"]
         os.kill(next(each["id"] for each in processes if each["type"] == "browser"), signal.SIGKILL)
         await browser.wait_until_ended()
-        seen = await browser.observation()
-    assert [event.user for event in seen.events if isinstance(event, Connected)] == ["user_1"]
+        observation = await browser.observation()
+    assert [event.user for event in observation.events if isinstance(event, Connected)] == ["user_1"]
 
 
-async def test_a_page_whose_script_never_ends_does_not_hold_up_the_verdict(
-    site: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_endless_script_does_not_block_the_report(site: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wscheck.observe.browser.handlers.BUSY_TIMEOUT_S", 0.5)
     async with launched() as browser:
-        page = await connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
+        page = await open_connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
         await page.evaluate("setTimeout(() => { for (;;); })")
         async with asyncio.timeout(10):
-            seen = await browser.observation()
-    assert [event.user for event in seen.events if isinstance(event, Connected)] == ["user_1"]
-    assert seen.notes == ["tab 1 did not answer for 0.5 s: its script is busy or never ends."]
+            observation = await browser.observation()
+    assert [event.user for event in observation.events if isinstance(event, Connected)] == ["user_1"]
+    assert observation.notes == ["tab 1 did not answer for 0.5 s: its script is busy or never ends."]
 
 
-def test_no_browser_is_said_with_how_to_get_one(tmp_path: Path) -> None:
+def test_a_missing_browser_is_reported_with_how_to_install_one(tmp_path: Path) -> None:
     ran = wscheck("browser", "http://127.0.0.1:9/", PATH=str(tmp_path))
     assert ran.code == 3 and "apt-get install chromium" in ran.err, ran.said
     ran = wscheck("browser", "http://127.0.0.1:9/", "--browser", tmp_path / "none")
     assert ran.code == 2 and "is not a program" in ran.err, ran.said
 
 
-def test_a_program_that_is_no_browser(tmp_path: Path) -> None:
+def test_a_program_that_is_not_a_browser_is_reported(tmp_path: Path) -> None:
     ran = wscheck("browser", "http://127.0.0.1:9/", "--browser", "/bin/false")
     assert ran.code == 3 and "/bin/false did not start" in ran.err, ran.said
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ((), 2, "There is nothing to watch"),
         (("localhost:3000",), 2, "is not the address of a page"),
@@ -265,13 +261,13 @@ def test_a_program_that_is_no_browser(tmp_path: Path) -> None:
         (("http://127.0.0.1:9/", "--for", "soon"), 2, "is not a duration"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple[str, ...], code: int, message: str) -> None:
     ran = wscheck("browser", *arguments)
-    assert (ran.code, said in ran.err) == (code, True), ran.said
+    assert (ran.code, message in ran.err) == (code, True), ran.said
 
 
 @pytest.mark.parametrize("address", ["http://me:hush-hush@127.0.0.1:9", "ws://127.0.0.1:9?token=hush-hush"])
-def test_the_address_of_somebody_elses_browser_is_told_without_its_credentials(address: str) -> None:
+def test_credentials_in_the_cdp_url_are_redacted(address: str) -> None:
     ran = wscheck("browser", "--cdp", address)
     assert ran.code == 3 and "answer" in ran.err and "127.0.0.1:9" in ran.err, ran.said
     assert "hush-hush" not in ran.said

@@ -1,15 +1,15 @@
-"""Every cause page, once: the cause that is named is the true one, and a benign page has none.
+"""The cause that a finding names is the true one, for every page with a known cause; a benign page has no finding.
 
-`python -m bench causes` does it five times, in both builds, and prints the matrix of docs/browser.md.
+`python -m bench causes` runs each page five times, in both builds, and prints the matrix of docs/browser.md.
 """
 
 from tests.node_backend import node_backend
 from tests.pages import served
-from tests.run.browser.matrix import table, tell
+from tests.run.browser.cause_matrix import run_cases, table
 
 
-async def test_every_page_has_its_cause_named() -> None:
+async def test_every_finding_names_the_true_cause() -> None:
     with served("dev") as pages, node_backend("--fault", "accept-any-token") as lenient:
-        told = await tell("dev", pages.url, lenient.url)
-    print(f"\n{table(told)}")
-    assert not [f"{one.case.name}: {one.cause}" for one in told if not one.right]
+        results = await run_cases("dev", pages.url, lenient.url)
+    print(f"\n{table(results)}")
+    assert not [f"{result.case.name}: {result.cause}" for result in results if not result.right]

@@ -1,4 +1,4 @@
-"""A program that drives the browser: it is watched until it ends, and whoever ends the watch ends it too."""
+"""A command that drives the browser ends with the run."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from wscheck.model.findings import Verdict
 from wscheck.run.browser import run
 from wscheck.run.browser.run import BrowserPlan, run_browser
 
-STUBBORN = """
+IGNORES_SIGNALS = """
 import os, pathlib, signal, sys, time
 for each in (signal.SIGINT, signal.SIGTERM):
     signal.signal(each, signal.SIG_IGN)
@@ -21,16 +21,18 @@ time.sleep(60)
 """
 
 
-async def test_one_that_does_not_want_to_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_that_ignores_signals_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs("chromium")
     monkeypatch.setattr(run, "TERMINATE_TIMEOUT_S", 0.2)
-    told = tmp_path / "pid"
-    watching = asyncio.create_task(run_browser(BrowserPlan(command=(sys.executable, "-c", STUBBORN, str(told)))))
+    pid_file = tmp_path / "pid"
+    run_task = asyncio.create_task(
+        run_browser(BrowserPlan(command=(sys.executable, "-c", IGNORES_SIGNALS, str(pid_file))))
+    )
     async with asyncio.timeout(30):
-        while not told.exists() or not told.read_text():
+        while not pid_file.exists() or not pid_file.read_text():
             await asyncio.sleep(0.02)
-        watching.cancel()
-        report = (await watching).report
+        run_task.cancel()
+        report = (await run_task).report
     assert report.interrupted and report.verdict is Verdict.INCONCLUSIVE
     with pytest.raises(ProcessLookupError):
-        os.kill(int(told.read_text()), 0)
+        os.kill(int(pid_file.read_text()), 0)

@@ -1,4 +1,4 @@
-"""Steps, done by a real browser on real pages: what they lead to is seen, what cannot be done is named by its line."""
+"""Configured steps in a real browser on real pages; a step that fails is named by its line."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ ENDLESS = """<!doctype html><title>endless</title><link rel="icon" href="data:,"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """The built pages, and one to log in on."""
+    """Serve the built pages and a login page."""
     needs("chromium")
     folder, dist = tmp_path_factory.mktemp("site"), built("prod")
     for name in ("fixed.html", "fixed.js", "fixed.js.map", "broken.html", "broken.js", "broken.js.map"):
@@ -47,7 +47,7 @@ def run_with_steps(directory: Path, url: str, steps: str, *options: str, token: 
     return wscheck("browser", url, "--format", "json", *options, cwd=directory, BOT_TOKEN=token)
 
 
-def test_every_kind_of_step_is_done_in_order(site: Backend, tmp_path: Path) -> None:
+def test_every_kind_of_step_runs_in_order(site: Backend, tmp_path: Path) -> None:
     steps = """
 [[browser.step]]
 fill = "#token"
@@ -81,16 +81,16 @@ wait_for = "[data-connected=true]"
 """
     ran = run_with_steps(tmp_path, f"{site.url}/login.html", steps, token="token-of-user_1")
     assert ran.code == 0, ran.said
-    told = json.loads(ran.out)
-    assert [each["user"] for each in told["connections"]] == ["user_1", "user_2", "user_1", "user_1"]
-    assert [each["page"] for each in told["connections"]] == ["tab 1", "tab 2", "tab 1", "tab 1"]
-    assert [each["closed_at"] is None for each in told["connections"]] == [False, True, False, True]
-    assert told["events"]["whatsapp_connection_event"]["received"] >= 1
-    assert {page["url"].rpartition("/")[2].partition("?")[0] for page in told["pages"]} == {"fixed.html"}
+    result = json.loads(ran.out)
+    assert [each["user"] for each in result["connections"]] == ["user_1", "user_2", "user_1", "user_1"]
+    assert [each["page"] for each in result["connections"]] == ["tab 1", "tab 2", "tab 1", "tab 1"]
+    assert [each["closed_at"] is None for each in result["connections"]] == [False, True, False, True]
+    assert result["events"]["whatsapp_connection_event"]["received"] >= 1
+    assert {page["url"].rpartition("/")[2].partition("?")[0] for page in result["pages"]} == {"fixed.html"}
     assert "token-of-user" not in ran.said
 
 
-def test_it_begins_logged_in_from_a_storage_state(site: Backend, tmp_path: Path) -> None:
+def test_a_storage_state_logs_the_page_in(site: Backend, tmp_path: Path) -> None:
     domain = site.url.removeprefix("http://").partition(":")[0]
     cookie = {"name": "beta", "value": "on", "domain": domain, "path": "/", "expires": -1, "httpOnly": False}
     cookie |= {"secure": False, "sameSite": "Lax"}
@@ -102,14 +102,14 @@ def test_it_begins_logged_in_from_a_storage_state(site: Backend, tmp_path: Path)
     assert "token-of-user_1" not in ran.said
 
 
-def test_a_step_that_cannot_be_done_ends_the_run_with_its_line(site: Backend, tmp_path: Path) -> None:
+def test_a_failed_step_ends_the_run_with_its_line(site: Backend, tmp_path: Path) -> None:
     ran = run_with_steps(tmp_path, f"{site.url}/login.html", "[[browser.step]]\nclick = '#nowhere'\nwithin = '300ms'\n")
     assert ran.code == 3, ran.said
     assert 'wscheck.toml:3: click = "#nowhere": tab 1: nothing matches `#nowhere` within 0.3 s.' in ran.err
 
 
-async def test_whatever_cannot_be_done_is_said(site: Backend) -> None:
-    wrong: dict[tuple[str, str | float], str] = {
+async def test_every_kind_of_failed_step_has_a_message(site: Backend) -> None:
+    messages: dict[tuple[str, str | float], str] = {
         ("wait_for", "#go["): 'toml:1: wait_for = "#go[": That is no CSS selector.',
         ("goto", "http://127.0.0.1:9/"): 'toml:1: goto = "http://127.0.0.1:9/": tab 1: the page did not load: net::',
         ("tab", 7): "toml:1: tab = 7: There is no tab 7.",
@@ -117,17 +117,17 @@ async def test_whatever_cannot_be_done_is_said(site: Backend) -> None:
     }
     async with launched() as browser:
         page = await browser.open(f"{site.url}/login.html")
-        for (action, value), said in wrong.items():
+        for (action, value), message in messages.items():
             with pytest.raises(CannotCheck) as raised:
                 await run_steps(
                     browser, page, [BrowserStep(action=action, argument=value, location="toml:1", timeout_s=0.2)]
                 )
-            assert raised.value.problem.startswith(said)
+            assert raised.value.problem.startswith(message)
             assert raised.value.next_step
 
 
-async def test_a_second_tab_has_as_long_to_load_as_its_step_says(site: Backend) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes the request and never answers
+async def test_a_new_tab_loads_within_the_timeout_of_its_step(site: Backend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never answers
         host, port = silent.getsockname()
         endless = f"/endless.html?http://{host}:{port}/"
         async with launched() as browser:
@@ -135,22 +135,22 @@ async def test_a_second_tab_has_as_long_to_load_as_its_step_says(site: Backend) 
             await run_steps(
                 browser, page, [BrowserStep(action="tab", argument=endless, location="toml:1", timeout_s=0.3)]
             )
-            (told,) = browser.unobserved
-    assert told.startswith("tab 2 did not finish loading within 0.3 s")
+            (reason,) = browser.unobserved
+    assert reason.startswith("tab 2 did not finish loading within 0.3 s")
 
 
-def test_a_step_that_is_none_starts_no_browser(tmp_path: Path) -> None:
+def test_an_unknown_step_is_refused_before_the_browser_starts(tmp_path: Path) -> None:
     ran = run_with_steps(tmp_path, "http://127.0.0.1:9/", "[[browser.step]]\nclik = '#go'\n", "--browser", "/bin/false")
     assert ran.code == 2
     assert "wscheck.toml:3: there is no step `clik`" in ran.err and "Did you mean `click`" in ran.err
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(None, "cannot be read: No such file"), ("[]", "is no storage state"), ('{"cookies": [', "is no storage state")],
 )
-def test_a_storage_state_that_is_none_is_refused(tmp_path: Path, content: str | None, said: str) -> None:
+def test_an_invalid_storage_state_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
         tmp_path.joinpath("auth.json").write_text(content)
     ran = wscheck("browser", "http://127.0.0.1:9/", "--storage-state", "auth.json", cwd=tmp_path)
-    assert ran.code == 2 and said in ran.err, ran.said
+    assert ran.code == 2 and message in ran.err, ran.said

@@ -1,4 +1,4 @@
-"""A page whose certificate nobody vouches for: refused with what to do, and shown where that is asked for."""
+"""Pages with an invalid TLS certificate: refused, and opened with --insecure."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -32,19 +32,19 @@ async def page() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_it_is_refused_with_what_to_do_and_shown_if_asked_for(page: str) -> None:
+async def test_an_invalid_certificate_is_refused_unless_insecure(page: str) -> None:
     with pytest.raises(CannotCheck, match="pass --insecure for a test server"):
         await watched(page, seconds=0.1)
     assert (await watched(page, seconds=0.1, insecure=True)).report.reason == NO_TRAFFIC
 
 
-def test_verify_asks_the_browser_as_it_asks_the_server() -> None:
+def test_verify_applies_insecure_to_the_page() -> None:
     flags = {"target.url": "https://127.0.0.1:1", "verify.page": "https://127.0.0.1:2/", "identity.token": "t"}
     for insecure in (True, False):
         run = plan_verify_run(load_config({**flags, "target.insecure": insecure or None}, environ={}), [])
         assert run.page is not None and run.page.insecure is insecure
 
 
-def test_a_browser_that_runs_already_cannot_be_asked() -> None:
+def test_insecure_with_cdp_is_refused() -> None:
     ran = wscheck("browser", "--cdp", "http://127.0.0.1:1", "--insecure", "http://127.0.0.1:2/")
     assert ran.code == 2 and "Start that one with --ignore-certificate-errors." in ran.err

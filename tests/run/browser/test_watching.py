@@ -1,4 +1,4 @@
-"""`wscheck browser` on the real pages: who opened what, in every build and over every transport; and what must pass."""
+"""`wscheck browser` on real pages: openers in every build and over every transport, and pages that must pass."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ import pytest
 
 from tests.cli import COMMAND, environment, wscheck
 from tests.node_backend import EXAMPLE, Backend
-from tests.pages import of, served, watched, watched_until
+from tests.pages import findings_of, served, watched, watched_until
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import AnyEvent, CodeLocation, Connected, Delivered, HandlersRegistered
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import attached, launch
-from wscheck.run.page_report import report as told
+from wscheck.run.page_report import report as page_report
 
 TRANSPORTS = {"websocket": "websocket", "upgrade": "polling,websocket", "polling": "polling"}
 ROOT = Path(__file__).parents[3]
@@ -45,7 +45,7 @@ def prod() -> Iterator[Backend]:
 
 
 def line_of_io(file: str) -> int:
-    """Where the source itself calls io()."""
+    """Return the line of the source file that calls io()."""
     text = Path(EXAMPLE, file).read_text().splitlines()
     return next(number for number, line in enumerate(text, start=1) if "= io(" in line)
 
@@ -54,13 +54,13 @@ def openers(report: BrowserReport, user: str) -> set[str]:
     return {f"{one.opener.file}:{one.opener.line}" for one in report.connections if one.user == user and one.opener}
 
 
-async def test_both_hooks_are_named_by_file_and_line_in_every_build_over_every_transport(pages: Backend) -> None:
+async def test_both_hooks_are_named_by_line_in_every_build_over_every_transport(pages: Backend) -> None:
     urls = [f"{pages.url}/broken.html?user={name}&transports={value}" for name, value in TRANSPORTS.items()]
     report = (await watched(*urls, seconds=3)).report
     assert report.verdict is Verdict.FAILED and not report.notes
     for user in TRANSPORTS:
         assert openers(report, user) == {f"{file}:{line_of_io(file)}" for file in HOOKS}, user
-        found = {finding.rule: finding for finding in of(user, report.findings)}
+        found = {finding.rule: finding for finding in findings_of(user, report.findings)}
         assert {"multiple-connections", "connection-replaced"} <= found.keys(), user
         for finding in found.values():
             assert finding.cause is not None and finding.cause.id == "two-openers", user
@@ -69,24 +69,29 @@ async def test_both_hooks_are_named_by_file_and_line_in_every_build_over_every_t
     assert ends == {"websocket": "websocket", "upgrade": "websocket", "polling": "polling"}
 
 
-async def test_the_fixed_page_passes_wherever_it_runs(pages: Backend) -> None:
+async def test_the_fixed_page_passes_in_every_kind_of_target(pages: Backend) -> None:
     framed = quote(f"{pages.url.replace('127.0.0.1', 'localhost')}/fixed.html?user=framed", safe="")
     queries = ["fixed.html?user=plain", "fixed.html?user=strict&strict=1", f"framed.html?frame={framed}"]
     queries += ["framed.html?user=within"]
     queries += ["worker.html?kind=dedicated&user=worker", "worker.html?kind=shared&user=shared"]
     report = (await watched(*(f"{pages.url}/{query}" for query in queries), seconds=3)).report
     assert (report.verdict, report.findings) == (Verdict.PASSED, [])
-    held = {one.user: one for one in report.connections}
-    assert held.keys() == {"plain", "strict", "framed", "within", "worker", "shared"} and len(report.connections) == 6
-    assert [held[user].target.type for user in held if user != "framed"].count("page") == 2
-    assert (held["worker"].target.type, held["worker"].page) == ("worker", "tab 5")
-    assert held["shared"].target.type == "shared_worker"
-    assert (held["framed"].target.type, held["framed"].page) == ("iframe", "tab 3"), "of another site, and of this tab"
-    assert (held["within"].target.type, held["within"].page) == ("iframe", "tab 4"), "of this site"
-    assert all(one.opener is not None and one.opener.file.startswith("src/services/") for one in held.values())
+    connections = {one.user: one for one in report.connections}
+    assert (
+        connections.keys() == {"plain", "strict", "framed", "within", "worker", "shared"}
+        and len(report.connections) == 6
+    )
+    assert [connections[user].target.type for user in connections if user != "framed"].count("page") == 2
+    assert (connections["worker"].target.type, connections["worker"].page) == ("worker", "tab 5")
+    assert connections["shared"].target.type == "shared_worker"
+    assert (connections["framed"].target.type, connections["framed"].page) == ("iframe", "tab 3"), (
+        "of another site, and of this tab"
+    )
+    assert (connections["within"].target.type, connections["within"].page) == ("iframe", "tab 4"), "of this site"
+    assert all(one.opener is not None and one.opener.file.startswith("src/services/") for one in connections.values())
 
 
-async def test_where_all_go_through_shared_code_the_callers_are_told_apart(pages: Backend) -> None:
+async def test_callers_of_shared_code_are_distinguished(pages: Backend) -> None:
     report = (await watched(f"{pages.url}/shared-function.html", seconds=2)).report
     assert {f"{one.diverges_at.file}:{one.diverges_at.line}" for one in report.connections if one.diverges_at} == {
         "src/pages/shared-function.tsx:10",
@@ -96,14 +101,16 @@ async def test_where_all_go_through_shared_code_the_callers_are_told_apart(pages
     assert "shared-function.tsx:10" in report.reason and "shared-function.tsx:18" in report.reason
 
 
-async def test_a_loop_of_replacements_is_said_in_one_statement(prod: Backend) -> None:
+async def test_a_loop_of_replacements_is_summarized_in_one_sentence(prod: Backend) -> None:
     report = await watched_until(
-        lambda told: any(found.rule == "connection-replaced" and found.count > 3 for found in told.findings),
+        lambda result: any(found.rule == "connection-replaced" and found.count > 3 for found in result.findings),
         f"{prod.url}/broken.html?retry=200",
     )
     replaced = next(finding for finding in report.findings if finding.rule == "connection-replaced")
     assert replaced.count > 3 and replaced.rate is not None
-    assert openers(report, "user_123") == {f"{file}:{line_of_io(file)}" for file in HOOKS}, "also of reconnections"
+    assert openers(report, "user_123") == {f"{file}:{line_of_io(file)}" for file in HOOKS}, (
+        "the openers of reconnections too"
+    )
     assert report.reason.startswith("user_123: holds 2 connections, one opened by ")
     for name, file in (("useBotWebSocket", HOOKS[0]), ("useWhatsAppConnection", HOOKS[1])):
         assert f"{name} ({file}:{line_of_io(file)}:" in report.reason
@@ -112,7 +119,7 @@ async def test_a_loop_of_replacements_is_said_in_one_statement(prod: Backend) ->
 
 async def test_handlers_are_counted_and_located(prod: Backend) -> None:
     report = await watched_until(
-        lambda told: [one.count for one in told.handlers] == [3] and told.events["message_sync"].received == 3,
+        lambda result: [one.count for one in result.handlers] == [3] and result.events["message_sync"].received == 3,
         f"{prod.url}/handler-without-off.html",
     )
     assert [(one.event, one.count) for one in report.handlers] == [("message_sync", 3)]
@@ -121,34 +128,34 @@ async def test_handlers_are_counted_and_located(prod: Backend) -> None:
     }
     synced = report.events["message_sync"]
     assert synced.received == 3 and synced.handled is not None
-    assert synced.handled >= synced.received, "as many as there were at each look; a busy machine looks seldom"
+    assert synced.handled >= synced.received, "handlers are counted at each poll; a busy machine polls less often"
 
 
-def test_a_handler_runs_for_each_event_that_came_while_it_was_there() -> None:
+def test_handled_counts_the_handlers_at_the_time_of_each_event() -> None:
     place = CodeLocation("chat.tsx", 13)
     events: list[AnyEvent] = [Connected(at=0.0, sid="s", user="A", page="tab-1")]
     for at in (1.0, 2.0, 3.0):
         events.append(HandlersRegistered(at=at, sid="s", user="A", name="message_sync", handlers=(place,) * int(at)))
         events.append(Delivered(at=at + 0.5, sid="s", user="A", name="message_sync"))
-    seen = told(events, RuleOptions(), Bar(), target="page").events["message_sync"]
-    assert (seen.received, seen.handled) == (3, 1 + 2 + 3)
+    received = page_report(events, RuleOptions(), Bar(), target="page").events["message_sync"]
+    assert (received.received, received.handled) == (3, 1 + 2 + 3)
 
 
-def test_the_command_line_and_no_secret_in_any_output(prod: Backend, tmp_path: Path) -> None:
+def test_no_output_of_the_command_contains_a_secret(prod: Backend, tmp_path: Path) -> None:
     url = f"{prod.url}/broken.html?token=token-of-user_123&user=user_123"
     outputs = [f"--format={kind}={tmp_path / kind}" for kind in ("ndjson", "html", "sarif", "junit", "github")]
     ran = wscheck("browser", url, "--for", "2s", "--source-root=examples/bot-dashboard/", "--format=json", *outputs)
     assert ran.code == 1, ran.said
-    told = json.loads(ran.out)
-    assert told["schema"] == "wscheck.browser/1" and len(told["connections"]) == 2
-    assert "token=(hidden)" in told["target"]
+    result = json.loads(ran.out)
+    assert result["schema"] == "wscheck.browser/1" and len(result["connections"]) == 2
+    assert "token=(hidden)" in result["target"]
     annotated = re.findall(r"^::error file=([^,]+)", (tmp_path / "github").read_text(), re.MULTILINE)
-    assert annotated and all((ROOT / file).is_file() for file in annotated), "where GitHub looks for it"
+    assert annotated and all((ROOT / file).is_file() for file in annotated), "from the repository's root"
     for text in (ran.said, *(path.read_text() for path in tmp_path.iterdir())):
         assert "token-of-" not in text
 
 
-def test_a_page_without_traffic_proves_nothing(prod: Backend) -> None:
+def test_a_page_without_traffic_is_inconclusive(prod: Backend) -> None:
     ran = wscheck("browser", f"{prod.url}/counters", "--for", "300ms")
     assert ran.code == 3 and "no Socket.IO traffic was seen" in ran.said
 
@@ -165,31 +172,31 @@ time.sleep(0.5)
 """
 
 
-async def test_a_browser_that_another_program_drives_shows_the_same(prod: Backend, tmp_path: Path) -> None:
+async def test_a_browser_driven_by_a_command_has_the_same_result(prod: Backend, tmp_path: Path) -> None:
     url = f"{prod.url}/broken.html?user=driven"
-    alone = await watched_until(lambda told: len(told.findings) >= 2, url)
+    alone = await watched_until(lambda result: len(result.findings) >= 2, url)
     tmp_path.joinpath("drive.py").write_text(DRIVER)
     drive = (sys.executable, str(tmp_path / "drive.py"), url, f"{prod.url}/counters")
     async with launch.running_browser(launch.find_browser()) as address:
         port = address.partition("//")[2].partition("/")[0]
         beside = await watched(cdp=f"http://{port}", command=drive)
-        assert await launch.devtools_url(f"http://{port}") == address, "the browser that was there is left running"
-    assert _gist(beside.report) == _gist(alone)
+        assert await launch.devtools_url(f"http://{port}") == address, "an attached browser keeps running"
+    assert _main_results(beside.report) == _main_results(alone)
 
 
-async def test_somebody_elses_browser_keeps_no_tab_of_ours(prod: Backend) -> None:
-    """One that stayed would hold the user's connection, and be thrown out by the next run."""
+async def test_tabs_opened_in_an_attached_browser_are_closed(prod: Backend) -> None:
+    """A tab that stayed would keep a connection of the user, which the next run would replace."""
     async with launch.running_browser(launch.find_browser()) as address:
         await watched(f"{prod.url}/fixed.html?user=again", cdp=address, seconds=0.1)
         tabs: list[str] = []
         async with asyncio.timeout(20):
-            while tabs != ["tab 1", "tab 2"]:  # the one that was there, and a new one
+            while tabs != ["tab 1", "tab 2"]:  # the first tab of the browser, and a new one
                 async with attached(address) as browser:
                     await browser.new_tab()
                     tabs = list(browser.tabs)
 
 
-async def test_what_was_open_before_is_named_until_it_is_loaded_anew(prod: Backend) -> None:
+async def test_a_tab_open_before_is_noted_until_it_is_reloaded(prod: Backend) -> None:
     async with launch.running_browser(launch.find_browser()) as address, attached(address) as there:
         page = await there.open(f"{prod.url}/fixed.html?user=before")
         async with attached(address) as browser:
@@ -201,13 +208,13 @@ async def test_what_was_open_before_is_named_until_it_is_loaded_anew(prod: Backe
                     await asyncio.sleep(0.05)
 
 
-def _gist(report: BrowserReport) -> Any:
+def _main_results(report: BrowserReport) -> Any:
     found = {(f.rule, f.user, f.cause.id if f.cause else None) for f in report.findings}
     return report.verdict, found, openers(report, "driven")
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_end_it_tells_what_it_has_and_leaves_nothing_behind(prod: Backend, asked: signal.Signals) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_a_report_and_without_remains(prod: Backend, sent: signal.Signals) -> None:
     with tempfile.TemporaryDirectory() as home:
         command = [*COMMAND, "browser", f"{prod.url}/broken.html", "--for", "60s", "--format", "json"]
         before = prod.counters()["replaced"]
@@ -218,15 +225,15 @@ def test_asked_to_end_it_tells_what_it_has_and_leaves_nothing_behind(prod: Backe
         browser = _chromium(process.pid)
         profile = _profile(browser)
         assert profile.is_dir()
-        os.kill(process.pid, asked)
+        os.kill(process.pid, sent)
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    told = json.loads(out)
-    assert told["interrupted"] and told["connections"]
+    result = json.loads(out)
+    assert result["interrupted"] and result["connections"]
     assert not profile.exists() and not Path("/proc", str(browser)).exists()
 
 
-def test_killed_it_takes_its_browser_along(prod: Backend) -> None:
+def test_the_browser_dies_with_a_killed_run(prod: Backend) -> None:
     with tempfile.TemporaryDirectory() as home:
         before = prod.counters()["connects"]
         command = [*COMMAND, "browser", f"{prod.url}/fixed.html", "--for", "60s"]
@@ -244,7 +251,7 @@ def test_killed_it_takes_its_browser_along(prod: Backend) -> None:
     shutil.rmtree(profile, ignore_errors=True)
 
 
-async def test_a_browser_that_is_killed_proves_nothing(prod: Backend) -> None:
+async def test_a_killed_browser_is_inconclusive(prod: Backend) -> None:
     before = prod.counters()["connects"]
 
     async def kill() -> None:
@@ -259,19 +266,19 @@ async def test_a_browser_that_is_killed_proves_nothing(prod: Backend) -> None:
 
 
 def _profile(browser: int) -> Path:
-    """The folder that the browser writes to."""
-    told = Path("/proc", str(browser), "cmdline").read_text()
-    return Path(told.partition("--user-data-dir=")[2].partition("\0")[0])
+    """Return the profile folder of a browser process."""
+    command_line = Path("/proc", str(browser), "cmdline").read_text()
+    return Path(command_line.partition("--user-data-dir=")[2].partition("\0")[0])
 
 
 def _chromium(parent: int) -> int:
-    """The browser that the process `parent` started."""
+    """Return the id of the browser process that `parent` started, 0 if there is none."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
-            said = Path(stat.parent, "cmdline").read_text()
+            command_line = Path(stat.parent, "cmdline").read_text()
         except OSError:
             continue
-        if int(fields[1]) == parent and "--remote-debugging-port" in said:
+        if int(fields[1]) == parent and "--remote-debugging-port" in command_line:
             return int(stat.parent.name)
     return 0

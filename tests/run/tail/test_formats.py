@@ -12,7 +12,7 @@ from tests.cli import wscheck
 from tests.node_backend import node_backend
 from tests.report.html.test_page import parsed
 from tests.run.tail.running import Server, Tail, finished, lines, until
-from wscheck.observe.recording import load
+from wscheck.observe.recording import load_recording
 from wscheck.report import REPORTERS
 from wscheck.report.schemas import file_name
 
@@ -62,7 +62,7 @@ def test_every_line_of_the_recording_is_as_its_schema_says_and_reads_back(writte
     told = lines((written / "report.ndjson").read_bytes())
     for line in told:
         validator("wscheck.events/1").validate(line)
-    header, events = load(written / "report.ndjson")
+    header, events = load_recording(written / "report.ndjson")
     assert header.target == "app.log"
     assert len(events) == sum("state" not in line for line in told) - 1 == 39
     assert {line["line"] for line in told if line.get("type") == "connected"} >= {1, 2}

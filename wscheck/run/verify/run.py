@@ -29,9 +29,9 @@ from wscheck.model.gaps import INTERRUPTED, Gap
 from wscheck.model.report import VerifyReport
 from wscheck.observe.client.console_messages import Narrate, silent
 from wscheck.observe.client.task_cancel import ended
-from wscheck.observe.heartbeat import heartbeat
+from wscheck.observe.heartbeat import monitor_event_loop
 from wscheck.observe.logs.server_log import ServerLog
-from wscheck.observe.recording import load
+from wscheck.observe.recording import load_recording
 from wscheck.run.verify.inconclusive import OTHER_EVENTS, credentials_refused, sent_no_documented_event
 from wscheck.run.verify.logs import caught_up, only_ours
 from wscheck.run.verify.recording import evaluate_observed
@@ -96,7 +96,7 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
 
 def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
     """Judge a recording anew, by the options it was made with. Raises BadEvidence."""
-    header, events = load(path)
+    header, events = load_recording(path)
     options = msgspec.convert(
         {k: v for k, v in header.options.items() if k in RuleOptions.__struct_fields__}, RuleOptions
     )
@@ -211,7 +211,7 @@ async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: EmbeddedServe
         stage.record(SourceStarted(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name))
         log.start_phase(stage.record)
     try:
-        async with heartbeat(stage.record):
+        async with monitor_event_loop(stage.record):
             try:
                 async with asyncio.timeout(_patience(cast)):
                     await act(stage)
