@@ -87,7 +87,7 @@ def agree(log: bytes, size: int, wording: LogVocabulary) -> None:
     assert events == read(log, len(log), wording, careful=True)[1], "shortcuts make a difference"
     assert (whole.lines, whole.offset, whole.levels) == (pieces.lines, pieces.offset, pieces.levels)
     assert whole.offset == len(log), "not all was read"
-    assert len(pieces._held) <= MOST_HELD, "memory is not bounded"
+    assert len(pieces._data) <= MOST_HELD, "memory is not bounded"
 
 
 def read(log: bytes, size: int, wording: LogVocabulary, *, careful: bool = False) -> tuple[LogExtractor, list[Event]]:
@@ -107,7 +107,7 @@ def read_in_buffer(buffer: ReadBuffer, log: bytes, wording: LogVocabulary) -> li
     for begin in range(0, len(log), len(buffer.payload)):
         piece = log[begin : begin + len(buffer.payload)]
         buffer.payload[: len(piece)] = piece
-        extractor.look(buffer, len(piece))
+        extractor.scan(buffer, len(piece))
     return [*extractor.read(), *extractor.flush(at_end=True)]
 
 

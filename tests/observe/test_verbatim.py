@@ -67,7 +67,7 @@ def test_what_is_read_in_place_is_kept_too_and_read_all_the_same() -> None:
     reader = said.wrap_factory(LogExtractor)("server.log")
     data = b"WebSocket client connected socketId=s1 userId=ada\npeer joined s1-A\n"
     buffer.payload[: len(data)] = data
-    assert reader.look(buffer, len(data)) == 1
+    assert reader.scan(buffer, len(data)) == 1
     events = reader.read() + reader.flush(at_end=True)
     assert [event.sid for event in events] == ["s1"]
     assert said.find_mention(["s1-A"]) == "peer joined s1-A"

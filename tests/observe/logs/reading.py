@@ -30,7 +30,7 @@ def read_in_buffer(buffer: ReadBuffer, log: bytes) -> tuple[LogExtractor, list[E
     for begin in range(0, len(log), len(buffer.payload)):
         piece = log[begin : begin + len(buffer.payload)]
         buffer.payload[: len(piece)] = piece
-        if extractor.look(buffer, len(piece)) > 5:
+        if extractor.scan(buffer, len(piece)) > 5:
             events += extractor.read()
     events += extractor.read()
     return extractor, events + extractor.flush(at_end=True)

@@ -13,7 +13,7 @@ from tests.observe.logs.formats import FORMATS
 from tests.observe.logs.reading import read_in_buffer, reader_of
 from tests.observe.logs.wrappers import ENCODINGS, WRAPPERS
 from wscheck.model.events import Connected, Event, Unreadable
-from wscheck.observe.logs.extractor import LONGEST, LogExtractor
+from wscheck.observe.logs.extractor import MAX_LINE, LogExtractor
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 # The same examples each time; fuzz/extractor.py looks further.
@@ -116,7 +116,7 @@ def test_logs_that_take_turns_at_one_desk_are_read_as_if_each_were_alone(
             events += extractor.feed(piece)
         else:
             buffer.payload[: len(piece)] = piece
-            extractor.look(buffer, len(piece))
+            extractor.scan(buffer, len(piece))
         if len(piece) < len(rest):
             rests.append((extractor, events, rest[len(piece) :]))
     for extractor, events, log in reading:
@@ -203,10 +203,10 @@ def test_a_line_of_100_mb_is_one_unreadable_line_and_takes_no_memory() -> None:
 
 
 def test_a_line_is_too_long_whether_it_comes_at_once_or_in_pieces() -> None:
-    log = b"x" * LONGEST + b" WebSocket client connected\ntick\nWebSocket client connected\n"
+    log = b"x" * MAX_LINE + b" WebSocket client connected\ntick\nWebSocket client connected\n"
     whole = reader_of(log)[1]
     assert [type(event) for event in whole] == [Unreadable, Connected]
-    assert reader_of(log, 1000, LONGEST - 990, 3, 3, 3)[1] == whole
+    assert reader_of(log, 1000, MAX_LINE - 990, 3, 3, 3)[1] == whole
 
 
 def test_nuls_and_invalid_bytes_are_passed_over() -> None:

@@ -28,7 +28,7 @@ class Encoding:
         """Return whether it is decided that bytes pass through unchanged."""
         return self._head is None and self._decoder is None
 
-    def take(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+    def convert(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         """Return `data` as UTF-8, as far as it can be converted yet."""
         if self._head is not None:
             data, self._head = self._head + bytes(data[:_NEEDED]) + bytes(data[_NEEDED:]), None
@@ -42,10 +42,10 @@ class Encoding:
         """Return the buffered bytes at the end of the log."""
         head, self._head = self._head or b"", None
         if self._decoder is not None:
-            self._decoder.reset()  # half a character that never came whole
+            self._decoder.reset()  # half a character that was never completed
         return head
 
-    def size_of(self, text: bytes | bytearray) -> int:
+    def input_size(self, text: bytes | bytearray) -> int:
         """Return the number of input bytes that `text` and the buffered bytes after it took."""
         if self._decoder is None:
             return len(text) + len(self._head or b"")

@@ -28,9 +28,11 @@ from wscheck.observe.logs.vocabulary import (
 
 FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
 
-INTERLEAVED_RECORDS = "records of several writers interleave here without a prefix: whose ids these are cannot be told"
+INTERLEAVED_RECORDS = (
+    "records of several writers interleave here without a prefix, so it is unclear to which record these ids belong"
+)
 
-UNCLEAR_ID = "it cannot be told where an id begins or ends that has no quotes around it: log it in quotes, or as JSON"
+UNCLEAR_ID = "it is unclear where an id begins or ends because it has no quotes: log it in quotes, or as JSON"
 
 MAX_EXCERPT = 200
 
@@ -54,12 +56,12 @@ class PrefixMemory:
         else:
             self._anywhere.add(kind)
 
-    def was_seen(self, kind: str, source: str) -> bool:
+    def contains(self, kind: str, source: str) -> bool:
         return (kind, source) in self._met or kind in self._anywhere
 
 
 class EventBuilder:
-    """Events of one log that were not taken yet, with counts of the levels and of unreadable lines.
+    """Events of one log that were not events yet, with counts of the levels and of unreadable lines.
 
     builders  one function per kind; it takes the line, the time and the values of `EVENT_ROLES`, "" for an unknown one
     """
@@ -79,13 +81,13 @@ class EventBuilder:
 
     @property
     def waiting(self) -> int:
-        """Return the number of events that were not taken yet."""
+        """Return the number of events that were not events yet."""
         return len(self.events)
 
     def take_events(self) -> list[Event]:
         """Return the events since the last call."""
-        taken, self.events = self.events, []
-        return taken
+        events, self.events = self.events, []
+        return events
 
     def add_record(self, record: OpenRecord) -> None:
         """Add the events of a complete record."""
@@ -119,7 +121,7 @@ class EventBuilder:
 
     def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
         path, node, known = self._path, self._node, sid or None
-        # Socket.IO's begin with a slash; another may be Kubernetes'.
+        # A Socket.IO namespace starts with a slash; another one may be a Kubernetes namespace.
         space = namespace if namespace[:1] == "/" else None
         self.events.append(
             Connected(

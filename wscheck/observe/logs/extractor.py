@@ -21,10 +21,10 @@ from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, fin
 from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
-LONGEST = 1 << 20
+MAX_LINE = 1 << 20
 """A longer line is not read. With a marker it is counted as unreadable."""
 
-KEPT = 1 << 16
+RETAINED = 1 << 16
 """Bytes that are retained of the lines already read, for records that start before their marker."""
 
 OVERLAP = 128
@@ -62,9 +62,9 @@ class LogExtractor:
         self._general_reader = GeneralReader(path, *shared)
         self._fast_reader = FastReader(*shared, learns=not wording.markers)
         self._scanner, self._encoding = NeedleScanner(wording), Encoding()
-        self._held = bytearray()
+        self._data = bytearray()
         self._buffer: ReadBuffer | None = None
-        self._gone = self._next = self._floor = 0
+        self._dropped = self._position = self._retained_from = 0
         self._places: Iterator[Found] | None = None
         self._skipping = self._skipped_marker = False
         self.bytes = self.lines = 0
@@ -92,32 +92,32 @@ class LogExtractor:
         return self._general_reader.latest_time(self._recent())
 
     def _recent(self) -> bytes:
-        lowest, whole = self._lowest(self._next)
-        begin = lowest if whole else self._held.find(b"\n", lowest, self._next) + 1
-        return bytes(self._held[begin : self._next])
+        lowest, whole = self._lowest(self._position)
+        begin = lowest if whole else self._data.find(b"\n", lowest, self._position) + 1
+        return bytes(self._data[begin : self._position])
 
-    # --- what is fed -------------------------------------------------------------------------------------------------
+    # --- input --------------------------------------------------------------------------------------------------------
 
     def feed(self, data: Any) -> list[Event]:
         """Read `data` and return the events of the complete records."""
-        self._take(data)
+        self._read_copy(data)
         return self.read()
 
-    def look(self, buffer: ReadBuffer, size: int) -> int:
+    def scan(self, buffer: ReadBuffer, size: int) -> int:
         """Read the first `size` bytes of the buffer's payload and return how many events `read` would return.
 
         Records of a known shape are only noted here. Building thousands of events at once takes half the time, because
         a
         megabyte of log between two records evicts the code and data of the evaluation from the processor's cache.
         """
-        if self._encoding.settled and self._lies_on(buffer):
+        if self._encoding.settled and self._move_to_buffer(buffer):
             self.bytes += size
             end = buffer.reserve + size
-            self._read(buffer.data.rfind(b"\n", self._next, end) + 1, buffer.scratch)
-            self._stay_on(buffer, end)
-            self._skip()
+            self._read(buffer.data.rfind(b"\n", self._position, end) + 1, buffer.scratch)
+            self._retain_in_buffer(buffer, end)
+            self._skip_long_line()
         else:
-            self._take(buffer.payload[:size])
+            self._read_copy(buffer.payload[:size])
         return self._event_builder.waiting + self._fast_reader.pending
 
     def read(self) -> list[Event]:
@@ -125,53 +125,53 @@ class LogExtractor:
         self._fast_reader.flush()
         return self._event_builder.take_events()
 
-    def _take(self, data: Any) -> None:
+    def _read_copy(self, data: Any) -> None:
         self.detach()
         self.bytes += len(data)
-        self._held += self._encoding.take(data)
-        self._read(self._held.rfind(b"\n", self._next) + 1)
-        self._skip()
-        surplus = self._next - KEPT
-        if surplus > KEPT:
-            del self._held[:surplus]
-            self._gone += surplus
-            self._next -= surplus
+        self._data += self._encoding.convert(data)
+        self._read(self._data.rfind(b"\n", self._position) + 1)
+        self._skip_long_line()
+        surplus = self._position - RETAINED
+        if surplus > RETAINED:
+            del self._data[:surplus]
+            self._dropped += surplus
+            self._position -= surplus
 
-    def _lies_on(self, buffer: ReadBuffer) -> bool:
+    def _move_to_buffer(self, buffer: ReadBuffer) -> bool:
         """Move the retained bytes in front of the buffer's payload; return False if they are too long."""
         if self._buffer is not buffer:
             self.detach()
-            if len(self._held) > buffer.reserve:
+            if len(self._data) > buffer.reserve:
                 return False
-            floor = buffer.prepend(self._held, self)
-            self._held, self._buffer = buffer.data, buffer
-            self._moved(floor, floor)
+            floor = buffer.prepend(self._data, self)
+            self._data, self._buffer = buffer.data, buffer
+            self._shift(floor, floor)
         return True
 
-    def _stay_on(self, buffer: ReadBuffer, end: int) -> None:
+    def _retain_in_buffer(self, buffer: ReadBuffer, end: int) -> None:
         """Retain the bytes before `end` that are still needed, in the buffer if they fit."""
-        begin = max(self._floor, self._next - KEPT)
+        begin = max(self._retained_from, self._position - RETAINED)
         if end - begin > buffer.reserve:
-            self._held, self._buffer = buffer.data[begin:end], None
-            self._moved(-begin, 0)
+            self._data, self._buffer = buffer.data[begin:end], None
+            self._shift(-begin, 0)
         else:
-            self._moved(buffer.reserve - end, buffer.carry_over(begin, end))
+            self._shift(buffer.reserve - end, buffer.carry_over(begin, end))
 
     def detach(self) -> None:
         """Copy the retained bytes out of the buffer."""
         if self._buffer is not None:
-            self._held, self._buffer = self._held[self._floor : self._buffer.reserve], None
-            self._moved(-self._floor, 0)
+            self._data, self._buffer = self._data[self._retained_from : self._buffer.reserve], None
+            self._shift(-self._retained_from, 0)
 
-    def _moved(self, by: int, floor: int) -> None:
+    def _shift(self, by: int, floor: int) -> None:
         """Update the positions after the retained bytes moved by `by` and start at `floor`."""
-        self._gone, self._next = self._gone - by, self._next + by
-        self._floor = self._fast_reader.floor = floor
+        self._dropped, self._position = self._dropped - by, self._position + by
+        self._retained_from = self._fast_reader.floor = floor
 
     @property
     def _end(self) -> int:
         """Return the end of the retained bytes."""
-        return len(self._held) if self._buffer is None else self._buffer.reserve
+        return len(self._data) if self._buffer is None else self._buffer.reserve
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
         """Complete the records that wait for further lines and return their events.
@@ -180,11 +180,11 @@ class LogExtractor:
         """
         self.detach()
         if at_end:
-            self._held += self._encoding.end()
-            self._read(len(self._held))
+            self._data += self._encoding.end()
+            self._read(len(self._data))
         self._fast_reader.flush()
-        if len(self._held) == self._next:
-            # A line that is being written may belong to what waits; without one, nothing more is to be expected.
+        if len(self._data) == self._position:
+            # A line that is half written may belong to an open record. Without one, nothing more is expected.
             self._general_reader.finish()
         return self._event_builder.take_events()
 
@@ -196,65 +196,65 @@ class LogExtractor:
     @property
     def offset(self) -> int:
         """Return the number of bytes up to the end of the last complete record. Reading can resume there."""
-        begun = self._general_reader.start_offset
-        begin = max(0, begun - self._gone) if begun is not None else self._next
+        first_open = self._general_reader.start_offset
+        begin = max(0, first_open - self._dropped) if first_open is not None else self._position
         if self._encoding.plain:
-            return self._gone + self._next if begun is None else begun
-        return self.bytes - self._encoding.size_of(self._held[begin : self._end])
+            return self._dropped + self._position if first_open is None else first_open
+        return self.bytes - self._encoding.input_size(self._data[begin : self._end])
 
     def _read(self, end: int, marks: bytearray | None = None) -> None:
         """Read the complete lines up to `end`."""
-        if end <= self._next:
+        if end <= self._position:
             return
-        self._scanner.detect_journal(self._held, self._next, end)
-        found, counted = self._scanner.scan(self._held, self._next, end, self.lines, marks)
-        held, lines, position = self._held, self._general_reader, self._next
+        self._scanner.detect_journal(self._data, self._position, end)
+        found, counted = self._scanner.scan(self._data, self._position, end, self.lines, marks)
+        data, lines, position = self._data, self._general_reader, self._position
         if self._skipping:
-            position = self._end_of_skipped(end)
+            position = self._finish_skipped_line(end)
         self._places = iter(found)
         while position < end:
             if not lines.busy:
-                position = self._shortcuts(position, end)
+                position = self._read_fast(position, end)
                 if position >= end:
                     break
-            begin, position = position, held.find(b"\n", position, end) + 1 or end
+            begin, position = position, data.find(b"\n", position, end) + 1 or end
             self._line(begin, position)
-            self.lines += held[position - 1] == NEWLINE
-        self._next, self.lines = end, counted
+            self.lines += data[position - 1] == NEWLINE
+        self._position, self.lines = end, counted
 
-    def _shortcuts(self, position: int, end: int) -> int:
+    def _read_fast(self, position: int, end: int) -> int:
         """Note the records that the fast reader can read; return the start of the first line for the general reader."""
-        held, note = self._held, self._fast_reader.note
+        data, note = self._data, self._fast_reader.note
         if self._places is None:
-            self._places = iter(self._scanner.scan(held, position, end, self.lines)[0])
+            self._places = iter(self._scanner.scan(data, position, end, self.lines)[0])
         for at, line in self._places:
             if at < position:
                 continue
-            begin = held.rfind(b"\n", position, at) + 1 or position
-            position = note(held, at, begin, end, line)
+            begin = data.rfind(b"\n", position, at) + 1 or position
+            position = note(data, at, begin, end, line)
             if not position:
                 self.lines = line - 1
                 return begin
         return end
 
-    def _skip(self) -> None:
+    def _skip_long_line(self) -> None:
         """Discard the part of a line that exceeds the maximum length."""
         end = self._end
-        if end - self._next > (0 if self._skipping else LONGEST):
-            # What is looked at may begin before: a marker can lie across two pieces.
-            begin = self._next - OVERLAP if self._skipping else self._next
-            self._skipped_marker |= self._needle.search(self._held, max(self._floor, begin), end) is not None
-            self._skipping, self._next = True, end
+        if end - self._position > (0 if self._skipping else MAX_LINE):
+            # The search starts earlier: a marker may span two pieces.
+            begin = self._position - OVERLAP if self._skipping else self._position
+            self._skipped_marker |= self._needle.search(self._data, max(self._retained_from, begin), end) is not None
+            self._skipping, self._position = True, end
 
-    def _end_of_skipped(self, end: int) -> int:
+    def _finish_skipped_line(self, end: int) -> int:
         """Return the end of a line that exceeded the maximum length."""
-        line_end = self._held.find(b"\n", self._next, end) + 1 or end
+        line_end = self._data.find(b"\n", self._position, end) + 1 or end
         marked = self._skipped_marker or self._needle.search(
-            self._held, max(self._floor, self._next - OVERLAP), line_end
+            self._data, max(self._retained_from, self._position - OVERLAP), line_end
         )
         self._skipping = self._skipped_marker = False
         self._too_long(bool(marked))
-        self.lines += self._held[line_end - 1] == NEWLINE
+        self.lines += self._data[line_end - 1] == NEWLINE
         return line_end
 
     def _too_long(self, marked: bool) -> None:
@@ -263,20 +263,20 @@ class LogExtractor:
             self._event_builder.add_unreadable(self.lines + 1, TOO_LONG, "")
         self._general_reader.skip_line()
 
-    # --- one line ----------------------------------------------------------------------------------------------------
+    # --- one line -----------------------------------------------------------------------------------------------------
 
     def _line(self, begin: int, end: int) -> None:
-        held = self._held
-        if end - begin > LONGEST + 1:
-            self._too_long(self._needle.search(held, begin, end) is not None)
+        data = self._data
+        if end - begin > MAX_LINE + 1:
+            self._too_long(self._needle.search(data, begin, end) is not None)
             return
         self._fast_reader.flush()
-        raw = bytes(held[begin:end])
+        raw = bytes(data[begin:end])
         marked = self._scanner.journal or self._needle.search(raw) is not None
         console = self._general_reader.console
         if not console.started and b"nified WebSocket" in raw and console.starts(LogMessage(decode_line(raw))):
             self._begin_console(begin)
-        self._general_reader.read_line(raw, self.lines + 1, self._gone + begin, marked, self._above)
+        self._general_reader.read_line(raw, self.lines + 1, self._dropped + begin, marked, self._above)
 
     def _begin_console(self, begin: int) -> None:
         """Read the lines above again: only this line shows that a browser console wrote the log."""
@@ -284,27 +284,27 @@ class LogExtractor:
         self._scanner.add_needles(*NEEDLES)
         self._places = None
         lowest, whole = self._lowest(begin)
-        first = lowest if whole else self._held.find(b"\n", lowest, begin) + 1 or begin
-        line = self.lines - self._held.count(b"\n", first, begin)
-        for raw in bytes(self._held[first:begin]).splitlines(keepends=True):
+        first = lowest if whole else self._data.find(b"\n", lowest, begin) + 1 or begin
+        line = self.lines - self._data.count(b"\n", first, begin)
+        for raw in bytes(self._data[first:begin]).splitlines(keepends=True):
             line += 1
             self._general_reader.reread_line(raw, line)
 
     def _above(self, begin: int) -> Iterator[tuple[bytes, int]]:
         """Yield the lines above the offset `begin`, the nearest first, each with its offset."""
-        begin -= self._gone
+        begin -= self._dropped
         lowest, whole = self._lowest(begin)
         while begin > lowest:
-            above = self._held.rfind(b"\n", lowest, begin - 1) + 1 or lowest
+            above = self._data.rfind(b"\n", lowest, begin - 1) + 1 or lowest
             if above == lowest and not whole:
-                return  # its beginning is no longer held
-            yield bytes(self._held[above:begin]), self._gone + above
+                return  # its start is not retained any more
+            yield bytes(self._data[above:begin]), self._dropped + above
             begin = above
 
     def _lowest(self, begin: int) -> tuple[int, bool]:
         """Return how far lines above `begin` are retained, and whether the log starts there."""
-        lowest = max(self._floor, begin - KEPT)
-        return lowest, lowest + self._gone == 0
+        lowest = max(self._retained_from, begin - RETAINED)
+        return lowest, lowest + self._dropped == 0
 
 
 def _events_in(log: bytes, wording: LogVocabulary) -> list[Event]:

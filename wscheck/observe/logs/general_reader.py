@@ -31,10 +31,12 @@ from wscheck.observe.logs.multiline import (
     join_parts_above,
 )
 
-CUT_RECORD = "the record is cut: its JSON does not end"
-SPLIT_LINE = "its runtime split the line, and the rest of it is missing"
-UNESCAPED_RECORD = "Fluent Bit prints the fields of a record without escaping them: let it print `format json_lines`"
-BARE_RECORD = "it stands without what stands before the other records: it may be text that somebody sent"
+CUT_RECORD = "the record is incomplete: its JSON does not end"
+SPLIT_LINE = "the container runtime split this line, and the rest is missing"
+UNESCAPED_RECORD = (
+    "Fluent Bit printed the fields of this record without escaping them: set its output to `format json_lines`"
+)
+BARE_RECORD = "it lacks the prefix of the other records, so it may be text that a user sent"
 
 MAX_SPLIT_LINE = 1 << 20
 MAX_LINES_BETWEEN_PARTS = 1_000
@@ -84,10 +86,10 @@ class GeneralReader:
     @property
     def start_offset(self) -> int | None:
         """Return the number of bytes before the first record that is not complete."""
-        begun = [parts.begin for parts in self._parts.values()]
+        offsets = [parts.begin for parts in self._parts.values()]
         if self.records.start_offset is not None:
-            begun.append(self.records.start_offset)
-        return min(begun, default=None)
+            offsets.append(self.records.start_offset)
+        return min(offsets, default=None)
 
     def reread_line(self, raw: bytes, line: int) -> None:
         """Read a line above the one that identified the log as a browser console's."""
@@ -219,7 +221,7 @@ class GeneralReader:
             return False
         if is_inside_quotation(above):
             return True
-        if self._prefix_memory.was_seen(kind, source):
+        if self._prefix_memory.contains(kind, source):
             self._event_builder.add_unreadable(line, BARE_RECORD, message.text)
             return True
         return False

@@ -108,13 +108,13 @@ _ALLOWED = lazy_pattern(r"(?i)(?:successfully|for|from|of|with|by|user|userid|so
 _KEYED = lazy_pattern(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
 
 
-def continues_record(kind: str, rest: str, body: str, worded: dict[str, str]) -> bool:
+def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) -> bool:
     """Return whether `rest` continues as a record does. Other words make it another sentence."""
     if kind == RESTARTED:
         return True  # "... on port 8000", "... at http://localhost:8000"
     if not body[0].isalnum() or rest[0] not in " \t" or rest.lstrip()[0] in ":-–—|,(=":
         return True
-    return bool(_ALLOWED.match(body) or _KEYED.match(body) or _SOCKET_ID.match(body) or (kind == REPLACED and worded))
+    return bool(_ALLOWED.match(body) or _KEYED.match(body) or _SOCKET_ID.match(body) or (kind == REPLACED and text_ids))
 
 
 def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
@@ -123,7 +123,7 @@ def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
     X", "for user X: OLD -> NEW", a socket id), and the roles of unclear ones.
     """
     ids: dict[str, str] = {}
-    torn: set[str] = set()
+    unclear: set[str] = set()
     if kind == REPLACED:
         arrow = _ARROW.search(rest)
         if arrow is not None:
@@ -132,18 +132,18 @@ def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
         user = _REPLACED_OF.match(rest)
     else:
         user = _OF_USER.search(rest)
-        unsaid = rest if user is None else f"{rest[: user.start('user')]} {rest[user.end('user') :]}"
-        socket = _SOCKET_ID.search(unsaid)
+        without_user = rest if user is None else f"{rest[: user.start('user')]} {rest[user.end('user') :]}"
+        socket = _SOCKET_ID.search(without_user)
         if socket is not None:
             ids[SID] = socket[0]
         alone = _SINGLE_ID.match(rest) if socket is None and user is None else None
         if alone is not None and not alone["id"].isalpha() and kind == CONNECTED:
             ids[USER] = alone["id"]
     if user is not None:
-        said, clear = _named_user(user)
-        ids |= {USER: said} if said is not None else {}
-        torn |= set() if clear else {USER}
-    return ids, torn
+        user_id, certain = _named_user(user)
+        ids |= {USER: user_id} if user_id is not None else {}
+        unclear |= set() if certain else {USER}
+    return ids, unclear
 
 
 def _named_user(match: re.Match[str]) -> tuple[str | None, bool]:
@@ -190,8 +190,8 @@ def _collect_ids(item: Any, kind: str, role_of: RoleOfKey, found: dict[str, str]
         if isinstance(value, dict | list) and key.lower() not in FOREIGN_KEYS:
             deeper.append(value)
         if role is not None and role in ALLOWED_ROLES[kind] and role not in found:
-            said = object_id(value) if isinstance(value, dict) else id_text(value)
-            found |= {role: said} if said is not None else {}
+            found_id = object_id(value) if isinstance(value, dict) else id_text(value)
+            found |= {role: found_id} if found_id is not None else {}
 
 
 def object_id(value: dict[str, Any]) -> str | None:
@@ -224,33 +224,33 @@ class RecordMatcher:
         self._placeholder_markers = placeholder_markers(wording.markers)
         self._role_cache: dict[str, str | None] = {}
 
-    def role_of_key(self, key: str) -> str | None:
+    def key_role(self, key: str) -> str | None:
         """Return the role of a key, None if it has none."""
         if key not in self._role_cache:
             if len(self._role_cache) > MAX_KEYS:
                 self._role_cache.clear()
-            self._role_cache[key] = self._key_roles.get(normalize_key(key)) or self._role_of_path(key)
+            self._role_cache[key] = self._key_roles.get(normalize_key(key)) or self._path_role(key)
         return self._role_cache[key]
 
-    def _role_of_path(self, key: str) -> str | None:
+    def _path_role(self, key: str) -> str | None:
         """Return the role of a flattened key such as "user.id" or "socket.userId"."""
         *path, name = key.split(".")
         if not path or not FOREIGN_KEYS.isdisjoint(map(str.lower, path)):
             return None
         return self._key_roles.get(normalize_key(path[-1] + name)) or self._key_roles.get(normalize_key(name))
 
-    def _role_of(self, pair: KeyValue) -> str | None:
+    def _pair_role(self, pair: KeyValue) -> str | None:
         """Return the role of a pair on a line, also "user: { id: 7 }". Pairs inside carried objects have none."""
         if not FOREIGN_KEYS.isdisjoint(map(str.lower, pair.parents)):
             return None
-        role = self.role_of_key(pair.parents[-1] if pair.parents and pair.key in ("id", "_id") else pair.key)
+        role = self.key_role(pair.parents[-1] if pair.parents and pair.key in ("id", "_id") else pair.key)
         return role if role != NAMESPACE or pair.value[:1] == "/" else None
 
     def id_keys(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
         """Return the keys of a record's ids, by role: the first one of several."""
         found: dict[str, str] = {}
         for key in fields:
-            role = self.role_of_key(key)
+            role = self.key_role(key)
             if role is not None and role in ALLOWED_ROLES[kind]:
                 found.setdefault(role, key)
         return found
@@ -267,26 +267,26 @@ class RecordMatcher:
         """Return the start of a record in a message, None if there is none."""
         return self._match_text(message.text) if message.fields is None else self._match_structured(message)
 
-    # --- structured ------------------------------------------------------------------------------------------------
+    # --- structured ---------------------------------------------------------------------------------------------------
 
     def _match_structured(self, message: LogMessage) -> RecordStart | None:
         """Match a JSON record: its message must be the marker; its ids are in its fields or in its message."""
         record_start = self._match_text(message.text)
         if record_start is None or message.fields is None:
             return None
-        said = structured_ids(message.fields, record_start.kind, self.role_of_key)
-        # Further lines come only to an envelope that holds a line of text: a record with ids of its own is whole.
-        structured = any(key not in MESSAGE_KEYS and self.role_of_key(key) for key in message.fields) or bool(said)
+        field_ids = structured_ids(message.fields, record_start.kind, self.key_role)
+        # Further lines follow only an envelope around a line of text. A record with its own ids is complete.
+        structured = any(key not in MESSAGE_KEYS and self.key_role(key) for key in message.fields) or bool(field_ids)
         record_start.ids = {
             **record_start.ids,
-            **{role: value for role, value in said.items() if role not in record_start.ids},
+            **{role: value for role, value in field_ids.items() if role not in record_start.ids},
         }
         record_start.complete = record_start.complete or structured
         record_start.unprefixed = record_start.unprefixed and not structured
         record_start.prefix = message.prefix + record_start.prefix
         return record_start
 
-    # --- text ------------------------------------------------------------------------------------------------------
+    # --- text ---------------------------------------------------------------------------------------------------------
 
     def _match_text(self, text: str) -> RecordStart | None:
         first, _, rest = text.partition("\n")
@@ -309,21 +309,23 @@ class RecordMatcher:
         readings = (self._match_at(line, m.start(), m.end(), m.lastgroup or CONNECTED) for m in found)
         return next(filter(None, readings), unclear)
 
-    def _match_placeholders(self, line: str, form: PlaceholderMarker, at: int) -> RecordStart | None:
+    def _match_placeholders(self, line: str, marker: PlaceholderMarker, at: int) -> RecordStart | None:
         """Return the record of a marker with placeholders whose needle is at `at`."""
         quotes = enclosing_quotes(line, at)
         if quotes is not None:
-            return self._match_quoted(line, form.kind, *quotes)
-        said, behind = split_trailing_time(line.rstrip())
-        told = form.match(said, at)
-        record_start = self._match_marker(said, told.begin, told.end, form.kind, told.ids) if told is not None else None
-        if told is not None and record_start is not None:
-            torn = told.unclear - record_start.ids.keys()
+            return self._match_quoted(line, marker.kind, *quotes)
+        text, trailing_time = split_trailing_time(line.rstrip())
+        match = marker.match(text, at)
+        record_start = (
+            self._match_marker(text, match.begin, match.end, marker.kind, match.ids) if match is not None else None
+        )
+        if match is not None and record_start is not None:
+            unclear = match.unclear - record_start.ids.keys()
             record_start.has_unclear_id, record_start.trailing_time = (
-                record_start.has_unclear_id or bool(torn),
-                behind or record_start.trailing_time,
+                record_start.has_unclear_id or bool(unclear),
+                trailing_time or record_start.trailing_time,
             )
-            record_start.maybe_prose = record_start.maybe_prose or bool(torn)
+            record_start.maybe_prose = record_start.maybe_prose or bool(unclear)
         return record_start
 
     def _match_at(self, line: str, begin: int, end: int, kind: str) -> RecordStart | None:
@@ -332,13 +334,15 @@ class RecordMatcher:
             return self._match_quoted(line, kind, *quotes)
         return self._match_marker(line, begin, end, kind, {})
 
-    def _match_marker(self, line: str, begin: int, end: int, kind: str, told: dict[str, str]) -> RecordStart | None:
-        """Return the record of a marker outside quotes. `told` contains the ids within the marker."""
+    def _match_marker(
+        self, line: str, begin: int, end: int, kind: str, marker_ids: dict[str, str]
+    ) -> RecordStart | None:
+        """Return the record of a marker outside quotes. `marker_ids` contains the ids within the marker."""
         before = line[:begin]
         standing = classify_prefix(before)
         if standing is PrefixKind.PROSE or before.count('"') % 2 or self._is_detail_key(before):
             return None
-        record_start = self._match_rest(kind, without_enclosing_bracket(before, line[end:]), told)
+        record_start = self._match_rest(kind, without_enclosing_bracket(before, line[end:]), marker_ids)
         if record_start is not None:
             record_start.prefix, record_start.maybe_prose = before, standing is PrefixKind.DOUBTFUL
             record_start.unprefixed = not before.strip()
@@ -347,79 +351,85 @@ class RecordMatcher:
     def _is_detail_key(self, before: str) -> bool:
         """Return whether `before` starts a line of a record, so that an id follows: "• userId: "."""
         key = KEY.search(before)
-        return key is not None and self.role_of_key(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
+        return key is not None and self.key_role(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
 
     def _match_quoted(self, line: str, kind: str, key: str | None, begin: int, end: int) -> RecordStart | None:
         """Match a marker in quotes, which counts only as the message of a record: msg="...", message: '...'."""
         if key is None or key not in MESSAGE_KEYS:
             return None
-        said = list(find_key_values(line))
-        own = next((pair for pair in said if pair.start == begin), None)
-        messages = [pair for pair in said if pair.key in MESSAGE_KEYS]
+        found_pairs = list(find_key_values(line))
+        own = next((pair for pair in found_pairs if pair.start == begin), None)
+        messages = [pair for pair in found_pairs if pair.key in MESSAGE_KEYS]
         first = min(messages, key=lambda p: (p.depth, MESSAGE_KEYS.index(p.key)), default=None)
         if own is None or first is not own:
             return None
         if own.depth > 1:
-            return None  # a key of something that the record carries
+            return None  # a key of an object inside the record
         before = line[: line.find("{")] if own.depth else line[: _key_begin(line, _first_pair(line, begin))]
         if classify_prefix(before.rstrip("{ ")) is not PrefixKind.SURE or (own.depth and introduces_payload(before)):
             return None
         record_start = self._match_text(unquote(line[begin:end]))
         if record_start is None or record_start.kind != kind:
             return None
-        for pair in said:
-            role = self._role_of(pair)
+        for pair in found_pairs:
+            role = self._pair_role(pair)
             if role in ALLOWED_ROLES[kind] and role is not None and (value := value_or_none(pair.value)) is not None:
                 sure = role == REASON or (pair.is_certain and _may_be_id(role, pair))
                 record_start.has_unclear_id |= not sure
                 record_start.ids |= {role: value} if sure and role not in record_start.ids else {}
         record_start.prefix, record_start.unprefixed = before, False
-        # Alone on its line it is one of the keys of an object over several lines.
-        record_start.in_object = len(said) == 1 and own.depth == 0 and line[end:].strip() in {"", ",", "+"}
+        # A message alone on its line is a key of an object over several lines.
+        record_start.in_object = len(found_pairs) == 1 and own.depth == 0 and line[end:].strip() in {"", ",", "+"}
         record_start.complete = not record_start.in_object
         return record_start
 
-    def _match_rest(self, kind: str, rest: str, told: dict[str, str]) -> RecordStart | None:
+    def _match_rest(self, kind: str, rest: str, marker_ids: dict[str, str]) -> RecordStart | None:
         """Return the record whose marker is followed by nothing, or by ids; None if other words follow."""
-        rest, tail = split_trailing_time(rest.rstrip())
+        rest, trailing_time = split_trailing_time(rest.rstrip())
         body = LEADING_SIGNS.sub("", rest)
         if not body or _ONLY_SIGNS.match(body):
             opens = body.endswith("{")
             return RecordStart(
-                kind, dict(told), trailing_time=tail, opens_object=opens, complete=bool(told) and not opens
+                kind,
+                dict(marker_ids),
+                trailing_time=trailing_time,
+                opens_object=opens,
+                complete=bool(marker_ids) and not opens,
             )
         if kind == RESTARTED:
             return RecordStart(
                 kind,
                 {},
-                trailing_time=tail,
+                trailing_time=trailing_time,
                 opens_object=_opens_object(rest),
                 complete=not _opens_object(rest) and "}" in rest,
             )
-        said = list(find_key_values(rest))
-        inline, unclear = self.inline_ids(kind, said)
-        worded, torn = free_text_ids(kind, self._without_known_values(rest, said)) if not told else ({}, set())
-        if not continues_record(kind, rest, body, worded):
+        found = list(find_key_values(rest))
+        inline, unclear = self.inline_ids(kind, found)
+        text_ids, text_unclear = (
+            free_text_ids(kind, self._without_keyed_values(rest, found)) if not marker_ids else ({}, set())
+        )
+        if not continues_record(kind, rest, body, text_ids):
             return None
-        ids = {**{role: value for role, value in worded.items() if role not in unclear}, **inline, **told}
+        ids = {**{role: value for role, value in text_ids.items() if role not in unclear}, **inline, **marker_ids}
         opens = _opens_object(rest)
         closed = not opens and (bool(ids.keys() - {NAMESPACE}) or "}" in rest)
         return RecordStart(
             kind,
             ids,
-            trailing_time=tail,
+            trailing_time=trailing_time,
             opens_object=opens,
             complete=closed,
-            has_unclear_id=bool(unclear | (torn - ids.keys())),
+            has_unclear_id=bool(unclear | (text_unclear - ids.keys())),
         )
 
-    def inline_ids(self, kind: str, said: Iterable[KeyValue]) -> tuple[dict[str, str], set[str]]:
+    def inline_ids(self, kind: str, found_pairs: Iterable[KeyValue]) -> tuple[dict[str, str], set[str]]:
         """Return the ids among the pairs of a line, the outermost of each role, and the roles of unclear ones."""
         found: dict[str, str] = {}
         best: dict[str, int] = {}
         unclear: set[str] = set()
-        for pair in said:
-            role = self._role_of(pair)
+        for pair in found_pairs:
+            role = self._pair_role(pair)
             if role is None or role not in ALLOWED_ROLES[kind] or (value := value_or_none(pair.value)) is None:
                 continue
             if role != REASON and not (pair.is_certain and _may_be_id(role, pair)):
@@ -428,16 +438,16 @@ class RecordMatcher:
                 found[role], best[role] = value, pair.depth
         return {role: value for role, value in found.items() if role not in unclear}, unclear
 
-    def _without_known_values(self, rest: str, said: Iterable[KeyValue]) -> str:
+    def _without_keyed_values(self, rest: str, found_pairs: Iterable[KeyValue]) -> str:
         """Return `rest` without the values of known keys. The remainder may contain ids in free text."""
         parts, end = list[str](), 0
-        for pair in said:
-            if self.role_of_key(pair.key) is not None:
+        for pair in found_pairs:
+            if self.key_role(pair.key) is not None:
                 parts += rest[end : pair.start], REMOVED_ID
                 end = pair.end
         return "".join(parts) + rest[end:]
 
-    # --- the lines after it ----------------------------------------------------------------------------------------
+    # --- lines after the marker ---------------------------------------------------------------------------------------
 
     def _add_details(self, record_start: RecordStart, lines: Iterable[str]) -> None:
         for line in lines:
@@ -451,14 +461,14 @@ class RecordMatcher:
         first: re.Match[str] | None = None
         for match in KEY.finditer(line):
             first = first or match
-            role = self.role_of_key(match["key"].strip("\"'"))
+            role = self.key_role(match["key"].strip("\"'"))
             if role is None or role not in ALLOWED_ROLES[kind]:
                 continue
             before, bullet = strip_bullet(line[: match.start()])
             value = line[match.end() :].strip()
             if bullet and not is_quoted(value):
-                said = value_or_none(value)
-                return DetailLine(before, {role: said} if said is not None else {}, True, value)
+                known_value = value_or_none(value)
+                return DetailLine(before, {role: known_value} if known_value is not None else {}, True, value)
             ids, unclear = self.inline_ids(kind, find_key_values(line[match.start() :]))
             return DetailLine(before, ids, bullet, value, frozenset(unclear))
         return DetailLine(line[: first.start()] if first is not None else None, {}, False, "")

@@ -178,7 +178,7 @@ class OpenRecords:
 
     def _line(self, text: str, source: str, waiting: list[OpenRecord]) -> None:
         details: dict[str, DetailLine] = {}
-        taken: OpenRecord | None = None
+        best_fit: OpenRecord | None = None
         fitting: list[OpenRecord] = []
         for record in reversed(waiting):
             if record.complete:
@@ -194,15 +194,15 @@ class OpenRecords:
                 record.close()
         for record in fitting:
             detail = details[record.kind]
-            if taken is not None and not set(detail.ids) & set(details[taken.kind].ids):
+            if best_fit is not None and not set(detail.ids) & set(details[best_fit.kind].ids):
                 continue
-            if taken is None:
-                taken = record
+            if best_fit is None:
+                best_fit = record
                 _add_ids(record, detail)
                 if record.in_object and _ends_object(record, text):
                     record.close()
             else:
-                _mark_contested(taken, record, set(detail.ids))
+                _mark_contested(best_fit, record, set(detail.ids))
 
     def _detail(self, kind: str, text: str) -> DetailLine:
         literal = _LITERAL.match(text)
@@ -293,19 +293,19 @@ def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
         return False
     if record.has_bullet is not None and record.has_bullet != detail.has_bullet:
         return False
-    return not _is_of_object(detail, text) and not (
+    return not _is_object_key(detail, text) and not (
         record.superseded and prefix_shape(detail.prefix or "") != record.prefix_shape
     )
 
 
 def _same_writer(record: OpenRecord, text: str) -> bool:
     """Return whether the process that wrote the marker wrote the line, as far as prefixes show."""
-    whose, _, last = record.prefix_shape.rpartition(" ")
-    sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the last is the message's own
-    return prefix_shape(text).startswith(whose if sign and whose else "" if sign else record.prefix_shape)
+    process, _, last = record.prefix_shape.rpartition(" ")
+    sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the sign belongs to the message
+    return prefix_shape(text).startswith(process if sign and process else "" if sign else record.prefix_shape)
 
 
-def _is_of_object(detail: DetailLine, text: str) -> bool:
+def _is_object_key(detail: DetailLine, text: str) -> bool:
     """Return whether a line is a key of a separately logged object."""
     return not detail.has_bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
 
@@ -315,8 +315,8 @@ def _is_message(text: str) -> bool:
     return any(pair.key in MESSAGE_KEYS for pair in find_key_values(text))
 
 
-def _mark_contested(taken: OpenRecord, other: OpenRecord, roles: set[str]) -> None:
-    for one, rival in ((taken, other), (other, taken)):
+def _mark_contested(best_fit: OpenRecord, other: OpenRecord, roles: set[str]) -> None:
+    for one, rival in ((best_fit, other), (other, best_fit)):
         one.contested_roles |= roles
         if rival not in one.competitors:
             one.competitors.append(rival)

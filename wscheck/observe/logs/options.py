@@ -31,9 +31,9 @@ class ReaderFactory:
         self._prefix_memory: dict[str, PrefixMemory] = {}
 
     def __call__(self, path: str) -> LogExtractor:
-        return self.of(path)(path)
+        return self.for_log(path)(path)
 
-    def of(self, log: str) -> Callable[[str], LogExtractor]:
+    def for_log(self, log: str) -> Callable[[str], LogExtractor]:
         """Return a factory for the generations of one log, whatever their file names are."""
         prefix_memory = self._prefix_memory.setdefault(log, PrefixMemory())
         return lambda path: LogExtractor(
@@ -65,10 +65,13 @@ def reader_factory(
     """
     wording = LogVocabulary(
         markers=(
-            *_of_table("markers", table, at),
+            *_pairs_from_table("markers", table, at),
             *(_pair(raw, "--marker", "KIND=TEXT", KINDS, "'Socket opened'") for raw in markers),
         ),
-        keys=(*_of_table("keys", table, at), *(_pair(raw, "--key", "FIELD=NAME", ROLES, "uid") for raw in keys)),
+        keys=(
+            *_pairs_from_table("keys", table, at),
+            *(_pair(raw, "--key", "FIELD=NAME", ROLES, "uid") for raw in keys),
+        ),
     )
     return ReaderFactory(wording, redactor)
 
@@ -99,7 +102,7 @@ def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) 
     return name, value
 
 
-def _of_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+def _pairs_from_table(name: str, table: Mapping[str, Any], at: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     content = table.get(name, {})
     if not isinstance(content, Mapping):
         raise UsageError(

@@ -14,7 +14,7 @@ from wscheck.observe.logs.formats.key_values import (
     value_or_none,
     without_enclosing_bracket,
 )
-from wscheck.observe.logs.formats.line_prefix import is_level, is_separate_word
+from wscheck.observe.logs.formats.line_prefix import is_level, is_separate
 from wscheck.observe.logs.formats.timestamps import STAMP
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import REASON, USER, needle_for, split_placeholders
@@ -78,27 +78,27 @@ class PlaceholderMarker:
             yield begin
 
     def _read_ids(self, line: str, begin: int) -> PlaceholderMatch | None:
-        said, most = self._shortest.match(line, begin), self._longest.match(line, begin)
-        if said is None or most is None:
+        shortest, longest = self._shortest.match(line, begin), self._longest.match(line, begin)
+        if shortest is None or longest is None:
             return None
-        ids, unclear, end = dict[str, str](), set[str](), said.end()
+        ids, unclear, end = dict[str, str](), set[str](), shortest.end()
         for group, role in enumerate(self._roles, start=1):
-            value = self._value(line, group, said)
+            value = self._value(line, group, shortest)
             if not self._texts[group] and group == len(self._roles):
-                end = said.start(group) + len(value)
-            sure = role == REASON or (said.span(group) == most.span(group) and self._may_be_id(group, value))
+                end = shortest.start(group) + len(value)
+            sure = role == REASON or (shortest.span(group) == longest.span(group) and self._may_be_id(group, value))
             if not sure:
                 unclear.add(role)
             elif (named := value_or_none(unquote(value) if is_quoted(value) else value)) is not None:
                 ids[role] = named
-        torn = set() if self._starts_cleanly(line[:begin], said) else set(self._roles)
-        unclear = (unclear | torn) - {""}
+        unclear_start = set() if self._starts_cleanly(line[:begin], shortest) else set(self._roles)
+        unclear = (unclear | unclear_start) - {""}
         return PlaceholderMatch(begin, end, {role: ids[role] for role in ids if role and role not in unclear}, unclear)
 
-    def _value(self, line: str, group: int, said: re.Match[str]) -> str:
+    def _value(self, line: str, group: int, match: re.Match[str]) -> str:
         """Return a placeholder's value without the punctuation that ends the line."""
-        begin, end = said.span(group)
-        last = end == said.end()
+        begin, end = match.span(group)
+        last = end == match.end()
         if last and self._roles[group - 1] == USER and is_person_name(line[begin:].split()):
             return line[begin:].rstrip()
         stops = ":;,.|" if last else ",;"
@@ -114,12 +114,12 @@ class PlaceholderMarker:
         before, behind = self._texts[group - 1][-1:], self._texts[group][:1]
         return bool(before.strip() and behind.strip()) or _UNCLEAR_SIGNS.search(value) is None
 
-    def _starts_cleanly(self, before: str, said: re.Match[str]) -> bool:
+    def _starts_cleanly(self, before: str, match: re.Match[str]) -> bool:
         """Return whether the text in front of the sentence cannot be part of its first id."""
         first = self._texts[0]
         if not first:
-            odd = is_level(said[1]) or (STAMP.fullmatch(said[1]) and not STAMP.search(before))
-            return not odd and is_separate_word(before)
+            odd = is_level(match[1]) or (STAMP.fullmatch(match[1]) and not STAMP.search(before))
+            return not odd and is_separate(before)
         if first[0].isalnum():
             return True
         joined = re.split(r"\s", STAMP.sub("", before))[-1]
@@ -147,13 +147,13 @@ def _pattern(texts: Sequence[str], roles: Sequence[str], lazy: str) -> re.Patter
     """Return a pattern with one group per placeholder; `lazy` ("?") makes each group match as little as possible."""
     first, last = texts[0], texts[-1]
     word = rf'[^\s"`]{{1,{_longest(texts)}}}{lazy}'
-    said = [r"(?<![\w-])" if first[:1].isalnum() else "" if first else r"(?<!\S)", _text_pattern(first)]
+    pieces = [r"(?<![\w-])" if first[:1].isalnum() else "" if first else r"(?<!\S)", _text_pattern(first)]
     for at, role in enumerate(roles):
         words = MAX_FURTHER_WORDS if role == USER and (at or first) and texts[at + 1].strip() else 0
-        said += _placeholder_pattern(role, word, words, lazy), _text_pattern(texts[at + 1])
+        pieces += _placeholder_pattern(role, word, words, lazy), _text_pattern(texts[at + 1])
     if not last:
-        said[-2:] = [_REST] if roles[-1] == REASON else [said[-2], r"(?=\s|$)"]
-    return re.compile("".join(said) + (r"(?![\w-])" if last[-1:].isalnum() else ""))
+        pieces[-2:] = [_REST] if roles[-1] == REASON else [pieces[-2], r"(?=\s|$)"]
+    return re.compile("".join(pieces) + (r"(?![\w-])" if last[-1:].isalnum() else ""))
 
 
 def _placeholder_pattern(role: str, word: str, words: int, lazy: str) -> str:

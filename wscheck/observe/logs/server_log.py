@@ -76,9 +76,9 @@ class RawLogWindow:
             return ""
         end = self._text.find(b"\n", found.end())
         lines = bytes(self._text[: end if end >= 0 else None]).rsplit(b"\n", MAX_LINES_ABOVE)[-MAX_LINES_ABOVE:]
-        told = [line.decode("utf-8", "replace").rstrip() for line in lines]
-        first = next((at for at in range(len(told) - 1, -1, -1) if not _PART.match(told[at] or " ")), len(told) - 1)
-        return _shown(" ".join(line.strip() for line in told[first:]))
+        texts = [line.decode("utf-8", "replace").rstrip() for line in lines]
+        first = next((at for at in range(len(texts) - 1, -1, -1) if not _PART.match(texts[at] or " ")), len(texts) - 1)
+        return _shown(" ".join(line.strip() for line in texts[first:]))
 
 
 def _shown(text: str) -> str:
@@ -124,9 +124,9 @@ class _RecordingReader:
         self._verbatim.append(data)
         return self._reader.feed(data)
 
-    def look(self, buffer: ReadBuffer, size: int) -> int:
+    def scan(self, buffer: ReadBuffer, size: int) -> int:
         self._verbatim.append(buffer.payload[:size])
-        return self._reader.look(buffer, size)
+        return self._reader.scan(buffer, size)
 
     def read(self) -> list[Event]:
         return self._reader.read()
@@ -180,9 +180,9 @@ class ServerLog:
         """Pass events to the sink."""
         for event in events:
             if self.sink is not None:
-                # Read as it is written, wrap_factory clients that have our clock: the server's may be off.
-                told = _redacted_fields(event, self._redactor) | {"node": event.node or self.node}
-                self.sink(msgspec.structs.replace(event, at=time.time(), **told))
+                # The log is read while it is written. The clients use this machine's clock; the server's may differ.
+                fields = _redacted_fields(event, self._redactor) | {"node": event.node or self.node}
+                self.sink(msgspec.structs.replace(event, at=time.time(), **fields))
 
     async def follow(self) -> None:
         """Read appended lines until cancelled. An in-process log has nothing to follow."""
@@ -240,8 +240,8 @@ class ExternalLog(ServerLog):
 
 def _redacted_fields(event: Event, redactor: Redactor) -> dict[str, str | None]:
     """Return the event's text fields without the secrets of this run, which the server may have logged."""
-    told = ((name, getattr(event, name)) for name in event.__struct_fields__)
-    return {name: redactor.redact_known(text) for name, text in told if isinstance(text, str)}
+    values = ((name, getattr(event, name)) for name in event.__struct_fields__)
+    return {name: redactor.redact_known(text) for name, text in values if isinstance(text, str)}
 
 
 def open_log(
@@ -262,14 +262,14 @@ def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            # A named pipe, or a shell's <(command); open for writing too, it neither waits for a writer nor ends.
+            # A named pipe, or <(command) of a shell. Opened for writing too, it neither waits for a writer nor ends.
             return PipedLog(new_reader, os.open(path, os.O_RDWR | os.O_NONBLOCK), str(path))
         path.open("rb").close()
     except OSError as error:
         raise BadEvidence(
             f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to --server-log."
         ) from None
-    # A piece at a time: a log that pours must not make the client under test late.
+    # One piece at a time, so that a busy log does not delay the client under test.
     log = FollowedLog(path, new_reader, batch_s=0.0)
     log.begin(at_end=True)
     return log

@@ -34,7 +34,7 @@ class LogReader(Protocol):
     offset       bytes up to the end of the last complete record
     lines, bytes, unreadable  counts of what was read and could not be read
     levels       number of events by completeness
-    look         reads from a buffer and returns how many events `read` would return
+    scan         reads from a buffer and returns how many events `read` would return
     flush        completes records that wait for further lines; `at_end`, also one that waits for the end of its line
     latest       time of the last lines
     suggestions  options that would read events of these kinds; `about` restricts them to these ids
@@ -56,7 +56,7 @@ class LogReader(Protocol):
     def latest(self) -> float | None: ...
 
     def feed(self, data: Any) -> list[Event]: ...
-    def look(self, buffer: ReadBuffer, size: int) -> int: ...
+    def scan(self, buffer: ReadBuffer, size: int) -> int: ...
     def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]: ...
@@ -156,8 +156,8 @@ class FollowedLog(LogInput):
             size += len(data)
             reader = self._reader_for(stream)
             if not self._buffer.contains(data):
-                events = reader.feed(data)  # what the follower adds between two files
-            elif data and reader.look(self._buffer, len(data)) < BATCH and time.monotonic() < until:
+                events = reader.feed(data)  # bytes that the follower adds between two files
+            elif data and reader.scan(self._buffer, len(data)) < BATCH and time.monotonic() < until:
                 continue
             else:
                 events = reader.read()
@@ -233,13 +233,13 @@ class PipedLog(LogInput):
         """Yield the events in the available bytes, in batches. `ended` becomes true at the end of the pipe."""
         size, until = 0, time.monotonic() + BATCH_S
         while not self.ended and self._has_input():
-            taken = self._fill_buffer()
-            self.ended, self._last_read_at = not taken, now
-            size += taken
-            for waiting in self._scan(taken):
+            size_read = self._fill_buffer()
+            self.ended, self._last_read_at = not size_read, now
+            size += size_read
+            for waiting in self._scan(size_read):
                 if waiting >= BATCH:
                     yield self._reader.read()
-            if taken and time.monotonic() < until and self._has_input():
+            if size_read and time.monotonic() < until and self._has_input():
                 continue
             yield self._reader.flush(at_end=True) if self.ended else self._reader.read()
             if stop(size):
@@ -261,17 +261,17 @@ class PipedLog(LogInput):
         """Read `size` bytes of the buffer; yield the number of waiting events after each piece."""
         payload = self._buffer.payload
         if not self._reader.bytes and self._packed is None and payload[: len(GZIP_MAGIC)] == GZIP_MAGIC:
-            self._packed = GzipReader(self._take_packed)
+            self._packed = GzipReader(self._next_packed)
         if self._packed is None:
-            yield self._reader.look(self._buffer, size)
+            yield self._reader.scan(self._buffer, size)
             return
         self._waiting = bytes(payload[:size])
         while data := self._packed.read_at(len(payload), self._unpacked):
             self._unpacked += len(data)
             payload[: len(data)] = data
-            yield self._reader.look(self._buffer, len(data))
+            yield self._reader.scan(self._buffer, len(data))
 
-    def _take_packed(self, _: int) -> bytes:
+    def _next_packed(self, _: int) -> bytes:
         """Return the compressed bytes that were not returned yet."""
         arrived, self._waiting = self._waiting, b""
         return arrived

@@ -55,14 +55,14 @@ def escape_braces(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def marker_error(kind: str, text: str, taken: Collection[str]) -> str:
-    """Return what is wrong with a marker, "" if nothing is. `taken` contains the roles of its kind."""
+def marker_error(kind: str, text: str, allowed: Collection[str]) -> str:
+    """Return what is wrong with a marker, "" if nothing is. `allowed` contains the roles of its kind."""
     alone = next((match[0] for match in _PART.finditer(text) if len(match[0]) == 1), "")
     if alone:
         return f"`{alone}` stands alone"
     texts, roles = split_placeholders(text)
     for role in filter(None, roles):
-        if role not in taken:
+        if role not in allowed:
             return f"`{{{role}}}` is no place that {kind} has"
         if roles.count(role) > 1:
             return f"`{{{role}}}` stands in it twice"
@@ -110,7 +110,7 @@ EVENT_ROLES = {
 }
 """Values of an event, in this order."""
 
-# Without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are one.
+# Compared without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are equal.
 _KEYS = {
     USER: ("userid", "user", "userkey", "clerkuserid", "accountid"),
     SID: ("socketid", "sid", "socket", "clientid"),
@@ -127,7 +127,7 @@ _SENTENCES = {
     RESTARTED: r"(?:[Ww]eb[Ss]|[Ss])ocket server (?:is )?(?:now )?(?:started|listening|running|ready)",
 }
 
-# Without the letters that may be upper or lower case.
+# Without the letters that occur in both cases.
 _NEEDLE = rb"ocket (?:client (?:dis)?connected|for user|server )|nified WebSocket"
 
 _NO_NAME = lazy_pattern(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
@@ -145,7 +145,7 @@ class LogVocabulary(msgspec.Struct, frozen=True):
     def custom_needles(self) -> list[bytes]:
         """Return the needles of the user's markers, also as JSON may escape them."""
         needles = (needle_for(sentence) for _, sentence in self.markers)
-        return list(dict.fromkeys(said for needle in needles for said in (needle.encode(), _as_json(needle))))
+        return list(dict.fromkeys(spelling for needle in needles for spelling in (needle.encode(), _as_json(needle))))
 
     def needle_pattern(self) -> re.Pattern[bytes]:
         """Return the pattern that finds the needle of any marker in the bytes of a log."""
@@ -156,7 +156,9 @@ class LogVocabulary(msgspec.Struct, frozen=True):
         alternatives = []
         for kind in KINDS:
             own = [
-                re.escape(needle_for(said)) for of, said in self.markers if of == kind and not has_placeholders(said)
+                re.escape(needle_for(marker))
+                for marker_kind, marker in self.markers
+                if marker_kind == kind and not has_placeholders(marker)
             ]
             alternatives.append(f"(?P<{kind}>{'|'.join([*sorted(own, key=len, reverse=True), _SENTENCES[kind]])})")
         return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")

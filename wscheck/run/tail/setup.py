@@ -176,7 +176,7 @@ class LogOpener:
         return self._open_followed(path, from_start=self._request.from_start or not self._request.follow)
 
     def _open_followed(self, path: Path, *, from_start: bool) -> FollowedLog:
-        new_reader = self._request.new_reader.of(self._nodes.get(path, str(path)))
+        new_reader = self._request.new_reader.for_log(self._nodes.get(path, str(path)))
         log = FollowedLog(path, new_reader, self._buffer, self._note, self._node(path))
         resume_point = self._resumed.logs.get(log.name) if self._resumed is not None else None
         # A log that the checkpoint does not contain appeared after it, so it is read from its start.

@@ -28,13 +28,13 @@ _CONSOLES = (b"nified WebSocket", *NEEDLES)
 
 
 def read_single_record(
-    held: bytearray, begin: int, end: int, matcher: RecordMatcher, timestamps: TimestampParser
+    data: bytearray, begin: int, end: int, matcher: RecordMatcher, timestamps: TimestampParser
 ) -> RecordFacts | None:
-    """Return the content of the record at held[begin], as the general reader finds it.
+    """Return the content of the record at data[begin], as the general reader finds it.
 
     None if it is no record, or if its own lines do not contain all of it.
     """
-    lines = _lines(held, begin, end)
+    lines = _lines(data, begin, end)
     first = next(lines, b"")
     message = unwrap(decode_line(first), timestamps)
     record_start = _read(message, matcher, timestamps) if first else None
@@ -82,14 +82,14 @@ def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMa
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
 
-def _lines(held: bytearray, begin: int, end: int) -> Iterator[bytes]:
-    """Yield the first complete lines of held[begin:end]."""
+def _lines(data: bytearray, begin: int, end: int) -> Iterator[bytes]:
+    """Yield the first complete lines of data[begin:end]."""
     least = begin
     for _ in range(MAX_RECORD_LINES):
-        stop = held.find(b"\n", begin, end) + 1
+        stop = data.find(b"\n", begin, end) + 1
         if not stop or stop - least > MAX_RECORD_BYTES:
             return
-        yield bytes(held[begin:stop])
+        yield bytes(data[begin:stop])
         begin = stop
 
 
@@ -134,53 +134,55 @@ class TemplateLearner:
         self._matcher, self._timestamps = matcher, timestamps
         self._shapes: dict[bytes, LearnedShape] = {}
 
-    def find_template(self, held: bytearray, begin: int, stop: int, end: int) -> Template | None:
-        """Return a trusted template for the record at held[begin], whose first line ends at `stop`.
+    def find_template(self, data: bytearray, begin: int, stop: int, end: int) -> Template | None:
+        """Return a trusted template for the record at data[begin], whose first line ends at `stop`.
 
         None if there is none yet; the record is then learned from.
         """
         if stop - begin > MAX_RECORD_BYTES:
             return None
-        shape = self._shape(_WORDS.sub(b"", held[begin:stop]))
+        shape = self._shape(_WORDS.sub(b"", data[begin:stop]))
         if shape is None:
             return None
-        trial = next((trial for trial in shape.trials if trial.templates[0].match(held, begin, end)), None)
+        trial = next((trial for trial in shape.trials if trial.templates[0].match(data, begin, end)), None)
         if trial is not None and trial.trusted:
             return trial.templates[0]
         if shape.attempts < MAX_ATTEMPTS:
             shape.attempts += 1
-            self._learn_from(held, begin, end, shape, trial)
+            self._learn_from(data, begin, end, shape, trial)
         return None
 
     def _shape(self, skeleton: bytes) -> LearnedShape | None:
         """Return the shape with this skeleton, None if there are too many shapes already."""
         if skeleton not in self._shapes and len(self._shapes) >= MAX_SHAPES:
-            # What people send may have any form: the server's own records have few, and of those something is known.
+            # Text of users may have any shape. The server's own records have few shapes, and those have trials.
             self._shapes = {known: shape for known, shape in self._shapes.items() if shape.trials}
             if len(self._shapes) >= MAX_SHAPES:
                 return None
         return self._shapes.setdefault(skeleton, LearnedShape())
 
     def _learn_from(
-        self, held: bytearray, begin: int, end: int, shape: LearnedShape, trial: TemplateTrial | None
+        self, data: bytearray, begin: int, end: int, shape: LearnedShape, trial: TemplateTrial | None
     ) -> None:
-        told = read_single_record(held, begin, end, self._matcher, self._timestamps)
+        facts = read_single_record(data, begin, end, self._matcher, self._timestamps)
         if trial is not None:
-            same = told._replace(until=0) if told is not None else None
-            trial.templates = [each for each in trial.templates if _read_by(each, held, begin, end) == same]
+            same = facts._replace(until=0) if facts is not None else None
+            trial.templates = [each for each in trial.templates if _read_by(each, data, begin, end) == same]
             trial.proofs += 1
-        elif told is not None:
-            shape.trials.append(TemplateTrial(list(self._templates_for(bytes(held[begin : begin + told.size]), told))))
+        elif facts is not None:
+            shape.trials.append(
+                TemplateTrial(list(self._templates_for(bytes(data[begin : begin + facts.size]), facts)))
+            )
         shape.trials = [trial for trial in shape.trials if trial.templates]
 
     def _templates_for(self, raw: bytes, facts: RecordFacts) -> Iterator[Template]:
         """Yield the possible templates of a record: one for each position of its time."""
-        text = raw.decode("latin-1")  # a character for each byte
-        told = {role: value for role, value in zip(EVENT_ROLES[facts.kind], facts.ids, strict=True) if value}
-        ids = [hole for role, value in told.items() for hole in self._id_part(text, role, value)]
-        if len(ids) < len(told):
+        text = raw.decode("latin-1")  # one character per byte
+        known_ids = {role: value for role, value in zip(EVENT_ROLES[facts.kind], facts.ids, strict=True) if value}
+        ids = [hole for role, value in known_ids.items() for hole in self._id_part(text, role, value)]
+        if len(ids) < len(known_ids):
             return
-        # In several lines a number may tell whose line it is, and so which belong together.
+        # In a record of several lines, a number may identify the writer of each line.
         single = text.index("\n") == len(text) - 1
         numbers = (
             [VariablePart(*number.span(), templates.NUMBER) for number in _NUMBER.finditer(text)] if single else []
@@ -196,7 +198,8 @@ class TemplateLearner:
         moments = [self._time_reader(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
         clock = any(stamp.lastgroup == "clock" for stamp in stamps)
         if None in moments or (clock and len(stamps) > 1):
-            return []  # what is no time here may be one in the next record, or the date and the fraction may differ
+            # The next record may have a valid time here, or date and fraction may come from different timestamps.
+            return []
         if facts.at is None:
             return [None]
         first = [(stamp, at) for stamp, at in zip(stamps, moments, strict=True) if stamp.start() < facts.until]
@@ -211,8 +214,8 @@ class TemplateLearner:
         before = strip_colors(text[max(0, begin - 100) : begin])
         key = _KEY.search(before)
         if key is None or role not in (
-            self._matcher.role_of_key(key["key"]),
-            self._matcher.role_of_key(key["key"].removeprefix("_")),
+            self._matcher.key_role(key["key"]),
+            self._matcher.key_role(key["key"].removeprefix("_")),
         ):
             return
         whole = bool(key["quote"]) or (strip_bullet(before[: key.start()])[1] and text.startswith(_LINE_ENDS, end))
@@ -233,8 +236,8 @@ def _stamps(text: str) -> Iterator[re.Match[str]]:
         begin += len(line) + 1
 
 
-def _read_by(template: Template, held: bytearray, begin: int, end: int) -> RecordFacts | None:
-    match = template.match(held, begin, end)
+def _read_by(template: Template, data: bytearray, begin: int, end: int) -> RecordFacts | None:
+    match = template.match(data, begin, end)
     if match is None:
         return None
     at = template.moment(match[template.time]) if template.moment is not None else None

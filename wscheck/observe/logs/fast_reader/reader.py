@@ -27,7 +27,7 @@ MAX_SHAPES = 500
 MAX_FAILURES = 3
 """After this many records of a shape that allow no template, none is tried any more."""
 
-# The sentences part so many bytes after the needle that finds them: "ocket client [c]onnected".
+# The markers differ at this offset from the needle: "ocket client [c]onnected".
 DISTINCTIVE_OFFSET = len("ocket client ")
 
 BRACE = ord("{")
@@ -47,11 +47,11 @@ _text = bytes.decode
 NotedRecord = tuple[str, int, float | None, tuple[bytes, ...]]
 """Kind, line and time of a record, and its values of `EVENT_ROLES`."""
 
-NO_TEMPLATE = Template("", lambda held, begin, end: None, ())
+NO_TEMPLATE = Template("", lambda data, begin, end: None, ())
 """Template that matches nothing."""
 
 
-class KnownShape(msgspec.Struct):
+class RecordShape(msgspec.Struct):
     """Template of the records that have the same keys."""
 
     template: Template | None = None
@@ -81,8 +81,8 @@ class FastReader:
         self._learner = TemplateLearner(matcher, timestamps)
         self._noted: list[NotedRecord] = []
         self._latest: dict[int, Template] = {}
-        self._objects: dict[tuple[str, ...], KnownShape] = {}
-        self._blocks: dict[tuple[bytes, ...], KnownShape] = {}
+        self._objects: dict[tuple[str, ...], RecordShape] = {}
+        self._blocks: dict[tuple[bytes, ...], RecordShape] = {}
 
     @property
     def pending(self) -> int:
@@ -97,17 +97,17 @@ class FastReader:
             for kind, line, at, ids in noted:
                 builders[kind](line, at, *map(_text, ids))
 
-    def note(self, held: bytearray, needle: int, begin: int, end: int, line: int) -> int:
-        """Note the record at held[begin] with its marker at held[needle].
+    def note(self, data: bytearray, needle: int, begin: int, end: int, line: int) -> int:
+        """Note the record at data[begin] with its marker at data[needle].
 
         Return its end, 0 if the general reader must read it.
         """
-        sign = held[needle + DISTINCTIVE_OFFSET] if needle + DISTINCTIVE_OFFSET < end else 0
+        sign = data[needle + DISTINCTIVE_OFFSET] if needle + DISTINCTIVE_OFFSET < end else 0
         template = self._latest.get(sign, NO_TEMPLATE)
-        match = template.match(held, begin, end)
+        match = template.match(data, begin, end)
         if match is None:
-            template = self._find_template(held, begin, end) or NO_TEMPLATE
-            match = template.match(held, begin, end)
+            template = self._find_template(data, begin, end) or NO_TEMPLATE
+            match = template.match(data, begin, end)
             if match is None:
                 return 0
             self._latest[sign] = template
@@ -117,32 +117,32 @@ class FastReader:
             at = moment(match[time])
             if at is None:
                 return 0
-        if stop - begin > MAX_RECORD_BYTES or (bare and self._may_be_quoted_text(template, held, begin)):
+        if stop - begin > MAX_RECORD_BYTES or (bare and self._may_be_quoted_text(template, data, begin)):
             return 0
         self._noted.append((kind, line, at, match.group(*ids)))
         return stop
 
-    def _may_be_quoted_text(self, template: Template, held: bytearray, begin: int) -> bool:
+    def _may_be_quoted_text(self, template: Template, data: bytearray, begin: int) -> bool:
         """Return whether a record without prefix may be part of a text that a user sent."""
-        if self._prefix_memory.was_seen(template.kind, template.source):
+        if self._prefix_memory.contains(template.kind, template.source):
             return True
         lowest = begin - MAX_QUOTATION_BYTES
-        first = held.find(b"\n", lowest - 1, begin) + 1 if lowest > self.floor else self.floor
-        return ends_in_quotation(held, first, begin)
+        first = data.find(b"\n", lowest - 1, begin) + 1 if lowest > self.floor else self.floor
+        return ends_in_quotation(data, first, begin)
 
-    def _find_template(self, held: bytearray, begin: int, end: int) -> Template | None:
-        """Return the template for the record at held[begin]."""
+    def _find_template(self, data: bytearray, begin: int, end: int) -> Template | None:
+        """Return the template for the record at data[begin]."""
         if not self._learns:
             return None
-        block = _BLOCK.match(held, begin, end)
+        block = _BLOCK.match(data, begin, end)
         if block is not None:
             return self._block_template(block)
-        stop = held.find(b"\n", begin, end) + 1
+        stop = data.find(b"\n", begin, end) + 1
         if not 0 < stop - begin < MAX_RECORD_BYTES:
             return None
-        raw = bytes(held[begin:stop])
+        raw = bytes(data[begin:stop])
         return (self._json_template(raw) if raw[0] == BRACE else None) or self._learner.find_template(
-            held, begin, stop, end
+            data, begin, stop, end
         )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
@@ -155,8 +155,8 @@ class FastReader:
             kind = _KINDS[marker.decode()]
             wanted = REQUIRED_ROLES[kind]
             befores, keys = parts[1 : 1 + len(wanted)], match.group(3, 5, 7)[: len(wanted)]
-            roles = [self._matcher.role_of_key(key.decode()) or "" if key is not None else "" for key in keys]
-            shape = KnownShape()
+            roles = [self._matcher.key_role(key.decode()) or "" if key is not None else "" for key in keys]
+            shape = RecordShape()
             if set(roles) == set(wanted):
                 shape.template = templates.lines_template(kind, marker, zip(befores, roles, strict=True))
             self._blocks[parts] = shape
@@ -166,8 +166,8 @@ class FastReader:
         """Return the template for a JSON record on one line, with the ids among its own fields."""
         fields = parse_json_object(raw) or {}
         message = next((key for key in ("msg", "message") if fields.get(key) is not None), "")
-        said = fields.get(message)
-        kind = _KINDS.get(said) if isinstance(said, str) else None
+        text = fields.get(message)
+        kind = _KINDS.get(text) if isinstance(text, str) else None
         if kind is None:
             return None
         keys = (kind, *fields)
@@ -175,7 +175,7 @@ class FastReader:
         if shape is None:
             if len(self._objects) >= MAX_SHAPES:
                 return None
-            shape = self._objects[keys] = KnownShape(attempts_left=MAX_FAILURES if self._is_own_record(fields) else 0)
+            shape = self._objects[keys] = RecordShape(attempts_left=MAX_FAILURES if self._is_own_record(fields) else 0)
         if shape.template is None and shape.attempts_left:
             shape.attempts_left -= 1
             shape.template = self._new_json_template(kind, raw, fields, message)
@@ -191,7 +191,7 @@ class FastReader:
     def _new_json_template(self, kind: str, raw: bytes, fields: dict[str, Any], message: str) -> Template | None:
         keys = self._matcher.id_keys(kind, fields)
         if not set(keys) >= set(REQUIRED_ROLES[kind]):
-            return None  # what is missing here the careful way may find deeper
+            return None  # the general reader may find the missing ids in nested objects
         time, moment = self._timestamps.field_reader(fields)
         roles = {key: role for role, key in keys.items()} | {message: MARKER}
         return templates.object_template(kind, raw, fields, {time: TIME, **roles}, moment)

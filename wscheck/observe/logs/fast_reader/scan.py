@@ -39,49 +39,49 @@ class NeedleScanner:
         """Search for these needles as well."""
         self._needles += needles
 
-    def detect_journal(self, held: bytearray, begin: int, end: int) -> None:
+    def detect_journal(self, data: bytearray, begin: int, end: int) -> None:
         """Detect from the first line whether journald wrote the log."""
         if self._looked:
             return
-        line_end = held.find(b"\n", begin, end)
-        self.journal = _JOURNAL.search(held, begin, end if line_end < 0 else line_end) is not None
+        line_end = data.find(b"\n", begin, end)
+        self.journal = _JOURNAL.search(data, begin, end if line_end < 0 else line_end) is not None
         self._looked = True
         if self.journal:
             self.add_needles(*_NUMBERS)
 
     def scan(
-        self, held: bytearray, begin: int, end: int, lines: int, marks: bytearray | None = None
+        self, data: bytearray, begin: int, end: int, lines: int, marks: bytearray | None = None
     ) -> tuple[list[Found], int]:
-        """Return the positions of needles in held[begin:end] with their lines, and the number of lines before `end`.
+        """Return the positions of needles in data[begin:end] with their lines, and the number of lines before `end`.
 
         lines  number of lines that end before `begin`
-        marks  scratch space as long as `held`, which makes counting faster
+        marks  scratch space as long as `data`, which makes counting faster
         """
-        places = self._places(held, begin, end)
+        places = self._places(data, begin, end)
         parts = pairwise((begin, *places, end))
         if marks is not None and end - begin > _LONG:
-            ones = _line_ends(held, begin, end, marks)
+            ones = _line_ends(data, begin, end, marks)
             ended = [bytesum(ones[since:until]) for since, until in parts]
         else:
-            ended = [count(held, b"\n", since, until) if since < until else 0 for since, until in parts]
+            ended = [count(data, b"\n", since, until) if since < until else 0 for since, until in parts]
         *numbers, after = accumulate(ended[1:], initial=lines + 1 + ended[0])
         return list(zip(places, numbers, strict=True)), after - 1
 
-    def _places(self, held: bytearray, begin: int, end: int) -> list[int]:
-        found = self._sentences(held, begin, end) if self._widely else []
+    def _places(self, data: bytearray, begin: int, end: int) -> list[int]:
+        found = self._sentences(data, begin, end) if self._widely else []
         for needle in self._needles:
-            found += _places(held, needle, begin, end)
+            found += _places(data, needle, begin, end)
         if self._widely and self._in_vain > _PATIENCE:
             self._widely = False
             self.add_needles(*(_WIDE + after for after in _AFTER_WIDE))
         return sorted(found) if self._needles else found
 
-    def _sentences(self, held: bytearray, begin: int, end: int) -> list[int]:
+    def _sentences(self, data: bytearray, begin: int, end: int) -> list[int]:
         """Return the positions at which the wide needle continues as a marker does."""
         found, find, vain = list[int](), stringzilla.find, 0
-        while (at := find(held, _WIDE, begin, end)) >= 0:
+        while (at := find(data, _WIDE, begin, end)) >= 0:
             begin = at + len(_WIDE)
-            if held.startswith(_AFTER_WIDE, begin):
+            if data.startswith(_AFTER_WIDE, begin):
                 found.append(at)
             else:
                 vain += 1
@@ -89,19 +89,19 @@ class NeedleScanner:
         return found
 
 
-def _places(held: bytearray, needle: bytes, begin: int, end: int) -> list[int]:
+def _places(data: bytearray, needle: bytes, begin: int, end: int) -> list[int]:
     found, find = [], stringzilla.find
-    while (at := find(held, needle, begin, end)) >= 0:
+    while (at := find(data, needle, begin, end)) >= 0:
         found.append(at)
         begin = at + 1
     return found
 
 
-def _line_ends(held: bytearray, begin: int, end: int, marks: bytearray) -> memoryview:
-    """Return ones at the line ends of held[begin:end] and zeros elsewhere, so that a sum counts lines at memory speed.
+def _line_ends(data: bytearray, begin: int, end: int, marks: bytearray) -> memoryview:
+    """Return ones at the line ends of data[begin:end] and zeros elsewhere, so that a sum counts lines at memory speed.
 
     Searching for each line end takes most of the time of reading a log.
     """
     ones = memoryview(marks)
-    stringzilla.translate(held, _ONES, start=begin, end=end, out=ones[begin:end])
+    stringzilla.translate(data, _ONES, start=begin, end=end, out=ones[begin:end])
     return ones

@@ -95,14 +95,14 @@ def lines_template(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]])
     return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
 
 
-def text_template(said: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
+def text_template(facts: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
     """Return the template for the lines `raw` with variable parts. If parts overlap, the first one counts."""
     parts, at = list[bytes](), 0
     for hole in _apart(holes):
         parts += re.escape(raw[at : hole.begin]), hole.pattern
         at = hole.end
     pattern = b"".join(parts) + re.escape(raw[at:])
-    return _template(said.kind, pattern, moment=moment, bare=said.bare, source=said.source)
+    return _template(facts.kind, pattern, moment=moment, bare=facts.bare, source=facts.source)
 
 
 def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
@@ -114,17 +114,17 @@ def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
     """
     bare = (_PATH,) if role == NAMESPACE else (_NATURAL, _SOCKET, _NAME)
     forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else bare
-    said = next((form for form in forms if re.fullmatch(form.decode(), value, re.ASCII) is not None), None)
-    if said is None:
+    found = next((form for form in forms if re.fullmatch(form.decode(), value, re.ASCII) is not None), None)
+    if found is None:
         return None
-    return b"(?!(?:%b)%b)(?P<%b>%b)" % (_NOTHING, re.escape(end.encode("latin-1")), role.encode(), said)
+    return b"(?!(?:%b)%b)(?P<%b>%b)" % (_NOTHING, re.escape(end.encode("latin-1")), role.encode(), found)
 
 
 def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
     """Return the pattern of a timestamp like this one. The first digits of an epoch are fixed: they identify it."""
-    kept = 2 if like.lastgroup == "epoch" else 0
-    digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][kept:].encode("latin-1")))
-    pattern = like[0][:kept].encode() + digits
+    fixed = 2 if like.lastgroup == "epoch" else 0
+    digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][fixed:].encode("latin-1")))
+    pattern = like[0][:fixed].encode() + digits
     return b"(?P<%b>%b)" % (TIME.encode(), pattern) if is_time else pattern
 
 
@@ -156,11 +156,11 @@ def _template(
 
 
 def _apart(holes: Iterable[VariablePart]) -> list[VariablePart]:
-    kept: list[VariablePart] = []
+    separate: list[VariablePart] = []
     for hole in holes:
-        if all(hole.end <= other.begin or other.end <= hole.begin for other in kept):
-            kept.append(hole)
-    return sorted(kept)
+        if all(hole.end <= other.begin or other.end <= hole.begin for other in separate):
+            separate.append(hole)
+    return sorted(separate)
 
 
 def _id(role: str, end: bytes) -> bytes:

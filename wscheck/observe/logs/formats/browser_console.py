@@ -34,12 +34,12 @@ _PLACE = lazy_pattern(
     r"(?P<file>[^\s()]+\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]*)?):(?P<line>\d+)(?::(?P<column>\d+))?"
 )
 
-# Equal digests mean equal payloads within one run, and nothing to anybody else.
+# Equal digests mean equal payloads within one run. The random key makes them useless elsewhere.
 _KEY = secrets.token_bytes(16)
 
 
 class ConsoleReader:
-    """Reader of console lines. `started`: a line was seen that only a frontend writes."""
+    """Reader of console lines. `started`: a line was common that only a frontend writes."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -57,15 +57,15 @@ class ConsoleReader:
         if match is None or not self._is_logged(match):
             return None
         place = _PLACE.search(match["before"])
-        seen: dict[str, Any] = {"source": SOURCE, "path": self._path, "line": line, "at": at}
-        seen |= {"component": place["file"]} if place is not None else {}
+        common: dict[str, Any] = {"source": SOURCE, "path": self._path, "line": line, "at": at}
+        common |= {"component": place["file"]} if place is not None else {}
         if match["creating"]:
-            return Connecting(**seen, opener=_opener(place))
+            return Connecting(**common, opener=_opener(place))
         if match["connected"]:
-            return Connected(**seen)
+            return Connected(**common)
         if match["triggering"]:
-            return Emitted(**seen, name="trigger_whatsapp_connection")
-        return Handled(**seen, name=_HANDLED[match["handled"]], digest=_digest(match["payload"]))
+            return Emitted(**common, name="trigger_whatsapp_connection")
+        return Handled(**common, name=_HANDLED[match["handled"]], digest=_digest(match["payload"]))
 
     @staticmethod
     def _is_logged(match: re.Match[str]) -> bool:

@@ -20,7 +20,7 @@ TOKEN = lazy_pattern(
     re.VERBOSE | re.DOTALL,
 )
 
-_BLANKS = r"(?<!\s)\s++"  # each run of them once: whoever writes very many shall not make us slow
+_BLANKS = r"(?<!\s)\s++"  # possessive, so that many blanks cannot make matching slow
 _NEXT = rf"{_BLANKS}(?={KEY_NAME}=|\|\s)"
 _NEXT_COLON = rf"{_BLANKS}(?={KEY_NAME}[:=]\s|{KEY_NAME}=|\|\s)"
 _STOPS = {"=": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
@@ -105,7 +105,7 @@ def _tokens(text: str) -> Iterator[KeyValue | int]:
                 value = text[begin:position].strip()
                 yield KeyValue(name, value, False, len(around), begin, position, sure, tuple(owners))
             elif (opened := _OPENED.match(text, position)) is not None:
-                # No id begins so, but somebody's may: its end cannot be told.
+                # An id that starts like this is possible, but its end is ambiguous.
                 yield KeyValue(name, opened[0], False, len(around), position, opened.end(), False, tuple(owners))
 
 
@@ -138,7 +138,7 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
             return point.start(), sure and not inside and _closes(text, point.start(), around)
         else:
             sure = False
-    # What a sentence goes on with: "userId=42 over polling", but "userId=Ana da Silva".
+    # Further words may continue the sentence: "userId=42 over polling", but "userId=Ana da Silva".
     whole = sign == ":" or _BLANK.search(text, begin) is None or is_person_name(text[begin:].split())
     return len(text), sure and not inside and whole
 

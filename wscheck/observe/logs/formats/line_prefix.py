@@ -62,7 +62,7 @@ def classify_prefix(prefix: str) -> PrefixKind:
     return PrefixKind.SURE
 
 
-def is_separate_word(before: str) -> bool:
+def is_separate(before: str) -> bool:
     """Return whether the text after `before` is separate from its last word, which may be part of a name otherwise."""
     tokens = _prefix_tokens(before)
     return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
@@ -118,7 +118,7 @@ def is_continuation(before: str, of: str) -> bool:
         return True
     if not of.startswith(own):
         return False
-    # Of a syslog line the host alone is no prefix: what follows says which process it was.
+    # In a syslog line, the host alone is not the prefix: the tag after it identifies the process.
     tag = _TAG.match(of, len(own))
     return tag is None or is_level(tag[1])
 

@@ -31,7 +31,7 @@ STAMP = lazy_pattern(STAMP_SOURCE, re.VERBOSE)
 
 _TAIL = lazy_pattern(rf"\s\[?{_CLOCK}\]?\s*$")
 
-# The innermost first: what the application says is finer than what wraps it.
+# The application's own time comes first: it is more precise than the collector's.
 KEYS = (
     "time",
     "timestamp",
@@ -87,7 +87,7 @@ class TimestampParser:
             if found is None:
                 found = at
             elif kind == "clock" and found % 1 == 0 and at % 60 - at % 1 == found % 60:
-                return found + at % 1  # the date from the one who wraps, the fraction from the logger
+                return found + at % 1  # the date is the collector's, the fraction the logger's
         return found
 
     def parse(self, kind: str, text: str) -> float | None:
@@ -165,7 +165,7 @@ class TimestampParser:
         for key in self._keys:
             value = fields.get(key)
             if value is None or isinstance(value, bool):
-                continue  # never a time, in no such record
+                continue  # not a time in any record of this shape
             return key, _milliseconds if is_milliseconds(value) else lambda raw: self._from_value(json.decode(raw))
         return "", None
 

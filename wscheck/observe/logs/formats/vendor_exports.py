@@ -20,7 +20,7 @@ Fields = dict[str, Any]
 
 
 class Export(NamedTuple):
-    """Format whose logged record is under `inner`.
+    """Format resource_id logged record is under `inner`.
 
     The keys `beside` are required, and only `also` are allowed if it is set.
 
@@ -123,7 +123,7 @@ def is_unescaped(line: str, sentence: int) -> bool:
     return _FIELDS.match(line) is not None and line[:sentence].endswith(('"msg"=>"', '"message"=>"'))
 
 
-# --- many in one ------------------------------------------------------------------------------------------------------
+# --- several records on one line --------------------------------------------------------------------------------------
 
 
 def split_records(text: str) -> list[Fields]:
@@ -203,10 +203,10 @@ def _loki_records(streams: Iterable[Fields]) -> Iterator[Fields]:
 
 def _otlp_records(resources: Iterable[Fields]) -> Iterator[Fields]:
     for resource in resources:
-        whose = json.dumps(resource.get("resource"), sort_keys=True)
+        resource_id = json.dumps(resource.get("resource"), sort_keys=True)
         for scope in _objects_with(resource["scopeLogs"], "logRecords"):
             for logged in _objects_with(scope["logRecords"], "body"):
-                yield {**logged, "source": whose}
+                yield {**logged, "source": resource_id}
 
 
 def from_opentelemetry(fields: Fields) -> Fields | None:
@@ -215,9 +215,14 @@ def from_opentelemetry(fields: Fields) -> Fields | None:
     if not isinstance(body, dict) or len(body) != 1 or not {"timeUnixNano", "observedTimeUnixNano"} & fields.keys():
         return None
     times = (fields.get(key) for key in ("timeUnixNano", "observedTimeUnixNano"))
-    at, said = next((time for time in times if time not in {None, "", "0", 0}), None), _plain(body)
-    told = said if isinstance(said, dict) else {"body": said}
-    return {"time": at, "attributes": _pairs(fields.get("attributes")), "source": fields.get("source"), **told}
+    at, content = next((time for time in times if time not in {None, "", "0", 0}), None), _plain(body)
+    fields_of_body = content if isinstance(content, dict) else {"body": content}
+    return {
+        "time": at,
+        "attributes": _pairs(fields.get("attributes")),
+        "source": fields.get("source"),
+        **fields_of_body,
+    }
 
 
 def _pairs(items: Any) -> Fields:
@@ -228,10 +233,10 @@ def _plain(value: Any) -> Any:
     """Return the value of an OTLP AnyValue."""
     if not isinstance(value, dict) or len(value) != 1:
         return None
-    kind, held = next(iter(value.items()))
+    kind, inner = next(iter(value.items()))
     if kind == "kvlistValue":
-        return _pairs(held.get("values") if isinstance(held, dict) else None)
+        return _pairs(inner.get("values") if isinstance(inner, dict) else None)
     if kind == "arrayValue":
-        values = held.get("values") if isinstance(held, dict) else None
+        values = inner.get("values") if isinstance(inner, dict) else None
         return [_plain(each) for each in values] if isinstance(values, list) else []
-    return held if kind in {"stringValue", "intValue", "doubleValue", "boolValue"} else None
+    return inner if kind in {"stringValue", "intValue", "doubleValue", "boolValue"} else None

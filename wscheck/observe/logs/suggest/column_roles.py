@@ -14,7 +14,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, NEW, OLD, REPLACED, SID, USER, normalize_key, word_set
 
 _SOCKET = lazy_pattern(r"[A-Za-z0-9_-]{20}")
-_NOBODY = lazy_pattern(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
+_NO_USER = lazy_pattern(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
 """Value that cannot be a user: a boolean, an address, a program with its version."""
 _COUNTS = lazy_pattern(r"\d+(?:\.\d+)?\w{0,2}|.*\d\d:\d\d.*")
 """Value that may be something else than a socket id: a number, with or without unit, or a time."""
@@ -57,7 +57,7 @@ def infer_ids(records: Sequence[CandidateRecord], known: Mapping[str, str]) -> C
         by_sid = _sockets(columns, known)
         by_user = _users(columns, known)
         if kind == CONNECTED:
-            again = _coming_again(columns, records)
+            again = _recurring_keys(columns, records)
             sid = _only(by_sid, again) if by_sid else next(iter(again), "")
             by_user = by_user or _exclusive(columns, records, sid)
             by_sid = [sid] if sid and (by_sid or (by_user and _repeats(columns[by_user]))) else []
@@ -90,8 +90,8 @@ def role_keys(
     """Yield the role and the key of those keys that contain `ids` and are not `known`."""
     columns = {key: values for key, values in _columns(records).items() if normalize_key(key) not in known}
     order = {sid: at for at, sid in enumerate(ids.sids)}
-    users = _holding(ids.users, columns)
-    sids = _holding(ids.sids, {key: values for key, values in columns.items() if key not in users})
+    users = _keys_with(ids.users, columns)
+    sids = _keys_with(ids.sids, {key: values for key, values in columns.items() if key not in users})
     if user := _only(users, list(filter(_is_person, users))):
         yield USER, user
     if records[0].kind != REPLACED:
@@ -103,11 +103,11 @@ def role_keys(
             yield from zip((OLD, NEW), sids if came[0][0] < came[0][1] else reversed(sids), strict=True)
 
 
-def _holding(ids: Collection[str], columns: Columns) -> list[str]:
+def _keys_with(ids: Collection[str], columns: Columns) -> list[str]:
     """Return the keys with such ids in at least half of their values."""
     wanted = frozenset(ids)
-    told = {key: [value for value in values if value is not None] for key, values in columns.items()}
-    return [key for key, values in told.items() if 2 * sum(value in wanted for value in values) >= len(values)]
+    present = {key: [value for value in values if value is not None] for key, values in columns.items()}
+    return [key for key, values in present.items() if 2 * sum(value in wanted for value in values) >= len(values)]
 
 
 def _only(keys: Sequence[str], likelier: Sequence[str]) -> str:
@@ -134,12 +134,12 @@ def _users(columns: Columns, known: Mapping[str, str]) -> str:
     named = [key for key in columns if known.get(normalize_key(key)) == USER]
     if named:
         return named[0]
-    return _finest([key for key in columns if _is_person(key)], columns)
+    return _most_distinctive([key for key in columns if _is_person(key)], columns)
 
 
-def _finest(keys: Iterable[str], columns: Columns) -> str:
+def _most_distinctive(keys: Iterable[str], columns: Columns) -> str:
     """Return the key with more distinct values than all others; "" if there is none."""
-    people = [key for key in keys if not any(_NOBODY.fullmatch(v) for v in columns[key] if v)]
+    people = [key for key in keys if not any(_NO_USER.fullmatch(v) for v in columns[key] if v)]
     ranked = sorted(people, key=lambda key: -len(set(columns[key])))
     alone = all(len(set(columns[a])) > len(set(columns[b])) for a, b in pairwise(ranked[:2]))
     return ranked[0] if ranked and alone else ""
@@ -158,13 +158,13 @@ def _repeats(values: Iterable[str | None]) -> int:
     return sum(count > 1 for count in Counter(filter(None, values)).values())
 
 
-def _coming_again(columns: Columns, records: Sequence[CandidateRecord]) -> list[str]:
+def _recurring_keys(columns: Columns, records: Sequence[CandidateRecord]) -> list[str]:
     """Return the keys with a new value each time, which occurs again in a record of another kind."""
     later = {value for record in records if record.kind != CONNECTED for value in record.values.values()}
     found = []
     for key, values in columns.items():
-        told = {value for value in values if value and not _COUNTS.fullmatch(value)}
-        if len(told) == len(values) > 1 and not later.isdisjoint(told):
+        present = {value for value in values if value and not _COUNTS.fullmatch(value)}
+        if len(present) == len(values) > 1 and not later.isdisjoint(present):
             found.append(key)
     return found
 
@@ -175,24 +175,24 @@ def _exclusive(columns: Columns, records: Sequence[CandidateRecord], sid: str) -
     "" if that is not certain: too few users came back, or no two users were connected at once.
     """
     keys = [key for key in columns if sid and key != sid and _repeats(columns[key]) >= REPEATS]
-    return _finest([key for key in keys if _one_each(key, sid, records)], columns)
+    return _most_distinctive([key for key in keys if _has_one_connection_each(key, sid, records)], columns)
 
 
-def _one_each(key: str, sid: str, records: Sequence[CandidateRecord]) -> bool:
+def _has_one_connection_each(key: str, sid: str, records: Sequence[CandidateRecord]) -> bool:
     """Return whether each old connection closed before another one opened, and two values were connected at once."""
-    held: dict[str, str] = {}
-    left: tuple[str, str] | None = None
+    open_by_value: dict[str, str] = {}
+    replaced: tuple[str, str] | None = None
     most = 0
     for record in records:
         value, each = record.values.get(key), record.values.get(sid)
         if record.kind == CONNECTED and value and each:
-            if left is not None:
-                return False  # another one came before the first was closed
-            left = (value, held[value]) if value in held else None
-            held[value] = each
-            most = max(most, len(held))
+            if replaced is not None:
+                return False  # another connection opened before the old one closed
+            replaced = (value, open_by_value[value]) if value in open_by_value else None
+            open_by_value[value] = each
+            most = max(most, len(open_by_value))
         elif record.kind != CONNECTED:
-            gone = set(record.values.values())
-            left = left if left is not None and left[1] not in gone else None
-            held = {v: s for v, s in held.items() if s not in gone or record.kind == REPLACED}
-    return left is None and most > 1
+            closed = set(record.values.values())
+            replaced = replaced if replaced is not None and replaced[1] not in closed else None
+            open_by_value = {v: s for v, s in open_by_value.items() if s not in closed or record.kind == REPLACED}
+    return replaced is None and most > 1

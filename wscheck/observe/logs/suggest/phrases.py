@@ -145,13 +145,13 @@ class Phrase:
         self.kind, self._lines = kind, lines
         tokens = [line.tokens for line in lines]
         self._first = first = tokens[0]
-        said = [{token.core for token in column} for column in zip(*tokens, strict=True)]
+        columns = [{token.core for token in column} for column in zip(*tokens, strict=True)]
         self._open = [
-            at for at, cores in enumerate(said) if first[at].differs or len(cores) > 1 or not cores.isdisjoint(known)
+            at for at, cores in enumerate(columns) if first[at].differs or len(cores) > 1 or not cores.isdisjoint(known)
         ]
         self._fixed = [at for at in range(len(first)) if at not in self._open]
         self.words = [first[at].core for at in self._fixed]
-        self.names = self._keyed_proposals()
+        self.names = self._position_names()
 
     @property
     def records(self) -> list[CandidateRecord]:
@@ -165,9 +165,9 @@ class Phrase:
             at for at in self._fixed if event_kind([self._first[at].core]) or is_connection_noun(self._first[at].core)
         )
         begin = self._begin(min([*self._open, *islice(spoken, 1)]))
-        said = [self._first[at].core for at in self._fixed if at >= begin]
+        words = [self._first[at].core for at in self._fixed if at >= begin]
         keys = (token.key for token in self._first if token.key)
-        return describes_event([*self.words, *keys]) and is_about_connections(said)
+        return describes_event([*self.words, *keys]) and is_about_connections(words)
 
     def _record(self, line: CandidateLine) -> CandidateRecord:
         values = {name: line.tokens[at].core for at, name in self.names.items()}
@@ -177,11 +177,11 @@ class Phrase:
         """Yield the records with their line numbers."""
         yield from ((line.number, self._record(line)) for line in self._lines)
 
-    def _keyed_proposals(self) -> dict[int, str]:
+    def _position_names(self) -> dict[int, str]:
         """Return names for the open positions: their keys, or the word in front of them."""
         labels = {at: self._first[at].key or self._label(at) for at in self._open}
-        said = list(labels.values())
-        return {at: label if label and said.count(label) == 1 else f"place {at}" for at, label in labels.items()}
+        names = list(labels.values())
+        return {at: label if label and names.count(label) == 1 else f"place {at}" for at, label in labels.items()}
 
     def _label(self, at: int) -> str:
         before = self._first[at - 1] if at and at - 1 in self._fixed else None
@@ -199,8 +199,8 @@ class Phrase:
         begin, end = min(*role_of, self._verb()), max(*role_of, self._verb()) + 1
         begin = self._begin(begin)
         for stop in dict.fromkeys((end, len(self._first))):
-            said = (self._text(place, role_of, last=place == stop - 1) for place in range(begin, stop))
-            yield "".join(said).strip()
+            pieces = (self._text(place, role_of, last=place == stop - 1) for place in range(begin, stop))
+            yield "".join(pieces).strip()
 
     def _begin(self, at: int) -> int:
         """Return the start of the words directly in front of position `at`."""
@@ -210,8 +210,8 @@ class Phrase:
 
     def _verb(self) -> int:
         """Return the position of the word that determines its kind."""
-        told = (at for at in range(len(self._first)) if event_kind(self._before(at + 1)) == self.kind)
-        return next(told, 0)
+        positions = (at for at in range(len(self._first)) if event_kind(self._before(at + 1)) == self.kind)
+        return next(positions, 0)
 
     def _before(self, end: int) -> list[str]:
         return [self._first[at].core for at in self._fixed if at < end]
@@ -241,7 +241,7 @@ def find_phrases(lines: Iterable[CandidateLine], about: ConnectionIds) -> list[P
             verb = next(word for at, word in enumerate(words) if event_kind(words[: at + 1]) == line.kind)
             alike.setdefault((line.kind, verb, *map(_shape, line.tokens)), []).append(line)
     frequent = sorted(alike.items(), key=lambda each: -len(each[1]))
-    return [Phrase(kind, said, known) for (kind, *_), said in frequent]
+    return [Phrase(kind, alike_lines, known) for (kind, *_), alike_lines in frequent]
 
 
 def records_in_order(phrases: Iterable[Phrase]) -> list[CandidateRecord]:
@@ -257,8 +257,8 @@ def sentence_words(tokens: Iterable[PhraseToken]) -> list[str]:
 
 def tokenize(message: str) -> list[PhraseToken]:
     """Return the words of a message without times and levels."""
-    said = (match[0] for match in _TOKEN.finditer(STAMP.sub(" ", message)))
-    words = (word for at, word in enumerate(said) if at >= LEVEL_POSITIONS or not is_level(word.strip("[]()")))
+    found = (match[0] for match in _TOKEN.finditer(STAMP.sub(" ", message)))
+    words = (word for at, word in enumerate(found) if at >= LEVEL_POSITIONS or not is_level(word.strip("[]()")))
     return [token for word in words for token in _tokens(word)]
 
 

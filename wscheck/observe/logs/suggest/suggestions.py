@@ -84,23 +84,25 @@ class SuggestionTrial(NamedTuple):
     about: ConnectionIds
     others: frozenset[int]
 
-    def of(self, proposed: MarkerProposal) -> "TrialResult | None":
+    def run(self, proposed: MarkerProposal) -> "TrialResult | None":
         """Return the result of a suggestion; None if it finds no id, or reads a line about something else."""
         each = (proposed._replace(keys=()), proposed) if proposed.keys else (proposed,)
-        told = [
+        results = [
             TrialResult(one, *self._count_ids(self.read(self.log, one.add_to(self.wording)), one.kind)) for one in each
         ]
-        tried = max(told, key=lambda one: one.ids)
-        if not tried.ids or not tried.lines.isdisjoint(self.others):
+        best = max(results, key=lambda one: one.ids)
+        if not best.ids or not best.lines.isdisjoint(self.others):
             return None
-        return tried._replace(suggestion=tried.suggestion._replace(lines=len(tried.lines)))
+        return best._replace(suggestion=best.suggestion._replace(lines=len(best.lines)))
 
     def _count_ids(self, events: Iterable[Event], kind: str) -> tuple[int, frozenset[int]]:
         """Return how many ids the events of a kind contain, and the lines of those with ids."""
         wanted = {*self.about.sids, *self.about.users}
-        told = [(event.line or 0, filter(None, _ids(event))) for event in events if isinstance(event, _EVENTS[kind])]
-        named = [(line, sum(not wanted or each in wanted for each in ids)) for line, ids in told]
-        return sum(count for _, count in named), frozenset(line for line, count in named if count)
+        ids_by_line = [
+            (event.line or 0, filter(None, _ids(event))) for event in events if isinstance(event, _EVENTS[kind])
+        ]
+        counts = [(line, sum(not wanted or each in wanted for each in ids)) for line, ids in ids_by_line]
+        return sum(count for _, count in counts), frozenset(line for line, count in counts if count)
 
 
 class TrialResult(NamedTuple):
@@ -113,7 +115,7 @@ class TrialResult(NamedTuple):
 
 def best_suggestions(proposed: Iterable[MarkerProposal], trial: SuggestionTrial) -> list[MarkerProposal]:
     """Return the suggestions that find most ids, the most frequent first. Each reads lines that the others do not."""
-    tried = filter(None, map(trial.of, proposed))
+    tried = filter(None, map(trial.run, proposed))
     chosen, read = list[MarkerProposal](), frozenset[int]()
     for each in sorted(tried, key=lambda each: (-each.ids, -len(each.lines))):
         if len(chosen) < MAX_PROPOSED and not each.lines <= read:
@@ -158,44 +160,44 @@ def find_suggestions(
     """
     roles, lines = wording.key_roles(), list(_likely(log))
     records = [record for record in _records(lines) if not about or _names(about, record)]
-    worded = find_phrases(lines, about)
-    describes_connection = records_in_order(phrase for phrase in worded if phrase.describes_connection)
-    ids = about or _ids_in_log(records, describes_connection, roles)
+    found = find_phrases(lines, about)
+    certain = records_in_order(phrase for phrase in found if phrase.describes_connection)
+    ids = about or _ids_in_log(records, certain, roles)
     made = list[MarkerProposal]()
     for kind in kinds:
-        proposed = [*_keyed_proposals(records, kind, roles, ids), *_sentence_proposals(worded, kind, ids)]
+        proposed = [*_keyed_proposals(records, kind, roles, ids), *_sentence_proposals(found, kind, ids)]
         others = frozenset(line.number for line in lines if line.kind not in {"", kind})
         made += best_suggestions(proposed, SuggestionTrial(log, wording, read, about, others))
     return made
 
 
 def _ids_in_log(
-    records: Sequence[CandidateRecord], describes_connection: Sequence[CandidateRecord], roles: Mapping[str, str]
+    records: Sequence[CandidateRecord], certain: Sequence[CandidateRecord], roles: Mapping[str, str]
 ) -> ConnectionIds:
     """Return the ids with and without keys."""
-    told = zip(infer_ids(records, roles), infer_ids(describes_connection, roles), strict=True)
-    ids = ConnectionIds(*(tuple(dict.fromkeys((*named, *placed))) for named, placed in told))
-    return in_connect_order(ids, [*records, *describes_connection])
+    pairs = zip(infer_ids(records, roles), infer_ids(certain, roles), strict=True)
+    ids = ConnectionIds(*(tuple(dict.fromkeys((*keyed, *unkeyed))) for keyed, unkeyed in pairs))
+    return in_connect_order(ids, [*records, *certain])
 
 
 def _keyed_proposals(
     records: Sequence[CandidateRecord], kind: str, roles: Mapping[str, str], ids: ConnectionIds
 ) -> Iterator[MarkerProposal]:
     """Yield suggestions for sentences with ids under keys, the most frequent first."""
-    said: dict[str, list[CandidateRecord]] = {}
+    by_text: dict[str, list[CandidateRecord]] = {}
     for record in records:
         if record.kind == kind:
-            said.setdefault(record.text, []).append(record)
-    for some in sorted(said.values(), key=lambda each: -len(each))[:MAX_TRIED]:
+            by_text.setdefault(record.text, []).append(record)
+    for some in sorted(by_text.values(), key=lambda each: -len(each))[:MAX_TRIED]:
         yield _suggestion(some[0], some[0].text, tuple(role_keys(some, roles, ids)))
 
 
-def _sentence_proposals(worded: Sequence[Phrase], kind: str, ids: ConnectionIds) -> Iterator[MarkerProposal]:
+def _sentence_proposals(found: Sequence[Phrase], kind: str, ids: ConnectionIds) -> Iterator[MarkerProposal]:
     """Yield suggestions for sentences with ids among their words, the most frequent first."""
-    of_kind = (phrase for phrase in worded if phrase.kind == kind)
-    markers = ((phrase.records[0], marker) for phrase in of_kind for marker in phrase.markers(ids))
-    told = ((record, marker) for record, marker in markers if not marker_error(kind, marker, ALLOWED_ROLES[kind]))
-    yield from islice((_suggestion(record, marker, ()) for record, marker in told), MAX_TRIED)
+    matching = (phrase for phrase in found if phrase.kind == kind)
+    markers = ((phrase.records[0], marker) for phrase in matching for marker in phrase.markers(ids))
+    valid = ((record, marker) for record, marker in markers if not marker_error(kind, marker, ALLOWED_ROLES[kind]))
+    yield from islice((_suggestion(record, marker, ()) for record, marker in valid), MAX_TRIED)
 
 
 def suggestions_from_start(
@@ -243,7 +245,7 @@ def _likely(log: bytes) -> Iterator[CandidateLine]:
 def _records(lines: Iterable[CandidateLine]) -> Iterator[CandidateRecord]:
     """Yield the possible records of each line, with the keys on it and on the lines below that continue it."""
     for line in lines:
-        sentences = [said for said in _sentences(line.message.text) if line.kind in {"", said[0]}]
+        sentences = [sentence for sentence in _sentences(line.message.text) if line.kind in {"", sentence[0]}]
         if sentences:
             values = dict(chain.from_iterable(_values(part) for part in reversed([line.message, *line.below])))
             yield from (CandidateRecord(kind, text, line.text, values) for kind, text in sentences)
@@ -255,11 +257,11 @@ def _sentences(text: str) -> Iterator[tuple[str, str]]:
         words = run[0].split(" ")
         while words and is_level(words[0]):
             del words[0]
-        told = next((words[:count] for count in range(1, len(words) + 1) if describes_event(words[:count])), None)
-        if told is not None and not (told == words and text.startswith("=", run.end())):
-            kind = event_kind(told)
-            if kind != REPLACED or is_about_connections(told):  # keys of a cache are evicted, too
-                yield kind, " ".join(told)
+        shortest = next((words[:count] for count in range(1, len(words) + 1) if describes_event(words[:count])), None)
+        if shortest is not None and not (shortest == words and text.startswith("=", run.end())):
+            kind = event_kind(shortest)
+            if kind != REPLACED or is_about_connections(shortest):  # keys of a cache are evicted too
+                yield kind, " ".join(shortest)
 
 
 def _values(message: LogMessage) -> Iterator[tuple[str, str]]:
