@@ -87,7 +87,7 @@ def test_what_was_read_and_who_was_replaced_is_told(written: Path, name: str) ->
     assert "39 lines" in told
     assert "15 connected, 12 replaced, 12 disconnected" in told
     assert "1 record names a user but no socket id" in told
-    assert "ada" in told and "whenever the server replaced it" in told
+    assert "ada" in told and "whenever the server replaces it" in told
 
 
 def test_the_step_summary_has_the_table_too(written: Path) -> None:
