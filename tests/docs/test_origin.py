@@ -16,7 +16,7 @@ from wscheck.config.settings import NEXT_PUBLIC_VARIABLE
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import DOCUMENTED as ALERTS
 from wscheck.detect.rules import REGISTRY as RULES
-from wscheck.observe.client.handlers import Handlers
+from wscheck.observe.client.simulated_page import EventHandlers
 from wscheck.run.compare.measures import LOAD_MEASURES
 from wscheck.scenarios import DOCUMENTED_SCENARIOS as TESTS
 from wscheck.scenarios import SCENARIOS
@@ -29,7 +29,7 @@ NAMED = {name for _, answer in ROWS for name in re.findall(r"`([^`]+)`", answer)
 COMMAND: Any = typer.main.get_command(app)
 METRICS = set(re.findall(r"^\| `(wscheck_\w+)`", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"), re.M))
 
-HANDLERS = {field.name for field in fields(Handlers)} - {"on_event"}
+HANDLERS = {field.name for field in fields(EventHandlers)} - {"on_event"}
 EVENTS = {event.name for event in CONTRACT.events}
 KNOWN = {
     *RULES,

@@ -73,7 +73,7 @@ def test_scenarios_are_documented_with_claim_rules_and_control(scenario: Scenari
     told = sections("scenarios.md")[scenario.id]
     assert told.startswith(scenario.claim)
     assert f"**Judged by:** {', '.join(f'`{rule.id}`' for rule in scenario.rules)} -" in told
-    assert f"**Control:** {plain(getdoc(scenario.control) or 'none')}" in told
+    assert f"**Control:** {plain(getdoc(scenario.run_control) or 'none')}" in told
 
 
 def flags(*commands: str) -> set[str]:

@@ -117,7 +117,7 @@ async def test_nor_is_half_of_one_where_an_excerpt_is_cut(tmp_path: Path) -> Non
 def test_the_words_of_the_log_may_be_the_servers_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wscheck.toml").write_text('[logs.markers]\nconnected = "ws up"\n[logs.keys]\nsid = "conn"\n')
     monkeypatch.chdir(tmp_path)
-    reader = planned(url="http://127.0.0.1:9").arena._new_reader("server.log")
+    reader = planned(url="http://127.0.0.1:9").servers._new_reader("server.log")
     assert sids(reader.feed(b"ws up conn=s1 userId=A\n") + reader.flush(at_end=True)) == ["s1"]
 
 

@@ -24,7 +24,7 @@ def planned(flags: dict[str, Any], *chosen: str, tmp_path: Path) -> VerifyRun:
 
 def test_without_a_url_the_embedded_backend_is_checked_with_every_scenario(tmp_path: Path) -> None:
     run = planned({}, tmp_path=tmp_path)
-    assert isinstance(run.arena, EmbeddedServers)
+    assert isinstance(run.servers, EmbeddedServers)
     assert run.scenarios == list(SCENARIOS)
 
 
@@ -33,7 +33,7 @@ def test_an_empty_address_is_no_wish_for_the_embedded_backend(tmp_path: Path, va
     with pytest.raises(UsageError, match=f"{variable} \\(empty\\): the URL of the server is empty"):
         plan_verify_run(load_config({}, directory=tmp_path, environ={variable: ""}), ())
     named = plan_verify_run(load_config(URL, directory=tmp_path, environ={variable: ""}), ())
-    assert isinstance(named.arena, RemoteServer)
+    assert isinstance(named.servers, RemoteServer)
 
 
 def test_chosen_scenarios_are_run_in_the_order_of_the_registry(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
         "rules.max_attempts": "9/4s",
     }
     run = planned(flags, tmp_path=tmp_path)
-    assert isinstance(run.arena, RemoteServer)
-    cast = run.arena._cast
-    target = cast.target
+    assert isinstance(run.servers, RemoteServer)
+    settings = run.servers._settings
+    target = settings.target
     assert (target.url, target.namespace, target.path, target.transports) == (
         URL["target.url"],
         "/chat",
@@ -77,11 +77,16 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
         ("websocket",),
     )
     assert (target.timeout_s, target.insecure, target.user_in, target.token_in) == (7.0, True, "query.u", "cookie.t")
-    assert (cast.user.user, cast.user.token) == ("A", Secret("t-a"))
-    assert cast.second is not None
-    assert (cast.second.user, cast.second.token) == ("B", Secret("t-b"))
-    assert (cast.client, cast.reconnect_on_kick, cast.window, cast.grace) == ("per-component", 0.3, 3.0, 1.0)
-    assert (cast.trigger, cast.disconnect) == ("go", "stop")
+    assert (settings.user.user, settings.user.token) == ("A", Secret("t-a"))
+    assert settings.second_user is not None
+    assert (settings.second_user.user, settings.second_user.token) == ("B", Secret("t-b"))
+    assert (settings.client, settings.reconnect_delay_s, settings.window_s, settings.grace_s) == (
+        "per-component",
+        0.3,
+        3.0,
+        1.0,
+    )
+    assert (settings.trigger_event, settings.disconnect_event) == ("go", "stop")
     assert (run.bar.fail_on, run.bar.strict) == (Severity.NOTE, True)
     assert (run.options.grace_s, run.options.max_attempts, run.options.attempts_window_s) == (1.0, 9, 4.0)
 

@@ -11,7 +11,7 @@ from wscheck.run.verify.run import ReportProgress
 def progress_bar(title: str) -> Iterator[ReportProgress]:
     """While the block runs, a bar that the yielded function moves; nothing at all away from a terminal."""
     if not sys.stderr.isatty():
-        yield lambda scenario, done, of: None
+        yield lambda scenario, done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -25,6 +25,6 @@ def progress_bar(title: str) -> Iterator[ReportProgress]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda scenario, done, of: bar.update(
-            task, completed=done, total=of, description=f"{title} [dim]{scenario}[/dim]"
+        yield lambda scenario, done, total: bar.update(
+            task, completed=done, total=total, description=f"{title} [dim]{scenario}[/dim]"
         )

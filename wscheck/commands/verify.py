@@ -166,10 +166,10 @@ def _only_judging(flags: dict[str, Any]) -> None:
 
 
 def _plan(config: "Config", chosen: list[str], markers: list[str], keys: list[str], *, narrate: bool) -> "VerifyRun":
-    from wscheck.observe.client.console_messages import silent
+    from wscheck.observe.client.console_messages import discard_line
     from wscheck.run.verify.plan import plan_verify_run
 
-    return plan_verify_run(config, chosen, markers, keys, narrate=_to_stderr if narrate else silent)
+    return plan_verify_run(config, chosen, markers, keys, console=_to_stderr if narrate else discard_line)
 
 
 def _to_stderr(line: str) -> None:

@@ -1,4 +1,4 @@
-"""WHAT A CLIENT IS ASKED TO DO: one file per scenario. Ids are public (docs/scenarios.md)."""
+"""Scenarios of `wscheck verify`, one file per scenario. Their ids are public (docs/scenarios.md)."""
 
 from wscheck.scenarios.auth_refused import AuthRefused
 from wscheck.scenarios.component_sharing import ComponentSharing
@@ -28,9 +28,9 @@ FURTHER_SCENARIOS: tuple[type[Scenario], ...] = (
     Isolation,
     Zombie,
 )
-"""What else goes wrong in practice."""
+"""Scenarios for other faults that occur in practice."""
 
 SCENARIOS: dict[str, Scenario] = {scenario.id: scenario() for scenario in DOCUMENTED_SCENARIOS + FURTHER_SCENARIOS}
-"""Every scenario by its public id, in the order they are run and told."""
+"""All scenarios by id, in the order in which they run and are reported."""
 
 __all__ = ["DOCUMENTED_SCENARIOS", "FURTHER_SCENARIOS", "SCENARIOS", "Scenario"]

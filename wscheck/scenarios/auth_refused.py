@@ -1,31 +1,31 @@
-"""A wrong token is refused, and the client leaves it at that."""
+"""An invalid token is refused, and the client does not retry repeatedly."""
 
 import msgspec
 
 from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.detect.rules.token_unchecked import TokenUnchecked
-from wscheck.scenarios.context import WRONG_TOKEN, Stage
+from wscheck.scenarios.context import WRONG_TOKEN, ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
-STORM = 8
+CONTROL_ATTEMPTS = 8
 
 
 class AuthRefused(Scenario):
     id = "auth-refused"
-    claim = "A wrong token is refused, and the refusal is not answered with a storm of retries."
+    claim = "The server refuses an invalid token, and the client does not retry repeatedly."
     rules = (TokenUnchecked, ExcessiveAttempts)
 
-    async def drive(self, stage: Stage) -> None:
-        nobody = msgspec.structs.replace(stage.cast.user, token=WRONG_TOKEN, kind="invalid")
-        page = stage.page(credentials=nobody)
+    async def run(self, context: ScenarioContext) -> None:
+        invalid = msgspec.structs.replace(context.settings.user, token=WRONG_TOKEN, kind="invalid")
+        page = context.new_page(credentials=invalid)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
-        await stage.watch(stage.window / 2)
+        await context.observe(context.window_s / 2)
 
-    async def control(self, stage: Stage) -> None:
-        """A client that retries every refusal at once."""
-        nobody = msgspec.structs.replace(stage.cast.user, token=WRONG_TOKEN, kind="invalid")
-        page = stage.page(credentials=nobody, fault=True)
-        for _ in range(STORM):
-            mount = await page.mount(DASHBOARD)
-            await mount.unmount()
+    async def run_control(self, context: ScenarioContext) -> None:
+        """A client that retries at once after every refusal."""
+        invalid = msgspec.structs.replace(context.settings.user, token=WRONG_TOKEN, kind="invalid")
+        page = context.new_page(credentials=invalid, fault=True)
+        for _ in range(CONTROL_ATTEMPTS):
+            mounted = await page.mount(DASHBOARD)
+            await mounted.unmount()

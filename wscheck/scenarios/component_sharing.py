@@ -1,55 +1,61 @@
-"""Documented test 3: the dashboard and the wizard share the connection, and it lives as long as the last of them."""
+"""Third documented test: components share the connection, and it lasts as long as one of them is mounted."""
 
 import msgspec
 
 from wscheck.config.event_contract import ContractEvent
-from wscheck.observe.client.page import Mount
-from wscheck.scenarios.context import Stage
+from wscheck.observe.client.simulated_page import MountedComponent
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
 
 class ComponentSharing(Scenario):
     id = "component-sharing"
-    claim = "Unmounting one component keeps the other's connection; unmounting the last closes it."
+    claim = "The connection stays open while one component uses it, and closes when the last one unmounts."
 
-    async def drive(self, stage: Stage) -> None:
-        page = stage.page()
+    async def run(self, context: ScenarioContext) -> None:
+        page = context.new_page()
         dashboard, wizard = await page.mount(DASHBOARD), await page.mount(WIZARD)
-        stage.expect("connected", page)
-        trigger, ending = stage.contract.reply_to(stage.cast.trigger), _disconnecting(stage)
-        # The same event asked for twice may come with the same payload twice, and be no duplicate.
-        acts = (None, stage.cast.trigger, stage.cast.disconnect)
-        other = next((event for event in stage.contract.events if event.emit not in acts), None)
-        if trigger is not None and other is not None:
-            await stage.ask(trigger, wizard, [dashboard, wizard])
+        context.expect("connected", page)
+        settings = context.settings
+        trigger_reply, disconnect_reply = context.contract.reply_to(settings.trigger_event), _disconnect_reply(context)
+        # A server may send the same payload for each request of an event, which is not a duplicate. Each event is
+        # therefore requested once only.
+        action_events = (None, settings.trigger_event, settings.disconnect_event)
+        other = next((event for event in context.contract.events if event.emit not in action_events), None)
+        if trigger_reply is not None and other is not None:
+            await context.request(trigger_reply, wizard, [dashboard, wizard])
         await dashboard.unmount()
-        stage.expect("connected", page)
-        if (last := other or trigger) is not None:
-            await stage.ask(last, wizard, [wizard])
-        elif ending is None:
-            stage.unjudged("no event of the contract can be asked for: give one in wscheck.toml its `emit`")
-        if stage.cast.disconnect is not None:
-            await _disconnect_whatsapp(wizard, stage, ending)
+        context.expect("connected", page)
+        if (last := other or trigger_reply) is not None:
+            await context.request(last, wizard, [wizard])
+        elif disconnect_reply is None:
+            context.mark_not_evaluated("the contract has no event with `emit`: add it to one [[event]] in wscheck.toml")
+        if settings.disconnect_event is not None:
+            await _disconnect_whatsapp(wizard, context, disconnect_reply)
         await wizard.unmount()
-        await stage.watch(stage.cast.grace * 2)
+        await context.observe(settings.grace_s * 2)
 
 
-def _disconnecting(stage: Stage) -> ContractEvent | None:
-    """As documented, the event that told of WhatsApp's connection tells of its end, unless the contract has another."""
-    emitted = stage.cast.disconnect
+def _disconnect_reply(context: ScenarioContext) -> ContractEvent | None:
+    """Return the event with which the server reports the end of the WhatsApp connection, or None.
+
+    As documented, it is the event that reports the start of that connection, unless the contract has another.
+    """
+    emitted = context.settings.disconnect_event
     if emitted is None:
         return None
-    own, connecting = stage.contract.reply_to(emitted), stage.contract.reply_to(stage.cast.trigger)
-    if own is None and connecting is not None:
-        return msgspec.structs.replace(connecting, emit=emitted, payload=None)
-    return own
+    own_reply = context.contract.reply_to(emitted)
+    trigger_reply = context.contract.reply_to(context.settings.trigger_event)
+    if own_reply is None and trigger_reply is not None:
+        return msgspec.structs.replace(trigger_reply, emit=emitted, payload=None)
+    return own_reply
 
 
-async def _disconnect_whatsapp(wizard: Mount, stage: Stage, answer: ContractEvent | None) -> None:
-    """It ends the bot's session with WhatsApp, and not the page's with the bot."""
-    if answer is None:
+async def _disconnect_whatsapp(wizard: MountedComponent, context: ScenarioContext, reply: ContractEvent | None) -> None:
+    """Disconnect the bot from WhatsApp, and expect that the page stays connected to the bot."""
+    if reply is None:
         await wizard.disconnect_whatsapp()
     else:
-        await stage.ask(answer, wizard, [wizard])
-    await stage.watch(stage.cast.grace)
-    stage.expect("connected", wizard.page)
+        await context.request(reply, wizard, [wizard])
+    await context.observe(context.settings.grace_s)
+    context.expect("connected", wizard.page)

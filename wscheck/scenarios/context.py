@@ -1,4 +1,4 @@
-"""Where a scenario plays: it gives out pages, notes what is expected, and waits for what happens."""
+"""Context of one scenario phase: creates pages, records expectations and events, and waits."""
 
 import asyncio
 import time
@@ -23,120 +23,133 @@ from wscheck.model.events import (
     Unreadable,
 )
 from wscheck.model.secrets import Redactor, Secret
-from wscheck.observe.client.console_messages import Narrate, silent
-from wscheck.observe.client.page import Mount, Page
-from wscheck.observe.client.per_component import PerComponentPage
-from wscheck.observe.client.recorder import ReplayWitness
-from wscheck.observe.client.unified import UnifiedPage
+from wscheck.observe.client.console_messages import ConsoleLog, discard_line
+from wscheck.observe.client.recorder import ClientRecorder
+from wscheck.observe.client.simulated_page import MountedComponent, PerComponentPage, SimulatedPage, UnifiedPage
 
 WRONG_TOKEN = Secret("wscheck-this-is-not-a-token")
 
-# What answers at all answers a healthy client within it; what takes longer is waited for beside the next.
-MOMENT_S = 0.25
+SHORT_WAIT_S = 0.25
+"""Seconds within which a healthy server answers a healthy client. Slower answers overlap with the next request."""
 
-# Long enough for a duplicate that the server sends right after the original.
-AFTERMATH_S = 0.3
+DUPLICATE_WAIT_S = 0.3
+"""Seconds within which a server that sends an event twice sends the second one."""
 
-# A contract's events are a handful; beyond this a run would only fill memory.
-FLOOD = 20_000
+MAX_EVENTS = 20_000
+"""Events per phase. A contract has a few; more would only fill the memory."""
 
 
-class Cast(msgspec.Struct, frozen=True, kw_only=True):
-    """Who plays and how: the users, the client under test, and how long to look (seconds).
+class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Server, users and client of a scenario. Times are in seconds.
 
-    trigger, disconnect  what the wizard emits to connect WhatsApp, and to disconnect it: None for never
+    client             "unified" or "per-component"
+    reconnect_delay_s  delay after which the per-component client reconnects when it was disconnected; None for never
+    window_s           how long to observe for what must not happen
+    grace_s            time that a replaced connection has to close
+    trigger_event      event that the wizard emits to connect WhatsApp
+    disconnect_event   event that the wizard emits to disconnect WhatsApp; None for never
     """
 
     target: ServerTarget
     user: Credentials
-    second: Credentials | None
+    second_user: Credentials | None
     contract: Contract
     client: str = "unified"
-    reconnect_on_kick: float | None = None
-    window: float = 2.0
-    grace: float = 0.25
-    trigger: str = "trigger_whatsapp_connection"
-    disconnect: str | None = None
+    reconnect_delay_s: float | None = None
+    window_s: float = 2.0
+    grace_s: float = 0.25
+    trigger_event: str = "trigger_whatsapp_connection"
+    disconnect_event: str | None = None
 
     @property
     def redactor(self) -> Redactor:
-        """Hides what they present."""
-        return Redactor([self.user.token, self.second.token if self.second is not None else None])
+        """Redactor of both users' tokens."""
+        return Redactor([self.user.token, self.second_user.token if self.second_user is not None else None])
 
 
-class Stage:
-    """One phase of one scenario. Everything that happens is recorded as events, in order."""
+class ScenarioContext:
+    """One phase of one scenario. Records as events, in order, everything that happens.
 
-    def __init__(self, cast: Cast, *, narrate: Narrate = silent, unanswered: str = "") -> None:
-        """`unanswered`: why the server, as was seen, answers nothing that is asked of it; "" where it may."""
-        self.cast, self.contract, self.window, self.unanswered = cast, cast.contract, cast.window, unanswered
+    settings          server, users and client
+    events            events recorded so far
+    window_s          seconds of the settings
+    no_answer_reason  why the server answers none of the contract's events, known from an earlier phase; "" if it may
+    recorder          records what the pages do
+    """
+
+    def __init__(
+        self, settings: ScenarioSettings, *, console: ConsoleLog = discard_line, no_answer_reason: str = ""
+    ) -> None:
+        self.settings, self.contract, self.window_s = settings, settings.contract, settings.window_s
+        self.no_answer_reason = no_answer_reason
         self.events: list[Event] = []
-        redactor = cast.redactor
-        self._narrate: Narrate = lambda line: narrate(redactor.redact(line))
-        self._pages: list[Page] = []
-        self._changed, self._over, self._deliveries = asyncio.Event(), False, 0
-        self.witness = ReplayWitness(self.record, cast.contract, redactor)
+        redactor = settings.redactor
+        self._console: ConsoleLog = lambda line: console(redactor.redact(line))
+        self._pages: list[SimulatedPage] = []
+        self._changed, self._ended, self._event_count = asyncio.Event(), False, 0
+        self.recorder = ClientRecorder(self.record, settings.contract, redactor)
 
     def record(self, event: Event) -> None:
-        """Take one event from any source, and wake whoever waits for it; after the phase ended, nothing."""
-        if self._over or (isinstance(event, Delivered | Handled) and self._flooded(event)):
+        """Append an event of any source and wake the waiting tasks. After the end of the phase, ignore it."""
+        if self._ended or (isinstance(event, Delivered | Handled) and self._exceeds_limit(event)):
             return
         self.events.append(event)
-        self._over = isinstance(event, PhaseEnded)
+        self._ended = isinstance(event, PhaseEnded)
         self._changed.set()
 
-    def _flooded(self, event: Event) -> bool:
-        """Whether more events came than a run may keep; the first time, say so and leave the server to itself."""
-        self._deliveries += 1
-        if self._deliveries == FLOOD:
-            reason = f"the server sent more than {FLOOD:,} events in one scenario"
+    def _exceeds_limit(self, event: Event) -> bool:
+        """Count `event`, and return True from `MAX_EVENTS` on. The first time, record that and close the pages."""
+        self._event_count += 1
+        if self._event_count == MAX_EVENTS:
+            reason = f"the server sent more than {MAX_EVENTS:,} events in one scenario"
             self.record(Unreadable(at=event.at, source=event.source, user=event.user, reason=reason))
-            self._leaving = asyncio.ensure_future(self.leave())
-        return self._deliveries >= FLOOD
+            self._closing = asyncio.ensure_future(self.close_pages())
+        return self._event_count >= MAX_EVENTS
 
-    # --- who plays -----------------------------------------------------------------------------------------------
+    # --- pages ---------------------------------------------------------------------------------------------------
 
-    def page(
+    def new_page(
         self,
         name: str = "tab-1",
         *,
         credentials: Credentials | None = None,
         transports: tuple[str, ...] | None = None,
         fault: bool = False,
-    ) -> Page:
-        """A page of the client under test, or of the documented fault."""
-        target = self.cast.target
+    ) -> SimulatedPage:
+        """Return a new page of the client under test, or with `fault` of the documented fault."""
+        target = self.settings.target
         if transports is not None:
             target = msgspec.structs.replace(target, transports=transports)
-        who = credentials or self.cast.user
-        page: Page
-        if fault or self.cast.client == "per-component":
-            page = PerComponentPage(name, target, who, self.witness, reconnect_on_kick=self.cast.reconnect_on_kick)
+        user = credentials or self.settings.user
+        page: SimulatedPage
+        if fault or self.settings.client == "per-component":
+            delay_s = self.settings.reconnect_delay_s
+            page = PerComponentPage(name, target, user, self.recorder, reconnect_delay_s=delay_s)
         else:
-            page = UnifiedPage(name, target, who, self.witness)
-        page.narrate, page.trigger = self._narrate, self.cast.trigger
-        page.disconnect = self.cast.disconnect or page.disconnect
+            page = UnifiedPage(name, target, user, self.recorder)
+        page.console, page.trigger_event = self._console, self.settings.trigger_event
+        page.disconnect_event = self.settings.disconnect_event or page.disconnect_event
         self._pages.append(page)
         return page
 
-    async def leave(self) -> None:
-        """Close every page, so that the next phase meets a server without our connections."""
+    async def close_pages(self) -> None:
+        """Close every page, so that the next phase starts without connections of this one."""
         for page in self._pages:
             await page.close()
 
-    # --- what is expected ------------------------------------------------------------------------------------------
+    # --- expectations --------------------------------------------------------------------------------------------
 
     def expect(
         self,
         what: str,
-        page: Page,
+        page: SimulatedPage,
         *,
         name: str | None = None,
         component: str | None = None,
         within: float = 0.0,
         required: bool = True,
     ) -> None:
-        """State what must follow on `page`; a rule judges it."""
+        """Record what must happen on `page` within `within` seconds. A rule evaluates it (see `Expected`)."""
         self.record(
             Expected(
                 at=time.time(),
@@ -152,70 +165,83 @@ class Stage:
             )
         )
 
-    async def ask(self, event: ContractEvent, asking: Mount, hearing: Sequence[Mount]) -> None:
-        """Make the server send `event`; it must arrive, and every component of `hearing` must handle it."""
-        came = await self._emit(event, asking, hearing)
-        if not await self.until(came, self.patience(event)) and self.unanswered:
-            self.unjudged(self.unanswered)
+    async def request(
+        self, event: ContractEvent, requester: MountedComponent, receivers: Sequence[MountedComponent]
+    ) -> None:
+        """Make the server send `event`, and wait until every component of `receivers` has handled it.
 
-    async def ask_each(self, events: Sequence[ContractEvent], asking: Mount, hearing: Sequence[Mount]) -> None:
-        """Ask for one after the other, as `ask` does, but let none that keeps us waiting hold up the next: so long as
-        any of them comes, the others have all their time again, for a server may do one thing at a time."""
-        awaited: list[Callable[[], bool]] = []
+        `requester` emits the request. If the event does not arrive in time, a rule reports it.
+        """
+        has_arrived = await self._emit_request(event, requester, receivers)
+        if not await self.wait_until(has_arrived, self.answer_timeout_s(event)) and self.no_answer_reason:
+            self.mark_not_evaluated(self.no_answer_reason)
+
+    async def request_all(
+        self, events: Sequence[ContractEvent], requester: MountedComponent, receivers: Sequence[MountedComponent]
+    ) -> None:
+        """Request several events like `request`, without waiting for each before the next.
+
+        A server may do one thing at a time. As long as one of the pending events arrives, the others get the full
+        time again.
+        """
+        pending: list[Callable[[], bool]] = []
         for event in events:
-            awaited.append(await self._emit(event, asking, hearing))
-            await self.until(awaited[-1], min(MOMENT_S, self.patience(event)))
-        within, left = max(map(self.patience, events), default=0.0), len(awaited) + 1
-        while 0 < len(awaited := [came for came in awaited if not came()]) < left:
-            left = len(awaited)
-            await self.until(lambda: any(came() for came in awaited), within)
+            pending.append(await self._emit_request(event, requester, receivers))
+            await self.wait_until(pending[-1], min(SHORT_WAIT_S, self.answer_timeout_s(event)))
+        timeout_s = max(map(self.answer_timeout_s, events), default=0.0)
+        pending_before = len(pending) + 1
+        while 0 < len(pending := [has_arrived for has_arrived in pending if not has_arrived()]) < pending_before:
+            pending_before = len(pending)
+            await self.wait_until(lambda: any(has_arrived() for has_arrived in pending), timeout_s)
 
-    def patience(self, event: ContractEvent) -> float:
-        """How long to wait for it. Where the server was seen to answer nothing, only a moment."""
-        return min(MOMENT_S, event.within) if self.unanswered else event.within
+    def answer_timeout_s(self, event: ContractEvent) -> float:
+        """Return the seconds to wait for `event`; few if the server is known to answer nothing."""
+        return min(SHORT_WAIT_S, event.within) if self.no_answer_reason else event.within
 
-    async def _emit(self, event: ContractEvent, asking: Mount, hearing: Sequence[Mount]) -> Callable[[], bool]:
-        """Ask for `event`; gives what tells whether it came to all of `hearing`."""
-        page = asking.page
-        since = len(self.events)
+    async def _emit_request(
+        self, event: ContractEvent, requester: MountedComponent, receivers: Sequence[MountedComponent]
+    ) -> Callable[[], bool]:
+        """Request `event`, and return a function that tests whether all `receivers` have handled it."""
+        page = requester.page
+        first_index = len(self.events)
         self.expect("delivered", page, name=event.name, within=event.within, required=event.required)
-        for mount in hearing:
+        for receiver in receivers:
             self.expect(
                 "handled",
                 page,
                 name=event.name,
-                component=mount.component,
+                component=receiver.component,
                 within=event.within,
                 required=event.required,
             )
-        if event.emit == self.cast.trigger:
-            await asking.trigger_whatsapp_connection(event.payload)
+        if event.emit == self.settings.trigger_event:
+            await requester.trigger_whatsapp_connection(event.payload)
         elif event.emit is not None:
-            await asking.emit(event.emit, event.payload)
-        heard = {mount.component for mount in hearing}
-        return lambda: heard <= self._handlers_of(event.name, page, since)
+            await requester.emit(event.emit, event.payload)
+        components = {receiver.component for receiver in receivers}
+        return lambda: components <= self._components_that_handled(event.name, page, first_index)
 
-    def _handlers_of(self, name: str, page: Page, since: int) -> set[str | None]:
+    def _components_that_handled(self, name: str, page: SimulatedPage, first_index: int) -> set[str | None]:
         return {
             e.component
-            for e in self.events[since:]
+            for e in self.events[first_index:]
             if isinstance(e, Handled) and e.name == name and e.page == page.name
         }
 
-    def unjudged(self, reason: str) -> None:
-        """Something could not be judged: the scenario is inconclusive unless a rule finds it failed."""
+    def mark_not_evaluated(self, reason: str) -> None:
+        """Record that a part could not be evaluated. The scenario is inconclusive unless a rule finds a fault."""
         self.record(NotEvaluated(at=time.time(), source=SOURCE_SCENARIO, reason=reason))
 
     def skip(self, reason: str) -> None:
-        """The scenario cannot be tried here."""
+        """Record that the scenario is not applicable here."""
         self.record(NotEvaluated(at=time.time(), source=SOURCE_SCENARIO, reason=reason, skipped=True))
 
-    # --- what happens ----------------------------------------------------------------------------------------------
+    # --- waiting -------------------------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], bool], within: float) -> bool:
-        """Wait until `condition` holds, looking again after every event; False when it did not in time."""
+    async def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `condition` holds, and return False on timeout. The condition is tested after every event."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(timeout_s):
                 while not condition():
                     self._changed.clear()
                     await self._changed.wait()
@@ -223,26 +249,26 @@ class Stage:
             return condition()
         return True
 
-    async def watch(self, seconds: float | None = None) -> None:
-        """Look on for the window: for what must not happen there is no shorter way."""
-        await self.until(lambda: self._deliveries >= FLOOD, self.window if seconds is None else seconds)
+    async def observe(self, seconds: float | None = None) -> None:
+        """Wait for `seconds` (default: the window), so that what must not happen would have happened."""
+        await self.wait_until(lambda: self._event_count >= MAX_EVENTS, self.window_s if seconds is None else seconds)
 
-    async def aftermath(self) -> None:
-        """Look on long enough to see a duplicate."""
-        await asyncio.sleep(AFTERMATH_S)
+    async def wait_for_duplicates(self) -> None:
+        """Wait until a duplicate of the last event would have arrived."""
+        await asyncio.sleep(DUPLICATE_WAIT_S)
 
-    async def until_it_reacted(self) -> None:
-        """Wait until the target replaced or refused a connection, or kept two past the grace."""
-        await self.until(self._reacted, self.cast.grace * 2)
+    async def wait_for_reaction(self) -> None:
+        """Wait until the server replaced or refused a connection, or left two open for longer than the grace period."""
+        await self.wait_until(self._has_reaction, self.settings.grace_s * 2)
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 
-    def _reacted(self) -> bool:
+    def _has_reaction(self) -> bool:
         return any(isinstance(e, Refused | Disconnected) and e.source != SOURCE_SERVER_LOG for e in self.events)
 
-    def received(self, name: str, page: Page) -> bool:
-        """Whether `page` received an event of this name so far."""
+    def has_received(self, name: str, page: SimulatedPage) -> bool:
+        """Return True if `page` has received an event of this name."""
         return any(isinstance(e, Delivered) and e.name == name and e.page == page.name for e in self.events)
 
-    def emitted(self, name: str) -> bool:
-        """Whether the client sent an event of this name so far."""
+    def has_emitted(self, name: str) -> bool:
+        """Return True if the client has emitted an event of this name."""
         return any(isinstance(e, Emitted) and e.name == name for e in self.events)

@@ -1,34 +1,37 @@
-"""One user's token with another user's id: whose connection is it?"""
+"""The token of one user with the id of another: which user gets the connection?"""
 
 from wscheck.config.target import Credentials
 from wscheck.detect.rules.identity_unverified import IdentityUnverified
-from wscheck.observe.client.page import Mount
-from wscheck.scenarios.context import Stage
+from wscheck.observe.client.simulated_page import MountedComponent
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 
 class IdentityBinding(Scenario):
     id = "identity-binding"
-    claim = "A token that belongs to one user does not open the connection of another."
+    claim = "A token of one user does not open a connection of another user."
     rules = (IdentityUnverified,)
 
-    async def drive(self, stage: Stage) -> None:
-        own, second = stage.cast.user, stage.cast.second
-        if own.token is None:
-            return stage.skip("there is no token: set WSCHECK_TOKEN")
-        if second is None:
-            return stage.skip("there is no second user: give --second-user-id")
-        # It stays, for a server that keeps one connection per user shows by closing it whose the other one is.
-        if not (await stage.page("tab-1").mount(DASHBOARD)).is_connected:
-            return stage.unjudged("the server refuses the user's own token, so a refusal proves nothing")
-        page = stage.page("tab-2", credentials=Credentials(second.user, own.token, "foreign"))
-        await _ask_whose(stage, await page.mount(DASHBOARD))
-        return await stage.watch(stage.cast.grace)
+    async def run(self, context: ScenarioContext) -> None:
+        user, second_user = context.settings.user, context.settings.second_user
+        if user.token is None:
+            return context.skip("there is no token: set WSCHECK_TOKEN")
+        if second_user is None:
+            return context.skip("there is no second user: give --second-user-id")
+        # This page stays open. A server that allows one connection per user closes it if the next connection is the
+        # same user's, and so shows which user that is.
+        if not (await context.new_page("tab-1").mount(DASHBOARD)).is_connected:
+            return context.mark_not_evaluated("the server refuses the user's own token, so a refusal proves nothing")
+        page = context.new_page("tab-2", credentials=Credentials(second_user.user, user.token, "foreign"))
+        await _request_event_with_user(context, await page.mount(DASHBOARD))
+        return await context.observe(context.settings.grace_s)
 
 
-async def _ask_whose(stage: Stage, mount: Mount) -> None:
-    """Make the server send what names the user."""
-    event = next((e for e in stage.contract.events if e.emit is not None and e.user), None)
-    if event is not None and event.emit is not None and mount.is_connected:
-        await mount.emit(event.emit, event.payload)
-        await stage.until(lambda: stage.received(event.name, mount.page), stage.patience(event))
+async def _request_event_with_user(context: ScenarioContext, mounted: MountedComponent) -> None:
+    """Request an event whose payload contains the user, and wait for it."""
+    event = next((e for e in context.contract.events if e.emit is not None and e.user), None)
+    if event is not None and event.emit is not None and mounted.is_connected:
+        await mounted.emit(event.emit, event.payload)
+        await context.wait_until(
+            lambda: context.has_received(event.name, mounted.page), context.answer_timeout_s(event)
+        )

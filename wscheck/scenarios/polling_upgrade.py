@@ -1,40 +1,45 @@
-"""Long-polling first, then websocket: two transports, one connection."""
+"""Long-polling, then websocket: two transports, one connection."""
 
 from wscheck.model.events import SOURCE_CLIENT, Connected
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
-POLL_FIRST = ("polling", "websocket")
+POLLING_FIRST = ("polling", "websocket")
 
 
 class PollingUpgrade(Scenario):
     id = "polling-upgrade"
-    claim = "A page that starts with long-polling and upgrades to websocket holds one connection."
+    claim = "A page that starts with long-polling and upgrades to websocket has one connection."
 
-    async def drive(self, stage: Stage) -> None:
-        if nothing := _nothing_to_upgrade(stage):
-            return stage.skip(nothing)
-        page = stage.page(transports=POLL_FIRST)
-        mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
-        stage.expect("connected", page)
-        await stage.watch(stage.window / 2)
-        seen = [e.transport for e in stage.events if isinstance(e, Connected) and e.source == SOURCE_CLIENT]
-        if seen and "websocket" not in seen:
-            stage.unjudged("no upgrade came about: the server offers none, or a proxy drops its headers")
-        for mount in mounts:
-            await mount.unmount()
+    async def run(self, context: ScenarioContext) -> None:
+        if reason := _no_upgrade_reason(context):
+            return context.skip(reason)
+        page = context.new_page(transports=POLLING_FIRST)
+        components = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
+        context.expect("connected", page)
+        await context.observe(context.window_s / 2)
+        transports = [e.transport for e in context.events if isinstance(e, Connected) and e.source == SOURCE_CLIENT]
+        if transports and "websocket" not in transports:
+            context.mark_not_evaluated(
+                "the transport was not upgraded: the server does not offer it, or a proxy drops the Upgrade header"
+            )
+        for mounted in components:
+            await mounted.unmount()
         return None
 
-    async def control(self, stage: Stage) -> None:
-        """The documented fault at the same target, with long-polling first."""
-        if _nothing_to_upgrade(stage):
-            return  # what the application does not use may not even work there
-        page = stage.page(fault=True, transports=POLL_FIRST)
+    async def run_control(self, context: ScenarioContext) -> None:
+        """The documented fault at the same server, with long-polling first."""
+        if _no_upgrade_reason(context):
+            return  # a transport that the application does not use may not work at this server
+        page = context.new_page(fault=True, transports=POLLING_FIRST)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
-        await stage.until_it_reacted()
+        await context.wait_for_reaction()
 
 
-def _nothing_to_upgrade(stage: Stage) -> str:
-    used = stage.cast.target.transports
-    return f"the application uses {used[0]} only, so there is nothing to upgrade" if set(used) < set(POLL_FIRST) else ""
+def _no_upgrade_reason(context: ScenarioContext) -> str:
+    """Return why this application never upgrades the transport, "" if it may."""
+    used = context.settings.target.transports
+    if set(used) < set(POLLING_FIRST):
+        return f"the application uses {used[0]} only, so the transport is never upgraded"
+    return ""

@@ -1,41 +1,44 @@
-"""Several connections of one user at the very same time: the moment in which a lookup that waits is wrong."""
+"""Several connections of one user at the same time: a server that awaits between look-up and store loses track."""
 
 import asyncio
 
 from wscheck.detect.rules.connection_missing import ConnectionMissing
 from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.report import Control
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
-AT_ONCE = 5
+PAGE_COUNT = 5
 
 
 class Race(Scenario):
-    """The five come from different pages, so that only the server can make them one."""
+    """Simultaneous connections of one user, each from another page, so that only the server can reduce them to one."""
 
     id = "race"
-    claim = f"{AT_ONCE} simultaneous connections of one user end as one."
+    claim = f"Of {PAGE_COUNT} connections that one user opens simultaneously, one stays open."
     rules = (MultipleConnections, ConnectionMissing)
 
-    async def drive(self, stage: Stage) -> None:
-        pages = [stage.page(f"tab-{number}") for number in range(1, AT_ONCE + 1)]
-        mounts = [page.begin(DASHBOARD) for page in pages]
-        await asyncio.gather(*(mount.page.attach(mount) for mount in mounts))
-        await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
-        stage.expect("connected", pages[0])
+    async def run(self, context: ScenarioContext) -> None:
+        pages = [context.new_page(f"tab-{number}") for number in range(1, PAGE_COUNT + 1)]
+        components = [page.add_component(DASHBOARD) for page in pages]
+        await asyncio.gather(*(mounted.page.attach(mounted) for mounted in components))
+        await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))
+        context.expect("connected", pages[0])
 
-    async def control(self, stage: Stage) -> None:
-        """The documented fault at the same target, the wizard well after the dashboard: is it policy to keep both?"""
-        page = stage.page(fault=True)
+    async def run_control(self, context: ScenarioContext) -> None:
+        """The documented fault at the same server, one component well after the other: does the server keep both?"""
+        page = context.new_page(fault=True)
         await page.mount(DASHBOARD)
-        await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
+        await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))
         await page.mount(WIZARD)
-        await stage.until_it_reacted()
+        await context.wait_for_reaction()
 
-    def moot(self, control: Control, replacements: int) -> str | None:
-        """Keeping both in the control is no policy where some of the five were replaced: the two met different
-        processes, of which each knows only its own."""
+    def not_applicable_reason(self, control: Control, replacements: int) -> str | None:
+        """Return the reason if the server lets a user have several connections by policy.
+
+        A server that kept both connections of the control but replaced some of the simultaneous ones has no such
+        policy: the two reached different processes, each of which knows only its own connections.
+        """
         if control.connections_opened < 2 or control.replacements or replacements:
             return None
-        return "the server lets a user hold several connections, also one after the other: it makes no five into one"
+        return "the server lets a user have several connections, also when they are not opened simultaneously"

@@ -1,4 +1,4 @@
-"""The documented scenarios on the real page: a browser opens it in place of the client under test."""
+"""The documented scenarios on the application's page in a browser, in place of the simulated client."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +11,7 @@ import msgspec
 from wscheck.config.browser_steps import BrowserStep
 from wscheck.model.events import SOURCE_SCENARIO, Connected, Delivered, Event, Expected
 from wscheck.scenarios.component_sharing import ComponentSharing
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.event_handling import EventHandling
 
 if TYPE_CHECKING:
@@ -22,46 +22,49 @@ BLANK = "about:blank"
 
 
 class RealPage(msgspec.Struct, kw_only=True):
-    """The page, and how to get to what it should show: dashboard and wizard.
+    """The application's page and the browser that opens it.
 
-    steps    what is done on it, in each scenario
-    identity where its traffic says who the user is
-    root     the folder of the checkout in which the frontend lies
-    program, cdp  the browser to launch, or the address of one that runs
-    insecure whether the launched one shows pages whose certificate nobody vouches for
+    url              address of the page
+    steps            actions on the page, performed in each scenario
+    storage_state    cookies and local storage to set before the page opens
+    identity         part of the traffic that contains the user
+    source_root      folder of the frontend's sources
+    browser_program  browser to launch, None for the installed one
+    cdp_url          DevTools address of a running browser, None to launch one
+    insecure         whether the launched browser accepts untrusted certificates
     """
 
     url: str
     steps: tuple[BrowserStep, ...]
-    storage: "StorageState | None"
+    storage_state: "StorageState | None"
     identity: "IdentityRule"
-    root: str
-    program: Path | None
-    cdp: str | None
+    source_root: str
+    browser_program: Path | None
+    cdp_url: str | None
     insecure: bool
-    _hiding: "TrafficRedactor | None" = None
+    _redactor: "TrafficRedactor | None" = None
 
-    async def drive(self, scenario: str, stage: Stage) -> None:
-        """Opens the page, does the steps, and looks on for the window; at the end of component-sharing it leaves."""
+    async def run(self, scenario: str, context: ScenarioContext) -> None:
+        """Open the page, perform the steps and observe for the window. In component-sharing, then leave the page."""
         from wscheck.observe.browser import apply_storage, run_steps
 
-        async with self._browser(stage.cast.target.url) as browser:
-            if self.storage is not None:
-                await apply_storage(browser, self.storage)
+        async with self._browser(context.settings.target.url) as browser:
+            if self.storage_state is not None:
+                await apply_storage(browser, self.storage_state)
             page = await browser.open(self.url)
             await run_steps(browser, page, self.steps)
-            await stage.watch()
-            looked = time.time()
+            await context.observe()
+            observed_until = time.time()
             if scenario == ComponentSharing.id:
-                await _leave(page, stage)
+                await _leave_page(page, context)
             if browser.ended or browser.crashed_tabs:
-                stage.unjudged("the browser ended or the page crashed before the scenario did")
-            for said in browser.unobserved:
-                stage.unjudged(said)
-            seen = await browser.observation()
-        for event in seen.events:
-            stage.record(event)
-        expect(seen.events, scenario, stage, looked)
+                context.mark_not_evaluated("the browser ended or the page crashed before the end of the scenario")
+            for reason in browser.unobserved:
+                context.mark_not_evaluated(reason)
+            observation = await browser.observation()
+        for event in observation.events:
+            context.record(event)
+        record_page_expectations(observation.events, scenario, context, observed_until)
 
     @asynccontextmanager
     async def _browser(self, target: str) -> "AsyncIterator[Browser]":
@@ -69,41 +72,50 @@ class RealPage(msgspec.Struct, kw_only=True):
         from wscheck.observe.traffic import TrafficRedactor
 
         # One redactor for all scenarios, so that a user has the same name in each.
-        self._hiding = self._hiding or TrafficRedactor()
-        told = (self.identity, self.root, self._hiding, target)
-        launching = launched(self.program, *told, insecure=self.insecure)
-        async with attached(self.cdp, *told) if self.cdp else launching as browser:
+        self._redactor = self._redactor or TrafficRedactor()
+        options = (self.identity, self.source_root, self._redactor, target)
+        launching = launched(self.browser_program, *options, insecure=self.insecure)
+        async with attached(self.cdp_url, *options) if self.cdp_url else launching as browser:
             yield browser
 
 
-async def _leave(page: "BrowserTab", stage: Stage) -> None:
-    """Whoever leaves the page unmounts all of it, and what it does then is watched as well."""
+async def _leave_page(page: "BrowserTab", context: ScenarioContext) -> None:
+    """Leave the page, which unmounts all components, and observe what it does then."""
     await page.goto(BLANK)
-    await stage.watch(stage.cast.grace * 2)
+    await context.observe(context.settings.grace_s * 2)
 
 
-def expect(seen: Sequence[Event], scenario: str, stage: Stage, looked: float) -> None:
-    """What must hold on a page: its users are connected when it was looked at; events of the contract came, if it was
-    connected for as long as they may take."""
+def record_page_expectations(
+    events: Sequence[Event], scenario: str, context: ScenarioContext, observed_until: float
+) -> None:
+    """Record what must have happened on the page until `observed_until` (Unix seconds).
+
+    Each of its users is connected. In event-handling, every event of the contract has arrived, unless the page was
+    connected for less than the time that the event may take.
+    """
     from wscheck.observe.traffic.redaction import is_stand_in
 
-    opened = [event for event in seen if isinstance(event, Connected)]
-    connected = {(event.user, event.page) for event in opened if event.at is None or event.at <= looked}
+    opened = [event for event in events if isinstance(event, Connected)]
+    connected = {(event.user, event.page) for event in opened if event.at is None or event.at <= observed_until}
     for user, page in sorted(connected, key=str):
-        stage.record(Expected(at=looked, source=SOURCE_SCENARIO, user=user, page=page, what="connected"))
+        context.record(Expected(at=observed_until, source=SOURCE_SCENARIO, user=user, page=page, what="connected"))
     if opened and not connected:
-        stage.unjudged("the page had only just connected when the watch ended: watch longer (--window)")
+        context.mark_not_evaluated("the page had only just connected at the end: observe for longer (--window)")
     if scenario != EventHandling.id or not connected:
         return
-    came = {event.name for event in seen if isinstance(event, Delivered)}
-    if not came & {event.name for event in stage.contract.events}:
-        stage.unjudged("the page received no event of the contract: let a [[browser.step]] click what asks for one")
-        return  # that each of them did not come says no more
-    # A chat widget's connection, of which nobody knows whose it is, is asked for nothing.
+    received = {event.name for event in events if isinstance(event, Delivered)}
+    if not received & {event.name for event in context.contract.events}:
+        context.mark_not_evaluated(
+            "the page received no event of the contract: add a [[browser.step]] that clicks what requests one"
+        )
+        return  # a finding for each missing event would add nothing
+    # Nothing is expected of a connection without a known user, for example that of a chat widget.
     user, label = min({one for one in connected if not is_stand_in(one[0] or "")} or connected, key=str)
-    # What a slow machine needs to get to the page is not time in which it could have received anything.
-    since = min(event.at or looked for event in opened if (event.user, event.page) == (user, label))
-    for event in stage.contract.events:
-        if event.name not in came and looked - since >= event.within:
-            told = Expected(at=since, source=SOURCE_SCENARIO, user=user, page=label, what="delivered", name=event.name)
-            stage.record(msgspec.structs.replace(told, within=event.within, required=False))
+    # The time before the page connected does not count: no event could arrive then.
+    connected_at = min(event.at or observed_until for event in opened if (event.user, event.page) == (user, label))
+    for event in context.contract.events:
+        if event.name not in received and observed_until - connected_at >= event.within:
+            expected = Expected(
+                at=connected_at, source=SOURCE_SCENARIO, user=user, page=label, what="delivered", name=event.name
+            )
+            context.record(msgspec.structs.replace(expected, within=event.within, required=False))

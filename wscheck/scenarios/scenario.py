@@ -1,4 +1,4 @@
-"""What a scenario is: what a client is asked to do, what must then hold, and the control that shows it could fail."""
+"""Base class of the scenarios."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -9,9 +9,10 @@ from wscheck.detect.rules.connection_missing import ConnectionMissing
 from wscheck.detect.rules.event_missing import EventMissing
 from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.model.report import Control
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 
 DASHBOARD, WIZARD = "Dashboard", "BotCreationWizard"
+"""Names of the simulated components."""
 
 CONNECTION_RULES: tuple[type[Rule], ...] = (
     *DOCUMENTED,
@@ -20,15 +21,19 @@ CONNECTION_RULES: tuple[type[Rule], ...] = (
     EventMissing,
     LogSilent,
 )
-"""What holds wherever one page of one user is at work."""
+"""Rules for a scenario in which one user has one page."""
 
 
 class Scenario(ABC):
-    """Subclass it in a file of its own and name it in `wscheck.scenarios.REGISTRY`; docs/scenarios.md describes it.
+    """A sequence of client actions, the claim that must hold afterwards, and a control that shows the claim can fail.
 
-    id         public and stable
-    must_hold  the claim, in a sentence
-    rules      which rules judge it
+    Each subclass has its own file, a line in `wscheck.scenarios.SCENARIOS` and a section in docs/scenarios.md. `wscheck
+    explain` prints the docstring of the subclass as a note, and that of its `run_control` as the control.
+
+    id             public and stable id
+    claim          what must hold, in one sentence
+    rules          rules that evaluate the scenario
+    control_rules  rules that evaluate its control
     """
 
     id: ClassVar[str]
@@ -37,17 +42,21 @@ class Scenario(ABC):
     control_rules: ClassVar[tuple[type[Rule], ...]] = DOCUMENTED
 
     @abstractmethod
-    async def drive(self, stage: Stage) -> None:
-        """Ask the client under test to do it. What happens is recorded; nothing is judged here."""
+    async def run(self, context: ScenarioContext) -> None:
+        """Perform the actions with the client under test. Rules evaluate the recorded events later."""
 
-    async def control(self, stage: Stage) -> None:
-        """The documented fault at the same target: the dashboard and the wizard each open a connection."""
-        page = stage.page(fault=True)
+    async def run_control(self, context: ScenarioContext) -> None:
+        """The documented fault at the same server: the dashboard and the wizard each open a connection."""
+        page = context.new_page(fault=True)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
-        await stage.until_it_reacted()
+        await context.wait_for_reaction()
 
-    def moot(self, control: Control, replacements: int) -> str | None:
-        """Why there is nothing to judge at a target that did this in the control, and that replaced so many connections
-        in the scenario itself; None where there is."""
+    def not_applicable_reason(self, control: Control, replacements: int) -> str | None:
+        """Return why the scenario does not apply to this server, or None if it applies.
+
+        Args:
+            control: What the server did in the control.
+            replacements: Number of connections that the server replaced in the scenario itself.
+        """
         return None

@@ -1,17 +1,17 @@
-"""A second tab of the same user: what does the server's policy do to the first, and is it told why?"""
+"""A second tab of the same user: what does the server do to the first tab, and does it state a reason?"""
 
 from wscheck.detect.rules.event_leaked import EventLeaked
 from wscheck.detect.rules.tab_displaced import TabDisplaced
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 
 class SecondTab(Scenario):
     id = "second-tab"
-    claim = "A second tab does not start a war of replacements; what it does to the first tab is told."
+    claim = "A second tab does not start a loop of replacements. Its effect on the first tab is reported."
     rules = (TabDisplaced, EventLeaked)
 
-    async def drive(self, stage: Stage) -> None:
+    async def run(self, context: ScenarioContext) -> None:
         for name in ("tab-1", "tab-2"):
-            await stage.page(name).mount(DASHBOARD)
-        await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
+            await context.new_page(name).mount(DASHBOARD)
+        await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))

@@ -1,17 +1,17 @@
-"""Documented test 1: the dashboard and the wizard are open, and there is one connection."""
+"""First documented test: two components of one page, one connection."""
 
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
 
 class SingleConnection(Scenario):
     id = "single-connection"
-    claim = "Two components of one page use one connection, and nothing replaces it."
+    claim = "Two components of one page share one connection, and it is not replaced."
 
-    async def drive(self, stage: Stage) -> None:
-        page = stage.page()
-        mounts = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
-        await stage.watch()
-        stage.expect("connected", page)
-        for mount in mounts:
-            await mount.unmount()
+    async def run(self, context: ScenarioContext) -> None:
+        page = context.new_page()
+        components = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
+        await context.observe()
+        context.expect("connected", page)
+        for mounted in components:
+            await mounted.unmount()

@@ -1,28 +1,28 @@
-"""React's StrictMode mounts, unmounts and mounts again before the first connection is even there."""
+"""React's StrictMode: a component unmounts before its connection is open, and mounts again."""
 
 import asyncio
 
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 
 class StrictRemount(Scenario):
     id = "strict-remount"
-    claim = "A component that mounts, unmounts and mounts again at once holds one connection, with one handler."
+    claim = "A component that mounts, unmounts and immediately mounts again has one connection and one handler."
 
-    async def drive(self, stage: Stage) -> None:
-        page = stage.page()
-        first = page.begin(DASHBOARD)
+    async def run(self, context: ScenarioContext) -> None:
+        page = context.new_page()
+        first = page.add_component(DASHBOARD)
         opening = asyncio.ensure_future(page.attach(first))
-        await asyncio.sleep(0)  # the first connection has begun and is not there yet
+        await asyncio.sleep(0)  # the first attempt has started, but is not connected yet
         await first.unmount()
         await opening
         second = await page.mount(DASHBOARD)
-        stage.expect("connected", page)
-        event = next((e for e in stage.contract.events if e.emit is not None), None)
+        context.expect("connected", page)
+        event = next((e for e in context.contract.events if e.emit is not None), None)
         if event is not None:
-            await stage.ask(event, second, [second])
-        await stage.watch(max(stage.window / 2, stage.cast.grace * 2))
-        stage.expect("connected", page)
+            await context.request(event, second, [second])
+        await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))
+        context.expect("connected", page)
         await second.unmount()
-        await stage.watch(stage.cast.grace * 2)
+        await context.observe(context.settings.grace_s * 2)

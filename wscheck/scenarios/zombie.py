@@ -1,27 +1,31 @@
-"""A client that stops answering pings, as a closed laptop does, is let go in time."""
+"""A client that stops answering pings, like a suspended laptop."""
 
 from wscheck.detect.rules.zombie_held import ZombieHeld
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
 
 
 class Zombie(Scenario):
-    """Engine.IO closes after pingInterval + pingTimeout; python-engineio looks only once a pingTimeout."""
+    """A connected client that no longer answers pings.
+
+    Engine.IO closes such a connection after pingInterval + pingTimeout (Engine.IO protocol v4, "Heartbeat").
+    python-engineio tests only once per pingTimeout, so it may take that much longer.
+    """
 
     id = "zombie"
-    claim = "A client that stops answering pings is closed within pingInterval + pingTimeout."
+    claim = "The server closes a client that stops answering pings within pingInterval + pingTimeout."
     rules = (ZombieHeld,)
 
-    async def drive(self, stage: Stage) -> None:
-        mount = await stage.page().mount(DASHBOARD)
-        connection = mount.connection
+    async def run(self, context: ScenarioContext) -> None:
+        mounted = await context.new_page().mount(DASHBOARD)
+        connection = mounted.connection
         if connection is None or not connection.is_connected:
-            return stage.unjudged("no connection was made that could fall silent")
-        allowed = connection.reap_after_s + max(1.0, connection.ping_timeout_s)
-        if allowed > stage.cast.target.timeout_s:
-            limit = f"--timeout {stage.cast.target.timeout_s:g}s"
-            return stage.skip(f"the server takes up to {allowed:g} s to notice, longer than {limit}")
-        connection.fall_silent()
-        stage.witness.silenced(connection, allowed)
-        await connection.over(allowed + 0.1)
+            return context.mark_not_evaluated("the client could not connect, so it could not stop answering pings")
+        allowed_s = connection.ping_deadline_s + max(1.0, connection.ping_timeout_s)
+        if allowed_s > context.settings.target.timeout_s:
+            limit = f"--timeout {context.settings.target.timeout_s:g}s"
+            return context.skip(f"the server may take {allowed_s:g} s to close the connection, longer than {limit}")
+        connection.stop_answering_pings()
+        context.recorder.silenced(connection, allowed_s)
+        await connection.wait_until_ended(allowed_s + 0.1)
         return None

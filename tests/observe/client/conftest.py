@@ -11,7 +11,7 @@ from wscheck.config.event_contract import DOCUMENTED_CONTRACT
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor, Secret
-from wscheck.observe.client.recorder import ReplayWitness
+from wscheck.observe.client.recorder import ClientRecorder
 
 ANN = Credentials("ann", Secret(token_for("ann")))
 
@@ -33,5 +33,5 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def witness(events: list[Event]) -> ReplayWitness:
-    return ReplayWitness(events.append, DOCUMENTED_CONTRACT, Redactor())
+def recorder(events: list[Event]) -> ClientRecorder:
+    return ClientRecorder(events.append, DOCUMENTED_CONTRACT, Redactor())

@@ -6,14 +6,14 @@ from tests.observe.client.conftest import ANN
 from tests.observe.client.test_unified import until
 from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
-from wscheck.observe.client.per_component import PerComponentPage
-from wscheck.observe.client.recorder import ReplayWitness
+from wscheck.observe.client.recorder import ClientRecorder
+from wscheck.observe.client.simulated_page import PerComponentPage
 
 
 async def test_every_component_opens_its_own_and_a_stock_client_does_not_loop(
-    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
+    target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
-    page = PerComponentPage("tab-1", target, ANN, witness)
+    page = PerComponentPage("tab-1", target, ANN, recorder)
     dashboard, wizard = await page.mount("Dashboard"), await page.mount("Wizard")
     await until(lambda: not dashboard.is_connected)
     assert wizard.is_connected and dashboard.connection is not wizard.connection
@@ -23,9 +23,9 @@ async def test_every_component_opens_its_own_and_a_stock_client_does_not_loop(
 
 
 async def test_a_reconnect_on_kick_makes_the_documented_loop(
-    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
+    target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
-    page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.02)
+    page = PerComponentPage("tab-1", target, ANN, recorder, reconnect_delay_s=0.02)
     await page.mount("Dashboard")
     await page.mount("Wizard")
     await until(lambda: backend.counters()["replaced"] >= 5)
@@ -38,9 +38,9 @@ async def test_a_reconnect_on_kick_makes_the_documented_loop(
 
 
 async def test_an_unmounted_component_takes_its_connection_with_it(
-    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
+    target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
-    page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.02)
+    page = PerComponentPage("tab-1", target, ANN, recorder, reconnect_delay_s=0.02)
     mount = await page.mount("Dashboard")
     await mount.unmount()
     await until(lambda: backend.counters()["open"] == 0)
@@ -48,9 +48,9 @@ async def test_an_unmounted_component_takes_its_connection_with_it(
 
 
 async def test_whoever_unmounts_after_a_kick_does_not_come_back(
-    target: ServerTarget, witness: ReplayWitness, backend: ReferenceBackend
+    target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
-    page = PerComponentPage("tab-1", target, ANN, witness, reconnect_on_kick=0.05)
+    page = PerComponentPage("tab-1", target, ANN, recorder, reconnect_delay_s=0.05)
     dashboard = await page.mount("Dashboard")
     await page.mount("Wizard")
     await until(lambda: not dashboard.is_connected)

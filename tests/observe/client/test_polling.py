@@ -12,9 +12,9 @@ from tests.observe.client.conftest import ANN
 from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
 from wscheck.model.events import Connected, Delivered, Event, Refused, Unreadable
-from wscheck.observe.client.frame_tap import LARGEST_MESSAGE, MOST_PACKETS
-from wscheck.observe.client.recorder import ReplayWitness
-from wscheck.observe.client.unified import UnifiedPage
+from wscheck.observe.client.instrumented_client import MAX_MESSAGE_BYTES, MAX_PACKETS_PER_RESPONSE
+from wscheck.observe.client.recorder import ClientRecorder
+from wscheck.observe.client.simulated_page import UnifiedPage
 
 BURST = 60
 """More than the 16 packets that the stock client takes from one answer."""
@@ -51,9 +51,9 @@ def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNO
     return app
 
 
-async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], witness: ReplayWitness) -> None:
+async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], recorder: ClientRecorder) -> None:
     async with serving(answering_with(b"\x1e".join([b'42["a",1]'] * BURST))) as url:
-        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         mount = await page.mount("Dashboard")
         await until_seen(Delivered, events, BURST)
         assert mount.is_connected
@@ -62,21 +62,21 @@ async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], witne
 
 
 async def test_what_comes_before_the_acknowledgement_arrives_on_its_connection(
-    events: list[Event], witness: ReplayWitness
+    events: list[Event], recorder: ClientRecorder
 ) -> None:
     """python-socketio sends what its connect handler emits first; a browser keeps it until it is connected."""
     async with serving(answering_with(b"6", first=f'42["welcome",1]\x1e{ACKNOWLEDGED}')) as url:
-        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         await page.mount("Dashboard")
         await page.close()
     kinds = [(type(event), getattr(event, "sid", None)) for event in events]
     assert kinds.index((Connected, "s1")) < kinds.index((Delivered, "s1"))
 
 
-async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Event], witness: ReplayWitness) -> None:
+async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Event], recorder: ClientRecorder) -> None:
     """As python-engineio answers while it closes a session."""
     async with serving(answering_with(b"", then=b'42["a",1]')) as url:
-        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         await page.mount("Dashboard")
         await until_seen(Delivered, events)
         await page.close()
@@ -86,17 +86,17 @@ async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Even
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        (b'42["big","' + b"x" * LARGEST_MESSAGE + b'"]', "a message larger than 16 MiB"),
-        (b"\x1e".join([b'42["a",1]'] * (MOST_PACKETS + 1)), "more than 20,000 packets in one answer"),
-        (b"\xff\xfe\x00", "a frame that is no Engine.IO packet"),
+        (b'42["big","' + b"x" * MAX_MESSAGE_BYTES + b'"]', "a message larger than 16 MiB"),
+        (b"\x1e".join([b'42["a",1]'] * (MAX_PACKETS_PER_RESPONSE + 1)), "more than 20,000 packets in one response"),
+        (b"\xff\xfe\x00", "a frame that is not an Engine.IO packet"),
     ],
     ids=["too large", "too many", "no text"],
 )
 async def test_what_no_server_sends_is_named(
-    body: bytes, named: str, events: list[Event], witness: ReplayWitness
+    body: bytes, named: str, events: list[Event], recorder: ClientRecorder
 ) -> None:
     async with serving(answering_with(body)) as url:
-        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         await page.mount("Dashboard")
         unreadable = await until_seen(Unreadable, events)
         await page.close()
@@ -104,10 +104,10 @@ async def test_what_no_server_sends_is_named(
 
 
 async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_nothing_up(
-    target: ServerTarget, events: list[Event], witness: ReplayWitness
+    target: ServerTarget, events: list[Event], recorder: ClientRecorder
 ) -> None:
     polling = msgspec.structs.replace(target, transports=("polling",), timeout_s=30.0)
-    pages = [UnifiedPage(f"tab-{number}", polling, ANN, witness) for number in range(5)]
+    pages = [UnifiedPage(f"tab-{number}", polling, ANN, recorder) for number in range(5)]
     async with asyncio.timeout(10):
         mounts = await asyncio.gather(*(page.mount("Dashboard") for page in pages))
     assert sum(mount.is_connected for mount in mounts) == 1
@@ -117,10 +117,10 @@ async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_
 
 
 async def test_whoever_leaves_waits_for_no_open_poll(
-    backend: ReferenceBackend, target: ServerTarget, witness: ReplayWitness
+    backend: ReferenceBackend, target: ServerTarget, recorder: ClientRecorder
 ) -> None:
     """The server answers it when its next ping is due, which is 25 seconds later."""
-    page = UnifiedPage("tab-1", msgspec.structs.replace(target, transports=("polling",)), ANN, witness)
+    page = UnifiedPage("tab-1", msgspec.structs.replace(target, transports=("polling",)), ANN, recorder)
     await page.mount("Dashboard")
     async with asyncio.timeout(5):
         await page.close()

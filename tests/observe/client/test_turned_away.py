@@ -6,8 +6,8 @@ from tests.bad_servers import answering, serving
 from tests.observe.client.conftest import ANN
 from wscheck.config.target import ServerTarget
 from wscheck.model.events import Event, Refused
-from wscheck.observe.client.recorder import ReplayWitness
-from wscheck.observe.client.unified import UnifiedPage
+from wscheck.observe.client.recorder import ClientRecorder
+from wscheck.observe.client.simulated_page import UnifiedPage
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,10 @@ from wscheck.observe.client.unified import UnifiedPage
 )
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 async def test_who_answers_with_a_status_of_ours_to_blame_refuses(
-    transport: str, status: int, reason: str, message: str | None, events: list[Event], witness: ReplayWitness
+    transport: str, status: int, reason: str, message: str | None, events: list[Event], recorder: ClientRecorder
 ) -> None:
     async with serving(answering(status, '{"code":4,"message":"Forbidden"}', "application/json")) as url:
-        page = UnifiedPage("tab-1", ServerTarget(url=url, timeout_s=5.0, transports=(transport,)), ANN, witness)
+        page = UnifiedPage("tab-1", ServerTarget(url=url, timeout_s=5.0, transports=(transport,)), ANN, recorder)
         await page.mount("Dashboard")
         await page.close()
     (refused,) = [event for event in events if isinstance(event, Refused)]

@@ -11,9 +11,8 @@ from tests.observe.client.conftest import ANN
 from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
 from wscheck.model.events import Connected, Disconnected, Event
-from wscheck.observe.client.handlers import Handlers
-from wscheck.observe.client.recorder import ReplayWitness
-from wscheck.observe.client.unified import UnifiedPage
+from wscheck.observe.client.recorder import ClientRecorder
+from wscheck.observe.client.simulated_page import EventHandlers, UnifiedPage
 
 DOCUMENTED_HANDLERS = {
     "on_bot_status_update": ("bot_status_update", {"status": "online"}),
@@ -27,8 +26,8 @@ DOCUMENTED_HANDLERS = {
 
 
 @pytest.fixture
-async def page(target: ServerTarget, witness: ReplayWitness) -> AsyncIterator[UnifiedPage]:
-    one = UnifiedPage("tab-1", target, ANN, witness)
+async def page(target: ServerTarget, recorder: ClientRecorder) -> AsyncIterator[UnifiedPage]:
+    one = UnifiedPage("tab-1", target, ANN, recorder)
     yield one
     await one.close()
 
@@ -69,11 +68,11 @@ async def test_a_component_that_comes_back_opens_a_new_one(page: UnifiedPage, ba
 
 
 async def test_a_component_that_leaves_while_the_host_name_is_looked_up_cancels_nobody(
-    target: ServerTarget, witness: ReplayWitness, events: list[Event]
+    target: ServerTarget, recorder: ClientRecorder, events: list[Event]
 ) -> None:
     by_name = msgspec.structs.replace(target, url=target.url.replace("127.0.0.1", "localhost"))
-    page = UnifiedPage("tab-1", by_name, ANN, witness)
-    mount = page.begin("A")
+    page = UnifiedPage("tab-1", by_name, ANN, recorder)
+    mount = page.add_component("A")
     opening = asyncio.ensure_future(page.attach(mount))
     await asyncio.sleep(0)
     await mount.unmount()
@@ -87,7 +86,9 @@ async def test_each_documented_handler_hears_its_event_and_only_that(
     page: UnifiedPage, backend: ReferenceBackend, handler: str
 ) -> None:
     heard: list[tuple[str, Any]] = []
-    handlers = Handlers(**{name: (lambda data, name=name: heard.append((name, data))) for name in DOCUMENTED_HANDLERS})
+    handlers = EventHandlers(
+        **{name: (lambda data, name=name: heard.append((name, data))) for name in DOCUMENTED_HANDLERS}
+    )
     await page.mount("A", handlers)
     name, payload = DOCUMENTED_HANDLERS[handler]
     await backend.sio.emit(name, payload, room="user:ann")
@@ -97,8 +98,8 @@ async def test_each_documented_handler_hears_its_event_and_only_that(
 
 async def test_an_unmounted_component_hears_nothing_more(page: UnifiedPage, backend: ReferenceBackend) -> None:
     gone, stays = [], []
-    leaving = await page.mount("A", Handlers(on_message_sync=gone.append))
-    await page.mount("B", Handlers(on_message_sync=stays.append))
+    leaving = await page.mount("A", EventHandlers(on_message_sync=gone.append))
+    await page.mount("B", EventHandlers(on_message_sync=stays.append))
     await leaving.unmount()
     await backend.sio.emit("message_sync", {"n": 1}, room="user:ann")
     await until(lambda: bool(stays))
@@ -107,7 +108,7 @@ async def test_an_unmounted_component_hears_nothing_more(page: UnifiedPage, back
 
 async def test_what_the_hook_offers_reaches_the_server(page: UnifiedPage) -> None:
     kinds: list[str] = []
-    handlers = Handlers(
+    handlers = EventHandlers(
         on_whatsapp_connected=lambda data: kinds.append(data["type"]),
         on_whatsapp_disconnected=lambda data: kinds.append(data["type"]),
     )
@@ -119,10 +120,10 @@ async def test_what_the_hook_offers_reaches_the_server(page: UnifiedPage) -> Non
 
 
 async def test_a_page_that_was_kicked_stays_down(
-    page: UnifiedPage, target: ServerTarget, witness: ReplayWitness, events: list[Event], backend: ReferenceBackend
+    page: UnifiedPage, target: ServerTarget, recorder: ClientRecorder, events: list[Event], backend: ReferenceBackend
 ) -> None:
     first = await page.mount("A")
-    other = UnifiedPage("tab-2", target, ANN, witness)
+    other = UnifiedPage("tab-2", target, ANN, recorder)
     await other.mount("A")
     await until(lambda: not first.is_connected)
     reasons = [e.reason for e in events if isinstance(e, Disconnected) and e.page == "tab-1"]
@@ -134,20 +135,20 @@ async def test_a_page_that_was_kicked_stays_down(
 
 async def test_after_a_cut_it_reconnects_once_and_says_so(page: UnifiedPage, events: list[Event]) -> None:
     again: list[str] = []
-    handlers = Handlers(on_reconnect=lambda: again.append("reconnected"))
+    handlers = EventHandlers(on_reconnect=lambda: again.append("reconnected"))
     mounts = [await page.mount("A", handlers), await page.mount("B", handlers)]
     connection = mounts[0].connection
     assert connection is not None
-    await connection.cut()
+    await connection.drop_network()
     await page.reconnect()
     assert all(mount.is_connected for mount in mounts)
     assert again == ["reconnected", "reconnected"]
     assert sum(isinstance(e, Connected) for e in events) == 2
 
 
-async def test_a_refusal_reaches_the_error_handler(target: ServerTarget, witness: ReplayWitness) -> None:
+async def test_a_refusal_reaches_the_error_handler(target: ServerTarget, recorder: ClientRecorder) -> None:
     errors: list[Any] = []
-    page = UnifiedPage("tab-1", target, type(ANN)("bob", ANN.token), witness)
-    mount = await page.mount("A", Handlers(on_connection_error=errors.append))
+    page = UnifiedPage("tab-1", target, type(ANN)("bob", ANN.token), recorder)
+    mount = await page.mount("A", EventHandlers(on_connection_error=errors.append))
     assert not mount.is_connected
     assert errors == [{"reason": "refused", "message": "token does not belong to this user"}]

@@ -47,10 +47,10 @@ async def run_embedded(
 ) -> VerifyOutcome:
     """Drive `scenarios` at an embedded backend that misbehaves, or has another policy, or of which less is known."""
     asked = planned(*scenarios)
-    assert isinstance(asked.arena, EmbeddedServers)
-    cast = msgspec.structs.replace(asked.arena._cast, contract=contract)
-    arena = EmbeddedServers(cast, policy=policy, faults=faults)
-    return await run_verify(msgspec.structs.replace(asked, arena=arena))
+    assert isinstance(asked.servers, EmbeddedServers)
+    settings = msgspec.structs.replace(asked.servers._settings, contract=contract)
+    servers = EmbeddedServers(settings, policy=policy, faults=faults)
+    return await run_verify(msgspec.structs.replace(asked, servers=servers))
 
 
 def told(outcome: VerifyOutcome) -> str:

@@ -28,8 +28,8 @@ async def shared(
     actions = {"actions__disconnect": disconnect, "actions__trigger": trigger}
     async with serve_backend(backend) as url:
         asked = planned("component-sharing", url=url, **actions)
-        assert isinstance(asked.arena, RemoteServer)
-        asked.arena._cast = msgspec.structs.replace(asked.arena._cast, contract=contract)
+        assert isinstance(asked.servers, RemoteServer)
+        asked.servers._settings = msgspec.structs.replace(asked.servers._settings, contract=contract)
         return await run_verify(asked)
 
 

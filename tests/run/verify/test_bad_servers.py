@@ -18,7 +18,7 @@ from tests.bad_servers import HANDSHAKE, Talk, answering, serving, silent_tcp, t
 from tests.cli import Ran, wscheck
 from tests.embedded_backend import embedded_backend
 from tests.node_backend import Backend, node_backend
-from wscheck.scenarios.context import FLOOD
+from wscheck.scenarios.context import MAX_EVENTS
 
 QUICK = ("--timeout", "2s", "--window", "300ms", "--scenario", "single-connection")
 ACKNOWLEDGED = '40{"sid":"s1"}'
@@ -89,9 +89,9 @@ CANNOT_BE_ASKED: list[tuple[str, Server, tuple[str, ...]]] = [
         ("Engine.IO 3", "Socket.IO 2.x", "upgrade"),
     ),
     ("Socket.IO 2 that answers", http(200, f"97:{HANDSHAKE}", "text/plain"), ("Engine.IO 3", "Socket.IO 2.x")),
-    ("a proxy without upgrades", upgrade_stripped, ("turns the websocket away: HTTP 400", "pass the Upgrade")),
+    ("a proxy without upgrades", upgrade_stripped, ("refuses the websocket: HTTP 400", "forward the Upgrade")),
     ("never acknowledges", says(_never), ("did not acknowledge", "--namespace")),
-    ("garbage after the handshake", says(_garbage), ("does not keep to the Socket.IO protocol|not acknowledge",)),
+    ("garbage after the handshake", says(_garbage), ("violates the Socket.IO protocol|not acknowledge",)),
 ]
 
 
@@ -119,7 +119,7 @@ async def test_a_certificate_nobody_vouches_for() -> None:
 async def test_a_server_without_tls_that_is_asked_for_it() -> None:
     async with serving(answering(200, "hello")) as url:
         ran = await verify(url.replace("http:", "https:"))
-    assert_told(ran, "does not speak TLS as it should: wrong version number", "http://")
+    assert_told(ran, "The TLS handshake with https://.+ failed: wrong version number", "http://")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def _huge(ws: web.WebSocketResponse) -> None:
 async def _flood(ws: web.WebSocketResponse) -> None:
     await ws.send_str(ACKNOWLEDGED)
     with contextlib.suppress(ConnectionError):
-        for _ in range(2 * FLOOD):
+        for _ in range(2 * MAX_EVENTS):
             await ws.send_str('42["a",1]')
 
 
@@ -178,10 +178,10 @@ async def _flood(ws: web.WebSocketResponse) -> None:
     ("talk", "window", "words"),
     [
         (_malformed, "300ms", "a packet that is not Socket.IO"),
-        (_no_packet, "300ms", "a frame that is no Engine.IO packet"),
+        (_no_packet, "300ms", "a frame that is not an Engine.IO packet"),
         (_huge, "2s", "larger than 16 MiB"),
         # Watched for long: what counts is that it ends by itself once more came than a run may keep.
-        (_flood, "20s", f"more than {FLOOD:,} events"),
+        (_flood, "20s", f"more than {MAX_EVENTS:,} events"),
     ],
     ids=["malformed", "no packet", "50 MB", "a flood"],
 )

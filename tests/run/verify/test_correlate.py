@@ -15,8 +15,8 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.report import ScenarioResult
-from wscheck.run.verify.logs import only_ours
 from wscheck.run.verify.scoring import assess
+from wscheck.run.verify.server_logs import own_events
 
 T0 = 1795000000.0
 HIDDEN = "(token 2c1415)"
@@ -36,7 +36,7 @@ def broken_page(*logged: Event, user: str = HIDDEN) -> list[AnyEvent]:
         Disconnected(at=T0 + 0.19, sid="a", eio="e1", component="useBoard", reason="io server disconnect", **page),
     ]
     here: dict[str, Any] = {"source": "scenario", "scenario": "single-connection"}
-    return [PhaseStarted(at=T0 - 1, **here), *only_ours([*logged, *seen]), PhaseEnded(at=T0 + 2, **here)]  # type: ignore[list-item]
+    return [PhaseStarted(at=T0 - 1, **here), *own_events([*logged, *seen]), PhaseEnded(at=T0 + 2, **here)]  # type: ignore[list-item]
 
 
 def judged(events: list[AnyEvent]) -> ScenarioResult:

@@ -61,7 +61,7 @@ async def test_a_server_that_allows_several_shows_it_in_its_control_and_has_no_r
     assert single.verdict is Verdict.PASSED and single.control is not None
     assert "kept them all" in single.control.did
     assert race.verdict is Verdict.SKIPPED and not race.findings, told(outcome)
-    assert "lets a user hold several connections" in race.reason
+    assert "lets a user have several connections" in race.reason
     assert replayed(outcome) == outcome.report.scenarios
 
 

@@ -14,9 +14,9 @@ from tests.node_backend import Backend, node_backend
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import Connected, Delivered, Event, Expected, NotEvaluated
-from wscheck.scenarios.context import Cast, Stage
+from wscheck.scenarios.context import ScenarioContext, ScenarioSettings
 from wscheck.scenarios.event_handling import EventHandling
-from wscheck.scenarios.real_page import expect
+from wscheck.scenarios.real_page import record_page_expectations
 from wscheck.scenarios.single_connection import SingleConnection
 
 STEPS = """
@@ -103,7 +103,7 @@ def test_a_page_that_asks_for_nothing_proves_nothing_of_its_events(site: Backend
     """Nor does it name its user, and the log, which does, is of its connection all the same."""
     ran, told = verified(site, tmp_path, "fixed", "--scenario", "event-handling", steps=WAITING)
     assert ran.code == 3, ran.said
-    assert "let a [[browser.step]] click what asks for one" in told["reason"]
+    assert "add a [[browser.step]] that clicks what requests one" in told["reason"]
     assert told["findings"] == []
 
 
@@ -146,12 +146,14 @@ LOOKED = 1_795_000_000.0
 
 def expected(scenario: str, connected_at: float, *came: str) -> list[Event]:
     """What is recorded as expected of a page that connected then, and received these events until it was looked at."""
-    cast = Cast(target=ServerTarget(url="http://h"), user=Credentials("ada"), second=None, contract=DOCUMENTED_CONTRACT)
-    stage = Stage(cast)
+    settings = ScenarioSettings(
+        target=ServerTarget(url="http://h"), user=Credentials("ada"), second_user=None, contract=DOCUMENTED_CONTRACT
+    )
+    context = ScenarioContext(settings)
     opened = Connected(at=connected_at, source="browser", user="ada", sid="s", page="tab 1")
     received = (Delivered(at=LOOKED, source="browser", user="ada", sid="s", page="tab 1", name=name) for name in came)
-    expect([opened, *received], scenario, stage, LOOKED)
-    return stage.events
+    record_page_expectations([opened, *received], scenario, context, LOOKED)
+    return context.events
 
 
 @pytest.mark.parametrize(("after", "kind"), [(-0.1, Expected), (0.1, NotEvaluated)])

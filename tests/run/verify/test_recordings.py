@@ -36,9 +36,9 @@ def test_an_empty_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lost", ["a line", "half a line"])
 def test_a_truncated_one(recording: Path, tmp_path: Path, lost: str) -> None:
     data = recording.read_bytes()
-    cut = data.rstrip(b"\n").rfind(b"\n") + 1
+    drop_network = data.rstrip(b"\n").rfind(b"\n") + 1
     short = tmp_path / "short.ndjson"
-    short.write_bytes(data[:cut] if lost == "a line" else data[: cut + 10])
+    short.write_bytes(data[:drop_network] if lost == "a line" else data[: drop_network + 10])
     assert "short.ndjson" in judged(short)
 
 

@@ -198,8 +198,8 @@ def test_each_phase_is_judged_by_itself_and_in_the_order_of_the_run() -> None:
     events = phase(faulty(), scenario="race") + phase(healthy()) + phase(faulty(), "control")
     told = assess(events, RuleOptions(), Bar())
     assert [(r.id, r.verdict) for r in told] == [("race", Verdict.FAILED), (SCENARIO, Verdict.PASSED)]
-    cut = list(phases(events[:-1]))
-    assert [(part.scenario, part.name, part.ended) for part in cut] == [
+    drop_network = list(phases(events[:-1]))
+    assert [(part.scenario, part.name, part.ended) for part in drop_network] == [
         ("race", "subject", True),
         (SCENARIO, "subject", True),
         (SCENARIO, "control", False),

@@ -17,7 +17,7 @@ from wscheck.run.verify import run as verb
 from wscheck.run.verify.inconclusive import OTHER_EVENTS
 from wscheck.run.verify.run import VerifyOutcome, run_verify
 from wscheck.run.verify.targets import RemoteServer
-from wscheck.scenarios.context import Stage
+from wscheck.scenarios.context import ScenarioContext
 
 ASKED = [event.emit for event in DOCUMENTED_CONTRACT.events]
 
@@ -33,8 +33,8 @@ async def judged(
 ) -> VerifyOutcome:
     async with serve_backend(backend) as url:
         asked = planned(*scenarios, url=url, verify__window="100ms", verify__client=client)
-        assert isinstance(asked.arena, RemoteServer)
-        asked.arena._cast = msgspec.structs.replace(asked.arena._cast, contract=contract, grace=0.1)
+        assert isinstance(asked.servers, RemoteServer)
+        asked.servers._settings = msgspec.structs.replace(asked.servers._settings, contract=contract, grace_s=0.1)
         return await run_verify(asked)
 
 
@@ -90,18 +90,18 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Why nothing would answer, of each stage that a run sets up."""
     made: list[str] = []
 
-    def spied(cast: Any, *, unanswered: str, **more: Any) -> Stage:
-        made.append(unanswered)
-        return Stage(cast, unanswered=unanswered, **more)
+    def spied(settings: Any, *, no_answer_reason: str, **more: Any) -> ScenarioContext:
+        made.append(no_answer_reason)
+        return ScenarioContext(settings, no_answer_reason=no_answer_reason, **more)
 
-    monkeypatch.setattr(verb, "Stage", spied)
+    monkeypatch.setattr(verb, "ScenarioContext", spied)
     return made
 
 
 async def test_what_answered_nothing_is_asked_again_and_waited_for_no_more(
     stages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contracts, "DOCUMENTED", within(0.3))
+    monkeypatch.setattr(contracts, "DOCUMENTED_CONTRACT", within(0.3))
     outcome = await judged(without(), within(0.3), "event-handling", "component-sharing")
     assert stages == ["", *[OTHER_EVENTS] * 3]
     assert {result.reason for result in outcome.report.scenarios} == {OTHER_EVENTS}, told(outcome)
@@ -117,13 +117,13 @@ async def test_one_answer_is_enough_to_wait_for_the_others(stages: list[str]) ->
 
 async def test_a_client_that_could_not_ask_shows_no_silence(stages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The dashboard's connection was replaced by the wizard's, and asks for nothing."""
-    monkeypatch.setattr(contracts, "DOCUMENTED", within(0.2))
+    monkeypatch.setattr(contracts, "DOCUMENTED_CONTRACT", within(0.2))
     await judged(ReferenceBackend(ServerLogWriter(None)), within(0.2), "event-handling", client="per-component")
     assert stages == ["", ""]
 
 
 def test_where_nothing_answers_a_moment_is_enough() -> None:
-    cast = planned(url="http://127.0.0.1:9").arena._cast
+    settings = planned(url="http://127.0.0.1:9").servers._settings
     (first, *_) = within(2.0).events
-    assert Stage(cast).patience(first) == 2.0
-    assert Stage(cast, unanswered="it has other events").patience(first) < 0.5
+    assert ScenarioContext(settings).answer_timeout_s(first) == 2.0
+    assert ScenarioContext(settings, no_answer_reason="it has other events").answer_timeout_s(first) < 0.5

@@ -1,1 +1,1 @@
-"""THE CLIENT UNDER TEST: the unified page that shares one connection, and the per-component fault it replaced."""
+"""Simulated client: pages whose components share one connection, or open one connection each."""

@@ -1,15 +1,15 @@
-"""The documented console lines, word for word (documented behaviour, Expected Results and Testing)."""
+"""Console lines of the documented hook, verbatim (documented behaviour, "Expected Results" and "Testing")."""
 
 import json
 from collections.abc import Callable
 
-Narrate = Callable[[str], None]
+ConsoleLog = Callable[[str], None]
 
 CREATING = "🔍 Creating unified WebSocket connection"
 CONNECTED = "✅ Unified WebSocket connected successfully"
 TRIGGERING = "🚀 Triggering WhatsApp connection via unified WebSocket"
 
-_RECEIVED = {
+_RECEIVED_LINES = {
     "bot_status_update": "📊 Bot status update received",
     "whatsapp_connection_event": "📱 WhatsApp connection event received",
     "message_sync": "📨 Message sync received",
@@ -17,11 +17,11 @@ _RECEIVED = {
 }
 
 
-def received(name: str, payload: object) -> str | None:
-    """The line for a received event with its payload, None for events the document does not narrate."""
-    line = _RECEIVED.get(name)
+def received_line(name: str, payload: object) -> str | None:
+    """Return the line for a received event and its payload, or None if the document has no line for the event."""
+    line = _RECEIVED_LINES.get(name)
     return f"{line}: {json.dumps(payload, ensure_ascii=False, default=str)}" if line else None
 
 
-def silent(line: str) -> None:
-    """Narrate nothing."""
+def discard_line(line: str) -> None:
+    """Ignore `line`: the console of a client that logs nothing."""

@@ -19,7 +19,7 @@ from wscheck.model.comparison import CompareReport
 from wscheck.model.errors import CannotCheck, UsageError, WscheckError
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.secrets import Secret
-from wscheck.observe.client.preflight import answers, handshake
+from wscheck.observe.client.preflight import polling_handshake, server_problem
 from wscheck.report.load_figures import format_counts
 from wscheck.run.compare.compare import compare
 from wscheck.run.load.backend_process import EmbeddedBackendProcess, embedded_backend
@@ -107,7 +107,7 @@ def require_locust() -> None:
 async def _start_target(plan: LoadPlan, folder: Path) -> AsyncIterator[tuple[LoadPlan, EmbeddedBackendProcess | None]]:
     """Yield the plan with a URL that answers: the given one, or that of a new embedded backend."""
     if not plan.embedded:
-        await handshake(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file"))
+        await polling_handshake(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file"))
         yield plan, None
         return
     async with embedded_backend(folder, plan.target.namespace, plan.target.path) as backend:
@@ -249,7 +249,7 @@ async def _stop(run: _RunningLoad) -> None:
 
 async def _probe_failure(plan: LoadPlan) -> str:
     """Return why the server does not answer after the run, empty if it does."""
-    return await answers(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file")) or ""
+    return await server_problem(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file")) or ""
 
 
 def _start_error(failure: str, locust: ChildProcess, plan: LoadPlan) -> WscheckError:

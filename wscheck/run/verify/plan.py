@@ -1,4 +1,4 @@
-"""From the configuration to a run: who plays, against what, judged how."""
+"""Plan of a `wscheck verify` run, from the configuration."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,12 +7,12 @@ from pathlib import Path
 from wscheck.config.loading import Config
 from wscheck.config.target import Credentials, configured_target
 from wscheck.model.errors import UnknownName, UsageError
-from wscheck.observe.client.console_messages import Narrate, silent
-from wscheck.observe.logs.options import reader_factory
+from wscheck.observe.client.console_messages import ConsoleLog, discard_line
+from wscheck.observe.logs.options import reader_factory as log_reader_factory
 from wscheck.run.verify.run import VerifyRun
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS
-from wscheck.scenarios.context import Cast
+from wscheck.scenarios.context import ScenarioSettings
 from wscheck.scenarios.real_page import RealPage
 
 
@@ -22,29 +22,29 @@ def plan_verify_run(
     markers: Sequence[str] = (),
     keys: Sequence[str] = (),
     *,
-    narrate: Narrate = silent,
+    console: ConsoleLog = discard_line,
 ) -> VerifyRun:
     """The run that `config` asks for; `chosen` scenario ids, all when empty. `markers` and `keys` word the server's log
-    (see `reader_factory`). Raises UsageError."""
-    cast, logs = _cast(config), config["verify.server_log"]
+    (see `wscheck.observe.logs.options.reader_factory`). Raises UsageError."""
+    settings, logs = _settings(config), config["verify.server_log"]
     if (markers or keys) and not logs:
         raise UsageError("--marker and --key word a log, and none was given.", "Add --server-log PATH.")
-    words = partial(reader_factory, markers, keys, config.tables.get("logs", {}), config.location_of)
-    arena = RemoteServer(cast, logs, words) if config.server_url else EmbeddedServers(cast)
-    if isinstance(arena, EmbeddedServers) and logs:
+    reader_factory = partial(log_reader_factory, markers, keys, config.tables.get("logs", {}), config.location_of)
+    servers = RemoteServer(settings, logs, reader_factory) if config.server_url else EmbeddedServers(settings)
+    if isinstance(servers, EmbeddedServers) and logs:
         raise UsageError(
             "--server-log was given without a URL: the embedded backend's log is read anyway.",
             "Give the URL of the server that writes this log.",
         )
     _check(config)
     return VerifyRun(
-        arena=arena,
+        servers=servers,
         scenarios=_scenarios(chosen),
         client=config["verify.client"],
         options=config.judge_options,
         bar=config.bar,
-        page=_page(config, arena, chosen),
-        narrate=narrate,
+        page=_page(config, servers, chosen),
+        console=console,
     )
 
 
@@ -66,10 +66,10 @@ def _check(config: Config) -> None:
         raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
 
 
-def _page(config: Config, arena: EmbeddedServers | RemoteServer, chosen: Sequence[str]) -> RealPage | None:
+def _page(config: Config, servers: EmbeddedServers | RemoteServer, chosen: Sequence[str]) -> RealPage | None:
     if (url := config["verify.page"]) is None:
         return None
-    if isinstance(arena, EmbeddedServers):
+    if isinstance(servers, EmbeddedServers):
         raise UsageError("--page was given without the server's URL.", "Give both: wscheck verify URL --page PAGE.")
     documented = [scenario.id for scenario in DOCUMENTED_SCENARIOS]
     if chosen and not set(chosen) & set(documented):
@@ -84,11 +84,11 @@ def _page(config: Config, arena: EmbeddedServers | RemoteServer, chosen: Sequenc
     return RealPage(
         url=url,
         steps=config.steps,
-        storage=load_storage_state(Path(state)) if state else None,
+        storage_state=load_storage_state(Path(state)) if state else None,
         identity=IdentityRule.parse(config["browser.identity"]),
-        root=config["browser.source_root"] or "",
-        program=Path(program) if program else None,
-        cdp=config["browser.cdp"],
+        source_root=config["browser.source_root"] or "",
+        browser_program=Path(program) if program else None,
+        cdp_url=config["browser.cdp"],
         insecure=config["target.insecure"],
     )
 
@@ -101,22 +101,22 @@ def _scenarios(chosen: Sequence[str]) -> list[str]:
     return [name for name in SCENARIOS if not chosen or name in chosen]
 
 
-def _cast(config: Config) -> Cast:
-    return Cast(
+def _settings(config: Config) -> ScenarioSettings:
+    return ScenarioSettings(
         target=configured_target(config),
         user=Credentials(config["identity.user_id"], config["identity.token"]),
-        second=_second(config),
+        second_user=_second_user(config),
         contract=config.contract,
         client=config["verify.client"],
-        reconnect_on_kick=config["verify.reconnect_on_kick"],
-        window=config["verify.window"],
-        grace=config["rules.grace"],
-        trigger=config["actions.trigger"],
-        disconnect=config["actions.disconnect"],
+        reconnect_delay_s=config["verify.reconnect_on_kick"],
+        window_s=config["verify.window"],
+        grace_s=config["rules.grace"],
+        trigger_event=config["actions.trigger"],
+        disconnect_event=config["actions.disconnect"],
     )
 
 
-def _second(config: Config) -> Credentials | None:
+def _second_user(config: Config) -> Credentials | None:
     user = config["identity.second_user_id"]
     if user is None:
         if config["identity.second_token"] is not None:

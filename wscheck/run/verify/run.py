@@ -1,4 +1,4 @@
-"""The verb: drive the scenarios at a server, gather what every source saw, and come to a report."""
+"""Run of the scenarios against a server, and its report."""
 
 import asyncio
 import time
@@ -27,18 +27,18 @@ from wscheck.model.events import (
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.gaps import INTERRUPTED, Gap
 from wscheck.model.report import VerifyReport
-from wscheck.observe.client.console_messages import Narrate, silent
-from wscheck.observe.client.task_cancel import ended
+from wscheck.observe.client.cancellation import cancel_all
+from wscheck.observe.client.console_messages import ConsoleLog, discard_line
 from wscheck.observe.heartbeat import monitor_event_loop
 from wscheck.observe.logs.server_log import ServerLog
 from wscheck.observe.recording import load_recording
 from wscheck.run.verify.inconclusive import OTHER_EVENTS, credentials_refused, sent_no_documented_event
-from wscheck.run.verify.logs import caught_up, only_ours
 from wscheck.run.verify.recording import evaluate_observed
 from wscheck.run.verify.scoring import assess, merged, overall
+from wscheck.run.verify.server_logs import own_events, wait_for_logs
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS, Scenario
-from wscheck.scenarios.context import Cast, Stage
+from wscheck.scenarios.context import ScenarioContext, ScenarioSettings
 from wscheck.scenarios.event_handling import EventHandling
 from wscheck.scenarios.real_page import RealPage
 
@@ -46,48 +46,63 @@ SCHEMA = "wscheck.verify/1"
 
 
 class ReportProgress(Protocol):
-    """Hears how far a run is; the command draws it."""
+    """Callback for the progress of a run: the scenario that starts or ends, and how many of `total` are done."""
 
-    def __call__(self, scenario: str, done: int, of: int) -> None: ...
+    def __call__(self, scenario: str, done: int, total: int) -> None: ...
 
 
 class VerifyOutcome(msgspec.Struct):
-    """A run's report, and the events it stands on."""
+    """Report of a run, and the events that it is based on."""
 
     report: VerifyReport
     events: list[AnyEvent]
 
 
 class VerifyRun(msgspec.Struct):
-    """What to verify. `scenarios` are ids, in the order of the registry. `page` plays the documented ones."""
+    """Plan of a run.
 
-    arena: EmbeddedServers | RemoteServer
+    servers    server or servers that the scenarios run against
+    scenarios  ids, in the order of the registry
+    client     "unified" or "per-component"
+    options    options of the rules
+    bar        which findings fail the run
+    console    receives the console lines of the simulated client
+    page       page that replaces the simulated client in the documented scenarios
+    """
+
+    servers: EmbeddedServers | RemoteServer
     scenarios: Sequence[str]
     client: str
     options: RuleOptions
     bar: Bar
-    narrate: Narrate = silent
+    console: ConsoleLog = discard_line
     page: RealPage | None = None
 
-    def subject(self, scenario: Scenario) -> Callable[[Stage], Any]:
-        """What the subject of `scenario` is: the client under test, or of a documented one the real page."""
+    def subject(self, scenario: Scenario) -> Callable[[ScenarioContext], Any]:
+        """Return the function that runs the subject of `scenario`: the client under test or the page."""
         if self.page is None or type(scenario) not in DOCUMENTED_SCENARIOS:
-            return scenario.drive
-        return partial(self.page.drive, scenario.id)
+            return scenario.run
+        return partial(self.page.run, scenario.id)
 
 
-async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario, done, of: None) -> VerifyOutcome:
-    """Drive, judge, report. Cancelled (Ctrl-C), it reports what it has and says so. Raises CannotCheck."""
-    began, parts, interrupted = time.time(), _Parts(), False
+async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario, done, total: None) -> VerifyOutcome:
+    """Run the scenarios, evaluate their events and return the report.
+
+    A cancelled run (Ctrl-C) returns a partial report that is marked as interrupted.
+
+    Raises:
+        CannotCheck: The server is unreachable, or refuses the credentials.
+    """
+    started_at, recorded, interrupted = time.time(), _RecordedPhases(), False
     try:
-        async with run.arena.opened():
-            await _drive_all(run, parts, progress)
+        async with run.servers.prepared():
+            await _run_all(run, recorded, progress)
     except asyncio.CancelledError:
         interrupted = True
-    events = parts.records_in_order(run.scenarios)
+    events = recorded.events(run.scenarios)
     gaps = [INTERRUPTED] if interrupted else []
-    report = _report(events, run.options, run.bar, gaps, target=run.arena.target, client=run.client)
-    report.started_at, report.duration_s = began, round(time.time() - began, 3)
+    report = _report(events, run.options, run.bar, gaps, target=run.servers.display_name, client=run.client)
+    report.started_at, report.duration_s = started_at, round(time.time() - started_at, 3)
     if run.page is not None:
         report.options["page"] = redact_url(run.page.url)
     report.interrupted = interrupted
@@ -95,7 +110,11 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
 
 
 def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
-    """Judge a recording anew, by the options it was made with. Raises BadEvidence."""
+    """Evaluate a recording with the options of the run that made it, and with `bar` if given.
+
+    Raises:
+        BadEvidence: The file is not a recording, or is damaged.
+    """
     header, events = load_recording(path)
     options = msgspec.convert(
         {k: v for k, v in header.options.items() if k in RuleOptions.__struct_fields__}, RuleOptions
@@ -132,119 +151,135 @@ def _report(
     )
 
 
-class _Parts:
-    """The events of each scenario's phases, in the order they began; kept as they come, for an interrupted run."""
+class _RecordedPhases:
+    """Contexts of the phases of each scenario. They are complete as far as the run came, for an interrupted run."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, list[Stage]] = {}
+        self._contexts: dict[str, list[ScenarioContext]] = {}
 
-    def add(self, scenario: str, stage: Stage) -> None:
-        self._stages.setdefault(scenario, []).append(stage)
+    def add(self, scenario: str, context: ScenarioContext) -> None:
+        self._contexts.setdefault(scenario, []).append(context)
 
-    def records_in_order(self, scenarios: Sequence[str]) -> list[Any]:
-        return [event for name in scenarios for stage in self._stages.get(name, ()) for event in stage.events]
+    def events(self, scenarios: Sequence[str]) -> list[Any]:
+        """Return all events, in the order of `scenarios` and of their phases."""
+        return [event for name in scenarios for context in self._contexts.get(name, ()) for event in context.events]
 
 
-async def _drive_all(run: VerifyRun, parts: _Parts, progress: ReportProgress) -> None:
-    gate, done, lost, unanswered = asyncio.Semaphore(run.arena.at_once), 0, "", ""
+async def _run_all(run: VerifyRun, recorded: _RecordedPhases, progress: ReportProgress) -> None:
+    """Run the scenarios, as many at once as the servers allow.
 
-    async def drive(name: str) -> None:
-        nonlocal done, lost, unanswered
-        async with gate, run.arena.place() as (cast, logs):
+    After the server was lost, the remaining scenarios are recorded as not tried.
+    """
+    slots, done, lost_reason, no_answer_reason = asyncio.Semaphore(run.servers.max_parallel), 0, "", ""
+
+    async def run_scenario(name: str) -> None:
+        nonlocal done, lost_reason, no_answer_reason
+        async with slots, run.servers.for_scenario() as (settings, logs):
             scenario = SCENARIOS[name]
             progress(name, done, len(run.scenarios))
-            for phase, act in (("subject", run.subject(scenario)), ("control", scenario.control)):
-                if lost and phase == "control":
+            for phase_name, act in (("subject", run.subject(scenario)), ("control", scenario.run_control)):
+                if lost_reason and phase_name == "control":
                     break
-                stage = Stage(cast, narrate=run.narrate, unanswered=unanswered)
-                parts.add(name, stage)
-                here = _Phase(scenario, phase, stage, logs)
-                if lost:
-                    _leave_out(here, lost)
+                context = ScenarioContext(settings, console=run.console, no_answer_reason=no_answer_reason)
+                recorded.add(name, context)
+                phase = _PhaseRun(scenario, phase_name, context, logs)
+                if lost_reason:
+                    _record_untried(phase, lost_reason)
                 else:
-                    lost = await _play(here, act, run.arena)
-                    unanswered = unanswered or _silence(here)
+                    lost_reason = await _run_phase(phase, act, run.servers)
+                    no_answer_reason = no_answer_reason or _no_answer_reason(phase)
             done += 1
             progress(name, done, len(run.scenarios))
 
-    tasks = [asyncio.ensure_future(drive(name)) for name in run.scenarios]
+    tasks = [asyncio.ensure_future(run_scenario(name)) for name in run.scenarios]
     try:
-        done_first, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done_first:
+        finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in finished:
             task.result()
     finally:
-        await ended(tasks)
+        await cancel_all(tasks)
 
 
-class _Phase(msgspec.Struct):
+class _PhaseRun(msgspec.Struct):
+    """One phase ("subject" or "control") of a scenario, and the server logs to read during it."""
+
     scenario: Scenario
     name: str
-    stage: Stage
+    context: ScenarioContext
     logs: list[ServerLog]
 
 
-def _leave_out(phase: _Phase, lost: str) -> None:
-    """Every further scenario would only meet the same silence, each for as long as a connection may take, or the same
-    refusal, which would seem to be right where one is asked for."""
-    here: dict[str, Any] = {"source": SOURCE_SCENARIO, "scenario": phase.scenario.id, "phase": phase.name}
-    phase.stage.record(PhaseStarted(at=time.time(), **here))
-    phase.stage.unjudged(f"not tried: {lost}")
-    phase.stage.record(PhaseEnded(at=time.time(), **here))
+def _record_untried(phase: _PhaseRun, lost_reason: str) -> None:
+    """Record that a phase was not tried because the server was lost.
 
-
-def _silence(phase: _Phase) -> str:
-    """That every event of the documented contract was asked for, and none came: asked again, none would."""
-    if phase.scenario.id != EventHandling.id or not sent_no_documented_event(phase.stage.events):
-        return ""
-    asked = [event.emit for event in phase.stage.contract.events if event.emit is not None]
-    return OTHER_EVENTS if all(map(phase.stage.emitted, asked)) else ""
-
-
-async def _play(phase: _Phase, act: Callable[[Stage], Any], arena: EmbeddedServers | RemoteServer) -> str:
-    """One phase: begin, listen to the logs, act, let the logs catch up, end, and leave the server alone again.
-
-    Returns why nothing further can be tried, "" when it can.
+    Each connection would only fail after its timeout. A scenario that expects a refusal would even seem to pass.
     """
-    stage, cast, lost = phase.stage, phase.stage.cast, ""
-    stage.record(PhaseStarted(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
+    fields: dict[str, Any] = {"source": SOURCE_SCENARIO, "scenario": phase.scenario.id, "phase": phase.name}
+    phase.context.record(PhaseStarted(at=time.time(), **fields))
+    phase.context.mark_not_evaluated(f"not tried: {lost_reason}")
+    phase.context.record(PhaseEnded(at=time.time(), **fields))
+
+
+def _no_answer_reason(phase: _PhaseRun) -> str:
+    """Return why later phases need not wait for answers, "" if they must.
+
+    After event-handling has requested every event of the documented contract and received none, a repetition of the
+    requests would not help.
+    """
+    if phase.scenario.id != EventHandling.id or not sent_no_documented_event(phase.context.events):
+        return ""
+    requests = [event.emit for event in phase.context.contract.events if event.emit is not None]
+    return OTHER_EVENTS if all(map(phase.context.has_emitted, requests)) else ""
+
+
+async def _run_phase(
+    phase: _PhaseRun, act: Callable[[ScenarioContext], Any], servers: EmbeddedServers | RemoteServer
+) -> str:
+    """Run one phase while reading the server logs, and close its connections.
+
+    Returns why no further phase can be tried, "" if it can.
+    """
+    context, settings, lost_reason = phase.context, phase.context.settings, ""
+    context.record(PhaseStarted(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
     for log in phase.logs:
-        stage.record(SourceStarted(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name))
-        log.start_phase(stage.record)
+        context.record(SourceStarted(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name))
+        log.start_phase(context.record)
     try:
-        async with monitor_event_loop(stage.record):
+        async with monitor_event_loop(context.record):
             try:
-                async with asyncio.timeout(_patience(cast)):
-                    await act(stage)
+                async with asyncio.timeout(_phase_timeout_s(settings)):
+                    await act(context)
             except TimeoutError:
-                stage.unjudged(f"the scenario did not end within {_patience(cast):g} s")
-            if any(map(_hints_at_loss, stage.events)) and await _say_if_lost(stage, arena):
-                lost = f"the server went away during {phase.scenario.id}"
-            elif phase.name == "subject" and credentials_refused(stage.events):
-                lost = f"the server refused the user's own credentials during {phase.scenario.id}"
-            await caught_up(phase.logs, stage)
-        stage.events = only_ours(stage.events)
-        stage.record(PhaseEnded(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
+                context.mark_not_evaluated(f"the scenario did not end within {_phase_timeout_s(settings):g} s")
+            if any(map(_may_be_server_loss, context.events)) and await _record_server_loss(context, servers):
+                lost_reason = f"the server went away during {phase.scenario.id}"
+            elif phase.name == "subject" and credentials_refused(context.events):
+                lost_reason = f"the server refused the user's own credentials during {phase.scenario.id}"
+            await wait_for_logs(phase.logs, context)
+        context.events = own_events(context.events)
+        context.record(PhaseEnded(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
     finally:
         for log in phase.logs:
             log.sink = None
-        await stage.leave()
-    return lost
+        await context.close_pages()
+    return lost_reason
 
 
-def _patience(cast: Cast) -> float:
-    """No server may hold a run for ever: every wait of a scenario, twice over."""
-    return 2 * cast.target.timeout_s + 10 * cast.window + sum(e.within for e in cast.contract.events)
+def _phase_timeout_s(settings: ScenarioSettings) -> float:
+    """Return the seconds after which a phase is aborted: about twice the sum of its longest waits."""
+    return 2 * settings.target.timeout_s + 10 * settings.window_s + sum(e.within for e in settings.contract.events)
 
 
-def _hints_at_loss(event: Event) -> bool:
+def _may_be_server_loss(event: Event) -> bool:
     if isinstance(event, Refused):
         return event.reason in ("timeout", "unreachable")
     return isinstance(event, Disconnected) and event.reason == TRANSPORT_CLOSE
 
 
-async def _say_if_lost(stage: Stage, arena: EmbeddedServers | RemoteServer) -> bool:
-    lost = await arena.lost()
-    if lost is not None:
-        user = stage.cast.user.user
-        stage.record(Refused(at=time.time(), source=SOURCE_CLIENT, user=user, reason="unreachable", message=lost))
-    return lost is not None
+async def _record_server_loss(context: ScenarioContext, servers: EmbeddedServers | RemoteServer) -> bool:
+    """Test whether the server still answers. If not, record it and return True."""
+    problem = await servers.problem()
+    if problem is not None:
+        user = context.settings.user.user
+        context.record(Refused(at=time.time(), source=SOURCE_CLIENT, user=user, reason="unreachable", message=problem))
+    return problem is not None

@@ -30,7 +30,7 @@ from wscheck.model.gaps import Gap, NotTried
 from wscheck.model.report import Control, ScenarioResult
 from wscheck.observe.traffic.inconclusive import unknown_owners
 from wscheck.report.formatting import plural
-from wscheck.run.verify.correlate import recognised
+from wscheck.run.verify.correlate import correlate_log_with_client
 from wscheck.run.verify.inconclusive import discounted_rules, scenario_gaps, server_lost, server_unavailable
 from wscheck.scenarios import SCENARIOS
 from wscheck.scenarios.scenario import Scenario
@@ -87,7 +87,7 @@ class _PhaseOutcome(msgspec.Struct):
 def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -> _PhaseOutcome:
     judge, opened = Judge(options, rules), set[str]()
     replacements = peak = 0
-    ordered = list(merge_causally(recognised(phase.events)))
+    ordered = list(merge_causally(correlate_log_with_client(phase.events)))
     for event in ordered:
         for change in judge.feed(event):
             replacements += isinstance(change, ReplacedChange)
@@ -129,7 +129,7 @@ def _result(
     discounted = discounted_rules(subject.events, control_events)
     outcome.findings = [finding for finding in outcome.findings if finding.rule not in discounted]
     shown = _control(scenario, control, options) if control is not None else None
-    if shown is not None and (moot := scenario.moot(shown, outcome.replacements)) is not None:
+    if shown is not None and (moot := scenario.not_applicable_reason(shown, outcome.replacements)) is not None:
         outcome.findings = []
         outcome.unjudged = [NotEvaluated(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)]
     for finding in outcome.findings:
@@ -160,7 +160,7 @@ def _gaps(
     if not server_unavailable(subject.events):
         gaps += [(NotTried if event.skipped else Gap)(reason=event.reason) for event in outcome.unjudged]
     gaps += scenario_gaps(subject.events, control_events)
-    gaps += unknown_owners(list(recognised(subject.events)))
+    gaps += unknown_owners(list(correlate_log_with_client(subject.events)))
     if not subject.ended:
         gaps.append(CUT_SHORT)
     if not outcome.opened and not outcome.refusals:

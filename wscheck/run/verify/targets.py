@@ -1,4 +1,4 @@
-"""Where scenarios meet a server: one that is given, one after the other; or an embedded one each, all at once."""
+"""Servers that the scenarios run against: a given one, or the embedded backend."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -10,78 +10,88 @@ from wscheck.backend.demo_tokens import token_for
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
 from wscheck.config.target import Credentials
 from wscheck.model.secrets import Secret
-from wscheck.observe.client.preflight import answers, preflight
+from wscheck.observe.client.preflight import preflight, server_problem
 from wscheck.observe.logs.server_log import EmbeddedLog, ServerLog, open_log
 from wscheck.observe.logs.sources import NewReader
-from wscheck.scenarios.context import Cast
+from wscheck.scenarios.context import ScenarioSettings
 
-ReadBy = Callable[..., NewReader]
+ReaderFactory = Callable[..., NewReader]
 
-# Short, so that a silent client is noticed within a run; python-engineio announces whole seconds only.
 EMBEDDED_PING_S = 1.0
+"""Ping interval and timeout: short, so that a run sees a silent client closed. python-engineio needs whole seconds."""
 
 
 class RemoteServer:
-    """A server that is already there. A user's scenarios would disturb each other, so they go one by one."""
+    """The server that the user named. Scenarios of one user would affect each other, so they run one at a time."""
 
-    at_once = 1
+    max_parallel = 1
 
-    def __init__(self, cast: Cast, logs: Sequence[str], read_by: ReadBy) -> None:
-        """`logs`: paths of the server's logs; `read_by` makes what reads their words and hides our secrets."""
-        self._cast, self.target = cast, cast.target.display_url
-        self._redactor = cast.redactor
-        self._paths = logs
-        self._new_reader = read_by(redactor=self._redactor)
+    def __init__(self, settings: ScenarioSettings, log_paths: Sequence[str], reader_factory: ReaderFactory) -> None:
+        """Prepare runs against the server of `settings`.
+
+        Args:
+            settings: Server, users and client.
+            log_paths: Paths of the server's logs.
+            reader_factory: Called with `redactor`, returns what creates a reader for each log.
+        """
+        self._settings, self.display_name = settings, settings.target.display_url
+        self._redactor = settings.redactor
+        self._log_paths = log_paths
+        self._new_reader = reader_factory(redactor=self._redactor)
         self._logs: list[ServerLog] = []
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
-        """Check that the server lets us in, and follow its logs while the block runs. Raises CannotCheck."""
+    async def prepared(self) -> AsyncIterator[None]:
+        """Check that the server accepts the credentials, and follow its logs while the block runs.
+
+        Raises:
+            CannotCheck: The server is unreachable or refuses them, or a log cannot be read.
+        """
         async with AsyncExitStack() as stack:
-            several = len(set(self._paths)) > 1
-            read = (self._new_reader, self._redactor)
-            opened = (open_log(path, *read, node=path if several else None) for path in self._paths)
+            several = len(set(self._log_paths)) > 1
+            reading = (self._new_reader, self._redactor)
+            opened = (open_log(path, *reading, node=path if several else None) for path in self._log_paths)
             self._logs = [stack.enter_context(closing(log)) for log in opened]
-            await preflight(self._cast.target, self._cast.user, self._redactor)
+            await preflight(self._settings.target, self._settings.user, self._redactor)
             for log in self._logs:
-                stack.push_async_callback(_stopped, asyncio.ensure_future(log.follow()))
+                stack.push_async_callback(_cancel, asyncio.ensure_future(log.follow()))
             yield
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[tuple[Cast, list[ServerLog]]]:
-        """Who plays against what, and which logs tell of it."""
-        yield self._cast, self._logs
+    async def for_scenario(self) -> AsyncIterator[tuple[ScenarioSettings, list[ServerLog]]]:
+        """Yield the settings for one scenario, and the logs to read."""
+        yield self._settings, self._logs
 
-    async def lost(self) -> str | None:
-        """What is wrong with the server now, None when it still answers."""
-        return await answers(self._cast.target, self._cast.user, self._redactor)
+    async def problem(self) -> str | None:
+        """Return why the server no longer answers, or None if it does."""
+        return await server_problem(self._settings.target, self._settings.user, self._redactor)
 
 
 class EmbeddedServers:
-    """The reference backend in this process, a fresh one for each scenario."""
+    """The reference backend in this process, a new one for each scenario."""
 
-    at_once = 12
-    target = "embedded backend"
+    max_parallel = 12
+    display_name = "embedded backend"
 
     def __init__(
         self,
-        cast: Cast,
+        settings: ScenarioSettings,
         *,
         policy: SecondConnectionPolicy = SecondConnectionPolicy.REPLACE,
         faults: Iterable[Fault] = (),
     ) -> None:
-        self._cast, self._policy, self._faults = cast, policy, frozenset(faults)
+        self._settings, self._policy, self._faults = settings, policy, frozenset(faults)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def prepared(self) -> AsyncIterator[None]:
         yield
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[tuple[Cast, list[ServerLog]]]:
+    async def for_scenario(self) -> AsyncIterator[tuple[ScenarioSettings, list[ServerLog]]]:
         from wscheck.backend.log_writer import ServerLogWriter
         from wscheck.backend.server import ReferenceBackend, serve_backend
 
-        log, target = EmbeddedLog(self.target), self._cast.target
+        log, target = EmbeddedLog(self.display_name), self._settings.target
         backend = ReferenceBackend(
             ServerLogWriter(log.write),
             policy=self._policy,
@@ -92,22 +102,24 @@ class EmbeddedServers:
             ping_timeout_s=EMBEDDED_PING_S,
         )
         async with serve_backend(backend) as url:
-            yield self._playing(url), [log]
+            yield self._settings_for(url), [log]
 
-    def _playing(self, url: str) -> Cast:
-        user = self._cast.user.user
-        second = self._cast.second.user if self._cast.second is not None else f"{user}_second"
+    def _settings_for(self, url: str) -> ScenarioSettings:
+        """Return the settings for a backend at `url`, with tokens that it accepts and always with a second user."""
+        user = self._settings.user.user
+        given_second = self._settings.second_user
+        second = given_second.user if given_second is not None else f"{user}_second"
         return msgspec.structs.replace(
-            self._cast,
-            target=msgspec.structs.replace(self._cast.target, url=url),
+            self._settings,
+            target=msgspec.structs.replace(self._settings.target, url=url),
             user=Credentials(user, Secret(token_for(user))),
-            second=Credentials(second, Secret(token_for(second))),
+            second_user=Credentials(second, Secret(token_for(second))),
         )
 
-    async def lost(self) -> str | None:
+    async def problem(self) -> str | None:
         return None
 
 
-async def _stopped(task: "asyncio.Future[None]") -> None:
+async def _cancel(task: "asyncio.Future[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,321 @@
+"""Simulated pages: components mount, receive events, emit and unmount.
+
+`UnifiedPage` is the documented hook `useUnifiedWebSocket`: all components share one connection.
+`PerComponentPage` is the fault that the hook replaced: each component opens a connection.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from wscheck.config.target import Credentials, ServerTarget
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
+from wscheck.observe.client import console_messages
+from wscheck.observe.client.cancellation import cancel_all
+from wscheck.observe.client.connection import ClientConnection, ConnectionListener
+from wscheck.observe.client.console_messages import ConsoleLog
+
+EventHandler = Callable[[Any], None]
+
+_HANDLER_BY_EVENT = {
+    "bot_status_update": "on_bot_status_update",
+    "message_sync": "on_message_sync",
+    "connection_update": "on_connection_update",
+}
+_HANDLER_BY_WHATSAPP_TYPE = {
+    "whatsapp_connected": "on_whatsapp_connected",
+    "whatsapp_disconnected": "on_whatsapp_disconnected",
+    "qr_updated": "on_qr_updated",
+    "connection_failed": "on_connection_failed",
+}
+
+
+@dataclass(frozen=True)
+class EventHandlers:
+    """Handlers of one component (documented behaviour, "Event Handler Interface").
+
+    `on_event` is called with every event that has no documented handler, for contracts with other events.
+    """
+
+    on_bot_status_update: EventHandler | None = None
+    on_message_sync: EventHandler | None = None
+    on_connection_update: EventHandler | None = None
+    on_connection_error: EventHandler | None = None
+    on_reconnect: Callable[[], None] | None = None
+    on_whatsapp_connected: EventHandler | None = None
+    on_whatsapp_disconnected: EventHandler | None = None
+    on_qr_updated: EventHandler | None = None
+    on_connection_failed: EventHandler | None = None
+    on_event: EventHandler | None = None
+
+    @classmethod
+    def for_all_events(cls) -> "EventHandlers":
+        """Return handlers that accept every event and do nothing. Simulated components mount with them."""
+        no_ops = {field.name: (lambda _=None: None) for field in fields(cls)}
+        return cls(**no_ops)
+
+    def handler_for(self, name: str, payload: object) -> EventHandler | None:
+        """Return the handler of this event, or None if the component does not handle it."""
+        if name == "whatsapp_connection_event":
+            kind = payload.get("type") if isinstance(payload, dict) else None
+            attribute = _HANDLER_BY_WHATSAPP_TYPE.get(str(kind), "on_event")
+        else:
+            attribute = _HANDLER_BY_EVENT.get(name, "on_event")
+        handler: EventHandler | None = getattr(self, attribute)
+        return handler
+
+
+class PageListener(ConnectionListener, Protocol):
+    """Callbacks for what happens on a page, to its connections and to its components."""
+
+    def mounted(self, page: str, component: str, user: str) -> None: ...
+    def unmounted(self, page: str, component: str, user: str) -> None: ...
+    def handled(self, connection: ClientConnection, component: str, name: str, payload: object) -> None: ...
+    def silenced(self, connection: ClientConnection, within: float) -> None: ...
+
+
+class MountedComponent:
+    """One mounted component, with the interface that the documented hook returns."""
+
+    def __init__(self, page: "SimulatedPage", component: str, handlers: EventHandlers) -> None:
+        self.page, self.component, self.handlers = page, component, handlers
+
+    @property
+    def connection(self) -> ClientConnection | None:
+        return self.page.connection_for(self)
+
+    @property
+    def is_connected(self) -> bool:
+        connection = self.connection
+        return connection is not None and connection.is_connected
+
+    async def trigger_whatsapp_connection(self, data: object = None) -> None:
+        self.page.console(console_messages.TRIGGERING)
+        await self.emit(self.page.trigger_event, data)
+
+    async def disconnect_whatsapp(self, data: object = None) -> None:
+        await self.emit(self.page.disconnect_event, data)
+
+    async def emit(self, name: str, data: object = None) -> None:
+        connection = self.connection
+        if connection is not None:
+            await connection.emit(name, data)
+
+    async def unmount(self) -> None:
+        await self.page.unmount(self)
+
+
+class SimulatedPage(ABC):
+    """One browser tab. Subclasses decide which component opens which connection.
+
+    console           receives the documented console lines
+    trigger_event     event that the wizard emits to connect WhatsApp
+    disconnect_event  event that the wizard emits to disconnect WhatsApp
+    components        mounted components, oldest first
+    """
+
+    def __init__(self, name: str, target: ServerTarget, credentials: Credentials, listener: PageListener) -> None:
+        self.name, self.target, self.credentials, self.listener = name, target, credentials, listener
+        self.console: ConsoleLog = console_messages.discard_line
+        self.trigger_event, self.disconnect_event = "trigger_whatsapp_connection", "disconnect_whatsapp"
+        self.components: list[MountedComponent] = []
+        self._connections: list[ClientConnection] = []
+
+    async def mount(self, component: str, handlers: EventHandlers | None = None) -> MountedComponent:
+        """Mount a component and wait for its connection. Without `handlers` it handles every event."""
+        mounted = self.add_component(component, handlers)
+        await self.attach(mounted)
+        return mounted
+
+    def add_component(self, component: str, handlers: EventHandlers | None = None) -> MountedComponent:
+        """Mount a component without a connection. `attach` connects it."""
+        mounted = MountedComponent(self, component, handlers or EventHandlers.for_all_events())
+        self.components.append(mounted)
+        self.listener.mounted(self.name, component, self.credentials.user)
+        return mounted
+
+    async def unmount(self, mounted: MountedComponent) -> None:
+        """Unmount a component. Like the cleanup of a hook, a second call does nothing."""
+        if mounted not in self.components:
+            return
+        self.components.remove(mounted)
+        self.listener.unmounted(self.name, mounted.component, self.credentials.user)
+        await self.detach(mounted)
+
+    async def close(self) -> None:
+        """Close every connection that the page opened."""
+        for connection in self._connections:
+            await connection.close()
+
+    def new_connection(self, mounted: MountedComponent) -> ClientConnection:
+        """Return a new connection that `mounted` opens. The page listens to it, and closes it in `close`."""
+        connection = ClientConnection(self.target, self.credentials, self, page=self.name, component=mounted.component)
+        self._connections.append(connection)
+        return connection
+
+    @abstractmethod
+    async def attach(self, mounted: MountedComponent) -> None:
+        """Connect a component that has just mounted."""
+
+    @abstractmethod
+    async def detach(self, mounted: MountedComponent) -> None:
+        """Disconnect a component that has just unmounted, if no other component uses its connection."""
+
+    @abstractmethod
+    async def reconnect(self) -> None:
+        """Reconnect components whose connection was lost, as the application does."""
+
+    @abstractmethod
+    def connection_for(self, mounted: MountedComponent) -> ClientConnection | None:
+        """Return the connection that the component uses now."""
+
+    @abstractmethod
+    def subscribers(self, connection: ClientConnection) -> list[MountedComponent]:
+        """Return the components that receive the events of this connection."""
+
+    @property
+    def connections(self) -> list[ClientConnection]:
+        """All connections that the page opened, oldest first."""
+        return list(self._connections)
+
+    # --- ConnectionListener --------------------------------------------------------------------------------------
+
+    def connecting(self, connection: ClientConnection) -> None:
+        self.console(console_messages.CREATING)
+        self.listener.connecting(connection)
+
+    def connected(self, connection: ClientConnection) -> None:
+        self.console(console_messages.CONNECTED)
+        self.listener.connected(connection)
+
+    def refused(self, connection: ClientConnection, reason: str, message: str) -> None:
+        self.listener.refused(connection, reason, message)
+        for mounted in self.subscribers(connection):
+            if mounted.handlers.on_connection_error is not None:
+                mounted.handlers.on_connection_error({"reason": reason, "message": message})
+
+    def disconnected(self, connection: ClientConnection, reason: str) -> None:
+        self.listener.disconnected(connection, reason)
+
+    def delivered(self, connection: ClientConnection, name: str, payload: object) -> None:
+        line = console_messages.received_line(name, payload)
+        if line is not None:
+            self.console(line)
+        self.listener.delivered(connection, name, payload)
+        for mounted in self.subscribers(connection):
+            handler = mounted.handlers.handler_for(name, payload)
+            if handler is not None:
+                handler(payload)
+                self.listener.handled(connection, mounted.component, name, payload)
+
+    def emitted(self, connection: ClientConnection, name: str) -> None:
+        self.listener.emitted(connection, name)
+
+    def unreadable(self, connection: ClientConnection, reason: str) -> None:
+        self.listener.unreadable(connection, reason)
+
+
+class UnifiedPage(SimulatedPage):
+    """A page whose components share one connection, which closes when the last component unmounts.
+
+    This is the documented hook `useUnifiedWebSocket`. It does not reconnect by itself, so a page whose connection was
+    replaced does not replace the newer one in turn.
+    """
+
+    _shared: ClientConnection | None = None
+    _opening: asyncio.Lock | None = None
+
+    async def attach(self, mounted: MountedComponent) -> None:
+        # Two components that mount at the same time must wait for one connection instead of opening two.
+        self._opening = self._opening or asyncio.Lock()
+        async with self._opening:
+            if mounted in self.components and (self._shared is None or not self._shared.is_connected):
+                self._shared = self.new_connection(mounted)
+                await self._shared.open()
+
+    async def detach(self, mounted: MountedComponent) -> None:
+        if not self.components and self._shared is not None:
+            shared, self._shared = self._shared, None
+            await shared.close()
+
+    async def reconnect(self) -> None:
+        if not self.components or self._shared is None or self._shared.is_connected:
+            return
+        self._shared = self.new_connection(self.components[0])
+        if await self._shared.open():
+            for mounted in self.components:
+                if mounted.handlers.on_reconnect is not None:
+                    mounted.handlers.on_reconnect()
+
+    def connection_for(self, mounted: MountedComponent) -> ClientConnection | None:
+        return self._shared if mounted in self.components else None
+
+    def subscribers(self, connection: ClientConnection) -> list[MountedComponent]:
+        return list(self.components) if connection is self._shared else []
+
+
+class PerComponentPage(SimulatedPage):
+    """A page whose components open one connection each: `useBotWebSocket` together with `useWhatsAppConnection`.
+
+    A Socket.IO client does not reconnect after the server disconnected it. The documented loop needs application code
+    that does: `reconnect_delay_s` seconds after the disconnect, or never if None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: ServerTarget,
+        credentials: Credentials,
+        listener: PageListener,
+        *,
+        reconnect_delay_s: float | None = None,
+    ) -> None:
+        super().__init__(name, target, credentials, listener)
+        self._reconnect_delay_s = reconnect_delay_s
+        self._connection_by_component: dict[MountedComponent, ClientConnection] = {}
+        self._reconnect_tasks: set[asyncio.Task[None]] = set()
+
+    async def attach(self, mounted: MountedComponent) -> None:
+        self._connection_by_component[mounted] = self.new_connection(mounted)
+        await self._connection_by_component[mounted].open()
+
+    async def detach(self, mounted: MountedComponent) -> None:
+        connection = self._connection_by_component.pop(mounted, None)
+        if connection is not None:
+            await connection.close()
+
+    async def reconnect(self) -> None:
+        for mounted in list(self.components):
+            if not mounted.is_connected:
+                await self.attach(mounted)
+                if mounted.handlers.on_reconnect is not None:
+                    mounted.handlers.on_reconnect()
+
+    async def close(self) -> None:
+        # Without components, nothing reconnects when the connections below close.
+        self.components.clear()
+        self._connection_by_component.clear()
+        await cancel_all(self._reconnect_tasks)
+        await super().close()
+
+    def connection_for(self, mounted: MountedComponent) -> ClientConnection | None:
+        return self._connection_by_component.get(mounted)
+
+    def subscribers(self, connection: ClientConnection) -> list[MountedComponent]:
+        return [mounted for mounted, own in self._connection_by_component.items() if own is connection]
+
+    def disconnected(self, connection: ClientConnection, reason: str) -> None:
+        super().disconnected(connection, reason)
+        if self._reconnect_delay_s is None or reason not in (IO_SERVER_DISCONNECT, TRANSPORT_CLOSE):
+            return
+        for mounted in self.subscribers(connection):
+            task = asyncio.ensure_future(self._reconnect_later(mounted, self._reconnect_delay_s))
+            self._reconnect_tasks.add(task)
+            task.add_done_callback(self._reconnect_tasks.discard)
+
+    async def _reconnect_later(self, mounted: MountedComponent, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        if mounted in self.components and not mounted.is_connected:
+            await self.attach(mounted)
