@@ -1,7 +1,7 @@
-"""From a write to the finding on NDJSON, and what waiting costs: `wscheck tail-logs` beside `tail -F`.
+"""The time from a write to the output, and the idle CPU time, of `wscheck tail-logs` and `tail -F`.
 
-Both follow a file of their own, and each write is timed to the line that comes out of the pipe. `tail` only copies
-lines; wscheck reads, judges and tells a finding.
+Each follows its own file, and each write is timed until the line appears on the pipe. `tail` only copies
+lines; wscheck reads and evaluates them, and writes a finding.
 """
 
 import os
@@ -13,19 +13,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.run.tail.running import Server, environment, record
+from tests.run.tail.process import LoggingServer, environment, record
 
 WRITES = 300
 PAUSE_S = 0.02
 IDLE_S = 30.0
 
 
-class Follower:
-    """A process that follows `server`'s log and writes to a pipe."""
+class TimedFollower:
+    """A process that follows the log of `server` and writes to a pipe."""
 
-    def __init__(self, server: Server, command: list[str], tells: bytes) -> None:
-        """`tells`: what its line about a replacement holds beside the user."""
-        self.server, self.latencies, self._tells = server, list[float](), tells
+    def __init__(self, server: LoggingServer, command: list[str], marker: bytes) -> None:
+        """`marker`: text in the line about a replacement, in addition to the user."""
+        self.server, self.latencies, self._marker = server, list[float](), marker
         self.process = subprocess.Popen(
             [*command, server.path.name], cwd=server.path.parent, env=environment(), stdout=subprocess.PIPE
         )
@@ -34,21 +34,21 @@ class Follower:
         self._read = b""
 
     def time_one(self, number: int) -> None:
-        """One more replacement: from the write of its record to the line that tells of it."""
+        """Measure the time from the write of a replacement record to the line about it."""
         user = f"user {number} of {self.process.pid}"
         ids = {"userId": user, "oldSocketId": f"a{number}", "newSocketId": f"b{number}"}
         line = record("Replacing existing socket for user", **ids)
         self._drain()
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         self.server.line(line)
-        self._wait_for(self._tells, user.encode())
-        self.latencies.append(time.perf_counter() - began)
+        self._wait_for(self._marker, user.encode())
+        self.latencies.append(time.perf_counter() - started_at)
 
-    def _wait_for(self, *words: bytes) -> None:
+    def _wait_for(self, *texts: bytes) -> None:
         deadline = time.monotonic() + 20
-        while not any(all(word in line for word in words) for line in self._read.splitlines()):
+        while not any(all(text in line for text in texts) for line in self._read.splitlines()):
             if not select.select([self._out], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise RuntimeError(f"{self.process.args} did not tell within 20 s")
+                raise RuntimeError(f"{self.process.args} wrote nothing within 20 s")
             self._read += os.read(self._out, 1 << 16)
 
     def _drain(self) -> None:
@@ -58,18 +58,18 @@ class Follower:
 
     @property
     def cpu_s(self) -> float:
-        """Seconds of processor time so far, to the nanosecond: in ticks an idle half-minute is two or three."""
+        """CPU seconds so far, in nanosecond resolution: half an idle minute is only two or three clock ticks."""
         threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def run() -> None:
-    """Print latencies and idle cost; the two are asked in turn."""
+    """Print latencies and idle CPU time. The two processes are measured alternately."""
     with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as folder:
         ours = [sys.executable, "-m", "wscheck", "tail-logs", "--format", "ndjson"]
         followers = {
-            "wscheck tail-logs": Follower(Server(Path(folder, "ours.log")), ours, b'"finding"'),
-            "tail -F": Follower(Server(Path(folder, "peer.log")), ["tail", "-n", "0", "-F"], b"Replacing"),
+            "wscheck tail-logs": TimedFollower(LoggingServer(Path(folder, "ours.log")), ours, b'"finding"'),
+            "tail -F": TimedFollower(LoggingServer(Path(folder, "peer.log")), ["tail", "-n", "0", "-F"], b"Replacing"),
         }
         try:
             time.sleep(2.0)
@@ -84,7 +84,7 @@ def run() -> None:
                 follower.process.wait()
 
 
-def _print(followers: dict[str, Follower]) -> None:
+def _print(followers: dict[str, TimedFollower]) -> None:
     time.sleep(2.0)
     before = {name: follower.cpu_s for name, follower in followers.items()}
     time.sleep(IDLE_S)
@@ -94,4 +94,4 @@ def _print(followers: dict[str, Follower]) -> None:
         idle = (follower.cpu_s - before[name]) / IDLE_S
         p50, p95, most = (1000 * value for value in (cuts[49], cuts[94], max(follower.latencies)))
         print(f"{name:<20} {p50:>8.2f} {p95:>8.2f} {most:>8.2f} {idle:>9.3%}")
-    print("(p95 under 5 ms and idle under 0.1 % are wanted)")
+    print("(target: p95 under 5 ms, idle CPU under 0.1 %)")

@@ -1,27 +1,27 @@
-"""`wscheck tail-logs --checkpoint` killed with -9 a hundred times while a server logs and rotates: lost and twice."""
+"""Events lost and repeated when `tail-logs --checkpoint` is killed a hundred times while a server logs and rotates."""
 
 import random
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.run.tail.kills import Killing
+from tests.run.tail.kills import KillCycle
 
 KILLS = 100
 
 
 def run() -> None:
-    """Print what became of every event."""
+    """Print how many events were lost and repeated."""
     with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as folder:
-        killing = Killing(Path(folder), random.Random(2026))
+        cycle = KillCycle(Path(folder), random.Random(2026))
         try:
             for _ in range(KILLS):
-                killing.once()
+                cycle.once()
         finally:
-            told = Counter(killing.end())
-        written = killing.server.sids
+            recorded = Counter(cycle.end())
+        written = cycle.server.sids
         rotations = len(list(Path(folder).glob("app.log.*")))
-    lost, twice = sum(sid not in told for sid in written), sum(count - 1 for count in told.values())
-    busy = killing.killed_while_busy
+    lost, repeated = sum(sid not in recorded for sid in written), sum(count - 1 for count in recorded.values())
+    busy = cycle.kills_while_busy
     print(f"{KILLS} kills ({busy} while something was unread), {rotations} rotations, {len(written):,} events written")
-    print(f"lost {lost}, told twice {twice}")
+    print(f"lost {lost}, repeated {repeated}")

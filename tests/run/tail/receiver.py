@@ -1,4 +1,4 @@
-"""A real HTTP server that receives what a webhook posts, and answers as it is told."""
+"""An HTTP server that receives the posts of a webhook."""
 
 import json
 import threading
@@ -11,8 +11,8 @@ from typing import Any
 
 
 @dataclass
-class Receiver:
-    """`posts` are (monotonic time, path, headers, body) of everything that came, whatever was answered."""
+class ReceivedPosts:
+    """The received posts as (monotonic time, path, headers, body), whatever the answer was."""
 
     url: str = ""
     posts: list[tuple[float, str, dict[str, str], Any]] = field(default_factory=list)
@@ -23,9 +23,9 @@ class Receiver:
 
 
 @contextmanager
-def receiver(answer: Callable[[int], int] = lambda _: 204, *, delay: float = 0.0) -> Iterator[Receiver]:
-    """Listens on loopback. `answer(n)` is the status of the n-th answer (from 0), given after `delay` seconds."""
-    received, released = Receiver(), threading.Event()
+def start_receiver(answer: Callable[[int], int] = lambda _: 204, *, delay: float = 0.0) -> Iterator[ReceivedPosts]:
+    """Listen on loopback. `answer(n)` returns the status of the n-th answer (from 0), sent after `delay` seconds."""
+    received, released = ReceivedPosts(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

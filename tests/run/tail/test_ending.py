@@ -1,4 +1,4 @@
-"""How a run ends: by a signal, by a broken pipe, by itself, each with its documented exit code."""
+"""The end of a run, by a signal, a closed pipe or the end of the logs, with the documented exit codes."""
 
 import json
 import shlex
@@ -11,53 +11,53 @@ from pathlib import Path
 import pytest
 
 from tests.cli import wscheck
-from tests.run.tail.running import Server, Tail, finished, judged, until
+from tests.run.tail.process import LoggingServer, TailProcess, run_for_report, run_to_end, wait_until
 from wscheck.cli import main
 
-FULL = Path("/dev/full")
+FULL_DEVICE = Path("/dev/full")
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path / "app.log")
+def server(tmp_path: Path) -> LoggingServer:
+    return LoggingServer(tmp_path / "app.log")
 
 
-def test_sigterm_tells_what_was_written_by_then_and_the_summary(server: Server, tmp_path: Path) -> None:
-    with Tail("app.log", "--format", "json", "--format", "ndjson=told", directory=tmp_path) as tail:
+def test_sigterm_reports_everything_written_before_it(server: LoggingServer, tmp_path: Path) -> None:
+    with TailProcess("app.log", "--format", "json", "--format", "ndjson=recording", directory=tmp_path) as tail:
         server.connects(3)
         code = tail.end(signal.SIGTERM)
         report = json.loads(tail.out)
     assert (code, report["events"]["connected"], report["verdict"]) == (0, 3, "passed")
     assert report["interrupted"] is False
-    assert len((tmp_path / "told").read_bytes().splitlines()) == 4
+    assert len((tmp_path / "recording").read_bytes().splitlines()) == 4
 
 
-def test_ctrl_c_too_and_is_an_interruption(server: Server, tmp_path: Path) -> None:
-    with Tail("app.log", directory=tmp_path) as tail:
+def test_ctrl_c_reports_everything_and_exits_with_130(server: LoggingServer, tmp_path: Path) -> None:
+    with TailProcess("app.log", directory=tmp_path) as tail:
         server.replace("ada", server.connect("ada"))
-        until(lambda: "opened connection-replaced ada" in tail.out)
+        wait_until(lambda: "opened connection-replaced ada" in tail.out)
         assert tail.end(signal.SIGINT) == 130
         assert "FAILED" in tail.out
         assert tail.err == ""
 
 
-def test_a_half_record_at_the_end_is_told_when_it_ends(tmp_path: Path) -> None:
-    server = Server(tmp_path / "app.log", blocks=True)
-    with Tail("app.log", "--format", "ndjson", directory=tmp_path) as tail:
+def test_an_unfinished_record_is_reported_at_the_end(tmp_path: Path) -> None:
+    server = LoggingServer(tmp_path / "app.log", blocks=True)
+    with TailProcess("app.log", "--format", "ndjson", directory=tmp_path) as tail:
         server.raw("WebSocket client disconnected\n• socketId: abc\n".encode())
         tail.end()
-        assert [line["sid"] for line in tail.told if line.get("type") == "disconnected"] == ["abc"]
+        assert [line["sid"] for line in tail.records if line.get("type") == "disconnected"] == ["abc"]
 
 
-def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_log_without_events_is_inconclusive(server: LoggingServer, tmp_path: Path) -> None:
     server.line(b'{"msg":"server is up"}')
-    report = judged("app.log", directory=tmp_path)
+    report = run_for_report("app.log", directory=tmp_path)
     assert (report["verdict"], report["code"]) == ("inconclusive", 3)
     assert "no connection event was found" in report["reason"]
     (tmp_path / "app.log").rename(tmp_path / ("a-log-with-a-long-name" * 5))
-    told = finished("--no-follow", "a-log-with-a-long-name" * 5, directory=tmp_path).stdout
+    output = run_to_end("--no-follow", "a-log-with-a-long-name" * 5, directory=tmp_path).stdout
     command = f"wscheck tail-logs --no-follow --marker connected='YOUR WORDS' {'a-log-with-a-long-name' * 5}"
-    assert f"\n  next  {command}\n" in told  # whole on its line, however narrow that is
+    assert f"\n  next  {command}\n" in output  # on one line, whatever the width of the terminal
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_nothing_seen_proves_nothing(server: Server, tmp_path: Path) -> None:
     ],
     ids=["which, not whose", "whose, not which", "only counted", "only how it ended"],
 )
-def test_a_log_in_which_nobodys_connections_can_be_counted_proves_nothing(
-    server: Server, tmp_path: Path, line: bytes, hint: str
+def test_a_log_without_countable_connections_is_inconclusive(
+    server: LoggingServer, tmp_path: Path, line: bytes, hint: str
 ) -> None:
     server.line(b"2026-01-15T09:30:00Z INFO " + line)
-    report = judged("app.log", "--format", "ndjson=recorded", directory=tmp_path)
+    report = run_for_report("app.log", "--format", "ndjson=recorded", directory=tmp_path)
     assert (report["verdict"], report["code"], report["findings"]) == ("inconclusive", 3, [])
     assert "connections could not be counted for any user" in report["reason"]
-    assert hint in finished("--no-follow", "app.log", directory=tmp_path).stdout
+    assert hint in run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
     again = subprocess.run(
         [sys.executable, "-m", "wscheck", "verify", "--from", "recorded", "--format", "json"],
         cwd=tmp_path,
@@ -88,63 +88,63 @@ def test_a_log_in_which_nobodys_connections_can_be_counted_proves_nothing(
 
 
 @pytest.mark.parametrize("missing", ["socketId", "userId", ""], ids=["whose", "which", "none missing"])
-def test_a_connection_of_which_a_part_is_unknown_may_be_anybodys(server: Server, tmp_path: Path, missing: str) -> None:
-    """Beside others that are known, in the log and in its recording."""
+def test_a_connection_without_user_or_sid_is_inconclusive(server: LoggingServer, tmp_path: Path, missing: str) -> None:
+    """The log also has complete records; its recording gives the same result."""
     server.connects(2)
     known = {"socketId": "AbCdEfGhIjKlMnOpQr01", "userId": "ada"}
     ids = {key: known[key] for key in known if key == missing or not missing}
     server.record("WebSocket client connected", None, **ids)
-    report = judged("app.log", "--format", "ndjson=recorded", directory=tmp_path)
+    report = run_for_report("app.log", "--format", "ndjson=recorded", directory=tmp_path)
     assert (report["code"], report["findings"]) == (3 if missing else 0, [])
     assert report["reason"].startswith("1 connection is not known with both user and socket" if missing else "")
     assert wscheck("verify", "--from", str(tmp_path / "recorded")).code == report["code"]
 
 
-OTHERWISE = b"INFO Socket opened uid=ada socketId=%s", b"INFO Socket gone socketId=%s"
+UNKNOWN_SENTENCES = b"INFO Socket opened uid=ada socketId=%s", b"INFO Socket gone socketId=%s"
 
 
-def test_words_that_are_not_known_are_proposed_with_what_reads_them(server: Server, tmp_path: Path) -> None:
-    """Also where they stand only in the beginning of a long log."""
+def test_markers_are_suggested_for_unknown_sentences(server: LoggingServer, tmp_path: Path) -> None:
+    """The sentences are only at the start of a long log."""
     for sid in (b"one", b"two"):
-        for line in OTHERWISE:
+        for line in UNKNOWN_SENTENCES:
             server.line(line % sid)
     server.raw(b"tick\n" * 40_000)
-    report = judged("app.log", directory=tmp_path)
+    report = run_for_report("app.log", directory=tmp_path)
     assert (report["verdict"], report["events"]["connected"]) == ("inconclusive", 0)
-    open_session = {"marker": "Socket opened", "keys": ["user=uid"], "example": (OTHERWISE[0] % b"one").decode()}
-    gone = {"marker": "Socket gone", "keys": [], "example": (OTHERWISE[1] % b"one").decode()}
+    opened = {"marker": "Socket opened", "keys": ["user=uid"], "example": (UNKNOWN_SENTENCES[0] % b"one").decode()}
+    gone = {"marker": "Socket gone", "keys": [], "example": (UNKNOWN_SENTENCES[1] % b"one").decode()}
     assert report["suggested"] == [
-        {"kind": "connected", "lines": 2, **open_session},
+        {"kind": "connected", "lines": 2, **opened},
         {"kind": "disconnected", "lines": 2, **gone},
     ]
-    told = finished("--no-follow", "app.log", directory=tmp_path).stdout
+    output = run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
     options = "--marker connected='Socket opened' --key user=uid --marker disconnected='Socket gone'"
-    assert f"wscheck tail-logs --no-follow {options} app.log" in " ".join(told.split())
-    again = judged(*shlex.split(options), "app.log", directory=tmp_path)
+    assert f"wscheck tail-logs --no-follow {options} app.log" in " ".join(output.split())
+    again = run_for_report(*shlex.split(options), "app.log", directory=tmp_path)
     assert (again["events"]["connected"], again["events"]["disconnected"], again["suggested"]) == (2, 2, [])
 
 
-def test_a_log_that_words_only_its_replacements_as_documented_is_told_so(server: Server, tmp_path: Path) -> None:
+def test_a_log_without_known_openings_gets_a_hint(server: LoggingServer, tmp_path: Path) -> None:
     server.record("Replacing existing socket for user", userId="ada", oldSocketId="a", newSocketId="b")
-    told = finished("--no-follow", "app.log", directory=tmp_path).stdout
-    assert "no line reports an opened connection" in told
-    assert "--marker connected='YOUR WORDS'" in " ".join(told.split())
-    server.line(OTHERWISE[0] % b"b")
-    told = finished("--no-follow", "app.log", directory=tmp_path).stdout
+    output = run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
+    assert "no line reports an opened connection" in output
+    assert "--marker connected='YOUR WORDS'" in " ".join(output.split())
+    server.line(UNKNOWN_SENTENCES[0] % b"b")
+    output = run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
     hint = "1 line may report opened connections in an unknown wording; to read them, add --marker connected="
-    assert f"{hint}'Socket opened'" in " ".join(told.split())
-    assert "no line reports" not in told
+    assert f"{hint}'Socket opened'" in " ".join(output.split())
+    assert "no line reports" not in output
 
 
-def test_for_a_while_is_for_a_while(server: Server, tmp_path: Path) -> None:
+def test_for_ends_the_run_after_its_duration(server: LoggingServer, tmp_path: Path) -> None:
     server.connect()
-    began = time.monotonic()
-    ran = finished("app.log", "--for", "300ms", directory=tmp_path)
-    assert (ran.returncode, 0.3 < time.monotonic() - began < 30.0) == (3, True)
+    started_at = time.monotonic()
+    ran = run_to_end("app.log", "--for", "300ms", directory=tmp_path)
+    assert (ran.returncode, 0.3 < time.monotonic() - started_at < 30.0) == (3, True)
 
 
-def test_a_reader_that_leaves_ends_it_even_while_nothing_happens(server: Server, tmp_path: Path) -> None:
-    with Tail("app.log", "--format", "ndjson", directory=tmp_path, stdout=subprocess.PIPE) as tail:
+def test_a_closed_stdout_pipe_ends_an_idle_run(server: LoggingServer, tmp_path: Path) -> None:
+    with TailProcess("app.log", "--format", "ndjson", directory=tmp_path, stdout=subprocess.PIPE) as tail:
         assert tail.process.stdout is not None
         assert b'"schema"' in tail.process.stdout.readline()
         tail.process.stdout.close()
@@ -152,9 +152,9 @@ def test_a_reader_that_leaves_ends_it_even_while_nothing_happens(server: Server,
         assert tail.err == ""
 
 
-def test_a_reader_that_leaves_in_the_middle(server: Server, tmp_path: Path) -> None:
+def test_a_stdout_pipe_closed_while_writing_ends_the_run(server: LoggingServer, tmp_path: Path) -> None:
     server.connects(20_000)
-    with Tail(
+    with TailProcess(
         "app.log", "--no-follow", "--format", "ndjson", directory=tmp_path, ready=False, stdout=subprocess.PIPE
     ) as tail:
         head = subprocess.run(["head", "-2"], stdin=tail.process.stdout, capture_output=True, check=True)
@@ -166,7 +166,7 @@ def test_a_reader_that_leaves_in_the_middle(server: Server, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "text"),
     [
         ((), 2, "No log is named"),
         (("-", "-"), 2, "Standard input is named twice"),
@@ -184,14 +184,14 @@ def test_a_reader_that_leaves_in_the_middle(server: Server, tmp_path: Path) -> N
         (("app.log", "--marker", "eaten=Yum"), 2, "--marker eaten=Yum"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_next_step(
-    server: Server,
+def test_invalid_options_are_refused_with_a_next_step(
+    server: LoggingServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
     code: int,
-    said: str,
+    text: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["wscheck", "tail-logs", *options])
@@ -199,28 +199,28 @@ def test_what_cannot_be_is_refused_with_a_next_step(
         main()
     out, err = capsys.readouterr()
     assert (ended.value.code, out) == (code, "")
-    assert said in err
+    assert text in err
     assert "\n  next: " in err
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+@pytest.mark.skipif(not FULL_DEVICE.exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("options", [("--format", "ndjson=/dev/full"), ("--format", "terminal")])
-def test_a_disk_that_is_full_is_said_and_is_no_defect(server: Server, tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_full_disk_is_a_usage_error(server: LoggingServer, tmp_path: Path, options: tuple[str, ...]) -> None:
     server.connect("ada")
-    with FULL.open("wb") as full:
-        ran = finished("--no-follow", "app.log", *options, directory=tmp_path, stdout=full)
+    with FULL_DEVICE.open("wb") as full:
+        ran = run_to_end("--no-follow", "app.log", *options, directory=tmp_path, stdout=full)
     assert ran.returncode == 2
     assert "cannot be written: No space left on device.\n  next: " in ran.stderr
 
 
-def test_a_log_that_may_not_be_read_is_refused(server: Server, tmp_path: Path) -> None:
+def test_an_unreadable_log_is_refused(server: LoggingServer, tmp_path: Path) -> None:
     (tmp_path / "dir.log").mkdir()
     (tmp_path / "loop.log").symlink_to("loop.log")
-    ran = finished("loop.log", directory=tmp_path)
+    ran = run_to_end("loop.log", directory=tmp_path)
     assert (ran.returncode, "The log loop.log cannot be read" in ran.stderr) == (3, True)
 
 
-def test_it_is_said_where_words_count_that_were_named_and_read_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_marker_that_read_nothing_is_explained(server: LoggingServer, tmp_path: Path) -> None:
     server.line(b"INFO bot: user ann came on aaaaaaaaaaaaaaaaaaaa")
-    told = finished("--no-follow", "--marker", "connected=came on", "app.log", directory=tmp_path).stdout
-    assert "a marker matches the start of a message, and ids are read from named values" in " ".join(told.split())
+    output = run_to_end("--no-follow", "--marker", "connected=came on", "app.log", directory=tmp_path).stdout
+    assert "a marker matches the start of a message, and ids are read from named values" in " ".join(output.split())

@@ -1,4 +1,4 @@
-"""A finished log ends with its last line, not with its last event: what is held then was held until then."""
+"""A finished log ends with its last line, not with its last event: open connections are open until then."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import wscheck
-from tests.run.tail.running import finished, judged, lines, record
+from tests.run.tail.process import lines, record, run_for_report, run_to_end
 
 BEGAN = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 
@@ -28,12 +28,12 @@ REST = {
 
 
 @pytest.mark.parametrize("rest", REST)
-def test_what_is_held_while_the_log_goes_on_is_found(rest: str, tmp_path: Path) -> None:
+def test_an_overlap_until_the_last_line_is_found(rest: str, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(f"{OVERLAP}{REST[rest]()}\n")
-    told = judged("app.log", directory=tmp_path)
-    (finding,) = told["findings"]
-    assert (told["code"], finding["rule"], finding["first_at"]) == (1, "multiple-connections", BEGAN.timestamp())
-    assert told["events"] == {"connected": 2, "replaced": 0, "disconnected": 0}
+    output = run_for_report("app.log", directory=tmp_path)
+    (finding,) = output["findings"]
+    assert (output["code"], finding["rule"], finding["first_at"]) == (1, "multiple-connections", BEGAN.timestamp())
+    assert output["events"] == {"connected": 2, "replaced": 0, "disconnected": 0}
 
 
 NO_TIME = {
@@ -45,41 +45,41 @@ NO_TIME = {
 
 
 @pytest.mark.parametrize("rest", NO_TIME)
-def test_without_a_later_time_it_is_too_early_to_tell(rest: str, tmp_path: Path) -> None:
+def test_an_overlap_without_a_later_time_is_inconclusive(rest: str, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(OVERLAP + NO_TIME[rest])
-    told = judged("app.log", directory=tmp_path)
-    assert (told["code"], told["findings"]) == (3, [])
-    assert told["reason"].startswith("the evidence ends while ann holds 2 connections, too early to tell")
+    output = run_for_report("app.log", directory=tmp_path)
+    assert (output["code"], output["findings"]) == (3, [])
+    assert output["reason"].startswith("the evidence ends while ann holds 2 connections, too early to tell")
 
 
-def test_the_log_of_another_node_goes_on_for_both(tmp_path: Path) -> None:
+def test_a_later_line_of_another_node_counts_too(tmp_path: Path) -> None:
     (tmp_path / "one.log").write_text(OVERLAP)
     (tmp_path / "two.log").write_text(f"{REST['plain']()}\n")
-    assert judged("one.log", "two.log", directory=tmp_path)["code"] == 1
+    assert run_for_report("one.log", "two.log", directory=tmp_path)["code"] == 1
 
 
-def test_nothing_after_the_time_that_was_asked_for_counts(tmp_path: Path) -> None:
+def test_no_line_after_until_counts(tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(f"{OVERLAP}{REST['plain']()}\n")
     until = f"{late(0.1).isoformat(timespec='milliseconds')}"
-    assert judged("app.log", "--until", until, directory=tmp_path)["code"] == 3
+    assert run_for_report("app.log", "--until", until, directory=tmp_path)["code"] == 3
 
 
-def test_a_connection_that_is_open_for_too_long_by_then_is_given_up(tmp_path: Path) -> None:
+def test_a_stale_connection_expires_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(f"{OVERLAP}{REST['plain']()}\n")
-    told = judged("app.log", "--stale-after", "30s", directory=tmp_path)
-    assert told["users"]["ann"]["open"] == []
+    output = run_for_report("app.log", "--stale-after", "30s", directory=tmp_path)
+    assert output["users"]["ann"]["open"] == []
 
 
-def test_a_recording_of_it_comes_to_the_same(tmp_path: Path) -> None:
+def test_its_recording_gives_the_same_result(tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(f"{OVERLAP}{REST['plain']()}\n")
-    told = finished("--no-follow", "--format", "ndjson", "app.log", directory=tmp_path).stdout
-    types = [line.get("type") for line in lines(told.encode())]
+    output = run_to_end("--no-follow", "--format", "ndjson", "app.log", directory=tmp_path).stdout
+    types = [line.get("type") for line in lines(output.encode())]
     assert types == [None, "connected", "connected", "ended", "finding"]
-    (tmp_path / "run.ndjson").write_text(told)
+    (tmp_path / "run.ndjson").write_text(output)
     assert wscheck("verify", "--from", str(tmp_path / "run.ndjson")).code == 1
 
 
-def test_a_pipe_that_ended_is_a_finished_log_too(tmp_path: Path) -> None:
+def test_an_ended_pipe_is_a_finished_log(tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(f"{OVERLAP}{REST['plain']()}\n")
     with (tmp_path / "app.log").open("rb") as log:
-        assert finished("-", directory=tmp_path, stdin=log).returncode == 1
+        assert run_to_end("-", directory=tmp_path, stdin=log).returncode == 1

@@ -1,4 +1,4 @@
-"""`--metrics`: what is served is what is documented, drawn and alerted on."""
+"""`--metrics`: the served metrics, the documentation, the dashboard and the alerts agree."""
 
 import json
 import re
@@ -14,7 +14,7 @@ import promql_parser
 import pytest
 from prometheus_client import parser
 
-from tests.run.tail.running import Server, Tail, until
+from tests.run.tail.process import LoggingServer, TailProcess, wait_until
 from wscheck.detect.engine import RuleOptions
 from wscheck.notify.metrics import STALLED_S, PrometheusMetrics
 from wscheck.run.tail.watch import LogWatch
@@ -34,13 +34,13 @@ def has_ipv6() -> bool:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tail, str]]:
-    """A run that has seen of everything, and where it serves."""
+def metrics_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TailProcess, str]]:
+    """Start a run with events of every kind; return it and the URL of its metrics."""
     directory = tmp_path_factory.mktemp("metrics")
-    server = Server(directory / "app.log")
+    server = LoggingServer(directory / "app.log")
     options = ("--metrics", "127.0.0.1:0", "--format", "ndjson", "--quiet-after", "1h", "--key", "user=uid")
-    with Tail("app.log", *options, directory=directory) as tail:
-        url = until(lambda: re.search(r"http://127\.0\.0\.1:\d+", tail.err))[0]
+    with TailProcess("app.log", *options, directory=directory) as tail:
+        url = wait_until(lambda: re.search(r"http://127\.0\.0\.1:\d+", tail.err))[0]
         server.record("WebSocket client connected", T, socketId="a", uid="zoe_1")
         server.record("WebSocket client connected", T + 1, socketId="b", uid="zoe_1")
         server.record("WebSocket client connected", T + 2, socketId="c", uid="kim_2")
@@ -49,8 +49,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tail, str
         server.disconnect("c", T + 3, "server namespace disconnect")
         server.disconnect("d", T + 63, "user 4711 went away")
         server.line(b"WebSocket client connected " + b"x" * 1_100_000)
-        until(lambda: [line for line in tail.told if line.get("type") == "unreadable"])
-        until(lambda: "wscheck_unreadable_total 1.0" in get(f"{url}/metrics"))
+        wait_until(lambda: [line for line in tail.records if line.get("type") == "unreadable"])
+        wait_until(lambda: "wscheck_unreadable_total 1.0" in get(f"{url}/metrics"))
         yield tail, url
 
 
@@ -65,7 +65,7 @@ def families(url: str) -> dict[str, Any]:
 
 
 def samples(url: str) -> dict[str, set[str]]:
-    """Name of each series to the names of its labels."""
+    """Return the label names of each series."""
     found: dict[str, set[str]] = {}
     for family in families(url).values():
         for sample in family.samples:
@@ -73,10 +73,10 @@ def samples(url: str) -> dict[str, set[str]]:
     return found
 
 
-def test_it_counts_what_the_log_says(served: tuple[Tail, str]) -> None:
+def test_metrics_count_the_events_of_the_log(metrics_server: tuple[TailProcess, str]) -> None:
     values = {
         (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in families(served[1]).values()
+        for family in families(metrics_server[1]).values()
         for sample in family.samples
     }
     assert values["wscheck_connections",] == 2
@@ -88,17 +88,19 @@ def test_it_counts_what_the_log_says(served: tuple[Tail, str]) -> None:
     assert values["wscheck_findings_total", "connection-replaced", "error"] == 1
     assert values["wscheck_open_incidents", "multiple-connections"] == 1
     assert values["wscheck_open_incidents", "excessive-attempts"] == 0
-    assert values["wscheck_connection_duration_seconds_sum",] == 61, "1 s for what was replaced, 60 s for the other"
+    assert values["wscheck_connection_duration_seconds_sum",] == 61, (
+        "1 s for the replaced connection, 60 s for the other"
+    )
     assert values["wscheck_log_lines_total",] == 8
 
 
-def test_no_label_carries_a_user_or_a_socket(served: tuple[Tail, str]) -> None:
-    text = get(f"{served[1]}/metrics")
+def test_no_label_contains_a_user_or_a_sid(metrics_server: tuple[TailProcess, str]) -> None:
+    text = get(f"{metrics_server[1]}/metrics")
     for secret in ("zoe_1", "kim_2", "4711", '"a"', '"d"'):
         assert secret not in text
 
 
-def test_every_metric_is_documented_with_its_type_and_labels_and_no_other(served: tuple[Tail, str]) -> None:
+def test_the_documented_metrics_are_those_served(metrics_server: tuple[TailProcess, str]) -> None:
     rows = re.findall(r"^\| `(wscheck_\w+)` \|(.*?)\| (\w+) \|", DOCUMENT, re.M)
     documented = {(name, frozenset(re.findall(r"`(\w+)`", labels)), kind) for name, labels, kind in rows}
     found = {
@@ -107,18 +109,18 @@ def test_every_metric_is_documented_with_its_type_and_labels_and_no_other(served
             frozenset(label for sample in family.samples for label in sample.labels if label != "le"),
             family.type,
         )
-        for family in families(served[1]).values()
+        for family in families(metrics_server[1]).values()
     }
     assert documented == found
 
 
-def test_healthz(served: tuple[Tail, str]) -> None:
-    assert get(f"{served[1]}/healthz") == "ok\n"
+def test_healthz_answers_ok_while_logs_are_read(metrics_server: tuple[TailProcess, str]) -> None:
+    assert get(f"{metrics_server[1]}/healthz") == "ok\n"
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        get(f"{served[1]}/elsewhere")
+        get(f"{metrics_server[1]}/elsewhere")
 
 
-def test_health_ends_when_nobody_looks_at_the_logs() -> None:
+def test_healthz_fails_without_recent_polls() -> None:
     metrics = PrometheusMetrics(LogWatch([], RuleOptions()))
     assert metrics.healthy
     metrics._polled_at -= STALLED_S + 1
@@ -134,7 +136,7 @@ def queries() -> list[str]:
 
 
 def selectors(node: Any) -> Iterator[Any]:
-    """Every selector beneath an expression of promql_parser."""
+    """Yield every selector in an expression of promql_parser."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for name in ("expr", "vector_selector", "lhs", "rhs"):
@@ -145,13 +147,13 @@ def selectors(node: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("query", queries())
-def test_every_query_asks_for_what_there_is(served: tuple[Tail, str], query: str) -> None:
-    known = samples(served[1])
+def test_every_query_uses_existing_metrics_and_labels(metrics_server: tuple[TailProcess, str], query: str) -> None:
+    known = samples(metrics_server[1])
     tree = promql_parser.parse(query.replace("$__rate_interval", "5m").replace("$instance", ".*"))
     asked = list(selectors(tree))
     assert asked
     for selector in asked:
-        assert selector.name in known, f"there is no {selector.name}"
+        assert selector.name in known, f"{selector.name} does not exist"
         labels = known[selector.name] | ADDED_BY_PROMETHEUS
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels
         assert set(grouped_by(query)) <= labels
@@ -161,20 +163,20 @@ def grouped_by(query: str) -> list[str]:
     return [label.strip() for labels in re.findall(r"\bby \((.*?)\)", query) for label in labels.split(",")]
 
 
-def test_the_legends_name_labels_that_the_query_keeps() -> None:
+def test_legends_use_labels_of_their_query() -> None:
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
             assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= set(grouped_by(target["expr"]))
 
 
-def test_the_choice_of_instances_asks_for_a_metric_there_is(served: tuple[Tail, str]) -> None:
+def test_the_instance_variable_uses_an_existing_metric(metrics_server: tuple[TailProcess, str]) -> None:
     [query] = [v["query"]["query"] for v in DASHBOARD["templating"]["list"] if v["type"] == "query"]
-    assert re.fullmatch(r"label_values\((\w+), instance\)", query)[1] in samples(served[1])  # type: ignore[index]
+    assert re.fullmatch(r"label_values\((\w+), instance\)", query)[1] in samples(metrics_server[1])  # type: ignore[index]
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback here")
-def test_it_is_served_on_ipv6_too(tmp_path: Path) -> None:
-    Server(tmp_path / "app.log")
-    with Tail("app.log", "--metrics", "[::1]:0", directory=tmp_path) as tail:
-        url = until(lambda: re.search(r"http://\[::1\]:\d+", tail.err))[0]
+def test_metrics_are_served_on_ipv6(tmp_path: Path) -> None:
+    LoggingServer(tmp_path / "app.log")
+    with TailProcess("app.log", "--metrics", "[::1]:0", directory=tmp_path) as tail:
+        url = wait_until(lambda: re.search(r"http://\[::1\]:\d+", tail.err))[0]
         assert get(f"{url}/healthz") == "ok\n"

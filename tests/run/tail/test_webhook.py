@@ -1,4 +1,4 @@
-"""Incidents are posted one message for each change, again when that fails, and never in the way of the reading."""
+"""The webhook: one message per change of an incident, repeated after failures, without delaying reading."""
 
 import json
 import socket
@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 
 from tests.cli import wscheck
-from tests.run.tail.receiver import receiver
-from tests.run.tail.running import Server, Tail, until
+from tests.run.tail.process import LoggingServer, TailProcess, wait_until
+from tests.run.tail.receiver import start_receiver
 from wscheck.detect.rules.connection_replaced import ConnectionReplaced
 from wscheck.notify.webhook import _retry_after
 
@@ -22,24 +22,29 @@ SECRET = "T0PSECRET"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    yield Server(tmp_path / "app.log")
+def server(tmp_path: Path) -> Iterator[LoggingServer]:
+    yield LoggingServer(tmp_path / "app.log")
 
 
-def tail(server: Server, *options: str) -> Tail:
-    return Tail("app.log", "--format", "ndjson", "--quiet-after", "400ms", *options, directory=server.path.parent)
+def tail(server: LoggingServer, *options: str) -> TailProcess:
+    return TailProcess(
+        "app.log", "--format", "ndjson", "--quiet-after", "400ms", *options, directory=server.path.parent
+    )
 
 
-def loop(server: Server, times: int, user: str = "ada") -> None:
+def loop(server: LoggingServer, times: int, user: str = "ada") -> None:
     sid = server.connect(user)
     for _ in range(times):
         sid = server.replace(user, sid)
 
 
-def test_one_message_for_each_change_of_an_incident(server: Server) -> None:
-    with receiver() as received, tail(server, "--webhook", f"{received.url}/{SECRET}", "--max-attempts", "99/1s") as it:
+def test_each_change_of_an_incident_is_one_message(server: LoggingServer) -> None:
+    with (
+        start_receiver() as received,
+        tail(server, "--webhook", f"{received.url}/{SECRET}", "--max-attempts", "99/1s") as it,
+    ):
         loop(server, 12)
-        bodies = until(lambda: len(received.posts) >= 3 and received.bodies)
+        bodies = wait_until(lambda: len(received.posts) >= 3 and received.bodies)
         assert it.end() == 1
         assert SECRET not in it.err + it.out
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
@@ -54,20 +59,20 @@ def test_one_message_for_each_change_of_an_incident(server: Server) -> None:
     assert received.posts[0][2]["Content-Type"] == "application/json"
 
 
-def test_slack_gets_text_that_a_log_cannot_mark_up(server: Server) -> None:
-    with receiver() as received, tail(server, "--webhook", received.url, "--webhook-format", "slack") as it:
+def test_slack_text_escapes_markup_from_the_log(server: LoggingServer) -> None:
+    with start_receiver() as received, tail(server, "--webhook", received.url, "--webhook-format", "slack") as it:
         loop(server, 1, user="<!channel> & co")
-        [body] = until(lambda: received.bodies)
+        [body] = wait_until(lambda: received.bodies)
         it.end()
     assert set(body) == {"text"}
     assert body["text"].startswith(":red_circle: *wscheck* opened connection-replaced &lt;!channel&gt; &amp; co: ")
     assert body["text"].endswith(f"\n_Fix_: {ConnectionReplaced.fix}")
 
 
-def test_a_failure_is_tried_again_each_time_later(server: Server) -> None:
-    with receiver(lambda n: 503 if n < 2 else 200) as received, tail(server, "--webhook", received.url) as it:
+def test_failures_are_retried_with_growing_pauses(server: LoggingServer) -> None:
+    with start_receiver(lambda n: 503 if n < 2 else 200) as received, tail(server, "--webhook", received.url) as it:
         loop(server, 1)
-        until(lambda: len(received.posts) >= 3)
+        wait_until(lambda: len(received.posts) >= 3)
         it.end()
         assert it.err == ""
     first, second, third = (at for at, *_ in received.posts[:3])
@@ -77,48 +82,48 @@ def test_a_failure_is_tried_again_each_time_later(server: Server) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 302])
-def test_what_cannot_help_is_not_tried_again(server: Server, status: int) -> None:
-    with receiver(lambda _: status) as received, tail(server, "--webhook", received.url) as it:
+def test_permanent_failures_are_not_retried(server: LoggingServer, status: int) -> None:
+    with start_receiver(lambda _: status) as received, tail(server, "--webhook", received.url) as it:
         loop(server, 1)
-        said = until(lambda: it.err)
+        text = wait_until(lambda: it.err)
         it.end()
-    assert f"it answered {status}" in said
+    assert f"it answered {status}" in text
     assert [path for _, path, *_ in received.posts] == ["/"]
 
 
-def test_a_slow_receiver_does_not_hold_up_the_reading(server: Server) -> None:
-    with receiver(delay=60.0) as received, tail(server, "--webhook", received.url) as it:
+def test_a_slow_receiver_does_not_delay_reading(server: LoggingServer) -> None:
+    with start_receiver(delay=60.0) as received, tail(server, "--webhook", received.url) as it:
         loop(server, 1)
-        until(lambda: received.posts)
+        wait_until(lambda: received.posts)
         for n in range(50):
             loop(server, 1, user=f"user {n}")
-        began = time.monotonic()
-        until(lambda: len(it.connected) == len(server.sids))
-        assert time.monotonic() - began < 30.0
+        started_at = time.monotonic()
+        wait_until(lambda: len(it.connected) == len(server.sids))
+        assert time.monotonic() - started_at < 30.0
         assert len(received.posts) == 1
 
 
-@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), (None, 0.0)])
-def test_a_receiver_that_asks_for_time_gets_it(said: str | None, seconds: float) -> None:
+@pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0), (None, 0.0)])
+def test_retry_after_is_honoured(text: str | None, seconds: float) -> None:
     headers = Message()
-    if said is not None:
-        headers["Retry-After"] = said
+    if text is not None:
+        headers["Retry-After"] = text
     assert _retry_after(HTTPError("http://127.0.0.1", 503, "busy", headers, None)) == seconds
 
 
-def test_a_dead_receiver_is_given_up_and_said(server: Server) -> None:
+def test_an_unreachable_receiver_is_reported(server: LoggingServer) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/{SECRET}"
         with tail(server, "--webhook", url) as it:
             loop(server, 1)
-            until(lambda: it.incidents("opened"))
+            wait_until(lambda: it.incidents("opened"))
             assert it.end() == 1
             assert "webhook 127.0.0.1: a message was dropped: it cannot be reached" in it.err
             assert SECRET not in it.err
 
 
-def test_the_url_may_come_from_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+def test_the_url_from_the_environment_is_never_shown(tmp_path: Path) -> None:
     ran = wscheck("tail-logs", "app.log", cwd=tmp_path, WSCHECK_WEBHOOK=f"ftp://{SECRET}")
     assert ran.code == 2
     assert "WSCHECK_WEBHOOK: this is not an http or https URL" in ran.err

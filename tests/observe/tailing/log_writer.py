@@ -1,4 +1,4 @@
-"""A log's writer and a reader of its lines, for the tests of following."""
+"""A writer of a log and a reader of its lines."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ from wscheck.observe.tailing.stream import LogStream
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
-class Log:
+class LogWriter:
     """A log at `path`, written through a descriptor that stays open like a server's."""
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class Log:
         self._fd = os.open(self.path, APPEND)
 
     def shift(self) -> None:
-        """Rename the generations on: .1 to .2, the log to .1."""
+        """Rename the generations: .1 to .2, .2 to .3."""
         generations = {int(p.name.split(".")[2]): p for p in self.path.parent.glob(self.path.name + ".[0-9]*")}
         for number in sorted(generations, reverse=True):
             path = generations[number]
@@ -57,7 +57,7 @@ class Log:
         os.truncate(self.path, 0)
 
     def rewrite(self) -> None:
-        """The same content in a new inode, as an editor or rsync leaves it."""
+        """Put the same content into a new inode, like an editor or rsync."""
         copy = self.path.with_name("copy")
         shutil.copy(self.path, copy)
         copy.rename(self.path)
@@ -75,34 +75,34 @@ class Log:
         os.close(self._fd)
 
 
-class Lines:
-    """Follows a log and keeps the lines; every complete line is a record."""
+class LineReader:
+    """Follows a log and stores its lines; every complete line is a record."""
 
     def __init__(
         self, path: Path, resume_point: ResumePoint | None = None, *, at_end: bool = False, chunk: int = 4096
     ) -> None:
         self.notes: list[str] = []
-        self.got: list[bytes] = []
+        self.read_lines: list[bytes] = []
         self.numbers: list[int | None] = []
         self.now = 0.0
-        self._carry: dict[int, bytes] = {}
+        self._unfinished: dict[int, bytes] = {}
         self.follower = LogFollower(path, memoryview(bytearray(chunk)), self.notes.append)
         self.follower.resume(resume_point) if resume_point is not None else self.follower.start(at_end=at_end)
 
-    def look(self, seconds: float = 0.1) -> list[bytes]:
-        before = len(self.got)
+    def poll(self, seconds: float = 0.1) -> list[bytes]:
+        before = len(self.read_lines)
         self.now += seconds
         for stream, data in self.follower.read(self.now):
-            self._take(stream, bytes(data))
-        return self.got[before:]
+            self._add(stream, bytes(data))
+        return self.read_lines[before:]
 
-    def _take(self, stream: LogStream, data: bytes) -> None:
-        *lines, rest = (self._carry.get(id(stream), b"") + data).split(b"\n")
-        self._carry[id(stream)] = rest
+    def _add(self, stream: LogStream, data: bytes) -> None:
+        *lines, rest = (self._unfinished.get(id(stream), b"") + data).split(b"\n")
+        self._unfinished[id(stream)] = rest
         for line in lines:
             stream.lines += 1
             stream.consumed += len(line) + 1
-            self.got.append(line)
+            self.read_lines.append(line)
             self.numbers.append(stream.line(stream.lines))
 
     def __del__(self) -> None:
@@ -117,39 +117,39 @@ class Lines:
         return self.resume_point().positions[-1]
 
 
-class Story:
-    """A log's life at random: written to, rotated in every way that keeps its lines, looked at, the reader restarted.
+class RandomLogLife:
+    """Random writes, rotations, polls and restarts of the reader.
 
-    Only what leaves every line on disk happens between two looks, so every line must come, in order and once. A line is
-    cut in two by a rename, which is decidable, and never by a copy, which after a restart looks the same.
+    Between two polls every line stays on disk, so every line must be read once and in order. A rename may cut a line in
+    two. A copy must not, because after a restart the two halves cannot be recognised.
     """
 
-    def __init__(self, path: Path, chance: random.Random) -> None:
-        self.log, self._chance = Log(path), chance
-        self._lines = Lines(path)
+    def __init__(self, path: Path, random_source: random.Random) -> None:
+        self.log, self._random = LogWriter(path), random_source
+        self._lines = LineReader(path)
         self._place = self._lines.resume_point()
-        self.got: list[bytes] = []
-        self._late, self._dated = False, chance.random() < 0.3
+        self.read_lines: list[bytes] = []
+        self._late, self._dated = False, random_source.random() < 0.3
         self._half = b""
         self._halves = self._days = 0
 
     def step(self) -> None:
-        """One thing happens."""
-        writes, looks = (self.write, self.write, self.write, self.half), (self.look, self.restart, self.kill)
+        """Do one random thing."""
+        writes, polls = (self.write, self.write, self.write, self.half), (self.poll, self.restart, self.kill)
         rotations = (self.rotate, self.rotate, self.copy, self.replace, self.pack, self.recreate, self.quiet)
-        self._chance.choice((*writes, *looks, *rotations))()
+        self._random.choice((*writes, *polls, *rotations))()
 
     def write(self) -> None:
-        if self._late and self._chance.random() < 0.5:
+        if self._late and self._random.random() < 0.5:
             self._end_half()
             self.log.reopen()
             self._late = False
-        for _ in range(self._chance.choice((1, 3, 40))):
+        for _ in range(self._random.choice((1, 3, 40))):
             self.log.raw(b"line %d\n" % len(self.log.written))
             self._end_half(b"line %d" % len(self.log.written))
 
     def half(self) -> None:
-        """The beginning of a line, whose end comes later, in whatever file that is."""
+        """Write the start of a line. Its end follows later, possibly in another file."""
         self._halves += 1
         part = b"part %d of " % self._halves
         self._half += part
@@ -159,18 +159,18 @@ class Story:
         self.log.written += [self._half + rest] if self._half or rest else []
         self._half = b""
 
-    def look(self) -> None:
-        self.got += self._lines.look()
+    def poll(self) -> None:
+        self.read_lines += self._lines.poll()
         self._place = self._lines.resume_point()
 
     def restart(self) -> None:
-        self.look()
+        self.poll()
         self.kill()
 
     def kill(self) -> None:
-        """The reader dies, whatever came since its last look, and a new one goes on from there."""
+        """Replace the reader by a new one that continues from its last poll."""
         self._lines.follower.close()
-        self._lines = Lines(self.log.path, self._place)
+        self._lines = LineReader(self.log.path, self._place)
 
     def rotate(self) -> None:
         if self._late:
@@ -181,37 +181,37 @@ class Story:
         else:
             self.log.rotate()
         self._late = True
-        if self._chance.random() < 0.3:
+        if self._random.random() < 0.3:
             self.log.path.touch()
 
     def copy(self) -> None:
         if not (self._late or self._dated or self._half):
-            self.log.copytruncate(pack=self._chance.random() < 0.2)
+            self.log.copytruncate(pack=self._random.random() < 0.2)
 
     def replace(self) -> None:
         if not (self._late or self._half):
             self.log.rewrite()
 
     def pack(self) -> None:
-        """A generation is packed that nobody writes to any more."""
+        """Pack a generation that has no writer."""
         plain = [path for path in self.log.path.parent.glob("app.log.[0-9]*") if path.suffix != ".gz"]
         if plain and not self._late:
-            self.log.pack(self._chance.choice(sorted(plain)).name.removeprefix("app.log."))
+            self.log.pack(self._random.choice(sorted(plain)).name.removeprefix("app.log."))
 
     def recreate(self) -> None:
-        """Deleted when it was read, and begun anew."""
-        self.look()
+        """Delete the log after it was read, and create it again."""
+        self.poll()
         if not (self._late or self._half):
             self.log.path.unlink()
             self.log.reopen()
 
     def quiet(self) -> None:
-        """Nothing happens until no late writer is waited for any more."""
+        """Wait until no late writer is expected any more."""
         if not self._late:
-            self.got += self._lines.look(LATE_WRITER_S + 1)
-            self.look()
+            self.read_lines += self._lines.poll(LATE_WRITER_S + 1)
+            self.poll()
 
     def end(self) -> None:
         self.write()
         self._end_half()
-        self.look()
+        self.poll()

@@ -1,4 +1,4 @@
-"""`wscheck tail-logs` as a process of its own, and a server's log to point it at."""
+"""`wscheck tail-logs` as a separate process, and the log of a server."""
 
 import json
 import os
@@ -12,22 +12,22 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.cli import wscheck
-from tests.observe.tailing.logs import Log
+from tests.observe.tailing.log_writer import LogWriter
 
-PATIENCE_S = 45.0
-"""Only a defect takes so long; a machine that has other things to do may take a while."""
+TIME_LIMIT_S = 45.0
+"""Time limit of a wait, in seconds: long, because the machine may be busy."""
 
 
-def until(what: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
-    """What `what` returns as soon as it is true; fails when that takes longer than `seconds`."""
+def wait_until(condition: Callable[[], Any], seconds: float = TIME_LIMIT_S) -> Any:
+    """Return the result of `condition` as soon as it is true. Fail after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not (found := what()):
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"it did not happen within {seconds:g} s"
         time.sleep(0.003)
     return found
 
 
-class Server(Log):
+class LoggingServer(LogWriter):
     """A server that logs its connections, as JSON lines with a time or as the documented blocks without one."""
 
     def __init__(self, path: Path, *, blocks: bool = False, node: str = "s") -> None:
@@ -36,7 +36,7 @@ class Server(Log):
         self._blocks, self._node = blocks, node
 
     def connect(self, user: str | None = None, at: float | None = None, sid: str | None = None) -> str:
-        """One more connection, of a user of its own unless named; returns its sid."""
+        """Log one more connection, by default of a new user, and return its sid."""
         sid = sid or f"{self._node}{len(self.sids)}"
         self.sids.append(sid)
         self.record("WebSocket client connected", at, socketId=sid, userId=user or f"user of {sid}")
@@ -47,7 +47,7 @@ class Server(Log):
             self.connect()
 
     def replace(self, user: str, old: str, at: float | None = None) -> str:
-        """A second connection, which replaces the first as the documented server does it."""
+        """Log a second connection that replaces `old`, in the words of the documented server, and return its sid."""
         new = self.connect(user, at)
         self.record("Replacing existing socket for user", at, userId=user, oldSocketId=old, newSocketId=new)
         self.disconnect(old, at, "server namespace disconnect")
@@ -61,14 +61,14 @@ class Server(Log):
 
 
 def record(msg: str, at: float | None = None, *, blocks: bool = False, **fields: str) -> bytes:
-    """One record without its last line end. JSON lines carry the time `at`, now unless given."""
+    """Return one record without its last line end. JSON lines contain the time `at`, by default now."""
     if blocks:
         return "\n".join([msg, *(f"• {name}: {value}" for name, value in fields.items())]).encode()
     return json.dumps({"level": 30, "time": round(1000 * (at or time.time())), "msg": msg, **fields}).encode()
 
 
-class Tail:
-    """A running `wscheck tail-logs`. Its standard output and error go to files that can be read at any time."""
+class TailProcess:
+    """A running `wscheck tail-logs`. Its standard output and error go to files."""
 
     def __init__(self, *options: str | Path, directory: Path, ready: bool = True, **more: Any) -> None:
         self.directory = directory
@@ -80,10 +80,10 @@ class Tail:
                 command, stdout=more.pop("stdout", out), stderr=err, cwd=directory, env=environment(), **more
             )
         if ready:
-            until(lambda: self.process.poll() is not None or self._waits())
+            wait_until(lambda: self.process.poll() is not None or self._waits())
 
     def _waits(self) -> bool:
-        """Whether it follows: by then the logs are open and SIGTERM is caught."""
+        """Return whether it follows: from then on the logs are open and SIGTERM is handled."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         caught = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")), 16)
         return bool(caught & (1 << (signal.SIGTERM - 1)))
@@ -97,37 +97,37 @@ class Tail:
         return self._err.read_text()
 
     @property
-    def told(self) -> list[dict[str, Any]]:
-        """The whole lines of an NDJSON output so far."""
+    def records(self) -> list[dict[str, Any]]:
+        """The complete lines of the NDJSON output so far."""
         return lines(self._out.read_bytes())
 
     @property
     def connected(self) -> list[str]:
-        """The sids of the connections it told of, in that order."""
-        return [line["sid"] for line in self.told if line.get("type") == "connected"]
+        """The sids of the recorded connections, in order."""
+        return [line["sid"] for line in self.records if line.get("type") == "connected"]
 
     def until_connected(self, count: int) -> None:
-        """Wait until it told of `count` connections."""
-        until(lambda: len(self.connected) == count)
+        """Wait until `count` connections are recorded."""
+        wait_until(lambda: len(self.connected) == count)
 
     def incidents(self, state: str) -> list[dict[str, Any]]:
-        return [line for line in self.told if line.get("type") == "finding" and line["state"] == state]
+        return [line for line in self.records if line.get("type") == "finding" and line["state"] == state]
 
     def send(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
-    def stopped(self) -> "Stopped":
-        """While the block runs, the process does not: whatever happens meanwhile happens between two looks."""
-        return Stopped(self)
+    def paused(self) -> "PausedProcess":
+        """Pause the process within the block, so that everything in it happens between two polls."""
+        return PausedProcess(self)
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """End it; returns its exit code."""
+        """Send the signal and return the exit code."""
         self.send(number)
         return self.wait()
 
     def wait(self) -> int:
-        """Its exit code, once it ended by itself."""
-        return self.process.wait(PATIENCE_S)
+        """Wait for the end and return the exit code."""
+        return self.process.wait(TIME_LIMIT_S)
 
     def __enter__(self) -> Self:
         return self
@@ -139,46 +139,46 @@ class Tail:
         self.process.wait()
 
 
-class Stopped:
-    """SIGSTOP on the way in, SIGCONT on the way out."""
+class PausedProcess:
+    """A process that is stopped with SIGSTOP within the block, and continued with SIGCONT after it."""
 
-    def __init__(self, tail: Tail) -> None:
+    def __init__(self, tail: TailProcess) -> None:
         self._tail = tail
 
     def __enter__(self) -> None:
         self._tail.send(signal.SIGSTOP)
-        until(lambda: "T (stopped)" in Path(f"/proc/{self._tail.process.pid}/status").read_text())
+        wait_until(lambda: "T (stopped)" in Path(f"/proc/{self._tail.process.pid}/status").read_text())
 
     def __exit__(self, *_: object) -> None:
         self._tail.send(signal.SIGCONT)
 
 
 def lines(raw: bytes) -> list[dict[str, Any]]:
-    """The whole lines of an NDJSON text."""
+    """Return the complete lines of an NDJSON text."""
     return [json.loads(line) for line in raw.split(b"\n")[:-1]]
 
 
-def finished(*options: str | Path, directory: Path, **more: Any) -> subprocess.CompletedProcess[str]:
-    """A run that ends by itself. `more`: what its streams are, where that is what matters."""
+def run_to_end(*options: str | Path, directory: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command until it ends by itself. `more`: its standard streams."""
     if not more:
-        ran = wscheck("tail-logs", *options, cwd=directory, within=PATIENCE_S, COLUMNS="100")
+        ran = wscheck("tail-logs", *options, cwd=directory, within=TIME_LIMIT_S, COLUMNS="100")
         return subprocess.CompletedProcess(options, ran.code, ran.out, ran.err)
     command = [sys.executable, "-m", "wscheck", "tail-logs", *map(str, options)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     return subprocess.run(
-        command, cwd=directory, env=environment(), text=True, timeout=PATIENCE_S, check=False, **streams
+        command, cwd=directory, env=environment(), text=True, timeout=TIME_LIMIT_S, check=False, **streams
     )
 
 
-def judged(*options: str | Path, directory: Path, **more: Any) -> dict[str, Any]:
-    """The JSON report of a run that stops at the end of the logs, with its exit code as `code`."""
-    ran = finished("--no-follow", "--format", "json", *options, directory=directory, **more)
+def run_for_report(*options: str | Path, directory: Path, **more: Any) -> dict[str, Any]:
+    """Return the JSON report of a run with --no-follow, with the exit code as `code`."""
+    ran = run_to_end("--no-follow", "--format", "json", *options, directory=directory, **more)
     assert ran.stdout, ran.stderr
     return {**json.loads(ran.stdout), "code": ran.returncode}
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would configure wscheck, and with this checkout first."""
+    """Return the environment without settings of wscheck, and with this checkout first on the path."""
     root = str(Path(__file__).parents[3])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WSCHECK_")}
     return {**kept, "PYTHONPATH": root, "COLUMNS": "100"}

@@ -1,4 +1,4 @@
-"""What is counted of what was read, and how a change of an incident reads in a line."""
+"""The counts of events, and the line about a change of an incident."""
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ INCIDENT = Incident(
 )
 
 
-def test_the_first_that_cannot_be_read_are_kept_and_have_no_time_to_miss() -> None:
+def test_the_first_unreadable_lines_are_stored_and_not_untimed() -> None:
     seen = EventCounter()
     broken = [Unreadable(at=None, source="server-log", reason=str(n)) for n in range(MAX_SHOWN_UNREADABLE + 2)]
     assert seen.add([*broken, Connected(at=None, source="server-log", sid="a", user="ada")]) is None
@@ -32,7 +32,7 @@ def test_the_first_that_cannot_be_read_are_kept_and_have_no_time_to_miss() -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "count", "rate", "said"),
+    ("state", "count", "rate", "text"),
     [
         (IncidentState.OPENED, 1, None, "opened connection-replaced ada: replaced"),
         (IncidentState.GREW, 10, 4.5, "grew connection-replaced ada: 10 times in 2.0 s (4.5/s); replaced"),
@@ -40,5 +40,5 @@ def test_the_first_that_cannot_be_read_are_kept_and_have_no_time_to_miss() -> No
         (IncidentState.RESOLVED, 1, None, "resolved connection-replaced ada: once in 2.0 s, quiet since 11:06:42"),
     ],
 )
-def test_two_occurrences_are_no_rate(state: IncidentState, count: int, rate: float | None, said: str) -> None:
-    assert incident_summary(msgspec.structs.replace(INCIDENT, state=state, count=count, rate=rate)) == said
+def test_two_occurrences_have_no_rate(state: IncidentState, count: int, rate: float | None, text: str) -> None:
+    assert incident_summary(msgspec.structs.replace(INCIDENT, state=state, count=count, rate=rate)) == text

@@ -1,4 +1,4 @@
-"""A log that cannot be read for a while, or no further: what stood before counts, once, and it is said."""
+"""Logs with read errors: everything before the error counts once, and the error is reported."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
 class Disk:
-    """So many more reads succeed, all of them while that is None."""
+    """A disk on which `good` more reads succeed, or all while `good` is None."""
 
     good: int | None = None
 
@@ -57,39 +57,37 @@ def connected(*sids: str) -> str:
 LINE = len(connected("s1"))
 
 
-def told(log: FollowedLog | PipedLog) -> list[str | None]:
+def read_sids(log: FollowedLog | PipedLog) -> list[str | None]:
     return [event.sid for events in log.read(0.0) for event in events if isinstance(event, Connected)]
 
 
-def test_what_was_noted_before_the_disk_fails_is_told_and_what_follows_when_it_is_back(
-    log: FollowedLog, disk: Disk, notes: list[str]
-) -> None:
+def test_events_before_and_after_a_disk_error_are_read(log: FollowedLog, disk: Disk, notes: list[str]) -> None:
     log.path.write_text(connected("s1", "s2", "s3"))
     log.begin()
     disk.good = 2
-    assert [told(log), told(log)] == [["s1", "s2"], []]
-    why = f"cannot be read beyond byte {len(connected('s1', 's2'))}: Input/output error"
-    assert (notes, log.read_errors) == ([f"{log.path} {why}."], {log.path: why})
+    assert [read_sids(log), read_sids(log)] == [["s1", "s2"], []]
+    reason = f"cannot be read beyond byte {len(connected('s1', 's2'))}: Input/output error"
+    assert (notes, log.read_errors) == ([f"{log.path} {reason}."], {log.path: reason})
     disk.good = None
-    assert (told(log), log.read_errors, len(notes)) == (["s3"], {}, 1)
+    assert (read_sids(log), log.read_errors, len(notes)) == (["s3"], {}, 1)
 
 
-def test_a_directory_in_the_place_of_a_log_is_said_and_waited_out(log: FollowedLog, notes: list[str]) -> None:
+def test_a_directory_with_the_name_of_the_log_is_reported(log: FollowedLog, notes: list[str]) -> None:
     log.path.write_text(connected("s1"))
     log.begin()
-    assert told(log) == ["s1"]
+    assert read_sids(log) == ["s1"]
     log.path.unlink()
     log.path.mkdir()
-    assert told(log) == []
+    assert read_sids(log) == []
     assert set(notes) == {f"{log.path} cannot be read: Is a directory."}
     log.path.rmdir()
     log.path.write_text(connected("s2"))
-    assert told(log) == ["s2"]
+    assert read_sids(log) == ["s2"]
 
 
-def test_a_pipe_that_fails_has_ended_and_proves_nothing(tmp_path: Path) -> None:
+def test_a_pipe_with_a_read_error_has_ended_and_is_damaged(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     log = PipedLog(LogExtractor, fd, "pipe")
-    assert told(log) == []
+    assert read_sids(log) == []
     assert (log.ended, log.read_errors) == (True, {Path("pipe"): "cannot be read beyond byte 0: Is a directory"})
     os.close(fd)

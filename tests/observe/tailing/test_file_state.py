@@ -1,4 +1,4 @@
-"""What files are known by, byte for byte: traces of what lay there, what gzip packed, what was told before a kill."""
+"""Fingerprints of files, gzip content, output cut to its checkpoint, and positions."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ from wscheck.observe.tailing.open_file import FileReader, OpenLog
 from wscheck.observe.tailing.stream import LogStream
 
 
-def test_a_file_that_became_shorter_is_not_the_one_that_was_there(tmp_path: Path) -> None:
+def test_a_shorter_file_does_not_match_its_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "app.log.1"
     path.write_bytes(b"x" * 1000)
     trace = take_fingerprints([path])[path]
@@ -25,7 +25,7 @@ def test_a_file_that_became_shorter_is_not_the_one_that_was_there(tmp_path: Path
 
 
 @pytest.mark.parametrize(("after", "broken"), [(b"", False), (b"\0" * 512, False), (b"junk", True)])
-def test_what_is_filled_up_with_noughts_is_whole(after: bytes, broken: bool) -> None:
+def test_zero_padding_after_gzip_data_is_not_damage(after: bytes, broken: bool) -> None:
     whole = gzip.compress(b"one\n") + gzip.compress(b"two\n") + after
     packed = GzipReader(lambda at: whole[at : at + 7])
     assert packed.read_at(100, 0) == b"one\ntwo\n"
@@ -33,23 +33,23 @@ def test_what_is_filled_up_with_noughts_is_whole(after: bytes, broken: bool) -> 
 
 
 @pytest.mark.parametrize(("size", "left"), [(9, 5), (5, 5), (3, 3)])
-def test_only_what_was_told_since_is_taken_back(tmp_path: Path, size: int, left: int) -> None:
-    path = tmp_path / "told.ndjson"
+def test_only_output_after_the_checkpoint_is_cut(tmp_path: Path, size: int, left: int) -> None:
+    path = tmp_path / "recording.ndjson"
     path.write_bytes(b"12345")
     with path.open("ab") as out:
-        then = output_state(out.fileno())
+        recorded_state = output_state(out.fileno())
         os.truncate(path, size)
-        truncate_output(out.fileno(), then)
+        truncate_output(out.fileno(), recorded_state)
     assert path.stat().st_size == left
     with (tmp_path / "another").open("wb") as other:
         other.write(b"123456789")
         other.flush()
-        truncate_output(other.fileno(), then)
+        truncate_output(other.fileno(), recorded_state)
     assert (tmp_path / "another").stat().st_size == 9
 
 
-def test_a_place_before_lines_that_were_read_has_their_number_of_its_own(tmp_path: Path) -> None:
-    """A record of several lines that may still go on is read again after a restart."""
+def test_a_position_before_the_last_lines_has_its_own_line_number(tmp_path: Path) -> None:
+    """An unfinished record of several lines is read again after a restart."""
     path = tmp_path / "app.log"
     path.write_bytes(b"".join(b"line %d\n" % n for n in range(10)))
     log = OpenLog(FileReader(path), 0)
