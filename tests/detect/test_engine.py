@@ -1,4 +1,4 @@
-"""The pure core, wired: time first, then what changed, then the event; findings that grow and stay bounded."""
+"""Evaluation: the time first, then the changes, then the event; findings grow and stay bounded."""
 
 import pytest
 
@@ -12,16 +12,16 @@ from wscheck.model.events import Connected, NotEvaluated
 from wscheck.model.findings import Confidence, Finding, Severity
 
 
-def fed(judge: Judge, said: object) -> Judge:
-    for event in said.events:  # type: ignore[attr-defined]
+def fed(judge: Judge, conversation: object) -> Judge:
+    for event in conversation.events:  # type: ignore[attr-defined]
         judge.feed(event)
     return judge
 
 
 def test_each_user_and_rule_has_its_findings_and_the_worst_comes_first() -> None:
-    said = ping_pong(10) & log_of("B").connects("b1", at=0).connects("b2", at=1).watched(until=9)
-    said &= user("C").connects("c1", at=0).is_refused(at=1, message="no")
-    found = judged(REGISTRY.values(), said)
+    conversation = ping_pong(10) & log_of("B").connects("b1", at=0).connects("b2", at=1).watched(until=9)
+    conversation &= user("C").connects("c1", at=0).is_refused(at=1, message="no")
+    found = judged(REGISTRY.values(), conversation)
     assert {(f.rule, f.user) for f in found} >= {
         ("connection-replaced", "A"),
         ("excessive-attempts", "A"),
@@ -32,23 +32,25 @@ def test_each_user_and_rule_has_its_findings_and_the_worst_comes_first() -> None
 
 
 def test_the_most_frequent_finding_of_a_rule_comes_first() -> None:
-    said = ping_pong(3) & log_of("B").connects("b0", at=0)
+    conversation = ping_pong(3) & log_of("B").connects("b0", at=0)
     for n in range(1, 9):
-        said &= log_of("B").is_replaced(f"b{n - 1}", f"b{n}", at=n).connects(f"b{n}", at=n)
-    assert [(f.user, f.count) for f in judged([REGISTRY["connection-replaced"]], said)] == [("B", 8), ("A", 3)]
+        conversation &= log_of("B").is_replaced(f"b{n - 1}", f"b{n}", at=n).connects(f"b{n}", at=n)
+    assert [(f.user, f.count) for f in judged([REGISTRY["connection-replaced"]], conversation)] == [("B", 8), ("A", 3)]
 
 
 def test_a_finding_stores_the_first_and_the_latest_evidence() -> None:
     found = next(f for f in judged(DOCUMENTED, ping_pong(500)) if f.rule == "connection-replaced")
-    told = [event for event in found.evidence if isinstance(event, Connected)]
+    openings = [event for event in found.evidence if isinstance(event, Connected)]
     assert len(found.evidence) == 8
-    assert [event.sid for event in told][:2] == ["s0", "s1"]
-    assert told[-1].sid == "s500"
+    assert [event.sid for event in openings][:2] == ["s0", "s1"]
+    assert openings[-1].sid == "s500"
 
 
 def test_a_finding_has_the_highest_severity_and_confidence_of_its_occurrences() -> None:
-    said = user("A").connects("s1", at=0).is_refused(at=1, message="no").is_refused(at=2).is_refused(at=3, message="no")
-    found = next(f for f in judged([REGISTRY["tab-displaced"]], said))
+    conversation = (
+        user("A").connects("s1", at=0).is_refused(at=1, message="no").is_refused(at=2).is_refused(at=3, message="no")
+    )
+    found = next(f for f in judged([REGISTRY["tab-displaced"]], conversation))
     assert (found.count, found.severity) == (3, Severity.WARNING)
     guessed = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.1, reason="transport close")
     guessed.connects("s3", at=2).disconnects("s2", at=2, reason=KICKED_CLIENT)
@@ -63,17 +65,17 @@ def test_a_rate_needs_several_occurrences_and_some_time(times: int, every: float
 
 
 def test_on_finding_is_called_for_each_occurrence_with_the_same_growing_finding() -> None:
-    heard: list[tuple[int, int]] = []
-    judge = Judge(rules=[REGISTRY["connection-replaced"]], on_finding=lambda f: heard.append((id(f), f.count)))
+    reported: list[tuple[int, int]] = []
+    judge = Judge(rules=[REGISTRY["connection-replaced"]], on_finding=lambda f: reported.append((id(f), f.count)))
     fed(judge, ping_pong(5))
-    assert [count for _, count in heard] == [1, 2, 3, 4, 5]
-    assert len({identity for identity, _ in heard}) == 1
+    assert [count for _, count in reported] == [1, 2, 3, 4, 5]
+    assert len({identity for identity, _ in reported}) == 1
 
 
 def test_a_cause_is_determined_on_request() -> None:
-    heard: list[Finding] = []
-    judge = fed(Judge(on_finding=heard.append), ping_pong(30))
-    replaced = next(f for f in heard if f.rule == "connection-replaced")
+    reported: list[Finding] = []
+    judge = fed(Judge(on_finding=reported.append), ping_pong(30))
+    replaced = next(f for f in reported if f.rule == "connection-replaced")
     assert replaced.cause is None
     cause = judge.update_cause(replaced)
     assert cause is not None and cause.id == "reconnect-on-kick" and replaced.cause == cause
@@ -86,15 +88,15 @@ def test_reading_findings_changes_nothing() -> None:
 
 
 def cut(name: str, since: float = 0) -> Conversation:
-    """One replacement in which the server cut the transport: its record alone points to a cause."""
-    said = log_of(name).connects(f"{name}0", at=since).connects(f"{name}1", at=since + 1)
-    said.is_replaced(f"{name}0", f"{name}1", at=since + 1)
-    return said.disconnects(f"{name}0", at=since + 1, reason="forced close")
+    """Return a replacement in which the server closed the transport: only its record shows a cause."""
+    conversation = log_of(name).connects(f"{name}0", at=since).connects(f"{name}1", at=since + 1)
+    conversation.is_replaced(f"{name}0", f"{name}1", at=since + 1)
+    return conversation.disconnects(f"{name}0", at=since + 1, reason="forced close")
 
 
-def causes_of(said: Conversation, *, asked_often: bool) -> dict[str | None, str | None]:
+def causes_of(conversation: Conversation, *, asked_often: bool) -> dict[str | None, str | None]:
     judge = Judge(rules=[REGISTRY["connection-replaced"]])
-    for event in said.events:
+    for event in conversation.events:
         judge.feed(event)
         if asked_often:
             judge.findings()
@@ -103,26 +105,26 @@ def causes_of(said: Conversation, *, asked_often: bool) -> dict[str | None, str 
 
 @pytest.mark.parametrize("asked_often", [True, False])
 def test_a_cause_that_was_shown_stays_whatever_follows(asked_often: bool) -> None:
-    """More endings than a trail holds, at times that no timer makes: what showed the cause has left it."""
-    said = cut("A")
+    """Return more ends than a history stores, at irregular times, so that the evidence of the cause is evicted."""
+    conversation = cut("A")
     for n in range(1, MAX_ENTRIES + 3):
         at = 2 + n + n % 3 / 3
-        said.connects(f"A{n + 1}", at=at).is_replaced(f"A{n}", f"A{n + 1}", at=at)
-        said.disconnects(f"A{n}", at=at, reason=KICKED_SERVER)
-    assert causes_of(said, asked_often=asked_often) == {"A": "transport-closed"}
+        conversation.connects(f"A{n + 1}", at=at).is_replaced(f"A{n}", f"A{n + 1}", at=at)
+        conversation.disconnects(f"A{n}", at=at, reason=KICKED_SERVER)
+    assert causes_of(conversation, asked_often=asked_often) == {"A": "transport-closed"}
 
 
 @pytest.mark.parametrize("asked_often", [True, False])
 def test_a_cause_stays_after_its_history_was_evicted(asked_often: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wscheck.detect.causes.history.MAX_USERS", 2)
-    said = cut("A") & cut("B", since=10) & cut("C", since=20) & cut("D", since=30)
-    assert causes_of(said, asked_often=asked_often) == dict.fromkeys("ABCD", "transport-closed")
+    conversation = cut("A") & cut("B", since=10) & cut("C", since=20) & cut("D", since=30)
+    assert causes_of(conversation, asked_often=asked_often) == dict.fromkeys("ABCD", "transport-closed")
 
 
 @pytest.mark.parametrize("asked_often", [True, False])
 def test_an_apparent_cause_is_dropped_when_more_evidence_disproves_it(asked_often: bool) -> None:
-    said = ping_pong(3, 0.4).connects("s4", at=2.4).is_replaced("s3", "s4", at=2.4)
-    assert causes_of(said, asked_often=asked_often) == {"A": None}
+    conversation = ping_pong(3, 0.4).connects("s4", at=2.4).is_replaced("s3", "s4", at=2.4)
+    assert causes_of(conversation, asked_often=asked_often) == {"A": None}
 
 
 def test_time_alone_can_turn_an_overlap_into_a_finding() -> None:
@@ -135,45 +137,45 @@ def test_time_alone_can_turn_an_overlap_into_a_finding() -> None:
 
 
 def test_time_does_not_run_backwards() -> None:
-    """Two logs interleave imperfectly: a late line must not undo the time that passed."""
+    """Two logs interleave imperfectly: a late line must not move the time back."""
     judge = fed(Judge(), log_of("A").connects("s1", at=10).connects("s2", at=11).watched(until=11.1))
     fed(judge, log_of("B").connects("b1", at=2))
     assert [f.user for f in judge.finish(START + 12)] == ["A"]
 
 
 def test_thousands_of_overlaps_are_reported_in_the_order_of_their_time() -> None:
-    said = log_of("A")
+    conversation = log_of("A")
     for n in range(3_000):
-        said.user = f"user_{n}"
-        said.connects(f"a{n}", at=n * 1e-5).connects(f"b{n}", at=n * 1e-5)
-    judge = fed(Judge(rules=[MultipleConnections]), said)
+        conversation.user = f"user_{n}"
+        conversation.connects(f"a{n}", at=n * 1e-5).connects(f"b{n}", at=n * 1e-5)
+    judge = fed(Judge(rules=[MultipleConnections]), conversation)
     assert judge.findings() == []
     judge.advance_to(START + 9)
     assert [f.user for f in judge.findings()] == [f"user_{n}" for n in range(3_000)]
 
 
 def test_only_rules_with_pending_state_get_the_time() -> None:
-    heard: list[float] = []
+    reported: list[float] = []
 
     class Waiting(MultipleConnections):
         id = "waiting"
 
         def on_time(self, at: float) -> None:
-            heard.append(at - START)
+            reported.append(at - START)
             super().on_time(at)
 
     judge = fed(Judge(rules=[Waiting]), log_of("A").connects("s1", at=0).disconnects("s1", at=1))
-    assert heard == []
+    assert reported == []
     fed(judge, log_of("A").connects("s2", at=2).connects("s3", at=3).watched(until=3.1).disconnects("s2", at=3.2))
-    assert heard == pytest.approx([3.1, 3.2])
+    assert reported == pytest.approx([3.1, 3.2])
     fed(judge, log_of("A").watched(until=9))
-    assert len(heard) == 2
+    assert len(reported) == 2
 
 
 def test_an_expired_connection_is_evaluated_like_any_other_end() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
-    gone = NotEvaluated(at=START + 1.1, source="wscheck", reason="old")
-    (closed,) = judge.expire("s1", gone)
+    ended = NotEvaluated(at=START + 1.1, source="wscheck", reason="old")
+    (closed,) = judge.expire("s1", ended)
     assert isinstance(closed, ClosedChange) and closed.remaining == ("s2",)
     assert judge.finish(START + 9) == []
 

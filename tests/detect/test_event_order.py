@@ -44,8 +44,8 @@ def test_the_end_of_another_users_connection_and_other_reasons_do_not_wait() -> 
 def test_a_disconnect_waits_for_an_attempt_of_its_own_user() -> None:
     other = Connecting(at=1.0, source="client", user="bob")
     kicked, new = kick(1.01, user="bob"), Connected(at=1.03, source="client", user="bob", sid="bobs")
-    told = list(merge_causally([OLD, ATTEMPT, other, kicked, acknowledged(1.02), new]))
-    assert told == [OLD, ATTEMPT, other, acknowledged(1.02), new, kicked]
+    merged = list(merge_causally([OLD, ATTEMPT, other, kicked, acknowledged(1.02), new]))
+    assert merged == [OLD, ATTEMPT, other, acknowledged(1.02), new, kicked]
 
 
 def refused(at: float, credential: str | None = None) -> Refused:
@@ -105,7 +105,7 @@ _events = st.lists(
 
 @given(_events)
 def test_no_event_is_lost_and_only_disconnects_move(events: list[Event]) -> None:
-    told = list(merge_causally(events))
-    assert sorted(map(repr, told)) == sorted(map(repr, events))
-    others = [e for e in told if not isinstance(e, Disconnected)]
+    merged = list(merge_causally(events))
+    assert sorted(map(repr, merged)) == sorted(map(repr, events))
+    others = [e for e in merged if not isinstance(e, Disconnected)]
     assert others == sorted(others, key=lambda e: e.at or 0.0)

@@ -99,11 +99,11 @@ def test_a_cause_that_becomes_known_is_reported_once() -> None:
     incidents = IncidentTracker()
     incidents.observe(finding())
     cause = Cause("reconnect-on-kick", "the client reconnects", "Do not.")
-    told = []
+    reported = []
     for _ in range(9):
         change = incidents.observe(finding(cause=cause))
-        told += [(change.state, change.count, change.cause)] if change else []
-    assert told == [(IncidentState.GREW, 2, cause), (IncidentState.GREW, 10, cause)]
+        reported += [(change.state, change.count, change.cause)] if change else []
+    assert reported == [(IncidentState.GREW, 2, cause), (IncidentState.GREW, 10, cause)]
 
 
 def test_without_a_clock_nothing_resolves() -> None:

@@ -1,4 +1,4 @@
-"""Who holds which connection: two sources in any order, restarts, expiry, namespaces, and what it costs."""
+"""Open connections per user: two sources in any order, restarts, expiry, namespaces, and memory."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from wscheck.model.events import AnyEvent, Connected, Disconnected, NotEvaluated
 
 
 def merges(mine: Sequence[AnyEvent], theirs: Sequence[AnyEvent]) -> Iterable[list[AnyEvent]]:
-    """Every way in which two sources can interleave."""
+    """Return every interleaving of two sources."""
     for places in itertools.combinations(range(len(mine) + len(theirs)), len(mine)):
         first, second = iter(mine), iter(theirs)
         yield [next(first) if n in places else next(second) for n in range(len(mine) + len(theirs))]
@@ -26,12 +26,12 @@ CLIENT.disconnects("s1", at=1, reason=KICKED_CLIENT)
 
 
 def log(announced: bool) -> Conversation:
-    """A server words the replacement before or after it tells of the newer connection."""
-    said = log_of("A").connects("s1", at=0)
-    said = said.connects("s2", at=1) if announced else said
-    said = said.is_replaced("s1", "s2", at=1)
-    said = said if announced else said.connects("s2", at=1)
-    return said.disconnects("s1", at=1, reason=KICKED_SERVER)
+    """Return a replacement that the server logs before or after the opening of the newer connection."""
+    conversation = log_of("A").connects("s1", at=0)
+    conversation = conversation.connects("s2", at=1) if announced else conversation
+    conversation = conversation.is_replaced("s1", "s2", at=1)
+    conversation = conversation if announced else conversation.connects("s2", at=1)
+    return conversation.disconnects("s1", at=1, reason=KICKED_SERVER)
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["connected first", "replaced first"])
@@ -95,8 +95,8 @@ def test_an_expired_connection_is_reported_and_a_late_opening_does_not_reopen_it
 @pytest.mark.parametrize("reason", [None, "transport close", "ping timeout", "forced close", "server shutting down"])
 def test_a_recovered_connection_is_open_again_besides_others(reason: str | None) -> None:
     ledger = Ledger()
-    said = log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2)
-    for event in said.connects("s2", at=3).events:
+    conversation = log_of("A").connects("s1", at=0).disconnects("s1", at=1, reason=reason).connects("s1", at=2)
+    for event in conversation.connects("s2", at=3).events:
         ledger.apply(event)
     assert ledger.open_connections("A") == ("s1", "s2")
     tally = ledger.counts_for("A")
@@ -115,8 +115,8 @@ def test_a_connection_ended_by_a_disconnect_packet_is_not_recovered(reason: str)
 
 def test_a_replaced_connection_is_not_recovered() -> None:
     ledger = Ledger()
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
-    for event in said.disconnects("s1", at=1, reason="transport close").connects("s1", at=1.1).events:
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    for event in conversation.disconnects("s1", at=1, reason="transport close").connects("s1", at=1.1).events:
         ledger.apply(event)
     assert ledger.open_connections("A") == ("s2",)
 
@@ -137,14 +137,16 @@ def test_a_recovered_connection_has_all_its_namespaces_again() -> None:
 
 def test_a_replacement_of_a_connection_lost_a_moment_before_is_reported() -> None:
     ledger = Ledger()
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason="transport close")
-    changes = [change for event in said.is_replaced("s1", "s2", at=1).events for change in ledger.apply(event)]
+    conversation = (
+        log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason="transport close")
+    )
+    changes = [change for event in conversation.is_replaced("s1", "s2", at=1).events for change in ledger.apply(event)]
     assert isinstance(changes[-1], ReplacedChange)
     assert ledger.counts_for("A").replacements == 1
 
 
 def test_a_log_with_only_replacements_shows_no_two_connections() -> None:
-    """Between the first replacement and the second the user left and came back, which this server does not word."""
+    """The user disconnects and reconnects between two replacements, which this server does not log."""
     judge = Judge()
     for at, old, new in ((0, "s1", "s2"), (60, "s3", "s4"), (120, "s4", "s5")):
         judge.feed(Replaced(at=at, source="server-log", user="A", old_sid=old, new_sid=new))
@@ -200,8 +202,8 @@ def test_the_end_of_a_connection_opened_before_the_observation_is_counted() -> N
 
 def test_an_inferred_replacement_in_a_log_is_counted_once_the_log_states_it() -> None:
     ledger = Ledger()
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
-    changes = [c for event in said.is_replaced("s1", "s2", at=1).events for c in ledger.apply(event)]
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
+    changes = [c for event in conversation.is_replaced("s1", "s2", at=1).events for c in ledger.apply(event)]
     assert sum(isinstance(change, ReplacedChange) for change in changes) == 1
     assert ledger.counts_for("A").replacements == 1
 
@@ -212,11 +214,11 @@ def test_an_inferred_replacement_in_a_log_is_counted_once_the_log_states_it() ->
 def test_a_connection_ended_right_after_its_acknowledgement_was_the_older(
     acknowledged: float, kicked: float, replaced: bool
 ) -> None:
-    """By long-polling two answers may arrive in either order; a later kick says nothing of the kind."""
+    """With long-polling two answers may arrive in either order; a later disconnect does not show that."""
     ledger = Ledger()
-    said = user("A").connects("s2", at=0).connects("s1", at=acknowledged)
-    said = said.disconnects("s1", at=kicked, reason=KICKED_CLIENT)
-    changes = [c for event in said.events for c in ledger.apply(event) if isinstance(c, ReplacedChange)]
+    conversation = user("A").connects("s2", at=0).connects("s1", at=acknowledged)
+    conversation = conversation.disconnects("s1", at=kicked, reason=KICKED_CLIENT)
+    changes = [c for event in conversation.events for c in ledger.apply(event) if isinstance(c, ReplacedChange)]
     assert [(c.old_sid, c.new_sid) for c in changes] == ([("s1", "s2")] if replaced else [])
     assert ledger.open_connections("A") == ("s2",)
 

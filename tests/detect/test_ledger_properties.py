@@ -1,4 +1,4 @@
-"""Properties of the ledger that must hold for any conversation: held to a model, and to itself."""
+"""Properties of the ledger for any conversation, compared with a simple model and with itself."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -36,93 +36,93 @@ conversations = st.lists(st.one_of(connects, connects, ends, replaces, restarts,
 Step = tuple[Any, ...]
 
 
-def event_of(step: Step, number: int) -> Event:
-    seen: dict[str, Any] = {"at": START + number * 0.4, "source": step[2] if len(step) > 2 else "server-log"}
+def event_for(step: Step, number: int) -> Event:
+    fields: dict[str, Any] = {"at": START + number * 0.4, "source": step[2] if len(step) > 2 else "server-log"}
     match step[0]:
         case "connect":
-            return Connected(sid=step[1], user=step[1][0], **seen)
+            return Connected(sid=step[1], user=step[1][0], **fields)
         case "end":
-            return Disconnected(sid=step[1], user=step[1][0], reason=step[3], **seen)
+            return Disconnected(sid=step[1], user=step[1][0], reason=step[3], **fields)
         case "replace":
-            return Replaced(old_sid=step[1], new_sid=step[2], user=step[1][0], **seen | {"source": "server-log"})
+            return Replaced(old_sid=step[1], new_sid=step[2], user=step[1][0], **fields | {"source": "server-log"})
         case "restart":
-            return ServerRestarted(**seen)
+            return ServerRestarted(**fields)
         case _:
-            return NotEvaluated(**seen, reason="expired")
+            return NotEvaluated(**fields, reason="expired")
 
 
-class Model:
-    """The same, as simply as it can be said: what is open, what ended, what was told as replaced.
+class ReferenceModel:
+    """The simplest implementation: open, ended and replaced connections.
 
-    told   who told first of the beginning of what is open
-    ended  the same of what ended and may come back, None for what ended for good
+    opened_by  by open connection, the source that first reported its opening
+    ended      by ended connection, the source that opened it if it may be recovered, else None
     """
 
     def __init__(self) -> None:
-        self.told: dict[str, str | None] = {}
-        self.announced = False
+        self.opened_by: dict[str, str | None] = {}
+        self.has_announcements = False
         self.ended: dict[str, str | None] = {}
         self.replaced: set[str | None] = set()
 
-    def take(self, step: Step) -> None:
+    def apply(self, step: Step) -> None:
         match step:
             case ("connect", sid, source):
-                self.announced = True
+                self.has_announcements = True
                 if self.ended.get(sid) == source:
                     del self.ended[sid]
-                self.begin(sid, source)
+                self.open(sid, source)
             case ("end", sid, _, reason) if sid not in self.ended:
-                self.end(sid, back=reason not in DISCONNECT_SENT)
+                self.close(sid, back=reason not in DISCONNECT_SENT)
             case ("replace", old, new) if old not in self.replaced:
-                self.end(old, back=False)
-                if not self.announced and new not in self.told.keys() | self.ended.keys():
-                    for sid in [sid for sid in self.told if sid[0] == new[0]]:
-                        self.end(sid)
-                self.begin(new, None)
+                self.close(old, back=False)
+                if not self.has_announcements and new not in self.opened_by.keys() | self.ended.keys():
+                    for sid in [sid for sid in self.opened_by if sid[0] == new[0]]:
+                        self.close(sid)
+                self.open(new, None)
             case ("restart",):
-                for sid in list(self.told):
-                    self.end(sid)
-            case ("expire", sid) if sid in self.told:
-                self.end(sid)
+                for sid in list(self.opened_by):
+                    self.close(sid)
+            case ("expire", sid) if sid in self.opened_by:
+                self.close(sid)
 
-    def note(self, replaced: Iterable[str | None]) -> None:
-        """What was replaced does not come back."""
+    def mark_replaced(self, replaced: Iterable[str | None]) -> None:
+        """Mark connections as replaced: they are not recovered."""
         for sid in replaced:
             self.replaced.add(sid)
             if sid is not None:
                 self.ended[sid] = None
 
-    def begin(self, sid: str, source: str | None) -> None:
+    def open(self, sid: str, source: str | None) -> None:
         if sid not in self.ended:
-            self.told[sid] = self.told.get(sid) or source
+            self.opened_by[sid] = self.opened_by.get(sid) or source
 
-    def end(self, sid: str, *, back: bool = True) -> None:
-        told = self.told.pop(sid, None)
-        self.ended[sid] = told if back else None
+    def close(self, sid: str, *, back: bool = True) -> None:
+        source = self.opened_by.pop(sid, None)
+        self.ended[sid] = source if back else None
 
 
-def played(steps: Iterable[Step]) -> tuple[Ledger, list[LedgerChange], Model]:
-    ledger, model = Ledger(), Model()
+def run_steps(steps: Iterable[Step]) -> tuple[Ledger, list[LedgerChange], ReferenceModel]:
+    ledger, model = Ledger(), ReferenceModel()
     changes: list[LedgerChange] = []
     for number, step in enumerate(steps):
-        made = told(ledger, step, number)
-        model.take(step)
-        model.note(change.old_sid for change in made if isinstance(change, ReplacedChange))
+        made = apply_step(ledger, step, number)
+        model.apply(step)
+        model.mark_replaced(change.old_sid for change in made if isinstance(change, ReplacedChange))
         changes += made
     return ledger, changes, model
 
 
-def told(ledger: Ledger, step: Step, number: int) -> tuple[LedgerChange, ...]:
-    event = event_of(step, number)
+def apply_step(ledger: Ledger, step: Step, number: int) -> tuple[LedgerChange, ...]:
+    event = event_for(step, number)
     return ledger.expire(step[1], event) if step[0] == "expire" else ledger.apply(event)
 
 
 @given(conversations)
 @settings(max_examples=300, deadline=None)
 def test_open_connections_are_those_that_opened_and_did_not_end(steps: list[Step]) -> None:
-    ledger, _, model = played(steps)
-    assert {sid for name in USERS for sid in ledger.open_connections(name)} == model.told.keys()
-    assert ledger.open_count == len(model.told)
+    ledger, _, model = run_steps(steps)
+    assert {sid for name in USERS for sid in ledger.open_connections(name)} == model.opened_by.keys()
+    assert ledger.open_count == len(model.opened_by)
     for name in USERS:
         assert {ledger.user_for(sid) for sid in ledger.open_connections(name)} <= {name}
         assert len(set(ledger.open_connections(name))) == len(ledger.open_connections(name))
@@ -132,18 +132,18 @@ def test_open_connections_are_those_that_opened_and_did_not_end(steps: list[Step
 @given(conversations)
 @settings(max_examples=300, deadline=None)
 def test_each_opening_ends_at_most_once_and_the_changes_add_up(steps: list[Step]) -> None:
-    ledger, changes, _ = played(steps)
-    held: set[str] = set()
+    ledger, changes, _ = run_steps(steps)
+    open_sids: set[str] = set()
     for change in changes:
         if isinstance(change, OpenedChange):
-            assert change.sid not in held
-            held.add(change.sid)
+            assert change.sid not in open_sids
+            open_sids.add(change.sid)
         elif isinstance(change, ReplacedChange):
-            held.discard(change.old_sid or "")
+            open_sids.discard(change.old_sid or "")
         elif not change.replaced:
-            assert change.sid in held
-            held.discard(change.sid)
-    assert held == {sid for name in USERS for sid in ledger.open_connections(name)}
+            assert change.sid in open_sids
+            open_sids.discard(change.sid)
+    assert open_sids == {sid for name in USERS for sid in ledger.open_connections(name)}
     replaced = [change.old_sid for change in changes if isinstance(change, ReplacedChange)]
     assert len(replaced) == len(set(replaced))
 
@@ -153,16 +153,16 @@ def test_each_opening_ends_at_most_once_and_the_changes_add_up(steps: list[Step]
 def test_each_change_lists_the_connections_that_remain_open(steps: list[Step]) -> None:
     ledger = Ledger()
     for number, step in enumerate(steps):
-        latest = {change.user: change for change in told(ledger, step, number)}
+        latest = {change.user: change for change in apply_step(ledger, step, number)}
         for name, change in latest.items():
-            held = (*change.others, change.sid) if isinstance(change, OpenedChange) else change.remaining
-            assert held == ledger.open_connections(name)
+            open_sids = (*change.others, change.sid) if isinstance(change, OpenedChange) else change.remaining
+            assert open_sids == ledger.open_connections(name)
 
 
 @given(conversations, st.data())
 @settings(max_examples=200, deadline=None)
 def test_a_second_source_with_the_same_events_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
-    """Each connect and end is told once more, some time later, by the other source; nothing comes back meanwhile."""
+    """The other source reports each connect and end again, some time later; no connection is recovered meanwhile."""
     firsts = {step[:2]: step for step in reversed(steps)}
     steps = [step for step in steps if step[0] not in ("connect", "end") or firsts[step[:2]] is step]
     twice = list(steps)
@@ -171,7 +171,7 @@ def test_a_second_source_with_the_same_events_changes_nothing(steps: list[Step],
             place = data.draw(st.integers(twice.index(step) + 1, len(twice)))
             other = "client" if step[2] == "server-log" else "server-log"
             twice.insert(place, (*step[:2], other, *step[3:]))
-    once, again = played(steps)[0], played(twice)[0]
+    once, again = run_steps(steps)[0], run_steps(twice)[0]
     assert {name: set(once.open_connections(name)) for name in USERS} == {
         name: set(again.open_connections(name)) for name in USERS
     }
@@ -195,7 +195,7 @@ NO_TIMER += [("replace", "C1", "C0")]
 @example(NO_TIMER)
 @settings(max_examples=100, deadline=None)
 def test_a_replay_of_the_events_has_the_same_findings(steps: list[Step]) -> None:
-    events = [event_of(step, number) for number, step in enumerate(steps) if step[0] != "expire"]
+    events = [event_for(step, number) for number, step in enumerate(steps) if step[0] != "expire"]
     decoder = msgspec.json.Decoder(AnyEvent)
     again = [decoder.decode(msgspec.json.encode(event)) for event in events]
     assert found(again) == found(events) == found(events, asked_often=True)

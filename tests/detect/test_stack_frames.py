@@ -1,4 +1,4 @@
-"""Whose frame is it: the client library's frames are cut, in a bundle without a map by the names minifiers keep."""
+"""Classification of stack frames, also in a bundle without a source map."""
 
 import pytest
 
@@ -20,7 +20,7 @@ MANAGER = ("createSocket", "doOpen", "open", "_open", "t", "open")
 
 
 def stack(*names: str, file: str = BUNDLE) -> tuple[CodeLocation, ...]:
-    """Frames of one bundle, each in a column of its own."""
+    """Return frames of one bundle, each in its own column."""
     return tuple(CodeLocation(file, 9, 100 + 10 * column, name) for column, name in enumerate(names))
 
 
@@ -43,7 +43,7 @@ def test_with_an_older_client_whose_socket_opens_under_the_same_name() -> None:
 
 
 def test_in_the_librarys_own_minified_file_at_any_address() -> None:
-    """As socket.io.min.js 4.8 has them: methods with the object they were put into, the engine's open under another."""
+    """Frames as in socket.io.min.js 4.8: methods with their object, and the engine's `open` under another name."""
     manager = ("i.createSocket", "r.doOpen", "i.open", "i.X", "n", "i.open", "n")
     assert own(*manager, "$t", "useBot") == ["useBot"]
     assert own(*manager, "$t", "open", "open") == ["open", "open"], "the application's may be called so as well"
@@ -107,8 +107,10 @@ def test_code_that_injects_an_angular_service_is_the_opener() -> None:
 
 
 def test_without_maps_a_script_with_many_consecutive_frames_is_the_frameworks() -> None:
-    """Vue 3 and its router in index.js, the application's parts in files of their own: a component made a second time,
-    and two that go through shared code."""
+    """Vue 3 and its router in index.js, the application's parts in separate files.
+
+    One component is created twice, and two components use shared code.
+    """
     leak, view, one, two = (
         CodeLocation(f"http://h/assets/{name}.js", 1, 204) for name in ("leak", "useSocket", "One", "Two")
     )
@@ -145,7 +147,7 @@ def test_a_served_client_script_is_the_clients_whatever_its_map_says() -> None:
     ],
 )
 def test_libraries_prebundled_by_a_development_server_are_libraries(script: str, file: str) -> None:
-    """Their maps name files beside node_modules: as Vite 8 has it."""
+    """Their source maps do not name node_modules, as with Vite 8."""
     mine = attribute_to_package(CodeLocation(file, 4, 5, "run"), script)
     assert is_library_frame(mine) and (is_framework_frame(mine) or "pinia" in script or ".angular" in script)
     assert not is_library_frame(
@@ -207,16 +209,16 @@ def test_a_location_has_a_short_label(place: CodeLocation, called: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "told"),
+    ("file", "expected"),
     [
         ("src/hooks/useBot.ts", "web/app/src/hooks/useBot.ts"),
-        ("web/app/src/page.tsx", "web/app/src/page.tsx"),  # a whole path, told from the working directory
+        ("web/app/src/page.tsx", "web/app/src/page.tsx"),  # a path relative to the working directory
         ("/srv/other/src/page.tsx", "/srv/other/src/page.tsx"),
         ("http://h/app.js", "http://h/app.js"),
         ("node_modules/react-dom/index.js", "node_modules/react-dom/index.js"),
         ("react-dom/index.js", "react-dom/index.js"),
     ],
 )
-def test_a_frontend_in_a_folder_is_named_from_the_root_of_the_checkout(file: str, told: str) -> None:
-    assert resolve_root(CodeLocation(file, 3, 4, "f"), "web/app") == CodeLocation(told, 3, 4, "f")
+def test_a_frontend_in_a_folder_is_named_from_the_root_of_the_checkout(file: str, expected: str) -> None:
+    assert resolve_root(CodeLocation(file, 3, 4, "f"), "web/app") == CodeLocation(expected, 3, 4, "f")
     assert resolve_root(CodeLocation(file, 3, 4, "f"), "") == CodeLocation(file, 3, 4, "f")

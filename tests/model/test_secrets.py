@@ -1,4 +1,4 @@
-"""Secrets never leave: whatever text comes from outside passes here before it is stored."""
+"""Redaction of secrets in text from outside."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a page shows and what it points to, next to what looks alike and is something else."""
+"""Causes that a page shows, and similar pages with another cause."""
 
 from typing import Any
 
@@ -92,32 +92,32 @@ def test_the_cause_of_two_connections_of_a_page(first: Connected, second: Connec
     assert causes(first, second) == {cause}
 
 
-def asked(sid: str, at: float) -> Event:
+def requested(sid: str, at: float) -> Event:
     return Connecting(at=START + at, user="u", page="tab 1", eio=f"e{sid}", stack=(IO, ONE, EFFECT), source="browser")
 
 
 def test_requests_sent_together_are_two_components_however_late_their_answers() -> None:
     answers = (opened("a", 1, ONE, EFFECT), opened("b", 3, ONE, EFFECT))
-    assert causes(asked("a", 0), asked("b", 0.01), *answers) == {"two-openers"}
-    assert causes(asked("a", 0), asked("b", 0.9), *answers) == {"unmount-without-cleanup"}
+    assert causes(requested("a", 0), requested("b", 0.01), *answers) == {"two-openers"}
+    assert causes(requested("a", 0), requested("b", 0.9), *answers) == {"unmount-without-cleanup"}
     together = (opened("a", 1, ONE, EFFECT), opened("b", 1.01, ONE, EFFECT))
-    assert causes(asked("a", 0), asked("b", 0.9), *together) == {"unmount-without-cleanup"}
+    assert causes(requested("a", 0), requested("b", 0.9), *together) == {"unmount-without-cleanup"}
 
 
 @pytest.mark.parametrize("kept_up", [("a", "b"), ("b", "a")], ids=lambda order: order[0])
 def test_a_page_that_stalled_between_two_components_received_no_answer_meanwhile(kept_up: tuple[str, str]) -> None:
-    """Whichever was acknowledged first."""
+    """In either order of the acknowledgements."""
     first, second = kept_up
-    begun = (asked("a", 0), asked("b", 0.3))
+    started = (requested("a", 0), requested("b", 0.3))
     answers = (opened(first, 0.31, ONE, EFFECT), opened(second, 0.32, ONE, EFFECT))
-    assert {(f.cause and f.cause.id, f.cause and f.cause.confidence) for f in judged(*begun, *answers)} == {
+    assert {(f.cause and f.cause.id, f.cause and f.cause.confidence) for f in judged(*started, *answers)} == {
         ("two-openers", "medium")
     }
 
 
 def test_a_page_that_received_an_answer_opened_the_next_connection_in_a_later_run() -> None:
-    """A view that is shown again: no slow machine can make it seem to be two components, and no fast one either."""
-    events = (asked("a", 0), opened("a", 0.01, ONE, EFFECT), asked("b", 0.02), opened("b", 0.03, ONE, EFFECT))
+    """A component that is shown again is not mistaken for two components, on a slow or a fast machine."""
+    events = (requested("a", 0), opened("a", 0.01, ONE, EFFECT), requested("b", 0.02), opened("b", 0.03, ONE, EFFECT))
     assert causes(*events) == {"unmount-without-cleanup"}
 
 
@@ -127,12 +127,12 @@ def test_a_framework_component_created_twice_is_not_two_openers() -> None:
 
 
 def swaps(count: int, answered_after: float = 0.01) -> list[Event]:
-    """The client closes and opens again at once, `count` times."""
-    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    """The client closes its connection and opens the next at once, several times."""
+    events: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n in range(1, count + 1):
-        told += [closed(f"s{n - 1}", n, "io client disconnect"), asked(f"s{n}", n + 0.001)]
-        told.append(opened(f"s{n}", n + answered_after, ONE, EFFECT))
-    return told
+        events += [closed(f"s{n - 1}", n, "io client disconnect"), requested(f"s{n}", n + 0.001)]
+        events.append(opened(f"s{n}", n + answered_after, ONE, EFFECT))
+    return events
 
 
 @pytest.mark.parametrize("answered_after", [0.01, 0.6], ids=["fast", "a busy server"])
@@ -144,30 +144,33 @@ def test_an_effect_that_runs_again_and_again(answered_after: float) -> None:
 
 
 def test_a_loop_is_recognised_at_any_intervals() -> None:
-    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    events: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n, at in enumerate((0.3, 1.9, 2.2, 5.0, 5.1, 7.7, 8.0), start=1):
-        told += [opened(f"s{n}", at, (ONE, TWO)[n % 2], EFFECT), closed(f"s{n - 1}", at + 0.01, "io server disconnect")]
-    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+        events += [
+            opened(f"s{n}", at, (ONE, TWO)[n % 2], EFFECT),
+            closed(f"s{n - 1}", at + 0.01, "io server disconnect"),
+        ]
+    attempts = next(finding for finding in judged(*events) if finding.rule == "excessive-attempts")
     assert attempts.cause is not None and attempts.cause.id == "reconnect-on-kick"
 
 
 def test_a_connection_requested_before_the_servers_end_is_no_reconnection() -> None:
-    """A memo or a view opens one more with each render, and each makes the server end the last: no client loops."""
-    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    """A memo or component opens a connection with each render, and the server ends the one before: no client loops."""
+    events: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n in range(1, 8):
-        told += [asked(f"s{n}", n), closed(f"s{n - 1}", n + 0.02, "io server disconnect")]
-        told.append(opened(f"s{n}", n + 0.03, ONE, EFFECT))
-    told[3:5] = []  # unsteady, so that no timer can be meant
-    told += [asked("s9", 7.4), closed("s7", 7.42, "io server disconnect"), opened("s9", 7.43, ONE, EFFECT)]
-    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+        events += [requested(f"s{n}", n), closed(f"s{n - 1}", n + 0.02, "io server disconnect")]
+        events.append(opened(f"s{n}", n + 0.03, ONE, EFFECT))
+    events[3:5] = []  # unsteady, so that no timer can be meant
+    events += [requested("s9", 7.4), closed("s7", 7.42, "io server disconnect"), opened("s9", 7.43, ONE, EFFECT)]
+    attempts = next(finding for finding in judged(*events) if finding.rule == "excessive-attempts")
     assert attempts.cause is None
 
 
 def test_a_cause_found_in_a_browser_does_not_propose_a_browser() -> None:
-    told: list[Event] = [opened("s0", 0, ONE, EFFECT)]
+    events: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n in range(1, 8):
-        told += [opened(f"s{n}", n * 0.3, ONE, EFFECT), closed(f"s{n - 1}", n * 0.3, "io server disconnect")]
-    attempts = next(finding for finding in judged(*told) if finding.rule == "excessive-attempts")
+        events += [opened(f"s{n}", n * 0.3, ONE, EFFECT), closed(f"s{n - 1}", n * 0.3, "io server disconnect")]
+    attempts = next(finding for finding in judged(*events) if finding.rule == "excessive-attempts")
     assert attempts.cause is not None and attempts.cause.confidence == "medium" and not attempts.cause.settle_by
 
 

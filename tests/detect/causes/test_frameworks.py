@@ -1,5 +1,4 @@
-"""Vue, Svelte, Solid and Angular: stacks as their real builds make them (docs/browser.md says which), what is told of
-them, and in whose words."""
+"""Stacks of real builds of Vue, Svelte, Solid and Angular (docs/browser.md), and the fixes in their terms."""
 
 import pytest
 
@@ -59,26 +58,26 @@ COMPONENTS: dict[str, Frames] = {
 }
 
 
-def told(stack: Frames) -> Cause:
-    """Why one page opened three connections, one after the other, from one stack."""
-    said = user("A", page="tab-1")
+def cause_of_stack(stack: Frames) -> Cause:
+    """Return the cause of three connections that one page opened one after the other, from one stack."""
+    conversation = user("A", page="tab-1")
     for n in range(3):
-        said.connects(f"s{n}", at=float(n), opener=stack[0], stack=stack)
-    found = cause(said.watched(until=60))
+        conversation.connects(f"s{n}", at=float(n), opener=stack[0], stack=stack)
+    found = cause(conversation.watched(until=60))
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize("stack", TEMPLATES.values(), ids=TEMPLATES)
 def test_io_in_a_template_is_recognised_by_the_frame_that_ran_it(stack: Frames) -> None:
-    found = told(stack)
+    found = cause_of_stack(stack)
     assert (found.id, found.confidence) == ("io-in-render", "high")
     assert found.fix == FRAMEWORK_FIXES[framework_name(stack) or ""]["io-in-render"]
 
 
 @pytest.mark.parametrize("stack", COMPONENTS.values(), ids=COMPONENTS)
 def test_a_component_created_by_the_template_of_another_is_not_io_in_render(stack: Frames) -> None:
-    found = told(stack)
+    found = cause_of_stack(stack)
     assert found.id == "unmount-without-cleanup"
     assert found.fix == FRAMEWORK_FIXES[framework_name(stack) or ""]["unmount-without-cleanup"]
 
@@ -90,7 +89,7 @@ def test_without_a_framework_the_catalogues_fix_is_used() -> None:
     )
     assert framework_name(react) == "react"
     for stack in (react, (CodeLocation("http://h/app.js", 1, 700),)):
-        assert told(stack).fix == CATALOGUE["unmount-without-cleanup"].fix
+        assert cause_of_stack(stack).fix == CATALOGUE["unmount-without-cleanup"].fix
 
 
 def test_every_framework_has_fixes_for_the_same_causes() -> None:

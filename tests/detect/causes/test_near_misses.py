@@ -1,4 +1,4 @@
-"""What only a look into the page can tell, each beside what only looks like it: stacks, scripts, handlers."""
+"""Signatures in stacks, scripts and handlers, each with a near miss."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ RENDER = react("renderWithHooks", "beginWork")
 
 
 def opened(*stacks: tuple[CodeLocation, ...], apart: float = 1.0, **each: tuple[Any, ...]) -> Conversation:
-    """One page opens one connection for each stack, by the call of io() at its first frame, and all stay."""
-    said = user("A", page="tab-1")
+    """Return one page's connections, one for each stack, opened by its first frame; all stay open."""
+    conversation = user("A", page="tab-1")
     for n, stack in enumerate(stacks):
         more = {name: values[n] for name, values in each.items()}
-        said.connects(f"s{n}", at=n * apart, opener=stack[0], stack=stack, **more)
-    return said.watched(until=60)
+        conversation.connects(f"s{n}", at=n * apart, opener=stack[0], stack=stack, **more)
+    return conversation.watched(until=60)
 
 
 def test_two_openers_are_named_by_the_frames_at_which_their_stacks_diverge() -> None:
-    said = opened((OPENER, DASHBOARD, *EFFECT), (OPENER, WIZARD, *EFFECT))
-    found = cause(said)
+    conversation = opened((OPENER, DASHBOARD, *EFFECT), (OPENER, WIZARD, *EFFECT))
+    found = cause(conversation)
     assert found is not None
     assert (found.id, found.because) == (
         "two-openers",
@@ -45,13 +45,13 @@ def test_two_openers_are_not_one_stack_twice() -> None:
     assert why(opened((OPENER, DASHBOARD, *EFFECT), (OPENER, DASHBOARD, *EFFECT))) != "two-openers"
 
 
-@pytest.mark.parametrize(("apart", "said"), [(1.0, "unmount-without-cleanup"), (0.01, "two-openers")])
-def test_two_openers_in_one_bundle_without_a_map_only_where_they_open_together(apart: float, said: str) -> None:
-    """What parts may be the framework's code: one component that comes again, by another way than at first."""
+@pytest.mark.parametrize(("apart", "conversation"), [(1.0, "unmount-without-cleanup"), (0.01, "two-openers")])
+def test_two_openers_in_one_bundle_without_a_map_only_where_they_open_together(apart: float, conversation: str) -> None:
+    """The stacks may diverge in the framework's code: one component that is created again in another way."""
     setup, mounted, pushed = (CodeLocation("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
     deep = tuple(CodeLocation("http://h/main.js", 4, column) for column in range(50, 54))
     found = cause(opened((setup, mounted, *deep), (setup, pushed, *deep), apart=apart))
-    assert found is not None and (found.id, found.confidence) == (said, "medium")
+    assert found is not None and (found.id, found.confidence) == (conversation, "medium")
     assert why(opened((setup, mounted), (setup, pushed), apart=apart)) == "two-openers", "a page without a framework"
 
 
@@ -84,7 +84,7 @@ def test_hot_reload() -> None:
 
 
 def test_hot_reload_of_code_that_moved_by_some_lines() -> None:
-    """Vite and Vue: the component ran again from the new version of its file, and its io() stands further down."""
+    """Vite and Vue: the component ran again from the new version of its file, with io() on a later line."""
     scripts = ("http://localhost/src/Chat.vue?t=1", "http://localhost/src/Chat.vue?t=2")
     moved = (CodeLocation("src/Chat.vue", 7, 16, "setup"),), (CodeLocation("src/Chat.vue", 8, 16, "setup"),)
     assert why(opened(*moved, script=scripts)) == "hot-reload"
@@ -114,17 +114,17 @@ def test_two_bundles_are_not_two_versions_of_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("urls", "told"),
+    ("urls", "expected"),
     [
         (("http://h/?room=1", "http://h/?room=2"), "queries (`room`)"),
         (("http://localhost/", "http://127.0.0.1/"), "addresses"),
     ],
 )
-def test_forced_new_connection(urls: tuple[str, str], told: str) -> None:
+def test_forced_new_connection(urls: tuple[str, str], expected: str) -> None:
     found = cause(opened((OPENER, DASHBOARD), (OPENER, DASHBOARD), url=urls))
     assert found is not None
     assert found.id == "forced-new-connection"
-    assert told in found.because
+    assert expected in found.because
 
 
 def test_forced_new_connection_is_not_the_same_address() -> None:
@@ -133,11 +133,11 @@ def test_forced_new_connection_is_not_the_same_address() -> None:
 
 def swapping(pause: float, times: int = 8) -> Conversation:
     """The client closes its connection and opens the next after `pause`, once a second."""
-    said = user("A", page="tab-1")
+    conversation = user("A", page="tab-1")
     for n in range(times):
-        said.attempts(at=n).connects(f"s{n}", at=n, opener=OPENER, stack=(OPENER, *EFFECT))
-        said.disconnects(f"s{n}", at=n + 1 - pause, reason="io client disconnect")
-    return said
+        conversation.attempts(at=n).connects(f"s{n}", at=n, opener=OPENER, stack=(OPENER, *EFFECT))
+        conversation.disconnects(f"s{n}", at=n + 1 - pause, reason="io client disconnect")
+    return conversation
 
 
 def test_unstable_dependency() -> None:
@@ -151,27 +151,27 @@ def test_unstable_dependency_is_not_a_user_who_reconnects() -> None:
 
 
 def test_no_sticky_session() -> None:
-    said = user("A", page="tab-1", stack=(OPENER,))
+    conversation = user("A", page="tab-1", stack=(OPENER,))
     for n in range(7):
-        said.is_refused(at=n * 0.1, message="Session ID unknown")
-    assert why(said, "excessive-attempts") == "no-sticky-session"
+        conversation.is_refused(at=n * 0.1, message="Session ID unknown")
+    assert why(conversation, "excessive-attempts") == "no-sticky-session"
 
 
 def test_no_sticky_session_is_not_a_refused_token() -> None:
-    said = user("A", page="tab-1", stack=(OPENER,))
+    conversation = user("A", page="tab-1", stack=(OPENER,))
     for n in range(7):
-        said.is_refused(at=n * 0.1, message="invalid token")
-    assert why(said, "excessive-attempts") is None
+        conversation.is_refused(at=n * 0.1, message="invalid token")
+    assert why(conversation, "excessive-attempts") is None
 
 
 def handling(*handlers: CodeLocation, **more: Any) -> Conversation:
-    said = user("A").connects("s1", at=0).has_handlers("sync", 0.1, *handlers, **more).receives("sync", at=1)
-    return said.handles("sync", at=1).handles("sync", at=1)
+    conversation = user("A").connects("s1", at=0).has_handlers("sync", 0.1, *handlers, **more).receives("sync", at=1)
+    return conversation.handles("sync", at=1).handles("sync", at=1)
 
 
 def test_handler_in_connect() -> None:
-    said = handling(DASHBOARD, DASHBOARD, inside="connect")
-    found = cause(said, "event-duplicated")
+    conversation = handling(DASHBOARD, DASHBOARD, inside="connect")
+    found = cause(conversation, "event-duplicated")
     assert found is not None
     assert (found.id, found.because) == (
         "handler-in-connect",
@@ -188,5 +188,7 @@ def test_two_handlers_of_two_components_are_neither() -> None:
 
 
 def test_off_without_handler() -> None:
-    said = user("A").connects("s1", at=0).has_handlers("sync", 0.1, lost=(DASHBOARD, WIZARD)).receives("sync", at=1)
-    assert why(said, "event-unheard") == "off-without-handler"
+    conversation = (
+        user("A").connects("s1", at=0).has_handlers("sync", 0.1, lost=(DASHBOARD, WIZARD)).receives("sync", at=1)
+    )
+    assert why(conversation, "event-unheard") == "off-without-handler"

@@ -1,4 +1,4 @@
-"""One test for what each signature recognises, and one for what only looks like it."""
+"""Signatures in openings, replacements and ends, each with a near miss."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,26 +15,26 @@ from wscheck.model.events import CodeLocation, Connected
 from wscheck.model.findings import Cause, Confidence
 
 
-def why(said: Conversation, rule: str = "multiple-connections") -> str | None:
-    """The cause of the first finding of `rule`."""
-    found = cause(said, rule)
+def why(conversation: Conversation, rule: str = "multiple-connections") -> str | None:
+    """Return the cause of the first finding of `rule`."""
+    found = cause(conversation, rule)
     return found.id if found is not None else None
 
 
-def cause(said: Conversation, rule: str = "multiple-connections") -> Cause | None:
+def cause(conversation: Conversation, rule: str = "multiple-connections") -> Cause | None:
     return next(
         f.cause
-        for f in judged([*DOCUMENTED, REGISTRY["tab-displaced"], REGISTRY["event-unheard"]], said)
+        for f in judged([*DOCUMENTED, REGISTRY["tab-displaced"], REGISTRY["event-unheard"]], conversation)
         if f.rule == rule
     )
 
 
 def page(*by: str, apart: float = 1.0, **more: Iterable[object]) -> Conversation:
-    """One page opens one connection after the other, by different hands, and all stay."""
-    said = user("A", page="tab-1")
+    """Return one page's connections, opened one after the other by different openers; all stay open."""
+    conversation = user("A", page="tab-1")
     for n, opener in enumerate(by):
-        said.connects(f"s{n}", at=n * apart, by=opener, **{key: values[n] for key, values in more.items()})  # type: ignore[index]
-    return said.watched(until=60)
+        conversation.connects(f"s{n}", at=n * apart, by=opener, **{key: values[n] for key, values in more.items()})  # type: ignore[index]
+    return conversation.watched(until=60)
 
 
 # --- what the page shows ---------------------------------------------------------------------------------------------
@@ -48,28 +48,30 @@ def test_two_openers() -> None:
 
 
 def test_two_openers_are_not_those_of_two_pages() -> None:
-    said = user("A").connects("s1", at=0, by="Dashboard", page="tab-1").connects("s2", at=1, by="Wizard", page="tab-2")
-    assert why(said.watched(until=9)) == "several-tabs"
+    conversation = (
+        user("A").connects("s1", at=0, by="Dashboard", page="tab-1").connects("s2", at=1, by="Wizard", page="tab-2")
+    )
+    assert why(conversation.watched(until=9)) == "several-tabs"
 
 
 def test_two_openers_are_not_one_after_the_other() -> None:
-    said = page("Dashboard", "Dashboard").disconnects("s0", at=61).disconnects("s1", at=62)
-    assert why(said.connects("s9", at=63, by="Wizard").watched(until=70)) == "unmount-without-cleanup"
+    conversation = page("Dashboard", "Dashboard").disconnects("s0", at=61).disconnects("s1", at=62)
+    assert why(conversation.connects("s9", at=63, by="Wizard").watched(until=70)) == "unmount-without-cleanup"
 
 
 def test_an_event_that_did_not_arrive_went_to_the_connection_that_the_server_kept() -> None:
-    said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard").connects("s1", at=0.1, by="Wizard")
-    said.expects("delivered", at=0.2, name="message_sync", within=1)
-    ended = said.disconnects("s0", at=0.1, reason=KICKED_CLIENT).watched(until=9)
+    conversation = user("A", page="tab-1").connects("s0", at=0, by="Dashboard").connects("s1", at=0.1, by="Wizard")
+    conversation.expects("delivered", at=0.2, name="message_sync", within=1)
+    ended = conversation.disconnects("s0", at=0.1, reason=KICKED_CLIENT).watched(until=9)
     (missing,) = judged([REGISTRY["event-missing"]], ended)
     assert missing.cause is not None and missing.cause.id == "two-openers"
     assert missing.cause.confidence is Confidence.MEDIUM and "the one that it kept" in missing.cause.because
 
 
 def test_an_event_that_did_not_arrive_on_the_only_connection_has_no_such_cause() -> None:
-    said = user("A", page="tab-1").connects("s0", at=0, by="Dashboard")
-    said.expects("delivered", at=0.2, name="message_sync", within=1)
-    assert [found.cause for found in judged([REGISTRY["event-missing"]], said.watched(until=9))] == [None]
+    conversation = user("A", page="tab-1").connects("s0", at=0, by="Dashboard")
+    conversation.expects("delivered", at=0.2, name="message_sync", within=1)
+    assert [found.cause for found in judged([REGISTRY["event-missing"]], conversation.watched(until=9))] == [None]
 
 
 def test_effect_without_cleanup() -> None:
@@ -101,9 +103,9 @@ def test_token_refresh_is_not_the_same_token_again() -> None:
 
 
 def test_several_tabs() -> None:
-    said = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2").watched(until=9)
-    assert why(said) == "several-tabs"
-    assert why(said, "tab-displaced") == "several-tabs"
+    conversation = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2").watched(until=9)
+    assert why(conversation) == "several-tabs"
+    assert why(conversation, "tab-displaced") == "several-tabs"
 
 
 def test_several_tabs_are_not_one_page() -> None:
@@ -117,16 +119,19 @@ def test_several_tabs_are_not_one_page() -> None:
     ("reason", "confidence"), [("forced close", Confidence.HIGH), ("transport close", Confidence.MEDIUM)]
 )
 def test_transport_closed(reason: str, confidence: Confidence) -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
-    found = cause(said.disconnects("s1", at=1.01, reason=reason), "connection-replaced")
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    found = cause(conversation.disconnects("s1", at=1.01, reason=reason), "connection-replaced")
     assert found is not None
     assert (found.id, found.confidence) == ("transport-closed", confidence)
     assert found.because == f'the replaced connection ended with "{reason}"'
 
 
 def test_transport_closed_is_not_a_namespace_that_was_disconnected() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
-    assert why(said.disconnects("s1", at=1.01, reason="server namespace disconnect"), "connection-replaced") is None
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    assert (
+        why(conversation.disconnects("s1", at=1.01, reason="server namespace disconnect"), "connection-replaced")
+        is None
+    )
 
 
 def test_reconnect_on_kick() -> None:
@@ -150,10 +155,10 @@ def test_reconnect_on_kick_is_not_a_few_tabs_that_connect_at_one_moment() -> Non
 
 
 def test_reconnect_on_kick_needs_steady_intervals() -> None:
-    said = log_of("A").connects("s0", at=0)
+    conversation = log_of("A").connects("s0", at=0)
     for n, at in enumerate((1.0, 40.0, 41.0, 300.0), start=1):
-        said.connects(f"s{n}", at=at).is_replaced(f"s{n - 1}", f"s{n}", at=at)
-    assert why(said, "connection-replaced") is None
+        conversation.connects(f"s{n}", at=at).is_replaced(f"s{n - 1}", f"s{n}", at=at)
+    assert why(conversation, "connection-replaced") is None
 
 
 def test_two_openers_precede_reconnect_on_kick() -> None:
@@ -161,30 +166,30 @@ def test_two_openers_precede_reconnect_on_kick() -> None:
 
 
 def test_map_per_process() -> None:
-    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2").watched(until=9)
-    found = cause(said)
+    conversation = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2").watched(until=9)
+    found = cause(conversation)
     assert found is not None
     assert found.because == "node-1 and node-2 each have a connection and neither replaced the other"
 
 
 def test_map_per_process_although_each_replaces_its_own() -> None:
-    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=0.01, node="node-2")
-    said.connects("s3", at=0.02, node="node-1").is_replaced("s1", "s3", at=0.02).watched(until=9)
-    found = cause(said)
+    conversation = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=0.01, node="node-2")
+    conversation.connects("s3", at=0.02, node="node-1").is_replaced("s1", "s3", at=0.02).watched(until=9)
+    found = cause(conversation)
     assert found is not None and (found.id, found.confidence) == ("map-per-process", Confidence.HIGH)
-    assert why(said, "connection-replaced") is None
+    assert why(conversation, "connection-replaced") is None
 
 
 def test_map_per_process_is_not_a_server_that_replaces_on_any_node() -> None:
-    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2")
-    said.is_replaced("s1", "s2", at=5).connects("s3", at=20, node="node-1").watched(until=30)
-    assert why(said) is None
+    conversation = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=5, node="node-2")
+    conversation.is_replaced("s1", "s2", at=5).connects("s3", at=20, node="node-1").watched(until=30)
+    assert why(conversation) is None
 
 
 def test_map_per_process_in_one_log_of_all_processes() -> None:
-    """A server that replaced one, and keeps another that came long after: no race of two at one moment."""
-    said = log_of("A").connects("s1", at=0).connects("s2", at=5).is_replaced("s1", "s2", at=5)
-    found = cause(said.connects("s3", at=12).watched(until=30))
+    """A server replaces one connection and keeps another that opened much later: no race."""
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=5).is_replaced("s1", "s2", at=5)
+    found = cause(conversation.connects("s3", at=12).watched(until=30))
     assert found is not None and (found.id, found.confidence) == ("map-per-process", Confidence.MEDIUM)
     assert (
         found.because
@@ -198,9 +203,9 @@ def test_map_per_process_is_not_one_node() -> None:
 
 
 def test_map_per_process_is_not_a_user_who_reconnected_to_another_process() -> None:
-    said = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=1, node="node-1").watched(until=9)
-    said.disconnects("s1", at=10).disconnects("s2", at=10).connects("s3", at=20, node="node-2")
-    assert why(said.watched(until=30)) is None
+    conversation = log_of("A").connects("s1", at=0, node="node-1").connects("s2", at=1, node="node-1").watched(until=9)
+    conversation.disconnects("s1", at=10).disconnects("s2", at=10).connects("s3", at=20, node="node-2")
+    assert why(conversation.watched(until=30)) is None
 
 
 def test_lookup_race() -> None:
@@ -216,40 +221,40 @@ def test_lookup_race_is_not_a_second_connection_much_later() -> None:
 
 
 def test_lookup_race_is_not_a_server_that_replaces() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
-    assert why(said, "connection-replaced") is None
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    assert why(conversation, "connection-replaced") is None
 
 
 def test_lookup_race_of_a_process_that_replaces_others() -> None:
-    """Five at once: it looked the first one up in time, and not the next, whichever tabs they are from."""
-    said = log_of("A", node="node-1", namespace="/").connects("s1", at=0).connects("s2", at=0.05)
-    said.is_replaced("s1", "s2", at=0.05).connects("s3", at=0.06).watched(until=9)
-    found = cause(said)
+    """Five connections at once: the server finds the first in time and not the next, whatever their tabs."""
+    conversation = log_of("A", node="node-1", namespace="/").connects("s1", at=0).connects("s2", at=0.05)
+    conversation.is_replaced("s1", "s2", at=0.05).connects("s3", at=0.06).watched(until=9)
+    found = cause(conversation)
     assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.HIGH)
     assert (
         found.because
         == "two connections opened 10 ms apart, and the server replaced neither, although it replaced others"
     )
-    assert why(said, "connection-replaced") is None
+    assert why(conversation, "connection-replaced") is None
 
 
 def test_lookup_race_is_not_certain_if_several_processes_may_write_the_log() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
-    found = cause(said.connects("s3", at=0.06).watched(until=9))
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=0.05).is_replaced("s1", "s2", at=0.05)
+    found = cause(conversation.connects("s3", at=0.06).watched(until=9))
     assert found is not None and (found.id, found.confidence) == ("lookup-race", Confidence.MEDIUM)
     assert "one process" in found.settle_by
 
 
-def missing(said: Conversation, rule: str = "connection-missing") -> Cause | None:
-    (found,) = judged(REGISTRY[rule], said.expects("connected", at=9))
+def missing(conversation: Conversation, rule: str = "connection-missing") -> Cause | None:
+    (found,) = judged(REGISTRY[rule], conversation.expects("connected", at=9))
     return found.cause
 
 
 def test_newcomer_ended() -> None:
-    """Two that met at two processes, each of which ended the other's."""
-    said = user("A").connects("s1", at=0).connects("s2", at=0.01)
-    said.disconnects("s1", at=0.02, reason=KICKED_CLIENT).disconnects("s2", at=0.02, reason=KICKED_CLIENT)
-    found = missing(said)
+    """Two connections at two processes, each of which ended the other one."""
+    conversation = user("A").connects("s1", at=0).connects("s2", at=0.01)
+    conversation.disconnects("s1", at=0.02, reason=KICKED_CLIENT).disconnects("s2", at=0.02, reason=KICKED_CLIENT)
+    found = missing(conversation)
     assert found is not None and (found.id, found.confidence) == ("newcomer-ended", Confidence.HIGH)
     assert "except(socket.id)" in found.fix
 
@@ -270,18 +275,20 @@ def test_no_sticky_session_keeps_a_client_from_connecting() -> None:
 
 
 def test_zombie() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="ping timeout")
-    assert why(said) == "zombie"
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="ping timeout")
+    assert why(conversation) == "zombie"
 
 
 def test_zombie_is_not_a_ping_timeout_of_the_newer_one() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s2", at=20, reason="ping timeout")
-    assert why(said) is None
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s2", at=20, reason="ping timeout")
+    assert why(conversation) is None
 
 
 def test_zombie_is_not_an_older_one_that_disconnected() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="transport close")
-    assert why(said) is None
+    conversation = (
+        log_of("A").connects("s1", at=0).connects("s2", at=5).disconnects("s1", at=20, reason="transport close")
+    )
+    assert why(conversation) is None
 
 
 def test_every_signature_has_its_test() -> None:
@@ -308,30 +315,30 @@ def test_signatures_that_need_page_data_match_nothing_without_it(signature: Sign
         )
         for n in (1, 2)
     )
-    trail = UserHistory()
-    trail.opened(old)
-    trail.opened(new)
-    trail.met.append((old, new))
-    trail.replaced(ReplacedChange("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
+    history = UserHistory()
+    history.opened(old)
+    history.opened(new)
+    history.met.append((old, new))
+    history.replaced(ReplacedChange("A", "s1", "s2", new, True, Confidence.HIGH, ("s2",), old, new))
     for _ in range(3):
-        trail.closed(ClosedChange("A", "s1", old, "io client disconnect", True, (), old))
-    assert not trail.has_page_data
-    assert signature(trail) is None
+        history.closed(ClosedChange("A", "s1", old, "io client disconnect", True, (), old))
+    assert not history.has_page_data
+    assert signature(history) is None
 
 
 def test_the_cause_may_become_clearer_as_the_finding_grows() -> None:
-    told: list[str | None] = []
-    judge = Judge(on_finding=lambda f: told.append(c.id if (c := judge.update_cause(f)) else None))
+    causes: list[str | None] = []
+    judge = Judge(on_finding=lambda f: causes.append(c.id if (c := judge.update_cause(f)) else None))
     for event in ping_pong(4).events:
         judge.feed(event)
-    assert told == [None, None, "reconnect-on-kick", "reconnect-on-kick"]
+    assert causes == [None, None, "reconnect-on-kick", "reconnect-on-kick"]
 
 
 def test_histories_of_the_latest_users_only_are_stored() -> None:
     judge = Judge()
     for n in range(6_000):
-        said = log_of(f"user_{n}").connects(f"a{n}", at=n).connects(f"b{n}", at=n + 0.5)
-        for event in said.is_replaced(f"a{n}", f"b{n}", at=n + 0.5).events:
+        conversation = log_of(f"user_{n}").connects(f"a{n}", at=n).connects(f"b{n}", at=n + 0.5)
+        for event in conversation.is_replaced(f"a{n}", f"b{n}", at=n + 0.5).events:
             judge.feed(event)
     assert len(judge._histories._histories) == 5_000
     assert judge._histories.history("user_5999").replacements
@@ -339,8 +346,8 @@ def test_histories_of_the_latest_users_only_are_stored() -> None:
 
 
 def test_a_client_shows_the_same_cause_as_a_log() -> None:
-    said = user("A")
-    said.connects("s0", at=0)
+    conversation = user("A")
+    conversation.connects("s0", at=0)
     for n in range(1, 9):
-        said.connects(f"s{n}", at=n * 0.3).disconnects(f"s{n - 1}", at=n * 0.3, reason=KICKED_CLIENT)
-    assert why(said, "connection-replaced") == "reconnect-on-kick"
+        conversation.connects(f"s{n}", at=n * 0.3).disconnects(f"s{n - 1}", at=n * 0.3, reason=KICKED_CLIENT)
+    assert why(conversation, "connection-replaced") == "reconnect-on-kick"

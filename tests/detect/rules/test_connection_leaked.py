@@ -7,8 +7,8 @@ from wscheck.model.findings import Severity
 
 def used(until: float, source: str = "client") -> Conversation:
     """The dashboard mounts, its page connects, and it unmounts again."""
-    said = user("A", source, page="tab-1").mounts("Dashboard", at=0).connects("s1", at=0.1, by="Dashboard")
-    return said.unmounts("Dashboard", at=until)
+    conversation = user("A", source, page="tab-1").mounts("Dashboard", at=0).connects("s1", at=0.1, by="Dashboard")
+    return conversation.unmounts("Dashboard", at=until)
 
 
 def test_a_connection_that_stays_after_the_last_component() -> None:
@@ -27,8 +27,8 @@ def test_closing_may_take_the_grace() -> None:
 
 
 def test_another_component_keeps_the_connection() -> None:
-    said = user("A", page="tab-1").mounts("Dashboard", at=0).mounts("Wizard", at=0).connects("s1", at=0.1)
-    assert judged(ConnectionLeaked, said.unmounts("Wizard", at=1).watched(until=9)) == []
+    conversation = user("A", page="tab-1").mounts("Dashboard", at=0).mounts("Wizard", at=0).connects("s1", at=0.1)
+    assert judged(ConnectionLeaked, conversation.unmounts("Wizard", at=1).watched(until=9)) == []
 
 
 def test_a_component_that_comes_back_uses_the_connection_again() -> None:
@@ -36,23 +36,23 @@ def test_a_component_that_comes_back_uses_the_connection_again() -> None:
 
 
 def test_another_page_of_the_user_still_uses_its_own_connection() -> None:
-    said = used(until=1).disconnects("s1", at=1.01).mounts("Dashboard", at=2, page="tab-2")
-    assert judged(ConnectionLeaked, said.connects("s2", at=2.1, page="tab-2").watched(until=9)) == []
+    conversation = used(until=1).disconnects("s1", at=1.01).mounts("Dashboard", at=2, page="tab-2")
+    assert judged(ConnectionLeaked, conversation.connects("s2", at=2.1, page="tab-2").watched(until=9)) == []
 
 
 def test_a_connection_that_the_server_replaced_does_not_stay() -> None:
-    said = used(until=1).connects("s2", at=1.05, page="tab-2").is_replaced("s1", "s2", at=1.05)
-    assert judged(ConnectionLeaked, said.watched(until=9)) == []
+    conversation = used(until=1).connects("s2", at=1.05, page="tab-2").is_replaced("s1", "s2", at=1.05)
+    assert judged(ConnectionLeaked, conversation.watched(until=9)) == []
 
 
 def test_500_connections_left_behind_are_one_finding() -> None:
-    said = user("A", page="tab-1").mounts("Dashboard", at=0)
+    conversation = user("A", page="tab-1").mounts("Dashboard", at=0)
     for n in range(500):
-        said.connects(f"s{n}", at=n / 1000)
-    found = one(judged(ConnectionLeaked, said.unmounts("Dashboard", at=1).watched(until=3)))
+        conversation.connects(f"s{n}", at=n / 1000)
+    found = one(judged(ConnectionLeaked, conversation.unmounts("Dashboard", at=1).watched(until=3)))
     assert (found.count, len(found.evidence)) == (500, 8)
 
 
 def test_without_times_the_connection_may_be_about_to_close() -> None:
-    said = user("A", page="tab-1").mounts("Dashboard", at=None).connects("s1", at=None)
-    assert judged(ConnectionLeaked, said.unmounts("Dashboard", at=None)) == []
+    conversation = user("A", page="tab-1").mounts("Dashboard", at=None).connects("s1", at=None)
+    assert judged(ConnectionLeaked, conversation.unmounts("Dashboard", at=None)) == []

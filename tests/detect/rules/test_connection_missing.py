@@ -14,23 +14,23 @@ def test_a_user_who_should_be_connected_and_is_not() -> None:
 
 
 def test_the_component_that_needs_it_is_named() -> None:
-    said = user("A").expects("connected", at=1, component="Wizard")
-    assert one(judged(Rule, said)).message == "has no connection although Wizard needs one"
+    conversation = user("A").expects("connected", at=1, component="Wizard")
+    assert one(judged(Rule, conversation)).message == "has no connection although Wizard needs one"
 
 
 def test_a_connection_at_that_moment_suffices() -> None:
-    said = user("A").connects("s1", at=0).expects("connected", at=1).disconnects("s1", at=2)
-    assert judged(Rule, said) == []
+    conversation = user("A").connects("s1", at=0).expects("connected", at=1).disconnects("s1", at=2)
+    assert judged(Rule, conversation) == []
 
 
 def test_a_connection_of_another_user_does_not_suffice() -> None:
-    said = user("B").connects("s1", at=0) & user("A").expects("connected", at=1)
-    assert one(judged(Rule, said)).user == "A"
+    conversation = user("B").connects("s1", at=0) & user("A").expects("connected", at=1)
+    assert one(judged(Rule, conversation)).user == "A"
 
 
 def test_a_connection_lost_before_does_not_suffice() -> None:
-    said = user("A").connects("s1", at=0).disconnects("s1", at=0.5).expects("connected", at=1)
-    assert one(judged(Rule, said)).count == 1
+    conversation = user("A").connects("s1", at=0).disconnects("s1", at=0.5).expects("connected", at=1)
+    assert one(judged(Rule, conversation)).count == 1
 
 
 def test_other_expectations_are_no_finding() -> None:
@@ -38,8 +38,8 @@ def test_other_expectations_are_no_finding() -> None:
 
 
 def test_500_times_missing_is_one_finding_and_needs_no_clock() -> None:
-    said = user("A")
+    conversation = user("A")
     for _ in range(500):
-        said.expects("connected", at=None)
-    found = one(judged(Rule, said))
+        conversation.expects("connected", at=None)
+    found = one(judged(Rule, conversation))
     assert (found.count, found.rate) == (500, None)

@@ -1,4 +1,4 @@
-"""connection-replaced: the server closed a connection in favour of a newer one, said or not."""
+"""connection-replaced: the server closed a connection in favour of a newer one, stated or inferred."""
 
 import pytest
 
@@ -9,25 +9,28 @@ from wscheck.model.findings import Confidence, Severity
 
 
 def test_a_logged_replacement_is_certain() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
-    found = one(judged(ConnectionReplaced, said))
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    found = one(judged(ConnectionReplaced, conversation))
     assert (found.user, found.severity, found.confidence) == ("A", Severity.ERROR, Confidence.HIGH)
     assert found.message == "the server replaced the user's connection by a newer one"
     assert [type(event).__name__ for event in found.evidence] == ["Connected", "Connected", "Replaced"]
 
 
 def test_both_components_are_named_where_they_are_known() -> None:
-    said = (
+    conversation = (
         user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard").is_replaced("s1", "s2", at=1)
     )
-    assert one(judged(ConnectionReplaced, said)).message == (
+    assert one(judged(ConnectionReplaced, conversation)).message == (
         "the server replaced the connection of Dashboard by that of Wizard"
     )
 
 
 def test_the_one_component_that_is_known_is_named() -> None:
-    said = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1).is_replaced("s1", "s2", at=1)
-    assert one(judged(ConnectionReplaced, said)).message == "the server replaced a connection of Dashboard by another"
+    conversation = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1).is_replaced("s1", "s2", at=1)
+    assert (
+        one(judged(ConnectionReplaced, conversation)).message
+        == "the server replaced a connection of Dashboard by another"
+    )
 
 
 def test_two_callers_of_shared_code_are_named_by_the_frames_at_which_their_stacks_diverge() -> None:
@@ -36,28 +39,30 @@ def test_two_callers_of_shared_code_are_named_by_the_frames_at_which_their_stack
         CodeLocation("src/one.tsx", 5, 3),
         CodeLocation("src/two.tsx", 9, 3),
     )
-    said = user("A").connects("s1", at=0, opener=shared, stack=(shared, one_caller))
-    said.connects("s2", at=1, opener=shared, stack=(shared, other)).is_replaced("s1", "s2", at=1)
-    assert one(judged(ConnectionReplaced, said)).message == (
+    conversation = user("A").connects("s1", at=0, opener=shared, stack=(shared, one_caller))
+    conversation.connects("s2", at=1, opener=shared, stack=(shared, other)).is_replaced("s1", "s2", at=1)
+    assert one(judged(ConnectionReplaced, conversation)).message == (
         "the server replaced the connection of one (src/one.tsx:5:3) by that of two (src/two.tsx:9:3)"
     )
 
 
 def test_one_component_that_replaces_itself_is_named_once() -> None:
-    said = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Dashboard")
-    assert one(judged(ConnectionReplaced, said.is_replaced("s1", "s2", at=1))).message == (
+    conversation = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Dashboard")
+    assert one(judged(ConnectionReplaced, conversation.is_replaced("s1", "s2", at=1))).message == (
         "the server replaced a connection of Dashboard by another"
     )
 
 
 def test_a_connection_ended_by_the_server_while_a_newer_one_is_open_was_replaced() -> None:
-    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
-    assert one(judged(ConnectionReplaced, said)).confidence is Confidence.HIGH
+    conversation = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
+    assert one(judged(ConnectionReplaced, conversation)).confidence is Confidence.HIGH
 
 
 def test_a_transport_closed_right_after_the_next_connection_was_probably_replaced() -> None:
-    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.1, reason="transport close")
-    assert one(judged(ConnectionReplaced, said)).confidence is Confidence.MEDIUM
+    conversation = (
+        user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.1, reason="transport close")
+    )
+    assert one(judged(ConnectionReplaced, conversation)).confidence is Confidence.MEDIUM
 
 
 @pytest.mark.parametrize(
@@ -66,8 +71,8 @@ def test_a_transport_closed_right_after_the_next_connection_was_probably_replace
     ids=["long after", "by the client itself", "dead", "without a reason"],
 )
 def test_other_ends_of_the_older_connection_are_no_replacement(reason: str | None, at: float) -> None:
-    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=at, reason=reason)
-    assert judged(ConnectionReplaced, said) == []
+    conversation = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=at, reason=reason)
+    assert judged(ConnectionReplaced, conversation) == []
 
 
 def test_the_servers_end_of_the_only_or_newest_connection_is_no_replacement() -> None:
@@ -77,14 +82,14 @@ def test_the_servers_end_of_the_only_or_newest_connection_is_no_replacement() ->
 
 
 def test_a_log_that_does_not_state_replacements_is_read_by_disconnect_reason() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
-    assert one(judged(ConnectionReplaced, said)).confidence is Confidence.MEDIUM
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_SERVER)
+    assert one(judged(ConnectionReplaced, conversation)).confidence is Confidence.MEDIUM
 
 
 def goodbye_first(after: float, at: float = 0.5) -> Conversation:
-    """A server that tells of the old connection's end before it tells of the new one."""
-    said = log_of("A").connects("s1", at=0).disconnects("s1", at=at, reason=KICKED_SERVER)
-    return said.connects("s2", at=at + after)
+    """Return the log of a server that records the old connection's end before the new opening."""
+    conversation = log_of("A").connects("s1", at=0).disconnects("s1", at=at, reason=KICKED_SERVER)
+    return conversation.connects("s2", at=at + after)
 
 
 def test_a_log_that_ends_the_old_connection_right_before_the_new_one_opens_shows_a_replacement() -> None:
@@ -94,7 +99,7 @@ def test_a_log_that_ends_the_old_connection_right_before_the_new_one_opens_shows
 
 
 @pytest.mark.parametrize(
-    "said",
+    "conversation",
     [
         goodbye_first(0.05),
         goodbye_first(0, at=1),
@@ -108,13 +113,13 @@ def test_a_log_that_ends_the_old_connection_right_before_the_new_one_opens_shows
     ],
     ids=["back after a kick", "of whole seconds", "left by itself", "a client's own clock", "on another node"],
 )
-def test_a_user_who_reconnects_replaces_nothing(said: Conversation) -> None:
-    assert judged(ConnectionReplaced, said) == []
+def test_a_user_who_reconnects_replaces_nothing(conversation: Conversation) -> None:
+    assert judged(ConnectionReplaced, conversation) == []
 
 
 def test_an_end_by_the_server_explains_one_opening() -> None:
-    said = goodbye_first(0.002).disconnects("s2", at=0.503, reason="transport close").connects("s3", at=0.504)
-    assert one(judged(ConnectionReplaced, said)).count == 1
+    conversation = goodbye_first(0.002).disconnects("s2", at=0.503, reason="transport close").connects("s3", at=0.504)
+    assert one(judged(ConnectionReplaced, conversation)).count == 1
 
 
 def test_a_replacement_that_the_log_states_later_counts_once() -> None:
@@ -123,9 +128,9 @@ def test_a_replacement_that_the_log_states_later_counts_once() -> None:
 
 
 def test_client_and_log_report_one_replacement() -> None:
-    said = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
-    said.is_replaced("s1", "s2", at=1.01)
-    assert one(judged(ConnectionReplaced, said)).count == 1
+    conversation = user("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
+    conversation.is_replaced("s1", "s2", at=1.01)
+    assert one(judged(ConnectionReplaced, conversation)).count == 1
 
 
 def test_a_replacement_of_an_unknown_user_has_medium_confidence() -> None:
@@ -142,8 +147,8 @@ def test_500_replacements_are_one_finding_with_its_rate() -> None:
 
 
 def test_replacements_without_times_are_counted_and_have_no_rate() -> None:
-    said = log_of("A")
+    conversation = log_of("A")
     for n in range(20):
-        said.is_replaced(f"s{n}", f"s{n + 1}", at=None)
-    found = one(judged(ConnectionReplaced, said))
+        conversation.is_replaced(f"s{n}", f"s{n + 1}", at=None)
+    found = one(judged(ConnectionReplaced, conversation))
     assert (found.count, found.rate, found.first_at) == (20, None, None)

@@ -10,34 +10,36 @@ from wscheck.model.findings import Confidence, Severity
 
 
 def test_one_event_on_two_connections_of_one_page() -> None:
-    said = user("A").receives("sync", at=0, sid="s1").receives("sync", at=0.01, sid="s2")
-    found = one(judged(EventDuplicated, said))
+    conversation = user("A").receives("sync", at=0, sid="s1").receives("sync", at=0.01, sid="s2")
+    found = one(judged(EventDuplicated, conversation))
     assert (found.user, found.severity, found.confidence) == ("A", Severity.ERROR, Confidence.HIGH)
     assert found.message == "sync arrived on 2 connections of one page"
 
 
 def test_one_event_twice_on_one_connection() -> None:
-    said = user("A").receives("sync", at=0).receives("sync", at=0.01)
-    assert one(judged(EventDuplicated, said)).message == "sync arrived 2 times on one connection"
+    conversation = user("A").receives("sync", at=0).receives("sync", at=0.01)
+    assert one(judged(EventDuplicated, conversation)).message == "sync arrived 2 times on one connection"
 
 
 def test_two_tabs_that_each_receive_it_are_no_duplicate() -> None:
-    said = user("A").receives("sync", at=0, sid="s1", page="tab-1").receives("sync", at=0, sid="s2", page="tab-2")
-    assert judged(EventDuplicated, said) == []
+    conversation = (
+        user("A").receives("sync", at=0, sid="s1", page="tab-1").receives("sync", at=0, sid="s2", page="tab-2")
+    )
+    assert judged(EventDuplicated, conversation) == []
 
 
 @pytest.mark.parametrize(
     ("reason", "times"), [("transport close", 0), ("io client disconnect", 0), ("io server disconnect", 1)]
 )
 def test_a_greeting_on_the_connection_after_a_lost_one_is_no_duplicate(reason: str, times: int) -> None:
-    """What the server itself closed is the documented fault: the same on one connection of the page and the next."""
-    said = (
+    """A connection that the server closed is the documented fault: the event arrives on it and on the next one."""
+    conversation = (
         user("A", page="tab-1").connects("s1", at=0).receives("welcome", at=0).disconnects("s1", at=0.5, reason=reason)
     )
-    said.connects("s2", at=0.6).receives("welcome", at=0.6, sid="s2")
-    assert sum(found.count for found in judged(EventDuplicated, said)) == times
-    said.receives("welcome", at=0.7, sid="s2")
-    assert "2" in judged(EventDuplicated, said)[0].message
+    conversation.connects("s2", at=0.6).receives("welcome", at=0.6, sid="s2")
+    assert sum(found.count for found in judged(EventDuplicated, conversation)) == times
+    conversation.receives("welcome", at=0.7, sid="s2")
+    assert "2" in judged(EventDuplicated, conversation)[0].message
 
 
 HOOK = CodeLocation("src/useEvent.ts", 9)
@@ -55,62 +57,66 @@ HOOK = CodeLocation("src/useEvent.ts", 9)
 )
 def test_several_handlers_of_one_code_location(counts: tuple[int, ...], inside: str | None, severity: Severity) -> None:
     """Two components may share a hook that registers a handler for each and removes it."""
-    said = user("A")
+    conversation = user("A")
     for at, count in enumerate(counts):
-        said.has_handlers("sync", at, *[HOOK] * count, inside=inside)
-    found = one(judged(EventDuplicated, said))
+        conversation.has_handlers("sync", at, *[HOOK] * count, inside=inside)
+    found = one(judged(EventDuplicated, conversation))
     assert found.severity is severity
     assert ("components that share a hook" in found.message) is (severity is not Severity.ERROR)
     assert (found.confidence is Confidence.HIGH) is (severity is Severity.ERROR)
 
 
 def test_another_payload_is_another_event() -> None:
-    said = user("A").receives("sync", at=0, digest="d1").receives("sync", at=0.01, digest="d2")
-    assert judged(EventDuplicated, said) == []
+    conversation = user("A").receives("sync", at=0, digest="d1").receives("sync", at=0.01, digest="d2")
+    assert judged(EventDuplicated, conversation) == []
 
 
 def test_the_same_payload_long_after_is_a_repetition() -> None:
-    said = user("A").receives("sync", at=0).receives("sync", at=2.5).receives("sync", at=5)
-    assert judged(EventDuplicated, said) == []
-    assert one(judged(EventDuplicated, said, RuleOptions(duplicate_s=3))).count == 1
+    conversation = user("A").receives("sync", at=0).receives("sync", at=2.5).receives("sync", at=5)
+    assert judged(EventDuplicated, conversation) == []
+    assert one(judged(EventDuplicated, conversation, RuleOptions(duplicate_s=3))).count == 1
 
 
 def test_a_handler_that_ran_more_often_than_the_event_arrived() -> None:
-    said = user("A").receives("sync", at=0).handles("sync", at=0).handles("sync", at=0).handles("sync", at=0)
-    found = one(judged(EventDuplicated, said))
+    conversation = user("A").receives("sync", at=0).handles("sync", at=0).handles("sync", at=0).handles("sync", at=0)
+    found = one(judged(EventDuplicated, conversation))
     assert (found.count, found.message) == (2, "sync was handled 3 times by Dashboard")
 
 
 def test_two_components_that_each_handle_it_once_are_fine() -> None:
-    said = user("A").receives("sync", at=0).handles("sync", at=0, by="Dashboard").handles("sync", at=0, by="Wizard")
-    assert judged(EventDuplicated, said) == []
+    conversation = (
+        user("A").receives("sync", at=0).handles("sync", at=0, by="Dashboard").handles("sync", at=0, by="Wizard")
+    )
+    assert judged(EventDuplicated, conversation) == []
 
 
 def test_two_handler_runs_for_two_arrivals_are_reported_as_two_arrivals() -> None:
-    said = user("A").receives("sync", at=0).handles("sync", at=0).receives("sync", at=0.1).handles("sync", at=0.1)
-    assert one(judged(EventDuplicated, said)).message == "sync arrived 2 times on one connection"
+    conversation = (
+        user("A").receives("sync", at=0).handles("sync", at=0).receives("sync", at=0.1).handles("sync", at=0.1)
+    )
+    assert one(judged(EventDuplicated, conversation)).message == "sync arrived 2 times on one connection"
 
 
 def test_500_duplicates_are_one_finding_for_each_event_name() -> None:
-    said = user("A")
+    conversation = user("A")
     for n in range(501):
-        said.receives("sync", at=n / 1000).receives("status", at=n / 1000)
-    found = judged(EventDuplicated, said)
+        conversation.receives("sync", at=n / 1000).receives("status", at=n / 1000)
+    found = judged(EventDuplicated, conversation)
     assert [(f.count, len(f.evidence)) for f in found] == [(500, 8), (500, 8)]
 
 
 def test_without_a_time_a_second_arrival_may_be_a_repetition() -> None:
-    said = user("A").receives("sync", at=None).receives("sync", at=None)
-    assert one(judged(EventDuplicated, said)).confidence is Confidence.MEDIUM
+    conversation = user("A").receives("sync", at=None).receives("sync", at=None)
+    assert one(judged(EventDuplicated, conversation)).confidence is Confidence.MEDIUM
 
 
 def test_without_a_payload_nothing_is_reported() -> None:
-    said = user("A").receives("sync", at=0, digest=None).receives("sync", at=0, digest=None)
-    assert judged(EventDuplicated, said) == []
+    conversation = user("A").receives("sync", at=0, digest=None).receives("sync", at=0, digest=None)
+    assert judged(EventDuplicated, conversation) == []
 
 
 def test_memory_of_payloads_is_bounded() -> None:
-    said = user("A").receives("sync", at=0, digest="first")
+    conversation = user("A").receives("sync", at=0, digest="first")
     for n in range(6_000):
-        said.receives("sync", at=0.0001 * n, digest=str(n))
-    assert judged(EventDuplicated, said.receives("sync", at=0.7, digest="first")) == []
+        conversation.receives("sync", at=0.0001 * n, digest=str(n))
+    assert judged(EventDuplicated, conversation.receives("sync", at=0.7, digest="first")) == []

@@ -23,7 +23,7 @@ def test_an_event_or_a_connection_without_a_user_proves_nothing() -> None:
 
 
 def test_500_leaks_are_one_finding_for_each_event_name_and_need_no_clock() -> None:
-    said = user("A")
+    conversation = user("A")
     for _ in range(500):
-        said.receives("sync", at=None, about="B").receives("status", at=None, about="B")
-    assert [(f.count, f.rate) for f in judged(Rule, said)] == [(500, None), (500, None)]
+        conversation.receives("sync", at=None, about="B").receives("status", at=None, about="B")
+    assert [(f.count, f.rate) for f in judged(Rule, conversation)] == [(500, None), (500, None)]

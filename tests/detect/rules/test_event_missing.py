@@ -1,4 +1,4 @@
-"""event-missing: what the contract promises did not arrive, or reached no handler."""
+"""event-missing: an event of the contract did not arrive, or reached no handler."""
 
 from tests.conversation import Conversation, judged, one, user
 from wscheck.detect.rules import REGISTRY
@@ -29,33 +29,33 @@ def test_the_absence_of_an_optional_event_is_a_note() -> None:
 
 
 def test_another_event_another_user_and_another_page_do_not_count() -> None:
-    said = asked().receives("status", at=1).receives("sync", at=1, page="tab-2")
-    said &= user("B").receives("sync", at=1)
-    assert one(judged(Rule, said.watched(until=3))).user == "A"
+    conversation = asked().receives("status", at=1).receives("sync", at=1, page="tab-2")
+    conversation &= user("B").receives("sync", at=1)
+    assert one(judged(Rule, conversation.watched(until=3))).user == "A"
 
 
 def test_an_event_that_arrives_and_reaches_no_handler() -> None:
-    said = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").receives("sync", at=1)
-    said.handles("sync", at=1, by="Dashboard")
-    assert one(judged(Rule, said.watched(until=3))).message == "sync did not reach Wizard within 2 s"
+    conversation = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").receives("sync", at=1)
+    conversation.handles("sync", at=1, by="Dashboard")
+    assert one(judged(Rule, conversation.watched(until=3))).message == "sync did not reach Wizard within 2 s"
 
 
 def test_an_event_that_reaches_its_handler() -> None:
-    said = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").receives("sync", at=1)
-    assert judged(Rule, said.handles("sync", at=1, by="Wizard").watched(until=3)) == []
+    conversation = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").receives("sync", at=1)
+    assert judged(Rule, conversation.handles("sync", at=1, by="Wizard").watched(until=3)) == []
 
 
 def test_an_event_that_did_not_arrive_is_not_also_reported_as_unhandled() -> None:
-    said = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").watched(until=3)
-    assert one(judged(Rule, said)).message == "sync did not arrive within 2 s"
+    conversation = asked().expects("handled", at=0, name="sync", within=2.0, component="Wizard").watched(until=3)
+    assert one(judged(Rule, conversation)).message == "sync did not arrive within 2 s"
 
 
 def test_500_absences_are_one_finding_for_each_event_name() -> None:
-    said = user("A")
+    conversation = user("A")
     for n in range(500):
-        said.expects("delivered", at=n / 1000, name="sync", within=1.0)
-        said.expects("delivered", at=n / 1000, name="status", within=1.0)
-    assert [f.count for f in judged(Rule, said.watched(until=9))] == [500, 500]
+        conversation.expects("delivered", at=n / 1000, name="sync", within=1.0)
+        conversation.expects("delivered", at=n / 1000, name="status", within=1.0)
+    assert [f.count for f in judged(Rule, conversation.watched(until=9))] == [500, 500]
 
 
 def test_without_times_nothing_is_late() -> None:

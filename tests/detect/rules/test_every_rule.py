@@ -1,4 +1,4 @@
-"""What holds for every rule: a file of tests, a word for each of its texts, and silence where there is nothing."""
+"""Every rule has a file of tests and its texts, and finds nothing in healthy or empty evidence."""
 
 from pathlib import Path
 
@@ -17,12 +17,14 @@ def test_every_rule_has_its_tests_and_its_texts(rule: type[Rule]) -> None:
 
 @pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY)
 def test_no_rule_finds_anything_in_a_healthy_conversation(rule: type[Rule]) -> None:
-    said = user("A", page="tab-1").log_watched().mounts("Dashboard", at=0).attempts(at=0)
-    said.connects("s1", at=0.1, credential="own").expects("connected", at=0.2)
-    said.seen_by("server-log").connects("s1", at=0.1).seen_by("client", page="tab-1")
-    said.expects("delivered", at=0.3, name="sync", within=2.0).receives("sync", at=0.4, about="A")
-    said.handles("sync", at=0.4).unmounts("Dashboard", at=1).disconnects("s1", at=1.01, reason="io client disconnect")
-    assert judged(rule, said.watched(until=9)) == []
+    conversation = user("A", page="tab-1").log_watched().mounts("Dashboard", at=0).attempts(at=0)
+    conversation.connects("s1", at=0.1, credential="own").expects("connected", at=0.2)
+    conversation.seen_by("server-log").connects("s1", at=0.1).seen_by("client", page="tab-1")
+    conversation.expects("delivered", at=0.3, name="sync", within=2.0).receives("sync", at=0.4, about="A")
+    conversation.handles("sync", at=0.4).unmounts("Dashboard", at=1).disconnects(
+        "s1", at=1.01, reason="io client disconnect"
+    )
+    assert judged(rule, conversation.watched(until=9)) == []
 
 
 @pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY)

@@ -11,10 +11,10 @@ from wscheck.model.findings import Confidence, Severity
 
 
 def logged(times: int, every: float) -> Conversation:
-    said = log_of("A")
+    conversation = log_of("A")
     for n in range(times):
-        said.connects(f"s{n}", at=n * every)
-    return said
+        conversation.connects(f"s{n}", at=n * every)
+    return conversation
 
 
 def test_the_sixth_attempt_within_ten_seconds_is_one_too_many() -> None:
@@ -39,26 +39,26 @@ def test_the_limit_and_the_window_can_be_tuned() -> None:
 
 
 def test_refusals_are_attempts_too() -> None:
-    said = log_of("A")
+    conversation = log_of("A")
     for n in range(6):
-        said.is_refused(at=n * 0.1)
-    assert one(judged(ExcessiveAttempts, said)).count == 1
+        conversation.is_refused(at=n * 0.1)
+    assert one(judged(ExcessiveAttempts, conversation)).count == 1
 
 
 def test_an_attempt_that_client_and_log_both_report_counts_once() -> None:
-    said = user("A")
+    conversation = user("A")
     for n in range(5):
-        said.seen_by("client").attempts(at=n).connects(f"s{n}", at=n + 0.01)
-        said.seen_by("server-log").connects(f"s{n}", at=n + 0.01)
-    assert judged(ExcessiveAttempts, said) == []
+        conversation.seen_by("client").attempts(at=n).connects(f"s{n}", at=n + 0.01)
+        conversation.seen_by("server-log").connects(f"s{n}", at=n + 0.01)
+    assert judged(ExcessiveAttempts, conversation) == []
 
 
 def test_attempts_of_many_users_are_not_added_up() -> None:
-    said = user("A")
+    conversation = user("A")
     for n in range(100):
-        said.user = f"user_{n % 50}"
-        said.connects(f"s{n}", at=n / 100)
-    assert judged(ExcessiveAttempts, said) == []
+        conversation.user = f"user_{n % 50}"
+        conversation.connects(f"s{n}", at=n / 100)
+    assert judged(ExcessiveAttempts, conversation) == []
 
 
 def test_500_attempts_are_one_finding() -> None:
@@ -74,18 +74,18 @@ def test_a_storm_is_counted_within_its_window_however_long_it_lasts() -> None:
 
 
 def test_attempts_without_a_time_have_no_rate() -> None:
-    said = log_of("A")
+    conversation = log_of("A")
     for n in range(500):
-        said.connects(f"s{n}", at=None)
-    assert judged(ExcessiveAttempts, said) == []
+        conversation.connects(f"s{n}", at=None)
+    assert judged(ExcessiveAttempts, conversation) == []
 
 
 def test_two_attempts_read_from_one_clock_tick_are_two() -> None:
     tick = 1.0
-    said = log_of("A")
+    conversation = log_of("A")
     for n in range(6):
-        said.connects(f"s{n}", at=tick)
-    assert one(judged(ExcessiveAttempts, said)).count == 1
+        conversation.connects(f"s{n}", at=tick)
+    assert one(judged(ExcessiveAttempts, conversation)).count == 1
 
 
 def test_a_user_without_an_attempt_in_the_window_is_forgotten() -> None:

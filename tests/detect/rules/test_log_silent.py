@@ -8,8 +8,8 @@ Rule = REGISTRY["log-silent"]
 
 
 def connected(log: bool = True) -> Conversation:
-    said = user("A")
-    return (said.log_watched() if log else said).connects("s1", at=1)
+    conversation = user("A")
+    return (conversation.log_watched() if log else conversation).connects("s1", at=1)
 
 
 def test_a_log_that_shows_nothing_of_a_connection() -> None:
@@ -30,8 +30,8 @@ def test_a_log_that_shows_the_end_of_it_or_its_replacement() -> None:
 
 
 def test_a_log_that_shows_another_user() -> None:
-    said = connected() & user("B", "server-log").connects("s9", at=1)
-    assert one(judged(Rule, said)).user == "A"
+    conversation = connected() & user("B", "server-log").connects("s9", at=1)
+    assert one(judged(Rule, conversation)).user == "A"
 
 
 def test_without_a_log_its_silence_is_no_evidence() -> None:
@@ -43,9 +43,9 @@ def test_without_a_connection_there_is_nothing_to_log() -> None:
 
 
 def test_500_connections_are_one_finding_and_need_no_clock() -> None:
-    said = user("A").log_watched(at=None)
+    conversation = user("A").log_watched(at=None)
     for n in range(500):
-        said.connects(f"s{n}", at=None)
-    found = one(judged(Rule, said))
+        conversation.connects(f"s{n}", at=None)
+    found = one(judged(Rule, conversation))
     assert found.message == "the server's log shows nothing of 500 of 500 connections"
     assert (found.count, len(found.evidence)) == (1, 3)

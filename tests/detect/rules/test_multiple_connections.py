@@ -13,42 +13,42 @@ from wscheck.model.findings import Confidence, Finding, Severity
 
 
 def test_two_connections_at_once_are_found_with_both_openers_as_evidence() -> None:
-    said = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard").watched(until=2)
-    found = one(judged(MultipleConnections, said))
+    conversation = user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard").watched(until=2)
+    found = one(judged(MultipleConnections, conversation))
     assert (found.user, found.count, found.severity, found.confidence) == ("A", 1, Severity.ERROR, Confidence.HIGH)
     assert found.message == "holds 2 connections at once: Dashboard, Wizard"
     assert [event.sid for event in found.evidence if isinstance(event, Connected)] == ["s1", "s2"]
 
 
 def test_an_overlap_within_the_grace_is_a_healthy_replacement() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.2).watched(until=9)
-    assert judged(MultipleConnections, said) == []
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.2).watched(until=9)
+    assert judged(MultipleConnections, conversation) == []
 
 
 def test_an_overlap_just_beyond_the_grace_is_found_though_it_ended() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.3).watched(until=9)
-    assert one(judged(MultipleConnections, said)).message == "holds 2 connections at once"
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.3).watched(until=9)
+    assert one(judged(MultipleConnections, conversation)).message == "holds 2 connections at once"
 
 
 def test_the_grace_can_be_tuned() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.3).watched(until=9)
-    assert judged(MultipleConnections, said, RuleOptions(grace_s=0.5)) == []
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.3).watched(until=9)
+    assert judged(MultipleConnections, conversation, RuleOptions(grace_s=0.5)) == []
 
 
 def test_one_connection_after_the_other_is_no_overlap() -> None:
-    said = user("A").connects("s1", at=0).disconnects("s1", at=1).connects("s2", at=2).watched(until=9)
-    assert judged(MultipleConnections, said) == []
+    conversation = user("A").connects("s1", at=0).disconnects("s1", at=1).connects("s2", at=2).watched(until=9)
+    assert judged(MultipleConnections, conversation) == []
 
 
 def test_two_users_with_one_connection_each_are_no_finding() -> None:
-    said = user("A").connects("s1", at=0) & user("B").connects("s2", at=0.1).watched(until=9)
-    assert judged(MultipleConnections, said) == []
+    conversation = user("A").connects("s1", at=0) & user("B").connects("s2", at=0.1).watched(until=9)
+    assert judged(MultipleConnections, conversation) == []
 
 
 def test_a_page_whose_second_connection_replaced_its_first_is_found_without_any_overlap() -> None:
-    said = user("A", page="tab-1").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard")
-    said.is_replaced("s1", "s2", at=1)
-    found = one(judged(MultipleConnections, said))
+    conversation = user("A", page="tab-1").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard")
+    conversation.is_replaced("s1", "s2", at=1)
+    found = one(judged(MultipleConnections, conversation))
     assert found.message == "one page opened 2 connections: one by Dashboard, one by Wizard"
 
 
@@ -94,14 +94,14 @@ def test_other_refusals_are_no_second_connection(what: dict[str, str]) -> None:
 
 
 def test_the_same_code_that_opened_twice_is_named_once() -> None:
-    said = user("A", page="tab-1").connects("s1", at=0, by="src/a.ts:5").connects("s2", at=1, by="src/a.ts:5")
-    found = one(judged(MultipleConnections, said.is_replaced("s1", "s2", at=1)))
+    conversation = user("A", page="tab-1").connects("s1", at=0, by="src/a.ts:5").connects("s2", at=1, by="src/a.ts:5")
+    found = one(judged(MultipleConnections, conversation.is_replaced("s1", "s2", at=1)))
     assert found.message == "one page opened 2 connections, both by src/a.ts:5"
 
 
 def test_a_second_tab_that_replaces_the_first_is_no_page_with_two_connections() -> None:
-    said = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2")
-    assert judged(MultipleConnections, said.is_replaced("s1", "s2", at=1.001)) == []
+    conversation = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2")
+    assert judged(MultipleConnections, conversation.is_replaced("s1", "s2", at=1.001)) == []
 
 
 def test_500_replacements_within_one_page_are_one_finding() -> None:
@@ -111,29 +111,29 @@ def test_500_replacements_within_one_page_are_one_finding() -> None:
 
 
 def test_each_further_connection_that_stays_is_one_more_occurrence() -> None:
-    said = user("A")
+    conversation = user("A")
     for n in range(5):
-        said.connects(f"s{n}", at=n)
-    found = one(judged(MultipleConnections, said.watched(until=9)))
+        conversation.connects(f"s{n}", at=n)
+    found = one(judged(MultipleConnections, conversation.watched(until=9)))
     assert (found.count, found.message) == (4, "holds 5 connections at once")
 
 
 def test_healthy_replacements_besides_a_connection_that_stays_are_not_counted() -> None:
-    said = log_of("A").connects("other", at=0).connects("s0", at=1)
+    conversation = log_of("A").connects("other", at=0).connects("s0", at=1)
     for n in range(1, 50):
-        said.connects(f"s{n}", at=1 + n).disconnects(f"s{n - 1}", at=1.01 + n)
-    assert one(judged(MultipleConnections, said.watched(until=60))).count == 1
+        conversation.connects(f"s{n}", at=1 + n).disconnects(f"s{n - 1}", at=1.01 + n)
+    assert one(judged(MultipleConnections, conversation.watched(until=60))).count == 1
 
 
 def test_the_reported_count_is_forgotten_with_the_overlap() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=2)
-    said.connects("s3", at=3).connects("s4", at=3.1).disconnects("s4", at=3.2).watched(until=9)
-    assert one(judged(MultipleConnections, said)).count == 2
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=2)
+    conversation.connects("s3", at=3).connects("s4", at=3.1).disconnects("s4", at=3.2).watched(until=9)
+    assert one(judged(MultipleConnections, conversation)).count == 2
 
 
 def test_without_times_an_overlap_that_ended_proves_nothing() -> None:
-    said = log_of("A").connects("s1", at=None).connects("s2", at=None).disconnects("s1", at=None)
-    assert judged(MultipleConnections, said) == []
+    conversation = log_of("A").connects("s1", at=None).connects("s2", at=None).disconnects("s1", at=None)
+    assert judged(MultipleConnections, conversation) == []
 
 
 def test_without_times_an_overlap_that_did_not_end_has_medium_confidence() -> None:
@@ -142,23 +142,23 @@ def test_without_times_an_overlap_that_did_not_end_has_medium_confidence() -> No
 
 
 def test_an_overlap_at_the_very_end_within_the_grace_is_not_yet_one() -> None:
-    said = log_of("A").connects("s1", at=0).connects("s2", at=1).watched(until=1.2)
-    assert judged(MultipleConnections, said) == []
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).watched(until=1.2)
+    assert judged(MultipleConnections, conversation) == []
 
 
 def test_one_component_on_several_pages_is_named_once() -> None:
-    said = user("A").connects("s1", at=0, by="Dashboard", page="tab-1")
-    said.connects("s2", at=0.001, by="Dashboard", page="tab-2").watched(until=2)
+    conversation = user("A").connects("s1", at=0, by="Dashboard", page="tab-1")
+    conversation.connects("s2", at=0.001, by="Dashboard", page="tab-2").watched(until=2)
     assert (
-        one(judged(MultipleConnections, said)).message
+        one(judged(MultipleConnections, conversation)).message
         == "holds 2 connections at once, both opened by Dashboard on 2 pages"
     )
 
 
 def test_each_opener_is_named_once_with_its_count() -> None:
-    said = user("A")
+    conversation = user("A")
     for n, by in enumerate(("Dashboard", "Dashboard", "Dashboard", "Wizard", "Chat", "Board", "Board")):
-        said.connects(f"s{n}", at=n / 1000, by=by)
-    assert one(judged(MultipleConnections, said.watched(until=2))).message == (
+        conversation.connects(f"s{n}", at=n / 1000, by=by)
+    assert one(judged(MultipleConnections, conversation.watched(until=2))).message == (
         "holds 7 connections at once: Dashboard 3 times, Wizard, Chat and 2 more"
     )

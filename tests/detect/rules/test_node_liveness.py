@@ -1,4 +1,4 @@
-"""Two server processes, of which one falls silent: what it held may be gone, for whoever is killed writes no end."""
+"""Two server processes of which one logs nothing more: a killed process logs no ends of its connections."""
 
 from tests.conversation import KICKED_SERVER, START, Conversation, log_of, user
 from wscheck.detect.engine import Judge
@@ -7,10 +7,10 @@ from wscheck.model.events import ServerRestarted
 from wscheck.model.findings import Confidence, Finding
 
 
-def judged(*said: Conversation, until: float | None = None) -> tuple[list[Finding], str]:
-    """What is found once all is said, and why nothing is proven otherwise."""
+def judged(*conversation: Conversation, until: float | None = None) -> tuple[list[Finding], str]:
+    """Return the findings at the end, and the reason of the gap if there is one."""
     judge = Judge(None, [MultipleConnections])
-    for event in sorted((event for each in said for event in each.events), key=lambda event: event.at or 0.0):
+    for event in sorted((event for each in conversation for event in each.events), key=lambda event: event.at or 0.0):
         judge.feed(event)
     return judge.finish(until), "; ".join(gap.reason for gap in judge.gaps)
 
@@ -87,11 +87,11 @@ def test_a_process_that_shuts_down_or_restarts_had_no_connections_meanwhile() ->
 
 
 def test_a_replacement_across_processes_is_healthy() -> None:
-    said = moves("A", at=5).disconnects("A1", at=5.1, node="one", reason=KICKED_SERVER)
-    assert judged(said, speaks("two", at=60)) == ([], "")
+    conversation = moves("A", at=5).disconnects("A1", at=5.1, node="one", reason=KICKED_SERVER)
+    assert judged(conversation, speaks("two", at=60)) == ([], "")
 
 
 def test_a_connection_that_a_client_reports_is_certain() -> None:
-    said = user("A", page="tab-1").connects("s1", at=0, node="one").connects("s2", at=5, node="two")
-    (found,), _ = judged(said.watched(until=6))
+    conversation = user("A", page="tab-1").connects("s1", at=0, node="one").connects("s2", at=5, node="two")
+    (found,), _ = judged(conversation.watched(until=6))
     assert found.confidence is Confidence.HIGH

@@ -14,23 +14,23 @@ def two_tabs() -> Conversation:
 
 
 def test_a_first_tab_that_is_disconnected_is_a_warning() -> None:
-    said = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
-    found = one(judged(Rule, said.watched(until=3)))
+    conversation = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
+    found = one(judged(Rule, conversation.watched(until=3)))
     assert found.severity is Severity.WARNING
     assert found.message == "the second tab disconnected the first, which gets neither a reason nor any more events"
 
 
 @pytest.mark.parametrize("reason", ["transport close", "forced close"])
 def test_a_first_tab_whose_transport_is_closed_is_an_error(reason: str) -> None:
-    said = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=reason)
-    found = one(judged(Rule, said.watched(until=3)))
+    conversation = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=reason)
+    found = one(judged(Rule, conversation.watched(until=3)))
     assert found.severity is Severity.ERROR
     assert "a standard client will reconnect" in found.message
 
 
 def test_a_second_tab_refused_with_a_reason_is_a_note() -> None:
-    said = user("A").connects("s1", at=0).is_refused(at=1, message="already connected")
-    found = one(judged(Rule, said))
+    conversation = user("A").connects("s1", at=0).is_refused(at=1, message="already connected")
+    found = one(judged(Rule, conversation))
     assert (found.severity, found.message) == (
         Severity.NOTE,
         'the server refused the second tab with the reason "already connected"',
@@ -56,18 +56,20 @@ def test_an_overlap_within_the_grace_is_no_note() -> None:
 
 
 def test_a_third_tab_that_leaves_at_once_does_not_hide_the_two_that_stay() -> None:
-    said = two_tabs().connects("s3", at=1.05, page="tab-3").disconnects("s3", at=1.1, reason="io client disconnect")
-    assert one(judged(Rule, said.watched(until=3))).message == "each tab has a connection of its own"
+    conversation = (
+        two_tabs().connects("s3", at=1.05, page="tab-3").disconnects("s3", at=1.1, reason="io client disconnect")
+    )
+    assert one(judged(Rule, conversation.watched(until=3))).message == "each tab has a connection of its own"
 
 
 def test_without_times_two_open_connections_may_be_a_replacement_in_progress() -> None:
-    said = user("A").connects("s1", at=None, page="tab-1").connects("s2", at=None, page="tab-2")
-    assert judged(Rule, said) == []
+    conversation = user("A").connects("s1", at=None, page="tab-1").connects("s2", at=None, page="tab-2")
+    assert judged(Rule, conversation) == []
 
 
 def test_500_displacements_are_one_finding() -> None:
-    said = user("A").connects("s0", at=0)
+    conversation = user("A").connects("s0", at=0)
     for n in range(1, 501):
-        said.connects(f"s{n}", at=n).is_replaced(f"s{n - 1}", f"s{n}", at=n)
-        said.disconnects(f"s{n - 1}", at=n, reason=KICKED_CLIENT)
-    assert one(judged(Rule, said)).count == 500
+        conversation.connects(f"s{n}", at=n).is_replaced(f"s{n - 1}", f"s{n}", at=n)
+        conversation.disconnects(f"s{n - 1}", at=n, reason=KICKED_CLIENT)
+    assert one(judged(Rule, conversation)).count == 500

@@ -1,4 +1,4 @@
-"""token-unchecked: a token that is none was accepted."""
+"""token-unchecked: an invalid token was accepted."""
 
 import pytest
 
@@ -25,18 +25,20 @@ def test_an_invalid_token_that_is_refused() -> None:
 
 
 def test_two_sources_report_one_connection() -> None:
-    said = user("B").connects("s1", at=0, credential="invalid")
-    said.seen_by("server-log").connects("s1", at=0.01, credential="invalid")
-    assert one(judged(Rule, said)).count == 1
+    conversation = user("B").connects("s1", at=0, credential="invalid")
+    conversation.seen_by("server-log").connects("s1", at=0.01, credential="invalid")
+    assert one(judged(Rule, conversation)).count == 1
 
 
 def test_it_is_found_although_a_replacement_record_named_the_connection_first() -> None:
-    said = user("B").connects("s0", at=0).is_replaced("s0", "s1", at=1).connects("s1", at=1, credential="invalid")
-    assert one(judged(Rule, said)).count == 1
+    conversation = (
+        user("B").connects("s0", at=0).is_replaced("s0", "s1", at=1).connects("s1", at=1, credential="invalid")
+    )
+    assert one(judged(Rule, conversation)).count == 1
 
 
 def test_500_such_connections_are_one_finding_and_need_no_clock() -> None:
-    said = user("B")
+    conversation = user("B")
     for n in range(500):
-        said.connects(f"s{n}", at=None, credential="invalid")
-    assert one(judged(Rule, said)).count == 500
+        conversation.connects(f"s{n}", at=None, credential="invalid")
+    assert one(judged(Rule, conversation)).count == 500

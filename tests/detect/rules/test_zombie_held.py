@@ -1,4 +1,4 @@
-"""zombie-held: a client that stopped answering pings is kept."""
+"""zombie-held: the server keeps the connection of a client that stopped answering pings."""
 
 from tests.conversation import judged, one, user
 from wscheck.detect.rules import REGISTRY
@@ -14,18 +14,18 @@ def test_a_silent_client_whose_connection_stays_open_too_long() -> None:
 
 
 def test_a_silent_client_that_is_closed_in_time() -> None:
-    said = user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3).disconnects("s1", at=3.9)
-    assert judged(Rule, said.watched(until=9)) == []
+    conversation = user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3).disconnects("s1", at=3.9)
+    assert judged(Rule, conversation.watched(until=9)) == []
 
 
 def test_a_silent_client_that_is_closed_too_late() -> None:
-    said = user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3).disconnects("s1", at=4.5)
-    assert one(judged(Rule, said.watched(until=9))).count == 1
+    conversation = user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3).disconnects("s1", at=4.5)
+    assert one(judged(Rule, conversation.watched(until=9))).count == 1
 
 
 def test_a_silent_client_that_the_users_next_connection_replaced() -> None:
-    said = user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3).connects("s2", at=2)
-    assert judged(Rule, said.is_replaced("s1", "s2", at=2).watched(until=9)) == []
+    conversation = user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3).connects("s2", at=2)
+    assert judged(Rule, conversation.is_replaced("s1", "s2", at=2).watched(until=9)) == []
 
 
 def test_the_evidence_may_end_before_the_time_is_up() -> None:
@@ -33,10 +33,10 @@ def test_the_evidence_may_end_before_the_time_is_up() -> None:
 
 
 def test_500_zombies_are_one_finding() -> None:
-    said = user("A")
+    conversation = user("A")
     for n in range(500):
-        said.connects(f"s{n}", at=0).falls_silent(f"s{n}", at=1, within=3)
-    assert one(judged(Rule, said.watched(until=9))).count == 500
+        conversation.connects(f"s{n}", at=0).falls_silent(f"s{n}", at=1, within=3)
+    assert one(judged(Rule, conversation.watched(until=9))).count == 500
 
 
 def test_without_times_nothing_is_late() -> None:
