@@ -1,4 +1,4 @@
-"""The bench's locustfile on Locust's own contrib user, by websocket at once: the same conversation."""
+"""Locustfile of the load bench with Locust's contrib user and WebSocket only: the same conversation."""
 
 import os
 
@@ -11,7 +11,7 @@ PAYLOAD = "a message of ordinary length, about as long as this line is here"
 
 
 class Contrib(SocketIOUser):
-    """One connection per user."""
+    """User with one connection."""
 
     options = {"ssl_verify": False}  # noqa: RUF012
 

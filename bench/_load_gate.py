@@ -1,4 +1,4 @@
-"""Holds a locustfile's run back until the bench has read the processor time it starts with."""
+"""Start gate of a locustfile: the run waits until the bench has read the CPU time before it."""
 
 import os
 from pathlib import Path

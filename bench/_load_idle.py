@@ -1,4 +1,4 @@
-"""The idle bench's locustfile: tabs that do nothing."""
+"""Locustfile of the idle bench: connections without events."""
 
 import _load_gate  # noqa: F401
 
@@ -6,6 +6,6 @@ from wscheck.locust import SocketUser
 
 
 class Idle(SocketUser):
-    """As many connections per user as WSCHECK_LOAD_TABS says."""
+    """User with WSCHECK_LOAD_TABS connections."""
 
     profile = "tabs"

@@ -1,4 +1,4 @@
-"""15,000 idle connections from one process for two minutes: what each costs, and whether we fail any of them."""
+"""Memory and CPU time of 15,000 idle connections of one process, for two minutes, and how many of them ended."""
 
 import json
 import os
@@ -8,16 +8,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.load import HERE, _cpu, _memory, _quiet, _server
+from bench.load import HERE, cpu_seconds, resident_kb, start_server, wait_until_idle
 
 CONNECTIONS = int(os.environ.get("BENCH_IDLE_CONNECTIONS", "15000"))
 PER_USER = 50
-HELD_S = float(os.environ.get("BENCH_IDLE_SECONDS", "120"))
+IDLE_S = float(os.environ.get("BENCH_IDLE_SECONDS", "120"))
 
 
 def run() -> None:
-    """Hold them, then close them; print one line of each kind of figure."""
-    with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as name, _server(None) as server:
+    """Open the connections, wait, close them, and print the figures."""
+    with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as name, start_server(None) as server:
         folder = Path(name)
         environ = {
             **os.environ,
@@ -37,15 +37,15 @@ def run() -> None:
         try:
             while not (folder / "go.ready").exists():
                 time.sleep(0.05)
-            _quiet(process.pid)
-            memory = _memory(process.pid)
+            wait_until_idle(process.pid)
+            start_kb = resident_kb(process.pid)
             (folder / "go").touch()
-            server.until("open", CONNECTIONS)
+            server.wait_until("open", CONNECTIONS)
             time.sleep(5)
-            before = _cpu(process.pid)
-            time.sleep(HELD_S)
-            used = (_cpu(process.pid) - before) / HELD_S
-            held, still = _memory(process.pid), server.ask()["open"]
+            before = cpu_seconds(process.pid)
+            time.sleep(IDLE_S)
+            used = (cpu_seconds(process.pid) - before) / IDLE_S
+            connected_kb, still_open = resident_kb(process.pid), server.control()["open"]
             process.terminate()
             process.wait(60)
             ended = json.loads((folder / "stream").read_text().splitlines()[-1])
@@ -53,6 +53,6 @@ def run() -> None:
             process.kill()
             process.wait()
     counted = ended["statistics"]
-    print(f"{still} connections still open after {HELD_S:.0f} s (wanted: {CONNECTIONS})")
-    print(f"{(held - memory) / CONNECTIONS:.2f} KB each (under 2 is wanted), {used:.1%} of a core")
+    print(f"{still_open} connections still open after {IDLE_S:.0f} s (wanted: {CONNECTIONS})")
+    print(f"{(connected_kb - start_kb) / CONNECTIONS:.2f} KB each (under 2 is wanted), {used:.1%} of a core")
     print(f"refused: {counted['refused'] or 'none'}; ended: {counted['disconnects']}; stalled: {counted['stalled']}")

@@ -1,7 +1,8 @@
-"""What a connection, an event and an acknowledgement cost a load generator, in its own processor time.
+"""CPU time of a load generator per connection, per event and per acknowledgement.
 
-Every generator holds the same conversation with one Node server: connect, be flooded with events, echo with
-acknowledgements. Rounds alternate between them; the table has the medians and how many times the first one's.
+Every generator has the same conversation with one Node server: it connects, receives many events, and emits events
+with acknowledgements. The rounds alternate between the generators. The table contains medians, and their ratios to
+those of wscheck.
 """
 
 import json
@@ -20,14 +21,14 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 CONNECTIONS, EVENTS, ECHOES, ROUNDS = 1000, 60, 10, int(os.environ.get("BENCH_ROUNDS", "3"))
-PATIENCE_S = 240.0
+MAX_WAIT_S = 240.0
 ARTILLERY_PAUSE_S = 10
 PAYLOAD = "a message of ordinary length, about as long as this line is here"
 ARTILLERY = Path(os.environ.get("BENCH_ARTILLERY", "node_modules/artillery"))
 
 
 class Cost(NamedTuple):
-    """Per second of the generator's processor time; memory in KB per connection."""
+    """Connects, events and acknowledgements per second of CPU time, and memory in KB per connection."""
 
     connects: float
     events: float
@@ -36,29 +37,30 @@ class Cost(NamedTuple):
 
 
 class Server:
-    """The Node server; `url` for clients, the control port for us."""
+    """The Node server. Clients use `url`; the bench uses the control port."""
 
     def __init__(self, process: "subprocess.Popen[str]", scheme: str) -> None:
         assert process.stdout is not None
         port, self._control = process.stdout.readline().split()
         self.url = f"{scheme}://127.0.0.1:{port}"
 
-    def ask(self, path: str = "/") -> dict[str, int]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._control}{path}", timeout=30) as answer:
-            state: dict[str, int] = json.load(answer)
-        return state
+    def control(self, path: str = "/") -> dict[str, int]:
+        """Send a command to the server. Return its counters."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._control}{path}", timeout=30) as response:
+            counters: dict[str, int] = json.load(response)
+        return counters
 
-    def until(self, name: str, count: int) -> None:
-        """Waits until the server has counted that many."""
-        deadline = time.monotonic() + PATIENCE_S
-        while (counted := self.ask()[name]) < count:
+    def wait_until(self, name: str, count: int) -> None:
+        """Wait until a counter of the server is at least `count`."""
+        deadline = time.monotonic() + MAX_WAIT_S
+        while (counter := self.control()[name]) < count:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"only {counted} of {count} {name} after {PATIENCE_S:.0f} s")
+                raise RuntimeError(f"only {counter} of {count} {name} after {MAX_WAIT_S:.0f} s")
             time.sleep(0.02)
 
 
 @contextmanager
-def _server(certificate: Path | None) -> Iterator[Server]:
+def start_server(certificate: Path | None) -> Iterator[Server]:
     tls = [str(certificate), str(certificate.with_suffix(".key"))] if certificate else []
     command = ["node", str(HERE / "_load_server.mjs"), *tls]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -69,33 +71,33 @@ def _server(certificate: Path | None) -> Iterator[Server]:
         process.wait()
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of processor time of all the process's threads."""
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of all threads of a process, in seconds."""
     return sum(int(each.read_text().split()[0]) for each in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
-def _memory(pid: int) -> float:
-    """Resident KB."""
+def resident_kb(pid: int) -> float:
+    """Return the resident memory of a process in KB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4.0
 
 
-def _quiet(pid: int) -> float:
-    """Waits until the process has had nothing to do for a second; its processor time then."""
-    before, quiet = _cpu(pid), 0
-    while quiet < 3:
+def wait_until_idle(pid: int) -> float:
+    """Wait until a process has been idle for a second. Return its CPU time in seconds."""
+    before, idle_intervals = cpu_seconds(pid), 0
+    while idle_intervals < 3:
         time.sleep(0.4)
-        now = _cpu(pid)
-        quiet = quiet + 1 if now - before < 0.02 else 0
+        now = cpu_seconds(pid)
+        idle_intervals = idle_intervals + 1 if now - before < 0.02 else 0
         before = now
     return before
 
 
 class Generator(NamedTuple):
-    """A peer: the command that runs it against a URL, and what shows that it is about to begin."""
+    """A load generator: the command that runs it against a URL, and a function that waits until it can start."""
 
     name: str
     command: Callable[[str, Path], list[str]]
-    is_ready: Callable[[int, Path], None]
+    wait_until_ready: Callable[[int, Path], None]
     environ: dict[str, str]
 
 
@@ -110,7 +112,7 @@ def _locust(locustfile: str, users: int) -> Callable[[str, Path], list[str]]:
 def _locust_ready(pid: int, folder: Path) -> None:
     while not (folder / "go.ready").exists():
         time.sleep(0.05)
-    _quiet(pid)
+    wait_until_idle(pid)
 
 
 def _artillery(url: str, folder: Path) -> list[str]:
@@ -131,7 +133,7 @@ def _artillery(url: str, folder: Path) -> list[str]:
 
 def _artillery_ready(pid: int, folder: Path) -> None:
     time.sleep(ARTILLERY_PAUSE_S * 0.6)
-    _quiet(pid)
+    wait_until_idle(pid)
 
 
 def _generators() -> list[Generator]:
@@ -160,34 +162,34 @@ def _measure(generator: Generator, server: Server) -> Cost:
             generator.command(server.url, folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environ
         )
         try:
-            generator.is_ready(process.pid, folder)
+            generator.wait_until_ready(process.pid, folder)
             return _converse(process.pid, server, folder)
         except RuntimeError as problem:
             raise RuntimeError(f"{generator.name}: {problem}\n{(folder / 'log').read_text()[-2000:]}") from problem
         finally:
             process.kill()
             process.wait()
-            while server.ask()["open"]:
+            while server.control()["open"]:
                 time.sleep(0.05)
 
 
 def _converse(pid: int, server: Server, folder: Path) -> Cost:
-    began = server.ask()
-    cpu, memory = _cpu(pid), _memory(pid)
+    counters = server.control()
+    cpu_s, start_kb = cpu_seconds(pid), resident_kb(pid)
     (folder / "go").touch()
-    server.until("gated", began["gated"] + CONNECTIONS)
-    connected, held = _quiet(pid), _memory(pid)
-    server.ask(f"/flood?n={EVENTS}")
-    server.until("emitted", began["emitted"] + CONNECTIONS * EVENTS)
-    flooded = _quiet(pid)
-    server.ask("/go")
-    server.until("gated", began["gated"] + 2 * CONNECTIONS)
-    answered = _quiet(pid)
+    server.wait_until("gated", counters["gated"] + CONNECTIONS)
+    connected_cpu_s, connected_kb = wait_until_idle(pid), resident_kb(pid)
+    server.control(f"/flood?n={EVENTS}")
+    server.wait_until("emitted", counters["emitted"] + CONNECTIONS * EVENTS)
+    events_cpu_s = wait_until_idle(pid)
+    server.control("/go")
+    server.wait_until("gated", counters["gated"] + 2 * CONNECTIONS)
+    acks_cpu_s = wait_until_idle(pid)
     return Cost(
-        CONNECTIONS / (connected - cpu),
-        CONNECTIONS * EVENTS / (flooded - connected),
-        CONNECTIONS * ECHOES / (answered - flooded),
-        (held - memory) / CONNECTIONS,
+        CONNECTIONS / (connected_cpu_s - cpu_s),
+        CONNECTIONS * EVENTS / (events_cpu_s - connected_cpu_s),
+        CONNECTIONS * ECHOES / (acks_cpu_s - events_cpu_s),
+        (connected_kb - start_kb) / CONNECTIONS,
     )
 
 
@@ -212,7 +214,7 @@ def _certificate(folder: Path) -> Path:
 def _table(scheme: str, certificate: Path | None) -> None:
     generators = _generators()
     costs: dict[str, list[Cost]] = {each.name: [] for each in generators}
-    with _server(certificate) as server:
+    with start_server(certificate) as server:
         for _ in range(ROUNDS):
             for each in generators:
                 costs[each.name].append(_measure(each, server))
@@ -220,7 +222,7 @@ def _table(scheme: str, certificate: Path | None) -> None:
         name: Cost(*(statistics.median(column) for column in zip(*each, strict=True))) for name, each in costs.items()
     }
     print(f"{scheme}: {CONNECTIONS} connections, medians of {ROUNDS} rounds")
-    print(f"{'per second of processor time':<50} {'connects':>10} {'events':>10} {'acks':>10} {'KB/connection':>14}")
+    print(f"{'per second of CPU time':<50} {'connects':>10} {'events':>10} {'acks':>10} {'KB/connection':>14}")
     for name, cost in medians.items():
         print(f"{name:<50} {cost.connects:>10.0f} {cost.events:>10.0f} {cost.acks:>10.0f} {cost.memory:>14.1f}")
     ours = [name for name in medians if name.startswith("wscheck")]

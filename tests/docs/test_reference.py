@@ -123,7 +123,7 @@ UNSET = {"never", "all", "the first on PATH", "its root", None}
 """How help tells that nothing is set."""
 
 POLLS_WHEN_TOLD = ("load", "--transports")
-"""A swarm has a default of its own."""
+"""A load run has its own default."""
 
 
 def usual(setting: Setting) -> str | None:

@@ -1,4 +1,4 @@
-"""Statistics add up: counting in several places and merging is counting in one; what is written is read back."""
+"""Load statistics: parts add up to the whole, and every record can be read back."""
 
 import random
 from collections.abc import Callable
@@ -49,12 +49,12 @@ steps = st.one_of(
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), steps)))
-def test_merging_the_workers_is_counting_in_one(story: list[tuple[int, Callable[[LoadStatistics], None]]]) -> None:
+def test_merged_workers_equal_one_counter(counted_steps: list[tuple[int, Callable[[LoadStatistics], None]]]) -> None:
     one, workers = LoadStatistics(), [LoadStatistics() for _ in range(4)]
-    for worker, step in story:
+    for worker, step in counted_steps:
         step(one)
         step(workers[worker])
-    random.Random(len(story)).shuffle(workers)
+    random.Random(len(counted_steps)).shuffle(workers)
     merged = LoadStatistics()
     for each in workers:
         merged.merge(each)
@@ -63,7 +63,7 @@ def test_merging_the_workers_is_counting_in_one(story: list[tuple[int, Callable[
 
 
 @given(st.lists(durations, min_size=1, max_size=200), st.sampled_from([50, 95, 99]))
-def test_a_percentile_is_within_a_hundredth_of_a_measured_one(measured: list[float], percent: int) -> None:
+def test_a_percentile_is_within_one_percent_of_a_measured_value(measured: list[float], percent: int) -> None:
     histogram = Histogram()
     for each in measured:
         histogram.add(each)
@@ -71,27 +71,27 @@ def test_a_percentile_is_within_a_hundredth_of_a_measured_one(measured: list[flo
     assert histogram.percentile(percent) == pytest.approx(exact, rel=0.0102)
 
 
-def test_of_two_spans_of_replacements_the_whole_is_kept() -> None:
+def test_merged_replacement_times_span_both_parts() -> None:
     merged = LoadStatistics(first_replaced_at=5.0, last_replaced_at=6.0)
     for first, last in ((2.0, 3.0), (7.0, 9.0)):
         merged.merge(LoadStatistics(first_replaced_at=first, last_replaced_at=last))
     assert (merged.first_replaced_at, merged.last_replaced_at) == (2.0, 9.0)
 
 
-def test_no_measurement_has_no_percentiles() -> None:
+def test_without_measurements_there_are_no_percentiles() -> None:
     assert Histogram().percentiles.p99 is None
     assert LoadStatistics().connections_per_user is None
     assert LoadStatistics().churn_per_user_s is None
 
 
-def test_two_processes_share_no_default() -> None:
+def test_two_statistics_share_no_default() -> None:
     LoadStatistics().refused["timeout"] = 1
     LoadStatistics().lag.add(5.0)
     assert LoadStatistics().refused == {}
     assert LoadStatistics().lag.count == 0
 
 
-def test_levels_of_one_second_add_up_and_the_worst_lag_stays() -> None:
+def test_counts_of_one_second_add_up_and_the_longest_lag_remains() -> None:
     whole = SecondCounts(7, users=2, open=3, peak=4, heartbeat_lag_ms=1.5)
     whole.merge(SecondCounts(7, users=1, open=2, peak=2))
     assert whole == SecondCounts(7, users=3, open=5, peak=6, heartbeat_lag_ms=1.5)
@@ -101,7 +101,7 @@ counted = LoadStatistics(connects=2, refused={"timeout": 1}, lifetime=Histogram(
 
 
 @pytest.mark.parametrize(
-    "line",
+    "record",
     [
         RunStarted("duplicated", "http://127.0.0.1:8000", 10, 2, 1e9, {"tabs": 3}),
         SecondCompleted(SecondCounts(1_000_000_000, open=4)),
@@ -109,16 +109,16 @@ counted = LoadStatistics(connects=2, refused={"timeout": 1}, lifetime=Histogram(
         WorkerLost("host_1", 1, 1e9, None, 3, 4, counted),
         RunEnded(1e9, 30.5, 2, 1, 0, 20, 4, counted),
     ],
-    ids=lambda line: type(line).__name__,
+    ids=lambda record: type(record).__name__,
 )
-def test_what_is_written_is_read_back(line: StreamRecord) -> None:
-    text = encode_record(line)
+def test_a_record_can_be_read_back(record: StreamRecord) -> None:
+    text = encode_record(record)
     assert text.endswith(b"\n") and text.count(b"\n") == 1
-    assert decode_record(text) == line
+    assert decode_record(text) == record
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"type":"nonsense"}', '{"type":"begun"}'])
-def test_anything_else_is_a_value_error(text: str) -> None:
+def test_other_text_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         decode_record(text)
     assert issubclass(msgspec.DecodeError, ValueError)

@@ -28,7 +28,7 @@ from wscheck.run.load.run import _finish_despite_cancellation
 
 def test_ctrl_c_reports_what_was_counted_and_leaves_no_process(tmp_path: Path) -> None:
     """The counts of both workers agree with the server's to the last record."""
-    swarm = (
+    arguments = (
         "--profile",
         "duplicated",
         "--users",
@@ -40,7 +40,7 @@ def test_ctrl_c_reports_what_was_counted_and_leaves_no_process(tmp_path: Path) -
         "--processes",
         "2",
     )
-    with node_backend() as server, start_load(tmp_path, server.url, *swarm) as run:
+    with node_backend() as server, start_load(tmp_path, server.url, *arguments) as run:
         run.wait_for_start().wait_until(
             lambda: run.statistics().users_multiple == 10, "they did not replace each other"
         )
@@ -116,8 +116,8 @@ def test_a_server_that_never_acknowledges_is_no_pass(tmp_path: Path) -> None:
 
 def test_a_killed_worker_is_reported_and_its_reports_are_counted(tmp_path: Path) -> None:
     """The counts of the other worker agree with the server's to the end."""
-    swarm = ("--users", "8", "--run-time", "60s", "--processes", "2")
-    with node_backend() as server, start_load(tmp_path, server.url, *swarm) as run:
+    arguments = ("--users", "8", "--run-time", "60s", "--processes", "2")
+    with node_backend() as server, start_load(tmp_path, server.url, *arguments) as run:
         run.wait_for_start().wait_until(lambda: run.statistics().connects == 8, "the workers did not report")
         os.kill(run.children()[-1], signal.SIGKILL)
         run.wait_until(run.lost_workers, "the loss was not noticed")
@@ -156,11 +156,11 @@ def test_tls_with_a_ca_file_and_users_from_a_file(tmp_path: Path) -> None:
     authority.issue_cert("localhost").configure_cert(context)
     users.write_text("".join(f"user-{n},token-of-user-{n}\n" for n in range(4)))
     backend = ReferenceBackend(ServerLogWriter(None), ping_interval_s=1.0)
-    swarm = ("--users", "4", "--run-time", "1s", "--users-file", str(users))
+    arguments = ("--users", "4", "--run-time", "1s", "--users-file", str(users))
     with serve_in_thread(backend.app, context) as url:
-        code, _, output = run_load(tmp_path, url, *swarm)
+        code, _, output = run_load(tmp_path, url, *arguments)
         assert code == 3 and "cannot be trusted" in output and not backend.counters()["connects"]
-        code, report, output = run_load(tmp_path, url, *swarm, "--ca-file", str(pem), token="unknown-token")
+        code, report, output = run_load(tmp_path, url, *arguments, "--ca-file", str(pem), token="unknown-token")
     assert code == 0, output
     assert (report["connects"], report["users"], report["verdict"]) == (4, 4, "passed")
     assert backend.counters()["connects"] == 4 and backend.counters()["refused"] == 0
