@@ -41,7 +41,7 @@ def report(plan: LoadPlan, progress: RunProgress, end: Ending) -> LoadReport:
     return evaluate_load_run(plan, progress, end).report
 
 
-def test_the_documented_fault_is_three_findings_with_cause_and_fix() -> None:
+def test_the_documented_fault_has_three_findings_with_their_causes() -> None:
     findings = by_rule(loop_statistics())
     assert list(findings) == ["multiple-connections", "connection-replaced", "excessive-attempts"]
     assert {rule: f.cause.id for rule, f in findings.items() if f.cause} == {
@@ -59,40 +59,40 @@ def test_one_connection_each_is_no_finding() -> None:
     assert by_rule(healthy_statistics()) == by_rule(healthy_statistics(), profile="unified") == {}
 
 
-def test_a_server_that_cuts_the_transport_is_the_cause_itself() -> None:
+def test_a_server_that_closes_the_transport_is_the_cause() -> None:
     cut = loop_statistics(disconnects={"transport close": 300, "io client disconnect": 10})
     cause = by_rule(cut)["connection-replaced"].cause
     assert cause is not None and cause.id == "transport-closed"
 
 
-def test_a_server_that_rather_kicks_is_not_said_to_cut_the_transport() -> None:
+def test_a_closed_transport_is_not_the_cause_if_the_server_also_disconnects() -> None:
     both = loop_statistics(disconnects={"transport close": 300, "io server disconnect": 300})
     cause = by_rule(both)["connection-replaced"].cause
     assert cause is not None and cause.id == "reconnect-on-kick"
 
 
-def test_a_run_that_did_not_end_has_the_peak_that_was_told_last() -> None:
+def test_a_run_that_did_not_end_has_the_last_reported_peak() -> None:
     assert (
         report(load_plan(), run_progress(healthy_statistics(), ended=False), run_ending(broken="gone")).connections_peak
         == 10
     )
 
 
-def test_a_single_replacement_each_is_no_loop() -> None:
+def test_one_replacement_per_user_is_no_loop() -> None:
     once = loop_statistics(replaced=10, attempts=20, connects=20)
     cause = by_rule(once)["connection-replaced"].cause
     assert cause is not None and cause.id == "two-openers"
     assert "excessive-attempts" not in by_rule(once)
 
 
-def test_two_tabs_that_each_receive_an_event_are_no_duplicate() -> None:
+def test_an_event_that_each_tab_receives_is_not_duplicated() -> None:
     held = healthy_statistics(users_multiple=10, sum_of_user_peaks=20, duplicated=50)
     assert list(by_rule(held, profile="tabs")) == ["multiple-connections"]
     duplicated = by_rule(held)["event-duplicated"]
     assert duplicated.message.startswith("50 of 100 events (50 %) reached a second connection")
 
 
-def test_a_healthy_profile_that_holds_two_points_at_zombies() -> None:
+def test_a_healthy_profile_with_ping_timeouts_has_zombie_connections() -> None:
     held = healthy_statistics(
         users_multiple=2, sum_of_user_peaks=12, disconnects={"ping timeout": 2, "io client disconnect": 10}
     )
@@ -106,7 +106,7 @@ def test_a_healthy_profile_that_holds_two_points_at_zombies() -> None:
     )
 
 
-def test_slow_attempts_are_not_excessive_however_many() -> None:
+def test_many_attempts_are_not_excessive_if_they_are_slow() -> None:
     assert "excessive-attempts" in by_rule(healthy_statistics(attempts=100, user_s=100.0))
     assert "excessive-attempts" not in by_rule(healthy_statistics(attempts=100, user_s=1000.0))
 
@@ -118,7 +118,7 @@ def test_slow_attempts_are_not_excessive_however_many() -> None:
         ({"stalled": 3}, "the load generator stalled and let 3 connections run into a ping timeout"),
     ],
 )
-def test_what_our_own_lag_may_have_caused_is_told_with_less_confidence(changes: dict[str, Any], said: str) -> None:
+def test_our_own_lag_lowers_the_confidence(changes: dict[str, Any], said: str) -> None:
     for finding in by_rule(loop_statistics(**changes)).values():
         assert finding.confidence is Confidence.MEDIUM
         assert said in finding.message and "may be its own doing" in finding.message
@@ -126,14 +126,14 @@ def test_what_our_own_lag_may_have_caused_is_told_with_less_confidence(changes: 
     assert {f.confidence for f in by_rule(loop_statistics()).values()} == {Confidence.HIGH}
 
 
-def test_a_healthy_run_passes_and_tells_what_was_open_before_the_users_left() -> None:
+def test_a_healthy_run_passes_and_reports_the_connections_open_before_the_end() -> None:
     told = judged(healthy_statistics())
     assert (told.verdict, told.reason, told.notes) == (Verdict.PASSED, "", [])
     assert (told.users, told.connects, told.connections_open, told.connections_per_user) == (10, 10, 10, 1.0)
     assert [second.second for second in told.series] == [0, 1, 2]
 
 
-def test_a_run_begins_with_its_first_attempt() -> None:
+def test_the_series_starts_with_the_first_attempt() -> None:
     progress = run_progress(healthy_statistics())
     progress.seconds.insert(0, SecondCounts(START - 1))
     assert [second.second for second in report(load_plan(profile="unified"), progress, run_ending()).series] == [
@@ -143,7 +143,7 @@ def test_a_run_begins_with_its_first_attempt() -> None:
     ]
 
 
-def test_users_that_left_of_their_own_before_the_end_are_nobodys_fault() -> None:
+def test_users_that_stopped_before_the_end_do_not_matter() -> None:
     assert (
         report(load_plan(profile="unified"), run_progress(healthy_statistics(), open_at_end=8), run_ending()).verdict
         is Verdict.PASSED
@@ -177,12 +177,12 @@ def test_users_that_left_of_their_own_before_the_end_are_nobodys_fault() -> None
         (healthy_statistics(users=7, connects=7), {}, "only 7 of 10 users began before the run ended"),
     ],
 )
-def test_what_shows_nothing_is_no_pass(statistics: LoadStatistics, end: dict[str, Any], reason: str) -> None:
+def test_a_run_that_shows_nothing_is_no_pass(statistics: LoadStatistics, end: dict[str, Any], reason: str) -> None:
     told = judged(statistics, load_plan(profile="unified", limits={"max-replaced": 0.0}), **end)
     assert (told.verdict, told.reason) == (Verdict.INCONCLUSIVE, reason)
 
 
-def test_a_lost_worker_is_said_and_is_no_pass() -> None:
+def test_a_lost_worker_is_reported_and_is_no_pass() -> None:
     progress = run_progress(healthy_statistics(), lost=1, workers=2)
     told = report(load_plan(profile="unified"), progress, run_ending())
     assert (told.verdict, told.workers, told.workers_lost) == (Verdict.INCONCLUSIVE, 2, 1)
@@ -192,7 +192,7 @@ def test_a_lost_worker_is_said_and_is_no_pass() -> None:
     ]
 
 
-def test_users_that_did_not_come_back_are_no_pass() -> None:
+def test_users_that_did_not_reconnect_are_no_pass() -> None:
     back = healthy_statistics(connects=20, disconnects={"transport close": 10, "io client disconnect": 10})
     assert judged(back).verdict is Verdict.PASSED
     away = report(load_plan(profile="storm"), run_progress(back, open_at_end=4), run_ending())
@@ -200,27 +200,27 @@ def test_users_that_did_not_come_back_are_no_pass() -> None:
 
 
 @pytest.mark.parametrize(("token", "shared"), [("a-jwt", True), ("token-of-{user}", False)])
-def test_users_that_share_a_token_may_be_one_user_to_the_server(token: str, shared: bool) -> None:
+def test_users_with_one_token_may_be_one_user_for_the_server(token: str, shared: bool) -> None:
     back = healthy_statistics(connects=20, disconnects={"transport close": 10, "io client disconnect": 10})
     told = report(load_plan(profile="unified", token=Secret(token)), run_progress(back, open_at_end=4), run_ending())
     assert told.verdict is Verdict.INCONCLUSIVE
     assert ("they share one token" in told.reason) is shared
 
 
-def test_a_run_that_was_killed_keeps_its_last_totals() -> None:
+def test_a_killed_run_has_its_last_totals() -> None:
     told = report(
         load_plan(), run_progress(loop_statistics(), ended=False), run_ending(broken="Locust ended before the run did")
     )
     assert (told.connects, told.replaced, told.verdict) == (310, 300, Verdict.INCONCLUSIVE)
 
 
-def test_findings_fail_the_run_from_the_asked_severity_on() -> None:
+def test_findings_at_the_configured_severity_fail_the_run() -> None:
     assert judged(loop_statistics(), load_plan()).verdict is Verdict.FAILED
     crossed = judged(healthy_statistics(), load_plan(profile="unified", limits={"max-churn": 0.01}))
     assert crossed.verdict is Verdict.FAILED and crossed.reason.startswith("--max-churn 0.01: ")
 
 
-def test_the_options_tell_what_the_profile_did_and_no_secret() -> None:
+def test_the_options_describe_the_profile_and_contain_no_secret() -> None:
     plan = load_plan(profile="tabs", options={"tabs": 4, "headers": "Cookie: secret", "ca_file": None})
     told = report(plan, run_progress(healthy_statistics()), run_ending()).options
     assert told == {
@@ -229,21 +229,21 @@ def test_the_options_tell_what_the_profile_did_and_no_secret() -> None:
     }
 
 
-def test_what_was_not_acknowledged_is_noted() -> None:
+def test_missing_acknowledgements_are_a_note() -> None:
     assert judged(healthy_statistics(ack_timeouts=3, acks=7)).notes == ["3 of 10 events were not acknowledged in time"]
     assert judged(healthy_statistics(unanswered=3)).notes == []
     none = judged(healthy_statistics(acks=0, unanswered=12)).notes
     assert none == ["none of the 12 events that users sent was acknowledged"]
 
 
-def test_tokens_that_the_server_repeats_are_hidden() -> None:
+def test_tokens_that_the_server_repeats_are_redacted() -> None:
     kinds = {"connect_error: bad token secret-of-load-user-1": 1, "connect_error: bad token secret-of-load-user-2": 1}
     plan = load_plan(token=Secret("secret-of-{user}"))
     told = report(plan, run_progress(LoadStatistics(users=2, attempts=2, refused=kinds)), run_ending())
     assert "secret-of" not in str(told) and sum(told.refused.values()) == 2
 
 
-def test_thresholds_are_for_the_fix() -> None:
+def test_thresholds_apply_to_the_second_run() -> None:
     plan = load_plan(limits={"max-replaced": 0.0})
     before, after = before_after_plans(plan)
     assert (before.limits, after.limits) == ({}, plan.limits)
@@ -303,7 +303,7 @@ def test_the_findings_of_a_run_that_broke_prove_nothing(end: dict[str, Any]) -> 
         assert broken.report.findings
 
 
-def test_lines_that_are_none_are_counted_and_change_nothing() -> None:
+def test_unreadable_lines_are_counted_and_change_nothing() -> None:
     progress = RunProgress()
     progress.add_line(b'{"type":"totals"')
     progress.add_line(b"nonsense")
