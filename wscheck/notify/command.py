@@ -16,7 +16,7 @@ TIMEOUT_S = 30.0
 
 
 class CommandTarget:
-    """Runs `line` without a shell (`sh -c '...'` adds one). The output of the program goes to stderr."""
+    """The program of a command line, run without a shell (`sh -c '...'` adds one). Its output goes to stderr."""
 
     def __init__(self, line: str) -> None:
         try:

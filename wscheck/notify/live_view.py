@@ -35,7 +35,7 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "bl
 
 
 class LiveView:
-    """Draws the state of `watch` on the alternate screen, at most four times a second."""
+    """The state of `watch`, drawn on the alternate screen at most four times a second."""
 
     def __init__(self, watch: WatchView, console: Console) -> None:
         self._watch = watch

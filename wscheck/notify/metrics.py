@@ -98,7 +98,7 @@ class PrometheusMetrics:
 
     @property
     def healthy(self) -> bool:
-        """Whether the logs were polled recently; this happens at least once a second."""
+        """True if the logs were polled recently; this happens at least once a second."""
         return time.monotonic() - self._polled_at < STALLED_S
 
     def application(self) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:

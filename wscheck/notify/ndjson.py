@@ -13,7 +13,7 @@ BATCH_BYTES = 1 << 16
 
 
 class NdjsonStream:
-    """Writes to `out`. Without a `header` it continues a recording that has one."""
+    """A recording written to `out`. Without a `header` it continues a recording that has one."""
 
     def __init__(self, out: BinaryIO, header: RecordingHeader | None) -> None:
         self._out, self._encoder = out, msgspec.json.Encoder()

@@ -63,7 +63,7 @@ class UnreadableMessages:
 
 
 class IncidentPrinter:
-    """Prints one line per change of an incident to `out`, with the time of the change."""
+    """The printer of one line per change of an incident, with the time of the change, to `out`."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

@@ -31,7 +31,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class WebhookTarget:
-    """Posts to `url`. The URL can be a secret, so messages contain only its host. `form`: "json" or "slack"."""
+    """The receiver at `url`. The URL can be a secret, so messages show only its host. `form`: "json" or "slack"."""
 
     def __init__(self, url: str, form: str) -> None:
         parts = urlsplit(url)

@@ -16,7 +16,7 @@ POLL_S = 0.1
 
 
 class ChangeMonitor:
-    """Waits until a watched log may have changed, one of `inputs` can be read, or the time is over.
+    """A wait for one of three events: a watched log may have changed, one of `inputs` can be read, or the time is over.
 
     `wake` ends a wait from a signal handler or another thread. `output` is a pipe to which this process writes:
     `output_closed` becomes true, and a wait ends, when nothing reads from it any more.

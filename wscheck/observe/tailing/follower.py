@@ -212,7 +212,7 @@ class LogFollower:
             yield from self._end_line(stream)
         self._finished.append(previous.position())
         if not (previous.is_copy or previous.reader.is_gzip):
-            self._keep_reading(stream)
+            self._add_late_file(stream)
         stream.continue_in(log, stream.line(stream.lines) if copy else 0)
         return True
 
@@ -244,8 +244,8 @@ class LogFollower:
             stream.length += 1
             yield StreamChunk(stream, NEWLINE)
 
-    def _keep_reading(self, stream: LogStream) -> None:
-        """Keep reading the renamed file: its writer may not have reopened the log yet."""
+    def _add_late_file(self, stream: LogStream) -> None:
+        """Continue to read the renamed file, because its writer may not have reopened the log yet."""
         self._late_files.append(LateFile(LogStream(stream.log.duplicate(), stream.line(stream.lines))))
         if len(self._late_files) > MAX_LATE_FILES:
             self._late_files.pop(0).stream.close()

@@ -66,12 +66,12 @@ class FileReader:
 
     @property
     def is_gzip(self) -> bool:
-        """Whether the bytes are unpacked from a gzip file."""
+        """True for a gzip file, whose bytes are read unpacked."""
         return self._gzip is not None
 
     @property
     def is_damaged(self) -> bool:
-        """Whether this is a gzip file that cannot be read to its end."""
+        """True for a gzip file that cannot be read to its end."""
         return self._gzip is not None and self._gzip.damaged
 
     @property

@@ -91,7 +91,7 @@ class LogStream:
 
     @property
     def numbered_as_read(self) -> bool:
-        """Whether the line numbers of the stream are those of the file: it starts with the file and stays in it."""
+        """True while the line numbers of the stream are those of one file: it starts with that file and stays in it."""
         first = self._segments[0]
         return len(self._segments) == 1 and first.first_line == first.lines_before
 

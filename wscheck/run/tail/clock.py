@@ -21,7 +21,7 @@ class TimeWindow(msgspec.Struct, frozen=True):
 
     @property
     def bounded(self) -> bool:
-        """Whether an event can be outside."""
+        """True if an event can be outside the window."""
         return self.since is not None or self.until is not None
 
     def contains(self, at: float | None) -> bool:

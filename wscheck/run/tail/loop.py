@@ -72,7 +72,7 @@ class ReadProgress(Protocol):
 
 
 class TailLoop:
-    """Polls the watch whenever there may be something new, until the run ends."""
+    """The loop that polls the watch whenever there may be something new, until the run ends."""
 
     def __init__(self, watch: LogWatch, plan: LoopPlan, progress: ReadProgress) -> None:
         self._watch, self._plan, self._progress = watch, plan, progress

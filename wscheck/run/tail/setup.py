@@ -122,7 +122,7 @@ def _load_checkpoint(request: TailRequest) -> "Checkpoint | None":
 
 
 class LogOpener:
-    """Opens the logs of a request, each where reading starts."""
+    """The logs of a request, each opened where reading starts."""
 
     def __init__(self, request: TailRequest, resumed: "Checkpoint | None", note: Note) -> None:
         self._request, self._resumed, self._note = request, resumed, note
@@ -192,8 +192,8 @@ class LogOpener:
 def _open_pipe(path: Path) -> int:
     """Return a descriptor for reading, also before a writer opened the pipe, so that other logs can be read.
 
-    Only on Linux can a pipe without a writer yet be told from one whose writer has left. Elsewhere this call waits for
-    the writer.
+    Only on Linux can a pipe without a writer yet be distinguished from one whose writer has left. Elsewhere this call
+    waits for the writer.
     """
     try:
         fd = os.open(path, os.O_RDONLY | (os.O_NONBLOCK if sys.platform == "linux" else 0))

@@ -213,7 +213,7 @@ class LogWatch:
 
     @property
     def needs_poll_soon(self) -> bool:
-        """Whether the next result depends on a little time: an unfinished record, or an overlap within the grace."""
+        """True if the next result depends on a short time: an unfinished record, or an overlap within the grace."""
         newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
         overlapping = newest is not None and self.clock.elapsed_since(newest) <= 2 * self.options.grace_s
         return self._listener_is_waiting or overlapping or any(log.pending for log in self.logs)
