@@ -1,4 +1,4 @@
-"""A HAR as a person saves it: Chromium's own DevTools frontend watches a page and writes the file."""
+"""HAR file as a user saves it: Chromium's DevTools frontend observes a page and writes the file."""
 
 import asyncio
 import itertools
@@ -16,8 +16,8 @@ from tests.needs import needs
 from wscheck.observe.browser import launch
 
 FLAGS = (*launch.FLAGS, "--no-sandbox", "--remote-allow-origins=*")
-WITHIN_S = 50.0
-HAS = """(async () => {
+TIMEOUT_S = 50.0
+FRAMES = """(async () => {
   const logs = await import('devtools://devtools/bundled/models/logs/logs.js');
   const requests = logs.NetworkLog.NetworkLog.instance().requests();
   return requests.flatMap(request => request.frames?.() ?? []).map(frame => frame.text) })()"""
@@ -39,7 +39,7 @@ SAVE = """(async () => {
 
 
 class _Tab:
-    """One target over its own websocket."""
+    """One target with its own websocket."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._ids = socket, itertools.count(1)
@@ -47,7 +47,7 @@ class _Tab:
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._ids)
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while (answer := json.loads((await self._socket.receive()).data)).get("id") != number:
                 pass
         assert "error" not in answer, answer
@@ -58,14 +58,14 @@ class _Tab:
         return None if "exceptionDetails" in answer else answer["result"].get("value")
 
     async def until(self, expression: str, holds: Any) -> None:
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + TIMEOUT_S
         while not holds(await self.value(expression)):
             assert time.monotonic() < deadline, expression
             await asyncio.sleep(0.05)
 
 
 async def saved_har(url: str, path: Path, *, seen: str, cookie: str) -> None:
-    """Opens `url`, waits until a websocket frame matches `seen`, and saves what DevTools recorded as `path`."""
+    """Open `url`, wait until a websocket frame matches `seen`, and save what DevTools recorded as `path`."""
     needs("chromium")
     with tempfile.TemporaryDirectory(prefix="wscheck-devtools-", ignore_cleanup_errors=True) as profile:
         command = ["chromium", *FLAGS, f"--user-data-dir={profile}", "about:blank"]
@@ -94,9 +94,9 @@ async def _record(http: aiohttp.ClientSession, host: str, url: str, seen: str, c
     ):
         tools, tab = _Tab(above), _Tab(below)
         await tools.until(ATTACHED, bool)
-        await tools.until(HAS, lambda frames: frames is not None)
+        await tools.until(FRAMES, lambda frames: frames is not None)
         await tab.call("Network.setCookie", name="session", value=cookie, url=url)
         await tab.call("Page.navigate", url=url)
-        await tools.until(HAS, lambda frames: any(re.search(seen, text or "") for text in frames or ()))
+        await tools.until(FRAMES, lambda frames: any(re.search(seen, text or "") for text in frames or ()))
         await asyncio.sleep(0.3)  # beyond the grace: the other connection's end belongs to the recording
         return str(await tools.value(SAVE))

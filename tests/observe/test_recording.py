@@ -1,4 +1,4 @@
-"""A recording is read back as it was written; what is no recording is refused by name and line."""
+"""A recording is read as it was written; other files are refused by name and line."""
 
 from pathlib import Path
 from typing import get_args
@@ -36,11 +36,11 @@ def _floats(values: object) -> list[float]:
 
 
 @given(events)
-def test_what_is_written_is_read(events: list[AnyEvent]) -> None:
-    kept = [event for event in events if _finite(event)]
-    header, found = read_recording(encode_recording(HEADER, kept).splitlines(keepends=True))
-    assert found == kept
-    assert header == msgspec.structs.replace(HEADER, events=len(kept))
+def test_a_written_recording_is_read(events: list[AnyEvent]) -> None:
+    finite = [event for event in events if _finite(event)]
+    header, found = read_recording(encode_recording(HEADER, finite).splitlines(keepends=True))
+    assert found == finite
+    assert header == msgspec.structs.replace(HEADER, events=len(finite))
 
 
 def test_the_first_line_names_the_schema_first() -> None:
@@ -52,7 +52,7 @@ def test_unknown_fields_of_a_newer_minor_version_are_ignored() -> None:
     assert read_recording([header, line.replace(b"{", b'{"invented_later":[1],', 1)])[1] == [EVENT]
 
 
-def test_an_unknown_event_type_is_kept_as_unreadable_and_not_dropped() -> None:
+def test_an_unknown_event_type_becomes_unreadable() -> None:
     header, line = _lines(EVENT)
     (found,) = read_recording([header, line.replace(b'"connected"', b'"teleported"')], "run.ndjson")[1]
     assert isinstance(found, Unreadable)
@@ -78,7 +78,7 @@ def test_an_unknown_event_type_is_kept_as_unreadable_and_not_dropped() -> None:
         (_lines(EVENT, EVENT)[:-1], "run.ndjson is cut short: its first line promises 2 events and it contains 1"),
     ],
 )
-def test_what_is_no_recording_is_refused(lines: list[bytes], said: str) -> None:
+def test_other_files_are_refused(lines: list[bytes], said: str) -> None:
     with pytest.raises(BadEvidence) as refused:
         read_recording(lines, "run.ndjson")
     assert said in refused.value.problem

@@ -1,4 +1,4 @@
-"""What the browser tells of its traffic, put in order: what it gives no time for must not seem to come later."""
+"""Order of network events: events without a time must not seem later than they were."""
 
 import time
 from typing import Any
@@ -18,21 +18,21 @@ URL = "ws://h/socket.io/?EIO=4&transport=websocket"
 PAGE = Initiator("target", "tab 1", "page http://h/")
 
 
-class Told:
-    """A browser's events of one page. Its clock began long ago, and `at` are seconds since the epoch."""
+class NetworkEvents:
+    """Network events of one page; `at` is seconds since the epoch, and the browser clock is 1000 s behind."""
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, started: float) -> None:
         self.traffic = TrafficDemux(source="browser")
         self.network = NetworkFeed(DevToolsConnection("ws://unused", lambda *_: None), self.traffic, lambda _: None)
-        self.event("WillSendHandshakeRequest", "foreign", began, wallTime=began, request={})
+        self.event("WillSendHandshakeRequest", "foreign", started, wallTime=started, request={})
 
     def event(self, what: str, key: str, at: float, **more: Any) -> None:
-        """As the protocol has it: that a websocket was created is told without a time."""
+        """Feed an event as in the DevTools protocol: webSocketCreated has no time."""
         params = {"requestId": key, **({} if what == "Created" else {"timestamp": at - 1000.0}), **more}
         self.network.feed(f"Network.webSocket{what}", params, "session", PAGE)
 
     def connection(self, key: str, at: float) -> None:
-        """A whole connection, acknowledged at `at`."""
+        """Feed a connection that is acknowledged at `at`."""
         self.event("Created", key, at - 0.02, url=URL)
         frames = (f'0{{"sid":"E{key}","pingInterval":25000,"pingTimeout":20000}}', '40{"userId":"u"}', '40{"sid":"S"}')
         for text in (frames[0], frames[1], frames[2].replace("S", key)):
@@ -40,49 +40,49 @@ class Told:
             self.event(f"Frame{sent}", key, at, response={"opcode": 1, "payloadData": text})
 
 
-async def test_a_page_that_left_had_left_before_the_next_one_began_however_late_we_hear_of_it() -> None:
-    began = time.time() - 5.0
-    told = Told(began)
-    told.connection("a", began + 0.1)
-    told.network.on_target_closed(PAGE.target_id)
-    told.connection("b", began + 0.4)
-    await told.network.drain()
-    told.network.close()
-    heard = [event for event in told.traffic.events() if isinstance(event, Connected | Disconnected)]
-    assert [(type(event), event.sid) for event in heard] == [(Connected, "a"), (Disconnected, "a"), (Connected, "b")]
+async def test_a_page_ends_before_the_next_one_starts_even_if_reported_late() -> None:
+    started = time.time() - 5.0
+    network_events = NetworkEvents(started)
+    network_events.connection("a", started + 0.1)
+    network_events.network.on_target_closed(PAGE.target_id)
+    network_events.connection("b", started + 0.4)
+    await network_events.network.drain()
+    network_events.network.close()
+    events = [event for event in network_events.traffic.events() if isinstance(event, Connected | Disconnected)]
+    assert [(type(event), event.sid) for event in events] == [(Connected, "a"), (Disconnected, "a"), (Connected, "b")]
 
 
-async def test_where_nothing_comes_after_it_a_page_ends_when_we_hear_of_it() -> None:
-    began = time.time() - 5.0
-    told = Told(began)
-    told.connection("a", began + 0.1)
-    told.network.on_target_closed(PAGE.target_id)
-    await told.network.drain()
-    told.network.close()
-    ended = told.traffic.events()[-1]
-    assert isinstance(ended, Disconnected) and ended.at is not None and ended.at > began + 4.0
+async def test_without_a_later_event_a_page_ends_when_it_is_reported() -> None:
+    started = time.time() - 5.0
+    network_events = NetworkEvents(started)
+    network_events.connection("a", started + 0.1)
+    network_events.network.on_target_closed(PAGE.target_id)
+    await network_events.network.drain()
+    network_events.network.close()
+    ended = network_events.traffic.events()[-1]
+    assert isinstance(ended, Disconnected) and ended.at is not None and ended.at > started + 4.0
 
 
-async def test_two_asked_for_together_were_asked_for_before_either_was_answered_however_late_we_hear() -> None:
-    began = time.time() - 5.0
-    told = Told(began)
+async def test_websockets_opened_together_are_opened_before_the_first_response() -> None:
+    started = time.time() - 5.0
+    network_events = NetworkEvents(started)
     for key in ("a", "b"):
-        told.event("Created", key, began, url=URL)
-    told.connection("c", began + 0.1)
-    await told.network.drain()
-    told.network.close()
-    late = [session.opened_at - began for session in told.traffic.sessions]
-    assert late == pytest.approx([0.1] * 3, abs=0.001), "no later than what the browser told next"
+        network_events.event("Created", key, started, url=URL)
+    network_events.connection("c", started + 0.1)
+    await network_events.network.drain()
+    network_events.network.close()
+    late = [session.opened_at - started for session in network_events.traffic.sessions]
+    assert late == pytest.approx([0.1] * 3, abs=0.001), "no later than the next timed event"
 
 
 WHOLE: dict[str, Any] = {"options": RuleOptions(), "bar": Bar(), "target": "http://h/"}
 POLL = {"url": "http://h/socket.io/?EIO=4&transport=polling", "method": "GET", "headers": {}}
 
 
-async def refusals(told: Told) -> list[tuple[str | None, str | None]]:
-    await told.network.drain()
-    told.network.close()
-    return [(event.reason, event.message) for event in told.traffic.events() if isinstance(event, Refused)]
+async def refusals(network_events: NetworkEvents) -> list[tuple[str | None, str | None]]:
+    await network_events.network.drain()
+    network_events.network.close()
+    return [(event.reason, event.message) for event in network_events.traffic.events() if isinstance(event, Refused)]
 
 
 @pytest.mark.parametrize(
@@ -93,26 +93,28 @@ async def refusals(told: Told) -> list[tuple[str | None, str | None]]:
     ],
     ids=["another origin", "nobody listens"],
 )
-async def test_why_a_poll_failed_is_told(failure: dict[str, Any], why: str) -> None:
-    told = Told(time.time())
+async def test_a_failed_poll_has_its_reason(failure: dict[str, Any], why: str) -> None:
+    network_events = NetworkEvents(time.time())
     asked = {"requestId": "p", "timestamp": 1.0, "request": POLL}
-    told.network.feed("Network.requestWillBeSent", asked, "session", PAGE)
-    told.network.feed("Network.loadingFailed", {"requestId": "p", "timestamp": 1.1, **failure}, "session", PAGE)
-    assert await refusals(told) == [("unreachable", why)]
+    network_events.network.feed("Network.requestWillBeSent", asked, "session", PAGE)
+    network_events.network.feed(
+        "Network.loadingFailed", {"requestId": "p", "timestamp": 1.1, **failure}, "session", PAGE
+    )
+    assert await refusals(network_events) == [("unreachable", why)]
 
 
 @pytest.mark.parametrize(
-    ("message", "told_of"),
+    ("message", "expected"),
     [("net::ERR_CONNECTION_REFUSED", [("unreachable", "net::ERR_CONNECTION_REFUSED")]), (f"{CLOSED_BY_PAGE}.", [])],
     ids=["nobody listens", "the page itself closed it"],
 )
-async def test_why_a_websocket_broke_is_told(message: str, told_of: list[Any]) -> None:
-    began = time.time()
-    told = Told(began)
-    told.event("Created", "w", began, url=URL)
-    told.event("FrameError", "w", began + 0.1, errorMessage=message)
-    told.event("Closed", "w", began + 0.1)
-    assert await refusals(told) == told_of
+async def test_a_failed_websocket_has_its_reason(message: str, expected: list[Any]) -> None:
+    started = time.time()
+    network_events = NetworkEvents(started)
+    network_events.event("Created", "w", started, url=URL)
+    network_events.event("FrameError", "w", started + 0.1, errorMessage=message)
+    network_events.event("Closed", "w", started + 0.1)
+    assert await refusals(network_events) == expected
 
 
 @pytest.mark.parametrize(
@@ -122,21 +124,21 @@ async def test_why_a_websocket_broke_is_told(message: str, told_of: list[Any]) -
         ("refused", "no token", "no connection was made: no token, by the server: is the page logged in"),
     ],
 )
-def test_why_nothing_connected_is_told_while_another_attempt_is_under_way(reason: str, message: str, why: str) -> None:
+def test_a_refusal_is_the_reason_while_another_attempt_is_pending(reason: str, message: str, why: str) -> None:
     events: list[Event] = [
         Connecting(at=1.0, source="browser"),
         Refused(at=1.1, source="browser", reason=reason, message=message),
         NotEvaluated(at=2.0, source="browser", reason="a connection was still being opened"),
     ]
-    told = report(events, **WHOLE)
-    assert told.verdict is Verdict.INCONCLUSIVE and told.reason.startswith(why)
+    network_events = report(events, **WHOLE)
+    assert network_events.verdict is Verdict.INCONCLUSIVE and network_events.reason.startswith(why)
 
 
-def test_a_page_that_does_not_name_its_user_is_told_how_to_look_for_it() -> None:
-    told = report(
+def test_an_unknown_user_has_a_note_about_identity_rules() -> None:
+    network_events = report(
         [Connected(at=1.0, source="browser", user=UNKNOWN_USER.format("tab 1"), sid="s", page="tab 1")], **WHOLE
     )
-    assert told.notes == [
+    assert network_events.notes == [
         "Who is connected in tab 1 was not found: say where the traffic names the user, "
         "as in --identity 'auth.token|jwt:sub'."
     ]

@@ -1,4 +1,4 @@
-"""What a function of a minified bundle was called, where whoever called it says so."""
+"""Original names of functions in a minified bundle, from the position of the caller."""
 
 import base64
 import json
@@ -24,8 +24,8 @@ def map_of(source: str, name: str) -> str:
         ("src/Chat.vue", "node_modules/@vue/runtime-core/index.js", "Chat"),
     ],
 )
-async def test_a_component_that_is_a_file_is_called_as_its_file(opener: str, caller: str, called: str) -> None:
-    """Its caller knows it by a name that a compiler made: Page_1 of a dynamic component, as Svelte 5 has it."""
+async def test_a_component_file_names_its_component(opener: str, caller: str, called: str) -> None:
+    """The compiler gives it another name, such as Page_1 for a dynamic component of Svelte 5."""
     scripts = PageScripts(UrlFormatter(TrafficRedactor()))
     for number, (file, name) in enumerate(((opener, "io"), (caller, "useChat" if "use" in opener else "Page_1"))):
         url = f"http://h/{number}.js"

@@ -1,4 +1,4 @@
-"""A page that does not load is told with what to do about it."""
+"""A page that does not load is reported with a next step."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.browser.page import BrowserTab
 
 
-class Failing(DevToolsConnection):
+class FailingBrowser(DevToolsConnection):
     """A browser in which every address fails with `error`."""
 
     def __init__(self, error: str) -> None:
@@ -30,8 +30,8 @@ class Failing(DevToolsConnection):
         ("net::ERR_CERT_AUTHORITY_INVALID", "Trust its authority on this machine"),
     ],
 )
-async def test_the_next_step_is_of_the_failure(error: str, step: str) -> None:
-    page = BrowserTab(Failing(error), "session", "tab 1", lambda _: None)
-    with pytest.raises(CannotCheck, match=error) as told:
+async def test_the_next_step_depends_on_the_error(error: str, step: str) -> None:
+    page = BrowserTab(FailingBrowser(error), "session", "tab 1", lambda _: None)
+    with pytest.raises(CannotCheck, match=error) as raised:
         await page.goto("https://127.0.0.1:1/")
-    assert told.value.next_step.startswith(step)
+    assert raised.value.next_step.startswith(step)

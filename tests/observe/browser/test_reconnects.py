@@ -1,4 +1,4 @@
-"""Whose reconnection it is: sure where the page could be looked into, otherwise by the file and by who is gone."""
+"""Openers of reconnections: certain if the page was inspected, otherwise by file and by which session ended."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def session(sid: str, at: float, page: str = "T1", over: bool = True) -> EngineS
     return made
 
 
-def places(
+def opener_locations(
     sessions: Sequence[EngineSession], stacks: Sequence[tuple[CodeLocation, ...]], objects: Sequence[Sequence[str]]
 ) -> list[CodeLocation | None]:
     found = {}
@@ -43,50 +43,54 @@ def places(
 def test_the_same_socket_object_is_the_same_opener() -> None:
     sessions = [session("a", 0), session("b", 1), session("a2", 2), session("b2", 3)]
     stacks = [(IO, ONE), (IO, TWO), (MANAGER,), (MANAGER,)]
-    assert places(sessions, stacks, [["a", "a2"], ["b", "b2"]]) == [ONE, TWO, ONE, TWO]
+    assert opener_locations(sessions, stacks, [["a", "a2"], ["b", "b2"]]) == [ONE, TWO, ONE, TWO]
 
 
-def test_what_the_server_recovered_has_the_same_socket_id_and_the_same_opener() -> None:
+def test_a_recovered_connection_has_the_same_opener() -> None:
     sessions = [session("a", 0), session("b", 1), session("a", 2), session("b2", 3), session("a", 4)]
     stacks = [(IO, ONE), (IO, TWO), (IO, RETRY), (IO, RETRY), (IO, RETRY)]
-    assert places(sessions, stacks, [["b", "b2"]]) == [ONE, TWO, ONE, TWO, ONE]
+    assert opener_locations(sessions, stacks, [["b", "b2"]]) == [ONE, TWO, ONE, TWO, ONE]
 
 
-def test_a_handler_that_connects_again_continues_what_its_file_opened() -> None:
+def test_a_reconnect_in_a_handler_continues_the_connection_of_its_file() -> None:
     sessions = [session("a", 0), session("b", 1), session("a2", 2)]
-    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
+    assert opener_locations(sessions, [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
 
 
-def test_a_timer_of_the_library_continues_what_ended() -> None:
+def test_a_reconnect_of_the_library_continues_an_ended_connection() -> None:
     sessions = [session("a", 0), session("b", 1, over=False), session("a2", 2)]
-    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
+    assert opener_locations(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
 
 
-def test_a_new_call_of_io_continues_nothing_and_no_other_page() -> None:
+def test_a_new_call_of_io_is_not_a_reconnection() -> None:
     sessions = [session("a", 0), session("b", 1), session("c", 2, page="T2")]
-    assert places(sessions, [(IO, ONE), (IO, RETRY), (MANAGER,)], []) == [ONE, RETRY, None]
+    assert opener_locations(sessions, [(IO, ONE), (IO, RETRY), (MANAGER,)], []) == [ONE, RETRY, None]
 
 
-def test_what_ended_because_of_it_is_not_what_it_continues() -> None:
+def test_a_connection_that_ended_later_is_not_continued() -> None:
     sessions = [session("a", 0), session("b", 1), session("a2", 1.2)]  # "b" ends at 1.5
-    assert places(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
+    assert opener_locations(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
 
 
-KICK = EnginePacket(EnginePacketType.MESSAGE, "1")
+DISCONNECT = EnginePacket(EnginePacketType.MESSAGE, "1")
 
 
-def test_a_kick_ends_it_although_its_transport_still_closes() -> None:
+def test_a_disconnected_session_is_continued_while_its_transport_closes() -> None:
     """A busy server takes its time to close; the client comes back meanwhile."""
-    kicked, other, back = session("a", 0, over=False), session("b", 0.1), session("a2", 1, over=False)
-    kicked.feed_packet(KICK, 0.5, outgoing=False)
-    kicked.end(1.4)
-    assert places([kicked, other, back], [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
+    disconnected, other, back = session("a", 0, over=False), session("b", 0.1), session("a2", 1, over=False)
+    disconnected.feed_packet(DISCONNECT, 0.5, outgoing=False)
+    disconnected.end(1.4)
+    assert opener_locations([disconnected, other, back], [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [
+        ONE,
+        TWO,
+        ONE,
+    ]
 
 
-def test_a_session_of_which_one_namespace_is_left_is_still_used() -> None:
+def test_a_session_with_one_connected_namespace_is_used() -> None:
     both = session("a", 0, over=False)
     both._namespaces["/chat"] = _Namespace(sid="c")
-    both.feed_packet(KICK, 0.5, outgoing=False)
+    both.feed_packet(DISCONNECT, 0.5, outgoing=False)
     assert both.unused_from is None
     both.feed_packet(EnginePacket(EnginePacketType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
     assert both.unused_from == 0.7

@@ -1,4 +1,4 @@
-"""The scripts of a page: each is read through its own map, and what has none is said once, where it matters."""
+"""Scripts of a page: each has its own source map, and a missing map is noted once."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ def inline(source: str) -> str:
 
 
 async def read(*scripts: tuple[str, str]) -> PageScripts:
-    """Scripts 0, 1, ... of one page as (address, address of the map), and every map asked for."""
+    """Load scripts 0, 1, ... of one page, given as (URL, URL of the map), with their maps."""
     found = PageScripts(UrlFormatter(TrafficRedactor()))
     for number, (url, map) in enumerate(scripts):
         found.on_script_parsed("s", {"scriptId": str(number), "url": url, "sourceMapURL": map})
@@ -32,15 +32,15 @@ async def test_scripts_that_share_an_address_are_each_read_through_their_own_map
     assert found.notes == []
 
 
-async def test_a_script_without_a_map_is_noted_only_where_it_is_the_applications_own() -> None:
+async def test_a_missing_map_is_noted_only_for_application_scripts() -> None:
     found = await read((PAGE, ""), ("http://cdn/socket.io.min.js", ""), ("", ""), ("http://h/unused.js", ""))
     for each in ("0", "1", "2"):
         found.resolve_position("s", each, 3, 4)
     assert found.notes == [f"Positions in {PAGE} are those of the bundle: it has no source map."]
 
 
-async def test_files_are_named_from_vites_root_wherever_it_serves_from() -> None:
-    """Nuxt serves below /_nuxt/, and whoever sets `base` below that; the map names the file alone."""
+async def test_files_are_named_from_the_root_of_vite_with_any_base() -> None:
+    """Nuxt serves below /_nuxt/, and others set `base`; the map has only the file name."""
     for base in ("", "/_nuxt", "/bots/dashboard"):
         client = (f"http://h{base}/@vite/client", "")
         found = await read(client, (f"http://h{base}/components/Chat.vue?t=1", alone("Chat.vue")))

@@ -1,4 +1,4 @@
-"""Source maps: what a real bundler writes leads back to the line that somebody wrote; what is broken is named."""
+"""Source maps of real bundlers lead to the source line; invalid maps are refused."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 @pytest.mark.parametrize("variant", ["dev", "prod"])
-def test_a_real_bundle_leads_back_to_its_sources(variant: str) -> None:
+def test_a_real_bundle_is_mapped_to_its_sources(variant: str) -> None:
     folder = built(variant)
     bundle = folder.joinpath("broken.js").read_text().split("\n")
     found = SourceMap(folder.joinpath("broken.js.map").read_bytes())
@@ -28,7 +28,7 @@ def test_a_real_bundle_leads_back_to_its_sources(variant: str) -> None:
 
 
 def encoded(value: int) -> str:
-    """Base64 VLQ as the specification has it, written the other way round than the decoder reads it."""
+    """Encode a value as base64 VLQ (ECMA-426)."""
     rest, text = (abs(value) << 1) | (value < 0), ""
     while True:
         digit, rest = rest & 31, rest >> 5
@@ -38,7 +38,7 @@ def encoded(value: int) -> str:
 
 
 @given(st.lists(st.lists(st.tuples(*[st.integers(0, 500)] * 4), max_size=5), max_size=5))
-def test_what_was_encoded_is_decoded(rows: list[list[tuple[int, int, int, int]]]) -> None:
+def test_encoded_mappings_are_decoded(rows: list[list[tuple[int, int, int, int]]]) -> None:
     wanted = [[(*segment, -1) for segment in sorted(row)] for row in rows] or [[]]
     before, lines = [0, 0, 0], []
     for row in wanted:
@@ -63,12 +63,12 @@ def test_an_index_map_is_read_section_by_section() -> None:
     "text",
     ["", "<html>", "[]", "{}", '{"version":3}', '{"sources":[],"mappings":"?"}', '{"sources":1,"mappings":"AAAA"}'],
 )
-def test_what_is_no_map_is_refused(text: str) -> None:
+def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidSourceMap):
         SourceMap(text)
 
 
-def test_a_source_without_a_name_is_no_place() -> None:
+def test_a_source_without_a_name_is_unmapped() -> None:
     """As a bundler writes it for code of its own."""
     text = json.dumps({"version": 3, "sources": [None, "a.ts"], "names": [], "mappings": "AAAA,CCAA"})
     assert SourceMap(text).find(0, 0) is None
@@ -82,7 +82,7 @@ def test_a_broken_map_is_refused(mappings: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "known_as"),
+    ("source", "name"),
     [
         ("../../src/a.ts", "src/a.ts"),
         ("webpack://my-app/./src/a.ts?1f3d", "src/a.ts"),
@@ -97,18 +97,20 @@ def test_a_broken_map_is_refused(mappings: str) -> None:
         ("src//a.ts", "src/a.ts"),
     ],
 )
-def test_a_source_is_named_as_its_author_knows_it(source: str, known_as: str) -> None:
-    assert source_name(source) == known_as
+def test_a_source_is_named_from_the_project_root(source: str, name: str) -> None:
+    assert source_name(source) == name
 
 
 @pytest.mark.parametrize("scheme", ["file://", "webpack://_N_E/", "/@fs", ""])
-def test_a_whole_path_is_told_from_where_we_are(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absolute_path_is_relative_to_the_working_directory(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert source_name(f"{scheme}{tmp_path}/web/hooks/a.ts") == "web/hooks/a.ts"
 
 
 @pytest.mark.parametrize(
-    ("url", "sources", "root", "known_as"),
+    ("url", "sources", "root", "name"),
     [
         ("http://h/src/hooks/a.ts?t=17", ["a.ts"], "", "src/hooks/a.ts"),
         ("http://h/@fs/elsewhere/packages/a.ts", ["a.ts"], "", "/elsewhere/packages/a.ts"),
@@ -119,16 +121,14 @@ def test_a_whole_path_is_told_from_where_we_are(scheme: str, tmp_path: Path, mon
         ("http://h/main.js", ["a.ts"], "src/", "src/a.ts"),
     ],
 )
-def test_a_file_that_is_served_alone_lies_where_it_is_served(
-    url: str, sources: list[str], root: str, known_as: str
-) -> None:
+def test_a_single_source_is_named_by_its_url(url: str, sources: list[str], root: str, name: str) -> None:
     text = json.dumps({"version": 3, "sources": sources, "sourceRoot": root, "names": [], "mappings": "AAAA"})
     place = SourceMap(text, url).find(0, 0)
-    assert place is not None and place[0].file == known_as
+    assert place is not None and place[0].file == name
 
 
 @pytest.mark.parametrize(
-    ("segments", "at", "told"),
+    ("segments", "at", "position"),
     [
         ([(19, 7, 0), (21, 6, 18), (23, 6, 23)], 19, "leak.vue:7:19"),  # o(t,r()).on(...)
         ([(19, 7, 0), (21, 6, 18), (23, 6, 23)], 20, "leak.vue:8:1"),  # within the name
@@ -137,8 +137,8 @@ def test_a_file_that_is_served_alone_lies_where_it_is_served(
     ],
     ids=["moved", "inside", "in place", "another call"],
 )
-def test_a_call_that_a_minifier_moved_stands_where_its_argument_was_written(
-    segments: list[tuple[int, int, int]], at: int, told: str
+def test_a_call_that_a_minifier_moved_is_mapped_to_its_argument(
+    segments: list[tuple[int, int, int]], at: int, position: str
 ) -> None:
     """`const socket = io(url, options()); socket.on(...)`, as Vite 8 minifies it."""
     texts, before = [], (0, 0, 0)
@@ -148,4 +148,4 @@ def test_a_call_that_a_minifier_moved_stands_where_its_argument_was_written(
         before = segment
     found = SourceMap(json.dumps({"version": 3, "sources": ["leak.vue"], "names": [], "mappings": ",".join(texts)}))
     place = found.find(0, at)
-    assert place is not None and str(place[0]) == told
+    assert place is not None and str(place[0]) == position

@@ -1,4 +1,4 @@
-"""Files that are no HAR, half a HAR, or a HAR in which nothing can be seen: said by name, never a pass."""
+"""Files that are not HAR files, truncated or without content: reported by name, and never a pass."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def refused(path: Path) -> BadEvidence:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"PK\x03\x04rest", "is a ZIP archive"),
@@ -61,20 +61,20 @@ def refused(path: Path) -> BadEvidence:
         (b"[" * 100_000, "is JSON and no HAR"),
     ],
 )
-def test_what_is_no_har_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+def test_other_files_are_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "page.har"
     path.write_bytes(content)
-    assert said in refused(path).problem
+    assert message in refused(path).problem
     assert str(path) in refused(path).problem
 
 
-def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "none.har").problem
     assert "Is a directory" in refused(tmp_path).problem
 
 
-def test_only_what_lies_beside_a_har_is_read_as_part_of_it(tmp_path: Path) -> None:
-    """Whoever judges a stranger's HAR must not have other files of theirs in the report."""
+def test_attached_bodies_are_read_only_from_the_folder_of_the_har(tmp_path: Path) -> None:
+    """A HAR file from someone else must not put other local files into the report."""
     folder, secret = tmp_path / "har", tmp_path / "secret.js"
     folder.mkdir()
     secret.write_text("mine")
@@ -88,7 +88,7 @@ def test_only_what_lies_beside_a_har_is_read_as_part_of_it(tmp_path: Path) -> No
     assert [archive.body(each) for each in archive.entries] == ["attached", None, None, None, None]
 
 
-def test_what_comes_through_a_pipe_is_read_too(tmp_path: Path) -> None:
+def test_a_pipe_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for content, said in ((FIXED.read_bytes(), ""), (b"", "is empty")):
@@ -98,7 +98,7 @@ def test_what_comes_through_a_pipe_is_read_too(tmp_path: Path) -> None:
         writing.join()
 
 
-def test_a_har_cut_short_anywhere_is_never_a_verdict(tmp_path: Path) -> None:
+def test_a_truncated_har_is_refused(tmp_path: Path) -> None:
     whole, path = DEVTOOLS.read_bytes().strip(), tmp_path / "cut.har"
     for length in range(1, len(whole), 379):
         path.write_bytes(whole[:length])
@@ -111,7 +111,7 @@ def test_a_har_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert len(read_har_files([path]).pages) == 1
 
 
-def test_damaged_bytes_are_refused_or_read_and_nothing_else(tmp_path: Path) -> None:
+def test_damaged_bytes_are_refused_or_read(tmp_path: Path) -> None:
     rng, whole, path = random.Random(7), DEVTOOLS.read_bytes(), tmp_path / "page.har"
     for _ in range(60):
         damaged = bytearray(whole)
@@ -135,22 +135,22 @@ def test_damaged_bytes_are_refused_or_read_and_nothing_else(tmp_path: Path) -> N
         {"time": "long"},
     ],
 )
-def test_entries_that_cannot_be_read_are_counted_and_the_others_judged(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_invalid_entries_are_counted_and_the_others_evaluated(tmp_path: Path, wrong: dict[str, Any]) -> None:
     told = json.loads(FIXED.read_bytes())
     told["log"]["entries"].append(entry("http://localhost/socket.io/?EIO=4&transport=polling") | wrong)
     path = tmp_path / "page.har"
     path.write_text(json.dumps(told))
-    heard = read_har_files([path])
-    assert heard.notes[0] == f"1 entry of {path} cannot be read."
-    assert [event for event in heard.events if isinstance(event, Unreadable)]
-    assert len(heard.events) >= 4
+    contents = read_har_files([path])
+    assert contents.notes[0] == f"1 entry of {path} cannot be read."
+    assert [event for event in contents.events if isinstance(event, Unreadable)]
+    assert len(contents.events) >= 4
 
 
 @pytest.mark.parametrize(
     "initiator",
     [None, 3, "script", {"stack": None}, {"stack": {"callFrames": 3}}, {"stack": {"callFrames": [{"url": 3}]}}],
 )
-def test_a_broken_initiator_is_no_opener(tmp_path: Path, initiator: object) -> None:
+def test_an_invalid_initiator_is_no_opener(tmp_path: Path, initiator: object) -> None:
     told = json.loads(DEVTOOLS.read_bytes())
     for each in told["log"]["entries"]:
         each["_initiator"] = initiator
@@ -163,30 +163,30 @@ def ran(path: Path, *options: str) -> Ran:
     return wscheck("har", path, *options)
 
 
-def test_a_har_without_socket_io_is_no_pass(tmp_path: Path) -> None:
+def test_a_har_without_socket_io_is_inconclusive(tmp_path: Path) -> None:
     path = har(tmp_path / "page.har", entry("http://localhost/"), entry("ws://localhost/hmr", 101))
     done = ran(path, "--format", "json")
     assert done.code == 3, done.said
     assert json.loads(done.out)["reason"] == NO_TRAFFIC
 
 
-def test_a_har_without_the_websockets_messages_says_so(tmp_path: Path) -> None:
+def test_a_har_without_websocket_messages_is_inconclusive(tmp_path: Path) -> None:
     path = har(tmp_path / "page.har", entry("ws://localhost/socket.io/?EIO=4&transport=websocket", 101))
-    (doubt,) = [event for event in read_har_files([path]).events if isinstance(event, NotEvaluated)]
-    assert "without their messages" in doubt.reason
+    (gap,) = [event for event in read_har_files([path]).events if isinstance(event, NotEvaluated)]
+    assert "without their messages" in gap.reason
     done = ran(path)
     assert done.code == 3 and "without their messages" in " ".join(done.out.split())
 
 
-def test_a_har_without_response_bodies_says_so(tmp_path: Path) -> None:
+def test_a_har_without_response_bodies_is_inconclusive(tmp_path: Path) -> None:
     url = "http://localhost/socket.io/?EIO=4&transport=polling"
     path = har(tmp_path / "page.har", entry(url), entry(url + "&sid=E1"))
-    (doubt,) = [event for event in read_har_files([path]).events if isinstance(event, NotEvaluated)]
-    assert "contains no response bodies" in doubt.reason
+    (gap,) = [event for event in read_har_files([path]).events if isinstance(event, NotEvaluated)]
+    assert "contains no response bodies" in gap.reason
     assert ran(path).code == 3
 
 
-def test_a_huge_har_takes_seconds_and_no_copy_of_itself(tmp_path: Path) -> None:
+def test_a_huge_har_is_read_within_seconds_and_without_a_copy(tmp_path: Path) -> None:
     told = json.loads(DEVTOOLS.read_bytes())
     picture = entry("http://localhost/big.png", _resourceType="image")
     picture["response"]["content"] = {
@@ -198,13 +198,13 @@ def test_a_huge_har_takes_seconds_and_no_copy_of_itself(tmp_path: Path) -> None:
     path = tmp_path / "page.har"
     path.write_text(json.dumps(told))
     assert path.stat().st_size > 110_000_000
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     assert len(read_har_files([path]).pages) == 1
-    assert time.process_time() - began < 5
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 180_000  # KiB: the mapped file, and no copy
+    assert time.process_time() - started < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 180_000  # KiB: the mapped file without a copy
 
 
-def test_a_connect_error_and_an_answer_of_a_proxy_are_refusals(tmp_path: Path) -> None:
+def test_an_http_error_of_a_proxy_is_a_refusal(tmp_path: Path) -> None:
     url = "http://localhost/socket.io/?EIO=4&transport=polling"
     gateway = entry(url, 502)
     gateway["response"]["content"] = {"text": "<html>Bad Gateway</html>"}
@@ -217,13 +217,13 @@ SECRETS = ("token-of-user_1", "cookie-secret-abcdef")
 
 @pytest.mark.parametrize("path", [DEVTOOLS, PLAYWRIGHT])
 @pytest.mark.parametrize("rule", ["auth.userId", "auth.token", "cookie.session", "header.cookie"])
-def test_no_output_holds_a_token_or_a_cookie(path: Path, rule: str) -> None:
-    assert all(secret in path.read_text() for secret in SECRETS), "the data must hold what is to be hidden"
-    heard = read_har_files([path], IdentityRule.parse(rule))
-    told = report(heard.events, RuleOptions(), Bar(), target=str(path), pages=heard.pages, notes=heard.notes)
+def test_no_output_contains_a_token_or_a_cookie(path: Path, rule: str) -> None:
+    assert all(secret in path.read_text() for secret in SECRETS), "the test data contain the secrets"
+    contents = read_har_files([path], IdentityRule.parse(rule))
+    told = report(contents.events, RuleOptions(), Bar(), target=str(path), pages=contents.pages, notes=contents.notes)
     assert len(told.connections) == 2
     for name, reporter in REPORTERS.items():
-        rendered = reporter()(told, recorded(heard.events))
+        rendered = reporter()(told, recorded(contents.events))
         text = rendered if isinstance(rendered, str) else rendered.decode()
         assert len(text) > 100
         assert not [secret for secret in SECRETS if secret in text], name

@@ -1,4 +1,4 @@
-"""When a connection of a HAR was over: what DevTools writes says it only in passing."""
+"""End of a connection in a HAR file, which DevTools writes only indirectly."""
 
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.har import read_har_files
 from wscheck.run.page_report import report
 
-BEGAN = 1795449939.181
-"""When `entry` says that it began."""
+STARTED_AT = 1795449939.181
+"""Start time of `entry`, in seconds since the epoch."""
 
 
 def connection(lasted_ms: float, name: str = "1") -> dict[str, Any]:
     """A websocket whose last frame came 100 ms after it began, and which DevTools saw for `lasted_ms`."""
     shake = f'0{{"sid":"E{name}","upgrades":[],"pingInterval":25000,"pingTimeout":20000}}'
     said = enumerate((shake, f'40{{"sid":"S{name}"}}'), 1)
-    frames = [{"type": "receive", "time": BEGAN + 0.05 * n, "opcode": 1, "data": text} for n, text in said]
+    frames = [{"type": "receive", "time": STARTED_AT + 0.05 * n, "opcode": 1, "data": text} for n, text in said]
     url = "ws://localhost/socket.io/?EIO=4&transport=websocket"
     return entry(url, 101, time=lasted_ms, pageref="page_1", _webSocketMessages=frames)
 
@@ -35,29 +35,27 @@ def ends(path: Path) -> int:
 
 
 @pytest.mark.parametrize(("lasted_ms", "closed"), [(100.0, 0), (100.3, 0), (140.0, 1)])
-def test_a_websocket_that_did_something_after_its_last_frame_closed(
-    tmp_path: Path, lasted_ms: float, closed: int
-) -> None:
+def test_a_websocket_with_activity_after_its_last_frame_closed(tmp_path: Path, lasted_ms: float, closed: int) -> None:
     assert ends(har(tmp_path / "page.har", connection(lasted_ms))) == closed
 
 
 @pytest.mark.parametrize(("rest", "verdict"), [([], Verdict.INCONCLUSIVE), (["42.000"], Verdict.FAILED)])
-def test_two_quiet_connections_are_found_if_the_recording_went_on(
+def test_two_idle_connections_are_found_if_the_recording_continues(
     tmp_path: Path, rest: list[str], verdict: Verdict
 ) -> None:
-    """What else was requested says that it did."""
+    """A later request shows that the recording continued."""
     entries = [connection(100.0, "1"), connection(100.0, "2"), *(document(204, "page_1", at) for at in rest)]
     path = har(tmp_path / "page.har", *entries)
     assert report(read_har_files([path]).events, RuleOptions(), Bar(), target="page").verdict is verdict
 
 
 @pytest.mark.parametrize(("status", "left"), [(200, 1), (404, 1), (204, 0), (205, 0), (302, 0)])
-def test_what_replaces_the_page_ends_its_connections(tmp_path: Path, status: int, left: int) -> None:
+def test_a_new_document_ends_the_connections_of_the_page(tmp_path: Path, status: int, left: int) -> None:
     pages = document(200, "page_1", "39.100"), document(status, "page_2", "41.000")
     assert ends(har(tmp_path / "page.har", pages[0], connection(100.0), pages[1])) == left
 
 
-def test_what_a_frame_shows_is_no_page(tmp_path: Path) -> None:
+def test_a_document_in_a_frame_is_not_a_page(tmp_path: Path) -> None:
     shown = [document(200, "page_1", f"39.{n}00") | {"_frameref": frame} for n, frame in enumerate(["main", "frame"])]
     shown[1]["request"] = {**shown[1]["request"], "url": "http://localhost/frame"}
     pages = read_har_files([har(tmp_path / "page.har", *shown, connection(100.0), creator="Playwright")]).pages

@@ -1,4 +1,4 @@
-"""Conversations: requests and frames in, events out."""
+"""Requests and frames of one session as input, its events as output."""
 
 import base64
 import json
@@ -29,29 +29,29 @@ HANDSHAKE = '0{"sid":"E1","upgrades":["websocket"],"pingInterval":25000,"pingTim
 CONNECT = '40{"token":"sesame-open","userId":"user_123"}'
 
 
-class Talk:
-    """One websocket, or one polling session, as a conversation: `<` received, `>` sent, a second apart."""
+class Conversation:
+    """A websocket as a list of lines, a second apart: `<` is received, `>` is sent."""
 
     def __init__(self, rule: str = "auth.userId", url: str = WS, headers: dict[str, str] | None = None) -> None:
         self.traffic, self.at = TrafficDemux(IdentityRule.parse(rule), source="browser"), 100.0
         self.traffic.on_websocket_created("w", url, self.at, initiator=PAGE, headers=headers)
 
-    def __call__(self, *lines: str | bytes) -> "Talk":
+    def __call__(self, *lines: str | bytes) -> "Conversation":
         for line in lines:
             self.at += 1
             outgoing = line[:1] in (">", b">")
             self.traffic.on_frame("w", self.at, line[1:], outgoing=outgoing)
         return self
 
-    def close(self) -> "Talk":
+    def close(self) -> "Conversation":
         self.traffic.on_websocket_closed("w", self.at + 1)
         return self
 
-    def told(self) -> list[Event]:
+    def events(self) -> list[Event]:
         return self.traffic.events()
 
 
-def kinds(events: list[Event]) -> list[str]:
+def type_names(events: list[Event]) -> list[str]:
     return [type(event).__name__ for event in events]
 
 
@@ -60,9 +60,11 @@ def connected(events: list[Event]) -> Connected:
 
 
 def test_a_websocket_session_from_handshake_to_close() -> None:
-    talk = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}', '>42["ask",1]', '<42["status",{"a":1}]').close()
-    events = talk.told()
-    assert kinds(events) == ["Connecting", "Connected", "Emitted", "Delivered", "Disconnected"]
+    conversation = Conversation()(
+        "<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}', '>42["ask",1]', '<42["status",{"a":1}]'
+    ).close()
+    events = conversation.events()
+    assert type_names(events) == ["Connecting", "Connected", "Emitted", "Delivered", "Disconnected"]
     assert {event.user for event in events} == {"user_123"}
     one = connected(events)
     assert (one.sid, one.eio, one.namespace, one.transport, one.page) == ("S1", "E1", "/", "websocket", "tab 1")
@@ -72,17 +74,17 @@ def test_a_websocket_session_from_handshake_to_close() -> None:
 
 
 @pytest.mark.parametrize(("line", "reason"), [("<41", "io server disconnect"), (">41", "io client disconnect")])
-def test_who_disconnected_and_only_once(line: str, reason: str) -> None:
-    events = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}', line).close().told()
+def test_a_disconnect_is_reported_once_with_its_side(line: str, reason: str) -> None:
+    events = Conversation()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}', line).close().events()
     assert [event.reason for event in events if isinstance(event, Disconnected)] == [reason]
 
 
 @pytest.mark.parametrize(("seconds", "reason"), [(44.6, "ping timeout"), (44.4, "transport close")])
-def test_silence_before_the_end_is_a_ping_timeout(seconds: float, reason: str) -> None:
-    """A client's timer may be late by half a second, and the end that it makes is told a little early."""
-    talk = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}')
-    talk.at += seconds - 1
-    assert [e.reason for e in talk.close().told() if isinstance(e, Disconnected)] == [reason]
+def test_an_end_after_silence_is_a_ping_timeout(seconds: float, reason: str) -> None:
+    """A client's timer may be late by half a second."""
+    conversation = Conversation()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}')
+    conversation.at += seconds - 1
+    assert [e.reason for e in conversation.close().events() if isinstance(e, Disconnected)] == [reason]
 
 
 def poll(traffic: TrafficDemux, key: str, query: str, at: float, answer: str | None, body: str | None = None) -> None:
@@ -103,9 +105,9 @@ def polled(upto: int = 4) -> TrafficDemux:
     return traffic
 
 
-def test_long_polling_is_read_packet_by_packet() -> None:
+def test_long_polling_is_decoded_packet_by_packet() -> None:
     events = polled().events()
-    assert kinds(events) == ["Connecting", "Connected", "Delivered"]
+    assert type_names(events) == ["Connecting", "Connected", "Delivered"]
     assert connected(events).transport == "polling"
 
 
@@ -118,44 +120,44 @@ def test_an_upgrade_is_the_same_connection() -> None:
     traffic.on_response("pending", 107.5, status=200, body="6")
     traffic.on_websocket_closed("w", 120)
     events = traffic.events()
-    assert kinds(events) == ["Connecting", "Connected", "Delivered", "Upgraded", "Delivered", "Disconnected"]
+    assert type_names(events) == ["Connecting", "Connected", "Delivered", "Upgraded", "Delivered", "Disconnected"]
     assert len(traffic.sessions) == 1 and {
         e.sid for e in events if isinstance(e, ConnectionEvent) and not isinstance(e, Connecting)
     } == {"S1"}
     assert [e.transport for e in events if isinstance(e, Upgraded)] == ["websocket"]
 
 
-def test_a_poll_that_the_page_gave_up_ends_nothing() -> None:
+def test_a_poll_that_the_page_aborted_ends_nothing() -> None:
     traffic = polled()
-    traffic.on_request("given up", POLL + "&sid=E1", 104, initiator=PAGE)
-    traffic.on_request_failed("given up", 105, cancelled=True)
-    assert kinds(traffic.events())[-1] == "Delivered"
+    traffic.on_request("aborted", POLL + "&sid=E1", 104, initiator=PAGE)
+    traffic.on_request_failed("aborted", 105, cancelled=True)
+    assert type_names(traffic.events())[-1] == "Delivered"
     traffic.on_request("lost", POLL + "&sid=E1", 106, initiator=PAGE)
     traffic.on_request_failed("lost", 107, cancelled=False)
-    assert kinds(traffic.events())[-1] == "Disconnected"
+    assert type_names(traffic.events())[-1] == "Disconnected"
 
 
-def test_what_a_client_left_before_it_was_answered_was_not_refused() -> None:
+def test_an_attempt_that_the_client_left_is_not_refused() -> None:
     traffic = polled(upto=2)
     traffic.on_request("get", POLL + "&sid=E1", 104, initiator=PAGE)
     traffic.on_request("bye", POLL + "&sid=E1", 105, initiator=PAGE, body="41")
     traffic.on_response("get", 105.1, status=400, body='{"code":1,"message":"Session ID unknown"}')
-    assert kinds(traffic.events()) == ["Connecting"]
+    assert type_names(traffic.events()) == ["Connecting"]
 
 
-def test_an_upgrade_that_fails_leaves_the_polling_session() -> None:
+def test_a_failed_upgrade_keeps_the_polling_session() -> None:
     traffic = polled()
     traffic.on_websocket_created("w", WS + "&sid=E1", 105, initiator=PAGE)
     traffic.on_websocket_closed("w", 106, error="failed")
-    assert kinds(traffic.events())[-1] == "Delivered"
+    assert type_names(traffic.events())[-1] == "Delivered"
 
 
-def test_strict_mode_with_cleanup_is_an_attempt_that_nobody_made() -> None:
-    events = Talk().close().told()
-    assert kinds(events) == ["Connecting"] and events[0].user is None
+def test_strict_mode_with_cleanup_is_only_an_attempt() -> None:
+    events = Conversation().close().events()
+    assert type_names(events) == ["Connecting"] and events[0].user is None
 
 
-def test_another_websocket_is_no_connection() -> None:
+def test_other_websockets_and_requests_are_ignored() -> None:
     traffic = TrafficDemux(source="browser")
     assert not traffic.on_websocket_created("w", "ws://localhost/hot", 1.0, initiator=PAGE)
     assert not traffic.on_request("r", "http://localhost/api?EIOU=4", 1.0, initiator=PAGE)
@@ -163,16 +165,16 @@ def test_another_websocket_is_no_connection() -> None:
     assert traffic.events() == []
 
 
-def test_a_refusal_says_why_without_the_token() -> None:
-    talk = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<44{"message":"sesame-open is not valid"}').close()
-    refused = [event for event in talk.told() if isinstance(event, Refused)]
+def test_a_refusal_has_its_message_without_the_token() -> None:
+    conversation = Conversation()("<" + HANDSHAKE, ">" + CONNECT, '<44{"message":"sesame-open is not valid"}').close()
+    refused = [event for event in conversation.events() if isinstance(event, Refused)]
     assert [(e.reason, e.message, e.user) for e in refused] == [("refused", "(hidden) is not valid", "user_123")]
 
 
 UNKNOWN = '{"code":1,"message":"Session ID unknown"}'
 
 
-def test_an_unknown_session_id_is_named() -> None:
+def test_an_unknown_session_id_is_a_protocol_refusal() -> None:
     traffic = polled(upto=1)
     traffic.on_request("r", POLL + "&sid=E1", 104, initiator=PAGE, body=CONNECT)
     traffic.on_response("r", 105, status=400, body=UNKNOWN)
@@ -180,35 +182,39 @@ def test_an_unknown_session_id_is_named() -> None:
     assert refused == [("protocol", "Session ID unknown", "user_123")]
 
 
-def test_a_session_that_is_lost_once_it_stood_is_an_end_and_no_refusal() -> None:
+def test_an_error_on_a_connected_session_is_a_disconnect() -> None:
     traffic = polled()
     traffic.on_request("r", POLL + "&sid=E1", 104, initiator=PAGE)
     traffic.on_response("r", 105, status=400, body=UNKNOWN)
-    assert kinds(traffic.events())[-2:] == ["Delivered", "Disconnected"]
+    assert type_names(traffic.events())[-2:] == ["Delivered", "Disconnected"]
     assert [e.reason for e in traffic.events() if isinstance(e, Disconnected)] == ["transport error"]
 
 
-def test_an_old_client_is_named() -> None:
-    events = Talk(url=WS.replace("EIO=4", "EIO=3")).told()
+def test_an_old_protocol_version_is_refused_by_name() -> None:
+    events = Conversation(url=WS.replace("EIO=4", "EIO=3")).events()
     assert "Engine.IO 3" in str(next(e for e in events if isinstance(e, Refused)).message)
 
 
-def test_garbage_is_told_and_does_not_end_the_reading() -> None:
-    events = Talk()("<" + HANDSHAKE, ">" + CONNECT, "<4!", "<x", '<40{"sid":"S1"}').told()
-    assert kinds(events) == ["Connecting", "Unreadable", "Unreadable", "Connected"]
+def test_invalid_packets_are_reported_and_decoding_continues() -> None:
+    events = Conversation()("<" + HANDSHAKE, ">" + CONNECT, "<4!", "<x", '<40{"sid":"S1"}').events()
+    assert type_names(events) == ["Connecting", "Unreadable", "Unreadable", "Connected"]
     assert all(event.user == "user_123" for event in events if isinstance(event, Unreadable))
 
 
-def test_equal_payloads_have_equal_digests_also_with_attachments() -> None:
+def test_equal_payloads_with_attachments_have_equal_digests() -> None:
     binary = '<451-["file",{"_placeholder":true,"num":0}]'
-    talk = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}', binary, b"<one", binary, b"<two", binary, b"<one")
-    first, second, third = (e.digest for e in talk.told() if isinstance(e, Delivered))
+    conversation = Conversation()(
+        "<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}', binary, b"<one", binary, b"<two", binary, b"<one"
+    )
+    first, second, third = (e.digest for e in conversation.events() if isinstance(e, Delivered))
     assert first == third != second
 
 
 def test_two_namespaces_share_one_session() -> None:
-    talk = Talk()("<" + HANDSHAKE, ">" + CONNECT, ">40/chat,", '<40{"sid":"S1"}', '<40/chat,{"sid":"S2"}').close()
-    events = talk.told()
+    conversation = Conversation()(
+        "<" + HANDSHAKE, ">" + CONNECT, ">40/chat,", '<40{"sid":"S1"}', '<40/chat,{"sid":"S2"}'
+    ).close()
+    events = conversation.events()
     both = [(e.namespace, e.sid, e.eio) for e in events if isinstance(e, Connected)]
     assert both == [("/", "S1", "E1"), ("/chat", "S2", "E1")]
     assert [(e.namespace, e.reason) for e in events if isinstance(e, Disconnected)] == [
@@ -235,58 +241,62 @@ def jwt(**claims: Any) -> str:
         ("event:login[0].name", "", {}, {}),
     ],
 )
-def test_who_it_is(rule: str, url: str, headers: dict[str, str], auth: dict[str, Any]) -> None:
+def test_an_identity_rule_finds_the_user(rule: str, url: str, headers: dict[str, str], auth: dict[str, Any]) -> None:
     rule = rule.lower() if rule.startswith("header") else rule
-    talk = Talk(rule, WS + url, headers)("<" + HANDSHAKE, ">40" + json.dumps(auth), '<40{"sid":"S1"}')
-    talk('>42["add user","ann"]', '>42["login",{"name":"ann"}]')
-    events = talk.told()
-    assert connected(events).user == "ann", "also what came before it was known"
+    conversation = Conversation(rule, WS + url, headers)("<" + HANDSHAKE, ">40" + json.dumps(auth), '<40{"sid":"S1"}')
+    conversation('>42["add user","ann"]', '>42["login",{"name":"ann"}]')
+    events = conversation.events()
+    assert connected(events).user == "ann", "events before the user was known have it too"
     assert "eyJ" not in repr(events)
 
 
-def test_a_rule_that_points_at_a_whole_token_does_not_publish_it() -> None:
+def test_a_token_as_user_is_not_published() -> None:
     token = jwt(sub="ann")
-    events = Talk("auth.token")("<" + HANDSHAKE, ">40" + json.dumps({"token": token}), '<40{"sid":"S1"}').told()
+    events = Conversation("auth.token")(
+        "<" + HANDSHAKE, ">40" + json.dumps({"token": token}), '<40{"sid":"S1"}'
+    ).events()
     assert str(connected(events).user).startswith("(token ") and token not in repr(events)
 
 
 @pytest.mark.parametrize("rule", ["", "userId", "body.userId", "event:", "query.", "auth.token|jwt:"])
-def test_a_rule_that_says_nothing_is_refused(rule: str) -> None:
+def test_an_invalid_identity_rule_is_refused(rule: str) -> None:
     with pytest.raises(UsageError, match="does not say where"):
         IdentityRule.parse(rule)
 
 
-def test_a_changed_token_shows_and_a_token_never() -> None:
-    talk = Talk(url=WS + "&token=first-secret&view=a")("<" + HANDSHAKE, '>40{"userId":"u"}', '<40{"sid":"S1"}')
-    talk.traffic.on_websocket_created("w", WS + "&token=second-secret&view=a", 200.0, initiator=PAGE)
-    talk("<" + HANDSHAKE.replace("E1", "E2"), '>40{"userId":"u"}', '<40{"sid":"S2"}', '>42["first-secret"]')
-    first, second = (event for event in talk.told() if isinstance(event, Connected))
+def test_a_changed_token_changes_the_fingerprint() -> None:
+    conversation = Conversation(url=WS + "&token=first-secret&view=a")(
+        "<" + HANDSHAKE, '>40{"userId":"u"}', '<40{"sid":"S1"}'
+    )
+    conversation.traffic.on_websocket_created("w", WS + "&token=second-secret&view=a", 200.0, initiator=PAGE)
+    conversation("<" + HANDSHAKE.replace("E1", "E2"), '>40{"userId":"u"}', '<40{"sid":"S2"}', '>42["first-secret"]')
+    first, second = (event for event in conversation.events() if isinstance(event, Connected))
     assert first.fingerprint != second.fingerprint
-    assert "-secret" not in repr(talk.told())
-    assert [e.name for e in talk.told() if isinstance(e, Emitted)] == ["(hidden)"]
+    assert "-secret" not in repr(conversation.events())
+    assert [e.name for e in conversation.events() if isinstance(e, Emitted)] == ["(hidden)"]
 
 
-def test_the_opener_comes_with_what_it_opened() -> None:
+def test_events_have_the_opener_of_their_connection() -> None:
     opener = CodeLocation("src/hooks/a.ts", 14, 20)
-    events = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}').traffic.events(
+    events = Conversation()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}').traffic.events(
         lambda session: ConnectionOrigin(opener, (opener,), "a", script="http://localhost/app.js")
     )
     assert (connected(events).opener, connected(events).stack, connected(events).component) == (opener, (opener,), "a")
     assert isinstance(events[0], Connecting) and events[0].opener == opener
 
 
-def test_a_page_that_leaves_takes_its_connections_along() -> None:
-    talk = Talk()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}')
-    talk.traffic.on_target_closed("another", 200.0)
-    talk.traffic.on_target_closed("T1", 201.0)
-    assert [e.at for e in talk.told() if isinstance(e, Disconnected)] == [201.0]
+def test_a_closed_page_ends_its_connections() -> None:
+    conversation = Conversation()("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}')
+    conversation.traffic.on_target_closed("another", 200.0)
+    conversation.traffic.on_target_closed("T1", 201.0)
+    assert [e.at for e in conversation.events() if isinstance(e, Disconnected)] == [201.0]
 
 
-def test_what_was_never_acknowledged_is_no_unreadable() -> None:
-    assert not [e for e in Talk()("<" + HANDSHAKE, "<2", ">3", "<6").told() if isinstance(e, Unreadable)]
+def test_heartbeats_and_noops_are_not_unreadable() -> None:
+    assert not [e for e in Conversation()("<" + HANDSHAKE, "<2", ">3", "<6").events() if isinstance(e, Unreadable)]
 
 
-def test_what_follows_a_handshake_may_be_told_before_the_handshake_is_read() -> None:
+def test_requests_may_arrive_before_the_body_of_their_handshake() -> None:
     traffic = TrafficDemux(source="browser")
     traffic.on_request("shake", POLL, 100.0, initiator=PAGE)
     traffic.on_request("post", POLL + "&sid=E1", 101.0, initiator=PAGE, body=CONNECT)
@@ -294,18 +304,18 @@ def test_what_follows_a_handshake_may_be_told_before_the_handshake_is_read() -> 
     traffic.on_response("get", 102.0, status=200, body='40{"sid":"S1"}')
     traffic.on_response("shake", 100.5, status=200, body=HANDSHAKE)
     traffic.on_response("post", 102.5, status=200, body="ok")
-    assert kinds(traffic.events()) == ["Connecting", "Connected"] and len(traffic.sessions) == 1
+    assert type_names(traffic.events()) == ["Connecting", "Connected"] and len(traffic.sessions) == 1
 
 
-def test_a_session_that_began_before_anybody_watched_is_seen_from_here_on() -> None:
+def test_a_session_without_an_observed_handshake_is_decoded_after_flush() -> None:
     traffic = TrafficDemux(source="browser")
     poll(traffic, "r", "&sid=E9", 100.0, '42["status",1]')
     assert not traffic.events()
     traffic.flush()
-    assert kinds(traffic.events()) == ["Connecting", "Delivered"]
+    assert type_names(traffic.events()) == ["Connecting", "Delivered"]
 
 
-def test_a_kick_that_is_read_after_the_client_acted_on_it_is_still_the_reason() -> None:
+def test_a_disconnect_read_after_the_client_closed_is_the_reason() -> None:
     traffic = polled()
     traffic.on_request("get", POLL + "&sid=E1", 104, initiator=PAGE)
     traffic.on_request("close", POLL + "&sid=E1", 105, initiator=PAGE, body="1")
@@ -314,33 +324,33 @@ def test_a_kick_that_is_read_after_the_client_acted_on_it_is_still_the_reason() 
     assert [e.reason for e in traffic.events() if isinstance(e, Disconnected)] == ["io server disconnect"]
 
 
-def test_a_client_that_closes_without_a_word_closes_its_transport() -> None:
+def test_a_client_that_closes_without_disconnect_closes_its_transport() -> None:
     traffic = polled()
     traffic.on_request("close", POLL + "&sid=E1", 105, initiator=PAGE, body="1")
     assert [(e.at, e.reason) for e in traffic.events() if isinstance(e, Disconnected)] == [(105, "transport close")]
 
 
-def test_a_connection_of_nobody_belongs_to_its_page() -> None:
-    events = Talk()("<" + HANDSHAKE, ">40", '<40{"sid":"S1"}').told()
+def test_an_unknown_user_is_named_after_the_page() -> None:
+    events = Conversation()("<" + HANDSHAKE, ">40", '<40{"sid":"S1"}').events()
     assert {event.user for event in events} == {"(user of tab 1)"}
 
 
-def under_way(*lines: str | bytes, closed: bool = False) -> bool:
-    talk = Talk()(*lines)
+def is_opening(*lines: str | bytes, closed: bool = False) -> bool:
+    conversation = Conversation()(*lines)
     if closed:
-        talk.close()
-    return talk.traffic.sessions[0].opening
+        conversation.close()
+    return conversation.traffic.sessions[0].opening
 
 
-def test_what_is_still_being_opened() -> None:
-    assert under_way() and under_way("<" + HANDSHAKE, ">" + CONNECT)
-    assert not under_way("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}')
-    assert not under_way("<" + HANDSHAKE, ">" + CONNECT, '<44{"message":"no"}')
-    assert not under_way("<" + HANDSHAKE), "StrictMode over polling: a handshake that nobody went on with"
-    assert not under_way(closed=True)
+def test_a_connection_without_a_response_is_opening() -> None:
+    assert is_opening() and is_opening("<" + HANDSHAKE, ">" + CONNECT)
+    assert not is_opening("<" + HANDSHAKE, ">" + CONNECT, '<40{"sid":"S1"}')
+    assert not is_opening("<" + HANDSHAKE, ">" + CONNECT, '<44{"message":"no"}')
+    assert not is_opening("<" + HANDSHAKE), "StrictMode over polling: the client does not continue after the handshake"
+    assert not is_opening(closed=True)
 
 
-def test_an_acknowledgement_that_comes_together_with_the_kick_is_older_than_it() -> None:
+def test_an_acknowledgement_in_one_poll_with_its_disconnect_is_backdated() -> None:
     traffic = polled(upto=2)
     poll(traffic, "both", "&sid=E1", 109.0, '40{"sid":"S1"}\x1e41')
     events = traffic.events()

@@ -1,4 +1,4 @@
-"""A page may hold one connection to each of several servers: which are several, and which only have two names."""
+"""Connections of one page to several servers, and to one server with two names."""
 
 from itertools import count
 
@@ -14,15 +14,15 @@ PAGE = Initiator(target_id="T1", page="tab 1", target="page http://h/")
 ENGINE = "?EIO=4&transport=websocket"
 
 
-class Watched:
-    """A page's connections, each begun a second after the one before."""
+class ObservedPage:
+    """Connections of a page, opened a second apart."""
 
     def __init__(self, target: str = "") -> None:
         self.traffic = TrafficDemux(source="browser", target=target)
         self._at = count(100.0)
 
-    def connects(self, url: str, user: str | None = "ann") -> str:
-        """Gives the name of the new connection."""
+    def connect(self, url: str, user: str | None = "ann") -> str:
+        """Open a connection, and return its key."""
         at = next(self._at)
         key = f"{at:g}"
         self.traffic.on_websocket_created(key, f"ws://{url}/{ENGINE}", at, initiator=PAGE)
@@ -32,12 +32,12 @@ class Watched:
             self.traffic.on_frame(key, at, text, outgoing=outgoing)
         return key
 
-    def is_kicked(self, key: str, seconds_later: float = 0.1) -> None:
+    def replace(self, key: str, seconds_later: float = 0.1) -> None:
         self.traffic.on_frame(key, next(self._at) - 1 + seconds_later, "41", outgoing=False)
 
     @property
     def users(self) -> list[str | None]:
-        """Of the connections, in the order of their opening."""
+        """Users of the connections, in the order of opening."""
         return [event.user for event in self.traffic.events() if isinstance(event, Connected)]
 
     def findings(self) -> list[Finding]:
@@ -54,9 +54,9 @@ class Watched:
     ],
 )
 def test_another_host_port_or_path_is_another_server(other: str, name: str) -> None:
-    page = Watched()
+    page = ObservedPage()
     for url in ("h/socket.io", other, "h/socket.io"):
-        page.connects(url)
+        page.connect(url)
     assert page.users == ["ann", f"ann at {name}", "ann"]
     assert {finding.user for finding in page.findings()} == {"ann"}
     first, rest = "h/socket.io", name if "/" in name else f"{name}/socket.io"
@@ -66,48 +66,48 @@ def test_another_host_port_or_path_is_another_server(other: str, name: str) -> N
 @pytest.mark.parametrize(
     "other", ["localhost:80/socket.io/", "127.0.0.1/socket.io", "[::1]:80/socket.io", "LOCALHOST/socket.io"]
 )
-def test_the_names_of_this_machine_and_the_usual_port_are_one_server(other: str) -> None:
-    page = Watched()
-    page.connects("localhost/socket.io")
-    page.connects(other)
+def test_loopback_names_and_the_default_port_are_one_server(other: str) -> None:
+    page = ObservedPage()
+    page.connect("localhost/socket.io")
+    page.connect(other)
     assert page.users == ["ann", "ann"]
     assert page.traffic.server_note == ""
 
 
-def test_a_server_that_ends_one_for_the_other_has_two_names() -> None:
-    page = Watched()
-    old = page.connects("h/socket.io")
-    page.connects("api.h/socket.io")
-    page.is_kicked(old)
+def test_a_replacement_shows_that_two_names_are_one_server() -> None:
+    page = ObservedPage()
+    old = page.connect("h/socket.io")
+    page.connect("api.h/socket.io")
+    page.replace(old)
     assert page.users == ["ann", "ann"]
     assert "connection-replaced" in {finding.rule for finding in page.findings()}
 
 
-def test_a_kick_that_the_same_server_explains_joins_no_others() -> None:
-    page = Watched()
-    old = page.connects("h/socket.io")
-    page.connects("chat.h/socket.io")
-    page.connects("h/socket.io")
-    page.is_kicked(old)
+def test_a_replacement_on_one_server_merges_no_other() -> None:
+    page = ObservedPage()
+    old = page.connect("h/socket.io")
+    page.connect("chat.h/socket.io")
+    page.connect("h/socket.io")
+    page.replace(old)
     assert page.users == ["ann", "ann at chat.h", "ann"]
 
 
-def test_a_kick_much_later_joins_none() -> None:
-    page = Watched()
-    old = page.connects("h/socket.io")
-    page.connects("chat.h/socket.io")
-    page.is_kicked(old, seconds_later=2.0)
+def test_a_disconnect_much_later_merges_no_server() -> None:
+    page = ObservedPage()
+    old = page.connect("h/socket.io")
+    page.connect("chat.h/socket.io")
+    page.replace(old, seconds_later=2.0)
     assert page.users == ["ann", "ann at chat.h"]
 
 
-def test_the_server_that_is_looked_at_is_the_target_or_the_one_where_the_user_is_known() -> None:
-    page = Watched()
+def test_the_main_server_is_the_target_or_the_one_that_knows_the_user() -> None:
+    page = ObservedPage()
     for url, user in (("widget.com/socket.io", None), ("h/socket.io", "ann"), ("h/socket.io", "ann")):
-        page.connects(url, user)
+        page.connect(url, user)
     assert page.users == ["(user of tab 1)", "ann", "ann"]
-    page.connects("widget.com/socket.io")
+    page.connect("widget.com/socket.io")
     assert page.users == ["(user of tab 1)", "ann", "ann", "ann at widget.com"]
-    page = Watched(target="http://bots.h/")
+    page = ObservedPage(target="http://bots.h/")
     for url in ("h/socket.io", "h/socket.io", "bots.h/socket.io"):
-        page.connects(url)
+        page.connect(url)
     assert page.users == ["ann at h", "ann at h", "ann"]

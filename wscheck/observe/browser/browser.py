@@ -87,7 +87,7 @@ class Browser:
 
     @property
     def ended(self) -> bool:
-        """Whether the browser ended."""
+        """True if the browser ended."""
         return self._devtools.ended.is_set()
 
     @property

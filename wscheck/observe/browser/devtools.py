@@ -24,7 +24,7 @@ DevToolsEventHandler = Callable[[str, dict[str, Any], str], None]
 _CLOSE_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)
 
 
-class BrowserGone(CannotCheck):
+class BrowserEnded(CannotCheck):
     """The browser ended, crashed or was killed during the run."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class DevToolsConnection:
         response: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         response.add_done_callback(_ignore_exception)
         if self.ended.is_set() or session in self._crashed_sessions:
-            response.set_exception(BrowserGone() if self.ended.is_set() else CommandFailed("its page crashed"))
+            response.set_exception(BrowserEnded() if self.ended.is_set() else CommandFailed("its page crashed"))
             return response
         self._pending[command_id] = response
         self._pending_by_session.setdefault(session, set()).add(command_id)
@@ -116,7 +116,7 @@ class DevToolsConnection:
         try:
             await self._socket.send_str(text)
         except (ConnectionError, aiohttp.ClientError, RuntimeError):
-            self._fail(command_id, BrowserGone())
+            self._fail(command_id, BrowserEnded())
 
     def _fail(self, command_id: int, error: Exception) -> None:
         response = self._pending.pop(command_id, None)
@@ -132,7 +132,7 @@ class DevToolsConnection:
             self.ended.set()
             for response in self._pending.values():
                 if not response.done():
-                    response.set_exception(BrowserGone())
+                    response.set_exception(BrowserEnded())
             self._pending.clear()
 
     def _dispatch(self, message: dict[str, Any]) -> None:

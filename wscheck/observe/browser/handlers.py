@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from wscheck.model.events import Connected, Event, HandlersRegistered
-from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import TrafficDemux
@@ -124,7 +124,7 @@ class SocketHandlers:
                 objects = result["objects"]["objectId"]
                 await self._call_on(state, FIND_SOCKETS, {"objectId": objects}, by_value=True)
                 self._devtools.send("Runtime.releaseObject", {"objectId": objects}, self._session)
-        except (CommandFailed, BrowserGone, KeyError):
+        except (CommandFailed, BrowserEnded, KeyError):
             return
         await self.read_changes()
 
@@ -137,7 +137,7 @@ class SocketHandlers:
                 at = time.time()
                 for socket in (await self._call_on(self._state, READ_CHANGES, by_value=True))["value"]:
                     await self._record_socket(socket, at)
-        except (CommandFailed, BrowserGone, KeyError):
+        except (CommandFailed, BrowserEnded, KeyError):
             return
 
     def events(self) -> list[HandlersRegistered]:
@@ -315,5 +315,5 @@ class HandlerPoller:
         if handlers is None:
             handlers = SocketHandlers(self._devtools, target.session, context, self._scripts)
             self._handlers[key] = handlers
-        with contextlib.suppress(CommandFailed, BrowserGone):
+        with contextlib.suppress(CommandFailed, BrowserEnded):
             await (handlers.find_sockets() if find else handlers.read_changes())

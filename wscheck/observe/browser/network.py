@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.observe.browser.devtools import BrowserGone, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.opener import DevToolsStack
 from wscheck.observe.traffic import Initiator, TrafficDemux
 from wscheck.observe.traffic.demux import parse_engine_url
@@ -258,7 +258,7 @@ def _result(response: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
     error = response.exception()
     if error is None:
         return response.result()
-    if isinstance(error, CommandFailed | BrowserGone):
+    if isinstance(error, CommandFailed | BrowserEnded):
         return {}
     raise error
 

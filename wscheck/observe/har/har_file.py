@@ -106,7 +106,7 @@ class HarEntry(msgspec.Struct, kw_only=True):
 
     @property
     def is_websocket(self) -> bool:
-        """Whether it is a websocket."""
+        """True if it is a websocket."""
         return self.resource_type == "websocket" or self.request.url.startswith(("ws:", "wss:"))
 
 
@@ -145,7 +145,7 @@ class HarFile(msgspec.Struct):
 
     @property
     def by_playwright(self) -> bool:
-        """Whether Playwright wrote it."""
+        """True if Playwright wrote it."""
         return self.creator == "Playwright"
 
     def body(self, entry: HarEntry) -> str | None:

@@ -125,7 +125,7 @@ class TrafficDemux:
         if engine_url is None:
             return False
         opening = _OpeningRequest(engine_url, url, at, initiator, headers or {})
-        self._once_session_is_known(key, engine_url, lambda: self._open_request(key, opening, body))
+        self._after_handshake(key, engine_url, lambda: self._open_request(key, opening, body))
         return True
 
     def _open_request(self, key: str, opening: _OpeningRequest, body: str | None) -> None:
@@ -178,7 +178,7 @@ class TrafficDemux:
         if engine_url is None:
             return False
         opening = _OpeningRequest(engine_url, url, at, initiator, headers or {})
-        self._once_session_is_known(key, engine_url, lambda: self._open_websocket(key, opening))
+        self._after_handshake(key, engine_url, lambda: self._open_websocket(key, opening))
         return True
 
     def _open_websocket(self, key: str, opening: _OpeningRequest) -> None:
@@ -249,7 +249,7 @@ class TrafficDemux:
         self.server_note = servers.note
         return sorted(servers.label_events(sessions), key=lambda event: event.at or 0.0)
 
-    def _once_session_is_known(self, key: str, engine_url: EngineUrl, step: Callable[[], object]) -> None:
+    def _after_handshake(self, key: str, engine_url: EngineUrl, step: Callable[[], object]) -> None:
         """Run `step` now, or after the handshake of its session was read."""
         if engine_url.sid is None or engine_url.sid in self._session_by_sid:
             step()

@@ -129,12 +129,12 @@ class EngineSession:
 
     @property
     def identified(self) -> bool:
-        """Whether the user is known."""
+        """True if the user is known."""
         return self._user is not None or any(namespace.user is not None for namespace in self._namespaces.values())
 
     @property
     def opening(self) -> bool:
-        """Whether the response to the handshake or to CONNECT is pending."""
+        """True if the response to the handshake or to CONNECT is pending."""
         if self.ended or self.sids or self._refused:
             return False
         return self.eio is None or any(not each.ended and not each.left for each in self._namespaces.values())
@@ -151,7 +151,7 @@ class EngineSession:
 
     @property
     def ended(self) -> bool:
-        """Whether it ended, or the client sent CLOSE."""
+        """True if it ended, or the client sent CLOSE."""
         return self._ended or self._closing_at is not None
 
     # --- input --------------------------------------------------------------------------------------------------
