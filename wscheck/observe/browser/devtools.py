@@ -25,14 +25,14 @@ _CLOSE_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)
 
 
 class BrowserEnded(CannotCheck):
-    """The browser ended, crashed or was killed during the run."""
+    """Error of a browser that ended, crashed or was killed during the run."""
 
     def __init__(self) -> None:
         super().__init__("The browser ended before the check did.", "Run again; if it crashes, try --browser PATH.")
 
 
 class CommandFailed(Exception):
-    """The browser refused a command: its page or worker is gone, or does not support it."""
+    """Error of a command that the browser refused: its page or worker is gone, or does not support it."""
 
 
 class DevToolsConnection:
@@ -74,7 +74,7 @@ class DevToolsConnection:
 
         Raises:
             CommandFailed: The browser refused the command or did not respond in time.
-            BrowserGone: The browser ended.
+            BrowserEnded: The browser ended.
         """
         response = self.send(method, params, session)
         try:

@@ -118,7 +118,7 @@ class DevToolsTargets:
         return f"iframe {self._urls.page(target.frames[frame])}"
 
     def on_execution_context(self, method: str, params: dict[str, Any], session: str) -> None:
-        """Process Runtime.executionContextCreated, -Destroyed and -sCleared."""
+        """Process Runtime.executionContextCreated, executionContextDestroyed and executionContextsCleared."""
         target = self.by_session.get(session)
         if target is None:
             return

@@ -114,7 +114,7 @@ class _HarReader:
 
     @property
     def invalid_entries(self) -> str:
-        """The number of entries that could not be read, as a phrase; empty if there are none."""
+        """Phrase with the number of entries that could not be read, empty if there are none."""
         count = self.har.invalid_entries
         return f"{count} {'entry' if count == 1 else 'entries'}" if count else ""
 
