@@ -52,7 +52,7 @@ class ProcessCounters:
         self._worst_lag_ms = max(self._worst_lag_ms, ms)
 
     def advance(self, at: float) -> None:
-        """Complete the seconds before `at`."""
+        """Complete the seconds before `at`. Later counts belong to the second that contains `at`."""
         last, self._advanced_at = self._advanced_at, at
         if last is None:
             return

@@ -46,7 +46,7 @@ class UserConnections:
         "_most_at_once",
         "_recent_payloads",
         "_recently_opened",
-        "_unanswered_records",
+        "_unacknowledged_peaks",
         "_unexplained_ends",
         "active",
         "identity",
@@ -58,7 +58,7 @@ class UserConnections:
         self.active: list[Connection] = []
         self._most_at_once, self._has_connected = 0, False
         # Connections that raised `_most_at_once` and are not acknowledged yet.
-        self._unanswered_records: tuple[Connection, ...] = ()
+        self._unacknowledged_peaks: tuple[Connection, ...] = ()
         self._recently_opened: list[Connection] = []
         self._unexplained_ends: list[tuple[Connection, float]] = []
         self._recent_payloads: dict[str, _Payload] | None = None
@@ -69,7 +69,7 @@ class UserConnections:
         most = self._most_at_once
         if len(self.active) <= most or sum(not each.is_closing for each in self.active) <= most:
             return
-        self._unanswered_records = (*self._unanswered_records, connection)
+        self._unacknowledged_peaks = (*self._unacknowledged_peaks, connection)
         self._set_most_at_once(most + 1)
         if not self._has_connected:
             self._has_connected = True
@@ -79,7 +79,7 @@ class UserConnections:
     def opened(self, connection: Connection) -> None:
         """Count the opening. Connections that ended while it was requested were replaced by it."""
         counters, at = self._generator.counters, connection.opened_at
-        self._forget_record(connection)
+        self._confirm_peak(connection)
         counters.current.connects += 1
         counters.current.connect.add((at - connection.started_at) * 1000)
         counters.connection_opened()
@@ -97,12 +97,12 @@ class UserConnections:
         """Count the refusal."""
         refused = self._generator.counters.current.refused
         refused[kind] = refused.get(kind, 0) + 1
-        self._withdraw_record(connection)
+        self._withdraw_peak(connection)
         self._remove(connection)
 
     def abandoned(self, connection: Connection) -> None:
         """Handle that we closed the connection before it was open."""
-        self._withdraw_record(connection)
+        self._withdraw_peak(connection)
         self._remove(connection)
 
     def ended(self, connection: Connection, reason: str) -> None:
@@ -122,7 +122,7 @@ class UserConnections:
         """Handle that the user left the run."""
         if self._has_connected:
             self._generator.counters.users -= 1
-            self._most_at_once, self._has_connected, self._unanswered_records = 0, False, ()
+            self._most_at_once, self._has_connected, self._unacknowledged_peaks = 0, False, ()
 
     def _set_most_at_once(self, most: int) -> None:
         counts = self._generator.counters.current
@@ -130,14 +130,14 @@ class UserConnections:
         counts.users_multiple += (most > 1) - (self._most_at_once > 1)
         self._most_at_once = most
 
-    def _forget_record(self, connection: Connection) -> None:
-        if self._unanswered_records:
-            self._unanswered_records = tuple(each for each in self._unanswered_records if each is not connection)
+    def _confirm_peak(self, connection: Connection) -> None:
+        if self._unacknowledged_peaks:
+            self._unacknowledged_peaks = tuple(each for each in self._unacknowledged_peaks if each is not connection)
 
-    def _withdraw_record(self, connection: Connection) -> None:
-        """Lower the most connections at once, if a connection that never opened had raised it."""
-        if connection in self._unanswered_records:
-            self._forget_record(connection)
+    def _withdraw_peak(self, connection: Connection) -> None:
+        """Lower `_most_at_once` again if it was raised by this connection, which never opened."""
+        if connection in self._unacknowledged_peaks:
+            self._confirm_peak(connection)
             self._set_most_at_once(self._most_at_once - 1)
 
     def _was_replaced(self, older: Connection, at: float) -> bool:
