@@ -41,10 +41,11 @@ class TimedFollower:
         self._drain()
         started_at = time.perf_counter()
         self.server.line(line)
-        self._wait_for(self._marker, user.encode())
+        self.wait_for(self._marker, user.encode())
         self.latencies.append(time.perf_counter() - started_at)
 
-    def _wait_for(self, *texts: bytes) -> None:
+    def wait_for(self, *texts: bytes) -> None:
+        """Wait for an output line that contains all `texts`."""
         deadline = time.monotonic() + 20
         while not any(all(text in line for text in texts) for line in self._read.splitlines()):
             if not select.select([self._out], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -72,6 +73,7 @@ def run() -> None:
             "tail -F": TimedFollower(LoggingServer(Path(folder, "peer.log")), ["tail", "-n", "0", "-F"], b"Replacing"),
         }
         try:
+            followers["wscheck tail-logs"].wait_for(b'"schema"')  # the header: from here on the log is followed
             time.sleep(2.0)
             for number in range(WRITES):
                 for follower in followers.values():
