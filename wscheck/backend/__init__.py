@@ -1,1 +1,1 @@
-"""The embedded reference backend: what `wscheck serve` runs and `verify` checks without a URL."""
+"""Embedded reference backend, which `wscheck serve` runs and `wscheck verify` checks if it gets no URL."""

@@ -1,15 +1,15 @@
-"""The reference backend's made-up tokens: they protect nothing and exist so that a wrong one can be refused."""
+"""Tokens of the reference backend. They protect nothing; they exist so that the backend can refuse an invalid one."""
 
 PREFIX = "token-of-"
 
 
 def token_for(user: str) -> str:
-    """The token that belongs to `user`."""
+    """Return the token of `user`."""
     return PREFIX + user
 
 
 def token_owner(token: object) -> str | None:
-    """Whose token this is, None when it is not one."""
+    """Return the user that the token belongs to, or None if it is not a token."""
     if isinstance(token, str) and token.startswith(PREFIX) and len(token) > len(PREFIX):
         return token.removeprefix(PREFIX)
     return None

@@ -1,4 +1,4 @@
-"""What the reference backend can do wrong, by name (docs/reference-backend.md)."""
+"""Policies and faults of the reference backend (docs/reference-backend.md)."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -7,7 +7,7 @@ from wscheck.model.errors import UnknownName
 
 
 class Fault(StrEnum):
-    """Each makes at least one scenario of `wscheck verify` fail."""
+    """Faults that the backend can have. Each makes at least one scenario of `wscheck verify` fail."""
 
     CLOSE_TRANSPORT = "close-transport"
     EMIT_TWICE = "emit-twice"
@@ -21,7 +21,7 @@ class Fault(StrEnum):
 
 
 class SecondConnectionPolicy(StrEnum):
-    """What happens when a user connects a second time."""
+    """Policies for a user's second connection: replace the first, refuse the second, or allow both."""
 
     REPLACE = "replace"
     REJECT = "reject"
@@ -29,7 +29,11 @@ class SecondConnectionPolicy(StrEnum):
 
 
 def parse_faults(names: Collection[str]) -> frozenset[Fault]:
-    """The faults of these names. Raises UsageError naming the known ones."""
+    """Return the faults with these names.
+
+    Raises:
+        UnknownName: A name is not a fault.
+    """
     known = sorted(Fault)
     for name in names:
         if name not in known:

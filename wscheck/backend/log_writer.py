@@ -1,4 +1,4 @@
-"""The documented server log: the three records, as blocks with bullets or as one JSON object a line."""
+"""Server log of the reference backend: the three documented records, as blocks with bullets or as JSON lines."""
 
 import json
 import time
@@ -9,14 +9,14 @@ WriteText = Callable[[str], None]
 
 
 class LogFormat(StrEnum):
-    """How the records are written."""
+    """Formats of the log records."""
 
     BLOCKS = "blocks"
     JSON = "json"
 
 
 class ServerLogWriter:
-    """Writes records to `write`, which takes whole lines; `write` None keeps silent."""
+    """Writer of the log records. `write` receives whole lines; without it, nothing is written."""
 
     def __init__(self, write: WriteText | None, style: LogFormat = LogFormat.BLOCKS) -> None:
         self._write, self._style = write, style
@@ -42,5 +42,5 @@ class ServerLogWriter:
 
 
 def _one_line(value: str) -> str:
-    """A user id with a line break in it must not be able to forge a record."""
+    """Return `value` on one line, so that a user id with a line break cannot forge a record."""
     return value if value.isprintable() else json.dumps(value)

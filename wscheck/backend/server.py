@@ -1,4 +1,4 @@
-"""The documented bot backend on python-socketio and aiohttp: one socket per user, and the faults on demand."""
+"""Documented bot backend, on python-socketio and aiohttp: one socket per user, with optional faults."""
 
 import asyncio
 import logging
@@ -27,17 +27,14 @@ SLOW_LOOKUP_S = 0.1
 LOOPBACK = "127.0.0.1"
 A_DAY_S = 86_400.0
 
-# Disconnect reasons as a Node server of the documented application logs them.
+# Disconnect reasons of python-socketio, and the reasons that the documented Node server logs for them.
 _REASONS = {SERVER_DISCONNECT: SERVER_NAMESPACE_DISCONNECT, CLIENT_DISCONNECT: CLIENT_NAMESPACE_DISCONNECT}
 
-# What is logged is the journal's to say; what these libraries print of late or strange clients belongs to no format.
+# The libraries log unusual clients to stderr. The documented log contains only the records of ServerLogWriter.
 for _name in ("socketio.server", "engineio.server"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
-Sends = tuple[tuple[str, dict[str, Any]], ...]
-
-# What the client emits, and what the server then sends to every socket of that user.
-REPLIES: dict[str, Sends] = {
+REPLIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "request_bot_status": (("bot_status_update", {"botId": "bot_1", "status": "online"}),),
     "request_message_sync": (("message_sync", {"chatId": "chat_1", "messages": 3}),),
     "request_connection_update": (("connection_update", {"connection": "open"}),),
@@ -47,10 +44,11 @@ REPLIES: dict[str, Sends] = {
     ),
     "disconnect_whatsapp": (("whatsapp_connection_event", {"type": "whatsapp_disconnected"}),),
 }
+"""Events that the server sends to every socket of the user, by the event that the client emits."""
 
 
 class ReferenceBackend:
-    """The application; `app` is served by aiohttp. One instance holds one server's state."""
+    """The bot backend. `app` is its aiohttp application, `sio` its Socket.IO server."""
 
     def __init__(
         self,
@@ -85,16 +83,16 @@ class ReferenceBackend:
         self.sio.on("disconnect", self._disconnect, namespace=namespace)
         self.sio.on("echo", self._echo, namespace=namespace)
         for name in REPLIES:
-            self.sio.on(name, self._answering(name), namespace=namespace)
+            self.sio.on(name, self._reply_handler(name), namespace=namespace)
         self.app = web.Application()
         self.sio.attach(self.app, socketio_path=path.strip("/"))
         self.app.router.add_get("/counters", self._counters)
 
     async def close(self) -> None:
-        """Disconnect everybody and stop the server's own tasks."""
+        """Disconnect all clients and stop the server's tasks."""
         await self.sio.shutdown()
 
-    # --- who may connect ---------------------------------------------------------------------------------------
+    # --- connections -------------------------------------------------------------------------------------------
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
         user = self._admit(auth)
@@ -133,7 +131,7 @@ class ReferenceBackend:
         raise socketio.exceptions.ConnectionRefusedError(message)
 
     async def _replace(self, user: str, old: str, new: str) -> None:
-        """An old connection that left by itself in the meantime was not replaced."""
+        """End the old connection, unless it has ended by itself meanwhile."""
         if old in self._forced or not self.sio.manager.is_connected(old, self.namespace):
             return
         self._counts["replaced"] += 1
@@ -148,7 +146,7 @@ class ReferenceBackend:
         session = self.sio.manager.eio_sid_from_sid(sid, self.namespace)
         engine_socket = self.sio.eio.sockets.get(session)
         if engine_socket is not None:
-            # Without a CLOSE packet, as `socket.conn.close()` does on Node: the client sees its transport go.
+            # No CLOSE packet is sent, like `socket.conn.close()` on Node: the client sees its transport close.
             await engine_socket.close(wait=False, abort=True)
             await engine_socket.queue.put(None)
 
@@ -158,14 +156,14 @@ class ReferenceBackend:
             return
         if self._sockets.get(user) == sid:
             del self._sockets[user]
-        told = FORCED_CLOSE if sid in self._forced else _REASONS.get(reason, reason)
+        logged_reason = FORCED_CLOSE if sid in self._forced else _REASONS.get(reason, reason)
         self._forced.discard(sid)
-        self._disconnects[told] += 1
-        self._log_writer.disconnected(sid, told)
+        self._disconnects[logged_reason] += 1
+        self._log_writer.disconnected(sid, logged_reason)
 
-    # --- what it sends -----------------------------------------------------------------------------------------
+    # --- events ------------------------------------------------------------------------------------------------
 
-    def _answering(self, name: str) -> Any:
+    def _reply_handler(self, name: str) -> Any:
         async def answer(sid: str, *data: object) -> dict[str, bool]:
             self._counts["received"] += 1
             for event, payload in REPLIES[name]:
@@ -193,16 +191,20 @@ class ReferenceBackend:
         return web.json_response(self.counters())
 
     def counters(self) -> dict[str, Any]:
-        """Exact counts since the start (docs/reference-backend.md, What it counts)."""
+        """Return the counts since the start (docs/reference-backend.md, "Counters")."""
         counts = {name: self._counts[name] for name in ("connects", "replaced", "refused", "emitted", "received")}
         return {**counts, "disconnects": dict(self._disconnects), "open": len(self._users), "peak": self._peak}
 
 
 @asynccontextmanager
 async def serve_backend(backend: ReferenceBackend, host: str = LOOPBACK, port: int = 0) -> AsyncIterator[str]:
-    """Serve until the block ends; yields the URL. Port 0 takes a free one. Raises UsageError when it is taken."""
+    """Serve `backend` while the block runs, and yield its URL. Port 0 selects a free port.
+
+    Raises:
+        UsageError: The port is in use, or the address is invalid.
+    """
     listener = _bind(host, port)
-    # A connection that a client abandons must not hold up the end: the sockets are closed with the server.
+    # An abandoned connection must not delay the end: the sockets close with the server.
     runner = web.AppRunner(backend.app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.SockSite(runner, listener).start()
@@ -231,8 +233,8 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-class _Patient:
-    """An Engine.IO server as one of its sessions sees it, all but the ping timeout unchanged."""
+class _ServerWithoutReaping:
+    """View of an Engine.IO server with a ping timeout of one day, for one of its sessions."""
 
     ping_timeout = A_DAY_S
 
@@ -244,6 +246,6 @@ class _Patient:
 
 
 def disable_reaping(engine: Any, session: str) -> None:
-    """Make `engine` keep `session` however long it stays silent. What the handshake announced stays announced."""
+    """Keep a silent `session` open (fault `never-reap`). Its handshake has announced the usual timeout."""
     engine_socket = engine.sockets[session]
-    engine_socket.server = _Patient(engine_socket.server)
+    engine_socket.server = _ServerWithoutReaping(engine_socket.server)

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, on a terminal only: a run of a minute must not look like a hang."""
+"""Progress bar on stderr, if that is a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from wscheck.run.verify.run import ReportProgress
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[ReportProgress]:
-    """While the block runs, a bar that the yielded function moves; nothing at all away from a terminal."""
+    """Show a bar while the block runs, and yield the function that moves it. Without a terminal, show nothing."""
     if not sys.stderr.isatty():
         yield lambda scenario, done, total: None
         return

@@ -1,10 +1,14 @@
-"""Secrets come from the environment or a file, never from the command line."""
+"""Secrets from files: a command line, which other users of the machine can see, never contains one."""
 
 from pathlib import Path
 
 
 def read_secret(path: Path | None) -> str | None:
-    """What the file says, without its line break. Raises UsageError when there is nothing to read."""
+    """Return the content of the file without surrounding white space, or None without a path.
+
+    Raises:
+        UsageError: The file cannot be read, or is empty.
+    """
     from wscheck.model.errors import UsageError
 
     if path is None:

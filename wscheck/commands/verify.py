@@ -1,4 +1,4 @@
-"""`wscheck verify`: replay the scenarios against a server and say whether it holds one connection per user."""
+"""`wscheck verify`: run the scenarios against a server."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,8 +22,8 @@ from wscheck.commands.options import (
 )
 from wscheck.commands.secret_file import read_secret
 
-JUDGING = ("verify.fail_on", "verify.strict")
-"""What may be asked anew of a recorded run; it is judged by everything else as it was made."""
+SETTINGS_FOR_RECORDINGS = ("verify.fail_on", "verify.strict")
+"""Settings that may differ from those of the recorded run. All others are taken from the recording."""
 
 if TYPE_CHECKING:
     from wscheck.config.loading import Config
@@ -44,58 +44,64 @@ def verify(
     client: Annotated[
         str | None,
         typer.Option(
-            metavar="unified|per-component", help="The client under test [unified]; the other is the documented fault."
+            metavar="unified|per-component", help="Client under test [unified]; per-component is the documented fault."
         ),
     ] = None,
     reconnect_on_kick: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="per-component: connect again so long after a kick [never].")
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="per-component: reconnect this long after the server disconnected it [never]."
+        ),
     ] = None,
     user_id: Annotated[str | None, typer.Option(metavar="ID", help="The user to connect as [user_123].")] = None,
     second_user_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Another user, for isolation and identity-binding.")
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="A file that holds the user's token; or set WSCHECK_TOKEN.")
+        Path | None, typer.Option(metavar="PATH", help="File with the user's token; or set WSCHECK_TOKEN.")
     ] = None,
     second_token_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The other user's, likewise; or WSCHECK_SECOND_TOKEN.")
+        Path | None, typer.Option(metavar="PATH", help="File with the other user's token; or set WSCHECK_SECOND_TOKEN.")
     ] = None,
     user_in: UserIn = None,
     token_in: TokenIn = None,
     namespace: Namespace = None,
     path: Endpoint = None,
     transports: Annotated[
-        str | None, typer.Option(metavar="LIST", help="In the order they are tried [polling,websocket].")
+        str | None,
+        typer.Option(metavar="LIST", help="Transports, in the order in which they are tried [polling,websocket]."),
     ] = None,
     insecure: Insecure = None,
     timeout: Timeout = None,
     window: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long to watch for what must not happen [2s].")
+        str | None, typer.Option(metavar="DURATION", help="Time to observe for what must not happen [2s].")
     ] = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     server_log: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="The server's log, read beside the run; - for stdin (repeatable)."),
+        typer.Option(metavar="PATH", help="Log of the server, read during the run; - for stdin (repeatable)."),
     ] = None,
     marker: Marker = None,
     key: Key = None,
     page: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Play the documented scenarios on this page, in a browser."),
+        typer.Option(metavar="URL", help="Run the documented scenarios on this page, in a browser."),
     ] = None,
     fail_on: FailOn = None,
     strict: Strict = None,
-    recording: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Judge a recorded run again.")] = None,
+    recording: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Evaluate a recorded run again.")
+    ] = None,
     format: Formats = None,
     narrate: Annotated[bool, typer.Option("--narrate", help="Print the client's console lines to stderr.")] = False,
 ) -> None:
-    """Prove that a server holds one connection per user.
+    """Check that a server keeps one connection per user.
 
-    Or say who holds how many, which component opened each, why, and what to change.
+    Otherwise report which user has how many, which component opened each, the cause and the fix.
 
-    Without a URL the embedded reference backend is checked, which shows what a pass looks like; with
-    --client per-component the documented fault is replayed, which shows what a fail looks like.
+    Without a URL, check the embedded reference backend, which passes. With --client per-component, use the
+    documented faulty client, which fails.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted.
     """
@@ -128,40 +134,40 @@ def verify(
     from wscheck.report import formats
 
     outputs = formats.prepare_outputs(format)
-    with write_on_abort(outputs, lambda: _blank(flags, recording), inputs=[recording]):
+    with write_on_abort(outputs, lambda: _empty_report(flags, recording), inputs=[recording]):
         config = load_config(flags)
         if recording is not None:
-            _only_judging(
+            _reject_other_flags(
                 {**flags, "--scenario": scenario, "--narrate": narrate or None, "--marker": marker, "--key": key}
             )
-            outcome = _replay(recording, config, flags)
+            outcome = _evaluate_recording(recording, config, flags)
         else:
-            outcome = _drive(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
+            outcome = _run(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
     formats.write_outputs(outputs, outcome.report, outcome.events)
     raise typer.Exit(exit_codes.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
 
 
-def _blank(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
-    from wscheck.commands import fallback_report as unfinished
+def _empty_report(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
+    from wscheck.commands import fallback_report
     from wscheck.model.findings import Verdict
     from wscheck.model.report import VerifyReport
     from wscheck.run.verify.run import SCHEMA
 
-    target = str(recording) if recording is not None else unfinished.target_label(flags)
+    target = str(recording) if recording is not None else fallback_report.target_label(flags)
     return VerifyReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE, client="")
 
 
-def _only_judging(flags: dict[str, Any]) -> None:
-    """Refuse what a recording cannot answer to: a flag that changes nothing must not seem to."""
+def _reject_other_flags(flags: dict[str, Any]) -> None:
+    """Raise UsageError for flags that have no effect on the evaluation of a recording."""
     from wscheck.config.settings import SETTINGS
     from wscheck.model.errors import UsageError
 
-    given = [name for name, value in flags.items() if value not in (None, []) and name not in JUDGING]
+    given = [name for name, value in flags.items() if value not in (None, []) and name not in SETTINGS_FOR_RECORDINGS]
     if given:
         names = ", ".join(SETTINGS[name].flag if name in SETTINGS else name for name in given)
         raise UsageError(
-            f"--from judges a recorded run, and {names} would change nothing in it.",
-            "Leave that out, or run anew without --from.",
+            f"--from evaluates a recorded run, and {names} would change nothing in it.",
+            "Leave out that option, or run again without --from.",
         )
 
 
@@ -176,17 +182,17 @@ def _to_stderr(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _drive(run: "VerifyRun") -> "VerifyOutcome":
+def _run(run: "VerifyRun") -> "VerifyOutcome":
     from wscheck.commands import exit_codes
     from wscheck.commands.progress import progress_bar
-    from wscheck.run.verify.run import run_verify as drive
+    from wscheck.run.verify.run import run_verify
 
     with progress_bar("Verifying") as progress:
-        return exit_codes.run_until_signal(drive(run, progress))
+        return exit_codes.run_until_signal(run_verify(run, progress))
 
 
-def _replay(recording: Path, config: "Config", flags: dict[str, Any]) -> "VerifyOutcome":
+def _evaluate_recording(recording: Path, config: "Config", flags: dict[str, Any]) -> "VerifyOutcome":
     from wscheck.run.verify.run import evaluate_recording
 
-    asked = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
-    return evaluate_recording(recording, config.bar if asked else None)
+    bar_given = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
+    return evaluate_recording(recording, config.bar if bar_given else None)

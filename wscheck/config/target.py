@@ -1,4 +1,4 @@
-"""What a client connects to, and as whom."""
+"""Server to connect to, credentials, and where a handshake carries them."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def default_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the documented hook connects when it is told nothing else."""
+    """Return the address to which the documented hook connects by default."""
     return environ.get(NEXT_PUBLIC_VARIABLE) or "ws://localhost:8000"
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """Who connects, and with what. `kind`: "own", "foreign" (another user's token) or "invalid"."""
+    """A user id and a token. `kind` is "own", "foreign" (the token of another user) or "invalid"."""
 
     user: str
     token: Secret | None = None
@@ -29,7 +29,13 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """The server. Times in seconds; `user_in` and `token_in` as in docs/configuration.md, Identity."""
+    """A server, and how clients connect to it.
+
+    transports         in the order in which they are tried
+    timeout_s          seconds that a connection may take
+    insecure           whether untrusted TLS certificates are accepted
+    user_in, token_in  places of the user id and the token, such as "auth.token" (docs/configuration.md, "Identity")
+    """
 
     url: str = msgspec.field(default_factory=default_url)
     namespace: str = "/"
@@ -42,19 +48,22 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def display_url(self) -> str:
-        """The URL without user, password and query: fit for reports."""
+        """The URL without user, password and query, for reports."""
         parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
 def configured_target(config: "Config") -> ServerTarget:
-    """The server that is configured; one without a URL where none is. Raises UsageError for an address with a path,
-    of which nobody could say what it means: to a Socket.IO client it is the namespace, to a browser it is not."""
+    """Return the configured server. Its `url` is empty if none is configured.
+
+    Raises:
+        UsageError: The address has a path, which is ambiguous: Socket.IO clients take it for the namespace.
+    """
     if path := urlsplit(config.server_url or "").path.strip("/"):
         raise UsageError(
             f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
-            f"Leave it out: as a namespace it is --namespace /{path}, as the client's option `path` --path /{path}.",
+            f"Leave it out. Pass a namespace as --namespace /{path}, the client's option `path` as --path /{path}.",
         )
     return ServerTarget(
         url=config.server_url or "",
@@ -69,31 +78,35 @@ def configured_target(config: "Config") -> ServerTarget:
 
 
 class HandshakeCredentials(msgspec.Struct, frozen=True):
-    """Credentials, put where the target wants them."""
+    """Credentials of one handshake: the `auth` object of CONNECT, the query string and the HTTP headers."""
 
     auth: dict[str, str]
     query: str
     headers: dict[str, str]
 
 
-def place_credentials(target: ServerTarget, credentials: Credentials) -> HandshakeCredentials:
-    """Put the user id and the token where the target looks for them. Raises UsageError where it cannot be done."""
+def build_handshake_credentials(target: ServerTarget, credentials: Credentials) -> HandshakeCredentials:
+    """Return the user id and the token in the places where the target expects them.
+
+    Raises:
+        UsageError: A header cannot carry the value.
+    """
     placed: dict[str, dict[str, str]] = {"auth": {}, "query": {}, "header": {}, "cookie": {}}
-    for location, value in _values(target, credentials):
-        place, _, name = location.partition(".")
-        placed[place][name] = value
+    for location, value in _located_values(target, credentials):
+        part, _, name = location.partition(".")
+        placed[part][name] = value
     headers = placed["header"]
     if placed["cookie"]:
         headers["Cookie"] = "; ".join(f"{name}={quote(value)}" for name, value in placed["cookie"].items())
     if any(set(value) & set("\r\n\0") for value in headers.values()):
         raise UsageError(
-            "The token or the user id has a line break in it, which no HTTP header can carry.",
-            "Check the token file or WSCHECK_TOKEN, or name another place with --token-in.",
+            "The token or the user id contains a line break, which an HTTP header cannot carry.",
+            "Check the token file or WSCHECK_TOKEN, or choose another location with --token-in.",
         )
     return HandshakeCredentials(placed["auth"], urlencode(placed["query"]), headers)
 
 
-def _values(target: ServerTarget, credentials: Credentials) -> Iterable[tuple[str, str]]:
+def _located_values(target: ServerTarget, credentials: Credentials) -> Iterable[tuple[str, str]]:
     if credentials.token is not None:
         yield target.token_in, credentials.token.reveal()
     yield target.user_in, credentials.user

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import gevent.socket
 import msgspec
 
-from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, place_credentials
+from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, build_handshake_credentials
 from wscheck.model.secrets import Secret
 
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -83,7 +83,7 @@ class Endpoint:
 
     def identity(self, credentials: Credentials) -> UserIdentity:
         """Return the texts with which a user's connections introduce themselves."""
-        presented = place_credentials(self.target, credentials)
+        presented = build_handshake_credentials(self.target, credentials)
         # Users whose credentials are only in the CONNECT packet share these strings.
         path_prefix, header_lines = self._path_prefix, self._header_lines
         if presented.query:

@@ -45,7 +45,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     client             "unified" or "per-component"
     reconnect_delay_s  delay after which the per-component client reconnects when it was disconnected; None for never
     window_s           how long to observe for what must not happen
-    grace_s            time that a replaced connection has to close
+    grace_s            time that two connections of a user may overlap
     trigger_event      event that the wizard emits to connect WhatsApp
     disconnect_event   event that the wizard emits to disconnect WhatsApp; None for never
     """

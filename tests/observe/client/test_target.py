@@ -3,7 +3,13 @@
 import pytest
 
 from tests.observe.client.conftest import ANN
-from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, default_url, place_credentials
+from wscheck.config.target import (
+    Credentials,
+    HandshakeCredentials,
+    ServerTarget,
+    build_handshake_credentials,
+    default_url,
+)
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
 
@@ -24,7 +30,7 @@ def test_the_documented_address() -> None:
 def test_credentials_travel_where_the_target_looks(
     user_in: str, token_in: str, presented: HandshakeCredentials
 ) -> None:
-    assert place_credentials(ServerTarget(user_in=user_in, token_in=token_in), ANN) == presented
+    assert build_handshake_credentials(ServerTarget(user_in=user_in, token_in=token_in), ANN) == presented
 
 
 def test_a_url_is_shown_without_its_credentials() -> None:
@@ -44,5 +50,5 @@ def test_credentials_do_not_show_their_token() -> None:
 def test_what_no_header_can_carry_is_refused_without_naming_it(sign: str) -> None:
     target = ServerTarget(url="http://localhost", token_in="header.Authorization")
     with pytest.raises(UsageError, match="line break") as refused:
-        place_credentials(target, Credentials("ann", Secret(f"half{sign}and half")))
+        build_handshake_credentials(target, Credentials("ann", Secret(f"half{sign}and half")))
     assert "half" not in str(refused.value)

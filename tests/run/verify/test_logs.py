@@ -114,5 +114,5 @@ async def test_a_log_that_cannot_be_read_proves_nothing(monkeypatch: pytest.Monk
 
 
 def test_words_for_a_log_that_nobody_gave_are_refused() -> None:
-    with pytest.raises(UsageError, match="word a log, and none was given"):
+    with pytest.raises(UsageError, match="describe a log, and none was given"):
         planned(url="http://127.0.0.1:9", markers=("connected=peer joined",))

@@ -63,7 +63,7 @@ def slow(delay: float) -> ReferenceBackend:
         return wait
 
     for name in REPLIES:
-        backend.sio.on(name, patiently(backend._answering(name)))
+        backend.sio.on(name, patiently(backend._reply_handler(name)))
     return backend
 
 

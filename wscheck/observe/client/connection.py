@@ -7,7 +7,7 @@ import aiohttp
 import engineio
 import socketio
 
-from wscheck.config.target import Credentials, ServerTarget, place_credentials
+from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.observe.client.cancellation import is_current_task_cancelled
 from wscheck.observe.client.instrumented_client import MAX_MESSAGE_BYTES, InstrumentedClient, http_refusal
@@ -86,7 +86,7 @@ class ClientConnection:
         Problems of the server do not raise: they go to the listener as `refused`.
         """
         self._listener.connecting(self)
-        placed = place_credentials(self.target, self.credentials)
+        placed = build_handshake_credentials(self.target, self.credentials)
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=not self.target.insecure))
         self._client = InstrumentedClient(
             self,

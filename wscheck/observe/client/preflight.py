@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from wscheck.config.target import Credentials, ServerTarget, place_credentials
+from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
 from wscheck.model.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import ClientConnection, ConnectionListener
@@ -81,7 +81,7 @@ async def polling_handshake(
         CannotCheck: The server does not answer, or not as a Socket.IO server does.
         UsageError: `ca_file` cannot be read.
     """
-    placed = place_credentials(target, credentials)
+    placed = build_handshake_credentials(target, credentials)
     http_url = re.sub(r"^ws", "http", target.url.split("?")[0]).rstrip("/")
     url = f"{http_url}/{target.path.strip('/')}/?{placed.query + '&' if placed.query else ''}EIO=4&transport=polling"
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)

@@ -24,11 +24,21 @@ def plan_verify_run(
     *,
     console: ConsoleLog = discard_line,
 ) -> VerifyRun:
-    """The run that `config` asks for; `chosen` scenario ids, all when empty. `markers` and `keys` word the server's log
-    (see `wscheck.observe.logs.options.reader_factory`). Raises UsageError."""
+    """Return the run that `config` describes.
+
+    Args:
+        config: The configuration.
+        chosen: Ids of the scenarios, empty for all.
+        markers: Wordings of the server's log (see `wscheck.observe.logs.options.reader_factory`).
+        keys: Names of ids in the server's log.
+        console: Receives the console lines of the simulated client.
+
+    Raises:
+        UsageError: Options contradict each other.
+    """
     settings, logs = _settings(config), config["verify.server_log"]
     if (markers or keys) and not logs:
-        raise UsageError("--marker and --key word a log, and none was given.", "Add --server-log PATH.")
+        raise UsageError("--marker and --key describe a log, and none was given.", "Add --server-log PATH.")
     reader_factory = partial(log_reader_factory, markers, keys, config.tables.get("logs", {}), config.location_of)
     servers = RemoteServer(settings, logs, reader_factory) if config.server_url else EmbeddedServers(settings)
     if isinstance(servers, EmbeddedServers) and logs:
@@ -36,7 +46,7 @@ def plan_verify_run(
             "--server-log was given without a URL: the embedded backend's log is read anyway.",
             "Give the URL of the server that writes this log.",
         )
-    _check(config)
+    _check_options(config)
     return VerifyRun(
         servers=servers,
         scenarios=_scenarios(chosen),
@@ -48,8 +58,8 @@ def plan_verify_run(
     )
 
 
-def _check(config: Config) -> None:
-    """Refuse what would silently mean something else."""
+def _check_options(config: Config) -> None:
+    """Reject options that would have no effect, or another one than expected."""
     delay, timeout = config.values["verify.reconnect_on_kick"], config.values["target.timeout"]
     token = config.values["identity.token"]
     if token.value is not None and config.server_url is None:
@@ -59,11 +69,11 @@ def _check(config: Config) -> None:
         )
     if delay.origin.startswith("--") and config["verify.client"] == "unified":
         raise UsageError(
-            "--reconnect-on-kick was given for the unified client, which never reconnects when it is replaced.",
+            "--reconnect-on-kick was given for the unified client, which never reconnects after a replacement.",
             "Add --client per-component.",
         )
     if not timeout.value:
-        raise UsageError(f"{timeout.origin}: a connection needs more time than none.", "Write --timeout 20s.")
+        raise UsageError(f"{timeout.origin}: the time for a connection must be greater than 0.", "Write --timeout 20s.")
 
 
 def _page(config: Config, servers: EmbeddedServers | RemoteServer, chosen: Sequence[str]) -> RealPage | None:
@@ -74,7 +84,7 @@ def _page(config: Config, servers: EmbeddedServers | RemoteServer, chosen: Seque
     documented = [scenario.id for scenario in DOCUMENTED_SCENARIOS]
     if chosen and not set(chosen) & set(documented):
         raise UsageError(
-            "--page plays the documented scenarios, and none of them was chosen.",
+            "--page runs the documented scenarios, and none of them was chosen.",
             f"Choose from: {', '.join(documented)}.",
         )
     from wscheck.observe.browser.storage import load_storage_state
@@ -120,7 +130,7 @@ def _second_user(config: Config) -> Credentials | None:
     user = config["identity.second_user_id"]
     if user is None:
         if config["identity.second_token"] is not None:
-            raise UsageError("There is a second token and nobody it belongs to.", "Give --second-user-id.")
+            raise UsageError("There is a second token but no second user.", "Give --second-user-id.")
         return None
     if user == config["identity.user_id"]:
         raise UsageError(f"--second-user-id is the first user, {user}.", "Give the id of another user.")
