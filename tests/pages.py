@@ -15,7 +15,7 @@ from wscheck.model.findings import Bar, Finding
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import launched
 from wscheck.run.browser.run import BrowserPlan, run_browser
-from wscheck.run.page_report import PageOutcome, report
+from wscheck.run.page_report import PageOutcome, evaluate_pages
 
 
 @contextmanager
@@ -41,7 +41,7 @@ async def watched_until(done: Callable[[BrowserReport], bool], *urls: str, timeo
             late = time.monotonic() > deadline
             events = (await browser.observation(final=late)).events
             ended = PhaseEnded(at=time.time(), source="browser")
-            result = report([*events, ended], RuleOptions(), Bar(), target=urls[0])
+            result = evaluate_pages([*events, ended], RuleOptions(), Bar(), target=urls[0])
             if late or done(result):
                 return result
             await asyncio.sleep(0.3)

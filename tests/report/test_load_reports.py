@@ -46,10 +46,10 @@ def test_the_headline_of_a_passed_run_has_the_connections_per_user() -> None:
 
 
 def test_notes_are_in_every_format_for_people() -> None:
-    run = unified(workers=3, workers_lost=1, notes=["1 worker of 3 died on the way"])
+    run = unified(workers=3, workers_lost=1, notes=["1 worker of 3 died during the run"])
     for text in (terminal.render(run, []), parsed(html.render(run, [])).text, markdown.render(run, [])):
-        assert "1 worker of 3 died on the way" in " ".join(text.split())
-    assert "before: 1 worker of 3 died on the way" in terminal.render(compared(run), [])
+        assert "1 worker of 3 died during the run" in " ".join(text.split())
+    assert "before: 1 worker of 3 died during the run" in terminal.render(compared(run), [])
 
 
 @pytest.mark.parametrize("run", [duplicated, unified, limited])

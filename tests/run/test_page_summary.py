@@ -5,7 +5,7 @@ from typing import Any
 
 from wscheck.model.events import CodeLocation, Connected, Event
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
-from wscheck.run.page_report import connections
+from wscheck.run.page_report import summarize_connections
 from wscheck.run.page_summary import summarize
 
 SHARED, ONE, TWO = (
@@ -52,7 +52,7 @@ def test_thousands_of_connections_of_one_opener_are_summarized_quickly() -> None
     started = time.process_time()
     summary = summarize(events, [finding("ann")])
     assert summary == "ann: 2000 connections were opened, all by src/open.ts:7:10"
-    assert [one.diverges_at for one in connections(events)] == [None] * 2_000
+    assert [one.diverges_at for one in summarize_connections(events)] == [None] * 2_000
     assert time.process_time() - started < 10, "CPU seconds; comparing every pair takes twenty minutes"
 
 

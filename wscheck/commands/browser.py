@@ -77,11 +77,11 @@ def browser(
     from wscheck.config.settings import redact_url
     from wscheck.report import formats
     from wscheck.run.browser.run import plan_browser_run
-    from wscheck.run.page_report import blank
+    from wscheck.run.page_report import empty_page_report
 
     outputs = formats.prepare_outputs(format)
     shown = [redact_url(page.partition("#")[0]) for page in pages]
-    with write_on_abort(outputs, lambda: blank(" ".join(shown))):
+    with write_on_abort(outputs, lambda: empty_page_report(" ".join(shown))):
         plan = plan_browser_run(load_config(flags), pages, visit or [], command)
         plan.thumbnails = any(output.format == "html" for output in outputs)
         outcome = _run_with_progress(plan)

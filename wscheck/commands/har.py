@@ -34,7 +34,7 @@ def har(
     from wscheck.config.loading import load_config
     from wscheck.report import formats
     from wscheck.run.har.run import plan_har_run, run_har
-    from wscheck.run.page_report import blank
+    from wscheck.run.page_report import empty_page_report
 
     outputs = formats.prepare_outputs(format)
     flags = {
@@ -45,7 +45,7 @@ def har(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    with write_on_abort(outputs, lambda: blank(", ".join(map(str, files))), inputs=files):
+    with write_on_abort(outputs, lambda: empty_page_report(", ".join(map(str, files))), inputs=files):
         outcome = run_har(plan_har_run(load_config(flags), files, source_maps or []))
     formats.write_outputs(outputs, outcome.report, outcome.events)
     raise typer.Exit(exit_codes.exit_code(outcome.report.verdict))

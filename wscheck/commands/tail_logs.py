@@ -159,7 +159,7 @@ def _run(request: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[An
     """Return the report, its events, and whether Ctrl-C ended the run. `stack` closes everything opened."""
     from wscheck.commands.tail_view import TailScreen
     from wscheck.run.tail.loop import StopReason, TailLoop
-    from wscheck.run.tail.report import conclude
+    from wscheck.run.tail.report import build_logs_report
     from wscheck.run.tail.setup import open_session
 
     screen = stack.enter_context(TailScreen(request))
@@ -171,5 +171,7 @@ def _run(request: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[An
     stopped = stop_reason is not StopReason.DONE
     unread = stopped and not request.follow
     too_short = stopped and request.seconds is not None
-    report = conclude(session.watch, request.bar, users=request.users, interrupted=unread or too_short, partial=unread)
+    report = build_logs_report(
+        session.watch, request.bar, users=request.users, interrupted=unread or too_short, partial=unread
+    )
     return report, session.watch.events, stop_reason is StopReason.INTERRUPTED

@@ -86,11 +86,15 @@ class Finding(msgspec.Struct, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """What fails: findings at or above `fail_on`, and with `strict` also what could not be judged."""
+    """Criteria that fail a run.
+
+    fail_on  lowest severity of a finding that fails the run
+    strict   missing evidence fails the run, which is inconclusive otherwise
+    """
 
     fail_on: Severity = Severity.ERROR
     strict: bool = False
 
     def failing(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Those that fail the run."""
+        """Return the findings that fail the run."""
         return [finding for finding in findings if finding.severity.rank >= self.fail_on.rank]

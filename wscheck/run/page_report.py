@@ -49,7 +49,7 @@ class PageOutcome(msgspec.Struct):
 OVERTAKES_S = 10.0
 
 
-def report(
+def evaluate_pages(
     events: Iterable[Event],
     options: RuleOptions,
     bar: Bar,
@@ -78,23 +78,23 @@ def report(
         findings=findings,
         pages=list(pages),
         notes=[*notes, *(gap.reason for gap in [*unknown_users(events), *refused_pages(events)])],
-        connections=connections(events),
+        connections=summarize_connections(events),
         handlers=_handlers(events),
         events=_received(events),
     )
 
 
-def blank(target: str) -> BrowserReport:
+def empty_page_report(target: str) -> BrowserReport:
     """Return the report of a run that has no evidence yet."""
     return BrowserReport(schema=SCHEMA, target=target, verdict=Verdict.INCONCLUSIVE)
 
 
-def recorded(events: Iterable[Event]) -> list[AnyEvent]:
+def in_evaluation_order(events: Iterable[Event]) -> list[AnyEvent]:
     """Return the events for reports and recordings, in the order in which the rules evaluate them."""
     return cast("list[AnyEvent]", list(merge_causally(events, OVERTAKES_S)))
 
 
-def connections(events: Iterable[Event]) -> list[ConnectionSummary]:
+def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
     """Return every acknowledged connection and how it ended, in the order of opening."""
     seen: dict[tuple[str | None, str | None], ConnectionSummary] = {}
     stacks: dict[tuple[str | None, str | None], tuple[CodeLocation, ...]] = {}

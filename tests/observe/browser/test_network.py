@@ -12,7 +12,7 @@ from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.browser.network import CLOSED_BY_PAGE, CORS, NetworkFeed
 from wscheck.observe.traffic import Initiator, TrafficDemux
 from wscheck.observe.traffic.redaction import UNKNOWN_USER
-from wscheck.run.page_report import report
+from wscheck.run.page_report import evaluate_pages
 
 URL = "ws://h/socket.io/?EIO=4&transport=websocket"
 PAGE = Initiator("target", "tab 1", "page http://h/")
@@ -130,12 +130,12 @@ def test_a_refusal_is_the_reason_while_another_attempt_is_pending(reason: str, m
         Refused(at=1.1, source="browser", reason=reason, message=message),
         NotEvaluated(at=2.0, source="browser", reason="a connection was still being opened"),
     ]
-    network_events = report(events, **WHOLE)
+    network_events = evaluate_pages(events, **WHOLE)
     assert network_events.verdict is Verdict.INCONCLUSIVE and network_events.reason.startswith(why)
 
 
 def test_an_unknown_user_has_a_note_about_identity_rules() -> None:
-    network_events = report(
+    network_events = evaluate_pages(
         [Connected(at=1.0, source="browser", user=UNKNOWN_USER.format("tab 1"), sid="s", page="tab 1")], **WHOLE
     )
     assert network_events.notes == [

@@ -23,7 +23,7 @@ from wscheck.observe.har.har_file import load_har_file
 from wscheck.observe.traffic import IdentityRule
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
 from wscheck.report import REPORTERS
-from wscheck.run.page_report import recorded, report
+from wscheck.run.page_report import evaluate_pages, in_evaluation_order
 
 
 def har(path: Path, *entries: dict[str, Any], creator: str = "WebInspector") -> Path:
@@ -220,10 +220,12 @@ SECRETS = ("token-of-user_1", "cookie-secret-abcdef")
 def test_no_output_contains_a_token_or_a_cookie(path: Path, rule: str) -> None:
     assert all(secret in path.read_text() for secret in SECRETS), "the test data contain the secrets"
     contents = read_har_files([path], IdentityRule.parse(rule))
-    told = report(contents.events, RuleOptions(), Bar(), target=str(path), pages=contents.pages, notes=contents.notes)
+    told = evaluate_pages(
+        contents.events, RuleOptions(), Bar(), target=str(path), pages=contents.pages, notes=contents.notes
+    )
     assert len(told.connections) == 2
     for name, reporter in REPORTERS.items():
-        rendered = reporter()(told, recorded(contents.events))
+        rendered = reporter()(told, in_evaluation_order(contents.events))
         text = rendered if isinstance(rendered, str) else rendered.decode()
         assert len(text) > 100
         assert not [secret for secret in SECRETS if secret in text], name

@@ -10,7 +10,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Disconnected
 from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.har import read_har_files
-from wscheck.run.page_report import report
+from wscheck.run.page_report import evaluate_pages
 
 STARTED_AT = 1795449939.181
 """Start time of `entry`, in seconds since the epoch."""
@@ -46,7 +46,7 @@ def test_two_idle_connections_are_found_if_the_recording_continues(
     """A later request shows that the recording continued."""
     entries = [connection(100.0, "1"), connection(100.0, "2"), *(document(204, "page_1", at) for at in rest)]
     path = har(tmp_path / "page.har", *entries)
-    assert report(read_har_files([path]).events, RuleOptions(), Bar(), target="page").verdict is verdict
+    assert evaluate_pages(read_har_files([path]).events, RuleOptions(), Bar(), target="page").verdict is verdict
 
 
 @pytest.mark.parametrize(("status", "left"), [(200, 1), (404, 1), (204, 0), (205, 0), (302, 0)])

@@ -13,7 +13,7 @@ from wscheck.model.events import Connected, Disconnected, Upgraded
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.har import read_har_files
-from wscheck.run.page_report import report
+from wscheck.run.page_report import evaluate_pages
 
 DATA = Path(__file__).parents[2] / "data" / "har"
 DEVTOOLS, PLAYWRIGHT, FIXED = (
@@ -23,7 +23,7 @@ DEVTOOLS, PLAYWRIGHT, FIXED = (
 
 def evaluate(*paths: Path) -> BrowserReport:
     contents = read_har_files(paths)
-    return report(contents.events, RuleOptions(), Bar(), target="a HAR", pages=contents.pages)
+    return evaluate_pages(contents.events, RuleOptions(), Bar(), target="a HAR", pages=contents.pages)
 
 
 def test_devtools_har_names_user_sids_and_both_openers_without_a_source_map() -> None:

@@ -7,7 +7,7 @@ import pytest
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import AnyEvent, Connected, Disconnected, PhaseEnded, Refused
 from wscheck.model.findings import Bar, Verdict
-from wscheck.run.page_report import report
+from wscheck.run.page_report import evaluate_pages
 from wscheck.run.verify.recording import evaluate_observed
 
 APP, WIDGET = "http://app/socket.io/", "http://chat.example.com/socket.io/"
@@ -25,7 +25,7 @@ def ended(at: float, sid: str, user: str, reason: str) -> Disconnected:
 def verdict(*events: AnyEvent) -> tuple[Verdict, str]:
     """Of the run, and the same of its recording."""
     seen = [*events, PhaseEnded(at=100.0, source="browser")]
-    live = report(seen, RuleOptions(), Bar(), target="page")
+    live = evaluate_pages(seen, RuleOptions(), Bar(), target="page")
     findings, decision = evaluate_observed(seen, RuleOptions(), Bar())
     assert findings == live.findings == []
     assert (decision.verdict, decision.reason) == (live.verdict, live.reason)
@@ -85,5 +85,5 @@ def test_whoever_left_or_came_back_is_no_doubt(events: list[AnyEvent]) -> None:
 
 def test_a_tab_that_is_refused_its_only_connection_is_named() -> None:
     refused = Refused(at=2.0, source="browser", user="ann", page="tab 2", eio="e2", reason="refused", message="full")
-    notes = report([opened(1, "s1", "ann"), refused], RuleOptions(), Bar(), target="page").notes
+    notes = evaluate_pages([opened(1, "s1", "ann"), refused], RuleOptions(), Bar(), target="page").notes
     assert notes == ["tab 2 was refused its connection: full."]

@@ -8,7 +8,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, PhaseEnded
 from wscheck.model.findings import Bar, Finding
 from wscheck.observe.traffic import Initiator, TrafficDemux
-from wscheck.run.page_report import report
+from wscheck.run.page_report import evaluate_pages
 
 PAGE = Initiator(target_id="T1", page="tab 1", target="page http://h/")
 ENGINE = "?EIO=4&transport=websocket"
@@ -42,7 +42,7 @@ class ObservedPage:
 
     def findings(self) -> list[Finding]:
         events = [*self.traffic.events(), PhaseEnded(at=next(self._at), source="browser")]
-        return report(events, RuleOptions(), Bar(), target="page").findings
+        return evaluate_pages(events, RuleOptions(), Bar(), target="page").findings
 
 
 @pytest.mark.parametrize(

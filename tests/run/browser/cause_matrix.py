@@ -13,7 +13,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import PhaseEnded
 from wscheck.model.findings import Bar, Finding
 from wscheck.observe.browser import launched
-from wscheck.run.page_report import report
+from wscheck.run.page_report import evaluate_pages
 
 TABS_PER_BROWSER = 7
 """Tabs of one browser at a time; their users distinguish them."""
@@ -70,7 +70,7 @@ async def _watch(
             late = time.monotonic() > deadline
             events = (await browser.observation(final=late)).events
             ended = PhaseEnded(at=time.time(), source="browser")
-            findings = report([*events, ended], RuleOptions(), Bar(), target=url).findings
+            findings = evaluate_pages([*events, ended], RuleOptions(), Bar(), target=url).findings
             results = [_result(case, build, findings) for case in cases]
             if late or all(result.right for result in results):
                 return results

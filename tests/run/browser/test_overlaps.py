@@ -14,7 +14,7 @@ from tests.pages import served, watched, watched_until
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import AnyEvent, Connected, Disconnected, PhaseEnded
 from wscheck.model.findings import Bar, Verdict
-from wscheck.run.page_report import report
+from wscheck.run.page_report import evaluate_pages
 
 LIBRARY = EXAMPLE / "node_modules" / "socket.io-client" / "dist" / "socket.io.js"
 
@@ -118,7 +118,7 @@ def test_an_overlap_shorter_than_the_grace_is_inconclusive(until: float, verdict
         *(Connected(at=100.0, source="browser", user="A", sid=sid, page="tab 1") for sid in ("s1", "s2")),
         PhaseEnded(at=100.0 + until, source="browser"),
     ]
-    result = report(events, RuleOptions(), Bar(), target="page")
+    result = evaluate_pages(events, RuleOptions(), Bar(), target="page")
     assert result.verdict is verdict
     if verdict is Verdict.INCONCLUSIVE:
         assert result.reason.startswith("the evidence ends while A holds 2 connections, too early to tell")
@@ -130,4 +130,4 @@ def test_an_overlap_that_ended_passes() -> None:
         Disconnected(at=100.1, source="browser", user="A", sid="s2", reason="io client disconnect"),
         PhaseEnded(at=105.0, source="browser"),
     ]
-    assert report(events, RuleOptions(), Bar(), target="page").verdict is Verdict.PASSED
+    assert evaluate_pages(events, RuleOptions(), Bar(), target="page").verdict is Verdict.PASSED

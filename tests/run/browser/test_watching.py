@@ -25,7 +25,7 @@ from wscheck.model.events import AnyEvent, CodeLocation, Connected, Delivered, H
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import attached, launch
-from wscheck.run.page_report import report as page_report
+from wscheck.run.page_report import evaluate_pages
 
 TRANSPORTS = {"websocket": "websocket", "upgrade": "polling,websocket", "polling": "polling"}
 ROOT = Path(__file__).parents[3]
@@ -137,7 +137,7 @@ def test_handled_counts_the_handlers_at_the_time_of_each_event() -> None:
     for at in (1.0, 2.0, 3.0):
         events.append(HandlersRegistered(at=at, sid="s", user="A", name="message_sync", handlers=(place,) * int(at)))
         events.append(Delivered(at=at + 0.5, sid="s", user="A", name="message_sync"))
-    received = page_report(events, RuleOptions(), Bar(), target="page").events["message_sync"]
+    received = evaluate_pages(events, RuleOptions(), Bar(), target="page").events["message_sync"]
     assert (received.received, received.handled) == (3, 1 + 2 + 3)
 
 

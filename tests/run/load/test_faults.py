@@ -86,7 +86,7 @@ def test_a_server_that_dies_during_the_run_is_no_pass(tmp_path: Path) -> None:
         code, report = run.finish()
     assert code == 3, run.stderr
     assert report["verdict"] == "inconclusive"
-    assert report["reason"].startswith(f"the server was lost on the way: Nothing answers at {server.url}")
+    assert report["reason"].startswith(f"the server was lost during the run: Nothing answers at {server.url}")
     assert report["connects"] >= 5 and sum(report["disconnects"].values()) >= 5
 
 
@@ -128,7 +128,7 @@ def test_a_killed_worker_is_reported_and_its_reports_are_counted(tmp_path: Path)
     assert code == 130 and report["verdict"] == "inconclusive", run.stderr
     assert (lost.open, lost.statistics.connects) == (4, 4)
     assert (report["workers"], report["workers_lost"]) == (2, 1)
-    assert any("died on the way with 4 users and 4 connections" in note for note in report["notes"])
+    assert any("died during the run with 4 users and 4 connections" in note for note in report["notes"])
     assert report["connects"] == counted["connects"] == 8
     assert counted["disconnects"] == {"transport close": 4, "client namespace disconnect": 4}
     assert report["disconnects"]["io client disconnect"] == 4 and counted["open"] == 0

@@ -18,7 +18,7 @@ from wscheck.model.findings import Bar, Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.model.secrets import Secret
-from wscheck.run.load.findings import found
+from wscheck.run.load.findings import load_findings
 from wscheck.run.load.plan import LoadPlan
 from wscheck.run.load.progress_stream import RunProgress
 from wscheck.run.load.report import Ending, LoadOutcome, evaluate_load_run
@@ -26,7 +26,7 @@ from wscheck.run.load.run import before_after_plans, compare_before_after
 
 
 def by_rule(statistics: LoadStatistics, **plan: Any) -> dict[str, Finding]:
-    return {finding.rule: finding for finding in found(load_plan(**plan), statistics)}
+    return {finding.rule: finding for finding in load_findings(load_plan(**plan), statistics)}
 
 
 def outcome(statistics: LoadStatistics, plan: LoadPlan | None = None, **end: Any) -> LoadOutcome:
@@ -121,7 +121,7 @@ def test_many_attempts_are_not_excessive_if_they_are_slow() -> None:
 def test_our_own_lag_lowers_the_confidence(changes: dict[str, Any], said: str) -> None:
     for finding in by_rule(loop_statistics(**changes)).values():
         assert finding.confidence is Confidence.MEDIUM
-        assert said in finding.message and "may be its own doing" in finding.message
+        assert said in finding.message and "may have caused some of it" in finding.message
     assert said in " ".join(judged(healthy_statistics(**changes)).notes)
     assert {f.confidence for f in by_rule(loop_statistics()).values()} == {Confidence.HIGH}
 
@@ -153,7 +153,7 @@ def test_users_that_stopped_before_the_end_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("statistics", "end", "reason"),
     [
-        (LoadStatistics(), {}, "nothing connected: no user began"),
+        (LoadStatistics(), {}, "nothing connected: no user started"),
         (
             LoadStatistics(users=9, attempts=9),
             {},
@@ -166,7 +166,7 @@ def test_users_that_stopped_before_the_end_do_not_matter() -> None:
         ),
         (LoadStatistics(), {"lost": "Nothing answers"}, "nothing connected: Nothing answers"),
         (LoadStatistics(), {"broken": "Locust ended"}, "Locust ended"),
-        (healthy_statistics(), {"lost": "Nothing answers"}, "the server was lost on the way: Nothing answers"),
+        (healthy_statistics(), {"lost": "Nothing answers"}, "the server was lost during the run: Nothing answers"),
         (healthy_statistics(), {"broken": "Locust ended before the run did"}, "Locust ended before the run did"),
         (healthy_statistics(), {"interrupted": True}, "the run was interrupted"),
         (
@@ -174,7 +174,7 @@ def test_users_that_stopped_before_the_end_do_not_matter() -> None:
             {},
             "2 of 12 users never connected: 2 timeout",
         ),
-        (healthy_statistics(users=7, connects=7), {}, "only 7 of 10 users began before the run ended"),
+        (healthy_statistics(users=7, connects=7), {}, "only 7 of 10 users started before the run ended"),
     ],
 )
 def test_a_run_that_shows_nothing_is_no_pass(statistics: LoadStatistics, end: dict[str, Any], reason: str) -> None:
@@ -187,8 +187,8 @@ def test_a_lost_worker_is_reported_and_is_no_pass() -> None:
     told = report(load_plan(profile="unified"), progress, run_ending())
     assert (told.verdict, told.workers, told.workers_lost) == (Verdict.INCONCLUSIVE, 2, 1)
     assert told.notes == [
-        "worker 0 died on the way with 5 users and 5 connections: "
-        "what it reported until then is counted, what came after is not"
+        "worker 0 died during the run with 5 users and 5 connections: "
+        "its reports until then are counted, later events are not"
     ]
 
 

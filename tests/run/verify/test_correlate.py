@@ -15,7 +15,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.report import ScenarioResult
-from wscheck.run.verify.scoring import assess
+from wscheck.run.verify.scoring import score_scenarios
 from wscheck.run.verify.server_logs import own_events
 
 T0 = 1795000000.0
@@ -40,7 +40,7 @@ def broken_page(*logged: Event, user: str = HIDDEN) -> list[AnyEvent]:
 
 
 def judged(events: list[AnyEvent]) -> ScenarioResult:
-    (result,) = assess(events, RuleOptions(), Bar(Severity.ERROR, False))
+    (result,) = score_scenarios(events, RuleOptions(), Bar(Severity.ERROR, False))
     return result
 
 

@@ -20,7 +20,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Bar, Severity, Verdict
 from wscheck.model.report import ScenarioResult
-from wscheck.run.verify.scoring import assess, merged, overall, phases
+from wscheck.run.verify.scoring import all_findings, score_run, score_scenarios, split_phases
 
 SCENARIO = "single-connection"
 
@@ -45,7 +45,7 @@ def faulty() -> Conversation:
 
 
 def result(events: list[AnyEvent], bar: Bar | None = None) -> ScenarioResult:
-    (only,) = assess(events, RuleOptions(), bar or Bar())
+    (only,) = score_scenarios(events, RuleOptions(), bar or Bar())
     return only
 
 
@@ -196,10 +196,10 @@ def test_what_the_client_knows_is_told_with_the_logs_earlier_sighting() -> None:
 
 def test_each_phase_is_judged_by_itself_and_in_the_order_of_the_run() -> None:
     events = phase(faulty(), scenario="race") + phase(healthy()) + phase(faulty(), "control")
-    told = assess(events, RuleOptions(), Bar())
+    told = score_scenarios(events, RuleOptions(), Bar())
     assert [(r.id, r.verdict) for r in told] == [("race", Verdict.FAILED), (SCENARIO, Verdict.PASSED)]
-    drop_network = list(phases(events[:-1]))
-    assert [(part.scenario, part.name, part.ended) for part in drop_network] == [
+    cut = list(split_phases(events[:-1]))
+    assert [(part.scenario, part.name, part.ended) for part in cut] == [
         ("race", "subject", True),
         (SCENARIO, "subject", True),
         (SCENARIO, "control", False),
@@ -221,14 +221,14 @@ def scenario(verdict: Verdict, reason: str = "") -> ScenarioResult:
     ],
 )
 def test_the_run_is_as_bad_as_its_worst_scenario(verdicts: str, verdict: Verdict, reason: str) -> None:
-    decision = overall([scenario(Verdict(name), "why") for name in verdicts.split()], Bar())
+    decision = score_run([scenario(Verdict(name), "why") for name in verdicts.split()], Bar())
     assert (decision.verdict, decision.reason) == (verdict, reason)
 
 
 def test_the_runs_findings_are_those_of_its_scenarios_the_worst_first() -> None:
     tab = user("A").connects("s1", at=0).is_refused(at=1, message="no")
-    results = assess(phase(tab, scenario="second-tab") + phase(faulty()), RuleOptions(), Bar())
-    severities = [finding.severity for finding in merged(results)]
+    results = score_scenarios(phase(tab, scenario="second-tab") + phase(faulty()), RuleOptions(), Bar())
+    severities = [finding.severity for finding in all_findings(results)]
     assert severities[0] is Severity.ERROR and severities[-1] is Severity.NOTE
     assert len(severities) == sum(len(r.findings) for r in results)
 

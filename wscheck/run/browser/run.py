@@ -138,7 +138,7 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
     ]
     urls = " ".join(browser.traffic.urls.page(url) for url in plan.urls)
     target = urls or redact_url(plan.cdp or "") or "".join(plan.command[:1])
-    report = page_report.report(
+    report = page_report.evaluate_pages(
         events,
         plan.options,
         plan.bar,
@@ -148,7 +148,7 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
         interrupted=session.interrupted,
     )
     report.started_at, report.duration_s = started_at, round(time.time() - started_at, 3)
-    return PageOutcome(report, page_report.recorded(events))
+    return PageOutcome(report, page_report.in_evaluation_order(events))
 
 
 @asynccontextmanager

@@ -57,7 +57,7 @@ def run_har(plan: HarPlan) -> PageOutcome:
         BadEvidence: A file is missing, truncated or not a HAR file.
     """
     contents = read_har_files(plan.files, plan.identity, plan.source_map_dirs, plan.root)
-    report = page_report.report(
+    report = page_report.evaluate_pages(
         contents.events,
         plan.options,
         plan.bar,
@@ -68,4 +68,4 @@ def run_har(plan: HarPlan) -> PageOutcome:
     times = [event.at for event in contents.events if event.at is not None]
     if times:
         report.started_at, report.duration_s = min(times), round(max(times) - min(times), 3)
-    return PageOutcome(report, page_report.recorded(contents.events))
+    return PageOutcome(report, page_report.in_evaluation_order(contents.events))

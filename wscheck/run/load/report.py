@@ -13,21 +13,26 @@ from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, S
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.report.formatting import plural
 from wscheck.report.load_figures import format_counts, format_threshold
-from wscheck.run.load.findings import found, lagged
+from wscheck.run.load.findings import generator_delay, load_findings
 from wscheck.run.load.plan import LoadPlan
 from wscheck.run.load.progress_stream import RunProgress
 
-HABITS = {
+PROFILE_OPTIONS = {
     "duplicated": ("reconnect_delay",),
     "tabs": ("tabs", "reconnect_delay"),
     "storm": ("backoff", "jitter"),
     "soak": ("backoff", "jitter"),
 }
-"""The options that make each profile what it is; the others do not need any."""
+"""The options that shape each profile; the report lists them with their defaults."""
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. `broken`: what went wrong with the run itself; `lost`: what is wrong with the server now."""
+    """End of a load run.
+
+    broken  what went wrong with the run itself, "" if nothing did
+    lost    why the server does not answer after the run, "" if it does
+    server  what the embedded backend counted
+    """
 
     started_at: float
     duration_s: float
@@ -47,7 +52,7 @@ class LoadOutcome(msgspec.Struct, frozen=True):
 def evaluate_load_run(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadOutcome:
     """Return the report of a run, complete or not."""
     report = _figures(plan, progress, ending)
-    report.findings = found(plan, progress.statistics)
+    report.findings = load_findings(plan, progress.statistics)
     report.thresholds = check_thresholds(report, plan.limits)
     report.notes = _notes(progress, ending)
     decision = _decide(plan, report, progress, ending)
@@ -73,7 +78,7 @@ def _figures(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadRepor
         refused=_hidden(plan, s.refused),
         disconnects=s.disconnects,
         replaced=s.replaced,
-        connections_open=_open_at_the_end(progress),
+        connections_open=_open_at_end(progress),
         connections_peak=ended.connections_peak if ended else totals.peak if totals else 0,
         connections_per_user=round(s.connections_per_user or 0.0, 4),
         churn_per_user_s=round(s.churn_per_user_s or 0.0, 4),
@@ -89,65 +94,65 @@ def _figures(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadRepor
 
 
 def _hidden(plan: LoadPlan, kinds: dict[str, int]) -> dict[str, int]:
-    """Without tokens: a refusal's kind carries what the server said, and servers repeat what they were told."""
-    told: dict[str, int] = {}
+    """Return the refusals by kind, without tokens: a kind contains the server's message, which may repeat a token."""
+    redacted: dict[str, int] = {}
     for kind, count in kinds.items():
-        clean = plan.redactor.redact(kind)
-        told[clean] = told.get(clean, 0) + count
-    return told
+        text = plan.redactor.redact(kind)
+        redacted[text] = redacted.get(text, 0) + count
+    return redacted
 
 
-def _open_at_the_end(progress: RunProgress) -> int:
-    """In the last second that all users were there: what is open after they left tells nothing."""
-    full = max((bucket.users for bucket in progress.seconds), default=0)
-    return next((bucket.open for bucket in reversed(progress.seconds) if bucket.users == full), 0)
+def _open_at_end(progress: RunProgress) -> int:
+    """Return the open connections in the last second with all users. Later the users leave."""
+    most_users = max((second.users for second in progress.seconds), default=0)
+    return next((second.open for second in reversed(progress.seconds) if second.users == most_users), 0)
 
 
 def _options(plan: LoadPlan, progress: RunProgress) -> dict[str, Any]:
-    """How the run was asked to load, without credentials; what was left to the profile as the profile had it."""
+    """Return the options of the run without credentials, with the defaults of the profile."""
     secret = {option.name for option in LOAD_OPTIONS if option.secret}
-    asked = {"users": plan.users, "spawn_rate": plan.spawn_rate, "run_time_s": plan.run_time_s}
-    had = progress.run.options if progress.run else {}
-    habits = {name: had[name] for name in HABITS.get(plan.profile, ()) if name in had}
-    shown = {name: value for name, value in plan.options.items() if name not in secret and value is not None}
-    return {**asked, "processes": plan.processes, **habits, **shown}
+    size = {"users": plan.users, "spawn_rate": plan.spawn_rate, "run_time_s": plan.run_time_s}
+    effective = progress.run.options if progress.run else {}
+    defaults = {name: effective[name] for name in PROFILE_OPTIONS.get(plan.profile, ()) if name in effective}
+    public = {name: value for name, value in plan.options.items() if name not in secret and value is not None}
+    return {**size, "processes": plan.processes, **defaults, **public}
 
 
 def _series(seconds: list[SecondCounts]) -> list[Second]:
     if not seconds:
         return []
-    begins = next((at for at, bucket in enumerate(seconds) if bucket.attempts), 0)
-    first = seconds[begins].at
+    start = next((index for index, counts in enumerate(seconds) if counts.attempts), 0)
+    first = seconds[start].at
     return [
         Second(
-            second=bucket.at - first,
-            users=bucket.users,
-            open=bucket.open,
-            connects=bucket.connects,
-            refused=bucket.refused,
-            disconnects=bucket.disconnects,
-            replaced=bucket.replaced,
-            received=bucket.received,
-            duplicated=bucket.duplicated,
-            heartbeat_lag_ms=round(bucket.heartbeat_lag_ms, 2),
+            second=counts.at - first,
+            users=counts.users,
+            open=counts.open,
+            connects=counts.connects,
+            refused=counts.refused,
+            disconnects=counts.disconnects,
+            replaced=counts.replaced,
+            received=counts.received,
+            duplicated=counts.duplicated,
+            heartbeat_lag_ms=round(counts.heartbeat_lag_ms, 2),
         )
-        for bucket in seconds[begins:]
+        for counts in seconds[start:]
     ]
 
 
 def _notes(progress: RunProgress, ending: Ending) -> list[str]:
     notes = []
     for lost in progress.lost_workers:
-        kept = "what it reported until then is counted" if lost.last_report_at else "it never reported"
-        held = f"{lost.users:,} users and {lost.open:,} connections" if lost.users else "its users"
-        notes.append(f"worker {lost.index} died on the way with {held}: {kept}, what came after is not")
+        counted = "its reports until then are counted" if lost.last_report_at else "it never reported"
+        load = f"{lost.users:,} users and {lost.open:,} connections" if lost.users else "its users"
+        notes.append(f"worker {lost.index} died during the run with {load}: {counted}, later events are not")
     if progress.statistics.ack_timeouts:
-        asked = progress.statistics.acks + progress.statistics.ack_timeouts
-        notes.append(f"{progress.statistics.ack_timeouts:,} of {asked:,} events were not acknowledged in time")
+        sent = progress.statistics.acks + progress.statistics.ack_timeouts
+        notes.append(f"{progress.statistics.ack_timeouts:,} of {sent:,} events were not acknowledged in time")
     elif progress.statistics.unanswered and not progress.statistics.acks:
         notes.append(f"none of the {plural(progress.statistics.unanswered, 'event')} that users sent was acknowledged")
-    if late := lagged(progress.statistics):
-        notes.append(f"{late}: times measured meanwhile say more of this machine than of the server")
+    if delay := generator_delay(progress.statistics):
+        notes.append(f"{delay}: the times that were measured then depend on this machine more than on the server")
     if ending.interrupted:
         notes.append("the run was interrupted: the figures are partial")
     return notes
@@ -170,7 +175,7 @@ def _void(report: LoadReport, s: LoadStatistics, ending: Ending) -> list[Gap]:
     if not s.connects:
         return [Gap(reason=f"nothing connected: {_why_nothing_connected(report, s, ending)}")]
     if ending.lost:
-        return [Gap(reason=f"the server was lost on the way: {ending.lost}")]
+        return [Gap(reason=f"the server was lost during the run: {ending.lost}")]
     return []
 
 
@@ -182,7 +187,7 @@ def _why_nothing_connected(report: LoadReport, s: LoadStatistics, ending: Ending
         return f"{refused:,} of {s.attempts:,} attempts were refused ({format_counts(report.refused)})"
     if s.attempts:
         return f"{s.attempts:,} attempts were not answered before the run ended"
-    return "no user began"
+    return "no user started"
 
 
 def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
@@ -190,9 +195,9 @@ def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
     gaps = [INTERRUPTED] if report.interrupted else []
     if report.workers_lost:
         workers = f"{report.workers_lost} of {report.workers} workers"
-        gaps.append(Gap(reason=f"{workers} died on the way: what their users did then is not known"))
+        gaps.append(Gap(reason=f"{workers} died during the run: what their users did then is not known"))
     if s.users < plan.users:
-        reason = f"only {s.users:,} of {plan.users:,} users began before the run ended"
+        reason = f"only {s.users:,} of {plan.users:,} users started before the run ended"
         gaps.append(Gap(reason=reason, closes_with="--run-time"))
     if s.connects < s.users:
         refused = f": {format_counts(report.refused)}" if report.refused else ""

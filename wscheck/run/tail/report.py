@@ -14,7 +14,7 @@ from wscheck.run.tail.watch import LogWatch
 SCHEMA = "wscheck.logs/1"
 
 
-def conclude(
+def build_logs_report(
     watch: LogWatch, bar: Bar, *, users: int | None = None, interrupted: bool = False, partial: bool = False
 ) -> LogsReport:
     """Return the report of everything that was read. No log may be read afterwards.

@@ -34,7 +34,7 @@ from wscheck.observe.logs.server_log import ServerLog
 from wscheck.observe.recording import load_recording
 from wscheck.run.verify.inconclusive import OTHER_EVENTS, credentials_refused, sent_no_documented_event
 from wscheck.run.verify.recording import evaluate_observed
-from wscheck.run.verify.scoring import assess, merged, overall
+from wscheck.run.verify.scoring import all_findings, score_run, score_scenarios
 from wscheck.run.verify.server_logs import own_events, wait_for_logs
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS, Scenario
@@ -137,8 +137,8 @@ def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
 def _report(
     events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, gaps: Sequence[Gap], *, target: str, client: str
 ) -> VerifyReport:
-    results = assess(events, options, bar)
-    decision = overall(results, bar, gaps)
+    results = score_scenarios(events, options, bar)
+    decision = score_run(results, bar, gaps)
     return VerifyReport(
         schema=SCHEMA,
         target=target,
@@ -147,7 +147,7 @@ def _report(
         reason=decision.reason,
         options=options.to_dict(bar),
         scenarios=results,
-        findings=merged(results),
+        findings=all_findings(results),
     )
 
 

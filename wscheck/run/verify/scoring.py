@@ -53,8 +53,8 @@ class Phase(msgspec.Struct):
     ended: bool = False
 
 
-def phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
-    """Yield the phases of a run. The last phase of an interrupted run has no end."""
+def split_phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
+    """Yield the split_phases of a run. The last phase of an interrupted run has no end."""
     current: Phase | None = None
     for event in events:
         if isinstance(event, PhaseStarted):
@@ -107,12 +107,12 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
     )
 
 
-def assess(events: Iterable[AnyEvent | Event], options: RuleOptions, bar: Bar) -> list[ScenarioResult]:
+def score_scenarios(events: Iterable[AnyEvent | Event], options: RuleOptions, bar: Bar) -> list[ScenarioResult]:
     """Return the result of each scenario, in the order of the run."""
     subjects: dict[str, Phase] = {}
     controls: dict[str, Phase] = {}
     examples: dict[Gap, str] = {}
-    for phase in phases(events):
+    for phase in split_phases(events):
         (controls if phase.name == "control" else subjects)[phase.scenario] = phase
     return [_result(phase, controls.get(name), options, bar, examples) for name, phase in subjects.items()]
 
@@ -219,12 +219,12 @@ def _mention_stall(finding: Finding, events: Sequence[Event]) -> None:
         finding.message += f" (this machine stalled for {stalled:.1f} s meanwhile)"
 
 
-def overall(results: Sequence[ScenarioResult], bar: Bar, gaps: Sequence[Gap] = ()) -> Decision:
+def score_run(results: Sequence[ScenarioResult], bar: Bar, gaps: Sequence[Gap] = ()) -> Decision:
     """Return the verdict of the run. `gaps` are those of the run as a whole."""
     parts = [(result.id, Decision(verdict=result.verdict, reason=result.reason)) for result in results]
     return run_verdict(parts, gaps, bar)
 
 
-def merged(results: Sequence[ScenarioResult]) -> list[Finding]:
+def all_findings(results: Sequence[ScenarioResult]) -> list[Finding]:
     """Return the findings of all scenarios, the worst first."""
     return ranked(finding for result in results for finding in result.findings)
