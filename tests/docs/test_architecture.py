@@ -13,4 +13,4 @@ def test_the_package_table_is_complete() -> None:
     named = {name for row in rows for name in re.findall(r"`([\w./]+)`", row)}
     packages = {f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     modules = {path.name for path in PACKAGE.iterdir() if path.suffix in (".py", ".toml")}
-    assert named == packages | modules - {"__init__.py"}
+    assert named == packages | modules

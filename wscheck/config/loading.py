@@ -42,10 +42,14 @@ SIMILARITY = 0.72
 
 
 class SettingValue(msgspec.Struct, frozen=True):
-    """Value of a setting and its origin: "--window", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT_ORIGIN."""
+    """Value of a setting and its origin: "--window", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT_ORIGIN.
+
+    given  the caller of `load_config` gave it, for example as a flag
+    """
 
     value: Any
     origin: str
+    given: bool = False
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -96,21 +100,28 @@ class Config(msgspec.Struct, frozen=True):
 
 
 def load_config(
-    flags: Mapping[str, Any], *, directory: Path | None = None, environ: Mapping[str, str] = os.environ
+    given: Mapping[str, Any],
+    *,
+    directory: Path | None = Path(),
+    environ: Mapping[str, str] = os.environ,
+    from_flags: bool = True,
 ) -> Config:
     """Return the configuration.
 
     Args:
-        flags: Values from the command line by setting name; None or () if a flag is absent.
-        directory: Folder with wscheck.toml or pyproject.toml; the working folder by default.
+        given: Values with the highest precedence by setting name; None or () for an absent one.
+        directory: Folder with wscheck.toml or pyproject.toml, by default the working folder. None reads no file.
         environ: Environment variables.
+        from_flags: `given` comes from the command line, so errors name the flag. Otherwise they name the setting.
 
     Raises:
-        UsageError: A value is invalid; the message names the flag, the variable, or the file and line.
+        UsageError: A value is invalid; the message names the flag or setting, the variable, or the file and line.
     """
+    if unknown := next((name for name in given if name not in SETTINGS), None):
+        raise UnknownName(f"There is no setting `{unknown}`.", unknown, SETTINGS, "List all: wscheck config.")
     _check_variables(environ)
-    file = _read_file(directory or Path())
-    values = {name: _resolve(name, flags, environ, file) for name in SETTINGS}
+    file = _read_file(directory) if directory is not None else _ConfigFile(CONFIG_FILE, "", {})
+    values = {name: _resolve(name, given, environ, file, from_flags=from_flags) for name in SETTINGS}
     steps = read_steps(file.tables.get("browser"), file.location_of, environ)
     return Config(
         values, read_contract(file.tables.get("event"), file.location_of), file.tables, file.location_of, steps
@@ -231,11 +242,14 @@ def _unknown_key(file: _ConfigFile, name: str, key: str, known: list[str]) -> Us
     )
 
 
-def _resolve(name: str, flags: Mapping[str, Any], environ: Mapping[str, str], file: _ConfigFile) -> SettingValue:
+def _resolve(
+    name: str, given: Mapping[str, Any], environ: Mapping[str, str], file: _ConfigFile, *, from_flags: bool
+) -> SettingValue:
     setting = SETTINGS[name]
-    flag = flags.get(name)
-    if flag is not None and flag not in ((), []):
-        return SettingValue(_parse_value(setting, flag, setting.flag), setting.flag)
+    value = given.get(name)
+    if value is not None and value not in ((), []):
+        origin = setting.flag if from_flags else name
+        return SettingValue(_parse_value(setting, value, origin), origin, given=True)
     if setting.variable in environ and environ[setting.variable] != "":
         return SettingValue(_parse_value(setting, environ[setting.variable], setting.variable), setting.variable)
     table, _, key = name.partition(".")

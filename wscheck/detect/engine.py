@@ -8,9 +8,11 @@ from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, Rep
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.rule import EventHandler
-from wscheck.model.events import AnyEvent, Connecting, Event, HandlersRegistered, Refused
-from wscheck.model.findings import Cause, Finding
+from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
+from wscheck.model.events import AnyEvent, Connecting, Event, HandlersRegistered, Refused, Unreadable
+from wscheck.model.findings import Bar, Cause, Finding
 from wscheck.model.gaps import Gap
+from wscheck.model.report import Report
 
 __all__ = ["Judge", "RuleOptions"]
 
@@ -51,6 +53,7 @@ class Judge:
             Connecting: [self._histories.connecting],
             Refused: [self._histories.refused],
             HandlersRegistered: [self._histories.registered],
+            Unreadable: [self._count_unreadable],
         }
         for rule in self._rules:
             for handled, handler in rule.handlers().items():
@@ -62,6 +65,7 @@ class Judge:
             for kind in {*self._handlers, *self.ledger.change_handlers}
         }
         self._now = NEVER
+        self._unreadable = 0
 
     def feed(self, event: Event) -> tuple[LedgerChange, ...]:
         """Evaluate one event and return what it changed in the ledger.
@@ -123,6 +127,36 @@ class Judge:
         for rule in self._rules:
             rule.finish(self._now if self._now > NEVER else None)
         return self.findings()
+
+    def report(self, bar: Bar | None = None, *, at: float | None = None) -> Report:
+        """End the evidence as `finish` does, and return the verdict with findings and gaps.
+
+        Args:
+            bar: the severity that fails, by default an error.
+            at: end of the evidence in epoch seconds, by default the time of the last event.
+        """
+        findings = self.finish(at)
+        counts = [self.ledger.counts_for(user) for user in self.ledger.users()]
+        connections = sum(user.connects + user.disconnects + user.replacements for user in counts)
+        evidence = Evidence(
+            connections=connections + self.ledger.unattributed,
+            unreadable=self._unreadable,
+            ledger=self.ledger,
+            timed=self._now > NEVER,
+            gaps=self.gaps,
+        )
+        decision = verdict(findings, evidence_gaps(evidence), bar or Bar())
+        return Report(
+            schema="wscheck.events/1",
+            target="events",
+            verdict=decision.verdict,
+            reason=decision.reason,
+            findings=findings,
+            gaps=list(decision.gaps),
+        )
+
+    def _count_unreadable(self, event: Event) -> None:
+        self._unreadable += 1
 
     @property
     def gaps(self) -> list[Gap]:

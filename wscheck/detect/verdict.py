@@ -21,14 +21,13 @@ class Ground(StrEnum):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict, why it is not PASSED, and what decided it."""
+    """A verdict, why it is not PASSED, what decided it, and the evidence that was missing."""
 
     verdict: Verdict
     reason: str = ""
     ground: Ground = Ground.NOTHING_WRONG
+    gaps: tuple[Gap, ...] = ()
 
-
-PASSED = Decision(verdict=Verdict.PASSED)
 
 NOTHING_TRIED = Gap(reason="no scenario could be tried")
 
@@ -68,14 +67,15 @@ def verdict(
         limits: measurements beyond their limit, as sentences.
         describe: makes the reason from the findings that fail the run.
     """
+    gaps = tuple(gaps)
     if failing := bar.failing(findings):
-        return Decision(verdict=Verdict.FAILED, reason=describe(failing), ground=Ground.FINDING)
+        return Decision(verdict=Verdict.FAILED, reason=describe(failing), ground=Ground.FINDING, gaps=gaps)
     if limits:
-        return Decision(verdict=Verdict.FAILED, reason="; ".join(limits), ground=Ground.LIMIT)
+        return Decision(verdict=Verdict.FAILED, reason="; ".join(limits), ground=Ground.LIMIT, gaps=gaps)
     gap = next((gap for gap in gaps if gap.blocks), None)
     if gap is None:
-        return PASSED
-    return Decision(verdict=_without_evidence(gap, bar), reason=gap.reason, ground=Ground.GAP)
+        return Decision(verdict=Verdict.PASSED, gaps=gaps)
+    return Decision(verdict=_without_evidence(gap, bar), reason=gap.reason, ground=Ground.GAP, gaps=gaps)
 
 
 def _without_evidence(gap: Gap, bar: Bar) -> Verdict:
@@ -95,10 +95,13 @@ def run_verdict(parts: Sequence[tuple[str, Decision]], gaps: Sequence[Gap], bar:
         gaps: evidence that is missing from the run as a whole.
         bar: what fails the run.
     """
+    missing = [gap for _, part in parts for gap in part.gaps]
     for worst in (Verdict.FAILED, Verdict.INCONCLUSIVE):
         for name, part in parts:
             if part.verdict is worst:
-                return Decision(verdict=worst, reason=f"{name}: {part.reason}", ground=Ground.PART)
+                return Decision(
+                    verdict=worst, reason=f"{name}: {part.reason}", ground=Ground.PART, gaps=(*missing, *gaps)
+                )
     nothing_passed = [] if any(part.verdict is Verdict.PASSED for _, part in parts) else [NOTHING_TRIED]
     return verdict([], [*nothing_passed, *gaps], bar)
 
@@ -120,7 +123,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     gaps: Sequence[Gap] = ()
 
 
-_OVERLAPS = frozenset({"multiple-connections"})
+_OVERLAPS = ("multiple-connections",)
 
 
 def evidence_gaps(evidence: Evidence) -> list[Gap]:
@@ -142,7 +145,7 @@ def evidence_gaps(evidence: Evidence) -> list[Gap]:
         gaps.append(
             Gap(
                 reason="no event has a time, so overlaps and attempts per second could not be checked",
-                rules=_OVERLAPS | {"excessive-attempts"},
+                rules=(*_OVERLAPS, "excessive-attempts"),
             )
         )
     return [*gaps, *evidence.gaps, *unsettled_overlap(evidence.ledger), *_unattributed(evidence.ledger.unattributed)]

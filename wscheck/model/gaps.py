@@ -16,7 +16,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     closes_with: str = ""
     blocks: bool = True
-    rules: frozenset[str] = frozenset()
+    rules: tuple[str, ...] = ()
     example: str = ""
 
 

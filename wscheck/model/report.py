@@ -12,6 +12,7 @@ import msgspec
 
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Finding, Verdict
+from wscheck.model.gaps import Gap
 
 
 class Control(msgspec.Struct, kw_only=True, omit_defaults=False):
@@ -49,6 +50,15 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     events_received: dict[str, int] = msgspec.field(default_factory=dict)
     control: Control | None = None
     findings: list[Finding] = msgspec.field(default_factory=list)
+    gaps: list[Gap] = msgspec.field(default_factory=list)
+
+
+class NotPassed(AssertionError):
+    """A report whose verdict is not PASSED. `report` is that report."""
+
+    def __init__(self, report: "Report") -> None:
+        super().__init__(str(report))
+        self.report = report
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -60,6 +70,7 @@ class Report(msgspec.Struct, kw_only=True):
     interrupted  the run was stopped before its end, so the report is partial
     options      options of the run, without credentials
     findings     all findings, including those of the scenarios
+    gaps         missing evidence, including that of the scenarios
     """
 
     schema: str
@@ -71,6 +82,25 @@ class Report(msgspec.Struct, kw_only=True):
     interrupted: bool = False
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     findings: list[Finding] = msgspec.field(default_factory=list)
+    gaps: list[Gap] = msgspec.field(default_factory=list)
+
+    def assert_passed(self) -> None:
+        """Raise an error that describes the findings unless the verdict is PASSED.
+
+        Raises:
+            NotPassed: The verdict is failed, inconclusive or skipped. It is an AssertionError.
+        """
+        if self.verdict is not Verdict.PASSED:
+            raise NotPassed(self)
+
+    def __str__(self) -> str:
+        """Return the verdict, its reason, and each finding with its cause and fix."""
+        lines = [f"{self.target}: {self.verdict}" + (f": {self.reason}" if self.reason else "")]
+        for finding in self.findings:
+            lines.append(f"  {finding.rule} ({finding.severity}): {finding.user or 'unknown user'}: {finding.message}")
+            if finding.cause is not None:
+                lines += [f"    cause: {finding.cause.name}", f"    fix: {finding.cause.fix}"]
+        return "\n".join(lines)
 
     @property
     def has_results(self) -> bool:

@@ -14,6 +14,7 @@ from wscheck.model import comparison, load_report
 from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport
 from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader
 from wscheck.model.findings import Cause, Finding
+from wscheck.model.gaps import Gap
 from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import (
@@ -56,6 +57,7 @@ _ALWAYS_COMPLETE = (
     LogUserSummary,
     MarkerSuggestion,
     Incident,
+    Gap,
     Finding,
     Cause,
     RecordingHeader,

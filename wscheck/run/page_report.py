@@ -73,6 +73,7 @@ def evaluate_pages(
         target=target,
         verdict=decision.verdict,
         reason=decision.reason,
+        gaps=list(decision.gaps),
         interrupted=interrupted,
         options=options.to_dict(bar),
         findings=findings,

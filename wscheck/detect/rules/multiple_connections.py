@@ -240,7 +240,7 @@ class MultipleConnections(Rule):
             if self._has_lost_its_users(node, users):
                 elsewhere = f"its {len(users)} users connected to other processes"
                 reason = f"{node} logged nothing after {elsewhere}: {HOW_TO_CLOSE}"
-                self.gap = Gap(reason=reason, closes_with="--stale-after", rules=frozenset({self.id}))
+                self.gap = Gap(reason=reason, closes_with="--stale-after", rules=(self.id,))
                 continue
             for user, since in users.items():
                 self._report_overlap(user, since, Confidence.MEDIUM, self._ended.get(user))

@@ -48,7 +48,7 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
         if unknown and len(pages) > 1:
             several = " and ".join(sorted(filter(None, pages)))
             reason = f"{several} may be one user's: who is connected in {_listed(unknown)} was not found; {IDENTITY}"
-            return [Gap(reason=reason, closes_with=IDENTITY, rules=frozenset({"multiple-connections"}))]
+            return [Gap(reason=reason, closes_with=IDENTITY, rules=("multiple-connections",))]
     return []
 
 
@@ -69,7 +69,7 @@ def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
                 f"the server ended the only connection of {user or event.page}, and no observed connection replaced "
                 "it: does the user have another tab or device, or has the token expired?"
             )
-            return [Gap(reason=reason, rules=frozenset({"multiple-connections", "connection-replaced"}))]
+            return [Gap(reason=reason, rules=("multiple-connections", "connection-replaced"))]
     return []
 
 

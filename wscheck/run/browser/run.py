@@ -86,7 +86,7 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
     if program and cdp:
         raise UsageError("--browser launches one, --cdp watches one that runs.", "Give one of the two.")
     insecure = config.values["target.insecure"]
-    if insecure.origin.startswith("--") and cdp:
+    if insecure.given and cdp:
         raise UsageError(
             "--insecure is for a browser that wscheck launches, and --cdp watches one that runs.",
             "Start that one with --ignore-certificate-errors.",

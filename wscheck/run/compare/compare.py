@@ -40,6 +40,7 @@ def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareRep
         target=before.target if before.target == after.target else f"{before.target} and {after.target}",
         verdict=decision.verdict,
         reason=decision.reason,
+        gaps=list(decision.gaps),
         started_at=before.started_at,
         duration_s=round(before.duration_s + after.duration_s, 3),
         interrupted=before.interrupted or after.interrupted,

@@ -56,7 +56,7 @@ def evaluate_load_run(plan: LoadPlan, progress: RunProgress, ending: Ending) -> 
     report.thresholds = check_thresholds(report, plan.limits)
     report.notes = _notes(progress, ending)
     decision = _decide(plan, report, progress, ending)
-    report.verdict, report.reason = decision.verdict, decision.reason
+    report.verdict, report.reason, report.gaps = decision.verdict, decision.reason, list(decision.gaps)
     return LoadOutcome(report, decision)
 
 

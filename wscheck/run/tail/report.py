@@ -40,6 +40,7 @@ def build_logs_report(
         target=", ".join(log.name for log in watch.logs),
         verdict=decision.verdict,
         reason=decision.reason,
+        gaps=list(decision.gaps),
         started_at=watch.started_at,
         duration_s=round(time.time() - watch.started_at, 3),
         interrupted=interrupted,

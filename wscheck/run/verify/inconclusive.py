@@ -28,7 +28,7 @@ UNKNOWN_IDENTITY = Gap(
     reason="the server accepted a token under another user's id, and nothing shows for which user it opened the "
     "connection: name the key of the user's id in an [[event]] of wscheck.toml, or give --server-log",
     closes_with="--server-log",
-    rules=frozenset({"identity-unverified"}),
+    rules=("identity-unverified",),
 )
 OTHER_EVENTS = (
     "the server sent none of the documented events that it was asked for: name its own in wscheck.toml (`wscheck init`)"
@@ -40,8 +40,8 @@ UNKNOWN_WORDING = "it names a connection in words that are not known"
 READ_ERROR = "it could not be read to its end"
 """The `reason` of an `Unreadable` about a whole log that could not be read."""
 
-_ABSENCE_RULES = frozenset({"connection-missing", "event-missing"})
-_LOG_RULES = frozenset({"log-silent"})
+_ABSENCE_RULES = ("connection-missing", "event-missing")
+_LOG_RULES = ("log-silent",)
 
 
 def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap]:
@@ -57,17 +57,17 @@ def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap
     if sent_no_documented_event(events):
         kicked = any(isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT for event in events)
         reason = KICKED_WITHOUT_EVENTS if kicked else OTHER_EVENTS
-        gaps.append(Gap(reason=reason, closes_with=CONFIGURATION, rules=frozenset({"event-missing"})))
+        gaps.append(Gap(reason=reason, closes_with=CONFIGURATION, rules=("event-missing",)))
     if not _logs_replacements(control):
         gaps += _log_gaps(events)
     return gaps
 
 
-def discounted_rules(events: Sequence[Event], control: Sequence[Event]) -> frozenset[str]:
+def discounted_rules(events: Sequence[Event], control: Sequence[Event]) -> set[str]:
     """Return the rules whose findings prove nothing in a scenario."""
-    rules = frozenset[str]().union(*(gap.rules for gap in scenario_gaps(events, control)))
+    rules = {rule for gap in scenario_gaps(events, control) for rule in gap.rules}
     if _logs_replacements(control):
-        rules |= _LOG_RULES
+        rules |= set(_LOG_RULES)
     if not opened_as_other_user(events):
         rules |= {"identity-unverified"}
     return rules
@@ -83,7 +83,7 @@ def server_lost(events: Sequence[Event]) -> list[Gap]:
     for event in events:
         if isinstance(event, Unreadable) and event.source == SOURCE_CLIENT:
             reason = f"{event.reason}: what it did after that proves nothing"
-            return [Gap(reason=reason, rules=_ABSENCE_RULES | {"event-duplicated"})]
+            return [Gap(reason=reason, rules=(*_ABSENCE_RULES, "event-duplicated"))]
     unreachable = [event for event in events if isinstance(event, Refused) and event.reason == "unreachable"]
     if not unreachable:
         return []

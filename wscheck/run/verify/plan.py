@@ -67,7 +67,7 @@ def _check_options(config: Config) -> None:
             f"{token.origin} was given without a URL: the embedded backend has tokens of its own.",
             "Give the URL of the server that the token is for; to check the embedded backend, leave the token out.",
         )
-    if delay.origin.startswith("--") and config["verify.client"] == "unified":
+    if delay.given and config["verify.client"] == "unified":
         raise UsageError(
             "--reconnect-on-kick was given for the unified client, which never reconnects after a replacement.",
             "Add --client per-component.",

@@ -124,7 +124,7 @@ def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
     report = _report(events, options, bar or recorded, gaps, target=header.target, client=header.client)
     if not report.scenarios:
         report.findings, decision = evaluate_observed(events, options, bar or recorded, gaps)
-        report.verdict, report.reason = decision.verdict, decision.reason
+        report.verdict, report.reason, report.gaps = decision.verdict, decision.reason, list(decision.gaps)
     if (page := header.options.get("page")) is not None:
         report.options["page"] = page
     report.started_at = header.started_at
@@ -145,6 +145,7 @@ def _report(
         client=client,
         verdict=decision.verdict,
         reason=decision.reason,
+        gaps=list(decision.gaps),
         options=options.to_dict(bar),
         scenarios=results,
         findings=all_findings(results),

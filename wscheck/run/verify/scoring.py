@@ -149,6 +149,7 @@ def _result(
         events_received=outcome.received,
         control=shown,
         findings=outcome.findings,
+        gaps=list(decision.gaps),
     )
 
 
@@ -221,7 +222,10 @@ def _mention_stall(finding: Finding, events: Sequence[Event]) -> None:
 
 def score_run(results: Sequence[ScenarioResult], bar: Bar, gaps: Sequence[Gap] = ()) -> Decision:
     """Return the verdict of the run. `gaps` are those of the run as a whole."""
-    parts = [(result.id, Decision(verdict=result.verdict, reason=result.reason)) for result in results]
+    parts = []
+    for result in results:
+        decision = Decision(verdict=result.verdict, reason=result.reason, gaps=tuple(result.gaps))
+        parts.append((result.id, decision))
     return run_verdict(parts, gaps, bar)
 
 

@@ -1,0 +1,203 @@
+"""Python API: the functions that `import wscheck` offers (docs/python.md).
+
+Nothing is read from the working folder or the environment unless `config` requests it.
+"""
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wscheck.config.loading import Config, load_config
+from wscheck.model.report import BrowserReport, LogsReport, VerifyReport
+from wscheck.model.secrets import Secret
+
+T = TypeVar("T")
+
+ConfigSource = Mapping[str, Any] | Path | str
+"""Settings by dotted name ({"verify.window": "1s"}), or the folder that contains wscheck.toml or pyproject.toml."""
+
+
+def check(
+    url: str | None = None,
+    *,
+    user: str | None = None,
+    token: str | Secret | None = None,
+    scenarios: Sequence[str] = (),
+    config: ConfigSource | None = None,
+) -> VerifyReport:
+    """Run the scenarios of `wscheck verify` against a server.
+
+    It runs its event loop in a thread of its own, so it also works where a loop is running already.
+
+    Args:
+        url: The server; without it, the embedded reference backend.
+        user: Id of the user to connect as.
+        token: The user's token.
+        scenarios: Ids of the scenarios to run; all by default.
+        config: Further settings.
+
+    Raises:
+        UsageError: A setting is invalid.
+        CannotCheck: The server is not reachable, or does not speak Socket.IO.
+    """
+    return run_in_thread(acheck(url, user=user, token=token, scenarios=scenarios, config=config))
+
+
+async def acheck(
+    url: str | None = None,
+    *,
+    user: str | None = None,
+    token: str | Secret | None = None,
+    scenarios: Sequence[str] = (),
+    config: ConfigSource | None = None,
+) -> VerifyReport:
+    """Run the scenarios of `wscheck verify` in the running event loop. Arguments and errors are those of `check`."""
+    from wscheck.run.verify.plan import plan_verify_run
+    from wscheck.run.verify.run import run_verify
+
+    revealed = token.reveal() if isinstance(token, Secret) else token
+    loaded = _load(config, {"target.url": url, "identity.user_id": user, "identity.token": revealed})
+    outcome = await run_verify(plan_verify_run(loaded, scenarios))
+    return outcome.report
+
+
+def read_log(
+    log: str | Path | Iterable[str],
+    *,
+    markers: Sequence[str] = (),
+    keys: Sequence[str] = (),
+    config: ConfigSource | None = None,
+) -> LogsReport:
+    """Evaluate a finished server log, as `wscheck tail-logs --no-follow` does.
+
+    Args:
+        log: The path of the log (text or Path), or its lines.
+        markers: Wording of the log, each as KIND=TEXT.
+        keys: Names of ids in the log, each as FIELD=NAME.
+        config: Further settings.
+
+    Raises:
+        UsageError: A marker, key or setting is invalid.
+        BadEvidence: The log does not exist or cannot be read.
+    """
+    if isinstance(log, str | Path):
+        return _read_log_file(Path(log), markers, keys, config)
+    with tempfile.TemporaryDirectory(prefix="wscheck-log-") as folder:
+        path = Path(folder, "lines")
+        path.write_text("".join(f"{line.rstrip(chr(10))}\n" for line in log), encoding="utf-8")
+        report = _read_log_file(path, markers, keys, config)
+        report.target, report.sources = "lines", ["lines"]
+        return report
+
+
+def _read_log_file(path: Path, markers: Sequence[str], keys: Sequence[str], config: ConfigSource | None) -> LogsReport:
+    from wscheck.observe.logs.options import reader_factory
+    from wscheck.run.tail.clock import TimeWindow
+    from wscheck.run.tail.report import build_logs_report
+    from wscheck.run.tail.setup import TailRequest, open_session
+
+    loaded = _load(config, {})
+    request = TailRequest(
+        names=[str(path)],
+        outputs=[],
+        new_reader=reader_factory(markers, keys, loaded.tables.get("logs", {}), loaded.location_of),
+        options=loaded.judge_options,
+        bar=loaded.bar,
+        follow=False,
+        from_start=True,
+        users=None,
+        quiet_after=loaded["watch.quiet_after"],
+        stale_after=loaded["watch.stale_after"],
+        window=TimeWindow(),
+        seconds=None,
+        checkpoint=None,
+        webhook=None,
+        webhook_format="json",
+        exec=None,
+        metrics=None,
+    )
+    with open_session(request, lambda note: None) as session:
+        session.watch.poll(final=True)
+        return build_logs_report(session.watch, request.bar)
+
+
+def read_har(
+    *files: str | Path, source_maps: Sequence[str | Path] = (), config: ConfigSource | None = None
+) -> BrowserReport:
+    """Evaluate HAR files of one application, as `wscheck har` does.
+
+    Args:
+        files: HAR files of Chrome's DevTools or of Playwright.
+        source_maps: Folders with the .map files of the build.
+        config: Further settings, for example {"browser.identity": "query.token|jwt:sub"}.
+
+    Raises:
+        UsageError: A setting is invalid.
+        BadEvidence: A file is missing, truncated or not a HAR file.
+    """
+    from wscheck.run.har.run import plan_har_run, run_har
+
+    plan = plan_har_run(_load(config, {}), [Path(file) for file in files], [Path(folder) for folder in source_maps])
+    return run_har(plan).report
+
+
+def watch(
+    url: str, *, seconds: float = 5.0, cdp: str | None = None, config: ConfigSource | None = None
+) -> BrowserReport:
+    """Open a page in a browser and evaluate its connections, as `wscheck browser` does.
+
+    Args:
+        url: The page.
+        seconds: Time to watch it.
+        cdp: DevTools address of a running browser; without it, a headless Chromium is started.
+        config: Further settings, for example {"browser.identity": "cookie.session"}.
+
+    Raises:
+        UsageError: A setting is invalid.
+        CannotCheck: There is no browser, or the page did not load.
+    """
+    return run_in_thread(awatch(url, seconds=seconds, cdp=cdp, config=config))
+
+
+async def awatch(
+    url: str, *, seconds: float = 5.0, cdp: str | None = None, config: ConfigSource | None = None
+) -> BrowserReport:
+    """Open a page in a browser and evaluate its connections. Arguments and errors are those of `watch`."""
+    from wscheck.run.browser.run import plan_browser_run, run_browser
+
+    loaded = _load(config, {"browser.for": seconds, "browser.cdp": cdp})
+    outcome = await run_browser(plan_browser_run(loaded, [url], [], []))
+    return outcome.report
+
+
+def run_in_thread(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` in an event loop in a thread of its own, and return its result.
+
+    pytest-playwright's synchronous API keeps a loop running in the main thread, in which `asyncio.run` would raise
+    RuntimeError.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(asyncio.run(work))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="wscheck")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _load(config: ConfigSource | None, given: Mapping[str, Any]) -> Config:
+    settings = {name: value for name, value in given.items() if value is not None}
+    if isinstance(config, str | Path):
+        return load_config(settings, directory=Path(config), environ={}, from_flags=False)
+    return load_config({**(config or {}), **settings}, directory=None, environ={}, from_flags=False)
