@@ -1,4 +1,4 @@
-"""Logs of any size to read: a busy backend with a few users whose two components replace each other."""
+"""Generated logs of any size: a busy backend with a few users whose two components replace each other."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""A server's log beside a run: from its end on, over its rotations, from pipes, and without the run's secrets."""
+"""Tests of a server log that is read during a run."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unrea
 from wscheck.model.secrets import HIDDEN, Redactor, Secret
 from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.server_log import ServerLog, open_log
+from wscheck.run.verify.targets import RemoteServer
 
 TOKEN = "no-such-token-9917"
 
@@ -51,7 +52,7 @@ def append(path: Path, text: str) -> None:
         file.write(text)
 
 
-async def test_what_stood_there_before_is_not_ours_and_lines_are_those_of_the_file(tmp_path: Path) -> None:
+async def test_earlier_lines_are_skipped_and_line_numbers_are_those_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     append(path, connected("before"))
     async with followed(open_log(str(path))) as events:
@@ -61,7 +62,7 @@ async def test_what_stood_there_before_is_not_ours_and_lines_are_those_of_the_fi
     assert [(event.line, event.path) for event in events] == [(4, str(path))] and sids(events) == ["ours"]
 
 
-async def test_a_log_that_is_rotated_meanwhile_goes_on(tmp_path: Path) -> None:
+async def test_a_rotated_log_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     append(path, "the server began\n")
     async with followed(open_log(str(path))) as events:
@@ -72,7 +73,7 @@ async def test_a_log_that_is_rotated_meanwhile_goes_on(tmp_path: Path) -> None:
         await until(lambda: sids(events) == ["s1", "s2"])
 
 
-async def test_a_named_pipe_is_read_whether_somebody_writes_already_or_not(tmp_path: Path) -> None:
+async def test_a_named_pipe_is_read_before_it_has_a_writer(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     async with followed(open_log(str(path))) as events:
@@ -102,7 +103,7 @@ async def test_a_token_that_the_server_logs_is_in_no_event(tmp_path: Path) -> No
     assert TOKEN not in repr(events) and repr(events).count(HIDDEN) == 3
 
 
-async def test_nor_is_half_of_one_where_an_excerpt_is_cut(tmp_path: Path) -> None:
+async def test_a_truncated_excerpt_contains_no_part_of_a_token(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     path.touch()
     redactor = Redactor([Secret(TOKEN)])
@@ -114,14 +115,16 @@ async def test_nor_is_half_of_one_where_an_excerpt_is_cut(tmp_path: Path) -> Non
     assert TOKEN[:8] not in repr(events) and "xxx" in repr(events)
 
 
-def test_the_words_of_the_log_may_be_the_servers_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configured_markers_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wscheck.toml").write_text('[logs.markers]\nconnected = "ws up"\n[logs.keys]\nsid = "conn"\n')
     monkeypatch.chdir(tmp_path)
-    reader = planned(url="http://127.0.0.1:9").servers._new_reader("server.log")
+    servers = planned(url="http://127.0.0.1:9").servers
+    assert isinstance(servers, RemoteServer)
+    reader = servers._new_reader("server.log")
     assert sids(reader.feed(b"ws up conn=s1 userId=A\n") + reader.flush(at_end=True)) == ["s1"]
 
 
-async def test_what_is_quoted_of_a_log_in_other_words_holds_no_secret_and_is_of_the_phase(tmp_path: Path) -> None:
+async def test_a_quote_contains_no_secret_and_is_of_the_current_phase(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     path.touch()
     log = open_log(str(path), redactor=Redactor([Secret(TOKEN)]))

@@ -1,14 +1,15 @@
-"""What a log said, word for word: the line that names somebody, and the sentence of which it is a part."""
+"""Tests of quotes from a log: the line with an id and the start of its sentence."""
 
 import pytest
 
+from wscheck.model.events import Connected
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.server_log import WINDOW_SIZE, RawLogWindow
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
-def heard(*texts: str) -> RawLogWindow:
+def recorded(*texts: str) -> RawLogWindow:
     said = RawLogWindow()
     reader = said.wrap_factory(LogExtractor)("server.log")
     for text in texts:
@@ -30,46 +31,46 @@ def heard(*texts: str) -> RawLogWindow:
         ("nobody\n", ""),
     ],
 )
-def test_the_line_that_names_an_id_and_the_sentence_above_it(log: str, told: str) -> None:
-    assert heard(log).find_mention(["s1-A"]) == told
+def test_a_mention_is_quoted_with_the_start_of_its_sentence(log: str, told: str) -> None:
+    assert recorded(log).find_mention(["s1-A"]) == told
 
 
 def test_a_line_that_came_in_two_pieces_is_whole() -> None:
-    assert heard("peer joi", "ned s1", "-A\n").find_mention(["s1-A"]) == "peer joined s1-A"
+    assert recorded("peer joi", "ned s1", "-A\n").find_mention(["s1-A"]) == "peer joined s1-A"
 
 
-def test_a_name_that_stands_in_any_log_names_nobody() -> None:
-    assert heard('{"level": 30, "id": 7}\n').find_mention(["7", "30"]) == ""
-    assert heard("ok\n").find_mention([]) == ""
+def test_a_short_id_is_not_searched_for() -> None:
+    assert recorded('{"level": 30, "id": 7}\n').find_mention(["7", "30"]) == ""
+    assert recorded("ok\n").find_mention([]) == ""
 
 
-def test_what_it_says_of_somebody_is_proposed_with_the_options_that_read_it() -> None:
-    said = heard("peer joined conn=x9 room=7\n" * 500, "peer joined conn=s1-A actor=ada\n", "up\n" * 10_000)
+def test_options_are_suggested_for_known_ids() -> None:
+    said = recorded("peer joined conn=x9 room=7\n" * 500, "peer joined conn=s1-A actor=ada\n", "up\n" * 10_000)
     (hint,) = said.suggestions(["connected"], ConnectionIds(("s1-A",), ("ada",)))
     assert (hint.text, hint.keys) == ("peer joined", (("user", "actor"), ("sid", "conn")))
     assert said.suggestions(["connected"], ConnectionIds(("x9",), ("7",))) == []  # which may be anything
     assert RawLogWindow().suggestions(["connected"], ConnectionIds(("s1-A",))) == []
 
 
-def test_what_was_said_before_the_phase_is_forgotten() -> None:
-    said = heard("peer joined s1-A\n")
+def test_a_new_phase_clears_the_window() -> None:
+    said = recorded("peer joined s1-A\n")
     said.clear()
     assert said.find_mention(["s1-A"]) == ""
 
 
-def test_a_log_that_pours_fills_no_memory() -> None:
-    said = heard("peer joined s1-A\n", *["x" * (1 << 20) + "\n"] * (WINDOW_SIZE >> 20), "peer joined s2-B\n")
+def test_the_window_is_bounded() -> None:
+    said = recorded("peer joined s1-A\n", *["x" * (1 << 20) + "\n"] * (WINDOW_SIZE >> 20), "peer joined s2-B\n")
     assert (said.find_mention(["s1-A"]), said.find_mention(["s2-B"])) == ("", "peer joined s2-B")
 
 
-def test_what_is_read_in_place_is_kept_too_and_read_all_the_same() -> None:
+def test_bytes_that_are_read_in_the_buffer_are_recorded_too() -> None:
     said, buffer = RawLogWindow(), ReadBuffer()
     reader = said.wrap_factory(LogExtractor)("server.log")
     data = b"WebSocket client connected socketId=s1 userId=ada\npeer joined s1-A\n"
     buffer.payload[: len(data)] = data
     assert reader.scan(buffer, len(data)) == 1
     events = reader.read() + reader.flush(at_end=True)
-    assert [event.sid for event in events] == ["s1"]
+    assert [event.sid for event in events if isinstance(event, Connected)] == ["s1"]
     assert said.find_mention(["s1-A"]) == "peer joined s1-A"
     assert (reader.lines, reader.bytes, reader.offset, reader.pending) == (2, len(data), len(data), False)
     assert (reader.unreadable, sum(reader.levels.values())) == (0, 1)

@@ -1,4 +1,4 @@
-"""Fresh conversations of a server and its users, with what else a server logs: near misses and forged records too."""
+"""Generated conversations of a server and its users, with near misses and forged records."""
 
 import random
 import string
@@ -26,14 +26,14 @@ class Entry(NamedTuple):
 def conversation(draw: random.Random, records: int, *, spaces: bool = True) -> list[Entry]:
     """`spaces`: users may have blanks in their ids, which not every format can carry."""
     entries: list[Entry] = []
-    held: dict[str, str] = {}
+    open_by_user: dict[str, str] = {}
     users, at = _users(draw, spaces), 1_768_469_400_000 + draw.randrange(10**9)
     while sum(entry.true is not None for entry in entries) < records:
         at += draw.randrange(1, 4_000)
         if draw.random() < 0.5:
             entries.append(Entry(*_noise(draw), at, None))
         else:
-            entries.extend(_record(draw, held, draw.choice(users), at))
+            entries.extend(_record(draw, open_by_user, draw.choice(users), at))
     return entries
 
 
@@ -43,15 +43,15 @@ def _users(draw: random.Random, spaces: bool) -> list[str]:
     return [*plain, "李雷 韩梅", "Ana María da Silva"] if spaces else plain
 
 
-def _record(draw: random.Random, held: dict[str, str], user: str, at: int) -> list[Entry]:
+def _record(draw: random.Random, open_by_user: dict[str, str], user: str, at: int) -> list[Entry]:
     sid = "".join(draw.choices(LETTERS, k=16)) + "AA" + "".join(draw.choices("ABCDEF", k=2))
-    if user not in held:
-        held[user] = sid
+    if user not in open_by_user:
+        open_by_user[user] = sid
         return [_entry("connect", CONNECTED, {"socketId": sid, "userId": user}, at)]
-    old = held.pop(user)
+    old = open_by_user.pop(user)
     if draw.random() < 0.5:
         return [_entry("disconnect", DISCONNECTED, {"socketId": old, "reason": draw.choice(REASONS)}, at)]
-    held[user] = sid
+    open_by_user[user] = sid
     return [
         _entry("connect", CONNECTED, {"socketId": sid, "userId": user}, at),
         _entry("replace", REPLACED, {"userId": user, "oldSocketId": old, "newSocketId": sid}, at + 3),

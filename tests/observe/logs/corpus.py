@@ -1,4 +1,4 @@
-"""60 logs by real loggers with the truth about each (tests/data/log-corpus.tar.xz holds their README)."""
+"""60 logs by real loggers with the expected events (tests/data/log-corpus.tar.xz contains their README)."""
 
 import json
 import tarfile

@@ -1,4 +1,4 @@
-"""How loggers write an entry: each gives its lines, without what a runtime puts around them."""
+"""Formats of loggers: each renders the lines of an entry without the prefix of a runtime."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Reading a log in one go or in pieces, and what its truth says its events are."""
+"""Functions that read a log at once or in pieces, and the expected events."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,10 +12,10 @@ from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 def read(log: bytes | str, *pieces: int, wording: LogVocabulary | None = None) -> list[Event]:
     """The events of a whole log, fed in pieces of these sizes and then the rest."""
-    return reader_of(log, *pieces, wording=wording)[1]
+    return read_log(log, *pieces, wording=wording)[1]
 
 
-def reader_of(log: bytes | str, *pieces: int, wording: LogVocabulary | None = None) -> tuple[LogExtractor, list[Event]]:
+def read_log(log: bytes | str, *pieces: int, wording: LogVocabulary | None = None) -> tuple[LogExtractor, list[Event]]:
     data = memoryview(log.encode() if isinstance(log, str) else log)
     extractor, events, begin = LogExtractor("app.log", wording=wording), list[Event](), 0
     for size in (*pieces, len(data)):
@@ -57,7 +57,7 @@ def true(event: dict[str, Any]) -> tuple[Any, ...]:
     return "disconnect", event["socketId"], event.get("reason")
 
 
-def holdings(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
+def connections_by_user(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
     """By user, what the ledger knows at the end, in the truth's words."""
     judge = Judge()
     for event in events:

@@ -1,4 +1,4 @@
-"""Short logs that real npm loggers wrote, with their truth (tests/data/README.md)."""
+"""Short logs of real npm loggers with the expected events (tests/data/README.md)."""
 
 import json
 import tarfile

@@ -1,4 +1,4 @@
-"""The hour that local time has twice in autumn: the order of the lines says which is meant, and nothing is invented."""
+"""Tests of the hour that local time has twice in autumn: the order of the lines decides."""
 
 import json
 import time

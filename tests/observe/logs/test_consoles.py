@@ -1,4 +1,4 @@
-"""The frontend's console: every documented line is told, and an event that was handled twice is found."""
+"""Tests of the frontend's console log: every documented line is read, and an event handled twice is found."""
 
 import json
 
@@ -18,7 +18,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", names("frontend"))
-def test_every_line_is_told(name: str) -> None:
+def test_every_line_is_read(name: str) -> None:
     log, truth = corpus()[name]
     told = [(event.line, getattr(event, "name", str(event.__struct_config__.tag))) for event in read(log)]
     words = {"creating": "connecting", "connected": "connected", **KINDS}
@@ -37,7 +37,7 @@ def test_each_payload_that_was_handled_again_is_a_duplicate(name: str) -> None:
     assert found == {KINDS[kind]: again.count(kind) for kind in set(again)}
 
 
-def test_places_and_triggers_are_kept() -> None:
+def test_call_sites_and_triggers_are_read() -> None:
     log = (
         "useUnifiedWebSocket.ts:45:7 🔍 Creating unified WebSocket connection\n"
         "useUnifiedWebSocket.ts:78 ✅ Unified WebSocket connected successfully\n"
@@ -50,12 +50,12 @@ def test_places_and_triggers_are_kept() -> None:
     assert isinstance(triggering, Emitted)
 
 
-def test_a_server_that_logs_the_same_words_is_no_console() -> None:
+def test_a_server_log_with_the_same_words_is_not_a_console_log() -> None:
     line = json.dumps({"msg": "📊 Bot status update received", "userId": "x"})
     assert read(f"{line}\n📊 Bot status update received {{ userId: 'x' }}\n") == []
 
 
-def test_what_stood_before_the_first_certain_line_is_read_too() -> None:
+def test_lines_before_the_first_certain_line_are_read_too() -> None:
     handled = '📊 Bot status update received: {"a":1}\n🔄 Connection update received\n'
     first, second, third = read(handled + "🔍 Creating unified WebSocket connection\n")
     assert (first.line, second.line, third.line) == (1, 2, 3)

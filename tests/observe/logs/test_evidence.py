@@ -1,10 +1,10 @@
-"""How much a record says is what is told of it, however it is worded; what is no record is none."""
+"""Tests of completeness levels, of near misses and of quoted text."""
 
 import json
 
 import pytest
 
-from tests.observe.logs.reading import reader_of, said
+from tests.observe.logs.reading import read_log, said
 from wscheck.model.events import Connected, Disconnected, Replaced, ServerRestarted, Unreadable
 from wscheck.observe.logs import event_builder as evidence
 from wscheck.observe.logs.options import reader_factory
@@ -42,8 +42,8 @@ IN_THE_WILD = [
 
 
 @pytest.mark.parametrize(("line", "event", "level"), IN_THE_WILD)
-def test_what_a_line_supports_is_taken_and_said(line: str, event: str, level: str) -> None:
-    extractor, events = reader_of(line + "\n")
+def test_each_line_has_its_ids_and_its_level(line: str, event: str, level: str) -> None:
+    extractor, events = read_log(line + "\n")
     assert [" ".join(map(str, said(seen))) for seen in events] == [event]
     assert extractor.levels == {level: 1}
 
@@ -74,8 +74,8 @@ NO_RECORDS = [
 
 
 @pytest.mark.parametrize("text", NO_RECORDS)
-def test_near_misses_and_quoted_text_are_no_records(text: str) -> None:
-    extractor, events = reader_of(text + "\n")
+def test_near_misses_and_quoted_text_are_not_records(text: str) -> None:
+    extractor, events = read_log(text + "\n")
     assert events == []
     assert extractor.unreadable == 0
 
@@ -102,30 +102,30 @@ CARRIED = [
 
 @pytest.mark.parametrize("line", CARRIED)
 @pytest.mark.parametrize("sent", [SENT, SENT_JSON])
-def test_an_object_that_a_message_carries_is_no_record(line: str, sent: str) -> None:
+def test_an_object_inside_a_message_is_not_a_record(line: str, sent: str) -> None:
     forged = line.replace("{}", sent) + "\n"
     record = '{"msg":"WebSocket client connected","userId":"u","socketId":"s"}\n'
-    _, events = reader_of(forged + f"info: {record}" * 9 + forged)
+    _, events = read_log(forged + f"info: {record}" * 9 + forged)
     assert [said(event) for event in events] == [("connect", "s", "u")] * 9
 
 
 @pytest.mark.parametrize("prefix", ["", "bot-1  | ", "Jan 15 09:30:00 host node[1]: "])
 @pytest.mark.parametrize("opening", ["[", "{|  items: [", "chat {|  items: [", "Map(1) {|  'a' => {|", "{|  '1-a': {|"])
 @pytest.mark.parametrize("key", ["{}", '"{}"'])
-def test_an_object_in_a_list_over_several_lines_is_no_record(prefix: str, opening: str, key: str) -> None:
+def test_an_object_in_a_list_over_several_lines_is_not_a_record(prefix: str, opening: str, key: str) -> None:
     sent = [f"      {key.format(name)}: '{value}'," for name, value in json.loads(SENT_JSON).items()]
     if not opening.endswith("|"):
         sent = ["    {", *sent, "    }"]
     lines = [*opening.rstrip("|").split("|"), *sent, "  ]", "}"]
-    assert reader_of("".join(f"{prefix}{line}\n" for line in lines))[1] == []
+    assert read_log("".join(f"{prefix}{line}\n" for line in lines))[1] == []
 
 
-def test_an_object_that_somebody_inspected_after_a_record_is_not_its_own() -> None:
-    _, events = reader_of("🔌 WebSocket client connected\nJoined {\n  data: {\n    userId: 'bob',\n    n: 1\n  }\n}\n")
+def test_an_object_logged_after_a_record_is_not_part_of_it() -> None:
+    _, events = read_log("🔌 WebSocket client connected\nJoined {\n  data: {\n    userId: 'bob',\n    n: 1\n  }\n}\n")
     assert [said(event) for event in events] == [("connect", None, None)]
 
 
-def test_of_too_many_containers_a_bare_record_is_not_believed_from_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_too_many_containers_no_record_without_prefix_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     def contained(number: int, message: str) -> str:
         return json.dumps({"log": message + "\n", "container_id": f"c{number}", "stream": "stdout"}) + "\n"
 
@@ -135,21 +135,21 @@ def test_of_too_many_containers_a_bare_record_is_not_believed_from_any(monkeypat
         return "".join(contained(n, text) for n, text in enumerate(stamped)) + bare
 
     monkeypatch.setattr(evidence, "MAX_SOURCES", 3)
-    few, events = reader_of(log(3))
+    few, events = read_log(log(3))
     assert (len(events), few.unreadable) == (4, 0)
-    many, events = reader_of(log(4))
+    many, events = read_log(log(4))
     assert (len(events), many.unreadable) == (5, 1) and isinstance(events[-1], Unreadable)
 
 
-def test_a_bare_record_among_stamped_ones_is_shown_and_not_believed() -> None:
+def test_a_record_without_prefix_among_others_is_reported_as_unreadable() -> None:
     stamped = f"[2026-01-15T09:30:00Z] WebSocket client connected {{ socketId: '{SID}', userId: 'bob' }}\n"
     forged = "[2026-01-15T09:30:01Z] chat: hi\nWebSocket client connected\n• socketId: FORGED\n• userId: victim\n"
-    _, events = reader_of(stamped + forged + stamped)
+    _, events = read_log(stamped + forged + stamped)
     assert [type(event) for event in events] == [Connected, Unreadable, Connected]
     assert events[1].line == 3
 
 
-def test_what_one_generation_of_a_log_shows_holds_for_the_next() -> None:
+def test_the_prefix_memory_is_shared_by_the_generations_of_a_log() -> None:
     """A rotation is no moment in which somebody's text is believed."""
     new_reader = reader_factory((), (), {})
     new_reader("app.log").feed(b"[2026-01-15T09:30:00Z] WebSocket client connected { socketId: 'a', userId: 'bob' }\n")
@@ -158,9 +158,9 @@ def test_what_one_generation_of_a_log_shows_holds_for_the_next() -> None:
     assert [type(event) for event in new_reader("other.log").feed(forged)] == [Connected]
 
 
-def test_a_cut_record_is_unreadable_and_redacted() -> None:
+def test_an_incomplete_record_is_unreadable_and_redacted() -> None:
     line = '{"token":"eyJhbGciOi.eyJzdWIiOi.c2ln","msg":"WebSocket client connected'
-    extractor, events = reader_of(line + "\n")
+    extractor, events = read_log(line + "\n")
     assert [type(event) for event in events] == [Unreadable]
     assert extractor.unreadable == 1
     assert "eyJhbGciOi" not in str(events[0])
@@ -178,10 +178,10 @@ RECORD = f"WebSocket client connected {{ socketId: '{SID}', userId: 'bob' }}"
     ],
 )
 @pytest.mark.parametrize("after", [0, 1500])
-def test_a_record_in_a_line_whose_rest_is_missing_is_shown(log: str, after: int) -> None:
+def test_a_record_in_an_unfinished_split_line_is_reported(log: str, after: int) -> None:
     """Its process was killed, or writes no line end: the log goes on without it."""
     rest = [json.dumps({"log": f"{RECORD}\n", "stream": "stderr", "container_id": "here"})] * after
-    extractor, events = reader_of("\n".join([log, *rest, ""]))
+    extractor, events = read_log("\n".join([log, *rest, ""]))
     assert [event.line for event in events if isinstance(event, Unreadable)] == [1]
     assert (len(events), extractor.unreadable) == (after + 1, 1)
     assert extractor._general_reader._parts == {}
@@ -191,7 +191,7 @@ def test_a_record_in_a_line_whose_rest_is_missing_is_shown(log: str, after: int)
     "text", ["tick", "it says 'WebSocket client connected'", '{"msg":"chat","text":"WebSocket client']
 )
 def test_nothing_is_said_of_other_lines_whose_rest_is_missing(text: str) -> None:
-    assert reader_of(json.dumps({"log": text, "stream": "stdout"}) + "\n")[1] == []
+    assert read_log(json.dumps({"log": text, "stream": "stdout"}) + "\n")[1] == []
 
 
 def test_other_wording_and_other_keys() -> None:
@@ -204,7 +204,7 @@ def test_other_wording_and_other_keys() -> None:
         '{"loggedAt":1768469400000,"msg":"Socket opened","uid":7,"conn":"a"}\n'
         "[bot] Socket opened { conn: 'b', uid: 'x' }\nSocket gone\n• conn: b\n"
     )
-    _, events = reader_of(log, wording=wording)
+    _, events = read_log(log, wording=wording)
     assert [type(event) for event in events] == [ServerRestarted, Connected, Connected, Disconnected]
     assert [said(event) for event in events[1:]] == [
         ("connect", "a", "7"),
@@ -228,18 +228,20 @@ STAMPED = [
 
 @pytest.mark.parametrize(("line", "at"), STAMPED)
 def test_the_time_is_that_of_the_line(line: str, at: float | None) -> None:
-    _, [event] = reader_of(line + "\n")
+    _, [event] = read_log(line + "\n")
     assert event.at == (pytest.approx(at, abs=1e-6) if at is not None else None)
 
 
 def test_a_bare_clock_passes_midnight() -> None:
     log = "[23:59:59.900] WebSocket client connected\n[00:00:00.100] WebSocket client connected\n"
-    _, events = reader_of(log)
-    assert events[1].at - events[0].at == pytest.approx(0.2)
+    _, events = read_log(log)
+    first, second = (event.at for event in events)
+    assert first is not None and second is not None
+    assert second - first == pytest.approx(0.2)
 
 
 def test_an_idle_flush_leaves_a_line_that_is_being_written_alone() -> None:
-    extractor, events = reader_of("")
+    extractor, events = read_log("")
     events += extractor.feed(b"WebSocket client connected\n- socketId: a\n- userId: user_1")
     assert extractor.pending
     assert extractor.flush() == []
@@ -248,7 +250,7 @@ def test_an_idle_flush_leaves_a_line_that_is_being_written_alone() -> None:
 
 
 def test_the_offset_stays_before_a_record_that_is_not_complete() -> None:
-    extractor, _ = reader_of("")
+    extractor, _ = read_log("")
     whole = b"tick\nWebSocket client connected\n- socketId: a\n- userId: b\n"
     assert len(extractor.feed(whole)) == 1
     assert extractor.offset == len(whole)
@@ -261,5 +263,5 @@ def test_the_offset_stays_before_a_record_that_is_not_complete() -> None:
 
 def test_an_id_that_says_what_a_marker_says_is_an_id() -> None:
     log = "WebSocket client connected\n• socketId: a\n• userId: x: WebSocket client connected\n"
-    _, [event] = reader_of(log)
+    _, [event] = read_log(log)
     assert said(event) == ("connect", "a", "x: WebSocket client connected")

@@ -1,4 +1,4 @@
-"""What collectors and clouds export: read in each of their shapes, and nothing that only looks like one."""
+"""Tests of the export formats of collectors and clouds."""
 
 import json
 import random
@@ -10,7 +10,7 @@ import pytest
 
 from tests.observe.logs.conversations import Entry, conversation
 from tests.observe.logs.formats import iso
-from tests.observe.logs.reading import read, reader_of, said, true
+from tests.observe.logs.reading import read, read_log, said, true
 from wscheck.model.events import Event, Unreadable
 
 Export = Callable[[Entry], dict[str, Any]]
@@ -157,7 +157,7 @@ LINES: dict[str, Callable[[Entry], str]] = {
 
 
 def check(log: str, entries: list[Entry]) -> None:
-    extractor, events = reader_of(log)
+    extractor, events = read_log(log)
     assert [said(event) for event in events] == [true(entry.true) for entry in entries if entry.true is not None]
     assert [event.at for event in events] == [
         pytest.approx(entry.at / 1000, abs=0.002) for entry in entries if entry.true
@@ -179,7 +179,7 @@ def test_an_export_of_many_records_a_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_what_stands_around_each_line(name: str) -> None:
+def test_the_text_around_each_line_is_removed(name: str) -> None:
     entries = conversation(random.Random(name), 24)
     check("".join(LINES[name](entry) + "\n" for entry in entries), entries)
 
@@ -212,7 +212,7 @@ WRITERS: dict[str, Callable[[str, str], str]] = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_records_over_several_exports_are_kept_apart_by_who_wrote_them(name: str) -> None:
+def test_records_over_several_exports_are_separated_by_writer(name: str) -> None:
     first, second = ([MARKER, f"• socketId: s{n}", f"• userId: u{n}"] for n in (1, 2))
     write = WRITERS[name]
     log = [write(pod, text) for pair in zip(first, second, strict=True) for pod, text in zip("ab", pair, strict=True)]
@@ -253,15 +253,15 @@ FORGED: list[Any] = [
 
 
 @pytest.mark.parametrize("line", FORGED, ids=str)
-def test_what_only_looks_like_an_export_is_none(line: Any) -> None:
+def test_similar_objects_are_not_exports(line: Any) -> None:
     assert read((line if isinstance(line, str) else json.dumps(line)) + "\n") == []
 
 
 @pytest.mark.parametrize("key", ["msg", "message"])
-def test_a_record_that_fluent_bit_printed_field_by_field_is_shown_and_not_believed(key: str) -> None:
+def test_a_record_that_fluent_bit_printed_unescaped_is_reported_as_unreadable(key: str) -> None:
     """Nothing is escaped there: whatever stands before it may be what somebody sent."""
     said = f'{{"level"=>30, "userId"=>"u", "socketId"=>"{SID}", "{key}"=>"{MARKER}"}}'
-    extractor, [event] = reader_of(f"[0] app: [[1768469400.1, {{}}], {said}]\n")
+    extractor, [event] = read_log(f"[0] app: [[1768469400.1, {{}}], {said}]\n")
     assert isinstance(event, Unreadable)
     assert (extractor.unreadable, "json_lines" in event.reason) == (1, True)
 
@@ -270,6 +270,6 @@ def test_a_record_that_fluent_bit_printed_field_by_field_is_shown_and_not_believ
 @pytest.mark.parametrize(
     "key", ["hits", "data", "records", "events", "logs", "entries", "resourceLogs", "logEvents", "body"]
 )
-def test_a_shape_that_is_none_brings_nothing_down(key: str, value: Any) -> None:
+def test_malformed_exports_cause_no_error(key: str, value: Any) -> None:
     for inner in (value, [value], {key: value}, [{"scopeLogs": value}], [{"stream": {}, "values": value}]):
         assert read(json.dumps({key: inner, "logGroup": 1, "timeUnixNano": 1, "note": MARKER}) + "\n") == []

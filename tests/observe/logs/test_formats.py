@@ -1,4 +1,4 @@
-"""Fresh logs, with other ids, orders, noise and forgeries each time: every format, in every wrapper and encoding."""
+"""Tests of every format in every wrapper and encoding, on generated logs."""
 
 import random
 import zlib
@@ -7,7 +7,7 @@ import pytest
 
 from tests.observe.logs.conversations import Entry, conversation
 from tests.observe.logs.formats import FORMATS, PLAIN_FORMATS
-from tests.observe.logs.reading import reader_of, said, true
+from tests.observe.logs.reading import read_log, said, true
 from tests.observe.logs.wrappers import ENCODINGS, WRAPPERS
 from wscheck.model.events import Event
 
@@ -27,7 +27,7 @@ def check(form: str, wrapper: str, encoding: str) -> list[Event]:
     seed = zlib.crc32(f"{form} {wrapper} {encoding}".encode())
     draw = random.Random(seed)
     entries = conversation(draw, 24, spaces=form in FORMATS)
-    extractor, events = reader_of(written(draw, entries, form, wrapper, encoding))
+    extractor, events = read_log(written(draw, entries, form, wrapper, encoding))
     assert [said(event) for event in events] == truths(entries), f"seed {seed}"
     assert extractor.levels == {"full": len(events)}
     return events
@@ -44,7 +44,7 @@ def test_every_format_in_every_wrapper_and_encoding(form: str) -> None:
 @pytest.mark.parametrize(
     "form", ["bullets", "console", "pino-pretty", "pino-pretty-nested", "log4js", "winston-pretty", "console-twice"]
 )
-def test_interleaved_processes_are_kept_apart_by_their_prefixes(form: str) -> None:
+def test_interleaved_processes_are_separated_by_their_prefixes(form: str) -> None:
     draw = random.Random(form)
     entries = [conversation(draw, 20, spaces=form in FORMATS) for _ in range(3)]
     queues = [
@@ -54,7 +54,7 @@ def test_interleaved_processes_are_kept_apart_by_their_prefixes(form: str) -> No
     lines = []
     while any(queues):
         lines.append(draw.choice([queue for queue in queues if queue]).pop(0))
-    _, events = reader_of("\n".join(lines))
+    _, events = read_log("\n".join(lines))
     by_user = sorted(str(said(event)) for event in events)
     assert by_user == sorted(str(fact) for own in entries for fact in truths(own))
 
@@ -64,4 +64,4 @@ def test_a_mojibake_bullet_is_a_bullet() -> None:
     entries = conversation(draw, 20)
     log = "".join(FORMATS["bullets"](entry) for entry in entries)
     for broken in ("â€¢", "?", "\ufffd", "Ã¢â‚¬Â¢"):
-        assert [said(event) for event in reader_of(log.replace("•", broken))[1]] == truths(entries)
+        assert [said(event) for event in read_log(log.replace("•", broken))[1]] == truths(entries)

@@ -1,4 +1,4 @@
-"""Sentences that carry their ids: a marker with places reads them exactly, or says that it cannot."""
+"""Tests of markers with placeholders."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.cli import wscheck
-from tests.observe.logs.reading import read, reader_of
+from tests.observe.logs.reading import read, read_log
 from tests.observe.logs.test_properties import RELAXED
 from wscheck.model.errors import UsageError
 from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
@@ -71,7 +71,7 @@ def _named(event: Event) -> tuple[str | None, ...]:
         (f"поль ann вошёл {A}", "connected=поль {user} вошёл {sid}", ("ann", A)),
     ],
 )
-def test_ids_are_read_where_their_places_are(line: str, marker: str, ids: tuple[str | None, ...]) -> None:
+def test_ids_are_read_at_their_placeholders(line: str, marker: str, ids: tuple[str | None, ...]) -> None:
     assert told(line, marker) == [ids]
 
 
@@ -87,7 +87,7 @@ def test_ids_are_read_where_their_places_are(line: str, marker: str, ids: tuple[
         'level=info ts=2026-01-15T09:30:00Z msg="{}"',
     ],
 )
-def test_whatever_is_wrapped_around_the_sentence(wrapped: str) -> None:
+def test_a_sentence_is_read_in_any_envelope(wrapped: str) -> None:
     for sentence in (f"user ann came on {A}", f'user \\"Zoë B\\" came on {A}'):
         plain = sentence if "\\" in wrapped or '"{}' in wrapped else sentence.replace('\\"', '"')
         line = wrapped.replace("{}", plain)
@@ -110,7 +110,7 @@ def test_whatever_is_wrapped_around_the_sentence(wrapped: str) -> None:
         "user ann came on",
     ],
 )
-def test_another_sentence_is_none(line: str) -> None:
+def test_other_sentences_do_not_match(line: str) -> None:
     assert told(line, CAME) == []
 
 
@@ -130,13 +130,11 @@ def test_another_sentence_is_none(line: str) -> None:
         ("INFO connected", ON, []),
     ],
 )
-def test_an_id_that_may_be_more_than_one_thing_is_left_out_and_shown(
-    line: str, marker: str, left: list[tuple[str | None, ...]]
-) -> None:
+def test_an_ambiguous_id_is_left_out_and_reported(line: str, marker: str, left: list[tuple[str | None, ...]]) -> None:
     assert told(line, marker) == [("unreadable",), *left]
 
 
-def test_of_several_markers_the_one_with_most_text_reads_a_line() -> None:
+def test_the_marker_with_the_longest_text_reads_a_line() -> None:
     markers = (ON, "connected=user {user} connected", "connected=user {user} connected from {}", "connected=user")
     for line in ("user ann connected", "user ann connected from 10.0.0.1"):
         assert told(line, *markers) == [("ann", None)]
@@ -146,7 +144,7 @@ def test_of_several_markers_the_one_with_most_text_reads_a_line() -> None:
     assert told(f"Replacing existing socket for user ann: {A} then {B}", kick) == [("ann", A, B)]
 
 
-def test_braces_that_are_no_places_are_written_twice() -> None:
+def test_literal_braces_are_doubled() -> None:
     assert told("opened {x} userId=u socketId=s", "connected=opened {{x}}") == [("u", "s")]
 
 
@@ -156,22 +154,23 @@ TEXT = st.text("abcdefgh [](){}<>#@:;,-=", max_size=9)
 
 @RELAXED
 @given(TEXT, TEXT, st.lists(st.tuples(ID, ID), min_size=1, max_size=4), st.sampled_from(("", "09:30:00 INFO ")))
-def test_what_a_sentence_was_made_of_is_read_back_or_left_out(
+def test_generated_ids_are_read_back_or_left_out(
     first: str, last: str, ids: list[tuple[str, str]], prefix: str
 ) -> None:
     marker = f"{escape_braces(first)}{{user}} opened {{sid}}{escape_braces(last)}".strip()
     assume('"' not in marker)
-    # An id that begins with the sign in front of its placeholder is read without it.
-    assume(not first.strip() or all(not user.startswith(first.strip()[-1]) for user, _ in ids))
+    # An id that begins with the end of the text in front of its placeholder is read without it.
+    text = first.strip()
+    assume(not any(user.startswith(text[at:]) for user, _ in ids for at in range(len(text))))
     log = "".join(f"{prefix}{first.lstrip()}{user} opened {sid}{last.rstrip()}\n" for user, sid in ids)
-    extractor, events = reader_of(log, wording=by(f"connected={marker}"))
+    extractor, events = read_log(log, wording=by(f"connected={marker}"))
     for event in events:
         if isinstance(event, Connected):
             user, sid = ids[(event.line or 1) - 1]
             assert event.user in (user, None)
             assert event.sid in (sid, None)
     assert len([event for event in events if isinstance(event, Unreadable)]) == extractor.unreadable
-    whole, pieces = events, reader_of(log, 1, 7, 3, wording=by(f"connected={marker}"))[1]
+    whole, pieces = events, read_log(log, 1, 7, 3, wording=by(f"connected={marker}"))[1]
     assert whole == pieces
 
 
@@ -181,7 +180,7 @@ def test_what_a_sentence_was_made_of_is_read_back_or_left_out(
     st.sampled_from((" came on ", "> on (", "] has ", ", by ")),
     st.lists(st.tuples(st.text("abAZ09_@é李", min_size=2, max_size=9), st.uuids().map(str)), min_size=1, max_size=4),
 )
-def test_ids_of_plain_signs_are_always_read(first: str, middle: str, ids: list[tuple[str, str]]) -> None:
+def test_ids_of_plain_characters_are_always_read(first: str, middle: str, ids: list[tuple[str, str]]) -> None:
     begin = first if not first[-1].isalpha() else f"{first} "
     log = "".join(f"09:30:00 {begin}{user}{middle}{sid}\n" for user, sid in ids)
     assert told(log, f"connected={begin}{{user}}{middle}{{sid}}") == ids
@@ -202,7 +201,7 @@ def test_ids_of_plain_signs_are_always_read(first: str, middle: str, ids: list[t
         ("connected=opened } {user}", "`}` stands alone"),
     ],
 )
-def test_what_could_not_be_read_is_refused_with_what_to_do(marker: str, problem: str) -> None:
+def test_an_invalid_marker_is_refused_with_a_next_step(marker: str, problem: str) -> None:
     kind, _, text = marker.partition("=")
     for options, table in (((marker,), {}), ((), {"markers": {kind: [text]}})):
         with pytest.raises(UsageError) as refused:
@@ -223,7 +222,7 @@ def test_the_command_line_and_the_file_read_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["[" * 900 + " opened", "WebSocket client connected " * 4000, "user a" * 8000])
-def test_who_writes_a_sentence_very_often_does_not_make_it_slow(line: str) -> None:
+def test_many_repetitions_of_a_marker_are_not_slow(line: str) -> None:
     began = time.process_time()
     assert told(line, CAME, BOX) == []
     assert time.process_time() - began < 2

@@ -1,11 +1,11 @@
-"""Which keys of a log in other words name users and sockets: nothing is named where that is not certain."""
+"""Tests of the keys that are suggested for users and sockets."""
 
 import json
 
 import pytest
 
 from tests.observe.logs.corpus import corpus, names
-from tests.observe.logs.reading import read, reader_of
+from tests.observe.logs.reading import read, read_log
 from wscheck.model.events import Connected, Replaced
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.vocabulary import LogVocabulary
@@ -23,7 +23,7 @@ def left(sid: str, **more: object) -> str:
 
 def keys(log: str, about: ConnectionIds | None = None, kind: str = "connected") -> list[tuple[str, str]]:
     """What is proposed for the lines of one kind, if anything is."""
-    extractor, _ = reader_of(log)
+    extractor, _ = read_log(log)
     found = extractor.suggestions([kind], about) if about is not None else extractor.suggestions([kind])
     return [key for one in found for key in one.keys]
 
@@ -44,7 +44,7 @@ def one_each(*, between: int = 0, key: str = "actor", **more: object) -> str:
 
 
 @pytest.mark.parametrize("key", ["who", "uid", "memberId", "member", "customer", "sub", "email", "phone", "ownerUid"])
-def test_a_key_that_is_called_after_a_person_names_the_user(key: str) -> None:
+def test_a_key_named_after_a_person_is_the_user(key: str) -> None:
     assert keys(joined(SIDS[0], **{key: "ada"})) == [("user", key), ("sid", "conn")]
 
 
@@ -64,20 +64,20 @@ def test_a_key_that_is_called_after_a_person_names_the_user(key: str) -> None:
     ],
     ids=str,
 )
-def test_what_may_be_something_else_is_not_named(more: dict[str, str]) -> None:
+def test_an_ambiguous_key_is_not_suggested(more: dict[str, str]) -> None:
     assert keys(joined(SIDS[0], **more) + joined(SIDS[1], **more)) == []
 
 
-def test_of_two_that_are_called_so_the_one_that_tells_more_of_them_apart() -> None:
+def test_of_two_person_keys_the_one_with_more_values_is_the_user() -> None:
     log = "".join(joined(sid, customer="acme", member=who) for sid, who in zip(SIDS, "abcab", strict=False))
     assert keys(log) == [("user", "member"), ("sid", "conn")]
 
 
-def test_without_a_name_it_is_told_by_a_server_that_keeps_one_each() -> None:
+def test_a_server_with_one_connection_per_user_identifies_the_user_key() -> None:
     log = one_each(room="lobby", ip="10.0.0.7", seq=7)
     assert keys(log) == [("user", "actor"), ("sid", "conn")]
     assert keys(log, kind="disconnected") == [("sid", "conn")]
-    [hint] = reader_of(log)[0].suggestions(["connected"])
+    [hint] = read_log(log)[0].suggestions(["connected"])
     users = [event.user for event in read(log, wording=hint.add_to(LogVocabulary())) if isinstance(event, Connected)]
     assert users == ["ada", "bob", "ada", "bob"]
 
@@ -108,7 +108,7 @@ def test_the_old_and_the_new_socket_by_which_came_first() -> None:
     moved = f"session replaced who=ada to={SIDS[1]} from={SIDS[0]}\n"
     log = joined(SIDS[0], who="ada") + joined(SIDS[1], who="ada") + moved
     assert keys(log, kind="replaced") == [("user", "who"), ("old", "from"), ("new", "to")]
-    [hint] = reader_of(log)[0].suggestions(["replaced"])
+    [hint] = read_log(log)[0].suggestions(["replaced"])
     [event] = [each for each in read(log, wording=hint.add_to(LogVocabulary())) if isinstance(each, Replaced)]
     assert (event.user, event.old_sid, event.new_sid) == ("ada", *SIDS[:2])
 
@@ -143,7 +143,7 @@ def test_ids_that_are_known_are_found_under_any_key_and_only_records_that_tell_o
     about = ConnectionIds(("mine-1",), ("user_123",))
     assert keys(log) == []
     assert keys(log, about) == [("user", "actor"), ("sid", "conn")]
-    [hint] = reader_of(log)[0].suggestions(["connected"], about)
+    [hint] = read_log(log)[0].suggestions(["connected"], about)
     assert "mine-1" in hint.example
     assert keys(log, ConnectionIds(("nobody's",), ())) == []
 
@@ -164,7 +164,7 @@ def test_of_the_logs_of_real_loggers_no_key_is_proposed_that_is_another() -> Non
         log = corpus()[name][0]
         for documented, other in OTHERWISE.items():
             log = log.replace(documented, other)
-        extractor, _ = reader_of(log[: 1 << 14])
+        extractor, _ = read_log(log[: 1 << 14])
         proposed = {key for one in extractor.suggestions(("connected", "replaced", "disconnected")) for key in one.keys}
         assert proposed <= {("user", "actor"), ("sid", "conn"), ("old", "from"), ("new", "to")}, name
         right += len(proposed)

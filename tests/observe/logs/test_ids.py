@@ -1,6 +1,7 @@
-"""An id comes out as it went in, or not at all and that is shown; never another id."""
+"""Tests of ids: an id is read unchanged, or left out and reported."""
 
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.observe.logs.conversations import CONNECTED, DISCONNECTED, REPLACED, Entry
 from tests.observe.logs.formats import FORMATS, PLAIN_FORMATS
-from tests.observe.logs.reading import reader_of, said
+from tests.observe.logs.reading import read_log, said
 from wscheck.model.events import Unreadable
 from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS
 from wscheck.observe.logs.formats.key_values import NOTHING, find_key_values
@@ -35,7 +36,7 @@ def records(name: str) -> list[Entry]:
     return [Entry(message, said, AT, {"type": "x", **said}) for message, said in fields]
 
 
-TRUE = {
+TRUE: dict[str, Callable[[str], tuple[str, ...]]] = {
     CONNECTED: lambda name: ("connect", SID, name),
     REPLACED: lambda name: ("replace", name, SID, NEW),
     DISCONNECTED: lambda name: ("disconnect", name, "transport close"),
@@ -45,14 +46,14 @@ TRUE = {
 @pytest.mark.parametrize("form", ALL)
 @RELAXED
 @given(name=IDS)
-def test_an_id_is_what_it_was_or_nothing(form: str, name: str) -> None:
+def test_an_id_is_read_unchanged_or_left_out(form: str, name: str) -> None:
     # What says "none", is quoted itself, or ends as a sentence does has another meaning (docs/logs.md).
     assume(name.lower() not in NOTHING and name[-1] not in ".,;:|" and any(map(str.isalnum, name)))
     assume(not (name[0] == name[-1] and name[0] in "\"'`"))
     # And one that holds a key of a record, with a value, is a record.
     assume(all(normalize_key(pair.key) not in KEYS for pair in find_key_values(name)))
     for entry in records(name):
-        extractor, events = reader_of(ALL[form](entry))
+        extractor, events = read_log(ALL[form](entry))
         seen = [said(event) for event in events if not isinstance(event, Unreadable)]
         assert len(seen) == 1, (form, name)
         if form in FORMATS and not form.startswith("logfmt"):
@@ -89,8 +90,8 @@ UNQUOTED = [
 
 
 @pytest.mark.parametrize(("line", "sid", "user"), UNQUOTED)
-def test_signs_in_an_unquoted_id_are_its_own(line: str, sid: str | None, user: str) -> None:
-    extractor, events = reader_of(line + "\n")
+def test_punctuation_in_an_unquoted_id_belongs_to_it(line: str, sid: str | None, user: str) -> None:
+    extractor, events = read_log(line + "\n")
     assert [said(event) for event in events] == [("connect", sid, user)]
     assert extractor.unreadable == 0
 
@@ -113,8 +114,8 @@ UNCLEAR = [
 
 
 @pytest.mark.parametrize("line", UNCLEAR)
-def test_an_id_whose_end_cannot_be_told_is_left_out_and_shown(line: str) -> None:
-    extractor, events = reader_of(line + "\n")
+def test_an_id_with_an_ambiguous_end_is_left_out_and_reported(line: str) -> None:
+    extractor, events = read_log(line + "\n")
     assert [type(event) for event in events[:1]] == [Unreadable]
     assert "where an id begins or ends" in str(events[0])
     assert events[1].user is None
@@ -133,31 +134,31 @@ INSPECTED = [
 
 
 @pytest.mark.parametrize(("carried", "user"), INSPECTED)
-def test_an_object_on_the_markers_line_says_what_it_says_as_json(carried: str, user: str | None) -> None:
-    extractor, events = reader_of(f"WebSocket client connected {carried}\n")
+def test_an_object_on_the_markers_line_is_read_like_json(carried: str, user: str | None) -> None:
+    extractor, events = read_log(f"WebSocket client connected {carried}\n")
     assert [said(event) for event in events] == [("connect", "s", user)]
     assert extractor.unreadable == 0
 
 
 @pytest.mark.parametrize("user", ["user", "userId", "auth.user", "/user"])
-def test_a_user_who_is_called_as_a_key_is_not_taken_for_one(user: str) -> None:
-    extractor, events = reader_of(f"Replacing existing socket for user ID: {user}: {SID} -> {NEW}\n")
+def test_a_user_with_the_name_of_a_key_is_not_read_as_a_key(user: str) -> None:
+    extractor, events = read_log(f"Replacing existing socket for user ID: {user}: {SID} -> {NEW}\n")
     assert [type(event) for event in events[:1]] == [Unreadable]
     assert said(events[1]) == ("replace", None, None, None)
     assert extractor.unreadable == 1
 
 
-def test_a_key_after_the_sentence_is_no_user() -> None:
-    _, [event] = reader_of("Replacing existing socket for user: oldSocketId=a newSocketId=b\n")
+def test_a_key_after_the_sentence_is_not_the_user() -> None:
+    _, [event] = read_log("Replacing existing socket for user: oldSocketId=a newSocketId=b\n")
     assert said(event) == ("replace", None, "a", "b")
 
 
 @pytest.mark.parametrize("filling", [" ", "userId=a ", "a.", "a-", " |", "(", "a=[", "|a=", "A b "])
-def test_a_long_line_takes_time_by_its_length_alone(filling: str) -> None:
+def test_time_is_linear_in_the_length_of_a_line(filling: str) -> None:
     took = []
     for size in (1 << 14, 1 << 17):
         line = f"WebSocket client connected userId=a{filling * (size // len(filling))}b\n"
         begin = time.process_time()
-        reader_of(line)
+        read_log(line)
         took.append(time.process_time() - begin)
     assert all(later < 30 * max(earlier, 0.01) for earlier, later in pairwise(took)), took

@@ -1,6 +1,7 @@
-"""Records of any form are learned, and what was learned reads the next ones as the careful way would."""
+"""Tests of learned templates: they read records as the general reader does."""
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.observe.logs.conversations import CONNECTED, LETTERS, Entry, conversation
 from tests.observe.logs.formats import FORMATS
-from tests.observe.logs.reading import reader_of
-from tests.observe.logs.test_properties import RELAXED, carefully
+from tests.observe.logs.reading import read_log
+from tests.observe.logs.test_properties import RELAXED, read_generally
 from tests.observe.logs.wrappers import WRAPPERS
 from wscheck.model.events import Event
 from wscheck.observe.logs.extractor import LogExtractor
@@ -22,16 +23,16 @@ def written(form: str, wrapper: str, entries: list[Entry], draw: random.Random) 
     return WRAPPERS[wrapper](draw, lines).encode()
 
 
-def with_care(log: bytes) -> tuple[list[Event], int]:
-    """The events, and how many lines it took care to read."""
+def read_with_line_count(log: bytes) -> tuple[list[Event], int]:
+    """Return the events and the number of lines that the general reader read."""
     extractor = LogExtractor("app.log")
-    taken, lines = extractor._general_reader.read_line, list[bytes]()
+    read_line, lines = extractor._general_reader.read_line, list[bytes]()
 
-    def take(raw: bytes, *rest: object) -> None:
+    def record_line(raw: bytes, *arguments: Any) -> None:
         lines.append(raw)
-        taken(raw, *rest)  # type: ignore[arg-type]
+        read_line(raw, *arguments)
 
-    extractor._general_reader.read_line = take  # type: ignore[method-assign]
+    vars(extractor._general_reader)["read_line"] = record_line
     return [*extractor.feed(log), *extractor.flush(at_end=True)], len(lines)
 
 
@@ -76,18 +77,18 @@ def test_a_form_is_learned_from_its_first_records(form: str, wrapper: str) -> No
         for n, at in enumerate(range(1_768_469_411_234, 1_768_469_499_999, 1_400))
     ]
     log = written(form, wrapper, entries, draw)
-    events, cared = with_care(log)
-    assert events == carefully(log)
+    events, cared = read_with_line_count(log)
+    assert events == read_generally(log)
     assert len(entries) == len(events) == 64
     assert cared < 20
 
 
 @RELAXED
 @given(st.sampled_from(sorted(FORMATS)), st.sampled_from(sorted(WRAPPERS)), st.integers(0, 2**32))
-def test_whatever_was_learned_it_reads_as_the_careful_way_does(form: str, wrapper: str, seed: int) -> None:
+def test_learned_templates_read_as_the_general_reader_does(form: str, wrapper: str, seed: int) -> None:
     draw = random.Random(seed)
     log = written(form, wrapper, conversation(draw, 25), draw)
-    assert reader_of(log)[1] == carefully(log)
+    assert read_log(log)[1] == read_generally(log)
 
 
 ODD_ID = st.one_of(
@@ -111,24 +112,24 @@ ODD_LINES = (
 
 @RELAXED
 @given(st.sampled_from(ODD_LINES), st.lists(st.tuples(ODD_ID, ODD_ID, st.integers(0, 99)), min_size=5, max_size=20))
-def test_odd_ids_are_read_as_the_careful_way_does(line: str, records: list[tuple[str, str, int]]) -> None:
+def test_odd_ids_are_read_as_the_general_reader_does(line: str, records: list[tuple[str, str, int]]) -> None:
     said = [line.format(one, other, f"2026-01-15T09:{n % 70:02}:{n % 7:02}Z", n) for one, other, n in records]
     log = "\n".join([*said, ""]).encode()
-    assert reader_of(log)[1] == carefully(log)
+    assert read_log(log)[1] == read_generally(log)
 
 
-def test_of_two_times_that_were_long_the_same_the_right_one_is_told() -> None:
+def test_of_two_equal_times_the_right_one_is_learned() -> None:
     """The runtime's and the application's agree while nothing is late."""
     ids = '"msg":"WebSocket client connected","socketId":"s","userId":"u"'
     times = [(n, n if n < 10 else n - 1) for n in range(40)]
     said = [f'2026-01-15T09:30:{a:02}Z stdout F {{"time":"2026-01-15T09:30:{b:02}Z",{ids}}}\n' for a, b in times]
     log = "".join(said).encode()
-    events, cared = with_care(log)
-    assert events == carefully(log)
+    events, cared = read_with_line_count(log)
+    assert events == read_generally(log)
     assert cared < 20
 
 
-def test_lines_that_never_repeat_their_form_do_not_make_us_slow() -> None:
+def test_lines_that_never_repeat_their_shape_are_not_slow() -> None:
     """Neither are templates made without end, nor is their number without bounds."""
     line = "{0} WebSocket client connected {{ socketId: 's{1}', userId: 'u{1}' }}\n"
     words = ["".join(random.Random(n).choices(LETTERS, k=9)) for n in range(2 * MAX_ATTEMPTS)]
@@ -138,21 +139,21 @@ def test_lines_that_never_repeat_their_form_do_not_make_us_slow() -> None:
     extractor = LogExtractor("app.log")
     events = [*extractor.feed(log), *extractor.flush(at_end=True)]
     shapes = extractor._fast_reader._learner._shapes
-    assert events == carefully(log)
+    assert events == read_generally(log)
     assert len(shapes) <= MAX_SHAPES
     assert max(shape.attempts for shape in shapes.values()) == MAX_ATTEMPTS
     assert sum(len(shape.trials) for shape in shapes.values()) <= MAX_SHAPES + MAX_ATTEMPTS
 
 
-def test_what_people_send_does_not_keep_the_servers_records_from_being_learned() -> None:
+def test_text_of_users_does_not_prevent_learning() -> None:
     sent = "".join(f'chat text="{"!" * n} WebSocket client connected"\n' for n in range(2 * MAX_SHAPES))
     records = "".join(f"[ws] WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n" for n in range(40))
-    events, cared = with_care((sent + records).encode())
+    events, cared = read_with_line_count((sent + records).encode())
     assert len(events) == 40
     assert cared < 2 * MAX_SHAPES + 10
 
 
-def test_a_template_is_believed_once_two_further_records_agree() -> None:
+def test_a_template_is_trusted_after_two_further_records_agree() -> None:
     learner = LogExtractor("app.log")._fast_reader._learner
     lines = [bytearray(f"WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n".encode()) for n in range(4)]
     believed = [learner.find_template(line, 0, len(line), len(line)) is not None for line in lines]
@@ -204,6 +205,6 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_template_would_get_wrong_is_not_left_to_it(case: str) -> None:
+def test_cases_that_a_template_would_misread_are_read_correctly(case: str) -> None:
     log = "\n".join([*CASES[case], ""]).encode()
-    assert reader_of(log)[1] == carefully(log)
+    assert read_log(log)[1] == read_generally(log)

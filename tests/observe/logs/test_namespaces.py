@@ -1,6 +1,7 @@
-"""The namespace in a server's records, in whatever format: read at a glance as with care."""
+"""Tests of the namespace in records of any format, with both readers."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -19,7 +20,7 @@ def as_json(n: int, space: str, key: str = "nsp", **more: object) -> str:
     return json.dumps({"time": STAMP, **ids, key: space, **more, "msg": "WebSocket client connected"}) + "\n"
 
 
-FORMS = {
+FORMS: dict[str, Callable[[int, str], str]] = {
     "nsp": as_json,
     "namespace": lambda n, space: as_json(n, space, "namespace"),
     "socket.nsp.name": lambda n, space: as_json(n, space, "nsp.name"),
@@ -32,7 +33,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_it_is_read_wherever_it_stands(form: str) -> None:
+def test_the_namespace_is_read_at_any_position(form: str) -> None:
     spaces = [("/", "/bot", "/bot/x-1")[n % 3] for n in range(MANY)]
     log = "".join(FORMS[form](n, space) for n, space in enumerate(spaces))
     events = read(log)
@@ -42,7 +43,7 @@ def test_it_is_read_wherever_it_stands(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_that_of_something_else_is_none_and_holds_nothing_up(form: str) -> None:
+def test_a_namespace_of_something_else_is_ignored(form: str) -> None:
     events = read("".join(FORMS[form](n, "prod") for n in range(MANY)))
     assert [(e.sid, e.user, e.namespace) for e in events if isinstance(e, Connected)] == [
         (f"s{n}", "7", None) for n in range(MANY)
@@ -50,12 +51,12 @@ def test_that_of_something_else_is_none_and_holds_nothing_up(form: str) -> None:
     assert not any(isinstance(event, Unreadable) for event in events)
 
 
-def test_it_ends_no_record_whose_ids_are_still_to_come() -> None:
+def test_a_namespace_does_not_complete_a_record() -> None:
     (event,) = read("WebSocket client connected nsp=/bot\n• socketId: s1\n• userId: 7\n")
     assert isinstance(event, Connected)
     assert (event.sid, event.user, event.namespace) == ("s1", "7", "/bot")
 
 
-def test_a_key_of_ones_own() -> None:
+def test_a_configured_namespace_key() -> None:
     (event,) = read(as_json(1, "/bot", "room"), wording=LogVocabulary(keys=(("namespace", "room"),)))
     assert isinstance(event, Connected) and event.namespace == "/bot"

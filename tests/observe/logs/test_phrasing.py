@@ -1,4 +1,4 @@
-"""Where a log's sentences carry the ids, markers with places are proposed: right ones, in any envelope, or none."""
+"""Tests of the markers with placeholders that are suggested."""
 
 import json
 import random
@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.observe.logs.conversations import LETTERS
-from tests.observe.logs.reading import read, reader_of, said
+from tests.observe.logs.reading import read, read_log, said
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.vocabulary import LogVocabulary
 
@@ -74,23 +74,23 @@ def told_in(
     sentences: tuple[str, str, str], socket: Callable[[random.Random], str]
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Lines of a server and what is true of each, () of noise. It begins amid the connections."""
-    draw, held, lines = random.Random(7), dict[str, str](), list[tuple[str, tuple[str, ...]]]()
+    draw, open_by_user, lines = random.Random(7), dict[str, str](), list[tuple[str, tuple[str, ...]]]()
     connected, replaced, disconnected = sentences
     for _ in range(40):
         user, sid, n = draw.choice(("ann", "bob", "u_17", "carol")), socket(draw), draw.randrange(1, 9)
-        old = held.get(user, "")
+        old = open_by_user.get(user, "")
         lines.append((connected.format(user=user, sid=sid, n=n), ("connect", sid, user)))
         lines.append((draw.choice(NOISE).format(n=n), ()))
         if old:
             lines.append((replaced.format(user=user, old=old, new=sid, n=n), ("replace", user, old, sid)))
             lines.append((disconnected.format(user=user, sid=old, n=n), ("disconnect", old)))
-        held[user] = sid
+        open_by_user[user] = sid
     return lines[11:]
 
 
 def proposals(log: str) -> LogVocabulary:
     wording = LogVocabulary()
-    for proposed in reader_of(log)[0].suggestions(KINDS):
+    for proposed in read_log(log)[0].suggestions(KINDS):
         wording = proposed.add_to(wording)
     return wording
 
@@ -104,7 +104,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("sentences", "envelope", "sids"), CASES)
-def test_what_is_proposed_reads_every_record_and_nothing_else(sentences: str, envelope: str, sids: str) -> None:
+def test_suggested_markers_read_every_record_and_nothing_else(sentences: str, envelope: str, sids: str) -> None:
     lines = told_in(SENTENCES[sentences], SOCKETS[sids])
     log = "".join(
         ENVELOPES[envelope](f"2026-01-15T09:{at // 60:02}:{at % 60:02}.000Z", text) + "\n"
@@ -137,24 +137,24 @@ def test_what_is_proposed_reads_every_record_and_nothing_else(sentences: str, en
         ("peer 10.0.0.{n} connected", "peer 10.0.0.{n} disconnected"),
     ],
 )
-def test_other_things_that_are_opened_and_closed_are_not_proposed(lines: tuple[str, ...]) -> None:
+def test_other_things_that_open_and_close_are_not_suggested(lines: tuple[str, ...]) -> None:
     draw = random.Random(7)
     log = ""
     for _ in range(20):
         ids = {"id": f"{draw.getrandbits(64):016x}", "sid": SOCKETS["Socket.IO's ids"](draw), "n": draw.randrange(9)}
         user = draw.choice(("ann", "bob", "carol"))
         log += "".join(f"09:30:00 INFO {line.format(user=user, **ids)}\n" for line in lines)
-    assert reader_of(log)[0].suggestions(KINDS) == []
+    assert read_log(log)[0].suggestions(KINDS) == []
 
 
-def test_replacements_are_proposed_though_the_log_begins_amid_the_connections() -> None:
+def test_replacements_are_suggested_for_a_log_that_starts_between_connections() -> None:
     sids = [SOCKETS["Socket.IO's ids"](random.Random(seed)) for seed in range(8)]
     log = "".join(
         f"kicking previous session uid=ann from={old} to={new}\nsocket closed conn={old}\n"
         f"socket opened uid=ann conn={sids[(at + 2) % 8]}\n"
         for at, (old, new) in enumerate(pairwise(sids[:7]))
     )
-    found = {one.kind: (one.text, one.keys) for one in reader_of(log)[0].suggestions(KINDS)}
+    found = {one.kind: (one.text, one.keys) for one in read_log(log)[0].suggestions(KINDS)}
     assert found["replaced"] == ("kicking previous session", (("user", "uid"), ("old", "from"), ("new", "to")))
 
 
@@ -162,13 +162,13 @@ def test_replacements_are_proposed_though_the_log_begins_amid_the_connections() 
     "words",
     ["duplicate login, closing old socket", "session taken over", "disconnecting existing client", "socket displaced"],
 )
-def test_whatever_words_tell_that_a_connection_was_replaced(words: str) -> None:
-    extractor, _ = reader_of(f"09:30:00 socket opened userId=ann\n09:30:01 {words} userId=ann\n")
+def test_words_for_a_replacement_are_recognised(words: str) -> None:
+    extractor, _ = read_log(f"09:30:00 socket opened userId=ann\n09:30:01 {words} userId=ann\n")
     [found] = extractor.suggestions(["replaced"])
     assert found.kind == "replaced" and words.startswith(found.text)
 
 
-def test_beside_a_run_its_ids_are_known_whoever_else_is_there() -> None:
+def test_known_ids_restrict_the_suggestions() -> None:
     lines = [
         ("user ann connected on {}", "s1"),
         ("kicking ann: {}", "s1 replaced by s2"),
@@ -176,6 +176,6 @@ def test_beside_a_run_its_ids_are_known_whoever_else_is_there() -> None:
     ]
     others = "".join(f"user u{n} connected on x{n}\nuser u{n} disconnected from x{n}\n" for n in range(20))
     log = others + "".join(f"{text.format(sid)}\n" for text, sid in lines) + others
-    extractor, _ = reader_of(log)
+    extractor, _ = read_log(log)
     found = extractor.suggestions(KINDS, ConnectionIds(("s1", "s2"), ("ann",)))
     assert [one.text for one in found] == ["user {user} connected on {sid}", "kicking {user}: {old} replaced by {new}"]

@@ -1,4 +1,4 @@
-"""wscheck.toml's [logs] tables: what is wrong in them is named with its line."""
+"""Tests of the [logs] tables of wscheck.toml and of --marker and --key."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli import wscheck
 from wscheck.model.errors import UsageError
+from wscheck.model.events import Connected
 from wscheck.observe.logs.options import reader_factory
 
 
@@ -23,7 +24,7 @@ from wscheck.observe.logs.options import reader_factory
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_line(toml: str, problem: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_with_its_line(toml: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "wscheck.toml").write_text(toml)
     (tmp_path / "server.log").write_text("")
     ran = wscheck("tail-logs", "--no-follow", "server.log", cwd=tmp_path)
@@ -41,7 +42,7 @@ def test_a_mistake_is_named_with_its_line(toml: str, problem: str, tmp_path: Pat
         ("--key=user", "this is not FIELD=NAME.", "user=uid."),
     ],
 )
-def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advice: str, tmp_path: Path) -> None:
+def test_a_mistake_on_the_command_line_is_reported(option: str, problem: str, advice: str, tmp_path: Path) -> None:
     (tmp_path / "server.log").write_text("")
     ran = wscheck("tail-logs", "--no-follow", option, "server.log", cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
@@ -52,22 +53,22 @@ def test_a_mistake_on_the_command_line_is_named(option: str, problem: str, advic
 
 
 @pytest.mark.parametrize("name", ["uid=7", "uid:", "uid,sid", '"uid"', "{", "[user]"])
-def test_what_cannot_be_the_name_of_a_key_is_no_silent_miss(name: str) -> None:
+def test_an_invalid_key_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"`{name}` is no name of a key: it has `")) as refused:
         reader_factory((), (f"user={name}",), {})
     assert refused.value.next_step == "Write the name alone, as it stands in the log: --key user=uid."
 
 
-def test_a_name_of_signs_alone_is_none() -> None:
+def test_a_key_name_needs_a_letter_or_digit() -> None:
     with pytest.raises(UsageError, match="`---` is no name of a key: it has neither letter nor digit"):
         reader_factory((), ("user=---",), {})
 
 
 @pytest.mark.parametrize("name", ["uid", "user id", "user.id", "http://example.com/uid", "$uid", "ключ", "4", "_uid"])
-def test_whatever_may_be_one_is_read(name: str) -> None:
+def test_a_valid_key_name_is_read(name: str) -> None:
     record = {"msg": "WebSocket client connected", "socketId": "s1", name: "ada"}
     (event,) = reader_factory((), (f"user={name}",), {})("app.log").feed(json.dumps(record).encode() + b"\n")
-    assert (event.sid, event.user) == ("s1", "ada")
+    assert isinstance(event, Connected) and (event.sid, event.user) == ("s1", "ada")
 
 
 @pytest.mark.parametrize("key", ["ключ", "用户", "identité"])
@@ -84,4 +85,4 @@ def test_whatever_may_be_one_is_read(name: str) -> None:
 def test_a_name_in_any_script_is_read_in_text(line: str, key: str) -> None:
     reader = reader_factory((), (f"user={key}",), {})("app.log")
     (event,) = [*reader.feed(f"{line}\n".replace("{}", key).format().encode()), *reader.flush(at_end=True)]
-    assert (event.sid, event.user) == ("s1", "ada")
+    assert isinstance(event, Connected) and (event.sid, event.user) == ("s1", "ada")

@@ -1,8 +1,8 @@
-"""What a log says in other words is proposed with the options that read it, and only if they do."""
+"""Tests of the options that are suggested for a log in other words."""
 
 import pytest
 
-from tests.observe.logs.reading import read, reader_of
+from tests.observe.logs.reading import read, read_log
 from wscheck.model.events import Connected, Disconnected
 from wscheck.observe.logs.suggest.suggestions import MarkerProposal
 from wscheck.observe.logs.vocabulary import LogVocabulary
@@ -49,9 +49,9 @@ WORDED = {
 
 
 @pytest.mark.parametrize("case", WORDED)
-def test_what_is_proposed_is_read_by_what_is_proposed(case: str) -> None:
+def test_suggested_options_read_the_lines(case: str) -> None:
     log, proposed = WORDED[case]
-    extractor, events = reader_of(log)
+    extractor, events = read_log(log)
     found = extractor.suggestions(KINDS)
     assert events == []
     assert [(one.kind, one.text, one.keys, one.lines) for one in found] == proposed
@@ -76,28 +76,28 @@ def test_what_is_proposed_is_read_by_what_is_proposed(case: str) -> None:
         "WebSocket client connected count refreshed { total: 28 }\n",
     ],
 )
-def test_what_would_tell_nobodys_connection_is_not_proposed(log: str) -> None:
-    assert reader_of(log)[0].suggestions(KINDS) == []
+def test_lines_without_ids_are_not_suggested(log: str) -> None:
+    assert read_log(log)[0].suggestions(KINDS) == []
 
 
-def test_only_what_is_asked_for_is_proposed_and_what_is_read_is_not() -> None:
+def test_only_requested_kinds_that_are_not_read_are_suggested() -> None:
     log = f"WebSocket client connected {{ socketId: '{A}', userId: 'u' }}\nSocket closed socketId={A}\n"
-    extractor, events = reader_of(log)
+    extractor, events = read_log(log)
     assert [type(event) for event in events] == [Connected]
     assert [one.text for one in extractor.suggestions(["disconnected"])] == ["Socket closed"]
     assert extractor.suggestions(["replaced"]) == []
 
 
-def test_a_users_own_words_and_keys_still_count() -> None:
+def test_configured_markers_and_keys_still_count() -> None:
     own = LogVocabulary(markers=(("disconnected", "bye"),), keys=(("user", "who"),))
-    extractor, _ = reader_of(f"Socket opened who=ada socketId={A}\nbye socketId={A}\n", wording=own)
+    extractor, _ = read_log(f"Socket opened who=ada socketId={A}\nbye socketId={A}\n", wording=own)
     [found] = extractor.suggestions(["connected"])
     assert (found.text, found.keys) == ("Socket opened", ())
     assert [type(e) for e in read(f"bye socketId={A}\n", wording=found.add_to(own))] == [Disconnected]
 
 
-def test_the_example_holds_no_credentials() -> None:
-    extractor, _ = reader_of("Socket opened token=s3cr3ts3cr3t userId=ada\n")
+def test_the_example_contains_no_credentials() -> None:
+    extractor, _ = read_log("Socket opened token=s3cr3ts3cr3t userId=ada\n")
     [found] = extractor.suggestions(["connected"])
     assert "s3cr3t" not in found.example
 
@@ -105,5 +105,5 @@ def test_the_example_holds_no_credentials() -> None:
 def test_very_many_wordings_do_not_take_long() -> None:
     words = "".join(f"socket connected w{'x' * (n % 97)}{'y' * (n // 97)} id\n" for n in range(2000))
     many = "".join(f"{'a' * (n % 97 + 1)} {'b' * (n // 97 + 1)} socket connected\n" for n in range(1500))
-    tried: list[MarkerProposal] = reader_of(words + many)[0].suggestions(KINDS)
+    tried: list[MarkerProposal] = read_log(words + many)[0].suggestions(KINDS)
     assert tried == []

@@ -1,4 +1,4 @@
-"""What runtimes and collectors make of a process's lines."""
+"""Prefixes and envelopes that runtimes and collectors add to lines."""
 
 import json
 import random

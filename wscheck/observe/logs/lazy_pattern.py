@@ -1,27 +1,36 @@
 """Regular expressions that are compiled when they are first used, so that importing a module stays cheap."""
 
 import re
+import sys
 from typing import Any, AnyStr, cast
 
-_METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split")
+_PACKAGE = __name__.rpartition(".")[0]
 
 
 class _LazyPattern:
-    """Stand-in for a compiled pattern.
+    """Pattern before its first use.
 
-    The first use of any attribute compiles the pattern. The methods are then stored on the instance, so that later
-    calls reach the compiled pattern directly.
+    The first use compiles it. The compiled pattern then replaces this object in the modules of the package, so that
+    later uses cost nothing more.
     """
 
-    def __init__(self, pattern: str | bytes, flags: int) -> None:
-        self._source, self._flags = pattern, flags
+    def __init__(self, source: str | bytes, flags: int) -> None:
+        self._source, self._flags = source, flags
+        self._compiled: re.Pattern[Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        compiled = re.compile(self._source, self._flags)
-        vars(self).update((method, getattr(compiled, method)) for method in _METHODS)
-        return getattr(compiled, name)
+        if self._compiled is None:
+            self._compiled = re.compile(self._source, self._flags)
+            self._replace_in_modules(self._compiled)
+        return getattr(self._compiled, name)
+
+    def _replace_in_modules(self, compiled: re.Pattern[Any]) -> None:
+        for name, module in list(sys.modules.items()):
+            if name.startswith(_PACKAGE):
+                for variable in [each for each, value in vars(module).items() if value is self]:
+                    setattr(module, variable, compiled)
 
 
-def lazy_pattern(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """Return an object that behaves as `re.compile(pattern, flags)` and compiles on first use."""
-    return cast("re.Pattern[AnyStr]", _LazyPattern(pattern, flags))
+def lazy_pattern(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """Return an object that behaves like `re.compile(source, flags)` and compiles on first use."""
+    return cast("re.Pattern[AnyStr]", _LazyPattern(source, flags))

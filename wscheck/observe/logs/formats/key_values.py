@@ -23,13 +23,15 @@ TOKEN = lazy_pattern(
 _BLANKS = r"(?<!\s)\s++"  # possessive, so that many blanks cannot make matching slow
 _NEXT = rf"{_BLANKS}(?={KEY_NAME}=|\|\s)"
 _NEXT_COLON = rf"{_BLANKS}(?={KEY_NAME}[:=]\s|{KEY_NAME}=|\|\s)"
-_STOPS = {"=": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT}"), ":": lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")}
-"""Latest end of an unquoted value if a quotation follows."""
+_STOP_EQUALS = lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT}")
+_STOP_COLON = lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")
+"""Latest end of an unquoted value after "=" or ":" if a quotation follows."""
 
 _JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){KEY_NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
-_POINTS = {"=": lazy_pattern(f"{_SIGNS}|{_NEXT}"), ":": lazy_pattern(f"{_SIGNS}|{_NEXT_COLON}")}
-"""Possible end of an unquoted value."""
+_POINTS_EQUALS = lazy_pattern(f"{_SIGNS}|{_NEXT}")
+_POINTS_COLON = lazy_pattern(f"{_SIGNS}|{_NEXT_COLON}")
+"""Possible ends of an unquoted value after "=" or ":"."""
 
 _SPACED = lazy_pattern(rf"\s{KEY_NAME}\s*[:=]")
 CLOSERS = {"{": "}", "[": "]", "(": ")"}
@@ -124,7 +126,7 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
     """
     inside: list[str] = []
     sure = True
-    for point in _POINTS[sign].finditer(text, begin):
+    for point in (_POINTS_EQUALS if sign == "=" else _POINTS_COLON).finditer(text, begin):
         what = point[0][0]
         if what in "([{":
             inside.append(CLOSERS[what])
@@ -168,7 +170,7 @@ def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | 
                 key = match["key"].strip("\"'") if group == "quoted" else None
                 return key, match.start(group), match.end(group)
         if match["bare"]:
-            stop = _STOPS[match["sign"]].search(text, match.start("bare"))
+            stop = (_STOP_EQUALS if match["sign"] == "=" else _STOP_COLON).search(text, match.start("bare"))
             at = stop.start() if stop is not None else len(text)
     return None
 
