@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.verify.runs import planned
+from tests.run.verify.runs import plan_run
 from wscheck.model.errors import BadEvidence
 from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
 from wscheck.model.secrets import HIDDEN, Redactor, Secret
@@ -118,7 +118,7 @@ async def test_a_truncated_excerpt_contains_no_part_of_a_token(tmp_path: Path) -
 def test_the_configured_markers_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wscheck.toml").write_text('[logs.markers]\nconnected = "ws up"\n[logs.keys]\nsid = "conn"\n')
     monkeypatch.chdir(tmp_path)
-    servers = planned(url="http://127.0.0.1:9").servers
+    servers = plan_run(url="http://127.0.0.1:9").servers
     assert isinstance(servers, RemoteServer)
     reader = servers._new_reader("server.log")
     assert sids(reader.feed(b"ws up conn=s1 userId=A\n") + reader.flush(at_end=True)) == ["s1"]

@@ -1,4 +1,4 @@
-"""The wire codec: what real servers and clients send, what is malformed, and properties that hold for everything."""
+"""Tests of the Engine.IO and Socket.IO packets: valid and malformed ones, and properties of all."""
 
 import base64
 import subprocess
@@ -30,7 +30,7 @@ from wscheck.protocols.socket_io import (
     event_packet,
 )
 
-READABLE = [
+VALID = [
     ("0", SocketPacket(SocketPacketType.CONNECT)),
     ('0{"sid":"a"}', SocketPacket(SocketPacketType.CONNECT, "/", {"sid": "a"})),
     ("0/admin,", SocketPacket(SocketPacketType.CONNECT, "/admin")),
@@ -59,25 +59,25 @@ MALFORMED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "packet"), READABLE)
-def test_reads_what_is_sent(text: str, packet: SocketPacket) -> None:
+@pytest.mark.parametrize(("text", "packet"), VALID)
+def test_a_valid_packet_is_decoded_and_encoded(text: str, packet: SocketPacket) -> None:
     assert decode_socket_packet(text) == packet
     assert decode_socket_packet(encode_socket_packet(packet)) == packet
 
 
 @pytest.mark.parametrize("text", MALFORMED, ids=lambda text: repr(text[:12]))
-def test_refuses_what_is_malformed(text: str) -> None:
+def test_a_malformed_packet_is_refused(text: str) -> None:
     with pytest.raises(PacketError):
         decode_socket_packet(text)
 
 
-def test_an_error_quotes_nothing() -> None:
+def test_an_error_does_not_quote_the_packet() -> None:
     with pytest.raises(PacketError) as caught:
         decode_socket_packet('0{"token":"hunter2"')
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", [text for text, _ in READABLE])
+@pytest.mark.parametrize("text", [text for text, _ in VALID])
 def test_every_truncation_is_a_packet_or_a_packet_error(text: str) -> None:
     for end in range(len(text)):
         try:
@@ -99,12 +99,12 @@ def test_every_truncation_is_a_packet_or_a_packet_error(text: str) -> None:
         SocketPacket(SocketPacketType.EVENT, "/", ["a", "\ud800"]),
     ],
 )
-def test_refuses_to_write_what_could_not_be_read(packet: SocketPacket) -> None:
+def test_a_packet_that_cannot_be_decoded_is_not_encoded(packet: SocketPacket) -> None:
     with pytest.raises(PacketError):
         encode_socket_packet(packet)
 
 
-def test_the_words_of_a_client() -> None:
+def test_the_packets_of_a_client() -> None:
     assert encode_frame(connect_packet("/", {"userId": "u"})) == '40{"userId":"u"}'
     assert encode_frame(connect_packet("/admin")) == "40/admin,"
     assert (
@@ -113,7 +113,7 @@ def test_the_words_of_a_client() -> None:
     )
 
 
-def test_engine_packets() -> None:
+def test_engine_packets_are_decoded() -> None:
     assert decode_engine_packet("2probe") == EnginePacket(EnginePacketType.PING, "probe")
     assert decode_engine_packet("3") == EnginePacket(EnginePacketType.PONG)
     assert decode_engine_packet(b"\x00\x01") == EnginePacket(EnginePacketType.MESSAGE, b"\x00\x01")
@@ -124,7 +124,7 @@ def test_engine_packets() -> None:
         encode_engine_packet(EnginePacket(EnginePacketType.PING, b"\x00"))
 
 
-def test_polling_bodies() -> None:
+def test_long_polling_bodies_are_decoded() -> None:
     assert decode_payload(f'40{RECORD_SEPARATOR}bAQI={RECORD_SEPARATOR}42["a"]') == [
         EnginePacket(EnginePacketType.MESSAGE, "0"),
         EnginePacket(EnginePacketType.MESSAGE, b"\x01\x02"),
@@ -135,10 +135,10 @@ def test_polling_bodies() -> None:
             decode_payload(malformed)
 
 
-def test_handshake() -> None:
-    said = '{"sid":"s","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
-    assert decode_handshake(said) == Handshake("s", 25000, 20000, ("websocket",))
-    for malformed in ("", "{}", "[]", '{"sid":1,"pingInterval":1,"pingTimeout":1}', said[:-1], b"\xff"):
+def test_a_handshake_is_decoded() -> None:
+    data = '{"sid":"s","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
+    assert decode_handshake(data) == Handshake("s", 25000, 20000, ("websocket",))
+    for malformed in ("", "{}", "[]", '{"sid":1,"pingInterval":1,"pingTimeout":1}', data[:-1], b"\xff"):
         with pytest.raises(PacketError):
             decode_handshake(malformed)
 
@@ -182,17 +182,17 @@ ENGINE_PACKETS = st.builds(EnginePacket, st.sampled_from(EnginePacketType), TEXT
 
 
 @given(socket_packets())
-def test_what_is_written_is_read_back(packet: SocketPacket) -> None:
+def test_encoded_packets_are_decoded(packet: SocketPacket) -> None:
     assert decode_socket_packet(encode_socket_packet(packet)) == packet
 
 
 @given(ENGINE_PACKETS)
-def test_engine_packets_are_read_back(packet: EnginePacket) -> None:
+def test_encoded_engine_packets_are_decoded(packet: EnginePacket) -> None:
     assert decode_engine_packet(encode_engine_packet(packet)) == packet
 
 
-@given(st.lists(ENGINE_PACKETS.filter(lambda each: RECORD_SEPARATOR not in str(each.data)), min_size=1, max_size=5))
-def test_payloads_are_read_back(packets: list[EnginePacket]) -> None:
+@given(st.lists(ENGINE_PACKETS.filter(lambda packet: RECORD_SEPARATOR not in str(packet.data)), min_size=1, max_size=5))
+def test_encoded_payloads_are_decoded(packets: list[EnginePacket]) -> None:
     frames = [encode_engine_packet(packet) for packet in packets]
     parts = [frame if isinstance(frame, str) else f"b{base64.b64encode(frame).decode()}" for frame in frames]
     assert decode_payload(RECORD_SEPARATOR.join(parts)) == packets
@@ -208,7 +208,7 @@ def test_any_text_is_a_packet_or_a_packet_error(text: str) -> None:
 
 
 @given(st.sampled_from("0123456"), st.text('0123456789-/,[]{}"\\a:né\x1e ', max_size=30))
-def test_nearly_right_text_is_a_packet_or_a_packet_error(kind: str, rest: str) -> None:
+def test_nearly_valid_text_is_a_packet_or_a_packet_error(kind: str, rest: str) -> None:
     try:
         packet = decode_socket_packet(kind + rest)
     except PacketError:
@@ -216,7 +216,7 @@ def test_nearly_right_text_is_a_packet_or_a_packet_error(kind: str, rest: str) -
     assert decode_socket_packet(encode_socket_packet(packet)) == packet
 
 
-def test_stays_sans_io() -> None:
+def test_the_modules_import_no_io() -> None:
     heavy = ["asyncio", "aiohttp", "socketio", "engineio", "locust", "gevent", "typer", "rich", "socket"]
     probe = f"import sys, wscheck.protocols.socket_io; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)

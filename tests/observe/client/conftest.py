@@ -1,4 +1,4 @@
-"""A real server in the test's own process, and pages that connect to it."""
+"""Fixtures: the reference backend in the test's process, and a recorder for pages that connect to it."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Long-polling as the client reads it: a burst is read whole, and what no server may send is named."""
+"""Tests of long-polling: the client reads bursts completely and reports malformed responses."""
 
 import asyncio
 import itertools
@@ -17,10 +17,10 @@ from wscheck.observe.client.recorder import ClientRecorder
 from wscheck.observe.client.simulated_page import UnifiedPage
 
 BURST = 60
-"""More than the 16 packets that the stock client takes from one answer."""
+"""More than the 16 packets that python-engineio accepts in one response."""
 
 
-async def until_seen(kind: type[Event], events: list[Event], count: int = 1) -> list[Event]:
+async def wait_for_events(kind: type[Event], events: list[Event], count: int = 1) -> list[Event]:
     async with asyncio.timeout(10):
         while sum(isinstance(event, kind) for event in events) < count:
             await asyncio.sleep(0.005)
@@ -31,7 +31,7 @@ ACKNOWLEDGED = '40{"sid":"s1"}'
 
 
 def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNOWLEDGED) -> web.Application:
-    """Lets a client in by long-polling, then answers with `body`, and after that with `then`."""
+    """Return a server that accepts a client by long-polling, then answers with `body`, and after that with `then`."""
     acknowledged = asyncio.Event()
     answers = itertools.chain([body], itertools.repeat(body if then is None else then))
 
@@ -51,20 +51,20 @@ def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNO
     return app
 
 
-async def test_a_burst_is_read_whole_and_ends_nothing(events: list[Event], recorder: ClientRecorder) -> None:
+async def test_a_burst_is_read_completely(events: list[Event], recorder: ClientRecorder) -> None:
     async with serving(answering_with(b"\x1e".join([b'42["a",1]'] * BURST))) as url:
         page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         mount = await page.mount("Dashboard")
-        await until_seen(Delivered, events, BURST)
+        await wait_for_events(Delivered, events, BURST)
         assert mount.is_connected
         await page.close()
     assert not any(isinstance(event, Unreadable) for event in events)
 
 
-async def test_what_comes_before_the_acknowledgement_arrives_on_its_connection(
+async def test_events_before_the_acknowledgement_are_delivered_after_it(
     events: list[Event], recorder: ClientRecorder
 ) -> None:
-    """python-socketio sends what its connect handler emits first; a browser keeps it until it is connected."""
+    """python-socketio sends the events of its connect handler first. A browser buffers them."""
     async with serving(answering_with(b"6", first=f'42["welcome",1]\x1e{ACKNOWLEDGED}')) as url:
         page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         await page.mount("Dashboard")
@@ -73,18 +73,18 @@ async def test_what_comes_before_the_acknowledgement_arrives_on_its_connection(
     assert kinds.index((Connected, "s1")) < kinds.index((Delivered, "s1"))
 
 
-async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Event], recorder: ClientRecorder) -> None:
-    """As python-engineio answers while it closes a session."""
+async def test_an_empty_poll_is_not_malformed(events: list[Event], recorder: ClientRecorder) -> None:
+    """python-engineio answers so while it closes a session."""
     async with serving(answering_with(b"", then=b'42["a",1]')) as url:
         page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         await page.mount("Dashboard")
-        await until_seen(Delivered, events)
+        await wait_for_events(Delivered, events)
         await page.close()
     assert not any(isinstance(event, Unreadable) for event in events)
 
 
 @pytest.mark.parametrize(
-    ("body", "named"),
+    ("body", "problem"),
     [
         (b'42["big","' + b"x" * MAX_MESSAGE_BYTES + b'"]', "a message larger than 16 MiB"),
         (b"\x1e".join([b'42["a",1]'] * (MAX_PACKETS_PER_RESPONSE + 1)), "more than 20,000 packets in one response"),
@@ -92,18 +92,18 @@ async def test_a_poll_that_ends_without_a_packet_is_no_mistake(events: list[Even
     ],
     ids=["too large", "too many", "no text"],
 )
-async def test_what_no_server_sends_is_named(
-    body: bytes, named: str, events: list[Event], recorder: ClientRecorder
+async def test_malformed_responses_are_reported(
+    body: bytes, problem: str, events: list[Event], recorder: ClientRecorder
 ) -> None:
     async with serving(answering_with(body)) as url:
         page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
         await page.mount("Dashboard")
-        unreadable = await until_seen(Unreadable, events)
+        unreadable = await wait_for_events(Unreadable, events)
         await page.close()
-    assert [event.reason for event in unreadable if isinstance(event, Unreadable)] == [f"the server sent {named}"]
+    assert [event.reason for event in unreadable if isinstance(event, Unreadable)] == [f"the server sent {problem}"]
 
 
-async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_nothing_up(
+async def test_a_disconnect_together_with_the_acknowledgement_does_not_delay_mounting(
     target: ServerTarget, events: list[Event], recorder: ClientRecorder
 ) -> None:
     polling = msgspec.structs.replace(target, transports=("polling",), timeout_s=30.0)
@@ -116,10 +116,10 @@ async def test_a_connection_that_is_replaced_with_its_own_acknowledgement_holds_
     assert not any(isinstance(event, Refused) for event in events)
 
 
-async def test_whoever_leaves_waits_for_no_open_poll(
+async def test_closing_does_not_wait_for_the_open_poll(
     backend: ReferenceBackend, target: ServerTarget, recorder: ClientRecorder
 ) -> None:
-    """The server answers it when its next ping is due, which is 25 seconds later."""
+    """The server answers the poll with its next ping, 25 seconds later."""
     page = UnifiedPage("tab-1", msgspec.structs.replace(target, transports=("polling",)), ANN, recorder)
     await page.mount("Dashboard")
     async with asyncio.timeout(5):

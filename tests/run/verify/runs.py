@@ -1,7 +1,8 @@
-"""Runs of `wscheck run_verify` inside the test's own process, for the many that need no command line."""
+"""Runs of `wscheck verify` in the process of the test, without the command line."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
@@ -18,25 +19,25 @@ from wscheck.run.verify.targets import EmbeddedServers
 USER, SECOND = "user_123", "user_456"
 
 
-def planned(
+def plan_run(
     *scenarios: str,
     url: str | None = None,
     window: str = "500ms",
     markers: tuple[str, ...] = (),
     keys: tuple[str, ...] = (),
-    **settings: object,
+    **settings: Any,
 ) -> VerifyRun:
-    """The run that these settings (dots as double underscores) ask for, as two users of the reference backends."""
+    """Return the plan for these settings (dots as double underscores), with two users of the reference backends."""
     flags = {name.replace("__", "."): value for name, value in settings.items()}
-    known = {"identity.user_id": USER, "identity.second_user_id": SECOND, "verify.window": window}
+    defaults: dict[str, Any] = {"identity.user_id": USER, "identity.second_user_id": SECOND, "verify.window": window}
     if url is not None:
-        known |= {"identity.token": token_for(USER), "identity.second_token": token_for(SECOND)}
-    return plan_verify_run(load_config({**known, "target.url": url, **flags}, environ={}), scenarios, markers, keys)
+        defaults |= {"identity.token": token_for(USER), "identity.second_token": token_for(SECOND)}
+    return plan_verify_run(load_config({**defaults, "target.url": url, **flags}, environ={}), scenarios, markers, keys)
 
 
-async def run(*scenarios: str, url: str | None = None, window: str = "500ms", **settings: object) -> VerifyOutcome:
-    """Drive `scenarios` (all without any) at `url`, or at the embedded backend."""
-    return await run_verify(planned(*scenarios, url=url, window=window, **settings))
+async def run(*scenarios: str, url: str | None = None, window: str = "500ms", **settings: Any) -> VerifyOutcome:
+    """Run `scenarios` (all by default) against `url`, or against the embedded backend."""
+    return await run_verify(plan_run(*scenarios, url=url, window=window, **settings))
 
 
 async def run_embedded(
@@ -45,22 +46,22 @@ async def run_embedded(
     policy: SecondConnectionPolicy = SecondConnectionPolicy.REPLACE,
     contract: Contract = DOCUMENTED_CONTRACT,
 ) -> VerifyOutcome:
-    """Drive `scenarios` at an embedded backend that misbehaves, or has another policy, or of which less is known."""
-    asked = planned(*scenarios)
-    assert isinstance(asked.servers, EmbeddedServers)
-    settings = msgspec.structs.replace(asked.servers._settings, contract=contract)
+    """Run `scenarios` against an embedded backend with these faults, this policy or this contract."""
+    verify_run = plan_run(*scenarios)
+    assert isinstance(verify_run.servers, EmbeddedServers)
+    settings = msgspec.structs.replace(verify_run.servers._settings, contract=contract)
     servers = EmbeddedServers(settings, policy=policy, faults=faults)
-    return await run_verify(msgspec.structs.replace(asked, servers=servers))
+    return await run_verify(msgspec.structs.replace(verify_run, servers=servers))
 
 
-def told(outcome: VerifyOutcome) -> str:
-    """What went wrong, for a failing test."""
+def describe_outcome(outcome: VerifyOutcome) -> str:
+    """Return the verdicts and findings as text, for the message of a failing test."""
     lines = [f"{r.id}: {r.verdict} {r.reason}" for r in outcome.report.scenarios]
     return "\n".join([*lines, *(f.message for f in outcome.report.findings)])
 
 
-def replayed(outcome: VerifyOutcome) -> list[ScenarioResult]:
-    """What the recording of this run comes to: the same, whatever the run was."""
+def results_from_recording(outcome: VerifyOutcome) -> list[ScenarioResult]:
+    """Return the results from the recording of this run. They must equal those of the run."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "run.ndjson")
         file.write_bytes(recorded(outcome.report, outcome.events))

@@ -1,4 +1,4 @@
-"""Whatever a user points wscheck at by mistake: one message with the problem and the next step, exit 3, in time."""
+"""Tests with unsuitable servers: one message with the problem and the next step, exit code 3, within the timeout."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,10 @@ import re
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
+from typing import Any
 
 import pytest
 import trustme
@@ -27,20 +29,20 @@ Server = Callable[[], AbstractAsyncContextManager[str]]
 Started = Callable[..., AbstractContextManager[Backend]]
 
 
-async def verify(url: str, *options: str, **environ: str) -> Ran:
-    return await asyncio.to_thread(wscheck, "verify", url, *QUICK, *options, **environ)
+async def verify(url: str, *options: str, **environ: Any) -> Ran:
+    return await asyncio.to_thread(partial(wscheck, "verify", url, *QUICK, *options, **environ))
 
 
-def assert_told(ran: Ran, *words: str) -> None:
-    """One clear message: the problem, the next step, and nothing that looks like a crash."""
+def assert_could_not_check(ran: Ran, *patterns: str) -> None:
+    """Assert exit code 3 and a message that matches all patterns, without a traceback."""
     assert ran.code == 3, ran.said
     assert "Traceback" not in ran.said
-    for word in words:
-        assert re.search(word, ran.said), (word, ran.said)
+    for pattern in patterns:
+        assert re.search(pattern, ran.said), (pattern, ran.said)
 
 
 @contextlib.asynccontextmanager
-async def closed_port():
+async def closed_port() -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     yield f"http://127.0.0.1:{port}"
@@ -50,7 +52,7 @@ def http(status: int, body: str, kind: str = "text/html") -> Server:
     return lambda: serving(answering(status, body, kind))
 
 
-def says(talk: Talk) -> Server:
+def websocket_server(talk: Talk) -> Server:
     return lambda: serving(talking(talk))
 
 
@@ -63,8 +65,8 @@ async def _garbage(ws: web.WebSocketResponse) -> None:
 
 
 @contextlib.asynccontextmanager
-async def upgrade_stripped():
-    """A proxy that does not pass Upgrade on: the server takes a websocket for a bad request."""
+async def upgrade_stripped() -> AsyncIterator[str]:
+    """Run a proxy that drops the Upgrade header, so that the server refuses the websocket."""
 
     async def answer(request: web.Request) -> web.Response:
         polls = request.query["transport"] == "polling"
@@ -76,7 +78,7 @@ async def upgrade_stripped():
         yield url
 
 
-CANNOT_BE_ASKED: list[tuple[str, Server, tuple[str, ...]]] = [
+UNSUITABLE_SERVERS: list[tuple[str, Server, tuple[str, ...]]] = [
     ("nothing listens", closed_port, ("Nothing answers at http://127", "Start the server")),
     ("accepts and is silent", silent_tcp, ("did not answer within 2 s", "--timeout")),
     ("a web site", http(200, "<html>hello</html>"), ("not a Socket.IO endpoint", "--path")),
@@ -90,36 +92,38 @@ CANNOT_BE_ASKED: list[tuple[str, Server, tuple[str, ...]]] = [
     ),
     ("Socket.IO 2 that answers", http(200, f"97:{HANDSHAKE}", "text/plain"), ("Engine.IO 3", "Socket.IO 2.x")),
     ("a proxy without upgrades", upgrade_stripped, ("refuses the websocket: HTTP 400", "forward the Upgrade")),
-    ("never acknowledges", says(_never), ("did not acknowledge", "--namespace")),
-    ("garbage after the handshake", says(_garbage), ("violates the Socket.IO protocol|not acknowledge",)),
+    ("never acknowledges", websocket_server(_never), ("did not acknowledge", "--namespace")),
+    ("garbage after the handshake", websocket_server(_garbage), ("violates the Socket.IO protocol|not acknowledge",)),
 ]
 
 
-@pytest.mark.parametrize(("server", "words"), [c[1:] for c in CANNOT_BE_ASKED], ids=[c[0] for c in CANNOT_BE_ASKED])
-async def test_a_target_that_cannot_be_checked(server: Server, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("server", "words"), [c[1:] for c in UNSUITABLE_SERVERS], ids=[c[0] for c in UNSUITABLE_SERVERS]
+)
+async def test_an_unsuitable_server_is_reported(server: Server, words: tuple[str, ...]) -> None:
     async with server() as url:
         ran = await verify(url, "--transports", "websocket")
-    assert_told(ran, "next: ", *words)
+    assert_could_not_check(ran, "next: ", *words)
     assert ran.err.count("\n") == 2 and ran.out == "", ran.said
 
 
-async def test_a_host_that_does_not_exist() -> None:
-    assert_told(await verify("http://no-such-host.invalid"), "Nothing answers at", "host and port")
+async def test_an_unknown_host_is_reported() -> None:
+    assert_could_not_check(await verify("http://no-such-host.invalid"), "Nothing answers at", "host and port")
 
 
-async def test_a_certificate_nobody_vouches_for() -> None:
+async def test_an_untrusted_certificate_is_reported() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     async with server:
         ran = await verify(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    assert_told(ran, "TLS certificate", "--insecure")
+    assert_could_not_check(ran, "TLS certificate", "--insecure")
 
 
-async def test_a_server_without_tls_that_is_asked_for_it() -> None:
+async def test_tls_with_a_server_without_tls_is_reported() -> None:
     async with serving(answering(200, "hello")) as url:
         ran = await verify(url.replace("http:", "https:"))
-    assert_told(ran, "The TLS handshake with https://.+ failed: wrong version number", "http://")
+    assert_could_not_check(ran, "The TLS handshake with https://.+ failed: wrong version number", "http://")
 
 
 @pytest.mark.parametrize(
@@ -135,20 +139,20 @@ async def test_a_server_without_tls_that_is_asked_for_it() -> None:
     ],
     ids=["wrong namespace", "wrong token", "no token"],
 )
-async def test_credentials_a_real_server_refuses(
+async def test_refused_credentials_are_reported(
     options: tuple[str, ...], environ: dict[str, str], words: tuple[str, ...]
 ) -> None:
     with node_backend() as backend:
         ran = await verify(backend.url, *options, **environ)
-    assert_told(ran, "next: ", *words)
+    assert_could_not_check(ran, "next: ", *words)
     assert "nonsense-token" not in ran.said
 
 
 @pytest.mark.parametrize("started", [node_backend, embedded_backend])
-async def test_a_server_without_the_transport_that_is_tried_first(started: Started) -> None:
+async def test_a_missing_first_transport_is_reported(started: Started) -> None:
     with started("--transports", "websocket") as backend:
         ran = await verify(backend.url, WSCHECK_TOKEN="token-of-user_123")
-    assert_told(ran, "does not offer long-polling", "--transports websocket")
+    assert_could_not_check(ran, "does not offer long-polling", "--transports websocket")
 
 
 async def _malformed(ws: web.WebSocketResponse) -> None:
@@ -180,15 +184,15 @@ async def _flood(ws: web.WebSocketResponse) -> None:
         (_malformed, "300ms", "a packet that is not Socket.IO"),
         (_no_packet, "300ms", "a frame that is not an Engine.IO packet"),
         (_huge, "2s", "larger than 16 MiB"),
-        # Watched for long: what counts is that it ends by itself once more came than a run may keep.
+        # The long window shows that the limit, and not the window, ends the phase.
         (_flood, "20s", f"more than {MAX_EVENTS:,} events"),
     ],
     ids=["malformed", "no packet", "50 MB", "a flood"],
 )
-async def test_a_server_that_goes_wrong_later(talk: Talk, window: str, words: str) -> None:
+async def test_malformed_data_after_the_handshake_is_reported(talk: Talk, window: str, words: str) -> None:
     async with serving(talking(talk)) as url:
         ran = await verify(url, "--transports", "websocket", "--window", window)
-    assert_told(ran, words)
+    assert_could_not_check(ran, words)
 
 
 @pytest.mark.parametrize(
@@ -199,10 +203,10 @@ async def test_a_server_that_goes_wrong_later(talk: Talk, window: str, words: st
     ],
     ids=["killed", "hung"],
 )
-async def test_a_server_that_ends_in_the_middle_of_a_run(
+async def test_a_server_that_ends_during_a_run_is_reported(
     end: signal.Signals, window: str, words: tuple[str, ...]
 ) -> None:
-    """What it did not answer is no refusal and no finding, and nothing further is tried on it."""
+    """Missing answers are neither refusals nor findings, and no further scenario is tried."""
     with node_backend() as backend:
         options = ("--window", window, "--scenario", "second-tab", "--scenario", "auth-refused")
         running = asyncio.create_task(verify(backend.url, *options, WSCHECK_TOKEN="token-of-user_123"))

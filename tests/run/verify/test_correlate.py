@@ -1,4 +1,4 @@
-"""A page and the server's log that saw the same connections: one story, under the name that the log knows."""
+"""Tests of the correlation of a page's connections with those of the server's log."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ AS_LOGGED = "server namespace disconnect"
 
 
 def broken_page(*logged: Event, user: str = HIDDEN) -> list[AnyEvent]:
-    """Two hooks of one page ask at once; the browser hears of everything a while after the server logged it."""
+    """Return events of a page with two hooks. The browser observes everything some time after the server logged it."""
     page = PAGE | {"user": user}
     seen = [
         Connecting(at=T0, eio="e1", component="useBoard", **page),
@@ -44,42 +44,42 @@ def judged(events: list[AnyEvent]) -> ScenarioResult:
     return result
 
 
-KICKED_THEN_JOINED: tuple[Event, ...] = (
+ENDED_THEN_CONNECTED: tuple[Event, ...] = (
     Connected(at=T0 + 0.02, sid="a", line=1, **LOG),
     Disconnected(at=T0 + 0.085, sid="a", reason=AS_LOGGED, line=2, **LOG),
     Connected(at=T0 + 0.086, sid="b", line=3, **LOG),
 )
-"""A server that says goodbye to the old one before it greets the new one: read alone, one after the other."""
+"""Log of a server that ends the old connection before it logs the new one, so that they do not overlap."""
 
 
-def test_a_log_that_ends_the_old_before_it_begins_the_new_hides_no_replacement() -> None:
-    result = judged(broken_page(*KICKED_THEN_JOINED))
+def test_a_replacement_is_found_if_the_log_ends_the_old_connection_first() -> None:
+    result = judged(broken_page(*ENDED_THEN_CONNECTED))
     found = {finding.rule: finding for finding in result.findings}
     assert {"multiple-connections", "connection-replaced"} <= found.keys(), result
     assert "useBoard" in found["multiple-connections"].message and "useChat" in found["multiple-connections"].message
     assert any(event.line == 2 for event in found["connection-replaced"].evidence), "the log's line is evidence"
 
 
-def test_whom_a_page_shows_as_a_token_is_called_as_the_log_calls_them() -> None:
-    result = judged(broken_page(*KICKED_THEN_JOINED))
+def test_the_log_names_a_user_whom_the_page_shows_as_a_token() -> None:
+    result = judged(broken_page(*ENDED_THEN_CONNECTED))
     assert {finding.user for finding in result.findings} == {"ann"}
 
 
-def test_a_name_that_the_page_shows_is_kept() -> None:
-    """The log may call the same user something else, and which of the two is known elsewhere nobody can tell."""
-    result = judged(broken_page(*KICKED_THEN_JOINED, user="7"))
+def test_a_user_name_of_the_page_stays() -> None:
+    """The log may name the same user differently, and neither name is known to be the better one."""
+    result = judged(broken_page(*ENDED_THEN_CONNECTED, user="7"))
     assert {finding.user for finding in result.findings} == {"7"}
 
 
-def test_a_replacement_of_the_pages_connections_is_the_pages_whatever_the_log_calls_its_user() -> None:
+def test_a_replacement_belongs_to_the_page_whatever_user_the_log_names() -> None:
     ours = Replaced(at=T0 + 0.084, old_sid="a", new_sid="b", **LOG)
     colleague = Replaced(at=T0 + 0.084, old_sid="x", new_sid="y", **LOG)
-    kept = [event for event in broken_page(ours, colleague, *KICKED_THEN_JOINED) if isinstance(event, Replaced)]
+    kept = [event for event in broken_page(ours, colleague, *ENDED_THEN_CONNECTED) if isinstance(event, Replaced)]
     assert kept == [ours]
 
 
-def test_a_replacement_that_is_logged_before_the_new_connection_still_names_both_openers() -> None:
-    old, *rest = KICKED_THEN_JOINED
+def test_a_replacement_logged_before_the_new_connection_names_both_openers() -> None:
+    old, *rest = ENDED_THEN_CONNECTED
     result = judged(broken_page(old, Replaced(at=T0 + 0.084, old_sid="a", new_sid="b", line=2, **LOG), *rest))
     found = {finding.rule: finding for finding in result.findings}
     assert found["connection-replaced"].message == "the server replaced the connection of useBoard by that of useChat"

@@ -1,6 +1,7 @@
-"""What `wscheck verify` says of the embedded backend: a pass with its defaults, the documented fault by name."""
+"""Tests of `wscheck verify` with the embedded backend: it passes, and the documented fault fails."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,17 +12,17 @@ FAULT = ("--client", "per-component")
 LOOP = (*FAULT, "--reconnect-on-kick", "300ms")
 
 
-def report_of(*options: str) -> tuple[Ran, dict]:
+def report_of(*options: str) -> tuple[Ran, dict[str, Any]]:
     ran = wscheck("verify", "--format", "json", *options)
     return ran, json.loads(ran.out)
 
 
 @pytest.fixture(scope="module")
-def healthy() -> tuple[Ran, dict]:
+def healthy() -> tuple[Ran, dict[str, Any]]:
     return report_of()
 
 
-def test_with_its_defaults_every_scenario_passes(healthy: tuple[Ran, dict]) -> None:
+def test_every_scenario_passes_by_default(healthy: tuple[Ran, dict[str, Any]]) -> None:
     ran, report = healthy
     assert ran.code == 0, ran.said
     assert [s["id"] for s in report["scenarios"]] == list(SCENARIOS)
@@ -29,7 +30,7 @@ def test_with_its_defaults_every_scenario_passes(healthy: tuple[Ran, dict]) -> N
     assert report["schema"] == "wscheck.verify/1" and report["verdict"] == "passed"
 
 
-def test_every_control_shows_that_the_scenario_could_have_failed(healthy: tuple[Ran, dict]) -> None:
+def test_every_control_shows_that_its_scenario_can_fail(healthy: tuple[Ran, dict[str, Any]]) -> None:
     for scenario in healthy[1]["scenarios"]:
         control, name = scenario["control"], scenario["id"]
         assert control["verdict"] == "failed" and control["findings"], name
@@ -40,12 +41,12 @@ def test_every_control_shows_that_the_scenario_could_have_failed(healthy: tuple[
             assert {"multiple-connections", "connection-replaced"} & set(control["findings"]), name
 
 
-def test_what_the_policy_does_to_a_second_tab_is_said_and_is_no_error(healthy: tuple[Ran, dict]) -> None:
+def test_the_effect_of_the_policy_on_a_second_tab_is_a_warning(healthy: tuple[Ran, dict[str, Any]]) -> None:
     tab = next(s for s in healthy[1]["scenarios"] if s["id"] == "second-tab")
     assert [(f["rule"], f["severity"]) for f in tab["findings"]] == [("tab-displaced", "warning")]
 
 
-def test_the_documented_events_arrive_once_on_one_connection(healthy: tuple[Ran, dict]) -> None:
+def test_the_documented_events_arrive_once_on_one_connection(healthy: tuple[Ran, dict[str, Any]]) -> None:
     handling = next(s for s in healthy[1]["scenarios"] if s["id"] == "event-handling")
     assert (handling["connections_opened"], handling["connections_peak"], handling["replacements"]) == (1, 1, 0)
     assert handling["events_received"] == {
@@ -56,7 +57,7 @@ def test_the_documented_events_arrive_once_on_one_connection(healthy: tuple[Ran,
     }
 
 
-def test_a_connection_per_component_fails_with_both_components_the_cause_and_the_fix() -> None:
+def test_a_connection_per_component_fails_with_components_cause_and_fix() -> None:
     ran, report = report_of(*FAULT, "--scenario", "single-connection", "--scenario", "component-sharing")
     assert ran.code == 1, ran.said
     rules = {f["rule"]: f for f in report["findings"]}
@@ -73,11 +74,13 @@ def test_a_reconnecting_loop_is_one_finding_that_grows_with_its_rate() -> None:
     assert ran.code == 1, ran.said
     replaced = [f for f in report["findings"] if f["rule"] == "connection-replaced"]
     assert len(replaced) == 1
-    assert replaced[0]["count"] >= 4 and 2.0 < replaced[0]["rate"] < 3.6  # a reconnect every 300 ms and a bit
+    assert (
+        replaced[0]["count"] >= 4 and 2.0 < replaced[0]["rate"] < 3.6
+    )  # a reconnect every 300 ms, plus the time to connect
     assert replaced[0]["cause"]["id"] in ("two-openers", "reconnect-on-kick")
 
 
-def test_the_client_narrates_the_documented_lines() -> None:
+def test_narrate_prints_the_documented_lines() -> None:
     ran = wscheck("verify", "--scenario", "component-sharing", "--window", "200ms", "--narrate", "--format", "json")
     lines = ran.err.splitlines()
     assert lines[0] == "🔍 Creating unified WebSocket connection"

@@ -1,17 +1,17 @@
-"""Every fault of a backend makes a scenario fail, on both backends: the table of docs/reference-backend.md, run."""
+"""Tests that every fault makes a scenario fail, on both backends (docs/reference-backend.md)."""
 
 import pytest
 
 from tests.node_backend import node_backend
-from tests.run.verify.runs import replayed, run, run_embedded, told
+from tests.run.verify.runs import describe_outcome, results_from_recording, run, run_embedded
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
 from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Severity, Verdict
 from wscheck.run.verify.run import VerifyOutcome
 
-# fault, the scenario it fails, the rule that says so
-TABLE = [
+# fault, scenario that fails, rule that reports it
+FAULTS = [
     (Fault.CLOSE_TRANSPORT, "second-tab", "tab-displaced"),
     (Fault.EMIT_TWICE, "event-handling", "event-duplicated"),
     (Fault.DROP_EVENT, "event-handling", "event-missing"),
@@ -25,23 +25,23 @@ TABLE = [
 PING = ("--ping-interval", "1000", "--ping-timeout", "1000")
 
 
-def test_the_table_names_every_fault() -> None:
-    assert {fault for fault, _, _ in TABLE} == set(Fault)
+def test_every_fault_is_tested() -> None:
+    assert {fault for fault, _, _ in FAULTS} == set(Fault)
 
 
 def assert_fails(outcome: VerifyOutcome, scenario: str, rule: str) -> None:
     result = outcome.report.scenarios[0]
-    assert (result.id, result.verdict) == (scenario, Verdict.FAILED), told(outcome)
-    assert rule in {f.rule for f in result.findings if f.severity is Severity.ERROR}, told(outcome)
-    assert replayed(outcome) == outcome.report.scenarios
+    assert (result.id, result.verdict) == (scenario, Verdict.FAILED), describe_outcome(outcome)
+    assert rule in {f.rule for f in result.findings if f.severity is Severity.ERROR}, describe_outcome(outcome)
+    assert results_from_recording(outcome) == outcome.report.scenarios
 
 
-@pytest.mark.parametrize(("fault", "scenario", "rule"), TABLE)
+@pytest.mark.parametrize(("fault", "scenario", "rule"), FAULTS)
 async def test_the_embedded_backend_fails(fault: Fault, scenario: str, rule: str) -> None:
     assert_fails(await run_embedded(scenario, faults=(fault,)), scenario, rule)
 
 
-@pytest.mark.parametrize(("fault", "scenario", "rule"), TABLE)
+@pytest.mark.parametrize(("fault", "scenario", "rule"), FAULTS)
 async def test_the_node_backend_fails(fault: Fault, scenario: str, rule: str) -> None:
     with node_backend("--fault", fault, *PING) as backend:
         outcome = await run(scenario, url=backend.url, verify__server_log=[str(backend.log)])
@@ -50,19 +50,19 @@ async def test_the_node_backend_fails(fault: Fault, scenario: str, rule: str) ->
 
 async def test_a_server_that_rejects_the_second_connection_passes() -> None:
     outcome = await run_embedded("single-connection", "race", policy=SecondConnectionPolicy.REJECT)
-    assert outcome.report.verdict is Verdict.PASSED, told(outcome)
+    assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
     control = outcome.report.scenarios[0].control
     assert control is not None and "refused" in control.did
 
 
-async def test_a_server_that_allows_several_shows_it_in_its_control_and_has_no_race_to_lose() -> None:
+async def test_race_is_skipped_if_the_server_allows_several_connections() -> None:
     outcome = await run_embedded("single-connection", "race", policy=SecondConnectionPolicy.ALLOW)
     single, race = outcome.report.scenarios
     assert single.verdict is Verdict.PASSED and single.control is not None
     assert "kept them all" in single.control.did
-    assert race.verdict is Verdict.SKIPPED and not race.findings, told(outcome)
+    assert race.verdict is Verdict.SKIPPED and not race.findings, describe_outcome(outcome)
     assert "lets a user have several connections" in race.reason
-    assert replayed(outcome) == outcome.report.scenarios
+    assert results_from_recording(outcome) == outcome.report.scenarios
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,12 @@ async def test_a_server_that_allows_several_shows_it_in_its_control_and_has_no_r
         (None, Verdict.INCONCLUSIVE),
     ],
 )
-async def test_components_share_a_connection_also_where_the_contract_has_one_event(
-    emit: str | None, verdict: Verdict
-) -> None:
-    """Which may come with the same payload whenever it is asked for: asked for twice, it would seem to be doubled."""
+async def test_component_sharing_needs_only_one_event(emit: str | None, verdict: Verdict) -> None:
+    """The event is requested once only, because a second one with the same payload would seem to be a duplicate."""
     name = "whatsapp_connection_event" if emit == "trigger_whatsapp_connection" else "bot_status_update"
     own = Contract((ContractEvent(name=name, emit=emit),))
     outcome = await run_embedded("component-sharing", contract=own)
     (sharing,) = outcome.report.scenarios
-    assert sharing.verdict is verdict, told(outcome)
+    assert sharing.verdict is verdict, describe_outcome(outcome)
     assert ("wscheck.toml" in sharing.reason) is (verdict is Verdict.INCONCLUSIVE)
     assert [e.name for e in outcome.events if isinstance(e, Emitted)] == ([emit] if emit else [])

@@ -80,7 +80,7 @@ def _and(said: Conversation, *events: AnyEvent) -> Conversation:
 SILENCE = Refused(at=START + 1, source="client", user="A", reason="timeout", message="no answer within 5 s")
 """What a server that hangs leaves behind: nobody was let in, and nobody was refused."""
 
-UNSURE = {
+UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
     "nothing was seen": (lambda: phase(user("A")), "no connection was seen"),
     "said so": (with_(NotEvaluated(at=START + 2, reason="no event can be asked for")), "no event can be asked for"),
     "server gone": (

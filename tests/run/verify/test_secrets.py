@@ -43,7 +43,7 @@ def test_a_run_against_a_real_server(tmp_path: Path, options: tuple[str, ...], c
     summary = tmp_path / "summary.md"
     with node_backend("--ping-interval", "700", "--ping-timeout", "700") as backend:
         ran = wscheck(
-            *("verify", backend.url, *options, "--server-log", backend.log, "--window", "300ms"),
+            *("verify", backend.url, *options, "--server-log", str(backend.log), "--window", "300ms"),
             *("--second-user-id", "user_456", "--narrate", *formats(tmp_path)),
             WSCHECK_TOKEN=TOKEN,
             WSCHECK_SECOND_TOKEN=SECOND,

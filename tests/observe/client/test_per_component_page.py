@@ -1,28 +1,28 @@
-"""The documented fault: a connection per component, and the loop only where the application reconnects."""
+"""Tests of the documented fault: a connection per component, and a loop only if the application reconnects."""
 
 import asyncio
 
 from tests.observe.client.conftest import ANN
-from tests.observe.client.test_unified import until
+from tests.observe.client.test_unified_page import until
 from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
 from wscheck.observe.client.recorder import ClientRecorder
 from wscheck.observe.client.simulated_page import PerComponentPage
 
 
-async def test_every_component_opens_its_own_and_a_stock_client_does_not_loop(
+async def test_every_component_opens_a_connection_and_none_reconnects_by_itself(
     target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, recorder)
     dashboard, wizard = await page.mount("Dashboard"), await page.mount("Wizard")
     await until(lambda: not dashboard.is_connected)
     assert wizard.is_connected and dashboard.connection is not wizard.connection
-    await asyncio.sleep(0.2)  # long enough for a loop of the client's own
+    await asyncio.sleep(0.2)  # long enough for a client that reconnects by itself
     assert (backend.counters()["connects"], backend.counters()["replaced"]) == (2, 1)
     await page.close()
 
 
-async def test_a_reconnect_on_kick_makes_the_documented_loop(
+async def test_reconnection_after_replacement_makes_the_documented_loop(
     target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, recorder, reconnect_delay_s=0.02)
@@ -31,13 +31,13 @@ async def test_a_reconnect_on_kick_makes_the_documented_loop(
     await until(lambda: backend.counters()["replaced"] >= 5)
     await page.close()
     await until(lambda: backend.counters()["open"] == 0)
-    await asyncio.sleep(0.1)  # what was under way at the end has reached the server
-    counted = backend.counters()["connects"]
+    await asyncio.sleep(0.1)  # requests in flight have reached the server
+    connects = backend.counters()["connects"]
     await asyncio.sleep(0.1)  # nothing reconnects after the page was closed
-    assert backend.counters()["connects"] == counted
+    assert backend.counters()["connects"] == connects
 
 
-async def test_an_unmounted_component_takes_its_connection_with_it(
+async def test_an_unmounted_component_closes_its_connection(
     target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, recorder, reconnect_delay_s=0.02)
@@ -47,7 +47,7 @@ async def test_an_unmounted_component_takes_its_connection_with_it(
     assert not mount.is_connected
 
 
-async def test_whoever_unmounts_after_a_kick_does_not_come_back(
+async def test_a_component_that_unmounts_after_replacement_does_not_reconnect(
     target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, recorder, reconnect_delay_s=0.05)

@@ -1,4 +1,4 @@
-"""A handshake that HTTP itself turns away, as a proxy or `allowRequest` does: refused, not gone."""
+"""Tests of handshakes that HTTP refuses, for example by a proxy or `allowRequest`."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from wscheck.observe.client.simulated_page import UnifiedPage
     [(403, "refused", "HTTP 403"), (429, "refused", "HTTP 429"), (502, "unreachable", None)],
 )
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
-async def test_who_answers_with_a_status_of_ours_to_blame_refuses(
+async def test_client_error_statuses_are_refusals_and_server_errors_are_not(
     transport: str, status: int, reason: str, message: str | None, events: list[Event], recorder: ClientRecorder
 ) -> None:
     async with serving(answering(status, '{"code":4,"message":"Forbidden"}', "application/json")) as url:

@@ -1,4 +1,4 @@
-"""The counterpart of `useUnifiedWebSocket`: one connection, shared, counted, and never fought over."""
+"""Tests of the unified page: one connection, shared by all components, that does not reconnect by itself."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,9 +27,9 @@ DOCUMENTED_HANDLERS = {
 
 @pytest.fixture
 async def page(target: ServerTarget, recorder: ClientRecorder) -> AsyncIterator[UnifiedPage]:
-    one = UnifiedPage("tab-1", target, ANN, recorder)
-    yield one
-    await one.close()
+    unified_page = UnifiedPage("tab-1", target, ANN, recorder)
+    yield unified_page
+    await unified_page.close()
 
 
 async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
@@ -38,7 +38,7 @@ async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_components_that_mount_at_the_same_instant_share_one_connection(
+async def test_components_that_mount_simultaneously_share_one_connection(
     page: UnifiedPage, backend: ReferenceBackend
 ) -> None:
     dashboard, wizard, third = await asyncio.gather(*(page.mount(name) for name in ("A", "B", "C")))
@@ -47,13 +47,13 @@ async def test_components_that_mount_at_the_same_instant_share_one_connection(
     assert backend.counters()["connects"] == 1
 
 
-async def test_the_connection_lives_until_the_last_component_leaves(
+async def test_the_connection_closes_when_the_last_component_unmounts(
     page: UnifiedPage, backend: ReferenceBackend
 ) -> None:
     dashboard, wizard = await page.mount("A"), await page.mount("B")
     await dashboard.unmount()
     assert wizard.is_connected and not dashboard.is_connected
-    await dashboard.unmount()  # a second cleanup is harmless and counts nothing twice
+    await dashboard.unmount()  # a second unmount does nothing
     assert wizard.is_connected
     await wizard.unmount()
     assert not wizard.is_connected
@@ -61,13 +61,15 @@ async def test_the_connection_lives_until_the_last_component_leaves(
     assert backend.counters()["connects"] == 1
 
 
-async def test_a_component_that_comes_back_opens_a_new_one(page: UnifiedPage, backend: ReferenceBackend) -> None:
+async def test_a_component_that_mounts_again_opens_a_new_connection(
+    page: UnifiedPage, backend: ReferenceBackend
+) -> None:
     await (await page.mount("A")).unmount()
     assert (await page.mount("A")).is_connected
     assert backend.counters()["connects"] == 2
 
 
-async def test_a_component_that_leaves_while_the_host_name_is_looked_up_cancels_nobody(
+async def test_an_unmount_during_the_host_name_lookup_does_not_cancel_the_caller(
     target: ServerTarget, recorder: ClientRecorder, events: list[Event]
 ) -> None:
     by_name = msgspec.structs.replace(target, url=target.url.replace("127.0.0.1", "localhost"))
@@ -82,31 +84,35 @@ async def test_a_component_that_leaves_while_the_host_name_is_looked_up_cancels_
 
 
 @pytest.mark.parametrize("handler", DOCUMENTED_HANDLERS)
-async def test_each_documented_handler_hears_its_event_and_only_that(
+async def test_each_documented_handler_receives_only_its_event(
     page: UnifiedPage, backend: ReferenceBackend, handler: str
 ) -> None:
-    heard: list[tuple[str, Any]] = []
-    handlers = EventHandlers(
-        **{name: (lambda data, name=name: heard.append((name, data))) for name in DOCUMENTED_HANDLERS}
-    )
+    handled: list[tuple[str, Any]] = []
+
+    def record_as(attribute: str) -> Callable[[Any], None]:
+        return lambda data: handled.append((attribute, data))
+
+    recorders: dict[str, Any] = {attribute: record_as(attribute) for attribute in DOCUMENTED_HANDLERS}
+    handlers = EventHandlers(**recorders)
     await page.mount("A", handlers)
     name, payload = DOCUMENTED_HANDLERS[handler]
     await backend.sio.emit(name, payload, room="user:ann")
-    await until(lambda: bool(heard))
-    assert heard == [(handler, payload)]
+    await until(lambda: bool(handled))
+    assert handled == [(handler, payload)]
 
 
-async def test_an_unmounted_component_hears_nothing_more(page: UnifiedPage, backend: ReferenceBackend) -> None:
-    gone, stays = [], []
-    leaving = await page.mount("A", EventHandlers(on_message_sync=gone.append))
-    await page.mount("B", EventHandlers(on_message_sync=stays.append))
-    await leaving.unmount()
+async def test_an_unmounted_component_receives_no_events(page: UnifiedPage, backend: ReferenceBackend) -> None:
+    unmounted_received: list[Any] = []
+    mounted_received: list[Any] = []
+    unmounted = await page.mount("A", EventHandlers(on_message_sync=unmounted_received.append))
+    await page.mount("B", EventHandlers(on_message_sync=mounted_received.append))
+    await unmounted.unmount()
     await backend.sio.emit("message_sync", {"n": 1}, room="user:ann")
-    await until(lambda: bool(stays))
-    assert (gone, stays) == ([], [{"n": 1}])
+    await until(lambda: bool(mounted_received))
+    assert (unmounted_received, mounted_received) == ([], [{"n": 1}])
 
 
-async def test_what_the_hook_offers_reaches_the_server(page: UnifiedPage) -> None:
+async def test_whatsapp_actions_reach_the_server(page: UnifiedPage) -> None:
     kinds: list[str] = []
     handlers = EventHandlers(
         on_whatsapp_connected=lambda data: kinds.append(data["type"]),
@@ -119,7 +125,7 @@ async def test_what_the_hook_offers_reaches_the_server(page: UnifiedPage) -> Non
     await until(lambda: kinds == ["whatsapp_connected", "whatsapp_disconnected"])
 
 
-async def test_a_page_that_was_kicked_stays_down(
+async def test_a_replaced_page_does_not_reconnect(
     page: UnifiedPage, target: ServerTarget, recorder: ClientRecorder, events: list[Event], backend: ReferenceBackend
 ) -> None:
     first = await page.mount("A")
@@ -128,21 +134,23 @@ async def test_a_page_that_was_kicked_stays_down(
     await until(lambda: not first.is_connected)
     reasons = [e.reason for e in events if isinstance(e, Disconnected) and e.page == "tab-1"]
     assert reasons == ["io server disconnect"]
-    await asyncio.sleep(0.2)  # long enough for a client that fights back
+    await asyncio.sleep(0.2)  # long enough for a client that reconnects
     assert backend.counters()["connects"] == 2
     await other.close()
 
 
-async def test_after_a_cut_it_reconnects_once_and_says_so(page: UnifiedPage, events: list[Event]) -> None:
-    again: list[str] = []
-    handlers = EventHandlers(on_reconnect=lambda: again.append("reconnected"))
+async def test_a_page_reconnects_once_after_network_loss_and_calls_on_reconnect(
+    page: UnifiedPage, events: list[Event]
+) -> None:
+    reconnections: list[str] = []
+    handlers = EventHandlers(on_reconnect=lambda: reconnections.append("reconnected"))
     mounts = [await page.mount("A", handlers), await page.mount("B", handlers)]
     connection = mounts[0].connection
     assert connection is not None
     await connection.drop_network()
     await page.reconnect()
     assert all(mount.is_connected for mount in mounts)
-    assert again == ["reconnected", "reconnected"]
+    assert reconnections == ["reconnected", "reconnected"]
     assert sum(isinstance(e, Connected) for e in events) == 2
 
 
