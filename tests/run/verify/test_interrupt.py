@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a run: what was seen so far is reported, and says that it is partial."""
+"""Tests of Ctrl-C during a run: partial reports that are marked as interrupted."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""`wscheck verify URL --page PAGE`: the documented scenarios on the real page, with the server's log beside it."""
+"""Tests of `wscheck verify URL --page PAGE`: the documented scenarios on a page in a browser."""
 
 import json
 from collections.abc import Iterator
@@ -99,8 +99,8 @@ def test_the_broken_page_fails_with_both_openers_and_the_servers_log(site: Backe
     assert {each["rule"] for each in json.loads(again.out)["findings"]} == findings.keys()
 
 
-def test_a_page_that_asks_for_nothing_proves_nothing_of_its_events(site: Backend, tmp_path: Path) -> None:
-    """Nor does it name its user, and the log, which does, is of its connection all the same."""
+def test_event_handling_is_inconclusive_on_a_page_that_requests_no_event(site: Backend, tmp_path: Path) -> None:
+    """The page does not name its user. The log does, and still belongs to the page's connection."""
     ran, told = verified(site, tmp_path, "fixed", "--scenario", "event-handling", steps=WAITING)
     assert ran.code == 3, ran.said
     assert "add a [[browser.step]] that clicks what requests one" in told["reason"]
@@ -117,8 +117,8 @@ tab = "/fixed.html?user=another"
 """
 
 
-def test_two_tabs_of_which_nobody_knows_whose_they_are_may_be_one_users(site: Backend, tmp_path: Path) -> None:
-    """The server's log says that they are not."""
+def test_two_tabs_with_unknown_users_are_inconclusive_without_a_log(site: Backend, tmp_path: Path) -> None:
+    """The server's log shows that they belong to different users."""
     address = f"{site.url}/fixed.html?user=page_user"
     page = (site.url, "--page", address, "--scenario", "single-connection", "--format", "json")
     tmp_path.joinpath("wscheck.toml").write_text(TABS)
@@ -136,41 +136,44 @@ def test_two_tabs_of_which_nobody_knows_whose_they_are_may_be_one_users(site: Ba
         (("http://127.0.0.1:9", "--page", "http://127.0.0.1:9/", "--scenario", "zombie"), "none of them was chosen"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], said: str) -> None:
+def test_contradictory_options_are_refused(options: tuple[str, ...], said: str) -> None:
     ran = wscheck("verify", *options)
     assert ran.code == 2 and said in ran.err, ran.said
 
 
-LOOKED = 1_795_000_000.0
+OBSERVED_UNTIL = 1_795_000_000.0
 
 
-def expected(scenario: str, connected_at: float, *came: str) -> list[Event]:
-    """What is recorded as expected of a page that connected then, and received these events until it was looked at."""
+def recorded_expectations(scenario: str, connected_at: float, *received: str) -> list[Event]:
+    """Return what is recorded for a page that connected at `connected_at` and received these events."""
     settings = ScenarioSettings(
         target=ServerTarget(url="http://h"), user=Credentials("ada"), second_user=None, contract=DOCUMENTED_CONTRACT
     )
     context = ScenarioContext(settings)
     opened = Connected(at=connected_at, source="browser", user="ada", sid="s", page="tab 1")
-    received = (Delivered(at=LOOKED, source="browser", user="ada", sid="s", page="tab 1", name=name) for name in came)
-    record_page_expectations([opened, *received], scenario, context, LOOKED)
+    deliveries = (
+        Delivered(at=OBSERVED_UNTIL, source="browser", user="ada", sid="s", page="tab 1", name=name)
+        for name in received
+    )
+    record_page_expectations([opened, *deliveries], scenario, context, OBSERVED_UNTIL)
     return context.events
 
 
 @pytest.mark.parametrize(("after", "kind"), [(-0.1, Expected), (0.1, NotEvaluated)])
-def test_a_page_that_connected_after_the_last_look_was_not_missing_then(after: float, kind: type[Event]) -> None:
-    assert [type(event) for event in expected(SingleConnection.id, LOOKED + after)] == [kind]
+def test_a_page_that_connected_too_late_is_not_evaluated(after: float, kind: type[Event]) -> None:
+    assert [type(event) for event in recorded_expectations(SingleConnection.id, OBSERVED_UNTIL + after)] == [kind]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 5.1])
-def test_events_are_missed_by_a_page_that_was_connected_as_long_as_they_may_take(seconds: float) -> None:
-    """However long the browser took to get there."""
+def test_events_are_expected_only_if_the_page_was_connected_long_enough(seconds: float) -> None:
+    """The time that the browser took before does not count."""
     first, *others = (event.name for event in DOCUMENTED_CONTRACT.events)
-    told = expected(EventHandling.id, LOOKED - seconds, first)
+    told = recorded_expectations(EventHandling.id, OBSERVED_UNTIL - seconds, first)
     missed = {event.name for event in told if isinstance(event, Expected) and event.what == "delivered"}
     assert missed == (set(others) if seconds > 5.0 else set())
 
 
-def test_no_single_event_is_missed_by_a_page_that_asked_for_nothing() -> None:
-    told = expected(EventHandling.id, LOOKED - 60)
+def test_no_single_event_is_expected_if_the_page_received_none() -> None:
+    told = recorded_expectations(EventHandling.id, OBSERVED_UNTIL - 60)
     assert not [event for event in told if isinstance(event, Expected) and event.what == "delivered"]
     assert any(isinstance(event, NotEvaluated) for event in told)

@@ -1,4 +1,4 @@
-"""A recording that is missing, broken or of another kind: named with its line, exit 3, never a verdict."""
+"""Tests of unusable recordings: exit code 3 and a message with the file and line, never a verdict."""
 
 import json
 from pathlib import Path
@@ -18,41 +18,41 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def judged(file: Path) -> str:
+def error_message(file: Path) -> str:
     ran = wscheck("verify", "--from", file)
     assert ran.code == 3 and "next: " in ran.err and ran.err.count("\n") == 2, ran.said
     return ran.err
 
 
-def test_a_missing_one(tmp_path: Path) -> None:
-    assert "nowhere.ndjson" in judged(tmp_path / "nowhere.ndjson")
+def test_a_missing_recording_is_refused(tmp_path: Path) -> None:
+    assert "nowhere.ndjson" in error_message(tmp_path / "nowhere.ndjson")
 
 
-def test_an_empty_one(tmp_path: Path) -> None:
+def test_an_empty_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.ndjson").touch()
-    assert "empty.ndjson" in judged(tmp_path / "empty.ndjson")
+    assert "empty.ndjson" in error_message(tmp_path / "empty.ndjson")
 
 
 @pytest.mark.parametrize("lost", ["a line", "half a line"])
-def test_a_truncated_one(recording: Path, tmp_path: Path, lost: str) -> None:
+def test_a_truncated_recording_is_refused(recording: Path, tmp_path: Path, lost: str) -> None:
     data = recording.read_bytes()
     drop_network = data.rstrip(b"\n").rfind(b"\n") + 1
     short = tmp_path / "short.ndjson"
     short.write_bytes(data[:drop_network] if lost == "a line" else data[: drop_network + 10])
-    assert "short.ndjson" in judged(short)
+    assert "short.ndjson" in error_message(short)
 
 
-def test_one_with_a_line_that_is_not_an_event(recording: Path, tmp_path: Path) -> None:
+def test_a_line_that_is_not_an_event_is_refused(recording: Path, tmp_path: Path) -> None:
     lines = recording.read_bytes().splitlines(keepends=True)
     broken = tmp_path / "broken.ndjson"
     broken.write_bytes(b"".join([*lines[:3], b'{"type":"connected","sid":7}\n', *lines[4:]]))
-    assert "broken.ndjson:4" in judged(broken)
+    assert "broken.ndjson:4" in error_message(broken)
 
 
-def test_one_from_the_future(recording: Path, tmp_path: Path) -> None:
+def test_a_recording_of_a_newer_version_is_refused(recording: Path, tmp_path: Path) -> None:
     newer = tmp_path / "newer.ndjson"
     newer.write_bytes(recording.read_bytes().replace(b"wscheck.events/1", b"wscheck.events/9", 1))
-    assert "wscheck.events/9" in judged(newer)
+    assert "wscheck.events/9" in error_message(newer)
 
 
 FLAGS = [
@@ -66,19 +66,19 @@ FLAGS = [
 
 
 @pytest.mark.parametrize("flag", FLAGS)
-def test_what_a_recording_cannot_answer_to_is_refused(recording: Path, flag: tuple[str, ...]) -> None:
+def test_flags_without_effect_on_a_recording_are_refused(recording: Path, flag: tuple[str, ...]) -> None:
     ran = wscheck("verify", "--from", recording, *flag)
     named = "URL" if flag[0].startswith("http") else flag[0]
     assert ran.code == 2 and f"{named} would change nothing" in ran.err, ran.said
 
 
-def test_a_server_log_that_is_not_there() -> None:
+def test_a_missing_server_log_is_refused() -> None:
     ran = wscheck("verify", "http://127.0.0.1:9", "--server-log", "/no/such.log")
     assert ran.code == 3 and "/no/such.log" in ran.err
 
 
 CONNECTED = '{"time":%s,"msg":"WebSocket client connected","userId":"ada","socketId":"%s"}\n'
-LEFT_OPEN = {
+INCONCLUSIVE_LOGS = {
     "no connection event was found": '{"time":1795000000000,"msg":"server is up"}\n',
     "no event has a time": "WebSocket client connected\n• socketId: abc\n• userId: ada\n",
     "could not be read": CONNECTED % (1795000000000, "a") + "WebSocket client connected {\n",
@@ -86,9 +86,9 @@ LEFT_OPEN = {
 }
 
 
-@pytest.mark.parametrize("reason", LEFT_OPEN)
-def test_a_log_and_its_recording_leave_the_same_open_in_the_same_words(tmp_path: Path, reason: str) -> None:
-    (tmp_path / "app.log").write_text(LEFT_OPEN[reason])
+@pytest.mark.parametrize("reason", INCONCLUSIVE_LOGS)
+def test_a_log_and_its_recording_are_inconclusive_for_the_same_reason(tmp_path: Path, reason: str) -> None:
+    (tmp_path / "app.log").write_text(INCONCLUSIVE_LOGS[reason])
     outputs = ("--format=json", "--format=ndjson=run.ndjson")
     read = wscheck("tail-logs", "--no-follow", "app.log", *outputs, cwd=tmp_path)
     again = wscheck("verify", "--from", "run.ndjson", "--format=json", cwd=tmp_path)

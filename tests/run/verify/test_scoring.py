@@ -1,4 +1,4 @@
-"""From events to verdicts: what passes, what fails, and what could not be judged and must never read as a pass."""
+"""Tests of the verdicts of recorded phases."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ def result(events: list[AnyEvent], bar: Bar | None = None) -> ScenarioResult:
     return only
 
 
-def test_a_healthy_subject_and_a_control_that_shows_the_fault_pass() -> None:
+def test_a_healthy_subject_with_a_faulty_control_passes() -> None:
     told = result(phase(healthy()) + phase(faulty(), "control"))
     assert (told.verdict, told.reason, told.findings) == (Verdict.PASSED, "", [])
     assert (told.connections_opened, told.connections_peak, told.replacements) == (1, 1, 0)
@@ -61,7 +61,7 @@ def test_a_healthy_subject_and_a_control_that_shows_the_fault_pass() -> None:
     assert set(control.findings) == {"multiple-connections", "connection-replaced"}
 
 
-def test_a_faulty_subject_fails_with_its_findings_named_after_the_scenario() -> None:
+def test_the_findings_of_a_faulty_subject_name_the_scenario() -> None:
     told = result(phase(faulty()))
     assert told.verdict is Verdict.FAILED
     assert told.reason in [finding.message for finding in told.findings]
@@ -78,7 +78,7 @@ def _and(said: Conversation, *events: AnyEvent) -> Conversation:
 
 
 SILENCE = Refused(at=START + 1, source="client", user="A", reason="timeout", message="no answer within 5 s")
-"""What a server that hangs leaves behind: nobody was let in, and nobody was refused."""
+"""Event of a server that hangs: it neither accepts nor refuses the connection."""
 
 UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
     "nothing was seen": (lambda: phase(user("A")), "no connection was seen"),
@@ -112,37 +112,37 @@ UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
 
 
 @pytest.mark.parametrize("case", UNSURE)
-def test_what_could_not_be_judged_is_inconclusive_and_says_why(case: str) -> None:
+def test_missing_evidence_is_inconclusive_with_a_reason(case: str) -> None:
     events, reason = UNSURE[case]
     told = result(events())
     assert (told.verdict, told.reason) == (Verdict.INCONCLUSIVE, reason)
 
 
 @pytest.mark.parametrize("case", UNSURE)
-def test_strict_makes_it_fail(case: str) -> None:
+def test_strict_fails_missing_evidence(case: str) -> None:
     events, reason = UNSURE[case]
     told = result(events(), Bar(strict=True))
     assert (told.verdict, told.reason) == (Verdict.FAILED, reason)
 
 
-def test_what_was_not_tried_is_skipped() -> None:
+def test_a_scenario_that_was_not_tried_is_skipped() -> None:
     told = result(phase(_and(user("A"), NotEvaluated(at=START, reason="no second user", skipped=True))))
     assert (told.verdict, told.reason) == (Verdict.SKIPPED, "no second user")
 
 
-def test_a_finding_outweighs_what_could_not_be_judged() -> None:
+def test_a_finding_outweighs_missing_evidence() -> None:
     events = phase(_and(faulty(), NotEvaluated(at=START + 2, reason="and more")))
     assert result(events).verdict is Verdict.FAILED
 
 
-def test_what_follows_from_a_server_that_is_gone_is_not_held_against_it() -> None:
+def test_consequences_of_a_lost_server_are_not_findings() -> None:
     gone = Refused(at=START + 1, source="client", reason="unreachable", message="reset")
     said = _and(user("A").connects("s1", at=0).disconnects("s1", at=1, reason="transport close"), gone)
     told = result(phase(said.expects("connected", at=2)))
     assert (told.verdict, told.findings) == (Verdict.INCONCLUSIVE, [])
 
 
-def test_a_server_that_ended_the_connection_is_not_said_to_have_other_events() -> None:
+def test_a_disconnect_explains_missing_documented_events() -> None:
     said = user("A").connects("s1", at=0).disconnects("s1", at=0.1, reason=KICKED_CLIENT)
     told = result(
         phase(said.expects("delivered", at=1, name="sync", within=0.5, assumed=True), scenario="event-handling")
@@ -151,7 +151,7 @@ def test_a_server_that_ended_the_connection_is_not_said_to_have_other_events() -
     assert told.reason == "the server ended the connection, and sent none of the events that it was asked for"
 
 
-def test_a_target_that_refuses_the_second_connection_shows_the_fault_as_well() -> None:
+def test_a_refusal_in_the_control_also_shows_the_fault() -> None:
     said = user("A").connects("c1", at=0).is_refused(at=0.1, message="already connected")
     told = result(phase(healthy()) + phase(said, "control"))
     assert told.verdict is Verdict.PASSED
@@ -163,7 +163,7 @@ def test_a_target_that_refuses_the_second_connection_shows_the_fault_as_well() -
     ("fail_on", "verdict"),
     [(Severity.ERROR, Verdict.PASSED), (Severity.WARNING, Verdict.FAILED), (Severity.NOTE, Verdict.FAILED)],
 )
-def test_the_bar_says_which_severity_fails(fail_on: Severity, verdict: Verdict) -> None:
+def test_the_bar_decides_which_severity_fails(fail_on: Severity, verdict: Verdict) -> None:
     said = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=1, page="tab-2")
     said.is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=KICKED_CLIENT)
     told = result(phase(said, scenario="second-tab"), Bar(fail_on))
@@ -171,7 +171,7 @@ def test_the_bar_says_which_severity_fails(fail_on: Severity, verdict: Verdict) 
     assert [finding.rule for finding in told.findings] == ["tab-displaced"]
 
 
-def test_two_namespaces_of_one_session_are_one_connection_opened() -> None:
+def test_two_namespaces_of_one_session_count_as_one_connection() -> None:
     said = (
         user("A", page="tab-1", eio="e1").connects("s1", at=0, namespace="/").connects("s2", at=0.1, namespace="/bot")
     )
@@ -179,12 +179,12 @@ def test_two_namespaces_of_one_session_are_one_connection_opened() -> None:
     assert (told.verdict, told.connections_opened, told.connections_peak) == (Verdict.PASSED, 1, 1)
 
 
-def test_our_own_stall_is_said_before_the_server_is_blamed() -> None:
+def test_findings_state_a_stall_of_this_machine() -> None:
     told = result(phase(_and(faulty(), ProcessStalled(at=START + 1, source="wscheck", seconds=0.7))))
     assert all(f.message.endswith("(this machine stalled for 0.7 s meanwhile)") for f in told.findings)
 
 
-def test_what_the_client_knows_is_told_with_the_logs_earlier_sighting() -> None:
+def test_log_events_get_the_page_and_component_of_the_client() -> None:
     said = user("A", "server-log").connects("c1", at=0).connects("c2", at=0.5).is_replaced("c1", "c2", at=0.5)
     said.seen_by("client", page="tab-1").connects("c1", at=0.01, by="Dashboard").connects("c2", at=0.51, by="Wizard")
     told = result(phase(said))
@@ -194,7 +194,7 @@ def test_what_the_client_knows_is_told_with_the_logs_earlier_sighting() -> None:
     assert {(event.source, event.page) for event in opened} == {("server-log", "tab-1")}
 
 
-def test_each_phase_is_judged_by_itself_and_in_the_order_of_the_run() -> None:
+def test_phases_are_evaluated_separately_in_the_order_of_the_run() -> None:
     events = phase(faulty(), scenario="race") + phase(healthy()) + phase(faulty(), "control")
     told = score_scenarios(events, RuleOptions(), Bar())
     assert [(r.id, r.verdict) for r in told] == [("race", Verdict.FAILED), (SCENARIO, Verdict.PASSED)]
@@ -220,12 +220,12 @@ def scenario(verdict: Verdict, reason: str = "") -> ScenarioResult:
         ("", Verdict.INCONCLUSIVE, "no scenario could be tried"),
     ],
 )
-def test_the_run_is_as_bad_as_its_worst_scenario(verdicts: str, verdict: Verdict, reason: str) -> None:
+def test_the_run_has_the_verdict_of_its_worst_scenario(verdicts: str, verdict: Verdict, reason: str) -> None:
     decision = score_run([scenario(Verdict(name), "why") for name in verdicts.split()], Bar())
     assert (decision.verdict, decision.reason) == (verdict, reason)
 
 
-def test_the_runs_findings_are_those_of_its_scenarios_the_worst_first() -> None:
+def test_the_findings_of_all_scenarios_are_sorted_by_severity() -> None:
     tab = user("A").connects("s1", at=0).is_refused(at=1, message="no")
     results = score_scenarios(phase(tab, scenario="second-tab") + phase(faulty()), RuleOptions(), Bar())
     severities = [finding.severity for finding in all_findings(results)]
@@ -252,7 +252,7 @@ def asked(*came: str, assumed: bool) -> list[AnyEvent]:
         (("status", "sync"), True, Verdict.PASSED),
     ],
 )
-def test_a_server_that_knows_none_of_the_events_that_nobody_said_it_has(
+def test_missing_events_of_an_assumed_contract_are_inconclusive(
     came: tuple[str, ...], assumed: bool, verdict: Verdict
 ) -> None:
     told = result(asked(*came, assumed=assumed))
@@ -266,14 +266,14 @@ def turned_away(credential: str) -> list[AnyEvent]:
     return phase(_and(said, refused), scenario="reconnect") + phase(faulty(), "control", scenario="reconnect")
 
 
-def test_a_server_that_begins_to_refuse_the_users_own_token_is_not_blamed_for_the_absence() -> None:
+def test_refusal_of_the_own_token_during_the_run_is_inconclusive() -> None:
     told = result(turned_away("own"))
     assert (told.verdict, told.findings) == (Verdict.INCONCLUSIVE, [])
     assert told.reason == "the server now refuses the user's own credentials (jwt): has the token expired?"
     assert result(turned_away("invalid")).verdict is Verdict.FAILED
 
 
-def test_that_the_server_went_away_is_told_before_what_else_could_not_be_judged() -> None:
+def test_the_loss_of_the_server_is_the_first_reason() -> None:
     dead = Refused(at=START + 2, source="client", reason="unreachable", message="connection refused")
     told = result(with_(NotEvaluated(at=START + 1, reason="the contract names no event"), dead)())
     assert told.reason.startswith("the server went away")
@@ -301,18 +301,18 @@ KICK = Disconnected(at=START + 0.5, source="client", user=OWN, sid="s1", page="t
 
 
 @pytest.mark.parametrize("told", [sent(FOREIGN), logged(FOREIGN)], ids=["sent", "logged"])
-def test_a_token_that_opens_the_connection_of_another_fails(told: AnyEvent) -> None:
+def test_a_token_that_opens_another_users_connection_fails(told: AnyEvent) -> None:
     failed = result(borrowed(told))
     assert failed.verdict is Verdict.FAILED and [f.rule for f in failed.findings] == ["identity-unverified"]
 
 
 @pytest.mark.parametrize("told", [sent(OWN), logged(OWN), KICK], ids=["sent", "logged", "closed"])
-def test_a_server_that_ignores_the_id_and_goes_by_the_token_passes(told: AnyEvent) -> None:
+def test_a_server_that_uses_the_owner_of_the_token_passes(told: AnyEvent) -> None:
     assert (result(borrowed(told)).verdict, result(borrowed(told)).findings) == (Verdict.PASSED, [])
 
 
 @pytest.mark.parametrize("told", [(), (logged(None),)], ids=["nothing", "no user"])
-def test_whose_connection_it_became_is_not_guessed(told: tuple[AnyEvent, ...]) -> None:
+def test_an_unknown_owner_of_the_connection_is_inconclusive(told: tuple[AnyEvent, ...]) -> None:
     unsure = result(borrowed(*told))
     assert unsure.verdict is Verdict.INCONCLUSIVE and not unsure.findings
     assert "--server-log" in unsure.reason

@@ -1,4 +1,4 @@
-"""No output of any kind holds a token, not even when the server sends it back."""
+"""Tests that no output contains a token, even if the server sends it back."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from wscheck.report import REPORTERS
 from wscheck.run.verify.run import evaluate_recording
 from wscheck.scenarios import SCENARIOS
 
-# Looks like nothing in particular, so that only knowing it can hide it.
+# Does not look like a secret, so that only its value can be redacted.
 TOKEN = "token-of-user_123"
 SECOND = "token-of-user_456"
 
@@ -39,7 +39,7 @@ FAULT = ("--client", "per-component", "--scenario", "single-connection", "--scen
 
 
 @pytest.mark.parametrize(("options", "code"), [((), 0), (FAULT, 1)], ids=["pass", "fail"])
-def test_a_run_against_a_real_server(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
+def test_no_report_of_a_run_contains_a_token(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
     summary = tmp_path / "summary.md"
     with node_backend("--ping-interval", "700", "--ping-timeout", "700") as backend:
         ran = wscheck(
@@ -51,7 +51,7 @@ def test_a_run_against_a_real_server(tmp_path: Path, options: tuple[str, ...], c
             GITHUB_STEP_SUMMARY=str(summary),
         )
     assert ran.code == code, ran.said
-    # A mask is how GitHub learns what to hide: the one line that must name it.
+    # The mask command tells GitHub which text to hide, so it must contain the token.
     said = "\n".join(line for line in ran.said.splitlines() if not line.startswith("::add-mask::"))
     assert_clean(tmp_path, said, TOKEN, SECOND)
     if code == 0:
@@ -59,7 +59,7 @@ def test_a_run_against_a_real_server(tmp_path: Path, options: tuple[str, ...], c
 
 
 def assert_every_scenario_passed(folder: Path, backend: Backend) -> None:
-    """The one full run against a Node server shows this too: with its log beside, and from its recording."""
+    """Assert that the full run against a Node server passes, also from its recording."""
     report = json.loads((folder / "report.json").read_bytes())
     assert {each["id"]: each["verdict"] for each in report["scenarios"]} == dict.fromkeys(SCENARIOS, Verdict.PASSED)
     assert {each["control"]["verdict"] for each in report["scenarios"]} == {Verdict.FAILED}
@@ -77,7 +77,7 @@ async def _echo(ws: web.WebSocketResponse) -> None:
     await ws.send_str(f"44{TOKEN}")
 
 
-async def test_a_server_that_sends_the_token_back(tmp_path: Path) -> None:
+async def test_a_token_that_the_server_sends_back_is_redacted(tmp_path: Path) -> None:
     async with serving(talking(_echo)) as url:
         ran = await asyncio.to_thread(
             wscheck,
@@ -94,7 +94,7 @@ async def _named_after(ws: web.WebSocketResponse) -> None:
     await asyncio.sleep(0.1)
 
 
-async def test_a_server_that_names_the_connection_after_the_token(tmp_path: Path) -> None:
+async def test_a_token_as_socket_id_is_redacted(tmp_path: Path) -> None:
     async with serving(talking(_named_after)) as url:
         ran = await asyncio.to_thread(
             wscheck,
@@ -106,7 +106,7 @@ async def test_a_server_that_names_the_connection_after_the_token(tmp_path: Path
     assert_clean(tmp_path, ran.said, TOKEN)
 
 
-async def test_a_web_page_that_quotes_the_token_where_its_answer_is_cut() -> None:
+async def test_a_token_at_the_end_of_a_truncated_answer_is_redacted() -> None:
     async with serving(answering(404, "x" * 50 + TOKEN)) as url:
         ran = await asyncio.to_thread(wscheck, "verify", url, WSCHECK_TOKEN=TOKEN)
     assert ran.code == 3 and TOKEN[:8] not in ran.said, ran.said
@@ -116,7 +116,7 @@ async def _refuse(ws: web.WebSocketResponse) -> None:
     await ws.send_str(f'44{{"message":"I do not know {TOKEN}"}}')
 
 
-async def test_a_refusal_that_quotes_the_token() -> None:
+async def test_a_token_in_a_refusal_is_redacted() -> None:
     async with serving(talking(_refuse)) as url:
         ran = await asyncio.to_thread(
             wscheck, "verify", url, "--transports", "websocket", "--timeout", "2s", WSCHECK_TOKEN=TOKEN
@@ -124,6 +124,6 @@ async def test_a_refusal_that_quotes_the_token() -> None:
     assert ran.code == 3 and "I do not know (hidden)" in ran.err, ran.said
 
 
-def test_the_configuration_is_shown_without_it(tmp_path: Path) -> None:
+def test_the_configuration_is_shown_without_the_token(tmp_path: Path) -> None:
     ran = wscheck("config", WSCHECK_TOKEN=TOKEN)
     assert ran.code == 0 and "WSCHECK_TOKEN" in ran.out and TOKEN not in ran.said

@@ -59,7 +59,7 @@ def plan_verify_run(
 
 
 def _check_options(config: Config) -> None:
-    """Reject options that would have no effect, or another one than expected."""
+    """Raise UsageError for options that would have no effect or an unexpected one."""
     delay, timeout = config.values["verify.reconnect_on_kick"], config.values["target.timeout"]
     token = config.values["identity.token"]
     if token.value is not None and config.server_url is None:
