@@ -189,16 +189,19 @@ def test_ids_of_plain_characters_are_always_read(first: str, middle: str, ids: l
 @pytest.mark.parametrize(
     ("marker", "problem"),
     [
-        ("connected=user {usr} came", "`{usr}` is no place that connected has"),
-        ("connected=user {old} came", "`{old}` is no place that connected has"),
-        ("restarted=node {user} is up", "`{user}` is no place that restarted has"),
-        ("connected=user {user} saw {user} come", "`{user}` stands in it twice"),
-        ("connected=user {user}{sid} came", "`{user}{sid}`: nothing tells where the one ends and the other begins"),
-        ("disconnected={reason} {sid} left", "`{reason} {sid}`: nothing tells where the one ends and the other begins"),
-        ("connected={user} on {sid}", "it has too little text to be looked for, four letters in a row at least"),
-        ("connected={user}", "it has too little text to be looked for, four letters in a row at least"),
-        ("connected=opened {", "`{` stands alone"),
-        ("connected=opened } {user}", "`}` stands alone"),
+        ("connected=user {usr} came", "`{usr}` is not a placeholder of connected"),
+        ("connected=user {old} came", "`{old}` is not a placeholder of connected"),
+        ("restarted=node {user} is up", "`{user}` is not a placeholder of restarted"),
+        ("connected=user {user} saw {user} come", "`{user}` occurs twice"),
+        ("connected=user {user}{sid} came", "`{user}{sid}`: there is no text between the two to separate them"),
+        ("disconnected={reason} {sid} left", "`{reason} {sid}`: there is no text between the two to separate them"),
+        (
+            "connected={user} on {sid}",
+            "it has too little fixed text to search for: at least four letters in a row are needed",
+        ),
+        ("connected={user}", "it has too little fixed text to search for: at least four letters in a row are needed"),
+        ("connected=opened {", "`{` has no counterpart"),
+        ("connected=opened } {user}", "`}` has no counterpart"),
     ],
 )
 def test_an_invalid_marker_is_refused_with_a_next_step(marker: str, problem: str) -> None:
@@ -207,7 +210,7 @@ def test_an_invalid_marker_is_refused_with_a_next_step(marker: str, problem: str
         with pytest.raises(UsageError) as refused:
             reader_factory(options, (), table)
         assert f": {problem}. " in str(refused.value)
-        assert f"The places of {kind} are " in refused.value.next_step
+        assert f"The placeholders of {kind} are " in refused.value.next_step
 
 
 def test_the_command_line_and_the_file_read_alike(tmp_path: Path) -> None:

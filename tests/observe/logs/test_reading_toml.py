@@ -16,11 +16,11 @@ from wscheck.observe.logs.options import reader_factory
     ("toml", "problem"),
     [
         ("[logs]\n\nmarkers = 3\n", "wscheck.toml:3: `logs.markers` must be a table."),
-        ("[logs.markers]\nconected = 'x'\n", "wscheck.toml:2: `conected` is not understood."),
-        ("[logs.keys]\nuser = 'uid'\nsid = 7\n", "wscheck.toml:3: `sid` is not understood."),
+        ("[logs.markers]\nconected = 'x'\n", "wscheck.toml:2: `conected` is not a valid entry."),
+        ("[logs.keys]\nuser = 'uid'\nsid = 7\n", "wscheck.toml:3: `sid` is not a valid entry."),
         (
             "[logs.keys]\nuser = 'uid'\nsid = ['a', 'b:']\n",
-            "wscheck.toml:3: `b:` is no name of a key: it has `:` in it.",
+            "wscheck.toml:3: `b:` cannot be the name of a key: it contains `:`.",
         ),
     ],
 )
@@ -35,11 +35,11 @@ def test_a_mistake_is_reported_with_its_line(toml: str, problem: str, tmp_path: 
 @pytest.mark.parametrize(
     ("option", "problem", "advice"),
     [
-        ("--marker=online=Socket opened", "`online` is not a KIND that is known.", "connected='Socket opened'."),
-        ("--marker=replaced", "this is not KIND=TEXT.", "replaced='Socket opened'."),
-        ("--marker=connected=  ", "this is not KIND=TEXT.", "connected='Socket opened'."),
-        ("--key=users=uid", "`users` is not a FIELD that is known.", "user=uid."),
-        ("--key=user", "this is not FIELD=NAME.", "user=uid."),
+        ("--marker=online=Socket opened", "`online` is not a known KIND.", "connected='Socket opened'."),
+        ("--marker=replaced", "it does not have the form KIND=TEXT.", "replaced='Socket opened'."),
+        ("--marker=connected=  ", "it does not have the form KIND=TEXT.", "connected='Socket opened'."),
+        ("--key=users=uid", "`users` is not a known FIELD.", "user=uid."),
+        ("--key=user", "it does not have the form FIELD=NAME.", "user=uid."),
     ],
 )
 def test_a_mistake_on_the_command_line_is_reported(option: str, problem: str, advice: str, tmp_path: Path) -> None:
@@ -54,13 +54,13 @@ def test_a_mistake_on_the_command_line_is_reported(option: str, problem: str, ad
 
 @pytest.mark.parametrize("name", ["uid=7", "uid:", "uid,sid", '"uid"', "{", "[user]"])
 def test_an_invalid_key_name_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(f"`{name}` is no name of a key: it has `")) as refused:
+    with pytest.raises(UsageError, match=re.escape(f"`{name}` cannot be the name of a key: it contains `")) as refused:
         reader_factory((), (f"user={name}",), {})
-    assert refused.value.next_step == "Write the name alone, as it stands in the log: --key user=uid."
+    assert refused.value.next_step == "Write only the name, as in the log: --key user=uid."
 
 
 def test_a_key_name_needs_a_letter_or_digit() -> None:
-    with pytest.raises(UsageError, match="`---` is no name of a key: it has neither letter nor digit"):
+    with pytest.raises(UsageError, match="`---` cannot be the name of a key: it has neither a letter nor a digit"):
         reader_factory((), ("user=---",), {})
 
 

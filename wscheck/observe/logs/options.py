@@ -18,7 +18,7 @@ from wscheck.observe.logs.vocabulary import (
     marker_error,
 )
 
-AS_IT_STANDS = "Write the name alone, as it stands in the log"
+AS_IT_STANDS = "Write only the name, as in the log"
 
 _TABLES = {"markers": KINDS, "keys": ROLES}
 
@@ -79,8 +79,8 @@ def reader_factory(
 def placeholder_hint(kind: str) -> str:
     """Return which placeholders a marker of `kind` may contain."""
     order = [role for role in EVENT_ROLES[kind] if role in ALLOWED_ROLES[kind]]
-    named = f"{', '.join(f'{{{role}}}' for role in order)}, and {{}} for other words" if order else "{}"
-    return f"The places of {kind} are {named}, apart from each other by text; a brace itself is written {{{{ or }}}}."
+    named = f"{', '.join(f'{{{role}}}' for role in order)}, and {{}} for any other words" if order else "{}"
+    return f"The placeholders of {kind} are {named}. Text must separate them. Write a literal brace as {{{{ or }}}}."
 
 
 def _first(problems: Iterable[str]) -> str:
@@ -92,9 +92,9 @@ def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) 
     what = form.partition("=")[0]
     meant = f"{what} is one of {', '.join(choices)}: write {flag} {name if name in choices else choices[0]}="
     if not value:
-        raise UsageError(f"{flag} {raw}: this is not {form}.", f"{meant}{example}.")
+        raise UsageError(f"{flag} {raw}: it does not have the form {form}.", f"{meant}{example}.")
     if name not in choices:
-        raise UsageError(f"{flag} {raw}: `{name}` is not a {what} that is known.", f"{meant}{shlex.quote(value)}.")
+        raise UsageError(f"{flag} {raw}: `{name}` is not a known {what}.", f"{meant}{shlex.quote(value)}.")
     if choices is KINDS and (wrong := marker_error(name, value, ALLOWED_ROLES[name])):
         raise UsageError(f"{flag} {raw}: {wrong}.", placeholder_hint(name))
     if choices is ROLES and (wrong := key_name_error(value)):
@@ -112,8 +112,8 @@ def _pairs_from_table(name: str, table: Mapping[str, Any], at: Callable[[str], s
         texts = value if isinstance(value, list) else [value]
         if kind not in _TABLES[name] or not all(isinstance(text, str) and text.strip() for text in texts):
             raise UsageError(
-                f"{at(f'logs.{name}.{kind}')}: `{kind}` is not understood.",
-                f"Its keys are {', '.join(_TABLES[name])}, each with a text or a list of texts.",
+                f"{at(f'logs.{name}.{kind}')}: `{kind}` is not a valid entry.",
+                f"Its keys are {', '.join(_TABLES[name])}, each with a string or a list of strings.",
             )
         if name == "markers" and (
             wrong := _first(marker_error(kind, each.strip(), ALLOWED_ROLES[kind]) for each in texts)

@@ -59,13 +59,13 @@ def marker_error(kind: str, text: str, allowed: Collection[str]) -> str:
     """Return what is wrong with a marker, "" if nothing is. `allowed` contains the roles of its kind."""
     alone = next((match[0] for match in _PART.finditer(text) if len(match[0]) == 1), "")
     if alone:
-        return f"`{alone}` stands alone"
+        return f"`{alone}` has no counterpart"
     texts, roles = split_placeholders(text)
     for role in filter(None, roles):
         if role not in allowed:
-            return f"`{{{role}}}` is no place that {kind} has"
+            return f"`{{{role}}}` is not a placeholder of {kind}"
         if roles.count(role) > 1:
-            return f"`{{{role}}}` stands in it twice"
+            return f"`{{{role}}}` occurs twice"
     return _too_little(texts, roles, text) if roles else ""
 
 
@@ -73,9 +73,9 @@ def _too_little(texts: Sequence[str], roles: Sequence[str], text: str) -> str:
     """Return why the text around the placeholders is not enough to find or delimit ids, "" if it is."""
     for between, one, other in zip(texts[1:], roles, roles[1:], strict=False):
         if not between or (not between.strip() and "reason" in (one, other)):
-            return f"`{{{one}}}{between}{{{other}}}`: nothing tells where the one ends and the other begins"
+            return f"`{{{one}}}{between}{{{other}}}`: there is no text between the two to separate them"
     if len(needle_for(text).encode()) < SHORTEST:
-        return "it has too little text to be looked for, four letters in a row at least"
+        return "it has too little fixed text to search for: at least four letters in a row are needed"
     return ""
 
 
@@ -187,8 +187,12 @@ def key_name_error(name: str) -> str:
     """Return why a name cannot be a key, "" if it can."""
     sign = _NO_NAME.search(name)
     if sign is not None:
-        return f"`{name}` is no name of a key: it has `{sign[0].strip()}` in it"
-    return "" if any(map(str.isalnum, name)) else f"`{name}` is no name of a key: it has neither letter nor digit"
+        return f"`{name}` cannot be the name of a key: it contains `{sign[0].strip()}`"
+    return (
+        ""
+        if any(map(str.isalnum, name))
+        else f"`{name}` cannot be the name of a key: it has neither a letter nor a digit"
+    )
 
 
 def word_set(text: str) -> frozenset[str]:
