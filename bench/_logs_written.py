@@ -17,28 +17,28 @@ Render = Callable[[str, dict[str, Any], int], str]
 
 
 def pino(message: str, fields: dict[str, Any], at: int) -> str:
-    """One line of pino's."""
+    """Return one line as pino writes it."""
     record = {"level": 30, "time": at, "pid": 4242, "hostname": "bot-1", **fields, "msg": message}
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def bullets(message: str, fields: dict[str, Any], at: int) -> str:
-    """The documented blocks; what else is logged stands on one line."""
+    """Return a documented record as a block; anything else as one line."""
     if message not in {CONNECTED, REPLACED, DISCONNECTED}:
         return f"{message} {fields}\n"
     return message + "\n" + "".join(f"• {key}: {value}\n" for key, value in fields.items())
 
 
 def composed(message: str, fields: dict[str, Any], at: int) -> str:
-    """`console.log` with an object, under docker compose."""
+    """Return a line of `console.log` with an object, under docker compose."""
     inspected = ", ".join(f"{key}: {value!r}" for key, value in fields.items())
     return f"bot-1  | {message} {{ {inspected} }}\n"
 
 
 def write(path: Path, size: int, share: float, render: Render) -> None:
-    """`size` bytes of log at `path`; `share` of its lines begin a record."""
+    """Write `size` bytes of log to `path`. A share of `share` of its lines starts a record."""
     draw = random.Random(20_260_115)
-    # Nobody reads the noise's times, so each line of it is rendered once.
+    # The times of the noise are not read, so each line of it is rendered once.
     noise = [render(*_noise(draw), 1_768_469_400_000) for _ in range(20_000)]
     records, at, written = _records(draw), 1_768_469_400_000, 0
     with path.open("wb", buffering=1 << 20) as file:
@@ -71,7 +71,7 @@ def _noise(draw: random.Random) -> Record:
 
 
 def _records(draw: random.Random) -> Iterator[Record]:
-    """Healthy users come and go; the sockets of a few broken ones replace each other."""
+    """Yield records: healthy users connect and disconnect; the sockets of a few broken ones replace each other."""
     holds: dict[str, str] = {}
     while True:
         broken = draw.random() < 0.1

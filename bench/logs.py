@@ -1,7 +1,7 @@
-"""How fast finished logs are judged, beside grep and mtail: MB of log per second of processor time, and memory.
+"""Speed of reading finished logs, compared with grep and mtail: MB of log per second of processor time, and memory.
 
-Each tool is started on the whole log and on an empty one, in turn; the difference is the reading. grep only counts
-lines with the same two markers. mtail counts records by user, its usual job, and in a row of its own only the markers.
+Each tool alternately reads the whole log and an empty one; the difference is the time of reading. grep only counts
+lines with the same two markers. mtail counts records per user, its usual task, and in a separate row only the markers.
 """
 
 import os
@@ -77,14 +77,14 @@ counter replacements by user
 
 
 class Cost(NamedTuple):
-    """Seconds of processor time, and the most memory resident, in MB."""
+    """Processor time in seconds, and peak resident memory in MB."""
 
     cpu: float
     memory: float
 
 
 class Log(NamedTuple):
-    """A log to read, and what mtail does with it."""
+    """Log to read, and the mtail program for it."""
 
     what: str
     path: Path
@@ -151,7 +151,7 @@ def _tools(log: Log, directory: Path) -> dict[str, Sequence[str]]:
 
 
 def _cost(command: Sequence[str]) -> Cost:
-    """Run to the end. The output goes to a file: grep stops early when it would only be thrown away."""
+    """Run a command to its end. The output goes to a file: grep stops early when the output is /dev/null."""
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8"}

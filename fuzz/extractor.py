@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the log reader: nothing may bring it down; pieces, places, shortcuts make no difference.
+"""Coverage-guided fuzzing of the log reader: no input causes an error, and all ways of reading give the same events.
 
 pip install -e '.[fuzz]'
 python fuzz/extractor.py -max_total_time=180 [CORPUS_DIRECTORY]
@@ -44,56 +44,60 @@ EXPORTS = (
 )
 TEXT = ('level=info msg="', "chat: ", "(3 total)")
 PHRASES = ("user ", " came on ", "[", "] gone: ", "kicked ", " by ", " of ")
-PLACES = LogVocabulary(
+PLACEHOLDERS = LogVocabulary(
     markers=(
         ("connected", "user {user} came on {sid}"),
         ("disconnected", "[{sid}] gone: {reason}"),
         ("replaced", "{user} kicked {old} by {new} of {}"),
     )
 )
-"""A user's own sentences, with places for the ids."""
+"""Markers of a user, with placeholders for the ids."""
 
 FRAGMENTS = [
     text.encode()
     for texts in (SENTENCES, KEYS, VALUES, SIGNS, LINES, RECORDS, STAMPS, RUNTIMES, EXPORTS, TEXT, PHRASES)
     for text in texts
 ]
-"""What logs are made of. Bytes from FIRST on stand for these, so that mutations of a few bytes write whole records."""
+"""Fragments of logs. Bytes from FIRST on stand for these, so that mutations of a few bytes produce whole records."""
 
 FIRST = 256 - len(FRAGMENTS)
 PARTS = [bytes([byte]) for byte in range(FIRST)] + FRAGMENTS
 
 
 LEARNED = 5
-"""Records that come so often are read by what was learned of them."""
+"""Records that are repeated this often are read by learned templates."""
 
 
 def check(data: bytes) -> None:
-    """Read the log that `data[1:]` spells, once or again and again, in pieces of `data[0] + 1` bytes and with care."""
+    """Read the log that `data[1:]` encodes, once or repeated, in pieces of `data[0] + 1` bytes."""
     if len(data) < 2:
         return
     size, log = data[0] + 1, b"".join(PARTS[byte] for byte in data[1:])
     log *= LEARNED if size % 2 else 1
-    for wording in (LogVocabulary(), PLACES):
+    for wording in (LogVocabulary(), PLACEHOLDERS):
         agree(log, size, wording)
 
 
 def agree(log: bytes, size: int, wording: LogVocabulary) -> None:
-    """Read it in each way there is: all must say the same."""
+    """Assert that all ways of reading give the same events."""
     whole, events = read(log, len(log), wording)
     pieces, again = read(log, size, wording)
-    assert events == again, "pieces make a difference"
-    assert events == read_in_buffer(ReadBuffer(size, 16 * size), log, wording), "reading in place makes a difference"
-    assert events == read(log, len(log), wording, careful=True)[1], "shortcuts make a difference"
+    assert events == again, "the size of pieces makes a difference"
+    assert events == read_in_buffer(ReadBuffer(size, 16 * size), log, wording), (
+        "reading in the buffer makes a difference"
+    )
+    assert events == read(log, len(log), wording, general_only=True)[1], "the fast reader makes a difference"
     assert (whole.lines, whole.offset, whole.levels) == (pieces.lines, pieces.offset, pieces.levels)
     assert whole.offset == len(log), "not all was read"
     assert len(pieces._data) <= MOST_HELD, "memory is not bounded"
 
 
-def read(log: bytes, size: int, wording: LogVocabulary, *, careful: bool = False) -> tuple[LogExtractor, list[Event]]:
-    """The reader and its events, fed `size` bytes at a time; `careful`: without shortcuts."""
+def read(
+    log: bytes, size: int, wording: LogVocabulary, *, general_only: bool = False
+) -> tuple[LogExtractor, list[Event]]:
+    """Return the reader and its events, fed `size` bytes at a time; `general_only`: without the fast reader."""
     extractor, events = LogExtractor("fuzz.log", wording=wording), list[Event]()
-    if careful:
+    if general_only:
         vars(extractor._fast_reader)["note"] = lambda *_: 0
     for begin in range(0, len(log), size):
         events += extractor.feed(log[begin : begin + size])
@@ -112,7 +116,7 @@ def read_in_buffer(buffer: ReadBuffer, log: bytes, wording: LogVocabulary) -> li
 
 
 def main() -> None:
-    """Fuzz until told to stop; libFuzzer's options apply."""
+    """Fuzz until interrupted; libFuzzer's options apply."""
     atheris.Setup(sys.argv, check)
     atheris.Fuzz()
 

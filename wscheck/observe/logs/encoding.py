@@ -46,7 +46,7 @@ class Encoding:
         return head
 
     def input_size(self, text: bytes | bytearray) -> int:
-        """Return the number of input bytes that `text` and the buffered bytes after it took."""
+        """Return how many input bytes `text` and the buffered bytes after it came from."""
         if self._decoder is None:
             return len(text) + len(self._head or b"")
         return len(text.decode("utf-8", "replace").encode(self._name)) + len(self._decoder.getstate()[0])

@@ -61,7 +61,7 @@ class PrefixMemory:
 
 
 class EventBuilder:
-    """Events of one log that were not events yet, with counts of the levels and of unreadable lines.
+    """Events of one log that were not taken yet, with counts of the levels and of unreadable lines.
 
     builders  one function per kind; it takes the line, the time and the values of `EVENT_ROLES`, "" for an unknown one
     """
@@ -81,7 +81,7 @@ class EventBuilder:
 
     @property
     def waiting(self) -> int:
-        """Return the number of events that were not events yet."""
+        """Return the number of events that were not taken yet."""
         return len(self.events)
 
     def take_events(self) -> list[Event]:

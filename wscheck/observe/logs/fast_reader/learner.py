@@ -137,7 +137,7 @@ class TemplateLearner:
     def find_template(self, data: bytearray, begin: int, stop: int, end: int) -> Template | None:
         """Return a trusted template for the record at data[begin], whose first line ends at `stop`.
 
-        None if there is none yet; the record is then learned from.
+        None if there is none yet. The record then counts as a sample for one.
         """
         if stop - begin > MAX_RECORD_BYTES:
             return None
