@@ -174,6 +174,13 @@ def test_a_cause_found_in_a_browser_does_not_propose_a_browser() -> None:
     assert attempts.cause is not None and attempts.cause.confidence == "medium" and not attempts.cause.settle_by
 
 
+def test_a_refused_second_connection_of_a_page_has_the_cause_of_an_accepted_one() -> None:
+    refused = Refused(
+        at=START + 1, user="u", source="browser", page="tab 1", eio="eb", reason="refused", opener=TWO, stack=(IO, TWO)
+    )
+    assert causes(opened("a", 0, ONE, EFFECT), refused) == {"two-openers"}
+
+
 def test_requests_that_reach_another_process() -> None:
     refused = [
         Refused(at=START + n / 10, user="u", source="browser", message="Session ID unknown", stack=(IO, ONE))

@@ -30,6 +30,13 @@ def test_an_overlap_just_beyond_the_grace_is_found_though_it_ended() -> None:
     assert one(judged(MultipleConnections, conversation)).message == "holds 2 connections at once"
 
 
+def test_an_overlap_as_long_as_the_grace_is_not_found_until_time_passes() -> None:
+    conversation = user("A").connects("s1", at=0).connects("s2", at=1)
+    grace_s = RuleOptions().grace_s
+    assert judged(MultipleConnections, conversation.watched(until=1 + grace_s)) == []
+    assert one(judged(MultipleConnections, conversation.watched(until=1 + 2 * grace_s))).count == 1
+
+
 def test_the_grace_can_be_tuned() -> None:
     conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).disconnects("s1", at=1.3).watched(until=9)
     assert judged(MultipleConnections, conversation, RuleOptions(grace_s=0.5)) == []
