@@ -25,7 +25,7 @@ def read_log(log: bytes | str, *pieces: int, wording: LogVocabulary | None = Non
 
 
 def read_in_buffer(buffer: ReadBuffer, log: bytes) -> tuple[LogExtractor, list[Event]]:
-    """The same, each piece as large as the desk's room, some events at a time."""
+    """The same, in pieces as large as the buffer's payload, some events at a time."""
     extractor, events = LogExtractor("app.log"), list[Event]()
     for begin in range(0, len(log), len(buffer.payload)):
         piece = log[begin : begin + len(buffer.payload)]

@@ -75,7 +75,7 @@ def test_a_real_log_in_any_pieces_gives_the_same_events(
 
 
 def used(size: int, front: int) -> ReadBuffer:
-    """A desk on which another log left an open quotation."""
+    """Return a buffer in which another log left an open quotation."""
     buffer = ReadBuffer(size, front)
     buffer.data[:] = (b'="\n{' * len(buffer.data))[: len(buffer.data)]
     return buffer
