@@ -18,7 +18,24 @@ HEAVY = (
     "xml",
     "msgspec",
     "prometheus_client",
+    "pydantic",
 )
+
+UNNEEDED_FOR_A_SMALL_LOG = (
+    "aiohttp",
+    "asyncio",
+    "email",
+    "gevent",
+    "http.client",
+    "importlib.metadata",
+    "jinja2",
+    "locust",
+    "pydantic",
+    "socketio",
+    "ssl",
+    "xml",
+)
+"""Modules that would make up much of the time in which `wscheck tail-logs --no-follow` reads a small log."""
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -42,6 +59,12 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("arguments", [("explain", "multiple-connections"), ("rules",), ("config",)], ids=" ".join)
 def test_lookup_commands_do_not_import_locust(arguments: tuple[str, ...]) -> None:
     assert imported_by(*arguments) & {"locust", "gevent"} == set()
+
+
+def test_reading_a_small_log_imports_nothing_heavy(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_text('{"time":1795000000000,"msg":"WebSocket client connected","userId":"ada","socketId":"s1"}\n')
+    assert imported_by("tail-logs", "--no-follow", str(log)) & set(UNNEEDED_FOR_A_SMALL_LOG) == set()
 
 
 def test_a_verify_run_does_not_import_locust(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from wscheck import __version__
 from wscheck.commands import text_encoding as plain
@@ -60,8 +60,43 @@ class _Command(TyperCommand):
             if parameter.param_type_name == "argument":
                 vars(parameter)["display_type_rich"] = lambda ctx: None
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Set the values of the parameters in `ctx`, and return the arguments that are left over.
+
+        Typer converts every value with pydantic, even text and options that were not given. Importing pydantic takes
+        as long as importing Typer, so only command lines with another value, or with an error, are left to Typer.
+        """
+        values, rest, _ = self.make_parser(ctx).parse_args(args=list(args))
+        if rest or not all(_needs_no_conversion(each, values.get(each.name)) for each in self.get_params(ctx)):
+            return super().parse_args(ctx, args)
+        for parameter in self.params:
+            value = values.get(parameter.name)
+            ctx.params[parameter.name] = parameter.default if value is None else value
+        return rest
+
+
+def _needs_no_conversion(parameter: Any, parsed: object) -> bool:
+    """Return whether the parsed value of a parameter is its final value. None: the parameter was not given."""
+    if parsed is None:
+        return not (parameter.required or parameter.envvar)
+    if parameter.callback is not None:
+        return False
+    descriptor = getattr(parameter, "type_descriptor", None)  # absent in versions of Typer without pydantic
+    return isinstance(parsed, bool) or (descriptor is not None and descriptor.annotation in (str, list[str]))
+
+
+class _CommandGroup(TyperGroup):
+    """The group of all commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options before the command. A flag that was not given is False: for None, Typer loads pydantic."""
+        flags = [each.name for each in self.get_params(ctx) if getattr(each, "is_flag", False)]
+        ctx.default_map = dict.fromkeys(flags, False)
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
+    cls=_CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
