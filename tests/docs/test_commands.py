@@ -1,4 +1,4 @@
-"""Whatever a document tells to type is understood by the command line, and every variable that it names is one."""
+"""Commands and variables in the documents: the command line accepts each command, and each variable exists."""
 
 import re
 import shlex
@@ -23,38 +23,39 @@ _VARIABLE = re.compile(r"\bWSCHECK_[A-Z\d_]*[A-Z\d]\b(?!_|\*)")
 
 
 def calls(page: Path) -> list[str]:
-    """Every `wscheck COMMAND ...` of its blocks and of its sentences."""
+    """Return each `wscheck COMMAND ...` in the blocks and sentences of a document."""
     text = page.read_text(encoding="utf-8")
     blocks = "\n".join(_BLOCK.findall(text)).replace("\\\n", " ")
     sentences = "\n".join(" ".join(code.split()) for code in re.findall(r"`([^`]+)`", _BLOCK.sub("", text)))
-    return sorted({f"{name}{rest}" for name, rest in _CALL.findall(f"{blocks}\n{sentences}")})
+    # `from wscheck import NAME` is Python.
+    return sorted({f"{name}{rest}" for name, rest in _CALL.findall(f"{blocks}\n{sentences}") if name != "import"})
 
 
-def typed(call: str) -> list[str]:
-    """Its words, without those that the shell would take."""
+def arguments_of(call: str) -> list[str]:
+    """Return the words of a command, without pipes and redirections."""
     words = shlex.split(re.sub(r"<\([^)]*\)", "PIPE", call), comments=True)
     return list(takewhile(lambda word: word not in ("|", "&", ">", "2>"), words))
 
 
-TYPED = [(page.name, call) for page in PAGES for call in calls(page)]
+CALLS = [(page.name, call) for page in PAGES for call in calls(page)]
 
 
-@pytest.mark.parametrize(("page", "call"), TYPED)
+@pytest.mark.parametrize(("page", "call"), CALLS)
 def test_every_documented_command_is_valid(page: str, call: str) -> None:
-    name, *arguments = typed(call)
+    name, *arguments = arguments_of(call)
     assert name in COMMAND.commands, call
     if arguments != ["--help"]:
-        # A bare name is a command that is spoken of.
+        # A name without arguments only mentions the command.
         COMMAND.commands[name].make_context(name, arguments, resilient_parsing=not arguments)
 
 
 def test_commands_were_found() -> None:
-    assert len(TYPED) > 60
-    assert {call.split()[0] for _, call in TYPED} >= set(COMMAND.commands)
+    assert len(CALLS) > 60
+    assert {call.split()[0] for _, call in CALLS} >= set(COMMAND.commands)
 
 
 def test_exactly_the_known_variables_are_documented() -> None:
-    told = {name for page in PAGES for name in _VARIABLE.findall(page.read_text(encoding="utf-8"))}
+    documented = {name for page in PAGES for name in _VARIABLE.findall(page.read_text(encoding="utf-8"))}
     read = {name for path in (ROOT / "wscheck").rglob("*.py") for name in _VARIABLE.findall(path.read_text())}
-    made = {setting.variable for setting in SETTINGS.values()} | {option.variable for option in LOAD_OPTIONS}
-    assert told == read - {"WSCHECK_LOAD_NAME", "WSCHECK_KEY"} | made
+    defined = {setting.variable for setting in SETTINGS.values()} | {option.variable for option in LOAD_OPTIONS}
+    assert documented == read - {"WSCHECK_LOAD_NAME", "WSCHECK_KEY"} | defined
