@@ -97,22 +97,22 @@ def in_evaluation_order(events: Iterable[Event]) -> list[AnyEvent]:
 
 def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
     """Return every acknowledged connection and how it ended, in the order of opening."""
-    seen: dict[tuple[str | None, str | None], ConnectionSummary] = {}
+    summaries: dict[tuple[str | None, str | None], ConnectionSummary] = {}
     stacks: dict[tuple[str | None, str | None], tuple[CodeLocation, ...]] = {}
     for event in events:
         if isinstance(event, Connected):
-            seen.setdefault((event.eio, event.sid), _connection(event))
+            summaries.setdefault((event.eio, event.sid), _connection(event))
             stacks.setdefault((event.eio, event.sid), event.stack)
         elif isinstance(event, Upgraded | Disconnected):
-            for (eio, sid), one in seen.items():
+            for (eio, sid), one in summaries.items():
                 if (event.sid is not None and event.sid == sid) or (event.sid is None and event.eio == eio):
-                    _continue(one, event)
-    for user in {one.user for one in seen.values()}:
-        theirs = {key: one for key, one in seen.items() if one.user == user}
-        apart = stack_frames.divergences(stacks[key] for key in theirs)
-        for key, one in theirs.items():
-            one.diverges_at = apart[stacks[key]]
-    return list(seen.values())
+                    _update(one, event)
+    for user in {one.user for one in summaries.values()}:
+        of_user = {key: one for key, one in summaries.items() if one.user == user}
+        divergences = stack_frames.divergences(stacks[key] for key in of_user)
+        for key, one in of_user.items():
+            one.diverges_at = divergences[stacks[key]]
+    return list(summaries.values())
 
 
 def _connection(event: Connected) -> ConnectionSummary:
@@ -131,7 +131,7 @@ def _connection(event: Connected) -> ConnectionSummary:
     )
 
 
-def _continue(one: ConnectionSummary, event: Upgraded | Disconnected) -> None:
+def _update(one: ConnectionSummary, event: Upgraded | Disconnected) -> None:
     if isinstance(event, Upgraded):
         one.transport = event.transport
     elif one.closed_at is None and one.reason is None:

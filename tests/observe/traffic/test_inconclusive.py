@@ -1,4 +1,4 @@
-"""What pages do not prove, though nothing was found on them."""
+"""Gaps in the evidence of pages, in a run and in its recording."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def ended(at: float, sid: str, user: str, reason: str) -> Disconnected:
 
 
 def verdict(*events: AnyEvent) -> tuple[Verdict, str]:
-    """Of the run, and the same of its recording."""
+    """Return the verdict and the reason of the run, which are also those of its recording."""
     seen = [*events, PhaseEnded(at=100.0, source="browser")]
     live = evaluate_pages(seen, RuleOptions(), Bar(), target="page")
     findings, decision = evaluate_observed(seen, RuleOptions(), Bar())
@@ -32,34 +32,34 @@ def verdict(*events: AnyEvent) -> tuple[Verdict, str]:
     return live.verdict, live.reason
 
 
-def stranger(number: int, **more: Any) -> Connected:
+def unknown_user(number: int, **more: Any) -> Connected:
     return opened(number, f"s{number}", f"(user of tab {number})", page=f"tab {number}", **more)
 
 
-def test_two_pages_of_users_unknown_may_be_one_user() -> None:
-    told, reason = verdict(stranger(1), stranger(2))
+def test_two_pages_with_unknown_users_may_belong_to_one_user() -> None:
+    told, reason = verdict(unknown_user(1), unknown_user(2))
     assert told is Verdict.INCONCLUSIVE
     assert reason.startswith(
         "tab 1 and tab 2 may be one user's: who is connected in tab 1, tab 2 was not found; say where"
     )
 
 
-def test_an_unknown_user_may_be_the_known_one_on_another_page() -> None:
-    told, reason = verdict(opened(1, "s1", "ann"), stranger(2))
+def test_an_unknown_user_may_be_the_known_user_of_another_page() -> None:
+    told, reason = verdict(opened(1, "s1", "ann"), unknown_user(2))
     assert (told, "who is connected in tab 2 was not found" in reason) == (Verdict.INCONCLUSIVE, True)
 
 
-def test_one_page_of_a_user_unknown_is_one_user() -> None:
-    assert verdict(stranger(1)) == (Verdict.PASSED, "")
+def test_one_page_with_an_unknown_user_passes() -> None:
+    assert verdict(unknown_user(1)) == (Verdict.PASSED, "")
 
 
-def test_a_widget_that_names_nobody_is_not_what_is_looked_at() -> None:
-    widgets = stranger(1, url=WIDGET), stranger(2, url=WIDGET)
+def test_a_server_without_known_users_is_ignored_if_another_has_them() -> None:
+    widgets = unknown_user(1, url=WIDGET), unknown_user(2, url=WIDGET)
     apps = opened(3, "s3", "ann"), opened(4, "s4", "bob", page="tab 2")
     assert verdict(*widgets, *apps) == (Verdict.PASSED, "")
 
 
-def test_a_server_that_ends_the_only_connection_may_do_so_for_one_that_nobody_watched() -> None:
+def test_an_unexplained_end_of_the_only_connection_is_inconclusive() -> None:
     told, reason = verdict(opened(1, "s1", "ann"), ended(5, "s1", "ann", KICK))
     assert told is Verdict.INCONCLUSIVE
     assert reason.startswith("the server ended the only connection of ann, and no observed connection replaced it")
@@ -79,11 +79,11 @@ def test_a_server_that_ends_the_only_connection_may_do_so_for_one_that_nobody_wa
     ],
     ids=["the page left", "it is connected again", "and left after that"],
 )
-def test_whoever_left_or_came_back_is_no_doubt(events: list[AnyEvent]) -> None:
+def test_a_user_that_left_or_reconnected_passes(events: list[AnyEvent]) -> None:
     assert verdict(*events) == (Verdict.PASSED, "")
 
 
-def test_a_tab_that_is_refused_its_only_connection_is_named() -> None:
+def test_a_page_whose_connection_was_refused_is_noted() -> None:
     refused = Refused(at=2.0, source="browser", user="ann", page="tab 2", eio="e2", reason="refused", message="full")
     notes = evaluate_pages([opened(1, "s1", "ann"), refused], RuleOptions(), Bar(), target="page").notes
     assert notes == ["tab 2 was refused its connection: full."]
