@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[load,prometheus,test,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[load,prometheus,test,playwright,dev]'
 	@touch $@
 
 verify: $(STAMP)

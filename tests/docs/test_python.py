@@ -23,11 +23,11 @@ OUTPUTS = {
 def test_the_documented_examples_run(example: str, tmp_path: Path) -> None:
     path = tmp_path / "test_example.py"
     path.write_text(example, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:locust", path] if "def test_" in example else [path]
+    pytest_options = ["-m", "pytest", "-q", "-p", "wscheck.pytest_plugin"] if "def test_" in example else []
     ran = subprocess.run(
-        [sys.executable, *map(str, command[1:] if "def test_" in example else command)],
+        [sys.executable, *pytest_options, path],
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=environment(tmp_path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
         timeout=60,

@@ -54,10 +54,13 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
 
 
 class NotPassed(AssertionError):
-    """A report whose verdict is not PASSED. `report` is that report."""
+    """A report whose verdict is not PASSED. `report` is that report; `text` describes it, by default `str(report)`."""
 
-    def __init__(self, report: "Report") -> None:
-        super().__init__(str(report))
+    # The public name, which tracebacks show.
+    __module__ = "wscheck"
+
+    def __init__(self, report: "Report", text: str | None = None) -> None:
+        super().__init__(str(report) if text is None else text)
         self.report = report
 
 
@@ -90,6 +93,7 @@ class Report(msgspec.Struct, kw_only=True):
         Raises:
             NotPassed: The verdict is failed, inconclusive or skipped. It is an AssertionError.
         """
+        __tracebackhide__ = True  # pytest shows the line of the test
         if self.verdict is not Verdict.PASSED:
             raise NotPassed(self)
 

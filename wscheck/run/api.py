@@ -3,18 +3,15 @@
 Nothing is read from the working folder or the environment unless `config` requests it.
 """
 
-import asyncio
 import tempfile
-import threading
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from wscheck.config.loading import Config, load_config
 from wscheck.model.report import BrowserReport, LogsReport, VerifyReport
 from wscheck.model.secrets import Secret
-
-T = TypeVar("T")
+from wscheck.run.background import run_in_thread
 
 ConfigSource = Mapping[str, Any] | Path | str
 """Settings by dotted name ({"verify.window": "1s"}), or the folder that contains wscheck.toml or pyproject.toml."""
@@ -171,29 +168,6 @@ async def awatch(
     loaded = _load(config, {"browser.for": seconds, "browser.cdp": cdp})
     outcome = await run_browser(plan_browser_run(loaded, [url], [], []))
     return outcome.report
-
-
-def run_in_thread(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` in an event loop in a thread of its own, and return its result.
-
-    pytest-playwright's synchronous API keeps a loop running in the main thread, in which `asyncio.run` would raise
-    RuntimeError.
-    """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(asyncio.run(work))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="wscheck")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 def _load(config: ConfigSource | None, given: Mapping[str, Any]) -> Config:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class BrowserPlan(msgspec.Struct, kw_only=True):
     cdp      the URL of a browser that already runs, instead of `program`
     insecure ignore invalid TLS certificates in a launched browser
     command  a program that drives the browser; it is watched until it ends, instead of `for_s`
+    until    awaited with the browser instead of `for_s`; the watch ends when it returns
     storage  cookies and local storage at the start
     steps    steps in the first tab, after the pages have loaded
     root     the folder of the checkout that contains the frontend
@@ -63,6 +64,7 @@ class BrowserPlan(msgspec.Struct, kw_only=True):
     cdp: str | None = None
     insecure: bool = False
     command: tuple[str, ...] = ()
+    until: Callable[[Browser], Awaitable[None]] | None = None
     identity: IdentityRule | None = None
     options: RuleOptions = msgspec.field(default_factory=RuleOptions)
     bar: Bar = msgspec.field(default_factory=Bar)
@@ -224,6 +226,9 @@ class _BrowserRun:
         await asyncio.gather(*(tab.goto(url) for tab, url in zip(tabs, plan.urls, strict=True)))
         if plan.command:
             await self._run_command()
+            return
+        if plan.until is not None:
+            await plan.until(browser)
             return
         if plan.steps:
             tabs = tabs or [await browser.new_tab()]

@@ -1,0 +1,39 @@
+"""Findings of rules that the caller allows: removed from a report, whose verdict is decided again without them."""
+
+from collections.abc import Collection, Iterable
+
+from wscheck.detect.rules import REGISTRY
+from wscheck.detect.verdict import first_finding, first_message, verdict
+from wscheck.model.errors import UnknownName
+from wscheck.model.findings import Bar, Finding
+from wscheck.model.report import BrowserReport, VerifyReport
+from wscheck.run.verify.scoring import score_run
+
+
+def check_rule_ids(rules: Iterable[str]) -> None:
+    """Check that every rule exists.
+
+    Raises:
+        UnknownName: There is no such rule.
+    """
+    if unknown := next((rule for rule in rules if rule not in REGISTRY), None):
+        raise UnknownName(f"There is no rule `{unknown}`.", unknown, REGISTRY, "List all: wscheck rules.")
+
+
+def remove_allowed(report: VerifyReport | BrowserReport, rules: Collection[str], bar: Bar) -> list[Finding]:
+    """Remove the findings of `rules` from `report`, decide its verdict again, and return them."""
+    allowed = [finding for finding in report.findings if finding.rule in rules]
+    if not allowed:
+        return []
+    report.findings = [finding for finding in report.findings if finding.rule not in rules]
+    if isinstance(report, BrowserReport):
+        decision = verdict(report.findings, report.gaps, bar, describe=first_finding)
+    else:
+        run_gaps = [gap for gap in report.gaps if all(gap not in scenario.gaps for scenario in report.scenarios)]
+        for scenario in report.scenarios:
+            scenario.findings = [finding for finding in scenario.findings if finding.rule not in rules]
+            part = verdict(scenario.findings, scenario.gaps, bar, describe=first_message)
+            scenario.verdict, scenario.reason = part.verdict, part.reason
+        decision = score_run(report.scenarios, bar, run_gaps)
+    report.verdict, report.reason = decision.verdict, decision.reason
+    return allowed
