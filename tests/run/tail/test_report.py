@@ -2,7 +2,7 @@
 
 import pytest
 
-from wscheck.run.tail.marker_hints import missing_kinds
+from wscheck.run.tail.report import missing_kinds
 
 
 @pytest.mark.parametrize(
