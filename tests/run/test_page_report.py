@@ -5,8 +5,7 @@ from typing import Any
 
 from wscheck.model.events import CodeLocation, Connected, Event
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
-from wscheck.run.page_report import summarize_connections
-from wscheck.run.page_summary import summarize
+from wscheck.run.page_report import summarize, summarize_connections
 
 SHARED, ONE, TWO = (
     CodeLocation("src/open.ts", 7, 10),
