@@ -3,7 +3,7 @@
 import base64
 import json
 
-from wscheck.observe.har.scripts import HarScripts
+from wscheck.observe.har.events import HarScripts
 from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 
 

@@ -1,7 +1,7 @@
 """Events from HAR files that Chrome's DevTools or Playwright wrote.
 
 har_file (typed entries) -> events (steps in the order of time) -> TrafficDemux -> events
-        `-> scripts (bundles and source maps) -> the line that opened a connection
+        `-> scripts and source maps -> the line that opened a connection
 """
 
 from wscheck.observe.har.events import HarContents, read_har_files
