@@ -5,9 +5,8 @@ launch -> devtools -> targets (tabs, frames, workers) -> network -> TrafficDemux
                         `-> handlers (the handlers of each event, and their positions)
 """
 
-from wscheck.observe.browser.browser import Browser, BrowserObservation, attached, launched
+from wscheck.observe.browser.browser import Browser, BrowserObservation, attached, launched, run_steps
 from wscheck.observe.browser.page import BrowserTab
-from wscheck.observe.browser.steps import run_steps
 from wscheck.observe.browser.storage import StorageState, apply_storage
 
 __all__ = [
