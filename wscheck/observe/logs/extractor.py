@@ -1,5 +1,6 @@
 """Events from the bytes of a log. One pass searches for markers; only the lines around a marker are read."""
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -7,7 +8,6 @@ from typing import Any
 
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.encoding import Encoding
 from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.fast_reader.scan import Found, NeedleScanner
@@ -33,6 +33,13 @@ OVERLAP = 128
 NEWLINE = ord("\n")
 
 TOO_LONG = "the line is longer than 1 MiB"
+
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_DETECTION_BYTES = 8
+"""Bytes at the start of a log by which UTF-16 is detected."""
+
+_MIN_ZEROS = 2
+"""Zeros among them, all at even or all at odd positions, that show UTF-16 without a byte order mark."""
 
 
 class LogExtractor:
@@ -310,3 +317,57 @@ class LogExtractor:
 def _events_in(log: bytes, wording: LogVocabulary) -> list[Event]:
     extractor = LogExtractor("", wording=wording)
     return [*extractor.feed(log), *extractor.flush(at_end=True)]
+
+
+class Encoding:
+    """Incremental conversion of UTF-16 logs (PowerShell writes them) to UTF-8. Other bytes pass through unchanged.
+
+    A byte order mark identifies UTF-16; without one, zeros in every second byte do.
+    """
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._name = ""
+
+    @property
+    def plain(self) -> bool:
+        """Return whether the bytes pass through unchanged and none are buffered."""
+        return self._decoder is None and not self._head
+
+    @property
+    def settled(self) -> bool:
+        """Return whether it is decided that bytes pass through unchanged."""
+        return self._head is None and self._decoder is None
+
+    def convert(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+        """Return `data` as UTF-8, as far as it can be converted yet."""
+        if self._head is not None:
+            data, self._head = self._head + bytes(data[:_DETECTION_BYTES]) + bytes(data[_DETECTION_BYTES:]), None
+            if len(data) < _DETECTION_BYTES:
+                self._head = data
+                return b""
+            self._recognise(data)
+        return data if self._decoder is None else self._decoder.decode(bytes(data)).encode("utf-8", "replace")
+
+    def end(self) -> bytes:
+        """Return the buffered bytes at the end of the log."""
+        head, self._head = self._head or b"", None
+        if self._decoder is not None:
+            self._decoder.reset()  # half a character that was never completed
+        return head
+
+    def input_size(self, text: bytes | bytearray) -> int:
+        """Return how many input bytes `text` and the buffered bytes after it came from."""
+        if self._decoder is None:
+            return len(text) + len(self._head or b"")
+        return len(text.decode("utf-8", "replace").encode(self._name)) + len(self._decoder.getstate()[0])
+
+    def _recognise(self, data: bytes) -> None:
+        zeros = {parity: data[parity:_DETECTION_BYTES:2].count(0) for parity in (0, 1)}
+        name = _BYTE_ORDER_MARKS.get(data[:2])
+        if name is None and min(zeros.values()) == 0 and max(zeros.values()) >= _MIN_ZEROS:
+            name = "utf-16-le" if zeros[1] else "utf-16-be"
+        if name:
+            self._name = name
+            self._decoder = codecs.getincrementaldecoder(self._name)("replace")
