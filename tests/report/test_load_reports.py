@@ -15,8 +15,9 @@ from tests.report.test_schemas import validator
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport, Second, ServerSide
 from wscheck.model.load_statistics import Percentiles
-from wscheck.report import github, html, junit, markdown, terminal
+from wscheck.report import github, junit, markdown, terminal
 from wscheck.report import json as json_reporter
+from wscheck.report.html.page import render as render_html
 from wscheck.report.load_figures import format_counts
 from wscheck.report.terminal import sparkline
 from wscheck.run.compare.compare import compare
@@ -41,13 +42,13 @@ def test_the_terminal_shows_findings_figures_and_thresholds() -> None:
 
 
 def test_the_headline_of_a_passed_run_has_the_connections_per_user() -> None:
-    text = parsed(html.render(unified(), [])).text
+    text = parsed(render_html(unified(), [])).text
     assert "50 users had 1.00 connections each, 0 replaced." in text
 
 
 def test_notes_are_in_every_format_for_people() -> None:
     run = unified(workers=3, workers_lost=1, notes=["1 worker of 3 died during the run"])
-    for text in (terminal.render(run, []), parsed(html.render(run, [])).text, markdown.render(run, [])):
+    for text in (terminal.render(run, []), parsed(render_html(run, [])).text, markdown.render(run, [])):
         assert "1 worker of 3 died during the run" in " ".join(text.split())
     assert "before: 1 worker of 3 died during the run" in terminal.render(compared(run), [])
 
@@ -103,8 +104,8 @@ def test_a_small_cpu_time_is_not_shown_as_zero() -> None:
 
 
 def test_the_chart_of_open_connections_explains_replacements() -> None:
-    assert "The server replaces older connections, so the two lines stay close" in html.render(duplicated(), [])
-    assert "With one connection per user the two lines coincide." in html.render(unified(), [])
+    assert "The server replaces older connections, so the two lines stay close" in render_html(duplicated(), [])
+    assert "With one connection per user the two lines coincide." in render_html(unified(), [])
 
 
 def test_the_peak_of_several_workers_is_a_bound() -> None:
@@ -145,7 +146,7 @@ def test_a_worse_measure_is_marked() -> None:
 
 
 def test_the_charts_contain_every_second_and_both_runs() -> None:
-    page = parsed(html.render(compared(), []))
+    page = parsed(render_html(compared(), []))
     labels = [str(a["aria-label"]) for tag, a in page.tags if tag == "svg" and "aria-label" in a]
     assert "Connections open per user: before (duplicated) at most 1.1; after (unified) at most 1" in labels
     assert any("Connections replaced" in label and "147/s" in label for label in labels)
@@ -156,7 +157,7 @@ def test_the_charts_contain_every_second_and_both_runs() -> None:
 
 def test_text_from_outside_is_escaped_in_every_format() -> None:
     evil = duplicated(refused={"<script>|\x1b[31m": 3}, target="http://<b>x</b>")
-    page = html.render(evil, [])
+    page = render_html(evil, [])
     assert "<script>" not in page and "<b>x" not in page
     for text in (terminal.render(evil, []), markdown.render(evil, []), junit.render(evil, []).decode()):
         assert "\x1b" not in text
@@ -173,7 +174,7 @@ def test_a_narrow_terminal_and_colour_do_not_break_it() -> None:
 
 
 def test_a_run_without_a_series_has_no_chart() -> None:
-    page = html.render(duplicated(series=[], verdict=Verdict.INCONCLUSIVE), [])
+    page = render_html(duplicated(series=[], verdict=Verdict.INCONCLUSIVE), [])
     assert "Over time" not in page
 
 

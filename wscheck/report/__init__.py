@@ -29,7 +29,7 @@ REPORTERS: dict[str, Callable[[], Reporter]] = {
     "junit": _loader("junit"),
     "github": _loader("github"),
     "sarif": _loader("sarif"),
-    "html": _loader("html"),
+    "html": _loader("html.page"),
     "markdown": _loader("markdown"),
 }
 """Format name of `--format` to the loader of its reporter (docs/formats.md)."""

@@ -148,9 +148,14 @@ def _write_output(
     if output.path is None:
         _write_to_stdout(output.format, report, events, stdout, environ)
         return
-    content = REPORTERS[output.format]()(report, events)
-    write_atomically(output.path, content.encode() if isinstance(content, str) else content)
+    write_atomically(output.path, _render(output.format, report, events))
     print_written_path(output)
+
+
+def _render(name: str, report: Report, events: Sequence[AnyEvent]) -> bytes:
+    """Return the report in the format `name`. Text is UTF-8, which JSON and XML declare."""
+    content = REPORTERS[name]()(report, events)
+    return content.encode() if isinstance(content, str) else content
 
 
 def print_written_path(output: ReportOutput) -> None:
@@ -170,7 +175,7 @@ def _write_to_stdout(
             print_report(report, events, stdout, environ)
             stdout.flush()
         else:
-            _print(REPORTERS[name]()(report, events), stdout)
+            _print(_render(name, report, events), stdout)
     except BrokenPipeError:
         raise  # the reader closed the pipe, which is not an error
     except OSError as error:
@@ -181,18 +186,15 @@ def _write_to_stdout(
 
 def _append_summary(path: Path, report: Report, events: Sequence[AnyEvent]) -> None:
     """Append the report to the step summary, which every step of the job shares."""
-    from wscheck.report import markdown
-
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(markdown.render(report, events))
+        with path.open("ab") as file:
+            file.write(_render("markdown", report, events))
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
-def _print(content: str | bytes, stdout: TextIO) -> None:
-    """Write to `stdout` as UTF-8 whatever its encoding is, because JSON and XML declare their own."""
-    raw = content.encode() if isinstance(content, str) else content
+def _print(raw: bytes, stdout: TextIO) -> None:
+    """Write UTF-8 to `stdout`, whatever its encoding is."""
     if (buffer := getattr(stdout, "buffer", None)) is not None:
         stdout.flush()
         buffer.write(raw)

@@ -8,7 +8,7 @@ from tests.report.runs import Script, judged
 from wscheck.model.events import AnyEvent, CodeLocation, Connected
 from wscheck.model.findings import Verdict
 from wscheck.model.report import BrowserReport, ConnectionSummary, PageSummary
-from wscheck.report.html import render
+from wscheck.report.html.page import render
 from wscheck.report.html.timeline import draw_timeline
 
 PIXEL = (

@@ -12,7 +12,7 @@ from tests.report import runs
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Verdict
 from wscheck.model.report import Report
-from wscheck.report.html import render
+from wscheck.report.html.page import render
 
 VOID = {"meta", "br", "wbr", "img", "hr", "input", "link"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\x1b[31m\u202e"

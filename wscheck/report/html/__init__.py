@@ -6,7 +6,3 @@ charts.py    load runs and comparisons over time
 page.py      report to template variables
 templates/   texts, markup and style; all values are escaped there
 """
-
-from wscheck.report.html.page import render
-
-__all__ = ["render"]
