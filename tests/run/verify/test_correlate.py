@@ -15,8 +15,8 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.report import ScenarioResult
+from wscheck.run.verify.run import own_events
 from wscheck.run.verify.scoring import score_scenarios
-from wscheck.run.verify.server_logs import own_events
 
 T0 = 1795000000.0
 HIDDEN = "(token 2c1415)"

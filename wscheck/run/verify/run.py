@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,31 +12,42 @@ import msgspec
 
 from wscheck.config.settings import redact_url
 from wscheck.detect.engine import RuleOptions
+from wscheck.detect.rules.log_silent import unlogged
 from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE
 from wscheck.model.events import (
     SOURCE_CLIENT,
+    SOURCE_HEARTBEAT,
     SOURCE_SCENARIO,
     SOURCE_SERVER_LOG,
     AnyEvent,
+    Connected,
     Disconnected,
     Event,
     PhaseEnded,
     PhaseStarted,
+    ProcessStalled,
     Refused,
+    Replaced,
     SourceStarted,
+    Unreadable,
 )
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.gaps import INTERRUPTED, Gap
-from wscheck.model.report import VerifyReport
+from wscheck.model.report import VerifyReport, suggested_options
 from wscheck.observe.client.cancellation import cancel_all
 from wscheck.observe.client.console_messages import ConsoleLog, discard_line
-from wscheck.observe.heartbeat import monitor_event_loop
 from wscheck.observe.logs.server_log import ServerLog
+from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.recording import load_recording
-from wscheck.run.verify.inconclusive import OTHER_EVENTS, credentials_refused, sent_no_documented_event
+from wscheck.run.verify.inconclusive import (
+    OTHER_EVENTS,
+    READ_ERROR,
+    UNKNOWN_WORDING,
+    credentials_refused,
+    sent_no_documented_event,
+)
 from wscheck.run.verify.recording import evaluate_observed
 from wscheck.run.verify.scoring import all_findings, score_run, score_scenarios
-from wscheck.run.verify.server_logs import own_events, wait_for_logs
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS, Scenario
 from wscheck.scenarios.context import ScenarioContext, ScenarioSettings
@@ -43,6 +55,14 @@ from wscheck.scenarios.event_handling import EventHandling
 from wscheck.scenarios.real_page import RealPage
 
 SCHEMA = "wscheck.verify/1"
+
+HEARTBEAT_INTERVAL_S = 0.05
+STALL_THRESHOLD_S = 0.25
+
+_LOGGED_EVENT_TYPES = {"connected": Connected, "replaced": Replaced, "disconnected": Disconnected}
+
+MAX_LOG_DELAY_S = 1.0
+"""Seconds by which a log may lag behind the server."""
 
 
 class ReportProgress(Protocol):
@@ -284,3 +304,90 @@ async def _record_server_loss(context: ScenarioContext, servers: EmbeddedServers
         user = context.settings.user.user
         context.record(Refused(at=time.time(), source=SOURCE_CLIENT, user=user, reason="unreachable", message=problem))
     return problem is not None
+
+
+@asynccontextmanager
+async def monitor_event_loop(record: Callable[[Event], None]) -> AsyncIterator[None]:
+    """Record a `ProcessStalled` event whenever this event loop is late by more than STALL_THRESHOLD_S.
+
+    While it stalls, ping timeouts are not the server's fault.
+    """
+
+    async def monitor() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+            delay = time.monotonic() - before - HEARTBEAT_INTERVAL_S
+            if delay > STALL_THRESHOLD_S:
+                record(ProcessStalled(at=time.time(), source=SOURCE_HEARTBEAT, seconds=round(delay, 3)))
+
+    task = asyncio.ensure_future(monitor())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def wait_for_logs(logs: Sequence[ServerLog], context: ScenarioContext) -> None:
+    """Wait until the logs contain every connection of the client, at most `MAX_LOG_DELAY_S`.
+
+    Then record which logs could not be read, and quote the message of a connection that no log reports in a known form.
+    """
+    if not logs:
+        return
+    sids = {e.sid for e in context.events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG}
+    await context.wait_until(lambda: sids <= _logged_sids(context.events), MAX_LOG_DELAY_S if sids else 0.0)
+    for log in (each for each in logs if each.read_error):
+        context.record(
+            Unreadable(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name, reason=READ_ERROR, text=log.read_error)
+        )
+    for connection in unlogged(own_events(context.events))[:1]:
+        _record_unknown_message(logs, connection, context)
+
+
+def _logged_sids(events: Sequence[Event]) -> set[str | None]:
+    return {e.sid for e in events if isinstance(e, Connected) and e.source == SOURCE_SERVER_LOG}
+
+
+def _record_unknown_message(logs: Sequence[ServerLog], connection: Connected, context: ScenarioContext) -> None:
+    """Record the first log message that contains the connection's socket id, or else its user."""
+    for needle in filter(None, (connection.sid, connection.user)):
+        for log in logs:
+            if message := log.find_mention([needle]):
+                fields: dict[str, Any] = {"source": SOURCE_SERVER_LOG, "user": connection.user, "path": log.name}
+                options = _options_to_read(log, context.events)
+                reason = f"{UNKNOWN_WORDING}: {options}" if options else UNKNOWN_WORDING
+                context.record(Unreadable(at=time.time(), **fields, reason=reason, text=message, closes_with=options))
+                return
+
+
+def _options_to_read(log: ServerLog, events: Sequence[Event]) -> str:
+    """Return the options with which the messages of this log can be read, "" if none can be proposed."""
+    logged_types = {type(event) for event in events if event.source == SOURCE_SERVER_LOG}
+    missing_kinds = [kind for kind, event_type in _LOGGED_EVENT_TYPES.items() if event_type not in logged_types]
+    connected = [e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG]
+    ids = ConnectionIds(tuple(e.sid for e in connected if e.sid), tuple({e.user: None for e in connected if e.user}))
+    return suggested_options(log.suggestions(missing_kinds, ids))
+
+
+def own_events(events: Sequence[Event]) -> list[Event]:
+    """Return `events` without log events of other connections.
+
+    A shared server has other clients, and a log may still report connections of an earlier phase.
+    """
+    own_sids = {e.sid for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG} | {None}
+    own_users = {e.user for e in events if e.source != SOURCE_SERVER_LOG} | {None}
+
+    def is_own(event: Event) -> bool:
+        if isinstance(event, Connected | Disconnected) and event.sid is not None and event.sid in own_sids:
+            return True  # the log may name the user differently than the page, which may not name one at all
+        if isinstance(event, Replaced) and event.old_sid is not None:
+            return event.old_sid in own_sids  # for the same reason
+        if event.user not in own_users:
+            return False
+        if isinstance(event, Replaced):
+            return event.new_sid in own_sids
+        return not isinstance(event, Connected | Disconnected) or event.sid in own_sids
+
+    return [event for event in events if event.source != SOURCE_SERVER_LOG or is_own(event)]
