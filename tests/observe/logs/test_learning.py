@@ -14,7 +14,7 @@ from tests.observe.logs.test_properties import RELAXED, read_generally
 from tests.observe.logs.wrappers import WRAPPERS
 from wscheck.model.events import Event
 from wscheck.observe.logs.extractor import LogExtractor
-from wscheck.observe.logs.fast_reader.learner import MAX_ATTEMPTS, MAX_SHAPES
+from wscheck.observe.logs.fast_reader.reader import MAX_ATTEMPTS, MAX_LEARNED_SHAPES
 
 
 def written(form: str, wrapper: str, entries: list[Entry], draw: random.Random) -> bytes:
@@ -134,23 +134,23 @@ def test_lines_that_never_repeat_their_shape_are_not_slow() -> None:
     line = "{0} WebSocket client connected {{ socketId: 's{1}', userId: 'u{1}' }}\n"
     words = ["".join(random.Random(n).choices(LETTERS, k=9)) for n in range(2 * MAX_ATTEMPTS)]
     same = "".join(line.format(f"[{word}]", n) for n, word in enumerate(words))
-    other = "".join(line.format("(" * (n % 500) + ")" * (n // 500), n) for n in range(2 * MAX_SHAPES))
+    other = "".join(line.format("(" * (n % 500) + ")" * (n // 500), n) for n in range(2 * MAX_LEARNED_SHAPES))
     log = (same + other).encode()
     extractor = LogExtractor("app.log")
     events = [*extractor.feed(log), *extractor.flush(at_end=True)]
     shapes = extractor._fast_reader._learner._shapes
     assert events == read_generally(log)
-    assert len(shapes) <= MAX_SHAPES
+    assert len(shapes) <= MAX_LEARNED_SHAPES
     assert max(shape.attempts for shape in shapes.values()) == MAX_ATTEMPTS
-    assert sum(len(shape.trials) for shape in shapes.values()) <= MAX_SHAPES + MAX_ATTEMPTS
+    assert sum(len(shape.trials) for shape in shapes.values()) <= MAX_LEARNED_SHAPES + MAX_ATTEMPTS
 
 
 def test_text_of_users_does_not_prevent_learning() -> None:
-    sent = "".join(f'chat text="{"!" * n} WebSocket client connected"\n' for n in range(2 * MAX_SHAPES))
+    sent = "".join(f'chat text="{"!" * n} WebSocket client connected"\n' for n in range(2 * MAX_LEARNED_SHAPES))
     records = "".join(f"[ws] WebSocket client connected {{ socketId: 's{n}', userId: 'u' }}\n" for n in range(40))
     events, cared = read_with_line_count((sent + records).encode())
     assert len(events) == 40
-    assert cared < 2 * MAX_SHAPES + 10
+    assert cared < 2 * MAX_LEARNED_SHAPES + 10
 
 
 def test_a_template_is_trusted_after_two_further_records_agree() -> None:
