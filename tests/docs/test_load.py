@@ -10,7 +10,7 @@ from wscheck.cli import app
 from wscheck.commands.load import FORMATS
 from wscheck.config.load_profiles import LOAD_PROFILES
 from wscheck.model.load_report import THRESHOLD_MEASURES
-from wscheck.run.compare.measures import LOAD_MEASURES
+from wscheck.run.compare import LOAD_MEASURES
 
 DOC = Path(__file__).parents[2] / "docs" / "load.md"
 

@@ -17,7 +17,7 @@ from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import DOCUMENTED as ALERTS
 from wscheck.detect.rules import REGISTRY as RULES
 from wscheck.observe.client.simulated_page import EventHandlers
-from wscheck.run.compare.measures import LOAD_MEASURES
+from wscheck.run.compare import LOAD_MEASURES
 from wscheck.scenarios import DOCUMENTED_SCENARIOS as TESTS
 from wscheck.scenarios import SCENARIOS
 

@@ -20,7 +20,7 @@ from wscheck.report import json as json_reporter
 from wscheck.report.html.page import render as render_html
 from wscheck.report.load_figures import format_counts
 from wscheck.report.terminal import sparkline
-from wscheck.run.compare.compare import compare
+from wscheck.run.compare import compare
 
 JUNIT = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
 

@@ -28,9 +28,8 @@ def compare(
     from wscheck.commands.fallback_report import write_on_abort
     from wscheck.config.loading import load_config
     from wscheck.report import formats
-    from wscheck.run.compare.compare import compare as compare_reports
-    from wscheck.run.compare.compare import empty_comparison
-    from wscheck.run.compare.report_files import read_reports
+    from wscheck.run.compare import compare as compare_reports
+    from wscheck.run.compare import empty_comparison, read_reports
 
     outputs = formats.prepare_outputs(format, FORMATS)
     with write_on_abort(outputs, lambda: empty_comparison(str(before), str(after)), inputs=[before, after]):

@@ -21,7 +21,7 @@ from wscheck.model.findings import Bar, Verdict
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.preflight import polling_handshake, server_problem
 from wscheck.report.load_figures import format_counts
-from wscheck.run.compare.compare import compare
+from wscheck.run.compare import compare
 from wscheck.run.load.backend_process import EmbeddedBackendProcess, embedded_backend
 from wscheck.run.load.child_process import ChildProcess, start_process
 from wscheck.run.load.locust_command import locust_command, locust_environment

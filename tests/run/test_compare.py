@@ -9,7 +9,7 @@ from wscheck.model.findings import Verdict
 from wscheck.model.load_report import Second, check_thresholds
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import VerifyReport
-from wscheck.run.compare.compare import compare
+from wscheck.run.compare import compare
 
 
 def measure(report: CompareReport, name: str) -> ComparedMeasure:

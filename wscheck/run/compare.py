@@ -1,0 +1,383 @@
+"""Comparison of two reports of the same command, read from JSON files, measure by measure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from wscheck.detect.verdict import Decision, verdict
+from wscheck.model import load_report
+from wscheck.model.comparison import (
+    SCHEMA,
+    TIME_TOLERANCE_MS,
+    ComparedMeasure,
+    ComparedRun,
+    CompareReport,
+    MeasureChange,
+)
+from wscheck.model.errors import BadEvidence, UsageError
+from wscheck.model.findings import Bar, Verdict
+from wscheck.model.gaps import Gap
+from wscheck.model.load_report import LoadReport
+from wscheck.model.report import Report, VerifyReport
+
+# Two runs of the same thing differ this much by chance. Times vary more than counts on a busy machine.
+COUNT_TOLERANCE = 0.05
+TIME_TOLERANCE = 0.5
+
+DEFAULT_BAR = Bar()
+
+# The headings of the document that wscheck grew out of (docs/origin.md).
+PERFORMANCE = "Performance"
+SERVER_LOAD = "Server load"
+RESOURCES = "Resource efficiency"
+EXPERIENCE = "User experience"
+
+ReportKind = TypeVar("ReportKind", bound=Report)
+
+COMPARABLE: dict[str, type[Report]] = {"wscheck.verify/1": VerifyReport, load_report.SCHEMA: LoadReport}
+"""Schema to the type of each report that can be compared."""
+
+
+@dataclass(frozen=True)
+class Measure(Generic[ReportKind]):
+    """One number of a report.
+
+    read     returns the number, None if the run did not measure it
+    divisor  divides the number before runs of different size are compared
+    floor    smaller values count as this: a user without a connection saves nothing
+    """
+
+    id: str
+    benefit: str
+    name: str
+    read: Callable[[ReportKind], float | None]
+    unit: str = ""
+    more_is_better: bool = False
+    divisor: Callable[[ReportKind], float] = lambda report: 1.0
+    floor: float = 0.0
+
+
+def _user_seconds(report: LoadReport) -> float:
+    return max(report.users, 1) * _seconds(report)
+
+
+def _seconds(report: LoadReport) -> float:
+    return max(report.duration_s, 0.001)
+
+
+def _users(report: LoadReport) -> float:
+    return max(report.users, 1)
+
+
+def _mean_open(report: LoadReport) -> float | None:
+    """Return the open connections per user, averaged over the seconds that had users."""
+    shares = [second.open / second.users for second in report.series if second.users]
+    return sum(shares) / len(shares) if shares else None
+
+
+def _received_per_user(report: LoadReport) -> float | None:
+    """Return the events received per user, without duplicates; None if no event arrived."""
+    if not report.users or not report.events.received:
+        return None
+    return (report.events.received - report.events.duplicated) / report.users
+
+
+def _opened_per_user(report: LoadReport) -> float | None:
+    return report.connects / report.users if report.users else None
+
+
+def _server_cpu(report: LoadReport) -> float | None:
+    return report.server.cpu_s if report.server else None
+
+
+LOAD_MEASURES: tuple[Measure[LoadReport], ...] = (
+    Measure(
+        "connections_per_user", PERFORMANCE, "connections per user, most at once",
+        lambda report: report.connections_per_user, "/user",
+    ),
+    Measure("connects_per_user", PERFORMANCE, "connections opened per user", _opened_per_user, "/user"),
+    Measure(
+        "churn_per_user_s", SERVER_LOAD, "connects and disconnects per user",
+        lambda report: report.churn_per_user_s, "/s",
+    ),
+    Measure("replaced", SERVER_LOAD, "connections replaced", lambda report: report.replaced, divisor=_user_seconds),
+    Measure("connects", SERVER_LOAD, "handshakes completed", lambda report: report.connects, divisor=_users),
+    Measure(
+        "connections_peak", RESOURCES, "open connections, peak", lambda report: report.connections_peak, divisor=_users,
+    ),
+    Measure("open_per_user", RESOURCES, "open connections per user, mean", _mean_open, "/user", floor=1.0),
+    Measure("server_cpu_s", RESOURCES, "CPU time of the server", _server_cpu, "s", divisor=_user_seconds),
+    Measure("connect_p95_ms", EXPERIENCE, "time to connect, p95", lambda report: report.connect_ms.p95, "ms"),
+    Measure(
+        "lifetime_p50_ms", EXPERIENCE, "connection lifetime, median", lambda report: report.lifetime_ms.p50, "ms", True,
+    ),
+    Measure("ack_p95_ms", EXPERIENCE, "time to acknowledgement, p95", lambda report: report.ack_ms.p95, "ms"),
+    Measure(
+        "received_per_user", EXPERIENCE, "events received per user", _received_per_user, "/user", True,
+        divisor=_seconds,
+    ),
+    Measure("duplicated", EXPERIENCE, "events delivered twice", lambda report: report.events.duplicated,
+            divisor=_user_seconds),
+)  # fmt: skip
+
+
+def _peak(report: VerifyReport) -> float | None:
+    return max((scenario.connections_peak for scenario in report.scenarios), default=None)
+
+
+def _findings_of(rule: str) -> Callable[[VerifyReport], float | None]:
+    return lambda report: sum(finding.count for finding in report.findings if finding.rule == rule)
+
+
+def _total(field: str) -> Callable[[VerifyReport], float | None]:
+    return lambda report: sum(getattr(scenario, field) for scenario in report.scenarios) if report.scenarios else None
+
+
+def _scenarios_passed(report: VerifyReport) -> float | None:
+    return sum(scenario.verdict is Verdict.PASSED for scenario in report.scenarios) if report.scenarios else None
+
+
+VERIFY_MEASURES: tuple[Measure[VerifyReport], ...] = (
+    Measure("connections_peak", PERFORMANCE, "connections of one user, most at once", _peak),
+    Measure(
+        "multiple_connections", PERFORMANCE, "times a user had several connections",
+        _findings_of("multiple-connections"),
+    ),
+    Measure("connects", SERVER_LOAD, "connections opened", _total("connections_opened")),
+    Measure("replaced", SERVER_LOAD, "connections replaced", _total("replacements")),
+    Measure("excessive_attempts", SERVER_LOAD, "times the limit of attempts was exceeded",
+            _findings_of("excessive-attempts")),
+    Measure("connection_leaked", RESOURCES, "connections leaked", _findings_of("connection-leaked")),
+    Measure("duplicated", EXPERIENCE, "events delivered or handled twice", _findings_of("event-duplicated")),
+    Measure("missing", EXPERIENCE, "events that did not arrive", _findings_of("event-missing")),
+    Measure("passed", EXPERIENCE, "scenarios passed", _scenarios_passed, "", True),
+)  # fmt: skip
+"""Only the scenarios that both runs contain are counted."""
+
+
+def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareReport:
+    """Compare two load reports or two verify reports. With a strict bar a run that proved nothing fails.
+
+    Raises:
+        TypeError: The reports are of different kinds, or of a kind that cannot be compared.
+    """
+    measures, notes = _compare_measures(before, after)
+    runs = _compared_run(before, "before"), _compared_run(after, "after")
+    decision = _decide(measures, before, after, bar)
+    return CompareReport(
+        schema=SCHEMA,
+        target=before.target if before.target == after.target else f"{before.target} and {after.target}",
+        verdict=decision.verdict,
+        reason=decision.reason,
+        gaps=list(decision.gaps),
+        started_at=before.started_at,
+        duration_s=round(before.duration_s + after.duration_s, 3),
+        interrupted=before.interrupted or after.interrupted,
+        before=runs[0],
+        after=runs[1],
+        measures=measures,
+        notes=[*notes, *_differences(*runs)],
+    )
+
+
+def empty_comparison(before: str, after: str) -> CompareReport:
+    """Return the comparison of two report files, by name, that could not be read."""
+    runs = [
+        ComparedRun(label=label, schema="", target=name, variant="", verdict=Verdict.INCONCLUSIVE, duration_s=0.0)
+        for label, name in (("before", before), ("after", after))
+    ]
+    return CompareReport(
+        schema=SCHEMA, target=f"{before} and {after}", verdict=Verdict.INCONCLUSIVE, before=runs[0], after=runs[1]
+    )
+
+
+def _compare_measures(before: Report, after: Report) -> tuple[list[ComparedMeasure], list[str]]:
+    if isinstance(before, LoadReport) and isinstance(after, LoadReport):
+        return [_compare_measure(measure, before, after) for measure in LOAD_MEASURES], _load_notes(before, after)
+    if isinstance(before, VerifyReport) and isinstance(after, VerifyReport):
+        first, second, notes = _restrict_to_shared_scenarios(before, after)
+        return [_compare_measure(measure, first, second) for measure in VERIFY_MEASURES], notes
+    raise TypeError(f"{before.schema} and {after.schema} cannot be compared")
+
+
+def _compare_measure(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) -> ComparedMeasure:
+    old, new = measure.read(before), measure.read(after)
+    change, ratio = MeasureChange.UNKNOWN, None
+    if old is not None and new is not None:
+        old_scaled = max(old / measure.divisor(before), measure.floor)
+        new_scaled = max(new / measure.divisor(after), measure.floor)
+        change = _change(old_scaled, new_scaled, measure.unit, measure.more_is_better)
+        ratio = float(f"{new_scaled / old_scaled:.4g}") if old_scaled and new_scaled else None
+    return ComparedMeasure(
+        id=measure.id,
+        benefit=measure.benefit,
+        name=measure.name,
+        unit=measure.unit,
+        before=_rounded(old),
+        after=_rounded(new),
+        change=change,
+        ratio=ratio,
+    )
+
+
+def _change(old: float, new: float, unit: str, more_is_better: bool) -> MeasureChange:
+    """Return the direction of the change, SAME if it is within the tolerance."""
+    is_time = unit in ("ms", "s")
+    tolerance = (
+        max(TIME_TOLERANCE * old, TIME_TOLERANCE_MS if unit == "ms" else 0.0) if is_time else COUNT_TOLERANCE * old
+    )
+    if abs(new - old) <= tolerance:
+        return MeasureChange.SAME
+    return MeasureChange.BETTER if (new > old) is more_is_better else MeasureChange.WORSE
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _restrict_to_shared_scenarios(
+    before: VerifyReport, after: VerifyReport
+) -> tuple[VerifyReport, VerifyReport, list[str]]:
+    """Return both reports with only the scenarios that both contain, and a note that names the others."""
+    before_ids, after_ids = ({scenario.id for scenario in report.scenarios} for report in (before, after))
+    shared = before_ids & after_ids
+    unshared = sorted((before_ids | after_ids) - shared)
+    notes = (
+        [f"scenarios that only one of the runs contains are not compared: {', '.join(unshared)}"] if unshared else []
+    )
+    return _restrict(before, shared), _restrict(after, shared), notes
+
+
+def _restrict(report: VerifyReport, scenarios: set[str]) -> VerifyReport:
+    return msgspec.structs.replace(
+        report,
+        scenarios=[scenario for scenario in report.scenarios if scenario.id in scenarios],
+        findings=[finding for finding in report.findings if finding.scenario is None or finding.scenario in scenarios],
+    )
+
+
+def _compared_run(report: Report, label: str) -> ComparedRun:
+    load = report if isinstance(report, LoadReport) else None
+    return ComparedRun(
+        label=label,
+        schema=report.schema,
+        target=report.target,
+        variant=load.profile if load else getattr(report, "client", ""),
+        verdict=report.verdict,
+        duration_s=report.duration_s,
+        users=load.users if load else None,
+        series=load.series if load else [],
+    )
+
+
+def _load_notes(before: LoadReport, after: LoadReport) -> list[str]:
+    return [f"{label}: {note}" for label, report in (("before", before), ("after", after)) for note in report.notes]
+
+
+def _differences(before: ComparedRun, after: ComparedRun) -> list[str]:
+    notes = []
+    if before.target != after.target:
+        notes.append(f"the targets differ: {before.target} and {after.target}")
+    if before.users is None or after.users is None:
+        return notes
+    if before.users != after.users:
+        notes.append(f"the numbers of users differ: {before.users:,} and {after.users:,}")
+    longer, shorter = max(before.duration_s, after.duration_s), min(before.duration_s, after.duration_s)
+    if longer - shorter > max(0.2 * longer, 2.0):
+        notes.append(f"the durations differ: {before.duration_s:.0f} s and {after.duration_s:.0f} s")
+    return notes
+
+
+def _decide(measures: Sequence[ComparedMeasure], before: Report, after: Report, bar: Bar) -> Decision:
+    """Return the verdict. A measure that got worse is beyond its limit, unless one of the runs proved nothing."""
+    gaps = [*_run_gaps(before, "before"), *_run_gaps(after, "after")]
+    if all(measure.change is MeasureChange.UNKNOWN for measure in measures):
+        gaps.append(Gap(reason="the two runs have no measure in common"))
+    worse = [measure.name for measure in measures if measure.change is MeasureChange.WORSE]
+    limits = [f"worse than before: {'; '.join(worse)}"] if worse and not gaps else []
+    return verdict([], gaps, bar, limits=limits)
+
+
+def _run_gaps(report: Report, label: str) -> list[Gap]:
+    """Return a gap if a run proved nothing."""
+    if report.verdict in (Verdict.INCONCLUSIVE, Verdict.SKIPPED):
+        return [Gap(reason=f"the run {label} showed nothing: it is {report.verdict}")]
+    if report.verdict is Verdict.FAILED and _lacks_evidence(report):
+        return [Gap(reason=f"the run {label} showed nothing: it failed because of missing evidence (--strict)")]
+    return []
+
+
+def _lacks_evidence(report: Report) -> bool:
+    """Return whether nothing but a gap can have failed the run."""
+    if isinstance(report, LoadReport):
+        crossed = any(threshold.crossed for threshold in report.thresholds)
+        return not report.connects or not (report.findings or crossed)
+    return not report.findings
+
+
+class _SchemaField(msgspec.Struct):
+    schema: str
+
+
+def read_reports(before: Path, after: Path) -> tuple[Report, Report]:
+    """Read both reports.
+
+    Raises:
+        BadEvidence: A file is missing, broken or of another version.
+        UsageError: A report cannot be compared, or the two are of different kinds.
+    """
+    first, second = read_report(before), read_report(after)
+    if type(first) is not type(second):
+        raise UsageError(
+            f"{before} is {first.schema} and {after} is {second.schema}: they have no measure in common.",
+            "Compare two load reports or two verify reports.",
+        )
+    return first, second
+
+
+def read_report(path: Path) -> Report:
+    """Read one report. Raises BadEvidence and UsageError as `read_reports` does."""
+    raw = _read_bytes(path)
+    try:
+        schema = msgspec.json.decode(raw, type=_SchemaField).schema
+    except msgspec.DecodeError as error:
+        raise BadEvidence(
+            f"{path} is not a wscheck report: {error}.",
+            "Write a report with --format json=PATH. If the file was copied, copy it again: it may be incomplete.",
+        ) from None
+    kind = COMPARABLE.get(schema)
+    if kind is None:
+        raise _not_comparable(path, schema)
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        raise BadEvidence(
+            f"{path} does not match its schema {schema}: {error}.", "Write the report again with --format json=PATH."
+        ) from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadEvidence(
+            f"{path} cannot be read: {error.strerror}.",
+            "Write a report with `wscheck load --format json=PATH` or `wscheck verify --format json=PATH`.",
+        ) from None
+
+
+def _not_comparable(path: Path, schema: str) -> UsageError | BadEvidence:
+    name = schema.partition("/")[0]
+    if any(name == known.partition("/")[0] for known in COMPARABLE):
+        return BadEvidence(
+            f"{path} has the schema {schema}, which this version of wscheck cannot read.",
+            "Use the version of wscheck that wrote it.",
+        )
+    known = " or ".join(COMPARABLE)
+    return UsageError(
+        f"{path} has {f'the schema {schema}' if schema else 'no schema'}, which cannot be compared.",
+        f"Give two reports of the schema {known}.",
+    )
