@@ -7,7 +7,7 @@ import pytest
 
 from tests.run.load.plans import load_plan
 from wscheck.model.secrets import Secret
-from wscheck.run.load.locust_command import LOCUSTFILE, locust_command, locust_environment
+from wscheck.run.load.run import LOCUSTFILE, locust_command, locust_environment
 
 
 def test_the_token_is_in_the_environment_and_not_on_the_command_line(tmp_path: Path) -> None:

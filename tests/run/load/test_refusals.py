@@ -16,9 +16,8 @@ from tests.run.load.plans import load_plan
 from wscheck.cli import app
 from wscheck.config.target import ServerTarget
 from wscheck.model.errors import CannotCheck, UsageError, WscheckError
-from wscheck.run.load import system_limits as system_limits_module
-from wscheck.run.load.plan import configured_plan, is_this_machine
-from wscheck.run.load.system_limits import SystemLimits, check_limits, system_limits
+from wscheck.run.load import plan as plan_module
+from wscheck.run.load.plan import SystemLimits, check_limits, configured_plan, is_this_machine, system_limits
 
 
 @pytest.mark.parametrize(
@@ -103,9 +102,9 @@ def test_local_ports_are_limited_per_source_address() -> None:
 
 
 def test_the_port_range_is_read_from_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_limits_module, "PORT_RANGE", tmp_path / "ip_local_port_range")
+    monkeypatch.setattr(plan_module, "PORT_RANGE", tmp_path / "ip_local_port_range")
     for message, ports in (("32768\t60999\n", 28_232), ("4000 4000", 1), ("", 28_232)):
-        system_limits_module.PORT_RANGE.write_text(message)
+        plan_module.PORT_RANGE.write_text(message)
         assert system_limits(load_plan(embedded=True)).ports == ports, message
 
 

@@ -18,10 +18,9 @@ from wscheck.model.findings import Bar, Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.model.secrets import Secret
-from wscheck.run.load.findings import load_findings
 from wscheck.run.load.plan import LoadPlan
 from wscheck.run.load.progress_stream import RunProgress
-from wscheck.run.load.report import Ending, LoadOutcome, evaluate_load_run
+from wscheck.run.load.report import Ending, LoadOutcome, evaluate_load_run, load_findings
 from wscheck.run.load.run import before_after_plans, compare_before_after
 
 

@@ -2,7 +2,11 @@
 
 import asyncio
 import importlib.util
+import os
 import re
+import site
+import socket
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -13,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+import wscheck
+from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.config.target import Credentials
 from wscheck.detect.verdict import Decision, Ground
 from wscheck.model.comparison import CompareReport
@@ -24,11 +30,9 @@ from wscheck.report.load_figures import format_counts
 from wscheck.run.compare import compare
 from wscheck.run.load.backend_process import EmbeddedBackendProcess, embedded_backend
 from wscheck.run.load.child_process import ChildProcess, start_process
-from wscheck.run.load.locust_command import locust_command, locust_environment
-from wscheck.run.load.plan import LoadPlan
+from wscheck.run.load.plan import LoadPlan, check_limits, system_limits
 from wscheck.run.load.progress_stream import LineReader, RunProgress
 from wscheck.run.load.report import Ending, LoadOutcome, evaluate_load_run
-from wscheck.run.load.system_limits import check_limits, system_limits
 
 PROFILE_BEFORE, PROFILE_AFTER = "duplicated", "unified"
 """Profiles of the two runs of --before-after."""
@@ -58,6 +62,8 @@ _SETUP_ERROR = re.compile(r"^(?:.*/ERROR/.*: )?wscheck: (.+)$", re.MULTILINE)
 
 ProgressCallback = Callable[[RunProgress, float], None]
 """Function that is called several times a second with the progress and the seconds since the start."""
+
+LOCUSTFILE = Path(wscheck.__file__).parent / "loadgen" / "locustfile.py"
 
 
 async def run_load(plan: LoadPlan, on_progress: ProgressCallback = lambda progress, at: None) -> LoadOutcome:
@@ -264,3 +270,54 @@ def _last_error(locust: ChildProcess, plan: LoadPlan) -> str:
     """Return Locust's last line about an error, redacted, after a colon; empty if there is none."""
     lines = [line.strip() for line in locust.output().splitlines() if "error" in line.lower()]
     return f": {plan.redactor.redact(lines[-1])[:_MAX_OUTPUT_LENGTH]}" if lines else ""
+
+
+def locust_command(plan: LoadPlan) -> list[str]:
+    """Return Locust's command line. It contains no secret, because every user of the machine can read it."""
+    arguments = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
+    # A refused connection is a failed request to Locust. Here it is a measurement, and the stream contains it.
+    arguments += ["--exit-code-on-error", "0"]
+    arguments += ["-u", str(plan.users), "-r", f"{plan.spawn_rate:g}", "-t", f"{plan.run_time_s:.0f}s"]
+    arguments += _worker_arguments(plan.processes) if plan.processes > 1 else []
+    for name, path in plan.locust_outputs.items():
+        arguments += [f"--{name}", str(path)]
+    return arguments
+
+
+def _worker_arguments(processes: int) -> list[str]:
+    """Return arguments for a master and its workers on loopback, on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    master = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    return ["--processes", str(processes), *master, "--master-port", port]
+
+
+def locust_environment(plan: LoadPlan, folder: Path) -> dict[str, str]:
+    """Return the environment of the Locust process: this one's, the target, and the options of the profile.
+
+    LOCUST_* variables, and configuration files in the home and the working directory, belong to the user's own load
+    tests. They are left out.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    environment = {
+        "HOME": str(folder),
+        "PYTHONUSERBASE": site.getuserbase(),  # HOME has changed: packages of `pip install --user` stay importable
+        "PYTHONPATH": _python_path(inherited.get("PYTHONPATH", "")),
+        "LOCUST_HOST": plan.target.url,
+        "WSCHECK_LOAD_PROFILE": plan.profile,
+        "WSCHECK_LOAD_STREAM": str(folder / "stream.ndjson"),
+    }
+    if not plan.embedded:
+        environment["WSCHECK_LOAD_TOKEN"] = plan.token.reveal() if plan.token is not None else ""
+    for option in LOAD_OPTIONS:
+        if (value := plan.options.get(option.name)) is not None:
+            environment[option.variable] = str(int(value)) if isinstance(value, bool) else str(value)
+    return {**inherited, **environment}
+
+
+def _python_path(python_path: str) -> str:
+    """Return PYTHONPATH with absolute paths, and with the source folder of a wscheck that is not installed."""
+    folders = [str(Path(folder).absolute()) for folder in python_path.split(os.pathsep) if folder]
+    source = str(LOCUSTFILE.parents[2])
+    is_installed = source in (*site.getsitepackages(), site.getusersitepackages())
+    return os.pathsep.join(folders if is_installed else [source, *folders])
