@@ -10,8 +10,7 @@ import typer.main
 
 from wscheck.cli import app
 from wscheck.detect.incidents import Incident, IncidentState
-from wscheck.notify import command, webhook
-from wscheck.notify import delivery as courier
+from wscheck.notify import delivery
 from wscheck.observe.tailing.follower import LATE_WRITER_S
 
 ROOT = Path(__file__).parents[2]
@@ -50,11 +49,11 @@ def test_the_documented_incident_is_valid() -> None:
 
 def test_documented_numbers_match_the_code() -> None:
     told = section("Webhook")
-    assert courier.MAX_ATTEMPTS == 6 and "six times in" in told
-    assert (courier.FIRST_PAUSE_S, courier.LONGEST_PAUSE_S) == (0.5, 30.0)
-    assert f"{courier.MAX_QUEUED:,} messages wait" in told
-    assert f"no answer within {webhook.TIMEOUT_S:.0f} s" in told
-    assert f"at most {command.TIMEOUT_S:.0f} s" in section("A program")
+    assert delivery.MAX_ATTEMPTS == 6 and "six times in" in told
+    assert (delivery.FIRST_PAUSE_S, delivery.LONGEST_PAUSE_S) == (0.5, 30.0)
+    assert f"{delivery.MAX_QUEUED:,} messages wait" in told
+    assert f"no answer within {delivery.REQUEST_TIMEOUT_S:.0f} s" in told
+    assert f"at most {delivery.COMMAND_TIMEOUT_S:.0f} s" in section("A program")
     assert LATE_WRITER_S == 60.0 and "quiet for a minute" in section("Rotation")
 
 

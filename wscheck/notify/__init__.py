@@ -4,8 +4,6 @@ listener   the interfaces
 ndjson     a growing recording: one line per event and per change of an incident
 text       one line per change of an incident
 live_view  the live view on a terminal
-delivery   messages sent by a separate thread, so that reading does not wait
-webhook    an HTTP POST per change of an incident
-command    a program run per change of an incident
+delivery   an HTTP POST or a program run per change of an incident, by a separate thread
 metrics    Prometheus metrics and /healthz
 """

@@ -1,26 +1,47 @@
-"""Delivery of messages by a separate thread: in order, repeated after a failure, and with a bounded queue.
+"""Delivery of incidents to a webhook or a program, by a separate thread: in order, and repeated after a failure.
 
-Reading the logs never waits for a receiver.
+The queue of messages is bounded, and reading the logs never waits for a receiver.
 """
 
+import os
 import queue
 import random
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
+from wscheck import __version__
 from wscheck.detect.changes import LedgerChange
-from wscheck.detect.incidents import Incident
+from wscheck.detect.incidents import Incident, IncidentState
+from wscheck.model.errors import UsageError
 from wscheck.model.events import Event
+from wscheck.notify.text import incident_summary
+from wscheck.report.finding_text import fix_text
 
 MAX_QUEUED = 1000
 MAX_ATTEMPTS = 6
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_S, COMMAND_TIMEOUT_S = 5.0, 10.0, 30.0
+
+RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_EMOJI = {
+    IncidentState.OPENED: ":red_circle:",
+    IncidentState.GREW: ":chart_with_upwards_trend:",
+    IncidentState.RESOLVED: ":white_check_mark:",
+}
 
 
 class DeliveryFailed(Exception):
@@ -119,3 +140,112 @@ def incident_json(incident: Incident) -> bytes:
     fields = msgspec.to_builtins(incident)
     del fields["type"]
     return msgspec.json.encode({"schema": "wscheck.incident/1", **fields})
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A handler that follows no redirect, because a redirected POST becomes a GET without its body."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+class WebhookTarget:
+    """The receiver at `url` of an HTTP POST for each change of an incident.
+
+    The URL can be a secret, so messages show only its host. `form`: "json" or "slack".
+    """
+
+    def __init__(self, url: str, form: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError("The webhook is not an http or https URL.", "Write --webhook https://example.org/hook.")
+        self._url, self._form = url, form
+        self.name = f"webhook {parts.hostname}"
+        self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def compose(self, incident: Incident) -> bytes:
+        """Return the request body."""
+        if self._form == "slack":
+            return msgspec.json.encode({"text": slack_text(incident)})
+        return incident_json(incident)
+
+    def deliver(self, message: bytes) -> None:
+        """Send the request. Raises DeliveryFailed for any status but 2xx, with `retry` for temporary errors."""
+        headers = {"Content-Type": "application/json", "User-Agent": f"wscheck/{__version__}"}
+        request = urllib.request.Request(self._url, message, headers, method="POST")
+        try:
+            self._opener.open(request, timeout=REQUEST_TIMEOUT_S).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise DeliveryFailed(
+                f"it answered {error.code}", retry=error.code in RETRY_STATUSES, pause_s=_retry_after(error)
+            ) from None
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise DeliveryFailed(f"it cannot be reached: {reason}") from None
+
+    def abort(self) -> None:
+        """Do nothing: the request ends with the process."""
+
+
+def slack_text(incident: Incident) -> str:
+    """Return the incident in Slack's markup, with text from the log escaped.
+
+    Source: Slack API documentation, "Formatting text for app surfaces", escaping text.
+    """
+    summary = incident_summary(incident).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    lines = [f"{_EMOJI[incident.state]} *wscheck* {summary}"]
+    if incident.state is not IncidentState.RESOLVED:
+        lines.append(f"_Fix_: {fix_text(incident)}")
+    return "\n".join(lines)
+
+
+def _retry_after(error: urllib.error.HTTPError) -> float:
+    """Return the seconds of the Retry-After header (RFC 9110, section 10.2.3), 0 for a date or without one."""
+    value = error.headers.get("Retry-After", "") if error.headers else ""
+    return float(value) if value.isdigit() else 0.0
+
+
+class CommandTarget:
+    """The program of a command line, run for each change of an incident with the incident as JSON on standard input.
+
+    It runs without a shell (`sh -c '...'` adds one). Its output goes to stderr.
+    """
+
+    def __init__(self, line: str) -> None:
+        try:
+            self._arguments = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"--exec cannot be parsed: {error}.", "Close the quotes.") from None
+        if not self._arguments or shutil.which(self._arguments[0]) is None:
+            raise UsageError(f"--exec names no program: `{line}`.", "Name a program on PATH, or its full path.")
+        self.name = f"command {self._arguments[0]}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def compose(self, incident: Incident) -> bytes:
+        """Return the standard input of the program."""
+        return incident_json(incident) + b"\n"
+
+    def deliver(self, message: bytes) -> None:
+        """Run the program once. It is not run again after a failure, because its effects are not known."""
+        try:
+            # A session of its own: Ctrl-C does not reach the program, and a timeout ends all processes it started.
+            self._process = subprocess.Popen(
+                self._arguments, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True
+            )
+            self._process.communicate(message, COMMAND_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.abort()
+            raise DeliveryFailed(f"it took more than {COMMAND_TIMEOUT_S:.0f} s", retry=False) from None
+        except OSError as error:
+            raise DeliveryFailed(f"it cannot be run: {error.strerror}", retry=False) from None
+        if self._process.returncode:
+            raise DeliveryFailed(f"it exited with {self._process.returncode}", retry=False)
+
+    def abort(self) -> None:
+        """Kill the running program and all processes that it started."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -8,8 +8,7 @@ from typing import Any
 
 from tests.run.tail.process import LoggingServer, TailProcess, lines, run_to_end, wait_until
 from tests.run.tail.test_incident_text import INCIDENT
-from wscheck.notify.command import CommandTarget
-from wscheck.notify.delivery import DeliveryFailed, DeliveryQueue
+from wscheck.notify.delivery import CommandTarget, DeliveryFailed, DeliveryQueue
 
 
 def script(directory: Path, body: str) -> str:

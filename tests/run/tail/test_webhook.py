@@ -15,7 +15,7 @@ from tests.cli import wscheck
 from tests.run.tail.process import LoggingServer, TailProcess, wait_until
 from tests.run.tail.receiver import start_receiver
 from wscheck.detect.rules.connection_replaced import ConnectionReplaced
-from wscheck.notify.webhook import _retry_after
+from wscheck.notify.delivery import _retry_after
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "schemas" / "wscheck.incident-1.json"
 SECRET = "T0PSECRET"

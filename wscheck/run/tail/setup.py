@@ -212,11 +212,11 @@ def _attach_listeners(
         if output.format == "ndjson":
             recording_fd = _attach_recording(request, output.path, watch, resumed, stack)
     if request.webhook is not None:
-        from wscheck.notify.webhook import WebhookTarget
+        from wscheck.notify.delivery import WebhookTarget
 
         _attach_target(WebhookTarget(request.webhook.reveal(), request.webhook_format), watch, note, stack)
     if request.exec is not None:
-        from wscheck.notify.command import CommandTarget
+        from wscheck.notify.delivery import CommandTarget
 
         _attach_target(CommandTarget(request.exec), watch, note, stack)
     if request.metrics is not None:
