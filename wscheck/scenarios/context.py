@@ -24,8 +24,13 @@ from wscheck.model.events import (
 )
 from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.client.console_messages import ConsoleLog, discard_line
-from wscheck.observe.client.recorder import ClientRecorder
-from wscheck.observe.client.simulated_page import MountedComponent, PerComponentPage, SimulatedPage, UnifiedPage
+from wscheck.observe.client.simulated_page import (
+    ClientRecorder,
+    MountedComponent,
+    PerComponentPage,
+    SimulatedPage,
+    UnifiedPage,
+)
 
 WRONG_TOKEN = Secret("wscheck-this-is-not-a-token")
 

@@ -11,7 +11,7 @@ from wscheck.config.event_contract import DOCUMENTED_CONTRACT
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor, Secret
-from wscheck.observe.client.recorder import ClientRecorder
+from wscheck.observe.client.simulated_page import ClientRecorder
 
 ANN = Credentials("ann", Secret(token_for("ann")))
 

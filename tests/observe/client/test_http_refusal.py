@@ -6,8 +6,7 @@ from tests.bad_servers import answering, serving
 from tests.observe.client.conftest import ANN
 from wscheck.config.target import ServerTarget
 from wscheck.model.events import Event, Refused
-from wscheck.observe.client.recorder import ClientRecorder
-from wscheck.observe.client.simulated_page import UnifiedPage
+from wscheck.observe.client.simulated_page import ClientRecorder, UnifiedPage
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from tests.observe.client.conftest import ANN
 from tests.observe.client.test_unified_page import until
 from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
-from wscheck.observe.client.recorder import ClientRecorder
-from wscheck.observe.client.simulated_page import PerComponentPage
+from wscheck.observe.client.simulated_page import ClientRecorder, PerComponentPage
 
 
 async def test_every_component_opens_a_connection_and_none_reconnects_by_itself(

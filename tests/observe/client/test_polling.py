@@ -13,8 +13,7 @@ from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
 from wscheck.model.events import Connected, Delivered, Event, Refused, Unreadable
 from wscheck.observe.client.instrumented_client import MAX_MESSAGE_BYTES, MAX_PACKETS_PER_RESPONSE
-from wscheck.observe.client.recorder import ClientRecorder
-from wscheck.observe.client.simulated_page import UnifiedPage
+from wscheck.observe.client.simulated_page import ClientRecorder, UnifiedPage
 
 BURST = 60
 """More than the 16 packets that python-engineio accepts in one response."""

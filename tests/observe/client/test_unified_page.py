@@ -11,8 +11,7 @@ from tests.observe.client.conftest import ANN
 from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
 from wscheck.model.events import Connected, Disconnected, Event
-from wscheck.observe.client.recorder import ClientRecorder
-from wscheck.observe.client.simulated_page import EventHandlers, UnifiedPage
+from wscheck.observe.client.simulated_page import ClientRecorder, EventHandlers, UnifiedPage
 
 DOCUMENTED_HANDLERS = {
     "on_bot_status_update": ("bot_status_update", {"status": "online"}),
