@@ -8,7 +8,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import AnyEvent, Connected, Disconnected, PhaseEnded, Refused
 from wscheck.model.findings import Bar, Verdict
 from wscheck.run.page_report import evaluate_pages
-from wscheck.run.verify.recording import evaluate_observed
+from wscheck.run.verify.scoring import evaluate_observed
 
 APP, WIDGET = "http://app/socket.io/", "http://chat.example.com/socket.io/"
 KICK, LEFT = "io server disconnect", "io client disconnect"

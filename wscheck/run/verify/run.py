@@ -46,8 +46,7 @@ from wscheck.run.verify.inconclusive import (
     credentials_refused,
     sent_no_documented_event,
 )
-from wscheck.run.verify.recording import evaluate_observed
-from wscheck.run.verify.scoring import all_findings, score_run, score_scenarios
+from wscheck.run.verify.scoring import all_findings, evaluate_observed, score_run, score_scenarios
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS, Scenario
 from wscheck.scenarios.context import ScenarioContext, ScenarioSettings

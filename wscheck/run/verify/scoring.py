@@ -1,36 +1,44 @@
 """Scenario results computed from the events of a run, each by the scenario's own rules.
 
-A recording gives the same verdict as the run that made it.
+A recording gives the same verdict as the run that made it. A recording without scenarios is evaluated as a whole.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
-from wscheck.detect.rules import Rule, ranked
-from wscheck.detect.verdict import Decision, first_message, run_verdict, verdict
+from wscheck.detect.rules import BROWSER, Rule, ranked
+from wscheck.detect.verdict import Decision, Evidence, evidence_gaps, first_message, run_verdict, verdict
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import (
+    SOURCE_BROWSER,
+    SOURCE_HAR,
     SOURCE_SCENARIO,
+    SOURCE_SERVER_LOG,
     AnyEvent,
     Connected,
     Delivered,
+    Disconnected,
     Event,
     NotEvaluated,
     PhaseEnded,
     PhaseStarted,
     ProcessStalled,
     Refused,
+    Replaced,
+    Unreadable,
 )
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.model.gaps import Gap, NotTried
 from wscheck.model.report import Control, ScenarioResult
-from wscheck.observe.traffic.inconclusive import unknown_owners
+from wscheck.observe.traffic.inconclusive import page_gaps, unknown_owners
+from wscheck.observe.traffic.redaction import is_stand_in
 from wscheck.report.formatting import plural
-from wscheck.run.verify.correlate import correlate_log_with_client
 from wscheck.run.verify.inconclusive import discounted_rules, scenario_gaps, server_lost, server_unavailable
 from wscheck.scenarios import SCENARIOS
 from wscheck.scenarios.scenario import Scenario
@@ -42,6 +50,10 @@ UNKNOWN_SCENARIO = Gap(
     closes_with="the wscheck version that made the recording",
 )
 CUT_SHORT = Gap(reason="the run was interrupted before this scenario ended")
+
+ConnectionEdge = TypeVar("ConnectionEdge", Connected, Disconnected)
+
+PAGE_SOURCES = frozenset({SOURCE_BROWSER, SOURCE_HAR})
 
 
 class Phase(msgspec.Struct):
@@ -232,3 +244,83 @@ def score_run(results: Sequence[ScenarioResult], bar: Bar, gaps: Sequence[Gap] =
 def all_findings(results: Sequence[ScenarioResult]) -> list[Finding]:
     """Return the findings of all scenarios, the worst first."""
     return ranked(finding for result in results for finding in result.findings)
+
+
+def correlate_log_with_client(events: Sequence[Event]) -> Iterator[Event]:
+    """Yield `events` in the same order, with what the client and the log each know of a connection combined.
+
+    A server logs a connect or disconnect shortly before the client notices it, but knows neither page nor component.
+    The log's event therefore gets what the client knows. For a disconnect, this applies only if the client saw the
+    server end the connection: the log knows more about other ends. Only the log knows which process has a connection.
+
+    If the page shows only a token where the log names the user, the user gets the name of the log.
+    """
+    client_events = [event for event in events if event.source != SOURCE_SERVER_LOG]
+    connects = {e.sid: e for e in client_events if isinstance(e, Connected) and e.page is not None}
+    server_disconnects = {
+        e.sid: e for e in client_events if isinstance(e, Disconnected) and e.reason == IO_SERVER_DISCONNECT
+    }
+    user_names, nodes = _user_names(events, connects), _nodes(events)
+    for event in events:
+        combined = event
+        if isinstance(event, Connected) and event.node is None and event.sid in nodes:
+            combined = msgspec.structs.replace(event, node=nodes[event.sid])
+        if event.source == SOURCE_SERVER_LOG and isinstance(event, Connected) and event.sid in connects:
+            combined = _with_log_location(connects[event.sid], event, source=SOURCE_SERVER_LOG)
+        elif event.source == SOURCE_SERVER_LOG and isinstance(event, Disconnected) and event.sid in server_disconnects:
+            observed = server_disconnects[event.sid]
+            combined = _with_log_location(observed, event, source=observed.source)
+        name = user_names.get(combined.user)
+        yield combined if name is None else msgspec.structs.replace(combined, user=name)
+
+
+def _with_log_location(observed: ConnectionEdge, logged: ConnectionEdge, source: str) -> ConnectionEdge:
+    """Return the client's event with the time, process, file and line of the log's."""
+    return msgspec.structs.replace(
+        observed, at=logged.at, source=source, node=logged.node, path=logged.path, line=logged.line
+    )
+
+
+def _nodes(events: Iterable[Event]) -> dict[str | None, str]:
+    """Return the server process of each socket id that the logs report."""
+    logged = (e for e in events if isinstance(e, Connected) and e.source == SOURCE_SERVER_LOG)
+    return {event.sid: event.node for event in logged if event.node is not None and event.sid is not None}
+
+
+def _user_names(events: Iterable[Event], connects: Mapping[str | None, Connected]) -> dict[str | None, str]:
+    """Return the log's name of each user for whom the page only shows a stand-in, by stand-in."""
+    names: dict[str | None, str] = {}
+    for event in events:
+        if event.source != SOURCE_SERVER_LOG or not isinstance(event, Connected) or event.user is None:
+            continue
+        observed = connects.get(event.sid)
+        if observed is not None and observed.user is not None and is_stand_in(observed.user):
+            names[observed.user] = event.user
+    return names
+
+
+def evaluate_observed(
+    events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, gaps: Sequence[Gap] = ()
+) -> tuple[list[Finding], Decision]:
+    """Return the findings and the verdict of a recording without scenarios, made of logs or pages.
+
+    The rules and the order are those of the recorded run. Rules about pages find nothing in logs.
+    `gaps` are those of the recording itself.
+    """
+    judge = Judge(options, BROWSER)
+    for event in events:
+        judge.feed(event)
+    findings = judge.finish()
+    return findings, verdict(findings, [*evidence_gaps(_evidence(events, judge)), *gaps], bar)
+
+
+def _evidence(events: Sequence[Event], judge: Judge) -> Evidence:
+    connections = [event for event in events if isinstance(event, Connected | Disconnected | Replaced)]
+    from_pages = any(event.source in PAGE_SOURCES for event in events)
+    return Evidence(
+        connections=len(connections),
+        unreadable=sum(isinstance(event, Unreadable) for event in events),
+        ledger=judge.ledger,
+        timed=any(event.at is not None for event in connections),
+        gaps=[*(page_gaps(events) if from_pages else []), *judge.gaps],
+    )
