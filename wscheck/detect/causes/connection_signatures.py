@@ -4,8 +4,7 @@ Each returns how surely its cause is shown and the evidence in a sentence, or No
 """
 
 from collections.abc import Iterator
-from math import dist, sqrt
-from statistics import fmean
+from math import dist, fsum, sqrt
 
 from wscheck.detect.causes.history import Clue, Signature, UserHistory
 from wscheck.detect.changes import ReplacedChange
@@ -100,7 +99,7 @@ def transport_closed(history: UserHistory) -> Clue | None:
 
 def reconnect_on_kick(history: UserHistory) -> Clue | None:
     intervals = history.replacement_intervals()
-    if len(intervals) < 2 or (mean := fmean(intervals)) <= 0:
+    if len(intervals) < 2 or (mean := fsum(intervals) / len(intervals)) <= 0:
         return None
     if mean < SIMULTANEOUS_S and len(intervals) < MIN_STORM:
         return None

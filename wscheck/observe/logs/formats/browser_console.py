@@ -1,8 +1,7 @@
 """Documented console lines of the frontend, as a browser saves them. They contain no ids."""
 
-import hashlib
+import os
 import re
-import secrets
 from typing import Any
 
 from wscheck.model.events import CodeLocation, Connected, Connecting, Emitted, Event, Handled
@@ -35,7 +34,7 @@ _PLACE = lazy_pattern(
 )
 
 # Equal digests mean equal payloads within one run. The random key makes them useless elsewhere.
-_KEY = secrets.token_bytes(16)
+_KEY = os.urandom(16)
 
 
 class ConsoleReader:
@@ -80,4 +79,6 @@ def _digest(payload: str | None) -> str | None:
     """Return the digest of a payload; None if the console shows none or only its start."""
     if payload is None or "…" in payload or payload.strip() in {"Object", "{}", "[object Object]"}:
         return None
+    import hashlib  # takes 6 ms, and only logs of a browser console need it
+
     return hashlib.blake2b(payload.strip().encode("utf-8", "replace"), key=_KEY, digest_size=8).hexdigest()
