@@ -7,7 +7,6 @@ Precedence: flags, WSCHECK_* variables, wscheck.toml, [tool.wscheck] in pyprojec
 import os
 import re
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -201,6 +200,8 @@ def _read_text(path: Path) -> str:
 
 
 def _parse(name: str, text: str) -> dict[str, Any]:
+    import tomllib  # takes 4 ms, and most runs have no configuration file
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
