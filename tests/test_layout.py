@@ -26,13 +26,18 @@ UNNEEDED_FOR_A_SMALL_LOG = (
     "asyncio",
     "email",
     "gevent",
+    "hashlib",
     "http.client",
     "importlib.metadata",
     "jinja2",
     "locust",
     "pydantic",
+    "random",
+    "rich._emoji_codes",
     "socketio",
     "ssl",
+    "statistics",
+    "tomllib",
     "xml",
 )
 """Modules that would make up much of the time in which `wscheck tail-logs --no-follow` reads a small log."""

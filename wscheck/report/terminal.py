@@ -47,7 +47,7 @@ def print_report(report: Report, events: Sequence[AnyEvent], stdout: TextIO, env
 
     NO_COLOR and FORCE_COLOR are honoured.
     """
-    console = Console(file=stdout, highlight=False, _environ=environ)
+    console = Console(file=stdout, highlight=False, emoji=False, _environ=environ)
     if console.is_terminal:
         _print_to_console(report, events, console)
     else:
@@ -56,7 +56,7 @@ def print_report(report: Report, events: Sequence[AnyEvent], stdout: TextIO, env
 
 def _render_plain(report: Report, events: Sequence[AnyEvent], width: int) -> str:
     """Return the report without escape sequences and without trailing spaces."""
-    console = Console(file=StringIO(), width=width, color_system=None, highlight=False, _environ={})
+    console = Console(file=StringIO(), width=width, color_system=None, highlight=False, emoji=False, _environ={})
     with console.capture() as captured:
         _print_to_console(report, events, console)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
