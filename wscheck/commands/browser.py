@@ -24,7 +24,8 @@ def browser(
     ] = None,
     watch_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long to watch [5s].")] = None,
     program: Annotated[
-        str | None, typer.Option("--browser", metavar="PATH", help="The Chromium to launch [the first on PATH].")
+        str | None,
+        typer.Option("--browser", metavar="PATH", help="The Chromium, Chrome or Edge to launch [the first one found]."),
     ] = None,
     cdp: Annotated[
         str | None, typer.Option(metavar="URL", help="Watch a browser that already runs, by its debugging port.")

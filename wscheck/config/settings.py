@@ -261,7 +261,12 @@ SETTINGS = {
             "browser.source_root", parse_checkout_folder, None, "folder of the checkout that contains the frontend"
         ),
         Setting("browser.for", parse_duration, 5.0, "time to watch each page"),
-        Setting("browser.browser", parse_text, None, "the Chromium to start; without it, the one on PATH"),
+        Setting(
+            "browser.browser",
+            parse_text,
+            None,
+            "the Chromium, Chrome or Edge to start; without it, the first one found",
+        ),
         Setting(
             "browser.storage_state", parse_text, None, "cookies and local storage, in Playwright's storageState format"
         ),

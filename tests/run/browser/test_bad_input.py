@@ -238,9 +238,7 @@ async def test_an_endless_script_does_not_block_the_report(site: Backend, monkey
     assert observation.notes == ["tab 1 did not answer for 0.5 s: its script is busy or never ends."]
 
 
-def test_a_missing_browser_is_reported_with_how_to_install_one(tmp_path: Path) -> None:
-    ran = wscheck("browser", "http://127.0.0.1:9/", PATH=str(tmp_path))
-    assert ran.code == 3 and "apt-get install chromium" in ran.err, ran.said
+def test_a_browser_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     ran = wscheck("browser", "http://127.0.0.1:9/", "--browser", tmp_path / "none")
     assert ran.code == 2 and "is not a program" in ran.err, ran.said
 

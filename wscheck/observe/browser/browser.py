@@ -279,7 +279,7 @@ async def launched(
 ) -> AsyncIterator[Browser]:
     """Launch a headless Chromium with a fresh profile, and close it afterwards.
 
-    program   the executable, by default the first Chromium on PATH
+    program   the executable, by default the first browser that is installed
     root      the folder of the checkout that contains the frontend, empty for the checkout itself
     redactor  shared by several browsers of a run
     target    the URL of the server under test, if known

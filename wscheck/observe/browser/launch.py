@@ -19,19 +19,11 @@ import aiohttp
 
 from wscheck.config.settings import redact_url
 from wscheck.model.errors import CannotCheck, Unreachable, UsageError
+from wscheck.observe.browser.installed_browsers import BrowserSearch
 
 if sys.platform != "win32":
     import fcntl
 
-EXECUTABLES = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-    "microsoft-edge",
-    "msedge",
-)
 START_TIMEOUT_S = 20.0
 
 _PR_SET_PDEATHSIG = 1
@@ -72,22 +64,24 @@ SHARED_MEMORY, REQUIRED_MEMORY = "/dev/shm", 1 << 29
 busy disk half a second. Containers often have only 64 MB of shared memory."""
 
 
-def find_browser(program: Path | None = None) -> Path:
-    """Return the browser's executable: `program`, or the first one on PATH.
+def find_browser(program: Path | None = None, search: BrowserSearch | None = None) -> Path:
+    """Return the browser's executable: `program`, or the first one that is installed.
 
     Raises:
         UsageError: `program` is not an executable file.
-        CannotCheck: There is no browser on PATH.
+        CannotCheck: There is no browser; the message lists where it was searched.
     """
     if program is not None:
         if not (program.is_file() and os.access(program, os.X_OK)):
             raise UsageError(f"{program} is not a program.", "Name the browser's own executable: --browser PATH.")
         return program
-    for name in EXECUTABLES:
-        if (found := shutil.which(name)) is not None:
-            return Path(found)
-    problem = "No Chromium was found on PATH."
-    raise CannotCheck(problem, "Install one (`apt-get install chromium`), name it (--browser PATH), or use --cdp URL.")
+    search = search or BrowserSearch()
+    if (found := next(search.candidates(), None)) is not None:
+        return found
+    raise CannotCheck(
+        f"No Chromium, Chrome or Edge was found. Searched: {', '.join(search.places())}.",
+        "Install one (`apt-get install chromium`, or Chrome), name it (--browser PATH), or use --cdp URL.",
+    )
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ class BrowserPlan(msgspec.Struct, kw_only=True):
     urls     pages, each opened in its own tab
     visits   pages that the first tab opens afterwards, one after the other
     for_s    how many seconds to watch after `urls`, and again after each of `visits`
-    program  the browser to launch, by default the first one on PATH
+    program  the browser to launch, by default the first one that is installed
     cdp      the URL of a browser that already runs, instead of `program`
     insecure ignore invalid TLS certificates in a launched browser
     command  a program that drives the browser; it is watched until it ends, instead of `for_s`
