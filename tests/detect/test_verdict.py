@@ -203,7 +203,7 @@ def test_missing_times_precede_the_gaps_of_the_source() -> None:
 def test_gaps_of_the_source_precede_an_unsettled_overlap() -> None:
     assert gaps_of(connected("s1", "s2"), gaps=(GAP,)) == [
         GAP.reason,
-        "the evidence ends while A holds 2 connections, too early to tell whether one is being replaced",
+        "the evidence ends while A holds 2 connections, too early to decide whether one of them is being replaced",
     ]
 
 

@@ -8,9 +8,9 @@ V = TypeVar("V")
 
 
 class BoundedDict(dict[K, V]):
-    """Dict that evicts its oldest entries when it has more than `max_size` of them.
+    """Dict that evicts its oldest entries when it has more than `max_size` entries.
 
-    Only `put` evicts; an entry that is set with `[]` stays until a later `put`.
+    Only `put` evicts. An entry that is set with `[]` is stored whatever the size.
     """
 
     def __init__(self, max_size: int) -> None:
@@ -21,6 +21,6 @@ class BoundedDict(dict[K, V]):
         """Set `key` to `value`, and evict the oldest entries if there are too many."""
         self[key] = value
         if len(self) > self._max_size:
-            # Evict an eighth at once: finding a dict's oldest entry costs time for every entry deleted before it.
+            # Evict an eighth at once: finding the oldest entry takes longer the more entries were deleted before.
             for oldest in list(islice(self, 1 + self._max_size // 8)):
                 del self[oldest]

@@ -1,4 +1,4 @@
-"""Changes of the ledger: what one event means for the open connections of a user."""
+"""Changes of the ledger: the effects of one event on the open connections of a user."""
 
 import msgspec
 
@@ -7,7 +7,10 @@ from wscheck.model.findings import Confidence
 
 
 class UserCounts(msgspec.Struct, gc=False):
-    """Counts of one user's records, and the most connections that were open at once (without any grace)."""
+    """Counts of the events of one user.
+
+    `max_open` is the most connections that were open at once, also for shorter than the grace period.
+    """
 
     connects: int = 0
     replacements: int = 0
@@ -25,11 +28,11 @@ class OpenedChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplacedChange(msgspec.Struct, frozen=True, gc=False):
-    """The server closed `old_sid` in favour of `new_sid`; each is None where the evidence does not name it.
+    """The server closed `old_sid` in favour of `new_sid`. An id that the evidence does not contain is None.
 
-    explicit   the server said that it was a replacement; otherwise it is inferred, as surely as `confidence`
-    remaining  the user's open connections afterwards
-    old, new   the event that opened each, where it is still known
+    explicit   the server reported the replacement; otherwise it is inferred with `confidence`
+    remaining  socket ids of the user's open connections afterwards
+    old, new   the events that opened the two connections, None where no longer stored
     """
 
     user: str | None
@@ -47,8 +50,8 @@ class ClosedChange(msgspec.Struct, frozen=True, gc=False):
     """A connection ended.
 
     replaced   the connection had been replaced
-    remaining  the user's open connections afterwards
-    opening    the event that opened the connection, where it is still known
+    remaining  socket ids of the user's open connections afterwards
+    opening    the event that opened the connection, None if no longer stored
     """
 
     user: str | None

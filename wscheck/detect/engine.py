@@ -1,4 +1,7 @@
-"""Evaluation of events: the ledger, the rules, and the findings that the rules' occurrences add up to."""
+"""Rule engine: it passes events to the ledger and the rules, and collects findings.
+
+Rules report occurrences. Occurrences of the same problem of the same user become one finding.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import cast
@@ -19,18 +22,18 @@ __all__ = ["Judge", "RuleOptions"]
 NEVER = float("-inf")
 NOT_HANDLED: tuple[None, tuple[EventHandler, ...]] = (None, ())
 
-# The first few and the latest few events of a loop show everything.
+# The first and the latest events of a loop are enough evidence: the events between them are alike.
 FIRST_EVIDENCE, LATEST_EVIDENCE = 4, 4
 
-# Two occurrences within a millisecond are no rate.
+# A rate from two occurrences, or from a very short time, would mislead.
 MIN_COUNT_FOR_RATE, MIN_SPAN_FOR_RATE_S = 3, 0.1
 
 
 class Judge:
-    """Evaluation of events by rules. Pass events to `feed` in the order of their time; read `findings` at any time.
+    """Rule engine. Pass events to `feed` in the order of their time; read `findings` at any time.
 
-    `on_finding` is called with each finding as it opens or grows; the same object is passed again, grown. The cause of
-    a finding is expensive to determine: call `update_cause` before you report the finding.
+    `on_finding` is called when a finding opens, and again with the same object each time it grows. The cause of a
+    finding is expensive to determine, so it is not set then: call `update_cause` before you report the finding.
     """
 
     def __init__(
@@ -68,12 +71,12 @@ class Judge:
         self._unreadable = 0
 
     def feed(self, event: Event) -> tuple[LedgerChange, ...]:
-        """Evaluate one event and return what it changed in the ledger.
+        """Evaluate one event and return the changes that it makes to the ledger.
 
-        Rules first see the time, then the changes, then the event itself.
+        Each rule first handles the time, then the changes, then the event itself.
         """
         at = event.at
-        if at is not None and at >= self._now:  # inlined `advance_to`: this runs for every event
+        if at is not None and at >= self._now:  # `advance_to`, inlined because this runs for every event
             self._now = at
             for pending, on_time in self._timed:
                 if pending:
@@ -94,13 +97,16 @@ class Judge:
         return changes
 
     def restore(self, event: Event) -> tuple[LedgerChange, ...]:
-        """Apply an event that an earlier run evaluated: connections are open again, and no attempt counts twice."""
+        """Apply an event that an earlier run evaluated, to restore its open connections.
+
+        Rules handle only the changes of the ledger, so the event is not counted as another connection attempt.
+        """
         return self._handle_changes(self.ledger.apply(event))
 
     def expire(self, sid: str, event: Event) -> tuple[LedgerChange, ...]:
-        """Close a connection that the evidence has not mentioned for too long, and return what that changed.
+        """Close a connection that no event has mentioned for too long, and return the changes of the ledger.
 
-        `event` becomes the evidence of the end.
+        `event` becomes the evidence for the end of the connection.
         """
         if event.at is not None:
             self.advance_to(event.at)
@@ -113,7 +119,7 @@ class Judge:
         return changes
 
     def advance_to(self, at: float) -> None:
-        """Advance the time of the evidence to `at` (epoch seconds). An earlier time is ignored."""
+        """Set the current time of the evidence to `at` (epoch seconds). Ignore an earlier time."""
         if at < self._now:
             return
         self._now = at
@@ -121,7 +127,10 @@ class Judge:
             on_time(at)
 
     def finish(self, at: float | None = None) -> list[Finding]:
-        """End the evidence, at `at` (epoch seconds) or with the last event, and return the findings."""
+        """End the evaluation and return the findings.
+
+        The evidence ends at `at` (epoch seconds), by default with the last event.
+        """
         if at is not None:
             self.advance_to(at)
         for rule in self._rules:
@@ -129,10 +138,10 @@ class Judge:
         return self.findings()
 
     def report(self, bar: Bar | None = None, *, at: float | None = None) -> Report:
-        """End the evidence as `finish` does, and return the verdict with findings and gaps.
+        """End the evaluation as `finish` does, and return the verdict with findings and gaps (missing evidence).
 
         Args:
-            bar: the severity that fails, by default an error.
+            bar: criteria that fail the run, by default any finding that is an error.
             at: end of the evidence in epoch seconds, by default the time of the last event.
         """
         findings = self.finish(at)
@@ -160,17 +169,17 @@ class Judge:
 
     @property
     def gaps(self) -> list[Gap]:
-        """Evidence that the rules missed. Complete after `finish`."""
+        """Evidence that the rules needed and did not get. Complete after `finish`."""
         return [rule.gap for rule in self._rules if rule.gap is not None]
 
     def findings(self) -> list[Finding]:
-        """Return the findings so far, the worst first, each with its probable cause."""
+        """Return the findings, the worst first, each with its probable cause. Further events may add findings."""
         for finding in self._findings.values():
             self.update_cause(finding)
         return ranked(self._findings.values())
 
     def update_cause(self, finding: Finding) -> Cause | None:
-        """Set the probable cause of `finding` as of now, and return it; None if the evidence points nowhere."""
+        """Set the probable cause of `finding` from the events so far, and return the cause, None if it is unknown."""
         evicted = self._evicted_causes.get(finding.user, {}).get(finding.rule)
         finding.cause = (
             probable_cause(finding.rule, self._histories.history(finding.user), finding.confidence) or evicted
@@ -178,7 +187,7 @@ class Judge:
         return finding.cause
 
     def _store_causes(self, user: str, history: UserHistory) -> None:
-        """Store the causes that `history` shows before its oldest entries are evicted."""
+        """Store the causes that `history` shows, because its oldest entries are about to be evicted."""
         causes = self._evicted_causes.get(user, {})
         for rule, stored in causes.items():
             causes[rule] = stored or probable_cause(rule, history)

@@ -1,4 +1,4 @@
-"""Groups of socket ids that are one connection: the namespaces of one Engine.IO session.
+"""Namespaces of Engine.IO sessions: several socket ids that belong to one connection.
 
 Source: Socket.IO documentation, "Namespaces" (multiplexing over one connection).
 """
@@ -6,17 +6,17 @@ Source: Socket.IO documentation, "Namespaces" (multiplexing over one connection)
 from wscheck.model.events import Connected
 
 SessionOwner = str | tuple[str, str]
-"""A user, with the server process that serves the user where the evidence names it."""
+"""User, or (user, server process) if the evidence names the process."""
 
 
 class EngineSessions:
-    """Connections and their namespaces. A connection is named by the socket id that opened its session.
+    """Connections with their namespaces. The socket id that opened a session is the name of its connection.
 
-    A client's evidence names the Engine.IO session. A server's log may name only the namespace. A session has each
-    namespace once, so a user's sockets in different namespaces may be one connection; they are grouped into as few
-    connections as possible.
+    A client reports the Engine.IO session of each socket. A server's log may report only the namespace. Since a session
+    has at most one socket per namespace, sockets of one user in different namespaces may share a connection. They are
+    grouped into as few connections as possible.
 
-    has_evidence  some event named a session or a namespace; most logs do not, and then nothing needs a lookup
+    has_evidence  some event contained a session or a namespace; without such an event, callers can skip every lookup
     """
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class EngineSessions:
         self._namespace: dict[str, str] = {}
 
     def __contains__(self, sid: object) -> bool:
-        """Return whether `sid` is a further namespace of a connection."""
+        """Return whether `sid` is an additional namespace of a connection, not the socket that opened it."""
         return sid in self._joined
 
     def start(self, opening: Connected, sid: str) -> None:
-        """Make `sid` the connection of the session in `opening`, unless another namespace opened the session."""
+        """Record `sid` as the connection of the session in `opening`, unless another socket opened the session."""
         eio, namespace, user = opening.eio, opening.namespace, opening.user
         if eio is not None:
             self.has_evidence = True
@@ -44,11 +44,11 @@ class EngineSessions:
             self.has_evidence = True
             self._namespace[sid] = namespace
             self._owner[sid] = owner = _owner(user, opening.node)
-            # Nearly every user has one connection, so one is stored without a tuple.
+            # Nearly every user has one connection. A single connection is stored without a tuple, which saves memory.
             self._candidates[owner] = (*self._connections(owner), sid) if owner in self._candidates else sid
 
     def join(self, opening: Connected, sid: str) -> bool:
-        """Add `sid` to the connection whose session `opening` names; return False if there is none."""
+        """Add `sid` to the existing connection of the session in `opening`. Return False if there is no connection."""
         if opening.eio is not None:
             connection = self._connection.get(opening.eio)
         else:
@@ -61,7 +61,7 @@ class EngineSessions:
         return True
 
     def leave(self, sid: str) -> str | None:
-        """Remove the namespace `sid`; return the connection that ends with it, None while other namespaces are open."""
+        """Remove the namespace `sid`. Return the connection if this was its last namespace, else None."""
         connection = self._joined.get(sid, sid)
         sids = self._sids.get(connection)
         if sids is None:
@@ -107,10 +107,10 @@ class EngineSessions:
         return {self._namespace.get(sid, "") for sid in self._sids.get(connection, (connection,))}
 
     def _merge_remainder(self, connection: str) -> str | None:
-        """Merge two connections of one owner that may be one, and return the one that ended; None if none did.
+        """Merge two connections of one user that may be one. Return the connection that ends by the merge, or None.
 
-        Without session ids the grouping is a guess. After a namespace ends, what is left of a connection may belong to
-        another one. A connection whose own socket is still open keeps its name.
+        Without session ids the grouping is a guess: after a namespace ends, the remaining namespaces of its connection
+        may belong to another connection. A connection keeps its name while the socket of that name is open.
         """
         owner = self._owner.get(connection)
         pairs = ((connection, other) for other in self._connections(owner)) if owner is not None else ()

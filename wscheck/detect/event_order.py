@@ -1,4 +1,4 @@
-"""The causal order of events that several observers reported."""
+"""Causal order of events that several observers reported."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,18 +9,18 @@ from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Connecting, Disco
 from wscheck.model.replacement import CROSSING_S
 
 Deferrable = Disconnected | Refused | Replaced
-"""Events that may be observed before the opening of the connection that caused them."""
+"""Events that may be observed before their cause: the opening of a newer connection."""
 
 
 def merge_causally(events: Iterable[Event], overtakes_s: float = CROSSING_S) -> Iterator[Event]:
-    """Yield `events` by time, ties in the order of arrival, and each effect after its cause.
+    """Yield `events` by time, but each effect after its cause. Events of equal time stay in their order.
 
-    A server acknowledges a new connection and ends the old one at the same moment, on two sockets, so a client may
-    receive the disconnect first. While an attempt of the same user is pending, these events wait for its outcome, for
-    at most `overtakes_s` seconds:
+    When a user connects again, the server acknowledges the new connection and ends the old one at the same moment.
+    These answers travel on two connections, so a client may receive the disconnect first. The following events are
+    therefore delayed, by at most `overtakes_s` seconds:
 
-    - a disconnect by the server, and a refusal: for the acknowledgement of the user's other connection
-    - a replacement in a server's log: for the opening of the new connection, since servers log both in either order
+    - a disconnect by the server, and a refusal: until another pending attempt of the user is acknowledged or refused
+    - a replacement in a server's log: until the new connection opens, because servers log both in either order
     """
     by_time = sorted(events, key=_time)
     sids_to_open = {event.sid for event in by_time if isinstance(event, Connected) and event.sid is not None}
@@ -53,7 +53,7 @@ def merge_causally(events: Iterable[Event], overtakes_s: float = CROSSING_S) -> 
 
 
 def _is_refusal(event: Event) -> TypeGuard[Refused]:
-    """Return whether a server refused a page. An attempt of a scenario with a `credential` is refused on purpose."""
+    """Return whether a server refused a page. Attempts with a `credential` are a scenario's, refused on purpose."""
     return isinstance(event, Refused) and event.reason == "refused" and event.credential is None
 
 

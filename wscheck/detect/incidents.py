@@ -1,7 +1,7 @@
-"""Incidents: findings that open, grow and resolve, one for each user and rule.
+"""Incidents: findings that open, grow and resolve, one per user and rule.
 
-A loop of five hundred replacements is one incident. It is reported when it opens, at its 10th, 100th, ... occurrence,
-when its severity rises, when its cause becomes known, and when it has been quiet for long enough.
+A loop of five hundred replacements is one incident. An incident is reported when it opens, at its 10th, 100th, ...
+occurrence, when its severity rises, when its cause becomes known, and when it resolves.
 """
 
 from collections import OrderedDict
@@ -14,7 +14,7 @@ from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 
 GROWTH = 10
-"""An incident is reported again each time its count is this many times the last reported one."""
+"""Factor by which the count of an incident grows until it is reported again."""
 
 
 class IncidentState(StrEnum):
@@ -26,13 +26,13 @@ class IncidentState(StrEnum):
 
 
 class Incident(msgspec.Struct, kw_only=True, tag_field="type", tag="finding"):
-    """One rule broken for one user, from its first occurrence until it is quiet (docs/logs.md).
+    """A rule broken for one user, from the first occurrence until none has followed for a while (docs/logs.md).
 
     state              the latest change
-    count              occurrences since it opened
+    count              occurrences since the incident opened
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
-    rate               occurrences per second between first and last, None for fewer than two
-    resolved_at        seconds since the Unix epoch, None while it is open
+    rate               occurrences per second from the first to the last, None for a single occurrence
+    resolved_at        seconds since the Unix epoch, None while the incident is open
     """
 
     state: IncidentState
@@ -51,11 +51,12 @@ class Incident(msgspec.Struct, kw_only=True, tag_field="type", tag="finding"):
 
 
 class OpenIncident(msgspec.Struct):
-    """An open incident and what decides whether it is reported again.
+    """An open incident, with the data that decides whether it is reported again.
 
-    occurred_at       time of the latest occurrence, None where the evidence has no time
-    reported_count    the count when its size was last reported
-    is_still_restored an earlier run reported a state that still holds: its next occurrence is not a new one
+    occurred_at        time of the latest occurrence, None where the evidence has no time
+    reported_count     the count in the latest report of the incident's size
+    is_still_restored  an earlier run reported the incident, and the user still breaks the rule: the next occurrence
+                       only repeats the reported one
     """
 
     incident: Incident
@@ -65,13 +66,13 @@ class OpenIncident(msgspec.Struct):
 
 
 StillHolds = Callable[[str, str | None], bool]
-"""`still_holds(rule, user)`: whether the state that breaks the rule still holds, although nothing new happened."""
+"""`still_holds(rule, user)` returns whether the user still breaks the rule, although no new event occurred."""
 
 
 class IncidentTracker:
-    """Open incidents, updated by occurrences and by the time.
+    """Open incidents, updated with each occurrence and with the time.
 
-    An incident resolves after `quiet_after` seconds without an occurrence, unless `still_holds` is true for it.
+    An incident resolves after `quiet_after` seconds without an occurrence, unless `still_holds` returns True for it.
     """
 
     def __init__(self, quiet_after: float = 30.0, still_holds: StillHolds = lambda _rule, _user: False) -> None:
@@ -80,7 +81,7 @@ class IncidentTracker:
 
     @property
     def open(self) -> list[Incident]:
-        """Open incidents, the one that has been quiet longest first."""
+        """Open incidents, ordered by their latest occurrence, the oldest first."""
         return [entry.incident for entry in self._open.values()]
 
     def restore(self, incident: Incident) -> None:
@@ -89,7 +90,7 @@ class IncidentTracker:
         self._open[key] = OpenIncident(incident, incident.last_at, incident.count, self._still_holds(*key))
 
     def observe(self, finding: Finding) -> Incident | None:
-        """Add the latest occurrence of `finding`; return the incident if it must be reported now."""
+        """Add the latest occurrence of `finding` to its incident. Return the incident if it must be reported now."""
         now = finding.last_at
         key = (finding.rule, finding.user)
         entry = self._open.get(key)
@@ -112,7 +113,7 @@ class IncidentTracker:
         return entry.incident if has_grown or is_worse or has_new_cause else None
 
     def resolve_quiet(self, now: float) -> Iterator[Incident]:
-        """Resolve and yield each incident that is over at `now` (epoch seconds)."""
+        """Resolve and yield each incident without a recent occurrence at `now` (epoch seconds)."""
         for key, entry in list(self._quiet(now)):
             if self._still_holds(*key):
                 entry.occurred_at = now
@@ -123,7 +124,7 @@ class IncidentTracker:
             yield entry.incident
 
     def _quiet(self, now: float) -> Iterator[tuple[tuple[str, str | None], OpenIncident]]:
-        """Yield the open incidents that have been quiet for long enough, by the time of their latest occurrence."""
+        """Yield the open incidents whose latest occurrence is at least `quiet_after` seconds ago, the oldest first."""
         for key, entry in self._open.items():
             if entry.occurred_at is None:
                 continue

@@ -1,11 +1,11 @@
-"""Open connections per user.
+"""Ledger: the open connections per user.
 
-The ledger receives events and returns what changed. The same connection may be observed twice, by the client and in the
-server's log: it counts once. Where the evidence names an Engine.IO session, the session is the connection, so two
-namespaces of one session are one connection.
+The ledger receives events and returns changes. If both a client and the server's log report a connection, it counts
+once. If the evidence contains Engine.IO sessions, each session is one connection, whatever its number of namespaces.
 
-The ledger is built for a million users. A user who connected once and stayed costs one string in each of two dicts;
-more is stored only for users who did more. Evidence (the events) is bounded; which connections are open is not.
+The ledger is designed for a million users. A user who connected once costs one string in each of two dicts; more is
+stored only for users with further events. The number of stored events is limited, but the open connections are always
+complete.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,18 +28,21 @@ Changes = tuple[LedgerChange, ...]
 
 
 class EndedConnections(BoundedDict[str, str | None]):
-    """Connections that ended lately, by socket id.
+    """Connections that ended recently: socket id to one of these values.
 
-    The value is REPLACED; INFERRED, if only the order of events in the server's log shows a replacement; for a
-    connection that the server may recover, the source that reported its opening; and None for any other connection.
+    - REPLACED: the connection was replaced
+    - INFERRED: only the order of events in the server's log shows a replacement
+    - the source of the opening event: the server may recover the connection under the same socket id
+    - None: any other connection
     """
 
     REPLACED, INFERRED = "replaced", "inferred"
 
     def recover(self, sid: str, event: Connected) -> bool:
-        """Remove `sid` and return True if `event` means that the server recovered it (connection state recovery).
+        """Return whether `event` means that the server recovered the connection `sid`; if so, remove it from this dict.
 
-        A source reports each opening once. From any other source, `event` is the first opening, reported late.
+        A source reports each opening once, so a second report by the same source is a recovery (connection state
+        recovery). A report by another source is the first opening, reported late.
         """
         is_recovered = self[sid] == event.source
         if is_recovered:
@@ -50,15 +53,15 @@ class EndedConnections(BoundedDict[str, str | None]):
 class Ledger:
     """Open connections per user, updated by `apply` with events in the order of their time.
 
-    users_over_one  users with more than one open connection, and since when (None where the evidence has no time)
-    unattributed    number of connections that were opened without a known user or sid
+    users_over_one  user with more than one open connection to the time since when, None where the evidence has no time
+    unattributed    number of connections that were opened without a known user or socket id
     """
 
     def __init__(self, *, memory: int = 20_000) -> None:
         """Create an empty ledger.
 
-        `memory` is the number of open connections whose opening event is stored, and the number of ended connections
-        that are remembered, so that a second report of their end is recognised. The latest are kept.
+        `memory` limits two numbers: the open connections whose opening event is stored, and the ended connections that
+        are stored to recognise a second report of their end. The oldest are removed first.
         """
         self._open: dict[str, str | tuple[str, ...]] = {}
         self._user: dict[str, str | None] = {}
@@ -75,7 +78,7 @@ class Ledger:
             Disconnected: self._disconnected,
             ServerRestarted: self._restarted,
         }
-        """Handler per event type. Events of other types change nothing."""
+        """Event type to its handler. Events of other types change nothing."""
 
     def apply(self, event: Event) -> Changes:
         """Update the ledger with `event` and return the changes, in order."""
@@ -96,11 +99,14 @@ class Ledger:
         return self._openings.get(sid) if sid is not None else None
 
     def user_for(self, sid: str | None) -> str | None:
-        """Return the user of an open or lately replaced connection, None if unknown."""
+        """Return the user of an open or recently replaced connection, None if unknown."""
         return (self._user.get(sid) or self._replaced_users.get(sid)) if sid is not None else None
 
     def opening_events(self) -> Iterator[Connected]:
-        """Yield an opening event for each open connection; it has only user and sid if the event is not stored."""
+        """Yield the opening event of each open connection.
+
+        If the event is no longer stored, yield one that contains only the user and the socket id.
+        """
         for user, sids in self._open.items():
             for sid in (sids,) if isinstance(sids, str) else sids:
                 yield self.opening_event(sid) or Connected(source=SOURCE_SERVER_LOG, user=user, sid=sid)
@@ -145,7 +151,7 @@ class Ledger:
         return self._add(sid, user, event, event)
 
     def _reported_again(self, sid: str, event: Connected) -> Changes:
-        """Add what a second report of the same connection knows, such as its user."""
+        """Add the data of a second report of an open connection, such as its user."""
         if event.eio is not None:
             self.engine_sessions.start(event, sid)
         if sid in self._unannounced:
@@ -172,7 +178,7 @@ class Ledger:
             return ()
         sids, counts = self._open.get(user), self._counts.get(user)
         if sids is None:
-            # The first connection of a new user is the common case: no counts are stored until more happens.
+            # The first connection of a new user is the common case, for which no counts are stored.
             self._open[user] = sid
             if counts is not None:
                 counts.connects += 1
@@ -203,7 +209,7 @@ class Ledger:
         if old is not None and old in self._ended:
             self._ended[old] = EndedConnections.REPLACED
         elif old is not None:
-            # Remove the old one before the new one opens: at the moment of the record they were never both open.
+            # Remove the old connection before the new one is added, so that the two do not count as open at once.
             self._remove(old)
             self._replaced_users.put(old, user)
         changes = self._add_unannounced(new, user, event)
@@ -222,17 +228,17 @@ class Ledger:
         return old in self._replaced_users or self._ended[old] in known
 
     def _add_unannounced(self, sid: str | None, user: str | None, event: Replaced) -> Changes:
-        """Add a connection that is known only because it replaced another; its own record may follow."""
+        """Add a connection that only a replacement has mentioned. The event that opened it may follow."""
         known_sids = (self._user, self._ended, self._replaced_users, self.engine_sessions)
         if sid is None or any(sid in known for known in known_sids):
             return ()
-        # A log that records replacements and no openings records no ends either: what it named before may have ended.
+        # A log that reports replacements but no openings reports no ends either: earlier connections may have ended.
         stale = self._unannounced.intersection(self.open_connections(user)) if not self._has_announcements else ()
         expired = [change for other in sorted(stale) for change in self._expire(other, event, EXPIRED_UNANNOUNCED)]
         changes = self._add(sid, user, event, None)
         if user is not None:
             self._unannounced.add(sid)
-            self._stored_counts(user).connects -= 1  # counted when its own record comes
+            self._stored_counts(user).connects -= 1  # `_reported_again` counts it when its opening event follows
         return (*expired, *changes)
 
     def _disconnected(self, event: Disconnected) -> Changes:
@@ -250,7 +256,7 @@ class Ledger:
             return self._close(connection, event)
         self._ended.put(sid, None if connection is not None else event.source)
         if connection is not None and event.user is not None:
-            self._stored_counts(event.user).disconnects += 1  # it opened before the observation started
+            self._stored_counts(event.user).disconnects += 1  # the connection opened before the observation started
         return ()
 
     def _close_replaced(self, sid: str, event: Disconnected) -> Changes:
@@ -271,7 +277,7 @@ class Ledger:
         inferred = EndedConnections.INFERRED if is_logged else EndedConnections.REPLACED
         self._ended.put(sid, opened_by if replaced is None else inferred)
         if user is not None:
-            counts = self._counts[user]  # stored by `_remove` at the latest
+            counts = self._counts[user]  # `_remove` has stored the counts
             counts.disconnects += 1
             if replaced is not None and not is_logged:
                 counts.replacements += 1
@@ -281,12 +287,12 @@ class Ledger:
         return (closed,) if replaced is None else (replaced, closed)
 
     def _restarted(self, event: ServerRestarted) -> Changes:
-        """Expire the connections of the restarted process: all of them if the log names no process."""
+        """Expire the connections of the restarted process, or all connections if the log names no process."""
         expired = [sid for sid in self._user if event.node is None or self._node.get(sid) == event.node]
         return tuple(change for sid in expired for change in self._expire(sid, event, EXPIRED_SERVER_RESTART))
 
     def expire(self, sid: str, event: Event) -> Changes:
-        """Close a connection that the evidence has not mentioned for too long; `event` is the reason."""
+        """Close a connection that no event has mentioned for too long. `event` becomes the evidence for its end."""
         return self._expire(sid, event, EXPIRED_STALE) if sid in self._user else ()
 
     def _expire(self, sid: str, event: Event, reason: str) -> Changes:
@@ -296,7 +302,7 @@ class Ledger:
         return (ClosedChange(user, sid, event, reason, False, remaining, opening),)
 
     def _opening_source(self, sid: str, event: Event) -> str | None:
-        """Return the source that reported the opening of the connection that ends with `event`, None if none did."""
+        """Return the source of the event that opened the connection, None if no source reported the opening."""
         opening = self._openings.get(sid)
         return opening.source if opening is not None else event.source if sid not in self._unannounced else None
 

@@ -1,4 +1,4 @@
-"""Replacements that no record states and that follow from how connections end and open."""
+"""Inference of replacements that no event reports, from the order in which connections end and open."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -12,16 +12,19 @@ from wscheck.model.findings import Confidence
 from wscheck.model.replacement import CROSSING_S, replacement_confidence
 
 SAME_MOMENT_S = 0.01
-"""A client that reconnects after a disconnect needs longer: the opening came first and caused the disconnect."""
+"""Longest time from a logged end to a logged opening that caused it (seconds).
+
+A client that reconnects after a disconnect needs longer.
+"""
 
 MAX_UNEXPLAINED_ENDS = 1_000
 
 
 class ReplacementInference:
-    """Inference of replacements: a server that ends a connection while the user has a newer one has replaced it.
+    """Inference of replacements: a server that ends a connection while the user has a newer one replaced the older one.
 
-    has_logged_replacements  the server logs its replacements, so that none need be inferred from its log
-    unexplained_ends         by user, the end of the user's only connection if the log says that the server ended it
+    has_logged_replacements  the server logs its replacements, so none need be inferred from its log
+    unexplained_ends         user to the end of the user's only connection, if the log reports that the server ended it
     """
 
     def __init__(self) -> None:
@@ -29,7 +32,7 @@ class ReplacementInference:
         self.unexplained_ends = BoundedDict[str, ClosedChange](MAX_UNEXPLAINED_ENDS)
 
     def on_logged_replacement(self) -> None:
-        """Stop inferring replacements from the log: it states them."""
+        """Stop the inference for the server's log, because the log reports replacements."""
         if not self.has_logged_replacements:
             self.has_logged_replacements = True
             self.unexplained_ends.clear()
@@ -37,10 +40,14 @@ class ReplacementInference:
     def on_disconnect(
         self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
     ) -> ReplacedChange | None:
-        """Return the replacement that the end of `sid` shows, None if it shows none.
+        """Return the replacement that the end of the connection `sid` implies, None if it implies none.
 
-        `open_sids` are the user's connections before the end, oldest first; `openings` has the events that opened
-        connections, as far as they are known.
+        Args:
+            event: the end of the connection.
+            sid: socket id of the ended connection.
+            user: user of the connection.
+            open_sids: socket ids of the user's connections before the end, oldest first.
+            openings: socket id to the event that opened the connection, as far as known.
         """
         if self.has_logged_replacements and event.source == SOURCE_SERVER_LOG:
             return None
@@ -61,12 +68,12 @@ class ReplacementInference:
         return ReplacedChange(user, sid, new_sid, event, False, confidence, remaining, ended, newest)
 
     def remember(self, closed: ClosedChange) -> None:
-        """Remember the end of a user's only connection: a server may log the end before the opening that caused it."""
+        """Store the end of a user's only connection: a server may log this end before the opening that caused it."""
         if closed.user is not None and closed.reason in SERVER_ENDED and not self.has_logged_replacements:
             self.unexplained_ends.put(closed.user, closed)
 
     def on_connect(self, opened: OpenedChange) -> ReplacedChange | None:
-        """Return the replacement if the user's first open connection is the cause of a remembered end."""
+        """Return the replacement if the newly opened connection caused an end that was logged just before."""
         closed = self.unexplained_ends.pop(opened.user, None)
         if closed is None or not _at_the_same_moment(closed.event, opened.event):
             return None
@@ -90,16 +97,20 @@ def _replacing_sid(ended: Connected | None, newer: tuple[str, ...], openings: Ma
 
 
 def _at_the_same_moment(end: Event, opening: Event) -> bool:
-    """Return whether one log reports both within `SAME_MOMENT_S`. Timestamps in whole seconds cannot show that."""
+    """Return whether one log reports the opening within `SAME_MOMENT_S` after the end.
+
+    Timestamps in whole seconds are too coarse to show this.
+    """
     if end.at is None or opening.at is None or opening.source != end.source or opening.node != end.node:
         return False
     return 0 <= opening.at - end.at <= SAME_MOMENT_S and not end.at.is_integer()
 
 
 def _acknowledgements_crossed(event: Disconnected, ended: Connected | None, other: Connected | None) -> bool:
-    """Return whether `ended` only seems newer than `other`, because both acknowledgements and the end came together.
+    """Return whether `ended` is the older of the two connections, although it was acknowledged last.
 
-    A server ends the older of two connections, so a connection that ends as soon as it was acknowledged is the older.
+    A server ends the older connection of a user. If a connection ends as soon as it is acknowledged, it is therefore
+    the older one, and the two acknowledgements arrived in reverse order.
     """
     if event.source == SOURCE_SERVER_LOG or event.reason not in SERVER_ENDED or ended is None or other is None:
         return False

@@ -1,4 +1,7 @@
-"""Classification of stack frames: application, library, client library, framework, and where two stacks diverge."""
+"""Classification of stack frames (application, library, client library, framework) and comparison of stacks.
+
+Two stacks diverge at the first frame, counted from the innermost one, at which they differ.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,15 +13,15 @@ import msgspec
 from wscheck.model.events import CodeLocation
 
 MAX_CLIENT_FRAMES = 18
-"""Most frames of the client library above the call of io() in any stack."""
+"""Largest number of frames of the client library in a stack, before the frame that called io()."""
 
 _BUNDLED_CLIENT = "socket.io-client/in-the-bundle"
 
 _LIBRARY = re.compile(
     r"(^|[/@\\])(node_modules|\.vite/deps|bower_components)/"
     r"|(^|/)@?(socket\.io|engine\.io)([-/]|[.\w]*\.js)"
-    # A source map of a library that is served as one file begins with the package. An application may have a folder of
-    # that name elsewhere in the path.
+    # If a library is served as one file, the paths in its source map begin with the package name. An application may
+    # have a folder of the same name, but not at the beginning of the path.
     r"|^(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
     r"|://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
     r"|(^|/)(@vite/|@(react|solid)-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
@@ -26,23 +29,23 @@ _LIBRARY = re.compile(
 )
 # Folders from which Vite and tools based on it (Nuxt, SvelteKit, Angular) serve each library as one script.
 _PREBUNDLED = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/deps/|/\.vite/deps/")
-# Names of webpack's own functions, and of the function around each module, which has the name of the module.
+# Names of webpack's own functions, and of the function that wraps each module: it is named after the module.
 _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\([\w-]+\)/)?\./)")
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
 _CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
 _FRAMEWORK_PACKAGE = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
 _FRAMEWORK_NAMES = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
-# Angular creates a service for the code that injects it: that code decides.
+# When Angular creates a service, the frames of the code that injects the service belong to the stack too.
 _INJECTORS = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
 
 COMPONENT_EXTENSIONS = (".vue", ".svelte")
-"""File name extensions of files that are one component each."""
+"""Extensions of files that contain exactly one component."""
 
 FRAMEWORK_DEPTH = 6
-"""Number of consecutive frames in one script from which on they belong to a framework."""
+"""Number of consecutive frames in one script that only a framework reaches."""
 
 MINIFIED_NAME_LENGTH = 3
-"""A function name of at most this length comes from a minifier."""
+"""Longest function name that is taken for the work of a minifier."""
 
 _MODULE_FUNCTIONS = frozenset({"eval", "module evaluation"})
 """Names that JavaScript engines and bundlers give to the top-level code of a module."""
@@ -53,14 +56,14 @@ _LIFECYCLE_FUNCTIONS = frozenset(
         *("<instance_members_initializer>", "<static_initializer>"),
     }
 )
-"""Names that every component has in a framework or in the language: the file name says more."""
+"""Function names that every component has: the file name identifies the component better."""
 
 _GENERIC_FILES = frozenset({"index", "page", "layout"})
-"""File names that occur in every folder: the folder name says more."""
+"""File names that occur in every folder: the folder name identifies the component better."""
 
 
 def location_label(frame: CodeLocation) -> str:
-    """Return a short name for `frame`: the function, or the file if the function has no telling name."""
+    """Return a short name for `frame`: the function, or the file if the function name does not identify the code."""
     if len(frame.function) > MINIFIED_NAME_LENGTH and frame.function not in _MODULE_FUNCTIONS | _LIFECYCLE_FUNCTIONS:
         return frame.function
     path = PurePosixPath(frame.file)
@@ -79,10 +82,11 @@ def is_client_frame(frame: CodeLocation) -> bool:
 
 
 def tag_bundled_client(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
-    """Return `stack` with the client library's frames marked as the library's, in a bundle without a source map.
+    """Return `stack` with the frames of the client library marked by a file name of the library.
 
-    Without a map, file names do not distinguish the client library from the application. Its frames are recognised by
-    method names that minifiers keep. The other frames stay as they are. From the innermost frame outwards:
+    In a bundle without a source map, file names do not distinguish the client library from the application. Its frames
+    are recognised by method names that minifiers do not change. All other frames are returned unchanged. From the
+    innermost frame outwards, the client library's frames are:
 
     1. the transport: `doOpen`, `open`
     2. the engine: `open` or `_open` (another name in the library's own minified file), and its constructors
@@ -93,7 +97,7 @@ def tag_bundled_client(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...
     if manager is None:
         return tuple(stack)
     caller = _method_name(stack[manager + 1]) if manager + 1 < len(stack) else ""
-    if caller in ("", "connect"):  # the nameless function of the reconnection timer, or the socket's connect
+    if caller in ("", "connect"):  # the anonymous function of the reconnection timer, or `connect` of the socket
         return (*_as_client(stack[: manager + 2]), *stack[manager + 2 :])
     io = [
         msgspec.structs.replace(each, file=f"{_BUNDLED_CLIENT}/index.js") for each in stack[manager + 2 : manager + 3]
@@ -111,19 +115,20 @@ def _as_client(stack: Sequence[CodeLocation]) -> list[CodeLocation]:
 
 
 def _manager_index(names: Sequence[str]) -> int | None:
-    """Return the index of the manager's `open` in the method names of a stack, None if the stack opens nothing."""
+    """Return the index of the manager's `open` in the method names of a stack, None if the names do not contain it."""
     start = names.index("doOpen") if "doOpen" in names else len(names)
     opens = [at for at in range(start, len(names)) if names[at] in ("open", "_open")]
-    engine_is_named = len(opens) > 1 and opens[1] == opens[0] + 1  # right after the transport's
+    # The engine's `open` directly follows the transport's.
+    engine_is_named = len(opens) > 1 and opens[1] == opens[0] + 1
     index = 2 if engine_is_named else 1
     return opens[index] if len(opens) > index else None
 
 
 def attribute_to_package(frame: CodeLocation, script: str) -> CodeLocation:
-    """Return `frame`, a location from the source map of `script`, with the package of its library in the path.
+    """Return `frame`, which comes from the source map of `script`, with the package name of its library in the path.
 
-    A library that is served as one file (socket.io.js), or prepared by a development server (Vite's deps), may have a
-    source map whose file names do not mention the library.
+    If a library is served as one file (socket.io.js), or prepared by a development server (Vite's deps), the file names
+    in its source map may not contain the library.
     """
     served = CodeLocation(script.partition("?")[0])
     if is_library_frame(frame):
@@ -137,10 +142,10 @@ def attribute_to_package(frame: CodeLocation, script: str) -> CodeLocation:
 
 
 def resolve_root(frame: CodeLocation, root: str) -> CodeLocation:
-    """Return a location of the application relative to the checkout, in which the frontend is the folder `root`.
+    """Return `frame` with a path relative to the checkout, in which the frontend is the folder `root`.
 
-    Source maps name files relative to the frontend, or by absolute path (Next.js in development). An absolute path
-    stays as it is.
+    Source maps contain paths relative to the frontend, or absolute paths (Next.js in development). An absolute path is
+    not changed.
     """
     is_resolved = is_unmapped(frame) or frame.file.startswith(("/", f"{root}/"))
     if not root or is_resolved or is_library_frame(frame):
@@ -171,7 +176,7 @@ def framework_name(stack: Sequence[CodeLocation]) -> str | None:
 def framework_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """Return the framework's frames that called the application's innermost code, the innermost first.
 
-    Return none if the application's code was not called by a framework.
+    Return an empty tuple if no framework called that code.
     """
     first = next((at for at, frame in enumerate(stack) if not is_library_frame(frame)), len(stack))
     after = dropwhile(lambda frame: not is_library_frame(frame), stack[first:])
@@ -179,9 +184,9 @@ def framework_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 
 
 def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
-    """Return the application's frames up to the framework that called them.
+    """Return the application's frames up to the framework that called them, the innermost first.
 
-    Frames beyond the framework decided when the code ran, not which code opened the connection.
+    Frames beyond the framework show why the code ran at that time, not which code opened the connection.
     """
     own: list[CodeLocation] = []
     rest = list(stack)
@@ -195,22 +200,23 @@ def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 
 
 def is_unmapped(frame: CodeLocation) -> bool:
-    """Return whether a location is a position in a bundle, whose file name does not show whose code it is."""
+    """Return whether `frame` is a position in a bundle, so that its file name does not show the original module."""
     return "://" in frame.file
 
 
 def may_be_framework_code(frame: CodeLocation, *stacks: Sequence[CodeLocation]) -> bool:
-    """Return whether `frame`, at which `stacks` diverge, may be a framework's.
+    """Return whether `frame`, at which `stacks` diverge, may belong to a framework.
 
-    That is so in a bundle without a source map if a stack is deeper than stacks without a framework are.
+    In a bundle without a source map, this is assumed if a stack is deeper than the application alone would make it.
     """
     return is_unmapped(frame) and any(len(app_frames(stack)) >= FRAMEWORK_DEPTH for stack in stacks)
 
 
 def _index_of_framework_script(own: Sequence[CodeLocation]) -> int:
-    """Return the index at which frames without a map pass from the application's scripts to the framework's script.
+    """Return the index of the first frame in the framework's script, the number of frames if there is none.
 
-    No application calls itself that deep in a script that it enters from another script.
+    Only frames without a source map are considered. A script that the application enters from another script, and that
+    contains this many frames in sequence, is taken for the framework's.
     """
     start = 0
     for at, frame in enumerate(own):
@@ -222,9 +228,9 @@ def _index_of_framework_script(own: Sequence[CodeLocation]) -> int:
 
 
 def divergences(stacks: Iterable[tuple[CodeLocation, ...]]) -> dict[tuple[CodeLocation, ...], CodeLocation | None]:
-    """Return, for each distinct stack, the frame at which it diverges from another, None if it diverges from none.
+    """Return a dict of each distinct stack to the frame at which it diverges from another, None if from no other.
 
-    A loop opens thousands of connections from one stack, so equal stacks are compared once.
+    A loop opens thousands of connections with one stack, so equal stacks are compared only once.
     """
     own = {stack: component_frames(stack) for stack in stacks}
     return {
@@ -236,7 +242,7 @@ def divergences(stacks: Iterable[tuple[CodeLocation, ...]]) -> dict[tuple[CodeLo
 
 
 def divergence(stack: Sequence[CodeLocation], other: Sequence[CodeLocation]) -> CodeLocation | None:
-    """Return the first application frame of `stack` that `other` does not have at the same depth, None if none."""
+    """Return the first application frame of `stack` that differs from `other` at the same depth, None if none does."""
     return _first_difference(component_frames(stack), component_frames(other))
 
 
@@ -247,7 +253,7 @@ def _first_difference(frames: Sequence[CodeLocation], others: Sequence[CodeLocat
     return None
 
 
-# Functions that React calls while it renders, and those that run a state initialiser or memo, which run once.
+# Functions of React that render a component, and functions that run a state initialiser or memo, which run once.
 _REACT_RENDERS = (
     "renderWithHooks",
     "renderFunctionComponent",
@@ -256,23 +262,23 @@ _REACT_RENDERS = (
     "finishClassComponent",
 )
 _REACT_ONCE = ("mountState", "mountReducer", "mountMemo", "useState", "useMemo")
-# A memo with a new dependency computes again, at worst with every render.
+# A memo runs again if a dependency has changed: at worst, with every render.
 _REACT_MEMO_UPDATE = ("updateMemo",)
 _REACT_EFFECTS = ("commitHookEffect", "commitPassive", "flushPassive", "invokePassiveEffect")
 
 # Functions that call templates in Vue, Angular and Svelte, and computed values in Vue and Svelte.
 _TEMPLATE_RENDERS = frozenset({"renderComponentRoot", "refreshComputed", "executeTemplate", "execute_derived"})
-# Solid's package for the page calls only code in JSX.
+# Solid's package solid-js/web calls no application code except JSX.
 _SOLID_WEB = "solid-js/web/"
 
 
 def is_rendering(stack: Sequence[CodeLocation]) -> bool:
-    """Return whether the stack's code ran while a component rendered or computed a value that it shows."""
+    """Return whether the code ran while a component rendered, or computed a value to render."""
     return _is_in_template(stack) or _is_in_react_render(stack)
 
 
 def _is_in_template(stack: Sequence[CodeLocation]) -> bool:
-    # Frames further out prove nothing: components are created and notified while the template of another one runs.
+    # Outer frames prove nothing: the template of one component may run while another is created or notified.
     frames = framework_frames(stack)
     in_template = any(frame.function in _TEMPLATE_RENDERS for frame in frames[:2])
     return in_template or (bool(frames) and _SOLID_WEB in frames[0].file)

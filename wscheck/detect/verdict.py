@@ -1,4 +1,4 @@
-"""The verdict of a run: the only place that decides whether a run passed, failed or is inconclusive."""
+"""Verdict of a run: the only module that decides whether a run passed, failed or is inconclusive."""
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Ground(StrEnum):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict, why it is not PASSED, what decided it, and the evidence that was missing."""
+    """A verdict with its reason ("" if PASSED), the kind of evidence that decided it, and the missing evidence."""
 
     verdict: Verdict
     reason: str = ""
@@ -35,12 +35,12 @@ Describe = Callable[[Sequence[Finding]], str]
 
 
 def first_finding(failing: Sequence[Finding]) -> str:
-    """Return the user and the message of the first of `failing`."""
+    """Return the user and the message of the first finding."""
     return f"{failing[0].user or 'unknown user'}: {failing[0].message}"
 
 
 def first_message(failing: Sequence[Finding]) -> str:
-    """Return the message of the first of `failing`."""
+    """Return the message of the first finding."""
     return failing[0].message
 
 
@@ -54,18 +54,20 @@ def verdict(
 ) -> Decision:
     """Return the verdict of one run or one scenario.
 
-    1. A finding that reaches the bar: failed.
-    2. A measurement beyond its limit: failed.
-    3. A gap that blocks: inconclusive, or skipped where the first such gap is a check that was not tried. Failed if
-       the bar is strict.
-    4. Otherwise passed.
+    The first condition that applies decides:
+
+    1. A finding has the severity that fails the run: failed.
+    2. A measurement is beyond its limit: failed.
+    3. A blocking gap (missing evidence that could have produced a finding): skipped if the first one is a check that
+       was not tried, otherwise inconclusive. With a strict bar: failed.
+    4. None of these: passed.
 
     Args:
-        findings: all findings; those below the bar do not fail the run.
-        gaps: missing evidence, the most important first. The first gap that blocks gives the reason.
-        bar: what fails the run.
+        findings: all findings; those below the severity in `bar` do not fail the run.
+        gaps: missing evidence, the most important first. The first blocking gap provides the reason.
+        bar: criteria that fail the run.
         limits: measurements beyond their limit, as sentences.
-        describe: makes the reason from the findings that fail the run.
+        describe: function that composes the reason from the findings that fail the run.
     """
     gaps = tuple(gaps)
     if failing := bar.failing(findings):
@@ -87,13 +89,13 @@ def _without_evidence(gap: Gap, bar: Bar) -> Verdict:
 def run_verdict(parts: Sequence[tuple[str, Decision]], gaps: Sequence[Gap], bar: Bar) -> Decision:
     """Return the verdict of a run of several scenarios.
 
-    The run fails if a scenario fails, is inconclusive if one is inconclusive, and passes if at least one passed. If
-    all were skipped, nothing was observed.
+    The run fails if a scenario failed, is inconclusive if a scenario was inconclusive, and passes if at least one
+    passed. If all scenarios were skipped, that is a gap of its own.
 
     Args:
-        parts: the id and the decision of each scenario, in the order of the run.
-        gaps: evidence that is missing from the run as a whole.
-        bar: what fails the run.
+        parts: (scenario id, decision) of each scenario, in the order of the run.
+        gaps: missing evidence that concerns the run as a whole.
+        bar: criteria that fail the run.
     """
     missing = [gap for _, part in parts for gap in part.gaps]
     for worst in (Verdict.FAILED, Verdict.INCONCLUSIVE):
@@ -107,13 +109,13 @@ def run_verdict(parts: Sequence[tuple[str, Decision]], gaps: Sequence[Gap], bar:
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence of connections that wscheck observed and did not open itself.
+    """Evidence about connections that wscheck observed but did not open.
 
     connections  number of events about connections
-    unreadable   number of lines that look like an event and cannot be read
+    unreadable   number of lines that look like an event but cannot be read
     ledger       open connections per user at the end
     timed        at least one event has a time
-    gaps         what the source and the rules could not check
+    gaps         missing evidence that the source or the rules reported
     """
 
     connections: int
@@ -127,7 +129,7 @@ _OVERLAPS = ("multiple-connections",)
 
 
 def evidence_gaps(evidence: Evidence) -> list[Gap]:
-    """Return what is missing from `evidence`, the most important gap first."""
+    """Return the gaps (missing evidence) of `evidence`, the most important first."""
     gaps = []
     if not evidence.connections:
         gaps.append(Gap(reason="no connection event was found: nothing that was read is about a connection"))
@@ -161,12 +163,13 @@ def _unattributed(connections: int) -> list[Gap]:
 
 
 def unsettled_overlap(ledger: Ledger) -> list[Gap]:
-    """Return a gap if a user has several connections at the end, for less time than the grace."""
+    """Return a gap if a user has several connections at the end, for shorter than the grace period."""
     user = next(iter(ledger.users_over_one), None)
     if user is None:
         return []
     count = len(ledger.open_connections(user))
     reason = (
-        f"the evidence ends while {user} holds {count} connections, too early to tell whether one is being replaced"
+        f"the evidence ends while {user} holds {count} connections, too early to decide whether one of them is being "
+        "replaced"
     )
     return [Gap(reason=reason, rules=_OVERLAPS)]

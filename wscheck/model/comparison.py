@@ -1,4 +1,4 @@
-"""Comparison of two runs: the report of `wscheck compare` (schema `wscheck.compare/1`)."""
+"""Data types for the comparison of two runs: the report of `wscheck compare` (schema `wscheck.compare/1`)."""
 
 from enum import StrEnum
 
@@ -11,11 +11,14 @@ from wscheck.model.report import Report
 SCHEMA = "wscheck.compare/1"
 
 TIME_TOLERANCE_MS = 100.0
-"""Times that differ by at most this count as the same: a busy machine adds that much, and no user notices it."""
+"""Largest difference between two times that count as the same (milliseconds).
+
+A busy machine adds that much, and users do not notice it.
+"""
 
 
 class MeasureChange(StrEnum):
-    """Direction in which a measure changed. UNKNOWN: at least one of the runs did not measure it."""
+    """Direction in which a measure changed. UNKNOWN if one of the two reports does not contain the measure."""
 
     BETTER = "better"
     SAME = "same"
@@ -24,11 +27,12 @@ class MeasureChange(StrEnum):
 
 
 class ComparedMeasure(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure of both runs.
+    """A measure (one number of a report) in both runs.
 
-    benefit  the heading under which it is reported, for example "Server load"
+    benefit  heading under which the measure is reported: the advantage of one connection per user, such as "Server
+             load"
     unit     "" for a count, "/user" for a mean over users, "ms", "s" or "/s"
-    ratio    after divided by before, per user and second if the runs differ in size; None if either is unknown or 0
+    ratio    after divided by before, per user and second if the runs differ in size; None if a value is unknown or 0
     """
 
     id: str
@@ -42,7 +46,7 @@ class ComparedMeasure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two runs. `variant` is the profile of a load run or the client of a verify run."""
+    """One of the two runs. `variant` is the profile of a load run, or the client of a verify run."""
 
     label: str
     schema: str
@@ -57,8 +61,8 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
 class CompareReport(Report, kw_only=True):
     """Report of `wscheck compare`.
 
-    verdict  FAILED if a measure got worse, INCONCLUSIVE if a run proved nothing, else PASSED
-    notes    differences that make the two runs less comparable: targets, numbers of users, durations
+    verdict  FAILED if a measure got worse, INCONCLUSIVE if a run proved nothing, otherwise PASSED
+    notes    differences between the runs that limit the comparison: targets, numbers of users, durations
     """
 
     before: ComparedRun

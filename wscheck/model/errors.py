@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line or the configuration is wrong."""
     COULD_NOT_CHECK = 3
-    """Unreachable, no evidence, or inconclusive: the check shows neither a fault nor its absence."""
+    """Target unreachable, no evidence, or inconclusive: the check proves neither a fault nor its absence."""
     INTERNAL = 4
     """A defect in wscheck: the run has no verdict."""
     THRESHOLD = 99
@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
 class WscheckError(Exception):
     """A problem that a user can act on.
 
-    `problem` states what happened and where, `next_step` what to do about it. Both are whole sentences.
+    `problem` states the problem and its location, `next_step` what to do about it. Both are whole sentences.
     """
 
     exit_code = ExitCode.INTERNAL
@@ -56,7 +56,7 @@ class UsageError(WscheckError):
 
 
 class UnknownName(UsageError):
-    """An unknown name. The next step suggests similar names of `known`, then `otherwise`."""
+    """An unknown name. The next step suggests similar names from `known`, then contains `otherwise`."""
 
     def __init__(self, problem: str, name: str, known: Iterable[str], otherwise: str) -> None:
         from difflib import get_close_matches

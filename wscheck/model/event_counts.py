@@ -7,11 +7,11 @@ from typing import cast
 from wscheck.model.events import Event, Unreadable
 
 MAX_SHOWN_UNREADABLE = 5
-"""Number of unreadable lines that are shown. All are counted."""
+"""Largest number of unreadable lines that are shown. All of them are counted."""
 
 
 class EventCounter:
-    """Counts of events by type, updated with many events at a time.
+    """Counts of events by type.
 
     untimed     number of readable events without a time
     unreadable  the first `MAX_SHOWN_UNREADABLE` events that could not be read
@@ -42,5 +42,5 @@ class EventCounter:
 
     @property
     def by_type(self) -> Counter[str]:
-        """Number of events by type tag."""
+        """Number of events per type, keyed by type tag."""
         return Counter({str(kind.__struct_config__.tag): count for kind, count in self._kinds.items()})

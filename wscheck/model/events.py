@@ -1,8 +1,8 @@
-"""Events: the observations that every source reports.
+"""Events: the observations that all sources report.
 
-An event is frozen and has its own time, so that evaluation needs no clock. Its JSON form is one object whose `type` is
-the event's tag; unknown fields are absent (schema `wscheck.events/1`, docs/recording.md). No event contains a payload
-or a credential: the source reduces payloads to a keyed digest.
+An event is immutable and contains its own time, so evaluation needs no clock. In JSON, an event is an object whose
+`type` is the tag of the event; unknown fields are absent (schema `wscheck.events/1`, docs/recording.md). No event
+contains a payload or a credential: sources replace each payload with a keyed hash.
 """
 
 from typing import Any
@@ -25,9 +25,9 @@ SOURCE_WSCHECK = "wscheck"
 class RecordingHeader(msgspec.Struct, kw_only=True):
     """First line of a recording.
 
-    wscheck  version of wscheck that wrote it
-    options  the options of the evaluation, without credentials; a replay uses them
-    events   number of events that follow, so that a truncated file is noticed; None if it was unknown
+    wscheck  version of wscheck that wrote the recording
+    options  options of the evaluation, without credentials; a replay uses the same options
+    events   number of events that follow, so that a truncated file is detected; None if unknown
     """
 
     schema: str
@@ -41,7 +41,10 @@ class RecordingHeader(msgspec.Struct, kw_only=True):
 
 
 class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A location in code. `line` and `column` count from 1; 0 means unknown. `file` is as the source map names it."""
+    """A location in code. `line` and `column` count from 1; 0 means unknown.
+
+    `file` is the path in the source map, or the URL of the script if there is no source map.
+    """
 
     file: str
     line: int = 0
@@ -55,11 +58,11 @@ class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=str.lower):
     """Base class of events.
 
-    at      seconds since the Unix epoch, None where the source had no clock (a log line without a timestamp)
-    source  what observed it, one of the `SOURCE_` constants; events of a file also have `path` and `line`
-    user    the user as whom the connection authenticates, None if unknown
-    node    the server process that reported it, if several report
-    path, line  where the evidence is: the log file, and the 1-based line of its marker
+    at          seconds since the Unix epoch, None where the source has no time (a log line without a timestamp)
+    source      observer that reported the event, one of the `SOURCE_` constants
+    user        the user as whom the connection authenticates, None if unknown
+    node        the server process that logged the event, if the log names the process
+    path, line  log file and 1-based line that contain the evidence
     """
 
     at: float | None = None
@@ -74,12 +77,12 @@ class ConnectionEvent(Event, frozen=True, kw_only=True):
     """Base class of events about one connection.
 
     sid        Socket.IO socket id, one per namespace
-    eio        Engine.IO session id: the connection itself, shared by its namespaces
+    eio        Engine.IO session id, which all namespaces of the connection share
     namespace  the Socket.IO namespace, None if unknown
     transport  "websocket" or "polling"
     page       the tab, worker or client process that has the connection
-    component  the part of the application that opened it or handled the event
-    opener     the code location that called io(): the first frame of `stack` outside libraries
+    component  the part of the application that opened the connection or handled the event
+    opener     call site of io(): the first frame of `stack` that is not in a library
     """
 
     sid: str | None = None
@@ -96,7 +99,7 @@ class Connecting(ConnectionEvent, frozen=True, kw_only=True):
     """A connection attempt started.
 
     credential   kind of token that the client sent: "own", "foreign" (another user's) or "invalid"
-    fingerprint  keyed hash of the token (per run), so that a changed token is detectable
+    fingerprint  keyed hash of the token, so that a change of the token is detected; the key changes with each run
     """
 
     url: str | None = None
@@ -107,10 +110,10 @@ class Connecting(ConnectionEvent, frozen=True, kw_only=True):
 class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
     """Base class of the outcomes of a connection attempt. `credential` and `fingerprint` are as in Connecting.
 
-    url     URL of the attempt, with each query value as a short digest
-    target  the page or worker, as the browser names it: "page http://...", "shared_worker http://..."
+    url     URL of the attempt, with a short hash in place of each query value
+    target  the page or worker, with the name that the browser gives it: "page http://...", "shared_worker http://..."
     script  URL of the script that contains the opener
-    client  URL of the script that contains the client library's frames
+    client  URL of the script that contains the code of the client library
     """
 
     credential: str | None = None
@@ -122,7 +125,7 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Connected(AttemptOutcome, frozen=True, kw_only=True):
-    """The server acknowledged the namespace's CONNECT: the user now has the connection `sid`."""
+    """The server acknowledged the CONNECT packet of the namespace: the user has the connection `sid` from now on."""
 
 
 class Refused(AttemptOutcome, frozen=True, kw_only=True):
@@ -137,14 +140,14 @@ class Upgraded(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Replaced(Event, frozen=True, kw_only=True):
-    """The server stated that it closed `old_sid` in favour of `new_sid`."""
+    """The server reported that it closed `old_sid` in favour of `new_sid`."""
 
     old_sid: str | None = None
     new_sid: str | None = None
 
 
 class Disconnected(ConnectionEvent, frozen=True, kw_only=True):
-    """A connection ended. `reason` is as the observing side spells it (`wscheck.model.disconnect_reasons`)."""
+    """A connection ended. `reason` has the wording of the observer (`wscheck.model.disconnect_reasons`)."""
 
     reason: str | None = None
 
@@ -152,8 +155,8 @@ class Disconnected(ConnectionEvent, frozen=True, kw_only=True):
 class Delivered(ConnectionEvent, frozen=True, kw_only=True):
     """An application event arrived on a connection.
 
-    digest  keyed hash of the payload; equal digests mean equal payloads within one run
-    about   the user that the payload names, if the contract names the field
+    digest  keyed hash of the payload; within one run, equal hashes mean equal payloads
+    about   the user whom the payload names, if the event contract defines the field
     """
 
     name: str = ""
@@ -189,9 +192,9 @@ class HeartbeatStopped(ConnectionEvent, frozen=True, kw_only=True, tag="silenced
 
 
 class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="registered"):
-    """The handlers of an event on one connection changed; `handlers` are the code locations of all.
+    """The handlers of an event on one connection changed. `handlers` are the call sites of all present registrations.
 
-    inside  the event whose handler registers them, if known ("connect")
+    inside  the event in whose handler the registration happened ("connect"), if known
     lost    handlers that a call of off(event) without a handler removed
     """
 
@@ -206,8 +209,8 @@ class Expected(ConnectionEvent, frozen=True, kw_only=True):
 
     what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
               "disconnected", "upgraded"
-    required  its absence is an error; False makes it a note
-    assumed   the event is from the documented contract because no contract was configured: the server may not know it
+    required  True if an unmet expectation is an error, False if it is a note
+    assumed   the event comes from the documented contract because no contract is configured: the server may not know it
     """
 
     what: str = ""
@@ -218,10 +221,10 @@ class Expected(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Unreadable(Event, frozen=True, kw_only=True):
-    """Looked like an event and could not be read. Without a `line` it is about a log as a whole.
+    """A line looks like an event but could not be read. Without a `line`, the event is about a log as a whole.
 
     text         a redacted excerpt of at most 200 characters
-    closes_with  the options that read it, where they are known
+    closes_with  the options that would make the line readable, if known
     """
 
     reason: str = ""
@@ -230,15 +233,15 @@ class Unreadable(Event, frozen=True, kw_only=True):
 
 
 class ServerRestarted(Event, frozen=True, kw_only=True, tag="restarted"):
-    """The server process started again: its earlier connections have ended, whether or not it reported that."""
+    """A server process started again: its earlier connections have ended, whether or not their ends were logged."""
 
 
 class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
-    """A further source started to observe. From here on, the absence of its events is evidence."""
+    """Another source started to observe. From now on, the absence of its events is evidence."""
 
 
 class ProcessStalled(Event, frozen=True, kw_only=True, tag="lagged"):
-    """wscheck's own process stalled for `seconds`: it may have caused what the server did meanwhile."""
+    """The process of wscheck stalled for `seconds`, which may have caused the server's actions during that time."""
 
     seconds: float = 0.0
 
@@ -251,14 +254,17 @@ class PhaseStarted(Event, frozen=True, kw_only=True, tag="began"):
 
 
 class NotEvaluated(Event, frozen=True, kw_only=True, tag="unjudged"):
-    """Something could not be evaluated. `skipped` means that it was not tried."""
+    """A check could not be evaluated. `skipped` means that it was not tried."""
 
     reason: str = ""
     skipped: bool = False
 
 
 class PhaseEnded(Event, frozen=True, kw_only=True, tag="ended"):
-    """A phase of a scenario ended; without a scenario, the observation did. The evidence is complete until then."""
+    """A phase of a scenario ended, or without `scenario`, the whole observation ended.
+
+    The evidence is complete up to this time.
+    """
 
     scenario: str = ""
     phase: str = "subject"
@@ -287,4 +293,4 @@ AnyEvent = (
     | NotEvaluated
     | PhaseEnded
 )
-"""Every event type, as one tagged union. Each line of a recording decodes to it."""
+"""Union of all event types. Each line of a recording after the header decodes to one of them."""

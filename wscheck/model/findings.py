@@ -1,4 +1,4 @@
-"""Findings, their severity, confidence and cause, and the verdict of a run."""
+"""Findings with their severity, confidence and cause, and the verdict of a run."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -9,7 +9,7 @@ from wscheck.model.events import AnyEvent
 
 
 class Severity(StrEnum):
-    """Severity of a finding. `rank` orders the values."""
+    """Severity of a finding. `rank` orders severities."""
 
     NOTE = "note"
     WARNING = "warning"
@@ -21,9 +21,10 @@ class Severity(StrEnum):
 
 
 class Confidence(StrEnum):
-    """Confidence in a finding or a cause. `rank` orders the values.
+    """Confidence in a finding or a cause. `rank` orders confidences.
 
-    HIGH: the evidence states it. MEDIUM: the evidence fits it and little else. LOW: the evidence fits it.
+    HIGH: the evidence proves the claim. MEDIUM: few other explanations fit the evidence. LOW: other explanations fit
+    too.
     """
 
     LOW = "low"
@@ -39,7 +40,7 @@ _RANK = {name: rank for scale in (Severity, Confidence) for rank, name in enumer
 
 
 class Verdict(StrEnum):
-    """Result of a check. Without evidence it is INCONCLUSIVE, never PASSED."""
+    """Result of a check. A check without evidence is INCONCLUSIVE, never PASSED."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -50,9 +51,9 @@ class Verdict(StrEnum):
 class Cause(msgspec.Struct, frozen=True):
     """The probable cause of a finding.
 
-    id         public and stable (docs/causes.md)
-    because    the evidence for it, in a sentence
-    settle_by  the evidence that would make it certain, "" if it is certain
+    id         public identifier, which never changes (docs/causes.md)
+    because    the evidence for the cause, in a sentence
+    settle_by  the evidence that would make the cause certain, "" if it is certain
     """
 
     id: str
@@ -67,8 +68,8 @@ class Finding(msgspec.Struct, kw_only=True):
     """One problem of one user, with all its occurrences.
 
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
-    rate               occurrences per second from the first to the last, None if there are too few for a rate
-    evidence           the first and the latest events that show it, a bounded number
+    rate               occurrences per second from the first to the last, None for too few occurrences
+    evidence           the first and the latest events that show the problem, limited in number
     """
 
     rule: str
@@ -89,7 +90,7 @@ class Bar(msgspec.Struct, frozen=True):
     """Criteria that fail a run.
 
     fail_on  lowest severity of a finding that fails the run
-    strict   missing evidence fails the run, which is inconclusive otherwise
+    strict   missing evidence fails the run, instead of making it inconclusive
     """
 
     fail_on: Severity = Severity.ERROR

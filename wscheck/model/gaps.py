@@ -1,16 +1,17 @@
-"""Missing evidence, and what provides it."""
+"""Gaps: missing evidence, and the option or command that provides it."""
 
 import msgspec
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence that was missing, so that the absence of a finding proves nothing.
+    """Missing evidence, because of which the absence of findings proves nothing.
 
-    reason       what was missing, as a clause without a full stop
-    closes_with  the option or command that provides it, "" where none does
-    blocks       the missing evidence could have produced a finding; other gaps only limit the scope of a report
-    rules        ids of the rules that it concerns; none stands for every rule
-    example      a line of the evidence that shows the gap
+    reason       the missing evidence, as a clause without a full stop
+    closes_with  the option or command that provides the evidence, "" if none does
+    blocks       the evidence could have produced a finding, so the run cannot pass; other gaps only limit the report's
+                 scope
+    rules        ids of the rules that lack the evidence; empty for every rule
+    example      a line of the log that shows the gap
     """
 
     reason: str
@@ -21,7 +22,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotTried(Gap, frozen=True, kw_only=True):
-    """A check that was left out on purpose, because the target or the configuration gives no occasion for it."""
+    """A check that was omitted on purpose, because it does not apply to the target or the configuration."""
 
 
 INTERRUPTED = Gap(reason="the run was interrupted")

@@ -11,14 +11,14 @@ SCHEMA = "wscheck.load/1"
 
 
 class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Events of a run. `duplicated` are those that another connection of the same user had received already."""
+    """Event counts of a run. An event is `duplicated` if another connection of the same user already received it."""
 
     received: int = 0
     duplicated: int = 0
 
 
 class Second(msgspec.Struct, frozen=True, kw_only=True):
-    """One second of a run, `second` seconds after its start. `open` and `users` are the values at its end."""
+    """Statistics of one second, `second` seconds after the start. `open` and `users` are the values at its end."""
 
     second: int
     users: int = 0
@@ -33,7 +33,7 @@ class Second(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """A threshold of the run. It is crossed if `measured` exceeds `limit`, or if nothing was measured (None)."""
+    """A threshold of the run. It is crossed if `measured` exceeds `limit`, or is None (nothing was measured)."""
 
     id: str
     limit: float
@@ -42,7 +42,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of the embedded backend for the same run, and the processor time and memory of its process."""
+    """Counts of the embedded backend in the same run, with the processor time and memory of its process."""
 
     connects: int
     replaced: int
@@ -57,13 +57,13 @@ class LoadReport(Report, kw_only=True):
     """Report of one load run.
 
     users                  simulated users that connected
-    workers, workers_lost  Locust processes that generated load, and those of them that died during the run
-    refused, disconnects   counts by kind of refusal and by disconnect reason
-    connections_open       at the end of the run, before the users stop
-    connections_per_user   most connections of a user at once, mean over the users
+    workers, workers_lost  Locust processes that generate load, and how many of them died during the run
+    refused, disconnects   counts keyed by kind of refusal, and keyed by disconnect reason
+    connections_open       open connections at the end of the run, before the users stop
+    connections_per_user   most connections of a user at once, averaged over the users
     churn_per_user_s       connects and disconnects, per user and second
     ack_timeouts           events that were not acknowledged in time
-    notes                  limits of the figures: a lost worker, a lagging load generator
+    notes                  limits of the figures, such as a lost worker or a lagging load generator
     server                 counts of the embedded backend; None for any other target
     """
 
@@ -103,11 +103,14 @@ THRESHOLD_MEASURES: dict[str, ThresholdMeasure] = {
     "max-churn": lambda report: report.churn_per_user_s,
     "max-connect-p95": lambda report: report.connect_ms.p95,
 }
-"""Measured value of each threshold, by the name of its flag (docs/load.md, Thresholds)."""
+"""Threshold id (the name of its flag) to a function that returns the measured value (docs/load.md, Thresholds)."""
 
 
 def check_thresholds(report: LoadReport, limits: dict[str, float]) -> list[Threshold]:
-    """Return a threshold for each of `limits` (threshold id to number), with the value measured in `report`."""
+    """Return a checked threshold for each entry of `limits`.
+
+    `limits` is a dict of threshold id to limit. The measured values come from `report`.
+    """
     thresholds = []
     for name, limit in limits.items():
         measured = THRESHOLD_MEASURES[name](report) if report.connects else None

@@ -1,8 +1,8 @@
-"""Statistics of a load run that add up across workers, and the NDJSON stream that contains them.
+"""Statistics of a load run that can be summed over workers, and the NDJSON stream that contains them.
 
-A stream contains `begun`, then about once a second `totals` (cumulative) and `second` (one second each), `worker_lost`
-for each lost worker, and at the end `ended`. The Locust process writes it and the command line reads it, so this module
-imports no library of either.
+The stream starts with a `begun` record. About once a second follow a `totals` record (cumulative) and `second` records
+(one second each), and for each lost worker a `worker_lost` record. An `ended` record is the last one. The Locust
+process writes the stream and the command line reads it, so this module imports the libraries of neither.
 """
 
 import math
@@ -20,7 +20,7 @@ _SMALLEST_MS = 0.01
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """Percentiles in milliseconds, within 1 % of the true value. None if nothing was measured."""
+    """Percentiles in milliseconds, accurate to 1 %. None if nothing was measured."""
 
     p50: float | None = None
     p95: float | None = None
@@ -28,12 +28,12 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Histogram(msgspec.Struct):
-    """Histogram of durations in logarithmic buckets, each 2 % wider than the one before. Histograms add up."""
+    """Histogram of durations in logarithmic buckets, each 2 % wider than the previous one. Histograms can be merged."""
 
     buckets: dict[int, int] = {}
 
     def add(self, ms: float, times: int = 1) -> None:
-        """Add a duration of `ms` milliseconds `times` times. A negative one (after a clock change) counts as 0."""
+        """Add `times` durations of `ms` milliseconds. A negative duration (after a clock change) counts as 0."""
         bucket = math.ceil(math.log(ms / _SMALLEST_MS) / _GROWTH) if ms > _SMALLEST_MS else 0
         self.buckets[bucket] = self.buckets.get(bucket, 0) + times
 
@@ -46,16 +46,16 @@ class Histogram(msgspec.Struct):
         return sum(self.buckets.values())
 
     def below(self, ms: float) -> int:
-        """Return the number of durations of at most `ms` milliseconds, within 2 %."""
+        """Return the number of durations of at most `ms` milliseconds. The limit is accurate to 2 %."""
         return sum(count for bucket, count in self.buckets.items() if _bucket_middle(bucket) <= ms)
 
     @property
     def total(self) -> float:
-        """Sum of all durations in milliseconds, within 1 %."""
+        """Sum of all durations in milliseconds, accurate to 1 %."""
         return sum(count * _bucket_middle(bucket) for bucket, count in self.buckets.items())
 
     def percentile(self, percent: float) -> float | None:
-        """Return the duration in milliseconds that `percent` of all do not exceed. None if there are none."""
+        """Return the duration in milliseconds that `percent` of all durations do not exceed, None without durations."""
         remaining = self.count * percent / 100
         for bucket, count in sorted(self.buckets.items()):
             remaining -= count
@@ -79,26 +79,31 @@ def _add(into: dict[CountKey, int], more: Mapping[CountKey, int]) -> None:
 
 
 class LoadStatistics(msgspec.Struct):
-    """Counts of a run or of a part of it. The counts of two parts add up.
+    """Counts of a run or of a part of a run. The counts of two parts can be merged.
 
-    users                 users that have sent a CONNECT; no user belongs to two workers
-    users_multiple        users that had more than one connection at once
-    sum_of_user_peaks     sum over the users of the most connections each had at once (`held` in the stream); a
-                          connection counts from when CONNECT was sent until it ended or the page dropped it
-    attempts              connections started; each is in `connects` or in `refused`, or was abandoned
-    refused               refused connections by kind (docs/load-engine.md)
-    disconnects           ended connections by Socket.IO disconnect reason, the replaced ones among them
-    replaced              connections that the server ended in favour of a newer one of the same user
-    received, sent        events
-    duplicated            events that another connection of the user had received already
-    acks, ack_timeouts    events that were acknowledged, and events that were not acknowledged in time
-    unanswered            events whose connection ended before the acknowledgement
-    protocol_errors       connections ended because the server broke the protocol
-    stalled               connections that ended while this process was too late to answer a ping
-    user_s                seconds that users spent in the run, from their first CONNECT until they stopped
-    first_replaced_at, last_replaced_at   epoch seconds
-    lifetime, connect, ack, lag           durations: of connections, until they opened, until an acknowledgement, and
-                                          the delay of this process's own ticks
+    users                                users that have sent a CONNECT packet; each user belongs to one worker only
+    users_multiple                       users that had more than one connection at once
+    sum_of_user_peaks                    most connections of a user at once, summed over the users (`held` in the
+                                         stream); a connection counts from its CONNECT packet until it ended or the page
+                                         dropped it
+    attempts                             connections that were started; each is also in `connects` or in `refused`,
+                                         unless it was abandoned
+    refused                              refused connections, keyed by kind (docs/load-engine.md)
+    disconnects                          ended connections, including replaced ones, keyed by Socket.IO disconnect
+                                         reason
+    replaced                             connections that the server ended in favour of a newer one of the same user
+    received, sent                       events
+    duplicated                           events that another connection of the user had already received
+    acks, ack_timeouts                   sent events that were acknowledged, and sent events that were not acknowledged
+                                         in time
+    unanswered                           sent events whose connection ended before the acknowledgement
+    protocol_errors                      connections that ended because the server violated the protocol
+    stalled                              connections that ended because this process was too slow to answer a ping
+    user_s                               seconds that users spent in the run, each from the first CONNECT packet until
+                                         the user stopped
+    first_replaced_at, last_replaced_at  epoch seconds
+    lifetime, connect, ack, lag          durations: lifetime of connections, time to connect, time to acknowledgement,
+                                         and delay of this process's own timer
     """
 
     users: int = 0
@@ -142,12 +147,12 @@ class LoadStatistics(msgspec.Struct):
 
     @property
     def open(self) -> int:
-        """Connections that opened and whose end is not reported."""
+        """Number of connections that opened and whose end is not reported."""
         return self.connects - self.disconnected
 
     @property
     def connections_per_user(self) -> float | None:
-        """Most connections of a user at once, mean over the users. None without users."""
+        """Most connections of a user at once, averaged over the users. None without users."""
         return self.sum_of_user_peaks / self.users if self.users else None
 
     @property
@@ -165,12 +170,12 @@ def _without_none(*times: float | None) -> list[float]:
 
 
 class SecondCounts(msgspec.Struct):
-    """Counts of one second, of the run or of one worker.
+    """Counts of one second, for the run or for one worker.
 
     at                epoch second
-    users, open       at the end of the second
-    peak              most connections open at once; summed over workers it is an upper bound
-    heartbeat_lag_ms  longest delay of a tick
+    users, open       values at the end of the second
+    peak              most connections open at once; a sum over workers is an upper bound
+    heartbeat_lag_ms  longest delay of this process's own timer
     """
 
     at: int
@@ -188,7 +193,7 @@ class SecondCounts(msgspec.Struct):
     heartbeat_lag_ms: float = 0.0
 
     def merge(self, other: "SecondCounts") -> None:
-        """Add the same second of another worker. Of the lags the longer one remains."""
+        """Add the counts of the same second of another worker. The longer of the two lags remains."""
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.heartbeat_lag_ms = max(self.heartbeat_lag_ms, other.heartbeat_lag_ms)
@@ -198,14 +203,14 @@ _SUMMED = tuple(name for name in SecondCounts.__struct_fields__ if name not in (
 
 
 class WorkerReport(msgspec.Struct):
-    """Report of a worker to the master: the counts since its last report, and the seconds completed since."""
+    """Report of a worker to the master: counts since the previous report, and the seconds that were completed since."""
 
     statistics: LoadStatistics
     seconds: list[SecondCounts]
 
 
 class RunStarted(msgspec.Struct, tag="begun", frozen=True):
-    """First record of a run. `workers` is 0 if a single process does everything."""
+    """First record of a run. `workers` is 0 if a single process generates all load."""
 
     profile: str
     host: str
@@ -217,13 +222,13 @@ class RunStarted(msgspec.Struct, tag="begun", frozen=True):
 
 
 class SecondCompleted(msgspec.Struct, tag="second", frozen=True):
-    """One complete second. Seconds are in order, and none occurs twice."""
+    """One complete second. The seconds of a run are in order, without repetition."""
 
     counts: SecondCounts = msgspec.field(name="bucket")
 
 
 class RunTotals(msgspec.Struct, tag="totals", frozen=True):
-    """Cumulative statistics up to `at`. `users` and `open` are those of the last complete second."""
+    """Cumulative statistics up to the time `at`. `users` and `open` are the values of the last complete second."""
 
     at: float
     state: str
@@ -236,11 +241,11 @@ class RunTotals(msgspec.Struct, tag="totals", frozen=True):
 
 
 class WorkerLost(msgspec.Struct, tag="worker_lost", frozen=True):
-    """A worker that is missing. The totals contain its counts until `last_report_at`.
+    """Loss of a worker. The totals contain its counts until `last_report_at`.
 
     index        number of the worker
-    users, open  values in the worker's last report
-    statistics   sum of the worker's reports
+    users, open  values in the last report of the worker
+    statistics   sum of all reports of the worker
     """
 
     worker: str
@@ -253,9 +258,9 @@ class WorkerLost(msgspec.Struct, tag="worker_lost", frozen=True):
 
 
 class RunEnded(msgspec.Struct, tag="ended", frozen=True):
-    """Last record of a run that ended in order.
+    """Last record of a run that ended normally.
 
-    connections_open  connections whose end is not reported, without `lost_open`
+    connections_open  connections without a reported end, except those in `lost_open`
     lost_open         connections that were open in the last reports of lost workers; their end is unknown
     """
 

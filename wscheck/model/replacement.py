@@ -1,28 +1,28 @@
-"""The rule for a replacement: the server ended a connection in favour of a newer one of the same user.
+"""Definition of a replacement: the server ended a connection in favour of a newer one of the same user.
 
-The ledger, the traffic of pages and the load generator decide by the same reasons and the same times.
+The ledger, the traffic of pages and the load generator use the same reasons and times to recognise replacements.
 """
 
 from wscheck.model.disconnect_reasons import FORCED_CLOSE, SERVER_ENDED, TRANSPORT_ENDED
 from wscheck.model.findings import Confidence
 
 REPLACED_WITHIN_S = 1.0
-"""A connection that ends this soon after the user's next one opened most likely ended because of it (seconds)."""
+"""Longest time from the opening of a connection to the end of the older one that it replaced (seconds)."""
 
 CROSSING_S = 0.25
-"""Two answers that a server sends together may arrive this far apart, in either order (seconds).
+"""Longest time between the arrivals of two answers that a server sends together, in either order (seconds).
 
-They travel on two connections, and long-polling fetches each by itself.
+The answers travel on two connections, and long-polling fetches each one separately.
 """
 
 
 def replacement_confidence(
     reason: str | None, *, logged: bool, ended_at: float | None, newer_opened_at: float | None
 ) -> Confidence | None:
-    """Return how surely a connection that ended for `reason` was replaced by the user's newer open one.
+    """Return the confidence that the user's newer open connection replaced one that ended for `reason`, or None.
 
-    `logged` means that the end comes from the server's log, which is weaker evidence than a client's own. Times are in
-    seconds since the epoch, None where they are unknown. Return None when the connection was not replaced.
+    None means that the connection was not replaced. `logged` means that the server's log reports the end, which is
+    weaker evidence than a client's report. Times are in seconds since the epoch, None where unknown.
     """
     if reason in SERVER_ENDED or reason == FORCED_CLOSE:
         return Confidence.MEDIUM if logged else Confidence.HIGH

@@ -1,7 +1,7 @@
-"""Reports of runs, as `--format json` writes them and as every report format receives them.
+"""Reports of runs. `--format json` writes them as they are, and all other formats render them.
 
-`Report` has the fields that all runs share, so that one format serves all commands. Each command adds its own fields
-and its own `schema` (docs/json.md). A report does not contain the events of the run.
+`Report` contains the fields that all commands share, so that one format serves all commands. Each command adds its own
+fields and its own `schema` (docs/json.md). A report does not contain the events of the run.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ from wscheck.model.gaps import Gap
 
 
 class Control(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """Run of a client with the known fault against the same target, to prove that the scenario can detect the fault.
+    """Control of a scenario: a run of a client with the known fault, which proves that the scenario detects the fault.
 
-    did       what happened, in a sentence
-    verdict   expected to be FAILED; if it is PASSED, the scenario cannot detect the fault on this target
+    did       the result of the control run, in a sentence
+    verdict   FAILED is expected; PASSED means that the scenario cannot detect the fault on this target
     findings  ids of the rules that were violated
     """
 
@@ -35,8 +35,8 @@ class Control(msgspec.Struct, kw_only=True, omit_defaults=False):
 class ScenarioResult(msgspec.Struct, kw_only=True):
     """Result of one scenario.
 
-    must_hold  the requirement, in a sentence
-    reason     why the verdict is not PASSED
+    must_hold  the requirement that the scenario checks, in a sentence
+    reason     reason why the verdict is not PASSED
     """
 
     id: str
@@ -54,7 +54,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
 
 
 class NotPassed(AssertionError):
-    """A report whose verdict is not PASSED. `report` is that report; `text` describes it, by default `str(report)`."""
+    """Error for a report whose verdict is not PASSED. `text` describes the report, by default `str(report)`."""
 
     # The public name, which tracebacks show.
     __module__ = "wscheck"
@@ -69,7 +69,7 @@ class Report(msgspec.Struct, kw_only=True):
 
     target       a URL, a file or a page, without credentials
     started_at   seconds since the Unix epoch
-    reason       why the verdict is not PASSED, in a sentence
+    reason       reason why the verdict is not PASSED, in a sentence
     interrupted  the run was stopped before its end, so the report is partial
     options      options of the run, without credentials
     findings     all findings, including those of the scenarios
@@ -98,7 +98,7 @@ class Report(msgspec.Struct, kw_only=True):
             raise NotPassed(self)
 
     def __str__(self) -> str:
-        """Return the verdict, its reason, and each finding with its cause and fix."""
+        """Return the verdict with its reason, and each finding with its cause and fix."""
         lines = [f"{self.target}: {self.verdict}" + (f": {self.reason}" if self.reason else "")]
         for finding in self.findings:
             lines.append(f"  {finding.rule} ({finding.severity}): {finding.user or 'unknown user'}: {finding.message}")
@@ -134,12 +134,14 @@ class LogUserSummary(msgspec.Struct, kw_only=True):
 
 
 class MarkerSuggestion(msgspec.Struct, kw_only=True):
-    """Marker that would read lines with an unknown wording. A suggestion is a hint and no evidence.
+    """Suggested marker (text that identifies an event in a log line) for lines with an unknown wording.
+
+    A suggestion is a hint and no evidence.
 
     kind     kind of event that the lines seem to report: "connected", "replaced" or "disconnected"
     marker   text that the lines have in common, for `--marker KIND=TEXT`
     keys     further options that are needed, each for `--key FIELD=NAME`
-    lines    number of such lines among those that were examined
+    lines    number of such lines among the lines that were examined
     example  one of the lines, without credentials, possibly truncated
     """
 
@@ -151,7 +153,7 @@ class MarkerSuggestion(msgspec.Struct, kw_only=True):
 
 
 def suggested_options(suggestions: Iterable[MarkerSuggestion]) -> str:
-    """Return the command line options that apply the suggestions, quoted for a shell, "" without suggestions."""
+    """Return the command line options that apply the suggestions, quoted for a shell. "" without suggestions."""
     options: list[str] = []
     for suggestion in suggestions:
         options.append(f"--marker {suggestion.kind}={quote(suggestion.marker)}")
@@ -163,13 +165,14 @@ class LogsReport(Report, kw_only=True):
     """Report of `wscheck tail-logs` (schema `wscheck.logs/1`).
 
     sources     names of the logs
-    events      number of events by type; always contains "connected", "replaced" and "disconnected"
+    events      dict of event type to number of events; always contains "connected", "replaced" and "disconnected"
     unreadable  number of lines that look like an event but could not be read
     untimed     number of events without a time, which rules that need a time cannot evaluate
-    levels      number of events by the ids they contain: "full", "user", "socket", "count", "ambiguous"
+    levels      dict of the ids that an event contains ("full", "user", "socket", "count", "ambiguous") to number of
+                events
     users_seen  number of users
     most_open   the most connections that one user had at once, also for shorter than the grace period
-    users       by user, as many as the option `--users` allows
+    users       dict of user id to summary, with at most as many users as the option `--users` allows
     suggested   markers for lines that seem to report connections in an unknown wording
     """
 
@@ -207,8 +210,8 @@ class PageSummary(BrowserTarget, kw_only=True):
 class ConnectionSummary(msgspec.Struct, kw_only=True):
     """Connection of a browser.
 
-    opener       call site of `io()` in the application, None if the source has no stack
-    diverges_at  frame at which the stack diverges from those of the user's other connections, None if none does
+    opener       call site of `io()` in the application, None if the source contains no stack
+    diverges_at  first frame at which the stack differs from those of the user's other connections, None if none does
     stack        frames of the application, the innermost first
     """
 
@@ -228,7 +231,7 @@ class ConnectionSummary(msgspec.Struct, kw_only=True):
 
 
 class HandlerSummary(msgspec.Struct, kw_only=True):
-    """The most handlers that `event` had on one connection, with the location of each."""
+    """Largest number of handlers that `event` had at once on one connection, with the location of each handler."""
 
     event: str
     count: int = 0
@@ -236,7 +239,10 @@ class HandlerSummary(msgspec.Struct, kw_only=True):
 
 
 class EventSummary(msgspec.Struct, kw_only=True):
-    """Deliveries of an event over all connections, and runs of its handlers (None if handlers were not observed)."""
+    """Number of deliveries of an event over all connections, and of runs of its handlers.
+
+    The number of runs is None if handlers were not observed.
+    """
 
     received: int = 0
     handled: int | None = None

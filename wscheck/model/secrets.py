@@ -1,4 +1,4 @@
-"""Redaction of secrets in text from outside, before it is stored or shown."""
+"""Redaction of secrets in external text, before the text is stored or shown."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 HIDDEN = "(hidden)"
 
 SHORTEST_SECRET = 6
-"""Shortest text that is redacted as a secret: a shorter one would hide words that are no secret."""
+"""Length of the shortest text that is redacted as a secret. Shorter secrets would hide ordinary words."""
 
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
@@ -17,7 +17,7 @@ _NAMED = re.compile(
 
 
 class Secret:
-    """A value that no output shows. Only `reveal()` returns it."""
+    """Secret value. No output shows it; only `reveal()` returns it."""
 
     __slots__ = ("_value",)
 
@@ -41,7 +41,7 @@ class Redactor:
     """Redaction of known secrets, and of text that looks like a credential."""
 
     def __init__(self, secrets: Iterable[Secret | None] = ()) -> None:
-        # The longest first, since one secret may contain another.
+        # Replace the longest secrets first, because one secret may contain another.
         known = sorted({s.reveal() for s in secrets if s is not None}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
@@ -53,5 +53,5 @@ class Redactor:
         return _NAMED.sub(lambda named: f"{named[1]}{named[2] or ''}{HIDDEN}{named[2] or ''}", text)
 
     def redact_known(self, text: str) -> str:
-        """Return `text` with only the known secrets replaced, for ids, which may look like credentials."""
+        """Return `text` with only the known secrets replaced. For ids, which may look like credentials."""
         return self._known.sub(HIDDEN, text) if self._known is not None else text

@@ -1,4 +1,4 @@
-"""Causes: the probable cause of a finding, from the history of its user, and the accepted fix (docs/causes.md)."""
+"""Probable causes of findings, determined from the history of a user, and the fix of each cause (docs/causes.md)."""
 
 from wscheck.detect import stack_frames
 from wscheck.detect.causes.browser_signatures import (
@@ -18,7 +18,7 @@ from wscheck.detect.causes.connection_signatures import (
 from wscheck.detect.causes.history import Signature, UserHistories, UserHistory
 from wscheck.model.findings import Cause, Confidence
 
-# The most specific first: the page's own evidence, then the openers, then what a server's log can show as well.
+# The most specific first: evidence that only a page has, then openers, then signatures that a server's log shows too.
 _CAUSES_IN_PAGE: tuple[tuple[str, Signature], ...] = (
     ("token-refresh", PAGE_SIGNATURES["token-refresh"]),
     *OPENING_SIGNATURES.items(),
@@ -32,7 +32,7 @@ _LOOPS: tuple[tuple[str, Signature], ...] = (
 )
 
 EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
-"""Causes of connections that a server kept; they do not explain the ones that it replaced."""
+"""Causes of several connections that the server left open. They do not explain connections that it replaced."""
 
 _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
     "multiple-connections": (*_CAUSES_IN_PAGE, *SERVER_SIGNATURES.items()),
@@ -40,7 +40,7 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
         *_CAUSES_IN_PAGE,
         *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in EXPLAIN_KEPT_ONLY),
     ),
-    # Too many attempts are a loop: the delay between attempts says more than the opener of the first.
+    # Too many attempts are a loop: the delay between the attempts identifies the cause better than the openers do.
     "excessive-attempts": (
         ("no-sticky-session", no_sticky_session),
         ("unstable-dependency", OPENING_SIGNATURES["unstable-dependency"]),
@@ -57,13 +57,14 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
     "connection-leaked": _CAUSES_IN_PAGE,
     "tab-displaced": (_LOOPS[0], _SEVERAL_TABS),
 }
-"""Signatures that can explain the findings of each rule, the most specific first."""
+"""Rule id to the causes that can explain its findings, as (cause id, signature), the most specific first."""
 
 
 def probable_cause(rule: str, history: UserHistory, confidence: Confidence = Confidence.HIGH) -> Cause | None:
-    """Return the first cause whose signature `history` shows, None if it shows none.
+    """Return the first cause whose signature matches `history`, None if no signature matches.
 
-    `confidence` is that of the finding: the cause of several connections is no more certain than the connections.
+    `confidence` is the confidence of the finding. For several connections, the cause is never more certain than the
+    finding.
     """
     has_page_data = history.has_page_data
     for cause, signature in _BY_RULE.get(rule, ()):
@@ -84,14 +85,14 @@ def causes_of_rule(rule: str) -> list[CauseDoc]:
 
 
 def _cause(doc: CauseDoc, history: UserHistory, confidence: Confidence, because: str) -> Cause:
-    openers_known = any(opening.opener for opening in history.openings)  # a browser cannot add to that
+    openers_known = any(opening.opener for opening in history.openings)  # a browser run would add nothing
     is_settled = confidence is Confidence.HIGH or (openers_known and doc.settle_by == CONFIRM_IN_BROWSER)
     settle_by = "" if is_settled else doc.settle_by
     return Cause(doc.id, doc.name, _fix(doc, history), confidence, because, settle_by)
 
 
 def _fix(doc: CauseDoc, history: UserHistory) -> str:
-    """Return the fix in the terms of the framework that opened the latest connection."""
+    """Return the fix of the cause, in the terms of the framework that opened the latest connection."""
     stack = next((opening.stack for opening in reversed(history.openings) if opening.stack), ())
     return FRAMEWORK_FIXES.get(stack_frames.framework_name(stack) or "", {}).get(doc.id, doc.fix)
 

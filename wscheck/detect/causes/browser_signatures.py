@@ -1,4 +1,7 @@
-"""Signatures in the stacks, scripts, addresses and handlers of a page."""
+"""Signatures of causes in the stacks, scripts, addresses and handlers of a page.
+
+A signature (see `history.Signature`) returns evidence for its cause if a user's history contains any.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,20 +25,23 @@ _STRICT_MODE_FUNCTIONS = (
 )
 
 SAME_COMMIT_S = 0.05
-"""One React commit runs the effects of all its components, so their requests are sent together (seconds)."""
+"""Longest time between two requests of one React commit, which runs the effects of all its components (seconds)."""
 
 MAX_STALL_S = 0.5
-"""Time for which a busy machine may stall a page between two requests of one run (seconds)."""
+"""Longest pause of a page between two requests of one run of its code, on a busy machine (seconds)."""
 
 EFFECT_RERUN_S = 0.25
-"""Time within which an effect's cleanup and its next run close one connection and open the next (seconds)."""
+"""Longest time between the close by an effect's cleanup and the next connection by the effect's next run (seconds)."""
 
 RECONNECT_WITHIN_S = 10.0
-"""A reconnection this soon after the server ended the connection was caused by that end (seconds)."""
+"""Longest time from the server's end of a connection to a connection that counts as a reconnection (seconds)."""
 
 
 def same_page_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
-    """Yield connections of one page of which one replaced the other, or the second opened while the first was open."""
+    """Yield the (older, newer) connections of one page that were open together or replaced each other.
+
+    In each pair, the newer connection replaced the older one, or opened while the older one was open.
+    """
     for old, new in (*history.replaced_pairs(), *history.met):
         if old.page is not None and old.page == new.page:
             yield old, new
@@ -46,9 +52,9 @@ def two_openers(history: UserHistory) -> Clue | None:
 
 
 def two_callers(history: UserHistory) -> Clue | None:
-    """Explain two connections whose stacks diverge, by the frames at which they do.
+    """Detect two connections with different callers: the frames at which their stacks diverge.
 
-    The opener itself may be shared code that opens a connection for each caller.
+    Both connections may have the same opener: shared code that opens a connection for each caller.
     """
     for old, new in same_page_pairs(history):
         first, second = stack_frames.divergence(old.stack, new.stack), stack_frames.divergence(new.stack, old.stack)
@@ -64,10 +70,10 @@ def two_callers(history: UserHistory) -> Clue | None:
 
 
 def shared_hook(history: UserHistory) -> Clue | None:
-    """Explain two connections with equal stacks: several components use the hook that opens them.
+    """Detect two connections with equal stacks: two components use the hook that opens a connection.
 
-    React runs the effects, so the stacks do not show the components. StrictMode did not run one effect twice: then one
-    of the two stacks would have its frames.
+    React runs the effects, so the stacks do not contain the components. StrictMode did not run one effect twice,
+    because then exactly one of the two stacks would contain React's functions for the second run.
     """
     clues: list[Clue] = []
     for old, new in same_page_pairs(history):
@@ -81,9 +87,10 @@ def shared_hook(history: UserHistory) -> Clue | None:
 
 
 def _interval_in_one_run(history: UserHistory, old: Connected, new: Connected) -> float | None:
-    """Return the seconds between two requests that one run of the page's code may have made, None if it did not.
+    """Return the seconds between two requests if one run of the page's code may have sent both, else None.
 
-    A page receives no answer before its code has run to the end, however slow the machine.
+    The page cannot receive the answer to the first request before its code has run to the end. An answer before the
+    second request therefore means two runs.
     """
     first, second = sorted((old, new), key=lambda one: history.requested_at(one) or 0.0)
     first_at, second_at = history.requested_at(first), history.requested_at(second)
@@ -109,10 +116,10 @@ def io_in_render(history: UserHistory) -> Clue | None:
 
 
 def strict_mode(history: UserHistory) -> Clue | None:
-    """Explain two connections of which one stack shows React's second run of an effect, in StrictMode."""
+    """Detect two connections of which exactly one was opened in the second run of an effect, by React's StrictMode."""
     for old, new in same_page_pairs(history):
-        # The order of the acknowledgements proves nothing: on a slow network the second run's may come first.
-        # Two effects through shared code, or through one hook, may both have run twice: they have two openers.
+        # The order of the acknowledgements proves nothing: on a slow network, the second run may be acknowledged first.
+        # Diverging stacks belong to two effects that call shared code, and both effects may have run twice.
         if not _have_same_opener(old, new) or _have_diverging_stacks(old, new):
             continue
         if _is_strict_rerun(old) != _is_strict_rerun(new):
@@ -131,7 +138,7 @@ def _have_diverging_stacks(old: Connected, new: Connected) -> bool:
 
 
 def hot_reload(history: UserHistory) -> Clue | None:
-    """Explain two connections from two versions of one file; an edit may have moved the opener by some lines."""
+    """Detect two connections from two versions of one file. An edit may have moved the opener by some lines."""
     for old, new in same_page_pairs(history):
         if not (old.opener and new.opener and old.script and new.script) or old.opener.file != new.opener.file:
             continue
@@ -146,13 +153,13 @@ def hot_reload(history: UserHistory) -> Clue | None:
 
 
 def _hot_update_script(opening: Connected) -> str:
-    """Return the script with which webpack replaced modules, if the connection was opened from one, else ""."""
+    """Return the URL of the webpack hot update script that opened the connection, "" if none did."""
     return next((frame.file for frame in opening.stack if ".hot-update." in frame.file), "")
 
 
 def two_bundles(history: UserHistory) -> Clue | None:
     for old, new in same_page_pairs(history):
-        if old.target != new.target:  # a worker, or a frame of another site, always has its own copy
+        if old.target != new.target:  # a worker, or an iframe of another site, always has its own copy of the library
             continue
         if old.client and new.client and _without_query(old.client) != _without_query(new.client):
             first, second = _without_query(old.client), _without_query(new.client)
@@ -178,13 +185,13 @@ def _difference(old: str, new: str) -> str:
 
 
 def unstable_dependency(history: UserHistory) -> Clue | None:
-    """Explain connections that the client closes and reopens at once, several times: an effect's cleanup and rerun."""
+    """Detect a client that repeatedly closes its connection and opens another at once, as an effect's rerun does."""
     reruns: Counter[CodeLocation] = Counter()
     for closed in history.closings:
         old, at = closed.opening, closed.event.at
         if closed.reason != IO_CLIENT_DISCONNECT or old is None or old.opener is None or at is None:
             continue
-        # The request decides, however late its acknowledgement came.
+        # Compare with the time of the request: its acknowledgement may be late.
         reopened = [
             new for new in history.openings if any(0 <= time - at <= EFFECT_RERUN_S for time in _times(history, new))
         ]
@@ -201,7 +208,7 @@ def _times(history: UserHistory, opening: Connected) -> Iterator[float]:
 
 
 def reconnect_after_kick(history: UserHistory) -> Clue | None:
-    """Explain connections that their opener reopened after the server ended them, at whatever intervals."""
+    """Detect connections that their opener opened again after the server had ended them, regularly or not."""
     delays = sorted(delay for closed in history.closings if (delay := _reconnect_delay(history, closed)) is not None)
     if len(delays) < 2:
         return None
@@ -210,9 +217,10 @@ def reconnect_after_kick(history: UserHistory) -> Clue | None:
 
 
 def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None:
-    """Return the seconds from an end by the server to the opener's next connection, None if there was none.
+    """Return the seconds from the server's end of a connection to the next one of its opener, None if there is none.
 
-    A connection that was requested before the end may have caused the end and is no reconnection.
+    If the next connection was requested before the end, it is no reconnection: the server may have ended the old
+    connection because of it.
     """
     old, at = closed.opening, closed.event.at
     if closed.reason not in SERVER_ENDED or old is None or old.at is None or at is None:
@@ -249,14 +257,14 @@ def handler_without_off(history: UserHistory) -> Clue | None:
         location = repeated_handler(event)
         if location is not None:
             count = event.handlers.count(location)
-            # Two may belong to two components that share a hook.
+            # Two registrations may belong to two components that share a hook.
             confidence = Confidence.HIGH if count > 2 else Confidence.MEDIUM
             return confidence, f"{location} is registered {count} times for {event.name} on one connection"
     return None
 
 
 def repeated_handler(event: HandlersRegistered) -> CodeLocation | None:
-    """Return the location of a handler that is registered more than once, None if there is none."""
+    """Return the location of a handler that is registered more than once, None if no handler is."""
     return next((location for location, count in Counter(event.handlers).items() if count > 1), None)
 
 
@@ -276,10 +284,10 @@ OPENING_SIGNATURES: dict[str, Signature] = {
     "effect-without-cleanup": strict_mode,
     "two-openers": two_openers,
 }
-"""Causes of several connections of one page, as its stacks, scripts and addresses show them."""
+"""Cause id to signature, for causes of several connections of one page."""
 
 HANDLER_SIGNATURES: dict[str, Signature] = {
     "handler-in-connect": handler_in_connect,
     "handler-without-off": handler_without_off,
 }
-"""Causes of an event that one connection handles more than once."""
+"""Cause id to signature, for causes of an event that one connection handles more than once."""

@@ -1,4 +1,4 @@
-"""The catalogue of causes: name, signature and accepted fix of each, with fixes per framework. Ids are public."""
+"""Catalogue of causes: id, name, signature and fix of each cause, and fixes per framework. The ids are public."""
 
 import msgspec
 
@@ -6,9 +6,9 @@ import msgspec
 class CauseDoc(msgspec.Struct, frozen=True):
     """One cause, as docs/causes.md documents it.
 
-    shows      its signature in the evidence
-    settle_by  the evidence that would make it certain, "" if there is none to add
-    benign     it looks like a second connection and is not one
+    shows      the signature of the cause in the evidence, in words
+    settle_by  the evidence that would make the cause certain, "" if no further evidence can
+    benign     the cause looks like a second connection, but is normal and needs no fix
     """
 
     id: str
@@ -216,7 +216,7 @@ FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
         "handler-without-off": "`socket.off(event, handler)` in ngOnDestroy or DestroyRef.onDestroy.",
     },
 }
-"""Fixes by framework and cause, in the framework's own terms (docs/causes.md).
+"""Framework name to cause id to fix, in the framework's own terms (docs/causes.md).
 
-The catalogue's fix applies where there is none: it uses React's terms.
+For other pairs, the fix of the catalogue applies. Its terms are React's.
 """

@@ -1,6 +1,6 @@
-"""Signatures in the openings, replacements and ends of a user's connections.
+"""Signatures of causes in the openings, replacements and ends of a user's connections.
 
-Each returns how surely its cause is shown and the evidence in a sentence, or None.
+A signature (see `history.Signature`) returns evidence for its cause if a user's history contains any.
 """
 
 from collections.abc import Iterator
@@ -14,20 +14,29 @@ from wscheck.model.events import SOURCE_CLIENT, Connected
 from wscheck.model.findings import Confidence
 
 SAME_COMMIT_S = 0.05
-"""StrictMode mounts twice in one commit: measured within 5 ms, and ten times that for slow machines."""
+"""Longest time between the two mounts of StrictMode in one commit (seconds).
+
+Measured were at most 5 ms. A slow machine may need ten times that.
+"""
 
 MAX_RELATIVE_DEVIATION = 0.35
 """Largest standard deviation of the intervals of a reconnect timer, relative to their mean."""
 
 SIMULTANEOUS_S, MIN_STORM = 0.02, 10
-"""Fewer than `MIN_STORM` replacements this close together are pages that connect at one moment, not a loop."""
+"""Fewer than `MIN_STORM` replacements, less than `SIMULTANEOUS_S` seconds apart on average, are no loop.
+
+They come from pages that connect at the same moment.
+"""
 
 RACE_S = 0.25
-"""Time that a server may need to look a user up before it stores the user's new socket (seconds)."""
+"""Longest time for a server to look a user up before it stores the user's new socket (seconds)."""
 
 
 def _met_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
-    """Yield pairs of which one replaced the other, or the second opened while the first was open."""
+    """Yield the (older, newer) connections that were open together or replaced each other.
+
+    In each pair, the newer connection replaced the older one, or opened while the older one was open.
+    """
     yield from history.replaced_pairs()
     yield from history.met
 
@@ -43,15 +52,15 @@ def two_openers(history: UserHistory) -> Clue | None:
 
 
 def two_openers_one_kept(history: UserHistory) -> Clue | None:
-    """Explain an event that did not arrive on the connection on which it was requested."""
+    """Detect two openers as the cause of a missing event: the server sent it to the connection that it kept."""
     clue = two_openers(history) if history.replacements else None
     return (Confidence.MEDIUM, f"{clue[1]}; the server sends to the one that it kept") if clue is not None else None
 
 
 def effect_without_cleanup(history: UserHistory) -> Clue | None:
-    """Explain two connections of one opener within one commit, where no stacks are known.
+    """Detect two connections of one opener within one React commit, if their stacks are unknown.
 
-    A stack shows StrictMode directly (`strict_mode`), while timing alone misleads on a slow machine.
+    If the stacks are known, `strict_mode` detects this more reliably: times mislead on a slow machine.
     """
     for old, new in _met_pairs(history):
         if old.at is None or new.at is None or new.stack or not _have_same_opener(old, new):
@@ -106,21 +115,22 @@ def reconnect_on_kick(history: UserHistory) -> Clue | None:
     deviation = dist(intervals, [mean] * len(intervals)) / sqrt(len(intervals))
     if deviation > MAX_RELATIVE_DEVIATION * mean:
         return None
-    # Code that opens one more connection at each tick of a timer, or with each render, shows the same intervals.
+    # A timer or a component that opens one more connection at each tick or render produces the same intervals.
     has_one_opener = any(_have_same_opener(old, new) for old, new in history.replaced_pairs())
     confidence = Confidence.HIGH if len(intervals) >= 5 and not has_one_opener else Confidence.MEDIUM
     return confidence, f"{len(intervals) + 1} replacements, one every {_format_seconds(mean)}"
 
 
 def map_per_process(history: UserHistory) -> Clue | None:
-    """Explain connections on two processes of which neither replaced the other.
+    """Detect connections to two server processes, neither of which replaced the other.
 
-    A logged replacement across processes shows that they share their map of users.
+    If the log reports a replacement across processes, the processes share their map of users, so this cause is
+    excluded.
     """
     across_nodes = [change for change in history.replacements if not _is_on_one_node(change)]
     if any(change.explicit for change in across_nodes):
         return None
-    # In an inferred replacement, the new connection is only supposed.
+    # In an inferred replacement, the new connection is only assumed, and so are the two processes.
     confidence = Confidence.MEDIUM if across_nodes else Confidence.HIGH
     for old, new in _kept_pairs(history):
         if old.node is not None and new.node is not None and old.node != new.node:
@@ -133,9 +143,10 @@ def _is_on_one_node(change: ReplacedChange) -> bool:
 
 
 def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
-    """Explain connections that a replacing server kept, although they opened long after each other.
+    """Detect a server that replaced some of the user's connections and kept others that opened much later.
 
-    One log does not name the process of each line, but the process is what such a server decides by.
+    One log of several processes may not name the process of each line. This cause fits nevertheless: each process would
+    replace only its own connections.
     """
     replaced = len(history.replacements)
     late = [interval for interval in map(_interval, _kept_pairs(history)) if interval > RACE_S]
@@ -146,11 +157,11 @@ def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
 
 
 def lookup_race(history: UserHistory) -> Clue | None:
-    """Explain two connections at nearly the same time of which the server replaced neither.
+    """Detect two connections that opened at nearly the same time, and of which the server replaced neither.
 
-    A server that replaces others keeps one per user, so it lost a race. A server that replaces none may keep all on
-    purpose, which is likely if two real pages of one user are observed. Two processes with a map of users each look the
-    same, unless one process is known to have both connections.
+    If the server replaced other connections, it allows one per user, and a race is the likely cause. If it replaced
+    none, it may allow several on purpose, so two real pages of one user are no race. Two processes with a map of users
+    each look the same, unless one process is known to have both connections.
     """
     for pair in _kept_pairs(history):
         old, new = pair
@@ -166,13 +177,13 @@ def lookup_race(history: UserHistory) -> Clue | None:
 
 
 def _kept_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
-    """Return the pairs that were open together of which the server replaced neither."""
+    """Return the (older, newer) connections that were open together, and of which the server replaced neither."""
     replaced = {change.old_sid for change in history.replacements}
     return (pair for pair in history.met if replaced.isdisjoint(one.sid for one in pair))
 
 
 def _interval(pair: tuple[Connected, Connected]) -> float:
-    """Return the seconds between the openings of a pair, -1 if they are unknown."""
+    """Return the seconds between the openings of a pair, -1 if a time is unknown."""
     old, new = pair
     return new.at - old.at if old.at is not None and new.at is not None else -1.0
 
@@ -186,7 +197,7 @@ def zombie(history: UserHistory) -> Clue | None:
 
 
 def newcomer_ended(history: UserHistory) -> Clue | None:
-    """Explain a user without a connection if the server's last action was to end the newest one."""
+    """Detect a user who has no connection because the server ended the newest one."""
     last = history.closings[-1] if history.closings else None
     if last is None or last.reason != IO_SERVER_DISCONNECT or last.replaced or last.remaining:
         return None
@@ -205,7 +216,7 @@ PAGE_SIGNATURES: dict[str, Signature] = {
     "effect-without-cleanup": effect_without_cleanup,
     "unmount-without-cleanup": unmount_without_cleanup,
 }
-"""Signatures that need to know the page and the opener of each connection."""
+"""Cause id to signature, for signatures that need the page and the opener of each connection."""
 
 SERVER_SIGNATURES: dict[str, Signature] = {
     "transport-closed": transport_closed,
@@ -215,4 +226,4 @@ SERVER_SIGNATURES: dict[str, Signature] = {
     "lookup-race": lookup_race,
     "several-tabs": several_tabs,
 }
-"""Signatures that a server's log can show: they need only openings, replacements and ends."""
+"""Cause id to signature, for signatures that need only the openings, replacements and ends of a server's log."""

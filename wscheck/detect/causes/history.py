@@ -1,4 +1,4 @@
-"""Histories: the latest openings, replacements and ends of each user who may need a cause, in bounded memory."""
+"""Histories: the latest openings, replacements and ends of connections per user, in bounded memory."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -22,14 +22,14 @@ Entry = TypeVar("Entry")
 
 
 class UserHistory:
-    """The last `MAX_ENTRIES` of each kind, oldest first.
+    """Latest observations about one user: at most `MAX_ENTRIES` of each kind, the oldest first.
 
-    met            pairs of connections of which the second opened while the first was open
-    refusals       refused attempts; only a page or a client shows them
-    registrations  handlers of events; only a page shows them
-    requested      by Engine.IO session, when its first request was sent (epoch seconds)
-    has_page_data  some event names a page, a token or an opener; no server log does
-    on_eviction    called before entries are evicted that were added since the last call
+    met            pairs (older, newer) of connections: the newer one opened while the older one was open
+    refusals       refused attempts, which only a page or a client reports
+    registrations  registrations of event handlers, which only a page reports
+    requested      Engine.IO session id to the time of its first request (epoch seconds)
+    has_page_data  some event contained a page, a token or an opener, which no server log does
+    on_eviction    function that is called before entries are evicted that were added after its last call
     """
 
     __slots__ = (
@@ -53,7 +53,7 @@ class UserHistory:
         self.registrations: deque[HandlersRegistered] = deque(maxlen=MAX_ENTRIES)
 
     def requested_at(self, opening: Connected) -> float | None:
-        """Return when the connection was requested, as far as that is known; else when it was acknowledged."""
+        """Return the time at which the connection was requested, or if that is unknown, acknowledged."""
         return self.requested.get(opening.eio or "", opening.at)
 
     def has_request(self, opening: Connected) -> bool:
@@ -61,27 +61,27 @@ class UserHistory:
         return (opening.eio or "") in self.requested
 
     def replaced_pairs(self) -> list[tuple[Connected, Connected]]:
-        """Return the replaced and the replacing connection of each replacement, where both openings are known."""
+        """Return (replaced, replacing) connections for each replacement whose two opening events are known."""
         return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]
 
     def opened(self, event: Connected) -> None:
-        """Add an opening."""
+        """Record that a connection opened."""
         self._add(self.openings, event, event)
 
     def replaced(self, change: ReplacedChange) -> None:
-        """Add a replacement."""
+        """Record that a connection was replaced."""
         self._add(self.replacements, change, change.old)
 
     def closed(self, change: ClosedChange) -> None:
-        """Add an end."""
+        """Record that a connection ended."""
         self._add(self.closings, change, change.opening)
 
     def refused(self, event: Refused) -> None:
-        """Add a refusal."""
+        """Record that the server refused a connection."""
         self._add(self.refusals, event, None)
 
     def registered(self, event: HandlersRegistered) -> None:
-        """Add a registration of handlers."""
+        """Record that the handlers of an event changed."""
         self._add(self.registrations, event, None)
 
     def _add(self, entries: deque[Entry], entry: Entry, opening: Connected | None) -> None:
@@ -102,23 +102,24 @@ class UserHistory:
 
 
 Clue = tuple[Confidence, str]
-"""How surely a cause is shown, and the evidence in a sentence."""
+"""Confidence that the cause applies, and the evidence for it as a clause."""
 
 Signature = Callable[[UserHistory], Clue | None]
+"""Detector of one cause: returns the evidence for the cause in a user's history, None if there is none."""
 
 
 def _as_opening(event: Refused) -> Connected:
-    """Return the connection that the server refused, as the page requested it."""
+    """Return a refused connection as if it had opened, to compare it with an open one."""
     fields = {name: getattr(event, name) for name in AttemptOutcome.__struct_fields__}
     return Connected(**fields | {"sid": event.eio})
 
 
 class UserHistories:
-    """Histories of the users who may need a cause.
+    """Histories of the users whose findings may need a cause.
 
-    A user gets one with a second open connection, a replacement, the end of the only connection by the server, a
-    request that another process answered, or data from within a page. `on_eviction` is called with the user before a
-    history, or the oldest entries of one, are evicted.
+    A history is created for a user with a second open connection, a replacement, an end of the only connection by the
+    server, a request that reached another process, or data from a page. Before a history or its oldest entries are
+    evicted, `on_eviction` is called with the user and the history.
     """
 
     def __init__(self, ledger: Ledger, on_eviction: Callable[[str, UserHistory], None]) -> None:
@@ -127,7 +128,7 @@ class UserHistories:
         self._requested = BoundedDict[str, float](MAX_USERS)
 
     def history(self, user: str | None) -> UserHistory:
-        """Return the user's history, an empty one if there is none."""
+        """Return the history of `user`, an empty history if none is stored."""
         return self._histories.get(user or "") or UserHistory()
 
     def connecting(self, event: Connecting) -> None:

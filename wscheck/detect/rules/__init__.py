@@ -20,7 +20,7 @@ from wscheck.detect.rules.zombie_held import ZombieHeld
 from wscheck.model.findings import Finding
 
 DOCUMENTED: tuple[type[Rule], ...] = (MultipleConnections, ConnectionReplaced, EventDuplicated, ExcessiveAttempts)
-"""The four documented alerts, which every source can show."""
+"""Rules for the four documented alerts, which every source of events can show."""
 
 BEYOND: tuple[type[Rule], ...] = (
     ConnectionLeaked,
@@ -34,7 +34,7 @@ BEYOND: tuple[type[Rule], ...] = (
     TabDisplaced,
     EventUnheard,
 )
-"""Rules that need a scenario, or the handlers of a page, as evidence."""
+"""Rules that need more evidence: a scenario, or the handlers of a page."""
 
 BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, EventUnheard)
 """Rules for a page that is observed without a scenario."""
@@ -44,10 +44,10 @@ REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
-    """Return `findings` with the worst first.
+    """Return `findings`, the worst first.
 
-    Findings of equal severity and confidence are in the order of their rules in `REGISTRY`, so that the order does not
-    depend on microseconds. Findings of one rule are ordered by count.
+    Findings of equal severity and confidence are in the order of their rules in `REGISTRY`, and findings of one rule
+    are ordered by count. Times play no part, because microseconds would change the order from run to run.
     """
     order = {rule: number for number, rule in enumerate(REGISTRY)}
     return sorted(

@@ -9,7 +9,7 @@ from wscheck.model.findings import Severity
 
 
 class ConnectionLeaked(Rule):
-    """A connection that stays open for longer than the grace after the page's last component unmounted."""
+    """Rule: a connection stays open for longer than the grace period after the page's last component unmounted."""
 
     id = "connection-leaked"
     severity = Severity.ERROR

@@ -8,7 +8,7 @@ from wscheck.model.findings import Severity
 
 
 class ConnectionMissing(Rule):
-    """No open connection of the user at the moment at which a scenario expects one."""
+    """Rule: the user has no open connection at the moment at which a scenario expects one."""
 
     id = "connection-missing"
     severity = Severity.ERROR

@@ -8,7 +8,7 @@ from wscheck.model.findings import Confidence, Severity
 
 
 class ConnectionReplaced(Rule):
-    """Each replacement, whether the server states it or it is inferred."""
+    """Rule that reports each replacement, whether the server logs the replacement or wscheck infers it."""
 
     id = "connection-replaced"
     severity = Severity.ERROR

@@ -27,7 +27,10 @@ class _PayloadCounts:
 
 
 class EventDuplicated(Rule):
-    """The same event and payload several times on one page. Two tabs that each receive it are no duplicate."""
+    """Rule: an event with the same payload arrives or is handled several times on one page.
+
+    An event that arrives once in each of two tabs is not a duplicate.
+    """
 
     id = "event-duplicated"
     severity = Severity.ERROR
@@ -51,7 +54,7 @@ class EventDuplicated(Rule):
         }
 
     def _disconnected(self, event: Disconnected) -> None:
-        """Remember a lost connection: after it reconnects, the server may send once more what it had received."""
+        """Record a lost connection: after a reconnection, the server may repeat events that already arrived on it."""
         if not self._payloads or event.reason in SERVER_ENDED:
             return
         self._lost_sids.put(event.sid, None)
@@ -80,8 +83,8 @@ class EventDuplicated(Rule):
     def _registered(self, event: HandlersRegistered) -> None:
         """Report a handler that is registered several times from one code location on one connection.
 
-        If its number grows repeatedly, handlers are not removed. A second one may belong to a second component that
-        uses the same hook, especially if both were added at once.
+        If the number of registrations grows repeatedly, handlers are not removed. Two registrations may also belong to
+        two components that use the same hook, especially if both were added at once.
         """
         for location, count in Counter(event.handlers).items():
             key = (event.page, event.name, location)
@@ -119,7 +122,7 @@ class EventDuplicated(Rule):
         return counts
 
     def _report_duplicate(self, event: Delivered | Handled, message: str) -> None:
-        # Without a time the second delivery may be a legitimate repetition.
+        # If a time is unknown, the second delivery may be a legitimate repetition of the event.
         confidence = Confidence.HIGH if event.at is not None else Confidence.MEDIUM
         self.report(event.user, message, event.at, event, key=event.name, confidence=confidence)
 

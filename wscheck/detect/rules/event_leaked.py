@@ -8,7 +8,7 @@ from wscheck.model.findings import Severity
 
 
 class EventLeaked(Rule):
-    """An event whose payload names another user than the one who received it."""
+    """Rule: the payload of an event names another user than the user who received it."""
 
     id = "event-leaked"
     severity = Severity.ERROR

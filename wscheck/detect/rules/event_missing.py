@@ -8,7 +8,7 @@ from wscheck.model.findings import Severity
 
 
 class EventMissing(Rule):
-    """An event of the contract that was not delivered, or not handled, within the expected time."""
+    """Rule: an event of the contract was not delivered, or not handled, within the expected time."""
 
     id = "event-missing"
     severity = Severity.ERROR
@@ -38,7 +38,7 @@ class EventMissing(Rule):
             if event.at is None or at is None or at - event.at < event.within:
                 continue
             if event.what == "handled" and (event.name, event.page) in undelivered:
-                continue  # an event that did not arrive cannot be handled: it is reported once
+                continue  # an event that did not arrive cannot be handled either: it is reported only as not delivered
             severity = Severity.ERROR if event.required else Severity.NOTE
             self.report(event.user, _message(event), event.at, event, key=event.name or "", severity=severity)
 

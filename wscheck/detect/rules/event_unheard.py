@@ -8,9 +8,9 @@ from wscheck.model.findings import Severity
 
 
 class EventUnheard(Rule):
-    """An event that arrives after `off(event)` removed the handlers of other components too.
+    """Rule: an event arrives after `off(event)` removed the handlers of other components too.
 
-    A component that unmounts and removes its own handler may leave an event without handlers, which is correct.
+    It is no fault if a component that unmounts removes the only handler of an event.
     """
 
     id = "event-unheard"

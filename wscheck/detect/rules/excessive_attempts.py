@@ -13,10 +13,10 @@ SHARED_TIME_S = 0.001
 
 
 class ExcessiveAttempts(Rule):
-    """More than `max_attempts` attempts of one user within `attempts_window_s` seconds.
+    """Rule: a user makes more than `max_attempts` connection attempts within `attempts_window_s` seconds.
 
-    An attempt is its start where the source observes starts (clients, browsers), otherwise its outcome (server logs).
-    Attempts without a time are not counted.
+    If the source reports the start of an attempt (clients, browsers), the start counts; otherwise the outcome counts
+    (server logs). Attempts without a time do not count.
     """
 
     id = "excessive-attempts"
@@ -40,7 +40,7 @@ class ExcessiveAttempts(Rule):
         if isinstance(event, Connecting):
             self._observes_starts = True
         elif self._observes_starts:
-            # The client reported the start of this attempt, so its outcome, also in the log, does not count again.
+            # The client reported the start of this attempt, so its outcome does not count, whether from client or log.
             return
         elif (
             self.ledger.engine_sessions.has_evidence
@@ -74,7 +74,7 @@ class ExcessiveAttempts(Rule):
         self.report(event.user, message, event.at, event)
 
     def _sweep(self, at: float) -> None:
-        """Forget users without an attempt in the window: memory follows activity, not the number of users."""
+        """Remove users without a recent attempt, so that memory depends on activity and not on the number of users."""
         self._swept_at = at
         horizon = at - self._window
         self._attempts = {u: t for u, t in self._attempts.items() if (t[-1] if isinstance(t, list) else t) > horizon}

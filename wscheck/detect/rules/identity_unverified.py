@@ -8,7 +8,7 @@ from wscheck.model.findings import Severity
 
 
 class IdentityUnverified(Rule):
-    """A connection that was opened as one user with the token of another."""
+    """Rule: a connection was opened with one user's id and another user's token."""
 
     id = "identity-unverified"
     severity = Severity.ERROR
@@ -25,7 +25,7 @@ class IdentityUnverified(Rule):
         return {Connected: self._connected}
 
     def _connected(self, event: Connected) -> None:
-        # The client and the server's log both report one connection.
+        # The client and the server's log both report the same connection: count it once.
         if event.credential == "foreign" and event.sid not in self._reported:
             self._reported.add(event.sid)
             self.report(event.user, "connected with a token that belongs to another user", event.at, event)

@@ -8,7 +8,7 @@ from wscheck.model.findings import Severity
 
 
 class LogSilent(Rule):
-    """Connections of the client that a given server log does not mention."""
+    """Rule: a server log that the user named does not contain connections that the client made."""
 
     id = "log-silent"
     severity = Severity.ERROR
@@ -45,7 +45,7 @@ class LogSilent(Rule):
 
 
 def unlogged(events: Iterable[Event]) -> list[Connected]:
-    """Return the connections of the client that no readable record of the server's log mentions."""
+    """Return the connections of the client that are in no readable line of the server's log."""
     logged = {each for event in events if event.source == SOURCE_SERVER_LOG for each in _ids(event)} - {None}
     return [e for e in _made(events) if e.sid not in logged and e.user not in logged]
 

@@ -18,7 +18,7 @@ from wscheck.model.findings import Confidence, Severity
 from wscheck.model.gaps import Gap
 
 NOT_USED_UNTIL_THE_END = frozenset({EXPIRED_SERVER_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED})
-"""Disconnect reasons that do not show that the connection was in use until then."""
+"""Disconnect reasons that do not prove that the connection was in use until its end."""
 
 HOW_TO_CLOSE = (
     "did that process stop? A log line that it started again (--marker restarted=TEXT), or --stale-after, closes its "
@@ -26,17 +26,18 @@ HOW_TO_CLOSE = (
 )
 
 RECONNECT_WITHIN_S = 5.0
-"""Time that the clients of a killed process may need to reconnect to another one (seconds)."""
+"""Longest time for the clients of a killed process to reconnect to another process (seconds)."""
 
 MAX_NAMED_OPENERS = 3
 
 
 class NodeLiveness:
-    """Server processes that may have stopped, and the users with connections to them.
+    """Server processes that may have stopped, with the users who have connections to them.
 
-    A killed process logs no ends, so its connections look open. A process that logs something later is alive.
+    A process that was killed logs no ends, so its connections look open. A process is suspect while it logs nothing,
+    and no longer suspect as soon as it logs anything.
 
-    suspects  by user, the process that has logged nothing since the user's newer connection opened
+    suspects  user to the process that has logged nothing since the user opened a newer connection
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,10 @@ class NodeLiveness:
         self.suspects: dict[str, str] = {}
 
     def observe(self, event: Event) -> dict[str, float]:
-        """Note that a process is alive; return the users that it was suspected for, and since when."""
+        """Record that the process of `event` logged something, and end the suspicion against it.
+
+        Return the users for whom it was suspect, each with the start of the overlap (epoch seconds).
+        """
         node, at = event.node, event.at
         if node is None or at is None:
             return {}
@@ -56,9 +60,9 @@ class NodeLiveness:
         return cleared or {}
 
     def mark_suspect(self, user: str, since: float, nodes: Sequence[str | None]) -> bool:
-        """Mark the user's process as suspect, and return True, if all but one of `nodes` logged nothing since `since`.
+        """Mark a process as suspect and return True, if all but one of `nodes` logged nothing since `since`.
 
-        `nodes` are the processes of the user's connections, None for one that a client confirmed.
+        `nodes` are the processes of the user's open connections, None for a connection that a client reported.
         """
         silent = [node for node in nodes if node is not None and self._logged_at.get(node, since) < since]
         if not silent or len(nodes) - len(silent) > 1:
@@ -68,7 +72,7 @@ class NodeLiveness:
         return True
 
     def clear(self, user: str) -> float | None:
-        """Clear the suspicion for `user`; return since when it was there, None if it was not."""
+        """End the suspicion for `user`. Return the start of the overlap (epoch seconds), None without a suspicion."""
         node = self.suspects.pop(user, None)
         if node is None:
             return None
@@ -78,27 +82,27 @@ class NodeLiveness:
         return since
 
     def sole_suspects(self, before: float) -> list[str]:
-        """Return the users that are a process's only one under suspicion since before `before`.
+        """Return the users of processes that are suspect for one user only, if the overlap started before `before`.
 
-        If a process was killed, other users lost their connections too and reconnect at once.
+        If such a process had been killed, its other users would have reconnected elsewhere at once.
         """
         sole = (next(iter(users.items())) for users in self._since.values() if len(users) == 1)
         return [user for user, since in sole if since < before]
 
     def silent(self) -> dict[str, dict[str, float]]:
-        """Return the suspected processes, each with its users and since when."""
+        """Return each suspect process with its users, and for each user the start of the overlap (epoch seconds)."""
         return {node: dict(users) for node, users in self._since.items()}
 
 
 class MultipleConnections(Rule):
-    """Two connections of one user for longer than the grace, or two attempts of one page.
+    """Rule: a user has two connections for longer than the grace period, or one page makes two attempts.
 
-    A page's second connection may make the server close the first, or may be refused because of it. On a server that
-    keeps one socket per user these never overlap for long, so each is an occurrence by itself. Each further connection
-    is one more occurrence.
+    A page's second connection may make the server close the first one, or may be refused because of the first one. The
+    two then never overlap for long, so each such attempt is reported by itself. Each further connection of a user is
+    another occurrence.
 
-    Two sockets in a log may be namespaces of one connection. The confidence is high only where the log names the
-    namespaces, or where the sockets are of different processes.
+    Two sockets in a log may be namespaces of one connection. The confidence is therefore high only if the log contains
+    the namespaces, or if the sockets belong to different processes.
     """
 
     id = "multiple-connections"
@@ -133,14 +137,14 @@ class MultipleConnections(Rule):
             self._overlap_since[change.user] = change.event.at
 
     def _refused(self, event: Refused) -> None:
-        # An attempt of a scenario with a `credential` is refused on purpose.
+        # Attempts with a `credential` are a scenario's, refused on purpose.
         first = connection_of_same_page(event, self.ledger) if event.credential is None else None
         if first is not None:
             message = f"{_opened_by_one_page(first, event)}; the server refused the second"
             self.report(event.user, message, event.at, first, event)
 
     def _node_event(self, event: Event) -> None:
-        """Report overlaps with connections of a process that is alive after all."""
+        """Report the overlaps for which the process of `event` was suspect: it is alive, and so are its connections."""
         for user, since in self._nodes.observe(event).items():
             self._report_overlap(user, since, Confidence.HIGH, self._ended.pop(user, None))
         if self._nodes.suspects and event.at is not None:
@@ -161,7 +165,7 @@ class MultipleConnections(Rule):
                 self._report_overlap(user, since, Confidence.HIGH, opening)
 
     def _was_used_until(self, change: ClosedChange, since: float) -> bool:
-        """Return whether the suspected process had the connection until now, so that it did not stop."""
+        """Return whether the ended connection was used after `since`, which shows that its process did not stop."""
         at = change.event.at
         return at is not None and at - since > self.options.grace_s and change.reason not in NOT_USED_UNTIL_THE_END
 
@@ -195,7 +199,7 @@ class MultipleConnections(Rule):
             self._untimed_users.discard(user)
 
     def on_time(self, at: float) -> None:
-        # Insertion order is time order, so the first overlap within the grace ends the search.
+        # The overlaps are in the order of their start, so the search ends with the first within the grace period.
         while self._overlap_since:
             user, since = next(iter(self._overlap_since.items()))
             if at - since <= self.options.grace_s:
@@ -222,16 +226,17 @@ class MultipleConnections(Rule):
     def _report_overlap(
         self, user: str, at: float | None, confidence: Confidence, ended: Connected | None = None
     ) -> None:
-        """Report the user's open connections, and `ended`, which was open until now."""
+        """Report the open connections of the user, and `ended` if it was open until now."""
         openings = [*([ended] if ended is not None else []), *self._openings(user)]
         self._reported_count[user] = len(openings)
         self.report(user, _open_at_once(len(openings), openings), at, *openings, confidence=confidence)
 
     def finish(self, at: float | None) -> None:
-        """Report what is still open at the end of the evidence.
+        """Report overlaps that exist at the end of the evidence.
 
-        Without times, an overlap that ended proves nothing, and one that did not end is a finding. A suspected process
-        may have stopped if all its users connected to others: that is inconclusive.
+        If no event has a time, an overlap that ended may have been short, so only overlaps that did not end are
+        reported. A suspect process whose users all connected to other processes may have stopped: that is a gap and no
+        finding.
         """
         for user in self._untimed_users:
             if user not in self._reported_count:
@@ -246,18 +251,18 @@ class MultipleConnections(Rule):
                 self._report_overlap(user, since, Confidence.MEDIUM, self._ended.get(user))
 
     def _has_lost_its_users(self, node: str, users: Mapping[str, float]) -> bool:
-        """Return whether all users of a process, more than one, are connected to other processes by now."""
+        """Return whether a process had several users and all of them are now connected to other processes."""
         openings = self.ledger.opening_events()
         return len(users) > 1 and all(one.node != node or one.user in users for one in openings)
 
 
 def _node_if_only_logged(opening: Connected | None) -> str | None:
-    """Return the process if only its log shows the connection; None if a client reported it."""
+    """Return the process of a connection that only a log reports, None for one that a client reports."""
     return opening.node if opening is not None and opening.page is None else None
 
 
 def connection_of_same_page(event: Refused, ledger: Ledger) -> Connected | None:
-    """Return the open connection of the page whose further attempt the server refused, None if there is none."""
+    """Return the open connection of the page whose next connection the server refused, None if there is none."""
     if event.reason != "refused" or event.page is None:
         return None
     openings = filter(None, map(ledger.opening_event, ledger.open_connections(event.user)))

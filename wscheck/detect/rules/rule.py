@@ -1,4 +1,4 @@
-"""The base class of rules, the occurrences that rules report, and labels for the code that opened a connection."""
+"""Base class of rules, occurrences that rules report, and labels for the code that opened a connection."""
 
 from collections.abc import Callable, Mapping, Sized
 from typing import Any, ClassVar
@@ -13,11 +13,12 @@ from wscheck.model.gaps import Gap
 
 
 class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Thresholds of the rules that the configuration may change.
+    """Thresholds of the rules, which the configuration may change.
 
-    grace_s       seconds for which two connections of one user may overlap (a healthy replacement takes under 1 ms)
+    grace_s       grace period: seconds for which two connections of one user may overlap (a replacement takes under 1
+                  ms)
     max_attempts  connection attempts of one user allowed within `attempts_window_s` seconds
-    duplicate_s   the same payload again within this many seconds is the same event
+    duplicate_s   seconds within which a second event with the same payload counts as a duplicate
     """
 
     grace_s: float = 0.25
@@ -26,14 +27,14 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_s: float = 2.0
 
     def to_dict(self, bar: Bar) -> dict[str, Any]:
-        """Return these options and those of `bar`, as a report and a recording store them."""
+        """Return these options and the fields of `bar` as one dict, as reports and recordings store them."""
         return {**msgspec.structs.asdict(self), **msgspec.structs.asdict(bar)}
 
 
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     """One occurrence of a problem.
 
-    Those with the same rule, user and key become one finding, with the latest message.
+    Occurrences with the same rule, user and key become one finding, which has the latest message.
     """
 
     rule: str
@@ -50,12 +51,12 @@ EventHandler = Callable[[Any], None]
 
 
 class Rule:
-    """Base class of rules. Each rule is a file of this package, an entry of `REGISTRY`, and a section of docs/rules.md.
+    """Base class of rules. Each rule has a file in this package, an entry in `REGISTRY` and a section in docs/rules.md.
 
-    id        public and stable
-    meaning   what a finding of this rule means for the application
-    fix       what to change when no more precise cause is known
-    source    the document or protocol section that the rule comes from
+    id       identifier, which is public and never changes
+    meaning  the meaning of a finding for the application
+    fix      the fix if no more precise cause is known
+    source   the document or protocol section that the rule comes from
     """
 
     id: ClassVar[str]
@@ -66,13 +67,13 @@ class Rule:
     source: ClassVar[str]
 
     pending: Sized = ()
-    """State that depends on the time. Each event calls `on_time` only while it is not empty."""
+    """Container of the cases that depend on the time. `on_time` is called only while the container is not empty."""
 
     on_node_event: EventHandler | None = None
-    """Handler of each event with a server process (`node`); it runs after the handlers of the changes and the event."""
+    """Handler of events that contain a server process (`node`). It runs after the handlers of changes and events."""
 
     gap: Gap | None = None
-    """Evidence that this rule missed. Valid after `finish`."""
+    """Evidence that the rule needed and did not get. Valid after `finish`."""
 
     def __init__(self, ledger: Ledger, options: RuleOptions, on_occurrence: Callable[[Occurrence], None]) -> None:
         self.ledger, self.options, self._on_occurrence = ledger, options, on_occurrence
@@ -82,10 +83,10 @@ class Rule:
         raise NotImplementedError
 
     def on_time(self, at: float) -> None:
-        """Handle the time `at` (epoch seconds). It runs before each event with a time, while `pending` is not empty."""
+        """Handle the time `at` (epoch seconds). Called before each event with a time, while `pending` is not empty."""
 
     def finish(self, at: float | None) -> None:
-        """Handle the end of the evidence; `at` is its last time, None when it has none."""
+        """Handle the end of the evidence. `at` is the time of its end (epoch seconds), None if no event has a time."""
 
     def report(
         self,
@@ -113,7 +114,7 @@ class Rule:
 
 
 def opener_label(event: Event | None) -> str:
-    """Return the opener of a connection, such as "dashboard (src/a.ts:5)", or "" if it is unknown."""
+    """Return the opener (call site of io()) of a connection, such as "dashboard (src/a.ts:5)", "" if unknown."""
     component = getattr(event, "component", None)
     opener = getattr(event, "opener", None)
     if component and opener:
@@ -122,7 +123,7 @@ def opener_label(event: Event | None) -> str:
 
 
 def distinct_openers(old: AttemptOutcome | None, new: AttemptOutcome | None) -> tuple[str, str]:
-    """Return the openers of two connections, or the frames at which their stacks diverge if both used shared code."""
+    """Return the openers of two connections. For a shared opener, return the frames at which their stacks diverge."""
     first, second = opener_label(old), opener_label(new)
     if old is not None and new is not None and first == second and old.stack and new.stack:
         old_frame = stack_frames.divergence(old.stack, new.stack)
@@ -138,8 +139,8 @@ def distinct_openers(old: AttemptOutcome | None, new: AttemptOutcome | None) -> 
 def are_separate_connections(old: Connected, new: Connected) -> bool:
     """Return whether two open sockets of one user are certainly two connections.
 
-    Two namespaces of one connection are two sockets as well. A server's log that names neither the session, nor the
-    namespaces, nor two processes does not distinguish the two cases.
+    Two sockets may also be two namespaces of one connection. A server's log excludes this only if it contains the
+    session, the namespaces, or two different processes.
     """
     if all(one.source != SOURCE_SERVER_LOG or one.eio is not None for one in (old, new)):
         return True

@@ -10,10 +10,10 @@ from wscheck.model.findings import Severity
 
 
 class TabDisplaced(Rule):
-    """The server's policy for a second tab, which is a matter of choice.
+    """Rule that reports how the server treats a second tab of a user. Most of these policies are a matter of choice.
 
-    It is an error only where the policy cannot work. If the server closes the transport instead of the namespace, every
-    client takes it for a lost network, so the first tab reconnects and the two tabs replace each other for ever.
+    A policy is an error only if it cannot work: if the server closes the transport instead of the namespace, every
+    client takes this for a lost network and reconnects, so the two tabs replace each other for ever.
     """
 
     id = "tab-displaced"

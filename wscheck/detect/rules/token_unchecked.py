@@ -8,7 +8,7 @@ from wscheck.model.findings import Severity
 
 
 class TokenUnchecked(Rule):
-    """A connection that was opened with an invalid token."""
+    """Rule: a connection was opened with an invalid token."""
 
     id = "token-unchecked"
     severity = Severity.ERROR
@@ -22,7 +22,7 @@ class TokenUnchecked(Rule):
         return {Connected: self._connected}
 
     def _connected(self, event: Connected) -> None:
-        # The client and the server's log both report one connection.
+        # The client and the server's log both report the same connection: count it once.
         if event.credential == "invalid" and event.sid not in self._reported:
             self._reported.add(event.sid)
             self.report(event.user, "connected with an invalid token", event.at, event)

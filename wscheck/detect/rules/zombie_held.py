@@ -9,7 +9,7 @@ from wscheck.model.findings import Severity
 
 
 class ZombieHeld(Rule):
-    """A connection that the server did not close in time after the client stopped answering pings."""
+    """Rule: the server did not close a connection in time after its client stopped answering pings."""
 
     id = "zombie-held"
     severity = Severity.ERROR
@@ -33,7 +33,7 @@ class ZombieHeld(Rule):
         self._released(change.sid, change.event.at)
 
     def _replaced(self, change: ReplacedChange) -> None:
-        # The silent client cannot confirm that the server closed its connection; the replacement shows it.
+        # The silent client cannot report that the server closed its connection, but a replacement shows that it did.
         self._released(change.old_sid, change.event.at)
 
     def _released(self, sid: str | None, at: float | None) -> None:
