@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
+import msgspec
+
 from wscheck.detect.rules import REGISTRY
 from wscheck.detect.verdict import first_finding, first_message, verdict
 from wscheck.model.errors import UnknownName
 from wscheck.model.findings import Bar, Finding
+from wscheck.model.gaps import Gap
 from wscheck.model.report import BrowserReport, VerifyReport
 from wscheck.run.verify.scoring import score_run
 
@@ -21,19 +24,31 @@ def check_rule_ids(rules: Iterable[str]) -> None:
 
 
 def remove_allowed(report: VerifyReport | BrowserReport, rules: Collection[str], bar: Bar) -> list[Finding]:
-    """Remove the findings of `rules` from `report`, decide its verdict again, and return them."""
+    """Remove the findings of `rules` from `report`, decide its verdict again, and return them.
+
+    Missing evidence that only concerns `rules` does not block the verdict any more.
+    """
     allowed = [finding for finding in report.findings if finding.rule in rules]
-    if not allowed:
+    if not allowed and not any(_concerns_only(gap, rules) for gap in report.gaps):
         return []
     report.findings = [finding for finding in report.findings if finding.rule not in rules]
     if isinstance(report, BrowserReport):
-        decision = verdict(report.findings, report.gaps, bar, describe=first_finding)
+        decision = verdict(report.findings, _without_blocks(report.gaps, rules), bar, describe=first_finding)
     else:
         run_gaps = [gap for gap in report.gaps if all(gap not in scenario.gaps for scenario in report.scenarios)]
         for scenario in report.scenarios:
             scenario.findings = [finding for finding in scenario.findings if finding.rule not in rules]
-            part = verdict(scenario.findings, scenario.gaps, bar, describe=first_message)
-            scenario.verdict, scenario.reason = part.verdict, part.reason
-        decision = score_run(report.scenarios, bar, run_gaps)
-    report.verdict, report.reason = decision.verdict, decision.reason
+            part = verdict(scenario.findings, _without_blocks(scenario.gaps, rules), bar, describe=first_message)
+            scenario.verdict, scenario.reason, scenario.gaps = part.verdict, part.reason, list(part.gaps)
+        decision = score_run(report.scenarios, bar, _without_blocks(run_gaps, rules))
+    report.verdict, report.reason, report.gaps = decision.verdict, decision.reason, list(decision.gaps)
     return allowed
+
+
+def _concerns_only(gap: Gap, rules: Collection[str]) -> bool:
+    return bool(gap.rules) and set(gap.rules) <= set(rules)
+
+
+def _without_blocks(gaps: Iterable[Gap], rules: Collection[str]) -> list[Gap]:
+    """Return `gaps`; those that only concern `rules` do not block."""
+    return [msgspec.structs.replace(gap, blocks=False) if _concerns_only(gap, rules) else gap for gap in gaps]
