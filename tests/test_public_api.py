@@ -47,7 +47,7 @@ def test_nothing_is_read_from_the_folder_or_the_environment(tmp_path: Path, monk
 
 
 def test_an_error_names_the_setting() -> None:
-    with pytest.raises(wscheck.UsageError, match=r"^rules\.grace: 'soon' is not a duration"):
+    with pytest.raises(wscheck.UsageError, match=r"^`rules\.grace`: 'soon' is not a duration"):
         wscheck.read_log([], config={"rules.grace": "soon"})
     with pytest.raises(wscheck.UsageError, match=r"There is no setting `rules\.grcae`. Did you mean `rules\.grace`"):
         wscheck.read_log([], config={"rules.grcae": "1s"})

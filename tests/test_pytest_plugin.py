@@ -142,7 +142,7 @@ def test_allowed_findings_are_shown_and_do_not_fail(pytester: pytest.Pytester) -
             'allow=["multiple-conections"]',
             "There is no rule `multiple-conections`. Did you mean `multiple-connections`*",
         ),
-        ('fail_on="eror"', "verify.fail_on: 'eror' is not one of error, warning, note*"),
+        ('fail_on="eror"', "`verify.fail_on`: 'eror' is not one of error, warning, note*"),
         ("allowed=[]", "@pytest.mark.wscheck does not take allowed*"),
         ('config={"verify.windw": "1s"}', "There is no setting `verify.windw`. Did you mean `verify.window`*"),
     ],

@@ -133,7 +133,9 @@ def main() -> None:
     try:
         app()
     except WscheckError as error:
-        typer.echo(f"wscheck: {error.problem}\n  next: {error.next_step}", err=True)
+        from wscheck.config.settings import with_flags
+
+        typer.echo(with_flags(f"wscheck: {error.problem}\n  next: {error.next_step}"), err=True)
         _flush_stdout()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, Interrupted):

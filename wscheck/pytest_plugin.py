@@ -224,7 +224,7 @@ def _load(item: pytest.Item, given: dict[str, Any], config: "ConfigSource | None
         else:
             settings.update(source or {})
     settings.update({name: value for name, value in given.items() if value is not None})
-    return load_config(settings, directory=folder, environ={}, from_flags=False)
+    return load_config(settings, directory=folder, environ={})
 
 
 # Runs

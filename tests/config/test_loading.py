@@ -54,7 +54,7 @@ PLACES: dict[str, dict[str, Any]] = {
     "pyproject": {"pyproject": '[tool.wscheck.verify]\nwindow = "4s"\n'},
 }
 WINNERS = [
-    (1.0, "--window"),
+    (1.0, "`verify.window`"),
     (2.5, "WSCHECK_WINDOW"),
     (3.0, "wscheck.toml:2"),
     (4.0, "pyproject.toml:2"),
@@ -106,7 +106,7 @@ def test_known_variables_and_those_of_other_programs_are_not_reported(
 def test_a_namespace_gets_its_leading_slash(tmp_path: Path) -> None:
     assert configured(tmp_path, flags={"target.namespace": "admin"})["target.namespace"] == "/admin"
     refusal = refused(tmp_path, "", flags={"target.namespace": "/a,b"})
-    assert refusal.problem == "--namespace: '/a,b' is not a namespace: write /admin."
+    assert refusal.problem == "`target.namespace`: '/a,b' is not a namespace: write /admin."
 
 
 def test_wscheck_toml_replaces_the_table_of_pyproject(tmp_path: Path) -> None:
@@ -166,21 +166,21 @@ def test_values_are_parsed(tmp_path: Path, name: str, raw: str, value: object) -
         (
             "[verify]\nwindow = 'soon'\n",
             "wscheck.toml:2: 'soon' is not a duration",
-            "`verify.window`: time to watch",
+            "verify.window: time to watch",
         ),
-        ("[verify]\nwindow = true\n", "wscheck.toml:2: True is not a duration", "`verify.window`: time to watch"),
-        ("[verify]\nserver_log = 3\n", "wscheck.toml:2: 3 is not a list", "Correct it. `"),
-        ("[verify]\nstrict = 'maybe'\n", "wscheck.toml:2: 'maybe' is neither true nor false", "Correct it. `"),
-        ("[verify]\nclient = 'both'\n", "'both' is not one of unified, per-component", "Correct it. `"),
-        ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] does not name transports", "Correct it. `"),
-        ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "Correct it. `"),
-        ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "Correct it. `"),
-        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is not a place for a credential", "Correct it. `"),
+        ("[verify]\nwindow = true\n", "wscheck.toml:2: True is not a duration", "verify.window: time to watch"),
+        ("[verify]\nserver_log = 3\n", "wscheck.toml:2: 3 is not a list", "Correct it. "),
+        ("[verify]\nstrict = 'maybe'\n", "wscheck.toml:2: 'maybe' is neither true nor false", "Correct it. "),
+        ("[verify]\nclient = 'both'\n", "'both' is not one of unified, per-component", "Correct it. "),
+        ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] does not name transports", "Correct it. "),
+        ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "Correct it. "),
+        ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "Correct it. "),
+        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is not a place for a credential", "Correct it. "),
         ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),
         ("[browser]\n\nstpe = 1\n", "wscheck.toml:3: unknown key `stpe`", "Did you mean `step`?"),
-        ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "Correct it. `"),
-        ("[identity]\nuser_id = ''\n", "wscheck.toml:2: '' is not text", "Correct it. `"),
-        ("[identity]\n\ntoken = 'abc'\n", "wscheck.toml:3: `identity.token` is a secret", "Set WSCHECK_TOKEN instead"),
+        ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "Correct it. "),
+        ("[identity]\nuser_id = ''\n", "wscheck.toml:2: '' is not text", "Correct it. "),
+        ("[identity]\n\ntoken = 'abc'\n", "wscheck.toml:3: identity.token is a secret", "Set WSCHECK_TOKEN instead"),
     ],
 )
 def test_an_error_in_the_file_is_reported_with_its_line(
@@ -206,8 +206,8 @@ def test_a_pyproject_without_our_table_is_ignored(tmp_path: Path) -> None:
     assert configured(tmp_path, pyproject='[project]\nname = "x"\n')["verify.window"] == 2.0
 
 
-def test_an_error_names_the_flag_or_variable(tmp_path: Path) -> None:
-    assert refused(tmp_path, "", flags={"verify.window": "soon"}).problem.startswith("--window: 'soon'")
+def test_an_error_names_the_setting_or_variable(tmp_path: Path) -> None:
+    assert refused(tmp_path, "", flags={"verify.window": "soon"}).problem.startswith("`verify.window`: 'soon'")
     assert refused(tmp_path, "", environ={"WSCHECK_WINDOW": "x"}).problem.startswith("WSCHECK_WINDOW: 'x'")
 
 

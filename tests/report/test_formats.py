@@ -45,7 +45,7 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
     [
         (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, sarif, html"),
         (["JSON=x"], "Unknown format `JSON`"),
-        (["json="], "`--format json=` names no file"),
+        (["json="], "`report.format=json=` names no file"),
         (["json", "junit"], "`json` and `junit` would both be written to stdout"),
         (["json", "json=-"], "would both be written to stdout"),
         (["json=a", "html=./a"], "would both be written to the file a"),

@@ -94,15 +94,18 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ({"verify.server_log": ["server.log"]}, "--server-log was given without a URL"),
+        ({"verify.server_log": ["server.log"]}, "`verify.server_log` was given without a URL"),
         (URL | {"identity.second_token": "t"}, "a second token but no second user"),
-        (URL | {"identity.second_user_id": "user_123"}, "--second-user-id is the first user"),
-        ({"verify.reconnect_on_kick": "300ms"}, "--reconnect-on-kick was given for the unified client"),
-        ({"target.url": "http://host/admin/"}, "URL: the address of the server has a path, /admin"),
+        (URL | {"identity.second_user_id": "user_123"}, "`identity.second_user_id` is the first user"),
+        ({"verify.reconnect_on_kick": "300ms"}, "`verify.reconnect_on_kick` was given for the unified client"),
+        ({"target.url": "http://host/admin/"}, "`target.url`: the address of the server has a path, /admin"),
         ({"target.url": "localhost:3000"}, "'localhost:3000' is not a URL: write http://localhost:3000"),
         ({"target.url": "ftp://host"}, "write http://localhost:8000"),
-        ({"identity.token": "t"}, "--token-file was given without a URL: the embedded backend has tokens of its own"),
-        ({"target.timeout": "0s"}, "--timeout: the time for a connection must be greater than 0"),
+        (
+            {"identity.token": "t"},
+            "`identity.token` was given without a URL: the embedded backend has tokens of its own",
+        ),
+        ({"target.timeout": "0s"}, "`target.timeout`: the time for a connection must be greater than 0"),
     ],
 )
 def test_what_contradicts_itself_is_refused(flags: dict[str, Any], problem: str, tmp_path: Path) -> None:

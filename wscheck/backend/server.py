@@ -228,7 +228,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise UsageError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}.",
-            "Choose another port with --port (0 takes a free one), or another address with --host.",
+            "Choose another port with `serve.port` (0 takes a free one), or another address with `serve.host`.",
         ) from None
     return listener
 

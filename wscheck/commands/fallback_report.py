@@ -65,10 +65,11 @@ def _deliver(outputs: "Sequence[ReportOutput]", report: "Report") -> None:
 
 def _reason(error: BaseException) -> str:
     """Return the message of `error`; only the type of an internal error, because its values could contain a secret."""
+    from wscheck.config.settings import with_flags
     from wscheck.model.errors import WscheckError
 
     if isinstance(error, KeyboardInterrupt):
         return "the run was interrupted before it had results"
     if isinstance(error, WscheckError):
-        return str(error)
+        return with_flags(str(error))
     return f"internal error, not a verdict: {type(error).__name__}"

@@ -41,7 +41,7 @@ SIMILARITY = 0.72
 
 
 class SettingValue(msgspec.Struct, frozen=True):
-    """Value of a setting and its origin: "--window", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT_ORIGIN.
+    """Value of a setting and its origin: "`verify.window`", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT_ORIGIN.
 
     given  the caller of `load_config` gave it, for example as a flag
     """
@@ -103,7 +103,6 @@ def load_config(
     *,
     directory: Path | None = Path(),
     environ: Mapping[str, str] = os.environ,
-    from_flags: bool = True,
 ) -> Config:
     """Return the configuration.
 
@@ -111,16 +110,15 @@ def load_config(
         given: Values with the highest precedence by setting name; None or () for an absent one.
         directory: Folder with wscheck.toml or pyproject.toml, by default the working folder. None reads no file.
         environ: Environment variables.
-        from_flags: `given` comes from the command line, so errors name the flag. Otherwise they name the setting.
 
     Raises:
-        UsageError: A value is invalid; the message names the flag or setting, the variable, or the file and line.
+        UsageError: A value is invalid; the message names the setting, the variable, or the file and line.
     """
     if unknown := next((name for name in given if name not in SETTINGS), None):
         raise UnknownName(f"There is no setting `{unknown}`.", unknown, SETTINGS, "List all: wscheck config.")
     _check_variables(environ)
     file = _read_file(directory) if directory is not None else _ConfigFile(CONFIG_FILE, "", {})
-    values = {name: _resolve(name, given, environ, file, from_flags=from_flags) for name in SETTINGS}
+    values = {name: _resolve(name, given, environ, file) for name in SETTINGS}
     steps = read_steps(file.tables.get("browser"), file.location_of, environ)
     return Config(
         values, read_contract(file.tables.get("event"), file.location_of), file.tables, file.location_of, steps
@@ -243,13 +241,11 @@ def _unknown_key(file: _ConfigFile, name: str, key: str, known: list[str]) -> Us
     )
 
 
-def _resolve(
-    name: str, given: Mapping[str, Any], environ: Mapping[str, str], file: _ConfigFile, *, from_flags: bool
-) -> SettingValue:
+def _resolve(name: str, given: Mapping[str, Any], environ: Mapping[str, str], file: _ConfigFile) -> SettingValue:
     setting = SETTINGS[name]
     value = given.get(name)
     if value is not None and value not in ((), []):
-        origin = setting.flag if from_flags else name
+        origin = f"`{name}`"
         return SettingValue(_parse_value(setting, value, origin), origin, given=True)
     if setting.variable in environ and environ[setting.variable] != "":
         return SettingValue(_parse_value(setting, environ[setting.variable], setting.variable), setting.variable)
@@ -258,7 +254,7 @@ def _resolve(
     if written is not None:
         if setting.secret:
             raise UsageError(
-                f"{file.location_of(name)}: `{name}` is a secret and must not be in a file that is committed.",
+                f"{file.location_of(name)}: {name} is a secret and must not be in a file that is committed.",
                 f"Set {setting.variable} instead.",
             )
         return SettingValue(_parse_value(setting, written, file.location_of(name)), file.location_of(name))
@@ -278,7 +274,7 @@ def _parse_value(setting: Setting, raw: Any, place: str) -> Any:
     try:
         return setting.parse(raw)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{place}: {error}.", f"Correct it. `{setting.name}`: {setting.help}.") from None
+        raise UsageError(f"{place}: {error}.", f"Correct it. {setting.name}: {setting.help}.") from None
 
 
 _HEADER = re.compile(r"^\s*\[\[?\s*([^\[\]#]+?)\s*\]")

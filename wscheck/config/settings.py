@@ -288,3 +288,41 @@ SETTINGS = {
     )
 }
 """Settings by dotted name: [table] and key in wscheck.toml, WSCHECK_KEY in the environment, --key as a flag."""
+
+OPTIONS = {
+    "browser.command": "--",
+    "har.source_maps": "--source-maps",
+    "load.allow_other_machines": "--i-may-load-this-target",
+    "load.source_addresses": "--source-addresses",
+    "logs.keys": "--key",
+    "logs.markers": "--marker",
+    "report.format": "--format",
+    "serve.host": "--host",
+    "serve.port": "--port",
+    "watch.exec": "--exec",
+}
+"""Flags of the options that are not settings, by the name that errors use."""
+
+_NAME_IN_ERROR = re.compile(r"`([a-z]+\.[a-z_0-9]+)(?:=([^`]*))?`")
+
+
+def with_flags(text: str) -> str:
+    """Return the text of an error for the command line: "Add `verify.client=unified`." as "Add --client unified.".
+
+    Errors name settings and options in backticks, because they also reach users of the Python API. A name in the
+    configuration file has no backticks and stays.
+    """
+    return _NAME_IN_ERROR.sub(_flag_in_error, text)
+
+
+def _flag_in_error(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    if name in SETTINGS:
+        flag = SETTINGS[name].flag
+        # The variable comes first for a token, whose flag only names a file.
+        flag = f"{SETTINGS[name].variable} (or {flag})" if flag.endswith("-file") else flag
+    elif name in OPTIONS:
+        flag = OPTIONS[name]
+    else:
+        return match[0]
+    return flag if value is None else f"{flag} {value}"

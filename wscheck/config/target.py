@@ -63,7 +63,8 @@ def configured_target(config: "Config") -> ServerTarget:
     if path := urlsplit(config.server_url or "").path.strip("/"):
         raise UsageError(
             f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
-            f"Leave it out. Pass a namespace as --namespace /{path}, the client's option `path` as --path /{path}.",
+            f"Leave it out. Pass a namespace as `target.namespace=/{path}`, the client's option `path` as "
+            f"`target.path=/{path}`.",
         )
     return ServerTarget(
         url=config.server_url or "",
@@ -101,7 +102,7 @@ def build_handshake_credentials(target: ServerTarget, credentials: Credentials) 
     if any(set(value) & set("\r\n\0") for value in headers.values()):
         raise UsageError(
             "The token or the user id contains a line break, which an HTTP header cannot carry.",
-            "Check the token file or WSCHECK_TOKEN, or choose another location with --token-in.",
+            "Check `identity.token`, or choose another location with `identity.token_in`.",
         )
     return HandshakeCredentials(placed["auth"], urlencode(placed["query"]), headers)
 

@@ -39,6 +39,8 @@ class WscheckError(Exception):
     """A problem that a user can act on.
 
     `problem` states the problem and its location, `next_step` what to do about it. Both are whole sentences.
+    They name a setting or an option in backticks, with or without a value: `verify.server_log=PATH`. The command line
+    replaces the name by the flag (`wscheck.config.settings.with_flags`).
     """
 
     exit_code = ExitCode.INTERNAL

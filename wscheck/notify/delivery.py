@@ -158,7 +158,9 @@ class WebhookTarget:
     def __init__(self, url: str, form: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError("The webhook is not an http or https URL.", "Write --webhook https://example.org/hook.")
+            raise UsageError(
+                "The webhook is not an http or https URL.", "Write `watch.webhook=https://example.org/hook`."
+            )
         self._url, self._form = url, form
         self.name = f"webhook {parts.hostname}"
         self._opener = urllib.request.build_opener(_NoRedirect)
@@ -216,9 +218,9 @@ class CommandTarget:
         try:
             self._arguments = shlex.split(line)
         except ValueError as error:
-            raise UsageError(f"--exec cannot be parsed: {error}.", "Close the quotes.") from None
+            raise UsageError(f"`watch.exec` cannot be parsed: {error}.", "Close the quotes.") from None
         if not self._arguments or shutil.which(self._arguments[0]) is None:
-            raise UsageError(f"--exec names no program: `{line}`.", "Name a program on PATH, or its full path.")
+            raise UsageError(f"`watch.exec` names no program: `{line}`.", "Name a program on PATH, or its full path.")
         self.name = f"command {self._arguments[0]}"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -146,12 +146,14 @@ def serve(metrics: PrometheusMetrics, address: str) -> WSGIServer:
     named, _, port = address.rpartition(":")
     host = named.strip("[]") or "127.0.0.1"
     if not port.isdecimal() or int(port) > 65_535:
-        raise UsageError(f"--metrics {address}: {port!r} is not a port.", "Write HOST:PORT, as in 127.0.0.1:9464.")
+        raise UsageError(
+            f"`watch.metrics` {address}: {port!r} is not a port.", "Write HOST:PORT, as in 127.0.0.1:9464."
+        )
     kind = _Server6 if ":" in host else _Server
     try:
         server = make_server(host, int(port), metrics.application(), kind, handler_class=_Silent)
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error).rstrip(".")
-        raise UsageError(f"--metrics {address}: {reason}.", "Write HOST:PORT with a free port.") from None
+        raise UsageError(f"`watch.metrics` {address}: {reason}.", "Write HOST:PORT with a free port.") from None
     threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
     return server

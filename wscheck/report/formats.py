@@ -56,7 +56,7 @@ def create_directories(outputs: Iterable[ReportOutput]) -> None:
         if output.path is None:
             continue
         if output.path.is_dir():
-            raise UsageError(f"{output.path} is a directory.", f"Name a file: --format {output.format}=PATH.")
+            raise UsageError(f"{output.path} is a directory.", f"Name a file: `report.format={output.format}=PATH`.")
         try:
             output.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -122,7 +122,9 @@ def _parse_one(value: str, choices: Sequence[str]) -> ReportOutput:
         )
         raise UsageError(problem, f"Choose from: {', '.join(choices)}; FORMAT=PATH writes to a file.")
     if equals and not path:
-        raise UsageError(f"`--format {value}` names no file.", f"Write --format {name}=PATH, or {name} for stdout.")
+        raise UsageError(
+            f"`report.format={value}` names no file.", f"Write `report.format={name}=PATH`, or {name} for stdout."
+        )
     return ReportOutput(name, None if path in ("", "-") else Path(path))
 
 
@@ -135,7 +137,7 @@ def _reject_shared_files(outputs: Sequence[ReportOutput]) -> None:
             first = formats_by_path[path]
             raise UsageError(
                 f"The formats `{first}` and `{output.format}` would both be written to {where}.",
-                f"Give one of them its own file: --format {output.format}=PATH.",
+                f"Give one of them its own file: `report.format={output.format}=PATH`.",
             )
         formats_by_path[path] = output.format
 
@@ -180,7 +182,7 @@ def _write_to_stdout(
         raise  # the reader closed the pipe, which is not an error
     except OSError as error:
         raise UsageError(
-            f"Standard output cannot be written: {error.strerror}.", "Write to a file: --format FORMAT=PATH."
+            f"Standard output cannot be written: {error.strerror}.", "Write to a file: `report.format=FORMAT=PATH`."
         ) from error
 
 

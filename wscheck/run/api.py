@@ -173,5 +173,5 @@ async def awatch(
 def _load(config: ConfigSource | None, given: Mapping[str, Any]) -> Config:
     settings = {name: value for name, value in given.items() if value is not None}
     if isinstance(config, str | Path):
-        return load_config(settings, directory=Path(config), environ={}, from_flags=False)
-    return load_config({**(config or {}), **settings}, directory=None, environ={}, from_flags=False)
+        return load_config(settings, directory=Path(config), environ={})
+    return load_config({**(config or {}), **settings}, directory=None, environ={})

@@ -346,7 +346,8 @@ def read_report(path: Path) -> Report:
     except msgspec.DecodeError as error:
         raise BadEvidence(
             f"{path} is not a wscheck report: {error}.",
-            "Write a report with --format json=PATH. If the file was copied, copy it again: it may be incomplete.",
+            "Write a report with `report.format=json=PATH`. If the file was copied, copy it again: it may be "
+            "incomplete.",
         ) from None
     kind = COMPARABLE.get(schema)
     if kind is None:
@@ -355,7 +356,8 @@ def read_report(path: Path) -> Report:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
         raise BadEvidence(
-            f"{path} does not match its schema {schema}: {error}.", "Write the report again with --format json=PATH."
+            f"{path} does not match its schema {schema}: {error}.",
+            "Write the report again with `report.format=json=PATH`.",
         ) from None
 
 

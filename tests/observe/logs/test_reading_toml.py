@@ -15,7 +15,7 @@ from wscheck.observe.logs.options import reader_factory
 @pytest.mark.parametrize(
     ("toml", "problem"),
     [
-        ("[logs]\n\nmarkers = 3\n", "wscheck.toml:3: `logs.markers` must be a table."),
+        ("[logs]\n\nmarkers = 3\n", "wscheck.toml:3: [logs.markers] must be a table."),
         ("[logs.markers]\nconected = 'x'\n", "wscheck.toml:2: `conected` is not a valid entry."),
         ("[logs.keys]\nuser = 'uid'\nsid = 7\n", "wscheck.toml:3: `sid` is not a valid entry."),
         (
@@ -56,7 +56,7 @@ def test_a_mistake_on_the_command_line_is_reported(option: str, problem: str, ad
 def test_an_invalid_key_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"`{name}` cannot be the name of a key: it contains `")) as refused:
         reader_factory((), (f"user={name}",), {})
-    assert refused.value.next_step == "Write only the name, as in the log: --key user=uid."
+    assert refused.value.next_step == "Write only the name, as in the log: `logs.keys` user=uid."
 
 
 def test_a_key_name_needs_a_letter_or_digit() -> None:

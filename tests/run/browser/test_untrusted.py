@@ -33,7 +33,7 @@ async def page() -> AsyncIterator[str]:
 
 
 async def test_an_invalid_certificate_is_refused_unless_insecure(page: str) -> None:
-    with pytest.raises(CannotCheck, match="pass --insecure for a test server"):
+    with pytest.raises(CannotCheck, match=r"pass `target\.insecure` for a test server"):
         await watched(page, seconds=0.1)
     assert (await watched(page, seconds=0.1, insecure=True)).report.reason == NO_TRAFFIC
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from tests.cli import Ran, wscheck
 from tests.run.load.plans import load_plan
 from wscheck.cli import app
+from wscheck.config.settings import with_flags
 from wscheck.config.target import ServerTarget
 from wscheck.model.errors import CannotCheck, UsageError, WscheckError
 from wscheck.run.load import plan as plan_module
@@ -57,7 +58,7 @@ def test_each_error_has_a_next_step(
     error = CliRunner().invoke(app, ["load", *arguments]).exception
     assert isinstance(error, WscheckError), error
     assert error.exit_code == code
-    assert message in f"{error.problem}\n  next: {error.next_step}" and error.next_step.endswith(".")
+    assert message in with_flags(f"{error.problem}\n  next: {error.next_step}") and error.next_step.endswith(".")
     assert "secret" not in str(error) and "word@" not in str(error)
 
 
@@ -85,7 +86,7 @@ def test_too_few_open_files_are_an_error_with_the_number_needed() -> None:
     check_limits(load_plan(users=1000), SystemLimits(files=2100, ports=28_000))
     with pytest.raises(CannotCheck, match="2,000 connections in 1 process need 2,100 open files each") as refused:
         check_limits(load_plan(users=1000), SystemLimits(files=1024, ports=28_000))
-    assert "ulimit -n 2100" in refused.value.next_step and "--processes 3" in refused.value.next_step
+    assert "ulimit -n 2100" in refused.value.next_step and "`load.processes=3`" in refused.value.next_step
     check_limits(load_plan(users=1000, processes=3), SystemLimits(files=767, ports=28_000))
     with pytest.raises(CannotCheck, match="need 767 open files each"):
         check_limits(load_plan(users=1000, processes=3), SystemLimits(files=766, ports=28_000))
@@ -96,7 +97,7 @@ def test_too_few_open_files_are_an_error_with_the_number_needed() -> None:
 def test_local_ports_are_limited_per_source_address() -> None:
     with pytest.raises(CannotCheck, match="60,000 connections need 60,000 local ports") as refused:
         check_limits(load_plan(users=30_000), SystemLimits(files=100_000, ports=28_000))
-    assert "--source-addresses 127.0.0.1,127.0.0.2,127.0.0.3" in refused.value.next_step
+    assert "`load.source_addresses=127.0.0.1,127.0.0.2,127.0.0.3`" in refused.value.next_step
     addresses = {"source_addresses": "127.0.0.1,127.0.0.2,127.0.0.3"}
     check_limits(load_plan(users=30_000, options=addresses), SystemLimits(files=100_000, ports=28_000))
 

@@ -56,7 +56,7 @@ async def test_missing_sticky_sessions_are_reported_at_once_with_the_fix(tmp_pat
         with pytest.raises(Unreachable) as refused:
             await run("single-connection", url=url, target__transports="polling")
     assert "several processes" in refused.value.problem and "Session ID unknown" in refused.value.problem
-    assert "sticky sessions" in refused.value.next_step and "--transports websocket" in refused.value.next_step
+    assert "sticky sessions" in refused.value.next_step and "`target.transports=websocket`" in refused.value.next_step
 
 
 async def test_polling_upgrade_is_skipped_for_a_websocket_only_application(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ class BrowserEnded(CannotCheck):
     """Error of a browser that ended, crashed or was killed during the run."""
 
     def __init__(self) -> None:
-        super().__init__("The browser ended before the check did.", "Run again; if it crashes, try --browser PATH.")
+        super().__init__(
+            "The browser ended before the check did.", "Run again; if it crashes, try `browser.browser=PATH`."
+        )
 
 
 class CommandFailed(Exception):

@@ -73,14 +73,17 @@ def find_browser(program: Path | None = None, search: BrowserSearch | None = Non
     """
     if program is not None:
         if not (program.is_file() and os.access(program, os.X_OK)):
-            raise UsageError(f"{program} is not a program.", "Name the browser's own executable: --browser PATH.")
+            raise UsageError(
+                f"{program} is not a program.", "Name the browser's own executable: `browser.browser=PATH`."
+            )
         return program
     search = search or BrowserSearch()
     if (found := next(search.candidates(), None)) is not None:
         return found
     raise CannotCheck(
         f"No Chromium, Chrome or Edge was found. Searched: {', '.join(search.places())}.",
-        "Install one (`apt-get install chromium`, or Chrome), name it (--browser PATH), or use --cdp URL.",
+        "Install one (`apt-get install chromium`, or Chrome), name it (`browser.browser=PATH`), or use "
+        "`browser.cdp=URL`.",
     )
 
 
@@ -135,7 +138,7 @@ async def _wait_for_devtools_url(
     except (TimeoutError, ValueError):
         lines.append(f"it did not listen within {START_TIMEOUT_S:.0f} s")
     reason = lines[-1][:200] if lines else f"it ended with {await process.wait()}"
-    raise CannotCheck(f"{program} did not start: {reason}.", "Try another one: --browser PATH.")
+    raise CannotCheck(f"{program} did not start: {reason}.", "Try another one: `browser.browser=PATH`.")
 
 
 async def _drain(stderr: asyncio.StreamReader) -> None:
@@ -165,7 +168,8 @@ async def devtools_url(url: str) -> str:
     base = url if "://" in url else f"http://{url}"
     shown = redact_url(base)
     next_step = (
-        "Start it with --remote-debugging-port=9222 and a --user-data-dir of its own, and give --cdp that address."
+        "Start it with --remote-debugging-port=9222 and a --user-data-dir of its own, and give `browser.cdp` that "
+        "address."
     )
     try:
         async with (

@@ -19,8 +19,8 @@ LOAD_POLL_INTERVAL_S = 0.5
 HTTP_ERROR = 400
 
 CERTIFICATE_HELP = (
-    "Trust its authority on this machine, or pass --insecure for a test server. "
-    "For --cdp, start that browser with --ignore-certificate-errors."
+    "Trust its authority on this machine, or pass `target.insecure` for a test server. "
+    "For `browser.cdp`, start that browser with --ignore-certificate-errors."
 )
 
 _NAVIGATION_ERRORS = ("context was destroyed", "Cannot find context", "navigated or closed", "Cannot find default")

@@ -24,10 +24,10 @@ MAX_HANDSHAKE_BYTES = 64 * 1024
 # Statuses with which HTTP refuses credentials. Other client errors concern the request.
 _CREDENTIAL_STATUSES = ("401", "403", "429")
 
-_SET_CREDENTIALS = "Set WSCHECK_TOKEN (or --token-file) and --user-id to credentials that the server accepts."
+_SET_CREDENTIALS = "Set `identity.token` and `identity.user_id` to credentials that the server accepts."
 _CHECK_CREDENTIALS = (
-    "Check WSCHECK_TOKEN (or --token-file) and --user-id, and where the server expects them: --token-in query.token, "
-    "header.NAME or cookie.NAME, --user-in."
+    "Check `identity.token` and `identity.user_id`, and where the server expects them: "
+    "`identity.token_in=query.token`, header.NAME or cookie.NAME, `identity.user_in`."
 )
 
 _UNTRUSTED = aiohttp.ClientConnectorCertificateError
@@ -46,7 +46,7 @@ async def preflight(target: ServerTarget, credentials: Credentials, redactor: Re
     if not offers_polling and target.transports[0] == "polling":
         raise Unreachable(
             f"{target.display_url} does not offer long-polling, which the client tries first.",
-            "Pass --transports websocket. The application must set `transports` accordingly.",
+            "Pass `target.transports=websocket`. The application must set `transports` accordingly.",
         )
     connection = ClientConnection(target, credentials, _IgnoreEvents(), page="preflight", component="preflight")
     try:
@@ -118,12 +118,12 @@ def _request_error(target: ServerTarget, error: Exception) -> CannotCheck:
     if isinstance(error, _UNTRUSTED):
         return Unreachable(
             f"The TLS certificate of {url} cannot be trusted: {_connector_reason(error)}.",
-            "Check the host name, install the issuing authority, or pass --insecure for a test server.",
+            "Check the host name, install the issuing authority, or pass `target.insecure` for a test server.",
         )
     if isinstance(error, TimeoutError):
         return Unreachable(
             f"{url} accepted the connection and did not answer within {target.timeout_s:g} s.",
-            "Check that the server is not stuck, or allow more time with --timeout 60s.",
+            "Check that the server is not stuck, or allow more time with `target.timeout=60s`.",
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return Unreachable(
@@ -172,13 +172,13 @@ def _check_handshake(target: ServerTarget, status: int, body: bytes, redactor: R
     if status in (401, 403):
         raise Rejected(
             f"{url} answers HTTP {status} before Socket.IO is reached.",
-            "Check WSCHECK_TOKEN, and --token-in (auth.token, query.NAME, header.NAME, cookie.NAME).",
+            "Check `identity.token`, and `identity.token_in` (auth.token, query.NAME, header.NAME, cookie.NAME).",
         )
     # Truncated after redaction: a truncated secret would not be recognised.
     excerpt = redactor.redact(body.decode("utf-8", "replace")).strip()[:60]
     raise NotSocketIO(
         f"{url} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {excerpt!r}." if excerpt else "."),
-        "Check the URL and --path (Socket.IO's default is /socket.io).",
+        "Check the URL and `target.path` (Socket.IO's default is /socket.io).",
     )
 
 
@@ -196,12 +196,13 @@ def _connection_error(target: ServerTarget, connection: ClientConnection, redact
     if connection.rejection is not None and "namespace" in answer.lower():
         return Rejected(
             f"{target.display_url} has no namespace {target.namespace!r}: it answers {answer!r}.",
-            "Name the application's namespace with --namespace.",
+            "Name the application's namespace with `target.namespace`.",
         )
     if answer.startswith("HTTP ") and not answer.endswith(_CREDENTIAL_STATUSES):
         return Unreachable(
             f"{target.display_url} answers long-polling, but refuses the websocket: {answer}.",
-            "Configure the proxy to forward the Upgrade and Connection headers, or try --transports polling,websocket.",
+            "Configure the proxy to forward the Upgrade and Connection headers, or try "
+            "`target.transports=polling,websocket`.",
         )
     if connection.rejection is not None:
         return Rejected(
@@ -212,17 +213,17 @@ def _connection_error(target: ServerTarget, connection: ClientConnection, redact
         return Unreachable(
             f"{target.display_url} is served by several processes, and the requests of one session reach different "
             f"ones: it answers {answer!r}.",
-            "Enable sticky sessions at the load balancer. If the application uses websocket only, pass --transports "
-            "websocket.",
+            "Enable sticky sessions at the load balancer. If the application uses websocket only, pass "
+            "`target.transports=websocket`.",
         )
     if connection.timed_out:
         return Unreachable(
             f"{target.display_url} completed the handshake but did not acknowledge the connection: {answer}.",
-            "Check --namespace and --transports, and the server's connection middleware.",
+            "Check `target.namespace` and `target.transports`, and the server's connection middleware.",
         )
     return NotSocketIO(
         f"{target.display_url} violates the Socket.IO protocol: {answer}.",
-        "Check --transports, and any proxy in front of the server.",
+        "Check `target.transports`, and any proxy in front of the server.",
     )
 
 

@@ -42,7 +42,7 @@ class ReaderFactory:
 
 
 def _somewhere(name: str) -> str:
-    return f"wscheck.toml: `{name}`"
+    return f"wscheck.toml: {name}"
 
 
 def reader_factory(
@@ -66,11 +66,11 @@ def reader_factory(
     wording = LogVocabulary(
         markers=(
             *_pairs_from_table("markers", table, at),
-            *(_pair(raw, "--marker", "KIND=TEXT", KINDS, "'Socket opened'") for raw in markers),
+            *(_pair(raw, "logs.markers", "KIND=TEXT", KINDS, "'Socket opened'") for raw in markers),
         ),
         keys=(
             *_pairs_from_table("keys", table, at),
-            *(_pair(raw, "--key", "FIELD=NAME", ROLES, "uid") for raw in keys),
+            *(_pair(raw, "logs.keys", "FIELD=NAME", ROLES, "uid") for raw in keys),
         ),
     )
     return ReaderFactory(wording, redactor)
@@ -87,18 +87,18 @@ def _first(problems: Iterable[str]) -> str:
     return next(filter(None, problems), "")
 
 
-def _pair(raw: str, flag: str, form: str, choices: Sequence[str], example: str) -> tuple[str, str]:
+def _pair(raw: str, option: str, form: str, choices: Sequence[str], example: str) -> tuple[str, str]:
     name, _, value = (part.strip() for part in raw.partition("="))
     what = form.partition("=")[0]
-    meant = f"{what} is one of {', '.join(choices)}: write {flag} {name if name in choices else choices[0]}="
+    meant = f"{what} is one of {', '.join(choices)}: write `{option}` {name if name in choices else choices[0]}="
     if not value:
-        raise UsageError(f"{flag} {raw}: it does not have the form {form}.", f"{meant}{example}.")
+        raise UsageError(f"`{option}` {raw}: it does not have the form {form}.", f"{meant}{example}.")
     if name not in choices:
-        raise UsageError(f"{flag} {raw}: `{name}` is not a known {what}.", f"{meant}{shlex.quote(value)}.")
+        raise UsageError(f"`{option}` {raw}: `{name}` is not a known {what}.", f"{meant}{shlex.quote(value)}.")
     if choices is KINDS and (wrong := marker_error(name, value, ALLOWED_ROLES[name])):
-        raise UsageError(f"{flag} {raw}: {wrong}.", placeholder_hint(name))
+        raise UsageError(f"`{option}` {raw}: {wrong}.", placeholder_hint(name))
     if choices is ROLES and (wrong := key_name_error(value)):
-        raise UsageError(f"{flag} {raw}: {wrong}.", f"{AS_IT_STANDS}: {flag} {name}={example}.")
+        raise UsageError(f"`{option}` {raw}: {wrong}.", f"{AS_IT_STANDS}: `{option}` {name}={example}.")
     return name, value
 
 
@@ -106,7 +106,7 @@ def _pairs_from_table(name: str, table: Mapping[str, Any], at: Callable[[str], s
     content = table.get(name, {})
     if not isinstance(content, Mapping):
         raise UsageError(
-            f"{at(f'logs.{name}')}: `logs.{name}` must be a table.", f"Write [logs.{name}] on a line of its own."
+            f"{at(f'logs.{name}')}: [logs.{name}] must be a table.", f"Write [logs.{name}] on a line of its own."
         )
     for kind, value in content.items():
         texts = value if isinstance(value, list) else [value]

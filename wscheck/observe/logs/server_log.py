@@ -267,7 +267,7 @@ def _opened(path: Path, new_reader: NewReader) -> FollowedLog | PipedLog:
         path.open("rb").close()
     except OSError as error:
         raise BadEvidence(
-            f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to --server-log."
+            f"The server log {path} cannot be read: {error.strerror}.", "Check the path given to `verify.server_log`."
         ) from None
     # One piece at a time, so that a busy log does not delay the client under test.
     log = FollowedLog(path, new_reader, batch_s=0.0)

@@ -86,11 +86,11 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
             raise UsageError(problem, "Write http://localhost:3000/, with its scheme.")
     program, cdp = config["browser.browser"], config["browser.cdp"]
     if program and cdp:
-        raise UsageError("--browser launches one, --cdp watches one that runs.", "Give one of the two.")
+        raise UsageError("`browser.browser` launches one, `browser.cdp` watches one that runs.", "Give one of the two.")
     insecure = config.values["target.insecure"]
     if insecure.given and cdp:
         raise UsageError(
-            "--insecure is for a browser that wscheck launches, and --cdp watches one that runs.",
+            "`target.insecure` is for a browser that wscheck launches, and `browser.cdp` watches one that runs.",
             "Start that one with --ignore-certificate-errors.",
         )
     storage_state = config["browser.storage_state"]
@@ -121,7 +121,9 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
         CannotCheck: There is no browser, or a page did not load.
     """
     if not (plan.urls or plan.cdp or plan.command or plan.steps):
-        raise UsageError("There is nothing to watch.", "Give a URL, --cdp ADDRESS, or -- COMMAND.")
+        raise UsageError(
+            "There is nothing to watch.", "Give a URL, `browser.cdp=ADDRESS`, or `browser.command=COMMAND`."
+        )
     started_at = time.time()
     async with _open_browser(plan) as browser:
         session = _BrowserRun(plan, browser, progress)
@@ -253,7 +255,9 @@ class _BrowserRun:
         try:
             process = await asyncio.create_subprocess_exec(*command, stdout=sys.stderr, env=environ)
         except OSError as error:
-            raise UsageError(f"`{command[0]}` cannot be run: {error.strerror}.", "Check what follows `--`.") from error
+            raise UsageError(
+                f"`{command[0]}` cannot be run: {error.strerror}.", "Check `browser.command=COMMAND`."
+            ) from error
         try:
             exit_code = await process.wait()
         finally:

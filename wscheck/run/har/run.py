@@ -39,7 +39,7 @@ def plan_har_run(config: Config, files: Sequence[Path], source_map_dirs: Sequenc
     """
     missing = next((folder for folder in source_map_dirs if not folder.is_dir()), None)
     if missing is not None:
-        raise UsageError(f"--source-maps {missing} is no directory.", "Name the folder that the build wrote.")
+        raise UsageError(f"`har.source_maps` {missing} is no directory.", "Name the folder that the build wrote.")
     return HarPlan(
         files=tuple(files),
         source_map_dirs=tuple(source_map_dirs),

@@ -13,7 +13,6 @@ import msgspec
 
 from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES, is_users_file_header
 from wscheck.config.loading import Config, SettingValue, load_config
-from wscheck.config.settings import SETTINGS
 from wscheck.config.target import ServerTarget, configured_target
 from wscheck.model.errors import CannotCheck, UnknownName, UsageError
 from wscheck.model.findings import Bar
@@ -149,7 +148,8 @@ def _check_run_time(users: int, spawn_rate: float, run_time_s: int) -> None:
     if needed_s > run_time_s:
         raise UsageError(
             f"{users:,} users at {spawn_rate:g} a second need {needed_s:,} s to start; the run lasts {run_time_s:,} s.",
-            f"Make it longer (--run-time {2 * needed_s}s), or use --spawn-rate {math.ceil(users / run_time_s)}.",
+            f"Make it longer (`load.run_time={2 * needed_s}s`), or use "
+            f"`load.spawn_rate={math.ceil(users / run_time_s)}`.",
         )
 
 
@@ -161,7 +161,7 @@ def _check_users_file(file: Path, users: int) -> None:
     if available < users:
         raise UsageError(
             f"{file.name} has {available:,} users, and this run needs {users:,}.",
-            f"Add users to it, or use --users {max(available, 1)}.",
+            f"Add users to it, or use `load.users={max(available, 1)}`.",
         )
 
 
@@ -170,8 +170,7 @@ def _checked_profile(setting: SettingValue) -> str:
     name = str(setting.value)
     if name not in LOAD_PROFILES:
         problem = f"unknown profile `{name}`."
-        is_flag = setting.origin == SETTINGS["load.profile"].flag
-        problem = problem.capitalize() if is_flag else f"{setting.origin}: {problem}"
+        problem = problem.capitalize() if setting.given else f"{setting.origin}: {problem}"
         raise UnknownName(problem, name, LOAD_PROFILES, f"Choose from: {', '.join(LOAD_PROFILES)}.")
     return name
 
@@ -203,7 +202,7 @@ def _transport(config: Config) -> str:
         return "polling-upgrade"
     raise UsageError(
         f"A load run cannot use {','.join(transports.value)}.",
-        "Use --transports websocket, or polling,websocket to poll and then upgrade.",
+        "Use `target.transports=websocket`, or polling,websocket to poll and then upgrade.",
     )
 
 
@@ -223,7 +222,7 @@ def _check_is_this_machine(target: ServerTarget) -> None:
         raise UsageError(
             f"{target.display_url} is not this machine, and a load run is an attack on a server whose owner did not "
             "agree.",
-            "If you may load it, add --i-may-load-this-target.",
+            "If you may load it, add `load.allow_other_machines`.",
         )
 
 
@@ -290,8 +289,8 @@ def check_limits(plan: LoadPlan, limits: SystemLimits) -> None:
         raise CannotCheck(
             f"{connections:,} connections need {connections:,} local ports, and {limits.ports:,} are free for each "
             f"source address ({limits.ports_in_use:,} are used by connections to this server).",
-            f"Connect from {needed} addresses: --source-addresses "
-            f"{','.join(f'127.0.0.{n}' for n in range(1, needed + 1))} (on loopback), or widen {PORT_RANGE}.",
+            f"Connect from {needed} addresses: `load.source_addresses="
+            f"{','.join(f'127.0.0.{n}' for n in range(1, needed + 1))}` (on loopback), or widen {PORT_RANGE}.",
         )
 
 
@@ -302,7 +301,7 @@ def _check_files(plan: LoadPlan, connections: int, files: int) -> None:
         raise CannotCheck(
             f"{connections:,} connections in {plan.processes} process{'es' if plan.processes > 1 else ''} need "
             f"{needed:,} open files each, and `ulimit -Hn` allows {files:,}.",
-            f"Raise the limit (ulimit -n {needed}), or use more processes: --processes {processes}.",
+            f"Raise the limit (ulimit -n {needed}), or use more processes: `load.processes={processes}`.",
         )
     if plan.embedded and connections + OTHER_FILES > files:
         raise CannotCheck(

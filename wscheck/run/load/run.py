@@ -262,8 +262,8 @@ def _start_error(failure: str, locust: ChildProcess, plan: LoadPlan) -> WscheckE
     """Return the error for a run that never started: the Locust process's own message if it printed one."""
     if setup_error := _SETUP_ERROR.search(locust.output()):
         message = plan.redactor.redact(setup_error[1]).strip()
-        return UsageError(f"{message[:1].upper()}{message[1:]}.", "See wscheck load --help.")
-    return CannotCheck(failure, "Run it again. If it happens again, report it with the output of: locust --version.")
+        return UsageError(f"{message[:1].upper()}{message[1:]}.", "See `wscheck load --help`.")
+    return CannotCheck(failure, "Run it again. If it happens again, report it with the output of `locust --version`.")
 
 
 def _last_error(locust: ChildProcess, plan: LoadPlan) -> str:

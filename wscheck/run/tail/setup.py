@@ -275,7 +275,7 @@ def _attach_metrics(address: str, watch: LogWatch, note: Note, stack: ExitStack)
     try:
         from wscheck.notify.metrics import PrometheusMetrics, serve
     except ImportError:
-        raise UsageError("--metrics needs the extra `prometheus`.", "pip install 'wscheck[prometheus]'") from None
+        raise UsageError("`watch.metrics` needs the extra `prometheus`.", "pip install 'wscheck[prometheus]'") from None
     metrics = PrometheusMetrics(watch)
     server = serve(metrics, address)
     stack.callback(server.server_close)

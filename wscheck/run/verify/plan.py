@@ -38,12 +38,14 @@ def plan_verify_run(
     """
     settings, logs = _settings(config), config["verify.server_log"]
     if (markers or keys) and not logs:
-        raise UsageError("--marker and --key describe a log, and none was given.", "Add --server-log PATH.")
+        raise UsageError(
+            "`logs.markers` and `logs.keys` describe a log, and none was given.", "Add `verify.server_log=PATH`."
+        )
     reader_factory = partial(log_reader_factory, markers, keys, config.tables.get("logs", {}), config.location_of)
     servers = RemoteServer(settings, logs, reader_factory) if config.server_url else EmbeddedServers(settings)
     if isinstance(servers, EmbeddedServers) and logs:
         raise UsageError(
-            "--server-log was given without a URL: the embedded backend's log is read anyway.",
+            "`verify.server_log` was given without a URL: the embedded backend's log is read anyway.",
             "Give the URL of the server that writes this log.",
         )
     _check_options(config)
@@ -69,22 +71,24 @@ def _check_options(config: Config) -> None:
         )
     if delay.given and config["verify.client"] == "unified":
         raise UsageError(
-            "--reconnect-on-kick was given for the unified client, which never reconnects after a replacement.",
-            "Add --client per-component.",
+            "`verify.reconnect_on_kick` was given for the unified client, which never reconnects after a replacement.",
+            "Add `verify.client=per-component`.",
         )
     if not timeout.value:
-        raise UsageError(f"{timeout.origin}: the time for a connection must be greater than 0.", "Write --timeout 20s.")
+        raise UsageError(
+            f"{timeout.origin}: the time for a connection must be greater than 0.", "Write `target.timeout=20s`."
+        )
 
 
 def _page(config: Config, servers: EmbeddedServers | RemoteServer, chosen: Sequence[str]) -> RealPage | None:
     if (url := config["verify.page"]) is None:
         return None
     if isinstance(servers, EmbeddedServers):
-        raise UsageError("--page was given without the server's URL.", "Give both: wscheck verify URL --page PAGE.")
+        raise UsageError("`verify.page` was given without the server's URL.", "Give both: URL and `verify.page=PAGE`.")
     documented = [scenario.id for scenario in DOCUMENTED_SCENARIOS]
     if chosen and not set(chosen) & set(documented):
         raise UsageError(
-            "--page runs the documented scenarios, and none of them was chosen.",
+            "`verify.page` runs the documented scenarios, and none of them was chosen.",
             f"Choose from: {', '.join(documented)}.",
         )
     from wscheck.observe.browser.storage import load_storage_state
@@ -130,8 +134,8 @@ def _second_user(config: Config) -> Credentials | None:
     user = config["identity.second_user_id"]
     if user is None:
         if config["identity.second_token"] is not None:
-            raise UsageError("There is a second token but no second user.", "Give --second-user-id.")
+            raise UsageError("There is a second token but no second user.", "Give `identity.second_user_id`.")
         return None
     if user == config["identity.user_id"]:
-        raise UsageError(f"--second-user-id is the first user, {user}.", "Give the id of another user.")
+        raise UsageError(f"`identity.second_user_id` is the first user, {user}.", "Give the id of another user.")
     return Credentials(user, config["identity.second_token"])
