@@ -49,7 +49,9 @@ def test_emit_every_by_profile(profile: str, value: float | str | None, emit_eve
 
 def test_a_path_in_the_host_is_an_error() -> None:
     options = SimpleNamespace(**{option.name: option.default for option in LOAD_OPTIONS})
-    with pytest.raises(SetupError, match="has a path, /bots: leave it out of --host; as a namespace it is --namespace"):
+    with pytest.raises(
+        SetupError, match="has a path, /bots: remove it from --host; if it is a namespace, use --namespace"
+    ):
         endpoint_from("http://127.0.0.1:1/bots/", options)
     endpoint_from("http://127.0.0.1:1/", options)
 

@@ -1,4 +1,4 @@
-"""Tokens of the reference backend. They protect nothing; they exist so that the backend can refuse an invalid one."""
+"""Tokens of the reference backend. They protect nothing, but let the backend refuse an invalid token."""
 
 PREFIX = "token-of-"
 
@@ -9,7 +9,7 @@ def token_for(user: str) -> str:
 
 
 def token_owner(token: object) -> str | None:
-    """Return the user that the token belongs to, or None if it is not a token."""
+    """Return the user that the token belongs to, or None if `token` is not a valid token."""
     if isinstance(token, str) and token.startswith(PREFIX) and len(token) > len(PREFIX):
         return token.removeprefix(PREFIX)
     return None

@@ -44,7 +44,7 @@ REPLIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     "disconnect_whatsapp": (("whatsapp_connection_event", {"type": "whatsapp_disconnected"}),),
 }
-"""Events that the server sends to every socket of the user, by the event that the client emits."""
+"""Dict of the event that a client emits to the events (name, payload) that all sockets of its user receive."""
 
 
 class ReferenceBackend:
@@ -110,7 +110,7 @@ class ReferenceBackend:
         self._peak = max(self._peak, len(self._users))
         self._log_writer.connected(sid, user)
         if before is not None and self.policy is SecondConnectionPolicy.REPLACE:
-            # After this handler, so that the new connection is acknowledged before the old one ends.
+            # Replace after this handler, so that the new connection is acknowledged before the old one ends.
             self.sio.start_background_task(self._replace, user, before, sid)
 
     def _admit(self, auth: object) -> str:
@@ -234,7 +234,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class _ServerWithoutReaping:
-    """View of an Engine.IO server with a ping timeout of one day, for one of its sessions."""
+    """Proxy of an Engine.IO server through which one session has a ping timeout of one day."""
 
     ping_timeout = A_DAY_S
 
@@ -246,6 +246,6 @@ class _ServerWithoutReaping:
 
 
 def disable_reaping(engine: Any, session: str) -> None:
-    """Keep a silent `session` open (fault `never-reap`). Its handshake has announced the usual timeout."""
+    """Keep a silent `session` open (fault `never-reap`). Its handshake announced the usual timeout."""
     engine_socket = engine.sockets[session]
     engine_socket.server = _ServerWithoutReaping(engine_socket.server)

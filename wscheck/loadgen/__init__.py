@@ -1,4 +1,6 @@
-"""Load generation inside a Locust process. The command line never imports it, and it never imports socketio.
+"""Load generation inside a Locust process.
+
+The command line never imports this package, and this package never imports socketio.
 
     locust_user -> generator -> page_component -> connection -> handshake, websocket_frames -> transport -> reactor
 

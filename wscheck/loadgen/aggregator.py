@@ -1,4 +1,4 @@
-"""Statistics of all workers, added up in the master or in the single process, and written to the stream."""
+"""Statistics of all workers, added up in the master (or the single process) and written to an NDJSON stream."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from wscheck.model.load_statistics import (
 )
 
 MAX_WAIT_S = 6
-"""How long a second waits for a worker that has not reported it, in seconds."""
+"""Seconds for which the statistics of a second wait for a worker that has not reported that second."""
 
 SHOWN_SECONDS = 300
-"""Seconds that the Connections page plots."""
+"""Number of seconds that the Connections page of Locust's web UI plots."""
 
 
 class WorkerStatistics:
@@ -62,11 +62,11 @@ class RunAggregator:
         self._write(run)
 
     def add_worker(self, worker: str, index: int) -> None:
-        """Add a worker that has not reported yet, so that seconds wait for it."""
+        """Add a worker that has not reported yet, so that the statistics of each second wait for its report."""
         self.workers.setdefault(worker, WorkerStatistics(index))
 
     def add_report(self, worker: str, report: WorkerReport, at: float) -> None:
-        """Add a report. Its seconds are complete for that worker."""
+        """Add a report. The worker reports nothing more about the seconds in it."""
         reporter = self.workers.setdefault(worker, WorkerStatistics(len(self.workers)))
         reporter.last_report_at = at
         if reporter.state == "lost":
@@ -79,12 +79,12 @@ class RunAggregator:
                 self._pending.setdefault(second.at, SecondCounts(second.at)).merge(second)
 
     def worker_closed(self, worker: str) -> None:
-        """Handle that a worker sent its last report."""
+        """Handle the close of a worker, which has sent its last report."""
         if worker in self.workers:
             self.workers[worker].state = "closed"
 
     def worker_lost(self, worker: str, at: float) -> None:
-        """Handle that a running worker is missing."""
+        """Handle the loss of a running worker, which sends no more reports."""
         lost = self.workers.get(worker)
         if lost is None or lost.state != "running":
             return
@@ -93,7 +93,7 @@ class RunAggregator:
         self._write(WorkerLost(worker, lost.index, at, lost.last_report_at, last.users, last.open, lost.statistics))
 
     def tick(self, at: float) -> None:
-        """Write the seconds that all workers have reported or that have waited long enough, and the totals."""
+        """Write the seconds that all workers have reported, those that have waited long enough, and the totals."""
         self._write_seconds(int(at) - MAX_WAIT_S)
         last = self.recent_seconds[-1] if self.recent_seconds else SecondCounts(0)
         ready = self._count("running") + self._count("closed")
@@ -135,7 +135,7 @@ class RunAggregator:
         return sum(each.state == state for each in self.workers.values())
 
     def _write_seconds(self, until: int) -> None:
-        """Write every second up to `until`, and the later ones that all running workers have reported."""
+        """Write every second up to `until`, and the later seconds that all running workers have reported."""
         running = (each.last_second.at for each in self.workers.values() if each.state == "running")
         reported_by_all = min(running, default=until)
         for at in sorted(self._pending):

@@ -37,7 +37,7 @@ this is counted in `LoadStatistics.unanswered`.
 """
 
 _SERVER_CLOSE_WAIT_S = 2.0
-"""How long a server may take to close the transport of a connection that has ended."""
+"""Seconds that a server may take to close the transport of a connection that has ended."""
 
 _NORMAL_CLOSE = encode_masked_frame(CLOSE, (1000).to_bytes(2))
 _PROTOCOL_ERROR_CLOSE = encode_masked_frame(CLOSE, (1002).to_bytes(2))
@@ -54,11 +54,11 @@ class ConnectionState(IntEnum):
     CLOSING = 3
     """We sent DISCONNECT and wait until the server has read it."""
     ENDED = 4
-    """The end was reported, and the transport is still open: the server shall close it first."""
+    """The end was reported, and the transport is still open: the server should close the transport first."""
     CLOSED = 5
 
 
-# Looked up for every packet, and attribute access on an enum is slow.
+# These states are looked up for every packet, and attribute access on an enum is slow.
 _EVENT, _ENDED = SocketPacketType.EVENT, ConnectionState.ENDED
 
 
@@ -66,19 +66,19 @@ class ConnectionObserver(Protocol):
     """Receiver of the events of a connection."""
 
     def connect_sent(self, connection: "Connection") -> None:
-        """Handle that CONNECT was sent. From now on the server may count the connection."""
+        """Handle the sending of CONNECT. From now on the server may count the connection."""
 
     def opened(self, connection: "Connection") -> None:
         """Handle the server's acknowledgement of CONNECT."""
 
     def refused(self, connection: "Connection", kind: str) -> None:
-        """Handle that the connection did not open. `kind` is the key under which this is counted."""
+        """Handle a connection that did not open. `kind` is the key under which the failure is counted."""
 
     def ended(self, connection: "Connection", reason: str) -> None:
         """Handle the end of an open connection. `reason` is a Socket.IO disconnect reason."""
 
     def abandoned(self, connection: "Connection") -> None:
-        """Handle that we closed the connection before it was open."""
+        """Handle a connection that we closed before it was open."""
 
     def event_received(self, connection: "Connection", packet: SocketPacket, text: str) -> None:
         """Handle an event. `text` is the whole Socket.IO packet."""
@@ -98,11 +98,11 @@ class PendingAcks:
 
     @property
     def oldest_sent_at(self) -> float:
-        """Monotonic time at which the oldest event was sent. There must be one."""
+        """Monotonic time at which the oldest pending event was sent. At least one event must be pending."""
         return next(iter(self._pending.values()))[1]
 
     def add(self, callback: AckCallback | None) -> int:
-        """Wait for one more acknowledgement. Return its id."""
+        """Add an event that awaits its acknowledgement. Return the acknowledgement id."""
         ack_id = self._next_id
         self._next_id += 1
         self._pending[ack_id] = (callback, time.monotonic())
@@ -121,7 +121,7 @@ class PendingAcks:
             callback(arguments, duration_ms)
 
     def expire(self, sent_before: float, counts: LoadStatistics) -> None:
-        """Count the acknowledgements of events sent until then as timeouts, and call their callbacks."""
+        """Count a timeout for each event sent until `sent_before`, and call the callbacks of these events."""
         while self._pending and self.oldest_sent_at <= sent_before:
             callback, sent_at = self._pending.pop(next(iter(self._pending)))
             counts.ack_timeouts += 1
@@ -132,7 +132,7 @@ class PendingAcks:
 class Connection:
     """One connection. Times are monotonic seconds, 0 until the event occurs.
 
-    identity  the texts with which the user's connections introduce themselves
+    identity  request texts with the user's credentials, which all connections of the user share
     sid       the Socket.IO id, None until the connection is open
     """
 
@@ -180,7 +180,7 @@ class Connection:
 
     @property
     def is_closing(self) -> bool:
-        """The page dropped the connection, and the connection has not ended yet."""
+        """True if the page closed the connection, and the connection has not ended yet."""
         return self._close_requested or self.state is ConnectionState.CLOSING
 
     # --- called by the page ---------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class Connection:
         return True
 
     def close(self) -> None:
-        """Close the connection in order. What the server sends until it has read this still counts."""
+        """Close the connection with a DISCONNECT. Events that the server sends before it reads the DISCONNECT count."""
         if self.state is ConnectionState.CONNECTING:
             self._release(abort=True)
             self._observer.abandoned(self)
@@ -234,7 +234,7 @@ class Connection:
         """Start a transport. It replaces the present one.
 
         Raises:
-            TransportError: There is no socket or no local port for it.
+            TransportError: There is no socket or no local port for the transport.
         """
         self._close_transport()
         self._transport = open_transport(self.generator.endpoint, self.generator.reactor, self)
@@ -249,7 +249,7 @@ class Connection:
         self._transport.send(data)
 
     def handshake_done(self, rest: bytes) -> None:
-        """Continue on the WebSocket. `rest` are the bytes that arrived after the handshake."""
+        """Continue on the WebSocket. `rest` contains the bytes that arrived after the handshake."""
         self._handshake = None
         if rest:
             self.received(rest)
@@ -323,7 +323,7 @@ class Connection:
             self._release()
 
     def closed_by_server(self, *, transport_closed: bool = False) -> None:
-        """Handle that the server closed the connection. If `transport_closed`, no more data can arrive."""
+        """Handle a close by the server. If `transport_closed`, no more data can arrive."""
         if self.state < ConnectionState.OPEN:
             self._refuse("closed by the server")
         elif self.state is ConnectionState.OPEN:
@@ -456,7 +456,7 @@ class Connection:
             self._try_send(encode_masked_frame(TEXT, text.encode()))
 
     def _try_send(self, data: bytes) -> None:
-        """Send bytes. The loss of the transport is noticed when it is read."""
+        """Send bytes. If the transport is lost, do nothing: the next read reports the loss."""
         assert self._transport is not None
         try:
             self._transport.send(data)
@@ -464,14 +464,14 @@ class Connection:
             return
 
     def _continue_open(self) -> None:
-        """Close the connection if the page has asked for that meanwhile; set the deadline otherwise."""
+        """Close the connection if the page requested that in the meantime. Otherwise set the deadline."""
         if self._close_requested:
             self._send_disconnect()
         else:
             self._set_open_deadline()
 
     def _set_open_deadline(self) -> None:
-        """Set the deadline to the end of the server's permitted silence or of the oldest acknowledgement's timeout."""
+        """Set the deadline: the end of the server's permitted silence or of the oldest acknowledgement's timeout."""
         at = self._silence_deadline
         if self._pending_acks:
             at = min(at, self._pending_acks.oldest_sent_at + self.generator.endpoint.ack_timeout_s)
@@ -486,7 +486,7 @@ class Connection:
         return ack_id
 
     def _count_own_stall(self) -> None:
-        """Count a stall of this process if it was too late to answer a ping or to read one."""
+        """Count a stall of this process if the process was too late to read or to answer a ping."""
         if self.generator.reactor.worst_lag(self._silence_limit_s) >= self._ping_timeout_s * 1000:
             self.generator.counters.current.stalled += 1
 

@@ -14,20 +14,20 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _MAX_PROBE_S = 3.0
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
-"""Address of an IPv4 or IPv6 socket, as the `socket` module has it."""
+"""Address of an IPv4 or IPv6 socket, in the form of the `socket` module."""
 
 
 class SetupError(ValueError):
-    """An option of the run that cannot be used. The text is a sentence for the user, without the full stop."""
+    """Error: an option of the run cannot be used. The text is a sentence for the user, without the full stop."""
 
 
 class UserIdentity(msgspec.Struct, frozen=True):
-    """Texts with which the connections of one user introduce themselves.
+    """Request texts with the credentials of one user, which all connections of the user share.
 
     path_prefix     request path up to the name of the transport
-    header_lines    whole header lines, among them Host
+    header_lines    complete header lines, including Host
     connect_packet  Engine.IO packet with the Socket.IO CONNECT
-    token           redacted where the server repeats it
+    token           the user's token, which is redacted where the server repeats it
     """
 
     path_prefix: str
@@ -39,7 +39,7 @@ class UserIdentity(msgspec.Struct, frozen=True):
 class Endpoint:
     """Data that all connections of a run share.
 
-    address      (family, socket address); of several addresses of a name, one that answers
+    address      (family, socket address); if the host name has several addresses, one that answers
     tls          None for ws and http; it verifies the certificate unless the target is insecure
     server_name  host name for SNI and verification
     """
@@ -61,8 +61,8 @@ class Endpoint:
             raise SetupError(f"{target.display_url!r} is not a URL: write --host http://localhost:8000")
         if path := parts.path.strip("/"):
             raise SetupError(
-                f"the address of the server has a path, /{path}: leave it out of --host; as a namespace it is "
-                f"--namespace /{path}, as the client's option `path` --socketio-path /{path}"
+                f"the address of the server has a path, /{path}: remove it from --host; if it is a namespace, use "
+                f"--namespace /{path}, if it is the client's option `path`, use --socketio-path /{path}"
             )
         self.target, self.namespace = target, target.namespace
         self.ack_timeout_s, self.close_timeout_s, self.upgrades = ack_timeout_s, close_timeout_s, upgrades
@@ -78,11 +78,11 @@ class Endpoint:
             _check_source(source, *self.address)
 
     def next_source(self) -> str | None:
-        """Return the local address for the next connection, each in turn. None leaves it to the system."""
+        """Return the local address for the next connection (each in turn), None if the system chooses it."""
         return next(self._sources) if self._sources is not None else None
 
     def identity(self, credentials: Credentials) -> UserIdentity:
-        """Return the texts with which a user's connections introduce themselves."""
+        """Return the request texts that contain the credentials of a user."""
         presented = build_handshake_credentials(self.target, credentials)
         # Users whose credentials are only in the CONNECT packet share these strings.
         path_prefix, header_lines = self._path_prefix, self._header_lines

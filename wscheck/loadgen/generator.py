@@ -15,7 +15,7 @@ from wscheck.model.load_statistics import LoadStatistics, SecondCounts, WorkerRe
 from wscheck.model.secrets import HIDDEN, SHORTEST_SECRET, Redactor, Secret
 
 MAX_REFUSAL_KINDS = 50
-"""Refusal messages that are counted separately. A server may send a different message each time."""
+"""Largest number of refusal messages that are counted separately. A server may send a new message each time."""
 
 _MAX_REFUSAL_LENGTH = 80
 _MAX_STALL_SECONDS = 60
@@ -27,9 +27,9 @@ ConnectCallback = Callable[[float, str | None], None]
 class ProcessCounters:
     """Counters of one Locust process. Times are epoch seconds.
 
-    current  counts of the current second; the counting code adds to it directly
-    open     connections that are open
-    users    users that have connected and have not stopped
+    current  counts of the current second, to which the counting code adds directly
+    open     number of open connections
+    users    number of users that have connected and have not stopped
     """
 
     def __init__(self) -> None:
@@ -65,12 +65,12 @@ class ProcessCounters:
             self._complete_second(int(at) - 1)
 
     def finish(self, at: float) -> None:
-        """Complete the seconds before `at`, the end of the run, and the part of a second after them."""
+        """Complete the seconds before `at` (the end of the run), and the last, partial second."""
         self.advance(at)
         self._complete_second(int(at))
 
     def take_report(self) -> WorkerReport:
-        """Return the counts since the last call. Call `advance` before."""
+        """Return the counts since the last call. Call `advance` first."""
         report = WorkerReport(self._unreported, self._unreported_seconds)
         self._unreported, self._unreported_seconds = LoadStatistics(), []
         return report
@@ -119,7 +119,7 @@ class LoadGenerator:
     def refusal_kind(self, data: object, token: Secret | None = None) -> str:
         """Return the kind under which a CONNECT_ERROR with this data is counted: `connect_error: MESSAGE`.
 
-        Servers repeat what they received, so secrets are redacted, `token` among them.
+        A server may repeat the credentials that it received, so secrets are redacted, including `token`.
         """
         message = str((data.get("message") if isinstance(data, dict) else data) or "")
         if token is not None and len(token.reveal()) >= SHORTEST_SECRET:
@@ -144,7 +144,7 @@ class LoadGenerator:
         connections.user_stopped()
 
     def close(self, within_s: float) -> int:
-        """Close all connections and wait for it. Return the number of connections aborted after `within_s` seconds."""
+        """Close all connections and wait. Return the number of connections aborted after `within_s` seconds."""
         self.is_closing = True
         for components in self.users.values():
             for component in components:

@@ -21,14 +21,14 @@ _POLL, _POST, _UPGRADE, _PROBE = range(4)
 
 
 class HttpError(ValueError):
-    """Bytes that are not an HTTP response, or a response that is too large."""
+    """Error: the bytes are not an HTTP response, or the response is too large."""
 
 
 class HttpResponse:
     """Incremental parser of one HTTP/1.1 response (RFC 9112), as far as a handshake and a poll need it.
 
-    Header names are lower case. `rest` are the bytes after the response. A response with status 101 is complete after
-    its header section; the bytes after it belong to the new protocol.
+    Header names are lower case. `rest` contains the bytes after the response. A response with status 101 is complete
+    after its header section; the bytes after it belong to the new protocol.
     """
 
     __slots__ = ("_body_left", "_data", "body", "headers", "is_complete", "status")
@@ -47,7 +47,7 @@ class HttpResponse:
 
     @property
     def keeps_alive(self) -> bool:
-        """The connection can carry another request."""
+        """True if the connection can carry another request."""
         has_length = self._body_left is not None or self._is_chunked
         return self.headers.get("connection", "").lower() != "close" and has_length
 
@@ -176,7 +176,7 @@ def http_refusal_kind(response: HttpResponse) -> str:
 
 
 class UpgradeRefused(Exception):
-    """Failure of a WebSocket handshake. Its text is the kind under which it is counted."""
+    """Failure of a WebSocket handshake. The text is the kind under which the failure is counted."""
 
 
 def new_websocket_key() -> bytes:
@@ -188,7 +188,7 @@ def check_upgrade(response: HttpResponse, key: bytes) -> None:
     """Check that `response` accepts the WebSocket that was requested with `key` (RFC 6455, section 4.1).
 
     Raises:
-        UpgradeRefused: It does not.
+        UpgradeRefused: `response` does not accept it.
     """
     if response.status != 101:
         raise UpgradeRefused(http_refusal_kind(response))
@@ -211,7 +211,7 @@ class WebSocketHandshake:
         """Send the first request.
 
         Raises:
-            TransportError: There is no socket or no local port for it.
+            TransportError: There is no socket or no local port for the transport.
         """
         self._connection.open_new_transport()
         self._request_upgrade()
@@ -284,7 +284,7 @@ class PollingHandshake(WebSocketHandshake):
         self._stage = _POLL
 
     def start(self) -> None:
-        """Send the first poll, as `WebSocketHandshake.start`."""
+        """Send the first poll. Raises the same as `WebSocketHandshake.start`."""
         self._connection.open_new_transport()
         self._poll()
 
@@ -384,7 +384,10 @@ class PollingHandshake(WebSocketHandshake):
                 return
 
     def _finish_upgrade(self) -> None:
-        """Send the upgrade packet and the waiting packets. The server sends nothing before it has read the former."""
+        """Send the upgrade packet and the waiting packets.
+
+        The server sends nothing before it has read the upgrade packet.
+        """
         connection = self._connection
         packets = ("5", *self._outbox)
         connection.send(b"".join(encode_masked_frame(TEXT, text.encode()) for text in packets))

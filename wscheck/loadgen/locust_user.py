@@ -36,10 +36,10 @@ _SINGLE_PROCESS = "local"
 _CLOSE_MARGIN_S = 1.0
 _LAST_REPORT_WAIT_S = 5.0
 _LATE_WORKER_OFFSET = 10_000_000
-"""Distance between the first user numbers of workers that join a running test."""
+"""Distance between the first user numbers of workers that join a running test, so that their users differ."""
 
 _OWN_FILES = 64
-"""Open files of the process beside its connections."""
+"""Number of files that the process needs in addition to its connections."""
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class LocustProcess:
 
     @property
     def profiles(self) -> list[str]:
-        """Profiles of the locustfile's user classes, which may run at once."""
+        """Profiles of the locustfile's user classes. Several profiles may run at once."""
         return sorted({each.profile for each in self.environment.user_classes if hasattr(each, "profile")})
 
     def behaviour(self, profile: str) -> PageBehaviour:
@@ -135,7 +135,7 @@ class LocustProcess:
             self.runner.send_message(_SHARE_MESSAGE, {"position": position, "of": len(workers)}, worker)
 
     def _on_late_worker(self, client_id: str, **_: Any) -> None:
-        """Give a worker that joins a running test user numbers that no other worker reaches."""
+        """Send user numbers that no other worker reaches to a worker that joins a running test."""
         if self.aggregator.state == "running" and client_id not in self.aggregator.workers:
             index = len(self.aggregator.workers)
             self.aggregator.add_worker(client_id, index)
@@ -165,7 +165,7 @@ class LocustProcess:
         """Start one more user.
 
         Returns:
-            Its number, its connections and its components; None at the end of a run, or if no user is left.
+            The user's number, connections and components; None at the end of a run, or if no user is left.
         """
         generator = self.generator
         if generator is None or generator.is_closing:
@@ -356,7 +356,8 @@ class SocketUser(User):
     def call(self, name: str, *arguments: object) -> list[Any] | None:
         """Send an event on the connection of the first component and wait for the acknowledgement.
 
-        Return its arguments, or None if there is no open connection or no acknowledgement within --ack-timeout.
+        Return the arguments of the acknowledgement. Return None if there is no open connection, or no acknowledgement
+        within --ack-timeout.
         """
         result: AsyncResult = AsyncResult()
         report_ack = self._report_ack(name)

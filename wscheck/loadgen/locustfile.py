@@ -11,6 +11,6 @@ if _PROFILE not in LOAD_PROFILES:
 
 
 class Page(SocketUser):
-    """A user with the chosen profile."""
+    """A user with the profile that WSCHECK_LOAD_PROFILE names."""
 
     profile = _PROFILE

@@ -1,4 +1,4 @@
-"""Options of a run inside Locust, and what they describe: the endpoint, the users and the behaviour of their pages."""
+"""Options of a run inside Locust, and the endpoint, users and page behaviour that result from them."""
 
 import csv
 from collections.abc import Iterator
@@ -177,7 +177,7 @@ def behaviour_from(profile: str, options: Any) -> PageBehaviour:
 
 
 def _emit_every_s(options: Any, default_s: float) -> float:
-    """Return --emit-every. Locust's web UI gives an option as text, and an empty text for an empty field."""
+    """Return --emit-every in seconds. Locust's web UI passes an option as text, and an empty field as ""."""
     value = options.emit_every
     return default_s if value in (None, "") else float(value)
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from wscheck.loadgen.user_connections import UserConnections
 
 MAX_BACKOFF_S = 5.0
-"""Longest backoff, unless the first one is longer (socket.io-client: reconnectionDelayMax)."""
+"""Longest backoff in seconds, unless the first backoff is longer (socket.io-client: reconnectionDelayMax)."""
 
 _MAX_FAILURES = 30
-"""Failures that are counted; 2 to this power is a float without overflow."""
+"""Largest number of failures that is counted. 2 to this power does not overflow a float."""
 
 
 class ReconnectPolicy(msgspec.Struct, frozen=True):
@@ -26,9 +26,10 @@ class ReconnectPolicy(msgspec.Struct, frozen=True):
 
     after_server_disconnect_s  after "io server disconnect"; None: never, as socket.io-client
     backoff_s                  first delay after a lost or refused connection, then doubled; None: never
-    jitter                     random part of the backoff: 0 none, 0.5 as socket.io-client, 1 all
+    jitter                     random part of the backoff: 0 for none, 0.5 as in socket.io-client, 1 for the whole
+                               backoff
     remount_after_s            drop the first connection after this time and open another, as React's StrictMode does;
-                               None: do not
+                               None: never
     """
 
     after_server_disconnect_s: float | None = None
@@ -38,7 +39,7 @@ class ReconnectPolicy(msgspec.Struct, frozen=True):
 
 
 class PageComponent:
-    """Component with at most one connection at a time. It observes its connection.
+    """Component that has at most one connection at a time and observes that connection.
 
     on_open   called when a connection has opened, with the component
     on_event  called for each event, with its name and its arguments
@@ -113,7 +114,7 @@ class PageComponent:
             self._cancel_timer = self._generator.reactor.call_later(delay_s, self.open)
 
     def next_backoff(self) -> float | None:
-        """Count a failure. Return the seconds until the next attempt, or None if there is none."""
+        """Count a failure. Return the seconds until the next attempt, or None if the component does not reconnect."""
         first_s = self.reconnect_policy.backoff_s
         if first_s is None:
             return None

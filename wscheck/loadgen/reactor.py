@@ -52,7 +52,7 @@ class DeadlineHandler(Protocol):
 
 
 class _Timer(Protocol):
-    """The part of a gevent watcher that is used here."""
+    """Methods of a gevent watcher that the reactor uses."""
 
     def stop(self) -> None: ...
 

@@ -1,7 +1,7 @@
 """Non-blocking transports, plain TCP or TLS: bytes in, bytes out.
 
-They use the C socket itself. A socket of gevent has a hub watcher and needs one kilobyte more, and thousands of
-connections are idle.
+The transports use the C socket itself. A gevent socket would have a hub watcher and need one kilobyte more, which is
+too much for thousands of idle connections.
 """
 
 import _socket
@@ -20,7 +20,10 @@ _LINGER_OFF = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 
 
 class TransportError(OSError):
-    """Failure to open a transport, or its loss. `kind` is the key under which it is counted (docs/load-engine.md)."""
+    """Failure to open a transport, or its loss.
+
+    `kind` is the key under which the failure is counted (docs/load-engine.md).
+    """
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -45,7 +48,7 @@ def _error_kind(error: OSError) -> str:
 
 
 class TransportOwner(Protocol):
-    """Owner of a transport, which receives its bytes and learns of its end."""
+    """Owner of a transport, which is called with the received bytes and when the transport ends."""
 
     def received(self, data: bytes) -> None:
         """Handle bytes from the peer. May raise TransportError."""
@@ -64,7 +67,7 @@ class TransportOwner(Protocol):
 
 
 class TcpTransport:
-    """A TCP connection. The constructor starts to connect; bytes sent before that is done are buffered."""
+    """A TCP connection. The constructor starts to connect; bytes sent before it is connected are buffered."""
 
     __slots__ = ("_is_writing", "_owner", "_reactor", "_unsent", "socket")
 

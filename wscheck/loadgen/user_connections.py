@@ -1,4 +1,4 @@
-"""Connections of one user: how many there are at once, which ones were replaced, and which events came twice."""
+"""Connections of one user. Counts simultaneous connections, replaced connections and duplicated events."""
 
 import time
 from typing import TYPE_CHECKING
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from wscheck.loadgen.generator import LoadGenerator
 
 DUPLICATE_WITHIN_S = 2.0
-"""Longest time between two deliveries of one event."""
+"""Seconds between two deliveries of a payload, up to which they count as deliveries of one event."""
 
 MAX_PAYLOADS = 64
-"""Payloads per user that are compared, which bounds the memory for them."""
+"""Largest number of payloads per user that are compared, to limit the memory."""
 
 
 class _Payload:
-    """Time of the first delivery of a payload, and its deliveries by socket id."""
+    """First delivery time of a payload, and a dict of socket id to the number of deliveries."""
 
     __slots__ = ("deliveries", "first_at")
 
@@ -29,15 +29,15 @@ class _Payload:
 
 
 class UserConnections:
-    """Connections of one user, and what they add to the counters.
+    """Connections of one user, which are added to the counters of the process.
 
-    `active` contains a connection from when its CONNECT was sent until it ended. A connection counts towards the most
-    connections that the user had at once from then until it ended or the page dropped it; if the server never
-    acknowledged it, it does not count.
+    `active` contains each connection from its CONNECT to its end. The peak (the most connections that the user had at
+    once) includes a connection from its CONNECT until it ended or the page closed it. A connection that the server
+    never acknowledged does not count.
 
     A server replaces a connection by ending it. Its DISCONNECT may be read before or after the acknowledgement of the
-    newer connection, because the two travel on different transports. So the end of a connection waits for the answers
-    to the CONNECTs that were sent by then.
+    newer connection, because the two travel on different transports. So it is known only after the answers to all
+    CONNECTs sent before an end whether the end was a replacement.
     """
 
     __slots__ = (
@@ -64,7 +64,7 @@ class UserConnections:
         self._recent_payloads: dict[str, _Payload] | None = None
 
     def connect_sent(self, connection: Connection) -> None:
-        """Count the connection: the server may do so from now on."""
+        """Count the connection, because the server may count it from now on."""
         self.active.append(connection)
         most = self._most_at_once
         if len(self.active) <= most or sum(not each.is_closing for each in self.active) <= most:
@@ -77,7 +77,7 @@ class UserConnections:
             self._generator.counters.users += 1
 
     def opened(self, connection: Connection) -> None:
-        """Count the opening. Connections that ended while it was requested were replaced by it."""
+        """Count the opening, and the replacement of each connection that ended since the CONNECT of `connection`."""
         counters, at = self._generator.counters, connection.opened_at
         self._confirm_peak(connection)
         counters.current.connects += 1
@@ -101,12 +101,12 @@ class UserConnections:
         self._remove(connection)
 
     def abandoned(self, connection: Connection) -> None:
-        """Handle that we closed the connection before it was open."""
+        """Handle a connection that we closed before it was open."""
         self._withdraw_peak(connection)
         self._remove(connection)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """Count the end of an open connection, and the replacement if there was one."""
+        """Count the end of an open connection, and its replacement if a newer connection replaced it."""
         counters, at = self._generator.counters, time.monotonic()
         counters.open -= 1
         counters.current.disconnects[reason] = counters.current.disconnects.get(reason, 0) + 1
@@ -119,7 +119,7 @@ class UserConnections:
         self._remove(connection)
 
     def user_stopped(self) -> None:
-        """Handle that the user left the run."""
+        """Handle the stop of the user."""
         if self._has_connected:
             self._generator.counters.users -= 1
             self._most_at_once, self._has_connected, self._unacknowledged_peaks = 0, False, ()
@@ -141,9 +141,9 @@ class UserConnections:
             self._set_most_at_once(self._most_at_once - 1)
 
     def _was_replaced(self, older: Connection, at: float) -> bool:
-        """Return whether another connection opened that the server accepted after `older`.
+        """Report whether a newer connection replaced `older`, which ended at time `at`.
 
-        The server did so if it had not acknowledged the other one when the CONNECT of `older` was sent.
+        A newer connection opened after the CONNECT of `older` was sent, and shortly before `at`.
         """
         return any(
             each is not older and each.opened_at >= older.connect_sent_at and at - each.opened_at <= REPLACED_WITHIN_S
@@ -162,7 +162,7 @@ class UserConnections:
         self._drop_inexplicable_ends()
 
     def _drop_inexplicable_ends(self) -> None:
-        """Drop the ends that no unanswered CONNECT can explain any more: they were no replacements."""
+        """Drop the ends of connections that no unanswered CONNECT can explain, because they were no replacements."""
         if self._unexplained_ends:
             sent = [each.connect_sent_at for each in self.active if each.state is ConnectionState.CONNECT_SENT]
             self._unexplained_ends = [end for end in self._unexplained_ends if any(at <= end[1] for at in sent)]
@@ -188,7 +188,7 @@ class UserConnections:
             self._recent_payloads = None
 
     def _payloads_since(self, since: float) -> dict[str, _Payload]:
-        """Return the recent payloads without those from before `since`. A later copy of those is a repetition."""
+        """Return the payloads that were first delivered after `since`. A copy of an older payload is a new event."""
         payloads = self._recent_payloads if self._recent_payloads is not None else {}
         while payloads:
             text, oldest = next(iter(payloads.items()))

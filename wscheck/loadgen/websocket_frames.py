@@ -7,7 +7,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _CONTINUATION = 0x0
 _FIN = 0x80
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Largest message that is accepted: larger than any event, and small enough for a machine with thousands of them."""
+"""Largest message that is accepted: larger than any event, and small enough for thousands of connections."""
 
 
 class WebSocketMessage(NamedTuple):
@@ -18,20 +18,21 @@ class WebSocketMessage(NamedTuple):
 
 
 class FrameError(ValueError):
-    """Bytes that a server must not send."""
+    """Error: the server sent bytes that a server must not send."""
 
 
 class FrameReader:
     """Incremental parser of the frames from a server.
 
-    `error` describes the first violation of the protocol, and is None before it. Nothing is parsed after it.
+    `error` describes the first violation of the protocol; it is None before the violation. Nothing is parsed after the
+    violation.
     """
 
     __slots__ = ("_bytes_needed", "_fragments", "_message_opcode", "_rest", "error")
 
     def __init__(self) -> None:
         self._rest: bytes | bytearray = b""
-        # Size of an incomplete frame. Without it a large frame would be parsed again with each part that arrives.
+        # Size of an incomplete frame, so that a large frame is not parsed again with each part that arrives.
         self._bytes_needed = 0
         self._fragments: bytearray | None = None
         self._message_opcode = 0

@@ -1,1 +1,1 @@
-"""WHO SAW IT: each file turns one kind of evidence into events."""
+"""Event sources: each package turns one kind of evidence (logs, browser, HAR file, client) into events."""

@@ -15,7 +15,7 @@ from wscheck.model.errors import BadEvidence
 from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader, Unreadable
 
 FINDING_PREFIX = b'{"type":"finding",'
-"""Start of a line with a finding of the recorded run; a replay evaluates the events again."""
+"""Start of a line with a finding of the recorded run. Such lines are ignored, because a replay evaluates the events."""
 
 _header_decoder = msgspec.json.Decoder(RecordingHeader)
 _event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
@@ -91,7 +91,7 @@ def _decode_event(line: bytes, path: str, number: int) -> AnyEvent:
 
 
 def _unknown_event(value: dict[str, Any], path: str, number: int) -> Unreadable:
-    """Return an `Unreadable` event in place of one whose type only a newer minor version knows."""
+    """Return an `Unreadable` event in place of an event whose type only a newer minor version knows."""
     at, source = value.get("at"), value.get("source")
     return Unreadable(
         at=float(at) if isinstance(at, int | float) else None,

@@ -67,7 +67,7 @@ def decode_socket_packet(text: str) -> SocketPacket:
     Raises:
         PacketError: The text is malformed, or its data does not fit its type.
     """
-    if text.startswith("2["):  # nearly all packets of a session
+    if text.startswith("2["):  # the fast path for nearly all packets of a session
         return SocketPacket(SocketPacketType.EVENT, "/", _checked_data(SocketPacketType.EVENT, _parse_json(text[1:])))
     head = _HEAD.match(text)
     if head is None:
@@ -129,7 +129,7 @@ def _dump_json(data: Any) -> str:
 
 
 def _checked_data(packet_type: SocketPacketType, data: Any) -> Any:
-    """Return `data`. Raises PacketError if its shape does not fit `packet_type`."""
+    """Return `data` unchanged. Raise PacketError if the shape of `data` does not fit `packet_type`."""
     if not _DATA_CHECKS[packet_type](data):
         raise PacketError(f"the data does not fit {packet_type.name}")
     return data

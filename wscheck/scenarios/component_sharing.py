@@ -1,4 +1,4 @@
-"""Third documented test: components share the connection, and it lasts as long as one of them is mounted."""
+"""Third documented test: components share the connection, which lasts as long as one component is mounted."""
 
 import msgspec
 

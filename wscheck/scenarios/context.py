@@ -38,19 +38,19 @@ SHORT_WAIT_S = 0.25
 """Seconds within which a healthy server answers a healthy client. Slower answers overlap with the next request."""
 
 DUPLICATE_WAIT_S = 0.3
-"""Seconds within which a server that sends an event twice sends the second one."""
+"""Seconds within which a server that sends an event twice sends the second copy."""
 
 MAX_EVENTS = 20_000
-"""Events per phase. A contract has a few; more would only fill the memory."""
+"""Largest number of received events per phase. A contract has a few events; a flood would only fill the memory."""
 
 
 class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Server, users and client of a scenario. Times are in seconds.
 
     client             "unified" or "per-component"
-    reconnect_delay_s  delay after which the per-component client reconnects when it was disconnected; None for never
-    window_s           how long to observe for what must not happen
-    grace_s            time that two connections of a user may overlap
+    reconnect_delay_s  delay after which the per-component client reconnects after a disconnect; None for never
+    window_s           time to observe that unwanted events do not occur
+    grace_s            grace period: time that two connections of a user may overlap
     trigger_event      event that the wizard emits to connect WhatsApp
     disconnect_event   event that the wizard emits to disconnect WhatsApp; None for never
     """
@@ -73,13 +73,14 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScenarioContext:
-    """One phase of one scenario. Records as events, in order, everything that happens.
+    """One phase of one scenario: its actions or its control. Records everything that happens as events, in order.
 
     settings          server, users and client
     events            events recorded so far
-    window_s          seconds of the settings
+    window_s          `window_s` of the settings
     no_answer_reason  why the server answers none of the contract's events, known from an earlier phase; "" if it may
-    recorder          records what the pages do
+                      answer
+    recorder          listener that records the actions and connections of the pages
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class ScenarioContext:
         self.recorder = ClientRecorder(self.record, settings.contract, redactor)
 
     def record(self, event: Event) -> None:
-        """Append an event of any source and wake the waiting tasks. After the end of the phase, ignore it."""
+        """Append an event of any source and wake the waiting tasks. After the end of the phase, do nothing."""
         if self._ended or (isinstance(event, Delivered | Handled) and self._exceeds_limit(event)):
             return
         self.events.append(event)
@@ -103,7 +104,10 @@ class ScenarioContext:
         self._changed.set()
 
     def _exceeds_limit(self, event: Event) -> bool:
-        """Count `event`, and return True from `MAX_EVENTS` on. The first time, record that and close the pages."""
+        """Count `event`, and return True from `MAX_EVENTS` on.
+
+        The first time, also record the excess and close the pages.
+        """
         self._event_count += 1
         if self._event_count == MAX_EVENTS:
             reason = f"the server sent more than {MAX_EVENTS:,} events in one scenario"
@@ -121,7 +125,7 @@ class ScenarioContext:
         transports: tuple[str, ...] | None = None,
         fault: bool = False,
     ) -> SimulatedPage:
-        """Return a new page of the client under test, or with `fault` of the documented fault."""
+        """Return a new page of the client under test. With `fault`, the page has the documented fault."""
         target = self.settings.target
         if transports is not None:
             target = msgspec.structs.replace(target, transports=transports)
@@ -154,7 +158,7 @@ class ScenarioContext:
         within: float = 0.0,
         required: bool = True,
     ) -> None:
-        """Record what must happen on `page` within `within` seconds. A rule evaluates it (see `Expected`)."""
+        """Record that `what` must happen on `page` within `within` seconds. A rule evaluates this (see `Expected`)."""
         self.record(
             Expected(
                 at=time.time(),
@@ -186,8 +190,8 @@ class ScenarioContext:
     ) -> None:
         """Request several events like `request`, without waiting for each before the next.
 
-        A server may do one thing at a time. As long as one of the pending events arrives, the others get the full
-        time again.
+        A server may process one request at a time. Therefore the arrival of a pending event restarts the timeout of the
+        other pending events.
         """
         pending: list[Callable[[], bool]] = []
         for event in events:
@@ -200,7 +204,7 @@ class ScenarioContext:
             await self.wait_until(lambda: any(has_arrived() for has_arrived in pending), timeout_s)
 
     def answer_timeout_s(self, event: ContractEvent) -> float:
-        """Return the seconds to wait for `event`; few if the server is known to answer nothing."""
+        """Return the seconds to wait for `event`; a short time if the server is known to answer nothing."""
         return min(SHORT_WAIT_S, event.within) if self.no_answer_reason else event.within
 
     async def _emit_request(
@@ -234,7 +238,10 @@ class ScenarioContext:
         }
 
     def mark_not_evaluated(self, reason: str) -> None:
-        """Record that a part could not be evaluated. The scenario is inconclusive unless a rule finds a fault."""
+        """Record that a part of the scenario could not be evaluated.
+
+        The scenario is inconclusive unless a rule finds a fault.
+        """
         self.record(NotEvaluated(at=time.time(), source=SOURCE_SCENARIO, reason=reason))
 
     def skip(self, reason: str) -> None:
@@ -244,7 +251,7 @@ class ScenarioContext:
     # --- waiting -------------------------------------------------------------------------------------------------
 
     async def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until `condition` holds, and return False on timeout. The condition is tested after every event."""
+        """Wait until `condition` is true, and return False on timeout. The condition is tested after every event."""
         try:
             async with asyncio.timeout(timeout_s):
                 while not condition():
@@ -255,7 +262,7 @@ class ScenarioContext:
         return True
 
     async def observe(self, seconds: float | None = None) -> None:
-        """Wait for `seconds` (default: the window), so that what must not happen would have happened."""
+        """Wait for `seconds` (default: `window_s`), so that an unwanted event would have occurred."""
         await self.wait_until(lambda: self._event_count >= MAX_EVENTS, self.window_s if seconds is None else seconds)
 
     async def wait_for_duplicates(self) -> None:
@@ -263,7 +270,7 @@ class ScenarioContext:
         await asyncio.sleep(DUPLICATE_WAIT_S)
 
     async def wait_for_reaction(self) -> None:
-        """Wait until the server replaced or refused a connection, or left two open for longer than the grace period."""
+        """Wait until the server replaced or refused a connection, or left both open beyond the grace period."""
         await self.wait_until(self._has_reaction, self.settings.grace_s * 2)
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 

@@ -1,4 +1,4 @@
-"""The token of one user with the id of another: which user gets the connection?"""
+"""A connection with the token of one user and the id of another user: which user does it belong to?"""
 
 from wscheck.config.target import Credentials
 from wscheck.detect.rules.identity_unverified import IdentityUnverified
@@ -28,7 +28,7 @@ class IdentityBinding(Scenario):
 
 
 async def _request_event_with_user(context: ScenarioContext, mounted: MountedComponent) -> None:
-    """Request an event whose payload contains the user, and wait for it."""
+    """Request an event whose payload contains the user, and wait for this event."""
     event = next((e for e in context.contract.events if e.emit is not None and e.user), None)
     if event is not None and event.emit is not None and mounted.is_connected:
         await mounted.emit(event.emit, event.payload)

@@ -1,4 +1,7 @@
-"""Several connections of one user at the same time: a server that awaits between look-up and store loses track."""
+"""Several connections of one user at the same time.
+
+A server loses track of them if it awaits between its look-up of the user's connection and its storing of the new one.
+"""
 
 import asyncio
 
@@ -26,7 +29,7 @@ class Race(Scenario):
         context.expect("connected", pages[0])
 
     async def run_control(self, context: ScenarioContext) -> None:
-        """The documented fault at the same server, one component well after the other: does the server keep both?"""
+        """The documented fault at the same server, with one connection after the other: do both stay open?"""
         page = context.new_page(fault=True)
         await page.mount(DASHBOARD)
         await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))
@@ -37,7 +40,8 @@ class Race(Scenario):
         """Return the reason if the server lets a user have several connections by policy.
 
         A server that kept both connections of the control but replaced some of the simultaneous ones has no such
-        policy: the two reached different processes, each of which knows only its own connections.
+        policy: the two connections of the control reached different processes, each of which knows only its own
+        connections.
         """
         if control.connections_opened < 2 or control.replacements or replacements:
             return None

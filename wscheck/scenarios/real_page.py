@@ -27,7 +27,7 @@ class RealPage(msgspec.Struct, kw_only=True):
     url              address of the page
     steps            actions on the page, performed in each scenario
     storage_state    cookies and local storage to set before the page opens
-    identity         part of the traffic that contains the user
+    identity         rule that points at the part of the traffic that contains the user
     source_root      folder of the frontend's sources
     browser_program  browser to launch, None for the installed one
     cdp_url          DevTools address of a running browser, None to launch one
@@ -45,7 +45,10 @@ class RealPage(msgspec.Struct, kw_only=True):
     _redactor: "TrafficRedactor | None" = None
 
     async def run(self, scenario: str, context: ScenarioContext) -> None:
-        """Open the page, perform the steps and observe for the window. In component-sharing, then leave the page."""
+        """Open the page, perform the steps and observe for `window_s`.
+
+        In component-sharing, leave the page afterwards.
+        """
         from wscheck.observe.browser import apply_storage, run_steps
 
         async with self._browser(context.settings.target.url) as browser:
@@ -90,7 +93,7 @@ def record_page_expectations(
 ) -> None:
     """Record what must have happened on the page until `observed_until` (Unix seconds).
 
-    Each of its users is connected. In event-handling, every event of the contract has arrived, unless the page was
+    Each user of the page is connected. In event-handling, every event of the contract has arrived, unless the page was
     connected for less than the time that the event may take.
     """
     from wscheck.observe.traffic.redaction import is_stand_in
@@ -108,7 +111,7 @@ def record_page_expectations(
         context.mark_not_evaluated(
             "the page received no event of the contract: add a [[browser.step]] that clicks what requests one"
         )
-        return  # a finding for each missing event would add nothing
+        return  # one reason is enough: a finding for each missing event would add nothing
     # Nothing is expected of a connection without a known user, for example that of a chat widget.
     user, label = min({one for one in connected if not is_stand_in(one[0] or "")} or connected, key=str)
     # The time before the page connected does not count: no event could arrive then.

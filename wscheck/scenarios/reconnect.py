@@ -11,7 +11,7 @@ from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 class Reconnect(Scenario):
     """A page without network. A server may notice the new connection before it notices the loss of the old one.
 
-    It then replaces a connection that is not used any more, so `connection-replaced` does not apply.
+    In that case it replaces a connection that is not used any more, so `connection-replaced` does not apply.
     """
 
     id = "reconnect"

@@ -25,7 +25,7 @@ CONNECTION_RULES: tuple[type[Rule], ...] = (
 
 
 class Scenario(ABC):
-    """A sequence of client actions, the claim that must hold afterwards, and a control that shows the claim can fail.
+    """Client actions, a claim that must hold afterwards, and a control that shows that the claim can fail.
 
     Each subclass has its own file, a line in `wscheck.scenarios.SCENARIOS` and a section in docs/scenarios.md. `wscheck
     explain` prints the docstring of the subclass as a note, and that of its `run_control` as the control.

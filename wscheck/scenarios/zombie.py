@@ -9,7 +9,7 @@ class Zombie(Scenario):
     """A connected client that no longer answers pings.
 
     Engine.IO closes such a connection after pingInterval + pingTimeout (Engine.IO protocol v4, "Heartbeat").
-    python-engineio tests only once per pingTimeout, so it may take that much longer.
+    python-engineio tests for silent clients only once per pingTimeout, so the close may come that much later.
     """
 
     id = "zombie"

@@ -139,6 +139,5 @@ def test_an_unknown_user_has_a_note_about_identity_rules() -> None:
         [Connected(at=1.0, source="browser", user=UNKNOWN_USER.format("tab 1"), sid="s", page="tab 1")], **WHOLE
     )
     assert network_events.notes == [
-        "Who is connected in tab 1 was not found: say where the traffic names the user, "
-        "as in --identity 'auth.token|jwt:sub'."
+        "The user of tab 1 is unknown: say where the traffic names the user, as in --identity 'auth.token|jwt:sub'."
     ]

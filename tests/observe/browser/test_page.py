@@ -26,8 +26,8 @@ class FailingBrowser(DevToolsConnection):
 @pytest.mark.parametrize(
     ("error", "step"),
     [
-        ("net::ERR_CONNECTION_REFUSED", "Open it in a browser: is it there?"),
-        ("net::ERR_CERT_AUTHORITY_INVALID", "Trust its authority on this machine"),
+        ("net::ERR_CONNECTION_REFUSED", "Check the URL in a browser."),
+        ("net::ERR_CERT_AUTHORITY_INVALID", "Trust the authority of the certificate on this machine"),
     ],
 )
 async def test_the_next_step_depends_on_the_error(error: str, step: str) -> None:

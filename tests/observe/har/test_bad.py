@@ -53,12 +53,12 @@ def refused(path: Path) -> BadEvidence:
         (b"", "is empty"),
         (b"PK\x03\x04rest", "is a ZIP archive"),
         (b"\x1f\x8b\x08rest", "is compressed"),
-        (b"<html>", "is no HAR"),
-        (b"\xff\xfe\x00", "is no HAR"),
-        (b"[]", "is JSON and no HAR"),
-        (b'{"log": {}}', "is JSON and no HAR"),
-        (b'{"log": {"entries": 3}}', "is JSON and no HAR"),
-        (b"[" * 100_000, "is JSON and no HAR"),
+        (b"<html>", "is not a HAR file"),
+        (b"\xff\xfe\x00", "is not a HAR file"),
+        (b"[]", "is JSON but not a HAR file"),
+        (b'{"log": {}}', "is JSON but not a HAR file"),
+        (b'{"log": {"entries": 3}}', "is JSON but not a HAR file"),
+        (b"[" * 100_000, "is JSON but not a HAR file"),
     ],
 )
 def test_other_files_are_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:

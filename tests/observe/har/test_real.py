@@ -44,7 +44,7 @@ def test_playwright_har_counts_an_upgrade_once_and_notes_its_limits() -> None:
     assert {event.transport for event in contents.events if isinstance(event, Upgraded)} == {"websocket"}
     (ended,) = [event for event in contents.events if isinstance(event, Disconnected)]
     assert ended.reason == "io server disconnect"
-    assert "does not say which code opened a connection" in contents.notes[0]
+    assert "contains neither the code that opened a connection" in contents.notes[0]
     assert evaluate(PLAYWRIGHT).verdict is Verdict.FAILED
 
 
@@ -99,4 +99,4 @@ def test_limits_of_the_file_are_in_the_report() -> None:
     result = " ".join(wscheck("har", DEVTOOLS).out.split())
     assert "! Positions in http://127.0.0.1:18377/broken.js are those of the bundle" in result
     assert "--source-maps DIR" in result
-    assert "does not say which code opened a connection" in " ".join(wscheck("har", FIXED).out.split())
+    assert "contains neither the code that opened a connection" in " ".join(wscheck("har", FIXED).out.split())

@@ -260,7 +260,7 @@ def test_a_token_as_user_is_not_published() -> None:
 
 @pytest.mark.parametrize("rule", ["", "userId", "body.userId", "event:", "query.", "auth.token|jwt:"])
 def test_an_invalid_identity_rule_is_refused(rule: str) -> None:
-    with pytest.raises(UsageError, match="does not say where"):
+    with pytest.raises(UsageError, match="is not an identity rule"):
         IdentityRule.parse(rule)
 
 

@@ -133,7 +133,7 @@ def test_a_page_without_socket_io_is_inconclusive_and_noted(site: Backend) -> No
     result = json.loads(ran.out)
     assert result["reason"] == NO_TRAFFIC
     missing, redirected = result["notes"]
-    assert missing == f"tab 2 was answered HTTP 404: {pages[1]}."
+    assert missing == f"tab 2 got HTTP 404 for {pages[1]}."
     assert redirected.startswith(f"tab 3 was sent to {pages[2]} and shows {pages[0]}: is a login missing")
 
 
@@ -196,7 +196,7 @@ asyncio.run(main(*sys.argv[1:], os.environ["WSCHECK_CDP_URL"]))
 
 @pytest.mark.parametrize(
     ("what", "reason"),
-    [("Page.crash", "crashed during the check"), ("kill", "the browser ended before the check did")],
+    [("Page.crash", "crashed during the check"), ("kill", "the browser ended before the end of the check")],
 )
 def test_a_crash_or_an_early_end_is_inconclusive(site: Backend, tmp_path: Path, what: str, reason: str) -> None:
     script = tmp_path / "drive.py"
@@ -255,7 +255,7 @@ def test_a_program_that_is_not_a_browser_is_reported(tmp_path: Path) -> None:
         (("localhost:3000",), 2, "is not the address of a page"),
         (("http://127.0.0.1:9/", "--cdp", "http://127.0.0.1:9"), 3, "No browser answers at http://127.0.0.1:9"),
         (("http://127.0.0.1:9/", "--cdp", "http://127.0.0.1:9", "--browser", "/bin/true"), 2, "Give one of the two"),
-        (("http://127.0.0.1:9/", "--identity", "user"), 2, "does not say where the user is found"),
+        (("http://127.0.0.1:9/", "--identity", "user"), 2, "is not an identity rule"),
         (("http://127.0.0.1:9/", "--for", "soon"), 2, "is not a duration"),
     ],
 )

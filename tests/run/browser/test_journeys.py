@@ -110,7 +110,7 @@ def test_a_failed_step_ends_the_run_with_its_line(site: Backend, tmp_path: Path)
 
 async def test_every_kind_of_failed_step_has_a_message(site: Backend) -> None:
     messages: dict[tuple[str, str | float], str] = {
-        ("wait_for", "#go["): 'toml:1: wait_for = "#go[": That is no CSS selector.',
+        ("wait_for", "#go["): 'toml:1: wait_for = "#go[": That is not a CSS selector.',
         ("goto", "http://127.0.0.1:9/"): 'toml:1: goto = "http://127.0.0.1:9/": tab 1: the page did not load: net::',
         ("tab", 7): "toml:1: tab = 7: There is no tab 7.",
         ("fill", "#nowhere"): 'toml:1: fill = "#nowhere": tab 1: nothing matches',
@@ -147,7 +147,11 @@ def test_an_unknown_step_is_refused_before_the_browser_starts(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read: No such file"), ("[]", "is no storage state"), ('{"cookies": [', "is no storage state")],
+    [
+        (None, "cannot be read: No such file"),
+        ("[]", "is not a storage state"),
+        ('{"cookies": [', "is not a storage state"),
+    ],
 )
 def test_an_invalid_storage_state_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:

@@ -125,7 +125,7 @@ def test_two_tabs_with_unknown_users_are_inconclusive_without_a_log(site: Backen
     for log, code in ((), 3), (("--server-log", str(site.log)), 0):
         ran = wscheck("verify", *page, *log, cwd=tmp_path, WSCHECK_TOKEN="token-of-user_123")
         assert ran.code == code, ran.said
-        assert ("tab 1 and tab 2 may be one user's" in json.loads(ran.out)["reason"]) == (not log)
+        assert ("tab 1 and tab 2 may belong to one user" in json.loads(ran.out)["reason"]) == (not log)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A browser under observation: all DevTools domains, the events that they result in, and the configured steps."""
+"""Browser under observation: combines the DevTools domains into events, and runs the configured steps."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ TAB_TIMEOUT_S = 10
 
 
 class BrowserObservation(msgspec.Struct):
-    """Events and pages of a browser; `notes` are sentences about what could be observed only in part."""
+    """Events and pages of a browser. `notes` are sentences for the report about what was observed only in part."""
 
     events: list[Event]
     pages: list[PageSummary]
@@ -37,7 +37,9 @@ class BrowserObservation(msgspec.Struct):
 
 
 class Browser:
-    """Observed browser; create it with `launched` or `attached`. Tabs that pages or users open are observed as well.
+    """Observed browser, created with `launched` or `attached`.
+
+    Tabs that pages or users open are observed as well.
 
     startup_script  JavaScript that runs in every tab that wscheck opens, before the page's own scripts
     """
@@ -83,7 +85,7 @@ class Browser:
         await self._devtools.__aexit__()
 
     async def _close_opened_tabs(self) -> None:
-        """Close the tabs that wscheck opened in a user's browser: each has a connection of that user."""
+        """Close the tabs that wscheck opened in a user's browser, because their pages would stay connected."""
         for target_id in self._opened_tabs:
             with contextlib.suppress(CommandFailed, CannotCheck):
                 await self._devtools.call("Target.closeTarget", {"targetId": target_id})
@@ -195,7 +197,7 @@ class Browser:
         elif method == "Page.frameNavigated":
             self._on_navigated(params["frame"], session)
         elif method == "Page.javascriptDialogOpening" and self._is_own:
-            # A dialog blocks the page. Nobody sees it in a launched browser; in a user's browser, the user closes it.
+            # A dialog blocks the page. A launched browser has no user to close the dialog.
             answer = {"accept": params["type"] in ("alert", "beforeunload")}
             self._devtools.send("Page.handleJavaScriptDialog", answer, session)
 
@@ -223,7 +225,7 @@ class Browser:
             arrival.set_result(tab)
 
     def _on_navigated(self, frame: dict[str, Any], session: str) -> None:
-        """Process a navigation; that of the main frame closes the page's connections."""
+        """Process a navigation. A navigation of the main frame closes the page's connections."""
         target = self._targets.by_session.get(session)
         if target is not None and "parentId" in frame:
             target.frames[frame["id"]] = frame["url"]
@@ -235,9 +237,9 @@ class Browser:
     # --- result -------------------------------------------------------------------------------------------------
 
     async def observation(self, *, final: bool = True) -> BrowserObservation:
-        """Return everything so far, ordered by time, with openers and handlers at their source positions.
+        """Return all events so far, ordered by time, with the source positions of openers and event handlers.
 
-        final  no more traffic follows
+        final  true if no more traffic follows
         """
         if not self.ended:
             await self._handlers.read_all()
@@ -280,8 +282,8 @@ async def launched(
     """Launch a headless Chromium with a fresh profile, and close it afterwards.
 
     program   the executable, by default the first browser that is installed
-    root      the folder of the checkout that contains the frontend, empty for the checkout itself
-    redactor  shared by several browsers of a run
+    root      folder of the frontend within the repository, empty if it is the repository's root
+    redactor  redactor that several browsers of a run share, None for a new one
     target    the URL of the server under test, if known
     insecure  ignore invalid TLS certificates
 
@@ -305,7 +307,7 @@ async def attached(
     redactor: TrafficRedactor | None = None,
     target: str = "",
 ) -> AsyncIterator[Browser]:
-    """Attach to a browser that already runs, and leave it running. Parameters as in `launched`.
+    """Attach to a running browser, which continues to run afterwards. Parameters as in `launched`.
 
     Raises:
         Unreachable: Nothing answers at `url`.
@@ -322,7 +324,9 @@ async def _observed(browser: Browser) -> AsyncIterator[Browser]:
     try:
         yield browser
     except CommandFailed as error:
-        raise CannotCheck(f"The browser refused a command: {error}.", "Update the browser, or try another.") from error
+        raise CannotCheck(
+            f"The browser refused a command: {error}.", "Update the browser, or try another browser."
+        ) from error
     finally:
         await browser._stop()
 
@@ -342,7 +346,7 @@ async def run_steps(browser: Browser, tab: BrowserTab, steps: Sequence[BrowserSt
 
 
 async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep) -> BrowserTab:
-    """Run one step; return the tab in which the next one runs."""
+    """Run one step; return the tab in which the next step runs."""
     value = str(step.argument)
     match step.action:
         case "goto":
@@ -378,5 +382,5 @@ async def _switch_tab(browser: Browser, tab: BrowserTab, step: BrowserStep) -> B
     label = f"tab {step.argument:g}"
     tabs = browser.tabs
     if label not in tabs:
-        raise CannotCheck(f"There is no {label}.", f"There are: {', '.join(tabs) or 'none'}.")
+        raise CannotCheck(f"There is no {label}.", f"Open tabs: {', '.join(tabs) or 'none'}.")
     return tabs[label]

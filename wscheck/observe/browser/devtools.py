@@ -19,29 +19,29 @@ from wscheck.model.errors import CannotCheck, Unreachable
 RESPONSE_TIMEOUT_S = 30.0
 
 DevToolsEventHandler = Callable[[str, dict[str, Any], str], None]
-"""Function of a DevTools event's method, parameters and DevTools session id."""
+"""Callback for a DevTools event, with its method name, its parameters and the DevTools session id."""
 
 _CLOSE_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)
 
 
 class BrowserEnded(CannotCheck):
-    """Error of a browser that ended, crashed or was killed during the run."""
+    """Error: the browser ended, crashed or was killed during the run."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The browser ended before the check did.", "Run again; if it crashes, try `browser.browser=PATH`."
+            "The browser ended before the end of the check.", "Run again; if it crashes, try `browser.browser=PATH`."
         )
 
 
 class CommandFailed(Exception):
-    """Error of a command that the browser refused: its page or worker is gone, or does not support it."""
+    """Error: the browser refused a command, because the page or worker is gone or does not support the command."""
 
 
 class DevToolsConnection:
     """Websocket to a browser; an async context manager.
 
     on_event  called with every event, in order
-    ended     set when the browser ended
+    ended     event that is set when the browser has ended
     """
 
     def __init__(self, url: str, on_event: DevToolsEventHandler) -> None:
@@ -60,7 +60,9 @@ class DevToolsConnection:
             await self._http.close()
             url, reason = (redact_url(each) for each in (self.url.partition("/devtools")[0], str(error)))
             problem = f"The browser does not answer at {url}: {reason}."
-            raise Unreachable(problem, "Start it with --remote-debugging-port=9222, and name that port.") from error
+            raise Unreachable(
+                problem, "Start the browser with --remote-debugging-port=9222, and give that port with `browser.cdp`."
+            ) from error
         self._reader = asyncio.create_task(self._read())
         return self
 
@@ -88,7 +90,7 @@ class DevToolsConnection:
     def send(
         self, method: str, params: dict[str, Any] | None = None, session: str = ""
     ) -> asyncio.Future[dict[str, Any]]:
-        """Send a command without waiting; return a future of its result, which may be ignored.
+        """Send a command without waiting. Return a future of its result, which the caller may ignore.
 
         Commands are sent in the order of the calls.
         """
@@ -109,7 +111,7 @@ class DevToolsConnection:
         return response
 
     def abandon_session(self, session: str) -> None:
-        """Fail all commands of a session whose page crashed: it does not respond any more."""
+        """Fail the pending commands of a session, because its page crashed and will not respond."""
         self._crashed_sessions.add(session)
         for command_id in list(self._pending_by_session.get(session, ())):
             self._fail(command_id, CommandFailed("its page crashed"))

@@ -1,7 +1,8 @@
 """Event handlers of each Socket.IO socket in a page, and their source positions, without changes to the page.
 
-The debugger lists the heap objects of the page. Those that are sockets of socket.io-client are referenced by a debugger
-handle, and their handlers are read periodically. Nothing is patched, and no global is set.
+The debugger lists the objects in the page's memory. wscheck stores references to the sockets of socket.io-client among
+them, and reads the handlers of these sockets periodically. The page's code cannot reach the references, nothing is
+patched, and no global variable is set.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ POLL_INTERVAL_S = 0.05
 POLLS_PER_READ = 4
 
 BUSY_TIMEOUT_S = 5.0
-"""Time within which a page must evaluate `0`; after it the page gets no further question."""
+"""Seconds within which a page must evaluate `0`. The handlers of a slower page are not read."""
 
 OBJECT_GROUP = "wscheck"
 
 # An object in the page's JavaScript context that the page cannot reach. `lists`: for each socket, the handler array of
-# each event at the last read, as the emitter stores it. An array that was dropped, not emptied, went by off(event).
+# each event at the last read. The emitter drops an array that still contains handlers only in off(event).
 STATE = "({sockets: [], lists: [], root: Object.prototype})"
 
 FIND_SOCKETS = """function(objects) {
@@ -81,11 +82,11 @@ ScriptPosition = tuple[str, int, int]
 
 
 class HandlerSnapshot(msgspec.Struct, frozen=True):
-    """Handlers of one event of one socket from time `at` on.
+    """Handlers that one socket has for one event, from time `at` until the next snapshot of that event.
 
-    sid     the socket's current sid, or its last one
-    lost    handlers that off(event) removed together
-    inside  "connect" if the connect handler registers all of them
+    sid     socket id, or the last one if the socket is disconnected
+    lost    handlers that one call of off(event) removed
+    inside  "connect" if the "connect" handler registers all of the handlers
     """
 
     at: float
@@ -102,7 +103,7 @@ class SocketHandlers:
 
     Call `find_sockets` when there may be new ones, `read_changes` periodically, and `events` at the end.
 
-    sids_by_socket  the sids of each socket object in order: a reconnection is the same object
+    sids_by_socket  list of socket ids for each socket object, oldest id first; a reconnection gives the object a new id
     """
 
     def __init__(self, devtools: DevToolsConnection, session: str, context: int | None, scripts: PageScripts) -> None:
@@ -114,7 +115,7 @@ class SocketHandlers:
         self.sids_by_socket: dict[int, list[str]] = {}
 
     async def find_sockets(self) -> None:
-        """Find new sockets, and read all. Does nothing if the page is gone."""
+        """Find new sockets, and read the handlers of all sockets. Do nothing if the page is gone."""
         try:
             async with self._lock:
                 state = self._state or await self._create_state()
@@ -141,7 +142,7 @@ class SocketHandlers:
             return
 
     def events(self) -> list[HandlersRegistered]:
-        """Return the recorded handlers with source positions; only time, sid and namespace of the socket are set."""
+        """Return the recorded handlers with source positions. The user and the page of the socket are not set."""
         return [
             HandlersRegistered(
                 at=each.at,
@@ -166,7 +167,7 @@ class SocketHandlers:
     async def _call_on(
         self, object_id: str, function: str, *arguments: dict[str, Any], by_value: bool = False
     ) -> dict[str, Any]:
-        """Call a JavaScript function with `this` as the object."""
+        """Call a JavaScript function with the object as its `this`."""
         params = {
             "objectId": object_id,
             "functionDeclaration": function,
@@ -189,7 +190,7 @@ class SocketHandlers:
             before = self._positions.get((index, name), ())
             now, inside = await self._locate_handlers(index, name) if change["count"] else ((), None)
             self._positions[index, name] = now
-            # off(event) dropped a list of several handlers: those of other components were removed too.
+            # off(event) removed several handlers, so it also removed those of other components.
             lost = before if change["lost"] > 1 and not now else ()
             if name not in RESERVED_EVENT_NAMES:
                 last_sid = sids[-1] if sids else None
@@ -218,9 +219,10 @@ class SocketHandlers:
 
 
 class HandlerPoller:
-    """Periodic reads of the handlers of every page and worker.
+    """Poller that reads the handlers of every page and worker periodically.
 
-    Call `start` for each one, `read_all` before it ends, then `events`, `sids_by_socket` and `notes`.
+    Call `start` for each page or worker, `read_all` at the end of the observation, then `events`, `sids_by_socket` and
+    `notes`.
     """
 
     def __init__(
@@ -259,11 +261,11 @@ class HandlerPoller:
         await asyncio.gather(*(self._read_if_responsive(each) for each in list(self._targets.by_session.values())))
 
     def sids_by_socket(self) -> list[list[str]]:
-        """Return, for each socket object of each page, its sids in order."""
+        """Return a list of socket ids, oldest first, for each socket object of each page."""
         return [sids for handlers in self._handlers.values() for sids in handlers.sids_by_socket.values()]
 
     def events(self, connections: Iterable[Event]) -> Iterator[Event]:
-        """Yield the handlers of each socket, with the user and page of its connection."""
+        """Yield the handlers of each socket, with the user and the page of the socket's connection."""
         by_sid = {event.sid: event for event in connections if isinstance(event, Connected)}
         for handlers in self._handlers.values():
             for event in handlers.events():
@@ -281,7 +283,7 @@ class HandlerPoller:
     async def _poll(self, target: DevToolsTarget) -> None:
         """Find sockets when there are new connections, and read their handlers periodically.
 
-        Each page has its own task: a busy one must not delay the others.
+        Each page has its own task: a busy page must not delay the other pages.
         """
         for turn in itertools.count():
             await asyncio.sleep(POLL_INTERVAL_S)
@@ -300,7 +302,7 @@ class HandlerPoller:
                 await self._inspect_context(target, context, find=is_new)
 
     async def _read_if_responsive(self, target: DevToolsTarget) -> None:
-        """Read a page's handlers, unless its script blocks: then each command would wait for half a minute."""
+        """Read a page's handlers, unless a script blocks the page: each command would wait for half a minute."""
         probe = self._devtools.send("Runtime.evaluate", {"expression": "0"}, target.session)
         await asyncio.wait([probe], timeout=BUSY_TIMEOUT_S)
         if probe.done():

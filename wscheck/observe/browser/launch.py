@@ -1,6 +1,6 @@
 """Start of a headless Chromium with a fresh profile, and the DevTools URL of a browser that already runs.
 
-A process that is killed cannot remove its profile; the next run removes it. Each profile is locked while its run lives.
+A killed process cannot remove its profile, so the next run removes it. Each profile is locked until its run ends.
 """
 
 import asyncio
@@ -60,8 +60,11 @@ IGNORE_CERTIFICATES = "--ignore-certificate-errors"
 PROFILE_PREFIX, LOCK_NAME = "wscheck-browser-", "wscheck.lock"
 
 SHARED_MEMORY, REQUIRED_MEMORY = "/dev/shm", 1 << 29
-"""Folder in memory and the free bytes that it must have. A fresh profile has some megabytes in 150 files, which takes a
-busy disk half a second. Containers often have only 64 MB of shared memory."""
+"""Folder in memory for the profile, and the free bytes that it must have.
+
+A fresh profile has some megabytes in 150 files, and a busy disk needs half a second to write them. Containers often
+have only 64 MB of shared memory.
+"""
 
 
 def find_browser(program: Path | None = None, search: BrowserSearch | None = None) -> Path:
@@ -89,7 +92,7 @@ def find_browser(program: Path | None = None, search: BrowserSearch | None = Non
 
 @asynccontextmanager
 async def running_browser(program: Path, extra_flags: Sequence[str] = ()) -> AsyncIterator[str]:
-    """Run `program` headless with a fresh profile, and yield its DevTools URL; both are removed afterwards."""
+    """Run `program` headless with a fresh profile, and yield its DevTools URL. End the browser afterwards."""
     with fresh_profile() as profile:
         process = await asyncio.create_subprocess_exec(
             program,
@@ -117,7 +120,7 @@ async def running_browser(program: Path, extra_flags: Sequence[str] = ()) -> Asy
 
 
 def _die_with_parent() -> None:
-    """Ask Linux, in the child process, to kill it if this process is killed (prctl(2), PR_SET_PDEATHSIG)."""
+    """Ask Linux to kill this child process if its parent is killed (prctl(2), PR_SET_PDEATHSIG)."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -160,7 +163,7 @@ async def devtools_url(url: str) -> str:
     """Return the DevTools websocket URL of the browser at `url` ("http://127.0.0.1:9222", or the websocket URL itself).
 
     Raises:
-        Unreachable: Nothing answers there.
+        Unreachable: Nothing answers at `url`.
         CannotCheck: The answer is not that of a browser.
     """
     if url.startswith(("ws://", "wss://")):
@@ -168,8 +171,8 @@ async def devtools_url(url: str) -> str:
     base = url if "://" in url else f"http://{url}"
     shown = redact_url(base)
     next_step = (
-        "Start it with --remote-debugging-port=9222 and a --user-data-dir of its own, and give `browser.cdp` that "
-        "address."
+        "Start the browser with --remote-debugging-port=9222 and its own --user-data-dir, "
+        "and give its address with `browser.cdp`."
     )
     try:
         async with (
@@ -195,7 +198,7 @@ def fresh_profile(folder: str | None = None) -> Iterator[str]:
         Path(profile, f"{LOCK_NAME}.new").open("w") as lock,
     ):
         _try_lock(lock)
-        # Rename it only when it is locked: another run would remove a profile with an unlocked file.
+        # Rename the lock file only when it is locked: another run would remove a profile with an unlocked lock file.
         Path(lock.name).rename(Path(profile, LOCK_NAME))
         yield profile
 
@@ -217,7 +220,7 @@ def _is_own_folder(profile: Path) -> bool:
 
 
 def _try_lock(lock: IO[str]) -> bool:
-    """Lock a file until this process ends; return whether it is locked now."""
+    """Lock a file until this process ends; return False if another process has locked it."""
     if sys.platform == "win32":
         return False
     try:

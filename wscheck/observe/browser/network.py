@@ -1,7 +1,7 @@
 """Network events of every page and worker, in order, as input for `TrafficDemux`.
 
-The body of a polling response is fetched after the response is complete. Later events wait in a queue for it, because a
-session's packets must be decoded in order.
+The body of a polling response is fetched after the response is complete. Later events wait in a queue until the body
+has arrived, because a session's packets must be decoded in order.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ CLOSED_BY_PAGE = "WebSocket is closed before the connection is established"
 WEBTRANSPORT = "connected over WebTransport, whose content a browser does not show: use websocket or polling"
 
 DELIVERY_DELAY_S = 0.1
-"""Longest time that an event of a busy browser is expected to be under way."""
+"""Seconds within which an event of a busy browser is expected to arrive."""
 
 RESPONSE_BODY_TIMEOUT_S = 5
 
@@ -35,7 +35,7 @@ RESPONSE_BODY_TIMEOUT_S = 5
 class NetworkFeed:
     """Queue of network events. `feed` adds an event; `drain` waits until all are processed.
 
-    on_stack  called with every stack that opened something, so that its source maps can be fetched early
+    on_stack  called with the stack of every request and websocket, so that source maps can be fetched early
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class NetworkFeed:
 
     @property
     def unobserved(self) -> list[str]:
-        """Sentences about connections whose content the browser does not show."""
+        """Sentences about connections that cannot be decoded, because the browser does not show their content."""
         return [f"{page} {WEBTRANSPORT}" for page in sorted(self._webtransport_pages)]
 
     async def drain(self) -> None:
@@ -61,7 +61,7 @@ class NetworkFeed:
         await asyncio.wait([joined, self._worker], return_when=asyncio.FIRST_COMPLETED)
         if not joined.done():
             joined.cancel()
-            # The worker ends only with an exception: raise it here.
+            # The worker task ends only with an exception: raise the exception here.
             self._worker.result()
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class NetworkFeed:
     def _event_time(self, params: dict[str, Any]) -> float | None:
         """Return the event's time in seconds since the epoch, None if it has none.
 
-        `timestamp` is monotonic; events with a `wallTime` show the offset.
+        `timestamp` is monotonic. Its offset from the epoch is known from events that also have a `wallTime`.
         """
         if "wallTime" in params and "timestamp" in params:
             self._clock_offset = params["wallTime"] - params["timestamp"]
@@ -109,16 +109,16 @@ class NetworkFeed:
         handler(self, params, session, key, initiator)
 
     def on_target_closed(self, target_id: str) -> None:
-        """Process the end of a page or worker, before the next timed event.
+        """Process the end of a page or worker, dated no later than the next timed event.
 
-        Otherwise the connections of a page that reloads would overlap with its earlier ones.
+        Otherwise the connections of a reloaded page would overlap with those from before the reload.
         """
         self._enqueue_untimed(None, lambda at: self._traffic.on_target_closed(target_id, at))
 
     def _enqueue_untimed(self, session: str | None, step: Callable[[float], object]) -> None:
         """Enqueue an event that has no time of its own and may arrive late.
 
-        It happened no later than the next timed event (of `session`, if given).
+        The event is dated no later than the next timed event (of `session`, if given).
         """
         loop, arrived_at = asyncio.get_running_loop(), time.time()
         next_time = loop.create_future()
@@ -174,9 +174,10 @@ class NetworkFeed:
     # --- websockets ---------------------------------------------------------------------------------------------
 
     def _on_websocket_created(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        """Process a new websocket, an event without a time.
+        """Process a new websocket. The event has no time.
 
-        With its time of arrival it could seem to be opened after others were acknowledged.
+        If it had the time of its arrival, the websocket could seem to be opened after other connections were
+        acknowledged.
         """
         initiator, url = self._with_stack(initiator, params, session), params["url"]
         self._enqueue_untimed(session, lambda at: self._traffic.on_websocket_created(key, url, at, initiator=initiator))

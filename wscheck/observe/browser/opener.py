@@ -1,6 +1,7 @@
 """Openers: the call sites that opened connections, from DevTools stacks, and the openers of reconnections.
 
-A reconnection is opened by a timer or an event handler. It is attributed to the code that called io() first.
+A timer or an event handler of the client library opens a reconnection. The reconnection is attributed to the code that
+called io() for the first connection.
 """
 
 import re
@@ -20,7 +21,7 @@ _IO_FUNCTION_FILE = re.compile(r"socket\.io-client/.*\bindex\.\w+$|socket\.io(\.
 
 
 class ScriptResolver(Protocol):
-    """Scripts of a live browser or of a HAR file, with their source maps."""
+    """Interface to the scripts of a live browser or of a HAR file, with their source maps."""
 
     def resolve_frame(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
         """Return the source position of a DevTools call frame, and the original name of the function called there."""
@@ -35,14 +36,14 @@ class DevToolsStack(msgspec.Struct, frozen=True):
     """Stack trace of the DevTools protocol (Runtime.StackTrace).
 
     session  the DevTools session id
-    stack    has `callFrames`, and a `parent` if it continues across an await or a timer
+    stack    JSON object with `callFrames`, and with `parent` if the stack continues across an await or a timer
     """
 
     session: str
     stack: dict[str, Any]
 
     def segments(self) -> Iterator[list[dict[str, Any]]]:
-        """Yield the call frames of each synchronous segment, innermost first."""
+        """Yield the call frames of each segment (the part between two awaits or timers), innermost first."""
         segment: dict[str, Any] | None = self.stack
         while segment is not None:
             yield segment.get("callFrames", [])
@@ -56,8 +57,8 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
     """Return the call site that opened a connection.
 
-    The stack continues across an async boundary only while application code reaches up to the boundary. The scheduler
-    of a framework runs code that is unrelated to the code that scheduled it.
+    Once it contains application code, the stack ends at a segment that a framework's scheduler started. The code that
+    called the scheduler is unrelated to the code that the scheduler runs.
     """
     if raw_stack is None:
         return ConnectionOrigin()
@@ -97,7 +98,7 @@ def _script_url(
 def _resolve_segment(session: str, segment: list[dict[str, Any]], scripts: ScriptResolver) -> list[CodeLocation]:
     """Return the source positions of a segment, with original function names.
 
-    The source map has a function's original name at the position of its caller.
+    The source map has a function's original name at the position where the function is called.
     """
     resolved = [scripts.resolve_frame(session, frame) for frame in segment]
     named = [_with_original_name(place, resolved[depth + 1 : depth + 2]) for depth, (place, _) in enumerate(resolved)]
@@ -108,7 +109,7 @@ def _with_original_name(place: CodeLocation, callers: list[tuple[CodeLocation, s
     if not 0 < len(place.function) <= stack_frames.MINIFIED_NAME_LENGTH or not callers:
         return place
     caller, called_name = callers[0]
-    # A framework, or a component that renders a component file, calls it by a generic name ("Component", "create").
+    # A framework calls a component by a generic name ("Component", "create"). So does a component that renders another.
     is_component_file = place.file.endswith(stack_frames.COMPONENT_EXTENSIONS) and caller.file != place.file
     generic = (stack_frames.is_library_frame(caller) or is_component_file) and not stack_frames.is_library_frame(place)
     return msgspec.structs.replace(place, function="" if generic else called_name or place.function)
@@ -117,10 +118,10 @@ def _with_original_name(place: CodeLocation, callers: list[tuple[CodeLocation, s
 def attribute_reconnects(
     sessions: Sequence[EngineSession], origins: dict[int, ConnectionOrigin], sids_by_socket: Iterable[Sequence[str]]
 ) -> dict[int, ConnectionOrigin]:
-    """Return the origins with each reconnection attributed to its first connection.
+    """Return `origins`, in which each reconnection has the origin of its first connection.
 
-    origins         by id() of the session
-    sids_by_socket  for each socket object of a page, its sids in order, if the page could be inspected
+    origins         dict of id(session) to the origin of the session
+    sids_by_socket  list of socket ids, oldest first, for each socket object of the pages that could be inspected
     """
     attributed = dict(origins)
     certain = _predecessors_by_socket(sessions, sids_by_socket)
@@ -139,7 +140,7 @@ def attribute_reconnects(
 def _predecessors_by_socket(
     sessions: Sequence[EngineSession], sids_by_socket: Iterable[Sequence[str]]
 ) -> dict[int, EngineSession]:
-    """Return, by id() of each reconnection, the session before it of the same socket object.
+    """Return a dict of id(session) of each reconnection to the previous session of the same socket object.
 
     A reconnection has a new sid, unless the server recovered the connection state.
     """
@@ -154,7 +155,7 @@ def _predecessors_by_socket(
 
 
 def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
-    """Report whether the client library opened the connection without a call of io()."""
+    """Report whether the client library opened the connection by itself (a reconnection), not in a call of io()."""
     client_frames = [place for place in origin.stack if stack_frames.is_client_frame(place)]
     return bool(client_frames) and not any(_IO_FUNCTION_FILE.search(place.file) for place in client_frames)
 
@@ -168,8 +169,9 @@ def _likely_predecessor(
 ) -> EngineSession | None:
     """Return the session of the same page that `session` continues, None if there is none.
 
-    It was unused before `session` was opened, and so not ended by it. A session opened in the same file is preferred.
-    Its transport may still be closing, which takes time on a busy server.
+    No namespace of the earlier session was connected when `session` was opened, so `session` did not end it. An earlier
+    session that was opened in the same file is preferred. Its transport may still be closing, which takes time on a
+    busy server.
     """
     candidates = [
         each

@@ -1,4 +1,4 @@
-"""One tab of the browser: its commands (for the configured steps), and the documents that it loaded."""
+"""Tabs of the browser: the commands for the configured steps, and the documents that the tabs loaded."""
 
 import asyncio
 import base64
@@ -19,8 +19,8 @@ LOAD_POLL_INTERVAL_S = 0.5
 HTTP_ERROR = 400
 
 CERTIFICATE_HELP = (
-    "Trust its authority on this machine, or pass `target.insecure` for a test server. "
-    "For `browser.cdp`, start that browser with --ignore-certificate-errors."
+    "Trust the authority of the certificate on this machine, or pass `target.insecure` for a test server. "
+    "With `browser.cdp`, start the browser with --ignore-certificate-errors."
 )
 
 _NAVIGATION_ERRORS = ("context was destroyed", "Cannot find context", "navigated or closed", "Cannot find default")
@@ -29,10 +29,10 @@ _NAVIGATION_ERRORS = ("context was destroyed", "Cannot find context", "navigated
 class BrowserTab:
     """A tab of the browser. Selectors are CSS, timeouts are seconds.
 
-    Every method raises CannotCheck if the page does not do it in time.
+    Every method raises CannotCheck if the page does not perform the command in time.
 
-    on_navigate        called with each URL that the tab is sent to
-    load_timed_out_after  how many seconds the load event was awaited, if it did not come; else None
+    on_navigate           called with each URL that a command opens in the tab
+    load_timed_out_after  seconds for which the load event was awaited in vain; None if the page loaded
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BrowserTab:
         result = await self._call("Page.navigate", {"url": url})
         if result.get("errorText"):
             problem = f"{self.label}: the page did not load: {result['errorText']}."
-            next_step = CERTIFICATE_HELP if "ERR_CERT" in problem else "Open it in a browser: is it there?"
+            next_step = CERTIFICATE_HELP if "ERR_CERT" in problem else "Check the URL in a browser."
             raise CannotCheck(problem, next_step)
         # Without a loaderId only the fragment of the URL changed.
         if "loaderId" in result:
@@ -88,7 +88,9 @@ class BrowserTab:
         result = await self._call("Runtime.evaluate", arguments)
         if "exceptionDetails" in result:
             error = result["exceptionDetails"].get("exception", {}).get("description", "it failed")
-            raise CannotCheck(f"The page's script failed: {error.splitlines()[0][:160]}.", "Try it in the console.")
+            raise CannotCheck(
+                f"The page's script failed: {error.splitlines()[0][:160]}.", "Try it in the browser's console."
+            )
         return result["result"].get("value")
 
     async def wait_for(self, selector: str, timeout: float = 10.0) -> None:
@@ -105,14 +107,14 @@ class BrowserTab:
             await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _is_true(self, expression: str) -> bool:
-        """Return the truth of an expression, False while the page navigates."""
+        """Evaluate a JavaScript expression as a boolean. Return False while the page navigates."""
         try:
             return bool(await self.evaluate(expression))
         except CannotCheck as error:
             if any(text in error.problem for text in _NAVIGATION_ERRORS):
                 return False
             if "SyntaxError" in error.problem:
-                raise CannotCheck("That is no CSS selector.", "Try document.querySelector in its console.") from None
+                raise CannotCheck("That is not a CSS selector.", "Try document.querySelector in the console.") from None
             raise
 
     async def click(self, selector: str, timeout: float = 10.0) -> None:
@@ -152,14 +154,16 @@ class BrowserTab:
         return str(await self.evaluate("location.href"))
 
     def _start_navigation(self) -> float:
-        """Forget earlier load events; return the time in seconds since the epoch."""
+        """Discard earlier load events. Return the current time in seconds since the epoch."""
         self._loaded.clear()
         return time.time()
 
     async def _wait_until_loaded(self, started_at: float, timeout: float | None) -> None:
-        """Wait for the load event, and poll: Chromium under load does not report it for small pages.
+        """Wait until the page has loaded, or until the timeout.
 
-        A page with a pending request (an image, a script) has no load event, and may run all the same.
+        The page is also polled, because a busy Chromium may not report the load event of a small page. A page with a
+        pending request (an image, a script) has no load event, but it may work nevertheless. So a timeout raises
+        nothing.
         """
         timeout = LOAD_TIMEOUT_S if timeout is None else timeout
         deadline, self.load_timed_out_after = time.monotonic() + timeout, None
@@ -174,7 +178,7 @@ class BrowserTab:
             if not self._loaded.is_set() and await self._is_complete(started_at):
                 break
         if self.crashed:
-            raise CannotCheck(f"{self.label}: the page crashed.", "Open it in a browser.")
+            raise CannotCheck(f"{self.label}: the page crashed.", "Open the page in a browser.")
 
     async def _is_complete(self, since: float) -> bool:
         """Report whether a page that started after `since` (seconds since the epoch) has loaded."""
@@ -221,14 +225,14 @@ class PageLoads:
             self._status[target.id] = params["response"]["status"]
 
     def notes(self, tabs: Mapping[str, DevToolsTarget], connected: Collection[str]) -> Iterator[str]:
-        """Yield a sentence for each tab that shows an error, or another page than requested and has no connection."""
+        """Yield a sentence for each tab that was open before, shows an error, or was redirected and never connected."""
         for label, target in tabs.items():
             shown, status = self._urls.page(target.url), self._status.get(target.id, 0)
             requested = self._urls.page(self._requested_url.get(target.id, target.url))
             if target.id in self._open_before:
                 yield f"{label} was open before the check, and its earlier connections are unknown: reload {shown}."
             if status >= HTTP_ERROR:
-                yield f"{label} was answered HTTP {status}: {shown}."
+                yield f"{label} got HTTP {status} for {shown}."
             elif label not in connected and _without_query(requested) != _without_query(shown):
                 login = "is a login missing (--storage-state, or steps)?"
                 yield f"{label} was sent to {requested} and shows {shown}: {login}"

@@ -28,10 +28,10 @@ MAX_MAP_BYTES = 200_000_000
 class PageScript(msgspec.Struct, frozen=True):
     """A script as the debugger reports it.
 
-    Inline scripts share the URL of their page, and a script that hot reload evaluates again keeps its URL. The map URL
-    distinguishes them.
+    Several scripts can have one URL: inline scripts have that of their page, and hot reload evaluates a script again.
+    The URL of the source map distinguishes these scripts.
 
-    map_url  the URL of its source map, empty if it names none
+    map_url  URL of the script's source map, empty if the script names none
     """
 
     url: str
@@ -39,12 +39,12 @@ class PageScript(msgspec.Struct, frozen=True):
 
 
 class PageScripts:
-    """Scripts by DevTools session and script id, and a resolver of positions in them.
+    """Scripts of all pages and workers, and a resolver of positions in these scripts.
 
-    Request source maps early with `request_maps`, while the page can still serve them. They are decoded one after the
+    Call `request_maps` early, while the server still has the source maps. The source maps are decoded one after the
     other when the page had time to start, because decoding delays the observation. `wait_for_maps` decodes the rest.
 
-    root  the folder of the checkout that contains the frontend, empty for the checkout itself
+    root  folder of the frontend within the repository, empty if it is the repository's root
     """
 
     def __init__(self, urls: UrlFormatter, root: str = "") -> None:
@@ -112,7 +112,7 @@ class PageScripts:
     def resolve_frame(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
         """Return the source position of a DevTools call frame, and the original name of the function called there.
 
-        Without a source map this is the position in the bundle.
+        Without a source map, the position is that in the bundle.
         """
         line, column, function = frame["lineNumber"], frame["columnNumber"], frame.get("functionName", "")
         script = self._scripts.get((session, frame["scriptId"]))
@@ -129,11 +129,11 @@ class PageScripts:
         return stack_frames.resolve_root(named, self._root), called_name
 
     def resolve_position(self, session: str, script_id: str, line: int, column: int) -> CodeLocation:
-        """Return the source position of a position (from 0) in a script."""
+        """Return the source position of a line and column (both from 0) of a script."""
         return self.resolve_frame(session, {"scriptId": script_id, "lineNumber": line, "columnNumber": column})[0]
 
     async def _decode_map(self, url: str, text: bytes | str) -> SourceMap | None:
-        """Return the decoded map; else None, and store a note.
+        """Return the decoded source map. If it is missing or invalid, store a note and return None.
 
         text  the map as bytes, or the reason for its absence as a string
         """

@@ -1,6 +1,6 @@
 """Source maps, revision 3: from a position in a bundle to a source file and line.
 
-Own decoder, because no maintained one exists for Python. Source: https://tc39.es/ecma426/.
+The decoder is our own, because Python has no maintained library for source maps. Source: https://tc39.es/ecma426/.
 """
 
 import base64
@@ -17,21 +17,24 @@ from wscheck.model.events import CodeLocation
 
 _DIGITS = {c: i for i, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}
 _SCHEME = re.compile(r"^(webpack(-internal)?|turbopack|vite|rollup|ng|https?)://[^/]*/|^file://[^/]*(?=/)|^/@fs(?=/)")
-# Turbopack's name for the root, and webpack's for a layer of Next.js. A route group of Next.js, also in parentheses, is
-# below "./" and stays.
+# Turbopack writes "[project]/" for the root, and webpack writes "(layer)/./" for a layer of Next.js. A route group of
+# Next.js, which is also in parentheses, follows "./" and is not removed.
 _ROOT = re.compile(r"^/?(\[project\]/|\([\w-]+\)/(?=\./))")
 
 MAX_ARGUMENT_DISTANCE = 3
-"""Columns between a minified function name and its first argument (`ab(c`); another call (`o(),c`) is further away."""
+"""Largest number of columns from the start of a minified function name to its first argument (`ab(c`).
+
+The distance to the argument of another call (`o(),c`) is greater.
+"""
 
 VITE_CLIENT = "/@vite/client"
 
 Segment = tuple[int, int, int, int, int]
-"""Generated column, source, line, column and name. Each counts from 0; name is -1 if there is none."""
+"""Column in the bundle, then source index, line, column and name index. All count from 0; -1 is no name."""
 
 
 class InvalidSourceMap(ValueError):
-    """A file that is not a source map, or a broken one; the message says why."""
+    """Error: a file is not a source map, or is malformed. The message gives the reason."""
 
 
 class SourceMap:
@@ -48,7 +51,7 @@ class SourceMap:
             raise InvalidSourceMap("it is not a source map") from problem
 
     def find(self, line: int, column: int) -> tuple[CodeLocation, str] | None:
-        """Return the source position of a position (both from 0), and the original name there; None if unmapped."""
+        """Return the source position and the original name at a line and column (from 0), None if unmapped."""
         section = next((s for s in reversed(self._sections) if (s.line, s.column) <= (line, column)), None)
         if section is None:
             return None
@@ -60,7 +63,7 @@ def _parse_section(raw: dict[str, Any]) -> "_Section":
 
 
 class _Section:
-    """One map of an index map, which starts at a line and column of the bundle."""
+    """One section of an index map: a source map that starts at a line and column of the bundle."""
 
     def __init__(self, line: int, column: int, raw: dict[str, Any], url: str = "") -> None:
         self.line, self.column = line, column
@@ -75,7 +78,7 @@ class _Section:
         self._lines = decode_mappings(raw["mappings"])
 
     def find(self, line: int, column: int) -> tuple[CodeLocation, str] | None:
-        """Return as `SourceMap.find`, relative to the section."""
+        """Return the same as `SourceMap.find`. Line and column are relative to the start of the section."""
         segments = self._lines[line] if 0 <= line < len(self._lines) else []
         index = bisect.bisect_right(segments, column, key=lambda segment: segment[0]) - 1
         if index < 0:
@@ -90,9 +93,10 @@ class _Section:
 
 
 def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple[int, int] | None:
-    """Return line and column of the first argument of a call at `column`, if the source has it before the function.
+    """Return line and column of a call's first argument, if the argument precedes the function in the source.
 
-    A minifier that inlines a variable puts the call (`o(t,r()).on(e)`) in its place, and maps it there.
+    `column` is the start of the call. A minifier that inlines a variable moves the call (`o(t,r()).on(e)`) to the place
+    where the variable was used, and maps the call to that place.
     """
     function, following = segments[index], segments[index + 1 : index + 2]
     if function[0] != column or not following or following[0][0] - column > MAX_ARGUMENT_DISTANCE:
@@ -104,8 +108,8 @@ def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple
 def source_name(source: str) -> str:
     """Return a source's path from the project root.
 
-    The bundler's scheme and leading "../" are removed. An absolute path is relative to the working directory if it is
-    below it.
+    The bundler's scheme and leading "../" are removed. An absolute path below the working directory becomes relative to
+    the working directory.
     """
     path = _ROOT.sub("", _SCHEME.sub("", source).partition("?")[0])
     path = posixpath.normpath(path) if path else ""
@@ -122,7 +126,7 @@ def vite_base(url: str) -> str | None:
 
 
 def relative_to_vite_root(url: str, bases: Collection[str]) -> str:
-    """Return the URL as if Vite served from the root; Nuxt and others set a `base` folder."""
+    """Return the URL without the `base` folder of Vite's development server, which Nuxt and others set."""
     base = next((base for base in bases if url.startswith(f"{base}/")), None)
     return url if base is None else urljoin(url, url.removeprefix(base))
 
@@ -130,7 +134,7 @@ def relative_to_vite_root(url: str, bases: Collection[str]) -> str:
 def _single_source_name(source: str, url: str) -> str:
     """Return the name of the only source of the script at `url`.
 
-    The map of a server that serves each file as one script (Vite) has only the file name; the URL has the folder.
+    Vite serves each file as one script: the source map has only the file name, and the URL has the folder.
     """
     path = unquote(urlsplit(url).path)
     if not source or posixpath.basename(path) != source:
@@ -146,7 +150,7 @@ def decode_mappings(mappings: str) -> list[list[Segment]]:
     """
     # Most segments are equal: decoding each text once is three times as fast.
     cache: dict[str, list[int]] = {}
-    # Source, line, column and name are relative to the segment before, across lines.
+    # Source, line, column and name are relative to the previous segment, also across lines.
     state = [0, 0, 0, 0]
     try:
         return [_decode_line(line, state, cache) for line in mappings.split(";")]
@@ -175,7 +179,7 @@ def _decode_line(line: str, state: list[int], cache: dict[str, list[int]]) -> li
 
 
 def _decode_vlq(text: str) -> list[int]:
-    """Decode base64 VLQ: five bits per digit, a sixth that continues the value, the lowest bit of all is the sign."""
+    """Decode base64 VLQ: five bits per digit, and a sixth bit if more digits follow. The lowest bit is the sign."""
     values, value, shift = [], 0, 0
     for char in text:
         digit = _DIGITS[char]

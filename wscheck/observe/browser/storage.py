@@ -45,7 +45,7 @@ def load_storage_state(path: Path) -> StorageState:
         raise UsageError(f"The storage state {path} cannot be read: {error.strerror}.", next_step) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         # The decoder's message could quote a secret.
-        problem = f"{path} is no storage state: `cookies` and `origins`, as JSON."
+        problem = f"{path} is not a storage state (JSON with `cookies` and `origins`)."
         raise UsageError(problem, next_step) from None
 
 

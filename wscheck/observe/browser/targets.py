@@ -20,10 +20,10 @@ class DevToolsTarget(msgspec.Struct):
     """An attached tab, frame or worker.
 
     session   the DevTools session id
-    tab       the label of the tab that contains it
-    contexts  frame ids of its JavaScript execution contexts, by context id
-    frames    URLs of the frames in it that are not targets themselves, by frame id
-    resumed   done when it was resumed; a page that navigates before that may lose the domains that were enabled
+    tab       label of the tab that contains the target
+    contexts  dict of JavaScript execution context id to frame id
+    frames    dict of frame id to URL, of the frames in the target that are not targets themselves
+    resumed   done when the browser has resumed the target; a page that navigates earlier may lose its enabled domains
     """
 
     session: str
@@ -37,7 +37,7 @@ class DevToolsTarget(msgspec.Struct):
 
 
 class DevToolsTargets:
-    """All targets of a browser. Attaches to each one, enables the domains and resumes it.
+    """All targets of a browser. Attaches to each target, enables the DevTools domains in it and resumes it.
 
     on_attached  called with each new target before it is resumed
     """
@@ -51,11 +51,11 @@ class DevToolsTargets:
         self._shared_workers = 0
 
     async def attach(self) -> None:
-        """Attach to every open target, and to each one that opens later."""
+        """Attach to every open target, and to each target that opens later."""
         await self._devtools.call("Target.setAutoAttach", _AUTO_ATTACH)
 
     def on_attached_event(self, params: dict[str, Any], parent: str) -> DevToolsTarget | None:
-        """Process Target.attachedToTarget; return None for a target that is not observed, which is only resumed."""
+        """Process Target.attachedToTarget. Return None for a target that is only resumed, not observed."""
         info, session = params["targetInfo"], params["sessionId"]
         kind, url = info["type"], info["url"]
         if kind not in _TYPES or url.startswith(_INTERNAL_SCHEMES):

@@ -14,11 +14,11 @@ from wscheck.observe.client.instrumented_client import MAX_MESSAGE_BYTES, Instru
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 MAX_EARLY_EVENTS = 100
-"""Events that are buffered until the server acknowledges the connection."""
+"""Largest number of events that are buffered until the server acknowledges the connection."""
 
 
 class ConnectionListener(Protocol):
-    """Callbacks for what happens on a connection. Each corresponds to the event type of the same name."""
+    """Callbacks for the events of a connection. Each callback has the name of the event type that is recorded."""
 
     def connecting(self, connection: "ClientConnection") -> None: ...
     def connected(self, connection: "ClientConnection") -> None: ...
@@ -34,9 +34,9 @@ class ClientConnection:
 
     sid        socket id, None until connected
     eio        id of the Engine.IO session, None until connected
-    rejection  message of the server that refused the connection
-    failure    first problem that ended the attempt
-    timed_out  whether that problem was a timeout
+    rejection  message with which the server refused the connection, None if it did not
+    failure    first problem that ended the attempt, None if there was none
+    timed_out  true if `failure` is a timeout
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class ClientConnection:
 
     @property
     def ping_timeout_s(self) -> float:
-        """Seconds of pingTimeout, from the handshake."""
+        """The server's pingTimeout in seconds, from the handshake."""
         return float(self._client.eio.ping_timeout)
 
     async def open(self) -> bool:
         """Connect, and return True if the server acknowledged the namespace.
 
-        Problems of the server do not raise: they go to the listener as `refused`.
+        A problem of the server does not raise an exception: it is reported to the listener's `refused`.
         """
         self._listener.connecting(self)
         placed = build_handshake_credentials(self.target, self.credentials)
@@ -156,7 +156,7 @@ class ClientConnection:
         await self.wait_until_ended()
 
     async def wait_until_ended(self, timeout_s: float | None = None) -> bool:
-        """Wait until the connection has ended. Return False if it has not after `timeout_s` (default: the target's)."""
+        """Wait until the connection has ended. Return False if it is open after `timeout_s` (default: the target's)."""
         try:
             async with asyncio.timeout(timeout_s if timeout_s is not None else self.target.timeout_s):
                 await self._ended.wait()
@@ -169,7 +169,7 @@ class ClientConnection:
         self._client.eio.stop_answering_pings()
 
     async def emit(self, name: str, data: object = None) -> None:
-        """Send an event. After the end of the connection, nothing is sent."""
+        """Send an event. Do nothing if the connection has ended."""
         if not self.is_connected:
             return
         self._listener.emitted(self, name)
@@ -224,7 +224,7 @@ class ClientConnection:
 
 
 async def _ignore_connection_errors(awaitable: Any) -> None:
-    """Await `awaitable`, and ignore errors of a connection that has ended: its end is reported elsewhere."""
+    """Await `awaitable`, and ignore the errors of a connection that has ended. The end itself is reported elsewhere."""
     try:
         await awaitable
     except (socketio.exceptions.SocketIOError, engineio.exceptions.EngineIOError, aiohttp.ClientError, OSError):

@@ -1,4 +1,4 @@
-"""Console lines of the documented hook, verbatim (documented behaviour, "Expected Results" and "Testing")."""
+"""Console lines of the hook `useUnifiedWebSocket`, verbatim (documented behaviour, "Expected Results", "Testing")."""
 
 import json
 from collections.abc import Callable

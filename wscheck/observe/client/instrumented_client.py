@@ -35,10 +35,10 @@ _RECORD_SEPARATOR = b"\x1e"
 _UNKNOWN_SESSION = re.compile(rb'"code":\s*1\b|Session ID unknown|Invalid session')
 _STATUS_IN_ERROR = re.compile(r"^Unexpected status code (\d{3})\b")
 
-# The default of 16 is soon reached by a burst of events.
+# The library's default is 16, which a burst of events exceeds easily.
 engineio.payload.Payload.max_decode_packets = MAX_PACKETS_PER_RESPONSE
 
-# The libraries log errors to stderr. Everything that matters becomes an event instead.
+# The libraries log errors to stderr. Here, every problem that matters is reported to the listener instead.
 for _name in ("socketio.client", "engineio.client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
@@ -228,8 +228,8 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
 def http_refusal(error: BaseException) -> str | None:
     """Return "HTTP 4xx" if HTTP refused the handshake with such a status, else None.
 
-    A proxy or the server's `allowRequest` refuses a handshake before Socket.IO sees it. The library raises the same
-    exception as for an unreachable server.
+    A proxy or the server's `allowRequest` may refuse a handshake before it reaches Socket.IO. For such a refusal, the
+    library raises the same exception as for an unreachable server.
     """
     current: BaseException | None = error
     while current is not None:

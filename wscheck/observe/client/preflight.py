@@ -1,4 +1,4 @@
-"""Preflight check: is there a Socket.IO server that speaks our protocol version and accepts the credentials?
+"""Preflight check: is there a Socket.IO server that supports our protocol version and accepts the credentials?
 
 Each obstacle raises one error with the problem and the next step (Engine.IO protocol v4, "Handshake").
 """
@@ -19,7 +19,7 @@ from wscheck.observe.client.connection import ClientConnection, ConnectionListen
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 MAX_HANDSHAKE_BYTES = 64 * 1024
-"""Bytes that are read of the response to a handshake. A handshake has a few hundred."""
+"""Largest number of bytes that are read of a handshake response. A usual response has a few hundred bytes."""
 
 # Statuses with which HTTP refuses credentials. Other client errors concern the request.
 _CREDENTIAL_STATUSES = ("401", "403", "429")
@@ -33,14 +33,14 @@ _CHECK_CREDENTIALS = (
 _UNTRUSTED = aiohttp.ClientConnectorCertificateError
 _ENGINE_IO_3_HANDSHAKE = re.compile(rb"^\d+:0\{")
 _NO_POLLING = b"Invalid transport"
-"""python-engineio's answer to polling that is switched off. engine.io (Node.js) answers with code 0."""
+"""Answer of python-engineio if polling is switched off. engine.io (Node.js) answers with error code 0."""
 
 
 async def preflight(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> None:
     """Check that `credentials` can connect to `target` within the target's timeout.
 
     Raises:
-        CannotCheck: They cannot; the message states the obstacle.
+        CannotCheck: The credentials cannot connect; the message states the obstacle.
     """
     offers_polling = await polling_handshake(target, credentials, redactor)
     if not offers_polling and target.transports[0] == "polling":
@@ -72,7 +72,8 @@ async def polling_handshake(
 ) -> bool:
     """Make one handshake by long-polling, and return False if the server does not offer long-polling.
 
-    Over plain HTTP, each obstacle has a distinct answer. No user connects: the Socket.IO CONNECT is not sent.
+    Over plain HTTP, each obstacle has a distinct answer. The function does not send the Socket.IO CONNECT, so no user
+    is connected.
 
     Args:
         ca_file: PEM file of the certificate authority to trust instead of those of the system.
@@ -155,7 +156,7 @@ def _check_handshake(target: ServerTarget, status: int, body: bytes, redactor: R
     """Return True for an Engine.IO 4 handshake, False for a refusal of polling.
 
     Raises:
-        NotSocketIO: The response is neither.
+        NotSocketIO: The response is neither a handshake nor a refusal of polling.
         Rejected: HTTP refused the credentials.
     """
     if status == 200 and body.startswith(b"0{"):

@@ -1,7 +1,7 @@
 """Simulated pages: components mount, receive events, emit and unmount. `ClientRecorder` records this as events.
 
-`UnifiedPage` is the documented hook `useUnifiedWebSocket`: all components share one connection.
-`PerComponentPage` is the fault that the hook replaced: each component opens a connection.
+`UnifiedPage` is the documented hook `useUnifiedWebSocket`: all components share one connection. `PerComponentPage` has
+the fault that the hook repairs: each component opens a connection.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ _HANDLER_BY_WHATSAPP_TYPE = {
 class EventHandlers:
     """Handlers of one component (documented behaviour, "Event Handler Interface").
 
-    `on_event` is called with every event that has no documented handler, for contracts with other events.
+    `on_event` is called with every event that has no documented handler. Contracts with other events need it.
     """
 
     on_bot_status_update: EventHandler | None = None
@@ -71,7 +71,7 @@ class EventHandlers:
 
     @classmethod
     def for_all_events(cls) -> "EventHandlers":
-        """Return handlers that accept every event and do nothing. Simulated components mount with them."""
+        """Return handlers that accept every event and do nothing. Simulated components mount with these handlers."""
         no_ops = {field.name: (lambda _=None: None) for field in fields(cls)}
         return cls(**no_ops)
 
@@ -87,7 +87,7 @@ class EventHandlers:
 
 
 class PageListener(ConnectionListener, Protocol):
-    """Callbacks for what happens on a page, to its connections and to its components."""
+    """Callbacks for the events of a page, its connections and its components."""
 
     def mounted(self, page: str, component: str, user: str) -> None: ...
     def unmounted(self, page: str, component: str, user: str) -> None: ...
@@ -129,7 +129,7 @@ class MountedComponent:
 class SimulatedPage(ABC):
     """One browser tab. Subclasses decide which component opens which connection.
 
-    console           receives the documented console lines
+    console           function that receives the documented console lines
     trigger_event     event that the wizard emits to connect WhatsApp
     disconnect_event  event that the wizard emits to disconnect WhatsApp
     components        mounted components, oldest first
@@ -143,7 +143,7 @@ class SimulatedPage(ABC):
         self._connections: list[ClientConnection] = []
 
     async def mount(self, component: str, handlers: EventHandlers | None = None) -> MountedComponent:
-        """Mount a component and wait for its connection. Without `handlers` it handles every event."""
+        """Mount a component and wait for its connection. Without `handlers`, the component handles every event."""
         mounted = self.add_component(component, handlers)
         await self.attach(mounted)
         return mounted
@@ -278,8 +278,9 @@ class UnifiedPage(SimulatedPage):
 class PerComponentPage(SimulatedPage):
     """A page whose components open one connection each: `useBotWebSocket` together with `useWhatsAppConnection`.
 
-    A Socket.IO client does not reconnect after the server disconnected it. The documented loop needs application code
-    that does: `reconnect_delay_s` seconds after the disconnect, or never if None.
+    A Socket.IO client does not reconnect after the server disconnected it. The documented loop of replacements needs
+    application code that reconnects. This page reconnects `reconnect_delay_s` seconds after the disconnect, or never if
+    None.
     """
 
     def __init__(
@@ -341,7 +342,7 @@ class PerComponentPage(SimulatedPage):
 
 
 class ClientRecorder:
-    """A `PageListener` that records events. Of a payload it records only a keyed digest."""
+    """A `PageListener` that records events. Payloads are recorded only as keyed digests."""
 
     def __init__(self, record: Callable[[Event], None], contract: Contract, redactor: Redactor) -> None:
         self._record, self._contract, self._redactor = record, contract, redactor
@@ -420,7 +421,7 @@ class ClientRecorder:
         }
 
     def _clean(self, text: str) -> str:
-        """Return text of the server for a report: without secrets, which the server may quote, and truncated."""
+        """Return a text from the server for a report: truncated, and without secrets that the server may quote."""
         return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
 
     def _id(self, text: str | None) -> str | None:

@@ -28,15 +28,15 @@ from wscheck.observe.har.har_file import HarEntry, HarFile, load_har_file
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficDemux, UrlFormatter
 
 CLOSE_DELAY_S = 0.0005
-"""A websocket of DevTools closed if its last activity is later than its last frame by more than this."""
+"""Seconds. In a HAR file by DevTools, a websocket has closed if it ends later than its last frame by more than this."""
 
 _HANDSHAKE = re.compile(r'^0\{.*?"sid"\s*:\s*"([^"]+)"')
 _SOURCE_MAP_COMMENT = "sourceMappingURL="
 _SID_PARAMETER = re.compile(r"[?&]sid=([^&#]+)")
 
 NO_OPENERS = (
-    "A HAR by Playwright does not say which code opened a connection, nor when a websocket was cut without a packet."
-    " `wscheck browser --cdp URL -- npx playwright test` sees both."
+    "A HAR file by Playwright contains neither the code that opened a connection nor the end of a websocket that was "
+    "cut. `wscheck browser --cdp URL -- npx playwright test` observes both."
 )
 NO_MESSAGES = "it lists Socket.IO websockets without their messages"
 NO_BODIES = "it contains no response bodies, so long polling cannot be read"
@@ -45,11 +45,11 @@ NO_BODIES = "it contains no response bodies, so long polling cannot be read"
 _RESPONSE, _REQUEST, _FRAME, _END = range(4)
 
 TrafficStep = tuple[float, int, Callable[[], Any]]
-"""Time, order among steps of the same time, and call of a method of TrafficDemux."""
+"""Tuple of time, rank among the steps of the same time, and a function that calls TrafficDemux."""
 
 
 class HarContents(msgspec.Struct):
-    """Events and pages of HAR files; `notes` are sentences about what could be read only in part."""
+    """Events and pages of HAR files. `notes` are sentences for the report about what was read only in part."""
 
     events: list[Event]
     pages: list[PageSummary]
@@ -57,11 +57,11 @@ class HarContents(msgspec.Struct):
 
 
 class HarScripts:
-    """Scripts by URL, and a resolver of positions in them.
+    """Scripts of a HAR file, and a resolver of positions in these scripts.
 
     source_map_dirs  folders that contain .map files
-    root             the folder of the checkout that contains the frontend
-    notes            by script, a sentence that says why its positions are not mapped
+    root             folder of the frontend within the repository, empty if it is the repository's root
+    notes            dict of script URL to a sentence with the reason why its positions are not mapped
     """
 
     def __init__(self, urls: UrlFormatter, source_map_dirs: Sequence[Path], root: str) -> None:
@@ -86,7 +86,7 @@ class HarScripts:
     def resolve_frame(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
         """Return the source position of a DevTools call frame, and the original name of the function called there.
 
-        Without a source map this is the position in the bundle.
+        Without a source map, the position is that in the bundle.
         """
         url, line, column = str(frame.get("url", "")), frame.get("lineNumber", 0), frame.get("columnNumber", 0)
         function = str(frame.get("functionName", ""))
@@ -108,7 +108,7 @@ class HarScripts:
         return self._urls.script(url).partition("?")[0]
 
     def _load_map(self, url: str) -> SourceMap | None:
-        """Return the source map of a script, None with a note if it cannot be had."""
+        """Return the source map of a script, or store a note and return None if it is missing or invalid."""
         try:
             text = self._map_text(url)
             if text is not None:
@@ -149,7 +149,7 @@ def read_har_files(
     """Read HAR files of one application, each with its own tabs.
 
     source_map_dirs  folders that contain .map files
-    root             the folder of the checkout that contains the frontend
+    root             folder of the frontend within the repository, empty if it is the repository's root
 
     Raises:
         BadEvidence: A file is missing, truncated or not a HAR file.
@@ -200,7 +200,10 @@ def _notes(readers: Sequence["_HarReader"], scripts: HarScripts) -> list[str]:
 
 
 class _HarReader:
-    """Entries of one HAR file as steps in time. Its number is part of all keys, so that files stay separate."""
+    """Converter of one HAR file to traffic steps.
+
+    The file's number is part of all keys, so that several files stay separate.
+    """
 
     def __init__(self, har: HarFile, traffic: TrafficDemux, scripts: HarScripts, number: int) -> None:
         self.har, self._traffic, self._number = har, traffic, number
@@ -241,7 +244,7 @@ class _HarReader:
                 yield entry.request.url, self.har.titles.get(entry.pageref, "")
 
     def steps(self) -> Iterator[TrafficStep]:
-        """Yield all traffic of the file, not ordered."""
+        """Yield all traffic steps of the file, in no particular order."""
         handshake_times = dict(self._handshakes())
         for number, entry in enumerate(self._engine_entries):
             sid = _SID_PARAMETER.search(entry.request.url)
@@ -255,7 +258,7 @@ class _HarReader:
                 yield entry.ended_at, _END, close
 
     def gaps(self, at: float | None) -> Iterator[Event]:
-        """Yield events for what the file does not contain."""
+        """Yield an event for each kind of data that the file lacks: messages, response bodies, readable entries."""
         path = str(self.har.path)
         sockets = [entry for entry in self._engine_entries if entry.is_websocket and entry.response.status == 101]
         polls = [entry for entry in self._engine_entries if not entry.is_websocket and entry.response.status == 200]
@@ -301,7 +304,7 @@ class _HarReader:
             yield closed_at, _END, lambda: traffic.on_websocket_closed(key, closed_at)
 
     def _closed_at(self, entry: HarEntry, last_activity: float) -> float | None:
-        """Return when a websocket closed, None if it is open or the file does not say."""
+        """Return the time at which a websocket closed, None if it is open or the time is unknown."""
         if entry.response.status != 101:
             return max(entry.ended_at, last_activity)
         if self.har.by_playwright or entry.frames is None:
@@ -321,7 +324,7 @@ class _HarReader:
         return f"{self._number} {entry.frame_id or entry.pageref}"
 
     def _page_url(self, entry: HarEntry) -> str:
-        """Return the URL of the page that sent `entry`: the last document of its page before it."""
+        """Return the URL of the page that sent `entry`: the last document that its page had loaded by then."""
         shown = [each for each in self._documents if each.pageref == entry.pageref and each.at <= entry.at]
         return self._traffic.urls.page(shown[-1].request.url) if shown else ""
 
@@ -329,14 +332,14 @@ class _HarReader:
         return next((each.frame_id for each in self._documents if each.pageref == pageref), None)
 
     def _replaced_targets(self, entry: HarEntry) -> list[str]:
-        """Return the ids of what a new document replaces: its frame's document, or the tab's earlier pages."""
+        """Return the target ids that a new document replaces: its frame, or the tab's earlier pages."""
         if entry.frame_id is not None:
             return [self._target_id(entry)]
         earlier = dict.fromkeys(each.pageref for each in self._documents if each.at < entry.at)
         return [f"{self._number} {pageref}" for pageref in earlier if pageref != entry.pageref]
 
     def _handshakes(self) -> Iterator[tuple[str, float]]:
-        """Yield the sid of each handshake by polling, and when its response ended."""
+        """Yield (session id, end time of the response) for each handshake by polling."""
         for entry in self._engine_entries:
             if not entry.is_websocket and (handshake := _HANDSHAKE.match(self.har.body(entry) or "")):
                 yield handshake[1], entry.ended_at

@@ -1,7 +1,8 @@
 """HAR files as typed entries: HAR 1.2 with the extensions of Chrome's DevTools and Playwright.
 
-DevTools writes `_webSocketMessages` in seconds and `_initiator` with the stack. Playwright writes them in milliseconds,
-no initiator, `_frameref`, and attached bodies in separate files (`_file`). Invalid entries are counted.
+DevTools writes the times of `_webSocketMessages` in seconds, and the stack in `_initiator`. Playwright writes these
+times in milliseconds, adds `_frameref`, writes bodies to separate files (`_file`) and has no `_initiator`. Entries that
+cannot be parsed are counted.
 
 Source: http://www.softwareishard.com/blog/har-12-spec/.
 """
@@ -20,7 +21,7 @@ import msgspec
 from wscheck.model.errors import BadEvidence
 
 MIN_MILLISECONDS = 1e11
-"""Times from this on are milliseconds: seconds reach it in the year 5138, milliseconds did in 1973."""
+"""Times from this number on are milliseconds: as seconds it is the year 5138, as milliseconds 1973."""
 
 SAVE_AGAIN = "Save it again: DevTools, Network, `Save all as HAR with content`; or Playwright's `recordHar`."
 
@@ -56,7 +57,7 @@ class HarResponse(msgspec.Struct):
 
 
 class HarFrame(msgspec.Struct):
-    """Websocket frame; `opcode` 2 is binary, as base64."""
+    """Websocket frame. With `opcode` 2, the payload is binary, and `data` is its base64."""
 
     type: str
     time: float
@@ -65,7 +66,7 @@ class HarFrame(msgspec.Struct):
 
     @property
     def at(self) -> float:
-        """Seconds since the epoch."""
+        """Time of the frame in seconds since the epoch."""
         return self.time / 1000 if self.time > MIN_MILLISECONDS else self.time
 
     def content(self) -> str | bytes:
@@ -79,9 +80,9 @@ class HarFrame(msgspec.Struct):
 
 
 class HarEntry(msgspec.Struct, kw_only=True):
-    """One request.
+    """One request or websocket.
 
-    time  milliseconds until it ended; -1 or None if it did not
+    time  duration in milliseconds; -1 or None if the request did not end
     """
 
     started: str = msgspec.field(name="startedDateTime")
@@ -96,17 +97,17 @@ class HarEntry(msgspec.Struct, kw_only=True):
 
     @property
     def at(self) -> float:
-        """Time at which it was sent, in seconds since the epoch, rounded down to milliseconds."""
+        """Time at which the request was sent, in seconds since the epoch, rounded down to milliseconds."""
         return datetime.fromisoformat(self.started).timestamp()
 
     @property
     def ended_at(self) -> float:
-        """Time of its end in seconds since the epoch."""
+        """Time at which the request ended, in seconds since the epoch."""
         return self.at + max(self.time or 0.0, 0.0) / 1000
 
     @property
     def is_websocket(self) -> bool:
-        """True if it is a websocket."""
+        """True if the entry is a websocket."""
         return self.resource_type == "websocket" or self.request.url.startswith(("ws:", "wss:"))
 
 
@@ -133,8 +134,8 @@ class _HarDocument(msgspec.Struct):
 class HarFile(msgspec.Struct):
     """Contents of a HAR file.
 
-    invalid_entries  how many entries could not be read
-    titles           titles of the pages, by page id
+    invalid_entries  number of entries that could not be parsed
+    titles           dict of page id to page title
     """
 
     path: Path
@@ -145,7 +146,7 @@ class HarFile(msgspec.Struct):
 
     @property
     def by_playwright(self) -> bool:
-        """True if Playwright wrote it."""
+        """True if Playwright wrote the file."""
         return self.creator == "Playwright"
 
     def body(self, entry: HarEntry) -> str | None:
@@ -223,13 +224,13 @@ def _parse_log(text: memoryview, path: Path) -> _HarLog:
     try:
         return msgspec.json.decode(text, type=_HarDocument).log
     except msgspec.ValidationError as problem:
-        raise BadEvidence(f"{path} is JSON and no HAR: {problem}.", SAVE_AGAIN) from None
+        raise BadEvidence(f"{path} is JSON but not a HAR file: {problem}.", SAVE_AGAIN) from None
     except msgspec.DecodeError as problem:
         truncated = "truncated" in str(problem)
-        reason = "is cut short: it ends in the middle of its JSON" if truncated else f"is no HAR: {problem}"
+        reason = "is cut short: it ends in the middle of its JSON" if truncated else f"is not a HAR file: {problem}"
         raise BadEvidence(f"{path} {reason}.", SAVE_AGAIN) from None
     except (UnicodeError, RecursionError):
-        raise BadEvidence(f"{path} is no HAR: it is not JSON in UTF-8.", SAVE_AGAIN) from None
+        raise BadEvidence(f"{path} is not a HAR file: it is not JSON in UTF-8.", SAVE_AGAIN) from None
 
 
 def _parse_entry(raw: msgspec.Raw) -> HarEntry | None:
@@ -240,7 +241,7 @@ def _parse_entry(raw: msgspec.Raw) -> HarEntry | None:
         return None
     url = entry.request.url
     if not (entry.resource_type == "script" or "EIO=" in url or ".map" in url):
-        # Images and the like are most of a HAR file.
+        # Other content, such as images, is most of a HAR file and is not needed.
         entry.response.content = None
     return entry
 

@@ -1,6 +1,6 @@
-"""Demultiplexer from the requests and websockets of a browser to Engine.IO sessions.
+"""Demultiplexer that assigns the requests and websockets of a browser to Engine.IO sessions.
 
-Polling requests and an upgrade name their session by its sid (Engine.IO protocol 4, "Transports").
+Polling requests and an upgrade contain the sid of their session (Engine.IO protocol 4, "Transports").
 """
 
 import json
@@ -64,7 +64,7 @@ class _Channel(msgspec.Struct):
 
 
 class _OpeningRequest(msgspec.Struct, frozen=True):
-    """A request or websocket when it is sent."""
+    """Data of a request or websocket that are known when it is sent."""
 
     engine_url: EngineUrl
     url: str
@@ -74,7 +74,7 @@ class _OpeningRequest(msgspec.Struct, frozen=True):
 
 
 class TrafficDemux:
-    """Engine.IO sessions of the traffic that is fed to it.
+    """Collector of the Engine.IO sessions in a browser's traffic.
 
     Call the `on_` methods in the order of time. `key` is any string that identifies a request or websocket. Times are
     seconds since the epoch. URLs that are not Engine.IO are ignored.
@@ -90,8 +90,8 @@ class TrafficDemux:
     ) -> None:
         """Create a demultiplexer without sessions.
 
-        source    the `source` of the events
-        redactor  shared by several demultiplexers of a run, so that a token has the same digest in each
+        source    event source name, such as "browser", for the events
+        redactor  redactor that several demultiplexers of a run share, so that a token has the same digest in each
         target    the URL of the server under test, if known
         """
         self.redactor = redactor or TrafficRedactor()
@@ -148,7 +148,10 @@ class TrafficDemux:
             self._register_session(channel.session)
 
     def on_request_failed(self, key: str, at: float, *, cancelled: bool, reason: str = "") -> None:
-        """Process a request without a response; `cancelled` if the page aborted it, as it does on close and upgrade."""
+        """Process a request without a response.
+
+        `cancelled` is true if the page aborted the request, as clients do on close and upgrade.
+        """
         if self._is_deferred(key, lambda: self.on_request_failed(key, at, cancelled=cancelled, reason=reason)):
             return
         channel = self._channels.pop(key, None)
@@ -243,14 +246,14 @@ class TrafficDemux:
     def events(
         self, origin_of: Callable[[EngineSession], ConnectionOrigin] = lambda session: ConnectionOrigin()
     ) -> list[Event]:
-        """Return the events of all sessions, ordered by time; `origin_of` returns where a session was opened."""
+        """Return the events of all sessions, ordered by time. `origin_of` returns a session's call site."""
         sessions = [(session, session.events(origin_of(session))) for session in self.sessions]
         servers = ServerSplit(sessions, self._target)
         self.server_note = servers.note
         return sorted(servers.label_events(sessions), key=lambda event: event.at or 0.0)
 
     def _after_handshake(self, key: str, engine_url: EngineUrl, step: Callable[[], object]) -> None:
-        """Run `step` now, or after the handshake of its session was read."""
+        """Run `step` now, or when the handshake of its session has been read."""
         if engine_url.sid is None or engine_url.sid in self._session_by_sid:
             step()
             return
@@ -258,7 +261,7 @@ class TrafficDemux:
         self._deferred.setdefault(engine_url.sid, []).append(step)
 
     def _is_deferred(self, key: str, step: Callable[[], object]) -> bool:
-        """Defer `step` if other steps of its session are deferred; return whether it was."""
+        """Defer `step` and return True if other steps of its session are deferred."""
         waiting = self._deferred.get(self._deferred_sid_by_key.get(key, ""))
         if waiting is None:
             return False

@@ -1,6 +1,6 @@
-"""One Engine.IO session of a browser: a state machine from packets to events.
+"""One Engine.IO session of a browser: a state machine that turns packets into events.
 
-Packets as in the Engine.IO protocol 4 and the Socket.IO protocol 5.
+The packets are those of the Engine.IO protocol 4 and the Socket.IO protocol 5.
 """
 
 from typing import Any
@@ -34,10 +34,11 @@ TIMER_DELAY_S = 0.5
 class Initiator(msgspec.Struct, frozen=True):
     """Page or worker that opened a connection, as the event source knows it.
 
-    target_id  the source's own id of the page or worker; its end ends its connections (`TrafficDemux.on_target_closed`)
-    page       the label of the tab ("tab 1"), or of a worker that no single tab owns
+    target_id  id of the page or worker in the event source; `TrafficDemux.on_target_closed` ends the connections of
+               this id
+    page       label of the tab ("tab 1"), or of a worker that several tabs share
     target     "page http://...", "worker ...", "shared_worker ...", "service_worker ...", "iframe ..."
-    raw_stack  the stack at the opening in the source's own form; `ConnectionOrigin` is its resolved form
+    raw_stack  stack trace of the opening, in the form of the event source; `ConnectionOrigin` is the resolved form
     """
 
     target_id: str = ""
@@ -49,8 +50,10 @@ class Initiator(msgspec.Struct, frozen=True):
 class ConnectionOrigin(msgspec.Struct, frozen=True):
     """Call site that opened a connection, after source maps were applied.
 
-    script  the URL of the script that contains the opener; `client`: of the one that contains the client library
-    target  the frame within the page that ran them, empty for the main frame
+    opener  call site in the application's code
+    script  URL of the script that contains the opener
+    client  URL of the script that contains the client library
+    target  frame within the page that ran the scripts, empty for the main frame
     """
 
     opener: CodeLocation | None = None
@@ -65,7 +68,7 @@ class _Namespace(msgspec.Struct):
     """One Socket.IO namespace of the session.
 
     left             the client sent DISCONNECT
-    connect_sent_at  when the client sent CONNECT
+    connect_sent_at  time at which the client sent CONNECT
     """
 
     sid: str | None = None
@@ -85,12 +88,12 @@ class _BinaryEvent(msgspec.Struct):
 
 
 class EngineSession:
-    """State machine from the packets of one Engine.IO session to events.
+    """State machine that turns the packets of one Engine.IO session into events.
 
     Feed packets in the order of time; call `events` at the end, when the user and the session id are known.
 
     eio        the session id, None before the handshake
-    opened_at  when the first request was sent
+    opened_at  time at which the first request was sent
     """
 
     def __init__(
@@ -141,23 +144,26 @@ class EngineSession:
 
     @property
     def ended_at(self) -> float | None:
-        """Time of its end, None while it is open."""
+        """Time at which the session ended, None while it is open."""
         return self._ended_at if self._ended_at is not None else self._closing_at
 
     @property
     def unused_from(self) -> float | None:
-        """Time from which no namespace is connected, None while one is. The transport may end later."""
+        """Time since which no namespace is connected, None while a namespace is connected.
+
+        The transport may end later.
+        """
         return min((at for at in (self._unused_from, self.ended_at) if at is not None), default=None)
 
     @property
     def ended(self) -> bool:
-        """True if it ended, or the client sent CLOSE."""
+        """True if the session ended, or the client sent CLOSE."""
         return self._ended or self._closing_at is not None
 
     # --- input --------------------------------------------------------------------------------------------------
 
     def set_credentials(self, source: str, values: dict[str, str]) -> None:
-        """Process a query, cookies or headers, which may name the user; `source` as in `IdentityRule`."""
+        """Process a query, cookies or headers, which may contain the user. `source` is that of `IdentityRule`."""
         # Learn the secrets before any text is stored: the identity rule may point at a secret.
         self._redactor.learn_all(values)
         self._user = self._redactor.user_label(self._identity.extract_user(source, values)) or self._user
@@ -274,10 +280,10 @@ class EngineSession:
             self._record(Delivered(at=at, name=self._redactor.redact(name), digest=digest), packet.namespace)
 
     def _backdate_acknowledgement(self, namespace: str, at: float, connect_sent_at: float | None) -> None:
-        """Move an acknowledgement that arrived in one poll with its DISCONNECT back to when CONNECT was sent.
+        """Date an acknowledgement back to the time of CONNECT, if one poll delivered it with a DISCONNECT.
 
-        The acknowledgement is older than the poll. The connection that replaced this one may have been acknowledged
-        in between.
+        The server sent the acknowledgement before the poll. In between, it may have acknowledged the connection that
+        replaced this connection.
         """
         for index, (name, event) in enumerate(self._events):
             if name == namespace and isinstance(event, Connected) and event.at == at and connect_sent_at is not None:
@@ -300,7 +306,7 @@ class EngineSession:
         self._events.append((namespace, event))
 
     def events(self, origin: ConnectionOrigin) -> list[Event]:
-        """Return all events, each with the session id, the user and the origin, whenever those became known."""
+        """Return all events, each with the session id, the user and the origin, even if these became known later."""
         if self._closing_at is not None:
             self.end(self._closing_at)
         return [self._complete_event(namespace, event, origin) for namespace, event in self._events]

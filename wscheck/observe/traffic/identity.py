@@ -1,4 +1,4 @@
-"""Identity rules: where an application's traffic names the user of a connection."""
+"""Identity rules, which extract the user of a connection from the application's traffic."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ FORMS = "auth.userId, query.token|jwt:id, auth.token|jwt:sub, cookie.NAME, heade
 
 
 class IdentityRule(msgspec.Struct, frozen=True):
-    """One place in the traffic that names the user.
+    """Rule that points at the part of the traffic that contains the user.
 
     source      "auth" (the CONNECT packet), "query", "cookie", "header" or "event" (an event that the client emits)
     keys        keys and indexes that lead to the value
@@ -44,7 +44,7 @@ class IdentityRule(msgspec.Struct, frozen=True):
         if match := _RULE.match(rule):
             nested = match[1] == "auth"
             return cls(match[1], tuple(match[2].split(".")) if nested else (match[2],), claim=match[3])
-        raise UsageError(f"`{rule}` does not say where the user is found.", f"Write {FORMS}.")
+        raise UsageError(f"`{rule}` is not an identity rule.", f"Write {FORMS}.")
 
     def extract_user(self, source: str, values: Any, event_name: str = "") -> str | None:
         """Return the user that `values` names, None if the rule does not apply or finds nothing.

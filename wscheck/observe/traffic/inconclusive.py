@@ -1,4 +1,4 @@
-"""Gaps in the evidence of pages: what their traffic cannot prove."""
+"""Gaps (missing evidence) in the traffic of pages, which prevent or limit a verdict."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ STORAGE_STATE = "--storage-state"
 
 
 def page_gaps(events: Sequence[Event]) -> list[Gap]:
-    """Return what prevents a verdict on `events` of pages, the most important gap first."""
+    """Return the gaps that prevent a verdict on the `events` of pages, the most important gap first."""
     unjudged = [Gap(reason=event.reason) for event in events if isinstance(event, NotEvaluated)]
     if not any(isinstance(event, Connected) for event in events):
         return _without_connection(events, unjudged)
@@ -35,10 +35,10 @@ def _without_connection(events: Sequence[Event], unjudged: list[Gap]) -> list[Ga
 
 
 def unknown_owners(events: Iterable[Event]) -> list[Gap]:
-    """Return a gap if several pages may belong to one user, because the user of one of them is unknown.
+    """Return a gap if several pages may belong to one user, because the user of at least one page is unknown.
 
-    Each server is checked by itself. A server whose connections all have unknown users counts only if no server
-    has a known user: the server under test knows its users.
+    Each server is checked separately. A server without known users is ignored if another server has a known user,
+    because the traffic of the server under test identifies the users.
     """
     opened = [event for event in events if isinstance(event, Connected) and event.page is not None]
     named = {_server(event) for event in opened if not _has_unknown_user(event)}
@@ -47,13 +47,13 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
         pages, unknown = {event.page for event in here}, {event.page for event in here if _has_unknown_user(event)}
         if unknown and len(pages) > 1:
             several = " and ".join(sorted(filter(None, pages)))
-            reason = f"{several} may be one user's: who is connected in {_listed(unknown)} was not found; {IDENTITY}"
+            reason = f"{several} may belong to one user: the user of {_listed(unknown)} is unknown; {IDENTITY}"
             return [Gap(reason=reason, closes_with=IDENTITY, rules=("multiple-connections",))]
     return []
 
 
 def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
-    """Return a gap if the server ended a user's only connection, perhaps for one that was not observed."""
+    """Return a gap if the server ended a user's only connection, perhaps for a connection that was not observed."""
     open_sids: dict[str | None, set[str | None]] = {}
     latest: dict[str | None, Connected | Disconnected] = {}
     for event in events:
@@ -74,16 +74,19 @@ def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
 
 
 def unknown_users(events: Iterable[Event]) -> list[Gap]:
-    """Return a gap that does not block for the pages whose user is unknown: connections count for the page."""
+    """Return a gap if users are unknown. The gap does not block a verdict, because connections are counted per page."""
     unknown = {event.page for event in events if isinstance(event, Connected) and _has_unknown_user(event)}
     if not unknown:
         return []
-    reason = f"Who is connected in {_listed(unknown)} was not found: {IDENTITY}."
+    reason = f"The user of {_listed(unknown)} is unknown: {IDENTITY}."
     return [Gap(reason=reason, closes_with=IDENTITY, blocks=False)]
 
 
 def refused_pages(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap that does not block for each page that the server refused while it accepted another."""
+    """Return a gap for each page that the server refused although it accepted another page.
+
+    These gaps do not block a verdict.
+    """
     connected = {event.page for event in events if isinstance(event, Connected)}
     outside = (event for event in events if isinstance(event, Refused) and event.page not in connected)
     why = {event.page: event.message or "the server gives no reason" for event in outside if event.page and connected}

@@ -30,7 +30,7 @@ _STAND_IN = re.compile(r"\((token [0-9a-f]{6}|user of .+)\)")
 
 
 class TrafficRedactor:
-    """Keyed digests (one random key per run) and redaction of every secret that was seen."""
+    """Redactor of every secret that occurred in the traffic. Its keyed digests have one random key per run."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
@@ -71,7 +71,7 @@ class TrafficRedactor:
         return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
 
     def user_label(self, user: str | None) -> str | None:
-        """Return the user's name for reports; a token (a rule may point at one) becomes "(token 3f9a1c)"."""
+        """Return the user's name for reports: "(token 3f9a1c)" if the identity rule points at a token."""
         if user is None:
             return None
         secret = _JWT.match(user) or self._redactor.redact(user) != user
@@ -84,7 +84,7 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def is_stand_in(user: str) -> bool:
-    """Report whether `user` is a label of wscheck for a user whose name is secret or unknown."""
+    """Report whether `user` is a label that wscheck made up, because the user is secret or unknown."""
     return _STAND_IN.fullmatch(user) is not None
 
 

@@ -1,4 +1,4 @@
-"""Split of the sessions by server: a page may have one connection to each of several servers."""
+"""Separation of the sessions by server: a page may have one connection to each of several servers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
@@ -68,7 +68,7 @@ class ServerSplit:
         return f"Connections went to {1 + len(others)} servers, each evaluated separately: {names}."
 
     def label_events(self, sessions: SessionEvents) -> Iterator[Event]:
-        """Yield all events; a user gets another label at each server but the home server."""
+        """Yield all events. At each server other than the home server, a user has another label."""
         home: dict[str | None, ServerEndpoint] = {}
         for session, events in sessions:
             server = self._server_by_session[id(session)]
@@ -83,9 +83,9 @@ class ServerSplit:
                 yield event if at_home else _with_server_label(event, server, home[event.user])
 
     def _merge_aliases(self, sessions: SessionEvents) -> None:
-        """Merge two names of one server.
+        """Merge endpoints that are two names of one server.
 
-        Two endpoints are one server if a connection to the first is replaced by a connection to the second.
+        Two endpoints are one server if a connection to the second replaces a connection to the first.
         """
         opened = [(event, session) for session, events in sessions for event in events if isinstance(event, Connected)]
         for session, events in sessions:

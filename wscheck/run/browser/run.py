@@ -202,11 +202,11 @@ class _BrowserRun:
         try:
             await asyncio.wait([actions, browser_end], return_when=asyncio.FIRST_COMPLETED)
             if not actions.done():
-                self._add_gap("the browser ended before the check did")
+                self._add_gap("the browser ended before the end of the check")
             elif actions.exception() is not None and not self._browser.ended:
                 await actions
             elif actions.exception() is not None:
-                self._add_gap("the browser ended before the check did")
+                self._add_gap("the browser ended before the end of the check")
             for tab in self._browser.crashed_tabs:
                 self._add_gap(f"{tab} crashed during the check")
             for reason in self._browser.unobserved:
