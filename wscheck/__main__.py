@@ -1,6 +1,6 @@
-"""Console script `wscheck`, also `python -m wscheck`.
+"""Entry point of the console script `wscheck` and of `python -m wscheck`.
 
-It imports `cli` inside `main`, so that Ctrl-C during these imports ends with the documented exit code.
+`main` imports the module `cli`, so that Ctrl-C during this import ends with the documented exit code.
 """
 
 import atexit
@@ -8,13 +8,13 @@ import gc
 import sys
 
 OBJECTS = 50_000
-"""New objects between two garbage collections. Python's default of 700 would scan the imported modules repeatedly."""
+"""Number of new objects between two garbage collections. Python's default of 700 slows down imports."""
 
 
 def main() -> None:
     """Run the command line."""
     gc.set_threshold(OBJECTS)
-    atexit.register(gc.freeze)  # no last collection: the process ends anyway
+    atexit.register(gc.freeze)  # prevents a garbage collection at exit, which would only take time
     try:
         from wscheck.cli import main as run
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
-"""Command-line application: it parses, calls one command, and turns the outcome into an exit code.
+"""Command-line application: it parses the arguments, runs one command, and converts the outcome to an exit code.
 
-It imports nothing heavy, so that `wscheck --help` is instant.
+It imports no large library, so that `wscheck --help` is fast.
 """
 
 import errno
@@ -31,11 +31,11 @@ from wscheck.model.errors import ExitCode, WscheckError
 
 
 class OutputClosed(Exception):
-    """The reader closed stdout. Typer would end a BrokenPipeError with 1, the code for findings."""
+    """Error for a stdout that its reader closed. Typer would end a BrokenPipeError with 1, the code for findings."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C before there were results. Typer would end without a message."""
+    """Error for Ctrl-C before there were results. Typer would end without a message."""
 
 
 def _handle_interruption(command: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +52,7 @@ def _handle_interruption(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Command(TyperCommand):
-    """A command whose help shows arguments without the Python type that Typer adds (`PATH <list[str]>`)."""
+    """Command whose help shows arguments without the Python type that Typer adds (`PATH <list[str]>`)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -63,8 +63,8 @@ class _Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Set the values of the parameters in `ctx`, and return the arguments that are left over.
 
-        Typer converts every value with pydantic, even text and options that were not given. Importing pydantic takes
-        as long as importing Typer, so only command lines with another value, or with an error, are left to Typer.
+        Typer converts every value with pydantic, even texts and options that were not given. Importing pydantic takes
+        as long as importing Typer. Typer therefore handles only command lines with other values or with an error.
         """
         values, rest, _ = self.make_parser(ctx).parse_args(args=list(args))
         if rest or not all(_needs_no_conversion(each, values.get(each.name)) for each in self.get_params(ctx)):
@@ -76,7 +76,7 @@ class _Command(TyperCommand):
 
 
 def _needs_no_conversion(parameter: Any, parsed: object) -> bool:
-    """Return whether the parsed value of a parameter is its final value. None: the parameter was not given."""
+    """Return whether `parsed` is already the final value of a parameter. None means that it was not given."""
     if parsed is None:
         return not (parameter.required or parameter.envvar)
     if parameter.callback is not None:
@@ -86,10 +86,13 @@ def _needs_no_conversion(parameter: Any, parsed: object) -> bool:
 
 
 class _CommandGroup(TyperGroup):
-    """The group of all commands."""
+    """Group of all commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options before the command. A flag that was not given is False: for None, Typer loads pydantic."""
+        """Parse the options before the command.
+
+        A flag that was not given gets the value False, because Typer imports pydantic to convert None.
+        """
         flags = [each.name for each in self.get_params(ctx) if getattr(each, "is_flag", False)]
         ctx.default_map = dict.fromkeys(flags, False)
         return super().parse_args(ctx, args)
@@ -128,7 +131,7 @@ def _root(
 def main() -> None:
     """Run the command line. Every outcome has its own exit code, so that a crash never looks like a verdict."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # The terminal's encoding may lack ✓.
+        # The terminal's encoding may not contain ✓.
         sys.stdout.reconfigure(errors=plain.ASCII_FALLBACK)
     try:
         app()
@@ -147,7 +150,7 @@ def main() -> None:
             typer.echo("wscheck: interrupted", err=True)
         raise
     except (BrokenPipeError, OutputClosed):
-        # The reader of stdout closed it (| head).
+        # The program that reads stdout closed it, as `| head` does.
         _discard_stdout()
         sys.exit(ExitCode.CLEAN)
     except OSError as error:
@@ -163,7 +166,7 @@ def main() -> None:
 
 
 def _flush_stdout() -> None:
-    """Write buffered output. A failure here must not change the exit code."""
+    """Write buffered output. A failure to write does not change the exit code."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -171,12 +174,12 @@ def _flush_stdout() -> None:
 
 
 def _discard_stdout() -> None:
-    """Discard buffered output, so that writing it does not fail again when the interpreter ends."""
+    """Discard buffered output, so that the interpreter does not try to write it when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_defect(error: Exception) -> None:
-    """Print the type and place of an internal error, without values, which could contain a secret."""
+    """Print the type and the location of an internal error. Its values are omitted: they may contain a secret."""
     if os.environ.get("WSCHECK_DEBUG"):
         raise error
     place = error.__traceback__

@@ -68,7 +68,7 @@ def test_a_recorded_scenario_without_evidence(tmp_path: Path, flags: list[str], 
     lines = [{"schema": "wscheck.events/1", "wscheck": "0", "events": 2}, *events]
     (tmp_path / "run.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     arguments: list[str | Path] = ["verify", "--from", "run.ndjson", *flags]
-    check(arguments, code, verdict, "race: no connection was seen", cwd=tmp_path)
+    check(arguments, code, verdict, "race: no connection was observed", cwd=tmp_path)
 
 
 @STRICT

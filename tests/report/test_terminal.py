@@ -136,7 +136,7 @@ def test_text_from_the_target_is_escaped_for_terminal_and_markup() -> None:
 def test_a_run_that_proved_nothing_ends_with_each_reason_once() -> None:
     report, events = runs.passing()
     report.verdict = Verdict.INCONCLUSIVE
-    log = "server.log tells of connections in words that are not known. It says: ann"
+    log = "server.log reports connections in a wording that is not known. For example: ann"
     for scenario, reason in zip(report.scenarios, (log, "nothing came", log, "nothing came"), strict=False):
         scenario.verdict, scenario.reason = Verdict.INCONCLUSIVE, reason
     first, second, third, fourth, *_ = (scenario.id for scenario in report.scenarios)

@@ -1,4 +1,4 @@
-"""Browser steps: the [[browser.step]] tables, one action each, in order."""
+"""Browser steps: actions in the browser, read from the [[browser.step]] tables of the configuration file."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.secrets import Secret
 
 ELEMENT_TIMEOUT_S, PAGE_LOAD_TIMEOUT_S = 10.0, 30.0
-"""Default seconds for an element to appear, and for a page to load."""
+"""Seconds that an element may take to appear, and that a page may take to load, by default."""
 
 ACTIONS = {
     "goto": "an address, absolute or relative to the current page",
@@ -22,7 +22,7 @@ ACTIONS = {
     "back": "true",
     "tab": "the address to open in another tab, or the number of the tab to continue in",
 }
-"""Actions with the values that they accept."""
+"""Action to a description of the values that it accepts."""
 
 _OPTIONS = ("with", "with_env", "within")
 _LOADING = ("goto", "reload", "back", "tab")
@@ -31,9 +31,9 @@ _LOADING = ("goto", "reload", "back", "tab")
 class BrowserStep(msgspec.Struct, frozen=True, kw_only=True):
     """One browser step.
 
-    argument   the action's value: an address, a selector, seconds, or a tab's number
-    location   where the step is defined, as "wscheck.toml:41"
-    typed      text that `fill` types; a Secret if it comes from the environment
+    argument   value of the action: an address, a selector, seconds, or the number of a tab
+    location   file and line that define the step, as "wscheck.toml:41"
+    typed      text that `fill` types; a Secret if the text comes from the environment
     timeout_s  seconds within which the step must succeed
     """
 
@@ -54,11 +54,11 @@ def read_steps(table: Any, location_of: Callable[..., str], environ: Mapping[str
 
     Args:
         table: The [browser] table, or None.
-        location_of: Returns the place of a name and occurrence in the file.
-        environ: Variables for `with_env`.
+        location_of: Function that returns the file and line of a key, given its name and occurrence.
+        environ: Environment variables, for `with_env`.
 
     Raises:
-        UsageError: A step is invalid; the message names its place.
+        UsageError: A step is invalid. The message contains its file and line.
     """
     tables = table.get("step", []) if isinstance(table, dict) else []
     if not isinstance(tables, list):

@@ -1,4 +1,4 @@
-"""Event contract: the events that a server sends, the requests that cause them, and the key of the user id."""
+"""Event contract: the events that a server sends, the requests that cause them, and where they contain a user id."""
 
 import re
 from collections.abc import Callable
@@ -14,11 +14,11 @@ class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One event of the contract.
 
     name      name of the event
-    emit      event that the client emits to request it; None if the server sends it unasked
+    emit      event that the client emits to request this event; None if the server sends it unrequested
     payload   payload of the request
-    within    seconds within which it must arrive
-    required  True if its absence is an error
-    user      key of the user id in the payload ("userId", "data.user.id"); None if there is none
+    within    seconds within which the event must arrive
+    required  True if the absence of the event is an error
+    user      path of the user id in the payload ("userId", "data.user.id"); None if the payload contains none
     """
 
     name: str
@@ -34,13 +34,13 @@ class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Contract(msgspec.Struct, frozen=True):
-    """Events that a server sends."""
+    """The events that a server sends, each with its request."""
 
     events: tuple[ContractEvent, ...]
 
     @property
     def is_default(self) -> bool:
-        """True if no events are configured, so that the documented ones are assumed."""
+        """True if no events are configured, so that wscheck assumes the documented events."""
         return self.events == DOCUMENTED_CONTRACT.events
 
     def event_named(self, name: str) -> ContractEvent | None:
@@ -48,7 +48,7 @@ class Contract(msgspec.Struct, frozen=True):
         return next((event for event in self.events if event.name == name), None)
 
     def reply_to(self, emitted: str) -> ContractEvent | None:
-        """Return the event that the server sends when a client emits `emitted`, or None."""
+        """Return the event that the server sends as a reply to the event `emitted` of a client, or None."""
         return next((event for event in self.events if event.emit == emitted), None)
 
 
@@ -60,11 +60,11 @@ DOCUMENTED_CONTRACT = Contract(
         ContractEvent(name="connection_update", emit="request_connection_update"),
     )
 )
-"""The four documented events, with the requests that the reference backend understands."""
+"""The four events of the reference application, with the requests that cause them."""
 
 
 def scalar_at(payload: object, path: str) -> str | None:
-    """Return the scalar at a dotted path as text, or None if there is none."""
+    """Return the text or whole number at a dotted path in a payload, as text. None if there is none."""
     for key in path.split("."):
         if not isinstance(payload, dict) or key not in payload:
             return None
@@ -73,12 +73,12 @@ def scalar_at(payload: object, path: str) -> str | None:
 
 
 def read_contract(tables: Any, location_of: Callable[..., str]) -> Contract:
-    """Return the contract from the [[event]] tables, or the documented contract if there are none.
+    """Return the contract in the [[event]] tables, or the documented contract if there are no such tables.
 
-    `location_of(key, occurrence)` returns a place in the file.
+    `location_of(key, occurrence)` returns a file and line, as "wscheck.toml:7".
 
     Raises:
-        UsageError: An event is invalid; the message names its place.
+        UsageError: An event is invalid. The message contains its file and line.
     """
     if tables is None:
         return DOCUMENTED_CONTRACT

@@ -1,4 +1,4 @@
-"""Profiles and options of a load run. The command line and the Locust process share them."""
+"""Profiles and options of a load run. Both the command line and the Locust process use them."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ LOAD_PROFILES = {
     "storm": "one connection per user; after a server restart all users reconnect, with or without jitter",
     "soak": "one connection per user, open for a long time, with few events",
 }
-"""Behaviour of a user's page, by the name of the profile."""
+"""Profile name to the behaviour of a user's page."""
 
 
 class LoadOption(msgspec.Struct, frozen=True):
-    """One option: an argument of Locust and an environment variable. `kind` converts the text of its value."""
+    """One option, which is both an argument of Locust and an environment variable. `kind` converts its text."""
 
     name: str
     kind: type
@@ -46,8 +46,10 @@ LOAD_OPTIONS = (
     LoadOption("headers", str, None, "headers of the handshake, one Name: value per line", secret=True),
     LoadOption("user_in", str, "auth.userId", "where the user id is sent: auth.N, query.N, header.N or cookie.N"),
     LoadOption("token_in", str, "auth.token", "where the token is sent: auth.N, query.N, header.N or cookie.N"),
-    LoadOption("user_prefix", str, "load-user-", "without --users-file: user ids are this and a number"),
-    LoadOption("token", str, "token-of-{user}", "one token for all users; {user} in it becomes the id", secret=True),
+    LoadOption("user_prefix", str, "load-user-", "prefix of the user ids, followed by a number (without --users-file)"),
+    LoadOption(
+        "token", str, "token-of-{user}", "one token for all users; {user} is replaced by the user id", secret=True
+    ),
     LoadOption("users_file", str, None, "CSV file with a user id and a token on each line"),
     LoadOption("source_addresses", str, None, "local addresses to connect from, each in turn, separated by commas"),
     LoadOption("connect_timeout", float, 20.0, "seconds a connection may take"),
@@ -56,7 +58,9 @@ LOAD_OPTIONS = (
     LoadOption("reconnect_delay", float, 0.3, "duplicated, tabs: seconds from a server disconnect to the reconnect"),
     LoadOption("tabs", int, 3, "tabs: connections per user"),
     LoadOption("jitter", float, 0.5, "random part of the backoff, 0 for none, 1 for all"),
-    LoadOption("backoff", float, 1.0, "seconds before the first reconnect after a lost connection; doubles up to 5"),
+    LoadOption(
+        "backoff", float, 1.0, "seconds before the first reconnect after a lost connection; the delay doubles up to 5"
+    ),
     LoadOption(
         "emit_every",
         float,
@@ -64,11 +68,11 @@ LOAD_OPTIONS = (
         "seconds between a user's events, 0 for no events; by default 30 for soak, else 0",
     ),
     LoadOption("emit_event", str, "request_bot_status", "event that the users emit"),
-    LoadOption("no_acks", bool, False, "do not ask for acknowledgements of the users' events"),
+    LoadOption("no_acks", bool, False, "do not request acknowledgements of the users' events"),
 )
 """Options of a load run, in the order of --help."""
 
 
 def is_users_file_header(row: list[str]) -> bool:
-    """Return whether the first row of a users file is a header, as databases and spreadsheets write one."""
+    """Return whether the first row of a users file is a header: databases and spreadsheets write headers."""
     return len(row) == 2 and bool(row[0].strip()) and row[1].strip().lower() == "token"

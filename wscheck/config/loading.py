@@ -29,21 +29,24 @@ CONFIG_FILE = "wscheck.toml"
 PYPROJECT = "pyproject.toml"
 DEFAULT_ORIGIN = "default"
 
-# Tables and keys whose content is nested: their own readers check it.
+# Tables and keys with nested content. The functions that read them also check the content.
 NESTED_TABLES = ("event",)
 NESTED_KEYS = ("browser.step", "logs.markers", "logs.keys")
 
 OTHER_VARIABLES = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
-"""Variables of wscheck that are not settings of a run."""
+"""Environment variables of wscheck that are no settings of a run."""
 
 SIMILARITY = 0.72
-"""Least similarity, of 1, for a variable to count as misspelt: USER is close to USER_ID, RUN_ID is not."""
+"""Similarity (0 to 1) from which on an unknown variable counts as a misspelt one.
+
+The similarity of USER and USER_ID is above this value, that of RUN_ID and USER_ID is below.
+"""
 
 
 class SettingValue(msgspec.Struct, frozen=True):
     """Value of a setting and its origin: "`verify.window`", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT_ORIGIN.
 
-    given  the caller of `load_config` gave it, for example as a flag
+    given  the caller of `load_config` passed the value, for example from a flag
     """
 
     value: Any
@@ -52,10 +55,10 @@ class SettingValue(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Settings by dotted name, and the nested tables of the file.
+    """Settings by dotted name, and the nested tables of the configuration file.
 
-    tables       the tables as TOML gives them
-    location_of  returns the place of a table or key in the file, as "wscheck.toml:7"
+    tables       the tables of the file, as the TOML parser returns them
+    location_of  function that returns the file and line of a table or key, as "wscheck.toml:7"
     steps        the browser steps ([[browser.step]])
     """
 
@@ -86,7 +89,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def judge_options(self) -> "RuleOptions":
-        """The limits that rules use."""
+        """Thresholds of the rules."""
         from wscheck.detect.engine import RuleOptions
 
         attempts, window = self["rules.max_attempts"]
@@ -94,7 +97,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def bar(self) -> Bar:
-        """The severity that fails the run, and whether it is strict."""
+        """Criteria that fail the run: the lowest severity, and whether missing evidence fails it."""
         return Bar(Severity(self["verify.fail_on"]), self["verify.strict"])
 
 
@@ -107,12 +110,12 @@ def load_config(
     """Return the configuration.
 
     Args:
-        given: Values with the highest precedence by setting name; None or () for an absent one.
+        given: Setting name to value, with the highest precedence. None and () mean that no value is given.
         directory: Folder with wscheck.toml or pyproject.toml, by default the working folder. None reads no file.
         environ: Environment variables.
 
     Raises:
-        UsageError: A value is invalid; the message names the setting, the variable, or the file and line.
+        UsageError: A value is invalid. The message names the setting, the variable, or the file and line.
     """
     if unknown := next((name for name in given if name not in SETTINGS), None):
         raise UnknownName(f"There is no setting `{unknown}`.", unknown, SETTINGS, "List all: wscheck config.")
@@ -128,7 +131,7 @@ def load_config(
 def _check_variables(environ: Mapping[str, str]) -> None:
     """Reject a variable that differs from a known one only in its underscores, and warn about similar ones.
 
-    An unknown WSCHECK_ variable that is not similar may belong to another program.
+    Other unknown WSCHECK_ variables are ignored: they may belong to another program.
     """
     variables = [setting.variable for setting in SETTINGS.values()] + [option.variable for option in LOAD_OPTIONS]
     in_full = {"WSCHECK_" + name.replace(".", "_").upper(): setting.variable for name, setting in SETTINGS.items()}
@@ -143,7 +146,7 @@ def _check_variables(environ: Mapping[str, str]) -> None:
 
 
 def _similar_variables(name: str, variables: list[str]) -> str | None:
-    """Return the similar variables, joined with "or", compared without their common prefix."""
+    """Return the known variables that are similar to `name`, joined with "or"; None if there are none."""
     from difflib import get_close_matches
 
     words = [variable.removeprefix("WSCHECK_") for variable in variables]
@@ -153,19 +156,19 @@ def _similar_variables(name: str, variables: list[str]) -> str | None:
 
 @cache
 def _warn_once(line: str) -> None:
-    """Print a line on stderr once: a run that fails early loads its configuration again for the fallback report."""
+    """Print a line on stderr, but not again if a run that failed early loads its configuration a second time."""
     print(line, file=sys.stderr)
 
 
 class _ConfigFile(msgspec.Struct, frozen=True):
-    """Configuration file: its parsed tables, and its text for line numbers."""
+    """A configuration file: its parsed tables, and its text, from which line numbers are computed."""
 
     name: str
     text: str
     tables: dict[str, Any]
 
     def location_of(self, name: str, occurrence: int = 0) -> str:
-        """Return the place of a table ("target") or key ("target.url"), as "wscheck.toml:7".
+        """Return the file and line of a table ("target") or key ("target.url"), as "wscheck.toml:7".
 
         `occurrence` selects one of several tables with the same name ([[event]]), counted from 0.
         """
@@ -204,7 +207,7 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        # At the end of the document the parser names no line.
+        # For an error at the end of the document, the message of the parser contains no line.
         place = f"{name}:{line[1] if line else len(text.splitlines())}"
         raise UsageError(
             f"{place} is not valid TOML: {error}.", "Correct that line, or write a new file: wscheck init."
@@ -282,7 +285,7 @@ _KEY = re.compile(r"""^\s*([\w."' -]+?)\s*=""")
 
 
 def _line_of(text: str, name: str, occurrence: int = 0) -> int:
-    """Return the 1-based line of a table's header or of a key, by its dotted name; 1 if it is not found."""
+    """Return the 1-based line of the table or key with the dotted name `name`, 1 if the line is not found."""
     table, tables, hits = "", Counter[str](), []
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):

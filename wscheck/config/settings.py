@@ -1,4 +1,4 @@
-"""Settings with their parsers, defaults and descriptions: one table for flags, variables, files and documents."""
+"""Settings with their parsers, defaults and descriptions, the source of all flags, variables and keys in files."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
 def parse_duration(raw: Any) -> float:
-    """Return the seconds in "300ms", "2s", "1m" or in a plain number of seconds.
+    """Return the seconds in `raw`: "300ms", "2s", "1m" or a plain number of seconds.
 
     Raises:
         ValueError: `raw` has another form.
@@ -30,7 +30,7 @@ def parse_duration(raw: Any) -> float:
 
 
 def parse_attempt_limit(raw: Any) -> tuple[int, float]:
-    """Return count and seconds of a limit such as "5/10s"."""
+    """Return (count, seconds) of a limit such as "5/10s"."""
     count, slash, window = str(raw).partition("/")
     if not slash or not count.strip().isdigit():
         raise ValueError(f"{raw!r} is not a limit: write 5/10s")
@@ -74,7 +74,7 @@ def parse_namespace(raw: Any) -> str:
 
 
 def parse_flag(raw: Any) -> bool:
-    """Return True or False, also for words such as "yes" and "off"."""
+    """Return True or False. Words such as "yes" and "off" are accepted too."""
     if isinstance(raw, bool):
         return raw
     values = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -84,7 +84,7 @@ def parse_flag(raw: Any) -> bool:
 
 
 def parse_list(raw: Any) -> tuple[str, ...]:
-    """Return the strings of a list, or of one string with commas."""
+    """Return the strings in `raw`, which is a list or one string with commas."""
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, list | tuple):
         raise ValueError(f'{raw!r} is not a list: write ["a", "b"] or a,b')  # noqa: TRY004
@@ -92,7 +92,7 @@ def parse_list(raw: Any) -> tuple[str, ...]:
 
 
 def parse_transports(raw: Any) -> tuple[str, ...]:
-    """Return the transports in the order in which they are tried."""
+    """Return the names of the transports, in the order in which a client tries them."""
     chosen = parse_list(raw)
     if not chosen or not set(chosen) <= {"polling", "websocket"}:
         raise ValueError(f"{raw!r} does not name transports: write websocket, polling, or polling,websocket")
@@ -128,7 +128,7 @@ def _has_valid_port(address: str) -> bool:
 
 
 def redact_url(address: str) -> str:
-    """Return an address for reports: without user, password and query."""
+    """Return the URL without user, password and query, for reports."""
     return re.sub(r"\?.*", "?(hidden)", re.sub(r"[^/\s]*@", "", address))
 
 
@@ -150,10 +150,10 @@ def parse_checkout_folder(raw: Any) -> str:
 
 
 def parse_credential_location(raw: Any) -> str:
-    """Return the place of a credential: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
+    """Return where a handshake contains a credential: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
     if not re.match(r"^(auth|query|header|cookie)\.[\w.:-]+$", str(raw)):
         raise ValueError(
-            f"{raw!r} is not a place for a credential: write auth.userId, query.token, header.NAME or cookie.NAME"
+            f"{raw!r} is not a location of a credential: write auth.userId, query.token, header.NAME or cookie.NAME"
         )
     return str(raw)
 
@@ -161,8 +161,8 @@ def parse_credential_location(raw: Any) -> str:
 class Setting(msgspec.Struct, frozen=True):
     """One setting.
 
-    parse           converts the text; raises ValueError with the expected form
-    other_variable  a second environment variable that sets it
+    parse           converts the text of a value; raises ValueError with the expected form
+    other_variable  a second environment variable that sets the value
     """
 
     name: str
@@ -174,7 +174,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def flag(self) -> str:
-        """The command-line flag. Tokens are given as a file."""
+        """The command-line flag. The flag of a token takes a file."""
         name = self.name.partition(".")[2].replace("_", "-")
         return "URL" if name == "url" else f"--{name}-file" if name.endswith("token") else f"--{name}"
 
@@ -184,7 +184,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 NEXT_PUBLIC_VARIABLE = "NEXT_PUBLIC_BOT_WEBSOCKET_URL"
-"""Variable that the reference application reads. wscheck checks the same server if it is set."""
+"""Environment variable that the reference application reads. If it is set, wscheck checks the same server."""
 
 SETTINGS = {
     setting.name: setting
@@ -193,7 +193,7 @@ SETTINGS = {
             "target.url",
             parse_server_url,
             None,
-            "the server to check; without it, the embedded backend",
+            "the server to check; by default, the embedded backend",
             other_variable=NEXT_PUBLIC_VARIABLE,
         ),
         Setting("target.namespace", parse_namespace, "/", "Socket.IO namespace"),
@@ -223,13 +223,18 @@ SETTINGS = {
         ),
         Setting("verify.window", parse_duration, 2.0, "time to watch for events that must not happen"),
         Setting("verify.server_log", parse_list, (), "log files of the server, read during the run"),
-        Setting("verify.page", parse_http_url, None, "the real page: a browser runs the documented scenarios on it"),
+        Setting("verify.page", parse_http_url, None, "real page on which a browser runs the documented scenarios"),
         Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "lowest severity that fails the run"),
         Setting("verify.strict", parse_flag, False, "an inconclusive result fails the run"),
         Setting(
             "watch.quiet_after", parse_duration, 30.0, "an incident ends after this time without another occurrence"
         ),
-        Setting("watch.stale_after", parse_duration, None, "assume that a connection is closed after this time"),
+        Setting(
+            "watch.stale_after",
+            parse_duration,
+            None,
+            "assume that a connection has ended if no log line has mentioned it for this time",
+        ),
         Setting(
             "watch.webhook", lambda raw: Secret(parse_http_url(raw)), None, "URL that receives incidents", secret=True
         ),
@@ -238,14 +243,17 @@ SETTINGS = {
         Setting("load.profile", parse_text, "unified", "behaviour of each user's page"),
         Setting("load.users", parse_positive_int, 50, "simulated users"),
         Setting(
-            "load.spawn_rate", parse_positive_number, None, "users that start each second; without it, all at once"
+            "load.spawn_rate",
+            parse_positive_number,
+            None,
+            "users that start each second; by default, all start at once",
         ),
-        Setting("load.run_time", parse_duration, 10.0, "duration of the run, from its first user on"),
+        Setting("load.run_time", parse_duration, 10.0, "duration of the run, counted from the start of its first user"),
         Setting(
             "load.processes",
             parse_positive_int,
             1,
-            "worker processes; more than one need a master process in addition",
+            "worker processes; for more than one, a master process runs in addition",
         ),
         Setting(
             "load.max_connections_per_user",
@@ -256,7 +264,7 @@ SETTINGS = {
         Setting("load.max_replaced", parse_number, None, "threshold: connections that the server replaced"),
         Setting("load.max_churn", parse_number, None, "threshold: connects and disconnects per user and second"),
         Setting("load.max_connect_p95", parse_duration, None, "threshold: time to connect, 95th percentile"),
-        Setting("browser.identity", parse_text, "auth.userId", "where the page's traffic names the user"),
+        Setting("browser.identity", parse_text, "auth.userId", "where the traffic of a page contains the user id"),
         Setting(
             "browser.source_root", parse_checkout_folder, None, "folder of the checkout that contains the frontend"
         ),
@@ -275,9 +283,14 @@ SETTINGS = {
             "actions.trigger",
             parse_text,
             "trigger_whatsapp_connection",
-            "event that the second component emits to start its action",
+            "event that the second component emits to start an action",
         ),
-        Setting("actions.disconnect", parse_text, None, "event that ends this action; without it, none is sent"),
+        Setting(
+            "actions.disconnect",
+            parse_text,
+            None,
+            "event that the second component emits to end this action; by default none",
+        ),
         Setting("rules.grace", parse_duration, 0.25, "time that two connections of a user may overlap"),
         Setting(
             "rules.max_attempts",

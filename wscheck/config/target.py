@@ -1,4 +1,4 @@
-"""Server to connect to, credentials, and where a handshake carries them."""
+"""Server to connect to, credentials, and the parts of a handshake that contain them."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def default_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the address to which the documented hook connects by default."""
+    """Return the URL to which the documented hook connects by default."""
     return environ.get(NEXT_PUBLIC_VARIABLE) or "ws://localhost:8000"
 
 
@@ -31,10 +31,11 @@ class Credentials(msgspec.Struct, frozen=True):
 class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A server, and how clients connect to it.
 
-    transports         in the order in which they are tried
+    transports         in the order in which a client tries them
     timeout_s          seconds that a connection may take
-    insecure           whether untrusted TLS certificates are accepted
-    user_in, token_in  places of the user id and the token, such as "auth.token" (docs/configuration.md, "Identity")
+    insecure           untrusted TLS certificates are accepted
+    user_in, token_in  where a handshake contains the user id and the token, such as "auth.token"
+                       (docs/configuration.md, "Identity")
     """
 
     url: str = msgspec.field(default_factory=default_url)
@@ -55,10 +56,10 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configured_target(config: "Config") -> ServerTarget:
-    """Return the configured server. Its `url` is empty if none is configured.
+    """Return the configured server. Its `url` is "" if no server is configured.
 
     Raises:
-        UsageError: The address has a path, which is ambiguous: Socket.IO clients take it for the namespace.
+        UsageError: The URL has a path, which is ambiguous: Socket.IO clients take it for the namespace.
     """
     if path := urlsplit(config.server_url or "").path.strip("/"):
         raise UsageError(
@@ -87,10 +88,10 @@ class HandshakeCredentials(msgspec.Struct, frozen=True):
 
 
 def build_handshake_credentials(target: ServerTarget, credentials: Credentials) -> HandshakeCredentials:
-    """Return the user id and the token in the places where the target expects them.
+    """Return the parts of a handshake, with the user id and the token where the target expects them.
 
     Raises:
-        UsageError: A header cannot carry the value.
+        UsageError: A header cannot contain the value.
     """
     placed: dict[str, dict[str, str]] = {"auth": {}, "query": {}, "header": {}, "cookie": {}}
     for location, value in _located_values(target, credentials):

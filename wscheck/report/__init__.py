@@ -1,6 +1,6 @@
-"""Reports of a finished run: one module per format, listed in `REPORTERS`.
+"""Reports of a finished run: one module per format. `REPORTERS` lists the formats.
 
-A format is a pure function of the report and the events. Only `formats` accesses files and streams.
+A format is a pure function of the report and the events. Only the module `formats` accesses files and streams.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from wscheck.model.report import Report
 
 
 class Reporter(Protocol):
-    """Function that returns a finished run as the complete text of one format."""
+    """Function that takes a finished run and returns the complete text of one format."""
 
     def __call__(self, report: Report, events: Sequence[AnyEvent]) -> str | bytes: ...
 
 
 def _loader(module: str) -> Callable[[], Reporter]:
-    """Return a function that imports `render` of `module`: a run imports only the formats that it uses."""
+    """Return a function that imports `render` from `module`, so that a run imports only the formats that it uses."""
     return lambda: cast(Reporter, import_module(f"wscheck.report.{module}").render)
 
 
@@ -32,4 +32,4 @@ REPORTERS: dict[str, Callable[[], Reporter]] = {
     "html": _loader("html.page"),
     "markdown": _loader("markdown"),
 }
-"""Format name of `--format` to the loader of its reporter (docs/formats.md)."""
+"""Value of `--format` to a function that loads the reporter of this format (docs/formats.md)."""

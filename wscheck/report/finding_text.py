@@ -1,4 +1,7 @@
-"""Text of findings for every report format: messages, frequency, openers, cause and fix, and their grouping."""
+"""Text of findings, for every report format.
+
+A finding is described by its messages, frequency, openers (call sites that opened the connections), cause and fix.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,12 +14,12 @@ from wscheck.model.findings import Finding
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
 MESSAGES = 6
-"""Messages shown per rule and cause."""
+"""Largest number of messages that are shown per rule and cause."""
 
 
 @dataclass(frozen=True)
 class ConnectionOpener:
-    """Component and call site that opened connections of a finding, with their sids.
+    """Component and call site that opened connections of a finding, with the socket ids of these connections.
 
     caller  the frame that called a shared opener, None if the opener is not shared
     """
@@ -36,14 +39,14 @@ class ConnectionOpener:
 
 
 class OpenerIndex:
-    """Openers by sid. Built once per report."""
+    """Index of openers by the socket id of their connections. It is built once per report."""
 
     def __init__(self, events: Iterable[AnyEvent]) -> None:
         self._outcomes: dict[str, AttemptOutcome] = {}
         self._add(events)
 
     def openers_for(self, finding: Finding) -> list[ConnectionOpener]:
-        """Return the known openers behind `finding`, the one with most connections first."""
+        """Return the known openers of the connections in `finding`, the opener with the most connections first."""
         self._add(finding.evidence)
         outcomes = [self._outcomes[sid] for sid in connection_ids(finding.evidence) if sid in self._outcomes]
         sids: dict[tuple[str | None, CodeLocation | None, CodeLocation | None], list[str]] = {}
@@ -67,16 +70,19 @@ class OpenerIndex:
 
 
 def _caller(outcome: AttemptOutcome, outcomes: Iterable[AttemptOutcome]) -> CodeLocation | None:
-    """Return the frame at which the stack diverges from others with the same opener, None if there are no others."""
+    """Return the first frame at which the stack differs from other stacks with the same opener.
+
+    Return None if there is no other stack.
+    """
     others = (each.stack for each in outcomes if each.opener == outcome.opener and each.stack != outcome.stack)
     frames = (stack_frames.divergence(outcome.stack, other) for other in others)
     return next((frame for frame in frames if frame is not None), None)
 
 
 def connection_ids(evidence: Iterable[AnyEvent]) -> list[str]:
-    """Return the sid of every connection in `evidence`, once, in order.
+    """Return the socket id of every connection in `evidence`, once, in order.
 
-    A refused attempt has no sid; its Engine.IO session id stands for it.
+    A refused attempt has no socket id, so its Engine.IO session id is returned.
     """
     found: dict[str, None] = {}
     for event in evidence:
@@ -89,7 +95,7 @@ def connection_ids(evidence: Iterable[AnyEvent]) -> list[str]:
 
 
 def labelled_facts(finding: Finding, openers: Sequence[ConnectionOpener]) -> list[tuple[str, str]]:
-    """Return (label, text) pairs: user, openers, cause and fix. Each text is one line; unknown facts are omitted."""
+    """Return (label, text) pairs: user, openers, cause and fix. Each text is one line. Unknown facts are omitted."""
     cause = finding.cause
     facts = [
         ("who", finding.user or ""),
@@ -121,7 +127,7 @@ def format_frequency(finding: Finding) -> str:
 
 
 def format_occurrences(finding: Finding) -> str:
-    """Return the frequency and the time: `14 times in 3.9 s (3.6/s), 12:00:01.123 to 12:00:05.020 UTC`."""
+    """Return frequency and times: `14 times in 3.9 s (3.6/s), 12:00:01.123 to 12:00:05.020 UTC`."""
     first, last = finding.first_at, finding.last_at
     if first is None or last is None:
         return format_frequency(finding)
@@ -139,29 +145,29 @@ def full_text(finding: Finding, openers: Sequence[ConnectionOpener]) -> str:
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings, the most severe first, otherwise in their order."""
+    """Return the findings sorted by severity, the most severe first. Equally severe findings stay in order."""
     return sorted(findings, key=lambda finding: -finding.severity.rank)
 
 
 @dataclass(frozen=True)
 class FindingGroup:
-    """Findings of one rule and one cause. `finding` is the most frequent one and represents the others."""
+    """Findings of one rule and one cause. `finding` is the most frequent of them and represents the group."""
 
     finding: Finding
     others: tuple[Finding, ...] = ()
 
 
 def group_findings(findings: Iterable[Finding]) -> FindingGroup:
-    """Group findings of one rule and one cause."""
+    """Group findings by rule and cause."""
     first, *others = sorted(findings, key=lambda finding: -finding.count)
     return FindingGroup(first, tuple(others))
 
 
 def group_by_problem(findings: Iterable[Finding]) -> list[list[FindingGroup]]:
-    """Return the problems to fix, the most severe first, each with one group per rule.
+    """Group findings by the problem to fix. Return the groups of each problem, the most severe problem first.
 
-    Findings with the same severity and cause are one problem, however many scenarios, users and rules they concern.
-    A finding without a cause is a problem of its rule.
+    Findings with the same severity and cause are one problem, even if they come from several scenarios, users and
+    rules. Findings without a cause are one problem per rule. Each problem has one group per rule.
     """
     problems: dict[tuple[str, str], dict[str, list[Finding]]] = {}
     for finding in by_severity(findings):
@@ -171,7 +177,10 @@ def group_by_problem(findings: Iterable[Finding]) -> list[list[FindingGroup]]:
 
 
 def group_messages(group: FindingGroup) -> list[tuple[str, str]]:
-    """Return (message, frequency and scope) pairs, each message once. The last pair counts the omitted messages."""
+    """Return (message, frequency and scope) pairs, each message once.
+
+    If there are too many messages, the last pair contains the number of the omitted ones.
+    """
     by_message: dict[str, list[Finding]] = {}
     for finding in (group.finding, *group.others):
         by_message.setdefault(one_line(finding.message), []).append(finding)
@@ -190,7 +199,7 @@ def group_lines(group: FindingGroup, openers: Sequence[ConnectionOpener]) -> lis
 
 
 def _scope(findings: Sequence[Finding], name_users: bool) -> str:
-    """Return for example `14 times in 3.9 s (3.6/s), in race, second-tab, for user_2, user_3 and 997 more`."""
+    """Return frequency and scope: `14 times in 3.9 s (3.6/s), in race, second-tab, for user_2, user_3 and 997 more`."""
     scenarios = list(dict.fromkeys(finding.scenario for finding in findings if finding.scenario))
     users = list(dict.fromkeys(finding.user for finding in findings if finding.user)) if name_users else []
     parts = [
@@ -202,7 +211,7 @@ def _scope(findings: Sequence[Finding], name_users: bool) -> str:
 
 
 def total_frequency(findings: Sequence[Finding]) -> str:
-    """Return the frequency of one finding, or the total count of several with the highest rate."""
+    """Return the frequency of one finding, or of several findings: their total count and the highest rate."""
     if len(findings) == 1:
         return format_frequency(findings[0])
     fastest = max((finding.rate or 0.0 for finding in findings), default=0.0)

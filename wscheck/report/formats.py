@@ -1,4 +1,4 @@
-"""Option `--format FORMAT[=PATH]`: requested formats, and their complete writing to files or stdout."""
+"""Option `--format FORMAT[=PATH]`: parsing the requested formats, and writing them to files or stdout."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from wscheck.report import REPORTERS
 
 @dataclass(frozen=True)
 class ReportOutput:
-    """Requested format and its file. `path` None means stdout."""
+    """A requested format with its file. `path` is None for stdout."""
 
     format: str
     path: Path | None = None
@@ -35,11 +35,11 @@ def prepare_outputs(values: Sequence[str] | None, choices: Iterable[str] = REPOR
 def parse_outputs(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> list[ReportOutput]:
     """Parse the values of `--format`, each `FORMAT` or `FORMAT=PATH`. Without values, return the terminal format.
 
-    `FORMAT=-` is stdout, as is `FORMAT`. `choices` are the formats that the command supports.
+    `FORMAT` and `FORMAT=-` both mean stdout. `choices` are the formats that the command supports.
 
     Raises:
-        UsageError: A format is unknown, two formats share a file, or two formats go to stdout, where a reader could
-            not separate them.
+        UsageError: A format is unknown, two formats have the same file, or two formats go to stdout, where a reader
+            could not separate them.
     """
     outputs = [_parse_one(value, tuple(choices)) for value in values or ["terminal"]]
     _reject_shared_files(outputs)
@@ -47,7 +47,9 @@ def parse_outputs(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> 
 
 
 def create_directories(outputs: Iterable[ReportOutput]) -> None:
-    """Create the parent directories before the run, so that an unwritable path is reported before it.
+    """Create the parent directories of all outputs.
+
+    Call this before the run, so that an unwritable path is reported at once.
 
     Raises:
         UsageError: A path is a directory, or its parent cannot be created.
@@ -73,7 +75,7 @@ def write_outputs(
     """Render and write every output.
 
     Raises:
-        UsageError: An output cannot be written. The others are written first.
+        UsageError: An output cannot be written. All other outputs are written first.
     """
     failed: list[UsageError] = []
     for output in outputs:
@@ -161,7 +163,7 @@ def _render(name: str, report: Report, events: Sequence[AnyEvent]) -> bytes:
 
 
 def print_written_path(output: ReportOutput) -> None:
-    """Print the path to stderr. An output on stdout prints nothing."""
+    """Print the path of an output to stderr. Print nothing for stdout."""
     if output.path is not None:
         print(f"wrote {output.path}", file=sys.stderr)
 
@@ -169,7 +171,7 @@ def print_written_path(output: ReportOutput) -> None:
 def _write_to_stdout(
     name: str, report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]
 ) -> None:
-    """Write to stdout and flush it, so that a full disk is reported."""
+    """Write to stdout and flush it, so that an error such as a full disk is reported."""
     try:
         if name == "terminal":
             from wscheck.report.terminal import print_report
@@ -187,7 +189,7 @@ def _write_to_stdout(
 
 
 def _append_summary(path: Path, report: Report, events: Sequence[AnyEvent]) -> None:
-    """Append the report to the step summary, which every step of the job shares."""
+    """Append the report to GitHub's step summary, a file that every step of the job appends to."""
     try:
         with path.open("ab") as file:
             file.write(_render("markdown", report, events))

@@ -23,7 +23,7 @@ def one_line(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return `text` so that Markdown shows it literally, including HTML."""
+    """Escape `text` so that Markdown shows it literally. HTML is escaped too."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
 
@@ -54,7 +54,7 @@ def _in_two_units(value: int, parts: int, unit: str, smaller_unit: str) -> str:
 
 
 def format_rate(per_second: float) -> str:
-    """Return for example `3.6/s` or `12/s`. A rate below 0.1 per second is per minute: `3/min`."""
+    """Return for example `3.6/s` or `12/s`. Rates below 0.1 per second are given per minute: `3/min`."""
     if per_second < 0.1:
         return f"{per_second * 60:.2g}/min"
     return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:.0f}/s"

@@ -17,15 +17,15 @@ from wscheck.report.locations import FindingLocation, group_by_location, is_in_c
 from wscheck.report.summary import DEFAULT_REASONS
 
 ANNOTATIONS = 10
-"""Annotations of one kind that GitHub shows per step. It drops further ones silently."""
+"""Largest number of annotations of one kind per step. GitHub drops further annotations silently."""
 
 _COMMAND = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
-    """Return one workflow command per line, the most severe first, at most ten of a kind.
+    """Return the findings as workflow commands, one per line, the most severe first, at most ten of each kind.
 
-    If there are more, the tenth gives the number of those omitted.
+    If more than ten of a kind exist, the tenth line contains the number of omitted findings.
     """
     openers = OpenerIndex(events)
     groups = [
@@ -56,7 +56,7 @@ def _annotation(location: FindingLocation | None, group: FindingGroup, openers: 
 
 
 def _inconclusive_checks(report: Report) -> list[tuple[str, str]]:
-    """Return (name, reason) of each inconclusive scenario, or of the run if it has none."""
+    """Return (name, reason) of each inconclusive scenario. For a run without scenarios, return those of the run."""
     scenarios = report.scenarios if isinstance(report, VerifyReport) else []
     checks = [(scenario.id, scenario.reason) for scenario in scenarios if scenario.verdict is Verdict.INCONCLUSIVE]
     if not checks and report.verdict is Verdict.INCONCLUSIVE:
@@ -70,7 +70,7 @@ def _inconclusive(name: str, reason: str) -> str:
 
 
 def _failures_without_finding(report: Report) -> list[str]:
-    """Return commands for a comparison that got worse and for crossed thresholds."""
+    """Return commands for failures that are not findings: a worse measure of a comparison, a crossed threshold."""
     if isinstance(report, CompareReport) and report.verdict is Verdict.FAILED:
         return [_command("error", one_line(report.reason), {"title": "wscheck: compare"})]
     crossed = [limit for limit in report.thresholds if limit.crossed] if isinstance(report, LoadReport) else []

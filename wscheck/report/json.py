@@ -1,4 +1,4 @@
-"""Report as one JSON object for scripts. Its fields are a contract (docs/json.md)."""
+"""Report as one JSON object, for scripts. Its fields are a public contract (docs/json.md)."""
 
 from collections.abc import Sequence
 
@@ -9,5 +9,5 @@ from wscheck.model.report import Report
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
-    """Return the report, indented, with its fields in the order of docs/json.md. It does not contain the events."""
+    """Return the report as indented JSON, with the fields in the order of docs/json.md. Events are not included."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"

@@ -1,7 +1,7 @@
 """Report as JUnit XML, which CI servers show as tests.
 
-The dialect is Jenkins' `junit-10.xsd`, the strictest in use: no `skipped` on `<testsuites>`, times with three decimals,
-no file, line or properties on `<testcase>`.
+The dialect is Jenkins' `junit-10.xsd`, the strictest one in use: no `skipped` on `<testsuites>`, times with three
+decimals, no file, line or properties on `<testcase>`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from wscheck.report.summary import DEFAULT_REASONS
 
 @dataclass(frozen=True)
 class _TestCase:
-    """Content of one `<testcase>`: a scenario, a threshold, or a run without scenarios."""
+    """Data of one `<testcase>`: a scenario, a threshold, or a run without scenarios."""
 
     name: str
     verdict: Verdict
@@ -32,7 +32,7 @@ class _TestCase:
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
-    """Return one suite with a test case per scenario. A finding is a failure, an inconclusive check an error."""
+    """Return a suite with one test case per scenario. A finding becomes a failure, an inconclusive check an error."""
     cases = _test_cases(report)
     openers = OpenerIndex(events)
     count = {verdict: sum(case.verdict is verdict for case in cases) for verdict in Verdict}
@@ -93,7 +93,7 @@ def _testcase_element(case: _TestCase, openers: OpenerIndex) -> ET.Element:
 
 
 def _body(case: _TestCase, findings: Iterable[Finding], openers: OpenerIndex) -> str:
-    """Return the requirement, then the full text of every finding; "" without findings."""
+    """Return the requirement followed by the full text of every finding. "" without findings."""
     texts = [escape_control(full_text(finding, openers.openers_for(finding))) for finding in findings]
     requirement = [f"Requirement: {one_line(case.requirement)}"] if case.requirement and texts else []
     return "\n\n".join([*requirement, *texts])

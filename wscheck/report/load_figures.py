@@ -1,4 +1,4 @@
-"""Figures of load reports and comparisons as text, for every format that draws a table."""
+"""Figures of load reports and comparisons as text, for every format that contains tables."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,10 @@ from wscheck.model.load_statistics import Percentiles
 from wscheck.report.formatting import one_line, plural
 
 RATIO_TOLERANCE = 0.1
-"""If the ratio per user and second differs less than this from the ratio of the shown numbers, the latter is shown."""
+"""Largest relative difference between the ratio per user and second and the ratio of the shown numbers.
+
+Within this tolerance the ratio of the shown numbers is reported, because readers can check it.
+"""
 
 NOT_MEASURED = "-"
 
@@ -29,7 +32,7 @@ def load_figure_rows(report: LoadReport) -> list[LoadFigure]:
     """Return the rows of the load table."""
     refused, disconnects = sum(report.refused.values()), sum(report.disconnects.values())
     per_user, events = report.connections_per_user, report.events
-    # Each worker knows only its own peak, and the peaks need not coincide: their sum is an upper bound.
+    # Each worker reports only its own peak. The peaks may be at different times, so their sum is an upper bound.
     bound = "at most " if report.workers > 1 else ""
     return [
         LoadFigure(
@@ -57,7 +60,7 @@ def load_figure_rows(report: LoadReport) -> list[LoadFigure]:
 
 
 def server_counts_sentence(report: LoadReport) -> str:
-    """Return what the embedded backend counted in the same run, "" for any other target."""
+    """Return a sentence with the embedded backend's counts of the run, "" for any other target."""
     server = report.server
     if server is None:
         return ""
@@ -81,7 +84,7 @@ def _time_row(name: str, times: Percentiles, details: str = "") -> LoadFigure:
 
 
 def format_counts(counts: Mapping[str, int], most: int = 4) -> str:
-    """Return the most frequent kinds first: `12 transport close, 3 ping timeout and 2 more`."""
+    """Return counts by kind, the most frequent kinds first: `12 transport close, 3 ping timeout and 2 more`."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     shown = [f"{count:,} {one_line(kind)}" for kind, count in ranked[:most]]
     rest = sum(count for _, count in ranked[most:])
@@ -123,7 +126,7 @@ def format_threshold(threshold: Threshold) -> str:
 
 
 def format_change(measure: ComparedMeasure) -> str:
-    """Return for example `none left`, `20× less`, `35 % less` or `the same`, "" if unknown."""
+    """Return for example `none left`, `20× less`, `35 % less` or `the same`, "" if the change is unknown."""
     before, after = measure.before, measure.after
     if measure.change is MeasureChange.UNKNOWN or before is None or after is None:
         return ""
@@ -140,7 +143,7 @@ def format_change(measure: ComparedMeasure) -> str:
 
 
 def _format_no_change(before: float, after: float, unit: str) -> str:
-    """Return why two numbers that may differ count as the same."""
+    """Return the reason why two possibly different numbers count as the same."""
     if format_amount(before, unit) == format_amount(after, unit):
         return "the same"
     close = unit == "ms" and abs(after - before) <= TIME_TOLERANCE_MS
@@ -156,7 +159,7 @@ def _format_ratio(ratio: float) -> str:
 
 
 def measures_by_benefit(report: CompareReport) -> list[tuple[str, list[ComparedMeasure]]]:
-    """Return the measures by benefit, without those that neither run contains."""
+    """Return (benefit, measures) pairs. A measure that neither run contains is omitted."""
     groups: dict[str, list[ComparedMeasure]] = {}
     for measure in report.measures:
         if measure.before is not None or measure.after is not None:

@@ -1,4 +1,4 @@
-"""Files and lines of findings: call sites that opened connections, else the log lines of the evidence."""
+"""Files and lines of findings: the call sites that opened the connections, otherwise the log lines of the evidence."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from wscheck.report.formatting import one_line
 
 @dataclass(frozen=True)
 class FindingLocation:
-    """File and line, with a description of what happens there."""
+    """File and line, with a description of the event or the code at this line."""
 
     location: CodeLocation
     description: str
@@ -21,7 +21,7 @@ class FindingLocation:
 def finding_locations(finding: Finding, openers: Sequence[ConnectionOpener]) -> list[FindingLocation]:
     """Return every file location of `finding` once, the most useful first.
 
-    Code precedes logs: registered handlers, then openers of the connections, then other evidence.
+    Code precedes logs: first registered handlers, then openers of the connections, then the rest of the evidence.
     """
     locations = (
         *_handler_locations(finding),
@@ -42,8 +42,8 @@ def group_by_location(
 ) -> list[tuple[FindingLocation | None, list[Finding]]]:
     """Group findings by severity, rule, cause and location, the most severe first.
 
-    The location is the first one that `accepts` returns true for, None if there is none. A fault that ten scenarios
-    or a thousand users show is thus reported once per line of code.
+    The location is the first one for which `accepts` returns True, None if there is none. A fault that ten scenarios or
+    a thousand users show is therefore reported only once per line of code.
     """
     groups: dict[tuple[str, str, str, FindingLocation | None], list[Finding]] = {}
     for finding in by_severity(findings):
@@ -55,12 +55,15 @@ def group_by_location(
 
 
 def is_file_location(location: CodeLocation) -> bool:
-    """Return whether `location` is in a file. A served script without a source map and a native frame are not."""
+    """Return whether `location` is in a source file.
+
+    A script without a source map and a native frame of the browser are not.
+    """
     return bool(location.file) and "://" not in location.file and not location.file.startswith(("<", "data:", "blob:"))
 
 
 def is_in_checkout(location: CodeLocation) -> bool:
-    """Return whether `location` may be in the checked-out repository. An absolute path and a URL are not."""
+    """Return whether `location` may be in the repository. An absolute path and a URL cannot be."""
     return is_file_location(location) and not location.file.startswith(("/", ".."))
 
 
@@ -81,7 +84,7 @@ def _opener_locations(openers: Sequence[ConnectionOpener]) -> Iterator[FindingLo
 
 
 def _caller_locations(finding: Finding) -> Iterator[FindingLocation]:
-    """Yield the callers of a shared opener: the frames at which the stacks of two connections diverge."""
+    """Yield the callers of a shared opener: the frames at which the stacks of its connections diverge."""
     connected = [event for event in finding.evidence if isinstance(event, Connected) and event.stack]
     for event in connected:
         for other in connected:

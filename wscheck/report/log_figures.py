@@ -1,4 +1,4 @@
-"""Figures of a logs report: what was read, what could not be read, and a row per user."""
+"""Figures of a logs report: how much was read, how much could not be read, and a table row per user."""
 
 from collections.abc import Iterator, Sequence
 from shlex import quote
@@ -7,7 +7,7 @@ from wscheck.model.report import LogsReport, LogUserSummary, suggested_options
 from wscheck.report.formatting import format_bytes, one_line, plural
 
 USERS_SHOWN = 10
-"""Users in the table; `--format json` contains all."""
+"""Largest number of users in the table. `--format json` contains all users."""
 
 USER_COLUMNS = ("user", "connects", "replaced", "most at once", "open at end")
 
@@ -24,7 +24,7 @@ _MISSING_IDS = {
 
 
 def log_facts(report: LogsReport) -> list[str]:
-    """Return what was read and how much of it could not be used, one sentence each."""
+    """Return sentences about the amount of data that was read, and about the records that could not be used."""
     kinds = [kind for kind in (*_ALWAYS_SHOWN, "restarted") if kind in _ALWAYS_SHOWN or report.events.get(kind)]
     counts = ", ".join(f"{report.events.get(kind, 0):,} {kind}" for kind in kinds)
     read = f"read {plural(report.lines, 'line')} ({format_bytes(report.bytes)}): {counts}"
@@ -45,7 +45,7 @@ def _limits(report: LogsReport) -> Iterator[str]:
 
 
 def _key_hint(level: str, report: LogsReport) -> str:
-    """Return how to make the missing id readable, if no record contains both."""
+    """Return a hint on how to make the missing id readable, for logs in which no record contains both ids."""
     key = {"user": "sid", "socket": "user"}.get(level)
     if key is None or report.most_open:
         return ""
@@ -53,7 +53,7 @@ def _key_hint(level: str, report: LogsReport) -> str:
 
 
 def marker_hints(report: LogsReport) -> Iterator[str]:
-    """Yield what lines with an unknown wording may mean, and the options that read them."""
+    """Yield hints about lines with an unknown wording: their probable meaning, and the options that read them."""
     for suggestion in report.suggested:
         lines = f"{plural(suggestion.lines, 'line')} may report {_ADJECTIVES[suggestion.kind]} connections"
         options = suggested_options([suggestion])
@@ -62,18 +62,21 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
     if not opened and (report.events.get("replaced") or _has_no_connection_event(report)):
         yield (
             f"no line reports an opened connection: none contains '{_DEFAULT_SENTENCE}' or a configured marker; "
-            f"if your server logs it in other words, add {_EXAMPLE_OPTION}"
+            f"if your server uses another wording, add {_EXAMPLE_OPTION}"
         )
         if not report.suggested:
             yield (
                 "a marker matches the start of a message, and ids are read from named values such as user=ann "
                 "(see `wscheck docs logs`)"
             )
-            yield "if the ids are part of the sentence, mark them: --marker connected='user {user} came on {sid}'"
+            yield "if the sentence contains the ids, use placeholders: --marker connected='user {user} came on {sid}'"
 
 
 def command_with_markers(report: LogsReport) -> str:
-    """Return the command that reads the logs with suggested markers, "" if connection events were read."""
+    """Return the command that reads the logs again with the suggested markers.
+
+    Return "" if events about connections were read, so that no marker is missing.
+    """
     if not _has_no_connection_event(report):
         return ""
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
@@ -92,7 +95,7 @@ def totals(report: LogsReport) -> str:
 
 
 def user_rows(report: LogsReport) -> list[tuple[str, ...]]:
-    """Return a row of `USER_COLUMNS` for each user who was replaced or had several connections, the worst first."""
+    """Return a table row for each user who was replaced or had several connections, the worst first."""
     affected = [(name, user) for name, user in report.users.items() if user.replacements or user.max_open > 1]
     affected.sort(key=lambda pair: (-len(pair[1].open), -pair[1].replacements, -pair[1].max_open))
     return [_user_row(name, user) for name, user in affected]

@@ -24,9 +24,9 @@ _CHANGE_MARK = {
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
-    """Return the findings, then the figures and scenarios.
+    """Return the findings, followed by the figures and the scenarios.
 
-    Findings that would exceed `MAX_BYTES` are omitted, and their number is given.
+    If the text would exceed `MAX_BYTES`, some findings are replaced by their number.
     """
     openers = OpenerIndex(events)
     title = f"## {_MARK[report.verdict]} wscheck: {report.verdict}"
@@ -52,7 +52,7 @@ def _run_facts(report: Report) -> str:
 
 
 def _problem_section(problem: Sequence[FindingGroup], openers: OpenerIndex) -> str:
-    """Return one problem: its rules, their messages, and once the shared cause and fix."""
+    """Return one problem: its rules, their messages, and the cause and fix that they share."""
     finding = problem[0].finding
     rules = ", ".join(group.finding.rule for group in problem)
     pairs = [pair for group in problem for pair in finding_text.group_messages(group)]
@@ -93,7 +93,7 @@ def _code(text: str) -> str:
 
 
 def _figures(report: Report) -> list[str]:
-    """Return the tables of `report` as blocks of Markdown, none for a run that ended before it had results."""
+    """Return the tables of `report` as Markdown blocks, an empty list for a run that ended before it had results."""
     if not report.has_results:
         return []
     if isinstance(report, LoadReport):

@@ -1,4 +1,4 @@
-"""Events of a run as NDJSON, which `wscheck verify --from` reads back (docs/recording.md)."""
+"""Recording: the events of a run as NDJSON, for `wscheck verify --from` (docs/recording.md)."""
 
 from collections.abc import Sequence
 
@@ -24,6 +24,9 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
 
 
 def encode_recording(header: RecordingHeader, events: Sequence[AnyEvent]) -> bytes:
-    """Return `header` with the number of events, then the events in order, as one JSON object per line in UTF-8."""
+    """Return `header`, completed with the number of events, and the events in order.
+
+    The result is UTF-8 text with one JSON object per line.
+    """
     counted = msgspec.structs.replace(header, events=len(events))
     return msgspec.json.Encoder().encode_lines([counted, *events])

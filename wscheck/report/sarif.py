@@ -28,10 +28,10 @@ from wscheck.report.locations import FindingLocation, finding_locations, group_b
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 RELATED_LOCATIONS = 20
-"""Related locations per result."""
+"""Largest number of related locations per result."""
 
 USERS = 20
-"""Users named per result."""
+"""Largest number of users that a result names."""
 
 Json = dict[str, Any]
 
@@ -101,7 +101,10 @@ def _artifact(file: str) -> Json:
 
 
 def _fingerprint(finding: Finding, location: CodeLocation) -> str:
-    """Return a hash that a later run gives to the same fault, even on another line if the function is known."""
+    """Return a hash that identifies the fault in later runs too.
+
+    If the function is known, the hash does not depend on the line.
+    """
     position = location.function or str(location.line)
     parts = (finding.rule, finding.cause.id if finding.cause else "", location.file, position)
     return f"{hashlib.sha256('|'.join(parts).encode(errors='replace')).hexdigest()[:16]}:1"
@@ -115,7 +118,7 @@ def _properties(group: Sequence[Finding]) -> Json:
 
 
 def _code_flow(finding: Finding) -> Json | None:
-    """Return the logged events as steps that a viewer can follow, None if fewer than two were logged."""
+    """Return the logged events as steps for a viewer, None for fewer than two events."""
     logged = [event for event in finding.evidence if event.path and event.path != "-" and event.line]
     if len(logged) < 2:
         return None

@@ -41,7 +41,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "wscheck.incident/1": (Incident,),
     RECORDING_SCHEMA: (RecordingHeader, AnyEvent, Incident),
 }
-"""Value of the `schema` field to the types that a document, or a line of a recording, may have."""
+"""Value of the `schema` field to the types of such a document, or of a line in such a recording."""
 
 _ALWAYS_COMPLETE = (
     VerifyReport,
@@ -63,7 +63,7 @@ _ALWAYS_COMPLETE = (
     RecordingHeader,
     *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, ComparedRun, ComparedMeasure),
 )
-"""Types that are written with every field, so a reader may rely on each. Events omit unknown fields."""
+"""Types whose JSON contains every field, so that readers may rely on all fields. Events omit unknown fields."""
 
 PUBLISHED_NAMES = {
     "AttemptOutcome": "Answered",
@@ -90,7 +90,7 @@ PUBLISHED_NAMES = {
     "ServerRestarted": "Restarted",
     "SourceStarted": "Watching",
 }
-"""Class name to the name of its definition in the published schemas, for each class that was renamed since."""
+"""Class name to the name of its definition in the published schemas, for classes that were renamed later."""
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def json_schema(name: str) -> dict[str, Any]:
 
 
 def _with_published_names(node: Any) -> Any:
-    """Return `node` with every class name replaced by its published name, in keys, titles and references."""
+    """Replace class names by published names in the schema `node`: in its keys, titles and references."""
     if isinstance(node, dict):
         return {PUBLISHED_NAMES.get(key, key): _with_published_names(value) for key, value in node.items()}
     if isinstance(node, list):
@@ -123,7 +123,7 @@ def _with_published_names(node: Any) -> Any:
 
 
 def _as_document(incident: dict[str, Any], name: str) -> None:
-    """Replace the line type of `incident` by a schema field: as a document it is not a line of a recording."""
+    """Add the schema field of a separate document to `incident`, in place of the type field of a line."""
     incident["properties"] = {"schema": {"const": name}, **incident["properties"]}
     incident["required"] = ["schema", *incident["required"]]
     del incident["properties"]["type"]
@@ -136,7 +136,7 @@ def file_name(name: str) -> str:
 
 
 def encode(name: str) -> bytes:
-    """Return the schema as it is stored: indented, with the fields in their order."""
+    """Return the schema as JSON text in the form of the stored files: indented, with the fields in order."""
     return msgspec.json.format(msgspec.json.encode(json_schema(name)), indent=2) + b"\n"
 
 

@@ -17,14 +17,14 @@ DEFAULT_REASONS = {
     Verdict.INCONCLUSIVE: "The run proved nothing.",
     Verdict.SKIPPED: "Nothing was checked.",
 }
-"""Sentence for a report without a reason."""
+"""Verdict to the sentence for a report without a reason."""
 
 HEADLINE_MEASURES = ("connections_per_user", "connections_peak", "replaced")
 """Measures of a comparison that its headline may contain."""
 
 
 def run_description(report: Report) -> str:
-    """Return what ran, for titles, or "" if the target says it all.
+    """Return a description of the run for titles, "" if the target is description enough.
 
     Examples: `unified client and the page http://...`, `duplicated profile, 100 users on 2 workers`.
     """
@@ -42,7 +42,7 @@ def run_description(report: Report) -> str:
 
 
 def headline(report: Report) -> str:
-    """Return the run in one sentence."""
+    """Return one sentence about the result of the run."""
     if isinstance(report, CompareReport) and report.has_results:
         return _comparison_headline(report)
     if report.verdict is Verdict.PASSED and (totals := _totals(report)):
@@ -64,7 +64,7 @@ def _worst_finding(report: Report) -> str:
 
 
 def _totals(report: Report) -> str:
-    """Return the counts of a run that passed, "" if there are none."""
+    """Return the counts of a run that passed, "" if there are no counts."""
     if isinstance(report, LoadReport):
         users = plural(report.users, "user")
         return f"{users} had {report.connections_per_user:.2f} connections each, {report.replaced:,} replaced"
@@ -111,7 +111,7 @@ def first_fix(report: Report) -> str:
 
 
 def next_command(report: Report) -> str | None:
-    """Return the command to run next, None if there is nothing to do."""
+    """Return the command to run next, None if nothing is left to do."""
     if isinstance(report, LogsReport) and (command := log_figures.command_with_markers(report)):
         return command
     if report.verdict is not Verdict.FAILED or not report.findings:

@@ -1,4 +1,4 @@
-"""Report for a terminal: a passed run is short, a failed run starts with what is wrong."""
+"""Report for a terminal: short for a passed run. For a failed run, it begins with the problems."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import format_duration, one_line, plural
 
 PLAIN_WIDTH = 100
-"""Columns of a report in a file or a pipe, which have no width of their own."""
+"""Width of a report in a file or a pipe, in columns."""
 
 OPENERS_SHOWN = 12
 SPARKLINE_CHARACTERS = " ▁▂▃▄▅▆▇█"
@@ -43,9 +43,9 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
 
 
 def print_report(report: Report, events: Sequence[AnyEvent], stdout: TextIO, environ: Mapping[str, str]) -> None:
-    """Print to `stdout`, in the width and colours of the terminal, or as plain text if it is not a terminal.
+    """Print to `stdout`, in the width and colours of the terminal, or as plain text if `stdout` is not a terminal.
 
-    NO_COLOR and FORCE_COLOR are honoured.
+    The environment variables NO_COLOR and FORCE_COLOR are respected.
     """
     console = Console(file=stdout, highlight=False, emoji=False, _environ=environ)
     if console.is_terminal:
@@ -63,7 +63,7 @@ def _render_plain(report: Report, events: Sequence[AnyEvent], width: int) -> str
 
 
 def _print_to_console(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
-    """Print the failing findings first and the next command last."""
+    """Print the report. Findings that fail the run come first, the next command comes last."""
     openers = OpenerIndex(events)
     problems = finding_text.group_by_problem(report.findings)
     failing = [problem for problem in problems if _is_most_severe(problem[0].finding, report)]
@@ -80,7 +80,7 @@ def _print_to_console(report: Report, events: Sequence[AnyEvent], console: Conso
         console.print(*(_minor_finding(group) for group in minor), "", sep="\n")
     console.print(_verdict(report))
     if (command := summary.next_command(report)) is not None:
-        # Never wrapped, so that it can be copied from a narrow terminal.
+        # The command is never wrapped, so that it can be copied from a narrow terminal.
         console.print(Text.assemble(("  next  ", "dim"), (command, "bold")), soft_wrap=True)
 
 
@@ -125,7 +125,7 @@ def _facts(problem: Sequence[FindingGroup], openers: OpenerIndex) -> RenderableT
 
 
 def _minor_finding(group: FindingGroup) -> RenderableType:
-    """Return a finding that does not fail the run, in one paragraph."""
+    """Return one paragraph about a finding that does not fail the run."""
     finding = group.finding
     messages = "; ".join(message for message, _ in finding_text.group_messages(group))
     fix = f" Fix: {text}" if (text := finding_text.fix_text(finding)) else ""
@@ -150,7 +150,7 @@ def _scenario_table(scenarios: Sequence[ScenarioResult], brief: bool) -> Rendera
 def _scenario_lines(scenario: ScenarioResult, style: str, brief: bool) -> Iterator[Text]:
     """Yield the requirement, the reason of the verdict, and one dim line about the connections and the control.
 
-    With `brief`, a passed scenario has only its requirement, so that the failed ones stay on the screen.
+    With `brief`, only the requirement of a passed scenario is shown, so that failed scenarios stay on the screen.
     """
     yield Text(one_line(scenario.must_hold))
     if brief and scenario.verdict is Verdict.PASSED:
@@ -166,7 +166,7 @@ def _scenario_lines(scenario: ScenarioResult, style: str, brief: bool) -> Iterat
 
 
 def _has_counts(scenario: ScenarioResult) -> bool:
-    """Return whether the counts mean something: not for a skipped scenario or an unreachable server."""
+    """Return whether counts are meaningful: not for a skipped scenario or an unreachable server."""
     return scenario.verdict in (Verdict.PASSED, Verdict.FAILED) or scenario.connections_opened > 0
 
 
@@ -177,7 +177,10 @@ def _connection_counts(scenario: ScenarioResult) -> str:
 
 
 def _scenario_reason(scenario: ScenarioResult) -> str:
-    """Return the failed rules, whose findings are printed above, or the reason if no rule decided."""
+    """Return the reason why a scenario did not pass.
+
+    If rules failed, return only their ids, because their findings are printed above.
+    """
     rules = ", ".join(dict.fromkeys(finding.rule for finding in scenario.findings))
     return rules if rules and scenario.verdict is Verdict.FAILED else one_line(scenario.reason) or rules
 
@@ -239,7 +242,10 @@ def _sparklines(report: LoadReport) -> Iterator[RenderableType]:
 
 
 def sparkline(values: Sequence[int], columns: int = SPARKLINE_COLUMNS) -> str:
-    """Return one character per value. If there are more than `columns` values, each shows the largest of several."""
+    """Return a line of bars, one character per value, with at most `columns` characters.
+
+    If there are more values, each character shows the largest of several values.
+    """
     step = max(-(-len(values) // columns), 1)
     heights = [max(values[start : start + step]) for start in range(0, len(values), step)]
     top = max(heights, default=0)
@@ -290,7 +296,7 @@ def _log_figures(report: LogsReport) -> Iterator[RenderableType]:
 
 
 def _connection_lines(report: BrowserReport) -> Iterator[RenderableType]:
-    """Yield a line per tab, user and opener, then the notes about limited observation."""
+    """Yield a line per tab, user and opener, then the notes about the limits of the observation."""
     groups: dict[tuple[str | None, str | None, str], list[ConnectionSummary]] = {}
     for connection in report.connections:
         groups.setdefault((connection.page, connection.user, _opener(connection)), []).append(connection)
@@ -311,7 +317,7 @@ def _connection_line(group: Sequence[ConnectionSummary], opener: str) -> Text:
 
 def _opener(connection: ConnectionSummary) -> str:
     if connection.opener is None:
-        return "opener unknown: it has no stack, or was opened before the page was observed"
+        return "opener unknown: no stack, or opened before the page was observed"
     if connection.diverges_at is None or connection.diverges_at == connection.opener:
         return one_line(f"opened at {connection.opener}")
     return one_line(f"opened at {connection.diverges_at} through {connection.opener}")
@@ -347,7 +353,7 @@ def _verdict(report: Report) -> RenderableType:
 
 
 def _inconclusive_reasons(report: Report) -> list[str]:
-    """Return each reason of an inconclusive run once, with the scenarios that it concerns."""
+    """Return each reason of an inconclusive run once, with the scenarios to which it applies."""
     if report.verdict is not Verdict.INCONCLUSIVE or not isinstance(report, VerifyReport):
         return []
     by_reason: dict[str, list[ScenarioResult]] = {}
@@ -358,7 +364,10 @@ def _inconclusive_reasons(report: Report) -> list[str]:
 
 
 def _counts(report: Report) -> str:
-    """Return the counts beside the verdict. "" if nothing was checked, where "0 findings" would mislead."""
+    """Return the counts for the line of the verdict.
+
+    Return "" if nothing was checked, where "0 findings" would mislead.
+    """
     if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
         return log_figures.totals(report)
     if isinstance(report, CompareReport):

@@ -1,4 +1,4 @@
-"""Findings of rules that the caller allows: removed from a report, whose verdict is decided again without them."""
+"""Rules that the caller of the Python API allows: their findings are removed and the verdict is decided again."""
 
 from collections.abc import Collection, Iterable
 
@@ -17,14 +17,14 @@ def check_rule_ids(rules: Iterable[str]) -> None:
     """Check that every rule exists.
 
     Raises:
-        UnknownName: There is no such rule.
+        UnknownName: A rule does not exist.
     """
     if unknown := next((rule for rule in rules if rule not in REGISTRY), None):
         raise UnknownName(f"There is no rule `{unknown}`.", unknown, REGISTRY, "List all: wscheck rules.")
 
 
 def remove_allowed(report: VerifyReport | BrowserReport, rules: Collection[str], bar: Bar) -> list[Finding]:
-    """Remove the findings of `rules` from `report`, decide its verdict again, and return them.
+    """Remove the findings of `rules` from `report` and decide its verdict again. Return the removed findings.
 
     Missing evidence that only concerns `rules` does not block the verdict any more.
     """

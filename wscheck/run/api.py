@@ -27,13 +27,13 @@ def check(
 ) -> VerifyReport:
     """Run the scenarios of `wscheck verify` against a server.
 
-    It runs its event loop in a thread of its own, so it also works where a loop is running already.
+    The scenarios run in an event loop in a separate thread, so callers may have a running event loop.
 
     Args:
-        url: The server; without it, the embedded reference backend.
+        url: URL of the server. By default, the embedded reference backend is checked.
         user: Id of the user to connect as.
         token: The user's token.
-        scenarios: Ids of the scenarios to run; all by default.
+        scenarios: Ids of the scenarios to run, by default all.
         config: Further settings.
 
     Raises:
@@ -68,12 +68,12 @@ def read_log(
     keys: Sequence[str] = (),
     config: ConfigSource | None = None,
 ) -> LogsReport:
-    """Evaluate a finished server log, as `wscheck tail-logs --no-follow` does.
+    """Evaluate a complete server log, as `wscheck tail-logs --no-follow` does.
 
     Args:
-        log: The path of the log (text or Path), or its lines.
-        markers: Wording of the log, each as KIND=TEXT.
-        keys: Names of ids in the log, each as FIELD=NAME.
+        log: The path of the log (str or Path), or its lines.
+        markers: Markers (text that identifies an event in a log line), each as KIND=TEXT.
+        keys: Names of the fields that contain ids, each as FIELD=NAME.
         config: Further settings.
 
     Raises:
@@ -147,9 +147,9 @@ def watch(
     """Open a page in a browser and evaluate its connections, as `wscheck browser` does.
 
     Args:
-        url: The page.
-        seconds: Time to watch it.
-        cdp: DevTools address of a running browser; without it, a headless Chromium is started.
+        url: URL of the page.
+        seconds: Time to watch the page.
+        cdp: DevTools address of a running browser. By default, a headless Chromium is started.
         config: Further settings, for example {"browser.identity": "cookie.session"}.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Coroutines in an event loop in a thread of their own, for callers that are not asynchronous.
+"""Coroutines in the event loop of a separate thread, for callers that are not asynchronous.
 
-pytest-playwright's synchronous API keeps a loop running in the main thread, in which `asyncio.run` would raise
-RuntimeError.
+The caller's thread may already run an event loop, as with pytest-playwright's synchronous API. There, `asyncio.run`
+would raise RuntimeError.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class BackgroundTask(Generic[T]):
-    """A coroutine that runs in a thread of its own from now on."""
+    """Coroutine that runs in a separate thread. It starts when the object is created."""
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self._work = work
@@ -30,11 +30,11 @@ class BackgroundTask(Generic[T]):
 
     @property
     def running(self) -> bool:
-        """True until the coroutine ended."""
+        """True until the coroutine has ended."""
         return self._thread.is_alive()
 
     def result(self) -> T:
-        """Wait for the coroutine, and return its result or raise its error."""
+        """Wait for the end of the coroutine. Return its result or raise its error."""
         self._thread.join()
         if self._errors:
             raise self._errors[0]
@@ -42,5 +42,5 @@ class BackgroundTask(Generic[T]):
 
 
 def run_in_thread(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` in an event loop in a thread of its own, and return its result."""
+    """Run `work` in the event loop of a separate thread, and return its result."""
     return BackgroundTask(work).result()

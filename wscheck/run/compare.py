@@ -1,4 +1,4 @@
-"""Comparison of two reports of the same command, read from JSON files, measure by measure."""
+"""Comparison of two JSON reports of the same command, one measure (number of a report) after the other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from wscheck.model.gaps import Gap
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import Report, VerifyReport
 
-# Two runs of the same thing differ this much by chance. Times vary more than counts on a busy machine.
+# Relative differences between two equal runs by chance. On a busy machine, times vary more than counts.
 COUNT_TOLERANCE = 0.05
 TIME_TOLERANCE = 0.5
 
 DEFAULT_BAR = Bar()
 
-# The headings of the document that wscheck grew out of (docs/origin.md).
+# Headings of the document that describes the benefits of one connection per user (docs/origin.md).
 PERFORMANCE = "Performance"
 SERVER_LOAD = "Server load"
 RESOURCES = "Resource efficiency"
@@ -38,16 +38,16 @@ EXPERIENCE = "User experience"
 ReportKind = TypeVar("ReportKind", bound=Report)
 
 COMPARABLE: dict[str, type[Report]] = {"wscheck.verify/1": VerifyReport, load_report.SCHEMA: LoadReport}
-"""Schema to the type of each report that can be compared."""
+"""Value of `schema` to the type of the report, for reports that can be compared."""
 
 
 @dataclass(frozen=True)
 class Measure(Generic[ReportKind]):
     """One number of a report.
 
-    read     returns the number, None if the run did not measure it
-    divisor  divides the number before runs of different size are compared
-    floor    smaller values count as this: a user without a connection saves nothing
+    read     function that returns the number, None if the report does not contain it
+    divisor  function that returns the size of the run, by which the number is divided before the comparison
+    floor    smallest value in the comparison: a user without a connection is no improvement over one with a connection
     """
 
     id: str
@@ -159,7 +159,9 @@ VERIFY_MEASURES: tuple[Measure[VerifyReport], ...] = (
 
 
 def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareReport:
-    """Compare two load reports or two verify reports. With a strict bar a run that proved nothing fails.
+    """Compare two load reports or two verify reports.
+
+    A run that proved nothing makes the comparison inconclusive, or failed with a strict bar.
 
     Raises:
         TypeError: The reports are of different kinds, or of a kind that cannot be compared.
@@ -184,7 +186,7 @@ def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareRep
 
 
 def empty_comparison(before: str, after: str) -> CompareReport:
-    """Return the comparison of two report files, by name, that could not be read."""
+    """Return an inconclusive comparison for two report files (given by name) that could not be read."""
     runs = [
         ComparedRun(label=label, schema="", target=name, variant="", verdict=Verdict.INCONCLUSIVE, duration_s=0.0)
         for label, name in (("before", before), ("after", after))
@@ -224,7 +226,7 @@ def _compare_measure(measure: Measure[ReportKind], before: ReportKind, after: Re
 
 
 def _change(old: float, new: float, unit: str, more_is_better: bool) -> MeasureChange:
-    """Return the direction of the change, SAME if it is within the tolerance."""
+    """Return the direction of the change: BETTER, WORSE, or SAME within the tolerance."""
     is_time = unit in ("ms", "s")
     tolerance = (
         max(TIME_TOLERANCE * old, TIME_TOLERANCE_MS if unit == "ms" else 0.0) if is_time else COUNT_TOLERANCE * old
@@ -241,7 +243,7 @@ def _rounded(value: float | None) -> float | None:
 def _restrict_to_shared_scenarios(
     before: VerifyReport, after: VerifyReport
 ) -> tuple[VerifyReport, VerifyReport, list[str]]:
-    """Return both reports with only the scenarios that both contain, and a note that names the others."""
+    """Return both reports with only the scenarios that both contain, and a note with the other scenarios."""
     before_ids, after_ids = ({scenario.id for scenario in report.scenarios} for report in (before, after))
     shared = before_ids & after_ids
     unshared = sorted((before_ids | after_ids) - shared)
@@ -292,7 +294,7 @@ def _differences(before: ComparedRun, after: ComparedRun) -> list[str]:
 
 
 def _decide(measures: Sequence[ComparedMeasure], before: Report, after: Report, bar: Bar) -> Decision:
-    """Return the verdict. A measure that got worse is beyond its limit, unless one of the runs proved nothing."""
+    """Return the verdict: failed if a measure got worse, inconclusive if one of the runs proved nothing."""
     gaps = [*_run_gaps(before, "before"), *_run_gaps(after, "after")]
     if all(measure.change is MeasureChange.UNKNOWN for measure in measures):
         gaps.append(Gap(reason="the two runs have no measure in common"))
@@ -311,7 +313,7 @@ def _run_gaps(report: Report, label: str) -> list[Gap]:
 
 
 def _lacks_evidence(report: Report) -> bool:
-    """Return whether nothing but a gap can have failed the run."""
+    """Return whether a run can have failed only because of a blocking gap (missing evidence)."""
     if isinstance(report, LoadReport):
         crossed = any(threshold.crossed for threshold in report.thresholds)
         return not report.connects or not (report.findings or crossed)
@@ -323,11 +325,11 @@ class _SchemaField(msgspec.Struct):
 
 
 def read_reports(before: Path, after: Path) -> tuple[Report, Report]:
-    """Read both reports.
+    """Return the two reports in the given files.
 
     Raises:
         BadEvidence: A file is missing, broken or of another version.
-        UsageError: A report cannot be compared, or the two are of different kinds.
+        UsageError: A report cannot be compared, or the two reports are of different kinds.
     """
     first, second = read_report(before), read_report(after)
     if type(first) is not type(second):
@@ -339,7 +341,7 @@ def read_reports(before: Path, after: Path) -> tuple[Report, Report]:
 
 
 def read_report(path: Path) -> Report:
-    """Read one report. Raises BadEvidence and UsageError as `read_reports` does."""
+    """Return the report in a file. Raise BadEvidence and UsageError as `read_reports` does."""
     raw = _read_bytes(path)
     try:
         schema = msgspec.json.decode(raw, type=_SchemaField).schema

@@ -1,4 +1,4 @@
-"""The report on pages, from the events of a live browser, a HAR file or a recording."""
+"""Report on pages, computed from the events of a live browser, a HAR file or a recording."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -39,18 +39,18 @@ from wscheck.observe.traffic.inconclusive import page_gaps, refused_pages, unkno
 SCHEMA = "wscheck.browser/1"
 
 MAX_ITEMS = 3
-"""Openers, or event names, that the summary of the connections lists."""
+"""Largest number of openers, or of event messages, that the summary of the connections lists."""
 
 
 class PageOutcome(msgspec.Struct):
-    """Report on pages, and the events that it evaluates."""
+    """Report on pages, with the events that it is based on."""
 
     report: BrowserReport
     events: list[AnyEvent]
 
 
-# A disconnect by the server may overtake the acknowledgement of the user's next attempt. On a busy machine the
-# acknowledgement came seconds later.
+# Longest time by which a disconnect by the server may arrive before the acknowledgement of the user's next attempt.
+# On a busy machine it was several seconds.
 OVERTAKES_S = 10.0
 
 
@@ -64,7 +64,7 @@ def evaluate_pages(
     notes: Sequence[str] = (),
     interrupted: bool = False,
 ) -> BrowserReport:
-    """Return the report on `events`. The caller sets `started_at` and `duration_s`."""
+    """Return the report on `events`. The caller must set `started_at` and `duration_s`."""
     events = list(merge_causally(events, OVERTAKES_S))
     judge = Judge(options, BROWSER)
     for event in events:
@@ -96,12 +96,12 @@ def empty_page_report(target: str) -> BrowserReport:
 
 
 def in_evaluation_order(events: Iterable[Event]) -> list[AnyEvent]:
-    """Return the events for reports and recordings, in the order in which the rules evaluate them."""
+    """Return the events in the order in which the rules evaluate them, for reports and recordings."""
     return cast("list[AnyEvent]", list(merge_causally(events, OVERTAKES_S)))
 
 
 def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
-    """Return every acknowledged connection and how it ended, in the order of opening."""
+    """Return a summary of every acknowledged connection and its end, in the order in which they opened."""
     summaries: dict[tuple[str | None, str | None], ConnectionSummary] = {}
     stacks: dict[tuple[str | None, str | None], tuple[CodeLocation, ...]] = {}
     for event in events:
@@ -157,9 +157,9 @@ def _handlers(events: Iterable[Event]) -> list[HandlerSummary]:
 
 
 def _received(events: Sequence[Event]) -> dict[str, EventSummary]:
-    """Return how often each event arrived and how many handlers ran for it.
+    """Return a dict of event name to the number of deliveries and of handler runs.
 
-    A delivery counts as many handler runs as its connection had handlers at that time.
+    Each delivery counts as one handler run per handler that the connection had at that time.
     """
     received = Counter(event.name for event in events if isinstance(event, Delivered))
     final: dict[tuple[str | None, str], int] = {}
@@ -179,7 +179,7 @@ def _received(events: Sequence[Event]) -> dict[str, EventSummary]:
 
 
 def summarize(events: Sequence[Event], findings: Sequence[Finding]) -> str:
-    """Return a sentence about the user with the first (worst) finding, empty if there are no findings."""
+    """Return a sentence about the user of the first (worst) finding, "" if there are no findings."""
     if not findings:
         return ""
     user = findings[0].user
@@ -209,12 +209,12 @@ def _summarize_openers(connections: Sequence[AttemptOutcome], findings: Sequence
     first, *others = openers[:MAX_ITEMS]
     listed = ", ".join([f"one opened by {first}", *(f"another by {opener}" for opener in others)])
     more = f" and {len(openers) - MAX_ITEMS} more" if len(openers) > MAX_ITEMS else ""
-    verb = "asked for" if any(isinstance(one, Refused) for one in connections) else "holds"
+    verb = "requested" if any(isinstance(one, Refused) for one in connections) else "holds"
     return f"{verb} {len(openers)} connections, {listed}{more}"
 
 
 def _refused_connections(events: Iterable[Event], findings: Iterable[Finding]) -> list[Refused]:
-    """Return the attempts that the server refused because the user had a connection."""
+    """Return the attempts that the server refused because the user already had a connection."""
     evidence = [event for one in findings if one.rule == "multiple-connections" for event in one.evidence]
     pages = {(event.user, event.page) for event in evidence if isinstance(event, Refused)}
     return [event for event in events if isinstance(event, Refused) and (event.user, event.page) in pages]
@@ -229,10 +229,11 @@ def _summarize_refusals(refused: Sequence[Refused]) -> str:
 
 
 def count_by_opener(connections: Sequence[AttemptOutcome], *, two_openers_found: bool) -> dict[str, int]:
-    """Return the number of connections by the label of their opener.
+    """Return a dict of opener label to number of connections.
 
-    Connections of one opener (shared code) are counted by the frame at which their stacks diverge. In a bundle without
-    a source map that frame may belong to a framework, unless the finding's cause is two openers.
+    If an opener is shared code, its connections are counted per frame at which their stacks diverge. In a bundle
+    without a source map, such a frame may belong to a framework, so it counts only if the finding's cause is two
+    openers.
     """
     counts: dict[str, int] = {}
     stacks_by_opener: dict[CodeLocation | None, list[tuple[CodeLocation, ...]]] = {}

@@ -47,4 +47,4 @@ def test_verify_applies_insecure_to_the_page() -> None:
 
 def test_insecure_with_cdp_is_refused() -> None:
     ran = wscheck("browser", "--cdp", "http://127.0.0.1:1", "--insecure", "http://127.0.0.1:2/")
-    assert ran.code == 2 and "Start that one with --ignore-certificate-errors." in ran.err
+    assert ran.code == 2 and "Start that browser with --ignore-certificate-errors." in ran.err

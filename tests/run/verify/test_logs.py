@@ -53,10 +53,10 @@ async def test_a_log_with_unknown_wording_is_quoted_and_readable_with_the_propos
     outcome = await run_with_log(with_other_wording, tmp_path, style=style)
     (single,) = outcome.report.scenarios
     assert (single.verdict, single.findings) == (Verdict.INCONCLUSIVE, []), describe_outcome(outcome)
-    said, quoted = single.reason.split(". It says: ")
+    said, quoted = single.reason.split(". For example: ")
     assert "peer joined" in quoted and "conn" in quoted
     begun, options = said.split(" not known: read them with ")
-    assert begun.endswith("server.log tells of connections in words that are")
+    assert begun.endswith("server.log reports connections in a wording that is")
     proposed, _, or_else = options.partition(", or ")
     assert or_else == "name them in [logs.markers] of wscheck.toml"
     assert results_from_recording(outcome) == outcome.report.scenarios

@@ -81,7 +81,7 @@ SILENCE = Refused(at=START + 1, source="client", user="A", reason="timeout", mes
 """Event of a server that hangs: it neither accepts nor refuses the connection."""
 
 UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
-    "nothing was seen": (lambda: phase(user("A")), "no connection was seen"),
+    "nothing was observed": (lambda: phase(user("A")), "no connection was observed"),
     "said so": (with_(NotEvaluated(at=START + 2, reason="no event can be asked for")), "no event can be asked for"),
     "server gone": (
         with_(Refused(at=START + 2, source="client", reason="unreachable", message="connection refused")),
@@ -89,20 +89,20 @@ UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
     ),
     "server silent": (
         lambda: phase(_and(user("A"), SILENCE), scenario="auth-refused"),
-        "no connection was seen: no answer within 5 s",
+        "no connection was observed: no answer within 5 s",
     ),
     "control silent": (
         lambda: phase(healthy()) + phase(_and(user("A"), SILENCE), "control"),
-        "the control shows nothing, so this check could not have failed: nothing was seen",
+        "the control did not show the fault, so this check could not have failed: nothing was seen",
     ),
     "nonsense": (
         with_(Unreadable(at=START + 2, source="client", reason="a packet of type 9")),
-        "a packet of type 9: what it did after that proves nothing",
+        "a packet of type 9: what the server did afterwards proves nothing",
     ),
     "cut short": (lambda: phase(healthy())[:-1], "the run was interrupted before this scenario ended"),
     "blind": (
         lambda: phase(healthy()) + phase(user("A").connects("c1", at=0), "control"),
-        "the control shows nothing, so this check could not have failed: it opened 1 connection",
+        "the control did not show the fault, so this check could not have failed: it opened 1 connection",
     ),
     "unknown": (
         lambda: phase(healthy(), scenario="of-tomorrow"),
@@ -148,7 +148,7 @@ def test_a_disconnect_explains_missing_documented_events() -> None:
         phase(said.expects("delivered", at=1, name="sync", within=0.5, assumed=True), scenario="event-handling")
     )
     assert told.verdict is Verdict.INCONCLUSIVE
-    assert told.reason == "the server ended the connection, and sent none of the events that it was asked for"
+    assert told.reason == "the server ended the connection, and sent none of the events that the client requested"
 
 
 def test_a_refusal_in_the_control_also_shows_the_fault() -> None:

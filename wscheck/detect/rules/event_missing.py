@@ -14,7 +14,7 @@ class EventMissing(Rule):
     severity = Severity.ERROR
     title = "An expected event did not arrive"
     meaning = (
-        "The client asked for an event of the contract and it did not arrive in time on the connection, or no "
+        "The client requested an event of the contract and the event did not arrive in time on the connection, or no "
         "handler of the waiting component ran. Users see a stale page."
     )
     fix = "Check that the server emits to the user's current socket (a room per user), and that handlers are attached."

@@ -1,8 +1,8 @@
 """Report as one self-contained HTML file: verdict, findings, and a timeline with a lane per connection.
 
-lanes.py     events to connections with their start and end
-timeline.py  connections to positions in a drawing of bounded size
-charts.py    load runs and comparisons over time
-page.py      report to template variables
-templates/   texts, markup and style; all values are escaped there
+lanes.py     computes the connections with their start and end from the events
+timeline.py  computes the positions of the connections in a drawing of limited size
+charts.py    computes the charts of load runs and comparisons
+page.py      computes the variables of the templates
+templates/   texts, markup and style; the templates escape all values
 """

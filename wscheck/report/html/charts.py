@@ -1,4 +1,7 @@
-"""Charts of load runs and comparisons: values per second in, positions in per cent out, so that they fit any width."""
+"""Charts of load runs and comparisons over time.
+
+The input is one value per second. Positions in a chart are percentages, so that the chart fits any width.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +12,7 @@ from wscheck.model.load_report import LoadReport, Second
 from wscheck.model.report import Report
 
 POINTS = 240
-"""Points per line. In a longer run each is the mean of several seconds."""
+"""Largest number of points per line. In a longer run, each point is the mean of several seconds."""
 
 BLUE, ORANGE, PURPLE, PINK = 0, 1, 2, 4
 
@@ -23,7 +26,7 @@ SecondValue = Callable[[Second], float | None]
 
 @dataclass(frozen=True)
 class ChartLine:
-    """Line to draw: one value per second, None where nothing was measured. A reference line is dashed."""
+    """Line to draw: one value per second, None for a second without a measurement. A reference line is dashed."""
 
     name: str
     values: Sequence[float | None]
@@ -33,7 +36,7 @@ class ChartLine:
 
 @dataclass(frozen=True)
 class DrawnLine:
-    """SVG paths of a line, interrupted where nothing was measured, and its largest value as text."""
+    """SVG paths of a line, with gaps where nothing was measured, and the largest value of the line as text."""
 
     name: str
     hue: int
@@ -44,7 +47,7 @@ class DrawnLine:
 
 @dataclass(frozen=True)
 class Chart:
-    """Variables of `templates/chart.html.j2`. Ticks are (per cent, text) pairs."""
+    """Variables of `templates/chart.html.j2`. Each tick is a pair (position in per cent, text)."""
 
     title: str
     unit: str
@@ -56,7 +59,7 @@ class Chart:
 
 
 def report_charts(report: Report) -> list[Chart]:
-    """Return the charts of `report` over time, none if it has no series."""
+    """Return the charts of `report`, an empty list if the report contains no values over time."""
     if isinstance(report, LoadReport):
         charts = _load_charts(report)
     elif isinstance(report, CompareReport):
@@ -130,7 +133,7 @@ def _comparison_charts(report: CompareReport) -> list[Chart | None]:
 
 
 def _before_after_chart(title: str, runs: Sequence[ComparedRun], value: SecondValue, unit: str = "") -> Chart | None:
-    """Return both runs on one scale, None if both are zero throughout."""
+    """Return a chart with both runs on the same scale, None if both are zero throughout."""
     before, after = (_values(run.series, value) for run in runs)
     if not any(before) and not any(after):
         return None
@@ -140,7 +143,7 @@ def _before_after_chart(title: str, runs: Sequence[ComparedRun], value: SecondVa
 
 
 def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
-    """Return a value per second up to the last one with users, None for seconds without a report."""
+    """Return one value per second, up to the last second with users. A second without a report has the value None."""
     values: list[float | None] = [None] * max((second.second + 1 for second in series if second.users), default=0)
     for second in series:
         if second.second < len(values):
@@ -149,7 +152,7 @@ def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
 
 
 def _draw_chart(title: str, lines: Iterable[ChartLine], unit: str = "", note: str = "") -> Chart | None:
-    """Return the chart of the lines with at least two values, None if there is no such line."""
+    """Return a chart of the lines that have at least two values, None if no line has two."""
     drawable = [line for line in lines if sum(value is not None for value in line.values) > 1]
     if not drawable:
         return None
@@ -174,7 +177,10 @@ def _draw_line(line: ChartLine, seconds: int, top: float, unit: str) -> DrawnLin
 
 
 def _paths(values: Sequence[float | None], seconds: int, top: float) -> Iterator[str]:
-    """Yield an SVG path per uninterrupted section, in a square of 100 by 100 with its origin at the top left."""
+    """Yield one SVG path per uninterrupted section of a line.
+
+    The paths fit a square of 100 by 100 with the origin at the top left.
+    """
     step = max(1, math.ceil(len(values) / POINTS))
     section: list[str] = []
     for start in range(0, len(values), step):
@@ -190,7 +196,7 @@ def _paths(values: Sequence[float | None], seconds: int, top: float) -> Iterator
 
 
 def _round_up(maximum: float) -> float:
-    """Return the top of the scale: the next larger value whose half is round too."""
+    """Return the upper end of the scale: the next larger value that is round, and whose half is round too."""
     if maximum <= 0:
         return 1.0
     power: float = 10 ** math.floor(math.log10(maximum))
@@ -198,7 +204,7 @@ def _round_up(maximum: float) -> float:
 
 
 def _tick_seconds(seconds: int) -> range:
-    """Return about five round seconds along the time axis."""
+    """Return about five round numbers of seconds for the time axis."""
     steps = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
     step = next((step for step in steps if seconds / step <= 6), 7200)
     return range(0, seconds + 1, step)

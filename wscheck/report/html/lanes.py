@@ -1,4 +1,4 @@
-"""Connections of a run as lanes: events in, one lane per connection and the replacements between lanes out."""
+"""Lanes of the timeline: one lane per connection, and the replacements between lanes, computed from the events."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ from wscheck.model.events import (
 
 @dataclass
 class Lane:
-    """One connection. Times are as in the events, None if that end was not observed.
+    """One connection. `opened_at` and `closed_at` are times of events, None if the opening or the end was not observed.
 
     shared_with  further components that use the connection
-    diverges_at  frame at which its stack diverges from those of connections with the same opener
+    diverges_at  first frame at which the stack differs from those of other connections with the same opener
     """
 
     id: str
@@ -46,7 +46,7 @@ class Lane:
 
     @property
     def colour_key(self) -> tuple[str | None, CodeLocation | None]:
-        """Component and opener, or the caller if several connections share an opener. Equal keys get one colour."""
+        """Component and opener, or for a shared opener, its caller. Lanes with equal keys have the same colour."""
         return (None, self.diverges_at) if self.diverges_at else (self.component, self.opener)
 
 
@@ -68,9 +68,9 @@ class LaneSet:
 
 
 def build_lanes(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation] | None = None) -> LaneSet:
-    """Return the lanes of `events`, in the order in which they opened.
+    """Return the lanes of `events`, in the order in which their connections opened.
 
-    diverging  by Engine.IO session or sid: the frame at which the connection's stack diverges
+    `diverging` is a dict of Engine.IO session id or socket id to the frame at which the connection's stack diverges.
     """
     all_events = list(events)
     has_times = any(event.at is not None for event in all_events)
@@ -83,7 +83,7 @@ def build_lanes(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation
 
 
 def _inferred_replacements(events: Iterable[AnyEvent], times: Mapping[int, float]) -> Iterator[tuple[float, str, str]]:
-    """Yield (time, old sid, new sid) of replacements that no event records: a page sees only its disconnect."""
+    """Yield (time, old sid, new sid) of replacements that no event reports: a page receives only a disconnect."""
     ledger = Ledger()
     for event in events:
         for change in ledger.apply(event):
@@ -92,7 +92,7 @@ def _inferred_replacements(events: Iterable[AnyEvent], times: Mapping[int, float
 
 
 def _in_time_order(events: Sequence[AnyEvent], has_times: bool) -> list[tuple[float, AnyEvent]]:
-    """Return the events of all sources by time. An event without a time gets that of its predecessor."""
+    """Return (time, event) of all events, sorted by time. An event without a time gets that of the previous event."""
     at = 0.0
     timed_events = []
     for position, event in enumerate(events):
@@ -102,10 +102,10 @@ def _in_time_order(events: Sequence[AnyEvent], has_times: bool) -> list[tuple[fl
 
 
 class _LaneBuilder:
-    """Lanes under construction. Events of two sources about one connection are one lane."""
+    """Builder of the lanes. Events of two sources about one connection belong to the same lane."""
 
     def __init__(self, events: Iterable[AnyEvent]) -> None:
-        # A log names only the sid, and may do so before the client names the session of that sid.
+        # A log contains only the socket id, possibly before the event in which the client reports the session too.
         known = (event for event in events if isinstance(event, ConnectionEvent) and event.sid and event.eio)
         self._session: dict[str, str] = {event.sid: event.eio for event in known if event.sid and event.eio}
         self._lanes: dict[str, Lane] = {}
@@ -141,7 +141,7 @@ class _LaneBuilder:
         return LaneSet(start, end, has_times, lanes, list(self._lane_replacements()), self._refused)
 
     def _lane(self, event: ConnectionEvent) -> Lane | None:
-        """Return the lane of the event's connection: of its Engine.IO session if known, else of its sid."""
+        """Return the lane of the event's connection, found by its Engine.IO session id or else its socket id."""
         key = self._session.get(event.sid or "") or event.eio or event.sid
         if key is None:
             return None
@@ -164,7 +164,7 @@ class _LaneBuilder:
             lane.reasons.append(event.reason)
 
     def _add_sharing_components(self) -> None:
-        """Add each mounted component that opened no connection on its page to the connections of that page."""
+        """Add mounted components that opened no connection to the connections of their page."""
         opened = {(lane.page, lane.component) for lane in self._lanes.values()}
         for page, component in self._mounted:
             for lane in self._lanes.values():
@@ -172,7 +172,7 @@ class _LaneBuilder:
                     lane.shared_with.append(component)
 
     def _lane_replacements(self) -> Iterator[tuple[float, Lane, Lane]]:
-        """Yield each replacement once, however many sources reported it."""
+        """Yield each replacement once, even if several sources reported it."""
         yielded: set[tuple[str, str]] = set()
         for at, old_sid, new_sid in self.replacements:
             old, new = (self._lanes.get(self._session.get(sid, sid)) for sid in (old_sid, new_sid))

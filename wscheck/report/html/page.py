@@ -1,4 +1,4 @@
-"""Variables of the page template: the report, most important first, and a timeline per scenario."""
+"""Variables of the page template: the parts of the report, the most important first, and a timeline per scenario."""
 
 import re
 from collections import Counter
@@ -31,14 +31,14 @@ from wscheck.report.html.charts import report_charts
 from wscheck.report.html.timeline import Timeline, draw_timeline
 
 EVENTS_SHOWN = 40
-"""Events in the evidence table of a finding."""
+"""Largest number of events in the evidence table of a finding."""
 
 SCREENSHOTS = 12
-"""Screenshots in one report. Each has some tens of kilobytes."""
+"""Largest number of screenshots in one report. A screenshot has some tens of kilobytes."""
 
 _OWN_COLUMNS = frozenset(
     ["type", "at", "source", "user", "sid", "component", "path", "line", "opener", "stack", "digest", "fingerprint"]
-)  # not in the column "details"
+)  # fields that the column "details" omits
 
 _IMAGE_URI = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _QUOTED = re.compile("`([^`]+)`")
@@ -47,7 +47,7 @@ _SLASH_IN_PATH = re.compile(r"/(?=[\w(.\[-]{3})")
 
 @dataclass(frozen=True)
 class ProblemSection:
-    """Problem with its groups of findings and their shared facts."""
+    """A problem with its groups of findings and the facts that the groups share."""
 
     groups: list[FindingGroup]
     facts: list[tuple[str, str]]
@@ -55,7 +55,7 @@ class ProblemSection:
 
 @dataclass(frozen=True)
 class ScenarioSection:
-    """Scenario with the timelines of the client under test and of the control."""
+    """A scenario with the timelines of the client under test and of the control."""
 
     result: ScenarioResult
     subject: Timeline | None
@@ -64,7 +64,7 @@ class ScenarioSection:
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
-    """Return one file that needs no network, script or font."""
+    """Return a complete HTML file. It needs no network, no script and no external font."""
     scenarios = report.scenarios if isinstance(report, VerifyReport) else []
     counts = Counter(scenario.verdict for scenario in scenarios)
     template = _environment().get_template("page.html.j2")
@@ -121,7 +121,7 @@ def _scenario_sections(
 
 
 def _events_by_phase(events: Sequence[AnyEvent]) -> dict[tuple[str, str], list[AnyEvent]]:
-    """Return the events between start and end of each phase, by scenario and phase."""
+    """Return a dict of (scenario, phase) to the events between the start and the end of this phase."""
     phases: dict[tuple[str, str], list[AnyEvent]] = {}
     current: list[AnyEvent] | None = None
     for event in events:
@@ -139,7 +139,7 @@ def _involved_connections(findings: Sequence[Finding]) -> frozenset[str]:
 
 
 def _diverging(report: Report) -> dict[str, CodeLocation]:
-    """Return the frame at which each connection's stack diverges, by session or sid."""
+    """Return a dict of Engine.IO session id or socket id to the frame at which the connection's stack diverges."""
     connections = report.connections if isinstance(report, BrowserReport) else []
     frames = [(connection.eio or connection.sid, connection.diverges_at) for connection in connections]
     return {key: frame for key, frame in frames if key and frame is not None}
@@ -149,7 +149,7 @@ def _diverging(report: Report) -> dict[str, CodeLocation]:
 
 
 def _screenshots(report: Report) -> Markup | None:
-    """Return a figure per page with a screenshot, None if there is none."""
+    """Return one HTML figure per page with a screenshot, None if no page has one."""
     pages = report.pages if isinstance(report, BrowserReport) else []
     images = [(page, _image_uri(page)) for page in pages]
     figures = [_figure(page, uri) for page, uri in images if uri][:SCREENSHOTS]
@@ -157,7 +157,10 @@ def _screenshots(report: Report) -> Markup | None:
 
 
 def _image_uri(page: PageSummary) -> str:
-    """Return the `data:` URI of the screenshot. Anything else is dropped: a browser loads what `src` contains."""
+    """Return `screenshot` if it is a `data:` URI of an image, otherwise "".
+
+    A browser loads whatever the attribute `src` contains, so other values must not get there.
+    """
     uri = page.screenshot or ""
     return uri if _IMAGE_URI.fullmatch(uri) else ""
 
@@ -173,7 +176,7 @@ def _figure(page: PageSummary, uri: str) -> Markup:
 
 
 def _evidence_rows(finding: Finding) -> list[tuple[str, str, str, str, str]]:
-    """Return (time, event type, connection, details, source) of the events behind `finding`."""
+    """Return a row (time, event type, connection, details, source) for each event in the evidence of `finding`."""
     return [_evidence_row(event) for event in finding.evidence[:EVENTS_SHOWN]]
 
 
@@ -190,7 +193,7 @@ def _evidence_row(event: AnyEvent) -> tuple[str, str, str, str, str]:
 
 
 def _format_option(name: str, value: object) -> tuple[str, str]:
-    """Return name and value of an option for readers: `grace_s: 0.25` becomes `grace`, `0.25 s`."""
+    """Return the readable name and value of an option: `grace_s: 0.25` becomes `grace`, `0.25 s`."""
     if isinstance(value, bool):
         return name.replace("_", " "), "yes" if value else "no"
     if name.endswith("_s") and isinstance(value, int | float):
@@ -199,13 +202,13 @@ def _format_option(name: str, value: object) -> tuple[str, str]:
 
 
 def _breakable(text: str) -> Markup:
-    """Return `text` with line breaks allowed after slashes, for narrow screens, and with back-quoted parts as code."""
+    """Return `text` as HTML that may break after slashes, for narrow screens. Back-quoted parts become code."""
     escaped = _SLASH_IN_PATH.sub("/<wbr>", str(escape(escape_control(text))))
     return Markup(_QUOTED.sub(r"<code>\1</code>", escaped))
 
 
 def _finalize(value: Any) -> Any:
-    """Escape control characters. Jinja calls this for every value that a template prints, before it escapes HTML."""
+    """Escape control characters. Jinja calls this for every value of a template, before it escapes HTML."""
     return escape_control(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

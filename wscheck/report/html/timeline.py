@@ -1,6 +1,7 @@
-"""Timeline: lanes as positions in a drawing, horizontally in per cent so that it fits any width, vertically in pixels.
+"""Timeline: positions of the lanes in a drawing.
 
-The drawing is bounded: of a large run it shows the connections of the affected users, and counts the others.
+Horizontal positions are percentages, so that the drawing fits any width; vertical positions are pixels. The drawing has
+a limited size: of a large run, it shows the connections of the affected users and the number of all others.
 """
 
 import math
@@ -13,16 +14,16 @@ from wscheck.report.formatting import format_duration, one_line, plural
 from wscheck.report.html.lanes import Lane, LaneSet, build_lanes
 
 LANES = 24
-"""Lanes in one drawing."""
+"""Largest number of lanes in one drawing."""
 
 TABLE_ROWS = 500
-"""Connections in the table below the drawing."""
+"""Largest number of connections in the table below the drawing."""
 
 TICK_POSITIONS = 200
-"""Positions along a lane. Deliveries at the same position are one tick with their number."""
+"""Number of positions along a lane. Deliveries at the same position are drawn as one tick, with their number."""
 
 OVERVIEW_COLUMNS = 80
-"""Columns of the overview of the whole run, shown if only a part of it is drawn."""
+"""Number of columns of the overview, which is shown if only a part of the run is drawn."""
 
 HUES = 6
 LANE_HEIGHT, FIRST_LANE_Y, BAR_HEIGHT = 46, 30, 12
@@ -32,7 +33,7 @@ ENDED_BY_SERVER = SERVER_ENDED | {SERVER_SHUTTING_DOWN}
 
 @dataclass(frozen=True)
 class TimelineTick:
-    """Mark at `x` per cent with its text."""
+    """Mark with a text, at `x` per cent of the width."""
 
     x: float
     text: str
@@ -40,9 +41,9 @@ class TimelineTick:
 
 @dataclass(frozen=True)
 class TimelineBar:
-    """Drawn lane. `left` and `right` are per cent, `y` is the middle of the bar.
+    """Drawn lane. `left` and `right` are percentages; `y` is the middle of the bar.
 
-    continues  the connection does not end within the drawn span
+    continues         the connection is still open at the end of the drawn time range
     closed_by_server  the server ended or replaced the connection
     """
 
@@ -65,7 +66,7 @@ class TimelineBar:
 
 @dataclass(frozen=True)
 class TimelineArrow:
-    """Replacement at `x` per cent, from the lane at `y1` to the lane at `y2`."""
+    """Arrow for a replacement at `x` per cent, from the lane at `y1` to the lane at `y2`."""
 
     x: float
     y1: int
@@ -75,7 +76,10 @@ class TimelineArrow:
 
 @dataclass(frozen=True)
 class TimelineOverview:
-    """Connections opened over the whole run as columns, with the drawn span as a frame."""
+    """Overview of the whole run: columns for the connections opened over time.
+
+    A frame marks the time range of the detailed drawing.
+    """
 
     columns: list[tuple[float, float]]
     width: float
@@ -104,7 +108,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class TimelineView:
-    """Lanes to draw between `start` and `end`. Times are shown relative to `origin`, the start of the run."""
+    """Lanes to draw, in the time range from `start` to `end`. Shown times count from `origin`, the start of the run."""
 
     lanes: list[Lane]
     start: float
@@ -114,7 +118,7 @@ class TimelineView:
     omitted: int = 0
 
     def x(self, at: float) -> float:
-        """Return the position of `at` in per cent, limited to the frame."""
+        """Return the position of `at` in per cent, limited to 0 and 100."""
         span = self.end - self.start
         return round(min(max(100 * (at - self.start) / span, 0.0), 100.0), 3) if span > 0 else 50.0
 
@@ -133,8 +137,8 @@ def draw_timeline(
 ) -> Timeline | None:
     """Return the timeline of `events`, None if they contain no connection.
 
-    important  ids of lanes whose users are drawn before others
-    diverging  by Engine.IO session or sid: the frame at which stacks with one opener diverge
+    important  ids of lanes whose users are drawn first
+    diverging  dict of Engine.IO session id or socket id to the frame at which the connection's stack diverges
     """
     lane_set = build_lanes(events, diverging or {})
     if not lane_set.lanes and not lane_set.refused:
@@ -172,9 +176,9 @@ def draw_timeline(
 
 
 def _choose_view(lane_set: LaneSet, important: Collection[str]) -> TimelineView:
-    """Choose all lanes if they fit, else `LANES` lanes of the affected users and the span that those cover.
+    """Return a view of all lanes if they fit, otherwise of the first `LANES` lanes of affected users.
 
-    The beginning of a loop suffices, because a loop looks the same later.
+    The view shows the beginning of a loop: the rest of the loop looks the same.
     """
     if len(lane_set.lanes) <= LANES:
         return TimelineView(lane_set.lanes, lane_set.start, lane_set.end, lane_set.start, lane_set.has_times)
@@ -187,7 +191,10 @@ def _choose_view(lane_set: LaneSet, important: Collection[str]) -> TimelineView:
 
 
 def _affected_lanes(lane_set: LaneSet, important: Collection[str]) -> list[Lane]:
-    """Return the lanes of users with an important or replaced connection, or all if there is no such user."""
+    """Return all lanes of users with an important lane, or else of users with a replaced connection.
+
+    Return all lanes if there are no such users.
+    """
     replaced = {lane.id for _, *pair in lane_set.replacements for lane in pair}
     marked = [lane for lane in lane_set.lanes if lane.id in important] or [
         lane for lane in lane_set.lanes if lane.id in replaced
@@ -197,7 +204,7 @@ def _affected_lanes(lane_set: LaneSet, important: Collection[str]) -> list[Lane]
 
 
 def _overview(lane_set: LaneSet, view: TimelineView) -> TimelineOverview | None:
-    """Return the overview of a run that is drawn only in part, None if all of it is drawn."""
+    """Return the overview of a run of which only a part is drawn, None if the whole run is drawn."""
     span = lane_set.end - lane_set.start
     if not view.omitted or span <= 0:
         return None
@@ -258,7 +265,7 @@ def _arrows(lane_set: LaneSet, view: TimelineView, bars: Mapping[int, TimelineBa
 
 
 def _grid(view: TimelineView) -> Iterator[TimelineTick]:
-    """Yield two to six round times, counted from the start of the run. More do not fit on a phone."""
+    """Yield two to six round times for the time axis, counted from the start of the run. More do not fit on a phone."""
     span = view.end - view.start
     if span <= 0:
         return
@@ -297,7 +304,7 @@ def _label(lane: Lane, user: str | None) -> str:
 
 
 def _description(view: TimelineView, lane: Lane) -> str:
-    """Return the whole lane as a sentence, for hover texts and screen readers."""
+    """Return a sentence that describes the whole lane, for tooltips and screen readers."""
     user = f" of {one_line(lane.user)}" if lane.user else ""
     opener = _opener(lane.component, lane.opener)
     parts = [f"Connection {one_line(lane.id)}{user}" + (f", opened by {opener}" if opener else "")]
@@ -338,7 +345,7 @@ def _location(location: CodeLocation) -> str:
 
 
 def _short_location(lane: Lane) -> str:
-    """Return the line that distinguishes this lane, without its directory: `useBotWebSocket at socket.ts:5`."""
+    """Return the call site that distinguishes this lane, without its directory: `useBotWebSocket at socket.ts:5`."""
     location = lane.diverges_at or lane.opener
     if location is None:
         return ""

@@ -1,4 +1,4 @@
-"""Watch of a running browser while a test of the calling thread drives it."""
+"""Watch of a running browser in the background, while a test in the calling thread drives the browser."""
 
 import asyncio
 import threading
@@ -17,16 +17,16 @@ from wscheck.run.browser.run import SETTLE_S, BrowserPlan, plan_browser_run, run
 from wscheck.run.page_report import PageOutcome
 
 PENDING_TIMEOUT_S = 2.0
-"""Time, in addition to the grace, in which a verdict that is still open at the end may become certain."""
+"""Time in addition to the grace period, in which an inconclusive verdict may still become conclusive (seconds)."""
 
 POLL_INTERVAL_S = 0.1
 
 
 class BackgroundWatch:
-    """Watch of the browser at `browser.cdp`, from now until `finish`."""
+    """Watch of the browser at the setting `browser.cdp`, from the creation of the object until `finish`."""
 
     def __init__(self, config: Config) -> None:
-        """Return when the browser is attached.
+        """Start the watch. Return as soon as the browser is attached.
 
         Raises:
             UsageError: A setting is invalid.
@@ -45,11 +45,12 @@ class BackgroundWatch:
     def finish(self, *, settle: bool = True) -> PageOutcome:
         """End the watch and return its outcome.
 
-        settle  wait for effects of the last actions, and until the grace of an overlap is over
+        If `settle` is true, wait first for effects of the last actions, and for the end of the grace period of an
+        overlap.
         """
         self._settle = settle
         if self._loop is not None and self._finish_requested is not None:
-            # The loop is closed if the browser ended before.
+            # If the browser has already ended, the loop is closed and raises RuntimeError.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._finish_requested.set)
         return self._task.result()
@@ -65,7 +66,7 @@ class BackgroundWatch:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _is_open(self, browser: Browser) -> bool:
-        """Return whether the evidence so far gives no verdict yet."""
+        """Return whether the evidence is still inconclusive or a connection is still being opened."""
         events = (await browser.observation(final=False)).events
         ended = PhaseEnded(at=time.time(), source=SOURCE_BROWSER)
         report = page_report.evaluate_pages([*events, ended], self._plan.options, self._plan.bar, target="")

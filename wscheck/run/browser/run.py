@@ -1,4 +1,4 @@
-"""Run of `wscheck browser`: the plan, the browser, what is done in it, and the outcome."""
+"""Run of `wscheck browser`: the plan, the actions in the browser, and the outcome."""
 
 import asyncio
 import contextlib
@@ -26,34 +26,34 @@ from wscheck.run import page_report
 from wscheck.run.page_report import PageOutcome
 
 CDP_URL_VARIABLE = "WSCHECK_CDP_URL"
-"""Environment variable in which a command gets the browser's DevTools URL."""
+"""Environment variable that contains the DevTools URL of the browser, for the command that drives the browser."""
 
 SETTLE_S = 0.3
-"""Time after the end of a command in which its last action still has effects."""
+"""Time in which the last action of a command has effects after the command has ended (seconds)."""
 
 TERMINATE_TIMEOUT_S = 3.0
 THUMBNAIL_TIMEOUT_S = 5
 
 ReportProgress = Callable[[str, int, int], None]
-"""Function of what is in progress, the steps done and the number of steps."""
+"""Function that is called with a description of the current action, the number of steps done, and the total number."""
 
 _SCHEMES = ("http://", "https://", "file://")
 
 
 class BrowserPlan(msgspec.Struct, kw_only=True):
-    """What to open, and how long to watch it.
+    """Plan of a browser run: the pages to open, and the time to watch them.
 
-    urls     pages, each opened in its own tab
-    visits   pages that the first tab opens afterwards, one after the other
-    for_s    how many seconds to watch after `urls`, and again after each of `visits`
-    program  the browser to launch, by default the first one that is installed
-    cdp      the URL of a browser that already runs, instead of `program`
-    insecure ignore invalid TLS certificates in a launched browser
-    command  a program that drives the browser; it is watched until it ends, instead of `for_s`
-    until    awaited with the browser instead of `for_s`; the watch ends when it returns
-    storage  cookies and local storage at the start
-    steps    steps in the first tab, after the pages have loaded
-    root     the folder of the checkout that contains the frontend
+    urls        pages, each opened in its own tab
+    visits      pages that the first tab opens afterwards, one after the other
+    for_s       seconds to watch after the pages of `urls` have loaded, and again after each page of `visits`
+    program     the browser to launch, by default the first one that is installed
+    cdp         the URL of a browser that already runs, instead of `program`
+    insecure    ignore invalid TLS certificates in a launched browser
+    command     a program that drives the browser; the watch ends with the program, instead of after `for_s`
+    until       async function that is called with the browser; the watch ends when it returns, instead of after `for_s`
+    storage     cookies and local storage at the start
+    steps       steps in the first tab, after the pages have loaded
+    root        the folder of the checkout that contains the frontend
     thumbnails  add a screenshot of each page to the report
     """
 
@@ -75,7 +75,7 @@ class BrowserPlan(msgspec.Struct, kw_only=True):
 
 
 def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str], command: Sequence[str]) -> BrowserPlan:
-    """Return the plan for a configuration and the arguments of the command line.
+    """Return the plan of a run from the configuration and the arguments of the command line.
 
     Raises:
         UsageError: A URL has no scheme, or two options exclude each other.
@@ -86,12 +86,14 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
             raise UsageError(problem, "Write http://localhost:3000/, with its scheme.")
     program, cdp = config["browser.browser"], config["browser.cdp"]
     if program and cdp:
-        raise UsageError("`browser.browser` launches one, `browser.cdp` watches one that runs.", "Give one of the two.")
+        raise UsageError(
+            "`browser.browser` launches a browser, `browser.cdp` watches a running one.", "Give one of the two."
+        )
     insecure = config.values["target.insecure"]
     if insecure.given and cdp:
         raise UsageError(
-            "`target.insecure` is for a browser that wscheck launches, and `browser.cdp` watches one that runs.",
-            "Start that one with --ignore-certificate-errors.",
+            "`target.insecure` has no effect on a running browser (`browser.cdp`).",
+            "Start that browser with --ignore-certificate-errors.",
         )
     storage_state = config["browser.storage_state"]
     return BrowserPlan(
@@ -114,7 +116,7 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
 async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what, done, total: None) -> PageOutcome:
     """Open the pages, watch them, and evaluate their connections.
 
-    If cancelled (Ctrl-C), return what was observed so far, marked as interrupted.
+    If the run is cancelled (Ctrl-C), return the report on the events so far, marked as interrupted.
 
     Raises:
         UsageError: The plan opens nothing, or the command cannot be run.
@@ -185,9 +187,9 @@ async def _terminate(process: asyncio.subprocess.Process) -> None:
 
 
 class _BrowserRun:
-    """Actions of one run in the browser.
+    """Run of a plan in one browser.
 
-    gaps  what could not be evaluated
+    gaps  evidence that is missing from this run
     """
 
     def __init__(self, plan: BrowserPlan, browser: Browser, progress: ReportProgress) -> None:
@@ -242,14 +244,14 @@ class _BrowserRun:
             await self._watch()
 
     async def _watch(self) -> None:
-        """Wait for `for_s` seconds, in steps that move the progress bar."""
+        """Wait for `for_s` seconds, and move the progress bar meanwhile."""
         deadline, total = time.monotonic() + self._plan.for_s, max(round(self._plan.for_s), 1)
         while (remaining := deadline - time.monotonic()) > 0:
             self._progress("the page", total - round(remaining), total)
             await asyncio.sleep(min(remaining, 1.0))
 
     async def _run_command(self) -> None:
-        """Run the command; its output goes to stderr, because stdout carries the report."""
+        """Run the command. Its output goes to stderr, because stdout contains the report."""
         command = self._plan.command
         environ = {**os.environ, CDP_URL_VARIABLE: self._browser.devtools_url}
         try:
@@ -265,7 +267,9 @@ class _BrowserRun:
                 await _terminate(process)
         await asyncio.sleep(SETTLE_S)
         if exit_code:
-            self._add_gap(f"the command ended with {exit_code}: what it should show may be missing")
+            self._add_gap(
+                f"the command ended with exit code {exit_code}: connections that it should cause may be missing"
+            )
 
     def record_pending_connections(self) -> None:
         """Record a gap for connections that are still being opened: one may be a user's second connection."""

@@ -16,7 +16,7 @@ from wscheck.run.page_report import PageOutcome
 
 
 class HarPlan(msgspec.Struct, kw_only=True):
-    """What to evaluate.
+    """Plan of a HAR run: the files to evaluate.
 
     files            HAR files of one application
     source_map_dirs  folders that contain the build's .map files
@@ -32,7 +32,7 @@ class HarPlan(msgspec.Struct, kw_only=True):
 
 
 def plan_har_run(config: Config, files: Sequence[Path], source_map_dirs: Sequence[Path]) -> HarPlan:
-    """Return the plan for a configuration and the arguments of the command line.
+    """Return the plan of a run from the configuration and the arguments of the command line.
 
     Raises:
         UsageError: A folder of source maps does not exist.

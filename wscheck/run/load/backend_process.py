@@ -1,4 +1,4 @@
-"""The embedded backend in a process of its own, so that its counts and its cost belong to the load run alone."""
+"""Embedded backend in a separate process, so that its counts and its processor time belong to the load run alone."""
 
 import asyncio
 import os
@@ -32,21 +32,21 @@ class EmbeddedBackendProcess:
         self.url = ""
 
     async def start(self, port: int = 0) -> None:
-        """Start the backend on `port`, or on a free one for 0.
+        """Start the backend on `port`, or on a free port if `port` is 0.
 
         Raises:
-            CannotCheck: It does not start.
+            CannotCheck: The backend does not start.
         """
-        # Nobody reads its log, which would become long under load.
+        # The log is not needed, and would become long under load.
         command = [sys.executable, "-m", "wscheck", "serve", "--port", str(port), "--fault", "log-nothing"]
         process = start_process([*command, *self._options], self._log, os.environ)
         self._process = await self._running.enter_async_context(process)
         self.url = await _wait_until_listening(self._process)
-        # The import of its libraries is not part of the load.
+        # Start to measure here: the import of the libraries is not part of the load.
         self._cpu_s_at_start = _process_cost(self._process.pid)[0]
 
     async def restart(self) -> None:
-        """End the backend, which disconnects everybody, and start it at the same URL. The counts continue."""
+        """End the backend, which disconnects all users, and start it again at the same URL. The counts are added up."""
         if (counts := await self._current_counts()) is not None:
             self._counts_before_restart.append(counts)
         await self._running.aclose()
@@ -57,7 +57,10 @@ class EmbeddedBackendProcess:
         await self._running.aclose()
 
     async def final_counts(self) -> ServerSide | None:
-        """Wait until all connections are closed. Return the counts since the first start, None without an answer."""
+        """Wait until all connections are closed, and return the counts since the first start.
+
+        Return None if the backend does not answer.
+        """
         deadline = time.monotonic() + DISCONNECT_TIMEOUT_S
         while (counters := await _read_counters(self.url)) is not None and counters.open:
             if time.monotonic() > deadline:
@@ -85,7 +88,7 @@ class EmbeddedBackendProcess:
 
 
 def sum_counts(starts: list[ServerSide]) -> ServerSide:
-    """Return the counts of all starts of one backend: the sums, the highest peak, and the memory of the last one."""
+    """Return the counts over all starts of one backend: sums, the highest peak, and the memory of the last process."""
     cpu_s = [counts.cpu_s for counts in starts if counts.cpu_s is not None]
     return ServerSide(
         connects=sum(counts.connects for counts in starts),
@@ -99,7 +102,7 @@ def sum_counts(starts: list[ServerSide]) -> ServerSide:
 
 
 class _Counters(msgspec.Struct):
-    """The part of the backend's /counters that a load report contains."""
+    """The part of the backend's /counters response that a load report contains."""
 
     connects: int
     replaced: int
@@ -111,10 +114,10 @@ class _Counters(msgspec.Struct):
 
 @asynccontextmanager
 async def embedded_backend(folder: Path, namespace: str, path: str) -> AsyncIterator[EmbeddedBackendProcess]:
-    """Run a backend until the block ends.
+    """Yield a backend that runs until the end of the `with` block.
 
     Raises:
-        CannotCheck: It does not start.
+        CannotCheck: The backend does not start.
     """
     backend = EmbeddedBackendProcess(folder, namespace, path)
     try:
@@ -150,7 +153,7 @@ async def _read_counters(url: str) -> _Counters | None:
 
 
 def _process_cost(pid: int) -> tuple[float | None, float | None]:
-    """Return the processor seconds and the megabytes of a process, None where there is no /proc (proc(5))."""
+    """Return the processor seconds and the megabytes of a process. Return None without /proc (proc(5))."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         resident_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

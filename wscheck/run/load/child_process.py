@@ -1,4 +1,4 @@
-"""Child processes. Each has its own process group and ends, with all its children, when this process ends."""
+"""Child processes. Each has its own process group, and ends with all its children when this process ends."""
 
 import asyncio
 import contextlib
@@ -33,19 +33,19 @@ class ChildProcess:
         return self._process.returncode is not None
 
     def output(self) -> str:
-        """Return everything that it has printed."""
+        """Return the complete output of the process."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def terminate(self) -> None:
         """Send SIGTERM to the process, but not to its children.
 
-        SIGINT would not do: a shell's background jobs ignore it, and so do their children.
+        SIGINT would have no effect on a background job of a shell, which ignores it, as do its children.
         """
         if not self.has_ended:
             self._process.terminate()
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait for the end. Return False after the timeout."""
+        """Wait for the end of the process. Return False after the timeout."""
         try:
             await asyncio.wait_for(self._process.wait(), timeout_s)
         except TimeoutError:
@@ -62,7 +62,10 @@ class ChildProcess:
 async def start_process(
     command: Sequence[str], log: Path, environ: Mapping[str, str], folder: Path | None = None
 ) -> AsyncIterator[ChildProcess]:
-    """Run `command` in `folder` until the block ends. Terminate it then, and kill it after a timeout."""
+    """Run `command` in `folder` until the end of the `with` block.
+
+    Then terminate the process, and kill it after a timeout.
+    """
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -71,7 +74,7 @@ async def start_process(
             stderr=output,
             env=environ,
             cwd=folder,
-            # Another process group does not receive the terminal's Ctrl-C, which this process handles.
+            # Ctrl-C in the terminal reaches only this process, because the child has another process group.
             start_new_session=True,
             preexec_fn=_prepare_child,
         )

@@ -1,4 +1,4 @@
-"""Plan of a load run, from the configuration and the flags, and its check against the limits of this machine."""
+"""Plan of a load run from the configuration and the flags, and its check against the limits of this machine."""
 
 import ipaddress
 import math
@@ -23,10 +23,10 @@ EMBEDDED_BACKEND = "embedded backend"
 """Name of the target in reports if no URL is given."""
 
 EMIT_EVERY_S = 1.0
-"""Seconds between a user's events by default. Without events there are no duplicates and no acknowledgements."""
+"""Seconds between a user's events by default. Duplicates and acknowledgements are measured by these events."""
 
 CONNECTIONS_PER_USER = {"duplicated": 2, "strict-mode": 2}
-"""Connections that one user's page opens at once, by profile; 1 for the others, --tabs for `tabs`."""
+"""Profile to number of connections that a page opens at once. `tabs` uses --tabs, all other profiles open 1."""
 
 OTHER_FILES = 100
 """Open files of a process beside its connections: libraries, pipes, the stream, Locust's own sockets."""
@@ -40,11 +40,11 @@ DEFAULT_PORT_RANGE = (32_768, 60_999)
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Plan of one run.
 
-    target          without a URL until the embedded backend has one
-    options         values of `LOAD_OPTIONS`, by name
-    limits          highest permitted value of each threshold (docs/load.md, Thresholds)
-    max_attempts    connection attempts that a user may make, and the seconds in which
-    locust_outputs  path of each of Locust's own outputs, by the name of its argument
+    target          the server; without a URL until the embedded backend has started
+    options         dict of option name to value, for the options in `LOAD_OPTIONS`
+    limits          dict of threshold id to the highest permitted value (docs/load.md, Thresholds)
+    max_attempts    (number, seconds): connection attempts that a user may make within so many seconds
+    locust_outputs  dict of argument name to path, for each of Locust's own outputs
     """
 
     target: ServerTarget
@@ -68,19 +68,22 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def redactor(self) -> Redactor:
-        """Redactor of the token. Of a token with {user} it redacts the parts that all users' tokens share."""
+        """Redactor of the token.
+
+        For a token with {user}, redact the parts that the tokens of all users share.
+        """
         parts = self.token.reveal().split("{user}") if self.token is not None else []
         return Redactor(Secret(part) for part in parts if len(part) >= SHORTEST_SECRET)
 
     @property
     def has_shared_token(self) -> bool:
-        """Every user presents the same token. A server that identifies users by token sees one user."""
+        """True if every user sends the same token. A server that identifies users by token then sees one user."""
         is_same_for_all = self.token is not None and "{user}" not in self.token.reveal()
         return is_same_for_all and self.users > 1 and "users_file" not in self.options
 
     @property
     def connections_per_user(self) -> int:
-        """Connections that one user's page opens at once."""
+        """Number of connections that the page of a user opens at once."""
         if self.profile == "tabs":
             return int(self.options.get("tabs", _default("tabs")))
         return CONNECTIONS_PER_USER.get(self.profile, 1)
@@ -88,7 +91,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     def with_profile(self, profile: str) -> "LoadPlan":
         """Return the same plan with another profile.
 
-        The names of Locust's outputs contain the profile, so that a second run does not overwrite those of the first.
+        The names of Locust's outputs then contain the profile, so that two runs do not overwrite each other's outputs.
         """
         outputs = {
             name: path.with_name(f"{path.stem}-{profile}{path.suffix}") for name, path in self.locust_outputs.items()
@@ -103,16 +106,16 @@ def configured_plan(
     *,
     allow_other_machines: bool,
 ) -> LoadPlan:
-    """Return the plan that flags, environment and files describe.
+    """Return the plan that the flags, the environment and the configuration file describe.
 
     Args:
-        settings: Flags for settings of the configuration, None where a flag is not given.
-        options: Flags for options of the profile, None where a flag is not given.
-        locust_outputs: Path of each of Locust's own outputs.
-        allow_other_machines: The user may load a target that is not this machine.
+        settings: Setting name to the value of its flag, None where the flag is not given.
+        options: Option name to the value of its flag, None where the flag is not given.
+        locust_outputs: Argument name to path, for each of Locust's own outputs.
+        allow_other_machines: True if the user may load a target that is not this machine.
 
     Raises:
-        UsageError: A setting is not valid, or the target is another machine without permission.
+        UsageError: A setting is not valid, or the target is another machine and permission is missing.
     """
     config = load_config(settings)
     target, users = configured_target(config), config["load.users"]
@@ -176,7 +179,7 @@ def _checked_profile(setting: SettingValue) -> str:
 
 
 def _target_options(config: Config) -> dict[str, Any]:
-    """Return the target's settings, by the names of the Locust process's options."""
+    """Return the settings of the target, keyed by the names of the Locust process's options."""
     return {
         "namespace": config["target.namespace"],
         "socketio_path": config["target.path"],
@@ -189,12 +192,15 @@ def _target_options(config: Config) -> dict[str, Any]:
 
 
 def _emit_options(config: Config) -> dict[str, Any]:
-    """Return the default of --emit-every. The profile `soak` has its own."""
+    """Return the default of --emit-every. The profile `soak` has a default of its own."""
     return {"emit_every": EMIT_EVERY_S} if config["load.profile"] != "soak" else {}
 
 
 def _transport(config: Config) -> str:
-    """Return the transport. A load run polls only on request, because the upgrade needs three more HTTP requests."""
+    """Return the transport, by default websocket only.
+
+    A load run polls only on request, because the upgrade needs three more HTTP requests.
+    """
     transports = config.values["target.transports"]
     if transports.origin == "default" or transports.value == ("websocket",):
         return "websocket"
@@ -207,7 +213,7 @@ def _transport(config: Config) -> str:
 
 
 def _limits(config: Config) -> dict[str, float]:
-    """Return the given thresholds. Durations are in milliseconds."""
+    """Return a dict of threshold id to limit, for the thresholds that are set. Durations are in milliseconds."""
     limits = {name: config[f"load.{name.replace('-', '_')}"] for name in THRESHOLD_MEASURES}
     return {name: limit * (1000 if name.endswith("p95") else 1) for name, limit in limits.items() if limit is not None}
 
@@ -238,9 +244,9 @@ def is_this_machine(host: str) -> bool:
 class SystemLimits(msgspec.Struct, frozen=True):
     """Limits of this machine.
 
-    files         open files of each process: the hard limit, to which Locust raises its own
-    ports         free local ports for each source address
-    ports_in_use  local ports of connections to the same server, among them those in TIME_WAIT
+    files         open files per process: the hard limit, because Locust raises its limit to this value
+    ports         free local ports per source address
+    ports_in_use  local ports of connections to the same server, including those in TIME_WAIT
     """
 
     files: int
@@ -249,7 +255,7 @@ class SystemLimits(msgspec.Struct, frozen=True):
 
 
 def system_limits(plan: LoadPlan) -> SystemLimits:
-    """Return the present limits for a run."""
+    """Return the current limits of this machine for a run."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     try:
         first, last = (int(part) for part in PORT_RANGE.read_text().split())
@@ -261,7 +267,7 @@ def system_limits(plan: LoadPlan) -> SystemLimits:
 
 
 def count_connections_to(port: int, table: Path) -> int:
-    """Return the number of connections in a /proc/net/tcp table that lead to a remote port (proc(5))."""
+    """Return the number of connections to a remote port in a /proc/net/tcp table (proc(5))."""
     suffix = f":{port:04X}"
     try:
         with table.open(encoding="ascii") as lines:
@@ -276,10 +282,10 @@ def _port(url: str) -> int:
 
 
 def check_limits(plan: LoadPlan, limits: SystemLimits) -> None:
-    """Check that the run is within the limits.
+    """Check that the run does not exceed the limits.
 
     Raises:
-        CannotCheck: It is not. The message contains the number that is needed.
+        CannotCheck: The run exceeds a limit. The message contains the necessary value.
     """
     connections = plan.users * plan.connections_per_user
     _check_files(plan, connections, limits.files)

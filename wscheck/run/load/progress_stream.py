@@ -17,7 +17,7 @@ from wscheck.model.load_statistics import (
 
 
 class RunProgress:
-    """Records of a run so far. Each of `run`, `totals` and `ended` is None until its record was read."""
+    """Records of a run so far. `run`, `totals` and `ended` are None until such a record has been read."""
 
     def __init__(self) -> None:
         self.run: RunStarted | None = None
@@ -47,13 +47,13 @@ class RunProgress:
 
     @property
     def statistics(self) -> LoadStatistics:
-        """Latest statistics, empty before the first report."""
+        """Latest statistics of the run, empty before the first report."""
         latest = self.ended or self.totals
         return latest.statistics if latest is not None else LoadStatistics()
 
     @property
     def refusals(self) -> int:
-        """Refused connections of all kinds."""
+        """Number of refused connections of all kinds."""
         return sum(self.statistics.refused.values())
 
 
@@ -64,7 +64,7 @@ class LineReader:
         self._path, self._offset = path, 0
 
     def new_lines(self) -> list[bytes]:
-        """Return the lines that were completed since the last call. The file need not exist yet."""
+        """Return the lines that were completed since the last call. The file may not exist yet."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)

@@ -1,4 +1,4 @@
-"""The report of a load run, from its statistics: figures, findings with cause and fix, and the verdict."""
+"""Report of a load run, computed from its statistics: figures, findings with cause and fix, and the verdict."""
 
 from typing import Any
 
@@ -30,24 +30,24 @@ PROFILE_OPTIONS = {
     "storm": ("backoff", "jitter"),
     "soak": ("backoff", "jitter"),
 }
-"""The options that shape each profile; the report lists them with their defaults."""
+"""Profile to the options that only this profile uses. The report lists these options with their defaults."""
 
-# A generator that is this late causes ping timeouts and slow connects itself.
+# A load generator with this delay causes ping timeouts and slow connects by itself.
 LAG_LIMIT_MS = 500.0
 
 _PROFILE_CAUSES = {"duplicated": "two-openers", "tabs": "several-tabs", "strict-mode": "effect-without-cleanup"}
-"""The cause that each faulty profile reproduces; the other profiles have none."""
+"""Profile to the cause that it reproduces. All other profiles are without a fault."""
 
 _RECONNECTING_PROFILES = ("duplicated", "tabs")
-"""The profiles that reconnect when the server ends their connection."""
+"""Profiles whose pages reconnect when the server ends their connection."""
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """End of a load run.
 
-    broken  what went wrong with the run itself, "" if nothing did
-    lost    why the server does not answer after the run, "" if it does
-    server  what the embedded backend counted
+    broken  the problem because of which the run broke off, "" if it did not
+    lost    the reason why the server does not answer after the run, "" if it answers
+    server  counts of the embedded backend
     """
 
     started_at: float
@@ -66,7 +66,7 @@ class LoadOutcome(msgspec.Struct, frozen=True):
 
 
 def evaluate_load_run(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadOutcome:
-    """Return the report of a run, complete or not."""
+    """Return the report of a run, which may be incomplete."""
     report = _figures(plan, progress, ending)
     report.findings = load_findings(plan, progress.statistics)
     report.thresholds = check_thresholds(report, plan.limits)
@@ -110,7 +110,10 @@ def _figures(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadRepor
 
 
 def _hidden(plan: LoadPlan, kinds: dict[str, int]) -> dict[str, int]:
-    """Return the refusals by kind, without tokens: a kind contains the server's message, which may repeat a token."""
+    """Return the number of refusals per kind, without tokens.
+
+    The kind of a refusal contains the message of the server, which may contain a token.
+    """
     redacted: dict[str, int] = {}
     for kind, count in kinds.items():
         text = plan.redactor.redact(kind)
@@ -119,7 +122,7 @@ def _hidden(plan: LoadPlan, kinds: dict[str, int]) -> dict[str, int]:
 
 
 def _open_at_end(progress: RunProgress) -> int:
-    """Return the open connections in the last second with all users. Later the users leave."""
+    """Return the number of open connections in the last second with all users, before users start to leave."""
     most_users = max((second.users for second in progress.seconds), default=0)
     return next((second.open for second in reversed(progress.seconds) if second.users == most_users), 0)
 
@@ -175,7 +178,7 @@ def _notes(progress: RunProgress, ending: Ending) -> list[str]:
 
 
 def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: Ending) -> Decision:
-    """Return the verdict. The findings and limits of a run that has no evidence prove nothing."""
+    """Return the verdict. In a run without evidence, findings and limits prove nothing."""
     void = _void(report, progress.statistics, ending)
     if void:
         return verdict([], void, plan.bar)
@@ -185,7 +188,7 @@ def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: E
 
 
 def _void(report: LoadReport, s: LoadStatistics, ending: Ending) -> list[Gap]:
-    """Return why the figures of the run prove nothing: nothing connected, the run broke, or the server was lost."""
+    """Return the reason why the figures prove nothing: nothing connected, the run broke off, or the server was lost."""
     if ending.broken:
         return [Gap(reason=ending.broken)]
     if not s.connects:
@@ -207,7 +210,7 @@ def _why_nothing_connected(report: LoadReport, s: LoadStatistics, ending: Ending
 
 
 def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
-    """Return what is missing from a run in which users connected, the most important gap first."""
+    """Return the gaps (missing evidence) of a run in which users connected, the most important first."""
     gaps = [INTERRUPTED] if report.interrupted else []
     if report.workers_lost:
         workers = f"{report.workers_lost} of {report.workers} workers"
@@ -233,7 +236,7 @@ def _away(plan: LoadPlan, away: int, users: int) -> Gap:
 
 
 def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
-    """Return the findings, the worst first. If the load generator was late, their confidence is lower."""
+    """Return the findings, the worst first. If the load generator was late, they have a lower confidence."""
     findings = [
         *_multiple_connections(plan, statistics),
         *_replaced_connections(plan, statistics),
@@ -248,7 +251,7 @@ def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
 
 
 def generator_delay(statistics: LoadStatistics) -> str:
-    """Return how the load generator was late, as a clause; "" if it was not."""
+    """Return a clause about the delay of the load generator, "" if it was on time."""
     worst = statistics.lag.percentile(99)
     if statistics.stalled:
         return f"the load generator stalled and let {statistics.stalled:,} connections run into a ping timeout"
@@ -261,7 +264,7 @@ def _multiple_connections(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
     if not s.users_multiple:
         return []
     each = f"{s.connections_per_user or 0:.2f}"
-    message = f"{s.users_multiple:,} of {s.users:,} users held more than one connection at once, {each} on average"
+    message = f"{s.users_multiple:,} of {s.users:,} users had more than one connection at once, {each} on average"
     return [_finding("multiple-connections", message, s.users_multiple, _profile_cause(plan, s))]
 
 
@@ -288,7 +291,10 @@ def _excessive_attempts(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
 
 
 def _duplicated_events(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
-    """Return the finding about events that several connections of one page received. Tabs may each receive an event."""
+    """Return the finding about events that several connections of one page received.
+
+    Several tabs of a user may each receive an event, which is no fault.
+    """
     if not s.duplicated or plan.profile == "tabs":
         return []
     share = s.duplicated / s.received * 100 if s.received else 100.0
@@ -309,7 +315,10 @@ def _finding(rule: str, message: str, count: int, cause: Cause | None) -> Findin
 
 
 def _profile_cause(plan: LoadPlan, s: LoadStatistics) -> Cause | None:
-    """Return the fault of the profile. Without one, ping timeouts point to dead connections that stayed open."""
+    """Return the fault that the profile simulates.
+
+    For a profile without a fault, ping timeouts show dead connections that stayed open.
+    """
     if (name := _PROFILE_CAUSES.get(plan.profile)) is not None:
         return _cause(name, Confidence.HIGH, f"the profile `{plan.profile}`: {LOAD_PROFILES[plan.profile]}")
     if silent := s.disconnects.get(PING_TIMEOUT, 0):

@@ -1,4 +1,4 @@
-"""The load run: check the limits, start the target and Locust, follow its stream, and report."""
+"""Load run: check the limits, start the target and Locust, read the stream of Locust, and report."""
 
 import asyncio
 import importlib.util
@@ -38,27 +38,33 @@ PROFILE_BEFORE, PROFILE_AFTER = "duplicated", "unified"
 """Profiles of the two runs of --before-after."""
 
 STORM_PROFILE = "storm"
-"""The profile whose users reconnect after a restart of the server. The run restarts the embedded backend."""
+"""Profile whose users reconnect after a restart of the server. The load run restarts the embedded backend."""
 
 RESTART_AFTER_S = 3.0
-"""Earliest restart, in seconds after the start. All users must be connected."""
+"""Earliest time of the restart, in seconds after the start. All users must be connected by then."""
 
 RESTART_AT_LATEST = 1 / 3
-"""Latest restart, as a part of the run time."""
+"""Latest time of the restart, as a fraction of the run time."""
 
 START_TIMEOUT_S = 60.0
-"""Time in which Locust imports its libraries, starts its workers and waits for them."""
+"""Time in which Locust must import its libraries, start its workers and wait for them (seconds)."""
 
 END_TIMEOUT_S = 45.0
-"""Time after the run time in which Locust closes all connections, collects the last reports and writes its outputs."""
+"""Time in which Locust must end after the run time (seconds).
+
+It closes all connections, collects the last reports and writes its outputs.
+"""
 
 MIN_REFUSALS, MIN_REFUSALS_S = 20, 3.0
-"""Refusals without a connection, and seconds, after which the run ends: the rest would be refused as well."""
+"""Number of refusals, and seconds, after which a run without any connection ends early.
+
+All further attempts would be refused as well.
+"""
 
 _POLL_INTERVAL_S = 0.1
 _MAX_OUTPUT_LENGTH = 300
 _SETUP_ERROR = re.compile(r"^(?:.*/ERROR/.*: )?wscheck: (.+)$", re.MULTILINE)
-"""Line in which the Locust process reports an option that it cannot use."""
+"""Pattern of the line in which the Locust process reports an option that it cannot use."""
 
 ProgressCallback = Callable[[RunProgress, float], None]
 """Function that is called several times a second with the progress and the seconds since the start."""
@@ -67,7 +73,9 @@ LOCUSTFILE = Path(wscheck.__file__).parent / "loadgen" / "locustfile.py"
 
 
 async def run_load(plan: LoadPlan, on_progress: ProgressCallback = lambda progress, at: None) -> LoadOutcome:
-    """Run `plan` and report. Cancelled (Ctrl-C), it stops the run and reports what was counted.
+    """Run `plan` and return the report.
+
+    If the run is cancelled (Ctrl-C), stop Locust and report the counts so far.
 
     Raises:
         CannotCheck: The run exceeds the limits of the machine, or the target or Locust does not start.
@@ -81,7 +89,7 @@ async def run_load(plan: LoadPlan, on_progress: ProgressCallback = lambda progre
 
 
 def before_after_plans(plan: LoadPlan) -> tuple[LoadPlan, LoadPlan]:
-    """Return the plans of the two runs of --before-after. Thresholds apply to the second one only."""
+    """Return the plans of the two runs of --before-after. Thresholds apply only to the second run."""
     before = msgspec.structs.replace(plan.with_profile(PROFILE_BEFORE), limits={})
     return before, plan.with_profile(PROFILE_AFTER)
 
@@ -89,7 +97,7 @@ def before_after_plans(plan: LoadPlan) -> tuple[LoadPlan, LoadPlan]:
 def compare_before_after(before: LoadOutcome, after: LoadOutcome, bar: Bar) -> tuple[CompareReport, Decision]:
     """Return the comparison of the two runs of --before-after, and the decision behind its verdict.
 
-    The comparison passes only if the second run does.
+    If the second run did not pass, the comparison does not pass either.
     """
     comparison = compare(before.report, after.report, bar)
     comparison.findings = after.report.findings
@@ -102,7 +110,7 @@ def compare_before_after(before: LoadOutcome, after: LoadOutcome, bar: Bar) -> t
 
 
 def require_locust() -> None:
-    """Raise UsageError, with the command to install it, if Locust is not installed."""
+    """Raise UsageError if Locust is not installed. The error contains the command that installs it."""
     if importlib.util.find_spec("locust") is None:
         raise UsageError(
             "`wscheck load` runs Locust, which is not installed here.", "Install it: pip install 'wscheck[load]'."
@@ -111,7 +119,7 @@ def require_locust() -> None:
 
 @asynccontextmanager
 async def _start_target(plan: LoadPlan, folder: Path) -> AsyncIterator[tuple[LoadPlan, EmbeddedBackendProcess | None]]:
-    """Yield the plan with a URL that answers: the given one, or that of a new embedded backend."""
+    """Yield the plan with the URL of a running server: the given URL, or that of a new embedded backend."""
     if not plan.embedded:
         await polling_handshake(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file"))
         yield plan, None
@@ -124,7 +132,7 @@ async def _start_target(plan: LoadPlan, folder: Path) -> AsyncIterator[tuple[Loa
 def _probe_user(plan: LoadPlan) -> Credentials:
     """Return the user of the probes before and after the run.
 
-    A probe is an Engine.IO handshake. It contains the user only if the target expects it in the URL or a header.
+    A probe is an Engine.IO handshake. It contains the user only if the target expects the user in the URL or a header.
     """
     user = f"{plan.options.get('user_prefix') or 'load-user-'}1"
     return Credentials(user, Secret(plan.token.reveal().replace("{user}", user)) if plan.token is not None else None)
@@ -132,7 +140,7 @@ def _probe_user(plan: LoadPlan) -> Credentials:
 
 @dataclass
 class _RunningLoad:
-    """State of a run. `started_at` is None until the stream shows that Locust has started the users."""
+    """State of a run. `started_at` is None until the stream reports that Locust has started the users."""
 
     plan: LoadPlan
     locust: ChildProcess
@@ -147,7 +155,7 @@ class _RunningLoad:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the start of the run."""
         return time.monotonic() - self.started_at if self.started_at is not None else 0.0
 
     def read_stream(self) -> None:
@@ -174,7 +182,10 @@ async def _run_locust(
 
 
 async def _finish_despite_cancellation(run: _RunningLoad, ending: Coroutine[Any, Any, Ending]) -> Ending:
-    """Await the end of a run. It is short, and without it there are no figures, so Ctrl-C is only noted."""
+    """Await the end of a run, even if Ctrl-C is pressed meanwhile.
+
+    The end is short, and without it there are no figures.
+    """
     task = asyncio.ensure_future(ending)
     while True:
         try:
@@ -210,7 +221,7 @@ async def _end(run: _RunningLoad, launched_at: float) -> Ending:
 
 
 async def _follow(run: _RunningLoad) -> str:
-    """Follow the run until it ends. Return the reason for ending it early, empty if it ended by itself."""
+    """Follow the run until it ends. Return the reason for an early end, "" if the run ended by itself."""
     will_restart = run.backend is not None and run.plan.profile == STORM_PROFILE
     while run.progress.ended is None and not run.locust.has_ended:
         await asyncio.sleep(_POLL_INTERVAL_S)
@@ -225,7 +236,7 @@ async def _follow(run: _RunningLoad) -> str:
 
 
 def _is_time_to_restart(run: _RunningLoad) -> bool:
-    """Return whether to restart the backend. In the rest of the run the users reconnect."""
+    """Return whether to restart the backend now. The users reconnect during the rest of the run."""
     all_connected = run.progress.statistics.connects >= run.plan.users and run.elapsed_s > RESTART_AFTER_S
     return all_connected or run.elapsed_s > run.plan.run_time_s * RESTART_AT_LATEST
 
@@ -237,7 +248,7 @@ def _reason_to_stop(run: _RunningLoad) -> str:
         return f"Locust did not start the run within {START_TIMEOUT_S:g} s" if is_late else ""
     if run.elapsed_s > plan.run_time_s + END_TIMEOUT_S:
         return f"Locust did not end within {END_TIMEOUT_S:g} s after its run time"
-    # The totals are a few seconds old, with workers more. A run that is nearly over may end by itself.
+    # The totals are some seconds old, or older with workers. A run that is nearly over may end by itself.
     is_early = MIN_REFUSALS_S < run.elapsed_s < plan.run_time_s - MIN_REFUSALS_S
     if is_early and not progress.statistics.connects and progress.refusals >= MIN_REFUSALS:
         kinds = plan.redactor.redact(format_counts(progress.statistics.refused))
@@ -246,7 +257,7 @@ def _reason_to_stop(run: _RunningLoad) -> str:
 
 
 async def _stop(run: _RunningLoad) -> None:
-    """Let Locust end in order, and read the rest of the stream."""
+    """Wait for a normal end of Locust, and read the rest of the stream."""
     if run.progress.ended is None:
         run.locust.terminate()
     await run.locust.wait(END_TIMEOUT_S / 3)
@@ -254,12 +265,12 @@ async def _stop(run: _RunningLoad) -> None:
 
 
 async def _probe_failure(plan: LoadPlan) -> str:
-    """Return why the server does not answer after the run, empty if it does."""
+    """Return the reason why the server does not answer after the run, "" if it answers."""
     return await server_problem(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file")) or ""
 
 
 def _start_error(failure: str, locust: ChildProcess, plan: LoadPlan) -> WscheckError:
-    """Return the error for a run that never started: the Locust process's own message if it printed one."""
+    """Return the error for a run that never started, with the message of the Locust process if it printed one."""
     if setup_error := _SETUP_ERROR.search(locust.output()):
         message = plan.redactor.redact(setup_error[1]).strip()
         return UsageError(f"{message[:1].upper()}{message[1:]}.", "See `wscheck load --help`.")
@@ -267,7 +278,7 @@ def _start_error(failure: str, locust: ChildProcess, plan: LoadPlan) -> WscheckE
 
 
 def _last_error(locust: ChildProcess, plan: LoadPlan) -> str:
-    """Return Locust's last line about an error, redacted, after a colon; empty if there is none."""
+    """Return Locust's last line about an error, redacted and after a colon. "" if there is none."""
     lines = [line.strip() for line in locust.output().splitlines() if "error" in line.lower()]
     return f": {plan.redactor.redact(lines[-1])[:_MAX_OUTPUT_LENGTH]}" if lines else ""
 

@@ -1,1 +1,1 @@
-"""`wscheck verify`: drive the scenarios at a server, gather what every source saw, and judge."""
+"""`wscheck verify`: run the scenarios against a server, collect the events of all sources, and evaluate them."""

@@ -1,7 +1,7 @@
-"""Gaps in the evidence of a scenario, where a rule alone would blame the server or pass it.
+"""Gaps (missing evidence) of a scenario, because of which its rules could blame or pass the server wrongly.
 
-The server went away, it has other events than the documented ones, its log could not be read, or nothing shows for
-which user it opened a connection.
+A gap exists if the server went away, does not send the documented events, has a log that cannot be read, or does not
+show for which user it opened a connection.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,25 +31,26 @@ UNKNOWN_IDENTITY = Gap(
     rules=("identity-unverified",),
 )
 OTHER_EVENTS = (
-    "the server sent none of the documented events that it was asked for: name its own in wscheck.toml (`wscheck init`)"
+    "the server sent none of the documented events that the client requested: list its events in wscheck.toml "
+    "(`wscheck init`)"
 )
-KICKED_WITHOUT_EVENTS = "the server ended the connection, and sent none of the events that it was asked for"
+KICKED_WITHOUT_EVENTS = "the server ended the connection, and sent none of the events that the client requested"
 
 UNKNOWN_WORDING = "it names a connection in words that are not known"
-"""The `reason` of an `Unreadable` about a whole log whose wording is not known; the options that read it may follow."""
+"""Value of `reason` in an `Unreadable` event about a log with an unknown wording."""
 READ_ERROR = "it could not be read to its end"
-"""The `reason` of an `Unreadable` about a whole log that could not be read."""
+"""Value of `reason` in an `Unreadable` event about a log that could not be read."""
 
 _ABSENCE_RULES = ("connection-missing", "event-missing")
 _LOG_RULES = ("log-silent",)
 
 
 def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap]:
-    """Return what prevents a verdict on a scenario, the most important gap first.
+    """Return the gaps that prevent a verdict on a scenario, the most important first.
 
     Args:
-        events: events of the scenario itself.
-        control: events of its control.
+        events: events of the client under test.
+        control: events of the scenario's control.
     """
     gaps = server_unavailable(events)
     if any(event.credential == "foreign" for event in _observed(events)) and opened_as_other_user(events) is None:
@@ -64,7 +65,7 @@ def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap
 
 
 def discounted_rules(events: Sequence[Event], control: Sequence[Event]) -> set[str]:
-    """Return the rules whose findings prove nothing in a scenario."""
+    """Return the ids of the rules whose findings prove nothing in this scenario."""
     rules = {rule for gap in scenario_gaps(events, control) for rule in gap.rules}
     if _logs_replacements(control):
         rules |= set(_LOG_RULES)
@@ -79,15 +80,15 @@ def server_unavailable(events: Sequence[Event]) -> list[Gap]:
 
 
 def server_lost(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server went away, or sent what the client could not follow."""
+    """Return a gap if the server went away, or sent packets that the client could not read."""
     for event in events:
         if isinstance(event, Unreadable) and event.source == SOURCE_CLIENT:
-            reason = f"{event.reason}: what it did after that proves nothing"
+            reason = f"{event.reason}: what the server did afterwards proves nothing"
             return [Gap(reason=reason, rules=(*_ABSENCE_RULES, "event-duplicated"))]
     unreachable = [event for event in events if isinstance(event, Refused) and event.reason == "unreachable"]
     if not unreachable:
         return []
-    # The last message is the most precise: it comes from the check whether the server still answers.
+    # The last message is the most precise: it comes from the test of whether the server still answers.
     message = (unreachable[-1].message or "it did not answer").rstrip(".")
     reason = f"the server went away during the scenario: {message}; look in its log for why, and run again"
     return [Gap(reason=reason, rules=_ABSENCE_RULES)]
@@ -96,7 +97,7 @@ def server_lost(events: Sequence[Event]) -> list[Gap]:
 def credentials_refused(events: Sequence[Event]) -> list[Gap]:
     """Return a gap if the server refused the user's own credentials and accepted no connection.
 
-    The same credentials were accepted when the run started.
+    The server accepted the same credentials when the run started.
     """
     if any(True for _ in _observed(events)):
         return []
@@ -108,14 +109,17 @@ def credentials_refused(events: Sequence[Event]) -> list[Gap]:
 
 
 def sent_no_documented_event(events: Sequence[Event]) -> bool:
-    """Return whether the server sent none of the requested events, and only the documentation says it knows them."""
+    """Return whether the server sent none of the requested events, although the documentation lists them.
+
+    This applies only to requests that are not from a configured contract.
+    """
     requested = {event.name for event in events if isinstance(event, Expected) and event.assumed}
     received = {event.name for event in events if isinstance(event, Delivered)}
     return bool(requested) and requested.isdisjoint(received)
 
 
 def _log_gaps(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server's log is not silent, but its connections cannot be read or have no ids."""
+    """Return a gap if the server's log contains connections, but in an unknown wording or without ids."""
     if not unlogged(events):
         return []
     for event in events:
@@ -127,18 +131,18 @@ def _log_gaps(events: Sequence[Event]) -> list[Gap]:
             and event.sid is None
             and event.user is None
         ):
-            reason = f"{event.path} tells of connections without saying whose: log socketId and userId with them"
+            reason = f"{event.path} reports connections without ids: log socketId and userId with each"
             return [Gap(reason=reason, closes_with="log socketId and userId", rules=_LOG_RULES)]
     return []
 
 
 def _unread_log(event: Unreadable) -> Gap:
-    """Return the gap for an event about a log as a whole, which has no line."""
+    """Return the gap for an unreadable log. `event` has no line, because it is about the log as a whole."""
     if event.reason == READ_ERROR:
         return Gap(reason=f"{event.path} {event.text}", rules=_LOG_RULES)
     how = f"read them with {event.closes_with}, or name them" if event.closes_with else "name them with --marker or"
     return Gap(
-        reason=f"{event.path} tells of connections in words that are not known: {how} in [logs.markers] of "
+        reason=f"{event.path} reports connections in a wording that is not known: {how} in [logs.markers] of "
         f"{CONFIGURATION}",
         closes_with=event.closes_with or "--marker",
         rules=_LOG_RULES,
@@ -147,14 +151,18 @@ def _unread_log(event: Unreadable) -> Gap:
 
 
 def _logs_replacements(control: Sequence[Event]) -> bool:
-    """Return whether the log showed in the control that it reports replacements: then its silence is evidence."""
+    """Return whether the log reported a replacement in the control.
+
+    If it did, the absence of replacements from the log is evidence.
+    """
     return any(isinstance(event, Replaced) and event.source == SOURCE_SERVER_LOG for event in control)
 
 
 def opened_as_other_user(events: Sequence[Event]) -> bool | None:
-    """Return whether a token sent with another user's id opened that user's connection; None if nothing shows it.
+    """Return whether a token that was sent with another user's id opened that user's connection.
 
-    An accepted connection proves nothing: a server that rightly ignores the id accepts it as the token's owner.
+    Return None if no evidence shows it. An accepted connection is no evidence: a server that rightly ignores the id
+    accepts the connection for the owner of the token.
     """
     foreign = {event.sid: event.user for event in _observed(events) if event.credential == "foreign"}
     own = {event.sid: event.user for event in _observed(events) if event.credential == "own"}
@@ -173,9 +181,9 @@ UserBySid = dict[str | None, str | None]
 
 
 def _users_named_by_server(events: Sequence[Event], foreign: UserBySid, own: UserBySid) -> Iterator[str]:
-    """Yield the users that the server names for the foreign connections.
+    """Yield the users for whom the server opened the foreign connections, as far as the server shows them.
 
-    It names them in its log, in the events that it sends, or by closing that user's other connection.
+    The server shows the user in its log, in the events that it sends, or by closing the user's other connection.
     """
     for event in events:
         if isinstance(event, Delivered) and event.sid in foreign and event.about is not None:

@@ -29,8 +29,8 @@ def plan_verify_run(
     Args:
         config: The configuration.
         chosen: Ids of the scenarios, empty for all.
-        markers: Wordings of the server's log (see `wscheck.observe.logs.options.reader_factory`).
-        keys: Names of ids in the server's log.
+        markers: Markers (text that identifies an event in a line of the server's log), each as KIND=TEXT.
+        keys: Names of fields that contain ids in the server's log, each as FIELD=NAME.
         console: Receives the console lines of the simulated client.
 
     Raises:

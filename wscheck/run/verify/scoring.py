@@ -1,6 +1,6 @@
-"""Scenario results computed from the events of a run, each by the scenario's own rules.
+"""Results of scenarios, computed from the events of a run by the rules of each scenario.
 
-A recording gives the same verdict as the run that made it. A recording without scenarios is evaluated as a whole.
+A recording produces the same verdict as the run that made it. A recording without scenarios is evaluated as a whole.
 """
 
 from collections import Counter
@@ -66,7 +66,7 @@ class Phase(msgspec.Struct):
 
 
 def split_phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
-    """Yield the split_phases of a run. The last phase of an interrupted run has no end."""
+    """Yield the phases of a run. The last phase of an interrupted run has no end."""
     current: Phase | None = None
     for event in events:
         if isinstance(event, PhaseStarted):
@@ -84,7 +84,7 @@ def split_phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
 
 
 class _PhaseOutcome(msgspec.Struct):
-    """Findings and figures of one phase. `peak`: the most connections open at once, over all its users."""
+    """Findings and figures of one phase. `peak` is the most connections open at once, over all users of the phase."""
 
     findings: list[Finding]
     opened: int
@@ -168,7 +168,7 @@ def _result(
 def _gaps(
     subject: Phase, outcome: _PhaseOutcome, control: Control | None, control_events: Sequence[Event]
 ) -> list[Gap]:
-    """Return what prevents a verdict on a scenario, the most important gap first."""
+    """Return the gaps (missing evidence) that prevent a verdict on a scenario, the most important first."""
     gaps = []
     if not server_unavailable(subject.events):
         gaps += [(NotTried if event.skipped else Gap)(reason=event.reason) for event in outcome.unjudged]
@@ -178,26 +178,28 @@ def _gaps(
         gaps.append(CUT_SHORT)
     if not outcome.opened and not outcome.refusals:
         messages = (f": {e.message}" for e in subject.events if isinstance(e, Refused) and e.message)
-        gaps.append(Gap(reason=f"no connection was seen{next(messages, '')}"))
+        gaps.append(Gap(reason=f"no connection was observed{next(messages, '')}"))
     if control is not None and control.verdict is Verdict.INCONCLUSIVE:
-        gaps.append(Gap(reason=f"the control shows nothing, so this check could not have failed: {control.did}"))
+        gaps.append(
+            Gap(reason=f"the control did not show the fault, so this check could not have failed: {control.did}")
+        )
     return gaps
 
 
 def _with_example(gap: Gap, examples: dict[Gap, str]) -> Gap:
-    """Return `gap` with its example in the reason.
+    """Return `gap` with an example line of the log in its reason.
 
-    All scenarios quote the example of the first one, so that reports can group scenarios with the same reason.
+    Gaps that differ only in the example all get the first example, so that reports can group scenarios by reason.
     """
     if not gap.example:
         return gap
     example = examples.setdefault(msgspec.structs.replace(gap, example=""), gap.example)
-    return msgspec.structs.replace(gap, reason=f"{gap.reason}. It says: {example}")
+    return msgspec.structs.replace(gap, reason=f"{gap.reason}. For example: {example}")
 
 
 def _control(scenario: Scenario, phase: Phase, options: RuleOptions) -> Control:
     outcome = _evaluate(phase, scenario.control_rules, options)
-    # A target that refuses the second connection allows one per user: the refusal shows the fault.
+    # A target that refuses the second connection allows one per user. The refusal is the effect of the fault.
     shows_fault = bool(outcome.findings) or bool(outcome.refusals)
     return Control(
         client="per-component",
@@ -211,7 +213,7 @@ def _control(scenario: Scenario, phase: Phase, options: RuleOptions) -> Control:
 
 
 def _control_summary(outcome: _PhaseOutcome, phase: Phase) -> str:
-    """Return what the target did under the documented fault, as a sentence."""
+    """Return a sentence about the behaviour of the target under the documented fault."""
     clauses = [f"it opened {plural(outcome.opened, 'connection')}"] if outcome.opened else []
     if outcome.replacements:
         clauses.append(f"the server replaced {outcome.replacements}")
@@ -222,18 +224,18 @@ def _control_summary(outcome: _PhaseOutcome, phase: Phase) -> str:
         clauses.append("the server kept them all")
     clauses.extend(gap.reason for gap in server_lost(phase.events))
     clauses.extend(event.reason for event in outcome.unjudged)
-    return ", ".join(clauses) or "nothing was seen"
+    return ", ".join(clauses) or "nothing was observed"
 
 
 def _mention_stall(finding: Finding, events: Sequence[Event]) -> None:
-    """Add to the message that this machine stalled, because a stall causes ping timeouts by itself."""
+    """Add to the message of `finding` that this machine stalled, because a stall causes ping timeouts by itself."""
     stalled = max((event.seconds for event in events if isinstance(event, ProcessStalled)), default=0.0)
     if stalled >= STALL_S:
         finding.message += f" (this machine stalled for {stalled:.1f} s meanwhile)"
 
 
 def score_run(results: Sequence[ScenarioResult], bar: Bar, gaps: Sequence[Gap] = ()) -> Decision:
-    """Return the verdict of the run. `gaps` are those of the run as a whole."""
+    """Return the verdict of the run. `gaps` are gaps (missing evidence) of the run as a whole."""
     parts = []
     for result in results:
         decision = Decision(verdict=result.verdict, reason=result.reason, gaps=tuple(result.gaps))
@@ -247,13 +249,14 @@ def all_findings(results: Sequence[ScenarioResult]) -> list[Finding]:
 
 
 def correlate_log_with_client(events: Sequence[Event]) -> Iterator[Event]:
-    """Yield `events` in the same order, with what the client and the log each know of a connection combined.
+    """Yield `events` in the same order, after combining what the client and the server's log report of a connection.
 
-    A server logs a connect or disconnect shortly before the client notices it, but knows neither page nor component.
-    The log's event therefore gets what the client knows. For a disconnect, this applies only if the client saw the
-    server end the connection: the log knows more about other ends. Only the log knows which process has a connection.
+    The log reports a connect or disconnect earlier than the client, but contains neither page nor component. The event
+    of the log therefore gets the data of the client's event. For a disconnect, this applies only if the server ended
+    the connection according to the client: about other ends the log knows more. The event of the client gets the server
+    process from the log.
 
-    If the page shows only a token where the log names the user, the user gets the name of the log.
+    If the client's events identify a user only by a token, the user gets the name from the log.
     """
     client_events = [event for event in events if event.source != SOURCE_SERVER_LOG]
     connects = {e.sid: e for e in client_events if isinstance(e, Connected) and e.page is not None}
@@ -275,20 +278,23 @@ def correlate_log_with_client(events: Sequence[Event]) -> Iterator[Event]:
 
 
 def _with_log_location(observed: ConnectionEdge, logged: ConnectionEdge, source: str) -> ConnectionEdge:
-    """Return the client's event with the time, process, file and line of the log's."""
+    """Return the event of the client with the time, process, file and line of the log's event."""
     return msgspec.structs.replace(
         observed, at=logged.at, source=source, node=logged.node, path=logged.path, line=logged.line
     )
 
 
 def _nodes(events: Iterable[Event]) -> dict[str | None, str]:
-    """Return the server process of each socket id that the logs report."""
+    """Return a dict of socket id to server process, for the connections whose process the logs report."""
     logged = (e for e in events if isinstance(e, Connected) and e.source == SOURCE_SERVER_LOG)
     return {event.sid: event.node for event in logged if event.node is not None and event.sid is not None}
 
 
 def _user_names(events: Iterable[Event], connects: Mapping[str | None, Connected]) -> dict[str | None, str]:
-    """Return the log's name of each user for whom the page only shows a stand-in, by stand-in."""
+    """Return a dict of stand-in to the user's name in the log.
+
+    A stand-in is an id that wscheck gives to a user whom a page identifies only by a token.
+    """
     names: dict[str | None, str] = {}
     for event in events:
         if event.source != SOURCE_SERVER_LOG or not isinstance(event, Connected) or event.user is None:
@@ -302,10 +308,10 @@ def _user_names(events: Iterable[Event], connects: Mapping[str | None, Connected
 def evaluate_observed(
     events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, gaps: Sequence[Gap] = ()
 ) -> tuple[list[Finding], Decision]:
-    """Return the findings and the verdict of a recording without scenarios, made of logs or pages.
+    """Return the findings and the verdict for a recording of logs or pages, without scenarios.
 
-    The rules and the order are those of the recorded run. Rules about pages find nothing in logs.
-    `gaps` are those of the recording itself.
+    The rules, and the order of evaluation, are those of the recorded run. Rules about pages find nothing in logs.
+    `gaps` are the gaps (missing evidence) of the recording itself.
     """
     judge = Judge(options, BROWSER)
     for event in events:

@@ -1,4 +1,4 @@
-"""Servers that the scenarios run against: a given one, or the embedded backend."""
+"""Servers that the scenarios run against: the server that the user named, or the embedded backend."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -18,11 +18,17 @@ from wscheck.scenarios.context import ScenarioSettings
 ReaderFactory = Callable[..., NewReader]
 
 EMBEDDED_PING_S = 1.0
-"""Ping interval and timeout: short, so that a run sees a silent client closed. python-engineio needs whole seconds."""
+"""Ping interval and ping timeout (seconds).
+
+They are short, so that a backend closes a silent client during the run. python-engineio needs whole seconds.
+"""
 
 
 class RemoteServer:
-    """The server that the user named. Scenarios of one user would affect each other, so they run one at a time."""
+    """Server that the user named.
+
+    Its scenarios run one at a time, because scenarios of the same user would affect each other.
+    """
 
     max_parallel = 1
 
@@ -32,7 +38,7 @@ class RemoteServer:
         Args:
             settings: Server, users and client.
             log_paths: Paths of the server's logs.
-            reader_factory: Called with `redactor`, returns what creates a reader for each log.
+            reader_factory: Function that takes `redactor` and returns a function that creates a reader for each log.
         """
         self._settings, self.display_name = settings, settings.target.display_url
         self._redactor = settings.redactor
@@ -42,10 +48,10 @@ class RemoteServer:
 
     @asynccontextmanager
     async def prepared(self) -> AsyncIterator[None]:
-        """Check that the server accepts the credentials, and follow its logs while the block runs.
+        """Check that the server accepts the credentials, and follow its logs during the `with` block.
 
         Raises:
-            CannotCheck: The server is unreachable or refuses them, or a log cannot be read.
+            CannotCheck: The server is unreachable or refuses the credentials, or a log cannot be read.
         """
         async with AsyncExitStack() as stack:
             several = len(set(self._log_paths)) > 1
@@ -63,12 +69,12 @@ class RemoteServer:
         yield self._settings, self._logs
 
     async def problem(self) -> str | None:
-        """Return why the server no longer answers, or None if it does."""
+        """Return the reason why the server no longer answers, or None if it answers."""
         return await server_problem(self._settings.target, self._settings.user, self._redactor)
 
 
 class EmbeddedServers:
-    """The reference backend in this process, a new one for each scenario."""
+    """Reference backend in this process, with a new instance for each scenario."""
 
     max_parallel = 12
     display_name = "embedded backend"
@@ -105,7 +111,7 @@ class EmbeddedServers:
             yield self._settings_for(url), [log]
 
     def _settings_for(self, url: str) -> ScenarioSettings:
-        """Return the settings for a backend at `url`, with tokens that it accepts and always with a second user."""
+        """Return settings for the backend at `url`, with a second user and tokens that the backend accepts."""
         user = self._settings.user.user
         given_second = self._settings.second_user
         second = given_second.user if given_second is not None else f"{user}_second"
