@@ -90,7 +90,7 @@ async def test_a_refused_second_connection_is_found_with_its_opener() -> None:
     assert (found.rule, found.user, found.cause and found.cause.id) == ("multiple-connections", "ann", "two-openers")
     assert "src/hooks/useBotWebSocket.ts" in found.message and "src/hooks/useWhatsAppConnection.ts" in found.message
     assert found.message.endswith("the server refused the second")
-    assert result.reason.startswith("ann: asked for 2 connections, one opened by")
+    assert result.reason.startswith("ann: requested 2 connections, one opened by")
     assert result.reason.endswith("the server kept one and refused one (already connected)")
     assert any(note.endswith("was refused its connection: already connected.") for note in result.notes), (
         "bob's other tab"

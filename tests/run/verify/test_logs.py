@@ -55,10 +55,10 @@ async def test_a_log_with_unknown_wording_is_quoted_and_readable_with_the_propos
     assert (single.verdict, single.findings) == (Verdict.INCONCLUSIVE, []), describe_outcome(outcome)
     said, quoted = single.reason.split(". For example: ")
     assert "peer joined" in quoted and "conn" in quoted
-    begun, options = said.split(" not known: read them with ")
+    begun, options = said.split(" not known: read it with ")
     assert begun.endswith("server.log reports connections in a wording that is")
     proposed, _, or_else = options.partition(", or ")
-    assert or_else == "name them in [logs.markers] of wscheck.toml"
+    assert or_else == "describe it in [logs.markers] of wscheck.toml"
     assert results_from_recording(outcome) == outcome.report.scenarios
 
     flags, texts = shlex.split(proposed)[::2], shlex.split(proposed)[1::2]
@@ -74,8 +74,8 @@ async def test_a_wording_without_proposed_options_is_quoted(tmp_path: Path) -> N
         lambda record: with_other_wording(record).replace("joined", "says hi").replace("left", "says bye"), tmp_path
     )
     (single,) = outcome.report.scenarios
-    assert "in words that are not known: name them with --marker or in [logs.markers]" in single.reason
-    assert "It says: " in single.reason and "peer says hi" in single.reason
+    assert "in a wording that is not known: describe it with --marker or in [logs.markers]" in single.reason
+    assert "For example: " in single.reason and "peer says hi" in single.reason
 
 
 async def test_a_fault_that_the_client_saw_fails_whatever_the_wording_of_the_log(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def _unread_log(event: Unreadable) -> Gap:
     """Return the gap for an unreadable log. `event` has no line, because it is about the log as a whole."""
     if event.reason == READ_ERROR:
         return Gap(reason=f"{event.path} {event.text}", rules=_LOG_RULES)
-    how = f"read them with {event.closes_with}, or name them" if event.closes_with else "name them with --marker or"
+    how = f"read it with {event.closes_with}, or describe it" if event.closes_with else "describe it with --marker or"
     return Gap(
         reason=f"{event.path} reports connections in a wording that is not known: {how} in [logs.markers] of "
         f"{CONFIGURATION}",
