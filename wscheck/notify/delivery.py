@@ -45,7 +45,11 @@ _EMOJI = {
 
 
 class DeliveryFailed(Exception):
-    """A failed delivery. `retry`: another attempt may succeed. `pause_s`: seconds that the receiver asks to wait."""
+    """A failed delivery.
+
+    retry    another attempt may succeed
+    pause_s  seconds that the receiver asks to wait before the next attempt
+    """
 
     def __init__(self, reason: str, *, retry: bool = True, pause_s: float = 0.0) -> None:
         super().__init__(reason)
@@ -132,7 +136,7 @@ class DeliveryQueue:
     def _drop(self, reason: str) -> None:
         self.dropped += 1
         if self.dropped == 1 or self.dropped % 100 == 0:
-            self._note(f"{self._target.name}: a message was dropped: {reason}; {self.dropped} so far.")
+            self._note(f"{self._target.name}: a message was dropped: {reason}; {self.dropped} dropped so far.")
 
 
 def incident_json(incident: Incident) -> bytes:
@@ -180,11 +184,11 @@ class WebhookTarget:
         except urllib.error.HTTPError as error:
             error.close()
             raise DeliveryFailed(
-                f"it answered {error.code}", retry=error.code in RETRY_STATUSES, pause_s=_retry_after(error)
+                f"the receiver answered {error.code}", retry=error.code in RETRY_STATUSES, pause_s=_retry_after(error)
             ) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            raise DeliveryFailed(f"it cannot be reached: {reason}") from None
+            raise DeliveryFailed(f"the receiver cannot be reached: {reason}") from None
 
     def abort(self) -> None:
         """Do nothing: the request ends with the process."""
@@ -209,10 +213,7 @@ def _retry_after(error: urllib.error.HTTPError) -> float:
 
 
 class CommandTarget:
-    """The program of a command line, run for each change of an incident with the incident as JSON on standard input.
-
-    It runs without a shell (`sh -c '...'` adds one). Its output goes to stderr.
-    """
+    """The program of a command line, run without a shell (`sh -c '...'` runs one). Its output goes to stderr."""
 
     def __init__(self, line: str) -> None:
         try:
@@ -238,11 +239,11 @@ class CommandTarget:
             self._process.communicate(message, COMMAND_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.abort()
-            raise DeliveryFailed(f"it took more than {COMMAND_TIMEOUT_S:.0f} s", retry=False) from None
+            raise DeliveryFailed(f"the program took more than {COMMAND_TIMEOUT_S:.0f} s", retry=False) from None
         except OSError as error:
-            raise DeliveryFailed(f"it cannot be run: {error.strerror}", retry=False) from None
+            raise DeliveryFailed(f"the program cannot be run: {error.strerror}", retry=False) from None
         if self._process.returncode:
-            raise DeliveryFailed(f"it exited with {self._process.returncode}", retry=False)
+            raise DeliveryFailed(f"the program exited with {self._process.returncode}", retry=False)
 
     def abort(self) -> None:
         """Kill the running program and all processes that it started."""

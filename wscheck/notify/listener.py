@@ -24,11 +24,11 @@ class LogCounters(Protocol):
 class WatchView(Protocol):
     """Read-only view of the current state, for listeners that display it.
 
-    event_count       events read so far
+    event_count       number of events read
     connection_count  connections open now
-    users_over_one    users with more than one open connection, and since when (log time in seconds)
+    users_over_one    dict of each user with more than one open connection to the log time in seconds when this started
     open_incidents    incidents that are not resolved
-    live              time passes now, as opposed to a finished log
+    live              the logs are being written now; otherwise the current time does not apply to their content
     catching_up       content from before the start is still being read
     """
 
@@ -63,7 +63,7 @@ class WatchListener(Protocol):
         """Receive an incident that opened, grew or was resolved."""
 
     def on_poll_end(self, now: float | None) -> bool:
-        """Receive the end of a poll; everything new was reported. Return whether to poll again soon.
+        """Receive the end of a poll, after everything new was reported. Return whether the next poll should be soon.
 
         `now` is the log time in seconds, None before the first event.
         """

@@ -29,7 +29,7 @@ HISTORY_S = 60
 MEAN_S = 10
 MAX_USERS, MAX_INCIDENTS, MAX_MESSAGES = 6, 8, 5
 MAX_EXPLAINED = 4
-"""Up to this many open incidents are shown with cause and fix; of more, each gets one line."""
+"""Maximum number of open incidents that are shown with cause and fix. If there are more, each has one line."""
 _RULE_ORDER = {rule.id: number for number, rule in enumerate(DOCUMENTED)}
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
@@ -45,13 +45,13 @@ class LiveView:
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Count the event; add a message if it expires connections or cannot be read."""
+        """Count the event. Add a message if the event ends connections without evidence or cannot be read."""
         self._rates.observe(event)
         if text := expiry_message(event, changes) or self._unreadable.message_for(event):
             self._messages.append(_with_time(event.at, text))
 
     def on_incident(self, incident: Incident) -> None:
-        """Add a message about a resolved incident; the others are in the list of open incidents."""
+        """Add a message about a resolved incident. Open incidents are in the list of incidents."""
         if incident.state is IncidentState.RESOLVED:
             self._messages.append(_with_time(incident.resolved_at, incident_summary(incident)))
 
@@ -60,7 +60,10 @@ class LiveView:
         self._messages.append(one_line(text))
 
     def on_poll_end(self, now: float | None) -> bool:
-        """Draw; return True instead if the last drawing is too recent. A progress bar is shown while catching up."""
+        """Draw the view, unless a progress bar is shown because existing content is still being read.
+
+        Return True without drawing if the last drawing is too recent, so that the next poll is soon.
+        """
         if self._watch.live and now is not None:
             self._rates.advance_to(now)
         if self._watch.catching_up:
@@ -85,7 +88,7 @@ def _with_time(at: float | None, text: str) -> str:
 
 
 class RateHistory:
-    """Occurrences in each of the last HISTORY_S seconds."""
+    """Number of occurrences in each of the last HISTORY_S seconds."""
 
     def __init__(self) -> None:
         self._second = self._first = -1
@@ -115,7 +118,7 @@ class RateHistory:
 
     @property
     def per_second(self) -> float:
-        """The mean of the last ten complete seconds, or of fewer; the current count before the first is complete."""
+        """The mean of the last ten complete seconds, or of fewer; the current count if no second is complete."""
         complete = min(MEAN_S, self._second - self._first)
         return sum(self.history[-1 - complete : -1]) / complete if complete else float(self.history[-1])
 

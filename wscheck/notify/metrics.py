@@ -29,7 +29,7 @@ class PrometheusMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._watch, self._polled_at = watch, time.monotonic()
-        # These two are computed at each scrape; everything else is counted when it happens.
+        # These two metrics are computed at each scrape; all others are counted when something happens.
         self._gauge("wscheck_connections", "Connections open now.", lambda: watch.connection_count)
         self._gauge("wscheck_users_over_one", "Users with more than one connection.", lambda: len(watch.users_over_one))
         self._connects = self._counter("wscheck_connects_total", "Connections opened.")
@@ -50,7 +50,7 @@ class PrometheusMetrics:
         self._create_series()
 
     def _create_series(self) -> None:
-        """Create the series of each rule at 0: then a missing series is an error, and the first increase counts."""
+        """Create the series of each rule at 0: then a missing series is an error, and the first increase is visible."""
         for rule in DOCUMENTED:
             self._open.labels(rule.id)
             self._findings.labels(rule.id, str(rule.severity))
@@ -62,7 +62,7 @@ class PrometheusMetrics:
         return Counter(name, help, list(labels), registry=self.registry)
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Count the event and the changes that it made."""
+        """Count the event and the connections that it started and ended."""
         if isinstance(event, Connected):
             self._connects.inc()
         elif isinstance(event, Replaced):
@@ -98,7 +98,7 @@ class PrometheusMetrics:
 
     @property
     def healthy(self) -> bool:
-        """True if the logs were polled recently; this happens at least once a second."""
+        """True if the logs were polled recently. While the loop runs, it polls at least once a second."""
         return time.monotonic() - self._polled_at < STALLED_S
 
     def application(self) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:

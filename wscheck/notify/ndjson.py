@@ -13,7 +13,7 @@ BATCH_BYTES = 1 << 16
 
 
 class NdjsonStream:
-    """A recording written to `out`. Without a `header` it continues a recording that has one."""
+    """A recording written to `out`. Without a `header`, the stream continues an existing recording."""
 
     def __init__(self, out: BinaryIO, header: RecordingHeader | None) -> None:
         self._out, self._encoder = out, msgspec.json.Encoder()
@@ -23,11 +23,11 @@ class NdjsonStream:
             self._flush()
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Add one line."""
+        """Add the event as one line."""
         self._add(event)
 
     def on_incident(self, incident: Incident) -> None:
-        """Add one line of type "finding"."""
+        """Add the incident as one line of type "finding"."""
         self._add(incident)
 
     def on_poll_end(self, now: float | None) -> bool:

@@ -37,7 +37,7 @@ def _time_span(incident: Incident) -> str:
 
 
 def expiry_message(event: Event, changes: Sequence[LedgerChange]) -> str:
-    """Return a sentence about connections that ended without a log line about it, empty for any other event."""
+    """Return a sentence about connections that count as ended although no log line says so, "" for any other event."""
     if isinstance(event, ServerRestarted):
         node = f" {event.node}" if event.node else ""
         expired = plural(len(changes), "open connection")
@@ -48,17 +48,17 @@ def expiry_message(event: Event, changes: Sequence[LedgerChange]) -> str:
 
 
 class UnreadableMessages:
-    """Messages about the first lines that look like an event and cannot be read, with location and reason."""
+    """Messages about the first unreadable lines that look like events, with location and reason."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def message_for(self, event: Event) -> str:
-        """Return the message, empty for a readable event and after the first few unreadable ones."""
+        """Return the message about an unreadable line, "" for other events and after the first few unreadable lines."""
         if not isinstance(event, Unreadable) or self._count == MAX_SHOWN_UNREADABLE:
             return ""
         self._count += 1
-        more = "; further ones are only counted" if self._count == MAX_SHOWN_UNREADABLE else ""
+        more = "; further such lines are only counted" if self._count == MAX_SHOWN_UNREADABLE else ""
         return f"{log_location(event)} looks like an event and cannot be read: {event.reason}{more}"
 
 
@@ -70,7 +70,7 @@ class IncidentPrinter:
         self._unreadable = UnreadableMessages()
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Print a line if the event expires connections or cannot be read; the recording contains all events."""
+        """Print a line if the event ends connections without evidence or cannot be read, and no other events."""
         if text := expiry_message(event, changes) or self._unreadable.message_for(event):
             self._print(event.at, text)
 

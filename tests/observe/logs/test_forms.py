@@ -200,8 +200,8 @@ def test_ids_of_plain_characters_are_always_read(first: str, middle: str, ids: l
             "it has too little fixed text to search for: at least four letters in a row are needed",
         ),
         ("connected={user}", "it has too little fixed text to search for: at least four letters in a row are needed"),
-        ("connected=opened {", "`{` has no counterpart"),
-        ("connected=opened } {user}", "`}` has no counterpart"),
+        ("connected=opened {", "`{` has no matching brace"),
+        ("connected=opened } {user}", "`}` has no matching brace"),
     ],
 )
 def test_an_invalid_marker_is_refused_with_a_next_step(marker: str, problem: str) -> None:

@@ -34,7 +34,7 @@ def test_a_failed_program_is_reported_and_not_run_again(tmp_path: Path) -> None:
     server = LoggingServer(tmp_path / "app.log")
     with TailProcess("app.log", "--exec", command, directory=tmp_path) as tail:
         server.replace("ada", server.connect("ada"))
-        wait_until(lambda: "it exited with 3" in tail.err)
+        wait_until(lambda: "the program exited with 3" in tail.err)
         assert tail.end() == 1
     assert (tmp_path / "ran").read_text() == "x"
 
@@ -75,7 +75,11 @@ def test_dropped_messages_are_reported_now_and_then() -> None:
     for _ in range(250):
         delivery.on_incident(INCIDENT)
     delivery.close()
-    assert [note.rpartition("; ")[2] for note in notes] == ["1 so far.", "100 so far.", "200 so far."]
+    assert [note.rpartition("; ")[2] for note in notes] == [
+        "1 dropped so far.",
+        "100 dropped so far.",
+        "200 dropped so far.",
+    ]
     assert (delivery.delivered, delivery.dropped) == (0, 250)
 
 

@@ -146,4 +146,4 @@ def test_the_first_unreadable_lines_are_shown_with_location_and_reason(
         f"app.log:{n}" for n in range(1, 6)
     ]
     assert all("where an id begins or ends" in line for line in output)
-    assert output[-1].endswith("; further ones are only counted")
+    assert output[-1].endswith("; further such lines are only counted")

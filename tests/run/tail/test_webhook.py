@@ -87,7 +87,7 @@ def test_permanent_failures_are_not_retried(server: LoggingServer, status: int) 
         loop(server, 1)
         text = wait_until(lambda: it.err)
         it.end()
-    assert f"it answered {status}" in text
+    assert f"the receiver answered {status}" in text
     assert [path for _, path, *_ in received.posts] == ["/"]
 
 
@@ -119,7 +119,7 @@ def test_an_unreachable_receiver_is_reported(server: LoggingServer) -> None:
             loop(server, 1)
             wait_until(lambda: it.incidents("opened"))
             assert it.end() == 1
-            assert "webhook 127.0.0.1: a message was dropped: it cannot be reached" in it.err
+            assert "webhook 127.0.0.1: a message was dropped: the receiver cannot be reached" in it.err
             assert SECRET not in it.err
 
 

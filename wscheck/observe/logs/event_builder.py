@@ -1,4 +1,4 @@
-"""Events from records, and how complete the records are."""
+"""Conversion of log records to events, and classification of records by the ids that they contain."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -29,10 +29,10 @@ from wscheck.observe.logs.vocabulary import (
 FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
 
 INTERLEAVED_RECORDS = (
-    "records of several writers interleave here without a prefix, so it is unclear to which record these ids belong"
+    "the lines of several records are interleaved here without a prefix, so it is unclear which record has these ids"
 )
 
-UNCLEAR_ID = "it is unclear where an id begins or ends because it has no quotes: log it in quotes, or as JSON"
+UNCLEAR_ID = "it is unclear where an id in this line starts or ends: log the id in quotes, or write the log as JSON"
 
 MAX_EXCERPT = 200
 
@@ -40,10 +40,11 @@ MAX_SOURCES = 4_096
 
 
 class PrefixMemory:
-    """Kinds of records that were seen with a prefix, each with its writer.
+    """Kinds of records that had a line prefix (time, level), per writer.
 
-    The number of writers is bounded. When it is exceeded, a kind counts as seen from every writer: forgetting one would
-    accept records in text that a user sent.
+    A later record of such a kind without a prefix may be text that a user sent. At most MAX_SOURCES writers are stored.
+    If there are more, a kind with a prefix counts for all writers, because a forgotten writer would make records in
+    user text acceptable.
     """
 
     def __init__(self) -> None:
@@ -61,9 +62,10 @@ class PrefixMemory:
 
 
 class EventBuilder:
-    """Events of one log that were not taken yet, with counts of the levels and of unreadable lines.
+    """Builder of the events of one log. It also counts the records by completeness, and the unreadable lines.
 
-    builders  one function per kind; it takes the line, the time and the values of `EVENT_ROLES`, "" for an unknown one
+    builders  function per kind of event; its parameters are the line number, the time and the values of `EVENT_ROLES`,
+              "" for a missing value
     """
 
     def __init__(self, path: str, node: str | None, redactor: Redactor | None = None) -> None:
@@ -81,11 +83,11 @@ class EventBuilder:
 
     @property
     def waiting(self) -> int:
-        """Return the number of events that were not taken yet."""
+        """Return the number of events that the next call of `take_events` returns."""
         return len(self.events)
 
     def take_events(self) -> list[Event]:
-        """Return the events since the last call."""
+        """Return the events that were built since the last call."""
         events, self.events = self.events, []
         return events
 
@@ -106,7 +108,7 @@ class EventBuilder:
         self.add_event(record.kind, ids, record.at, record.line)
 
     def add_unreadable(self, line: int, reason: str, text: str) -> None:
-        """Add a line that looks like an event and cannot be read."""
+        """Add an `Unreadable` event for a line that looks like a connection event and cannot be read."""
         self.unreadable += 1
         excerpt = self._redactor.redact(text[: 10 * MAX_EXCERPT].strip())[:MAX_EXCERPT]
         self.events.append(
@@ -116,12 +118,12 @@ class EventBuilder:
         )
 
     def add_event(self, kind: str, ids: dict[str, str], at: float | None, line: int) -> None:
-        """Add an event of `kind` with these ids."""
+        """Add an event of `kind`. `ids` is a dict of role (user, sid, ...) to value."""
         self.builders[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
 
     def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
         path, node, known = self._path, self._node, sid or None
-        # A Socket.IO namespace starts with a slash; another one may be a Kubernetes namespace.
+        # A Socket.IO namespace starts with a slash. A value without a slash may be a Kubernetes namespace.
         space = namespace if namespace[:1] == "/" else None
         self.events.append(
             Connected(
@@ -171,7 +173,7 @@ class EventBuilder:
 
 
 def completeness(kind: str, ids: dict[str, str]) -> str:
-    """Return the level of a record: full, user, socket or count, by the ids that it contains."""
+    """Return which ids a record contains: all (FULL), USER_ONLY, SOCKET_ONLY, or no usable id (COUNT_ONLY)."""
     if kind == REPLACED:
         whole, socket = {USER, OLD, NEW} <= ids.keys(), OLD in ids or NEW in ids
     else:

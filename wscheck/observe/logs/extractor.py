@@ -1,4 +1,8 @@
-"""Events from the bytes of a log. One pass searches for markers; only the lines around a marker are read."""
+"""Extraction of events from the bytes of a log.
+
+One pass searches for needles: short texts, one of which is in every marker (text that identifies an event). Only the
+lines around a needle are decoded and read.
+"""
 
 import codecs
 import re
@@ -26,13 +30,13 @@ from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 MAX_LINE = 1 << 20
-"""A longer line is not read. With a marker it is counted as unreadable."""
+"""Maximum size in bytes of a line that is read. A longer line counts as unreadable if it contains a marker."""
 
 RETAINED = 1 << 16
-"""Bytes that are retained of the lines already read, for records that start before their marker."""
+"""Number of bytes before the current position that stay available, because a record may start before its marker."""
 
 OVERLAP = 128
-"""Bytes of a skipped line that are searched again with what follows. More than any marker has."""
+"""Number of bytes of a skipped line that are searched again together with the next piece. No marker is longer."""
 
 NEWLINE = ord("\n")
 
@@ -47,30 +51,35 @@ _MIN_ZEROS = 2
 
 _JOURNAL_KEY = lazy_pattern(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
 _NUMBER_LIST_NEEDLES = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,")
-"""journald gives a message with colours or broken characters as a list of numbers: these are "ocket "."""
+"""The text "ocket " as numbers: journald exports a message with colours or invalid characters as a list of bytes."""
 
 _WIDE_NEEDLE = b"ocket "
 _AFTER_WIDE_NEEDLE = (b"client ", b"for user", b"server ", b"connect")
-"""Every documented sentence has "ocket " in it: one search finds them all, unless a log says "socket" all the time."""
+"""Texts that follow "ocket " in the documented markers.
+
+One search for "ocket " finds all documented markers. After too many hits without such a text behind, the longer texts
+are searched for instead.
+"""
 
 _MAX_VAIN_FINDS = 1_000
 """After this many finds that were no marker, the scanner searches for the longer needles instead."""
 
 Found = tuple[int, int]
-"""Position of a needle, and the number of its line, from 1."""
+"""Position of a needle in the data, and the number of its line, from 1."""
 
 _LONG_PIECE = 1 << 16
 _LINE_ENDS_AS_ONES = bytes(byte == ord("\n") for byte in range(256))
 
 
 class LogExtractor:
-    """Reader of one log.
+    """Reader that converts the bytes of one log to events.
 
-    It takes the bytes in order and returns the events of complete records, in the order of their markers.
+    It receives the bytes in order. Each call returns the events of the records that are complete by then, sorted by the
+    position of their markers.
 
-    path, node     path and server process of the events
+    path, node     path of the log, and server process that writes it
     redactor       removes the secrets of this run
-    prefix_memory  shared by the readers of one log
+    prefix_memory  record kinds that had a prefix; shared by the readers of the current and rotated files of the log
     """
 
     def __init__(
@@ -104,19 +113,19 @@ class LogExtractor:
 
     @property
     def levels(self) -> Mapping[str, int]:
-        """Return the number of events by completeness of their records (docs/logs.md)."""
+        """Return the number of events for each level of completeness of their records (docs/logs.md)."""
         return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
-        """Return options that would read events of `kinds` in the last lines.
+        """Return suggested options that would make the last lines readable as events of `kinds`.
 
-        `about` restricts them to connections with these ids.
+        `about` restricts the suggestions to connections with these ids.
         """
         return find_suggestions(self._recent(), self._wording, kinds, _events_in, about)
 
     @property
     def latest(self) -> float | None:
-        """Return the time of the last line that has one, in seconds since the epoch."""
+        """Return the time of the last line that contains a time, in seconds since the epoch."""
         return self._general_reader.latest_time(self._recent())
 
     def _recent(self) -> bytes:
@@ -134,9 +143,9 @@ class LogExtractor:
     def scan(self, buffer: ReadBuffer, size: int) -> int:
         """Read the first `size` bytes of the buffer's payload and return how many events `read` would return.
 
-        Records of a known shape are only noted here. Building thousands of events at once takes half the time, because
-        a
-        megabyte of log between two records evicts the code and data of the evaluation from the processor's cache.
+        Records of a known shape are only stored here; `read` builds their events. Building thousands of events at once
+        takes half the time, because the log bytes between two records displace the program's data from the processor's
+        cache.
         """
         if self._encoding.settled and self._move_to_buffer(buffer):
             self.bytes += size
@@ -149,7 +158,7 @@ class LogExtractor:
         return self._event_builder.waiting + self._fast_reader.pending
 
     def read(self) -> list[Event]:
-        """Return the events of the complete records."""
+        """Return the events of the records that were completed since the last call."""
         self._fast_reader.flush()
         return self._event_builder.take_events()
 
@@ -166,7 +175,7 @@ class LogExtractor:
             self._position -= surplus
 
     def _move_to_buffer(self, buffer: ReadBuffer) -> bool:
-        """Move the retained bytes in front of the buffer's payload; return False if they are too long."""
+        """Move the retained bytes in front of the buffer's payload; return False if there are too many."""
         if self._buffer is not buffer:
             self.detach()
             if len(self._data) > buffer.reserve:
@@ -186,13 +195,13 @@ class LogExtractor:
             self._shift(buffer.reserve - end, buffer.carry_over(begin, end))
 
     def detach(self) -> None:
-        """Copy the retained bytes out of the buffer."""
+        """Copy the retained bytes out of the buffer, so that another reader can use the buffer."""
         if self._buffer is not None:
             self._data, self._buffer = self._data[self._retained_from : self._buffer.reserve], None
             self._shift(-self._retained_from, 0)
 
     def _shift(self, by: int, floor: int) -> None:
-        """Update the positions after the retained bytes moved by `by` and start at `floor`."""
+        """Update the stored positions after the retained bytes moved by `by` bytes and now start at `floor`."""
         self._dropped, self._position = self._dropped - by, self._position + by
         self._retained_from = self._fast_reader.floor = floor
 
@@ -204,7 +213,7 @@ class LogExtractor:
     def flush(self, *, at_end: bool = False) -> list[Event]:
         """Complete the records that wait for further lines and return their events.
 
-        `at_end`: the last line is complete although it has no line end.
+        at_end  the log has ended, so its last line is complete even without a line end
         """
         self.detach()
         if at_end:
@@ -212,18 +221,18 @@ class LogExtractor:
             self._read(len(self._data))
         self._fast_reader.flush()
         if len(self._data) == self._position:
-            # A line that is half written may belong to an open record. Without one, nothing more is expected.
+            # A half-written last line may belong to an open record, so records are closed only if there is none.
             self._general_reader.finish()
         return self._event_builder.take_events()
 
     @property
     def pending(self) -> bool:
-        """Return whether a record has started that may continue."""
+        """Return whether a record that has started may continue on further lines."""
         return self._general_reader.busy
 
     @property
     def offset(self) -> int:
-        """Return the number of bytes up to the end of the last complete record. Reading can resume there."""
+        """Return the number of bytes up to the end of the last complete record, where reading can resume."""
         first_open = self._general_reader.start_offset
         begin = max(0, first_open - self._dropped) if first_open is not None else self._position
         if self._encoding.plain:
@@ -251,7 +260,7 @@ class LogExtractor:
         self._position, self.lines = end, counted
 
     def _read_fast(self, position: int, end: int) -> int:
-        """Note the records that the fast reader can read; return the start of the first line for the general reader."""
+        """Store the records that the fast reader can read; return the start of the first line that it cannot read."""
         data, note = self._data, self._fast_reader.note
         if self._places is None:
             self._places = iter(self._scanner.scan(data, position, end, self.lines)[0])
@@ -269,13 +278,13 @@ class LogExtractor:
         """Discard the part of a line that exceeds the maximum length."""
         end = self._end
         if end - self._position > (0 if self._skipping else MAX_LINE):
-            # The search starts earlier: a marker may span two pieces.
+            # The search starts before the new piece, because a marker may span two pieces.
             begin = self._position - OVERLAP if self._skipping else self._position
             self._skipped_marker |= self._needle.search(self._data, max(self._retained_from, begin), end) is not None
             self._skipping, self._position = True, end
 
     def _finish_skipped_line(self, end: int) -> int:
-        """Return the end of a line that exceeded the maximum length."""
+        """Count a line that exceeded the maximum length, and return the position of its end."""
         line_end = self._data.find(b"\n", self._position, end) + 1 or end
         marked = self._skipped_marker or self._needle.search(
             self._data, max(self._retained_from, self._position - OVERLAP), line_end
@@ -307,7 +316,7 @@ class LogExtractor:
         self._general_reader.read_line(raw, self.lines + 1, self._dropped + begin, marked, self._above)
 
     def _begin_console(self, begin: int) -> None:
-        """Read the lines above again: only this line shows that a browser console wrote the log."""
+        """Read the lines above as console lines, because only this line shows that a browser console wrote the log."""
         self._needle = re.compile(b"|".join([self._needle.pattern, *NEEDLES]))
         self._scanner.add_needles(*NEEDLES)
         self._places = None
@@ -319,18 +328,18 @@ class LogExtractor:
             self._general_reader.reread_line(raw, line)
 
     def _above(self, begin: int) -> Iterator[tuple[bytes, int]]:
-        """Yield the lines above the offset `begin`, the nearest first, each with its offset."""
+        """Yield the lines above the offset `begin` with their offsets, the nearest line first."""
         begin -= self._dropped
         lowest, whole = self._lowest(begin)
         while begin > lowest:
             above = self._data.rfind(b"\n", lowest, begin - 1) + 1 or lowest
             if above == lowest and not whole:
-                return  # its start is not retained any more
+                return  # the start of the line is not retained any more
             yield bytes(self._data[above:begin]), self._dropped + above
             begin = above
 
     def _lowest(self, begin: int) -> tuple[int, bool]:
-        """Return how far lines above `begin` are retained, and whether the log starts there."""
+        """Return the position from which lines above `begin` are retained, and whether the log starts there."""
         lowest = max(self._retained_from, begin - RETAINED)
         return lowest, lowest + self._dropped == 0
 
@@ -341,7 +350,7 @@ def _events_in(log: bytes, wording: LogVocabulary) -> list[Event]:
 
 
 class NeedleScanner:
-    """Search for needles and the numbers of their lines: all of a piece at once, before any record at them is read."""
+    """Search for all needles in a piece of a log, with their line numbers, before any record in the piece is read."""
 
     def __init__(self, wording: LogVocabulary) -> None:
         self._needles = wording.custom_needles()
@@ -366,7 +375,7 @@ class NeedleScanner:
     def scan(
         self, data: bytearray, begin: int, end: int, lines: int, marks: bytearray | None = None
     ) -> tuple[list[Found], int]:
-        """Return the positions of needles in data[begin:end] with their lines, and the number of lines before `end`.
+        """Return the needles in data[begin:end] as (position, line number), and the number of lines before `end`.
 
         lines  number of lines that end before `begin`
         marks  scratch space as long as `data`, which makes counting faster
@@ -391,7 +400,7 @@ class NeedleScanner:
         return sorted(found) if self._needles else found
 
     def _sentences(self, data: bytearray, begin: int, end: int) -> list[int]:
-        """Return the positions at which the wide needle continues as a marker does."""
+        """Return the positions of "ocket " that are followed by a text of `_AFTER_WIDE_NEEDLE`."""
         found, find, vain = list[int](), stringzilla.find, 0
         while (at := find(data, _WIDE_NEEDLE, begin, end)) >= 0:
             begin = at + len(_WIDE_NEEDLE)
@@ -412,9 +421,10 @@ def _places(data: bytearray, needle: bytes, begin: int, end: int) -> list[int]:
 
 
 def _line_ends(data: bytearray, begin: int, end: int, marks: bytearray) -> memoryview:
-    """Return ones at the line ends of data[begin:end] and zeros elsewhere, so that a sum counts lines at memory speed.
+    """Return a view of `marks` that is 1 at each line end of data[begin:end] and 0 elsewhere.
 
-    Searching for each line end takes most of the time of reading a log.
+    The sum of a part of the view is its number of lines. Searching for each line end instead would take most of the
+    time of reading a log.
     """
     ones = memoryview(marks)
     stringzilla.translate(data, _LINE_ENDS_AS_ONES, start=begin, end=end, out=ones[begin:end])
@@ -434,16 +444,16 @@ class Encoding:
 
     @property
     def plain(self) -> bool:
-        """Return whether the bytes pass through unchanged and none are buffered."""
+        """Return whether bytes pass through unchanged and no bytes are buffered."""
         return self._decoder is None and not self._head
 
     @property
     def settled(self) -> bool:
-        """Return whether it is decided that bytes pass through unchanged."""
+        """Return whether the log is known to need no conversion, so that all its bytes pass through unchanged."""
         return self._head is None and self._decoder is None
 
     def convert(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
-        """Return `data` as UTF-8, as far as it can be converted yet."""
+        """Return `data` as UTF-8. Bytes that cannot be converted yet are buffered for the next call."""
         if self._head is not None:
             data, self._head = self._head + bytes(data[:_DETECTION_BYTES]) + bytes(data[_DETECTION_BYTES:]), None
             if len(data) < _DETECTION_BYTES:
@@ -453,14 +463,14 @@ class Encoding:
         return data if self._decoder is None else self._decoder.decode(bytes(data)).encode("utf-8", "replace")
 
     def end(self) -> bytes:
-        """Return the buffered bytes at the end of the log."""
+        """Return the bytes that are still buffered at the end of the log."""
         head, self._head = self._head or b"", None
         if self._decoder is not None:
-            self._decoder.reset()  # half a character that was never completed
+            self._decoder.reset()  # discard an incomplete character
         return head
 
     def input_size(self, text: bytes | bytearray) -> int:
-        """Return how many input bytes `text` and the buffered bytes after it came from."""
+        """Return the size of `text` and the buffered bytes before the conversion to UTF-8, in bytes."""
         if self._decoder is None:
             return len(text) + len(self._head or b"")
         return len(text.decode("utf-8", "replace").encode(self._name)) + len(self._decoder.getstate()[0])

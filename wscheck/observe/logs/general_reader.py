@@ -1,6 +1,6 @@
-"""The general reader: it reads records of any format, line by line.
+"""General reader: reads records of any format, line by line.
 
-It decides which line starts a record, which lines continue one, and which are parts of one line.
+It decides which line starts a record, which lines continue a record, and which lines are parts of a split line.
 """
 
 import re
@@ -36,17 +36,17 @@ SPLIT_LINE = "the container runtime split this line, and the rest is missing"
 UNESCAPED_RECORD = (
     "Fluent Bit printed the fields of this record without escaping them: set its output to `format json_lines`"
 )
-BARE_RECORD = "it lacks the prefix of the other records, so it may be text that a user sent"
+BARE_RECORD = "it lacks the line prefix (time, level) of the other records, so it may be text that a user sent"
 
 MAX_SPLIT_LINE = 1 << 20
 MAX_LINES_BETWEEN_PARTS = 1_000
-"""After this many lines, the rest of a split line is not expected any more: its writer has stopped."""
+"""Number of lines after which the rest of a split line is no longer expected, because its writer must have stopped."""
 
 MAX_UNTIMED_LINES = 1_000
-"""Lines at the end of a log that may have no time, for example a stack trace."""
+"""Maximum number of lines without a time at the end of a log, for example the lines of a stack trace."""
 
 TIME_WITHIN = 40
-"""A time further into a line belongs to the message."""
+"""Number of characters at the start of a line that may contain its time. A later time belongs to the message."""
 
 _CUT = lazy_pattern(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
@@ -54,7 +54,7 @@ LinesAboveOffset = Callable[[int], Iterator[tuple[bytes, int]]]
 
 
 class SplitLine(msgspec.Struct):
-    """First parts of a line that its runtime split: text, line and offset."""
+    """First parts of a line that a container runtime split: text, and line number and offset of the first part."""
 
     text: str
     line: int
@@ -62,7 +62,10 @@ class SplitLine(msgspec.Struct):
 
 
 class GeneralReader:
-    """Reader of the lines of interest, in order. While it is `busy`, every further line is of interest."""
+    """Reader of the lines with markers and of the lines after them, in order.
+
+    While it is `busy` (a record or a split line is not complete), it must receive every line.
+    """
 
     def __init__(
         self,
@@ -85,20 +88,25 @@ class GeneralReader:
 
     @property
     def start_offset(self) -> int | None:
-        """Return the number of bytes before the first record that is not complete."""
+        """Return the number of bytes before the first incomplete record or split line, None if all are complete."""
         offsets = [parts.begin for parts in self._parts.values()]
         if self.records.start_offset is not None:
             offsets.append(self.records.start_offset)
         return min(offsets, default=None)
 
     def reread_line(self, raw: bytes, line: int) -> None:
-        """Read a line above the one that identified the log as a browser console's."""
+        """Read again a line above the line that showed that a browser console wrote the log."""
         message = unwrap(decode_line(raw), self._timestamps)
         if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
 
     def read_line(self, raw: bytes, line: int, begin: int, marked: bool, above: LinesAboveOffset) -> None:
-        """Read one line. `begin` is its offset in bytes; `above` returns the lines above an offset."""
+        """Read one line.
+
+        begin   offset of the line in bytes
+        marked  the line may contain a marker
+        above   function that returns the lines above an offset
+        """
         message = unwrap(decode_line(raw), self._timestamps)
         self._drop_split_lines(line - MAX_LINES_BETWEEN_PARTS)
         if message.batch:
@@ -110,7 +118,7 @@ class GeneralReader:
         self.flush_complete()
 
     def latest_time(self, log: bytes) -> float | None:
-        """Return the time of the last line of `log` that has one."""
+        """Return the time of the last line of `log` that contains a time."""
         for raw in reversed(log.splitlines()[-MAX_UNTIMED_LINES:]):
             message = unwrap(decode_line(raw), self._timestamps)
             at = message.at or self._timestamps.find(message.text[:TIME_WITHIN])
@@ -119,18 +127,21 @@ class GeneralReader:
         return None
 
     def skip_line(self) -> None:
-        """Register a line that is not read."""
+        """Count a line that is too long to be read."""
         self.records.add_line(LogMessage(""))
         self.flush_complete()
 
     def finish(self) -> None:
-        """Complete all records: no more lines follow for now."""
+        """Complete all records, because no more lines follow for now."""
         self.records.close()
         self.flush_complete()
         self._drop_split_lines()
 
     def _drop_split_lines(self, before: float = float("inf")) -> None:
-        """Report the records in split lines that started before line `before` and did not end."""
+        """Discard incomplete split lines that started before line `before`.
+
+        Those that contain a record are reported as unreadable.
+        """
         while self._parts and (first := next(iter(self._parts.values()))).line < before:
             del self._parts[next(iter(self._parts))]
             message = LogMessage(first.text)
@@ -159,7 +170,7 @@ class GeneralReader:
             above.append((part.text.encode("utf-8", "replace") + b"\n", begin))
 
     def _read_part(self, message: LogMessage, line: int, begin: int, above: LinesAboveOffset) -> None:
-        """Read a part of a split line. With the last part, the line is read at the position of its first part."""
+        """Read a part of a split line. After the last part, read the joined line at the position of its first part."""
         parts = self._parts.setdefault(message.writer, SplitLine("", line, begin))
         parts.text += message.text
         if message.partial and len(parts.text) < MAX_SPLIT_LINE:
@@ -171,7 +182,7 @@ class GeneralReader:
             self.records.add_line(message)
 
     def _read_marker(self, message: LogMessage, line: int, begin: int, above: LinesAbove) -> bool:
-        """Start the record of a line with a marker; return whether the line was used."""
+        """Start the record of a line with a marker. Return False if the line may belong to an earlier record."""
         record_start = self._matcher.match(message)
         if record_start is None and message.from_container:
             text, start = join_parts_above(message, above, self._timestamps)
@@ -194,7 +205,7 @@ class GeneralReader:
         return True
 
     def _read_other(self, message: LogMessage, line: int) -> bool:
-        """Read a line with a marker that starts no record: a console line, a cut record, or a user's text."""
+        """Read a line with a marker that starts no record: a console line, an incomplete record, or a user's text."""
         if self.console.started:
             event = self.console.read(message, line, message.at or self._timestamps.find(message.text[:40]))
             if event is not None:
@@ -211,9 +222,9 @@ class GeneralReader:
         return False
 
     def _is_quoted_text(self, record_start: RecordStart, message: LogMessage, line: int, above: LinesAbove) -> bool:
-        """Return whether a record without prefix is part of a user's text.
+        """Return whether a record without line prefix is part of text that a user sent.
 
-        Inside a quotation, or unlike the records before it.
+        It is user text if it is inside a quotation, or if earlier records of this kind and writer had a prefix.
         """
         kind, source = record_start.kind, message.writer
         if not record_start.unprefixed or message.structured:
@@ -228,7 +239,7 @@ class GeneralReader:
 
 
 def _is_cut(text: str, marker: int) -> bool:
-    """Return whether the marker is the message of a JSON record that does not end."""
+    """Return whether the marker is the message of an incomplete JSON record."""
     before, brace, rest = text.partition("{")
     whole = parse_json_object(brace + rest) is not None
     return not whole and classify_prefix(before) is PrefixKind.SURE and _CUT.match(text[:marker]) is not None

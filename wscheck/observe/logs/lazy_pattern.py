@@ -8,10 +8,9 @@ _PACKAGE = __name__.rpartition(".")[0]
 
 
 class _LazyPattern:
-    """Pattern before its first use.
+    """Regular expression that is compiled at its first use.
 
-    The first use compiles it. The compiled pattern then replaces this object in the modules of the package, so that
-    later uses cost nothing more.
+    The compiled pattern then replaces this object in the modules of the package, so that later uses cost nothing more.
     """
 
     def __init__(self, source: str | bytes, flags: int) -> None:

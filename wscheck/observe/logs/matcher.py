@@ -1,4 +1,4 @@
-"""Matching of one message: whether it starts a record, of which kind, and which ids its line contains."""
+"""Matcher for one message: recognises the start of a record, the kind of event, and the ids on the line."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -40,20 +40,20 @@ from wscheck.observe.logs.vocabulary import (
 )
 
 FOREIGN_KEYS = frozenset(("req", "res", "request", "response", "err", "error", "headers", "_logmeta", "_meta", "query"))
-"""Keys of objects that a record carries. Ids inside them belong to something else."""
+"""Keys of objects inside a record, such as a request, with ids that do not belong to the connection."""
 
 
 class RecordStart(msgspec.Struct):
     """Marker of a record and the content of its line.
 
-    ids             ids on the line, by role
+    ids             dict of role (user, sid, ...) to id on the line
     prefix          text in front of the marker
     trailing_time   time at the end of the line
     unprefixed      nothing is in front of the marker
-    opens_object    an object starts at the end of the line; its keys follow
+    opens_object    an object starts at the end of the line; the following lines contain its keys
     complete        no further line can belong to the record
     in_object       the marker is a value in an object over several lines
-    maybe_prose     the line may be prose: it counts only with ids
+    maybe_prose     the line may be an ordinary sentence, so it counts only if ids are found
     has_unclear_id  an id was left out because its end is ambiguous
     """
 
@@ -72,8 +72,9 @@ class RecordStart(msgspec.Struct):
 class DetailLine(NamedTuple):
     """Line that may belong to a record.
 
-    prefix         text in front of its first key, None if it has no key
-    unclear_roles  roles of ids whose end is ambiguous
+    prefix         text in front of the line's first key, None if the line has no key
+    ids            dict of role (user, sid, ...) to id
+    unclear_roles  roles of ids that were left out because their end is ambiguous
     """
 
     prefix: str | None
@@ -84,7 +85,7 @@ class DetailLine(NamedTuple):
 
     @property
     def roles(self) -> set[str]:
-        """Return the roles on the line, including unclear ones."""
+        """Return the roles of the ids on the line, including ids that were left out."""
         return {*self.ids, *self.unclear_roles}
 
 
@@ -102,14 +103,14 @@ _RECORD_CONTINUES = lazy_pattern(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*
 _HAS_WORD = lazy_pattern(r"\w")
 _KEY = lazy_pattern(rf"{KEY_NAME}=")
 REMOVED_ID = "\0"
-"""Placeholder for an id that was removed from a sentence with its key."""
+"""Character that replaces an id with its key after they were removed from a sentence."""
 LEADING_SIGNS = lazy_pattern(r"^[\s:,;.!|=>–—-]+")
 _ALLOWED = lazy_pattern(r"(?i)(?:successfully|for|from|of|with|by|user|userid|socket|socketid|id|sid|as|via)\b")
 _KEYED = lazy_pattern(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
 
 
 def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) -> bool:
-    """Return whether `rest` continues as a record does. Other words make it another sentence."""
+    """Return whether `rest`, the text after a marker, can belong to a record. Other words make it another sentence."""
     if kind == RESTARTED:
         return True  # "... on port 8000", "... at http://localhost:8000"
     if not body[0].isalnum() or rest[0] not in " \t" or rest.lstrip()[0] in ":-–—|,(=":
@@ -118,9 +119,9 @@ def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) 
 
 
 def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
-    """Return ids without keys ("for user ID.
+    """Return ids without keys as a dict of role to id, and the roles of ids whose end is ambiguous.
 
-    X", "for user X: OLD -> NEW", a socket id), and the roles of unclear ones.
+    Such ids are the user and sids in "for user X: OLD -> NEW", or text in the form of a socket id.
     """
     ids: dict[str, str] = {}
     unclear: set[str] = set()
@@ -147,7 +148,7 @@ def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
 
 
 def _named_user(match: re.Match[str]) -> tuple[str | None, bool]:
-    """Return the user in a sentence (None if there is none), and whether its end is certain."""
+    """Return the user in a sentence (None if there is no user), and whether the end of the user id is unambiguous."""
     if match["quoted"] is not None:
         return value_or_none(match["quoted"]), True
     word = match["bare"]
@@ -167,7 +168,7 @@ RoleOfKey = Callable[[str], str | None]
 
 
 def structured_ids(fields: dict[str, Any], kind: str, role_of: RoleOfKey) -> dict[str, str]:
-    """Return the ids of a record of `kind`, by role. Of several for one role, the outermost counts."""
+    """Return the ids of a record of `kind` as a dict of role to id. Of several ids for a role, the outermost counts."""
     found: dict[str, str] = {}
     level: list[Any] = [fields]
     for _ in range(MAX_DEPTH):
@@ -195,12 +196,12 @@ def _collect_ids(item: Any, kind: str, role_of: RoleOfKey, found: dict[str, str]
 
 
 def object_id(value: dict[str, Any]) -> str | None:
-    """Return the id of a whole object: user: {id: 7, name: ...}, socket: {id: ...}."""
+    """Return the id in an object that stands for a user or a socket: user: {id: 7, name: ...}, socket: {id: ...}."""
     return next((id_text(value[key]) for key in ("id", "_id") if key in value), None)
 
 
 def id_text(value: Any) -> str | None:
-    """Return an id of any JSON type as text, None if it is not an id."""
+    """Return an id of any JSON type as text, None if the value is not an id."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int):
@@ -217,7 +218,7 @@ MAX_KEYS = 5_000
 
 
 class RecordMatcher:
-    """Matcher for the records of a log with this vocabulary."""
+    """Matcher for the records of a log. `wording` contains the markers and keys of the log."""
 
     def __init__(self, wording: LogVocabulary) -> None:
         self._marker_pattern, self._key_roles = wording.marker_pattern(), wording.key_roles()
@@ -225,7 +226,7 @@ class RecordMatcher:
         self._role_cache: dict[str, str | None] = {}
 
     def key_role(self, key: str) -> str | None:
-        """Return the role of a key, None if it has none."""
+        """Return the role (user, sid, ...) of a key, None for an unknown key."""
         if key not in self._role_cache:
             if len(self._role_cache) > MAX_KEYS:
                 self._role_cache.clear()
@@ -240,14 +241,17 @@ class RecordMatcher:
         return self._key_roles.get(normalize_key(path[-1] + name)) or self._key_roles.get(normalize_key(name))
 
     def _pair_role(self, pair: KeyValue) -> str | None:
-        """Return the role of a pair on a line, also "user: { id: 7 }". Pairs inside carried objects have none."""
+        """Return the role of a key-value pair, also for "user: { id: 7 }".
+
+        Pairs inside the objects of FOREIGN_KEYS have no role.
+        """
         if not FOREIGN_KEYS.isdisjoint(map(str.lower, pair.parents)):
             return None
         role = self.key_role(pair.parents[-1] if pair.parents and pair.key in ("id", "_id") else pair.key)
         return role if role != NAMESPACE or pair.value[:1] == "/" else None
 
     def id_keys(self, kind: str, fields: Iterable[str]) -> dict[str, str]:
-        """Return the keys of a record's ids, by role: the first one of several."""
+        """Return the keys of a record's ids as a dict of role to key. Of several keys for a role, the first is used."""
         found: dict[str, str] = {}
         for key in fields:
             role = self.key_role(key)
@@ -264,7 +268,7 @@ class RecordMatcher:
         )
 
     def match(self, message: LogMessage) -> RecordStart | None:
-        """Return the start of a record in a message, None if there is none."""
+        """Return the start of a record in a message, None if no record starts there."""
         return self._match_text(message.text) if message.fields is None else self._match_structured(message)
 
     # --- structured ---------------------------------------------------------------------------------------------------
@@ -275,7 +279,7 @@ class RecordMatcher:
         if record_start is None or message.fields is None:
             return None
         field_ids = structured_ids(message.fields, record_start.kind, self.key_role)
-        # Further lines follow only an envelope around a line of text. A record with its own ids is complete.
+        # Only a text line in an envelope can continue on further lines. A structured record with ids is complete.
         structured = any(key not in MESSAGE_KEYS and self.key_role(key) for key in message.fields) or bool(field_ids)
         record_start.ids = {
             **record_start.ids,
@@ -297,7 +301,7 @@ class RecordMatcher:
         return record_start
 
     def _match_line(self, line: str) -> RecordStart | None:
-        """Return the first record of a line. Markers with placeholders come before others."""
+        """Return the first record of a line. Markers with placeholders are tried before other markers."""
         unclear: RecordStart | None = None
         for form in self._placeholder_markers:
             for at in form.needle_positions(line):
@@ -310,7 +314,7 @@ class RecordMatcher:
         return next(filter(None, readings), unclear)
 
     def _match_placeholders(self, line: str, marker: PlaceholderMarker, at: int) -> RecordStart | None:
-        """Return the record of a marker with placeholders whose needle is at `at`."""
+        """Return the record of a marker with placeholders whose needle (its searched text) is at `at`."""
         quotes = enclosing_quotes(line, at)
         if quotes is not None:
             return self._match_quoted(line, marker.kind, *quotes)
@@ -349,12 +353,12 @@ class RecordMatcher:
         return record_start
 
     def _is_detail_key(self, before: str) -> bool:
-        """Return whether `before` starts a line of a record, so that an id follows: "• userId: "."""
+        """Return whether `before` ends with a bullet and a known key, so that an id follows: "• userId: "."""
         key = KEY.search(before)
         return key is not None and self.key_role(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
 
     def _match_quoted(self, line: str, kind: str, key: str | None, begin: int, end: int) -> RecordStart | None:
-        """Match a marker in quotes, which counts only as the message of a record: msg="...", message: '...'."""
+        """Match a marker in quotes. It counts only as the message of a record: msg="...", message: '...'."""
         if key is None or key not in MESSAGE_KEYS:
             return None
         found_pairs = list(find_key_values(line))
@@ -364,7 +368,7 @@ class RecordMatcher:
         if own is None or first is not own:
             return None
         if own.depth > 1:
-            return None  # a key of an object inside the record
+            return None  # the message belongs to an object inside the record
         before = line[: line.find("{")] if own.depth else line[: _key_begin(line, _first_pair(line, begin))]
         if classify_prefix(before.rstrip("{ ")) is not PrefixKind.SURE or (own.depth and introduces_payload(before)):
             return None
@@ -378,13 +382,13 @@ class RecordMatcher:
                 record_start.has_unclear_id |= not sure
                 record_start.ids |= {role: value} if sure and role not in record_start.ids else {}
         record_start.prefix, record_start.unprefixed = before, False
-        # A message alone on its line is a key of an object over several lines.
+        # A line that contains only the message is part of an object over several lines.
         record_start.in_object = len(found_pairs) == 1 and own.depth == 0 and line[end:].strip() in {"", ",", "+"}
         record_start.complete = not record_start.in_object
         return record_start
 
     def _match_rest(self, kind: str, rest: str, marker_ids: dict[str, str]) -> RecordStart | None:
-        """Return the record whose marker is followed by nothing, or by ids; None if other words follow."""
+        """Return the record of a marker if nothing or only ids follow the marker, None if other words follow."""
         rest, trailing_time = split_trailing_time(rest.rstrip())
         body = LEADING_SIGNS.sub("", rest)
         if not body or _ONLY_SIGNS.match(body):
@@ -424,7 +428,10 @@ class RecordMatcher:
         )
 
     def inline_ids(self, kind: str, found_pairs: Iterable[KeyValue]) -> tuple[dict[str, str], set[str]]:
-        """Return the ids among the pairs of a line, the outermost of each role, and the roles of unclear ones."""
+        """Return the ids in key-value pairs as a dict of role to id, and the roles of ids whose end is ambiguous.
+
+        Of several ids for a role, the outermost is used.
+        """
         found: dict[str, str] = {}
         best: dict[str, int] = {}
         unclear: set[str] = set()
@@ -479,7 +486,7 @@ KEY = lazy_pattern(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NA
 
 
 def _first_pair(line: str, begin: int) -> int:
-    """Return the start of the first value of a key=value pair on a line, `begin` if there is none."""
+    """Return the start of the first value of a key=value pair on a line, `begin` if the line has no such pair."""
     return next((pair.start for pair in find_key_values(line) if line[: pair.start].rstrip().endswith("=")), begin)
 
 
@@ -493,7 +500,7 @@ def _key_begin(line: str, value_begin: int) -> int:
 
 
 def _may_be_id(role: str, pair: KeyValue) -> bool:
-    """Return whether a value may be one id: a user's may contain blanks ("Ana María"), a socket's never does."""
+    """Return whether a value may be one id. A user id may contain blanks ("Ana María"), a socket id never does."""
     return pair.quoted or " " not in pair.value or (role == USER and " -> " not in pair.value)
 
 

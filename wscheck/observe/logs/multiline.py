@@ -1,6 +1,6 @@
-"""Records over several lines: which line belongs to which marker, and when a record is complete.
+"""Records over several lines: which lines belong to which marker, and when a record is complete.
 
-A record may also start before its marker: with the earlier keys of an object, or the earlier parts of a split line.
+A record may also start before its marker: with the first keys of an object, or the first parts of a split line.
 """
 
 import re
@@ -32,9 +32,10 @@ _CLOSING = lazy_pattern(r"^(?P<before>.*?)[}\]],?$")
 class NestedObject(msgspec.Struct):
     """Object over several lines under a key of a record, as pino-pretty writes it: `data: {` and JSON.
 
-    prefix_shape       prefix of the record's marker
+    prefix_shape       prefix of the record's marker, without timestamps
     key_indentation    indentation of the object's key
-    inner_indentation  indentation of the object's own keys
+    is_foreign         ids in the object do not belong to the connection
+    inner_indentation  indentation of the keys directly inside the object
     """
 
     prefix_shape: str
@@ -43,9 +44,9 @@ class NestedObject(msgspec.Struct):
     inner_indentation: int | None = None
 
     def accepts(self, before: str, text: str) -> bool:
-        """Return whether a line is one of the object's own keys and may contain an id of the record.
+        """Return whether a line is a key directly inside the object, so that it may contain an id of the record.
 
-        Its keys are in quotes. Without quotes, the object was logged separately after the record.
+        Such a key is in quotes. An object with unquoted keys was logged separately, after the record.
         """
         depth = indentation(before)
         if self.inner_indentation is None and depth > self.key_indentation:
@@ -61,7 +62,10 @@ class NestedObject(msgspec.Struct):
 
 
 def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
-    """Return the object that a line opens under a key of a record with this prefix shape, None if it opens none."""
+    """Return the object that starts at the end of a line under a key of a record, None if no object starts there.
+
+    shape  prefix of the record's marker, without timestamps
+    """
     opening = _OPENING.match(text)
     if opening is None or not is_continuation(opening["before"], shape):
         return None
@@ -70,25 +74,26 @@ def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
 
 
 MAX_IDLE_LINES = 40
-"""A record is closed this many lines after the last one that belonged to it."""
+"""Number of lines without an id for a record, after which the record is closed."""
 
 _CLOSING_LINE = lazy_pattern(r"^(?P<before>.*?)[}\])][}\])\s,;]*$")
 _LITERAL = lazy_pattern(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*[+,]?\s*$""")
 
 
 class OpenRecord(msgspec.Struct, eq=False):
-    """Marker and ids of a record that is not complete.
+    """Record that may still receive ids from further lines.
 
-    line, start_offset   1-based line of the marker, and bytes in front of the record
-    prefix_shape         prefix of the marker; each line of the record has it, or none has
-    key_indentation      indentation of the keys, inside an object
-    idle_lines           lines since the last one that belonged to the record
-    awaits_object        its writer wrote nothing since: an object on the next line may be its argument
-    superseded           the same logger wrote another message: lines without prefix belong to that one
-    object_is_separate   its object started on its own line and may belong to something else
-    nested_object        object that is open under one of its keys
+    line, start_offset   line number of the marker (from 1), and number of bytes in front of the record
+    prefix_shape         line prefix of the marker, without timestamps
+    key_indentation      indentation of the object's keys, if the record is an object
+    idle_lines           number of lines since the last line that belonged to the record
+    awaits_object        the writer wrote nothing after the marker, so an object on the next line may belong to it
+    superseded           the same logger wrote another message, so lines without prefix belong to that message
+    object_is_separate   the object started on a line of its own and may belong to something else
+    nested_object        object inside the record that is not closed yet
     has_unclear_id       an id was left out because its end is ambiguous
-    competitors          records that the same line fits; the ids are certain only if these got none
+    contested_roles      roles of ids on lines that also fit other open records
+    competitors          the other records that these lines fit
     """
 
     kind: str
@@ -120,7 +125,7 @@ class OpenRecord(msgspec.Struct, eq=False):
 
     @property
     def ambiguous(self) -> bool:
-        """Return whether its ids may belong to another record: both were open, and both got ids."""
+        """Return whether ids of this record may belong to another record that was open at the same time."""
         return bool(self.contested_roles) and any(
             rival.contested_roles & self.contested_roles & set(rival.ids) for rival in self.competitors
         )
@@ -133,7 +138,7 @@ class OpenRecord(msgspec.Struct, eq=False):
 
 
 class OpenRecords:
-    """Records that are open, in the order of their markers. They are returned in that order."""
+    """Records that are not complete, in the order of their markers."""
 
     def __init__(self, matcher: RecordMatcher, timestamps: TimestampParser) -> None:
         self._matcher, self._timestamps = matcher, timestamps
@@ -148,7 +153,7 @@ class OpenRecords:
         return self._open[0].start_offset if self._open else None
 
     def start_record(self, record_start: RecordStart, message: LogMessage, line: int, start: int) -> OpenRecord:
-        """Open a record at its marker."""
+        """Add the record that starts at a marker, and return it."""
         record = OpenRecord(
             kind=record_start.kind,
             ids=dict(record_start.ids),
@@ -169,7 +174,7 @@ class OpenRecords:
         return record
 
     def add_line(self, message: LogMessage) -> None:
-        """Add a further line to the record that it belongs to."""
+        """Add the ids on a further line to the open record to which the line belongs."""
         text = message.text if message.fields is None or message.writer else ""
         lines = text.split("\n") if "\n" in text else (text,)
         waiting = [record for record in self._open if not record.complete]
@@ -209,7 +214,7 @@ class OpenRecords:
         return self._matcher.match_detail(kind, unquote(literal["text"]) if literal is not None else text)
 
     def _fits(self, record: OpenRecord, detail: DetailLine, text: str) -> bool:
-        """Return whether the line is a detail of the record."""
+        """Return whether the line contains ids for the record."""
         if record.awaits_object and not record.in_object and not record.ids and record.nested_object is None:
             if self._object_below(record, text):
                 return False
@@ -226,7 +231,10 @@ class OpenRecords:
         return _fits_lines(record, detail, text)
 
     def _object_below(self, record: OpenRecord, text: str) -> bool:
-        """Read an object that was logged separately after the marker: `console.log(m); console.dir(ids)`."""
+        """Read an object that was logged separately after the marker: `console.log(m); console.dir(ids)`.
+
+        Return whether the line starts such an object.
+        """
         before, brace, rest = text.partition("{")
         if not brace or not is_continuation(before, record.prefix_shape):
             return False
@@ -254,7 +262,7 @@ class OpenRecords:
         return bool(detail.roles)
 
     def _stamp(self, text: str) -> float | None:
-        """Return the time on a line of an object."""
+        """Return the time among the keys and values on a line of an object."""
         return self._timestamps.from_fields({pair.key: pair.value for pair in find_key_values(text)})
 
     def pop_complete(self) -> Iterator[OpenRecord]:
@@ -288,7 +296,7 @@ def _add_ids(record: OpenRecord, detail: DetailLine) -> None:
 
 
 def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
-    """Return whether the line is a detail of a record with one detail on each line."""
+    """Return whether the line contains ids for a record with one id on each line."""
     if detail.roles <= record.ids.keys():
         return False
     if record.has_bullet is not None and record.has_bullet != detail.has_bullet:
@@ -299,19 +307,19 @@ def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
 
 
 def _same_writer(record: OpenRecord, text: str) -> bool:
-    """Return whether the process that wrote the marker wrote the line, as far as prefixes show."""
+    """Return whether, according to the prefixes, the process that wrote the marker also wrote the line."""
     process, _, last = record.prefix_shape.rpartition(" ")
     sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the sign belongs to the message
     return prefix_shape(text).startswith(process if sign and process else "" if sign else record.prefix_shape)
 
 
 def _is_object_key(detail: DetailLine, text: str) -> bool:
-    """Return whether a line is a key of a separately logged object."""
+    """Return whether a line is a key of an object that was logged separately."""
     return not detail.has_bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
 
 
 def _is_message(text: str) -> bool:
-    """Return whether a line of an object contains a message: the object is then a record of its own."""
+    """Return whether a line of an object contains a message, which means that the object is a separate record."""
     return any(pair.key in MESSAGE_KEYS for pair in find_key_values(text))
 
 
@@ -350,10 +358,10 @@ def _ends_object(record: OpenRecord, text: str) -> bool:
 
 MAX_LINES_ABOVE = 60
 MAX_QUOTATION_BYTES = 2048
-"""Bytes above a record that are searched for the start of a quotation."""
+"""Number of bytes above a record that are searched for the start of a quotation."""
 
 LinesAbove = Callable[[], Iterator[tuple[bytes, int]]]
-"""The lines above the marker's line, the nearest first, each with its offset."""
+"""Function that yields the lines above the marker's line with their offsets, the nearest line first."""
 
 _OBJECT = lazy_pattern(r"(?:(?:Object|\[Object: null prototype\])(?:\(\d+\))? ?)?\{$")
 _OPENER = lazy_pattern(rb"""[\s=:(,\[{]"[^"]*$""")
@@ -366,11 +374,10 @@ def complete_from_lines_above(
     matcher: RecordMatcher,
     timestamps: TimestampParser,
 ) -> int | None:
-    """Add the ids above a marker that is a value in an object over several lines.
+    """Add the ids above a marker that is a value in an object over several lines, and return the offset of the object.
 
-    Returns the offset of the object; None if the marker is not a record's message, because the object belongs to
-    another
-    message, is nested in another object, or has a message with higher priority.
+    Return None if the marker is not the message of the record: the object belongs to another message, is nested in
+    another object, or contains a more important message.
     """
     rank = min(map(_rank, KEY.finditer(message.text)), default=0)
     indent, prefix = indentation(record_start.prefix), prefix_shape(record_start.prefix)
@@ -379,7 +386,7 @@ def complete_from_lines_above(
         line = unwrap(decode_line(raw), timestamps)
         text = line.text
         if line.writer != message.writer or not prefix_shape(text).startswith(prefix):
-            continue  # another process'
+            continue  # a line of another process
         key = KEY.search(text)
         depth = indentation(text[: key.start()]) if key is not None else -1
         if depth < indent:
@@ -402,7 +409,7 @@ def complete_from_lines_above(
 
 
 def _opens(text: str, before: str) -> bool:
-    """Return whether a line opens the record itself: only a logger's prefix is in front of its bracket."""
+    """Return whether a line starts the object of the record: only a line prefix is in front of the bracket."""
     bracket = _OBJECT.search(text.rstrip())
     if bracket is None:
         return False
@@ -418,12 +425,12 @@ def _rank(key: re.Match[str]) -> int:
 
 
 def _may_be_inside(text: str) -> bool:
-    """Return whether a line without a key may be part of the object: the end of a nested one, or a continued string."""
+    """Return whether a line without a key may be inside the object: a closing bracket or a continued string."""
     return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""} and not text.rstrip().endswith(("{", "["))
 
 
 def join_parts_above(message: LogMessage, above: LinesAbove, timestamps: TimestampParser) -> tuple[str, int | None]:
-    """Return the text of a line with its earlier parts in front, and the offset of the first of them."""
+    """Return the text of a line with its earlier parts in front, and the offset of the first part."""
     text, begin = message.text, None
     for count, (raw, start) in enumerate(above()):
         part = unwrap(decode_line(raw), timestamps)
@@ -438,7 +445,7 @@ def join_parts_above(message: LogMessage, above: LinesAbove, timestamps: Timesta
 
 
 def is_inside_quotation(above: LinesAbove) -> bool:
-    """Return whether a quotation that started in one of the lines directly above continues here."""
+    """Return whether a quotation that started in one of the lines directly above is still open."""
     lines: list[bytes] = []
     room = MAX_QUOTATION_BYTES
     for raw, _ in above():
@@ -454,7 +461,7 @@ def is_inside_quotation(above: LinesAbove) -> bool:
 def ends_in_quotation(text: bytes | bytearray, begin: int, end: int) -> bool:
     """Return whether a quotation is open at the end of text[begin:end].
 
-    The last line with an unpaired quote opens it.
+    Only the last line with an unpaired quote is considered.
     """
     while (quote := stringzilla.rfind(text, b'"', begin, end)) >= 0:
         line = stringzilla.rfind(text, b"\n", begin, quote) + 1 or begin

@@ -24,7 +24,7 @@ _TABLES = {"markers": KINDS, "keys": ROLES}
 
 
 class ReaderFactory:
-    """Factory of readers, one per file. The readers of one log share their prefix memory, also over rotations."""
+    """Factory of readers, one per file. The readers of one log, also of its rotated files, share one prefix memory."""
 
     def __init__(self, wording: LogVocabulary, redactor: Redactor | None) -> None:
         self._wording, self._redactor = wording, redactor
@@ -34,7 +34,7 @@ class ReaderFactory:
         return self.for_log(path)(path)
 
     def for_log(self, log: str) -> Callable[[str], LogExtractor]:
-        """Return a factory for the generations of one log, whatever their file names are."""
+        """Return a factory for the readers of one log: of its current file and its rotated files."""
         prefix_memory = self._prefix_memory.setdefault(log, PrefixMemory())
         return lambda path: LogExtractor(
             path, wording=self._wording, redactor=self._redactor, prefix_memory=prefix_memory
@@ -54,10 +54,10 @@ def reader_factory(
 ) -> ReaderFactory:
     """Return a factory of readers.
 
-    markers   `KIND=TEXT`: lines with TEXT are events of KIND as well
-    keys      `FIELD=NAME`: the log calls FIELD also NAME
+    markers   `KIND=TEXT`: lines with TEXT are also events of KIND
+    keys      `FIELD=NAME`: NAME is another name for FIELD (user, sid, ...) in the log
     table     [logs] of wscheck.toml, with [logs.markers] and [logs.keys]: one text or a list of texts per key
-    at        returns the position of a key in that file
+    at        function that returns the position of a key in wscheck.toml
     redactor  removes the secrets of this run
 
     Raises:
@@ -77,7 +77,7 @@ def reader_factory(
 
 
 def placeholder_hint(kind: str) -> str:
-    """Return which placeholders a marker of `kind` may contain."""
+    """Return sentences about the placeholders that a marker of `kind` may contain."""
     order = [role for role in EVENT_ROLES[kind] if role in ALLOWED_ROLES[kind]]
     named = f"{', '.join(f'{{{role}}}' for role in order)}, and {{}} for any other words" if order else "{}"
     return f"The placeholders of {kind} are {named}. Text must separate them. Write a literal brace as {{{{ or }}}}."

@@ -1,6 +1,6 @@
 """Markers with placeholders for ids, such as `--marker connected='user {user} came on {sid}'`.
 
-An id is the text between the fixed texts around it. If it is ambiguous, it is left out.
+An id is the text between the fixed texts of the marker. If it is unclear where an id ends, the id is left out.
 """
 
 import re
@@ -20,20 +20,24 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import REASON, USER, needle_for, split_placeholders
 
 MAX_ID_LENGTH, MAX_FURTHER_WORDS = 128, 3
-"""Limits of an id, so that hostile input cannot make matching slow."""
+"""Maximum length of an id, and of words after its first word: hostile input must not slow down matching."""
 MAX_TRIES = 8
-"""Occurrences of a needle in one line that are tried, so that hostile input cannot make matching slow."""
+"""Maximum number of needle positions that are tried in one line: hostile input must not slow down matching."""
 
 _QUOTED = rf'"(?:[^"\\]|\\.){{0,{MAX_ID_LENGTH}}}"|' + rf"'[^']{{0,{MAX_ID_LENGTH}}}'|`[^`]{{0,{MAX_ID_LENGTH}}}`"
 _STOP = "[:;,.|]"
 _REST = r"(\S.*?)\s*$"
 _UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;]|^'|'$|=(?!=*$)")
-"""Characters that make the extent of an id ambiguous."""
+"""Characters that make it unclear where an id starts or ends."""
 _WORD = lazy_pattern(r"\w+")
 
 
 class PlaceholderMatch(NamedTuple):
-    """Ids of a sentence at line[begin:end]; `unclear` contains the roles that are left out."""
+    """Ids in the sentence at line[begin:end].
+
+    ids      dict of role (user, sid, ...) to id
+    unclear  roles of ids that were left out because their start or end is ambiguous
+    """
 
     begin: int
     end: int
@@ -52,7 +56,7 @@ class PlaceholderMarker:
         self._shortest, self._longest = (_pattern(self._texts, self._roles, lazy) for lazy in ("?", ""))
 
     def needle_positions(self, line: str) -> Iterator[int]:
-        """Yield the positions of the needle."""
+        """Yield the positions of the marker's needle (its longest fixed text) in a line."""
         at = line.find(self.needle)
         for _ in range(MAX_TRIES):
             if at < 0:
@@ -61,14 +65,14 @@ class PlaceholderMarker:
             at = line.find(self.needle, at + 1)
 
     def match(self, line: str, at: int) -> PlaceholderMatch | None:
-        """Return the ids of the sentence whose needle is at `at`; None if it is another sentence."""
+        """Return the ids of the sentence whose needle is at `at`, None if the line contains another sentence there."""
         for begin in self._starts(line, at):
             if self._shortest.match(line, begin) is not None:
                 return self._read_ids(line[:begin] + without_enclosing_bracket(line[:begin], line[begin:]), begin)
         return None
 
     def _starts(self, line: str, at: int) -> Iterator[int]:
-        """Yield the possible starts of the sentence, the nearest first: its first text is not part of an id."""
+        """Yield the positions at which the sentence may start, the nearest to `at` first."""
         lowest, first = max(0, at - self._reach), self._texts[0].rstrip()
         if not first:
             yield from (begin for begin in range(at, lowest - 1, -1) if not line[begin - 1 : begin].strip())
@@ -106,7 +110,7 @@ class PlaceholderMarker:
         return line[begin : end - ends].rstrip()
 
     def _may_be_id(self, group: int, value: str) -> bool:
-        """Return whether a value may be one id: a word or a name; any characters if fixed texts enclose it."""
+        """Return whether a value may be one id: a word or a name, or any characters between two fixed texts."""
         if is_quoted(value):
             return True
         if " " in value:
@@ -135,7 +139,7 @@ def placeholder_markers(markers: Sequence[tuple[str, str]]) -> list[PlaceholderM
 
 
 def _longest(texts: Sequence[str]) -> int:
-    """Return the maximum length of an id; less if several placeholders share one word, to bound the combinations."""
+    """Return the maximum length of an id. It is smaller for several placeholders in one word, to limit combinations."""
     most = joined = 1
     for between in texts[1:-1]:
         joined = 1 if any(map(str.isspace, between)) else joined + 1
@@ -163,7 +167,7 @@ def _placeholder_pattern(role: str, word: str, words: int, lazy: str) -> str:
 
 
 def _text_pattern(text: str) -> str:
-    """Return the pattern of a fixed text. Any number of blanks may be around an id, for aligned columns."""
+    """Return the pattern of a fixed text. Any number of blanks may be around an id, because some logs align columns."""
     inner = text.strip()
     if not inner:
         return r"[ \t]+" if text else ""

@@ -1,4 +1,4 @@
-"""A server's log that is read during a run, from its current end on."""
+"""Log of a server that is read during a run, starting at its end."""
 
 import asyncio
 import os
@@ -24,22 +24,22 @@ from wscheck.observe.logs.suggest.suggestions import NO_IDS, PIECE_SIZE, MarkerP
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 WINDOW_SIZE = 8 << 20
-"""Bytes. A phase lasts seconds; of a log that writes more, only the newest part is searched."""
+"""Maximum bytes of text that are stored of a phase, which lasts seconds. Of more text, the newest part is stored."""
 
 MAX_LINES_ABOVE = 6
-"""Lines above a mention that are searched for the start of its sentence."""
+"""Number of lines above an id that are searched for the start of its record."""
 
 MIN_ID_LENGTH = 3
-"""A shorter id would occur in any log."""
+"""Minimum length of an id that is searched for; shorter ids would occur in any log."""
 
 _PART = lazy_pattern(r"[\s•*|-]")
 """Start of a line that continues a record."""
 
 
 class RawLogWindow:
-    """Newest raw text of one log, over all of its readers.
+    """Newest raw text of one log, collected from all its readers.
 
-    It distinguishes a silent log from one in other words, and quotes it.
+    If no event was read, the text shows whether the log is silent or has an unknown wording. Reports quote from it.
     """
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class RawLogWindow:
         self._new_reader: NewReader | None = None
 
     def wrap_factory(self, new_reader: NewReader) -> NewReader:
-        """Return a factory whose readers also record what they read."""
+        """Return a factory of readers that also append the text that they read to this window."""
         self._new_reader = new_reader
         return lambda name: _RecordingReader(new_reader(name), self)
 
     def clear(self) -> None:
-        """Discard the text so far."""
+        """Discard the stored text."""
         self._text.clear()
 
     def append(self, data: Any) -> None:
@@ -61,7 +61,7 @@ class RawLogWindow:
             del self._text[:-WINDOW_SIZE]
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerProposal]:
-        """Return options that would read events of `kinds` for connections with these ids."""
+        """Return suggested options that would make events of `kinds` for connections with these ids readable."""
         if self._new_reader is None:
             return []
         pieces = (bytes(self._text[at : at + PIECE_SIZE]) for at in range(0, len(self._text), PIECE_SIZE))
@@ -69,7 +69,10 @@ class RawLogWindow:
         return suggestions_from_start(pieces, self._new_reader(""), kinds, known)
 
     def find_mention(self, ids: Iterable[str]) -> str:
-        """Return the first line that contains one of `ids`, with the start of its sentence above; "" if none does."""
+        """Return the first line that contains one of `ids`, together with the lines above from the start of its record.
+
+        Return "" if no line contains such an id.
+        """
         wanted = [re.escape(each.encode()) for each in ids if len(each) >= MIN_ID_LENGTH]
         found = re.search(rb"(?<![\w-])(?:%s)(?![\w-])" % b"|".join(wanted), self._text) if wanted else None
         if found is None:
@@ -82,12 +85,12 @@ class RawLogWindow:
 
 
 def _shown(text: str) -> str:
-    """Return the text without characters that move a terminal's cursor."""
+    """Return the text with blanks instead of control characters, which could move a terminal's cursor."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 class _RecordingReader:
-    """Reader that also records what it reads."""
+    """Reader that also appends the text that it reads to a `RawLogWindow`."""
 
     def __init__(self, reader: LogReader, window: RawLogWindow) -> None:
         self._reader, self._verbatim = reader, window
@@ -140,18 +143,19 @@ class _RecordingReader:
 
 POLL_INTERVAL_S = 0.02
 IDLE_POLLS = 3
-"""Polls without new bytes after which an open record counts as complete."""
+"""Number of polls without new bytes after which an open record counts as complete."""
 
 MAX_QUOTE = 200
-"""Characters of a quote from the log."""
+"""Maximum length of a quote from the log in characters."""
 
 Sink = Callable[[Event], None]
 
 
 class ServerLog:
-    """Log of one server process. `sink` receives the events of the current phase; None discards them.
+    """Log of one server process.
 
-    node  the server process, if there are several
+    sink  receives the events of the current phase; without a sink the events are discarded
+    node  name of the server process, None if there is only one
     """
 
     def __init__(self, name: str, redactor: Redactor | None = None, node: str | None = None) -> None:
@@ -160,27 +164,30 @@ class ServerLog:
         self._redactor = redactor or Redactor()
 
     def start_phase(self, sink: Sink) -> None:
-        """Start a phase."""
+        """Start a phase of a scenario: `sink` receives the events from now on."""
         self.sink = sink
 
     def find_mention(self, ids: Iterable[str]) -> str:
-        """Return a quote about one of `ids` since the start of the phase, without secrets; "" if there is none."""
+        """Return a quote from the log since the start of the phase that contains one of `ids`, without secrets.
+
+        Return "" if no line contains such an id.
+        """
         return ""
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerSuggestion]:
-        """Return options that would read events of `kinds` for connections with these ids."""
+        """Return suggested options that would make events of `kinds` for connections with these ids readable."""
         return []
 
     @property
     def read_error(self) -> str:
-        """Return why the log could not be read to its end, "" if it could."""
+        """Return the reason why the log could not be read to its end, "" if it could."""
         return ""
 
     def emit(self, events: Iterable[Event]) -> None:
         """Pass events to the sink."""
         for event in events:
             if self.sink is not None:
-                # The log is read while it is written. The clients use this machine's clock; the server's may differ.
+                # The log is read while it is written, so events happen now. The server's clock may be wrong.
                 fields = _redacted_fields(event, self._redactor) | {"node": event.node or self.node}
                 self.sink(msgspec.structs.replace(event, at=time.time(), **fields))
 
@@ -192,19 +199,19 @@ class ServerLog:
 
 
 class EmbeddedLog(ServerLog):
-    """Log of the embedded backend."""
+    """Log of the embedded backend, which runs in this process."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._extractor = LogExtractor(name)
 
     def write(self, text: str) -> None:
-        """Read the text of whole records."""
+        """Read `text`, which must consist of whole records."""
         self.emit([*self._extractor.feed(text.encode()), *self._extractor.flush()])
 
 
 class ExternalLog(ServerLog):
-    """Log that another process writes: a file, over its rotations, or a pipe."""
+    """Log that another process writes: a file with its rotated files, or a pipe."""
 
     def __init__(self, log: FollowedLog | PipedLog, window: RawLogWindow, redactor: Redactor, node: str | None) -> None:
         super().__init__(log.name, redactor, node)
@@ -247,7 +254,7 @@ def _redacted_fields(event: Event, redactor: Redactor) -> dict[str, str | None]:
 def open_log(
     path: str, new_reader: NewReader = LogExtractor, redactor: Redactor | None = None, node: str | None = None
 ) -> ServerLog:
-    """Open the log at `path`, "-" for stdin. `node` is the process that writes it.
+    """Open the log at `path`, "-" for stdin. `node` is the name of the server process that writes the log.
 
     Raises:
         BadEvidence: The log cannot be read.

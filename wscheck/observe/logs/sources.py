@@ -21,23 +21,23 @@ from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.observe.tailing.stream import LogStream
 
 BATCH, BATCH_S = 2_000, 0.1
-"""Events, or seconds, per batch: evaluating events one by one takes twice as long."""
+"""Maximum number of events and of seconds per batch. Evaluating each event alone takes twice as long."""
 
 IDLE_S = 0.5
-"""A record that may continue is complete after this long without another byte."""
+"""Seconds without new bytes after which a record that may continue counts as complete."""
 
 
 class LogReader(Protocol):
-    """Reader that turns a log's bytes into events.
+    """Reader that converts a log's bytes to events.
 
-    pending      a record has started and may continue
-    offset       bytes up to the end of the last complete record
-    lines, bytes, unreadable  counts of what was read and could not be read
-    levels       number of events by completeness
+    pending      whether a record that has started may continue
+    offset       number of bytes up to the end of the last complete record
+    lines, bytes, unreadable  number of lines and bytes that were read, and of lines that could not be read
+    levels       number of events for each level of completeness of their records
     scan         reads from a buffer and returns how many events `read` would return
-    flush        completes records that wait for further lines; `at_end`, also one that waits for the end of its line
-    latest       time of the last lines
-    suggestions  options that would read events of these kinds; `about` restricts them to these ids
+    flush        completes the records that wait for further lines; with `at_end` also a last line without a line end
+    latest       time of the last line that contains a time
+    suggestions  suggested options that would make events of these kinds readable; `about` restricts them to these ids
     """
 
     @property
@@ -64,14 +64,14 @@ class LogReader(Protocol):
 
 NewReader = Callable[[str], LogReader]
 StopReading = Callable[[int], bool]
-"""Function that receives the number of bytes read after each batch; True stops the reading."""
+"""Function that receives the number of bytes read after each batch. Reading stops if it returns True."""
 
 
 class LogInput:
-    """One log with the readers of its generations and their counts."""
+    """One log: the readers of its current file and its rotated files, with their counts."""
 
     def __init__(self, name: str, new_reader: NewReader, node: str | None, buffer: ReadBuffer | None) -> None:
-        """Create the log. `node` is the server process of events that name none."""
+        """Create the log. `node` is the server process of events that name no server process."""
         self.name, self.node = name, node
         self._buffer = buffer or ReadBuffer()
         self.ended = False
@@ -96,34 +96,34 @@ class LogInput:
 
     @property
     def levels(self) -> Counter[str]:
-        """Return the number of events by completeness of their records (docs/logs.md)."""
+        """Return the number of events for each level of completeness of their records (docs/logs.md)."""
         total = Counter[str]()
         for reader in self._readers:
             total.update({str(level): count for level, count in reader.levels.items()})
         return total
 
     def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
-        """Return options that would read events of these kinds in the last lines."""
+        """Return suggested options that would make the last lines readable as events of these kinds."""
         return self._readers[-1].suggestions(kinds) if self._readers else []
 
     @property
     def latest(self) -> float | None:
-        """Return the time of its last line that has one."""
+        """Return the time of the last line that contains a time."""
         return next((at for reader in reversed(self._readers) if (at := reader.latest) is not None), None)
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
-        """Return the files that could not be read to their end, and why."""
+        """Return a dict of file to the reason why the file could not be read to its end."""
         return {}
 
     @property
     def pending(self) -> bool:
-        """Return whether a record has started that may continue."""
+        """Return whether a record that has started may continue on further lines."""
         return any(reader.pending for reader in self._readers)
 
 
 class FollowedLog(LogInput):
-    """Log file that is followed by its name. Line numbers are those of the current file, also after a rotation."""
+    """Log file that is followed by its name. Line numbers count within the current file, also after a rotation."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class FollowedLog(LogInput):
         self._by_stream: dict[int, LogReader] = {}
 
     def begin(self, resume_point: ResumePoint | None = None, *, at_end: bool = False) -> None:
-        """Start at `resume_point`, at the end, or at the start."""
+        """Start at `resume_point`. Without one, start at the end or the start of the file, as `at_end` requires."""
         if resume_point is not None:
             self._follower.resume(resume_point)
         else:
@@ -167,9 +167,9 @@ class FollowedLog(LogInput):
             size, until = 0, time.monotonic() + self._batch_s
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
-        """Complete the records that waited for further lines long enough, or all of them.
+        """Yield the events of records that have waited long enough for further lines, or `at_once` of all records.
 
-        `at_end`: the last line is complete although nothing ends it. In a log that grows, it may be half written.
+        at_end  the log has ended, so its last line is complete even without a line end
         """
         for stream in self._follower.streams:
             reader = self._by_stream.get(id(stream))
@@ -177,7 +177,7 @@ class FollowedLog(LogInput):
                 yield self._events(stream, reader.flush(at_end=at_end))
 
     def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
-        """Return options for the last lines, and for the start of the file if these show none."""
+        """Return suggested options for the last lines, and for the start of the file if a kind has no suggestion."""
         found = super().suggestions(kinds)
         rest = [kind for kind in kinds if all(kind != one.kind for one in found)]
         if not (rest and self.bytes):
@@ -186,11 +186,11 @@ class FollowedLog(LogInput):
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
-        """Return the read errors of all generations."""
+        """Return a dict of current or rotated file to the reason why the file could not be read to its end."""
         return self._follower.damaged
 
     def resume_point(self) -> ResumePoint | None:
-        """Return where to continue after a restart."""
+        """Return the position at which a later run can continue."""
         return self._follower.resume_point()
 
     def _reader_for(self, stream: LogStream) -> LogReader:
@@ -272,20 +272,20 @@ class PipedLog(LogInput):
             yield self._reader.scan(self._buffer, len(data))
 
     def _next_packed(self, _: int) -> bytes:
-        """Return the compressed bytes that were not returned yet."""
+        """Return the compressed bytes that arrived since the last call."""
         arrived, self._waiting = self._waiting, b""
         return arrived
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
-        """Return the read failure, or the truncation of compressed input."""
+        """Return a dict of the pipe's name to the reason why it could not be read to its end, empty if it could."""
         reason = self._failure
         if not reason and self.ended and self._packed is not None and self._packed.damaged:
             reason = f"{INCOMPLETE_GZIP}: only its first {self.bytes} unpacked bytes can be read"
         return {Path(self.name): reason} if reason else {}
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
-        """Complete the records that waited long enough, as for a followed log."""
+        """Yield the events of records that have waited long enough for further lines, as for a followed log."""
         if at_once or (self._reader.pending and now - self._last_read_at >= IDLE_S):
             yield self._reader.flush(at_end=at_end)
 
@@ -297,14 +297,14 @@ Batches = Iterator[list[Event]]
 
 
 def with_node(node: str | None, batches: Batches) -> Batches:
-    """Return the events with `node` for those that name none."""
+    """Set `node` on the events that name no server process, and return the batches."""
     if node is None:
         return batches
     return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)
 
 
 def merge_by_time(logs: Iterable[Batches]) -> Batches:
-    """Merge several logs in the order of time. An event without a time stays behind the one before it."""
+    """Merge the events of several logs by time. An event without a time stays after the previous event of its log."""
     each = list(logs)
     if len(each) == 1:
         yield from each[0]

@@ -1,6 +1,7 @@
-"""Vocabulary of a log: the documented markers and keys, those in common use, and those that a user adds.
+"""Vocabulary of a log: its markers (texts that identify an event) and its keys (names of ids and other values).
 
-A marker may contain placeholders for ids: `user {user} came on {sid}`, `{}` for text of no interest.
+It contains the documented markers and keys, variants in common use, and those that a user adds. A marker may contain
+placeholders for ids, as in `user {user} came on {sid}`; `{}` stands for text that is ignored.
 """
 
 import json
@@ -12,17 +13,17 @@ import msgspec
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 SHORTEST = 4
-"""Bytes: four letters, or two of a script like Chinese. A shorter needle would match any line."""
+"""Minimum size of a needle in bytes: four letters, or two of a script like Chinese. A shorter needle is in any line."""
 
 _PART = lazy_pattern(r"\{\{|\}\}|\{(?P<place>[^{}]*)\}|[{}]")
 _ODD = lazy_pattern(r"""["'`\\<>&]""")
-"""Characters that JSON may escape, and quotes: the needle contains none of them."""
+"""Quotes, and characters that JSON may escape. A needle contains none of them."""
 
 _Parts = tuple[list[str], list[str]]
 
 
 def split_placeholders(text: str) -> _Parts:
-    """Return the fixed texts of a marker and the roles of the placeholders between them, "" for `{}`."""
+    """Return the fixed texts of a marker, and the names of the placeholders between them ("" for `{}`)."""
     texts, roles, end = [""], list[str](), 0
     for match in _PART.finditer(text):
         texts[-1] += text[end : match.start()]
@@ -42,7 +43,7 @@ def has_placeholders(text: str) -> bool:
 
 
 def needle_for(text: str) -> str:
-    """Return the text to search for: the longest fixed text of a marker that every logger writes unchanged."""
+    """Return the needle of a marker: its longest fixed text that every logger writes unchanged."""
     texts, roles = split_placeholders(text)
     if not roles:
         return texts[0]
@@ -51,15 +52,15 @@ def needle_for(text: str) -> str:
 
 
 def escape_braces(text: str) -> str:
-    """Return a text as a marker writes it."""
+    """Return a text with its braces escaped, as a marker requires."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def marker_error(kind: str, text: str, allowed: Collection[str]) -> str:
-    """Return what is wrong with a marker, "" if nothing is. `allowed` contains the roles of its kind."""
+    """Return the error in a marker, "" if it has no error. `allowed` contains the placeholders of its kind."""
     alone = next((match[0] for match in _PART.finditer(text) if len(match[0]) == 1), "")
     if alone:
-        return f"`{alone}` has no counterpart"
+        return f"`{alone}` has no matching brace"
     texts, roles = split_placeholders(text)
     for role in filter(None, roles):
         if role not in allowed:
@@ -70,7 +71,7 @@ def marker_error(kind: str, text: str, allowed: Collection[str]) -> str:
 
 
 def _too_little(texts: Sequence[str], roles: Sequence[str], text: str) -> str:
-    """Return why the text around the placeholders is not enough to find or delimit ids, "" if it is."""
+    """Return the reason why the text around the placeholders is too short to find or delimit ids, "" if it is not."""
     for between, one, other in zip(texts[1:], roles, roles[1:], strict=False):
         if not between or (not between.strip() and "reason" in (one, other)):
             return f"`{{{one}}}{between}{{{other}}}`: there is no text between the two to separate them"
@@ -93,7 +94,7 @@ REQUIRED_ROLES = {
     DISCONNECTED: (SID, REASON),
     RESTARTED: (),
 }
-"""Roles with which a record is complete. Further ones are read until it ends."""
+"""Roles (user, sid, ...) that complete a record of each kind. Further ids are read until the record ends."""
 
 ALLOWED_ROLES = {
     CONNECTED: frozenset((SID, USER, NAMESPACE)),
@@ -108,9 +109,9 @@ EVENT_ROLES = {
     DISCONNECTED: (USER, SID, REASON),
     RESTARTED: (),
 }
-"""Values of an event, in this order."""
+"""Roles of the values of an event of each kind, in the order of the values."""
 
-# Compared without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are equal.
+# Keys are compared without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are equal.
 _KEYS = {
     USER: ("userid", "user", "userkey", "clerkuserid", "accountid"),
     SID: ("socketid", "sid", "socket", "clientid"),
@@ -127,32 +128,32 @@ _SENTENCES = {
     RESTARTED: r"(?:[Ww]eb[Ss]|[Ss])ocket server (?:is )?(?:now )?(?:started|listening|running|ready)",
 }
 
-# Without the letters that occur in both cases.
+# The pattern leaves out letters that a log may write in upper or lower case.
 _NEEDLE = rb"ocket (?:client (?:dis)?connected|for user|server )|nified WebSocket"
 
 _NO_NAME = lazy_pattern(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
-"""Characters that end a name in a log or surround it."""
+"""Characters that a key's name cannot contain, because they end or surround names in a log."""
 
 _SEPARATORS = lazy_pattern(r"[\s_\-]")
 
 
 class LogVocabulary(msgspec.Struct, frozen=True):
-    """Additional markers (kind, text) and keys (role, name) of a log. A marker may contain placeholders."""
+    """Markers (kind, text) and keys (role, name) that a user adds for a log. A marker may contain placeholders."""
 
     markers: tuple[tuple[str, str], ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
 
     def custom_needles(self) -> list[bytes]:
-        """Return the needles of the user's markers, also as JSON may escape them."""
+        """Return the needles of the user's markers, in plain form and in the form that JSON may escape."""
         needles = (needle_for(sentence) for _, sentence in self.markers)
         return list(dict.fromkeys(spelling for needle in needles for spelling in (needle.encode(), _as_json(needle))))
 
     def needle_pattern(self) -> re.Pattern[bytes]:
-        """Return the pattern that finds the needle of any marker in the bytes of a log."""
+        """Return the pattern that finds the needles of all markers in the bytes of a log."""
         return re.compile(b"|".join([_NEEDLE, *map(re.escape, self.custom_needles())]))
 
     def marker_pattern(self) -> re.Pattern[str]:
-        """Return the pattern of the markers without placeholders. The group that matches is the kind."""
+        """Return the pattern of the markers without placeholders. Its matching group has the name of the event kind."""
         alternatives = []
         for kind in KINDS:
             own = [
@@ -164,7 +165,7 @@ class LogVocabulary(msgspec.Struct, frozen=True):
         return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")
 
     def key_roles(self) -> dict[str, str]:
-        """Return the role of every known key, by normalised name."""
+        """Return a dict of each known key, in the form of `normalize_key`, to its role (user, sid, ...)."""
         known = {key: role for role, keys in _KEYS.items() for key in keys}
         return known | {normalize_key(key): role for role, key in self.keys if role != TIME}
 
@@ -179,12 +180,12 @@ def _as_json(text: str) -> bytes:
 
 
 def normalize_key(key: str) -> str:
-    """Return a key without case and separators. A leading "_" stays: it marks a logger's own keys."""
+    """Return a key in lower case without separators. A key with a leading "_" is a logger's own and stays unchanged."""
     return key if key.startswith("_") else _SEPARATORS.sub("", key).lower()
 
 
 def key_name_error(name: str) -> str:
-    """Return why a name cannot be a key, "" if it can."""
+    """Return the reason why a name cannot be a key, "" if it can be one."""
     sign = _NO_NAME.search(name)
     if sign is not None:
         return f"`{name}` cannot be the name of a key: it contains `{sign[0].strip()}`"

@@ -1,6 +1,6 @@
 """The state of a run of tail-logs in a file, from which the next run continues.
 
-It contains the positions in the logs, the open connections, the open incidents and the length of the recording.
+The file contains the positions in the logs, the open connections, the open incidents and the length of the recording.
 """
 
 import os
@@ -26,9 +26,11 @@ class OutputFileState(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
-    """The state at one moment: everything before it was read, evaluated and reported, nothing after it was.
+    """The state of a run at one moment.
 
-    logs              resume points by name of the log
+    Everything before this moment was read, evaluated and reported; nothing after it was.
+
+    logs              dict of log name to resume point
     open_connections  the connections that were open
     incidents         the incidents that were open, without their evidence
     recording         the NDJSON output, if it is a file
@@ -45,7 +47,7 @@ _decoder = msgspec.json.Decoder(Checkpoint)
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """Return the checkpoint at `path`, None if there is none yet. Raises BadEvidence for any other file."""
+    """Return the checkpoint at `path`, None if there is no file. Raises BadEvidence if the file is not valid."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -80,7 +82,7 @@ def output_state(fd: int) -> OutputFileState | None:
 
 
 def truncate_output(fd: int, recorded: OutputFileState | None) -> None:
-    """Cut the output behind `fd` to its size at the checkpoint; the lines after it will be written again."""
+    """Cut the output behind `fd` to its size at the checkpoint. The run writes the later lines again."""
     current = output_state(fd)
     if current is None or recorded is None or (current.device, current.inode) != (recorded.device, recorded.inode):
         return

@@ -1,6 +1,6 @@
 """Following one log by its name, over every rotation, truncation and replacement of its file.
 
-docs/logs.md (Rotation) lists the cases, including those in which `tail -F` loses lines. inode(7) defines what an inode
+docs/logs.md (Rotation) lists the cases, also those with lines that `tail -F` loses. inode(7) defines what an inode
 number guarantees.
 """
 
@@ -33,7 +33,7 @@ LATE_WRITER_S = 60.0
 MAX_LATE_FILES = 4
 MAX_FINISHED = 16
 MISSING = (-1, -1)
-"""The identity of a missing file. A file that appears meanwhile does not match it and is opened at the next read."""
+"""The identity of a missing file. If a file appears meanwhile, it does not match, and the next read opens it."""
 NEWLINE = memoryview(b"\n")
 INCOMPLETE_GZIP = "is not a complete gzip file"
 
@@ -42,8 +42,8 @@ class ResumePoint(msgspec.Struct, frozen=True):
     """The state of a followed log that a restart needs to continue. Its field names are part of the checkpoint.
 
     positions  positions in its files: renamed files first, the current file last
-    finished   positions at which earlier generations ended
-    since_ns   modification time of the current file when it was opened: a later generation is not older
+    finished   positions at which rotated files ended
+    since_ns   modification time of the current file when it was opened; a file that is rotated later is not older
     file       identity of the current file
     copied     the current file is a copy, made before the log was truncated
     """
@@ -56,7 +56,10 @@ class ResumePoint(msgspec.Struct, frozen=True):
 
 
 class LateFile(msgspec.Struct):
-    """A renamed file that may still be written to. `quiet_since` is None until the first read."""
+    """A renamed file that may still be written to.
+
+    quiet_since  time since which no bytes were added, None until the first read
+    """
 
     stream: LogStream
     quiet_since: float | None = None
@@ -65,10 +68,10 @@ class LateFile(msgspec.Struct):
 class LogFollower:
     """A log followed by its name.
 
-    `read` yields new bytes in order and once, and an empty chunk when a file has no more for now. `note` receives a
-    sentence about each loss and each file that cannot be opened.
+    `read` yields each new byte once and in order, and an empty chunk when a file has no more bytes for now. `note`
+    receives a sentence about lost lines and about each file that cannot be opened.
 
-    damaged  files that could not be read to their end, with the reason
+    damaged  dict of each file that could not be read to its end to the reason
     """
 
     def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None]) -> None:
@@ -86,7 +89,7 @@ class LogFollower:
     # --- start ---------------------------------------------------------------------------------------------------
 
     def start(self, *, at_end: bool = False) -> None:
-        """Start with the file that the name stands for now. A file that appears later is read from its start."""
+        """Start with the file that has the log's name now. A file that appears later is read from its start."""
         for path in find_generations(self.name)[-MAX_LATE_FILES:]:
             self._mark_as_read(path)
         log = self._open(Continuation(self.name, 0))
@@ -102,7 +105,7 @@ class LogFollower:
             log.close()
 
     def resume(self, resume_point: ResumePoint) -> None:
-        """Start where an earlier run stopped, in whichever file contains that position now."""
+        """Start at the position of an earlier run, in the file that contains this position now."""
         self._resumed_at = resume_point
         *late, current = resume_point.positions
         self._initial = []
@@ -110,7 +113,7 @@ class LogFollower:
         finder = _StreamFinder(self.name, self._open)
         self.main = finder.find(current)
         if self.main is not None:
-            # If the name still stands for the file that was read, that file was truncated and a copy has its content.
+            # If the file that was read still has its name, it was truncated: the found file is a copy of its content.
             truncated = resume_point.file == file_identity(self.name) not in {None, self.main.log.reader.identity}
             self.main.log.is_copy = resume_point.copied or truncated
         self._late_files = [LateFile(stream) for stream in finder.find_late(late, self._finished, self.main)]
@@ -120,7 +123,7 @@ class LogFollower:
             self._report_loss(current)
 
     def resume_point(self) -> ResumePoint | None:
-        """Return the point from which a restart reads every complete record once; None before the first file."""
+        """Return the point from which a restart reads every complete record once; None before a file was opened."""
         if self.main is None:
             return self._resumed_at
         positions = tuple(stream.position() for stream in self.streams)
@@ -168,7 +171,7 @@ class LogFollower:
         return size is None
 
     def _update_damage(self, log: OpenLog) -> None:
-        """Record and report whether the file can be read to its end; clear the record if it can again."""
+        """Record and report that the file cannot be read to its end, or clear the record if it can be read again."""
         path = log.reader.path
         before = self.damaged.pop(path, "")
         if log.reader.is_damaged:
@@ -192,7 +195,7 @@ class LogFollower:
     # --- from one generation to the next -------------------------------------------------------------------------
 
     def _has_moved(self, stream: LogStream) -> bool:
-        """Return whether the name stands for another file, and there is something to read in it or before it."""
+        """Return whether the log's name now belongs to another file, and this or a rotated file has new content."""
         identity = file_identity(self.name)
         if identity == stream.log.reader.identity:
             self._settled = stream.log.position()
@@ -251,9 +254,9 @@ class LogFollower:
             self._late_files.pop(0).stream.close()
 
     def _step_back(self, stream: LogStream) -> None:
-        """Read an older generation first if nothing of the current file was read.
+        """Read an older rotated file first, if nothing of the current file was read.
 
-        Since the last read the file may have been filled, copied and emptied.
+        Since the last read, the current file may have been filled, copied and emptied.
         """
         if stream.log.offset:
             return
@@ -263,7 +266,7 @@ class LogFollower:
             stream.continue_in(log)
 
     def _next_file(self) -> Continuation:
-        """Return the oldest unread generation, else the file that the name stands for."""
+        """Return the oldest unread rotated file, or else the file that has the log's name now."""
         identity = file_identity(self.name)
         current = Continuation(self.name, 0, identity if identity is not None else MISSING)
         return next(iter(self._unread()), current)
@@ -282,7 +285,7 @@ class LogFollower:
         return OpenLog(reader, continuation.offset)
 
     def _open_reader(self, continuation: Continuation) -> FileReader | None:
-        """Return a reader, or None if the file cannot be opened or is another one by now; the next read decides."""
+        """Return a reader, None if the file cannot be opened or was replaced meanwhile. The next read tries again."""
         try:
             reader = FileReader(continuation.path)
         except FileNotFoundError:
@@ -308,7 +311,7 @@ class LogFollower:
 
 
 class _StreamFinder:
-    """Search for the positions of an earlier run: files may have been renamed, copied, packed or replaced since."""
+    """Search for the positions of an earlier run, although files may have been renamed, copied, packed or replaced."""
 
     def __init__(self, name: Path, open_log: Callable[[Continuation], OpenLog | None]) -> None:
         self._name, self._open_log = name, open_log
@@ -319,7 +322,10 @@ class _StreamFinder:
         excluded: Iterable[FileIdentity | None] = (),
         finished: Iterable[FilePosition] = (),
     ) -> LogStream | None:
-        """Return the file that continues at `position`. A position at offset 0 has no content to recognise."""
+        """Return the stream that continues at `position`, None if no file contains the position.
+
+        A position at offset 0 is never found, because no content identifies its file.
+        """
         for _ in range(MAX_SCANS if position.offset else 0):
             with suppress(DirectoryUnstable):
                 found = scan_stable(self._name, lambda: find_continuation(self._name, position, excluded, finished))
@@ -332,10 +338,10 @@ class _StreamFinder:
     def find_late(
         self, positions: Sequence[FilePosition], finished: Iterable[FilePosition], current: LogStream | None
     ) -> list[LogStream]:
-        """Return the files of late writers: neither the log's name itself nor a finished file.
+        """Return the renamed files to which a writer may still write. The current file and finished files are excluded.
 
-        The furthest position chooses first. If a file was replaced by a copy, both contain the nearer position, but
-        only the copy still exists, and reading it from the nearer position would read lines twice.
+        The furthest position is searched first. If a file was replaced by a copy, both positions match the copy, and
+        reading from the nearer position would read lines twice.
         """
         finished, found = list(finished), dict[int, LogStream]()
         excluded = {file_identity(self._name), current.log.reader.identity if current is not None else None}

@@ -1,7 +1,7 @@
-"""Earlier files of a log: the rotated, copied and packed files in the directory of the log.
+"""Rotated files of a log, also copied and packed ones, in the directory of the log. They are called generations.
 
-A log's earlier files are its generations. Their names follow logrotate(8) (`name.1`, `name-20260115`, `.gz`),
-pm2-logrotate and winston-daily-rotate-file (`stem__2026-01-15.log`, `stem-2026-01-15.log`).
+Their names follow logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logrotate and winston-daily-rotate-file
+(`stem__2026-01-15.log`, `stem-2026-01-15.log`).
 """
 
 import os
@@ -22,7 +22,7 @@ UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".ch
 
 
 class DirectoryUnstable(Exception):
-    """The files of a log are renamed faster than they can be listed; a later scan will find them all."""
+    """The files of a log are renamed faster than they can be listed. A later scan will find all of them."""
 
 
 class Continuation(NamedTuple):
@@ -50,10 +50,10 @@ class FileFingerprint(msgspec.Struct, frozen=True):
 
 
 def find_generations(name: Path, *, include_packed_twins: bool = False) -> list[Path]:
-    """Return the files that may be earlier generations of `name`, the oldest first.
+    """Return the files that may be rotated files (generations) of `name`, the oldest first.
 
-    The generations of a link's target count too: Kubernetes rotates the file to which the link points.
-    `include_packed_twins` also returns a packed file whose unpacked original still exists.
+    If `name` is a link, the generations of its target are included: Kubernetes rotates the file to which the link
+    points. `include_packed_twins` also returns a packed file whose unpacked original still exists.
     """
     found: dict[FileIdentity, tuple[tuple[int, int, tuple[int, ...]], Path]] = {}
     for base in dict.fromkeys((name, resolve_links(name))):
@@ -67,7 +67,7 @@ def find_generations(name: Path, *, include_packed_twins: bool = False) -> list[
 
 
 def is_generation(name: Path, path: Path) -> bool:
-    """Return whether `path`, by its name, is an earlier generation of `name` or of the file to which it links."""
+    """Return whether `path` has the name of a rotated file of `name` or of the file to which `name` links."""
     return any(
         path.parent == base.parent and _generation_pattern(base.name).fullmatch(path.name)
         for base in {name, resolve_links(name)}
@@ -96,7 +96,7 @@ def _named_like(base: Path, include_packed_twins: bool) -> Iterator[Path]:
 
 @lru_cache
 def _generation_pattern(name: str) -> re.Pattern[str]:
-    """Return the pattern of names of earlier generations of the log `name`."""
+    """Return the pattern for the names of rotated files of the log `name`."""
     stem, suffix = map(re.escape, (Path(name).stem, Path(name).suffix))
     dated = rf"{stem}[-._]+\d[-\d_.T:]*{suffix}(\.\d+)?(\.gz)?"
     return re.compile(rf"{re.escape(name)}[.-].*|{dated}", re.DOTALL)
@@ -105,8 +105,8 @@ def _generation_pattern(name: str) -> re.Pattern[str]:
 def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
     """Return a key that sorts files of the same modification time, the oldest first.
 
-    `.10` is older than `.2`, and an earlier date is older than a later one. If both styles exist, the numbered files
-    are older: logrotate leaves them behind when it is switched to dates.
+    `.10` is older than `.2`, and an earlier date is older than a later date. If both styles exist, the numbered files
+    are older: logrotate does not rename them when it is switched to dates.
     """
     name = path.name.removesuffix(".gz")
     extended = name.startswith(base.name)
@@ -116,10 +116,10 @@ def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
 
 
 def scan_stable(name: Path, scan: Callable[[], ScanResult]) -> ScanResult:
-    """Return the result of a `scan` during which no generation of `name` was renamed.
+    """Return the result of a `scan` during which no rotated file of `name` was renamed.
 
     A rotation renames one file after another, and a scan reads one file after another. If both run at once, the scan
-    can miss a file, which would later be taken for a file that was already read. Raises DirectoryUnstable.
+    can miss a file, which later looks like a file that was already read. Raises DirectoryUnstable.
     """
     for _ in range(MAX_SCANS):
         before = _identities(name)
@@ -163,10 +163,10 @@ def find_continuation(
     excluded: Iterable[FileIdentity | None],
     finished: Iterable[FilePosition] = (),
 ) -> Continuation | None:
-    """Return the file that contains everything before `position`: `name` or one of its generations.
+    """Return the file that contains everything before `position`: `name` or one of its rotated files.
 
-    excluded  files that it cannot be
-    finished  positions at which files were read to their final end: a file that ends at one has nothing more
+    excluded  identities of files that are not considered
+    finished  positions at which files were read to their final end; a file that ends there is not considered
     """
     excluded, finished = set(excluded), list(finished)
     for reader in _readers([name, *reversed(find_generations(name))]):
@@ -183,12 +183,12 @@ def unread_generations(
     initial: Iterable[FileFingerprint],
     open_logs: Iterable[OpenLog],
 ) -> list[Continuation]:
-    """Return the generations of `name` that appeared since the last read and were not read, the oldest first.
+    """Return the rotated files of `name` that appeared since the last read and were not read, the oldest first.
 
-    since_ns   modification time before which no file is one
-    finished   positions at which earlier generations ended: a file that ends at one was read
+    since_ns   files that were modified before this time are not considered
+    finished   positions at which rotated files ended; a file that ends at such a position was read
     initial    files that existed before reading started
-    open_logs  logs being read; a file with the content of one is a copy of it
+    open_logs  logs that are being read; a file with the content of such a log is a copy
     """
     finished, initial, open_logs = list(finished), list(initial), list(open_logs)
     current = file_identity(name)
@@ -208,7 +208,7 @@ def _ends_at(reader: FileReader, position: FilePosition) -> bool:
 
 
 def older_generations(name: Path, reader: FileReader) -> set[FileIdentity]:
-    """Return the generations of `name` that are older than the file of `reader`, which may have been deleted."""
+    """Return the identities of the rotated files that are older than the file of `reader`, even if it was deleted."""
     paths = (*find_generations(name), name)
     generations = [identity for identity in map(file_identity, paths) if identity is not None]
     if reader.identity in generations:
@@ -235,10 +235,10 @@ def is_empty(path: Path) -> bool:
 
 
 def find_rewritten_copy(path: Path, previous: OpenLog, settled: FilePosition | None) -> Continuation | None:
-    """Return where to continue in `path` if it repeats `previous`: same content, new inode (sed -i, rsync).
+    """Return where to continue in `path` if it repeats the content of `previous` with a new inode (sed -i, rsync).
 
-    settled  the last position at which the name stood for `previous`; later additions of a late writer to
-             `previous` are not in the copy
+    settled  the last position at which `previous` had the log's name; lines that a late writer added later are not in
+             the copy
     """
     for reader in _readers([path]):
         if previous.offset and previous.position().matches(reader.read_at):

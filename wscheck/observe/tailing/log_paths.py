@@ -2,7 +2,7 @@
 
 The content of a log counts once. These files are left out: links to another file, packed copies, backups, and exports
 that another file contains. Names and identical first lines prove nothing, because two servers can start alike. A file
-is left out only if every byte of it is at the same offset in the other file and this cannot be a coincidence.
+is left out only if all its bytes are at the same offsets in the other file and this cannot be a coincidence.
 """
 
 import re
@@ -27,19 +27,19 @@ LOG_SUFFIXES = (".log", ".out", ".err", ".txt", ".json", ".jsonl", ".ndjson")
 STDIN = "-"
 WILDCARDS = "*?["
 HISTORY = 4
-"""Files remembered for each followed name."""
+"""Number of earlier files that are remembered for each followed name."""
 COMPARED_HEAD = 1 << 12
 COMPARED_CHUNK = 1 << 18
 MAX_LISTED = 3
 
 _UNIQUE_TEXT = re.compile(rb"\d\d:\d\d:\d\d|(?<!\d)\d{10}(?:\d{3})?(?!\d)|(?<![\w-])[\w-]{20}(?![\w-])")
-"""A time of day, seconds or milliseconds since the epoch, or a socket id: no two servers write the same ones."""
+"""Text that two servers do not write alike: a time of day, seconds or milliseconds since the epoch, or a socket id."""
 
 Note = Callable[[str], None]
 
 
 class DuplicateLog(NamedTuple):
-    """A file that contains nothing beyond the content of `original`, and its `relation` to it."""
+    """A file whose content is all in `original`. `relation` says how, for example "a copy of"."""
 
     path: Path
     original: Path
@@ -58,8 +58,8 @@ class LogPaths:
     def __init__(self, names: Iterable[str], *, rotated: bool, note: Note) -> None:
         """Find the current files; `note` receives a sentence about the duplicates.
 
-        `rotated`: earlier generations are logs of their own, each before the next one. Otherwise following a log
-        finds its generations.
+        rotated  treat each rotated file as a log of its own, the oldest first; otherwise the follower of a log finds
+                 its rotated files
         """
         names = [name for name in names if name != STDIN]
         found, aliases = _find_files(names, rotated)
@@ -79,7 +79,7 @@ class LogPaths:
 
     @property
     def directories(self) -> list[Path]:
-        """The directories in which further logs may appear."""
+        """The directories where further logs may appear."""
         return [Path(name) if Path(name).is_dir() else _literal_part(Path(name)) for name in self._open_ended]
 
     def find_new(self) -> list[Path]:
@@ -109,7 +109,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def node_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the server process that writes each log, named after the log's current generation."""
+    """Return a dict of each log file to the name of the server process that writes it: the path of its current file."""
     families = _group_generations(list(paths))
     return {path: str(base) for base, earlier in families.items() for path in (base, *earlier)}
 
@@ -117,7 +117,7 @@ def node_names(paths: Iterable[Path]) -> dict[Path, str]:
 def _find_files(
     names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()
 ) -> tuple[list[Path], list[DuplicateLog]]:
-    """Return each file of `names` and `followed` under one name, and its other names."""
+    """Return each file of `names` and `followed` under one name, and its other names as duplicates."""
     found = [*followed, *(path for name in names for path in _expand(name))]
     named = {Path(name) for name in names}
     aliases = find_aliases(found, named, followed)
@@ -130,13 +130,13 @@ def _find_files(
 
 
 def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
-    """Return `paths` in their order, each once, without those `excluded`."""
+    """Return `paths` in their order, each once, without the paths in `excluded`."""
     left_out = set(excluded)
     return [path for path in dict.fromkeys(paths) if path not in left_out]
 
 
 def _group_generations(paths: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Return each log with those of `paths` that are earlier generations of it, the oldest first."""
+    """Return a dict of each log to those of `paths` that are its rotated files, the oldest first."""
     by_file = {resolve_links(path): path for path in paths}
     earlier = {path: [by_file[p] for p in _generations(path) if p in by_file and by_file[p] != path] for path in paths}
     generations = {generation for each in earlier.values() for generation in each}
@@ -170,7 +170,7 @@ def _is_log(path: Path) -> bool:
 
 
 def _literal_part(pattern: Path) -> Path:
-    """Return the longest parent directory of a pattern without a wildcard."""
+    """Return the longest parent directory of a pattern that contains no wildcard."""
     return next(parent for parent in pattern.parents if not _has_wildcard(str(parent)))
 
 
@@ -178,13 +178,13 @@ def _literal_part(pattern: Path) -> Path:
 
 
 class RenameTracker:
-    """The files that the followed names stood for, so that a renamed one is not taken for a new log."""
+    """The files that had one of the followed names, so that a renamed file is not mistaken for a new log."""
 
     def __init__(self) -> None:
         self._fingerprints: dict[Path, deque[FileFingerprint]] = defaultdict(lambda: deque(maxlen=HISTORY))
 
     def update(self, names: Iterable[Path]) -> None:
-        """Remember the files that `names` stand for now."""
+        """Remember the files that have these `names` now."""
         changed = (name for name in names if name.is_file() and not self._is_current(name))
         for path, fingerprint in take_fingerprints(changed).items():
             self._fingerprints[path].append(fingerprint)
@@ -194,7 +194,7 @@ class RenameTracker:
         return last is not None and len(last.head) == HEAD_BYTES and last.identity == file_identity(name)
 
     def renamed(self, paths: Iterable[Path]) -> list[DuplicateLog]:
-        """Return those of `paths` that are files for which a followed name stood before."""
+        """Return those of `paths` that had a followed name before."""
         found = []
         for path in filter(Path.is_file, paths):
             with suppress(OSError), closing(FileReader(path)) as reader:
@@ -209,10 +209,10 @@ class RenameTracker:
 
 
 def find_copies(paths: Sequence[Path], *, growing: bool) -> list[DuplicateLog]:
-    """Return those of `paths` whose content another one contains.
+    """Return those of `paths` whose whole content is in another file.
 
-    growing  the files will be followed: a plain file may then continue differently from the one that it repeats,
-             a packed file does not
+    growing  the files will be followed: a plain file may then become different from the file that it repeats, a packed
+             file does not
     """
     files = [path for path in paths if path.is_file()]
     packed = list(_packed_twins(files))
@@ -221,11 +221,11 @@ def find_copies(paths: Sequence[Path], *, growing: bool) -> list[DuplicateLog]:
 
 
 def find_aliases(paths: Iterable[Path], named: Container[Path], followed: Container[Path]) -> list[DuplicateLog]:
-    """Return the further names of files: links, and files named in several ways.
+    """Return the superfluous names of files: links, and further ways in which a file is named.
 
-    One name of each file stays: first one that is `followed`, then one after which earlier generations are named, then
-    a link on the command line (`named`), which may later lead to another file. A link that was only found in a
-    directory does not stay, because its next target will be found there too.
+    One name of each file is chosen. A name in `followed` comes first, then a name to which names of rotated files
+    belong, then a link on the command line (`named`), which may later lead to another file. A link found in a directory
+    comes last, because its next target will be found in the directory too.
     """
 
     def rank(path: Path, same_file: Iterable[Path]) -> tuple[bool, bool, int]:
@@ -277,7 +277,10 @@ def _starting_with(head: bytes, heads: Sequence[tuple[bytes, int]], position: in
 
 
 def _copy_of_pair(one: Path, other: Path, growing: bool) -> DuplicateLog | None:
-    """Return which file repeats the other. Of equal files it is the packed, the earlier or else the second one."""
+    """Return the file that repeats the other, None if neither does.
+
+    Of two equal files, the packed file is the duplicate, else the rotated file, else the second file.
+    """
 
     def sort_key(pair: tuple[Path, Path]) -> tuple[bool, bool]:
         path, original = pair
@@ -317,7 +320,7 @@ def _contains(original: Path, path: Path) -> bool:
 
 
 def duplicates_message(duplicates: Sequence[DuplicateLog]) -> str:
-    """Return the line that names the files left out, and why."""
+    """Return the message about the files that were left out, with the reason for each."""
     listed = [f"{path} ({relation} {original})" for path, original, relation in duplicates[:MAX_LISTED]]
     more = [f"{len(duplicates) - MAX_LISTED} more"] if len(duplicates) > MAX_LISTED else []
     return f"left out, because their content would count twice: {', '.join([*listed, *more])}"

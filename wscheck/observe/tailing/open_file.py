@@ -1,8 +1,8 @@
 """One open log file, its position, and the check that it still contains what was read.
 
-A descriptor survives a rename, so lines that a late writer adds are still read. It does not survive a truncation:
-before any byte counts as new, the bytes already read must still be at their offsets. Files are not memory-mapped,
-because truncating a mapped file kills the process that reads it.
+An open descriptor still reads a renamed file, so lines from a late writer are not lost. After a truncation it reads
+other content: before any byte counts as new, the bytes already read must still be at their offsets. Files are not
+memory-mapped, because truncating a mapped file kills the process that reads it.
 """
 
 import errno
@@ -22,14 +22,14 @@ RECENT_BYTES = 1 << 16
 NEVER_POLLED = (-1, -1)
 
 FileIdentity = tuple[int, int]
-"""(device, inode): the same file under any name, until it is deleted and closed."""
+"""(device, inode). It identifies a file under any name, until the file is deleted and closed."""
 
 ReadAt = Callable[[int, int], bytes]
 """`read_at(length, offset)` returns up to `length` bytes of a file, fewer at its end."""
 
 
 class FilePosition(msgspec.Struct, frozen=True):
-    """An offset in a log file, recognised by the content around it: names change and inodes are reused.
+    """An offset in a log file. The content around it identifies the file, because names change and inodes are reused.
 
     head   the first bytes of the file, at most HEAD_BYTES
     tail   the last bytes before the offset, at most TAIL_BYTES
@@ -84,7 +84,7 @@ class FileReader:
 
     @property
     def size(self) -> int:
-        """Bytes that can be read now. For a gzip file, computing this unpacks all of it."""
+        """Bytes that can be read now. For a gzip file, this unpacks the whole file."""
         return self.status.st_size if self._gzip is None else self._gzip.size()
 
     def read_at(self, length: int, offset: int) -> bytes:
@@ -130,7 +130,7 @@ class OpenLog:
         self._last_polled, self._has_more = NEVER_POLLED, False
 
     def position(self) -> FilePosition:
-        """Return the current position. It comes from memory, so it is right even after a truncation."""
+        """Return the current position. It is computed from memory, so it is correct even after a truncation."""
         return FilePosition(self._head, bytes(self._recent[-TAIL_BYTES:]), self.offset)
 
     def position_at(self, offset: int) -> FilePosition:
@@ -141,7 +141,7 @@ class OpenLog:
         return FilePosition(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
 
     def has_read(self, other: FileReader) -> bool:
-        """Return whether all content of `other` was read from this log, as with a copy made a moment ago."""
+        """Return whether all content of `other` was read from this log, as with a recent copy."""
         end = FilePosition.at(other.read_at, other.size)
         behind = self.offset - end.offset
         if behind < 0 or not self._head.startswith(end.head):
@@ -186,7 +186,7 @@ class OpenLog:
 
         One call reads the old tail and the new bytes, so no truncation fits between the check and the read.
         """
-        if not self._has_more:  # after a full buffer there is more to read, and reading it checks the file anyway
+        if not self._has_more:  # after a full buffer there is more to read, and the next read checks the file
             status = self.reader.status
             if status.st_size < self.offset:
                 return None

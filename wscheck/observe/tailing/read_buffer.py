@@ -21,7 +21,7 @@ class BufferUser(Protocol):
 class ReadBuffer:
     """Memory for one chunk at a time, used by one log reader at a time.
 
-    data     `reserve` bytes for the unprocessed end of the chunk before, then the payload
+    data     `reserve` bytes for the unprocessed end of the previous chunk, then the payload
     payload  the part of `data` that receives a chunk
     scratch  as many bytes as `data`, for marks about its content
     """
@@ -39,7 +39,7 @@ class ReadBuffer:
         return chunk.obj is self.data
 
     def prepend(self, unprocessed: bytearray, user: BufferUser) -> int:
-        """Copy `unprocessed` in front of the payload and return its start. It stays there until `user` detaches."""
+        """Copy `unprocessed` in front of the payload until `user.detach` is called, and return its start."""
         if self._user is not None and self._user is not user:
             self._user.detach()
         self._user = user

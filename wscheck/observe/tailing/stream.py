@@ -20,12 +20,12 @@ class StreamChunk(NamedTuple):
 
 
 class StreamSegment(msgspec.Struct):
-    """The part of a stream that lies in one file.
+    """The part of a stream that is in one file.
 
-    start        bytes of the stream before it
-    offset       offset in the file at which it starts
-    lines_before lines of the stream before it
-    first_line   lines of the file before it, None if they were not counted
+    start        number of bytes of the stream before the segment
+    offset       offset in the file at which the segment starts
+    lines_before number of lines of the stream before the segment
+    first_line   number of lines of the file before the segment, None if they were not counted
     """
 
     log: OpenLog
@@ -36,11 +36,11 @@ class StreamSegment(msgspec.Struct):
 
 
 class LogStream:
-    """One sequence of bytes. Its reader updates `consumed` and `lines` after each chunk.
+    """The output of one writer as one sequence of bytes. Its reader updates `consumed` and `lines` after each chunk.
 
-    length    bytes delivered so far
-    consumed  bytes up to the end of the last complete record
-    lines     lines delivered so far
+    length    number of bytes read from the files
+    consumed  number of bytes up to the end of the last complete record
+    lines     number of lines read from the files
     """
 
     def __init__(self, log: OpenLog, first_line: int | None = 0) -> None:
@@ -69,7 +69,7 @@ class LogStream:
         self._close_consumed()
 
     def drop_earlier_files(self) -> None:
-        """Close all files but the current one, because they no longer contain what was read from them."""
+        """Close all files but the current file, because they no longer contain what was read from them."""
         for segment in self._segments[:-1]:
             segment.log.close()
         del self._segments[:-1]
@@ -91,17 +91,17 @@ class LogStream:
 
     @property
     def numbered_as_read(self) -> bool:
-        """True while the line numbers of the stream are those of one file: it starts with that file and stays in it."""
+        """True if the stream and its file have the same line numbers, because the stream started with this file."""
         first = self._segments[0]
         return len(self._segments) == 1 and first.first_line == first.lines_before
 
     def line(self, line: int) -> int | None:
-        """Return the number in its file of the stream's line `line` (both from 1), None if it is not known."""
+        """Convert a line number of the stream to the line number in its file (both from 1), None if that is unknown."""
         segment = next((s for s in reversed(self._segments) if s.lines_before < line), self._segments[0])
         return None if segment.first_line is None else segment.first_line + line - segment.lines_before
 
     def _close_consumed(self) -> None:
-        """Close the files that contain no unconsumed bytes."""
+        """Close the files with content that was completely consumed."""
         while len(self._segments) > 1 and self._segments[1].start <= self.consumed:
             self._segments.pop(0).log.close()
 

@@ -1,4 +1,4 @@
-"""Time in the logs: the window of events that count, the current log time, and the ages of open connections."""
+"""Time in the logs: the time window (--since, --until), the current log time, and the ages of open connections."""
 
 import contextlib
 import time
@@ -14,14 +14,17 @@ from wscheck.model.events import Event
 
 
 class TimeWindow(msgspec.Struct, frozen=True):
-    """The times of the events that count, in seconds since the Unix epoch. Events without a time always count."""
+    """The time window (--since, --until) of the events that count, in seconds since the Unix epoch.
+
+    Events without a time always count.
+    """
 
     since: float | None = None
     until: float | None = None
 
     @property
     def bounded(self) -> bool:
-        """True if an event can be outside the window."""
+        """True if an event can be outside the time window."""
         return self.since is not None or self.until is not None
 
     def contains(self, at: float | None) -> bool:
@@ -31,7 +34,7 @@ class TimeWindow(msgspec.Struct, frozen=True):
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
     def starts_after(self, at: float | None) -> bool:
-        """Return whether an event at `at` is before the window."""
+        """Return whether an event at `at` is before the time window."""
         return at is not None and self.since is not None and at < self.since
 
 
@@ -47,13 +50,13 @@ class LogClock:
         self._read_at, self._advanced = time.monotonic(), False
 
     def observe(self, at: float | None) -> None:
-        """Record new events, the latest at `at`; None if none of them had a time."""
+        """Record that new events were read. `at` is the latest of their times, None if no event had a time."""
         if at is not None and (self.last is None or at >= self.last):
             self.last = at
             self._advanced = True
 
     def mark_current(self) -> None:
-        """Record that everything available was read: from now on log time passes like time here."""
+        """Record that everything available was read. From now on, log time advances with the clock of this machine."""
         if self._advanced:
             self._advanced, self._read_at = False, time.monotonic()
 
@@ -68,7 +71,7 @@ class LogClock:
 
 
 class ConnectionAges:
-    """The opening times of open connections, recorded only if there is a limit in seconds (`limited`)."""
+    """The opening times of open connections, recorded only if their age has a limit in seconds (`limited`)."""
 
     def __init__(self, limit: float | None) -> None:
         self._limit, self.limited = limit, limit is not None

@@ -28,9 +28,9 @@ SOON_S = 0.1
 RESCAN_S = 0.5
 QUIET_PIPE_S = 0.05
 MAX_POLL_S = 0.25
-"""Seconds of reading after which results are reported and saved although there is more to read."""
+"""Seconds of reading after which results are reported and saved, even if there is more to read."""
 FINAL_POLL_S = 1.0
-"""Seconds for which an interrupted loop that was up to date still reads what had been written by then."""
+"""Seconds of reading after an interruption, so that a loop that was up to date reads everything written before."""
 MANY_CONNECTIONS = 2000
 SAVE_INTERVAL_S = 1.0
 UNNOTIFIED_S = 0.1
@@ -54,11 +54,11 @@ class LoopPlan(msgspec.Struct, kw_only=True):
     follow         continue at the end of the logs
     seconds        stop after this time, None for never
     until          stop at this time, in seconds since the Unix epoch
-    checkpoint     the file in which the state is saved
+    checkpoint     the file for the saved state
     recording_fd   descriptor of the NDJSON output, None without one
-    stdout_pipe    descriptor of standard output if it is a pipe: the run ends when its reader has closed it
-    directories    directories in which further logs may appear
-    find_new_logs  returns the logs that appeared since its last call
+    stdout_pipe    descriptor of standard output if it is a pipe: the run ends when the reader has closed the pipe
+    directories    directories where further logs may appear
+    find_new_logs  function that returns the logs that appeared since its last call
     """
 
     follow: bool
@@ -72,7 +72,7 @@ class LoopPlan(msgspec.Struct, kw_only=True):
 
 
 class ReadProgress(Protocol):
-    """A progress display: receives the size of each chunk, and the end of the existing content."""
+    """A progress display. It is called with the size of each chunk, and `done` is called after the existing content."""
 
     def __call__(self, size: int) -> None: ...
     def done(self) -> None: ...
@@ -93,7 +93,7 @@ class TailLoop:
         self._saved_progress: object = None
 
     def run(self) -> StopReason:
-        """Poll until the end. Afterwards everything was reported."""
+        """Poll until the end. When this method returns, everything was reported."""
         try:
             with self._handle_signals():
                 self._run()
@@ -103,7 +103,7 @@ class TailLoop:
 
     def _run(self) -> None:
         self._monitor.watch(self._watched_paths())
-        # The start position is saved before anything is read: a kill from here on loses nothing.
+        # The start position is saved before anything is read, so that a killed process loses no lines.
         self._save(force=True)
         self._catch_up()
         while self._stop_reason is None and self._can_continue():
@@ -114,7 +114,7 @@ class TailLoop:
         self._save(force=True)
 
     def _catch_up(self) -> None:
-        """Read the existing content. It is history: only later content has the time of this machine."""
+        """Read the content that existed at the start. Its times are in the past; only later content is written now."""
         # Several logs are merged by their times, so reading them must not pause in the middle.
         may_pause = len(self._watch.logs) == 1
         while True:
@@ -158,7 +158,7 @@ class TailLoop:
         self._monitor.wait(timeout)
         if self._monitor.output_closed:
             raise BrokenPipeError
-        # A pipe that was never empty may still deliver an old log, whose lines are not from now.
+        # Until a pipe was empty once, it may deliver an old log with lines that were not written now.
         if self._plan.follow and (not self._pipes or time.monotonic() - started > QUIET_PIPE_S):
             self._watch.live = True
 
@@ -172,7 +172,7 @@ class TailLoop:
         return self._paused
 
     def _watched_paths(self) -> list[Path]:
-        """Return the paths whose changes end a wait: the logs, and a name in each directory for new files."""
+        """Return the paths whose changes end a wait: the logs, and the pattern `*` in each directory for new files."""
         logs = [log.path for log in self._watch.logs if isinstance(log, FollowedLog)]
         return [*logs, *(directory / "*" for directory in self._plan.directories)] if self._plan.follow else []
 
@@ -243,11 +243,8 @@ class TailLoop:
 class ChangeMonitor:
     """A wait for one of three events: a watched log may have changed, one of `inputs` can be read, or the time is over.
 
-    A notification is only a hint: it can be late, missing or about another file, and it does no more than end a wait
-    early. On Linux it comes from inotify(7). Elsewhere, and when inotify has no watches left, waits are short instead.
-
-    `wake` ends a wait from a signal handler or another thread. `output` is a pipe to which this process writes:
-    `output_closed` becomes true, and a wait ends, when nothing reads from it any more.
+    `wake` ends a wait from a signal handler or another thread. `output` is a pipe to which this process writes. When
+    the reader closes this pipe, a wait ends and `output_closed` becomes true.
     """
 
     def __init__(self, inputs: Iterable[int], output: int | None) -> None:
@@ -261,7 +258,7 @@ class ChangeMonitor:
         for fd in (self._wake_read, *inputs):
             self._poll.register(fd, select.POLLIN | select.POLLHUP)
         if output is not None:
-            self._poll.register(output, 0)  # poll(2) reports an error without being asked for it
+            self._poll.register(output, 0)  # poll(2) reports errors without a flag for them
 
     def watch(self, paths: Iterable[Path]) -> None:
         """Wait for changes of these logs and for new files in their directories; can be called repeatedly."""
@@ -299,7 +296,7 @@ class ChangeMonitor:
 
 
 class _Inotify:
-    """inotify(7) watches for each log (written to) and its directory (created, renamed).
+    """Watches of inotify(7): for writes to each log, and for new or renamed files in its directory.
 
     reliable  every watch could be added; otherwise changes can go unnoticed
     """
@@ -313,7 +310,7 @@ class _Inotify:
         self.reliable = True
 
     def watch(self, paths: Iterable[Path]) -> None:
-        """Add watches. The kernel has one watch per inode, so adding one again is cheap and follows a rotation."""
+        """Add watches. The kernel has one watch per inode, so repeated calls are cheap and follow a rotation."""
         for path in paths:
             for target in {path, Path(os.path.realpath(path))}:
                 self._add(target.parent, self._directory_events)
@@ -323,7 +320,7 @@ class _Inotify:
         try:
             self._inotify.add_watch(path, events)
         except FileNotFoundError:
-            pass  # the watch of its directory reports when it appears
+            pass  # the watch of the directory reports the file when it appears
         except OSError:
             self.reliable = False  # no watches left, or a file system without notifications
 

@@ -24,8 +24,8 @@ def build_logs_report(
     """Return the report of everything that was read. No log may be read afterwards.
 
     Args:
-        watch: the logs and what was found in them.
-        bar: what fails the run.
+        watch: the logs, their events and their findings.
+        bar: the lowest severity that fails the run.
         users: the most users to list, those with the most replacements and connections first; None for all.
         interrupted: the run was stopped.
         partial: the logs were not read to their end, although they should have been.
@@ -102,13 +102,13 @@ def _busiest_first(judge: Judge) -> list[str]:
 
 
 def propose_markers(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int) -> list[MarkerSuggestion]:
-    """Return one proposal for each kind of event and wording.
+    """Return one suggestion for each kind of event and wording.
 
-    Nothing is proposed if the known wording explains the logs.
+    If the known markers already find every kind of event, there is no suggestion.
 
     Args:
         logs: the logs that were read to their end.
-        events: the number of events that were read, by kind.
+        events: dict of kind to number of events that were read.
         most_open: the most connections that one user had open at once.
     """
     found: dict[tuple[str, str], MarkerSuggestion] = {}
@@ -122,9 +122,10 @@ def propose_markers(logs: Sequence[AnyLog], events: Mapping[str, int], most_open
 
 
 def missing_kinds(events: Mapping[str, int], most_open: int) -> list[str]:
-    """Return the kinds of events of which none was read, although there must have been some.
+    """Return the kinds of events that were never read, although there must have been some.
 
-    If connections open and none ever closes, a user with several open connections shows that their ends are missing.
+    If connections opened and none closed, a user with several open connections shows that log lines about their ends
+    were not recognised.
     """
     if events.get("connected", 0):
         closed = events.get("disconnected", 0) or events.get("replaced", 0)

@@ -25,13 +25,13 @@ from wscheck.run.tail.clock import TimeWindow
 from wscheck.run.tail.loop import LoopPlan
 from wscheck.run.tail.watch import AnyLog, LogWatch
 
-# Most runs use none of these modules, and importing them takes a noticeable part of the start of a short run.
+# Most runs do not use these modules, and importing them would noticeably delay the start.
 if TYPE_CHECKING:
     from wscheck.notify.delivery import DeliveryTarget
     from wscheck.observe.tailing.checkpoint import Checkpoint
 
 MAX_TIMELINE_EVENTS = 50_000
-"""Events stored for the timeline of an HTML report."""
+"""Maximum number of events stored for the timeline of an HTML report."""
 
 Note = Callable[[str], None]
 
@@ -94,7 +94,7 @@ def open_session(request: TailRequest, note: Note) -> Iterator[TailSession]:
             max_events=MAX_TIMELINE_EVENTS if any(output.format == "html" for output in request.outputs) else 0,
         )
         stack.callback(lambda: [log.close() for log in watch.logs])
-        # From the end of the logs on, all content is from now; otherwise the existing content is history.
+        # If reading starts at the end of the logs, all content is new; otherwise there is old content to read first.
         at_end = request.follow and not request.from_start and resumed is None
         watch.live = at_end and all(isinstance(log, FollowedLog) for log in watch.logs)
         if resumed is not None:
@@ -122,7 +122,7 @@ def _load_checkpoint(request: TailRequest) -> "Checkpoint | None":
 
 
 class LogOpener:
-    """The logs of a request, each opened where reading starts."""
+    """The logs of a request. Each log is opened at the position where reading starts."""
 
     def __init__(self, request: TailRequest, resumed: "Checkpoint | None", note: Note) -> None:
         self._request, self._resumed, self._note = request, resumed, note
@@ -133,7 +133,7 @@ class LogOpener:
         self.size = 0
 
     def open_all(self) -> list[AnyLog]:
-        """Open the logs. Raises BadEvidence if there is none, now or later, or if one cannot be read."""
+        """Open the logs. Raises BadEvidence if one cannot be read, or if there is no log and none can appear later."""
         for path in self._paths:
             self._check(path)
         logs: list[AnyLog] = [self._open(path) for path in self._paths]
@@ -146,7 +146,7 @@ class LogOpener:
 
     @property
     def directories(self) -> list[Path]:
-        """The directories in which further logs may appear while the logs are followed."""
+        """The directories where further logs may appear while the logs are followed."""
         return self._log_paths.directories if self._request.follow else []
 
     def open_new(self) -> list[FollowedLog]:
@@ -157,7 +157,7 @@ class LogOpener:
 
     def _check(self, path: Path) -> None:
         try:
-            # A named pipe is opened only once: its writer must not find the reader closed.
+            # A named pipe is opened only once: closing it here would end its writer.
             if not path.is_fifo():
                 os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         except FileNotFoundError:
@@ -190,10 +190,10 @@ class LogOpener:
 
 
 def _open_pipe(path: Path) -> int:
-    """Return a descriptor for reading, also before a writer opened the pipe, so that other logs can be read.
+    """Return a descriptor for reading, without waiting for a writer, so that other logs can be read meanwhile.
 
-    Only on Linux can a pipe without a writer yet be distinguished from one whose writer has left. Elsewhere this call
-    waits for the writer.
+    Only on Linux can a pipe that has no writer yet be distinguished from a pipe that its writer has closed. On other
+    systems this call waits for the writer.
     """
     try:
         fd = os.open(path, os.O_RDONLY | (os.O_NONBLOCK if sys.platform == "linux" else 0))

@@ -29,7 +29,7 @@ AnyLog = FollowedLog | PipedLog
 class LogWatch:
     """Logs, their evaluation and the listeners. The caller polls whenever there may be new content.
 
-    live          time passes now: a line without a time gets the time of its arrival, and quiet incidents resolve
+    live          the logs are being written now: lines without a time get the current time, quiet incidents resolve
     catching_up   content from before the start is still being read
     events        the first `max_events` events, for the reports at the end
     """
@@ -45,7 +45,10 @@ class LogWatch:
         max_events: int = 0,
         complete: bool = False,
     ) -> None:
-        """Create a watch. `complete`: the logs have no writer any more. Durations are in seconds."""
+        """Create a watch. Durations are in seconds.
+
+        complete  no process writes to the logs any more
+        """
         self.logs, self.options = list(logs), options
         self.judge = Judge(options, on_finding=self._on_finding)
         self.incidents = IncidentTracker(quiet_after, self._is_ongoing)
@@ -81,7 +84,7 @@ class LogWatch:
         self.clock.mark_current()
 
     def finish_poll(self) -> None:
-        """Evaluate the passing of time and notify the listeners of the end: the second half of a poll."""
+        """Evaluate the time that has passed, report incidents and end the poll: the second half of a poll."""
         if self._ledger_before_window is not None and not self.catching_up:
             self._start_window(self._ledger_before_window)
         now = self.clock.now() if self.live else self.clock.last
@@ -101,7 +104,7 @@ class LogWatch:
             self.incidents.restore(incident)
 
     def _evaluate_log_end(self) -> None:
-        """Evaluate the time from the last event to the last line: no further event happened in it."""
+        """Evaluate the time from the last event to the last log line: the log shows that no event happened then."""
         times = [min(at, self._window.until or at) for log in self.logs if (at := log.latest) is not None]
         at, last = max(times, default=None), self.clock.last
         if at is None or last is None or at <= last:
@@ -112,7 +115,10 @@ class LogWatch:
         self.clock.observe(at)
 
     def _evaluate_in_window(self, events: Sequence[Event]) -> None:
-        """Evaluate those of `events` that count. While live, an event without a time gets the current time."""
+        """Evaluate those of `events` that are in the time window (--since, --until).
+
+        While the logs are live, an event without a time gets the current time.
+        """
         for original in events:
             untimed = self.live and original.at is None
             event = msgspec.structs.replace(original, at=time.time()) if untimed else original
@@ -124,7 +130,7 @@ class LogWatch:
                 self._evaluate([event])
 
     def _start_window(self, ledger: Ledger) -> None:
-        """Start the window with the connections that are open in `ledger`, the state before it."""
+        """Start the time window with the connections that were open before it, which are in `ledger`."""
         self._ledger_before_window = None
         self._evaluate(sorted(ledger.opening_events(), key=lambda e: e.at or 0.0))
 
@@ -164,14 +170,14 @@ class LogWatch:
     def _on_finding(self, finding: Finding) -> None:
         is_new = finding.count < GROWTH
         if is_new:
-            self.judge.update_cause(finding)  # the next event can change the cause of a new finding
+            self.judge.update_cause(finding)  # while a finding is new, each event can change its cause
         incident = self.incidents.observe(finding)
         if incident is not None:
             incident.cause = finding.cause if is_new else self.judge.update_cause(finding)
             self._unreported.append(incident)
 
     def _report_incidents(self) -> None:
-        """Notify the listeners of changed incidents. They receive the event that changed an incident first."""
+        """Notify the listeners of changed incidents, after they were notified of the event that caused the change."""
         for incident in self._unreported:
             for listener in self.listeners:
                 listener.on_incident(incident)
@@ -213,7 +219,7 @@ class LogWatch:
 
     @property
     def needs_poll_soon(self) -> bool:
-        """True if the next result depends on a short time: an unfinished record, or an overlap within the grace."""
+        """True if the next poll should be soon: a record is not complete, or an overlap is within the grace period."""
         newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
         overlapping = newest is not None and self.clock.elapsed_since(newest) <= 2 * self.options.grace_s
         return self._listener_is_waiting or overlapping or any(log.pending for log in self.logs)

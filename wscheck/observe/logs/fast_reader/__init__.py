@@ -1,1 +1,1 @@
-"""Records of a known shape, read straight from the bytes of a log."""
+"""Fast reader for records of a known shape (the same text with other ids and times), directly from a log's bytes."""

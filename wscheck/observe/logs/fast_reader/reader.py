@@ -1,7 +1,8 @@
-"""Reader for records of a known shape, straight from the bytes. The general reader reads everything else.
+"""Fast reader for records of a known shape. The general reader reads everything else.
 
-The first record of a shape makes a template; the template reads the records after it, ten times as fast as the general
-reader. The tests compare the result with the general reader's for every log.
+The first record of a shape provides a template (byte pattern) that reads later records ten times as fast. A template is
+trusted after it read further records with the same result as the general reader. The tests compare the results of both
+readers for every log.
 """
 
 import re
@@ -39,13 +40,13 @@ from wscheck.observe.logs.vocabulary import (
 )
 
 MAX_RECORD_BYTES = 1 << 16
-"""Longer records are left to the general reader."""
+"""Maximum size of a record for this reader."""
 
 MAX_SHAPES = 500
 MAX_FAILURES = 3
-"""After this many records of a shape that allow no template, none is tried any more."""
+"""Number of records of one shape without a possible template, after which no further template is tried."""
 
-# The markers differ at this offset from the needle: "ocket client [c]onnected".
+# The markers differ in the byte at this offset from the start of the needle: "ocket client [c]onnected".
 DISTINCTIVE_OFFSET = len("ocket client ")
 
 BRACE = ord("{")
@@ -63,19 +64,19 @@ _KINDS = {
 _text = bytes.decode
 
 NotedRecord = tuple[str, int, float | None, tuple[bytes, ...]]
-"""Kind, line and time of a record, and its values of `EVENT_ROLES`."""
+"""Kind, line number and time of a record, and its values of `EVENT_ROLES`."""
 
 NO_TEMPLATE = Template("", lambda data, begin, end: None, ())
 """Template that matches nothing."""
 
 MAX_LEARNED_LINES, MAX_LEARNED_BYTES = 12, 1 << 12
-"""Longer records are not learned."""
+"""Maximum lines and bytes of a record from which a template is learned."""
 
 REQUIRED_PROOFS = 2
-"""Further records that a template must read as the general reader does before it is trusted."""
+"""Number of further records that a template must read like the general reader before the template is trusted."""
 
 MAX_ATTEMPTS = 30
-"""After this many records of a shape that no template read, the shape is not learned any more."""
+"""Number of records of one shape without a trusted template, after which learning the shape is given up."""
 
 MAX_LEARNED_SHAPES = 200
 
@@ -83,24 +84,24 @@ _WORDS = lazy_pattern(rb"[\w.:@+-]+")
 _NUMBER = lazy_pattern(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
 _LINE_ENDS = ("\n", "\r\n", '\\n"')
 _BEGINS = r"(?:(?<![\w-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
-"""Start of a word, also after a colour code."""
+"""Start of a word, also directly after a colour code."""
 _KEY = lazy_pattern(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
 
 _CONSOLES = (b"nified WebSocket", *NEEDLES)
 
 
 class RecordShape(msgspec.Struct):
-    """Template of the records that have the same keys."""
+    """Template for the records that have the same keys, None if there is no template yet."""
 
     template: Template | None = None
     attempts_left: int = MAX_FAILURES
 
 
 class FastReader:
-    """Reader of whole records of known shapes. Records are noted first; `flush` makes events of them.
+    """Reader of whole records of known shapes. `note` stores a record; `flush` builds the events of the stored records.
 
-    floor        start of the retained bytes of the log
-    event_count  number of events; all of them are complete
+    floor        position at which the retained bytes of the log start
+    event_count  number of events built; their records have all ids
     """
 
     def __init__(
@@ -124,11 +125,11 @@ class FastReader:
 
     @property
     def pending(self) -> int:
-        """Return the number of records that are noted and not flushed."""
+        """Return the number of stored records for which no event was built yet."""
         return len(self._noted)
 
     def flush(self) -> None:
-        """Make events of the noted records."""
+        """Build the events of the stored records."""
         if self._noted:
             noted, self._noted, builders = self._noted, [], self._builders
             self.event_count += len(noted)
@@ -136,9 +137,9 @@ class FastReader:
                 builders[kind](line, at, *map(_text, ids))
 
     def note(self, data: bytearray, needle: int, begin: int, end: int, line: int) -> int:
-        """Note the record at data[begin] with its marker at data[needle].
+        """Store the record at data[begin] with its marker at data[needle].
 
-        Return its end, 0 if the general reader must read it.
+        Return the end of the record, 0 if the general reader must read it.
         """
         sign = data[needle + DISTINCTIVE_OFFSET] if needle + DISTINCTIVE_OFFSET < end else 0
         template = self._latest.get(sign, NO_TEMPLATE)
@@ -161,7 +162,7 @@ class FastReader:
         return stop
 
     def _may_be_quoted_text(self, template: Template, data: bytearray, begin: int) -> bool:
-        """Return whether a record without prefix may be part of a text that a user sent."""
+        """Return whether a record without line prefix may be part of text that a user sent."""
         if self._prefix_memory.contains(template.kind, template.source):
             return True
         lowest = begin - MAX_QUOTATION_BYTES
@@ -169,7 +170,7 @@ class FastReader:
         return ends_in_quotation(data, first, begin)
 
     def _find_template(self, data: bytearray, begin: int, end: int) -> Template | None:
-        """Return the template for the record at data[begin]."""
+        """Return the template for the record at data[begin], None if there is none."""
         if not self._learns:
             return None
         block = _BLOCK.match(data, begin, end)
@@ -184,7 +185,7 @@ class FastReader:
         )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
-        """Return the template for a marker at the start of a line with its ids after bullets on the next lines."""
+        """Return the template for a marker at the start of a line, followed by lines with a bullet and an id each."""
         marker, *_ = parts = match.group(1, 2, 4, 6)
         shape = self._blocks.get(parts)
         if shape is None:
@@ -201,7 +202,7 @@ class FastReader:
         return shape.template
 
     def _json_template(self, raw: bytes) -> Template | None:
-        """Return the template for a JSON record on one line, with the ids among its own fields."""
+        """Return the template for a JSON record on one line with its ids in top-level fields."""
         fields = parse_json_object(raw) or {}
         message = next((key for key in ("msg", "message") if fields.get(key) is not None), "")
         text = fields.get(message)
@@ -222,7 +223,7 @@ class FastReader:
         return shape.template
 
     def _is_own_record(self, fields: dict[str, Any]) -> bool:
-        """Return whether the message is under `msg` or `message` and no collector wrapped the record."""
+        """Return whether the message is under `msg` or `message`, and no log collector wrapped the record."""
         messages = [key for key in MESSAGE_KEYS if key in fields]
         return messages[0] in {"msg", "message"} and not any(key in fields for key in SOURCE_KEYS)
 
@@ -240,7 +241,7 @@ def read_single_record(
 ) -> RecordFacts | None:
     """Return the content of the record at data[begin], as the general reader finds it.
 
-    None if it is no record, or if its own lines do not contain all of it.
+    Return None if no record starts there, or if the lines that directly follow do not complete it.
     """
     lines = _lines(data, begin, end)
     first = next(lines, b"")
@@ -269,7 +270,10 @@ def read_single_record(
 
 
 def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampParser) -> RecordStart | None:
-    """Return the start of the record, with its time in the message; None if it depends on other lines."""
+    """Return the start of the record in `message`, and set the time of `message`.
+
+    Return None if there is no record, or if its content depends on other lines.
+    """
     record_start = matcher.match(message) if not message.partial else None
     if (
         record_start is None
@@ -285,13 +289,13 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Return whether a line may be a record of its own or has another writer."""
+    """Return whether the line `below` may start another record or comes from another writer."""
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
 
 def _lines(data: bytearray, begin: int, end: int) -> Iterator[bytes]:
-    """Yield the first complete lines of data[begin:end]."""
+    """Yield complete lines of data[begin:end], within the limits for learning."""
     least = begin
     for _ in range(MAX_LEARNED_LINES):
         stop = data.find(b"\n", begin, end) + 1
@@ -302,7 +306,10 @@ def _lines(data: bytearray, begin: int, end: int) -> Iterator[bytes]:
 
 
 class TemplateTrial(msgspec.Struct):
-    """Templates that differ only in the position of the time, and the number of records that they read correctly."""
+    """Candidate templates from one record, which differ only in the position of the time.
+
+    proofs  number of further records that the remaining templates read correctly
+    """
 
     templates: list[Template]
     proofs: int = 0
@@ -313,18 +320,17 @@ class TemplateTrial(msgspec.Struct):
 
 
 class LearnedShape(msgspec.Struct):
-    """Templates of the lines that are equal except for their words."""
+    """Candidate templates for records with first lines that differ only in their words.
+
+    attempts  number of records of this shape for which no template was trusted yet
+    """
 
     trials: list[TemplateTrial] = msgspec.field(default_factory=list)
     attempts: int = 0
 
 
 class TemplateLearner:
-    """Learner of templates from the records of one log, in any form.
-
-    A template is made of one record that the general reader read: wherever an id, a time or a number was found, another
-    one may follow in the next record. A template is trusted after it agreed with the general reader on further records.
-    """
+    """Learner of templates for the records of one log."""
 
     def __init__(self, matcher: RecordMatcher, timestamps: TimestampParser) -> None:
         self._matcher, self._timestamps = matcher, timestamps
@@ -333,7 +339,7 @@ class TemplateLearner:
     def find_template(self, data: bytearray, begin: int, stop: int, end: int) -> Template | None:
         """Return a trusted template for the record at data[begin], whose first line ends at `stop`.
 
-        None if there is none yet. The record then counts as a sample for one.
+        If no template is trusted yet, learn from the record and return None.
         """
         if stop - begin > MAX_LEARNED_BYTES:
             return None
@@ -349,9 +355,9 @@ class TemplateLearner:
         return None
 
     def _shape(self, skeleton: bytes) -> LearnedShape | None:
-        """Return the shape with this skeleton, None if there are too many shapes already."""
+        """Return the shape with this `skeleton` (a first line without its words), None if there are too many shapes."""
         if skeleton not in self._shapes and len(self._shapes) >= MAX_LEARNED_SHAPES:
-            # Text of users may have any shape. The server's own records have few shapes, and those have trials.
+            # User text can have any shape. The server's own records have few shapes, all with candidate templates.
             self._shapes = {known: shape for known, shape in self._shapes.items() if shape.trials}
             if len(self._shapes) >= MAX_LEARNED_SHAPES:
                 return None
@@ -372,13 +378,13 @@ class TemplateLearner:
         shape.trials = [trial for trial in shape.trials if trial.templates]
 
     def _templates_for(self, raw: bytes, facts: RecordFacts) -> Iterator[Template]:
-        """Yield the possible templates of a record: one for each position of its time."""
+        """Yield the possible templates of a record: one for each timestamp that may be the record's time."""
         text = raw.decode("latin-1")  # one character per byte
         known_ids = {role: value for role, value in zip(EVENT_ROLES[facts.kind], facts.ids, strict=True) if value}
         ids = [hole for role, value in known_ids.items() for hole in self._id_part(text, role, value)]
         if len(ids) < len(known_ids):
             return
-        # In a record of several lines, a number may identify the writer of each line.
+        # In a record of several lines, a number may identify the writer of each line, so it stays fixed.
         single = text.index("\n") == len(text) - 1
         numbers = (
             [VariablePart(*number.span(), templates.NUMBER) for number in _NUMBER.finditer(text)] if single else []
@@ -394,7 +400,7 @@ class TemplateLearner:
         moments = [self._time_reader(stamp)(stamp[0].encode()) if stamp[0].isascii() else None for stamp in stamps]
         clock = any(stamp.lastgroup == "clock" for stamp in stamps)
         if None in moments or (clock and len(stamps) > 1):
-            # The next record may have a valid time here, or date and fraction may come from different timestamps.
+            # This is unclear: the time may be invalid only here, or be combined from several timestamps.
             return []
         if facts.at is None:
             return [None]
@@ -402,7 +408,7 @@ class TemplateLearner:
         return [stamp for stamp, at in first if at == facts.at]
 
     def _id_part(self, text: str, role: str, value: str) -> Iterator[VariablePart]:
-        """Yield the part of an id that occurs exactly once and follows its key."""
+        """Yield the variable part for an id, if the id occurs exactly once and follows its key."""
         found = list(re.finditer(rf"{_BEGINS}{re.escape(value)}(?![\w-])", text))
         if len(found) != 1:
             return
@@ -425,7 +431,7 @@ class TemplateLearner:
 
 
 def _stamps(text: str) -> Iterator[re.Match[str]]:
-    """Yield the timestamps of each line."""
+    """Yield the timestamps in `text`, line by line."""
     begin = 0
     for line in text.split("\n"):
         yield from STAMP.finditer(text, begin, begin + len(line))

@@ -1,8 +1,8 @@
 """Byte patterns that read all records of one shape.
 
-A template is made of a record that was read. It fixes every byte of the shape and leaves open only the parts that
-differ between records, limited to characters that have no other meaning there. The general reader reads records that
-match no template.
+A template is created from one record. All bytes of the record are fixed, except the parts that differ between records,
+such as ids. These parts are limited to characters without another meaning at their position. The general reader reads
+records that match no template.
 """
 
 import re
@@ -34,7 +34,7 @@ NUMBER = rb"(?:[1-9]\d{0,8}|0)"
 _NAME = rb"[\w-]++"
 _PATH = rb"/[\w/-]*+"
 _SOCKET = rb"[\w-]{20}"
-"""Socket id: without a key it is identified by its length."""
+"""Socket id without a key, identified by its length."""
 _CONSTANT = rb"(?:true|false|null)"
 _SEPARATORS = ((b",", b":"), (b", ", b": "))
 
@@ -42,11 +42,11 @@ _SEPARATORS = ((b",", b":"), (b", ", b": "))
 class RecordFacts(NamedTuple):
     """Content of one record.
 
-    ids         in the order of `EVENT_ROLES`, "" for an unknown one
-    size        bytes of its lines
-    bare        nothing is in front of its marker, so it may be a user's text
-    source      its writer, if an envelope names one
-    until       the time is within this many first bytes
+    ids         values in the order of `EVENT_ROLES`, "" for a missing value
+    size        length of its lines in bytes
+    bare        nothing is in front of the marker, so the record may be text that a user sent
+    source      writer of the record, if an envelope (added by a log collector) names it
+    until       number of first bytes in which the time was found
     """
 
     kind: str
@@ -62,11 +62,11 @@ class Template(NamedTuple):
     """Reader for records of one shape.
 
     match   method of the compiled pattern
-    ids     groups with the values of `EVENT_ROLES`; a group is empty if the shape lacks the value
-    time    group with the time, 0 if the shape has none
+    ids     numbers of the pattern's groups with the values of `EVENT_ROLES`; a group is empty if the value is missing
+    time    number of the group with the time, 0 if the shape has no time
     moment  function that parses the time
-    bare    nothing is in front of the marker, so the record may be a user's text
-    source  the writer, if an envelope names one
+    bare    nothing is in front of the marker, so the record may be text that a user sent
+    source  writer of the record, if an envelope (added by a log collector) names it
     """
 
     kind: str
@@ -89,14 +89,14 @@ class VariablePart(NamedTuple):
 def lines_template(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Template:
     """Return the template for a marker on its own line and ids on the lines after it.
 
-    `lines` contains the bytes in front of each id, and its role.
+    `lines` contains a pair for each id: the bytes in front of it, and its role (user, sid, ...).
     """
     ids = (re.escape(before) + _id(role, rb"\n") for before, role in lines)
     return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
 
 
 def text_template(facts: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
-    """Return the template for the lines `raw` with variable parts. If parts overlap, the first one counts."""
+    """Return the template for the lines `raw` with variable parts (`holes`). Of overlapping parts the first counts."""
     parts, at = list[bytes](), 0
     for hole in _apart(holes):
         parts += re.escape(raw[at : hole.begin]), hole.pattern
@@ -106,11 +106,11 @@ def text_template(facts: RecordFacts, raw: bytes, holes: Iterable[VariablePart],
 
 
 def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
-    """Return the pattern of an id like `value` in front of `end`.
+    """Return the pattern of an id with the same kind of characters as `value`, followed by `end`.
 
-    None if its characters may have another meaning there.
+    Return None if such characters could have another meaning there.
 
-    `whole`: the id is in quotes, or it is all that follows a bullet and its key.
+    whole  the id is in quotes, or nothing else follows the bullet and the key
     """
     bare = (_PATH,) if role == NAMESPACE else (_NATURAL, _SOCKET, _NAME)
     forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else bare
@@ -121,7 +121,7 @@ def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
 
 
 def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
-    """Return the pattern of a timestamp like this one. The first digits of an epoch are fixed: they identify it."""
+    """Return the pattern of a timestamp like this one. The first digits of an epoch time are fixed to identify it."""
     fixed = 2 if like.lastgroup == "epoch" else 0
     digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][fixed:].encode("latin-1")))
     pattern = like[0][:fixed].encode() + digits
@@ -131,11 +131,11 @@ def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
 def object_template(
     kind: str, raw: bytes, fields: Mapping[str, Any], roles: Mapping[str, str], moment: TimeReader | None
 ) -> Template | None:
-    """Return the template for a JSON object on one line; None if its spelling is too unusual.
+    """Return the template for a JSON object on one line, None if its white space or its escapes are unusual.
 
     raw     the line
     fields  the decoded object
-    roles   role of each key
+    roles   dict of key to role (time, user, sid, ...)
     """
     for comma, colon in _SEPARATORS:
         members = (_member(key, value, roles.get(key), comma, colon) for key, value in fields.items())
@@ -164,7 +164,7 @@ def _apart(holes: Iterable[VariablePart]) -> list[VariablePart]:
 
 
 def _id(role: str, end: bytes) -> bytes:
-    """Return the pattern of an id in plain characters and of what ends it."""
+    """Return the pattern of an id in plain characters, followed by `end`."""
     return b"(?!(?:%b)%b)(?P<%b>%b)%b" % (_NOTHING, end, role.encode(), _SAID.get(role, _WORD), end)
 
 
@@ -181,7 +181,7 @@ def _member(key: str, value: Any, role: str | None, comma: bytes, colon: bytes) 
 
 
 def _value(value: Any, comma: bytes, colon: bytes) -> bytes:
-    """Return the pattern of any value of the same type; of an object, one with the same keys."""
+    """Return the pattern of any value of the same type. An object must also have the same keys."""
     if isinstance(value, str):
         return _STRING
     if value is None or isinstance(value, bool):

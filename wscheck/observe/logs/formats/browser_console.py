@@ -1,4 +1,4 @@
-"""Documented console lines of the frontend, as a browser saves them. They contain no ids."""
+"""Console output of the documented frontend, as a browser saves it. Its lines contain no ids."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 SOURCE = "console"
 
 NEEDLES = (b" received", b"via unified WebSocket")
-"""Needles that are searched for once a log is known to be a console's."""
+"""Texts that are also searched for after a line showed that a browser console wrote the log."""
 
 _HANDLED = {
     "Bot status update": "bot_status_update",
@@ -33,25 +33,28 @@ _PLACE = lazy_pattern(
     r"(?P<file>[^\s()]+\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]*)?):(?P<line>\d+)(?::(?P<column>\d+))?"
 )
 
-# Equal digests mean equal payloads within one run. The random key makes them useless elsewhere.
+# Equal digests mean equal payloads within one run. With the random key, other runs have other digests.
 _KEY = os.urandom(16)
 
 
 class ConsoleReader:
-    """Reader of console lines. `started`: a line was common that only a frontend writes."""
+    """Reader of console lines.
+
+    started  whether a line that only the frontend writes was read
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.started = False
 
     def starts(self, message: LogMessage) -> bool:
-        """Return whether this line shows that the log is a console's. True only once."""
+        """Return whether this line is the first to show that a browser console wrote the log."""
         match = _LINE.match(message.text) if not self.started and message.fields is None else None
         self.started = self.started or (match is not None and match["handled"] is None and self._is_logged(match))
         return match is not None and self.started
 
     def read(self, message: LogMessage, line: int, at: float | None) -> Event | None:
-        """Return the event of a console line."""
+        """Return the event of a console line, None for any other line."""
         match = _LINE.match(message.text) if message.fields is None else None
         if match is None or not self._is_logged(match):
             return None
@@ -76,7 +79,7 @@ def _opener(place: re.Match[str] | None) -> CodeLocation | None:
 
 
 def _digest(payload: str | None) -> str | None:
-    """Return the digest of a payload; None if the console shows none or only its start."""
+    """Return the digest of a payload; None if the console shows no payload or only its start."""
     if payload is None or "…" in payload or payload.strip() in {"Object", "{}", "[object Object]"}:
         return None
     import hashlib  # takes 6 ms, and only logs of a browser console need it

@@ -1,4 +1,4 @@
-"""Envelopes around a message: colours, CRI, JSON, and JSON inside JSON."""
+"""Removal of envelopes around a message: colour codes, CRI headers of container runtimes, JSON, JSON inside JSON."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 ANSI = lazy_pattern(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
 
 MESSAGE_KEYS = ("MESSAGE", "log", "msg", "message", "@message", "event", "body", "short_message", "textPayload", "_msg")
-"""Keys that contain the message of a structured record. The first one present counts."""
+"""Keys that contain the message of a structured record, the most important first."""
 
 _NESTED = ("jsonPayload", "log", "log_processed", "message", "msg", "fields")
 _HOLDERS = ("jsonPayload", "log_processed", "_source")
@@ -41,7 +41,7 @@ SOURCE_KEYS = (
     "source",
     "type",
 )
-"""Keys that identify the writer if a runtime combined several logs."""
+"""Keys that identify the writer of a record in a log that a container runtime combined from several logs."""
 
 _CRI = lazy_pattern(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([FP]) ?")
 _KLOG = lazy_pattern(
@@ -49,22 +49,22 @@ _KLOG = lazy_pattern(
     (?P<message>"(?:[^"\\]|\\.)*")(?=\s|$)""",
     re.VERBOSE,
 )
-"""A structured klog record has its message in quotes without a key, and then keys."""
+"""Structured klog record: the message in quotes without a key, followed by keys with values."""
 _DEEP = 6
 
 decode_json = msgspec.json.Decoder().decode
 
 
 class LogMessage(msgspec.Struct):
-    """Message of a line without its envelopes.
+    """Message of a line without its envelopes (text or JSON that collectors add).
 
     text            the message, or the whole line if it has no envelope
     prefix          text in front of a JSON record
-    writer          process that an envelope names; only lines of one writer belong together
-    at              seconds since the epoch
-    fields          the structured record that contained the message
-    partial         the next line of the writer continues this one
-    from_container  a container runtime wrapped the line; runtimes split long lines
+    writer          process that the envelope names; all lines of a record have the same writer
+    at              time in seconds since the epoch
+    fields          structured record that contained the message
+    partial         the next line of the same writer continues this line
+    from_container  a container runtime wrapped the line; such runtimes split long lines
     batch           records that were exported together on one line
     """
 
@@ -152,7 +152,7 @@ def _has_message(fields: dict[str, Any]) -> bool:
 
 
 def parse_json_object(text: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object in `text`, None if it is not one."""
+    """Return the JSON object in `text`, None if `text` is anything else."""
     try:
         value = decode_json(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
@@ -182,7 +182,7 @@ def _unwrap(message: LogMessage, fields: dict[str, Any], timestamps: TimestampPa
 
 
 def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep: int) -> None:
-    """Set the text of an envelope, which may be a record itself."""
+    """Set the message text to `text`, or unwrap `text` if it is a structured record itself."""
     message.text = strip_colors(text)
     stripped = message.text.strip()
     if (
@@ -195,7 +195,7 @@ def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep:
 
 
 def _application_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields as the application logged them: GELF prefixes them with "_", OTLP adds their types."""
+    """Return the fields as the application logged them, without the "_" that GELF adds and the types that OTLP adds."""
     if "short_message" in fields:
         return {key.removeprefix("_"): value for key, value in fields.items()}
     return from_opentelemetry(fields) or fields
@@ -206,7 +206,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _inner_message(fields: dict[str, Any]) -> str | dict[str, Any] | None:
-    """Return the message of a structured record: text, or a record."""
+    """Return the message of a structured record, which is text or a nested record."""
     for key in MESSAGE_KEYS:
         value = fields.get(key)
         if isinstance(value, str):
@@ -222,7 +222,7 @@ def _inner_message(fields: dict[str, Any]) -> str | dict[str, Any] | None:
 
 
 def _from_list(fields: dict[str, Any]) -> str | None:
-    """Return the first argument: log4js and consola log a list, tslog numbers the arguments."""
+    """Return the first argument of a log call: log4js and consola log a list of arguments, tslog numbers them."""
     called = fields.get("data", fields.get("args"))
     if isinstance(called, list) and called and isinstance(called[0], str):
         return called[0]

@@ -1,4 +1,4 @@
-"""Keys and values in a line of text: key=value, key: 'value', "key": "value". Text inside quotes has no keys."""
+"""Keys and values in a line of text: key=value, key: 'value', "key": "value". Quoted text contains no keys."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _NEXT = rf"{_BLANKS}(?={KEY_NAME}=|\|\s)"
 _NEXT_COLON = rf"{_BLANKS}(?={KEY_NAME}[:=]\s|{KEY_NAME}=|\|\s)"
 _STOP_EQUALS = lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT}")
 _STOP_COLON = lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")
-"""Latest end of an unquoted value after "=" or ":" if a quotation follows."""
+"""Latest end of an unquoted value after "=" or ":", if quoted text follows."""
 
 _JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){KEY_NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
@@ -42,7 +42,7 @@ _CLEAN = lazy_pattern(r"\s|[,;.:!|+}\])]|$")
 _OPENED = lazy_pattern(
     r"""[\[("'`](?!(?:[Oo]bject|Array|Function|Getter|Circular|undefined)\b)(?=[^\s\])])[^\n]*?(?=\s|$)"""
 )
-"""Value that is neither scalar nor an object; loggers print some of these in place of an object."""
+"""Value that starts with a bracket or a quote that is not closed. Object placeholders such as [Object] are excluded."""
 _ESCAPE = lazy_pattern(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 
@@ -52,10 +52,10 @@ NOTHING = frozenset(("", "undefined", "null", "none", "[undefined]", "nil", "nan
 class KeyValue(NamedTuple):
     """One key with its value.
 
-    depth       number of brackets around it
+    depth       number of brackets around the pair
     start, end  position of the value
-    is_certain  the end of the value is unambiguous: "a=x" is certain, "a=x)y" is not
-    parents     keys of the objects around it, outermost first, "" for one without a key
+    is_certain  the end of the value is unambiguous: true for "a=x", false for "a=x)y"
+    parents     keys of the objects around the pair, outermost first, "" for an object without a key
     """
 
     key: str
@@ -76,12 +76,12 @@ def find_key_values(text: str) -> Iterator[KeyValue]:
 
 
 def bracket_balance(text: str) -> int:
-    """Return the number of brackets that are open at the end of `text`, negative if more are closed than opened."""
+    """Return the number of opening brackets in `text` minus the number of closing brackets."""
     return sum(token for token in _tokens(text) if isinstance(token, int))
 
 
 def _tokens(text: str) -> Iterator[KeyValue | int]:
-    """Yield the pairs of a text, and 1 or -1 for each bracket that opens or closes."""
+    """Yield each key with its value, and 1 or -1 for each bracket that opens or closes."""
     around, owners = list[str](), list[str]()
     position, name, spaced = 0, "", None
     while (match := TOKEN.search(text, position)) is not None:
@@ -107,22 +107,22 @@ def _tokens(text: str) -> Iterator[KeyValue | int]:
                 value = text[begin:position].strip()
                 yield KeyValue(name, value, False, len(around), begin, position, sure, tuple(owners))
             elif (opened := _OPENED.match(text, position)) is not None:
-                # An id that starts like this is possible, but its end is ambiguous.
+                # An id may start with such a character, but its end is ambiguous.
                 yield KeyValue(name, opened[0], False, len(around), position, opened.end(), False, tuple(owners))
 
 
 def _is_spaced(text: str) -> bool:
-    """Return whether blanks separate the pairs of a text, so that a comma alone does not end a value."""
+    """Return whether blanks separate the key-value pairs of a text, so that a comma alone does not end a value."""
     first = _SPACED.search(text)
     return first is not None and _SPACED.search(text, first.end()) is not None
 
 
 def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> tuple[int, bool]:
-    """Return the end of the unquoted value that starts at `begin`, and whether it is certain.
+    """Return the end of the unquoted value that starts at `begin`, and whether this end is unambiguous.
 
-    A value ends before the next key ("a=1 b=2", "a: 1, b: 2"), before a comma with a blank, and at the bracket that
-    closes
-    the one around it. Punctuation inside it belongs to it; brackets only in pairs, and only outside other brackets.
+    A value ends before the next key ("a=1 b=2", "a: 1, b: 2"), before a comma with a blank, and before the bracket that
+    closes the object or list around it. Other punctuation is part of the value. Brackets are part of the value only in
+    pairs, and only if no brackets are around it.
     """
     inside: list[str] = []
     sure = True
@@ -140,13 +140,16 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
             return point.start(), sure and not inside and _closes(text, point.start(), around)
         else:
             sure = False
-    # Further words may continue the sentence: "userId=42 over polling", but "userId=Ana da Silva".
+    # Further words may be part of the sentence ("userId=42 over polling") or of a name ("userId=Ana da Silva").
     whole = sign == ":" or _BLANK.search(text, begin) is None or is_person_name(text[begin:].split())
     return len(text), sure and not inside and whole
 
 
 def is_person_name(words: list[str]) -> bool:
-    """Return whether the words are a person's name: capitalised if the script has case, except short words inside."""
+    """Return whether the words look like a person's name.
+
+    The first and the last word are capitalised, if their script has upper case. Short words between them need not be.
+    """
 
     def begins(word: str) -> bool:
         return word.isalpha() and (word.istitle() or word.lower() == word.upper())
@@ -155,13 +158,13 @@ def is_person_name(words: list[str]) -> bool:
 
 
 def _closes(text: str, at: int, around: list[str]) -> bool:
-    """Return whether the brackets at `at` close those around the value and end the text."""
+    """Return whether the brackets at position `at` close the brackets `around` the value and end the text."""
     closing = _CLOSED.match(text, at)
     return closing is not None and list(closing[0]) == around[: -len(closing[0]) - 1 : -1]
 
 
 def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | None:
-    """Return the key (or None), start and end of the quoted string that contains `position`; None if none does."""
+    """Return key (or None), start and end of the quoted string around `position`; None if there is no such string."""
     at = 0
     while (match := TOKEN.search(text, at)) is not None and match.start() <= position:
         at = match.end()
@@ -176,7 +179,7 @@ def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | 
 
 
 def without_enclosing_bracket(before: str, rest: str) -> str:
-    """Return `rest` without the closing bracket of one directly in front of the marker: "(WebSocket ... userId=42)"."""
+    """Return `rest` without its closing bracket if `before` ends with the opening one: "(WebSocket ... userId=42)"."""
     closer = CLOSERS.get(before.rstrip()[-1:])
     body = rest.rstrip(" .\r")
     alone = closer is not None and body.endswith(closer) and body.count(closer) == body.count(before.rstrip()[-1]) + 1
@@ -198,11 +201,11 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def is_quoted(text: str) -> bool:
-    """Return whether the text is one quoted literal, also with a comma after it."""
+    """Return whether the text is one quoted literal, with or without a comma after it."""
     return _LITERAL.fullmatch(text) is not None
 
 
 def value_or_none(value: str) -> str | None:
-    """Return the value, None if it means that there is none ("null", "undefined", ...)."""
+    """Return the value, None for a text that means "no value" ("null", "undefined", ...)."""
     value = value.strip()
     return None if value.lower() in NOTHING else value

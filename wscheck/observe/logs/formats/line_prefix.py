@@ -1,4 +1,4 @@
-"""Text in front of a message: whether a logger wrote it, and whether two lines have the same prefix."""
+"""Line prefixes (time, level, process) in front of a message: recognition and comparison."""
 
 import re
 from enum import Enum
@@ -9,7 +9,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 _BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*)"
 
 BULLET = lazy_pattern(rf"\s*{_BULLETS}\s*$")
-"""Bullet in front of a key, also one with broken encoding."""
+"""Bullet in front of a key, also with broken encoding."""
 
 _BLANKS = lazy_pattern(r"\s+")
 _WORD = lazy_pattern(r"[A-Za-z][A-Za-z'’]*[.,!?]?$")
@@ -35,18 +35,18 @@ _IN_TEXT = ".,;!?'’\"`_"
 
 
 class PrefixKind(Enum):
-    """Likelihood that a marker after a prefix starts a record."""
+    """Likelihood that a logger wrote the text in front of a marker, so that the marker starts a record."""
 
     SURE = "sure"
     DOUBTFUL = "doubtful"
-    """One or two names: a logger's, or the start of a sentence. The marker counts only with ids."""
+    """One or two names: a logger's, or the start of a sentence. The marker counts only if ids follow."""
     PROSE = "prose"
 
 
 def classify_prefix(prefix: str) -> PrefixKind:
-    """Return whether a logger can have written `prefix`.
+    """Return how likely it is that a logger wrote `prefix`.
 
-    Timestamps, levels and names with punctuation yes, words no.
+    A logger writes timestamps, levels and names with punctuation. Plain words are the start of a sentence.
     """
     tokens = _prefix_tokens(prefix)
     words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
@@ -63,17 +63,16 @@ def classify_prefix(prefix: str) -> PrefixKind:
 
 
 def is_separate(before: str) -> bool:
-    """Return whether the text after `before` is separate from its last word, which may be part of a name otherwise."""
+    """Return whether the last word of `before`, such as a log level, cannot be the start of the name that follows."""
     tokens = _prefix_tokens(before)
     return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
 
 
 def introduces_payload(before: str) -> bool:
-    """Return whether an object after `before` is part of a message, so that a user may have sent it.
+    """Return whether an object after `before` is payload that a user may have sent, not the logged record.
 
-    It is in a list, is indented like an object printed over several lines, or has a name ("body: {", "body={", "'a' =>
-    {")
-    that is not a syslog tag.
+    Such an object is in a list, is indented like an object printed over several lines, or has a name ("body: {",
+    "body={", "'a' => {") that is not a syslog tag.
     """
     before = before.replace("[Object: null prototype]", "")
     if before.rstrip().endswith(("[", "(", ",", "=>")):
@@ -102,16 +101,15 @@ def indentation(before: str) -> int:
 
 
 def prefix_shape(prefix: str) -> str:
-    """Return a prefix without the parts that differ between lines: timestamps and the width of blanks."""
+    """Return a prefix without timestamps and with single blanks, so that the prefixes of two lines can be compared."""
     return _BLANKS.sub(" ", STAMP.sub("", prefix)).strip() if prefix else ""
 
 
 def is_continuation(before: str, of: str) -> bool:
     """Return whether a line with `before` in front may continue a record whose marker has the prefix shape `of`.
 
-    Its own shape is empty or starts the marker's shape. That accepts a prefix on each line (compose, PM2, kubectl,
-    syslog)
-    and a prefix on the first line only, and keeps the lines of several processes apart.
+    The shape of `before` must be empty or the start of the marker's shape. This accepts a prefix on each line (compose,
+    PM2, kubectl, syslog) or only on the first line, and separates the lines of different processes.
     """
     own = prefix_shape(before)
     if not own or own == of:

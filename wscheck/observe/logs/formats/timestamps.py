@@ -48,22 +48,23 @@ KEYS = (
 
 _DAY_S = 86_400.0
 OUT_OF_ORDER_S = 5.0
-"""Lines of several writers may be out of order by this much."""
+"""Maximum difference in time between lines of several writers that are out of order."""
 AMBIGUOUS_S = 3600.0 + OUT_OF_ORDER_S
-"""A local time may mean a time that is later by this much."""
+"""Maximum error of a local time that occurs twice in autumn."""
 
 TimeReader = Callable[[bytes], float | None]
 """Function that converts a time in a log to seconds since the epoch, None if it is not a time."""
 
 MILLISECONDS = rb"[1-9]\d{12}"
-"""Format of pino and Date.now() for every year from 2001 to 2286."""
+"""Milliseconds since the epoch, as pino and Date.now() write them, for every year from 2001 to 2286."""
 
 
 class TimestampParser:
-    """Parser that completes timestamps: the date of a bare clock time, the year of a syslog line.
+    """Parser that completes timestamps: it adds the date to a time of day, and the year to a syslog timestamp.
 
-    The date is that of the log's last change, or today. A clock that goes back by half a day has passed midnight. Of a
-    local time that occurs twice in autumn, the later one counts if the log was past the first.
+    The date is the date of the log's last change, or today. A time of day that is half a day earlier than the line
+    before belongs to the next day. A local time that occurs twice in autumn means the later time if the log has passed
+    the earlier time.
     """
 
     def __init__(self, path: str, keys: Sequence[str] = ()) -> None:
@@ -77,7 +78,7 @@ class TimestampParser:
         self._latest = 0.0
 
     def find(self, text: str) -> float | None:
-        """Return the most precise time in a prefix, None if it has none."""
+        """Return the most precise time in a prefix, None if there is no time."""
         found: float | None = None
         for match in STAMP.finditer(text):
             kind = match.lastgroup or ""
@@ -87,11 +88,11 @@ class TimestampParser:
             if found is None:
                 found = at
             elif kind == "clock" and found % 1 == 0 and at % 60 - at % 1 == found % 60:
-                return found + at % 1  # the date is the collector's, the fraction the logger's
+                return found + at % 1  # date of the collector's timestamp, fraction of the logger's
         return found
 
     def parse(self, kind: str, text: str) -> float | None:
-        """Return the time of a timestamp of a known form."""
+        """Return the time of a timestamp. `kind` is the name of its form in `STAMP_SOURCE`."""
         try:
             return self._seconds(kind, text.replace(",", ".") if kind in {"iso", "clock"} else text)
         except (ValueError, OverflowError, OSError):
@@ -107,9 +108,9 @@ class TimestampParser:
         return self._local_or_absolute(self._with_date(kind, text))
 
     def _local_or_absolute(self, moment: datetime) -> float:
-        """Return seconds since the epoch.
+        """Return `moment` in seconds since the epoch.
 
-        Without a zone the time is local; of two candidates the one that continues the log.
+        A time without a zone is local. If it is ambiguous, the time that continues the log is used.
         """
         at = moment.timestamp()
         if moment.tzinfo is None:
@@ -148,7 +149,7 @@ class TimestampParser:
         return self._last
 
     def from_fields(self, fields: dict[str, Any]) -> float | None:
-        """Return the time of a structured record."""
+        """Return the time of a structured record, None if no field contains a time."""
         for key in self._keys:
             value = fields.get(key)
             if value is not None and (at := self._from_value(value)) is not None:
@@ -156,11 +157,10 @@ class TimestampParser:
         return None
 
     def field_reader(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
-        """Return the field with the time in records like this one and a function that parses its JSON.
+        """Return the key of the time field in records like this one, and a function that parses its JSON value.
 
-        ("", None) if none.
-
-        A field in the form of `MILLISECONDS` is only read in that form.
+        Return ("", None) if no field contains a time. If the field has the form of `MILLISECONDS`, the function reads
+        only this form.
         """
         for key in self._keys:
             value = fields.get(key)
@@ -192,9 +192,9 @@ def _milliseconds(raw: bytes) -> float:
 
 
 def epoch_seconds(number: float) -> float | None:
-    """Return seconds since the epoch from seconds, milli-, micro- or nanoseconds, which differ in size.
+    """Return seconds since the epoch from a number of seconds, milliseconds, microseconds or nanoseconds.
 
-    None if not a time.
+    The size of the number shows its unit. Return None if the number is not a time.
     """
     for unit in (1.0, 1e3, 1e6, 1e9):
         if 1e9 <= number / unit < 1e10:
@@ -203,7 +203,7 @@ def epoch_seconds(number: float) -> float | None:
 
 
 def split_trailing_time(text: str) -> tuple[str, str]:
-    """Return a line without the clock time that some loggers print at its end, and that time."""
+    """Return a line without the time of day that some loggers print at its end, and this time ("" if there is none)."""
     tail = _TAIL.search(text) if text[-1:].isalnum() or text[-1:] in "]." else None
     return (text[: tail.start()], tail[0]) if tail is not None else (text, "")
 

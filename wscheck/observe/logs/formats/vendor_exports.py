@@ -1,7 +1,7 @@
-"""Export formats of collectors and clouds: one record on a line, or many.
+"""Export formats of log collectors and clouds, with one or many records on a line.
 
-A record of an application contains what users sent, under any key. So a format is identified by all the keys around
-the logged record, and records are searched for nowhere else.
+An application's record can contain data from users under any key. Therefore a format is identified by all the keys
+around the logged record, and no other object is searched for records.
 
 Formats: Splunk (HTTP event collector, `search/jobs/export`, Docker's driver), Azure Monitor (resource logs, tables),
 Datadog (logs API v1 and v2), Loki (`logcli -o jsonl`, `query_range`), Grafana's download, OpenTelemetry (OTLP/JSON),
@@ -20,11 +20,11 @@ Fields = dict[str, Any]
 
 
 class Export(NamedTuple):
-    """Format resource_id logged record is under `inner`.
+    """Export format with the logged record under the key `inner`.
 
-    The keys `beside` are required, and only `also` are allowed if it is set.
-
-    stream  the key that must contain "stdout" or "stderr"
+    beside  further keys that are required
+    also    further keys that are allowed, None if any key is allowed
+    stream  key whose value must be "stdout" or "stderr", None if the format has no such key
     """
 
     inner: str
@@ -68,12 +68,12 @@ _FLUENT_BIT = lazy_pattern(
 )
 _FIELDS = lazy_pattern(r"""\[\d+\] [^\s:"]+: \[""")
 _AWS_TEXT = lazy_pattern(r"EVENTS\t(?:\d+\t\d{13}\t(?P<tag>[^\t]+)|\d{13})\t(?P<text>.*)\t(?P<at>\d{13})\s*", re.DOTALL)
-"""The columns are sorted by name: eventId, ingestionTime, logStreamName, message, timestamp."""
+"""Text output of the AWS CLI. Columns are sorted by name: eventId, ingestionTime, logStreamName, message, timestamp."""
 _NEXT_PAIR = lazy_pattern(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
 
 
 def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
-    """Return the logged message of a record in one of these formats, and its writer."""
+    """Return the logged message of a record in one of these formats and a label for its writer, None for others."""
     for export in _EXPORT_SHAPES:
         value = fields.get(export.inner)
         if isinstance(value, str | dict) and export.fits(fields):
@@ -82,7 +82,7 @@ def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
 
 
 def writer_labels(fields: Fields) -> str:
-    """Return the writer of a record, as far as the format names it."""
+    """Return the labels that name the writer of a record, "" if the format contains none of them."""
     return "".join(f"|{fields[name]}" for name in _WRITERS if fields.get(name))
 
 
@@ -100,7 +100,7 @@ class PrintedRecord(NamedTuple):
 
 
 def parse_printed(line: str) -> PrintedRecord | None:
-    """Return the record on a line that a tool prints without quoting its content, None for other lines."""
+    """Return the record on a line of a tool that prints records without quoting their content, None for other lines."""
     if line.startswith("EVENTS\t") and (match := _AWS_TEXT.fullmatch(line)) is not None:
         return PrintedRecord(match["tag"] or "", match["at"], match["text"])
     return _fluent_bit(line)
@@ -109,7 +109,7 @@ def parse_printed(line: str) -> PrintedRecord | None:
 def _fluent_bit(line: str) -> PrintedRecord | None:
     """Return the record on a line of Fluent Bit's `stdout` output.
 
-    It quotes nothing, so only the first field is certain.
+    Fluent Bit quotes nothing, so only the first field can be read reliably.
     """
     match = _FLUENT_BIT.match(line) if line.startswith("[") else None
     if match is None:
@@ -127,7 +127,7 @@ def is_unescaped(line: str, sentence: int) -> bool:
 
 
 def split_records(text: str) -> list[Fields]:
-    """Return the records of a line that contains many, or one in a list; an empty list for other lines."""
+    """Return the records of a line that contains a list of records, an empty list for other lines."""
     try:
         values = list(_values(text))
     except (ValueError, RecursionError):
@@ -182,7 +182,7 @@ def _batch_records(value: Any) -> list[Fields]:
 
 
 def _objects_with(items: Any, *keys: str) -> list[Fields]:
-    """Return the objects of a list if all of them have these keys."""
+    """Return the objects of a list if all of them have these keys, otherwise an empty list."""
     whole = isinstance(items, list) and all(isinstance(each, dict) and all(k in each for k in keys) for each in items)
     return items if whole else []
 
@@ -210,7 +210,7 @@ def _otlp_records(resources: Iterable[Fields]) -> Iterator[Fields]:
 
 
 def from_opentelemetry(fields: Fields) -> Fields | None:
-    """Return an OTLP/JSON log record with plain values, None if it is not one."""
+    """Return an OTLP/JSON log record with plain values, None if `fields` is something else."""
     body = fields.get("body")
     if not isinstance(body, dict) or len(body) != 1 or not {"timeUnixNano", "observedTimeUnixNano"} & fields.keys():
         return None

@@ -1,1 +1,1 @@
-"""Suggested options that would read a log in other words."""
+"""Suggested `--marker` and `--key` options for a log with an unknown wording."""

@@ -1,8 +1,8 @@
-"""Keys that contain user ids and socket ids, recognised by the behaviour of their values before their names.
+"""Recognition of keys that contain user ids or socket ids, by their values first and by their names second.
 
-A socket id differs for each connection and occurs again when that connection closes. A user id occurs again with the
-next connection; so does a room, a tenant or an address. Without a telling name, a user is only distinguished by a
-server that allows one connection per user. In case of doubt no key is chosen.
+A socket id is new for each connection, and occurs again when this connection closes. A user id occurs again at the
+user's next connection, but so does the id of a room or a tenant, or an address. If no name of a key helps, user ids are
+recognised only on a server that allows one connection per user. In case of doubt no key is chosen.
 """
 
 from collections import Counter
@@ -15,18 +15,24 @@ from wscheck.observe.logs.vocabulary import CONNECTED, NEW, OLD, REPLACED, SID, 
 
 _SOCKET = lazy_pattern(r"[A-Za-z0-9_-]{20}")
 _NO_USER = lazy_pattern(r"(?i)true|false|(?:\d+\.){3}\d+(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]*\]?(?::\d+)?|\w+/.*|\w+://.*")
-"""Value that cannot be a user: a boolean, an address, a program with its version."""
+"""Value that cannot be a user id: a boolean, an address, a program with its version."""
 _COUNTS = lazy_pattern(r"\d+(?:\.\d+)?\w{0,2}|.*\d\d:\d\d.*")
-"""Value that may be something else than a socket id: a number, with or without unit, or a time."""
+"""Value that may not be a socket id: a number, with or without a unit, or a time."""
 _PERSON = word_set("user uid u username who account member customer player owner sub email login phone")
 _ID = word_set("id uid uuid key name number")
 _PART = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 REPEATS = 2
-"""Users who must come back before the behaviour of their key's values counts."""
+"""Minimum number of values that must occur again before a key can be recognised by its values."""
 
 
 class CandidateRecord(NamedTuple):
-    """Line that may be an event: its kind, its words, and its keys with their values."""
+    """Line that may describe an event.
+
+    kind    kind of event
+    text    fixed words of the sentence
+    line    the whole line
+    values  dict of key to value
+    """
 
     kind: str
     text: str
@@ -35,7 +41,7 @@ class CandidateRecord(NamedTuple):
 
 
 class ConnectionIds(NamedTuple):
-    """Ids of sockets, in the order of their connections, and ids of users."""
+    """Socket ids in the order of their connections, and user ids."""
 
     sids: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -45,11 +51,14 @@ class ConnectionIds(NamedTuple):
 
 
 Columns = Mapping[str, Sequence[str | None]]
-"""Value of each record of one sentence, by key."""
+"""Dict of key to its value in each record of one sentence, None for a record without the key."""
 
 
 def infer_ids(records: Sequence[CandidateRecord], known: Mapping[str, str]) -> ConnectionIds:
-    """Return the ids in the records whose meaning is certain. `known` contains the roles of normalised keys."""
+    """Return the socket ids and user ids in the records, as far as their meaning is unambiguous.
+
+    `known` is a dict of key (in the form of `normalize_key`) to role.
+    """
     sids, users = list[str](), list[str]()
     sentences = dict.fromkeys((record.kind, record.text) for record in records)
     for kind, text in sorted(sentences, key=lambda sentence: sentence[0] != CONNECTED):
@@ -67,10 +76,10 @@ def infer_ids(records: Sequence[CandidateRecord], known: Mapping[str, str]) -> C
 
 
 def in_connect_order(ids: ConnectionIds, records: Sequence[CandidateRecord]) -> ConnectionIds:
-    """Return the ids with the sockets in the order in which they connected.
+    """Return `ids` with the socket ids sorted by the start of their connections.
 
-    Sockets that were open when the log started come first, in the order in which they closed: a user's old one closes
-    before the new one.
+    Sockets that were open when the log started come first, sorted by the end of their connections, because a user's
+    older connection closes before the newer one.
     """
     first = dict[tuple[bool, str], int]()
     for at, record in enumerate(records):
@@ -87,7 +96,7 @@ def in_connect_order(ids: ConnectionIds, records: Sequence[CandidateRecord]) -> 
 def role_keys(
     records: Sequence[CandidateRecord], known: Mapping[str, str], ids: ConnectionIds
 ) -> Iterator[tuple[str, str]]:
-    """Yield the role and the key of those keys that contain `ids` and are not `known`."""
+    """Yield (role, key) for each key that contains some of `ids` and is not `known`."""
     columns = {key: values for key, values in _columns(records).items() if normalize_key(key) not in known}
     order = {sid: at for at, sid in enumerate(ids.sids)}
     users = _keys_with(ids.users, columns)
@@ -104,33 +113,33 @@ def role_keys(
 
 
 def _keys_with(ids: Collection[str], columns: Columns) -> list[str]:
-    """Return the keys with such ids in at least half of their values."""
+    """Return the keys with a value of `ids` in at least half of the records that have the key."""
     wanted = frozenset(ids)
     present = {key: [value for value in values if value is not None] for key, values in columns.items()}
     return [key for key, values in present.items() if 2 * sum(value in wanted for value in values) >= len(values)]
 
 
 def _only(keys: Sequence[str], likelier: Sequence[str]) -> str:
-    """Return the only one of `keys`, or the only one that is also `likelier`; "" if there are more."""
+    """Return the only one of `keys`, or the only one that is also in `likelier`; "" if several remain."""
     among = keys if len(keys) == 1 else [key for key in keys if key in likelier]
     return among[0] if len(among) == 1 else ""
 
 
 def _columns(records: Sequence[CandidateRecord]) -> Columns:
-    """Return the keys that at least half of the records have, with their values."""
+    """Return the values of each key that at least half of the records have."""
     count = Counter(chain.from_iterable(record.values for record in records))
     return {key: [r.values.get(key) for r in records] for key, some in count.items() if 2 * some >= len(records)}
 
 
 def _sockets(columns: Columns, known: Mapping[str, str]) -> list[str]:
-    """Return the keys that certainly contain socket ids: known ones, or values in the form of Socket.IO's ids."""
+    """Return the keys that contain socket ids: known keys, otherwise keys with values in the form of Socket.IO ids."""
     named = [key for key in columns if known.get(normalize_key(key)) == SID]
     looks = (key for key, values in columns.items() if all(_SOCKET.fullmatch(v) for v in values if v))
     return named or [key for key in looks if not _is_person(key)]
 
 
 def _users(columns: Columns, known: Mapping[str, str]) -> str:
-    """Return the key that names a user, by its name: the one with most distinct values; "" if there is none."""
+    """Return the known or user-like key with the most distinct values, "" if no key stands out."""
     named = [key for key in columns if known.get(normalize_key(key)) == USER]
     if named:
         return named[0]
@@ -138,7 +147,7 @@ def _users(columns: Columns, known: Mapping[str, str]) -> str:
 
 
 def _most_distinctive(keys: Iterable[str], columns: Columns) -> str:
-    """Return the key with more distinct values than all others; "" if there is none."""
+    """Return the key with more distinct values than any other key, "" if there is none."""
     people = [key for key in keys if not any(_NO_USER.fullmatch(v) for v in columns[key] if v)]
     ranked = sorted(people, key=lambda key: -len(set(columns[key])))
     alone = all(len(set(columns[a])) > len(set(columns[b])) for a, b in pairwise(ranked[:2]))
@@ -159,7 +168,7 @@ def _repeats(values: Iterable[str | None]) -> int:
 
 
 def _recurring_keys(columns: Columns, records: Sequence[CandidateRecord]) -> list[str]:
-    """Return the keys with a new value each time, which occurs again in a record of another kind."""
+    """Return the keys with a different value in each record, if such a value occurs in a record of another kind."""
     later = {value for record in records if record.kind != CONNECTED for value in record.values.values()}
     found = []
     for key, values in columns.items():
@@ -170,16 +179,20 @@ def _recurring_keys(columns: Columns, records: Sequence[CandidateRecord]) -> lis
 
 
 def _exclusive(columns: Columns, records: Sequence[CandidateRecord], sid: str) -> str:
-    """Return the key whose values never have two connections for longer than a replacement takes.
+    """Return the key that identifies users, if the server allows one connection per user.
 
-    "" if that is not certain: too few users came back, or no two users were connected at once.
+    Then no value of this key has two connections for longer than a replacement takes. Return "" if that is not certain:
+    too few values came back, or no two values were connected at the same time.
     """
     keys = [key for key in columns if sid and key != sid and _repeats(columns[key]) >= REPEATS]
     return _most_distinctive([key for key in keys if _has_one_connection_each(key, sid, records)], columns)
 
 
 def _has_one_connection_each(key: str, sid: str, records: Sequence[CandidateRecord]) -> bool:
-    """Return whether each old connection closed before another one opened, and two values were connected at once."""
+    """Return whether each replaced connection of a value of `key` ended before any further connection opened.
+
+    At least two values must have been connected at the same time.
+    """
     open_by_value: dict[str, str] = {}
     replaced: tuple[str, str] | None = None
     most = 0
@@ -187,7 +200,7 @@ def _has_one_connection_each(key: str, sid: str, records: Sequence[CandidateReco
         value, each = record.values.get(key), record.values.get(sid)
         if record.kind == CONNECTED and value and each:
             if replaced is not None:
-                return False  # another connection opened before the old one closed
+                return False  # another connection opened before the replaced connection closed
             replaced = (value, open_by_value[value]) if value in open_by_value else None
             open_by_value[value] = each
             most = max(most, len(open_by_value))

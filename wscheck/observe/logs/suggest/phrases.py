@@ -1,6 +1,6 @@
-"""Sentences that may contain ids without keys.
+"""Search for sentences that may contain ids without keys.
 
-Which words differ between lines, and the markers that would read them.
+Words that differ between similar lines may be ids. For such lines, markers with placeholders are created.
 """
 
 import re
@@ -30,7 +30,7 @@ _VERBS = {
     DISCONNECTED: word_set("disconnect disconnected disconnection closed left offline gone lost dropped terminated"),
     CONNECTED: word_set("connect connected connection joined opened online established accepted attached"),
 }
-"""The first verb of a sentence determines its kind."""
+"""Verbs for each kind of event. The first verb of a sentence determines its kind."""
 _NOUNS = word_set(
     "socket sockets websocket ws io client user peer session connection channel player member device login sid new"
 )
@@ -41,13 +41,13 @@ _FILLER_WORDS = word_set(
     "keep keeping kept namespace normal page ping polling port reason server side ssl stale tab tabs timeout tls "
     "transport version logged signed"
 )
-"""Other words that may occur in a sentence about a connection and nothing else."""
+"""Further words that may occur in a sentence that is only about a connection."""
 
 LIKELY_VERBS = lazy_pattern(
     rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|offline|gone|lost|drop|terminat|end|remov|"
     rb"replac|supersed|kick|evict|displac|bump|oust|take|took|duplicat"
 )
-"""Parts of words in a line that may describe a connection event."""
+"""Parts of words; a line without any of them does not describe a connection event."""
 
 _CONNECTION_WORDS = _REPLACE_VERBS | _TAKE_VERBS | _END_VERBS | _OLDER_WORDS | _NOUNS - {"channel"} | _FILLER_WORDS
 _CONNECTION_WORDS |= _VERBS[DISCONNECTED] | _VERBS[CONNECTED]
@@ -66,7 +66,7 @@ def event_kind(words: Iterable[str]) -> str:
 
 
 def describes_event(words: Sequence[str]) -> bool:
-    """Return whether words describe an event and its subject."""
+    """Return whether words describe an event and its subject (socket, user, ...)."""
     kind = event_kind(words)
     verbs = _VERBS.get(kind, _REPLACE_VERBS | _END_VERBS)
     return kind != "" and not _NOUNS.isdisjoint(_lower_words(words) - verbs)
@@ -78,7 +78,7 @@ def is_connection_noun(word: str) -> bool:
 
 
 def is_about_connections(words: Iterable[str]) -> bool:
-    """Return whether all words are about connections: people also join rooms and close tickets."""
+    """Return whether all words are about connections, because users also join rooms and close tickets."""
     return _lower_words(words) <= _CONNECTION_WORDS
 
 
@@ -87,10 +87,10 @@ def _lower_words(words: Iterable[str]) -> set[str]:
 
 
 MAX_WORDS = 16
-"""A longer sentence was written by a person."""
+"""Maximum number of words in a sentence of the server; a longer sentence was written by a user."""
 
 LEVEL_POSITIONS = 3
-"""Number of first words that may be a level. Later, "out" and "start" are words of the sentence."""
+"""Number of words at the start of a line that may be a log level. Later, "out" and "start" are ordinary words."""
 
 _TOKEN = lazy_pattern(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+|\S+""")
 _PARTS = lazy_pattern(
@@ -104,7 +104,7 @@ _LABEL = lazy_pattern(r"([A-Za-z]+)\W*$")
 
 
 class PhraseToken(NamedTuple):
-    """Word with the punctuation around it, its key if it has one, and the gap in front of it."""
+    """Word with the punctuation around it, its key (or ""), and the white space in front of it."""
 
     before: str
     core: str
@@ -114,7 +114,7 @@ class PhraseToken(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Return whether it cannot be a word of the sentence."""
+        """Return whether the token contains letters or digits but is not an ordinary word: it may be an id."""
         return bool(self.core) and _WORD.fullmatch(self.core) is None and any(map(str.isalnum, self.core))
 
 
@@ -122,9 +122,9 @@ class CandidateLine(NamedTuple):
     """Line that may describe a connection event.
 
     text     the line as it is in the log
-    below    lines below that continue it
+    below    following lines that continue it
     tokens   words of its message
-    kind     kind of event, "" if none
+    kind     kind of event, "" if its words describe none
     """
 
     number: int
@@ -138,7 +138,7 @@ class CandidateLine(NamedTuple):
 class Phrase:
     """Lines with the same number of words about the same kind of event.
 
-    `known` contains ids that are not words of it.
+    known  known ids; a position with such an id is not a fixed word of the phrase
     """
 
     def __init__(self, kind: str, lines: Sequence[CandidateLine], known: Collection[str]) -> None:
@@ -155,12 +155,12 @@ class Phrase:
 
     @property
     def records(self) -> list[CandidateRecord]:
-        """Return the record of each line, by position."""
+        """Return the record of each line. Its values are named after their positions."""
         return [self._record(line) for line in self._lines]
 
     @property
     def describes_connection(self) -> bool:
-        """Return whether its words describe a connection without other evidence."""
+        """Return whether the fixed words are enough to show that the lines are about a connection."""
         spoken = (
             at for at in self._fixed if event_kind([self._first[at].core]) or is_connection_noun(self._first[at].core)
         )
@@ -178,7 +178,7 @@ class Phrase:
         yield from ((line.number, self._record(line)) for line in self._lines)
 
     def _position_names(self) -> dict[int, str]:
-        """Return names for the open positions: their keys, or the word in front of them."""
+        """Return a dict of each position without a fixed word to its name: its key, or the word in front of it."""
         labels = {at: self._first[at].key or self._label(at) for at in self._open}
         names = list(labels.values())
         return {at: label if label and names.count(label) == 1 else f"place {at}" for at, label in labels.items()}
@@ -189,7 +189,7 @@ class Phrase:
         return label[1] if label is not None else ""
 
     def markers(self, ids: ConnectionIds) -> Iterator[str]:
-        """Yield the markers that may read its lines with `ids`: one with as few words as possible, and one with all."""
+        """Yield markers that may read the lines with `ids`: one with as few words as possible, and one with all."""
         at = {name: place for place, name in self.names.items()}
         role_of = {at[name]: role for role, name in role_keys(self.records, {}, ids)}
         if not role_of:
@@ -203,13 +203,13 @@ class Phrase:
             yield "".join(pieces).strip()
 
     def _begin(self, at: int) -> int:
-        """Return the start of the words directly in front of position `at`."""
+        """Return the first position of the fixed words directly in front of position `at`."""
         while at and at - 1 in self._fixed and _is_word(self._first[at - 1]):
             at -= 1
         return at
 
     def _verb(self) -> int:
-        """Return the position of the word that determines its kind."""
+        """Return the position of the word that determines the kind of event."""
         positions = (at for at in range(len(self._first)) if event_kind(self._before(at + 1)) == self.kind)
         return next(positions, 0)
 
@@ -230,7 +230,7 @@ def candidate_line(number: int, text: str, message: LogMessage, below: Sequence[
 
 
 def find_phrases(lines: Iterable[CandidateLine], about: ConnectionIds) -> list[Phrase]:
-    """Return the phrases of some lines, the most frequent first; with `about`, only those that contain these ids."""
+    """Return the phrases in `lines`, the most frequent first. With `about`, return only phrases with these ids."""
     alike: dict[tuple[str, ...], list[CandidateLine]] = {}
     known = {*about.sids, *about.users}
     for line in lines:
@@ -245,7 +245,7 @@ def find_phrases(lines: Iterable[CandidateLine], about: ConnectionIds) -> list[P
 
 
 def records_in_order(phrases: Iterable[Phrase]) -> list[CandidateRecord]:
-    """Return the records of several phrases in the order of the log."""
+    """Return the records of several phrases, sorted by line number."""
     numbered = (each for phrase in phrases for each in phrase.numbered())
     return [record for _, record in sorted(numbered, key=lambda each: each[0])]
 
@@ -263,7 +263,7 @@ def tokenize(message: str) -> list[PhraseToken]:
 
 
 def _tokens(word: str) -> Iterator[PhraseToken]:
-    """Yield a word; of "ann@web-1", both the user and the host."""
+    """Yield the token of a word; for "ann@web-1", one token for the user and one for the host."""
     match = _PARTS.match(word)
     if match is None:
         yield PhraseToken("", word, "", "")
@@ -278,7 +278,7 @@ def _tokens(word: str) -> Iterator[PhraseToken]:
 
 
 def _shape(token: PhraseToken) -> str:
-    """Return what is equal in all tokens of a phrase: the punctuation, and the subject of a connection event."""
+    """Return the parts that all tokens at a position of a phrase share: punctuation, and a noun such as "socket"."""
     return f"{token.before} {token.core if is_connection_noun(token.core) else ''} {token.behind}"
 
 

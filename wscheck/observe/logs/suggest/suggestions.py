@@ -1,7 +1,7 @@
-"""Suggested options for lines that may describe connections in other words: a hint, never evidence.
+"""Suggested options for lines that may describe connections in an unknown wording: a hint, never evidence.
 
-A suggestion is tried before it is made: a reader with the suggested markers must find users or sockets, and nothing
-else. If the connections are known, only lines about them count.
+Each suggestion is tested first: a reader with the suggested markers must find user ids or socket ids, and must not read
+lines about anything else. If the ids of the connections are known, only lines with these ids count.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -48,16 +48,22 @@ from wscheck.observe.logs.vocabulary import (
 from wscheck.observe.tailing.gzip_log import GZIP_MAGIC
 
 MAX_PROPOSED = 2
-"""Suggestions for one kind of event."""
+"""Maximum number of suggestions for one kind of event."""
 
 Read = Callable[[bytes, LogVocabulary], Sequence[Event]]
-"""Function that reads a log with a vocabulary."""
+"""Function that reads a log with a vocabulary and returns its events."""
 
 _EVENTS = {CONNECTED: Connected, DISCONNECTED: Disconnected, REPLACED: Replaced}
 
 
 class MarkerProposal(NamedTuple):
-    """Marker that may read events of `kind`, the keys of its ids by role, the number of lines, and an example."""
+    """Suggested marker for events of `kind`.
+
+    text     the marker
+    keys     pairs of role and key for the ids that the marker's lines contain
+    lines    number of lines that the marker reads
+    example  one of these lines
+    """
 
     kind: str
     text: str
@@ -66,17 +72,17 @@ class MarkerProposal(NamedTuple):
     example: str
 
     def add_to(self, wording: LogVocabulary) -> LogVocabulary:
-        """Return the vocabulary that also reads these lines."""
+        """Return the vocabulary with this marker and its keys added."""
         return LogVocabulary((*wording.markers, (self.kind, self.text)), (*wording.keys, *self.keys))
 
     def to_report(self) -> MarkerSuggestion:
-        """Return the suggestion as the report contains it."""
+        """Return the suggestion in the form that reports contain."""
         keys = [f"{role}={name}" for role, name in self.keys]
         return MarkerSuggestion(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
 
 
 class SuggestionTrial(NamedTuple):
-    """Trial of suggestions on a log. `others` are lines about something else."""
+    """Test of suggestions on a log. `others` are numbers of lines about something else."""
 
     log: bytes
     wording: LogVocabulary
@@ -85,7 +91,7 @@ class SuggestionTrial(NamedTuple):
     others: frozenset[int]
 
     def run(self, proposed: MarkerProposal) -> "TrialResult | None":
-        """Return the result of a suggestion; None if it finds no id, or reads a line about something else."""
+        """Return the result of a suggestion, None if it finds no id or reads a line about something else."""
         each = (proposed._replace(keys=()), proposed) if proposed.keys else (proposed,)
         results = [
             TrialResult(one, *self._count_ids(self.read(self.log, one.add_to(self.wording)), one.kind)) for one in each
@@ -96,7 +102,7 @@ class SuggestionTrial(NamedTuple):
         return best._replace(suggestion=best.suggestion._replace(lines=len(best.lines)))
 
     def _count_ids(self, events: Iterable[Event], kind: str) -> tuple[int, frozenset[int]]:
-        """Return how many ids the events of a kind contain, and the lines of those with ids."""
+        """Return the number of ids in the events of a kind, and the numbers of the lines with these ids."""
         wanted = {*self.about.sids, *self.about.users}
         ids_by_line = [
             (event.line or 0, filter(None, _ids(event))) for event in events if isinstance(event, _EVENTS[kind])
@@ -106,7 +112,7 @@ class SuggestionTrial(NamedTuple):
 
 
 class TrialResult(NamedTuple):
-    """Suggestion, number of ids that it finds, and lines that it reads."""
+    """Suggestion, number of ids that it finds, and numbers of the lines that it reads."""
 
     suggestion: MarkerProposal
     ids: int
@@ -114,7 +120,7 @@ class TrialResult(NamedTuple):
 
 
 def best_suggestions(proposed: Iterable[MarkerProposal], trial: SuggestionTrial) -> list[MarkerProposal]:
-    """Return the suggestions that find most ids, the most frequent first. Each reads lines that the others do not."""
+    """Return the suggestions that find most ids, sorted by number of lines. Each reads lines that no other reads."""
     tried = filter(None, map(trial.run, proposed))
     chosen, read = list[MarkerProposal](), frozenset[int]()
     for each in sorted(tried, key=lambda each: (-each.ids, -len(each.lines))):
@@ -129,12 +135,12 @@ def _ids(event: Event) -> tuple[str | None, ...]:
 
 
 MAX_TRIED = 4
-"""Sentences that are tried for one kind of event, the most frequent first."""
+"""Maximum number of sentences that are tried for one kind of event; the most frequent sentences come first."""
 PIECE_SIZE, START_SIZE = 1 << 16, 1 << 20
-"""Bytes of a file's start that are read, and the size of each piece."""
+"""Size of the pieces in which a file is read, and size of the part at the file's start that is read, in bytes."""
 MAX_LINE = 1 << 12
 MAX_LINES_BELOW = 6
-"""Lines below a sentence that may belong to its record."""
+"""Maximum number of lines below a sentence that may belong to its record."""
 EXCERPT = 120
 
 NO_IDS = ConnectionIds()
@@ -145,7 +151,7 @@ _PART = lazy_pattern(rb"[\s*|-]|\xe2\x80\xa2")
 
 
 class SuggestionReader(Protocol):
-    """Reader that has read nothing yet."""
+    """New log reader, used for reading a part of a log and for finding suggestions in it."""
 
     def feed(self, data: Any) -> list[Event]: ...
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = ...) -> list[MarkerProposal]: ...
@@ -154,7 +160,7 @@ class SuggestionReader(Protocol):
 def find_suggestions(
     log: bytes, wording: LogVocabulary, kinds: Collection[str], read: Read, about: ConnectionIds = NO_IDS
 ) -> list[MarkerProposal]:
-    """Return options that would read events of `kinds` that `wording` does not read; the most frequent first.
+    """Return suggested options for events of `kinds` that `wording` does not read, the most frequent first.
 
     `about` contains the ids of the connections, if they are known.
     """
@@ -174,7 +180,7 @@ def find_suggestions(
 def _ids_in_log(
     records: Sequence[CandidateRecord], certain: Sequence[CandidateRecord], roles: Mapping[str, str]
 ) -> ConnectionIds:
-    """Return the ids with and without keys."""
+    """Return the ids with and without keys, sorted by the start of their connections."""
     pairs = zip(infer_ids(records, roles), infer_ids(certain, roles), strict=True)
     ids = ConnectionIds(*(tuple(dict.fromkeys((*keyed, *unkeyed))) for keyed, unkeyed in pairs))
     return in_connect_order(ids, [*records, *certain])
@@ -252,7 +258,7 @@ def _records(lines: Iterable[CandidateLine]) -> Iterator[CandidateRecord]:
 
 
 def _sentences(text: str) -> Iterator[tuple[str, str]]:
-    """Yield kind and words of what a message may describe, with as few words as possible: names may follow."""
+    """Yield (kind, words) of each event that a message may describe, with few words, because names may follow."""
     for run in _RUN.finditer(text):
         words = run[0].split(" ")
         while words and is_level(words[0]):
