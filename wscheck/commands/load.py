@@ -95,7 +95,9 @@ def load(
     ] = False,
     max_connections_per_user: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Threshold: most connections of a user at once, mean, e.g. 1.05."),
+        typer.Option(
+            metavar="N", help="Threshold: peak of simultaneous connections per user, averaged over users, e.g. 1.05."
+        ),
     ] = None,
     max_replaced: Annotated[
         str | None, typer.Option(metavar="N", help="Threshold: connections that the server replaced, e.g. 0.")

@@ -57,7 +57,7 @@ def tail_logs(
         typer.Option(
             "--exec",
             metavar="COMMAND",
-            help="Run this for each change of an incident, which is on its stdin.",
+            help="Command to run for each change of an incident. It gets the incident on stdin.",
         ),
     ] = None,
     metrics: Annotated[

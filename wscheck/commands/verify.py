@@ -74,7 +74,7 @@ def verify(
     insecure: Insecure = None,
     timeout: Timeout = None,
     window: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Time to observe for what must not happen [2s].")
+        str | None, typer.Option(metavar="DURATION", help="Time to watch for events that must not happen [2s].")
     ] = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,

@@ -29,7 +29,7 @@ class Race(Scenario):
         context.expect("connected", pages[0])
 
     async def run_control(self, context: ScenarioContext) -> None:
-        """The documented fault at the same server, with one connection after the other: do both stay open?"""
+        """Two connections of one user to the same server, the second well after the first: do both stay open?"""
         page = context.new_page(fault=True)
         await page.mount(DASHBOARD)
         await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))

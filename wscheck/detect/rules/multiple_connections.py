@@ -235,8 +235,8 @@ class MultipleConnections(Rule):
         """Report overlaps that exist at the end of the evidence.
 
         If no event has a time, an overlap that ended may have been short, so only overlaps that did not end are
-        reported. A suspect process whose users all connected to other processes may have stopped: that is a gap and no
-        finding.
+        reported. If all users of a server process have since connected to other processes, that process may have
+        stopped, and their old connections with it: that is a gap and no finding.
         """
         for user in self._untimed_users:
             if user not in self._reported_count:

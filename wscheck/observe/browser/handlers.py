@@ -142,7 +142,7 @@ class SocketHandlers:
             return
 
     def events(self) -> list[HandlersRegistered]:
-        """Return the recorded handlers with source positions. The user and the page of the socket are not set."""
+        """Return an event for each record of handlers, with source positions. Its user and page are not set yet."""
         return [
             HandlersRegistered(
                 at=each.at,

@@ -332,7 +332,7 @@ class _HarReader:
         return next((each.frame_id for each in self._documents if each.pageref == pageref), None)
 
     def _replaced_targets(self, entry: HarEntry) -> list[str]:
-        """Return the target ids that a new document replaces: its frame, or the tab's earlier pages."""
+        """Return the ids of the targets that end when a document loads: its frame, or else the tab's pages."""
         if entry.frame_id is not None:
             return [self._target_id(entry)]
         earlier = dict.fromkeys(each.pageref for each in self._documents if each.at < entry.at)

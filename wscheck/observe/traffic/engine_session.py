@@ -282,8 +282,8 @@ class EngineSession:
     def _backdate_acknowledgement(self, namespace: str, at: float, connect_sent_at: float | None) -> None:
         """Date an acknowledgement back to the time of CONNECT, if one poll delivered it with a DISCONNECT.
 
-        The server sent the acknowledgement before the poll. In between, it may have acknowledged the connection that
-        replaced this connection.
+        The server sent the acknowledgement earlier than the poll shows. With the time of the poll, this connection
+        could seem to open after the connection that replaced it.
         """
         for index, (name, event) in enumerate(self._events):
             if name == namespace and isinstance(event, Connected) and event.at == at and connect_sent_at is not None:

@@ -138,7 +138,8 @@ def draw_timeline(
     """Return the timeline of `events`, None if they contain no connection.
 
     important  ids of lanes whose users are drawn first
-    diverging  dict of Engine.IO session id or socket id to the frame at which the connection's stack diverges
+    diverging  dict of Engine.IO session id or socket id to the stack frame at which the connection's call stack first
+               differs from those of the user's other connections
     """
     lane_set = build_lanes(events, diverging or {})
     if not lane_set.lanes and not lane_set.refused:

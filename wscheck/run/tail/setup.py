@@ -67,7 +67,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
 
 
 class TailSession(msgspec.Struct):
-    """A watch with opened logs and attached listeners, the plan of its loop, and the size of the logs in bytes."""
+    """A prepared run: opened logs with their listeners, settings of the polling loop, size of the logs in bytes."""
 
     watch: LogWatch
     plan: LoopPlan

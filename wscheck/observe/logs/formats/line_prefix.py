@@ -106,10 +106,11 @@ def prefix_shape(prefix: str) -> str:
 
 
 def is_continuation(before: str, of: str) -> bool:
-    """Return whether a line with `before` in front may continue a record whose marker has the prefix shape `of`.
+    """Return whether a line that starts with `before` may continue a record. `of` is the record's prefix shape.
 
-    The shape of `before` must be empty or the start of the marker's shape. This accepts a prefix on each line (compose,
-    PM2, kubectl, syslog) or only on the first line, and separates the lines of different processes.
+    The shape of a prefix is its kinds of words without their values. The shape of `before` must be empty or the start
+    of `of`: a collector may put its prefix on each line (compose, PM2, kubectl, syslog) or only on the first line, and
+    lines of different processes have different shapes.
     """
     own = prefix_shape(before)
     if not own or own == of:
