@@ -117,7 +117,7 @@ UNCLEAR = [
 def test_an_id_with_an_ambiguous_end_is_left_out_and_reported(line: str) -> None:
     extractor, events = read_log(line + "\n")
     assert [type(event) for event in events[:1]] == [Unreadable]
-    assert "where an id begins or ends" in str(events[0])
+    assert "where an id in this line starts or ends" in str(events[0])
     assert events[1].user is None
     assert (extractor.unreadable, extractor.levels) == (1, {"count": 1})
 

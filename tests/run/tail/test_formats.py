@@ -145,5 +145,5 @@ def test_the_first_unreadable_lines_are_shown_with_location_and_reason(
     assert [line.partition(" looks like an event and cannot be read: ")[0] for line in output] == [
         f"app.log:{n}" for n in range(1, 6)
     ]
-    assert all("where an id begins or ends" in line for line in output)
+    assert all("where an id in this line starts or ends" in line for line in output)
     assert output[-1].endswith("; further such lines are only counted")
