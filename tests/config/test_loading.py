@@ -175,7 +175,7 @@ def test_values_are_parsed(tmp_path: Path, name: str, raw: str, value: object) -
         ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] does not name transports", "Correct it. "),
         ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "Correct it. "),
         ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "Correct it. "),
-        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is not a place for a credential", "Correct it. "),
+        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is not a location of a credential", "Correct it. "),
         ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),
         ("[browser]\n\nstpe = 1\n", "wscheck.toml:3: unknown key `stpe`", "Did you mean `step`?"),
         ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "Correct it. "),

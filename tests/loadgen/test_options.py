@@ -20,7 +20,7 @@ from wscheck.loadgen.options import behaviour_from, endpoint_from
         ({"tabs": 0}, "--tabs is at least 1"),
         ({"jitter": 1.5}, "--jitter between 0 and 1"),
         ({"headers": "X-From wscheck"}, "a header has no colon"),
-        ({"user_in": "somewhere"}, "is not a place for a credential"),
+        ({"user_in": "somewhere"}, "is not a location of a credential"),
         ({"ca_file": "/missing.pem"}, "/missing.pem is not a readable PEM certificate"),
     ],
 )

@@ -121,7 +121,7 @@ def test_an_overlap_shorter_than_the_grace_is_inconclusive(until: float, verdict
     result = evaluate_pages(events, RuleOptions(), Bar(), target="page")
     assert result.verdict is verdict
     if verdict is Verdict.INCONCLUSIVE:
-        assert result.reason.startswith("the evidence ends while A holds 2 connections, too early to tell")
+        assert result.reason.startswith("the evidence ends while A holds 2 connections, too early to decide")
 
 
 def test_an_overlap_that_ended_passes() -> None:

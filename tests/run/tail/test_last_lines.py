@@ -49,7 +49,7 @@ def test_an_overlap_without_a_later_time_is_inconclusive(rest: str, tmp_path: Pa
     (tmp_path / "app.log").write_text(OVERLAP + NO_TIME[rest])
     output = run_for_report("app.log", directory=tmp_path)
     assert (output["code"], output["findings"]) == (3, [])
-    assert output["reason"].startswith("the evidence ends while ann holds 2 connections, too early to tell")
+    assert output["reason"].startswith("the evidence ends while ann holds 2 connections, too early to decide")
 
 
 def test_a_later_line_of_another_node_counts_too(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_an_overlap_at_until_is_inconclusive(tmp_path: Path) -> None:
     server.disconnect(server.connect("bob", T + 900), T + 901)
     report = run_for_report("app.log", "--until", "2026-11-18T07:10:00.100Z", directory=tmp_path)
     assert (report["verdict"], report["findings"]) == ("inconclusive", [])
-    assert "too early to tell" in report["reason"]
+    assert "too early to decide" in report["reason"]
 
 
 def test_since_reads_existing_content_and_until_ends_following(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
     ),
     "control silent": (
         lambda: phase(healthy()) + phase(_and(user("A"), SILENCE), "control"),
-        "the control did not show the fault, so this check could not have failed: nothing was seen",
+        "the control did not show the fault, so this check could not have failed: nothing was observed",
     ),
     "nonsense": (
         with_(Unreadable(at=START + 2, source="client", reason="a packet of type 9")),
