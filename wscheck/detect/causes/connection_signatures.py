@@ -3,7 +3,7 @@
 A signature (see `history.Signature`) returns evidence for its cause if a user's history contains any.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import dist, fsum, sqrt
 
 from wscheck.detect.causes.history import Clue, Signature, UserHistory
@@ -132,10 +132,22 @@ def map_per_process(history: UserHistory) -> Clue | None:
         return None
     # In an inferred replacement, the new connection is only assumed, and so are the two processes.
     confidence = Confidence.MEDIUM if across_nodes else Confidence.HIGH
-    for old, new in _kept_pairs(history):
+    successors = {change.old_sid: change.new for change in history.replacements if change.new is not None}
+    for pair in history.met:
+        # A process may have replaced its own connection since: its newest connection counts.
+        old, new = (_newest(connection, successors) for connection in pair)
         if old.node is not None and new.node is not None and old.node != new.node:
             return confidence, f"{old.node} and {new.node} each have a connection and neither replaced the other"
     return _some_replaced_some_kept(history)
+
+
+def _newest(connection: Connected, successors: Mapping[str | None, Connected]) -> Connected:
+    """Return the connection that replaced `connection` last, or `connection` if no connection replaced it."""
+    for _ in range(len(successors)):  # a bound, in case that the evidence contains a cycle
+        if connection.sid not in successors:
+            break
+        connection = successors[connection.sid]
+    return connection
 
 
 def _is_on_one_node(change: ReplacedChange) -> bool:
