@@ -42,9 +42,11 @@ def test_the_documented_examples_run(example: str, tmp_path: Path) -> None:
 def test_the_documented_examples_are_typed(tmp_path: Path) -> None:
     for number, example in enumerate(EXAMPLES):
         (tmp_path / f"example_{number}.py").write_text(example, encoding="utf-8")
+    # Settings and cache of `make lint`, so that the package is type-checked once for both.
+    shared = [f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={ROOT / '.mypy_cache'}"]
     ran = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", *sorted(map(str, tmp_path.glob("example_*.py")))],
-        cwd=tmp_path,
+        [sys.executable, "-m", "mypy", "--strict", *shared, *sorted(map(str, tmp_path.glob("example_*.py")))],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,

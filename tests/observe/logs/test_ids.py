@@ -158,7 +158,11 @@ def test_time_is_linear_in_the_length_of_a_line(filling: str) -> None:
     took = []
     for size in (1 << 14, 1 << 17):
         line = f"WebSocket client connected userId=a{filling * (size // len(filling))}b\n"
-        begin = time.process_time()
-        read_log(line)
-        took.append(time.process_time() - begin)
+        took.append(min(_cpu_seconds(line) for _ in range(3)))
     assert all(later < 30 * max(earlier, 0.01) for earlier, later in pairwise(took)), took
+
+
+def _cpu_seconds(line: str) -> float:
+    begin = time.process_time()
+    read_log(line)
+    return time.process_time() - begin
