@@ -128,10 +128,10 @@ def test_rules_lists_every_id() -> None:
     [
         ("multiple-connections", ["Severity:", "error", "Means:", "Fix:", RULES["multiple-connections"].fix]),
         ("upgrade", ["upgrade: a polling session and its upgrade (benign)\n"]),
-        ("reconnect-on-kick", ["Shows as:", "Fix:", "Certain by:"]),
+        ("reconnect-on-kick", ["Shows as:", "Fix:", "Confirmed by:"]),
         (
             "auth-refused",
-            ["Must hold:", "Judged by:", "token-unchecked", "Control:", "retries at once"],
+            ["Must hold:", "Rules:", "token-unchecked", "Control:", "retries at once"],
         ),
         ("zombie", ["Shows as:", CATALOGUE["zombie"].fix, "Must hold:", SCENARIOS["zombie"].claim]),
     ],

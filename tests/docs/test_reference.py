@@ -49,7 +49,7 @@ def test_every_id_has_its_anchor_in_the_order_of_the_registry(document: str, reg
 def test_rules_are_documented_with_their_texts(rule: type[Rule]) -> None:
     told = sections("rules.md")[rule.id]
     assert f"**{rule.title}** ({rule.severity})" in told
-    for label, text in (("", rule.meaning), ("**Fix:** ", rule.fix), ("**Comes from:** ", rule.source)):
+    for label, text in (("", rule.meaning), ("**Fix:** ", rule.fix), ("**Source:** ", rule.source)):
         assert label + plain(text) in told
 
 
@@ -65,14 +65,14 @@ def test_causes_are_documented_with_their_texts(cause: CauseDoc) -> None:
         if cause.id in fixes
     ]
     assert " - ".join((f"**Fix:** {plain(cause.fix)}", *words)) in told and told.count("**In ") == len(words)
-    assert ("**Certain by:** " + plain(cause.settle_by) in told) if cause.settle_by else "Certain by" not in told
+    assert ("**Confirmed by:** " + plain(cause.settle_by) in told) if cause.settle_by else "Confirmed by" not in told
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_scenarios_are_documented_with_claim_rules_and_control(scenario: Scenario) -> None:
     told = sections("scenarios.md")[scenario.id]
     assert told.startswith(scenario.claim)
-    assert f"**Judged by:** {', '.join(f'`{rule.id}`' for rule in scenario.rules)} -" in told
+    assert f"**Rules:** {', '.join(f'`{rule.id}`' for rule in scenario.rules)} -" in told
     assert f"**Control:** {plain(getdoc(scenario.run_control) or 'none')}" in told
 
 

@@ -34,17 +34,17 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
         raise UnknownName(f"There is no rule, cause or scenario `{id}`.", id, known, "List them all: wscheck rules.")
     # One id can name a cause and the scenario that looks for it.
     if rule := RULES.get(id):
-        told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Comes from": rule.source}
+        told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Source": rule.source}
         _page(f"{id}: {rule.title}", told)
     if cause := CATALOGUE.get(id):
         words = {f"In {name.title()}": fixes.get(id, "") for name, fixes in FRAMEWORK_FIXES.items()}
-        told = {"Shows as": cause.shows, "Fix": cause.fix, **words, "Certain by": cause.settle_by}
+        told = {"Shows as": cause.shows, "Fix": cause.fix, **words, "Confirmed by": cause.settle_by}
         _page(f"{id}: {_name(cause)}", told)
     if scenario := SCENARIOS.get(id):
         judged = ", ".join(rule.id for rule in scenario.rules)
         doc = " ".join((type(scenario).__doc__ or "").split())
         control = getdoc(scenario.run_control) or ""
-        told = {"Must hold": scenario.claim, "Judged by": judged, "Control": control, "Note": doc}
+        told = {"Must hold": scenario.claim, "Rules": judged, "Control": control, "Note": doc}
         _page(f"{id}: a scenario", told)
 
 

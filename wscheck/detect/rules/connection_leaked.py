@@ -19,7 +19,10 @@ class ConnectionLeaked(Rule):
         "another one behind, and each continues to receive events."
     )
     fix = "Count the components that use the connection and disconnect with the last one: return () => release()."
-    source = "documented behaviour, Watch For 4 and Alert If 4: resource waste; cause: no cleanup on unmount"
+    source = (
+        "origin document (`wscheck docs origin`), "
+        '"Watch For" item 4 and "Alert If" item 4: resource waste; cause: no cleanup on unmount'
+    )
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._components: dict[str, set[str | None]] = {}

@@ -15,7 +15,9 @@ class ConnectionMissing(Rule):
     title = "A user who should be connected is not"
     meaning = "The page needs a connection and the user has none: it was refused, closed or never recovered."
     fix = "Reconnect after the transport was lost (with backoff), and keep the connection while a component uses it."
-    source = "documented behaviour, Watch For 4: persistent connections without disconnections"
+    source = (
+        'origin document (`wscheck docs origin`), "Watch For" item 4: persistent connections without disconnections'
+    )
 
     def handlers(self) -> Mapping[type, EventHandler]:
         return {Expected: self._expected}

@@ -18,7 +18,7 @@ class ConnectionReplaced(Rule):
         "it reconnects, the two connections replace each other for ever."
     )
     fix = "Open one connection per user, and do not reconnect when the server replaced it."
-    source = 'documented behaviour, Alert If 2: "Replacing existing socket" messages'
+    source = 'origin document (`wscheck docs origin`), "Alert If" item 2: "Replacing existing socket" messages'
 
     def handlers(self) -> Mapping[type, EventHandler]:
         return {ReplacedChange: self._replaced}

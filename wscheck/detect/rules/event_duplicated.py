@@ -40,7 +40,7 @@ class EventDuplicated(Rule):
         "connection, or was handled more often than it arrived. Users see doubled messages and counters."
     )
     fix = "Receive on one connection; register each handler once and remove it with off() on unmount."
-    source = "documented behaviour, Alert If 3: same events handled multiple times"
+    source = 'origin document (`wscheck docs origin`), "Alert If" item 3: same events handled multiple times'
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._payloads = BoundedDict[PayloadKey, _PayloadCounts](MAX_PAYLOADS)

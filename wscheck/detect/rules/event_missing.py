@@ -18,7 +18,7 @@ class EventMissing(Rule):
         "handler of the waiting component ran. Users see a stale page."
     )
     fix = "Check that the server emits to the user's current socket (a room per user), and that handlers are attached."
-    source = "documented behaviour, Testing 2: should see all events on single connection"
+    source = 'origin document (`wscheck docs origin`), "Testing" 2: should see all events on single connection'
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._awaited: list[Expected] = []

@@ -21,7 +21,10 @@ class EventUnheard(Rule):
         "still arrives, and no handler runs."
     )
     fix = "Pass the handler: socket.off(event, handler)."
-    source = "documented behaviour, Watch For 2: all events handled on the one connection; Emitter.off"
+    source = (
+        "origin document (`wscheck docs origin`), "
+        '"Watch For" item 2: all events handled on the one connection; Emitter.off'
+    )
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._removed: dict[tuple[str | None, str], HandlersRegistered] = {}

@@ -27,7 +27,7 @@ class ExcessiveAttempts(Rule):
         "client that retries a refusal at once. Each costs the server a handshake and an authentication."
     )
     fix = "Do not reconnect when replaced or refused; otherwise back off with jitter."
-    source = "documented behaviour, Alert If 4: excessive connection attempts"
+    source = 'origin document (`wscheck docs origin`), "Alert If" item 4: excessive connection attempts'
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._attempts: dict[str, float | list[float]] = {}

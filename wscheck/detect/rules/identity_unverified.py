@@ -18,7 +18,7 @@ class IdentityUnverified(Rule):
         "connect as another user, and replace that user's own connection."
     )
     fix = "Take the user from the verified token; ignore or compare the userId that the client sends."
-    source = "documented behaviour, Connection Management: auth {token, userId}"
+    source = 'origin document (`wscheck docs origin`), "Connection Management": auth {token, userId}'
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._reported: set[str | None] = set()

@@ -21,7 +21,7 @@ class LogSilent(Rule):
         "Log connects, replacements and disconnects as documented, each as it happens; or point --server-log at the "
         "right file."
     )
-    source = "documented behaviour, Monitoring"
+    source = 'origin document (`wscheck docs origin`), "Monitoring"'
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._has_log = False

@@ -113,7 +113,7 @@ class MultipleConnections(Rule):
         "by several connections, or only by the one that the server happened to keep."
     )
     fix = "Open the connection in one module or provider and let every component use that one."
-    source = "documented behaviour, Alert If 1: same user with multiple WebSocket connections"
+    source = 'origin document (`wscheck docs origin`), "Alert If" item 1: same user with multiple WebSocket connections'
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._reported_count: dict[str, int] = {}

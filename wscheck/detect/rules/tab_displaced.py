@@ -27,7 +27,10 @@ class TabDisplaced(Rule):
         "Keep a room per user rather than a socket per user, share one connection between tabs (SharedWorker, leader "
         "election), or send the first tab a reason before disconnecting it."
     )
-    source = "documented behaviour, Connection Management: reconnection false; measured on socket.io 4.8"
+    source = (
+        "origin document (`wscheck docs origin`), "
+        '"Connection Management": reconnection false; measured on socket.io 4.8'
+    )
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._both_open_since: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Console lines of the hook `useUnifiedWebSocket`, verbatim (documented behaviour, "Expected Results", "Testing")."""
+"""Console lines of the hook `useUnifiedWebSocket`, verbatim (docs/origin.md, "Expected Results", "Testing")."""
 
 import json
 from collections.abc import Callable

@@ -53,7 +53,7 @@ _HANDLER_BY_WHATSAPP_TYPE = {
 
 @dataclass(frozen=True)
 class EventHandlers:
-    """Handlers of one component (documented behaviour, "Event Handler Interface").
+    """Handlers of one component (docs/origin.md, "Solution").
 
     `on_event` is called with every event that has no documented handler. Contracts with other events need it.
     """
