@@ -17,7 +17,7 @@ from wscheck.commands.verify import verify
 from wscheck.config.settings import SETTINGS
 
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
-    verify: ("target", "identity", "verify", "rules"),
+    verify: ("target", "identity", "connect", "verify", "rules"),
     browser: ("browser", "verify", "rules"),
     har: ("browser", "verify", "rules"),
     load: ("target", "identity", "load", "verify.fail_on"),

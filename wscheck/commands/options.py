@@ -18,6 +18,9 @@ UserIn = Annotated[
 TokenIn = Annotated[
     str | None, typer.Option(metavar="PLACE", help="Where the token is sent, in the same form [auth.token].")
 ]
+Anonymous = Annotated[
+    bool | None, typer.Option("--anonymous", help="The server may accept a connection without a token.")
+]
 IdentityRule = Annotated[
     str | None,
     typer.Option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wscheck.commands.options import (
+    Anonymous,
     Endpoint,
     FailOn,
     Formats,
@@ -65,6 +66,7 @@ def verify(
     ] = None,
     user_in: UserIn = None,
     token_in: TokenIn = None,
+    anonymous: Anonymous = None,
     namespace: Namespace = None,
     path: Endpoint = None,
     transports: Annotated[
@@ -118,6 +120,7 @@ def verify(
         "identity.second_token": read_secret(second_token_file),
         "identity.user_in": user_in,
         "identity.token_in": token_in,
+        "connect.anonymous": anonymous,
         "verify.client": client,
         "verify.reconnect_on_kick": reconnect_on_kick,
         "verify.window": window,

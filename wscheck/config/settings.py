@@ -214,6 +214,7 @@ SETTINGS = {
         ),
         Setting("identity.user_in", parse_credential_location, "auth.userId", "where the user id is sent"),
         Setting("identity.token_in", parse_credential_location, "auth.token", "where the token is sent"),
+        Setting("connect.anonymous", parse_flag, False, "the server may accept a connection without a token"),
         Setting("verify.client", one_of("unified", "per-component"), "unified", "the client under test"),
         Setting(
             "verify.reconnect_on_kick",

@@ -53,6 +53,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace_s            grace period: time that two connections of a user may overlap
     trigger_event      event that the wizard emits to connect WhatsApp
     disconnect_event   event that the wizard emits to disconnect WhatsApp; None for never
+    anonymous          the server may accept a connection without a token
     """
 
     target: ServerTarget
@@ -65,6 +66,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = 0.25
     trigger_event: str = "trigger_whatsapp_connection"
     disconnect_event: str | None = None
+    anonymous: bool = False
 
     @property
     def redactor(self) -> Redactor:

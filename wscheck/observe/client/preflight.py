@@ -76,7 +76,7 @@ async def polling_handshake(
     is connected.
 
     Args:
-        ca_file: PEM file of the certificate authority to trust instead of those of the system.
+        ca_file: PEM file of the certificate authority to trust in addition to those of the system.
 
     Raises:
         CannotCheck: The server does not answer, or not as a Socket.IO server does.
@@ -99,13 +99,16 @@ async def polling_handshake(
 
 
 def _ssl_context(ca_file: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context()
     try:
-        return ssl.create_default_context(cafile=str(ca_file))
+        context.load_verify_locations(ca_file)
     except OSError as error:
+        reason = "it is not a PEM file" if isinstance(error, ssl.SSLError) else error.strerror
         raise UsageError(
-            f"The certificate authority {ca_file} cannot be read: {error.strerror or 'it is not a PEM file'}.",
+            f"The certificate authority {ca_file} cannot be read: {reason}.",
             "Give the PEM file of the authority that issued the server's certificate.",
         ) from None
+    return context
 
 
 def _request_error(target: ServerTarget, error: Exception) -> CannotCheck:

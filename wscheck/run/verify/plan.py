@@ -127,6 +127,7 @@ def _settings(config: Config) -> ScenarioSettings:
         grace_s=config["rules.grace"],
         trigger_event=config["actions.trigger"],
         disconnect_event=config["actions.disconnect"],
+        anonymous=config["connect.anonymous"],
     )
 
 
