@@ -1,4 +1,7 @@
-"""Documented bot backend, on python-socketio and aiohttp: one socket per user, with optional faults."""
+"""Reference backend: a small Socket.IO server for users and their bots, on python-socketio and aiohttp.
+
+By default it keeps one connection per user. On request it has faults that `wscheck verify` must find.
+"""
 
 import asyncio
 import logging
@@ -48,7 +51,7 @@ REPLIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
 
 
 class ReferenceBackend:
-    """The bot backend. `app` is its aiohttp application, `sio` its Socket.IO server."""
+    """Reference backend. `app` is its aiohttp application, `sio` its Socket.IO server."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
     if scenario := SCENARIOS.get(id):
         judged = ", ".join(rule.id for rule in scenario.rules)
         doc = " ".join((type(scenario).__doc__ or "").split())
-        control = getdoc(scenario.run_control) or ""
+        control = " ".join((getdoc(scenario.run_control) or "").split())
         told = {"Must hold": scenario.claim, "Rules": judged, "Control": control, "Note": doc}
         _page(f"{id}: a scenario", told)
 

@@ -29,7 +29,8 @@ def tail_logs(
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Only events up to this time.")] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save the position in this file, and continue there.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Save the reading position in FILE; the next run continues from it."),
     ] = None,
     marker: Marker = None,
     key: Key = None,

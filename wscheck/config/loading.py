@@ -89,7 +89,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def judge_options(self) -> "RuleOptions":
-        """Thresholds of the rules."""
+        """Limits that the rules apply: the grace period, and the permitted connection attempts per time."""
         from wscheck.detect.engine import RuleOptions
 
         attempts, window = self["rules.max_attempts"]

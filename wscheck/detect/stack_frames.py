@@ -213,10 +213,10 @@ def may_be_framework_code(frame: CodeLocation, *stacks: Sequence[CodeLocation]) 
 
 
 def _index_of_framework_script(own: Sequence[CodeLocation]) -> int:
-    """Return the index of the first frame in the framework's script, the number of frames if there is none.
+    """Return the index of the first frame in the script of the framework, or `len(own)` if there is no such script.
 
-    Only frames without a source map are considered. A script that the application enters from another script, and that
-    contains this many frames in sequence, is taken for the framework's.
+    A script counts as the framework's if it is not the script of the innermost frame, has no source map, and contains
+    FRAMEWORK_DEPTH consecutive frames.
     """
     start = 0
     for at, frame in enumerate(own):

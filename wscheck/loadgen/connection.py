@@ -307,7 +307,10 @@ class Connection:
             self._protocol_error()
 
     def hung_up(self) -> None:
-        """Handle the end of the server's data."""
+        """Handle that the server closed its side of the transport.
+
+        This ends the connection, unless it completed a response of the handshake.
+        """
         if self._handshake is not None and self._handshake.hung_up():
             return
         self.closed_by_server(transport_closed=True)

@@ -71,7 +71,10 @@ class HttpResponse:
         return self.is_complete
 
     def end_of_data(self) -> bool:
-        """Handle the end of the connection. Return True if the response is complete."""
+        """Handle that the server closed the connection, which completes a response without a length.
+
+        Return True if the response is complete.
+        """
         if self.status and not self.is_complete and self._body_left is None and not self._is_chunked:
             self.is_complete = True
         return self.is_complete
@@ -228,7 +231,11 @@ class WebSocketHandshake:
             self._connection.handshake_failed(str(refusal))
 
     def hung_up(self) -> bool:
-        """Handle the end of the server's data. Return True if the connection continues."""
+        """Handle that the server closed its side of the transport.
+
+        Return True if the close completed a response (one without a length), which is then processed. Return False if
+        the connection has failed.
+        """
         if self._response.end_of_data():
             self.received(b"")
             return True
@@ -306,7 +313,7 @@ class PollingHandshake(WebSocketHandshake):
             self._response_received(data)
 
     def hung_up(self) -> bool:
-        """Handle the end of the server's data. Return True if the connection continues."""
+        """Handle that the server closed its side of the transport. Return what WebSocketHandshake.hung_up returns."""
         if self._stage in (_POLL, _POST) and self._response.end_of_data():
             try:
                 self._response_complete()

@@ -54,7 +54,7 @@ class TransportOwner(Protocol):
         """Handle bytes from the peer. May raise TransportError."""
 
     def hung_up(self) -> None:
-        """Handle the end of the peer's data."""
+        """Handle that the server closed its side of the connection: it sends nothing more."""
 
     def transport_lost(self, kind: str) -> None:
         """Handle a TransportError of this kind."""
@@ -72,7 +72,7 @@ class TcpTransport:
     __slots__ = ("_is_writing", "_owner", "_reactor", "_unsent", "socket")
 
     has_ended = False
-    """The peer announced, together with its last data, that nothing follows."""
+    """True once the server has closed its side of the connection, even if its last bytes are not processed yet."""
 
     def __init__(self, endpoint: Endpoint, reactor: Reactor, owner: TransportOwner) -> None:
         self._reactor, self._owner = reactor, owner

@@ -162,7 +162,10 @@ class UserConnections:
         self._drop_inexplicable_ends()
 
     def _drop_inexplicable_ends(self) -> None:
-        """Drop the ends of connections that no unanswered CONNECT can explain, because they were no replacements."""
+        """Forget ended connections that cannot turn out to be replaced any more.
+
+        A newer connection could have replaced them only if its CONNECT was sent before they ended and is unanswered.
+        """
         if self._unexplained_ends:
             sent = [each.connect_sent_at for each in self.active if each.state is ConnectionState.CONNECT_SENT]
             self._unexplained_ends = [end for end in self._unexplained_ends if any(at <= end[1] for at in sent)]

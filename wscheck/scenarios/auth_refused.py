@@ -23,7 +23,11 @@ class AuthRefused(Scenario):
         await context.observe(context.window_s / 2)
 
     async def run_control(self, context: ScenarioContext) -> None:
-        """A client that retries at once after every refusal."""
+        """Connect with an invalid token again and again, as a client that retries at once after every refusal.
+
+        The server must refuse the token, or a rule must report the attempts. Otherwise the scenario is inconclusive,
+        because it could not have failed at this server.
+        """
         invalid = msgspec.structs.replace(context.settings.user, token=WRONG_TOKEN, kind="invalid")
         page = context.new_page(credentials=invalid, fault=True)
         for _ in range(CONTROL_ATTEMPTS):

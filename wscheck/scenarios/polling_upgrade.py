@@ -28,7 +28,11 @@ class PollingUpgrade(Scenario):
         return None
 
     async def run_control(self, context: ScenarioContext) -> None:
-        """The documented fault at the same server, with long-polling first."""
+        """Mount two components that each open a connection (the documented fault), starting with long-polling.
+
+        The rules must report the second connection, or the server must refuse it. Otherwise the scenario is
+        inconclusive, because it could not have failed at this server.
+        """
         if _no_upgrade_reason(context):
             return  # a transport that the application does not use may not work at this server
         page = context.new_page(fault=True, transports=POLLING_FIRST)

@@ -29,7 +29,11 @@ class Race(Scenario):
         context.expect("connected", pages[0])
 
     async def run_control(self, context: ScenarioContext) -> None:
-        """Two connections of one user to the same server, the second well after the first: do both stay open?"""
+        """Open two connections of one user, the second well after the first.
+
+        If both stay open, and all simultaneous connections too, the server allows a user several connections, and the
+        scenario is skipped.
+        """
         page = context.new_page(fault=True)
         await page.mount(DASHBOARD)
         await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))

@@ -91,10 +91,10 @@ async def _leave_page(page: "BrowserTab", context: ScenarioContext) -> None:
 def record_page_expectations(
     events: Sequence[Event], scenario: str, context: ScenarioContext, observed_until: float
 ) -> None:
-    """Record what must have happened on the page until `observed_until` (Unix seconds).
+    """Record expectations, which rules compare with the `events` that were observed until `observed_until` (Unix time).
 
-    Each user of the page is connected. In event-handling, every event of the contract has arrived, unless the page was
-    connected for less than the time that the event may take.
+    Every page that has connected must still be connected. In the scenario event-handling, every event of the contract
+    must have arrived, unless the page was connected for less than the time that the event may take.
     """
     from wscheck.observe.traffic.redaction import is_stand_in
 

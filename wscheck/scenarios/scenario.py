@@ -25,7 +25,9 @@ CONNECTION_RULES: tuple[type[Rule], ...] = (
 
 
 class Scenario(ABC):
-    """Client actions, a claim that must hold afterwards, and a control that shows that the claim can fail.
+    """Client actions, a claim that must hold afterwards, and a control (a faulty client that must violate a rule).
+
+    The control shows that the rules can find a fault at this server. If they find none, the scenario is inconclusive.
 
     Each subclass has its own file, a line in `wscheck.scenarios.SCENARIOS` and a section in docs/scenarios.md. `wscheck
     explain` prints the docstring of the subclass as a note, and that of its `run_control` as the control.
@@ -46,7 +48,11 @@ class Scenario(ABC):
         """Perform the actions with the client under test. Rules evaluate the recorded events later."""
 
     async def run_control(self, context: ScenarioContext) -> None:
-        """The documented fault at the same server: the dashboard and the wizard each open a connection."""
+        """Mount two components of one page that each open a connection, which is the documented fault.
+
+        The rules must report the second connection, or the server must refuse it. Otherwise the scenario is
+        inconclusive, because it could not have failed at this server.
+        """
         page = context.new_page(fault=True)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)

@@ -257,7 +257,7 @@ class MultipleConnections(Rule):
 
 
 def _node_if_only_logged(opening: Connected | None) -> str | None:
-    """Return the process of a connection that only a log reports, None for one that a client reports."""
+    """Return the server process that logged a connection, or None if a client observed the connection too."""
     return opening.node if opening is not None and opening.page is None else None
 
 

@@ -28,7 +28,7 @@ class ScriptResolver(Protocol):
         ...
 
     def script_url(self, session: str, script_id: str, url: str) -> str:
-        """Return the URL of a script for reports."""
+        """Return the URL of a script as reports show it: without user and password, its query replaced by a hash."""
         ...
 
 

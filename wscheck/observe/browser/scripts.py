@@ -101,7 +101,10 @@ class PageScripts:
             task.cancel()
 
     def script_url(self, session: str, script_id: str, url: str) -> str:
-        """Return the URL of a script for reports; `url` if the script itself has none."""
+        """Return the URL of a script as reports show it: without user and password, its query replaced by a hash.
+
+        `url` is the URL of a script that is unknown or has no URL of its own.
+        """
         script = self._scripts.get((session, script_id))
         return self._urls.script(script.url if script is not None and script.url else url)
 

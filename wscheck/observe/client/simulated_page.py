@@ -425,8 +425,8 @@ class ClientRecorder:
         return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
 
     def _id(self, text: str | None) -> str | None:
-        """Return an id of the server for a report, without known secrets.
+        """Return `text`, an id that the server issued, with the secrets of this run removed.
 
-        Ids that only look like a secret stay, because they must match those in the server's log.
+        Other text that looks like a secret is not removed: the id in the report must match the one in the server's log.
         """
         return self._redactor.redact_known(text)[:MAX_TEXT_LENGTH] if text is not None else None

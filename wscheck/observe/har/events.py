@@ -101,7 +101,7 @@ class HarScripts:
         return stack_frames.resolve_root(named, self._root), called_name
 
     def script_url(self, session: str, script_id: str, url: str) -> str:
-        """Return the URL of a script for reports."""
+        """Return `url` as reports show it: without user and password, its query replaced by a hash."""
         return self._urls.script(url)
 
     def _display_url(self, url: str) -> str:
@@ -332,7 +332,10 @@ class _HarReader:
         return next((each.frame_id for each in self._documents if each.pageref == pageref), None)
 
     def _replaced_targets(self, entry: HarEntry) -> list[str]:
-        """Return the ids of the targets that end when a document loads: its frame, or else the tab's pages."""
+        """Return the ids of the pages that are unloaded when the document of `entry` loads.
+
+        This is the previous page of the same frame. If the HAR file names no frame, it is every earlier page.
+        """
         if entry.frame_id is not None:
             return [self._target_id(entry)]
         earlier = dict.fromkeys(each.pageref for each in self._documents if each.at < entry.at)

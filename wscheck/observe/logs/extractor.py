@@ -201,7 +201,7 @@ class LogExtractor:
             self._shift(-self._retained_from, 0)
 
     def _shift(self, by: int, floor: int) -> None:
-        """Update the stored positions after the retained bytes moved by `by` bytes and now start at `floor`."""
+        """Add `by` to the stored positions, because the bytes they refer to were moved, and now start at `floor`."""
         self._dropped, self._position = self._dropped - by, self._position + by
         self._retained_from = self._fast_reader.floor = floor
 

@@ -100,7 +100,7 @@ class PlaceholderMarker:
         return PlaceholderMatch(begin, end, {role: ids[role] for role in ids if role and role not in unclear}, unclear)
 
     def _value(self, line: str, group: int, match: re.Match[str]) -> str:
-        """Return a placeholder's value without the punctuation that ends the line."""
+        """Return the text that matched a placeholder such as `{user}`, without punctuation at the end of the line."""
         begin, end = match.span(group)
         last = end == match.end()
         if last and self._roles[group - 1] == USER and is_person_name(line[begin:].split()):

@@ -61,7 +61,10 @@ class RawLogWindow:
             del self._text[:-WINDOW_SIZE]
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerProposal]:
-        """Return suggested options that would make events of `kinds` for connections with these ids readable."""
+        """Return options (--marker, --key) with which the reader would recognise events of `kinds` in this window.
+
+        Only lines that contain an id of `about` are considered.
+        """
         if self._new_reader is None:
             return []
         pieces = (bytes(self._text[at : at + PIECE_SIZE]) for at in range(0, len(self._text), PIECE_SIZE))
@@ -175,7 +178,10 @@ class ServerLog:
         return ""
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerSuggestion]:
-        """Return suggested options that would make events of `kinds` for connections with these ids readable."""
+        """Return options (--marker, --key) with which the reader would recognise events of `kinds` in this log.
+
+        Only lines that contain an id of `about` are considered.
+        """
         return []
 
     @property

@@ -57,7 +57,10 @@ def escape_braces(text: str) -> str:
 
 
 def marker_error(kind: str, text: str, allowed: Collection[str]) -> str:
-    """Return the error in a marker, "" if it has no error. `allowed` contains the placeholders of its kind."""
+    """Return a message about the error in `text`, the text of a marker for events of `kind`; "" if there is no error.
+
+    `allowed` contains the placeholders that such a marker may have.
+    """
     alone = next((match[0] for match in _PART.finditer(text) if len(match[0]) == 1), "")
     if alone:
         return f"`{alone}` has no matching brace"

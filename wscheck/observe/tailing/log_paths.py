@@ -56,7 +56,7 @@ class LogPaths:
     """
 
     def __init__(self, names: Iterable[str], *, rotated: bool, note: Note) -> None:
-        """Find the current files; `note` receives a sentence about the duplicates.
+        """Find the current files. `note` is called with a message about files left out because others contain them.
 
         rotated  treat each rotated file as a log of its own, the oldest first; otherwise the follower of a log finds
                  its rotated files
@@ -105,7 +105,7 @@ def check_names(names: Sequence[str]) -> None:
     if not names:
         raise UsageError("No log is named.", "Name files, directories or patterns, or - for standard input.")
     if names.count(STDIN) > 1:
-        raise UsageError("Standard input is named twice.", "Name - once.")
+        raise UsageError("Standard input is named twice.", "Give - only once.")
 
 
 def node_names(paths: Iterable[Path]) -> dict[Path, str]:

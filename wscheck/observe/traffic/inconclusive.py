@@ -53,7 +53,10 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
 
 
 def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
-    """Return a gap if the server ended a user's only connection, perhaps for a connection that was not observed."""
+    """Return a gap (missing evidence) if the server ended a user's only connection and no other one replaced it.
+
+    The connection that replaced it may be in a tab or on a device that was not observed.
+    """
     open_sids: dict[str | None, set[str | None]] = {}
     latest: dict[str | None, Connected | Disconnected] = {}
     for event in events:

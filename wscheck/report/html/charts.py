@@ -143,7 +143,7 @@ def _before_after_chart(title: str, runs: Sequence[ComparedRun], value: SecondVa
 
 
 def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
-    """Return one value per second, up to the last second with users. A second without a report has the value None."""
+    """Return the value of each second, from the start until the last second with users; None where it is missing."""
     values: list[float | None] = [None] * max((second.second + 1 for second in series if second.users), default=0)
     for second in series:
         if second.second < len(values):

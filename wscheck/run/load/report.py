@@ -315,9 +315,10 @@ def _finding(rule: str, message: str, count: int, cause: Cause | None) -> Findin
 
 
 def _profile_cause(plan: LoadPlan, s: LoadStatistics) -> Cause | None:
-    """Return the fault that the profile simulates.
+    """Return the cause of the run's findings, None if it is unknown.
 
-    For a profile without a fault, ping timeouts show dead connections that stayed open.
+    The cause is the fault that the profile simulates. With a profile without a fault, ping timeouts point to dead
+    connections that the server kept open.
     """
     if (name := _PROFILE_CAUSES.get(plan.profile)) is not None:
         return _cause(name, Confidence.HIGH, f"the profile `{plan.profile}`: {LOAD_PROFILES[plan.profile]}")

@@ -122,7 +122,7 @@ def _load_checkpoint(request: TailRequest) -> "Checkpoint | None":
 
 
 class LogOpener:
-    """The logs of a request. Each log is opened at the position where reading starts."""
+    """Opener of the logs that the command line names. Each log is opened at the position where reading starts."""
 
     def __init__(self, request: TailRequest, resumed: "Checkpoint | None", note: Note) -> None:
         self._request, self._resumed, self._note = request, resumed, note

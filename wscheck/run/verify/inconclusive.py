@@ -151,9 +151,9 @@ def _unread_log(event: Unreadable) -> Gap:
 
 
 def _logs_replacements(control: Sequence[Event]) -> bool:
-    """Return whether the log reported a replacement in the control.
+    """Return whether the server's log reported a replacement in the control (the run with the documented fault).
 
-    If it did, the absence of replacements from the log is evidence.
+    Then the server does log replacements, so a scenario without logged replacements had none.
     """
     return any(isinstance(event, Replaced) and event.source == SOURCE_SERVER_LOG for event in control)
 

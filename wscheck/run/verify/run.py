@@ -129,7 +129,9 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
 
 
 def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
-    """Evaluate a recording with the options of the run that made it, and with `bar` if given.
+    """Evaluate a recording with the options of the run that made it.
+
+    `bar` contains the criteria that fail a run (--fail-on, --strict); None takes them from the recording too.
 
     Raises:
         BadEvidence: The file is not a recording, or is damaged.

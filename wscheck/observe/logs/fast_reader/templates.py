@@ -164,7 +164,7 @@ def _apart(holes: Iterable[VariablePart]) -> list[VariablePart]:
 
 
 def _id(role: str, end: bytes) -> bytes:
-    """Return the pattern of an id in plain characters, followed by `end`."""
+    """Return a regular expression for the id of `role` (user, sid, ...), followed by `end`."""
     return b"(?!(?:%b)%b)(?P<%b>%b)%b" % (_NOTHING, end, role.encode(), _SAID.get(role, _WORD), end)
 
 
@@ -181,7 +181,7 @@ def _member(key: str, value: Any, role: str | None, comma: bytes, colon: bytes) 
 
 
 def _value(value: Any, comma: bytes, colon: bytes) -> bytes:
-    """Return the pattern of any value of the same type. An object must also have the same keys."""
+    """Return a regular expression for every JSON value of the same type as `value`; objects must have the same keys."""
     if isinstance(value, str):
         return _STRING
     if value is None or isinstance(value, bool):

@@ -179,7 +179,10 @@ def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | 
 
 
 def without_enclosing_bracket(before: str, rest: str) -> str:
-    """Return `rest` without its closing bracket if `before` ends with the opening one: "(WebSocket ... userId=42)"."""
+    """Return `rest` without its last bracket if `before` ends with the bracket that opens it.
+
+    For the line "connected (userId=42)", divided into "connected (" and "userId=42)", return "userId=42".
+    """
     closer = CLOSERS.get(before.rstrip()[-1:])
     body = rest.rstrip(" .\r")
     alone = closer is not None and body.endswith(closer) and body.count(closer) == body.count(before.rstrip()[-1]) + 1

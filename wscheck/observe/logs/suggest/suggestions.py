@@ -189,7 +189,7 @@ def _ids_in_log(
 def _keyed_proposals(
     records: Sequence[CandidateRecord], kind: str, roles: Mapping[str, str], ids: ConnectionIds
 ) -> Iterator[MarkerProposal]:
-    """Yield suggestions for sentences with ids under keys, the most frequent first."""
+    """Yield suggestions for messages that contain ids as values of keys (`userId=42`), the most frequent first."""
     by_text: dict[str, list[CandidateRecord]] = {}
     for record in records:
         if record.kind == kind:
@@ -199,7 +199,7 @@ def _keyed_proposals(
 
 
 def _sentence_proposals(found: Sequence[Phrase], kind: str, ids: ConnectionIds) -> Iterator[MarkerProposal]:
-    """Yield suggestions for sentences with ids among their words, the most frequent first."""
+    """Yield suggestions for messages that contain ids between words (`user 42 connected`), the most frequent first."""
     matching = (phrase for phrase in found if phrase.kind == kind)
     markers = ((phrase.records[0], marker) for phrase in matching for marker in phrase.markers(ids))
     valid = ((record, marker) for record, marker in markers if not marker_error(kind, marker, ALLOWED_ROLES[kind]))
@@ -271,7 +271,7 @@ def _sentences(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _values(message: LogMessage) -> Iterator[tuple[str, str]]:
-    """Yield the keys of a message that an option can name, with their values."""
+    """Yield (key, value) for each pair in a message whose key can be given to the option --key."""
     yield from ((pair.key, pair.value) for pair in find_key_values(message.text))
     for key, value in (message.fields or {}).items():
         if isinstance(value, str | int) and not isinstance(value, bool) and not key_name_error(key):
