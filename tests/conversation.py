@@ -17,6 +17,7 @@ from wscheck.model.events import (
     Connecting,
     Delivered,
     Disconnected,
+    Emitted,
     Event,
     Expected,
     Handled,
@@ -81,6 +82,9 @@ class Conversation:
 
     def receives(self, name: str, at: float | None, sid: str = "s1", **more: Any) -> "Conversation":
         return self._saw(Delivered, at, sid=sid, name=name, **{"digest": "d1", "page": "tab-1", **more})
+
+    def emits(self, name: str, at: float | None, sid: str = "s1", **more: Any) -> "Conversation":
+        return self._saw(Emitted, at, sid=sid, name=name, **{"page": "tab-1", **more})
 
     def handles(self, name: str, at: float | None, by: str = "Dashboard", **more: Any) -> "Conversation":
         return self._saw(Handled, at, name=name, component=by, **{"digest": "d1", "page": "tab-1", **more})

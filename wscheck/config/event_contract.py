@@ -72,6 +72,25 @@ def scalar_at(payload: object, path: str) -> str | None:
     return str(payload) if isinstance(payload, str | int) and not isinstance(payload, bool) else None
 
 
+MAX_DEPTH = 12
+
+
+def mentions_user(payload: object, user: str, depth: int = MAX_DEPTH) -> bool:
+    """Report whether the id `user` is a value or a key anywhere in a payload.
+
+    In longer text, such as "agent:mira", it must stand between punctuation, and be no number.
+    """
+    if isinstance(payload, str):
+        return payload == user or (len(user) > 2 and not user.isdigit() and user in re.split(r"[:/|,;#@\s]+", payload))
+    if isinstance(payload, bool) or not depth:
+        return False
+    if isinstance(payload, int):
+        return str(payload) == user
+    if isinstance(payload, dict):
+        return any(key == user or mentions_user(value, user, depth - 1) for key, value in payload.items())
+    return isinstance(payload, list | tuple) and any(mentions_user(each, user, depth - 1) for each in payload)
+
+
 def read_contract(tables: Any, location_of: Callable[..., str]) -> Contract:
     """Return the contract in the [[event]] tables, or the documented contract if there are no such tables.
 

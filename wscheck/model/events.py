@@ -155,13 +155,19 @@ class Disconnected(ConnectionEvent, frozen=True, kw_only=True):
 class Delivered(ConnectionEvent, frozen=True, kw_only=True):
     """An application event arrived on a connection.
 
-    digest  keyed hash of the payload; within one run, equal hashes mean equal payloads
-    about   the user whom the payload names, if the event contract defines the field
+    digest    keyed hash of the payload; within one run, equal hashes mean equal payloads
+    core      keyed hash of the payload without its stamps, None if it has none
+    stamps    path and keyed hash of each time, sequence number and event id in the payload
+    about     the user whom the payload names, if the event contract defines the field
+    mentions  users of the run whose id is a value anywhere in the payload
     """
 
     name: str = ""
     digest: str | None = None
+    core: str | None = None
+    stamps: tuple[tuple[str, str], ...] = ()
     about: str | None = None
+    mentions: tuple[str, ...] = ()
 
 
 class Handled(ConnectionEvent, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -40,6 +41,9 @@ SHORT_WAIT_S = 0.25
 DUPLICATE_WAIT_S = 0.3
 """Seconds within which a server that sends an event twice sends the second copy."""
 
+COPY_TRIES = 3
+"""Requests of one event, to tell copies from different events."""
+
 MAX_EVENTS = 20_000
 """Largest number of received events per phase. A contract has a few events; a flood would only fill the memory."""
 
@@ -69,6 +73,11 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     anonymous: bool = False
 
     @property
+    def users(self) -> tuple[str, ...]:
+        """Ids of the run's users."""
+        return (self.user.user, self.second_user.user) if self.second_user is not None else (self.user.user,)
+
+    @property
     def redactor(self) -> Redactor:
         """Redactor of both users' tokens."""
         return Redactor([self.user.token, self.second_user.token if self.second_user is not None else None])
@@ -95,7 +104,7 @@ class ScenarioContext:
         self._console: ConsoleLog = lambda line: console(redactor.redact(line))
         self._pages: list[SimulatedPage] = []
         self._changed, self._ended, self._event_count = asyncio.Event(), False, 0
-        self.recorder = ClientRecorder(self.record, settings.contract, redactor)
+        self.recorder = ClientRecorder(self.record, settings.contract, redactor, settings.users)
 
     def record(self, event: Event) -> None:
         """Append an event of any source and wake the waiting tasks. After the end of the phase, do nothing."""
@@ -204,6 +213,21 @@ class ScenarioContext:
         while 0 < len(pending := [has_arrived for has_arrived in pending if not has_arrived()]) < pending_before:
             pending_before = len(pending)
             await self.wait_until(lambda: any(has_arrived() for has_arrived in pending), timeout_s)
+
+    async def request_possible_copies_again(self, events: Sequence[ContractEvent], requester: MountedComponent) -> None:
+        """Request each event again that arrived several times with different stamps, such as sequence numbers.
+
+        Only further tries show whether these are copies of one event, or different events.
+        """
+        for event in events:
+            arrived = [e for e in self.events if isinstance(e, Delivered) and e.name == event.name]
+            cores = Counter(e.core for e in arrived if e.core is not None and e.page == requester.page.name)
+            if event.emit is None or max(cores.values(), default=0) < 2:
+                continue
+            for _ in range(COPY_TRIES - 1):
+                await asyncio.sleep(SHORT_WAIT_S)
+                await requester.emit(event.emit, event.payload)
+            await asyncio.sleep(SHORT_WAIT_S)
 
     def answer_timeout_s(self, event: ContractEvent) -> float:
         """Return the seconds to wait for `event`; a short time if the server is known to answer nothing."""

@@ -17,7 +17,8 @@ class EventHandling(Scenario):
         page = context.new_page()
         components = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
         context.expect("connected", page)
-        await context.request_all([e for e in context.contract.events if e.emit is not None], components[0], components)
+        requested = [e for e in context.contract.events if e.emit is not None]
+        await context.request_all(requested, components[0], components)
         unrequested = [e for e in context.contract.events if e.emit is None]
         await asyncio.gather(
             *(context.wait_until(partial(context.has_received, e.name, page), e.within) for e in unrequested)
@@ -26,3 +27,4 @@ class EventHandling(Scenario):
             if not context.has_received(event.name, page):
                 context.mark_not_evaluated(f"{event.name} did not arrive, and the contract has no `emit` to request it")
         await context.wait_for_duplicates()
+        await context.request_possible_copies_again(requested, components[0])

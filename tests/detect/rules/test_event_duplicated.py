@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conversation import judged, one, user
+from tests.conversation import Conversation, judged, one, user
 from wscheck.detect.rules import RuleOptions
 from wscheck.detect.rules.event_duplicated import EventDuplicated
 from wscheck.model.events import CodeLocation
@@ -71,10 +71,71 @@ def test_another_payload_is_another_event() -> None:
     assert judged(EventDuplicated, conversation) == []
 
 
-def test_the_same_payload_long_after_is_a_repetition() -> None:
-    conversation = user("A").receives("sync", at=0).receives("sync", at=2.5).receives("sync", at=5)
+def test_the_same_payload_later_on_one_connection_is_a_repetition() -> None:
+    conversation = user("A").receives("sync", at=0).receives("sync", at=0.7).receives("sync", at=1.4)
+    assert judged(EventDuplicated, conversation) == []
+
+
+def test_a_quick_periodic_push_is_no_duplicate() -> None:
+    conversation = user("A")
+    for n in range(8):
+        conversation.receives("sync", at=n * 0.12 + n % 2 * 0.02)
+    assert judged(EventDuplicated, conversation) == []
+
+
+def test_a_periodic_push_that_arrives_twice_each_time_is_a_duplicate() -> None:
+    conversation = user("A")
+    for n in range(8):
+        conversation.receives("sync", at=n * 0.7).receives("sync", at=n * 0.7 + 0.002)
+    assert one(judged(EventDuplicated, conversation)).count == 8
+
+
+def test_a_push_beside_the_answer_to_a_request_is_no_duplicate() -> None:
+    conversation = user("A").receives("sync", at=0.2).emits("get", at=0.9)
+    conversation.receives("sync", at=0.9).receives("sync", at=0.91).receives("sync", at=1.6)
+    assert judged(EventDuplicated, conversation) == []
+    conversation = user("A").receives("sync", at=0.2).receives("sync", at=0.9).receives("sync", at=0.91)
+    assert one(judged(EventDuplicated, conversation)).count == 1
+
+
+def test_the_same_payload_on_two_connections_counts_for_a_while() -> None:
+    conversation = user("A").receives("sync", at=0, sid="s1").receives("sync", at=2.5, sid="s2")
     assert judged(EventDuplicated, conversation) == []
     assert one(judged(EventDuplicated, conversation, RuleOptions(duplicate_s=3))).count == 1
+
+
+def restamped(*arrivals: tuple[float, dict[str, str]]) -> Conversation:
+    conversation = user("A")
+    for n, (at, stamps) in enumerate(arrivals):
+        conversation.receives("sync", at=at, digest=f"d{n}", core="c", stamps=tuple(stamps.items()))
+    return conversation
+
+
+def test_copies_that_differ_in_a_fresh_number_each_time_are_a_warning() -> None:
+    conversation = restamped((0, {"no": "1"}), (0.003, {"no": "2"}), (1, {"no": "3"}), (1.003, {"no": "4"}))
+    found = one(judged(EventDuplicated, conversation))
+    assert (found.severity, found.confidence) == (Severity.WARNING, Confidence.MEDIUM)
+    assert found.message == "sync arrived 2 times within 50 ms in each of 2 tries, alike except for no"
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        ((0, {"no": "1"}), (0.003, {"no": "2"})),
+        ((0, {"no": "1"}), (0.003, {"no": "2"}), (1, {"no": "3"})),
+        ((0, {"no": "1"}), (1, {"no": "2"}), (2, {"no": "3"}), (3, {"no": "4"})),
+        ((0, {"id": "a"}), (0.003, {"id": "b"}), (1, {"id": "a"}), (1.003, {"id": "b"})),
+        (
+            (0, {"id": "a", "no": "1"}),
+            (0, {"id": "b", "no": "2"}),
+            (1, {"id": "a", "no": "3"}),
+            (1, {"id": "b", "no": "4"}),
+        ),
+    ],
+    ids=["once", "not each time", "apart", "two records", "two numbered records"],
+)
+def test_events_with_different_stamps_are_news(arrivals: tuple[tuple[float, dict[str, str]], ...]) -> None:
+    assert judged(EventDuplicated, restamped(*arrivals)) == []
 
 
 def test_a_handler_that_ran_more_often_than_the_event_arrived() -> None:

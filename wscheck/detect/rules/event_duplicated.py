@@ -1,15 +1,33 @@
 """Rule: the same event reached one page, or one handler, more than once (documented alert 3)."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
+from itertools import pairwise
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import SERVER_ENDED
-from wscheck.model.events import CodeLocation, Delivered, Disconnected, Handled, HandlersRegistered
+from wscheck.model.events import CodeLocation, Delivered, Disconnected, Emitted, Handled, HandlersRegistered
 from wscheck.model.findings import Confidence, Severity
 
 MAX_PAYLOADS = 5_000
+
+COPY_S = 0.2
+"""Seconds within which a server that sends an event twice on one connection sends the second copy."""
+
+RESTAMPED_COPY_S = 0.05
+"""The same for copies that differ in a time, a sequence number or an event id."""
+
+REQUEST_S = 2.0
+"""Seconds within which an event may be the answer to a request."""
+
+MIN_TICKS, MIN_TICK_S, TICK_JITTER = 4, 0.05, 1.75
+"""A periodic push: arrivals, shortest interval in seconds, and the longest interval as a multiple of the shortest."""
+
+MAX_ARRIVALS = 2_000
+"""Arrivals stored per payload."""
+
+NEVER = float("-inf")
 
 PayloadKey = tuple[str | None, str | None, str, str]
 """User, page, event name and payload digest."""
@@ -26,18 +44,44 @@ class _PayloadCounts:
         self.handled: dict[str | None, int] = {}
 
 
+class _Arrivals:
+    """Arrivals of one payload on one connection, or of payloads that differ only in their stamps."""
+
+    __slots__ = ("events", "times")
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.events: list[Delivered] = []
+
+    def add(self, event: Delivered, at: float) -> None:
+        if len(self.times) < MAX_ARRIVALS:
+            self.times.append(at)
+            self.events.append(event)
+
+    def bursts(self, gap_s: float) -> list[list[Delivered]]:
+        """Return the arrivals in groups, each at most `gap_s` seconds after the one before it."""
+        groups: list[list[Delivered]] = []
+        last = NEVER
+        for at, event in zip(self.times, self.events, strict=True):
+            if at - last > gap_s:
+                groups.append([])
+            groups[-1].append(event)
+            last = at
+        return groups
+
+
 class EventDuplicated(Rule):
     """Rule: an event with the same payload arrives or is handled several times on one page.
 
-    An event that arrives once in each of two tabs is not a duplicate.
+    An event that arrives once in each of two tabs is not a duplicate. Nor is one that the server repeats periodically.
     """
 
     id = "event-duplicated"
     severity = Severity.ERROR
     title = "An event arrived or was handled more than once"
     meaning = (
-        "The same event with the same payload arrived on several connections of one page, arrived several times on one "
-        "connection, or was handled more often than it arrived. Users see doubled messages and counters."
+        "The same event with the same payload arrived on several connections of one page, arrived several times at "
+        "once on one connection, or was handled more often than it arrived. Users see doubled messages and counters."
     )
     fix = "Receive on one connection; register each handler once and remove it with off() on unmount."
     source = 'origin document (`wscheck docs origin`), "Alert If" item 3: same events handled multiple times'
@@ -46,8 +90,14 @@ class EventDuplicated(Rule):
         self._payloads = BoundedDict[PayloadKey, _PayloadCounts](MAX_PAYLOADS)
         self._registrations: dict[tuple[str | None, str, CodeLocation], int] = {}
         self._lost_sids = BoundedDict[str | None, None](MAX_PAYLOADS)
+        self._copies = BoundedDict[tuple[str | None, *PayloadKey], _Arrivals](MAX_PAYLOADS)
+        self._restamped = BoundedDict[tuple[str | None, *PayloadKey], _Arrivals](MAX_PAYLOADS)
+        self._repeated: dict[tuple[str | None, *PayloadKey], float] = {}
+        self._request_times: dict[str | None, deque[float]] = {}
+        self.pending = self._repeated
         return {
             Delivered: self._delivered,
+            Emitted: self._emitted,
             Handled: self._handled,
             HandlersRegistered: self._registered,
             Disconnected: self._disconnected,
@@ -67,9 +117,83 @@ class EventDuplicated(Rule):
         others = [sid for sid in counts.delivered if sid != event.sid and sid not in self._lost_sids]
         if others:
             self._report_duplicate(event, f"{event.name} arrived on {len(others) + 1} connections of one page")
-        elif counts.delivered[event.sid] > 1:
-            times = counts.delivered[event.sid]
-            self._report_duplicate(event, f"{event.name} arrived {times} times on one connection")
+        elif event.at is None:
+            if (times := counts.delivered[event.sid]) > 1:
+                self._report_duplicate(event, f"{event.name} arrived {times} times on one connection")
+            return
+        if event.at is not None:
+            self._store(event, event.at, exact=not others)
+
+    def _store(self, event: Delivered, at: float, *, exact: bool) -> None:
+        """Store an arrival, to compare it with other arrivals of its connection in `on_time` or `finish`."""
+        place = (event.sid, event.user, event.page, event.name)
+        if exact and event.digest is not None:
+            key = (*place, event.digest)
+            if (arrivals := self._copies.get(key)) is None:
+                self._copies.put(key, arrivals := _Arrivals())
+            elif at - arrivals.times[-1] <= COPY_S:
+                self._repeated[key] = at
+            arrivals.add(event, at)
+        if event.core is not None:
+            key = (*place, event.core)
+            if (arrivals := self._restamped.get(key)) is None:
+                self._restamped.put(key, arrivals := _Arrivals())
+            arrivals.add(event, at)
+
+    def _emitted(self, event: Emitted) -> None:
+        if event.at is not None:
+            self._request_times.setdefault(event.sid, deque(maxlen=100)).append(event.at)
+
+    def on_time(self, at: float) -> None:
+        """Evaluate the payloads that were repeated and have not arrived for a while."""
+        for key, last in list(self._repeated.items()):
+            if at - last > self.options.duplicate_s:
+                self._evaluate_copies(key)
+
+    def finish(self, at: float | None) -> None:
+        for key in list(self._repeated):
+            self._evaluate_copies(key)
+        for arrivals in self._restamped.values():
+            self._evaluate_restamped(arrivals)
+
+    def _evaluate_copies(self, key: tuple[str | None, *PayloadKey]) -> None:
+        """Report the copies of one payload that arrived together on one connection."""
+        del self._repeated[key]
+        if (arrivals := self._copies.pop(key, None)) is None or _is_periodic(arrivals.times):
+            return
+        bursts = arrivals.bursts(COPY_S)
+        pushed_alone = any(len(burst) == 1 for burst in bursts)
+        for burst in bursts:
+            if pushed_alone and len(burst) == 2 and self._has_answer(burst):
+                continue  # a state that the server pushes unrequested, and the same state as the answer to a request
+            for times, event in enumerate(burst[1:], 2):
+                self._report_duplicate(event, f"{event.name} arrived {times} times on one connection")
+
+    def _has_answer(self, burst: list[Delivered]) -> bool:
+        """Report whether one of the arrivals may answer a request."""
+        first, last = burst[0].at or 0.0, burst[-1].at or 0.0
+        return any(first - REQUEST_S <= at <= last for at in self._request_times.get(burst[0].sid, ()))
+
+    def _evaluate_restamped(self, arrivals: _Arrivals) -> None:
+        """Report an event that arrives as several copies each time, which differ only in stamps that are always new."""
+        bursts = arrivals.bursts(RESTAMPED_COPY_S)
+        if len(bursts) < 2 or any(len(burst) < 2 for burst in bursts):
+            return
+        changing = {path for burst in bursts for path in _changing_stamps(burst)}
+        if not changing or any(_is_repeated(arrivals.events, path) for path in changing):
+            return
+        event, copies = bursts[-1][-1], max(len(burst) for burst in bursts)
+        message = f"{event.name} arrived {copies} times within {RESTAMPED_COPY_S * 1000:g} ms in each of {len(bursts)} "
+        message += f"tries, alike except for {', '.join(sorted(changing))}"
+        self.report(
+            event.user,
+            message,
+            event.at,
+            *bursts[-1],
+            key=event.name,
+            severity=Severity.WARNING,
+            confidence=Confidence.MEDIUM,
+        )
 
     def _handled(self, event: Handled) -> None:
         counts = self._counts(event)
@@ -125,6 +249,29 @@ class EventDuplicated(Rule):
         # If a time is unknown, the second delivery may be a legitimate repetition of the event.
         confidence = Confidence.HIGH if event.at is not None else Confidence.MEDIUM
         self.report(event.user, message, event.at, event, key=event.name, confidence=confidence)
+
+
+def _is_periodic(times: list[float]) -> bool:
+    """Report whether arrivals at `times` are a periodic push."""
+    intervals = [later - earlier for earlier, later in pairwise(times)]
+    if len(times) < MIN_TICKS or min(intervals) < MIN_TICK_S:
+        return False
+    return max(intervals) <= min(intervals) * TICK_JITTER
+
+
+def _changing_stamps(burst: list[Delivered]) -> set[str]:
+    """Return the paths of the stamps in which the events of `burst` differ."""
+    values: dict[str, set[str]] = {}
+    for event in burst:
+        for path, value in event.stamps:
+            values.setdefault(path, set()).add(value)
+    return {path for path, seen in values.items() if len(seen) > 1}
+
+
+def _is_repeated(events: list[Delivered], path: str) -> bool:
+    """Report whether two events have the same value at `path`, so that it is no stamp of the event itself."""
+    seen = [value for event in events for place, value in event.stamps if place == path]
+    return len(set(seen)) < len(seen)
 
 
 def _is_older(first: float | None, now: float | None, window_s: float) -> bool:

@@ -7,11 +7,11 @@ the fault that the hook repairs: each component opens a connection.
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from wscheck.config.event_contract import Contract
+from wscheck.config.event_contract import Contract, mentions_user
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.model.events import (
@@ -344,9 +344,13 @@ class PerComponentPage(SimulatedPage):
 class ClientRecorder:
     """A `PageListener` that records events. Payloads are recorded only as keyed digests."""
 
-    def __init__(self, record: Callable[[Event], None], contract: Contract, redactor: Redactor) -> None:
-        self._record, self._contract, self._redactor = record, contract, redactor
-        self._digest = TrafficRedactor().digest
+    def __init__(
+        self, record: Callable[[Event], None], contract: Contract, redactor: Redactor, users: Sequence[str] = ()
+    ) -> None:
+        """Prepare to record with `record`. `users` are the ids of the run's users, which payloads may mention."""
+        self._record, self._contract, self._redactor, self._users = record, contract, redactor, users
+        self._traffic = TrafficRedactor()
+        self._digest = self._traffic.digest
 
     def connecting(self, connection: ClientConnection) -> None:
         token = connection.credentials.token
@@ -378,12 +382,14 @@ class ClientRecorder:
     def delivered(self, connection: ClientConnection, name: str, payload: object) -> None:
         contracted = self._contract.event_named(name)
         about = contracted.user_in(payload) if contracted is not None else None
+        fields = self._connection_fields(connection)
         self._record(
             Delivered(
-                **self._connection_fields(connection),
+                **fields,
                 name=self._clean(name),
-                digest=self._digest(payload),
+                **self._traffic.identify(payload, fields["at"]),
                 about=self._clean(about) if about is not None else None,
+                mentions=tuple(user for user in self._users if mentions_user(payload, user)),
             )
         )
 

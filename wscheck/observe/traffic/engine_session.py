@@ -276,8 +276,11 @@ class EngineSession:
             self._backdate_acknowledgement(packet.namespace, at, namespace.connect_sent_at)
             self._end_namespace(packet.namespace, at, IO_SERVER_DISCONNECT)
         elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
-            name, digest = str(packet.data[0]), self._redactor.digest(packet.data[1:], *attachments)
-            self._record(Delivered(at=at, name=self._redactor.redact(name), digest=digest), packet.namespace)
+            payload = packet.data[1] if len(packet.data) == 2 else packet.data[1:]
+            identity = self._redactor.identify(payload, at, *attachments)
+            self._record(
+                Delivered(at=at, name=self._redactor.redact(str(packet.data[0])), **identity), packet.namespace
+            )
 
     def _backdate_acknowledgement(self, namespace: str, at: float, connect_sent_at: float | None) -> None:
         """Date an acknowledgement back to the time of CONNECT, if one poll delivered it with a DISCONNECT.

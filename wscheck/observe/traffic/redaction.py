@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from wscheck.model.secrets import Redactor, Secret
+from wscheck.observe.traffic.stamps import split_stamps
 
 MAX_TEXT_LENGTH = 200
 
@@ -44,6 +45,15 @@ class TrafficRedactor:
         for attachment in attachments:
             digest.update(b"\0" + attachment)
         return digest.hexdigest()
+
+    def identify(self, payload: object, at: float | None, *attachments: bytes) -> dict[str, Any]:
+        """Return the fields of `Delivered` that identify a payload: its digest, and its core and stamps if any."""
+        core, stamps = split_stamps(payload, at)
+        fields: dict[str, Any] = {"digest": self.digest(payload, *attachments)}
+        if stamps:
+            fields["core"] = self.digest(core, *attachments)
+            fields["stamps"] = tuple((self.redact(path), self.digest(value)) for path, value in stamps.items())
+        return fields
 
     def fingerprint(self, *sources: Mapping[str, Any]) -> str | None:
         """Return the digest of the first value in `sources` that looks like a token, None if none does."""
