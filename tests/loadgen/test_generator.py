@@ -123,7 +123,7 @@ def test_a_token_that_the_server_repeats_is_redacted() -> None:
     with in_a_thread(lambda: serving(talking(refuse))) as url, load_generator(url) as generator:
         add_user(generator, "ada", token="of-the-file-7")
         wait_until(lambda: generator.counters.current.refused)
-        assert generator.counters.current.refused == {"connect_error: unknown token (hidden), get another": 1}
+        assert generator.counters.current.refused == {"connect_error: unknown token hidden-1, get another": 1}
 
 
 def test_a_port_without_a_server_is_unreachable() -> None:

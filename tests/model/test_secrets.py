@@ -1,11 +1,19 @@
 """Redaction of secrets in text from outside."""
 
+import base64
+import html
+import json
 import time
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wscheck.model.errors import Unreachable
+from wscheck.model.events import Connected, Delivered, Disconnected, PhaseStarted, Refused
+from wscheck.model.findings import Confidence, Finding, Severity, Verdict
+from wscheck.model.report import BrowserReport, EventSummary
 from wscheck.model.secrets import HIDDEN, Redactor, Secret
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEyMyJ9.c2lnbmF0dXJl"
@@ -37,8 +45,8 @@ def test_text_about_credentials_is_not_redacted(text: str) -> None:
 
 
 def test_known_secrets_are_redacted_everywhere_and_within_one_another() -> None:
-    redactor = Redactor([Secret("abc"), Secret("abcdef"), None])
-    assert redactor.redact("xabcdefx abc") == f"x{HIDDEN}x {HIDDEN}"
+    redactor = Redactor([Secret("abcd"), Secret("abcdef"), None])
+    assert redactor.redact("xabcdefx abcd") == "xhidden-2x hidden-1"
 
 
 @given(st.text(min_size=4), st.text(), st.text())
@@ -57,4 +65,124 @@ def test_a_secret_is_not_shown_by_repr() -> None:
 def test_no_text_makes_it_slow(text: str) -> None:
     began = time.process_time()
     Redactor().redact(text)
+    assert time.process_time() - began < 5
+
+
+AWKWARD = ("dk_live_5f3a", "Zm9v+bar/9qw8xK==", "quo\"te'd\\\\tok<en>&", "tökén ü", "ticket:list", "4711", "{a}[b](c)*")
+
+
+@pytest.mark.parametrize("secret", AWKWARD)
+def test_a_known_secret_is_redacted_in_every_encoding(secret: str) -> None:
+    encoded = [
+        *(secret, quote(secret), quote(secret, safe=""), quote_plus(secret), quote(quote(secret, safe=""), safe="")),
+        *(json.dumps(secret), json.dumps(secret, ensure_ascii=False), json.dumps(json.dumps(secret))),
+        *(html.escape(secret), repr(secret), secret.replace("+", " "), secret.encode().hex().upper()),
+        "".join(f"%{byte:02X}" for byte in secret.encode()),
+        *(
+            base64.b64encode((before + secret + after).encode()).decode()
+            for before in ("", "u:", "abc:")
+            for after in "?"
+        ),
+        base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="),
+    ]
+    redactor = Redactor([Secret(secret), Secret("another one")])
+    for text in encoded:
+        redacted = redactor.redact_known(f"value={text}; rest")
+        assert "hidden-1" in redacted and redacted.endswith("; rest"), text
+        assert secret not in redacted
+
+
+def test_the_scheme_of_a_credential_is_no_secret() -> None:
+    redactor = Redactor([Secret("Bearer dk-5f3a")])
+    assert redactor.redact("the Bearer of dk-5f3a") == "the Bearer of hidden-1"
+    assert redactor.redact("Authorization: Bearer dk-5f3a") == f"Authorization: {HIDDEN} hidden-1"
+
+
+def test_each_secret_has_one_stand_in() -> None:
+    redactor = Redactor([Secret("first"), None, Secret("second"), Secret("first")])
+    assert redactor.redact("second first first") == "hidden-2 hidden-1 hidden-1"
+    assert redactor.redact(redactor.redact("token=first")) == "token=hidden-1"
+
+
+def test_a_stand_in_contains_no_secret() -> None:
+    assert Redactor([Secret("hidden")]).redact("a hidden thing") == "a masked-1 thing"
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("t", "hidden-1"),
+        ("/?k=t&EIO=4", "/?k=hidden-1&EIO=4"),
+        ('the key "t"', 'the key "hidden-1"'),
+        ("user='t'", "user='hidden-1'"),
+    ],
+)
+def test_a_short_secret_is_redacted_as_a_whole_value(text: str, redacted: str) -> None:
+    assert Redactor([Secret("t")]).redact_known(text) == redacted
+
+
+def test_a_short_secret_is_no_part_of_words() -> None:
+    assert Redactor([Secret("t")]).redact_known("ticket:list isn't late") == "ticket:list isn't late"
+
+
+def test_a_text_is_not_cut_within_a_secret() -> None:
+    redactor = Redactor([Secret("sesame-open")])
+    assert redactor.cut("x" * 10 + "sesame-open and more", 12) == "x" * 10 + "sesame-open"
+    assert redactor.cut("x" * 30, 12) == "x" * 12
+
+
+def test_data_is_redacted_and_ids_of_wscheck_stay() -> None:
+    redactor = Redactor([Secret("isolation"), Secret("mira"), Secret("ticket:list")])
+    events = [
+        PhaseStarted(scenario="isolation"),
+        Connected(user="mira", sid="s-mira"),
+        Delivered(user="mira", about="mira", name="ticket:list"),
+        Disconnected(user="mira", reason="transport close"),
+        Refused(reason="refused", message="mira is not mira"),
+    ]
+    finding = Finding(
+        rule="isolation",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        user="mira",
+        message="received ticket:list about mira",
+        evidence=[Connected(user="mira", sid="s-mira")],
+    )
+    report = BrowserReport(
+        schema="wscheck.browser/1",
+        target="http://mira.example",
+        verdict=Verdict.FAILED,
+        options={"mira": "mira", "fail_on": "mira"},
+        findings=[finding],
+        events={"ticket:list": EventSummary(received=2)},
+    )
+    assert redactor.redact_data(events) == [
+        PhaseStarted(scenario="isolation"),
+        Connected(user="hidden-2", sid="s-hidden-2"),
+        Delivered(user="hidden-2", about="hidden-2", name="hidden-3"),
+        Disconnected(user="hidden-2", reason="transport close"),
+        Refused(reason="refused", message="hidden-2 is not hidden-2"),
+    ]
+    redacted = redactor.redact_data(report)
+    told = redacted.findings[0]
+    assert (told.rule, told.severity, told.user) == ("isolation", Severity.ERROR, "hidden-2")
+    assert told.message == "received hidden-3 about hidden-2"
+    assert told.evidence == [Connected(user="hidden-2", sid="s-hidden-2")]
+    assert redacted.options == {"mira": "hidden-2", "fail_on": "mira"}
+    assert redacted.events == {"hidden-3": EventSummary(received=2)}
+    assert (redacted.target, redacted.verdict, finding.user) == ("http://hidden-2.example", Verdict.FAILED, "mira")
+
+
+def test_errors_are_redacted() -> None:
+    with pytest.raises(Unreachable) as raised, Redactor([Secret("mira")]).redact_errors():
+        raise Unreachable("The server refused mira.", "Ask mira.")
+    assert str(raised.value) == "The server refused hidden-1. Ask hidden-1."
+    assert (raised.value.problem, raised.value.next_step) == ("The server refused hidden-1.", "Ask hidden-1.")
+
+
+@pytest.mark.parametrize("secret", ["\\" * 60, "a" * 2_000, '\\"' * 40, "+ " * 100, "%25" * 50])
+@pytest.mark.parametrize("text", ["\\" * 50_000, "a" * 50_000, '\\"' * 20_000, "%25" * 20_000, "+ " * 20_000])
+def test_no_secret_makes_it_slow(secret: str, text: str) -> None:
+    began = time.process_time()
+    Redactor([Secret(secret)]).redact_known("x" + text)
     assert time.process_time() - began < 5

@@ -11,7 +11,7 @@ import pytest
 from tests.run.verify.runs import plan_run
 from wscheck.model.errors import BadEvidence
 from wscheck.model.events import Connected, Disconnected, Event, Replaced, Unreadable
-from wscheck.model.secrets import HIDDEN, Redactor, Secret
+from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.server_log import ServerLog, open_log
 from wscheck.run.verify.targets import RemoteServer
@@ -87,7 +87,7 @@ def test_an_unreadable_report_is_named(tmp_path: Path, name: str) -> None:
         open_log(str(tmp_path / name))
 
 
-async def test_a_token_that_the_server_logs_is_in_no_event(tmp_path: Path) -> None:
+async def test_a_token_that_the_server_logs_is_redacted_after_evaluation(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     path.touch()
     log = open_log(str(path), redactor=Redactor([Secret(TOKEN)]))
@@ -100,7 +100,9 @@ async def test_a_token_that_the_server_logs_is_in_no_event(tmp_path: Path) -> No
         append(path, told)
         await until(lambda: len(events) == 3)
     assert [type(event) for event in events] == [Connected, Replaced, Disconnected]
-    assert TOKEN not in repr(events) and repr(events).count(HIDDEN) == 3
+    assert repr(events).count(TOKEN) == 3
+    redacted = repr(Redactor([Secret(TOKEN)]).redact_data(events))
+    assert TOKEN not in redacted and redacted.count("hidden-1") == 3
 
 
 async def test_a_truncated_excerpt_contains_no_part_of_a_token(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ async def test_a_quote_contains_no_secret_and_is_of_the_current_phase(tmp_path: 
         append(path, f"peer joined conn=s1-A with {TOKEN} and password=hunter22 {'x' * 500}\n")
         await until(lambda: bool(log.find_mention(["s1-A"])))
         told = log.find_mention(["s1-A"])
-        assert told.startswith(f"peer joined conn=s1-A with {HIDDEN}") and len(told) == 200
+        assert told.startswith("peer joined conn=s1-A with hidden-1") and len(told) == 200
         assert TOKEN not in told and "hunter22" not in told
         log.start_phase(events.append)
         assert log.find_mention(["s1-A"]) == ""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import gevent
 
@@ -12,7 +13,7 @@ from wscheck.loadgen.page_component import PageComponent
 from wscheck.loadgen.reactor import Reactor
 from wscheck.loadgen.user_connections import UserConnections
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts, WorkerReport
-from wscheck.model.secrets import HIDDEN, SHORTEST_SECRET, Redactor, Secret
+from wscheck.model.secrets import Redactor, Secret
 
 MAX_REFUSAL_KINDS = 50
 """Largest number of refusal messages that are counted separately. A server may send a new message each time."""
@@ -110,7 +111,6 @@ class LoadGenerator:
         self.is_closing = False
         self.users: dict[UserConnections, list[PageComponent]] = {}
         self._refusal_kinds: set[str] = set()
-        self._redactor = Redactor()
 
     def new_handshake(self, connection: Connection) -> WebSocketHandshake:
         """Return the handshake for a new connection."""
@@ -121,10 +121,7 @@ class LoadGenerator:
 
         A server may repeat the credentials that it received, so secrets are redacted, including `token`.
         """
-        message = str((data.get("message") if isinstance(data, dict) else data) or "")
-        if token is not None and len(token.reveal()) >= SHORTEST_SECRET:
-            message = message.replace(token.reveal(), HIDDEN)
-        message = self._redactor.redact(message)[:_MAX_REFUSAL_LENGTH]
+        message = _redacted(str((data.get("message") if isinstance(data, dict) else data) or ""), token)
         kind = f"connect_error: {message}" if message else "connect_error"
         if kind not in self._refusal_kinds and len(self._refusal_kinds) >= MAX_REFUSAL_KINDS:
             return "connect_error: (others)"
@@ -158,3 +155,9 @@ class LoadGenerator:
             self.remove_user(connections)
         self.counters.finish(time.time())
         return aborted
+
+
+@lru_cache(maxsize=1024)
+def _redacted(message: str, token: Secret | None) -> str:
+    """Return a message of the server without secrets. A user that reconnects often receives the same message."""
+    return Redactor([token]).redact(message)[:_MAX_REFUSAL_LENGTH]

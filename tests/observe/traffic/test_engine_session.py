@@ -168,7 +168,7 @@ def test_other_websockets_and_requests_are_ignored() -> None:
 def test_a_refusal_has_its_message_without_the_token() -> None:
     conversation = Conversation()("<" + HANDSHAKE, ">" + CONNECT, '<44{"message":"sesame-open is not valid"}').close()
     refused = [event for event in conversation.events() if isinstance(event, Refused)]
-    assert [(e.reason, e.message, e.user) for e in refused] == [("refused", "(hidden) is not valid", "user_123")]
+    assert [(e.reason, e.message, e.user) for e in refused] == [("refused", "hidden-1 is not valid", "user_123")]
 
 
 UNKNOWN = '{"code":1,"message":"Session ID unknown"}'
@@ -273,7 +273,7 @@ def test_a_changed_token_changes_the_fingerprint() -> None:
     first, second = (event for event in conversation.events() if isinstance(event, Connected))
     assert first.fingerprint != second.fingerprint
     assert "-secret" not in repr(conversation.events())
-    assert [e.name for e in conversation.events() if isinstance(e, Emitted)] == ["(hidden)"]
+    assert [e.name for e in conversation.events() if isinstance(e, Emitted)] == ["hidden-1"]
 
 
 def test_events_have_the_opener_of_their_connection() -> None:

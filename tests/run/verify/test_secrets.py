@@ -11,10 +11,17 @@ from aiohttp import web
 from tests.bad_servers import answering, serving, talking
 from tests.cli import wscheck
 from tests.node_backend import Backend, node_backend
-from wscheck.model.events import Connected, Disconnected, Replaced
+from wscheck.backend.faults import Fault
+from wscheck.backend.log_writer import ServerLogWriter
+from wscheck.backend.server import ReferenceBackend, serve_backend
+from wscheck.config.loading import load_config
+from wscheck.model.events import AnyEvent, Connected, Disconnected, Replaced
 from wscheck.model.findings import Verdict
+from wscheck.model.report import VerifyReport
 from wscheck.report import REPORTERS
-from wscheck.run.verify.run import evaluate_recording
+from wscheck.report.recording import render
+from wscheck.run.verify.plan import plan_verify_run
+from wscheck.run.verify.run import evaluate_recording, run_verify
 from wscheck.scenarios import SCENARIOS
 
 # Does not look like a secret, so that only its value can be redacted.
@@ -121,9 +128,51 @@ async def test_a_token_in_a_refusal_is_redacted() -> None:
         ran = await asyncio.to_thread(
             wscheck, "verify", url, "--transports", "websocket", "--timeout", "2s", WSCHECK_TOKEN=TOKEN
         )
-    assert ran.code == 3 and "I do not know (hidden)" in ran.err, ran.said
+    assert ran.code == 3 and "I do not know hidden-1" in ran.err, ran.said
 
 
 def test_the_configuration_is_shown_without_the_token(tmp_path: Path) -> None:
     ran = wscheck("config", WSCHECK_TOKEN=TOKEN)
     assert ran.code == 0 and "WSCHECK_TOKEN" in ran.out and TOKEN not in ran.said
+
+
+ODD_TOKENS = {
+    "as-always": ("sesame-1", "sesame-2"),
+    "user": ("mira", "tomas"),
+    "event": ("bot_status_update", "message_sync"),
+}
+
+
+@pytest.mark.parametrize("leaks", [False, True], ids=["healthy", "leak"])
+async def test_a_token_that_is_a_user_or_an_event_changes_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaks: bool
+) -> None:
+    verdicts = set()
+    for tokens in ODD_TOKENS.values():
+        owners = dict(zip(tokens, ("mira", "tomas"), strict=True))
+        monkeypatch.setattr("wscheck.backend.server.token_owner", owners.get)
+        faults = frozenset({Fault.LEAK_EVENTS} if leaks else ())
+        async with serve_backend(ReferenceBackend(ServerLogWriter(None), faults=faults)) as url:
+            report, events = await checked(url, *tokens)
+        verdicts.add(tuple((each.id, each.verdict, tuple(f.rule for f in each.findings)) for each in report.scenarios))
+        recording = tmp_path / "run.ndjson"
+        recording.write_bytes(render(report, events))
+        again = evaluate_recording(recording).report
+        assert [each.verdict for each in again.scenarios] == [each.verdict for each in report.scenarios]
+        for name in REPORTERS:
+            rendered = REPORTERS[name]()(report, events)
+            text = rendered if isinstance(rendered, str) else rendered.decode()
+            assert not [token for token in tokens if token in text], name
+    (verdict_of,) = [{scenario: verdict for scenario, verdict, _ in each} for each in verdicts]
+    assert verdict_of["isolation"] is (Verdict.FAILED if leaks else Verdict.PASSED)
+
+
+async def checked(url: str, token: str, second_token: str) -> tuple[VerifyReport, list[AnyEvent]]:
+    """Check two scenarios as mira and tomas."""
+    settings = {
+        **{"target.url": url, "identity.user_id": "mira", "identity.second_user_id": "tomas"},
+        **{"identity.token": token, "identity.second_token": second_token, "verify.window": "300ms"},
+    }
+    config = load_config(settings, directory=None, environ={})
+    outcome = await run_verify(plan_verify_run(config, ["isolation", "event-handling"]))
+    return outcome.report, outcome.events

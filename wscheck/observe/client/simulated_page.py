@@ -342,7 +342,11 @@ class PerComponentPage(SimulatedPage):
 
 
 class ClientRecorder:
-    """A `PageListener` that records events. Payloads are recorded only as keyed digests."""
+    """A `PageListener` that records events. Payloads are recorded only as keyed digests.
+
+    Texts and ids are recorded as the server sent them, because rules compare them. `redactor` only keeps a text that is
+    cut from ending within a secret.
+    """
 
     def __init__(
         self, record: Callable[[Event], None], contract: Contract, redactor: Redactor, users: Sequence[str] = ()
@@ -371,7 +375,7 @@ class ClientRecorder:
             Refused(
                 **self._connection_fields(connection),
                 reason=reason,
-                message=self._clean(message),
+                message=self._cut(message),
                 credential=connection.credentials.kind,
             )
         )
@@ -386,16 +390,16 @@ class ClientRecorder:
         self._record(
             Delivered(
                 **fields,
-                name=self._clean(name),
+                name=self._cut(name),
                 **self._traffic.identify(payload, fields["at"]),
-                about=self._clean(about) if about is not None else None,
+                about=self._cut(about) if about is not None else None,
                 mentions=tuple(user for user in self._users if mentions_user(payload, user)),
             )
         )
 
     def handled(self, connection: ClientConnection, component: str, name: str, payload: object) -> None:
         fields = {**self._connection_fields(connection), "component": component}
-        self._record(Handled(**fields, name=self._clean(name), digest=self._digest(payload)))
+        self._record(Handled(**fields, name=self._cut(name), digest=self._digest(payload)))
 
     def emitted(self, connection: ClientConnection, name: str) -> None:
         self._record(Emitted(**self._connection_fields(connection), name=name))
@@ -405,7 +409,7 @@ class ClientRecorder:
 
     def unreadable(self, connection: ClientConnection, reason: str) -> None:
         user = connection.credentials.user
-        self._record(Unreadable(at=time.time(), source=SOURCE_CLIENT, user=user, reason=self._clean(reason)))
+        self._record(Unreadable(at=time.time(), source=SOURCE_CLIENT, user=user, reason=self._cut(reason)))
 
     def mounted(self, page: str, component: str, user: str) -> None:
         self._record(Mounted(at=time.time(), source=SOURCE_CLIENT, user=user, page=page, component=component))
@@ -418,21 +422,14 @@ class ClientRecorder:
             "at": time.time(),
             "source": SOURCE_CLIENT,
             "user": connection.credentials.user,
-            "sid": self._id(connection.sid),
-            "eio": self._id(connection.eio),
+            "sid": self._cut(connection.sid) if connection.sid is not None else None,
+            "eio": self._cut(connection.eio) if connection.eio is not None else None,
             "namespace": connection.target.namespace,
             "transport": connection.transport if connection.sid is not None else None,
             "page": connection.page,
             "component": connection.component,
         }
 
-    def _clean(self, text: str) -> str:
-        """Return a text from the server for a report: truncated, and without secrets that the server may quote."""
-        return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
-
-    def _id(self, text: str | None) -> str | None:
-        """Return `text`, an id that the server issued, with the secrets of this run removed.
-
-        Other text that looks like a secret is not removed: the id in the report must match the one in the server's log.
-        """
-        return self._redactor.redact_known(text)[:MAX_TEXT_LENGTH] if text is not None else None
+    def _cut(self, text: str) -> str:
+        """Return a text from the server for a report, truncated."""
+        return self._redactor.cut(text, MAX_TEXT_LENGTH)

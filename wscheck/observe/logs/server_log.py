@@ -161,10 +161,9 @@ class ServerLog:
     node  name of the server process, None if there is only one
     """
 
-    def __init__(self, name: str, redactor: Redactor | None = None, node: str | None = None) -> None:
+    def __init__(self, name: str, node: str | None = None) -> None:
         self.name, self.node = name, node
         self.sink: Sink | None = None
-        self._redactor = redactor or Redactor()
 
     def start_phase(self, sink: Sink) -> None:
         """Start a phase of a scenario: `sink` receives the events from now on."""
@@ -194,8 +193,7 @@ class ServerLog:
         for event in events:
             if self.sink is not None:
                 # The log is read while it is written, so events happen now. The server's clock may be wrong.
-                fields = _redacted_fields(event, self._redactor) | {"node": event.node or self.node}
-                self.sink(msgspec.structs.replace(event, at=time.time(), **fields))
+                self.sink(msgspec.structs.replace(event, at=time.time(), node=event.node or self.node))
 
     async def follow(self) -> None:
         """Read appended lines until cancelled. An in-process log has nothing to follow."""
@@ -220,8 +218,8 @@ class ExternalLog(ServerLog):
     """Log that another process writes: a file with its rotated files, or a pipe."""
 
     def __init__(self, log: FollowedLog | PipedLog, window: RawLogWindow, redactor: Redactor, node: str | None) -> None:
-        super().__init__(log.name, redactor, node)
-        self._log, self._window = log, window
+        super().__init__(log.name, node)
+        self._log, self._window, self._redactor = log, window, redactor
 
     def start_phase(self, sink: Sink) -> None:
         super().start_phase(sink)
@@ -249,12 +247,6 @@ class ExternalLog(ServerLog):
 
     def close(self) -> None:
         self._log.close()
-
-
-def _redacted_fields(event: Event, redactor: Redactor) -> dict[str, str | None]:
-    """Return the event's text fields without the secrets of this run, which the server may have logged."""
-    values = ((name, getattr(event, name)) for name in event.__struct_fields__)
-    return {name: redactor.redact_known(text) for name, text in values if isinstance(text, str)}
 
 
 def open_log(

@@ -35,7 +35,7 @@ class TrafficRedactor:
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
-        self._secrets: set[str] = set()
+        self._secrets: dict[str, Secret] = {}
         self._redactor = Redactor()
 
     def digest(self, payload: object, *attachments: bytes) -> str:
@@ -67,8 +67,8 @@ class TrafficRedactor:
     def learn(self, secret: str) -> None:
         """Redact `secret` in every text from now on."""
         if len(secret) >= 4 and secret not in self._secrets:
-            self._secrets.add(secret)
-            self._redactor = Redactor(Secret(each) for each in self._secrets)
+            self._secrets[secret] = Secret(secret)
+            self._redactor = Redactor(self._secrets.values())
 
     def learn_all(self, values: Mapping[str, Any]) -> None:
         """Redact every value that looks like a credential from now on."""

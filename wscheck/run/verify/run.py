@@ -113,9 +113,11 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
         CannotCheck: The server is unreachable, or refuses the credentials.
     """
     started_at, recorded, interrupted = time.time(), _RecordedPhases(), False
+    redactor = run.servers.redactor
     try:
-        async with run.servers.prepared():
-            await _run_all(run, recorded, progress)
+        with redactor.redact_errors():
+            async with run.servers.prepared():
+                await _run_all(run, recorded, progress)
     except asyncio.CancelledError:
         interrupted = True
     events = recorded.events(run.scenarios)
@@ -125,7 +127,7 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
     if run.page is not None:
         report.options["page"] = redact_url(run.page.url)
     report.interrupted = interrupted
-    return VerifyOutcome(report, events)
+    return redactor.redact_data(VerifyOutcome(report, events))
 
 
 def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:

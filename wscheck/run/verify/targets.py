@@ -41,9 +41,9 @@ class RemoteServer:
             reader_factory: Function that takes `redactor` and returns a function that creates a reader for each log.
         """
         self._settings, self.display_name = settings, settings.target.display_url
-        self._redactor = settings.redactor
+        self.redactor = settings.redactor
         self._log_paths = log_paths
-        self._new_reader = reader_factory(redactor=self._redactor)
+        self._new_reader = reader_factory(redactor=self.redactor)
         self._logs: list[ServerLog] = []
 
     @asynccontextmanager
@@ -55,10 +55,10 @@ class RemoteServer:
         """
         async with AsyncExitStack() as stack:
             several = len(set(self._log_paths)) > 1
-            reading = (self._new_reader, self._redactor)
+            reading = (self._new_reader, self.redactor)
             opened = (open_log(path, *reading, node=path if several else None) for path in self._log_paths)
             self._logs = [stack.enter_context(closing(log)) for log in opened]
-            await preflight(self._settings.target, self._settings.user, self._redactor)
+            await preflight(self._settings.target, self._settings.user, self.redactor)
             for log in self._logs:
                 stack.push_async_callback(_cancel, asyncio.ensure_future(log.follow()))
             yield
@@ -70,7 +70,7 @@ class RemoteServer:
 
     async def problem(self) -> str | None:
         """Return the reason why the server no longer answers, or None if it answers."""
-        return await server_problem(self._settings.target, self._settings.user, self._redactor)
+        return await server_problem(self._settings.target, self._settings.user, self.redactor)
 
 
 class EmbeddedServers:
@@ -87,6 +87,7 @@ class EmbeddedServers:
         faults: Iterable[Fault] = (),
     ) -> None:
         self._settings, self._policy, self._faults = settings, policy, frozenset(faults)
+        self.redactor = self._settings_for("").redactor
 
     @asynccontextmanager
     async def prepared(self) -> AsyncIterator[None]:
