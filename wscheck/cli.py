@@ -31,11 +31,14 @@ from wscheck.model.errors import ExitCode, WscheckError
 
 
 class OutputClosed(Exception):
-    """Error for a stdout that its reader closed. Typer would end a BrokenPipeError with 1, the code for findings."""
+    """Error that replaces BrokenPipeError if the reader of stdout closed it.
+
+    For a BrokenPipeError, Typer would exit with 1, the exit code for findings.
+    """
 
 
 class Interrupted(Exception):
-    """Error for Ctrl-C before there were results. Typer would end without a message."""
+    """Error that replaces KeyboardInterrupt (Ctrl-C before there are results), for which Typer prints no message."""
 
 
 def _handle_interruption(command: Callable[..., None]) -> Callable[..., None]:

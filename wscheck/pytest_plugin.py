@@ -100,7 +100,7 @@ def wscheck_page(_wscheck_watch: "BackgroundWatch", page: "Page") -> "Page":
 
 @pytest.fixture
 def _wscheck_watch(request: pytest.FixtureRequest, browser: "Browser") -> "Generator[BackgroundWatch]":
-    """The watch of pytest-playwright's browser, attached before the test's page exists."""
+    """The observation of pytest-playwright's browser. It starts before the test opens its page."""
     from wscheck.model.errors import WscheckError
 
     item: pytest.Item = request.node
@@ -163,7 +163,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the allowed findings to the report of the test."""
+    """Add the findings that the test's marker allows to the test's report."""
     report = yield
     if call.when == "call" and (text := item.stash.get(_ALLOWED, "")):
         report.sections.append((ALLOWED_TITLE, text))
@@ -190,7 +190,9 @@ def _fail(error: Exception) -> NoReturn:
 
 
 def _marker_options(item: pytest.Item) -> dict[str, Any]:
-    """Return the arguments of the test's markers. `allow` is their union, otherwise the closest marker wins.
+    """Return the arguments of the test's `wscheck` markers.
+
+    The values of `allow` in all markers are combined. For other arguments, the marker closest to the test wins.
 
     Raises:
         UsageError: A marker has an unknown argument, or allows an unknown rule.
@@ -213,7 +215,10 @@ def _marker_options(item: pytest.Item) -> dict[str, Any]:
 
 
 def _load(item: pytest.Item, given: dict[str, Any], config: "ConfigSource | None" = None) -> "Config":
-    """Return the configuration: `given`, then `config`, then the marker. A folder is relative to pytest's rootdir."""
+    """Return the configuration. `given` takes precedence over `config`, and `config` over the test's marker.
+
+    A `config` that is a folder is relative to pytest's rootdir.
+    """
     from wscheck.config.loading import load_config
 
     options = _marker_options(item)
@@ -267,7 +272,10 @@ def _remove_allowed(item: pytest.Item, report: "VerifyReport | BrowserReport", e
 
 
 def _taken_watch(item: pytest.Item) -> "BackgroundWatch | None":
-    """Return the watch of the test's pages once, None if it has none."""
+    """Return the observation of the test's pages and forget it, so that only one caller evaluates it.
+
+    Return None if there is none, or if it was returned before.
+    """
     watch = item.stash.get(_WATCH, None)
     if watch is not None:
         del item.stash[_WATCH]
@@ -300,7 +308,7 @@ def _devtools_url(browser: "Browser") -> str:
     returns its command line, which contains the profile's path.
 
     Raises:
-        CannotCheck: It has no debugging port, or runs on another machine.
+        CannotCheck: The browser has no debugging port, or runs on another machine.
     """
     from wscheck.model.errors import CannotCheck
 

@@ -20,20 +20,28 @@ def browser(
         ),
     ] = None,
     visit: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Open it afterwards in the first tab (repeatable).")
+        list[str] | None, typer.Option(metavar="URL", help="Another page to open later in the first tab (repeatable).")
     ] = None,
-    watch_for: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="How long to watch [5s].")] = None,
+    watch_for: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Time to watch each page [5s].")
+    ] = None,
     program: Annotated[
         str | None,
-        typer.Option("--browser", metavar="PATH", help="The Chromium, Chrome or Edge to launch [the first one found]."),
+        typer.Option(
+            "--browser", metavar="PATH", help="Chromium, Chrome or Edge program to launch [the first one found]."
+        ),
     ] = None,
     cdp: Annotated[
-        str | None, typer.Option(metavar="URL", help="Watch a browser that already runs, by its debugging port.")
+        str | None,
+        typer.Option(metavar="URL", help="Watch a browser that already runs: the address of its debugging port."),
     ] = None,
     storage_state: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Start logged in: a file of Playwright's storageState.")
+        str | None,
+        typer.Option(
+            metavar="PATH", help="File with cookies and local storage (Playwright's storageState) to start logged in."
+        ),
     ] = None,
-    insecure: Annotated[bool | None, typer.Option("--insecure", help="Ignore invalid TLS certificates.")] = None,
+    insecure: Annotated[bool | None, typer.Option("--insecure", help="Accept invalid TLS certificates.")] = None,
     identity: IdentityRule = None,
     source_root: SourceRoot = None,
     grace: Grace = None,

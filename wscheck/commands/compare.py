@@ -12,9 +12,12 @@ FORMATS = ("terminal", "markdown", "json", "html", "junit", "github")
 
 def compare(
     before: Annotated[
-        Path, typer.Argument(metavar="BEFORE", help="JSON report of `wscheck load` or `wscheck verify`.")
+        Path,
+        typer.Argument(metavar="BEFORE", help="JSON report of the first run of `wscheck load` or `wscheck verify`."),
     ],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="JSON report of the other run, of the same command.")],
+    after: Annotated[
+        Path, typer.Argument(metavar="AFTER", help="JSON report of the second run, made by the same command.")
+    ],
     format: Annotated[
         list[str] | None, typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable).")
     ] = None,

@@ -9,11 +9,15 @@ from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAt
 
 
 def har(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="HAR files of Chrome's DevTools or Playwright.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="HAR files saved by Chrome's DevTools or by Playwright.")
+    ],
     identity: IdentityRule = None,
     source_maps: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="A folder of the build with its .map files (repeatable)."),
+        typer.Option(
+            metavar="DIR", help="Folder of the frontend's build with the source maps, .map files (repeatable)."
+        ),
     ] = None,
     source_root: SourceRoot = None,
     grace: Grace = None,

@@ -30,44 +30,59 @@ def load(
         ),
     ] = None,
     before_after: Annotated[
-        bool, typer.Option("--before-after", help="Run duplicated, then unified, and compare.")
+        bool,
+        typer.Option(
+            "--before-after",
+            help="Run the profile duplicated (the fault), then unified (the fix), and compare the two.",
+        ),
     ] = False,
     users: Annotated[str | None, typer.Option(metavar="N", help="Simulated users [50].")] = None,
     spawn_rate: Annotated[str | None, typer.Option(metavar="N", help="Users that start each second [all].")] = None,
-    run_time: Annotated[str | None, typer.Option(metavar="DURATION", help="How long the run lasts [10s].")] = None,
+    run_time: Annotated[str | None, typer.Option(metavar="DURATION", help="Duration of the run [10s].")] = None,
     processes: Annotated[
-        str | None, typer.Option(metavar="N", help="Worker processes [1]; two or more also have a master process.")
+        str | None,
+        typer.Option(
+            metavar="N", help="Worker processes that simulate users [1]; two or more need one more process, the master."
+        ),
     ] = None,
     users_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="CSV file with a user id and a token on each line.")
     ] = None,
     user_prefix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Users are TEXT0, TEXT1... [load-user-].")
+        str | None,
+        typer.Option(metavar="TEXT", help="User ids are TEXT followed by a number: TEXT0, TEXT1... [load-user-]."),
     ] = None,
     source_addresses: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Local addresses to connect from, each in turn.")
+        str | None, typer.Option(metavar="LIST", help="Local IP addresses to connect from, each in turn.")
     ] = None,
-    tabs: Annotated[int | None, typer.Option(metavar="N", min=1, help="tabs: pages that a user opens [3].")] = None,
+    tabs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Profile tabs: pages that a user opens [3].")
+    ] = None,
     reconnect_on_kick: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="duplicated, tabs: reconnect after a server disconnect [300ms].",
+            help="Profiles duplicated and tabs: reconnect this long after the server disconnected a page [300ms].",
         ),
     ] = None,
     jitter: Annotated[
         float | None,
-        typer.Option(metavar="0..1", min=0, max=1, help="Random part of the backoff [0.5]."),
+        typer.Option(
+            metavar="0..1", min=0, max=1, help="Random share of the delay before a reconnect: 0 none, 1 all [0.5]."
+        ),
     ] = None,
     backoff: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Delay before a lost connection reconnects [1s]; doubles up to 5s."),
+        typer.Option(
+            metavar="DURATION",
+            help="Delay before a lost connection reconnects [1s]. It doubles after each failure, up to 5s.",
+        ),
     ] = None,
     emit_every: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Time between a user's events, 0 for no events [1s].")
     ] = None,
     emit_event: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Event that users emit [request_bot_status].")
+        str | None, typer.Option(metavar="NAME", help="Event that each user emits [request_bot_status].")
     ] = None,
     token_file: Annotated[
         Path | None,
@@ -81,17 +96,21 @@ def load(
     path: Endpoint = None,
     transports: Annotated[
         str | None,
-        typer.Option(metavar="LIST", help="websocket, or polling,websocket to poll first and upgrade [websocket]."),
+        typer.Option(
+            metavar="LIST", help="websocket; or polling,websocket to start with long-polling and upgrade [websocket]."
+        ),
     ] = None,
     timeout: Timeout = None,
     insecure: Insecure = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="PEM file of a certificate authority to trust as well."),
+        typer.Option(metavar="PATH", help="PEM file of a certificate authority to trust in addition."),
     ] = None,
     permitted: Annotated[
         bool,
-        typer.Option("--i-may-load-this-target", help="Allow a target that is not this machine."),
+        typer.Option(
+            "--i-may-load-this-target", help="Confirm that you may load this server, if it is not on this machine."
+        ),
     ] = False,
     max_connections_per_user: Annotated[
         str | None,
@@ -115,8 +134,12 @@ def load(
         list[str] | None,
         typer.Option(metavar="FORMAT[=PATH]", help=f"{', '.join(FORMATS)} (repeatable)."),
     ] = None,
-    locust_csv: Annotated[Path | None, typer.Option(metavar="PREFIX", help="Locust's own CSV files.")] = None,
-    locust_html: Annotated[Path | None, typer.Option(metavar="PATH", help="Locust's own HTML report.")] = None,
+    locust_csv: Annotated[
+        Path | None, typer.Option(metavar="PREFIX", help="Also write Locust's own CSV files, with this prefix.")
+    ] = None,
+    locust_html: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Also write Locust's own HTML report to this file.")
+    ] = None,
 ) -> None:
     """Load a server with simulated users; count connections.
 

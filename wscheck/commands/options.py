@@ -7,16 +7,17 @@ import typer
 Namespace = Annotated[str | None, typer.Option(metavar="NAME", help="Socket.IO namespace [/].")]
 Endpoint = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the Socket.IO endpoint [/socket.io].")]
 Insecure = Annotated[bool | None, typer.Option("--insecure", help="Do not verify the server's TLS certificate.")]
-Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Time that a connection may take [20s].")]
+Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Time that a connection may take to open [20s].")]
 UserIn = Annotated[
     str | None,
     typer.Option(
         metavar="PLACE",
-        help="Where the user id is sent [auth.userId]: auth.NAME, query.NAME, header.NAME or cookie.NAME.",
+        help="Part of the handshake that contains the user id [auth.userId]: auth., query., header. or cookie.NAME.",
     ),
 ]
 TokenIn = Annotated[
-    str | None, typer.Option(metavar="PLACE", help="Where the token is sent, in the same form [auth.token].")
+    str | None,
+    typer.Option(metavar="PLACE", help="Part of the handshake that contains the token, in the same form [auth.token]."),
 ]
 Anonymous = Annotated[
     bool | None, typer.Option("--anonymous", help="The server may accept a connection without a token.")
@@ -25,11 +26,11 @@ IdentityRule = Annotated[
     str | None,
     typer.Option(
         metavar="RULE",
-        help="Where the traffic names the user [auth.userId]: query.token|jwt:id, cookie.NAME, event:add user[0].",
+        help="Part of a page's traffic that contains the user id [auth.userId]. See `wscheck docs browser`.",
     ),
 ]
 SourceRoot = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Folder of the checkout that contains the frontend [its root].")
+    str | None, typer.Option(metavar="DIR", help="Folder of the repository that contains the frontend [its root].")
 ]
 Grace = Annotated[
     str | None,
@@ -43,12 +44,14 @@ Marker = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KIND=TEXT",
-        help="Wording of the log, e.g. connected='user online' or connected='user {user} came on {sid}' (repeatable).",
+        help="Text that identifies an event in the log, e.g. connected='user {user} came on {sid}' (repeatable).",
     ),
 ]
 Key = Annotated[
     list[str] | None,
-    typer.Option(metavar="FIELD=NAME", help="Name of an id in the log, for example user=uid (repeatable)."),
+    typer.Option(
+        metavar="FIELD=NAME", help="Key under which the log contains an id, for example user=uid (repeatable)."
+    ),
 ]
 FailOn = Annotated[
     str | None, typer.Option(metavar="error|warning|note", help="Lowest severity that fails the run [error].")

@@ -13,11 +13,18 @@ def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0 selects a free one.")] = 8000,
     policy: Annotated[
-        str, typer.Option(metavar="replace|reject|allow", help="Effect of a user's second connection.")
+        str,
+        typer.Option(
+            metavar="replace|reject|allow",
+            help="What a user's second connection causes: it replaces the first, is rejected, or is allowed.",
+        ),
     ] = "replace",
     fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Add a fault (repeatable); see `wscheck docs reference-backend`."),
+        typer.Option(
+            metavar="NAME",
+            help="Give the backend a fault to try wscheck on (repeatable); see `wscheck docs reference-backend`.",
+        ),
     ] = None,
     log_format: Annotated[str, typer.Option(metavar="blocks|json", help="Format of the log.")] = "blocks",
     namespace: Annotated[str, typer.Option(metavar="NAME", help="Socket.IO namespace.")] = "/",

@@ -18,16 +18,22 @@ if TYPE_CHECKING:
 def tail_logs(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH|-", help="Log files, directories, patterns; - for stdin.", show_default=False),
+        typer.Argument(
+            metavar="PATH|-",
+            help="Log files, directories or patterns such as logs/*.log; - for stdin.",
+            show_default=False,
+        ),
     ] = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="Read existing content first, then follow.")] = False,
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Read from the start and stop at the end.")] = False,
     for_: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop after this time [never].")] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only events from this time on: 2026-11-23T12:00:00Z, or 90m (before now)."),
+        typer.Option(
+            metavar="TIME", help="Ignore events before this time: 2026-11-23T12:00:00Z, or 90m for 90 minutes ago."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only events up to this time.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Ignore events after this time.")] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Save the reading position in FILE; the next run continues from it."),
@@ -38,11 +44,16 @@ def tail_logs(
     max_attempts: MaxAttempts = None,
     stale_after: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Expire connections that are open for longer [never]."),
+        typer.Option(
+            metavar="DURATION",
+            help="Assume that a connection has ended after it was open for this time [never].",
+        ),
     ] = None,
     quiet_after: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Resolve an incident after this time without another occurrence [30s]."),
+        typer.Option(
+            metavar="DURATION", help="Time without another occurrence after which an incident counts as resolved [30s]."
+        ),
     ] = None,
     fail_on: FailOn = None,
     strict: Strict = None,
@@ -50,9 +61,11 @@ def tail_logs(
     users: Annotated[int | None, typer.Option(metavar="N", min=0, help="List at most this many users [all].")] = None,
     webhook: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="POST each change of an incident here; or set WSCHECK_WEBHOOK."),
+        typer.Option(metavar="URL", help="URL to which each change of an incident is posted; or set WSCHECK_WEBHOOK."),
     ] = None,
-    webhook_format: Annotated[str | None, typer.Option(metavar="json|slack", help="Format of the POST [json].")] = None,
+    webhook_format: Annotated[
+        str | None, typer.Option(metavar="json|slack", help="Format of the posted message [json].")
+    ] = None,
     exec_: Annotated[
         str | None,
         typer.Option(

@@ -40,7 +40,8 @@ def verify(
         ),
     ] = None,
     scenario: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only this scenario (repeatable); see `wscheck rules`.")
+        list[str] | None,
+        typer.Option(metavar="ID", help="Run only this scenario (repeatable); `wscheck rules` lists the ids."),
     ] = None,
     client: Annotated[
         str | None,
@@ -51,12 +52,14 @@ def verify(
     reconnect_on_kick: Annotated[
         str | None,
         typer.Option(
-            metavar="DURATION", help="per-component: reconnect this long after the server disconnected it [never]."
+            metavar="DURATION",
+            help="With --client per-component: reconnect this long after the server disconnected [never].",
         ),
     ] = None,
-    user_id: Annotated[str | None, typer.Option(metavar="ID", help="The user to connect as [user_123].")] = None,
+    user_id: Annotated[str | None, typer.Option(metavar="ID", help="Id of the user to connect as [user_123].")] = None,
     second_user_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Another user, for isolation and identity-binding.")
+        str | None,
+        typer.Option(metavar="ID", help="Id of another user, for the scenarios isolation and identity-binding."),
     ] = None,
     token_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="File with the user's token; or set WSCHECK_TOKEN.")
@@ -88,15 +91,18 @@ def verify(
     key: Key = None,
     page: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Run the documented scenarios on this page, in a browser."),
+        typer.Option(metavar="URL", help="Real page, on which a browser performs the three documented scenarios."),
     ] = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     recording: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Evaluate a recorded run again.")
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Evaluate a recording (--format ndjson) again, without a server."),
     ] = None,
     format: Formats = None,
-    narrate: Annotated[bool, typer.Option("--narrate", help="Print the client's console lines to stderr.")] = False,
+    narrate: Annotated[
+        bool, typer.Option("--narrate", help="Print the console messages of the simulated client to stderr.")
+    ] = False,
 ) -> None:
     """Check that a server keeps one connection per user.
 

@@ -41,23 +41,35 @@ LOAD_OPTIONS = (
         "transport", str, "websocket", "websocket, or polling and then the upgrade", ("websocket", "polling-upgrade")
     ),
     LoadOption("insecure", bool, False, "do not verify the server's TLS certificate"),
-    LoadOption("ca_file", str, None, "PEM file of a certificate authority to trust as well"),
+    LoadOption("ca_file", str, None, "PEM file of a certificate authority to trust in addition"),
     LoadOption("query", str, None, "query of the handshake, as a=1&b=2", secret=True),
     LoadOption("headers", str, None, "headers of the handshake, one Name: value per line", secret=True),
-    LoadOption("user_in", str, "auth.userId", "where the user id is sent: auth.N, query.N, header.N or cookie.N"),
-    LoadOption("token_in", str, "auth.token", "where the token is sent: auth.N, query.N, header.N or cookie.N"),
+    LoadOption(
+        "user_in",
+        str,
+        "auth.userId",
+        "part of the handshake that contains the user id: auth.NAME, query.NAME, header.NAME or cookie.NAME",
+    ),
+    LoadOption(
+        "token_in",
+        str,
+        "auth.token",
+        "part of the handshake that contains the token: auth.NAME, query.NAME, header.NAME or cookie.NAME",
+    ),
     LoadOption("user_prefix", str, "load-user-", "prefix of the user ids, followed by a number (without --users-file)"),
     LoadOption(
         "token", str, "token-of-{user}", "one token for all users; {user} is replaced by the user id", secret=True
     ),
     LoadOption("users_file", str, None, "CSV file with a user id and a token on each line"),
     LoadOption("source_addresses", str, None, "local addresses to connect from, each in turn, separated by commas"),
-    LoadOption("connect_timeout", float, 20.0, "seconds a connection may take"),
-    LoadOption("ack_timeout", float, 5.0, "seconds an acknowledgement may take"),
-    LoadOption("close_timeout", float, 3.0, "seconds the server may take to answer a close at the end of the run"),
+    LoadOption("connect_timeout", float, 20.0, "seconds that a connection may take to open"),
+    LoadOption("ack_timeout", float, 5.0, "seconds that an acknowledgement may take"),
+    LoadOption("close_timeout", float, 3.0, "seconds that the server may take to answer a close at the end of the run"),
     LoadOption("reconnect_delay", float, 0.3, "duplicated, tabs: seconds from a server disconnect to the reconnect"),
     LoadOption("tabs", int, 3, "tabs: connections per user"),
-    LoadOption("jitter", float, 0.5, "random part of the backoff, 0 for none, 1 for all"),
+    LoadOption(
+        "jitter", float, 0.5, "random share of the backoff (the delay before a reconnect): from 0 for none to 1 for all"
+    ),
     LoadOption(
         "backoff", float, 1.0, "seconds before the first reconnect after a lost connection; the delay doubles up to 5"
     ),

@@ -34,7 +34,7 @@ NESTED_TABLES = ("event",)
 NESTED_KEYS = ("browser.step", "logs.markers", "logs.keys")
 
 OTHER_VARIABLES = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
-"""Environment variables of wscheck that are no settings of a run."""
+"""Environment variables of wscheck that are not settings."""
 
 SIMILARITY = 0.72
 """Similarity (0 to 1) from which on an unknown variable counts as a misspelt one.
@@ -44,9 +44,11 @@ The similarity of USER and USER_ID is above this value, that of RUN_ID and USER_
 
 
 class SettingValue(msgspec.Struct, frozen=True):
-    """Value of a setting and its origin: "`verify.window`", "WSCHECK_WINDOW", "wscheck.toml:7" or DEFAULT_ORIGIN.
+    """Value of a setting.
 
-    given  the caller of `load_config` passed the value, for example from a flag
+    origin  where the value comes from: a caller of `load_config` ("`verify.window`"), a variable ("WSCHECK_WINDOW"), a
+            file ("wscheck.toml:7") or DEFAULT_ORIGIN
+    given   the caller of `load_config` passed the value, for example from a flag
     """
 
     value: Any
@@ -76,8 +78,8 @@ class Config(msgspec.Struct, frozen=True):
         """The URL of the server to check, None for the embedded backend.
 
         Raises:
-            UsageError: A variable for the URL is set but empty, for example a missing CI secret. A pass of the
-                embedded backend would otherwise look like a pass of the server.
+            UsageError: A variable for the URL is set but empty, for example a missing CI secret. Without this error,
+                wscheck would check the embedded backend, and its pass would look like a pass of the server.
         """
         url = self.values["target.url"]
         if url.value is None and url.origin != DEFAULT_ORIGIN:
@@ -97,7 +99,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def bar(self) -> Bar:
-        """Criteria that fail the run: the lowest severity, and whether missing evidence fails it."""
+        """Criteria by which the run fails: the lowest severity of a finding that fails it, and the effect of gaps."""
         return Bar(Severity(self["verify.fail_on"]), self["verify.strict"])
 
 
@@ -156,7 +158,7 @@ def _similar_variables(name: str, variables: list[str]) -> str | None:
 
 @cache
 def _warn_once(line: str) -> None:
-    """Print a line on stderr, but not again if a run that failed early loads its configuration a second time."""
+    """Print a line on stderr, but only once per process: a run that fails early loads its configuration twice."""
     print(line, file=sys.stderr)
 
 

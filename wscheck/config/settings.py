@@ -150,7 +150,7 @@ def parse_checkout_folder(raw: Any) -> str:
 
 
 def parse_credential_location(raw: Any) -> str:
-    """Return where a handshake contains a credential: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
+    """Return the part of a handshake that contains a credential: auth.NAME, query.NAME, header.NAME or cookie.NAME."""
     if not re.match(r"^(auth|query|header|cookie)\.[\w.:-]+$", str(raw)):
         raise ValueError(
             f"{raw!r} is not a location of a credential: write auth.userId, query.token, header.NAME or cookie.NAME"
@@ -174,7 +174,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def flag(self) -> str:
-        """The command-line flag. The flag of a token takes a file."""
+        """The command-line flag. A token has the flag --NAME-file, because a command line must not contain secrets."""
         name = self.name.partition(".")[2].replace("_", "-")
         return "URL" if name == "url" else f"--{name}-file" if name.endswith("token") else f"--{name}"
 
@@ -204,7 +204,7 @@ SETTINGS = {
             ("polling", "websocket"),
             "transports, in the order in which they are tried",
         ),
-        Setting("target.timeout", parse_duration, 20.0, "time that a connection may take"),
+        Setting("target.timeout", parse_duration, 20.0, "time that a connection may take to open"),
         Setting("target.insecure", parse_flag, False, "do not verify the server's TLS certificate"),
         Setting("identity.user_id", parse_text, "user_123", "the user to connect as"),
         Setting("identity.second_user_id", parse_text, None, "another user, for isolation and identity-binding"),
@@ -212,8 +212,18 @@ SETTINGS = {
         Setting(
             "identity.second_token", lambda raw: Secret(parse_text(raw)), None, "the other user's token", secret=True
         ),
-        Setting("identity.user_in", parse_credential_location, "auth.userId", "where the user id is sent"),
-        Setting("identity.token_in", parse_credential_location, "auth.token", "where the token is sent"),
+        Setting(
+            "identity.user_in",
+            parse_credential_location,
+            "auth.userId",
+            "part of the handshake that contains the user id",
+        ),
+        Setting(
+            "identity.token_in",
+            parse_credential_location,
+            "auth.token",
+            "part of the handshake that contains the token",
+        ),
         Setting("connect.anonymous", parse_flag, False, "the server may accept a connection without a token"),
         Setting("verify.client", one_of("unified", "per-component"), "unified", "the client under test"),
         Setting(
@@ -224,7 +234,12 @@ SETTINGS = {
         ),
         Setting("verify.window", parse_duration, 2.0, "time to watch for events that must not happen"),
         Setting("verify.server_log", parse_list, (), "log files of the server, read during the run"),
-        Setting("verify.page", parse_http_url, None, "real page on which a browser runs the documented scenarios"),
+        Setting(
+            "verify.page",
+            parse_http_url,
+            None,
+            "URL of a real page, on which a browser performs the documented scenarios",
+        ),
         Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "lowest severity that fails the run"),
         Setting("verify.strict", parse_flag, False, "an inconclusive result fails the run"),
         Setting(
@@ -234,10 +249,14 @@ SETTINGS = {
             "watch.stale_after",
             parse_duration,
             None,
-            "assume that a connection has ended if no log line has mentioned it for this time",
+            "assume that a connection has ended after it was open for this time",
         ),
         Setting(
-            "watch.webhook", lambda raw: Secret(parse_http_url(raw)), None, "URL that receives incidents", secret=True
+            "watch.webhook",
+            lambda raw: Secret(parse_http_url(raw)),
+            None,
+            "URL to which incidents are posted",
+            secret=True,
         ),
         Setting("watch.webhook_format", one_of("json", "slack"), "json", "format of the posted incidents"),
         Setting("watch.metrics", parse_text, None, "address that serves Prometheus metrics, HOST:PORT"),
@@ -265,7 +284,7 @@ SETTINGS = {
         Setting("load.max_replaced", parse_number, None, "threshold: connections that the server replaced"),
         Setting("load.max_churn", parse_number, None, "threshold: connects and disconnects per user and second"),
         Setting("load.max_connect_p95", parse_duration, None, "threshold: time to connect, 95th percentile"),
-        Setting("browser.identity", parse_text, "auth.userId", "where the traffic of a page contains the user id"),
+        Setting("browser.identity", parse_text, "auth.userId", "part of a page's traffic that contains the user id"),
         Setting(
             "browser.source_root", parse_checkout_folder, None, "folder of the checkout that contains the frontend"
         ),
@@ -274,12 +293,14 @@ SETTINGS = {
             "browser.browser",
             parse_text,
             None,
-            "the Chromium, Chrome or Edge to start; without it, the first one found",
+            "program to start (Chromium, Chrome or Edge); by default, the first one found",
         ),
         Setting(
             "browser.storage_state", parse_text, None, "cookies and local storage, in Playwright's storageState format"
         ),
-        Setting("browser.cdp", parse_text, None, "address of a running browser to watch instead"),
+        Setting(
+            "browser.cdp", parse_text, None, "DevTools address of a running browser to watch; none is started then"
+        ),
         Setting(
             "actions.trigger",
             parse_text,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def default_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the URL to which the documented hook connects by default."""
+    """Return the URL to which the reference application connects by default."""
     return environ.get(NEXT_PUBLIC_VARIABLE) or "ws://localhost:8000"
 
 
@@ -59,7 +59,7 @@ def configured_target(config: "Config") -> ServerTarget:
     """Return the configured server. Its `url` is "" if no server is configured.
 
     Raises:
-        UsageError: The URL has a path, which is ambiguous: Socket.IO clients take it for the namespace.
+        UsageError: The URL has a path. Socket.IO clients take a path for the namespace, so its meaning is ambiguous.
     """
     if path := urlsplit(config.server_url or "").path.strip("/"):
         raise UsageError(

@@ -111,7 +111,7 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
     """Base class of the outcomes of a connection attempt. `credential` and `fingerprint` are as in Connecting.
 
     url     URL of the attempt, with a short hash in place of each query value
-    target  the page or worker, with the name that the browser gives it: "page http://...", "shared_worker http://..."
+    target  kind and URL of the page or worker that connected: "page http://...", "shared_worker http://..."
     script  URL of the script that contains the opener
     client  URL of the script that contains the code of the client library
     """
@@ -201,7 +201,7 @@ class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="regist
     """The handlers of an event on one connection changed. `handlers` are the call sites of all present registrations.
 
     inside  the event in whose handler the registration happened ("connect"), if known
-    lost    handlers that a call of off(event) without a handler removed
+    lost    handlers that a call of off(event) removed: it names no handler, and so removes all handlers of the event
     """
 
     name: str = ""
@@ -243,7 +243,7 @@ class ServerRestarted(Event, frozen=True, kw_only=True, tag="restarted"):
 
 
 class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
-    """Another source started to observe. From now on, the absence of its events is evidence."""
+    """A further source, such as the server's log, started to report. Events that it does not report did not happen."""
 
 
 class ProcessStalled(Event, frozen=True, kw_only=True, tag="lagged"):

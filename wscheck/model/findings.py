@@ -9,7 +9,7 @@ from wscheck.model.events import AnyEvent
 
 
 class Severity(StrEnum):
-    """Severity of a finding. `rank` orders severities."""
+    """Severity of a finding. A more severe one has a higher `rank`."""
 
     NOTE = "note"
     WARNING = "warning"
@@ -21,7 +21,7 @@ class Severity(StrEnum):
 
 
 class Confidence(StrEnum):
-    """Confidence in a finding or a cause. `rank` orders confidences.
+    """Confidence in a finding or a cause. A higher one has a higher `rank`.
 
     HIGH: the evidence proves the claim. MEDIUM: few other explanations fit the evidence. LOW: other explanations fit
     too.
@@ -87,7 +87,7 @@ class Finding(msgspec.Struct, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """Criteria that fail a run.
+    """Criteria by which a run fails.
 
     fail_on  lowest severity of a finding that fails the run
     strict   missing evidence fails the run, instead of making it inconclusive

@@ -33,7 +33,7 @@ class Second(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """A threshold of the run. It is crossed if `measured` exceeds `limit`, or is None (nothing was measured)."""
+    """A threshold of the run. It is crossed if `measured` exceeds `limit`, or if nothing was measured (None)."""
 
     id: str
     limit: float

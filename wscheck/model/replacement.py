@@ -19,9 +19,9 @@ The answers travel on two connections, and long-polling fetches each one separat
 def replacement_confidence(
     reason: str | None, *, logged: bool, ended_at: float | None, newer_opened_at: float | None
 ) -> Confidence | None:
-    """Return the confidence that the user's newer open connection replaced one that ended for `reason`, or None.
+    """Return the confidence that a newer connection replaced one of the same user that ended for `reason`.
 
-    None means that the connection was not replaced. `logged` means that the server's log reports the end, which is
+    Return None if the connection was not replaced. `logged` means that only the server's log reports the end, which is
     weaker evidence than a client's report. Times are in seconds since the epoch, None where unknown.
     """
     if reason in SERVER_ENDED or reason == FORCED_CLOSE:
@@ -32,9 +32,9 @@ def replacement_confidence(
 
 
 def may_have_replaced(newer_opened_at: float | None, ended_at: float | None) -> bool:
-    """Return whether a connection that opened at the one time may be the reason for an end at the other.
+    """Return whether a connection that opened at `newer_opened_at` may have replaced one that ended at `ended_at`.
 
-    The end may be observed up to `CROSSING_S` before the opening.
+    The two are observed on different transports, so the end may be observed up to `CROSSING_S` before the opening.
     """
     if newer_opened_at is None or ended_at is None:
         return False

@@ -19,7 +19,7 @@ class Control(msgspec.Struct, kw_only=True, omit_defaults=False):
     """Control of a scenario: a run of a client with the known fault, which proves that the scenario detects the fault.
 
     did       the result of the control run, in a sentence
-    verdict   FAILED is expected; PASSED means that the scenario cannot detect the fault on this target
+    verdict   FAILED if the fault was detected, as it must be; INCONCLUSIVE if not, and then the scenario is too
     findings  ids of the rules that were violated
     """
 
@@ -194,7 +194,7 @@ class LogsReport(Report, kw_only=True):
 
 
 class BrowserTarget(msgspec.Struct, kw_only=True):
-    """Browser context that runs code. `type` is "page", "iframe", "worker", "shared_worker" or "service_worker"."""
+    """A page, frame or worker of a browser. `type`: "page", "iframe", "worker", "shared_worker" or "service_worker"."""
 
     type: str = "page"
     url: str = ""

@@ -19,7 +19,7 @@ RECORD_SEPARATOR = "\x1e"
 SESSION_ID_UNKNOWN = "Session ID unknown"
 """Message of the HTTP 400 response to a request whose `sid` the server process does not know (error code 1).
 
-Another process has the session, or it has ended.
+Another server process has the session, or the session has ended.
 """
 
 
