@@ -237,7 +237,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class _ServerWithoutReaping:
-    """Proxy of an Engine.IO server through which one session has a ping timeout of one day."""
+    """Proxy of an Engine.IO server that gives one session a ping timeout of one day, so that it is never closed."""
 
     ping_timeout = A_DAY_S
 
@@ -249,6 +249,9 @@ class _ServerWithoutReaping:
 
 
 def disable_reaping(engine: Any, session: str) -> None:
-    """Keep a silent `session` open (fault `never-reap`). Its handshake announced the usual timeout."""
+    """Keep `session` open even if its client stops answering pings (fault `never-reap`).
+
+    The client was told the usual ping timeout in the handshake.
+    """
     engine_socket = engine.sockets[session]
     engine_socket.server = _ServerWithoutReaping(engine_socket.server)

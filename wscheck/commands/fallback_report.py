@@ -22,7 +22,7 @@ def write_on_abort(
 
     Args:
         outputs: Where the report goes. Nothing is written to the terminal, because stderr shows the message already.
-        blank: Returns the command's empty report.
+        blank: Function that returns an empty report of the command.
         inputs: Files that the run reads; they are never overwritten.
     """
     started = time.time()

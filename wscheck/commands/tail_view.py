@@ -18,7 +18,10 @@ PROGRESS_BAR_BYTES = 16_000_000
 
 
 class TailScreen:
-    """The terminal, or its substitutes. stdout carries the chosen format; everything else goes to stderr."""
+    """Display of a run of tail-logs: a live view, printed lines, or a progress bar, as the terminal permits.
+
+    stdout carries the chosen format; everything else goes to stderr.
+    """
 
     def __init__(self, request: "TailRequest") -> None:
         self._request = request
@@ -65,7 +68,7 @@ class TailScreen:
         return sys.stdout if on_stdout == "terminal" else sys.stderr
 
     def note(self, text: str) -> None:
-        """Show a message about the logs themselves, once."""
+        """Show a message about the logs, for example about a rotation. A repeated message is shown only once."""
         if text in self._printed:
             return
         self._printed.add(text)
@@ -75,7 +78,7 @@ class TailScreen:
             print(f"wscheck: {one_line(text)}", file=sys.stderr, flush=True)
 
     def print_unreadable(self) -> None:
-        """Print the first unreadable lines of finished logs; those of followed logs were printed when they came."""
+        """Print the first unreadable lines of finished logs. Those of followed logs were printed on reading."""
         if self._finished_watch is None or not self._finished_watch.counts.unreadable:
             return
         from wscheck.notify.text import UnreadableMessages

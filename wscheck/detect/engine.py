@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from wscheck.detect.causes import UserHistories, UserHistory, probable_cause
-from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
+from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.rule import EventHandler
@@ -53,7 +53,6 @@ class Judge:
             OpenedChange: [self._histories.opened],
             ReplacedChange: [self._histories.replaced],
             ClosedChange: [self._histories.closed],
-            SurvivedChange: [],
             Connecting: [self._histories.connecting],
             Refused: [self._histories.refused],
             HandlersRegistered: [self._histories.registered],
@@ -105,7 +104,7 @@ class Judge:
         return self._handle_changes(self.ledger.apply(event))
 
     def expire(self, sid: str, event: Event) -> tuple[LedgerChange, ...]:
-        """Close a connection that no event has mentioned for too long, and return the changes of the ledger.
+        """Close a connection that counts as ended although no event reports its end. Return the changes of the ledger.
 
         `event` becomes the evidence for the end of the connection.
         """
@@ -142,7 +141,7 @@ class Judge:
         """End the evaluation as `finish` does, and return the verdict with findings and gaps (missing evidence).
 
         Args:
-            bar: criteria that fail the run, by default any finding that is an error.
+            bar: criteria by which the run fails, by default any finding that is an error.
             at: end of the evidence in epoch seconds, by default the time of the last event.
         """
         findings = self.finish(at)
@@ -171,7 +170,7 @@ class Judge:
     @property
     def gaps(self) -> list[Gap]:
         """Evidence that the rules needed and did not get. Complete after `finish`."""
-        return list(dict.fromkeys(gap for rule in self._rules for gap in rule.gaps))
+        return [rule.gap for rule in self._rules if rule.gap is not None]
 
     def findings(self) -> list[Finding]:
         """Return the findings, the worst first, each with its probable cause. Further events may add findings."""

@@ -53,7 +53,10 @@ def merge_causally(events: Iterable[Event], overtakes_s: float = CROSSING_S) -> 
 
 
 def _is_refusal(event: Event) -> TypeGuard[Refused]:
-    """Return whether a server refused a page. Attempts with a `credential` are a scenario's, refused on purpose."""
+    """Return whether `event` is a server's refusal of a real page.
+
+    Attempts with a `credential` belong to a scenario, which provokes refusals on purpose.
+    """
     return isinstance(event, Refused) and event.reason == "refused" and event.credential is None
 
 

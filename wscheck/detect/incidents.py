@@ -55,8 +55,8 @@ class OpenIncident(msgspec.Struct):
 
     occurred_at        time of the latest occurrence, None where the evidence has no time
     reported_count     the count in the latest report of the incident's size
-    is_still_restored  an earlier run reported the incident, and the user still breaks the rule: the next occurrence
-                       only repeats the reported one
+    is_still_restored  the incident is from the checkpoint of an earlier run, and the user still breaks the rule: the
+                       next occurrence only repeats what that run reported
     """
 
     incident: Incident

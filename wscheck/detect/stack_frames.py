@@ -45,7 +45,7 @@ FRAMEWORK_DEPTH = 6
 """Number of consecutive frames in one script that only a framework reaches."""
 
 MINIFIED_NAME_LENGTH = 3
-"""Longest function name that is taken for the work of a minifier."""
+"""Longest function name that is assumed to be a minifier's abbreviation of the original name."""
 
 _MODULE_FUNCTIONS = frozenset({"eval", "module evaluation"})
 """Names that JavaScript engines and bundlers give to the top-level code of a module."""

@@ -65,7 +65,7 @@ def verdict(
     Args:
         findings: all findings; those below the severity in `bar` do not fail the run.
         gaps: missing evidence, the most important first. The first blocking gap provides the reason.
-        bar: criteria that fail the run.
+        bar: criteria by which the run fails.
         limits: measurements beyond their limit, as sentences.
         describe: function that composes the reason from the findings that fail the run.
     """
@@ -95,7 +95,7 @@ def run_verdict(parts: Sequence[tuple[str, Decision]], gaps: Sequence[Gap], bar:
     Args:
         parts: (scenario id, decision) of each scenario, in the order of the run.
         gaps: missing evidence that concerns the run as a whole.
-        bar: criteria that fail the run.
+        bar: criteria by which the run fails.
     """
     missing = [gap for _, part in parts for gap in part.gaps]
     for worst in (Verdict.FAILED, Verdict.INCONCLUSIVE):

@@ -93,7 +93,7 @@ class RunAggregator:
         self._write(WorkerLost(worker, lost.index, at, lost.last_report_at, last.users, last.open, lost.statistics))
 
     def tick(self, at: float) -> None:
-        """Write the seconds that all workers have reported, those that have waited long enough, and the totals."""
+        """Write the totals, and each second that all workers have reported or that waits for longer than MAX_WAIT_S."""
         self._write_seconds(int(at) - MAX_WAIT_S)
         last = self.recent_seconds[-1] if self.recent_seconds else SecondCounts(0)
         ready = self._count("running") + self._count("closed")

@@ -78,7 +78,7 @@ class ConnectionObserver(Protocol):
         """Handle the end of an open connection. `reason` is a Socket.IO disconnect reason."""
 
     def abandoned(self, connection: "Connection") -> None:
-        """Handle a connection that we closed before it was open."""
+        """Handle a connection that the page closed before it was open."""
 
     def event_received(self, connection: "Connection", packet: SocketPacket, text: str) -> None:
         """Handle an event. `text` is the whole Socket.IO packet."""
@@ -249,7 +249,7 @@ class Connection:
         self._transport.send(data)
 
     def handshake_done(self, rest: bytes) -> None:
-        """Continue on the WebSocket. `rest` contains the bytes that arrived after the handshake."""
+        """Use the WebSocket, whose handshake is complete. `rest` contains the bytes that followed the handshake."""
         self._handshake = None
         if rest:
             self.received(rest)

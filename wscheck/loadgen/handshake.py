@@ -242,7 +242,7 @@ class WebSocketHandshake:
         return False
 
     def session_opened(self, handshake: Handshake) -> None:
-        """Handle the Engine.IO handshake."""
+        """Do nothing: the session's id is needed only for further requests, and a WebSocket makes none."""
 
     def send_packet(self, text: str) -> None:
         """Send an Engine.IO packet.

@@ -128,7 +128,7 @@ class LocustProcess:
             gevent.spawn(self.runner.quit)
 
     def _share_users(self) -> None:
-        """Send each worker its offset and stride in the user pool."""
+        """Tell each worker its position among the workers and their number, which select the users it simulates."""
         clients = self.runner.clients
         workers = [client.id for client in (*clients.ready, *clients.running, *clients.spawning)]
         for position, worker in enumerate(workers):

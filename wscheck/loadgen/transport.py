@@ -141,7 +141,7 @@ class TcpTransport:
             owner.transport_lost(error.kind)
 
     def handler_failed(self) -> None:
-        """Let the owner end the connection."""
+        """Let the owner end the connection, because `ready` raised an unexpected exception."""
         self._owner.handler_failed()
 
     def abort(self) -> None:

@@ -101,7 +101,7 @@ class UserConnections:
         self._remove(connection)
 
     def abandoned(self, connection: Connection) -> None:
-        """Handle a connection that we closed before it was open."""
+        """Stop counting a connection that the page closed before it was open."""
         self._withdraw_peak(connection)
         self._remove(connection)
 

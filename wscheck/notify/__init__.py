@@ -1,5 +1,7 @@
 """Output while logs are followed: each listener receives every event and incident when it happens.
 
+An incident is a finding in a log that is still growing: it opens, grows and is resolved.
+
 listener   the interfaces
 ndjson     a growing recording: one line per event and per change of an incident
 text       one line per change of an incident

@@ -72,7 +72,7 @@ class DeliveryTarget(Protocol):
 
 
 class DeliveryQueue:
-    """The queue and the thread of one target. `note` receives a sentence about lost messages."""
+    """Queue and thread that deliver messages to one receiver. `note` is called with a text about lost messages."""
 
     def __init__(self, target: DeliveryTarget, note: Callable[[str], None]) -> None:
         self._target, self._note = target, note
@@ -94,7 +94,7 @@ class DeliveryQueue:
             self._drop(f"{MAX_QUEUED} messages are waiting already")
 
     def on_poll_end(self, now: float | None) -> bool:
-        """Do nothing: the thread delivers."""
+        """Do nothing: the thread delivers at its own times. Return False, because no early poll is needed."""
         return False
 
     def close(self, seconds: float = CLOSE_TIMEOUT_S) -> None:
@@ -213,7 +213,10 @@ def _retry_after(error: urllib.error.HTTPError) -> float:
 
 
 class CommandTarget:
-    """The program of a command line, run without a shell (`sh -c '...'` runs one). Its output goes to stderr."""
+    """Program that is run for each change of an incident, and gets the incident on stdin. Its output goes to stderr.
+
+    It runs without a shell; the command line `sh -c '...'` uses one.
+    """
 
     def __init__(self, line: str) -> None:
         try:

@@ -22,13 +22,13 @@ class LogCounters(Protocol):
 
 
 class WatchView(Protocol):
-    """Read-only view of the current state, for listeners that display it.
+    """Read-only view of the logs that are followed and of their current connections, for listeners that display it.
 
     event_count       number of events read
     connection_count  connections open now
     users_over_one    dict of each user with more than one open connection to the log time in seconds when this started
     open_incidents    incidents that are not resolved
-    live              the logs are being written now; otherwise the current time does not apply to their content
+    live              the logs are being written now; if not, times in the logs cannot be compared with the current time
     catching_up       content from before the start is still being read
     """
 
@@ -63,7 +63,9 @@ class WatchListener(Protocol):
         """Receive an incident that opened, grew or was resolved."""
 
     def on_poll_end(self, now: float | None) -> bool:
-        """Receive the end of a poll, after everything new was reported. Return whether the next poll should be soon.
+        """React to the end of a poll (one reading of all logs), after everything new in them was reported.
+
+        Return True if the next poll should be soon.
 
         `now` is the log time in seconds, None before the first event.
         """

@@ -45,7 +45,7 @@ class LiveView:
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Count the event. Add a message if the event ends connections without evidence or cannot be read."""
+        """Count the event. Add a message if the event is unreadable, or ends connections of which no line says so."""
         self._rates.observe(event)
         if text := expiry_message(event, changes) or self._unreadable.message_for(event):
             self._messages.append(_with_time(event.at, text))
@@ -251,7 +251,7 @@ def _incident_line(incident: Incident, now: float | None, shown: Sequence[Incide
 
 
 def _cause_and_fix(incident: Incident) -> RenderableType:
-    """Return the cause, or the message of the rule without a known cause, and the fix."""
+    """Return the cause and the fix of an incident. Without a known cause, return the message of the finding instead."""
     cause = incident.cause
     text = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
     return Group(Text(text or one_line(incident.message), "dim"), Text(fix_text(incident), "green"))

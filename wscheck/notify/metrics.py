@@ -23,7 +23,7 @@ DURATIONS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 
 
 class PrometheusMetrics:
-    """The metrics of a watch (docs/metrics.md describes each)."""
+    """Prometheus metrics of logs that are followed (docs/metrics.md describes each)."""
 
     def __init__(self, watch: WatchView) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]

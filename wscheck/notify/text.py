@@ -70,7 +70,7 @@ class IncidentPrinter:
         self._unreadable = UnreadableMessages()
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Print a line if the event ends connections without evidence or cannot be read, and no other events."""
+        """Print a line if the event is unreadable, or ends connections of which no log line says so."""
         if text := expiry_message(event, changes) or self._unreadable.message_for(event):
             self._print(event.at, text)
 

@@ -21,7 +21,7 @@ MESSAGES = 6
 class ConnectionOpener:
     """Component and call site that opened connections of a finding, with the socket ids of these connections.
 
-    caller  the frame that called a shared opener, None if the opener is not shared
+    caller  the stack frame that called the call site, if several components share it, for example a hook; else None
     """
 
     component: str | None
@@ -158,7 +158,7 @@ class FindingGroup:
 
 
 def group_findings(findings: Iterable[Finding]) -> FindingGroup:
-    """Group findings by rule and cause."""
+    """Return a group of `findings`, which all have the same rule and cause."""
     first, *others = sorted(findings, key=lambda finding: -finding.count)
     return FindingGroup(first, tuple(others))
 

@@ -23,9 +23,10 @@ _COMMAND = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE:
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> str:
-    """Return the findings as workflow commands, one per line, the most severe first, at most ten of each kind.
+    """Return the findings as workflow commands, one per line, the most severe first.
 
-    If more than ten of a kind exist, the tenth line contains the number of omitted findings.
+    There are at most ten errors, ten warnings and ten notices. If there were more, the tenth line contains the number
+    of those left out.
     """
     openers = OpenerIndex(events)
     groups = [

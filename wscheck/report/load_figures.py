@@ -10,9 +10,9 @@ from wscheck.model.load_statistics import Percentiles
 from wscheck.report.formatting import one_line, plural
 
 RATIO_TOLERANCE = 0.1
-"""Largest relative difference between the ratio per user and second and the ratio of the shown numbers.
+"""Largest relative difference between the ratio of two shown numbers and their ratio per user and second.
 
-Within this tolerance the ratio of the shown numbers is reported, because readers can check it.
+Up to this difference, the report contains the ratio of the shown numbers, because readers can check it.
 """
 
 NOT_MEASURED = "-"
@@ -20,7 +20,7 @@ NOT_MEASURED = "-"
 
 @dataclass(frozen=True)
 class LoadFigure:
-    """Row of the load table. `is_bad` marks a value that indicates a problem."""
+    """Row of the table of a load report. `is_bad` marks a value that indicates a problem."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class LoadFigure:
 
 
 def load_figure_rows(report: LoadReport) -> list[LoadFigure]:
-    """Return the rows of the load table."""
+    """Return the rows of the table of a load report."""
     refused, disconnects = sum(report.refused.values()), sum(report.disconnects.values())
     per_user, events = report.connections_per_user, report.events
     # Each worker reports only its own peak. The peaks may be at different times, so their sum is an upper bound.
@@ -159,7 +159,7 @@ def _format_ratio(ratio: float) -> str:
 
 
 def measures_by_benefit(report: CompareReport) -> list[tuple[str, list[ComparedMeasure]]]:
-    """Return (benefit, measures) pairs. A measure that neither run contains is omitted."""
+    """Return (heading, measures) pairs, for example ("Server load", [...]). A measure without any value is omitted."""
     groups: dict[str, list[ComparedMeasure]] = {}
     for measure in report.measures:
         if measure.before is not None or measure.after is not None:

@@ -45,7 +45,10 @@ def _limits(report: LogsReport) -> Iterator[str]:
 
 
 def _key_hint(level: str, report: LogsReport) -> str:
-    """Return a hint on how to make the missing id readable, for logs in which no record contains both ids."""
+    """Return a hint for logs in which no record contains both a user id and a socket id; "" if it does not apply.
+
+    `level` is the id that the records contain: "user" or "socket". The hint says how to read the other one.
+    """
     key = {"user": "sid", "socket": "user"}.get(level)
     if key is None or report.most_open:
         return ""
@@ -53,7 +56,10 @@ def _key_hint(level: str, report: LogsReport) -> str:
 
 
 def marker_hints(report: LogsReport) -> Iterator[str]:
-    """Yield hints about lines with an unknown wording: their probable meaning, and the options that read them."""
+    """Yield hints about log lines in a wording that wscheck does not know.
+
+    Each hint contains the probable meaning of the lines and the options with which wscheck reads them.
+    """
     for suggestion in report.suggested:
         lines = f"{plural(suggestion.lines, 'line')} may report {_ADJECTIVES[suggestion.kind]} connections"
         options = suggested_options([suggestion])
@@ -69,7 +75,7 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
                 "a marker matches the start of a message, and ids are read from named values such as user=ann "
                 "(see `wscheck docs logs`)"
             )
-            yield "if the sentence contains the ids, use placeholders: --marker connected='user {user} came on {sid}'"
+            yield "if ids are words of the message, use placeholders: --marker connected='user {user} came on {sid}'"
 
 
 def command_with_markers(report: LogsReport) -> str:

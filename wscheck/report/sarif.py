@@ -39,7 +39,7 @@ _DRIVER = {"name": "wscheck", "version": __version__, "semanticVersion": __versi
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
-    """Return a log with one run of one tool, indented."""
+    """Return the findings as one SARIF document, as indented JSON."""
     openers = OpenerIndex(events)
     groups = group_by_location(report.findings, openers, is_file_location)
     rules = list(dict.fromkeys(finding.rule for finding in report.findings))

@@ -41,7 +41,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "wscheck.incident/1": (Incident,),
     RECORDING_SCHEMA: (RecordingHeader, AnyEvent, Incident),
 }
-"""Value of the `schema` field to the types of such a document, or of a line in such a recording."""
+"""Value of the field `schema` to the type of the document; for a recording, to the types of its lines."""
 
 _ALWAYS_COMPLETE = (
     VerifyReport,
@@ -123,7 +123,10 @@ def _with_published_names(node: Any) -> Any:
 
 
 def _as_document(incident: dict[str, Any], name: str) -> None:
-    """Add the schema field of a separate document to `incident`, in place of the type field of a line."""
+    """Turn `incident`, the schema of a line in a recording, into the schema of a separate document.
+
+    The field `type` of a line is replaced by the field `schema` of a document.
+    """
     incident["properties"] = {"schema": {"const": name}, **incident["properties"]}
     incident["required"] = ["schema", *incident["required"]]
     del incident["properties"]["type"]

@@ -148,7 +148,7 @@ def _scenario_table(scenarios: Sequence[ScenarioResult], brief: bool) -> Rendera
 
 
 def _scenario_lines(scenario: ScenarioResult, style: str, brief: bool) -> Iterator[Text]:
-    """Yield the requirement, the reason of the verdict, and one dim line about the connections and the control.
+    """Yield the requirement, the reason of the verdict, and one dim line about the connections and the control run.
 
     With `brief`, only the requirement of a passed scenario is shown, so that failed scenarios stay on the screen.
     """
@@ -364,9 +364,9 @@ def _inconclusive_reasons(report: Report) -> list[str]:
 
 
 def _counts(report: Report) -> str:
-    """Return the counts for the line of the verdict.
+    """Return the counts to show beside the verdict, for example `3 passed, 1 failed`.
 
-    Return "" if nothing was checked, where "0 findings" would mislead.
+    Return "" if nothing was checked, because "0 findings" would mislead then.
     """
     if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
         return log_figures.totals(report)

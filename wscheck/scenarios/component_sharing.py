@@ -37,9 +37,9 @@ class ComponentSharing(Scenario):
 
 
 def _disconnect_reply(context: ScenarioContext) -> ContractEvent | None:
-    """Return the event with which the server reports the end of the WhatsApp connection, or None.
+    """Return the event with which the server replies to the event `actions.disconnect`, None if it is not configured.
 
-    As documented, it is the event that reports the start of that connection, unless the contract has another.
+    Unless the contract contains such an event, it is the reply to `actions.trigger`, as documented.
     """
     emitted = context.settings.disconnect_event
     if emitted is None:
@@ -52,7 +52,10 @@ def _disconnect_reply(context: ScenarioContext) -> ContractEvent | None:
 
 
 async def _disconnect_whatsapp(wizard: MountedComponent, context: ScenarioContext, reply: ContractEvent | None) -> None:
-    """Disconnect the bot from WhatsApp, and expect that the page stays connected to the bot."""
+    """Emit the event that ends the action (for the reference backend: disconnects WhatsApp).
+
+    Expect that the page stays connected to the server.
+    """
     if reply is None:
         await wizard.disconnect_whatsapp()
     else:

@@ -55,8 +55,8 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     reconnect_delay_s  delay after which the per-component client reconnects after a disconnect; None for never
     window_s           time to observe that unwanted events do not occur
     grace_s            grace period: time that two connections of a user may overlap
-    trigger_event      event that the wizard emits to connect WhatsApp
-    disconnect_event   event that the wizard emits to disconnect WhatsApp; None for never
+    trigger_event      event that the second component emits to start an action (`actions.trigger`)
+    disconnect_event   event that the second component emits to end this action; None for never
     anonymous          the server may accept a connection without a token
     """
 
@@ -84,7 +84,9 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScenarioContext:
-    """One phase of one scenario: its actions or its control. Records everything that happens as events, in order.
+    """One phase of one scenario: its actions with the client under test, or its control with a faulty client.
+
+    It records everything that happens as events, in order.
 
     settings          server, users and client
     events            events recorded so far
@@ -115,9 +117,9 @@ class ScenarioContext:
         self._changed.set()
 
     def _exceeds_limit(self, event: Event) -> bool:
-        """Count `event`, and return True from `MAX_EVENTS` on.
+        """Count `event`. Return True if there were `MAX_EVENTS` or more.
 
-        The first time, also record the excess and close the pages.
+        When the limit is reached, also record that there were too many events, and close the pages.
         """
         self._event_count += 1
         if self._event_count == MAX_EVENTS:
@@ -136,7 +138,7 @@ class ScenarioContext:
         transports: tuple[str, ...] | None = None,
         fault: bool = False,
     ) -> SimulatedPage:
-        """Return a new page of the client under test. With `fault`, the page has the documented fault."""
+        """Return a new page of the client under test. With `fault`, each of its components opens a connection."""
         target = self.settings.target
         if transports is not None:
             target = msgspec.structs.replace(target, transports=transports)
@@ -271,7 +273,7 @@ class ScenarioContext:
         self.record(NotEvaluated(at=time.time(), source=SOURCE_SCENARIO, reason=reason))
 
     def skip(self, reason: str) -> None:
-        """Record that the scenario is not applicable here."""
+        """Record that the scenario does not apply to this server or configuration, for this reason."""
         self.record(NotEvaluated(at=time.time(), source=SOURCE_SCENARIO, reason=reason, skipped=True))
 
     # --- waiting -------------------------------------------------------------------------------------------------
@@ -288,11 +290,11 @@ class ScenarioContext:
         return True
 
     async def observe(self, seconds: float | None = None) -> None:
-        """Wait for `seconds` (default: `window_s`), so that an unwanted event would have occurred."""
+        """Wait for `seconds` (default: `window_s`): long enough for an unwanted event to occur."""
         await self.wait_until(lambda: self._event_count >= MAX_EVENTS, self.window_s if seconds is None else seconds)
 
     async def wait_for_duplicates(self) -> None:
-        """Wait until a duplicate of the last event would have arrived."""
+        """Wait long enough for a duplicate of the last event to arrive."""
         await asyncio.sleep(DUPLICATE_WAIT_S)
 
     async def wait_for_reaction(self) -> None:

@@ -1,4 +1,4 @@
-"""A connection with the token of one user and the id of another user: which user does it belong to?"""
+"""A token of one user sent with the id of another user: it must not open a connection of that other user."""
 
 from wscheck.config.target import Credentials
 from wscheck.detect.rules.identity_unverified import IdentityUnverified

@@ -1,6 +1,6 @@
 """Several connections of one user at the same time.
 
-A server loses track of them if it awaits between its look-up of the user's connection and its storing of the new one.
+A server overlooks some of them if it awaits between looking up the user's connection and storing the new one.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ class Race(Scenario):
         await context.wait_for_reaction()
 
     def not_applicable_reason(self, control: Control, replacements: int) -> str | None:
-        """Return the reason if the server lets a user have several connections by policy.
+        """Return why the scenario does not apply if the server allows a user several connections, otherwise None.
 
-        A server that kept both connections of the control but replaced some of the simultaneous ones has no such
-        policy: the two connections of the control reached different processes, each of which knows only its own
-        connections.
+        A server that kept both connections of the control but replaced some of the simultaneous ones does not allow
+        several: the two connections of the control reached different server processes, each of which knows only its
+        own connections.
         """
         if control.connections_opened < 2 or control.replacements or replacements:
             return None

@@ -1,4 +1,4 @@
-"""A second tab of the same user: what does the server do to the first tab, and does it state a reason?"""
+"""A second tab of the same user: it may end the first tab's connection, but must not start a loop of replacements."""
 
 from wscheck.detect.rules.event_leaked import EventLeaked
 from wscheck.detect.rules.tab_displaced import TabDisplaced

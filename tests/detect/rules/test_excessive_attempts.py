@@ -5,7 +5,7 @@ import pytest
 from tests.conversation import START, Conversation, judged, log_of, one, user
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import RuleOptions
-from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts, format_minutes
+from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.model.events import Connected
 from wscheck.model.findings import Confidence, Severity
 
@@ -28,34 +28,7 @@ def test_five_attempts_are_allowed() -> None:
 
 
 def test_any_number_of_attempts_is_allowed_when_they_are_far_apart() -> None:
-    assert judged(ExcessiveAttempts, logged(200, every=120)) == []
-
-
-@pytest.mark.parametrize("every", [2.5, 8, 60])
-def test_a_slow_loop_that_continues_for_minutes_is_a_warning(every: float) -> None:
-    found = one(judged(ExcessiveAttempts, logged(60, every=every) & log_of("B").connects("b", at=0)))
-    assert (found.user, found.severity, found.confidence) == ("A", Severity.WARNING, Confidence.MEDIUM)
-    duration = format_minutes(58 * every)
-    assert found.message == (
-        f"59 connection attempts within {duration}, one every {every:.1f} s (each of the other users: "
-        f"{60 / (58 * every):.1f} per minute on average)"
-    )
-
-
-def test_reconnects_for_less_than_minutes_are_no_loop() -> None:
-    assert judged(ExcessiveAttempts, logged(30, every=4)) == []
-
-
-def test_irregular_reconnects_are_no_loop() -> None:
-    conversation, at = log_of("A"), 0.0
-    for n in range(60):
-        at += 3.0 if n % 4 else 70.0
-        conversation.connects(f"s{n}", at=at)
-    assert judged(ExcessiveAttempts, conversation) == []
-
-
-def test_a_fast_loop_is_not_reported_as_a_slow_one_too() -> None:
-    assert {found.severity for found in judged(ExcessiveAttempts, logged(300, every=1))} == {Severity.ERROR}
+    assert judged(ExcessiveAttempts, logged(200, every=2.5)) == []
 
 
 def test_the_limit_and_the_window_can_be_tuned() -> None:
@@ -122,12 +95,3 @@ def test_a_user_without_an_attempt_in_the_window_is_forgotten() -> None:
         attempt(Connected(at=START + n / 100, source="server-log", user=f"user {n}", sid=str(n)))
     attempt(Connected(at=START + 50, source="server-log", user="late", sid="late"))
     assert list(rule._attempts) == ["late"]
-
-
-@pytest.mark.parametrize(("per_document", "documents", "found"), [(2, 7, 0), (6, 1, 1), (6, 2, 2)])
-def test_each_document_of_a_page_counts_by_itself(per_document: int, documents: int, found: int) -> None:
-    conversation = user("A", "browser", page="tab 1")
-    for document in range(documents):
-        for n in range(per_document):
-            conversation.connects(f"{document}.{n}", at=document + n / 10, document=document + 1)
-    assert sum(f.count for f in judged(ExcessiveAttempts, conversation)) == found

@@ -52,7 +52,7 @@ def two_openers(history: UserHistory) -> Clue | None:
 
 
 def two_callers(history: UserHistory) -> Clue | None:
-    """Detect two connections with different callers: the frames at which their stacks diverge.
+    """Detect two connections whose call stacks differ at a frame of the application: two callers opened them.
 
     Both connections may have the same opener: shared code that opens a connection for each caller.
     """

@@ -34,7 +34,8 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     """One occurrence of a problem.
 
-    Occurrences with the same rule, user and key become one finding, which has the latest message.
+    Occurrences with the same rule, user and key become one finding, which has the latest message. The key separates
+    different problems of one user, for example two events.
     """
 
     rule: str
@@ -72,10 +73,11 @@ class Rule:
     on_node_event: EventHandler | None = None
     """Handler of events that contain a server process (`node`). It runs after the handlers of changes and events."""
 
+    gap: Gap | None = None
+    """Evidence that the rule needed and did not get. Valid after `finish`."""
+
     def __init__(self, ledger: Ledger, options: RuleOptions, on_occurrence: Callable[[Occurrence], None]) -> None:
         self.ledger, self.options, self._on_occurrence = ledger, options, on_occurrence
-        self.gaps: dict[Gap, None] = {}
-        """Evidence that the rule needed and did not get, each once. Complete after `finish`."""
 
     def handlers(self) -> Mapping[type, EventHandler]:
         """Initialise the rule's state and return its handler for each type of event and ledger change."""

@@ -70,7 +70,8 @@ class LaneSet:
 def build_lanes(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation] | None = None) -> LaneSet:
     """Return the lanes of `events`, in the order in which their connections opened.
 
-    `diverging` is a dict of Engine.IO session id or socket id to the frame at which the connection's stack diverges.
+    `diverging` is a dict of Engine.IO session id or socket id to the first stack frame at which the connection's call
+    stack differs from those of the user's other connections.
     """
     all_events = list(events)
     has_times = any(event.at is not None for event in all_events)
@@ -83,7 +84,10 @@ def build_lanes(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation
 
 
 def _inferred_replacements(events: Iterable[AnyEvent], times: Mapping[int, float]) -> Iterator[tuple[float, str, str]]:
-    """Yield (time, old sid, new sid) of replacements that no event reports: a page receives only a disconnect."""
+    """Yield (time, old sid, new sid) of replacements that no event reports.
+
+    A page does not learn that its connection was replaced: it receives only a disconnect.
+    """
     ledger = Ledger()
     for event in events:
         for change in ledger.apply(event):
@@ -164,7 +168,7 @@ class _LaneBuilder:
             lane.reasons.append(event.reason)
 
     def _add_sharing_components(self) -> None:
-        """Add mounted components that opened no connection to the connections of their page."""
+        """Add each mounted component that opened no connection to `shared_with` of its page's connections."""
         opened = {(lane.page, lane.component) for lane in self._lanes.values()}
         for page, component in self._mounted:
             for lane in self._lanes.values():

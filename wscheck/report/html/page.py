@@ -55,7 +55,7 @@ class ProblemSection:
 
 @dataclass(frozen=True)
 class ScenarioSection:
-    """A scenario with the timelines of the client under test and of the control."""
+    """A scenario with two timelines: of the client under test, and of the control (a run with the known fault)."""
 
     result: ScenarioResult
     subject: Timeline | None
@@ -139,7 +139,10 @@ def _involved_connections(findings: Sequence[Finding]) -> frozenset[str]:
 
 
 def _diverging(report: Report) -> dict[str, CodeLocation]:
-    """Return a dict of Engine.IO session id or socket id to the frame at which the connection's stack diverges."""
+    """Return a dict of Engine.IO session id or socket id to a stack frame of the connection.
+
+    It is the first frame at which its call stack differs from those of the user's other connections.
+    """
     connections = report.connections if isinstance(report, BrowserReport) else []
     frames = [(connection.eio or connection.sid, connection.diverges_at) for connection in connections]
     return {key: frame for key, frame in frames if key and frame is not None}

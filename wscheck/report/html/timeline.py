@@ -1,4 +1,4 @@
-"""Timeline: positions of the lanes in a drawing.
+"""Timeline of a report: positions of the lanes (one per connection) in a drawing.
 
 Horizontal positions are percentages, so that the drawing fits any width; vertical positions are pixels. The drawing has
 a limited size: of a large run, it shows the connections of the affected users and the number of all others.
