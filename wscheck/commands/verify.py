@@ -67,6 +67,12 @@ def verify(
     second_token_file: Annotated[
         Path | None, typer.Option(metavar="PATH", help="File with the other user's token; or set WSCHECK_SECOND_TOKEN.")
     ] = None,
+    expired_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="File with a token of the user that has expired; or set WSCHECK_EXPIRED_TOKEN."
+        ),
+    ] = None,
     user_in: UserIn = None,
     token_in: TokenIn = None,
     anonymous: Anonymous = None,
@@ -124,6 +130,7 @@ def verify(
         "identity.second_user_id": second_user_id,
         "identity.token": read_secret(token_file),
         "identity.second_token": read_secret(second_token_file),
+        "identity.expired_token": read_secret(expired_token_file),
         "identity.user_in": user_in,
         "identity.token_in": token_in,
         "connect.anonymous": anonymous,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,8 @@ class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     within    seconds within which the event must arrive
     required  True if the absence of the event is an error
     user      path of the user id in the payload ("userId", "data.user.id"); None if the payload contains none
+    audience  "user" if the event is for the user who caused it, "all" if it may reach every user
+    private   True if the arrival at another user is an error even if the payload names nobody
     """
 
     name: str
@@ -27,10 +29,12 @@ class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     within: float = 2.0
     required: bool = True
     user: str | None = "userId"
+    audience: Literal["user", "all"] = "user"
+    private: bool = False
 
     def user_in(self, payload: object) -> str | None:
-        """Return the user id in `payload`."""
-        return scalar_at(payload, self.user) if self.user else None
+        """Return the user id in `payload`, None if the event is for every user."""
+        return scalar_at(payload, self.user) if self.user and self.audience != "all" else None
 
 
 class Contract(msgspec.Struct, frozen=True):

@@ -213,6 +213,13 @@ SETTINGS = {
             "identity.second_token", lambda raw: Secret(parse_text(raw)), None, "the other user's token", secret=True
         ),
         Setting(
+            "identity.expired_token",
+            lambda raw: Secret(parse_text(raw)),
+            None,
+            "a token of the user that has expired, for auth-refused",
+            secret=True,
+        ),
+        Setting(
             "identity.user_in",
             parse_credential_location,
             "auth.userId",

@@ -1,25 +1,57 @@
-"""An invalid token is refused, and the client does not retry repeatedly."""
+"""Invalid tokens are refused, and the client does not retry repeatedly."""
+
+import base64
+import re
+from collections.abc import Iterator
 
 import msgspec
 
+from wscheck.config.target import Credentials
 from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.detect.rules.token_unchecked import TokenUnchecked
-from wscheck.scenarios.context import WRONG_TOKEN, ScenarioContext
+from wscheck.model.secrets import Secret
+from wscheck.observe.client.simulated_page import MountedComponent
+from wscheck.scenarios.context import WRONG_TOKEN, ScenarioContext, ScenarioSettings
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
 
 CONTROL_ATTEMPTS = 8
 
+MAX_REQUESTS = 3
+"""Events of the contract that a connection requests, to find out whether the server answers it."""
+
+REFUSAL_TIMEOUT_S = 5.0
+"""Seconds after which an invalid token that the server does not answer counts as refused."""
+
+UNSIGNED_HEADER = b'{"alg":"none","typ":"JWT"}'
+"""Header of an unsecured token (RFC 7519, section 6), which RFC 8725 tells servers to reject."""
+
+_JWT = re.compile(r"(eyJ[\w-]*)\.([\w-]+)\.([\w-]*)")
+
 
 class AuthRefused(Scenario):
+    """Connections without a token, and with an empty, a wrong, an altered, an unsigned and an expired token.
+
+    The altered and the unsigned token are made from the user's own, if that is a JSON web token. The expired token is
+    `WSCHECK_EXPIRED_TOKEN`. With `[connect] anonymous = true`, the first two are not tried.
+    """
+
     id = "auth-refused"
     claim = "The server refuses an invalid token, and the client does not retry repeatedly."
     rules = (TokenUnchecked, ExcessiveAttempts)
 
     async def run(self, context: ScenarioContext) -> None:
-        invalid = msgspec.structs.replace(context.settings.user, token=WRONG_TOKEN, kind="invalid")
-        page = context.new_page(credentials=invalid)
-        await page.mount(DASHBOARD)
-        await page.mount(WIZARD)
+        accepted = []
+        for number, credentials in enumerate(invalid_credentials(context.settings)):
+            page = context.new_page(f"tab-{number + 1}", credentials=credentials, timeout_s=REFUSAL_TIMEOUT_S)
+            mounted = await page.mount(DASHBOARD)
+            if not number:
+                await page.mount(WIZARD)
+            await _request_events(context, mounted)
+            if mounted.is_connected:
+                accepted.append(mounted)
+        if accepted:
+            # The server may close these connections in favour of the user's own, and so show whose they are.
+            await _request_events(context, await context.new_page("own tab").mount(DASHBOARD))
         await context.observe(context.window_s / 2)
 
     async def run_control(self, context: ScenarioContext) -> None:
@@ -33,3 +65,48 @@ class AuthRefused(Scenario):
         for _ in range(CONTROL_ATTEMPTS):
             mounted = await page.mount(DASHBOARD)
             await mounted.unmount()
+
+
+def invalid_credentials(settings: ScenarioSettings) -> Iterator[Credentials]:
+    """Yield credentials of the user that a server should refuse. A wrong token comes first."""
+    user, own = settings.user, settings.user.token
+    yield msgspec.structs.replace(user, token=WRONG_TOKEN, kind="invalid")
+    if own is None:
+        return  # the user has no token, so a connection without one is the user's own
+    if not settings.anonymous:
+        yield msgspec.structs.replace(user, token=None, kind="absent")
+        yield msgspec.structs.replace(user, token=Secret(""), kind="empty")
+    if (jwt := _JWT.search(own.reveal())) is not None:
+        header, claims, signature = jwt.groups()
+        for kind, token in (
+            ("altered", f"{header}.{claims}.{_altered(signature)}"),
+            ("unsigned", f"{_encoded(UNSIGNED_HEADER)}.{claims}."),
+        ):
+            text = own.reveal()[: jwt.start()] + token + own.reveal()[jwt.end() :]
+            yield msgspec.structs.replace(user, token=Secret(text), kind=kind)
+    if settings.expired_token is not None:
+        yield msgspec.structs.replace(user, token=settings.expired_token, kind="expired")
+
+
+def _altered(signature: str) -> str:
+    """Return a base64 signature of the same length with another first byte."""
+    raw = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)) or b"\0"
+    return _encoded(bytes([raw[0] ^ 0xFF]) + raw[1:])
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+async def _request_events(context: ScenarioContext, mounted: MountedComponent) -> None:
+    """Request some events of the contract on a connection, and wait for an answer or for its end."""
+    page = mounted.page
+    requested = [event for event in context.contract.events if event.emit is not None][:MAX_REQUESTS]
+    names = {event.name for event in context.contract.events}
+    for event in requested if mounted.is_connected else ():
+        context.expect("delivered", page, name=event.name, within=event.within)
+        await mounted.emit(event.emit or "", event.payload)
+    timeout_s = max((*map(context.answer_timeout_s, requested), context.window_s / 2))
+    await context.wait_until(
+        lambda: not mounted.is_connected or any(context.has_received(name, page) for name in names), timeout_s
+    )

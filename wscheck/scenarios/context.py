@@ -58,6 +58,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     trigger_event      event that the second component emits to start an action (`actions.trigger`)
     disconnect_event   event that the second component emits to end this action; None for never
     anonymous          the server may accept a connection without a token
+    expired_token      a token of the user that has expired; None if there is none
     """
 
     target: ServerTarget
@@ -71,6 +72,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     trigger_event: str = "trigger_whatsapp_connection"
     disconnect_event: str | None = None
     anonymous: bool = False
+    expired_token: Secret | None = None
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -136,10 +138,16 @@ class ScenarioContext:
         *,
         credentials: Credentials | None = None,
         transports: tuple[str, ...] | None = None,
+        timeout_s: float | None = None,
         fault: bool = False,
     ) -> SimulatedPage:
-        """Return a new page of the client under test. With `fault`, each of its components opens a connection."""
+        """Return a new page of the client under test. With `fault`, each component opens a connection.
+
+        `timeout_s` limits the time that its connections may take, in addition to the target's limit.
+        """
         target = self.settings.target
+        if timeout_s is not None:
+            target = msgspec.structs.replace(target, timeout_s=min(timeout_s, target.timeout_s))
         if transports is not None:
             target = msgspec.structs.replace(target, transports=transports)
         user = credentials or self.settings.user
@@ -308,6 +316,11 @@ class ScenarioContext:
     def has_received(self, name: str, page: SimulatedPage) -> bool:
         """Return True if `page` has received an event of this name."""
         return any(isinstance(e, Delivered) and e.name == name and e.page == page.name for e in self.events)
+
+    def have_arrived(self, names: Sequence[str], page: SimulatedPage, first_index: int) -> bool:
+        """Return True if `page` has received an event of each name since `events[first_index]`."""
+        arrived = {e.name for e in self.events[first_index:] if isinstance(e, Delivered) and e.page == page.name}
+        return arrived.issuperset(names)
 
     def has_emitted(self, name: str) -> bool:
         """Return True if the client has emitted an event of this name."""

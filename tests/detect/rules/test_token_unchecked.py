@@ -1,8 +1,11 @@
 """token-unchecked: an invalid token was accepted."""
 
+from typing import Any
+
 import pytest
 
-from tests.conversation import judged, one, user
+from tests.conversation import KICKED_CLIENT, Conversation, judged, one, user
+from wscheck.detect.engine import Judge
 from wscheck.detect.rules import REGISTRY
 from wscheck.model.findings import Confidence, Severity
 
@@ -42,3 +45,78 @@ def test_500_such_connections_are_one_finding_and_need_no_clock() -> None:
     for n in range(500):
         conversation.connects(f"s{n}", at=None, credential="invalid")
     assert one(judged(Rule, conversation)).count == 500
+
+
+def intruder(credential: str, **answer: Any) -> Conversation:
+    conversation = user("B", page="tab-1").connects("s1", at=0, credential=credential)
+    conversation.expects("delivered", at=0.1, name="sync", within=1.0)
+    return conversation.receives("sync", at=0.2, **answer) if answer else conversation
+
+
+def gaps_of(conversation: Conversation) -> list[str]:
+    judge = Judge(rules=[Rule])
+    for event in conversation.events:
+        judge.feed(event)
+    judge.finish()
+    return [gap.reason for gap in judge.gaps]
+
+
+@pytest.mark.parametrize("reason", [KICKED_CLIENT, "transport close"])
+@pytest.mark.parametrize("credential", ["invalid", "absent", "altered"])
+def test_a_connection_that_the_server_closes_again_was_refused(credential: str, reason: str) -> None:
+    conversation = intruder(credential).disconnects("s1", at=0.3, reason=reason)
+    assert judged(Rule, conversation) == []
+    assert gaps_of(conversation) == []
+
+
+def test_a_connection_that_got_an_answer_was_not_refused() -> None:
+    conversation = intruder("invalid", about="B").disconnects("s1", at=0.3, reason=KICKED_CLIENT)
+    assert one(judged(Rule, conversation)).severity is Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    ("credential", "words"),
+    [
+        ("absent", "without a token"),
+        ("empty", "with an empty token"),
+        ("altered", "with a token whose signature is wrong"),
+        ("unsigned", 'with an unsigned token ("alg": "none")'),
+        ("expired", "with an expired token"),
+    ],
+)
+def test_a_connection_that_is_served_as_the_user(credential: str, words: str) -> None:
+    found = one(judged(Rule, intruder(credential, mentions=("B",))))
+    assert (found.severity, found.message) == (Severity.ERROR, f"connected {words}, as this user")
+
+
+def test_a_connection_that_the_own_connection_replaces_is_the_users() -> None:
+    conversation = intruder("absent").connects("s2", at=1, credential="own", page="own tab")
+    conversation.disconnects("s1", at=1.01, reason=KICKED_CLIENT)
+    assert one(judged(Rule, conversation)).message == "connected without a token, as this user"
+
+
+def test_a_guest_is_no_finding() -> None:
+    conversation = intruder("absent", about="guest-7")
+    assert judged(Rule, conversation) == []
+    assert "as guest-7, and not as the user: pass --anonymous" in gaps_of(conversation)[0]
+
+
+def test_without_a_token_an_unnamed_answer_is_a_warning_and_a_gap() -> None:
+    conversation = intruder("empty", digest="d9")
+    assert one(judged(Rule, conversation)).severity is Severity.WARNING
+    assert "--anonymous" in gaps_of(conversation)[0]
+
+
+def test_a_connection_that_is_kept_and_not_served_is_a_gap() -> None:
+    conversation = intruder("invalid").connects("s2", at=2, credential="own", page="own tab")
+    conversation.expects("delivered", at=2, name="sync").receives("sync", at=2.1, sid="s2")
+    assert judged(Rule, conversation) == []
+    assert "answers none of its requests" in gaps_of(conversation)[0]
+
+
+@pytest.mark.parametrize(("namespace", "findings"), [("/", 0), ("/desk", 1)])
+def test_a_default_namespace_that_accepts_all_and_sends_nothing_is_a_gap(namespace: str, findings: int) -> None:
+    conversation = user("B", page="tab-1", namespace=namespace).connects("s1", at=0, credential="invalid")
+    conversation.expects("delivered", at=0.1, name="sync").connects("s2", at=2, credential="own")
+    assert len(judged(Rule, conversation)) == findings
+    assert ["--namespace" in reason for reason in gaps_of(conversation)] == [True] * (1 - findings)

@@ -11,6 +11,9 @@ MAX_STORED_ATTEMPTS = 1_000
 
 SHARED_TIME_S = 0.001
 
+OTHER_TRIES = frozenset({"absent", "empty", "altered", "unsigned", "expired"})
+"""Credentials that a scenario tries once each, with which no page connects."""
+
 
 class ExcessiveAttempts(Rule):
     """Rule: a user makes more than `max_attempts` connection attempts within `attempts_window_s` seconds.
@@ -36,7 +39,9 @@ class ExcessiveAttempts(Rule):
         self._window = self.options.attempts_window_s
         return {Connecting: self._attempt, Connected: self._attempt, Refused: self._attempt}
 
-    def _attempt(self, event: Event) -> None:
+    def _attempt(self, event: Connecting | Connected | Refused) -> None:
+        if event.credential in OTHER_TRIES:
+            return
         if isinstance(event, Connecting):
             self._observes_starts = True
         elif self._observes_starts:

@@ -7,7 +7,7 @@ show for which user it opened a connection.
 from collections.abc import Iterator, Sequence
 
 from wscheck.detect.rules.log_silent import unlogged
-from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, SERVER_ENDED
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, SERVER_ENDED, TRANSPORT_ENDED
 from wscheck.model.events import (
     SOURCE_CLIENT,
     SOURCE_SERVER_LOG,
@@ -53,7 +53,7 @@ def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap
         control: events of the scenario's control.
     """
     gaps = server_unavailable(events)
-    if any(event.credential == "foreign" for event in _observed(events)) and opened_as_other_user(events) is None:
+    if _kept_foreign_sids(events) and opened_as_other_user(events) is None:
         gaps.append(UNKNOWN_IDENTITY)
     if sent_no_documented_event(events):
         kicked = any(isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT for event in events)
@@ -172,6 +172,17 @@ def opened_as_other_user(events: Sequence[Event]) -> bool | None:
     return False if named else None
 
 
+def _kept_foreign_sids(events: Sequence[Event]) -> set[str | None]:
+    """Return the connections with another user's id that the server accepted and did not close again.
+
+    A server that closes such a connection before it sends anything has refused it.
+    """
+    foreign = {event.sid for event in _observed(events) if event.credential == "foreign"}
+    served = {event.sid for event in events if isinstance(event, Delivered)}
+    ended = {e.sid for e in events if isinstance(e, Disconnected) and e.reason in SERVER_ENDED | TRANSPORT_ENDED}
+    return foreign - (ended - served)
+
+
 def _observed(events: Sequence[Event]) -> Iterator[Connected]:
     """Yield the connections that a client observed."""
     return (event for event in events if isinstance(event, Connected) and event.source != SOURCE_SERVER_LOG)
@@ -186,8 +197,11 @@ def _users_named_by_server(events: Sequence[Event], foreign: UserBySid, own: Use
     The server shows the user in its log, in the events that it sends, or by closing the user's other connection.
     """
     for event in events:
-        if isinstance(event, Delivered) and event.sid in foreign and event.about is not None:
-            yield event.about
+        if isinstance(event, Delivered) and event.sid in foreign:
+            if event.about is not None:
+                yield event.about
+            elif len(event.mentions) == 1:
+                yield event.mentions[0]
         elif isinstance(event, Connected) and event.source == SOURCE_SERVER_LOG and event.sid in foreign:
             yield from filter(None, [event.user])
         elif isinstance(event, Disconnected) and event.sid in own and event.reason in SERVER_ENDED:

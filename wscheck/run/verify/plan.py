@@ -128,6 +128,7 @@ def _settings(config: Config) -> ScenarioSettings:
         trigger_event=config["actions.trigger"],
         disconnect_event=config["actions.disconnect"],
         anonymous=config["connect.anonymous"],
+        expired_token=config["identity.expired_token"],
     )
 
 

@@ -93,6 +93,7 @@ class _PhaseOutcome(msgspec.Struct):
     refusals: list[Refused]
     received: dict[str, int]
     unjudged: list[NotEvaluated]
+    gaps: list[Gap]
     duration_s: float
 
 
@@ -107,14 +108,16 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
         if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.engine_sessions:
             opened.add(event.sid)
     times = [event.at for event in ordered if event.at is not None]
+    findings = judge.finish(max(times, default=None))
     return _PhaseOutcome(
-        findings=judge.finish(max(times, default=None)),
+        findings=findings,
         opened=len(opened),
         peak=peak,
         replacements=replacements,
         refusals=[event for event in ordered if isinstance(event, Refused) and event.reason == "refused"],
         received=dict(Counter(event.name for event in ordered if isinstance(event, Delivered))),
         unjudged=[event for event in ordered if isinstance(event, NotEvaluated)],
+        gaps=judge.gaps,
         duration_s=max(times) - min(times) if times else 0.0,
     )
 
@@ -142,7 +145,7 @@ def _result(
     outcome.findings = [finding for finding in outcome.findings if finding.rule not in discounted]
     shown = _control(scenario, control, options) if control is not None else None
     if shown is not None and (moot := scenario.not_applicable_reason(shown, outcome.replacements)) is not None:
-        outcome.findings = []
+        outcome.findings, outcome.gaps = [], []
         outcome.unjudged = [NotEvaluated(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)]
     for finding in outcome.findings:
         finding.scenario = subject.scenario
@@ -172,6 +175,7 @@ def _gaps(
     gaps = []
     if not server_unavailable(subject.events):
         gaps += [(NotTried if event.skipped else Gap)(reason=event.reason) for event in outcome.unjudged]
+    gaps += outcome.gaps
     gaps += scenario_gaps(subject.events, control_events)
     gaps += unknown_owners(list(correlate_log_with_client(subject.events)))
     if not subject.ended:
