@@ -24,6 +24,7 @@ from wscheck.commands.explain import explain, rules
 from wscheck.commands.har import har
 from wscheck.commands.init import init
 from wscheck.commands.load import load
+from wscheck.commands.scan import scan
 from wscheck.commands.serve import serve
 from wscheck.commands.tail_logs import tail_logs
 from wscheck.commands.verify import verify
@@ -109,7 +110,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (verify, browser, har, load, compare, tail_logs, serve, init, config, rules, explain, docs):
+for command in (verify, browser, scan, har, load, compare, tail_logs, serve, init, config, rules, explain, docs):
     app.command(cls=_Command)(_handle_interruption(command))
 
 

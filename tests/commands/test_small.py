@@ -17,7 +17,7 @@ from wscheck.cli import app
 from wscheck.commands.config import show
 from wscheck.config.settings import SETTINGS
 from wscheck.detect.causes import CATALOGUE
-from wscheck.detect.rules import REGISTRY as RULES
+from wscheck.detect.rules import RULE_DOCS as RULES
 from wscheck.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]

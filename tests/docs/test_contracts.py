@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from wscheck.model.code_facts import OpeningCall
 from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport, MeasureChange
 from wscheck.model.errors import ExitCode
 from wscheck.model.events import AnyEvent, CodeLocation, ConnectionEvent, Event, RecordingHeader
@@ -21,6 +22,7 @@ from wscheck.model.report import (
     HandlerSummary,
     LogsReport,
     LogUserSummary,
+    ScanReport,
     ScenarioResult,
     VerifyReport,
 )
@@ -56,6 +58,8 @@ def first_cells(text: str) -> set[str]:
         ("json.md", "A user in the logs", LogUserSummary),
         ("json.md", "A finding", Finding),
         ("json.md", "A cause", Cause),
+        ("json.md", "The scan report", ScanReport),
+        ("json.md", "An opening call", OpeningCall),
         ("json.md", "The load report", LoadReport),
         ("json.md", "Percentiles", Percentiles),
         ("json.md", "Events", EventCounts),

@@ -14,8 +14,8 @@ from wscheck.cli import app
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT, ContractEvent
 from wscheck.config.settings import NEXT_PUBLIC_VARIABLE, SETTINGS, Setting, parse_attempt_limit, parse_duration
 from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES, CauseDoc
-from wscheck.detect.rules import REGISTRY as RULES
-from wscheck.detect.rules import Rule
+from wscheck.detect.rules import RULE_DOCS as RULES
+from wscheck.detect.rules import RuleDoc
 from wscheck.scenarios import SCENARIOS, Scenario
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -46,7 +46,7 @@ def test_every_id_has_its_anchor_in_the_order_of_the_registry(document: str, reg
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_rules_are_documented_with_their_texts(rule: type[Rule]) -> None:
+def test_rules_are_documented_with_their_texts(rule: type[RuleDoc]) -> None:
     told = sections("rules.md")[rule.id]
     assert f"**{rule.title}** ({rule.severity})" in told
     for label, text in (("", rule.meaning), ("**Fix:** ", rule.fix), ("**Source:** ", rule.source)):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def rules() -> None:
     """List every rule, cause and scenario by its id."""
     from wscheck.detect.causes import CATALOGUE
-    from wscheck.detect.rules import REGISTRY as RULES
+    from wscheck.detect.rules import RULE_DOCS as RULES
     from wscheck.scenarios import SCENARIOS
 
     _section("Rules (faults)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
@@ -25,7 +25,7 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
     from inspect import getdoc
 
     from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
-    from wscheck.detect.rules import REGISTRY as RULES
+    from wscheck.detect.rules import RULE_DOCS as RULES
     from wscheck.model.errors import UnknownName
     from wscheck.scenarios import SCENARIOS
 

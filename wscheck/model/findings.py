@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from wscheck.model.events import AnyEvent
+from wscheck.model.events import AnyEvent, CodeLocation
 
 
 class Severity(StrEnum):
@@ -70,6 +70,7 @@ class Finding(msgspec.Struct, kw_only=True):
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
     rate               occurrences per second from the first to the last, None for too few occurrences
     evidence           the first and the latest events that show the problem, limited in number
+    locations          places in the source code that show the problem, for a finding without events
     """
 
     rule: str
@@ -84,6 +85,7 @@ class Finding(msgspec.Struct, kw_only=True):
     scenario: str | None = None
     cause: Cause | None = None
     evidence: list[AnyEvent] = msgspec.field(default_factory=list)
+    locations: list[CodeLocation] = msgspec.field(default_factory=list)
 
 
 class Bar(msgspec.Struct, frozen=True):

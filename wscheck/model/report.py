@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from wscheck.model.code_facts import OpeningCall
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.gaps import Gap
@@ -259,3 +260,14 @@ class BrowserReport(Report, kw_only=True):
     connections: list[ConnectionSummary] = msgspec.field(default_factory=list)
     handlers: list[HandlerSummary] = msgspec.field(default_factory=list)
     events: dict[str, EventSummary] = msgspec.field(default_factory=dict)
+
+
+class ScanReport(Report, kw_only=True):
+    """Report of `wscheck scan` (schema `wscheck.scan/1`).
+
+    files     number of source files that were read
+    openings  calls that open a connection
+    """
+
+    files: int = 0
+    openings: list[OpeningCall] = msgspec.field(default_factory=list)

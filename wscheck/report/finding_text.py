@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wscheck.detect import stack_frames
 from wscheck.detect.incidents import Incident
-from wscheck.detect.rules import REGISTRY as RULES
+from wscheck.detect.rules import RULE_DOCS as RULES
 from wscheck.model.events import AnyEvent, AttemptOutcome, CodeLocation, Connecting, ConnectionEvent, Refused, Replaced
 from wscheck.model.findings import Finding
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
@@ -100,6 +100,7 @@ def labelled_facts(finding: Finding, openers: Sequence[ConnectionOpener]) -> lis
     facts = [
         ("who", finding.user or ""),
         *(("opened by", str(opener)) for opener in openers),
+        *(("at", str(location)) for location in finding.locations),
         ("cause", f"{cause.name} ({cause.confidence} confidence)" if cause else ""),
         ("because", cause.because if cause else ""),
         ("fix", fix_text(finding)),
@@ -202,8 +203,9 @@ def _scope(findings: Sequence[Finding], name_users: bool) -> str:
     """Return frequency and scope: `14 times in 3.9 s (3.6/s), in race, second-tab, for user_2, user_3 and 997 more`."""
     scenarios = list(dict.fromkeys(finding.scenario for finding in findings if finding.scenario))
     users = list(dict.fromkeys(finding.user for finding in findings if finding.user)) if name_users else []
+    is_about_code = all(finding.locations for finding in findings)
     parts = [
-        total_frequency(findings),
+        "" if is_about_code else total_frequency(findings),
         f"in {join_limited(scenarios, 12)}" if scenarios else "",
         f"for {join_limited(users)}" if users else "",
     ]

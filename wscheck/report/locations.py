@@ -21,9 +21,11 @@ class FindingLocation:
 def finding_locations(finding: Finding, openers: Sequence[ConnectionOpener]) -> list[FindingLocation]:
     """Return every file location of `finding` once, the most useful first.
 
-    Code precedes logs: first registered handlers, then openers of the connections, then the rest of the evidence.
+    Code precedes logs: first the finding's own places, then registered handlers, then openers of the connections, then
+    the rest of the evidence.
     """
     locations = (
+        *_code_locations(finding),
         *_handler_locations(finding),
         *_opener_locations(openers),
         *_caller_locations(finding),
@@ -65,6 +67,12 @@ def is_file_location(location: CodeLocation) -> bool:
 def is_in_checkout(location: CodeLocation) -> bool:
     """Return whether `location` may be in the repository. An absolute path and a URL cannot be."""
     return is_file_location(location) and not location.file.startswith(("/", ".."))
+
+
+def _code_locations(finding: Finding) -> Iterator[FindingLocation]:
+    for location in finding.locations:
+        name = f" in {one_line(location.function)}" if location.function else ""
+        yield FindingLocation(location, f"the code{name}")
 
 
 def _handler_locations(finding: Finding) -> Iterator[FindingLocation]:

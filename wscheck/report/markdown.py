@@ -6,8 +6,8 @@ from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport
-from wscheck.model.report import LogsReport, Report, ScenarioResult, VerifyReport
-from wscheck.report import finding_text, load_figures, log_figures, summary
+from wscheck.model.report import LogsReport, Report, ScanReport, ScenarioResult, VerifyReport
+from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import escape_markdown, format_duration, one_line, plural
 
@@ -104,7 +104,18 @@ def _figures(report: Report) -> list[str]:
     if isinstance(report, LogsReport):
         facts = "\n".join(f"- {escape_markdown(fact)}" for fact in log_figures.log_facts(report))
         return [facts, *_user_table(report)]
+    if isinstance(report, ScanReport):
+        return [
+            *_place_table(report),
+            "\n".join(f"- {escape_markdown(fact)}" for fact in scan_figures.scan_facts(report)),
+        ]
     return []
+
+
+def _place_table(report: ScanReport) -> list[str]:
+    rows = scan_figures.place_rows(report)[: scan_figures.PLACES_SHOWN]
+    head = [scan_figures.PLACE_COLUMNS, ("---",) * len(scan_figures.PLACE_COLUMNS)]
+    return ["\n".join(map(_row, [*head, *(map(escape_markdown, row) for row in rows)]))] if rows else []
 
 
 def _user_table(report: LogsReport) -> list[str]:

@@ -17,7 +17,7 @@ import msgspec
 
 from wscheck import __version__
 from wscheck.detect.causes import causes_of_rule
-from wscheck.detect.rules import REGISTRY, Rule
+from wscheck.detect.rules import RULE_DOCS, RuleDoc
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
@@ -134,7 +134,7 @@ def _code_flow(finding: Finding) -> Json | None:
 
 
 def _rule_descriptor(name: str) -> Json:
-    rule = REGISTRY.get(name)
+    rule = RULE_DOCS.get(name)
     if rule is None:
         return {"id": name, "shortDescription": {"text": name}, "help": {"text": f"wscheck explain {name}"}}
     return {
@@ -147,7 +147,7 @@ def _rule_descriptor(name: str) -> Json:
     }
 
 
-def _help(rule: type[Rule], template: str) -> str:
+def _help(rule: type[RuleDoc], template: str) -> str:
     rows = [("Meaning", rule.meaning), ("Fix", rule.fix), ("Source", rule.source)]
     rows += [(f"If the cause is {cause.id} ({cause.name})", cause.fix) for cause in causes_of_rule(rule.id)]
     return "\n\n".join(template.format(label, text) for label, text in rows)

@@ -11,6 +11,7 @@ import msgspec
 
 from wscheck.detect.incidents import Incident
 from wscheck.model import comparison, load_report
+from wscheck.model.code_facts import OpeningCall
 from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport
 from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader
 from wscheck.model.findings import Cause, Finding
@@ -28,6 +29,7 @@ from wscheck.model.report import (
     LogUserSummary,
     MarkerSuggestion,
     PageSummary,
+    ScanReport,
     ScenarioResult,
     VerifyReport,
 )
@@ -38,6 +40,7 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
     load_report.SCHEMA: (LoadReport,),
     comparison.SCHEMA: (CompareReport,),
     "wscheck.logs/1": (LogsReport,),
+    "wscheck.scan/1": (ScanReport,),
     "wscheck.incident/1": (Incident,),
     RECORDING_SCHEMA: (RecordingHeader, AnyEvent, Incident),
 }
@@ -56,6 +59,8 @@ _ALWAYS_COMPLETE = (
     LogsReport,
     LogUserSummary,
     MarkerSuggestion,
+    ScanReport,
+    OpeningCall,
     Incident,
     Gap,
     Finding,

@@ -5,7 +5,7 @@ from collections import Counter
 from wscheck.model.comparison import CompareReport
 from wscheck.model.findings import Severity, Verdict
 from wscheck.model.load_report import LoadReport
-from wscheck.model.report import BrowserReport, LogsReport, Report, VerifyReport
+from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, VerifyReport
 from wscheck.report import log_figures
 from wscheck.report.finding_text import fix_text, group_by_problem, total_frequency
 from wscheck.report.formatting import escape_control, one_line, plural
@@ -73,6 +73,9 @@ def _totals(report: Report) -> str:
     if isinstance(report, BrowserReport):
         users = plural(len({connection.user for connection in report.connections}), "user")
         return f"{users} had {plural(len(report.connections), 'connection')}"
+    if isinstance(report, ScanReport):
+        places = plural(len(report.openings), "place")
+        return f"{places} open connections in {plural(report.files, 'source file')}, none is certainly wrong"
     if not isinstance(report, VerifyReport) or not report.scenarios:
         return ""
     counts = Counter(scenario.verdict for scenario in report.scenarios)

@@ -14,8 +14,16 @@ from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport, Threshold
-from wscheck.model.report import BrowserReport, ConnectionSummary, LogsReport, Report, ScenarioResult, VerifyReport
-from wscheck.report import finding_text, load_figures, log_figures, summary
+from wscheck.model.report import (
+    BrowserReport,
+    ConnectionSummary,
+    LogsReport,
+    Report,
+    ScanReport,
+    ScenarioResult,
+    VerifyReport,
+)
+from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import format_duration, one_line, plural
 
@@ -200,6 +208,8 @@ def _figures(report: Report) -> Iterator[RenderableType]:
         yield from _log_figures(report)
     elif isinstance(report, BrowserReport):
         yield from _connection_lines(report)
+    elif isinstance(report, ScanReport):
+        yield from _scan_figures(report)
 
 
 def _load_figures(report: LoadReport) -> Iterator[RenderableType]:
@@ -293,6 +303,20 @@ def _log_figures(report: LogsReport) -> Iterator[RenderableType]:
     yield table
     if len(rows) > log_figures.USERS_SHOWN:
         yield Text(f"and {plural(len(rows) - log_figures.USERS_SHOWN, 'more user')}", "dim")
+
+
+def _scan_figures(report: ScanReport) -> Iterator[RenderableType]:
+    rows = scan_figures.place_rows(report)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in scan_figures.PLACE_COLUMNS:
+        table.add_column(name, header_style="dim", overflow="fold")
+    for row in rows[: scan_figures.PLACES_SHOWN]:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    if rows:
+        yield table
+    if len(rows) > scan_figures.PLACES_SHOWN:
+        yield Text(f"and {plural(len(rows) - scan_figures.PLACES_SHOWN, 'more place')}", "dim")
+    yield Text("\n").join(Text(one_line(fact), "dim") for fact in scan_figures.scan_facts(report))
 
 
 def _connection_lines(report: BrowserReport) -> Iterator[RenderableType]:

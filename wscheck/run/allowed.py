@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from wscheck.detect.rules import REGISTRY
+from wscheck.detect.rules import RULE_DOCS
 from wscheck.detect.verdict import first_finding, first_message, verdict
 from wscheck.model.errors import UnknownName
 from wscheck.model.findings import Bar, Finding
@@ -19,8 +19,8 @@ def check_rule_ids(rules: Iterable[str]) -> None:
     Raises:
         UnknownName: A rule does not exist.
     """
-    if unknown := next((rule for rule in rules if rule not in REGISTRY), None):
-        raise UnknownName(f"There is no rule `{unknown}`.", unknown, REGISTRY, "List all: wscheck rules.")
+    if unknown := next((rule for rule in rules if rule not in RULE_DOCS), None):
+        raise UnknownName(f"There is no rule `{unknown}`.", unknown, RULE_DOCS, "List all: wscheck rules.")
 
 
 def remove_allowed(report: VerifyReport | BrowserReport, rules: Collection[str], bar: Bar) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from wscheck.detect.rules.code_rules import CODE_RULES
 from wscheck.detect.rules.connection_leaked import ConnectionLeaked
 from wscheck.detect.rules.connection_missing import ConnectionMissing
 from wscheck.detect.rules.connection_replaced import ConnectionReplaced
@@ -13,7 +14,7 @@ from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.detect.rules.identity_unverified import IdentityUnverified
 from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.detect.rules.multiple_connections import MultipleConnections
-from wscheck.detect.rules.rule import Occurrence, Rule, RuleOptions
+from wscheck.detect.rules.rule import Occurrence, Rule, RuleDoc, RuleOptions
 from wscheck.detect.rules.tab_displaced import TabDisplaced
 from wscheck.detect.rules.token_unchecked import TokenUnchecked
 from wscheck.detect.rules.zombie_held import ZombieHeld
@@ -40,19 +41,33 @@ BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, EventUnheard)
 """Rules for a page that is observed without a scenario."""
 
 REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND}
-"""Every rule by its public id."""
+"""Every rule about events by its public id."""
+
+RULE_DOCS: dict[str, type[RuleDoc]] = {**REGISTRY, **CODE_RULES}
+"""Every rule by its public id, also the rules about source code."""
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """Return `findings`, the worst first.
 
-    Findings of equal severity and confidence are in the order of their rules in `REGISTRY`, and findings of one rule
+    Findings of equal severity and confidence are in the order of their rules in `RULE_DOCS`, and findings of one rule
     are ordered by count. Times play no part, because microseconds would change the order from run to run.
     """
-    order = {rule: number for number, rule in enumerate(REGISTRY)}
+    order = {rule: number for number, rule in enumerate(RULE_DOCS)}
     return sorted(
         findings, key=lambda f: (-f.severity.rank, -f.confidence.rank, order.get(f.rule, len(order)), -f.count)
     )
 
 
-__all__ = ["BEYOND", "BROWSER", "DOCUMENTED", "REGISTRY", "Occurrence", "Rule", "RuleOptions", "ranked"]
+__all__ = [
+    "BEYOND",
+    "BROWSER",
+    "DOCUMENTED",
+    "REGISTRY",
+    "RULE_DOCS",
+    "Occurrence",
+    "Rule",
+    "RuleDoc",
+    "RuleOptions",
+    "ranked",
+]

@@ -51,8 +51,8 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
 EventHandler = Callable[[Any], None]
 
 
-class Rule:
-    """Base class of rules. Each rule has a file in this package, an entry in `REGISTRY` and a section in docs/rules.md.
+class RuleDoc:
+    """Identity and documentation of a rule, as docs/rules.md shows it.
 
     id       identifier, which is public and never changes
     meaning  the meaning of a finding for the application
@@ -66,6 +66,12 @@ class Rule:
     meaning: ClassVar[str]
     fix: ClassVar[str]
     source: ClassVar[str]
+
+
+class Rule(RuleDoc):
+    """Base class of rules about events. Each has a file in this package, an entry in `REGISTRY` and a section in
+    docs/rules.md.
+    """
 
     pending: Sized = ()
     """Container of the cases that depend on the time. `on_time` is called only while the container is not empty."""

@@ -16,8 +16,16 @@ from wscheck.model.comparison import CompareReport
 from wscheck.model.events import AnyEvent, CodeLocation, PhaseEnded, PhaseStarted
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.load_report import LoadReport
-from wscheck.model.report import BrowserReport, LogsReport, PageSummary, Report, ScenarioResult, VerifyReport
-from wscheck.report import finding_text, load_figures, log_figures, summary
+from wscheck.model.report import (
+    BrowserReport,
+    LogsReport,
+    PageSummary,
+    Report,
+    ScanReport,
+    ScenarioResult,
+    VerifyReport,
+)
+from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import (
     escape_control,
@@ -76,6 +84,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         comparison=report if isinstance(report, CompareReport) and report.has_results else None,
         charts=report_charts(report),
         logs=report if isinstance(report, LogsReport) and report.has_results else None,
+        scan=report if isinstance(report, ScanReport) else None,
         headline=summary.headline(report),
         fix=summary.first_fix(report),
         verdict_counts=[(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
@@ -237,5 +246,6 @@ def _environment() -> jinja2.Environment:
         "finding_text": finding_text,
         "load_figures": load_figures,
         "log_figures": log_figures,
+        "scan_figures": scan_figures,
     }
     return environment

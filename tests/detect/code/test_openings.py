@@ -1,0 +1,198 @@
+"""Facts about opening calls: where, in which context, closed or not."""
+
+import pytest
+
+from wscheck.detect.code.openings import opening_call_at, opening_calls
+from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
+
+IMPORT = 'import { io } from "socket.io-client";\n'
+
+
+def opened(code: str, path: str = "src/app.tsx") -> OpeningCall:
+    (call,) = opening_calls(path, code.encode())
+    return call
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'import { io } from "socket.io-client"; io(URL)',
+        'import io from "socket.io-client"; io(URL)',
+        'import connect from "socket.io-client"; connect(URL)',
+        'import { connect as dial } from "socket.io-client"; dial(URL)',
+        'import * as sio from "socket.io-client"; sio.io(URL)',
+        'import io from "socket.io-client"; io.connect(URL)',
+        'import { Manager } from "socket.io-client"; new Manager(URL)',
+        'import { io } from "socket.io-client-v4"; io(URL)',
+        'const io = require("socket.io-client"); io(URL)',
+        'const { io } = require("socket.io-client"); io(URL)',
+        'const client = require("socket.io-client").io; client(URL)',
+        'const { default: dial } = await import(/* name */ "socket.io-client"); dial(URL)',
+        "const socket = io(URL)",
+        "const socket = window.io(URL)",
+        "io.connect(URL)",
+    ],
+)
+def test_every_way_to_name_socket_io_is_found(code: str) -> None:
+    call = opened(code, "src/app.js")
+    assert (call.api, call.url) == (Api.SOCKET_IO, "URL")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'import { Server } from "socket.io"; const io = new Server(server); io.on("connection", f)',
+        'const io = require("socket.io")(server); io.of("/a")',
+        "function listen(io: Server) { io(URL) }",
+        'import WebSocket from "ws"; new WebSocket(URL)',
+        'import { io } from "./io"; io(URL)',
+        "class WebSocket {} new WebSocket(URL)",
+        'const text = "io(URL)" // io(URL)',
+        'import { Socket } from "socket.io-client"; f(Socket)',
+    ],
+)
+def test_servers_own_names_and_texts_open_nothing(code: str) -> None:
+    assert opening_calls("src/app.ts", code.encode()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "url"),
+    [
+        ('io("https://a.example/x")', "https://a.example/x"),
+        ("io(`/admin`)", "/admin"),
+        ("io()", ""),
+        ("io({ path: '/x' })", ""),
+        ("io(window.location.origin)", ""),
+        ("io(process.env.URL,\n {})", "process.env.URL"),
+    ],
+)
+def test_the_url_is_the_literal_or_the_expression(code: str, url: str) -> None:
+    assert opened(IMPORT + code).url == url
+
+
+CONTEXTS = {
+    "module": ("const socket = io(URL)", CallContext.MODULE, ""),
+    "render": ("function Clock() { const s = io(URL); return <p/> }", CallContext.RENDER, "Clock"),
+    "argument of useRef": ("const Bell = () => { const s = useRef(io(URL)); return <p/> }", CallContext.RENDER, "Bell"),
+    "body of a hook": ("export function useFeed() { return io(URL) }", CallContext.RENDER, "useFeed"),
+    "forwardRef": ("const Bell = forwardRef(() => { io(URL); return <p/> })", CallContext.RENDER, "Bell"),
+    "state": ("function A() { const [s] = useState(() => io(URL)); return <p/> }", CallContext.STATE_INITIALISER, "A"),
+    "memo": ("function A() { const s = useMemo(() => io(URL), []); return <p/> }", CallContext.MEMO, "A"),
+    "effect": ("function A() { useEffect(() => { io(URL) }, []); return <p/> }", CallContext.EFFECT, "A"),
+    "React.useEffect": ("function A() { React.useEffect(() => { io(URL) }); return <p/> }", CallContext.EFFECT, "A"),
+    "asynchronous effect": (
+        "function A() { useEffect(() => { (async () => { await f(); io(URL) })() }, []); return <p/> }",
+        CallContext.EFFECT,
+        "A",
+    ),
+    "function that an effect calls": (
+        "function A() { const open = () => io(URL); useEffect(() => { open() }, []); return <p/> }",
+        CallContext.EFFECT,
+        "A",
+    ),
+    "callback": (
+        "function A() { const open = useCallback(() => io(URL), []); return <b onClick={() => open()}/> }",
+        CallContext.EVENT_HANDLER,
+        "A",
+    ),
+    "listener": ('window.addEventListener("online", () => io(URL))', CallContext.EVENT_HANDLER, ""),
+    "disconnect": ('socket.on("disconnect", () => io(URL))', CallContext.DISCONNECT_HANDLER, ""),
+    "onclose": ("socket.onclose = () => io(URL)", CallContext.DISCONNECT_HANDLER, ""),
+    "constructor": ("class Feed { constructor() { this.s = io(URL) } }", CallContext.CONSTRUCTOR, "Feed"),
+    "field": ("class Feed { socket = io(URL) }", CallContext.SETUP, "Feed"),
+    "componentDidMount": ("class A extends Component { componentDidMount() { io(URL) } }", CallContext.EFFECT, "A"),
+    "method that ngOnInit calls": (
+        "class A { ngOnInit() { this.open() } open() { io(URL) } ngOnDestroy() {} }",
+        CallContext.EFFECT,
+        "A",
+    ),
+    "exported function": ("export function open() { return io(URL) }", CallContext.FUNCTION, "open"),
+    "vue composable": ('import { ref } from "vue"; function useX() { return io(URL) }', CallContext.SETUP, "useX"),
+    "vue onMounted": ('import { onMounted } from "vue"; onMounted(() => { io(URL) })', CallContext.EFFECT, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "context", "owner"), CONTEXTS.values(), ids=CONTEXTS)
+def test_the_context_is_the_part_of_the_program_that_runs_the_call(code: str, context: CallContext, owner: str) -> None:
+    call = opened(IMPORT + code)
+    assert (call.context, call.owner) == (context, owner)
+
+
+VUE = '<template><p/></template>\n<script setup lang="ts">\n' + IMPORT + "const s = io(URL)\n</script>\n"
+OPTIONS = "<script>\n" + IMPORT + "export default { mounted() { this.s = io(URL) }, unmounted() { } }\n</script>"
+SVELTE = "<script context=\"module\">\nimport { io } from 'socket.io-client';\nconst s = io(URL)\n</script>\n<p/>"
+PAGE = '<html>\n<script src="/socket.io/socket.io.js"></script>\n<script>\nconst s = io();\n</script>\n</html>'
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "context", "line"),
+    [
+        ("A.vue", VUE, CallContext.SETUP, 4),
+        ("A.vue", OPTIONS, CallContext.EFFECT, 3),
+        ("A.svelte", SVELTE, CallContext.MODULE, 3),
+        ("A.svelte", SVELTE.replace(' context="module"', ""), CallContext.SETUP, 3),
+        ("index.html", PAGE, CallContext.MODULE, 4),
+    ],
+)
+def test_scripts_in_markup_keep_their_lines(path: str, code: str, context: CallContext, line: int) -> None:
+    call = opened(code, path)
+    assert (call.context, call.location.line) == (context, line)
+
+
+def effect(body: str, rest: str = "return <p/>") -> str:
+    return f"{IMPORT}function A() {{ const [s, setS] = useState(); useEffect(() => {{ {body} }}, []); {rest} }}"
+
+
+@pytest.mark.parametrize(
+    ("code", "cleanup"),
+    [
+        (effect("const k = io(URL); return () => k.disconnect();"), Cleanup.CLOSES),
+        (effect("const k = io(URL); return () => { k.off(); k.close(); };"), Cleanup.CLOSES),
+        (effect("const k = io(URL); k.on('x', f);"), Cleanup.MISSING),
+        (effect("const k = io(URL); setS(k);"), Cleanup.MISSING),
+        (effect("setS(io(URL));"), Cleanup.MISSING),
+        (effect("const k = io(URL); return undefined;"), Cleanup.MISSING),
+        (effect("const k = io(URL); return () => forget(k);"), Cleanup.UNKNOWN),
+        (effect("const k = io(URL); register(k);"), Cleanup.UNKNOWN),
+        (effect("setS(io(URL));", "return <Context.Provider value={s}/>"), Cleanup.UNKNOWN),
+        (effect("setS(io(URL));", "return s"), Cleanup.UNKNOWN),
+        (effect("setS(io(URL));", "useEffect(() => () => s?.disconnect(), [s]); return <p/>"), Cleanup.UNKNOWN),
+        (IMPORT + "class A { ngOnInit() { this.s = io(URL) } ngOnDestroy() { this.s.close() } }", Cleanup.UNKNOWN),
+        (IMPORT + "class A { ngOnInit() { this.s = io(URL) } }", Cleanup.MISSING),
+    ],
+)
+def test_only_a_connection_that_nothing_can_close_has_no_cleanup(code: str, cleanup: Cleanup) -> None:
+    assert opened(code).cleanup is cleanup
+
+
+def test_the_facts_of_an_effect() -> None:
+    body = "const t = await token(); ref.current = io(URL, { forceNew: true });"
+    effect = f"useEffect(() => {{ const open = async () => {{ {body} }}; open(); }}, [user, id]);"
+    call = opened(f"{IMPORT}function A() {{ {effect} return <p/> }}")
+    assert (call.dependencies, call.after_await, call.forces_new, call.via) == (("user", "id"), True, True, ("open",))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if (!ref.current) { ref.current = io(URL) }",
+        "if (ref.current) return; ref.current = io(URL);",
+        "ref.current ??= io(URL);",
+        "ref.current = ref.current || io(URL);",
+    ],
+)
+def test_a_check_of_the_connection_guards_the_call(body: str) -> None:
+    assert opened(f"{IMPORT}function A() {{ const ref = useRef(); {body} return <p/> }}").guarded
+    assert not opened(f"{IMPORT}function A() {{ if (!user) return null; ref.current = io(URL); return <p/> }}").guarded
+
+
+def test_the_call_at_a_line_is_the_nearest_to_the_column() -> None:
+    code = (IMPORT + "const a = io(A), b = io(B);\n").encode()
+    assert [opening_call_at("a.js", code, 2, column).url for column in (11, 22)] == ["A", "B"]  # type: ignore[union-attr]
+    assert opening_call_at("a.js", code, 3) is None
+
+
+@pytest.mark.parametrize("code", ["", "io(", "<script>", "}}}} io(URL) {{{{", "\x00\xff io(", "function A() { " * 500])
+def test_broken_code_raises_nothing(code: str) -> None:
+    for path in ("a.tsx", "a.ts", "a.vue", "a.html"):
+        opening_calls(path, code.encode("utf-8", "surrogatepass"))

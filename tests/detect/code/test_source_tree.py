@@ -1,0 +1,112 @@
+"""Findings about several files: the rules of `wscheck scan`."""
+
+import pytest
+
+from wscheck.detect.code.source_tree import FileFacts, file_facts, findings_in, may_have_facts, shared_urls, uses_of
+from wscheck.model.findings import Confidence, Finding, Severity
+
+IMPORTS = 'import { useA } from "./a"; import { useB } from "./b";\n'
+BOTH = "function Both() { useA(); useB(); return <p/> }"
+HOOK = (
+    'import { io } from "socket.io-client"; import { url } from "./session";\n'
+    "export function NAME() { useEffect(() => { const s = io(url); return () => s.close() }, []) }"
+)
+
+
+def facts_of(files: dict[str, str]) -> list[FileFacts]:
+    return [file_facts(path, code.encode()) for path, code in files.items()]
+
+
+def found_in(**files: str) -> list[Finding]:
+    """Return the findings about files, whose names are given with `_` for the dot: `feed_ts`."""
+    named = {name.replace("_", "."): code for name, code in files.items()}
+    facts = facts_of(named)
+    names = frozenset(call.owner for group in shared_urls(facts) for call in group)
+    uses = [use for path, code in named.items() for use in uses_of(names, path, code.encode())] if names else []
+    return findings_in(facts, uses)
+
+
+def test_two_hooks_that_open_one_url_are_named_with_their_users() -> None:
+    page = f"{IMPORTS}function Left() {{ useA(); return <p/> }}\nfunction Right() {{ useB(); return <p/> }}"
+    (finding,) = found_in(a_ts=HOOK.replace("NAME", "useA"), b_ts=HOOK.replace("NAME", "useB"), page_tsx=page)
+    assert finding.message == (
+        "2 places open a connection to url: useA (a.ts:2:54), used by Left (page.tsx:2); "
+        "useB (b.ts:2:54), used by Right (page.tsx:3)"
+    )
+    assert (finding.rule, finding.severity, finding.confidence) == (
+        "opened-in-several-places",
+        Severity.WARNING,
+        Confidence.MEDIUM,
+    )
+    assert finding.cause is not None
+    assert finding.cause.settle_by == "`wscheck browser URL` shows whether both are open at the same time"
+    assert [str(location) for location in finding.locations] == ["a.ts:2:54", "b.ts:2:54"]
+
+
+def test_one_component_that_calls_both_hooks_is_an_error() -> None:
+    page = IMPORTS + BOTH
+    (finding,) = found_in(a_ts=HOOK.replace("NAME", "useA"), b_ts=HOOK.replace("NAME", "useB"), page_tsx=page)
+    assert (finding.severity, finding.cause and finding.cause.because) == (Severity.ERROR, "Both calls useA, useB")
+
+
+def test_functions_of_the_same_name_in_other_files_are_no_users() -> None:
+    page = IMPORTS.replace("./a", "./other") + BOTH
+    (finding,) = found_in(a_ts=HOOK.replace("NAME", "useA"), b_ts=HOOK.replace("NAME", "useB"), page_tsx=page)
+    assert finding.severity is Severity.WARNING and "useA (a.ts:2:54);" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('io("/chat")', 'io("/admin")'),
+        ("io(url)", "io(other)"),
+        ("new WebSocket('wss://a/b')", "new WebSocket('wss://a/b')"),
+        ("let s; function get() { if (!s) s = io('/a'); return s }", "io('/a')"),
+    ],
+    ids=["namespaces", "unknown expressions", "websockets", "a check"],
+)
+def test_openings_that_may_differ_are_no_finding(first: str, second: str) -> None:
+    head = 'import { io } from "socket.io-client";\n'
+    assert (
+        found_in(a_js=head + f"export function a() {{ {first} }}", b_js=head + f"export function b() {{ {second} }}")
+        == []
+    )
+
+
+IMPORT = 'import { io } from "socket.io-client"; import { socket } from "./socket";\n'
+SINGLE = {
+    "opened-in-render": "function Clock() { const s = io('/a'); return <p/> }",
+    "opening-not-closed": "function Chat() { useEffect(() => { const s = io('/a'); s.on('x', f) }, []); return <p/> }",
+    "opened-on-disconnect": "const s = io('/a'); s.on('disconnect', () => { io('/b') })",
+    "listener-not-removed": "function Chat() { useEffect(() => { socket.on('x', f) }, []); return <p/> }",
+}
+
+
+@pytest.mark.parametrize(("rule", "code"), SINGLE.items(), ids=SINGLE)
+def test_each_rule_finds_its_fault_and_names_the_place(rule: str, code: str) -> None:
+    (finding,) = found_in(chat_tsx=IMPORT + code)
+    assert finding.rule == rule
+    assert [location.file for location in finding.locations] == ["chat.tsx"] and finding.locations[0].line == 2
+
+
+RIGHT = {
+    "render with a check": "function A() { const r = useRef(); if (!r.current) r.current = io('/a'); return <p/> }",
+    "effect with cleanup": "function A() { useEffect(() => { const s = io('/a'); return () => s.close() }, []) }",
+    "WebSocket that reconnects": "function open() { const s = new WebSocket(u); s.onclose = () => open() } open()",
+    "listener with off": "function A() { useEffect(() => { socket.on('x', f); return () => socket.off('x', f) }, []) }",
+    "listener of its own socket": (
+        "function A() { useEffect(() => { const socket = io('/a'); socket.on('x', f); return () => socket.close() }) }"
+    ),
+    "listener at module level": "socket.on('x', f)",
+    "useState": "function A() { const [s] = useState(() => io('/a')); return <p/> }",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", RIGHT.values(), ids=RIGHT)
+def test_correct_code_has_no_finding(code: str) -> None:
+    assert found_in(app_tsx=IMPORT + code) == []
+
+
+def test_only_files_that_mention_a_connection_are_parsed() -> None:
+    assert not may_have_facts(b"export const audio = radio(1)")
+    assert may_have_facts(b"io(URL)") and may_have_facts(b"this.socket?.on('x', f)")

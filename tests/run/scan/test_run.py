@@ -1,0 +1,106 @@
+"""Runs of `wscheck scan` on folders: which files are read, verdicts, reports and exit codes."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli import wscheck
+from wscheck.config.loading import load_config
+from wscheck.model.errors import UsageError
+from wscheck.model.findings import Bar, Verdict
+from wscheck.run.scan.run import ScanPlan, plan_scan, run_scan
+
+LEAK = (
+    'import { io } from "socket.io-client";\n'
+    'function Chat() { useEffect(() => { const s = io("/"); s.on("x", f) }, []); return <p/> }\n'
+)
+SHARED = 'import { io } from "socket.io-client";\nexport const socket = io();\n'
+EXAMPLE = Path(__file__).parents[3] / "examples" / "bot-dashboard" / "src"
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def test_a_shared_connection_passes(tmp_path: Path) -> None:
+    report = run_scan(ScanPlan(root=write(tmp_path, {"src/socket.ts": SHARED, "src/a.css": "io("})))
+    assert (report.verdict, report.files, len(report.openings)) == (Verdict.PASSED, 1, 1)
+
+
+def test_a_fault_fails_and_a_folder_without_connections_is_inconclusive(tmp_path: Path) -> None:
+    report = run_scan(ScanPlan(root=write(tmp_path / "a", {"chat.jsx": LEAK})))
+    assert (report.verdict, report.reason) == (
+        Verdict.FAILED,
+        "an effect of Chat opens a connection to /, and nothing closes it",
+    )
+    empty = run_scan(ScanPlan(root=write(tmp_path / "b", {"chat.jsx": "const a = 1"})))
+    assert (empty.verdict, empty.reason) == (
+        Verdict.INCONCLUSIVE,
+        "no call that opens a connection was found in 1 source files",
+    )
+    assert run_scan(ScanPlan(root=tmp_path / "b", bar=Bar(strict=True))).verdict is Verdict.FAILED
+
+
+def test_installed_built_ignored_and_test_files_are_left_out(tmp_path: Path) -> None:
+    left_out = [
+        "node_modules/x/a.js",
+        "dist/a.js",
+        ".next/a.js",
+        "src/a.test.tsx",
+        "src/__tests__/a.tsx",
+        "src/a.min.js",
+    ]
+    root = write(
+        tmp_path, {**dict.fromkeys(left_out, LEAK), "src/big.js": f"/*{'x' * 6000}*/{LEAK}", "src/ok.js": SHARED}
+    )
+    report = run_scan(ScanPlan(root=root))
+    assert (report.verdict, report.files) == (Verdict.PASSED, 1)
+    assert "4 files were not checked: tests, type declarations, minified or large files" in [
+        g.reason for g in report.gaps
+    ]
+
+
+def test_files_that_git_ignores_are_left_out(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    write(tmp_path, {".gitignore": "generated\n", "generated/a.jsx": LEAK, "src/ok.js": SHARED})
+    assert run_scan(ScanPlan(root=tmp_path)).files == 1
+
+
+def test_unreadable_and_broken_files_end_nothing(tmp_path: Path) -> None:
+    root = write(tmp_path, {"a.js": SHARED, "b.js": "io((((", "c.vue": "<script>\nio("})
+    (root / "d.js").symlink_to(root / "missing")
+    (root / "e.js").write_bytes(b"\xff\xfe\x00io(\x00")
+    report = run_scan(ScanPlan(root=root))
+    assert report.verdict is Verdict.PASSED
+    assert "1 source files could not be read" in [gap.reason for gap in report.gaps]
+
+
+def test_a_folder_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        plan_scan(load_config({}, directory=None, environ={}), tmp_path / "missing")
+
+
+def test_the_hooks_of_the_example_dashboard_are_both_named() -> None:
+    report = run_scan(ScanPlan(root=EXAMPLE / "hooks"))
+    (finding,) = report.findings
+    assert finding.rule == "opened-in-several-places"
+    assert [location.function for location in finding.locations] == ["useBotWebSocket", "useWhatsAppConnection"]
+
+
+def test_the_command_writes_every_format_and_exits_with_1(tmp_path: Path) -> None:
+    root = write(tmp_path, {"src/chat.jsx": LEAK})
+    names = ["json", "sarif", "junit", "markdown", "html", "github"]
+    ran = wscheck("scan", "src", *(part for name in names for part in ("--format", f"{name}=out.{name}")), cwd=root)
+    assert ran.code == 1
+    report = json.loads((root / "out.json").read_text())
+    assert report["schema"] == "wscheck.scan/1"
+    assert report["openings"][0]["location"] == {"file": "src/chat.jsx", "line": 2, "column": 47, "function": "Chat"}
+    assert (root / "out.github").read_text().startswith("::error file=src/chat.jsx,line=2,title=")
+    for name in names:
+        assert "src/chat.jsx" in (root / f"out.{name}").read_text().replace("<wbr>", "")

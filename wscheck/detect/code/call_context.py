@@ -1,0 +1,463 @@
+"""Context of a call: the part of the program that runs it, and what that part does with the connection.
+
+The search starts at the call and walks outwards, function by function, until a function has a known role, for example
+the function that is given to `useEffect`. A named function without a role of its own has the role of its callers in the
+same file.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tree_sitter import Node
+
+from wscheck.detect.code.syntax import (
+    FUNCTIONS,
+    WRAPPERS,
+    SourceCode,
+    ancestors,
+    descendants,
+    enclosing_function,
+    function_name,
+    text_of,
+)
+from wscheck.model.code_facts import CallContext, Cleanup
+
+MAX_CALLERS = 4
+"""Largest number of functions between a call and its context."""
+
+_EFFECTS = frozenset(
+    {
+        *(
+            "useEffect",
+            "useLayoutEffect",
+            "useInsertionEffect",
+            "useIsomorphicLayoutEffect",
+            "useMount",
+            "useEffectOnce",
+        ),
+        *("onMount", "createEffect", "createRenderEffect", "$effect", "$effect.pre"),
+        *("onMounted", "onBeforeMount", "onActivated", "watch", "watchEffect", "watchPostEffect", "watchSyncEffect"),
+        *("effect", "afterNextRender", "useVisibleTask$", "useFocusEffect"),
+    }
+)
+_RETURNS_CLEANUP = frozenset({name for name in _EFFECTS if name.startswith("use") or name in ("onMount", "$effect")})
+"""Effects whose function returns the cleanup."""
+
+_MOUNTING_METHODS = {
+    "componentDidMount": "componentWillUnmount",
+    "componentDidUpdate": "componentWillUnmount",
+    "connectedCallback": "disconnectedCallback",
+    "firstUpdated": "disconnectedCallback",
+    "ngOnInit": "ngOnDestroy",
+    "ngAfterViewInit": "ngOnDestroy",
+    "ngOnChanges": "ngOnDestroy",
+    "mounted": "unmounted",
+    "created": "unmounted",
+    "beforeMount": "unmounted",
+    "activated": "unmounted",
+}
+"""Method that runs when an instance is mounted, to the method that runs when it is removed."""
+
+_VUE_HOOKS = frozenset({"mounted", "created", "beforeMount", "activated"})
+_EVENT_LISTENERS = frozenset({"addEventListener", "addListener", "on", "once", "subscribe"})
+_ENDINGS = re.compile(r"^['\"`](?:disconnect|connect_error|close|error|reconnect_failed)['\"`]$")
+_DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", "requestAnimationFrame", "nextTick"})
+_LATER = frozenset({*_DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
+_ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
+_CLOSES = re.compile(
+    r"\b(?:disconnect|close|destroy|terminate|dispose|shutdown|teardown|tearDown|cleanup|cleanUp|unsubscribe|stop|leave|release)\w*\b|\bdisconnect|\bclose",
+    re.I,
+)
+_COMPONENT = re.compile(r"^[A-Z]")
+_HOOK = re.compile(r"^use[A-Z0-9]")
+
+
+class Frame(NamedTuple):
+    """Function on the way from a call to its context. `node` is the function or the call that leads to it."""
+
+    function: Node
+    name: str
+
+
+class Context(NamedTuple):
+    """Context of a call.
+
+    kind          part of the program that runs the call
+    function      function with this role, None at module level
+    owner         component, hook, class or named function around it, None at module level
+    via           names of the functions between the context and the call
+    effect        call of the effect, with its dependencies, None for other contexts
+    after_await   an `await` or a callback precedes the call
+    """
+
+    kind: CallContext
+    function: Node | None = None
+    owner: Node | None = None
+    via: tuple[str, ...] = ()
+    effect: Node | None = None
+    after_await: bool = False
+
+
+def contexts_of(source: SourceCode, call: Node) -> list[Context]:
+    """Return the contexts that run `call`: one, or several if functions with different roles call its function."""
+    return list(_contexts(source, call, (), False))
+
+
+def _contexts(source: SourceCode, node: Node, via: tuple[str, ...], after_await: bool) -> Iterator[Context]:
+    function = enclosing_function(node)
+    if function is None:
+        yield Context(_module_context(source, node), None, _enclosing_class(node), via, None, after_await)
+        return
+    after_await = after_await or _follows_await(node, function)
+    found = _role(source, function)
+    if found is not None:
+        kind, effect = found
+        yield Context(kind, function, owner_of(function), via, effect, after_await)
+        return
+    if _runs_in_place(function):
+        deferred = _receiver_name(function) in _DEFERRED
+        yield from _contexts(source, function, via, after_await or deferred)
+        return
+    name = function_name(function)
+    callers = _calls_of(source, name, function) if name and len(via) < MAX_CALLERS else []
+    if not callers:
+        yield Context(CallContext.FUNCTION, function, owner_of(function), via, None, after_await)
+    for caller in callers:
+        yield from _contexts(source, caller, (name, *via), after_await)
+
+
+def _module_context(source: SourceCode, node: Node) -> CallContext:
+    if source.suffix in (".svelte", ".vue"):
+        in_module_script = source.module_script is not None and (
+            source.module_script[0] <= node.start_byte < source.module_script[1]
+        )
+        return CallContext.MODULE if in_module_script else CallContext.SETUP
+    if any(each.type == "public_field_definition" for each in ancestors(node)):
+        return CallContext.SETUP
+    return CallContext.MODULE
+
+
+def _enclosing_class(node: Node) -> Node | None:
+    return next((each for each in ancestors(node) if each.type in ("class_declaration", "class")), None)
+
+
+def _role(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
+    """Return the role of `function`, with the call that registers it if it is an effect. None: it has no role."""
+    receiver = _receiver(function)
+    if receiver is not None and text_of(receiver.child_by_field_name("function")) not in WRAPPERS:
+        return _role_as_argument(function, receiver)
+    if function.type == "method_definition":
+        return _role_of_method(source, function)
+    return _role_of_property(source, function) or _role_by_name(source, function)
+
+
+def _role_of_property(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
+    """Return the role of a function that is the value of a JSX attribute, of a property `onclose`, or of a Vue hook."""
+    holder = function.parent
+    if holder is None:
+        return None
+    if holder.type == "jsx_expression":
+        return CallContext.EVENT_HANDLER, None
+    if holder.type == "assignment_expression":
+        target = text_of(holder.child_by_field_name("left"))
+        if re.search(r"\.on(?:close|error)$", target):
+            return CallContext.DISCONNECT_HANDLER, None
+        return (CallContext.EVENT_HANDLER, None) if re.search(r"\.on[a-z]+$", target) else None
+    key = text_of(holder.child_by_field_name("key")) if holder.type == "pair" and source.suffix == ".vue" else ""
+    return (CallContext.EFFECT, None) if key in _VUE_HOOKS else None
+
+
+def _role_as_argument(function: Node, receiver: Node) -> tuple[CallContext, Node | None] | None:
+    name, last = text_of(receiver.child_by_field_name("function")), _receiver_name(function)
+    if name.removeprefix("React.") in _EFFECTS or last in ("useEffect", "useLayoutEffect"):
+        return CallContext.EFFECT, receiver
+    if last == "useState":
+        return CallContext.STATE_INITIALISER, None
+    if last in ("useMemo", "computed", "createMemo"):
+        return CallContext.MEMO, None
+    if last in _EVENT_LISTENERS:
+        arguments = receiver.child_by_field_name("arguments")
+        first = text_of(arguments.named_children[0]) if arguments is not None and arguments.named_children else ""
+        return (CallContext.DISCONNECT_HANDLER if _ENDINGS.match(first) else CallContext.EVENT_HANDLER), None
+    return None
+
+
+def _role_of_method(source: SourceCode, method: Node) -> tuple[CallContext, Node | None] | None:
+    name, holder = text_of(method.child_by_field_name("name")), method.parent
+    if name == "constructor":
+        return CallContext.CONSTRUCTOR, None
+    if holder is not None and holder.type == "object":
+        if name == "setup":
+            return CallContext.SETUP, None
+        return (CallContext.EFFECT, None) if name in _VUE_HOOKS and _looks_like_vue(source, holder) else None
+    if name == "render" and holder is not None and "extends" in text_of(holder.parent)[:200]:
+        return CallContext.RENDER, None
+    return (CallContext.EFFECT, None) if name in _MOUNTING_METHODS and name not in _VUE_HOOKS else None
+
+
+def _looks_like_vue(source: SourceCode, options: Node) -> bool:
+    if source.suffix == ".vue":
+        return True
+    holder = options.parent
+    function = text_of(holder.parent.child_by_field_name("function")) if holder is not None and holder.parent else ""
+    return (
+        holder is not None and holder.type == "arguments" and ("defineComponent" in function or "createApp" in function)
+    )
+
+
+def _role_by_name(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
+    """Return the role of the body of a component or hook. It runs at each render, in Vue once per instance."""
+    if enclosing_function(function) is not None:
+        return None
+    name = function_name(function)
+    if _HOOK.match(name):
+        return (CallContext.SETUP if _imports_from(source, ("vue", "@vue", "pinia")) else CallContext.RENDER), None
+    is_default_export = not name and function.parent is not None and function.parent.type == "export_statement"
+    if (_COMPONENT.match(name) or is_default_export) and renders_elements(function):
+        framework_runs_once = _imports_from(source, ("solid-js",))
+        return (CallContext.SETUP if framework_runs_once else CallContext.RENDER), None
+    return None
+
+
+def renders_elements(function: Node) -> bool:
+    """Return whether `function` contains JSX, so that it is a component."""
+    return any(
+        node.type in ("jsx_element", "jsx_self_closing_element", "jsx_fragment") for node in descendants(function)
+    )
+
+
+def _imports_from(source: SourceCode, modules: tuple[str, ...]) -> bool:
+    pattern = "(import_statement source: (string (string_fragment) @module))"
+    names = [text_of(node) for node in source.find(pattern)]
+    return any(name == module or name.startswith(f"{module}/") for name in names for module in modules)
+
+
+def _receiver(function: Node) -> Node | None:
+    """Return the call that receives `function` as an argument, None if no call does."""
+    holder = function.parent
+    while holder is not None and holder.type in ("parenthesized_expression", "as_expression"):
+        holder = holder.parent
+    if holder is None or holder.type != "arguments":
+        return None
+    call = holder.parent
+    return call if call is not None and call.type == "call_expression" else None
+
+
+def _receiver_name(function: Node) -> str:
+    receiver = _receiver(function)
+    called = receiver.child_by_field_name("function") if receiver is not None else None
+    if called is None:
+        return ""
+    return text_of(called.child_by_field_name("property") if called.type == "member_expression" else called)
+
+
+def _runs_in_place(function: Node) -> bool:
+    """Return whether the code around `function` runs it: it is called at once, or a call runs it now or soon."""
+    name = _receiver_name(function)
+    if name in _LATER or name in _ITERATION:
+        return True
+    holder = function.parent
+    while holder is not None and holder.type == "parenthesized_expression":
+        holder = holder.parent
+    if holder is not None and holder.type == "call_expression":
+        return True  # (async () => { ... })()
+    return (
+        holder is not None
+        and holder.type == "arguments"
+        and holder.parent is not None
+        and (
+            holder.parent.type == "new_expression"
+            and text_of(holder.parent.child_by_field_name("constructor")) == "Promise"
+        )
+    )
+
+
+def _follows_await(node: Node, function: Node) -> bool:
+    """Return whether an `await` of the same function precedes `node`."""
+    return any(
+        each.type == "await_expression" and each.end_byte <= node.start_byte
+        for each in descendants(function, into_functions=False)
+    )
+
+
+def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
+    """Return the calls of `name` in the file, outside of the function itself, also as `this.name()`."""
+    pattern = "(call_expression function: [(identifier) @f (member_expression property: (property_identifier) @f)])"
+    found = []
+    for node in source.find(pattern):
+        holder = node.parent
+        is_member = holder is not None and holder.type == "member_expression"
+        if text_of(node) != name or (function.start_byte <= node.start_byte < function.end_byte):
+            continue
+        if is_member and text_of(holder.child_by_field_name("object") if holder else None) != "this":
+            continue
+        if is_member == (function.type == "method_definition"):
+            found.append(node)
+    return found
+
+
+def owner_of(function: Node) -> Node | None:
+    """Return the outermost function or class around `function` that has a name: a component, hook or service."""
+    around = [function, *ancestors(function)]
+    named = [
+        node
+        for node in around
+        if node.type in ("class_declaration", "class") or (node.type in FUNCTIONS and function_name(node))
+    ]
+    return named[-1] if named else None
+
+
+def owner_name(owner: Node | None) -> str:
+    """Return the name of a component, hook, class or function, "" for None."""
+    if owner is None:
+        return ""
+    return text_of(owner.child_by_field_name("name")) if owner.type.startswith("class") else function_name(owner)
+
+
+def dependencies_of(effect: Node | None) -> tuple[str, ...] | None:
+    """Return the dependencies of a React effect, None if the call has no list."""
+    arguments = effect.child_by_field_name("arguments") if effect is not None else None
+    given = arguments.named_children if arguments is not None else []
+    if len(given) < 2 or given[1].type != "array":
+        return None
+    return tuple(text_of(each) for each in given[1].named_children)
+
+
+def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
+    """Return whether the component closes the connection that `call` opens in `context`.
+
+    Only code that certainly does not close it is MISSING: the effect returns no cleanup, nothing around it has the name
+    of a function that closes something, and the connection does not leave the component.
+    """
+    if context.kind is not CallContext.EFFECT or context.function is None:
+        return Cleanup.UNKNOWN
+    returned = _returned_cleanup(context.function)
+    if returned is not None and _CLOSES.search(text_of(returned)):
+        return Cleanup.CLOSES
+    target = target_of(call)
+    owner = context.owner
+    is_local = owner is not None and (
+        target.startswith("this.") or _declares(owner, target.split(".")[0]) or not target
+    )
+    if owner is None or source.suffix in MARKUP or not is_local:
+        owner = source.root
+    if returned is not None or _CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
+        return Cleanup.UNKNOWN
+    return Cleanup.MISSING
+
+
+def _declares(owner: Node, name: str) -> bool:
+    return any(
+        node.type == "variable_declarator"
+        and re.search(rf"\b{re.escape(name)}\b", text_of(node.child_by_field_name("name")))
+        for node in descendants(owner)
+    )
+
+
+def _leaves(owner: Node, call: Node, target: str) -> bool:
+    """Return whether other code may get the connection: it is returned, passed to a function or put into an object.
+
+    The setter of a state (`setSocket(socket)`) keeps it in the component, unless the component gives the state away.
+    """
+    names = {target} if target else set()
+    setters = (each for each in descendants(owner) if each.type == "call_expression")
+    for setter in setters:
+        name, arguments = text_of(setter.child_by_field_name("function")), setter.child_by_field_name("arguments")
+        if (
+            _SETTER.match(name)
+            and arguments is not None
+            and (text_of(arguments) == f"({target})" or arguments.start_byte <= call.start_byte < arguments.end_byte)
+        ):
+            names.add(name[3].lower() + name[4:])
+    if not names:
+        return call.parent is not None and call.parent.type in ("arguments", "return_statement", "arrow_function")
+    return any(
+        text_of(node) in names and _gives_away(node)
+        for node in descendants(owner)
+        if node.type in ("identifier", "shorthand_property_identifier", "member_expression")
+    )
+
+
+def _gives_away(node: Node) -> bool:
+    holder = node.parent
+    if node.type == "shorthand_property_identifier" or holder is None:
+        return node.type == "shorthand_property_identifier"
+    if holder.type == "arguments" and holder.parent is not None:
+        function = holder.parent.child_by_field_name("function")
+        return not (_SETTER.match(text_of(function)) or text_of(function).startswith("console."))
+    if holder.type == "pair":
+        return holder.child_by_field_name("value") == node
+    return holder.type in ("return_statement", "jsx_expression", "spread_element")
+
+
+_SETTER = re.compile(r"^set[A-Z]\w*$")
+
+
+MARKUP = frozenset({".vue", ".svelte", ".html", ".htm"})
+
+
+def _identifiers(node: Node) -> str:
+    """Return the identifiers of a node, separated by spaces: names in strings and comments close nothing."""
+    return " ".join(
+        text_of(each)
+        for each in descendants(node)
+        if each.type
+        in ("identifier", "property_identifier", "shorthand_property_identifier", "private_property_identifier")
+    )
+
+
+def _returned_cleanup(function: Node) -> Node | None:
+    body = function.child_by_field_name("body")
+    if body is not None and body.type != "statement_block":
+        return body if body.type in FUNCTIONS else None
+    for node in descendants(function, into_functions=False):
+        if (
+            node.type == "return_statement"
+            and node.named_children
+            and text_of(node.named_children[0]) not in ("null", "undefined")
+        ):
+            return node.named_children[0]
+    return None
+
+
+def is_guarded(call: Node, target: str) -> bool:
+    """Return whether the code checks `target`, the variable of the connection, before it opens one."""
+    if not target:
+        return False
+    name = re.escape(target.split("?", maxsplit=1)[0])
+    check = re.compile(rf"(?<![\w.]){name}(?!\w)")
+    inner = call
+    for outer in ancestors(call):
+        if outer.type in ("if_statement", "ternary_expression"):
+            condition = outer.child_by_field_name("condition")
+            if condition is not None and condition != inner and check.search(text_of(condition)):
+                return True
+        if outer.type in ("binary_expression", "augmented_assignment_expression") and check.search(
+            text_of(outer.child_by_field_name("left"))
+        ):
+            return True
+        if outer.type == "statement_block" and any(
+            each.type == "if_statement"
+            and each.end_byte <= inner.start_byte
+            and check.search(text_of(each.child_by_field_name("condition")))
+            and "return" in text_of(each.child_by_field_name("consequence"))
+            for each in outer.named_children
+        ):
+            return True
+        if outer.type in FUNCTIONS:
+            return False
+        inner = outer
+    return False
+
+
+def target_of(call: Node) -> str:
+    """Return the variable or property that receives the connection, "" if the expression has no target."""
+    for outer in ancestors(call):
+        if outer.type == "variable_declarator":
+            return text_of(outer.child_by_field_name("name"))
+        if outer.type in ("assignment_expression", "augmented_assignment_expression"):
+            return text_of(outer.child_by_field_name("left"))
+        if outer.type in ("statement_block", "program", "arguments", *FUNCTIONS):
+            return ""
+    return ""

@@ -1,0 +1,175 @@
+"""Calls that open a connection, found by the names that a file imports."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tree_sitter import Node
+
+from wscheck.detect.code.syntax import SourceCode, descendants, string_value, text_of
+from wscheck.model.code_facts import Api
+
+CANDIDATE = re.compile(
+    rb"\bio\s*(?:\.connect\s*)?\(|socket\.io-client|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b"
+)
+"""Text that a file with an opening call contains. Other files need not be parsed."""
+
+_SOCKET_IO_MODULE = re.compile(r"^socket\.io-client(?:$|[-/])")
+"""Also a second version under another name (`socket.io-client-v2`), and the bundles of the package."""
+_SOCKET_IO_EXPORTS = frozenset({"default", "io", "connect", "lookup"})
+_WEBSOCKET_MODULES = frozenset(
+    {"reconnecting-websocket", "partysocket", "partysocket/ws", "isomorphic-ws", "sockjs-client"}
+)
+_GLOBALS = frozenset({"window", "globalThis", "self"})
+
+_IMPORTS = "(import_statement) @import"
+_DECLARATORS = "(variable_declarator) @declarator"
+_CALLS = "[(call_expression) (new_expression)] @call"
+_DECLARATIONS = (
+    "(variable_declarator name: (identifier) @name)",
+    "(required_parameter pattern: (identifier) @name)",
+    "(class_declaration name: (_) @name)",
+    "(function_declaration name: (_) @name)",
+)
+_GLOBAL_NAMES = frozenset({"io", "WebSocket", "EventSource"})
+
+
+class Binding(NamedTuple):
+    """What a local name stands for: an export of a module. `export` is "*" for the module as a whole."""
+
+    module: str
+    export: str
+
+
+class ConnectionCall(NamedTuple):
+    """Call that opens a connection. `arguments` are its arguments, without comments."""
+
+    node: Node
+    api: Api
+    arguments: tuple[Node, ...]
+
+
+def connection_calls(source: SourceCode) -> list[ConnectionCall]:
+    """Return the calls in `source` that open a connection, in their order."""
+    bindings = imported_names(source)
+    declared = _declared_names(source)
+    calls = []
+    for node in source.find(_CALLS):
+        api = (
+            _constructed_api(node, bindings, declared)
+            if node.type == "new_expression"
+            else _called_api(node, bindings, declared)
+        )
+        if api is not None:
+            arguments = node.child_by_field_name("arguments")
+            given = [each for each in arguments.named_children if each.type != "comment"] if arguments else []
+            calls.append(ConnectionCall(node, api, tuple(given)))
+    return calls
+
+
+def imported_names(source: SourceCode) -> dict[str, Binding]:
+    """Return the local names of all imports, also of `require` and `await import`."""
+    names: dict[str, Binding] = {}
+    for statement in source.find(_IMPORTS):
+        names.update(_imported_by(statement))
+    for declarator in source.find(_DECLARATORS):
+        names.update(_required_by(declarator))
+    return names
+
+
+def _imported_by(statement: Node) -> Iterator[tuple[str, Binding]]:
+    origin = statement.child_by_field_name("source")
+    module = string_value(origin) if origin is not None else None
+    if module is None:
+        return
+    for node in descendants(statement):
+        if node.type == "import_specifier":
+            exported, alias = node.child_by_field_name("name"), node.child_by_field_name("alias")
+            yield text_of(alias or exported), Binding(module, text_of(exported))
+        elif node.type == "namespace_import":
+            yield text_of(node.named_children[0]), Binding(module, "*")
+        elif node.type == "identifier" and node.parent is not None and node.parent.type == "import_clause":
+            yield text_of(node), Binding(module, "default")
+
+
+def _required_by(declarator: Node) -> Iterator[tuple[str, Binding]]:
+    """Yield the names that `const x = require("m")` and `const { x } = await import("m")` declare."""
+    value, pattern = declarator.child_by_field_name("value"), declarator.child_by_field_name("name")
+    member = ""
+    if value is not None and value.type == "await_expression":
+        value = value.named_children[0] if value.named_children else None
+    if value is not None and value.type == "member_expression":
+        member = text_of(value.child_by_field_name("property"))
+        value = value.child_by_field_name("object")
+    if value is None or pattern is None or value.type != "call_expression":
+        return
+    if text_of(value.child_by_field_name("function")) not in ("require", "import"):
+        return
+    arguments = value.child_by_field_name("arguments")
+    given = [each for each in arguments.named_children if each.type != "comment"] if arguments is not None else []
+    module = string_value(given[0]) if given else None
+    if module is None:
+        return
+    if pattern.type == "identifier":
+        # A CommonJS module of Socket.IO is a function, so the module is its default export.
+        yield text_of(pattern), Binding(module, member or "default")
+    for node in descendants(pattern):
+        if node.type == "shorthand_property_identifier_pattern":
+            yield text_of(node), Binding(module, text_of(node))
+        elif node.type == "pair_pattern":
+            key, local = node.child_by_field_name("key"), node.child_by_field_name("value")
+            yield text_of(local), Binding(module, text_of(key))
+
+
+def _declared_names(source: SourceCode) -> frozenset[str]:
+    """Return the global names of the interfaces that the file declares itself, and that are therefore not global."""
+    return frozenset(text_of(node) for node in source.find(*_DECLARATIONS)) & _GLOBAL_NAMES
+
+
+def _called_api(call: Node, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
+    function = call.child_by_field_name("function")
+    if function is None:
+        return None
+    if function.type == "identifier":
+        return _socket_io_by_name(text_of(function), "", bindings, declared)
+    if function.type == "member_expression":
+        owner, member = function.child_by_field_name("object"), text_of(function.child_by_field_name("property"))
+        if owner is not None and owner.type == "identifier":
+            return _socket_io_by_name(text_of(owner), member, bindings, declared)
+        if owner is not None and member in ("io", "connect") and text_of(owner) in ("window.io", *_GLOBALS):
+            return Api.SOCKET_IO
+    return None
+
+
+def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
+    """Return Socket.IO if `name` or `name.member` is its function to connect."""
+    binding = bindings.get(name)
+    if binding is None:
+        is_global = name == "io" and "io" not in declared and member in ("", "connect")
+        return Api.SOCKET_IO if is_global or (name in _GLOBALS and member == "io") else None
+    if not _SOCKET_IO_MODULE.match(binding.module):
+        return None
+    if binding.export in ("*", "default"):
+        connects = member in _SOCKET_IO_EXPORTS or (not member and binding.export == "default")
+    else:
+        connects = binding.export in _SOCKET_IO_EXPORTS and member in ("", "connect")
+    return Api.SOCKET_IO if connects else None
+
+
+def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
+    constructor = call.child_by_field_name("constructor")
+    if constructor is None:
+        return None
+    name = text_of(constructor)
+    if constructor.type == "member_expression" and text_of(constructor.child_by_field_name("object")) in _GLOBALS:
+        name = text_of(constructor.child_by_field_name("property"))
+    binding = bindings.get(name)
+    if binding is not None:
+        if _SOCKET_IO_MODULE.match(binding.module) and binding.export == "Manager":
+            return Api.SOCKET_IO
+        return Api.WEBSOCKET if binding.module in _WEBSOCKET_MODULES else None
+    if name in declared:
+        return None
+    return {"WebSocket": Api.WEBSOCKET, "EventSource": Api.EVENT_SOURCE, "ReconnectingWebSocket": Api.WEBSOCKET}.get(
+        name
+    )

@@ -1,0 +1,239 @@
+"""Findings about a tree of source files: the facts about each file, and what several files do together."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import msgspec
+
+from wscheck.detect.causes import CATALOGUE
+from wscheck.detect.code.call_context import owner_name, owner_of
+from wscheck.detect.code.connection_calls import CANDIDATE, connection_calls, imported_names
+from wscheck.detect.code.listeners import UnremovedListener, unremoved_listeners
+from wscheck.detect.code.openings import opening_call
+from wscheck.detect.code.syntax import enclosing_function, parse_source, text_of
+from wscheck.detect.rules.code_rules import CODE_RULES
+from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
+from wscheck.model.events import CodeLocation
+from wscheck.model.findings import Cause, Confidence, Finding, Severity
+
+_LISTENER = re.compile(rb"socket[\w.?!]*\.on\(", re.I)
+_CONSTANT_URL = re.compile(r"^(?:[a-z]+://|//|/|process\.env\.|import\.meta\.env\.|\$env|\w+\(\)$|$)")
+_PLACES_NAMED = 6
+_CALLED = "(call_expression function: (identifier) @name)"
+_RENDERED = (
+    "(jsx_self_closing_element name: (identifier) @name)",
+    "(jsx_opening_element name: (identifier) @name)",
+)
+
+
+class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about one file.
+
+    openings   calls that open a connection
+    listeners  listeners that no cleanup removes
+    origins    local name to the module that it is imported from
+    """
+
+    path: str
+    openings: tuple[OpeningCall, ...] = ()
+    listeners: tuple[UnremovedListener, ...] = ()
+    origins: dict[str, str] = {}
+
+
+class Use(NamedTuple):
+    """Place in `user`, a component or function, that calls or renders `name`.
+
+    module    module that `name` is imported from, "" if the file itself defines it
+    is_call   the user calls `name`, so it certainly runs whenever the user runs; an element may be conditional
+    """
+
+    name: str
+    user: str
+    location: CodeLocation
+    module: str = ""
+    is_call: bool = False
+
+    def is_of(self, call: OpeningCall) -> bool:
+        """Return whether the used function is the owner of `call`: defined in its file, or imported from it."""
+        if self.name != call.owner:
+            return False
+        defined_in = PurePosixPath(call.location.file)
+        if not self.module:
+            return self.location.file == call.location.file
+        imported = PurePosixPath(self.module)
+        return imported.name in (defined_in.stem, defined_in.name) or (
+            defined_in.stem == "index" and imported.name == defined_in.parent.name
+        )
+
+
+def may_have_facts(content: bytes) -> bool:
+    """Return whether a file can contain facts. Only such a file needs to be parsed."""
+    return CANDIDATE.search(content) is not None or _LISTENER.search(content) is not None
+
+
+def file_facts(path: str, content: bytes) -> FileFacts:
+    """Return the facts about one file. `path` is relative to the root of the tree, with slashes."""
+    source = parse_source(path, content)
+    calls = connection_calls(source)
+    return FileFacts(
+        path=path,
+        openings=tuple(opening_call(source, call) for call in calls),
+        listeners=tuple(unremoved_listeners(source, calls)),
+        origins={name: binding.module for name, binding in imported_names(source).items()},
+    )
+
+
+def uses_of(names: frozenset[str], path: str, content: bytes) -> list[Use]:
+    """Return the places in a file that call or render one of `names`."""
+    source = parse_source(path, content)
+    origins = imported_names(source)
+    found = []
+    for node in source.find(_CALLED, *(() if source.typescript else _RENDERED)):
+        name, function = text_of(node), enclosing_function(node)
+        user = owner_name(owner_of(function)) if function is not None else PurePosixPath(path).name
+        if name not in names or not user or user == name:
+            continue
+        row, column = node.start_point
+        is_call = node.parent is not None and node.parent.type == "call_expression"
+        module = origins[name].module if name in origins else ""
+        found.append(Use(name, user, CodeLocation(path, row + 1, column + 1, user), module, is_call))
+    return found
+
+
+def shared_urls(files: Iterable[FileFacts]) -> list[list[OpeningCall]]:
+    """Return the groups of opening calls that certainly have the same URL and may be open at the same time."""
+    groups: dict[tuple[str, str, str], list[OpeningCall]] = {}
+    for file in files:
+        for call in file.openings:
+            origin = _url_origin(call, file)
+            if origin is not None and not call.guarded and not _is_own_page(call):
+                groups.setdefault((call.api, call.url, origin), []).append(call)
+    return [calls for calls in groups.values() if len({(call.location.file, call.owner) for call in calls}) > 1]
+
+
+def _is_own_page(call: OpeningCall) -> bool:
+    """Return whether the call is in an HTML page: two pages are not open in one document."""
+    return call.location.file.endswith((".html", ".htm"))
+
+
+def _url_origin(call: OpeningCall, file: FileFacts) -> str | None:
+    """Return the module that defines the URL, "" for a constant, None if two such expressions may differ."""
+    if call.api is not Api.SOCKET_IO:
+        return None  # several WebSockets to one URL may be subscriptions of their own
+    name = re.split(r"\W", call.url, maxsplit=1)[0]
+    if name in file.origins:
+        module = PurePosixPath(file.origins[name])
+        return module.name
+    return "" if _CONSTANT_URL.match(call.url) and not call.url.endswith("()") else None
+
+
+def findings_in(files: Sequence[FileFacts], uses: Sequence[Use] = ()) -> list[Finding]:
+    """Return the findings about a tree, in the order of the rules. `uses` are those of the functions that open."""
+    calls = [call for file in files for call in file.openings]
+    return [
+        *(_opened_in_render(call) for call in calls if call.context is CallContext.RENDER and not call.guarded),
+        *(_not_closed(call) for call in calls if call.cleanup is Cleanup.MISSING and not call.guarded),
+        *(_opened_in_several_places(group, uses) for group in shared_urls(files)),
+        *(_opened_on_disconnect(call) for call in calls if _adds_to_reconnection(call)),
+        *(_listener_not_removed(listener) for file in files for listener in file.listeners),
+    ]
+
+
+def _adds_to_reconnection(call: OpeningCall) -> bool:
+    return call.api is Api.SOCKET_IO and call.context is CallContext.DISCONNECT_HANDLER and not call.guarded
+
+
+def _opened_in_render(call: OpeningCall) -> Finding:
+    message = f"{_owner(call)} opens a connection to {_url(call)} each time it renders"
+    return _finding(
+        "opened-in-render", message, [call.location], "io-in-render", "the call is in the body of the function"
+    )
+
+
+def _not_closed(call: OpeningCall) -> Finding:
+    message = f"an effect of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it"
+    because = "the effect returns no cleanup, and the component calls nothing that closes a connection"
+    return _finding("opening-not-closed", message, [call.location], "effect-without-cleanup", because)
+
+
+def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use]) -> Finding:
+    uses_by_call = [(call, [use for use in uses if use.is_of(call)]) for call in group]
+    places = _join([_place(*each) for each in uses_by_call], "; ")
+    message = f"{len(group)} places open a connection to {_url(group[0])}: {places}"
+    locations = [call.location for call in group]
+    both = _user_of_several(uses_by_call)
+    if both:
+        return _finding("opened-in-several-places", message, locations, "two-openers", both, severity=Severity.ERROR)
+    finding = _finding("opened-in-several-places", message, locations, "two-openers")
+    finding.confidence = Confidence.MEDIUM
+    if finding.cause is not None:
+        confirm = "`wscheck browser URL` shows whether both are open at the same time"
+        finding.cause = msgspec.structs.replace(finding.cause, confidence=Confidence.LOW, settle_by=confirm)
+    return finding
+
+
+def _place(call: OpeningCall, uses: Sequence[Use]) -> str:
+    users = list(dict.fromkeys(f"{use.user} ({use.location.file}:{use.location.line})" for use in uses))
+    used_by = f", used by {_join(users)}" if users else ""
+    return f"{_owner(call)} ({call.location}){used_by}"
+
+
+def _user_of_several(uses_by_call: Sequence[tuple[OpeningCall, Sequence[Use]]]) -> str:
+    """Return a sentence about a function that certainly runs two of the opening functions, "" if there is none."""
+    called: dict[tuple[str, str], dict[str, None]] = {}
+    for call, uses in uses_by_call:
+        for use in uses:
+            if use.is_call:
+                called.setdefault((use.location.file, use.user), {})[call.owner] = None
+    for (_, user), owners in called.items():
+        if len(owners) > 1:
+            return f"{user} calls {_join(list(owners))}"
+    return ""
+
+
+def _opened_on_disconnect(call: OpeningCall) -> Finding:
+    message = f"{_owner(call)} opens another connection to {_url(call)} in a disconnect handler"
+    return _finding("opened-on-disconnect", message, [call.location])
+
+
+def _listener_not_removed(listener: UnremovedListener) -> Finding:
+    owner = listener.owner or "a component"
+    message = f"an effect of {owner} adds a listener for {listener.event} to {listener.socket}, and nothing removes it"
+    return _finding("listener-not-removed", message, [listener.location])
+
+
+def _finding(
+    rule: str,
+    message: str,
+    locations: list[CodeLocation],
+    cause: str | None = None,
+    because: str = "",
+    *,
+    severity: Severity | None = None,
+) -> Finding:
+    doc = CATALOGUE[cause] if cause is not None else None
+    return Finding(
+        rule=rule,
+        severity=severity or CODE_RULES[rule].severity,
+        confidence=Confidence.HIGH,
+        user=None,
+        message=message,
+        cause=Cause(doc.id, doc.name, CODE_RULES[rule].fix, Confidence.HIGH, because) if doc is not None else None,
+        locations=locations,
+    )
+
+
+def _owner(call: OpeningCall) -> str:
+    return call.owner or PurePosixPath(call.location.file).name
+
+
+def _url(call: OpeningCall) -> str:
+    return call.url or "the page's own origin"
+
+
+def _join(names: Sequence[str], separator: str = ", ") -> str:
+    shown = list(names[:_PLACES_NAMED])
+    more = len(names) - len(shown)
+    return separator.join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,169 @@
+"""Syntax trees of JavaScript and TypeScript, also of the scripts inside Vue, Svelte and HTML files.
+
+The grammar is tree-sitter's for TypeScript and TSX, of which JavaScript and JSX are subsets. A file with syntax errors
+has a tree too: the parser skips what it cannot read.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import PurePath
+from typing import NamedTuple
+
+import tree_sitter_typescript
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
+
+TYPESCRIPT_SUFFIXES = frozenset({".ts", ".mts", ".cts"})
+SCRIPT_SUFFIXES = frozenset({".js", ".mjs", ".cjs", ".jsx", ".tsx"}) | TYPESCRIPT_SUFFIXES
+MARKUP_SUFFIXES = frozenset({".vue", ".svelte", ".html", ".htm"})
+SUFFIXES = SCRIPT_SUFFIXES | MARKUP_SUFFIXES
+
+FUNCTIONS = frozenset(
+    {
+        "arrow_function",
+        "function_expression",
+        "function_declaration",
+        "generator_function",
+        "generator_function_declaration",
+        "method_definition",
+    }
+)
+
+_SCRIPT_ELEMENT = re.compile(rb"<script\b([^>]*)>(.*?)</script\s*>", re.S | re.I)
+_TYPE_ATTRIBUTE = re.compile(rb"""\btype\s*=\s*["']?([^"'\s>]+)""", re.I)
+_SCRIPT_TYPES = frozenset({b"module", b"text/javascript", b"application/javascript", b"text/babel", b"text/typescript"})
+_NOT_A_LINE_END = re.compile(rb"[^\r\n]")
+
+
+class SourceCode(NamedTuple):
+    """Parsed source file.
+
+    path            path of the file, as reports show it
+    suffix          suffix of the file: ".tsx"
+    root            root of the syntax tree; positions are those of the whole file
+    typescript      the tree has the grammar of TypeScript, which has no JSX
+    module_script   (first byte, last byte) of Svelte's module script, which runs once for all components
+    """
+
+    path: str
+    suffix: str
+    root: Node
+    typescript: bool = False
+    module_script: tuple[int, int] | None = None
+
+    def find(self, *patterns: str) -> list[Node]:
+        """Return the nodes that the tree-sitter queries find, each with one capture, in their order."""
+        cursor = QueryCursor(_query(f"[{' '.join(patterns)}]" if len(patterns) > 1 else patterns[0], self.typescript))
+        nodes = (node for found in cursor.captures(self.root).values() for node in found)
+        return sorted(nodes, key=lambda node: node.start_byte)
+
+
+def parse_source(path: str, content: bytes) -> SourceCode:
+    """Parse the scripts of a file. Text outside of scripts is replaced by spaces, so that positions stay correct."""
+    suffix = PurePath(path).suffix.lower()
+    typescript, module_script = suffix in TYPESCRIPT_SUFFIXES, None
+    if suffix in MARKUP_SUFFIXES:
+        content, typescript, module_script = _scripts_only(content)
+    return SourceCode(path, suffix, _parser(typescript).parse(content).root_node, typescript, module_script)
+
+
+def _scripts_only(content: bytes) -> tuple[bytes, bool, tuple[int, int] | None]:
+    """Return the scripts of a markup file, whether they are TypeScript, and the bytes of Svelte's module script."""
+    parts, end, typescript, module_script = [], 0, False, None
+    for element in _SCRIPT_ELEMENT.finditer(content):
+        attributes, script = element.group(1), element.group(2)
+        declared = _TYPE_ATTRIBUTE.search(attributes)
+        if declared is not None and declared.group(1).lower() not in _SCRIPT_TYPES:
+            continue
+        parts += [_blank(content[end : element.start(2)]), script]
+        end = element.end(2)
+        typescript = typescript or re.search(rb"""\blang\s*=\s*["']?tsx?\b""", attributes) is not None
+        if re.search(rb"""\bcontext\s*=\s*["']?module\b|\bmodule(?=\s|$)""", attributes):
+            module_script = element.span(2)
+    return b"".join([*parts, _blank(content[end:])]), typescript, module_script
+
+
+def _blank(content: bytes) -> bytes:
+    return _NOT_A_LINE_END.sub(b" ", content)
+
+
+@cache
+def _language(typescript: bool) -> Language:
+    return Language(
+        tree_sitter_typescript.language_typescript() if typescript else tree_sitter_typescript.language_tsx()
+    )
+
+
+@cache
+def _parser(typescript: bool) -> Parser:
+    return Parser(_language(typescript))
+
+
+@cache
+def _query(pattern: str, typescript: bool) -> Query:
+    return Query(_language(typescript), pattern)
+
+
+def text_of(node: Node | None) -> str:
+    """Return the source text of a node, "" for None."""
+    if node is None or node.text is None:
+        return ""
+    return node.text.decode("utf-8", "replace")
+
+
+def ancestors(node: Node) -> Iterator[Node]:
+    """Yield the parents of a node, the innermost first."""
+    parent = node.parent
+    while parent is not None:
+        yield parent
+        parent = parent.parent
+
+
+def enclosing_function(node: Node) -> Node | None:
+    """Return the innermost function that contains `node`, None at module level."""
+    return next((each for each in ancestors(node) if each.type in FUNCTIONS), None)
+
+
+def descendants(node: Node, into_functions: bool = True) -> Iterator[Node]:
+    """Yield all named nodes inside `node`, in their order, optionally without those of nested functions."""
+    for child in node.named_children:
+        yield child
+        if into_functions or child.type not in FUNCTIONS:
+            yield from descendants(child, into_functions)
+
+
+def string_value(node: Node) -> str | None:
+    """Return the text of a string literal, also of a template without expressions. None for anything else."""
+    if node.type == "string" or (
+        node.type == "template_string" and all(child.type != "template_substitution" for child in node.named_children)
+    ):
+        return text_of(node)[1:-1]
+    return None
+
+
+def function_name(function: Node) -> str:
+    """Return the name of a function: its own, or that of the variable, property or field that it is assigned to."""
+    if (own := function.child_by_field_name("name")) is not None:
+        return text_of(own)
+    holder = function.parent
+    while holder is not None and holder.type in (
+        *("parenthesized_expression", "as_expression", "satisfies_expression", "arguments", "call_expression"),
+    ):
+        if holder.type == "call_expression" and text_of(holder.child_by_field_name("function")) not in WRAPPERS:
+            return ""
+        holder = holder.parent
+    if holder is None:
+        return ""
+    for field in ("name", "key", "left"):
+        named = holder.child_by_field_name(field) if holder.type in _NAMING else None
+        if named is not None and named.type in ("identifier", "property_identifier", "private_property_identifier"):
+            return text_of(named)
+    return ""
+
+
+WRAPPERS = frozenset(
+    {"useCallback", "React.useCallback", "memo", "React.memo", "forwardRef", "React.forwardRef", "observer", "useEvent"}
+)
+"""Functions that return the function that they are given."""
+
+_NAMING = frozenset({"variable_declarator", "pair", "public_field_definition", "assignment_expression"})

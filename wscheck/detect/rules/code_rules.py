@@ -1,0 +1,80 @@
+"""Rules about source code, which `wscheck scan` checks. They need no events."""
+
+from wscheck.detect.rules.rule import RuleDoc
+from wscheck.model.findings import Severity
+
+_REACT_EFFECTS = "react.dev, Synchronizing with Effects"
+
+
+class OpenedInRender(RuleDoc):
+    """Rule: the body of a component or hook opens a connection."""
+
+    id = "opened-in-render"
+    title = "A component opens a connection while it renders"
+    meaning = (
+        "The body of a component or hook runs at every render, and so does an argument such as useRef(io()). Each run "
+        "opens one more connection, and nothing closes the one before."
+    )
+    fix = (
+        "Open it in an effect that closes it: useEffect(() => { const socket = io(url); "
+        "return () => socket.disconnect(); }, [])."
+    )
+    source = "react.dev, Keeping Components Pure"
+
+
+class OpeningNotClosed(RuleDoc):
+    """Rule: an effect opens a connection, and nothing in the component closes it."""
+
+    id = "opening-not-closed"
+    title = "An effect opens a connection and nothing closes it"
+    meaning = (
+        "The connection stays open when the component unmounts or the effect runs again, and the next run opens "
+        "another one. React's StrictMode runs each effect twice in development."
+    )
+    fix = "Close it in the cleanup of the effect: return () => socket.disconnect()."
+    source = _REACT_EFFECTS
+
+
+class OpenedInSeveralPlaces(RuleDoc):
+    """Rule: several functions open connections to the same URL."""
+
+    id = "opened-in-several-places"
+    severity = Severity.WARNING
+    title = "Several places open a connection to the same URL"
+    meaning = (
+        "If two of the components that use these places are mounted at the same time, the page has two connections. "
+        "It is an error if one component uses both places, because then it always has two."
+    )
+    fix = "Open it in one module or provider, count its users, and share it."
+    source = 'origin document (`wscheck docs origin`), "Root cause": two separate hooks connect to the same backend'
+
+
+class OpenedOnDisconnect(RuleDoc):
+    """Rule: a disconnect handler opens a new Socket.IO connection."""
+
+    id = "opened-on-disconnect"
+    severity = Severity.WARNING
+    title = "A disconnect handler opens another connection"
+    meaning = (
+        "The Socket.IO client reconnects by itself, so each disconnect adds a connection: the old socket returns and "
+        "the new one opens."
+    )
+    fix = "Remove the call: the client reconnects by itself. After `io server disconnect`, call socket.connect()."
+    source = "socket.io documentation, Client: the disconnect event"
+
+
+class ListenerNotRemoved(RuleDoc):
+    """Rule: an effect registers a listener on a shared socket and never removes it."""
+
+    id = "listener-not-removed"
+    title = "An effect adds a listener to a shared socket and never removes it"
+    meaning = "Each run of the effect adds the listener again, so each event is handled once more per mount."
+    fix = "Remove it in the cleanup of the effect: return () => socket.off(event, listener)."
+    source = "socket.io documentation, How to use with React: cleanup"
+
+
+CODE_RULES: dict[str, type[RuleDoc]] = {
+    rule.id: rule
+    for rule in (OpenedInRender, OpeningNotClosed, OpenedInSeveralPlaces, OpenedOnDisconnect, ListenerNotRemoved)
+}
+"""Every rule about source code by its public id."""

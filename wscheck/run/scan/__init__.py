@@ -1,0 +1,1 @@
+"""`wscheck scan`: find the places in source code that open connections."""

@@ -1,0 +1,192 @@
+"""Run of `wscheck scan`: the source files of a folder, the facts about them, and the report."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from wscheck.config.loading import Config
+from wscheck.detect.code import source_tree
+from wscheck.detect.code.source_tree import FileFacts, Use
+from wscheck.detect.code.syntax import SUFFIXES
+from wscheck.detect.rules import ranked
+from wscheck.detect.verdict import first_message, verdict
+from wscheck.model.errors import UsageError
+from wscheck.model.findings import Bar
+from wscheck.model.gaps import Gap, NotTried
+from wscheck.model.report import ScanReport
+
+MAX_FILE_BYTES = 1 << 20
+"""Larger files are bundles, which nobody wrote by hand."""
+
+MAX_FILES = 200_000
+LONGEST_LINE = 5_000
+"""A file with a longer line is minified."""
+
+IGNORED_FOLDERS = frozenset(
+    {"node_modules", "bower_components", "dist", "build", "out", "vendor", "coverage", "public/build", "target"}
+)
+_TEST = re.compile(
+    r"(?:^|/)(?:__tests__|__mocks__|tests?|e2e|cypress|playwright)/|\.(?:test|spec|stories|cy|e2e)\.\w+$|\.d\.\w+$"
+)
+_MINIFIED = re.compile(r"[.-]min\.\w+$")
+
+
+class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Plan of a scan: the folder, or one file, and the criteria that fail the run."""
+
+    root: Path
+    bar: Bar = msgspec.field(default_factory=Bar)
+
+
+def plan_scan(config: Config, root: Path) -> ScanPlan:
+    """Return the plan of a scan.
+
+    Raises:
+        UsageError: `root` does not exist.
+    """
+    if not root.exists():
+        raise UsageError(f"{root} does not exist.", "Name the folder of the frontend's source code: wscheck scan src.")
+    return ScanPlan(root=root, bar=config.bar)
+
+
+def run_scan(plan: ScanPlan) -> ScanReport:
+    """Read the source files and evaluate the places that open connections."""
+    started_at, begin = time.time(), time.perf_counter()
+    sources = SourceFiles(plan.root)
+    facts = [
+        source_tree.file_facts(path, content) for path, content in sources.read() if source_tree.may_have_facts(content)
+    ]
+    findings = ranked(source_tree.findings_in(facts, _uses(sources, facts)))
+    openings = [call for file in facts for call in file.openings]
+    gaps = list(_gaps(sources, bool(openings)))
+    decision = verdict(findings, gaps, plan.bar, describe=first_message)
+    return ScanReport(
+        schema="wscheck.scan/1",
+        target=str(plan.root),
+        verdict=decision.verdict,
+        reason=decision.reason,
+        started_at=started_at,
+        duration_s=round(time.perf_counter() - begin, 3),
+        options=msgspec.to_builtins(plan.bar),
+        findings=findings,
+        gaps=gaps,
+        files=sources.files,
+        openings=openings,
+    )
+
+
+def _uses(sources: "SourceFiles", facts: list[FileFacts]) -> list[Use]:
+    """Return the uses of the functions that open connections to a shared URL. Without such a URL, read nothing."""
+    names = frozenset(call.owner for group in source_tree.shared_urls(facts) for call in group if call.owner)
+    if not names:
+        return []
+    mention = re.compile(rb"\b(?:" + b"|".join(re.escape(name.encode()) for name in sorted(names)) + rb")\b")
+    return [
+        use
+        for path, content in sources.read()
+        if mention.search(content)
+        for use in source_tree.uses_of(names, path, content)
+    ]
+
+
+def _gaps(sources: "SourceFiles", found_any: bool) -> Iterator[Gap]:
+    if not found_any:
+        yield Gap(
+            reason=f"no call that opens a connection was found in {sources.files} source files",
+            closes_with="wscheck scan DIR",
+        )
+    if sources.unreadable:
+        yield Gap(reason=f"{sources.unreadable} source files could not be read", blocks=False)
+    if sources.skipped:
+        yield NotTried(
+            reason=f"{sources.skipped} files were not checked: tests, type declarations, minified or large files",
+            blocks=False,
+        )
+    yield NotTried(
+        reason="which components are mounted at the same time was not checked",
+        closes_with="wscheck browser URL",
+        blocks=False,
+    )
+
+
+class SourceFiles:
+    """Source files below a folder, without those that Git ignores.
+
+    files       number of source files
+    skipped     number of tests, type declarations, minified and large files
+    unreadable  number of files that could not be read
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root if root.is_dir() else root.parent
+        listed = _listed(root) if root.is_dir() else [root.name]
+        sources = [path for path in listed if PurePosixPath(path).suffix.lower() in SUFFIXES][:MAX_FILES]
+        self._paths = [path for path in sources if root.is_file() or not _is_excluded(path)]
+        self.files, self.skipped, self.unreadable = len(self._paths), len(sources) - len(self._paths), 0
+        self._readable: list[str] | None = None
+
+    def read(self) -> Iterator[tuple[str, bytes]]:
+        """Yield path and content of each file, in the order of the paths. The first call counts the skipped files."""
+        first, readable = self._readable is None, []
+        for path in self._paths if self._readable is None else self._readable:
+            content = self._content(path)
+            if content is None:
+                self.unreadable += first
+            elif len(content) > MAX_FILE_BYTES or _is_minified(content):
+                self.skipped += first
+                self.files -= first
+            else:
+                readable.append(path)
+                yield self._shown(path), content
+        self._readable = readable
+
+    def _shown(self, path: str) -> str:
+        """Return the path as reports show it: relative to the working folder, so that CI finds the file."""
+        whole = self._root / path
+        if whole.is_absolute() and whole.is_relative_to(Path.cwd()):
+            whole = whole.relative_to(Path.cwd())
+        return whole.as_posix()
+
+    def _content(self, path: str) -> bytes | None:
+        try:
+            with (self._root / path).open("rb") as file:
+                return file.read(MAX_FILE_BYTES + 1)
+        except OSError:
+            return None
+
+
+def _is_excluded(path: str) -> bool:
+    return _TEST.search(path) is not None or _MINIFIED.search(path) is not None
+
+
+def _is_minified(content: bytes) -> bool:
+    return len(content) > LONGEST_LINE and max(map(len, content.split(b"\n"))) > LONGEST_LINE
+
+
+def _listed(root: Path) -> list[str]:
+    """Return the relative paths of the files below `root`, sorted, without those that Git ignores."""
+    try:
+        command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        ran = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        listed = ran.stdout.decode("utf-8", "surrogateescape").split("\0") if ran.returncode == 0 else None
+    except (OSError, subprocess.TimeoutExpired):
+        listed = None
+    if listed is None or not any(listed):
+        listed = list(_walk(root))
+    return sorted(path for path in dict.fromkeys(listed) if path and not _is_in_ignored_folder(path))
+
+
+def _is_in_ignored_folder(path: str) -> bool:
+    return not IGNORED_FOLDERS.isdisjoint(PurePosixPath(path).parts[:-1])
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in IGNORED_FOLDERS and not name.startswith(".")]
+        for name in files:
+            yield (Path(folder) / name).relative_to(root).as_posix()
