@@ -81,6 +81,7 @@ class ConnectionEvent(Event, frozen=True, kw_only=True):
     namespace  the Socket.IO namespace, None if unknown
     transport  "websocket" or "polling"
     page       the tab, worker or client process that has the connection
+    document   number of the document within the run; each load of a page, and each worker, has its own
     component  the part of the application that opened the connection or handled the event
     opener     call site of io(): the first frame of `stack` that is not in a library
     """
@@ -90,6 +91,7 @@ class ConnectionEvent(Event, frozen=True, kw_only=True):
     namespace: str | None = None
     transport: str | None = None
     page: str | None = None
+    document: int | None = None
     component: str | None = None
     opener: CodeLocation | None = None
     stack: tuple[CodeLocation, ...] = ()
@@ -200,14 +202,16 @@ class HeartbeatStopped(ConnectionEvent, frozen=True, kw_only=True, tag="silenced
 class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="registered"):
     """The handlers of an event on one connection changed. `handlers` are the call sites of all present registrations.
 
-    inside  the event in whose handler the registration happened ("connect"), if known
-    lost    handlers that a call of off(event) removed: it names no handler, and so removes all handlers of the event
+    inside   the event in whose handler the registration happened ("connect"), if known
+    lost     handlers that a call of off(event) removed: it names no handler, and so removes all handlers of the event
+    removes  whether the code around every repeated handler removes the handler again, None if that is unknown
     """
 
     name: str = ""
     handlers: tuple[CodeLocation, ...] = ()
     inside: str | None = None
     lost: tuple[CodeLocation, ...] = ()
+    removes: bool | None = None
 
 
 class Expected(ConnectionEvent, frozen=True, kw_only=True):

@@ -1,9 +1,13 @@
-"""Packets of the Engine.IO protocol, version 4, to and from text and bytes.
+"""Packets of the Engine.IO protocol, version 4, to and from text and bytes; packets of version 3 from text and bytes.
 
 A WebSocket frame carries one packet. The body of an HTTP long-polling request or response carries one or more.
 A MESSAGE carries one Socket.IO packet (see `wscheck.protocols.socket_io`).
 
-Source: Engine.IO protocol v4, https://socket.io/docs/v4/engine-io-protocol/.
+Version 3 belongs to Socket.IO clients before version 3. It has the same types, but other encodings of binary packets
+and of long-polling bodies.
+
+Sources: Engine.IO protocol v4, https://socket.io/docs/v4/engine-io-protocol/; Engine.IO protocol v3,
+https://github.com/socketio/engine.io-protocol/tree/v3.
 """
 
 import base64
@@ -58,6 +62,15 @@ class Handshake(msgspec.Struct, frozen=True, rename="camel"):
     upgrades: tuple[str, ...] = ()
 
 
+MALFORMED_LENGTH = "malformed length in a long-polling body"
+SHORT_BODY = "a long-polling body is shorter than its length"
+
+MAX_LENGTH_DIGITS = 10
+"""Most digits of a length in a long-polling body of version 3."""
+
+_LENGTH_END = 255
+"""Byte that ends the length of a packet in a binary long-polling body of version 3."""
+
 _TYPE_BY_DIGIT = {str(int(packet_type)): packet_type for packet_type in EnginePacketType}
 _HANDSHAKE_DECODER = msgspec.json.Decoder(Handshake)
 
@@ -107,9 +120,80 @@ def decode_payload(body: str) -> list[EnginePacket]:
     ]
 
 
+def decode_engine_packet_v3(frame: str | bytes) -> EnginePacket:
+    """Parse one WebSocket frame of version 3 (Engine.IO protocol v3, "Encoding", "Packet").
+
+    A binary frame starts with the packet type as a byte. Text that starts with `b` is base64 of a binary packet.
+
+    Raises:
+        PacketError: The frame is empty, or starts with an unknown type, or is not base64.
+    """
+    if isinstance(frame, bytes):
+        if not frame or frame[0] > max(EnginePacketType):
+            raise PacketError("unknown Engine.IO packet type")
+        return EnginePacket(EnginePacketType(frame[0]), frame[1:])
+    if frame[:1] != "b":
+        return decode_engine_packet(frame)
+    packet_type = _TYPE_BY_DIGIT.get(frame[1:2])
+    if packet_type is None:
+        raise PacketError("unknown Engine.IO packet type")
+    return EnginePacket(packet_type, _decode_base64(frame[2:]))
+
+
+def decode_payload_v3(body: str | bytes) -> list[EnginePacket]:
+    """Parse a long-polling body of version 3 (Engine.IO protocol v3, "Encoding", "Payload").
+
+    In text, each packet follows its length in characters and a colon. In bytes, each packet follows a byte that
+    distinguishes text (0) from binary data (1), and the digits of its length, one per byte.
+
+    Raises:
+        PacketError: A length is malformed, or one of the packets is.
+    """
+    if isinstance(body, bytes) and body[:1] not in (b"\0", b"\1"):
+        body = body.decode("utf-8", "replace")
+    parts = _split_text_payload(body) if isinstance(body, str) else _split_binary_payload(body)
+    return [decode_engine_packet_v3(part) for part in parts]
+
+
+def _split_text_payload(body: str) -> list[str]:
+    # JavaScript counts UTF-16 code units.
+    units, parts, at = body.encode("utf-16-le", "surrogatepass"), list[str](), 0
+    while at < len(units):
+        digits, colon, _ = units[at : at + 2 * MAX_LENGTH_DIGITS + 2].decode("utf-16-le", "replace").partition(":")
+        if not (colon and digits.isascii() and digits.isdigit()):
+            raise PacketError(MALFORMED_LENGTH)
+        start = at + 2 * (len(digits) + 1)
+        at = start + 2 * int(digits)
+        if at == start or at > len(units):
+            raise PacketError(SHORT_BODY)
+        parts.append(units[start:at].decode("utf-16-le", "surrogatepass"))
+    return parts
+
+
+def _split_binary_payload(body: bytes) -> list[str | bytes]:
+    parts: list[str | bytes] = []
+    at = 0
+    while at < len(body):
+        end = body.find(_LENGTH_END, at, at + MAX_LENGTH_DIGITS + 2)
+        digits = body[at + 1 : end]
+        if end < 0 or not digits or max(digits) > 9:
+            raise PacketError(MALFORMED_LENGTH)
+        length = int("".join(map(str, digits)))
+        part = body[end + 1 : end + 1 + length]
+        if not length or len(part) < length:
+            raise PacketError(SHORT_BODY)
+        parts.append(part if body[at] == 1 else part.decode("utf-8", "replace"))
+        at = end + 1 + length
+    return parts
+
+
 def _decode_base64_packet(part: str) -> EnginePacket:
+    return EnginePacket(EnginePacketType.MESSAGE, _decode_base64(part[1:]))
+
+
+def _decode_base64(text: str) -> bytes:
     try:
-        return EnginePacket(EnginePacketType.MESSAGE, base64.b64decode(part[1:], validate=True))
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as problem:
         raise PacketError("binary packet is not base64") from problem
 
@@ -123,4 +207,4 @@ def decode_handshake(data: str | bytes) -> Handshake:
     try:
         return _HANDSHAKE_DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
-        raise PacketError("the handshake is not that of an Engine.IO 4 server") from problem
+        raise PacketError("the handshake is not that of an Engine.IO server") from problem

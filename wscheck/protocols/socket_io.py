@@ -6,6 +6,9 @@ An encoded packet is its type, then optional parts, then JSON:
 
 A binary packet also states its number of attachments. Each attachment follows in a binary Engine.IO packet of its own.
 
+The parsers of the packages socket.io-client 1 and 2 (Socket.IO protocol, versions 3 and 4) write the same text, except
+that a namespace may have a query (`0/admin?token=x`), and that a CONNECT has no data.
+
 Source: Socket.IO protocol v5, https://socket.io/docs/v4/socket-io-protocol/. The data of each type is checked like in
 socket.io-parser, the reference implementation.
 """
@@ -55,9 +58,19 @@ class SocketPacket(NamedTuple):
     attachments: int = 0
 
 
+class _MsgpackPacket(msgspec.Struct):
+    """Map into which socket.io-msgpack-parser encodes a packet. JavaScript's `undefined` is an extension type."""
+
+    type: SocketPacketType
+    nsp: str
+    data: Any = None
+    id: Any = None
+
+
 _TYPE_BY_DIGIT = {str(int(packet_type)): packet_type for packet_type in SocketPacketType}
 _HEAD = re.compile(r"(?:[0-4]|[56]([0-9]{1,9})-)(?:(/[^,]*)(?:,|\Z))?([0-9]{1,18})?", re.ASCII)
 _JSON_DECODER = msgspec.json.Decoder()
+_MSGPACK_DECODER = msgspec.msgpack.Decoder(_MsgpackPacket)
 _JSON_ENCODER = msgspec.json.Encoder()
 
 
@@ -79,6 +92,23 @@ def decode_socket_packet(text: str) -> SocketPacket:
     if data is None and packet_type in _TYPES_WITH_DATA:
         raise PacketError(f"{packet_type.name} without data")
     return SocketPacket(packet_type, namespace or "/", data, int(ack_id) if ack_id else None, int(attachments or 0))
+
+
+def decode_msgpack_packet(data: bytes) -> SocketPacket:
+    """Parse the data of an Engine.IO MESSAGE that socket.io-msgpack-parser has encoded: one map per packet.
+
+    Raises:
+        PacketError: The bytes are not such a map, or its data does not fit its type.
+    """
+    try:
+        packet = _MSGPACK_DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+        raise PacketError("binary data that is no packet") from problem
+    is_absent = packet.data is None or isinstance(packet.data, msgspec.msgpack.Ext)
+    content = None if is_absent else _checked_data(packet.type, packet.data)
+    if content is None and packet.type in _TYPES_WITH_DATA:
+        raise PacketError(f"{packet.type.name} without data")
+    return SocketPacket(packet.type, packet.nsp, content, packet.id if isinstance(packet.id, int) else None)
 
 
 def encode_socket_packet(packet: SocketPacket) -> str:

@@ -1,5 +1,7 @@
 """event-duplicated: the same payload twice on one page, or handled more often than it arrived."""
 
+from typing import Any
+
 import pytest
 
 from tests.conversation import Conversation, judged, one, user
@@ -46,20 +48,33 @@ HOOK = CodeLocation("src/useEvent.ts", 9)
 
 
 @pytest.mark.parametrize(
-    ("counts", "inside", "severity"),
+    ("counts", "inside", "removes", "severity"),
     [
-        ((2,), None, Severity.NOTE),
-        ((1, 2), None, Severity.WARNING),
-        ((1, 2, 3), None, Severity.ERROR),
-        ((2,), "connect", Severity.ERROR),
+        ((2,), None, None, Severity.NOTE),
+        ((1, 2), None, None, Severity.NOTE),
+        ((1, 2), None, False, Severity.WARNING),
+        ((1, 2, 3), None, None, Severity.ERROR),
+        ((1, 2, 3), None, False, Severity.ERROR),
+        ((1, 2, 3), None, True, Severity.NOTE),
+        ((2,), "connect", None, Severity.ERROR),
     ],
-    ids=["at once", "a second one", "ever more", "in the connect handler"],
+    ids=[
+        "at once",
+        "a second one",
+        "a second one, never removed",
+        "ever more",
+        "ever more, never removed",
+        "ever more, removed",
+        "in the connect handler",
+    ],
 )
-def test_several_handlers_of_one_code_location(counts: tuple[int, ...], inside: str | None, severity: Severity) -> None:
+def test_several_handlers_of_one_code_location(
+    counts: tuple[int, ...], inside: str | None, removes: bool | None, severity: Severity
+) -> None:
     """Two components may share a hook that registers a handler for each and removes it."""
     conversation = user("A")
     for at, count in enumerate(counts):
-        conversation.has_handlers("sync", at, *[HOOK] * count, inside=inside)
+        conversation.has_handlers("sync", at, *[HOOK] * count, inside=inside, removes=removes)
     found = one(judged(EventDuplicated, conversation))
     assert found.severity is severity
     assert ("components that share a hook" in found.message) is (severity is not Severity.ERROR)
@@ -181,3 +196,58 @@ def test_memory_of_payloads_is_bounded() -> None:
     for n in range(6_000):
         conversation.receives("sync", at=0.0001 * n, digest=str(n))
     assert judged(EventDuplicated, conversation.receives("sync", at=0.7, digest="first")) == []
+
+
+def on_page(**where: Any) -> Conversation:
+    return user("A", "browser", page="tab 1", **where)
+
+
+def test_an_unchanged_payload_that_an_observed_page_receives_again_and_again_is_no_duplicate() -> None:
+    conversation = on_page()
+    for at in (0, 0.65, 1.3, 1.35, 1.9):
+        conversation.receives("status", at=at, page="tab 1")
+    assert {f.severity for f in judged(EventDuplicated, conversation)} == {Severity.NOTE}
+
+
+@pytest.mark.parametrize(("gap", "severity"), [(0.001, Severity.ERROR), (0.09, Severity.ERROR), (0.4, None)])
+def test_an_event_that_a_page_receives_twice_with_each_payload_is_sent_twice(
+    gap: float, severity: Severity | None
+) -> None:
+    conversation = on_page()
+    for n in range(4):
+        for at in (n, n + gap):
+            conversation.receives("message", at=at, digest=str(n), page="tab 1")
+    found = judged(EventDuplicated, conversation)
+    assert [f.severity for f in found] == ([severity] if severity else [])
+    if severity:
+        assert found[0].message == "message arrived 2 times on one connection"
+
+
+def test_two_repetitions_among_many_payloads_are_no_duplicates() -> None:
+    conversation = on_page()
+    for n in range(20):
+        for at in (n, n + 0.01) if n in (12, 15) else (n,):
+            conversation.receives("status", at=at, digest=str(n), page="tab 1")
+    assert {f.severity for f in judged(EventDuplicated, conversation)} == {Severity.NOTE}
+
+
+@pytest.mark.parametrize("eio", [("e1", "e1"), ("e1", "e2")])
+def test_an_event_in_two_namespaces_is_no_duplicate(eio: tuple[str, str]) -> None:
+    conversation = on_page()
+    for sid, namespace, session in (("s1", "/", eio[0]), ("s2", "/admin", eio[1])):
+        conversation.receives("refresh", at=0, sid=sid, namespace=namespace, eio=session, page="tab 1")
+    assert judged(EventDuplicated, conversation) == []
+
+
+@pytest.mark.parametrize("reason", ["io server disconnect", "transport close"])
+def test_a_status_on_the_connection_of_the_next_document_is_no_duplicate(reason: str) -> None:
+    conversation = on_page().receives("status", at=0, page="tab 1").disconnects("s1", at=0.2, reason=reason)
+    conversation.receives("status", at=0.4, sid="s2", page="tab 1")
+    assert judged(EventDuplicated, conversation) == []
+
+
+def test_handlers_of_several_documents_are_counted_separately() -> None:
+    conversation = on_page()
+    for at, (document, count) in enumerate([(1, 2), (1, 0), (2, 1), (2, 2)]):
+        conversation.has_handlers("sync", at, *[HOOK] * count, document=document, removes=False)
+    assert one(judged(EventDuplicated, conversation)).count == 2

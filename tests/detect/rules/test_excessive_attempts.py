@@ -95,3 +95,12 @@ def test_a_user_without_an_attempt_in_the_window_is_forgotten() -> None:
         attempt(Connected(at=START + n / 100, source="server-log", user=f"user {n}", sid=str(n)))
     attempt(Connected(at=START + 50, source="server-log", user="late", sid="late"))
     assert list(rule._attempts) == ["late"]
+
+
+@pytest.mark.parametrize(("per_document", "documents", "found"), [(2, 7, 0), (6, 1, 1), (6, 2, 2)])
+def test_each_document_of_a_page_counts_by_itself(per_document: int, documents: int, found: int) -> None:
+    conversation = user("A", "browser", page="tab 1")
+    for document in range(documents):
+        for n in range(per_document):
+            conversation.connects(f"{document}.{n}", at=document + n / 10, document=document + 1)
+    assert sum(f.count for f in judged(ExcessiveAttempts, conversation)) == found

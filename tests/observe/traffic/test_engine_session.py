@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from wscheck.model.errors import UsageError
@@ -190,9 +191,9 @@ def test_an_error_on_a_connected_session_is_a_disconnect() -> None:
     assert [e.reason for e in traffic.events() if isinstance(e, Disconnected)] == ["transport error"]
 
 
-def test_an_old_protocol_version_is_refused_by_name() -> None:
-    events = Conversation(url=WS.replace("EIO=4", "EIO=3")).events()
-    assert "Engine.IO 3" in str(next(e for e in events if isinstance(e, Refused)).message)
+def test_an_unsupported_protocol_version_is_refused_by_name() -> None:
+    events = Conversation(url=WS.replace("EIO=4", "EIO=2")).events()
+    assert "Engine.IO 2" in str(next(e for e in events if isinstance(e, Refused)).message)
 
 
 def test_invalid_packets_are_reported_and_decoding_continues() -> None:
@@ -358,3 +359,91 @@ def test_an_acknowledgement_in_one_poll_with_its_disconnect_is_backdated() -> No
     traffic = polled()
     poll(traffic, "later", "&sid=E1", 109.0, "41")
     assert connected(traffic.events()).at == 102.01
+
+
+WS_3 = "ws://localhost/socket.io/?EIO=3&transport=websocket"
+
+
+def test_a_session_of_engine_io_3_has_connections_whose_ids_follow_from_the_session() -> None:
+    conversation = Conversation("query.userId", f"{WS_3}&userId=bob")(
+        "<" + HANDSHAKE,
+        "<40",
+        ">40/yard?bay=4,",
+        "<40/yard,",
+        ">2",
+        "<3",
+        '<42["moved",1]',
+        '<42/yard,["moved",1]',
+        ">41",
+    )
+    events = conversation.close().events()
+    opened = [(e.sid, e.namespace, e.user) for e in events if isinstance(e, Connected)]
+    assert opened == [("E1", "/", "bob"), ("/yard#E1", "/yard", "bob")]
+    assert [(e.sid, e.name) for e in events if isinstance(e, Delivered)] == [("E1", "moved"), ("/yard#E1", "moved")]
+    ends = [(e.sid, e.reason) for e in events if isinstance(e, Disconnected)]
+    assert ends == [("E1", "io client disconnect"), ("/yard#E1", "transport close")]
+
+
+def in_text(*packets: str) -> str:
+    return "".join(f"{len(packet.encode('utf-16-le')) // 2}:{packet}" for packet in packets)
+
+
+def in_bytes(*packets: str | bytes) -> bytes:
+    """Return a body as engine.io 3 writes it if a packet is binary."""
+    parts = [(b"\x01", each) if isinstance(each, bytes) else (b"\x00", each.encode()) for each in packets]
+    return b"".join(kind + bytes(map(int, str(len(part)))) + b"\xff" + part for kind, part in parts)
+
+
+MOVED, FILE = '42["moved",{"a":"ü😀"}]', '451-["file",{"_placeholder":true,"num":0}]'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [in_text(HANDSHAKE, "40", MOVED, FILE, "b4AQID"), in_bytes(HANDSHAKE, "40", MOVED, FILE, b"\x04\x01\x02\x03")],
+    ids=["text", "binary"],
+)
+def test_a_long_polling_body_of_engine_io_3_is_split_by_its_lengths(body: str | bytes) -> None:
+    traffic = TrafficDemux(source="browser")
+    traffic.on_request("p", POLL.replace("EIO=4", "EIO=3"), 1.0, initiator=PAGE)
+    traffic.on_response("p", 2.0, status=200, body=body)
+    events = traffic.events()
+    assert connected(events).sid == "E1"
+    assert [e.name for e in events if isinstance(e, Delivered)] == ["moved", "file"]
+
+
+@pytest.mark.parametrize(
+    "body", ["9", "x:40", "5:40", "0:", "99999999999:4", b"\x00\xff4", b"\x00\x0a\xff4", b"\x01\x09\xff4"]
+)
+def test_a_malformed_long_polling_body_of_engine_io_3_is_unreadable(body: str | bytes) -> None:
+    traffic = TrafficDemux(source="browser")
+    traffic.on_request("p", POLL.replace("EIO=4", "EIO=3"), 1.0, initiator=PAGE)
+    traffic.on_response("p", 2.0, status=200, body=body)
+    assert type_names(traffic.events()) == ["Connecting", "Unreadable"]
+
+
+def packed(text: str) -> bytes:
+    """Return the base64 that socket.io-msgpack-parser 3 wrote, as a frame's bytes."""
+    return base64.b64decode(text)
+
+
+def test_packets_in_messagepack_are_read() -> None:
+    sent = packed("g6R0eXBlAKNuc3ChL6RkYXRhgaV0b2tlbqF4")
+    answered = msgspec.msgpack.encode({"type": 0, "nsp": "/", "data": {"sid": "S1"}})
+    moved = packed("hKR0eXBlAqNuc3ChL6RkYXRhkqFhg6Fi1AAAoWTXAAAAAAAAAAAAoXXHAgABAqJpZNQAAA==")
+    left = msgspec.msgpack.encode({"type": 1, "nsp": "/"})
+    events = Conversation()("<" + HANDSHAKE, b">" + sent, b"<" + answered, b"<" + moved, b"<" + left).events()
+    assert type_names(events) == ["Connecting", "Connected", "Delivered", "Disconnected"]
+
+
+def test_a_binary_packet_of_another_parser_is_unreadable() -> None:
+    events = Conversation()("<" + HANDSHAKE, b">\x93\x01", b"<\x00\x01").events()
+    assert type_names(events) == ["Connecting", "Unreadable", "Unreadable"]
+
+
+def test_headers_that_are_reported_before_their_request_name_the_user() -> None:
+    traffic = TrafficDemux(IdentityRule.parse("cookie.user"), source="browser")
+    traffic.on_headers("w", {"Cookie": "user=ann"})
+    traffic.on_websocket_created("w", WS, 1.0, initiator=PAGE)
+    traffic.on_frame("w", 2.0, HANDSHAKE, outgoing=False)
+    traffic.on_frame("w", 3.0, '40{"sid":"S1"}', outgoing=False)
+    assert connected(traffic.events()).user == "ann"

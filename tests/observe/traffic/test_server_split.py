@@ -106,7 +106,7 @@ def test_the_main_server_is_the_target_or_the_one_that_knows_the_user() -> None:
         page.connect(url, user)
     assert page.users == ["(user of tab 1)", "ann", "ann"]
     page.connect("widget.com/socket.io")
-    assert page.users == ["(user of tab 1)", "ann", "ann", "ann at widget.com"]
+    assert page.users == ["ann at widget.com", "ann", "ann", "ann at widget.com"]
     page = ObservedPage(target="http://bots.h/")
     for url in ("h/socket.io", "h/socket.io", "bots.h/socket.io"):
         page.connect(url)

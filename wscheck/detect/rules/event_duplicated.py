@@ -7,7 +7,16 @@ from itertools import pairwise
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import SERVER_ENDED
-from wscheck.model.events import CodeLocation, Delivered, Disconnected, Emitted, Handled, HandlersRegistered
+from wscheck.model.events import (
+    SOURCE_BROWSER,
+    SOURCE_HAR,
+    CodeLocation,
+    Delivered,
+    Disconnected,
+    Emitted,
+    Handled,
+    HandlersRegistered,
+)
 from wscheck.model.findings import Confidence, Severity
 
 MAX_PAYLOADS = 5_000
@@ -29,8 +38,28 @@ MAX_ARRIVALS = 2_000
 
 NEVER = float("-inf")
 
-PayloadKey = tuple[str | None, str | None, str, str]
-"""User, page, event name and payload digest."""
+MIN_COPIED_PAYLOADS = 2
+"""Different payloads that must arrive several times at once before copies on an observed page are an error."""
+
+PAGE_SOURCES = frozenset({SOURCE_BROWSER, SOURCE_HAR})
+"""Sources of observed pages, whose server sends what it wants. A scenario knows how often the server should send."""
+
+PayloadKey = tuple[str | None, str | None, str | None, str, str]
+"""User, page, namespace, event name and payload digest."""
+
+
+class _Payloads:
+    """Number of different payloads of one event on one connection, and of those that arrived several times at once."""
+
+    __slots__ = ("copied", "total")
+
+    def __init__(self) -> None:
+        self.copied = self.total = 0
+
+    @property
+    def are_copied(self) -> bool:
+        """True if the server sends this event several times, and does not only repeat an unchanged payload."""
+        return self.copied >= MIN_COPIED_PAYLOADS and 2 * self.copied >= self.total
 
 
 class _PayloadCounts:
@@ -73,7 +102,8 @@ class _Arrivals:
 class EventDuplicated(Rule):
     """Rule: an event with the same payload arrives or is handled several times on one page.
 
-    An event that arrives once in each of two tabs is not a duplicate. Nor is one that the server repeats periodically.
+    An event that arrives once in each of two tabs or namespaces is not a duplicate. Nor is one that the server repeats
+    periodically.
     """
 
     id = "event-duplicated"
@@ -88,11 +118,12 @@ class EventDuplicated(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._payloads = BoundedDict[PayloadKey, _PayloadCounts](MAX_PAYLOADS)
-        self._registrations: dict[tuple[str | None, str, CodeLocation], int] = {}
+        self._registrations: dict[tuple[str | None, int | None, str | None, str, CodeLocation], int] = {}
         self._lost_sids = BoundedDict[str | None, None](MAX_PAYLOADS)
         self._copies = BoundedDict[tuple[str | None, *PayloadKey], _Arrivals](MAX_PAYLOADS)
         self._restamped = BoundedDict[tuple[str | None, *PayloadKey], _Arrivals](MAX_PAYLOADS)
         self._repeated: dict[tuple[str | None, *PayloadKey], float] = {}
+        self._payloads_by_event = BoundedDict[tuple[str | None, str], _Payloads](MAX_PAYLOADS)
         self._request_times: dict[str | None, deque[float]] = {}
         self.pending = self._repeated
         return {
@@ -105,7 +136,7 @@ class EventDuplicated(Rule):
 
     def _disconnected(self, event: Disconnected) -> None:
         """Record a lost connection: after a reconnection, the server may repeat events that already arrived on it."""
-        if not self._payloads or event.reason in SERVER_ENDED:
+        if not self._payloads or (event.reason in SERVER_ENDED and event.source not in PAGE_SOURCES):
             return
         self._lost_sids.put(event.sid, None)
 
@@ -126,11 +157,12 @@ class EventDuplicated(Rule):
 
     def _store(self, event: Delivered, at: float, *, exact: bool) -> None:
         """Store an arrival, to compare it with other arrivals of its connection in `on_time` or `finish`."""
-        place = (event.sid, event.user, event.page, event.name)
+        place = (event.sid, event.user, event.page, event.namespace, event.name)
         if exact and event.digest is not None:
             key = (*place, event.digest)
             if (arrivals := self._copies.get(key)) is None:
                 self._copies.put(key, arrivals := _Arrivals())
+                self._payloads_of(event).total += 1
             elif at - arrivals.times[-1] <= COPY_S:
                 self._repeated[key] = at
             arrivals.add(event, at)
@@ -162,12 +194,29 @@ class EventDuplicated(Rule):
         if (arrivals := self._copies.pop(key, None)) is None or _is_periodic(arrivals.times):
             return
         bursts = arrivals.bursts(COPY_S)
+        payloads = self._payloads_of(arrivals.events[0])
+        payloads.copied += any(len(burst) > 1 for burst in bursts)
         pushed_alone = any(len(burst) == 1 for burst in bursts)
         for burst in bursts:
             if pushed_alone and len(burst) == 2 and self._has_answer(burst):
                 continue  # a state that the server pushes unrequested, and the same state as the answer to a request
             for times, event in enumerate(burst[1:], 2):
-                self._report_duplicate(event, f"{event.name} arrived {times} times on one connection")
+                is_likely = event.source not in PAGE_SOURCES or payloads.are_copied
+                self._report_copy(event, times, is_likely=is_likely)
+
+    def _payloads_of(self, event: Delivered) -> _Payloads:
+        payloads = self._payloads_by_event.get((event.sid, event.name))
+        if payloads is None:
+            self._payloads_by_event.put((event.sid, event.name), payloads := _Payloads())
+        return payloads
+
+    def _report_copy(self, event: Delivered, times: int, *, is_likely: bool) -> None:
+        message = f"{event.name} arrived {times} times on one connection"
+        if is_likely:
+            self._report_duplicate(event, message)
+        else:
+            message += " at once: the server sent it again, or repeated an unchanged value"
+            self._report_duplicate(event, message, Severity.NOTE)
 
     def _has_answer(self, burst: list[Delivered]) -> bool:
         """Report whether one of the arrivals may answer a request."""
@@ -207,16 +256,17 @@ class EventDuplicated(Rule):
     def _registered(self, event: HandlersRegistered) -> None:
         """Report a handler that is registered several times from one code location on one connection.
 
-        If the number of registrations grows repeatedly, handlers are not removed. Two registrations may also belong to
-        two components that use the same hook, especially if both were added at once.
+        If the number of registrations grows repeatedly, handlers are not removed. Several registrations may also belong
+        to as many components that use the same hook, if the hook removes its handler, or if all were added at once.
         """
         for location, count in Counter(event.handlers).items():
-            key = (event.page, event.name, location)
+            key = (event.page, event.document, event.namespace, event.name, location)
             before = self._registrations.get(key, 0)
             self._registrations[key] = count
             if count <= max(before, 1):
                 continue
-            is_certain = before > 1 or event.inside is not None
+            is_certain = event.inside is not None or (before > 1 and not event.removes)
+            is_likely = before > 0 and event.removes is False
             handled = f"{event.name} is handled {count} times on one connection"
             alternatives = (
                 "" if is_certain else ", by an effect that never removes it or by as many components that share a hook"
@@ -227,7 +277,7 @@ class EventDuplicated(Rule):
                 event.at,
                 event,
                 key=event.name,
-                severity=Severity.ERROR if is_certain else Severity.WARNING if before else Severity.NOTE,
+                severity=Severity.ERROR if is_certain else Severity.WARNING if is_likely else Severity.NOTE,
                 confidence=Confidence.HIGH if is_certain else Confidence.MEDIUM,
             )
 
@@ -235,7 +285,7 @@ class EventDuplicated(Rule):
         """Return the counts of the event's payload, None if the payload is unknown."""
         if event.digest is None:
             return None
-        key = (event.user, event.page, event.name, event.digest)
+        key = (event.user, event.page, event.namespace, event.name, event.digest)
         counts = self._payloads.get(key)
         if counts is not None and _is_older(counts.first_at, event.at, self.options.duplicate_s):
             del self._payloads[key]
@@ -245,10 +295,10 @@ class EventDuplicated(Rule):
             self._payloads.put(key, counts)
         return counts
 
-    def _report_duplicate(self, event: Delivered | Handled, message: str) -> None:
+    def _report_duplicate(self, event: Delivered | Handled, message: str, severity: Severity = Severity.ERROR) -> None:
         # If a time is unknown, the second delivery may be a legitimate repetition of the event.
         confidence = Confidence.HIGH if event.at is not None else Confidence.MEDIUM
-        self.report(event.user, message, event.at, event, key=event.name, confidence=confidence)
+        self.report(event.user, message, event.at, event, key=event.name, confidence=confidence, severity=severity)
 
 
 def _is_periodic(times: list[float]) -> bool:

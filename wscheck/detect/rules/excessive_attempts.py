@@ -9,6 +9,9 @@ from wscheck.model.findings import Severity
 MAX_STORED_ATTEMPTS = 1_000
 """Attempts stored per user."""
 
+AttemptOwner = str | tuple[str, str | None, int]
+"""User, or user, page and document if the document is known."""
+
 SHARED_TIME_S = 0.001
 
 OTHER_TRIES = frozenset({"absent", "empty", "altered", "unsigned", "expired"})
@@ -18,6 +21,7 @@ OTHER_TRIES = frozenset({"absent", "empty", "altered", "unsigned", "expired"})
 class ExcessiveAttempts(Rule):
     """Rule: a user makes more than `max_attempts` connection attempts within `attempts_window_s` seconds.
 
+    Each document of a page counts by itself: a site of several pages, or a test suite, opens one per document.
     If the source reports the start of an attempt (clients, browsers), the start counts; otherwise the outcome counts
     (server logs). Attempts without a time do not count.
     """
@@ -33,7 +37,7 @@ class ExcessiveAttempts(Rule):
     source = 'origin document (`wscheck docs origin`), "Alert If" item 4: excessive connection attempts'
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._attempts: dict[str, float | list[float]] = {}
+        self._attempts: dict[AttemptOwner, float | list[float]] = {}
         self._observes_starts = False
         self._swept_at = self._shared_time = 0.0
         self._window = self.options.attempts_window_s
@@ -53,20 +57,22 @@ class ExcessiveAttempts(Rule):
             and event.sid in self.ledger.engine_sessions
         ):
             return  # a further namespace of a connection
-        user, at = event.user, event.at
-        if user is None or at is None:
+        at = event.at
+        if event.user is None or at is None:
             return
+        document = event.document
+        owner: AttemptOwner = event.user if document is None else (event.user, event.page, document)
         if at - self._swept_at > self._window:
             self._sweep(at)
-        recent = self._attempts.get(user)
+        recent = self._attempts.get(owner)
         if recent is None:
             # Users whose first attempts are within one millisecond share one float object, which saves memory.
             if not 0 <= at - self._shared_time < SHARED_TIME_S:
                 self._shared_time = at
-            self._attempts[user] = self._shared_time
+            self._attempts[owner] = self._shared_time
             return
         if isinstance(recent, float):
-            recent = self._attempts[user] = [recent]
+            recent = self._attempts[owner] = [recent]
         recent.append(at)
         while at - recent[0] > self._window or len(recent) > MAX_STORED_ATTEMPTS:
             del recent[0]

@@ -231,6 +231,7 @@ class Browser:
             target.frames[frame["id"]] = frame["url"]
         elif target is not None:
             target.url = frame["url"]
+            self._targets.on_document(target)
             self._page_loads.on_loaded(target.id)
             self._network.on_target_closed(target.id)
 

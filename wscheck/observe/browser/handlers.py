@@ -278,6 +278,7 @@ class HandlerPoller:
                         eio=connected.eio,
                         page=connected.page,
                         transport=connected.transport,
+                        document=connected.document,
                     )
 
     async def _poll(self, target: DevToolsTarget) -> None:

@@ -264,8 +264,6 @@ def _result(response: "asyncio.Future[dict[str, Any]]") -> dict[str, Any]:
     raise error
 
 
-def _decode_body(result: dict[str, Any]) -> str | None:
-    body = result.get("body")
-    if body is None or not result.get("base64Encoded"):
-        return body
-    return base64.b64decode(body).decode("utf-8", "replace")
+def _decode_body(result: dict[str, Any]) -> str | bytes | None:
+    body: str | None = result.get("body")
+    return body if body is None or not result.get("base64Encoded") else base64.b64decode(body)

@@ -179,6 +179,7 @@ def _likely_predecessor(
         if each.unused_from is not None
         and each.unused_from <= session.opened_at
         and each.initiator.target_id == session.initiator.target_id
+        and each.initiator.document == session.initiator.document
         and id(each) not in continued
         and attributed[id(each)].opener
     ]

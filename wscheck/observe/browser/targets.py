@@ -1,8 +1,10 @@
 """DevTools targets that can open connections: tabs, frames and workers, including those that open later."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +23,7 @@ class DevToolsTarget(msgspec.Struct):
 
     session   the DevTools session id
     tab       label of the tab that contains the target
+    document  number of the document that the target shows, or of the worker; each load has its own
     contexts  dict of JavaScript execution context id to frame id
     frames    dict of frame id to URL, of the frames in the target that are not targets themselves
     resumed   done when the browser has resumed the target; a page that navigates earlier may lose its enabled domains
@@ -31,6 +34,7 @@ class DevToolsTarget(msgspec.Struct):
     type: str
     url: str
     tab: str
+    document: int = 0
     contexts: dict[int, str] = msgspec.field(default_factory=dict)
     frames: dict[str, str] = msgspec.field(default_factory=dict)
     resumed: "asyncio.Future[Any] | None" = None
@@ -48,7 +52,7 @@ class DevToolsTargets:
         self._devtools, self._urls, self._on_attached = devtools, urls, on_attached
         self.by_session: dict[str, DevToolsTarget] = {}
         self.tabs: dict[str, DevToolsTarget] = {}
-        self._shared_workers = 0
+        self._shared_workers, self._documents = 0, itertools.count(1)
 
     async def attach(self) -> None:
         """Attach to every open target, and to each target that opens later."""
@@ -61,7 +65,8 @@ class DevToolsTargets:
         if kind not in _TYPES or url.startswith(_INTERNAL_SCHEMES):
             self._devtools.send("Runtime.runIfWaitingForDebugger", {}, session)
             return None
-        target = DevToolsTarget(session, info["targetId"], kind, url, self._tab_label(kind, parent))
+        target = DevToolsTarget(session, info["targetId"], kind, url, self._tab_label(kind, url, parent))
+        self.on_document(target)
         self.by_session[session] = target
         if kind == "page":
             self.tabs[target.tab] = target
@@ -69,11 +74,23 @@ class DevToolsTargets:
         self._enable_and_resume(target)
         return target
 
-    def _tab_label(self, kind: str, parent: str) -> str:
+    def on_document(self, target: DevToolsTarget) -> None:
+        """Process the load of another document in a target."""
+        target.document = next(self._documents)
+
+    def _tab_label(self, kind: str, url: str, parent: str) -> str:
+        """Return the label of a tab, or of the tab that a frame or worker belongs to.
+
+        A service or shared worker belongs to the tab that started it: the only open tab of its origin. If several tabs
+        may have started it, it has a label of its own.
+        """
         if kind == "page":
             return f"tab {len(self.tabs) + 1}"
         if (parent_target := self.by_session.get(parent)) is not None:
             return parent_target.tab
+        tabs = [each.tab for each in self.tabs.values() if _origin(each.url) == _origin(url)]
+        if len(tabs) == 1:
+            return tabs[0]
         self._shared_workers += 1
         return f"{kind.replace('_', ' ')} {self._shared_workers}"
 
@@ -108,7 +125,7 @@ class DevToolsTargets:
         target = self.by_session.get(session)
         if target is None:
             return None
-        return Initiator(target.id, target.tab, f"{target.type} {self._urls.page(target.url)}")
+        return Initiator(target.id, target.tab, f"{target.type} {self._urls.page(target.url)}", target.document)
 
     def frame_label(self, session: str, frame: str) -> str:
         """Return "iframe URL" for a frame within a target, empty for its main frame."""
@@ -131,3 +148,8 @@ class DevToolsTargets:
             target.contexts.pop(params["executionContextId"], None)
         else:
             target.contexts.clear()
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc

@@ -30,7 +30,8 @@ from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRul
 CLOSE_DELAY_S = 0.0005
 """Seconds. In a HAR file by DevTools, a websocket has closed if it ends later than its last frame by more than this."""
 
-_HANDSHAKE = re.compile(r'^0\{.*?"sid"\s*:\s*"([^"]+)"')
+# In Engine.IO 3, the length of the packet precedes it.
+_HANDSHAKE = re.compile(r'^(?:\d+:|[\0\1][\0-\x09]+\xff)?0\{.*?"sid"\s*:\s*"([^"]+)"')
 _SOURCE_MAP_COMMENT = "sourceMappingURL="
 _SID_PARAMETER = re.compile(r"[?&]sid=([^&#]+)")
 
@@ -157,9 +158,10 @@ def read_har_files(
     traffic = TrafficDemux(identity, source=SOURCE_HAR)
     scripts = HarScripts(traffic.urls, source_map_dirs, root)
     readers = [_HarReader(load_har_file(path), traffic, scripts, number) for number, path in enumerate(paths)]
-    tab_count = 0
+    tab_count = document_count = 0
     for reader in readers:
         tab_count = reader.label_tabs(tab_count)
+        document_count = reader.number_documents(document_count)
     steps = sorted((step for reader in readers for step in reader.steps()), key=lambda step: step[:2])
     for _, _, call in steps:
         call()
@@ -210,6 +212,7 @@ class _HarReader:
         self._engine_entries = [entry for entry in har.entries if "EIO=" in entry.request.url]
         self._documents = [entry for entry in har.entries if entry.resource_type == "document"]
         self._tab_labels: dict[str, str] = {}
+        self._first_document = 1
         for entry in har.entries:
             is_script = entry.resource_type == "script" or ".map" in entry.request.url
             if is_script and (text := har.body(entry)):
@@ -236,6 +239,11 @@ class _HarReader:
         for number, page in enumerate(pages if self.har.by_playwright else [""], start=count + 1):
             self._tab_labels[page] = f"tab {number}"
         return count + len(self._tab_labels)
+
+    def number_documents(self, count: int) -> int:
+        """Number the documents from `count` + 1; return the number of the last one."""
+        self._first_document = count + 1
+        return count + len(self._documents)
 
     def pages(self) -> Iterator[tuple[str, str]]:
         """Yield URL and title of every page that a main frame showed."""
@@ -264,7 +272,7 @@ class _HarReader:
         polls = [entry for entry in self._engine_entries if not entry.is_websocket and entry.response.status == 200]
         if sockets and not any(entry.frames for entry in sockets):
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
-        if polls and not any(self.har.body(entry) for entry in polls):
+        if polls and not any(self.har.payload(entry) for entry in polls):
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_BODIES}")
         if self.invalid_entries:
             yield Unreadable(at=at, source=SOURCE_HAR, path=path, reason=f"{self.invalid_entries} cannot be read")
@@ -282,7 +290,7 @@ class _HarReader:
             yield (
                 ended_at,
                 _RESPONSE,
-                lambda: traffic.on_response(key, ended_at, status=status, body=self.har.body(entry)),
+                lambda: traffic.on_response(key, ended_at, status=status, body=self.har.payload(entry)),
             )
         elif entry.response.error:
             aborted = "ABORTED" in entry.response.error
@@ -318,10 +326,18 @@ class _HarReader:
         stack = DevToolsStack("", raw) if isinstance(raw, dict) and _is_devtools_stack(raw) else None
         page = self._tab_labels.get(entry.pageref) or self._tab_labels.get("", "")
         target = f"page {self._page_url(entry)}"
-        return Initiator(target_id=self._target_id(entry), page=page, target=target, raw_stack=stack)
+        return Initiator(self._target_id(entry), page, target, self._document(entry), stack)
 
     def _target_id(self, entry: HarEntry) -> str:
         return f"{self._number} {entry.frame_id or entry.pageref}"
+
+    def _document(self, entry: HarEntry) -> int:
+        """Return the number of the last document that the entry's frame or page had loaded, 0 if none is known."""
+        target_id, loaded = self._target_id(entry), 0
+        for number, document in enumerate(self._documents, start=self._first_document):
+            if self._target_id(document) == target_id and document.at <= entry.at:
+                loaded = number
+        return loaded
 
     def _page_url(self, entry: HarEntry) -> str:
         """Return the URL of the page that sent `entry`: the last document that its page had loaded by then."""
@@ -344,7 +360,9 @@ class _HarReader:
     def _handshakes(self) -> Iterator[tuple[str, float]]:
         """Yield (session id, end time of the response) for each handshake by polling."""
         for entry in self._engine_entries:
-            if not entry.is_websocket and (handshake := _HANDSHAKE.match(self.har.body(entry) or "")):
+            body = self.har.payload(entry) if not entry.is_websocket else None
+            text = body.decode("latin-1") if isinstance(body, bytes) else body or ""
+            if handshake := _HANDSHAKE.match(text):
                 yield handshake[1], entry.ended_at
 
 

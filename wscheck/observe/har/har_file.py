@@ -149,15 +149,23 @@ class HarFile(msgspec.Struct):
         """True if Playwright wrote the file."""
         return self.creator == "Playwright"
 
+    def payload(self, entry: HarEntry) -> str | bytes | None:
+        """Return the content of a response, as bytes if it is not text; None if the file does not contain it."""
+        content = entry.response.content
+        if content is not None and content.text is not None and content.encoding == "base64":
+            return _decode_base64(content.text)
+        return self.body(entry)
+
     def body(self, entry: HarEntry) -> str | None:
-        """Return the text of a response, None if the file does not contain it."""
+        """Return the text of a response, None if the file does not contain it, or contains no text."""
         content = entry.response.content
         if content is None:
             return None
         if content.file is not None:
             return _read_attached_body(self.path, content.file)
         if content.text is not None and content.encoding == "base64":
-            return _decode_base64(content.text)
+            text = _decode_base64(content.text)
+            return text if isinstance(text, str) else None
         return content.text
 
 
@@ -246,11 +254,15 @@ def _parse_entry(raw: msgspec.Raw) -> HarEntry | None:
     return entry
 
 
-def _decode_base64(text: str) -> str | None:
+def _decode_base64(text: str) -> str | bytes | None:
     try:
-        return base64.b64decode(text).decode()
+        content = base64.b64decode(text)
     except (binascii.Error, ValueError):
         return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
 
 
 def _read_attached_body(har: Path, name: str) -> str | None:

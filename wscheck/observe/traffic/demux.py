@@ -10,10 +10,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.model.disconnect_reasons import TRANSPORT_ERROR
 from wscheck.model.events import Event
-from wscheck.observe.traffic.engine_session import ConnectionOrigin, EngineSession, Initiator
+from wscheck.observe.traffic.engine_session import (
+    ENGINE_IO_3,
+    ENGINE_IO_4,
+    ConnectionOrigin,
+    EngineSession,
+    Initiator,
+)
 from wscheck.observe.traffic.identity import IdentityRule
+from wscheck.observe.traffic.page_owner import unify_users
 from wscheck.observe.traffic.redaction import ENGINE_PARAMETERS, TrafficRedactor, UrlFormatter
 from wscheck.observe.traffic.server_split import ServerSplit
 from wscheck.protocols.engine_io import (
@@ -21,8 +29,13 @@ from wscheck.protocols.engine_io import (
     EnginePacketType,
     PacketError,
     decode_engine_packet,
+    decode_engine_packet_v3,
     decode_payload,
+    decode_payload_v3,
 )
+
+MAX_EARLY_HEADERS = 1_000
+"""Requests whose headers are stored until the request itself is reported."""
 
 DEFAULT_IDENTITY = "auth.userId"
 
@@ -104,6 +117,8 @@ class TrafficDemux:
         self._source = source
         self._channels: dict[str, _Channel] = {}
         self._session_by_sid: dict[str, EngineSession] = {}
+        # A browser may report the headers of a request before the request itself.
+        self._early_headers = BoundedDict[str, Mapping[str, str]](MAX_EARLY_HEADERS)
         # A browser reports the next request of a session before the body of its handshake can be read.
         self._deferred: dict[str, list[Callable[[], object]]] = {}
         self._deferred_sid_by_key: dict[str, str] = {}
@@ -130,11 +145,11 @@ class TrafficDemux:
 
     def _open_request(self, key: str, opening: _OpeningRequest, body: str | None) -> None:
         session, _ = self._find_or_create_session(opening)
-        self._channels[key] = _Channel(session, active=True)
+        self._open_channel(key, session, active=True)
         if body is not None:
             self._feed_payload(session, body, opening.at, outgoing=True)
 
-    def on_response(self, key: str, at: float, *, status: int, body: str | None) -> None:
+    def on_response(self, key: str, at: float, *, status: int, body: str | bytes | None) -> None:
         """Process a complete HTTP response."""
         if self._is_deferred(key, lambda: self.on_response(key, at, status=status, body=body)):
             return
@@ -143,7 +158,7 @@ class TrafficDemux:
             return
         if status >= 400:
             self._feed_error(channel, at, status, body or "")
-        elif body and body != "ok":
+        elif body and body not in ("ok", b"ok"):
             self._feed_payload(channel.session, body, at, outgoing=False)
             self._register_session(channel.session)
 
@@ -162,7 +177,7 @@ class TrafficDemux:
         if not cancelled and channel.session.transport == "polling":
             channel.session.end(at)
 
-    def _feed_error(self, channel: _Channel, at: float, status: int, body: str) -> None:
+    def _feed_error(self, channel: _Channel, at: float, status: int, body: str | bytes) -> None:
         """Process an HTTP error. Engine.IO explains it as {"code", "message"}; a proxy may send any body."""
         try:
             message = str(json.loads(body)["message"])
@@ -186,14 +201,20 @@ class TrafficDemux:
 
     def _open_websocket(self, key: str, opening: _OpeningRequest) -> None:
         session, is_new = self._find_or_create_session(opening)
-        self._channels[key] = _Channel(session, active=is_new)
+        self._open_channel(key, session, active=is_new)
 
     def on_headers(self, key: str, headers: Mapping[str, str]) -> None:
-        """Process the request headers of a request or websocket, if they are known only after it was sent."""
+        """Process the request headers of a request or websocket, if they are reported separately from it."""
         if self._is_deferred(key, lambda: self.on_headers(key, headers)):
             return
         if (channel := self._channels.get(key)) is not None:
             _feed_headers(channel.session, headers)
+        else:
+            self._early_headers.put(key, headers)
+
+    def _open_channel(self, key: str, session: EngineSession, *, active: bool) -> None:
+        self._channels[key] = _Channel(session, active)
+        _feed_headers(session, self._early_headers.pop(key, {}))
 
     def on_frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool) -> None:
         """Process one websocket frame."""
@@ -203,7 +224,8 @@ class TrafficDemux:
         if channel is None:
             return
         try:
-            packet = decode_engine_packet(data)
+            decode = decode_engine_packet_v3 if channel.session.version == ENGINE_IO_3 else decode_engine_packet
+            packet = decode(data)
         except PacketError as problem:
             channel.session.record_unreadable(at, str(problem))
             return
@@ -250,7 +272,7 @@ class TrafficDemux:
         sessions = [(session, session.events(origin_of(session))) for session in self.sessions]
         servers = ServerSplit(sessions, self._target)
         self.server_note = servers.note
-        return sorted(servers.label_events(sessions), key=lambda event: event.at or 0.0)
+        return sorted(servers.label_events(unify_users(sessions, servers)), key=lambda event: event.at or 0.0)
 
     def _after_handshake(self, key: str, engine_url: EngineUrl, step: Callable[[], object]) -> None:
         """Run `step` now, or when the handshake of its session has been read."""
@@ -289,6 +311,7 @@ class TrafficDemux:
         session = EngineSession(
             opening.at,
             url=self.urls.endpoint(opening.url),
+            version=engine_url.version,
             transport=engine_url.transport,
             source=self._source,
             initiator=opening.initiator,
@@ -297,15 +320,14 @@ class TrafficDemux:
         )
         session.set_credentials("query", engine_url.query)
         _feed_headers(session, opening.headers)
-        if engine_url.version != "4":
-            message = f"Engine.IO {engine_url.version}: a Socket.IO client before version 3"
-            session.refuse(opening.at, "protocol", message)
+        if engine_url.version not in (ENGINE_IO_4, ENGINE_IO_3):
+            session.refuse(opening.at, "protocol", f"wscheck does not read Engine.IO {engine_url.version}")
         self.sessions.append(session)
         return session
 
-    def _feed_payload(self, session: EngineSession, body: str, at: float, *, outgoing: bool) -> None:
+    def _feed_payload(self, session: EngineSession, body: str | bytes, at: float, *, outgoing: bool) -> None:
         try:
-            decoded = decode_payload(body)
+            decoded = _decode_payload(session.version, body)
         except PacketError as problem:
             session.record_unreadable(at, str(problem))
             return
@@ -321,6 +343,12 @@ class TrafficDemux:
         if session.eio is not None:
             self._session_by_sid.setdefault(session.eio, session)
             self._replay_deferred(session.eio)
+
+
+def _decode_payload(version: str, body: str | bytes) -> list[EnginePacket]:
+    if version == ENGINE_IO_3:
+        return decode_payload_v3(body)
+    return decode_payload(body if isinstance(body, str) else body.decode("utf-8", "replace"))
 
 
 def _feed_headers(session: EngineSession, headers: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """One Engine.IO session of a browser: a state machine that turns packets into events.
 
-The packets are those of the Engine.IO protocol 4 and the Socket.IO protocol 5.
+The packets are those of the Engine.IO protocols 3 and 4 and the Socket.IO protocols 3 to 5, as text or in MessagePack.
 """
 
 from typing import Any
@@ -25,7 +25,16 @@ from wscheck.model.events import (
 from wscheck.observe.traffic.identity import IdentityRule
 from wscheck.observe.traffic.redaction import UNKNOWN_USER, TrafficRedactor
 from wscheck.protocols.engine_io import EnginePacket, EnginePacketType, PacketError, decode_handshake
-from wscheck.protocols.socket_io import BINARY_PACKET_TYPES, SocketPacket, SocketPacketType, decode_socket_packet
+from wscheck.protocols.socket_io import (
+    BINARY_PACKET_TYPES,
+    SocketPacket,
+    SocketPacketType,
+    decode_msgpack_packet,
+    decode_socket_packet,
+)
+
+ENGINE_IO_4, ENGINE_IO_3 = "4", "3"
+"""Versions of Engine.IO (the parameter EIO of the URL). Version 3 belongs to Socket.IO clients before version 3."""
 
 TIMER_DELAY_S = 0.5
 """Largest usual delay of a client's timer."""
@@ -38,12 +47,14 @@ class Initiator(msgspec.Struct, frozen=True):
                this id
     page       label of the tab ("tab 1"), or of a worker that several tabs share
     target     "page http://...", "worker ...", "shared_worker ...", "service_worker ...", "iframe ..."
+    document   number of the document or worker that opened the connection, 0 if unknown; each load has its own
     raw_stack  stack trace of the opening, in the form of the event source; `ConnectionOrigin` is the resolved form
     """
 
     target_id: str = ""
     page: str = ""
     target: str = ""
+    document: int = 0
     raw_stack: Any = None
 
 
@@ -94,6 +105,7 @@ class EngineSession:
 
     eio        the session id, None before the handshake
     opened_at  time at which the first request was sent
+    version    version of Engine.IO, "3" or "4"
     """
 
     def __init__(
@@ -101,6 +113,7 @@ class EngineSession:
         at: float,
         *,
         url: str,
+        version: str = ENGINE_IO_4,
         transport: str,
         source: str,
         initiator: Initiator,
@@ -108,7 +121,7 @@ class EngineSession:
         redactor: TrafficRedactor,
     ) -> None:
         self.source, self.initiator, self.url, self.transport = source, initiator, url, transport
-        self.opened_at = at
+        self.opened_at, self.version = at, version
         self.eio: str | None = None
         self._ended = False
         self._closing_at: float | None = None
@@ -222,18 +235,22 @@ class EngineSession:
 
     def _process_message(self, data: str | bytes, at: float, *, outgoing: bool) -> None:
         if isinstance(data, bytes):
-            self._process_attachment(data, at)
+            if self._pending_binary is None:
+                self._process_packet(decode_msgpack_packet(data), at, outgoing=outgoing)
+            else:
+                self._process_attachment(self._pending_binary, data, at)
             return
-        packet = decode_socket_packet(data)
+        self._process_packet(decode_socket_packet(data), at, outgoing=outgoing)
+
+    def _process_packet(self, packet: SocketPacket, at: float, *, outgoing: bool) -> None:
+        if self.version == ENGINE_IO_3:
+            packet = packet._replace(namespace=packet.namespace.partition("?")[0])
         if packet.type in BINARY_PACKET_TYPES and packet.attachments:
             self._pending_binary = _BinaryEvent(packet, outgoing)
             return
         (self._process_sent if outgoing else self._process_received)(packet, at)
 
-    def _process_attachment(self, data: bytes, at: float) -> None:
-        pending = self._pending_binary
-        if pending is None:
-            return
+    def _process_attachment(self, pending: _BinaryEvent, data: bytes, at: float) -> None:
         pending.attachments.append(data)
         if len(pending.attachments) >= pending.packet.attachments:
             self._pending_binary = None
@@ -264,7 +281,7 @@ class EngineSession:
         namespace = self._namespaces.setdefault(packet.namespace, _Namespace(user=self._user))
         fingerprint = namespace.fingerprint
         if packet.type is SocketPacketType.CONNECT:
-            namespace.sid = str((packet.data or {}).get("sid", "")) or None
+            namespace.sid = str((packet.data or {}).get("sid", "")) or self._sid_v3(packet.namespace)
             self._record(Connected(at=at, fingerprint=fingerprint, url=self.url), packet.namespace)
         elif packet.type is SocketPacketType.CONNECT_ERROR:
             error = packet.data.get("message", "") if isinstance(packet.data, dict) else packet.data
@@ -281,6 +298,12 @@ class EngineSession:
             self._record(
                 Delivered(at=at, name=self._redactor.redact(str(packet.data[0])), **identity), packet.namespace
             )
+
+    def _sid_v3(self, namespace: str) -> str | None:
+        """Return the socket id of a namespace with Engine.IO 3, which is derived from the id of the session."""
+        if self.version != ENGINE_IO_3 or self.eio is None:
+            return None
+        return self.eio if namespace == "/" else f"{namespace}#{self.eio}"
 
     def _backdate_acknowledgement(self, namespace: str, at: float, connect_sent_at: float | None) -> None:
         """Date an acknowledgement back to the time of CONNECT, if one poll delivered it with a DISCONNECT.
@@ -333,4 +356,5 @@ class EngineSession:
         if isinstance(event, Upgraded):
             fields["sid"] = namespace.sid if namespace is not None else None
         fields |= {"source": self.source, "user": user, "eio": self.eio, "page": self.initiator.page or None}
+        fields["document"] = self.initiator.document or None
         return msgspec.structs.replace(event, **fields)

@@ -40,7 +40,10 @@ class TrafficRedactor:
 
     def digest(self, payload: object, *attachments: bytes) -> str:
         """Return the keyed digest of a payload; equal payloads of one run have equal digests."""
-        text = json.dumps(payload, sort_keys=True, ensure_ascii=False, default=repr)
+        try:
+            text = json.dumps(payload, sort_keys=True, ensure_ascii=False, default=repr)
+        except (TypeError, ValueError):  # MessagePack allows maps whose keys JSON cannot sort or write
+            text = repr(payload)
         digest = hashlib.blake2s(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=8)
         for attachment in attachments:
             digest.update(b"\0" + attachment)

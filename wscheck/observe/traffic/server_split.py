@@ -67,6 +67,10 @@ class ServerSplit:
         names = ", ".join(str(server) for server in (self.main, *others))
         return f"Connections went to {1 + len(others)} servers, each evaluated separately: {names}."
 
+    def of(self, session: EngineSession) -> ServerEndpoint:
+        """Return the server of a session."""
+        return self._server_by_session[id(session)]
+
     def label_events(self, sessions: SessionEvents) -> Iterator[Event]:
         """Yield all events. At each server other than the home server, a user has another label."""
         home: dict[str | None, ServerEndpoint] = {}
