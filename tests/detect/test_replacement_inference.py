@@ -1,7 +1,11 @@
 """Replacements inferred from the end of a user's newest connection, where both acknowledgements came together."""
 
+from typing import Any
+
 import pytest
 
+from tests.conversation import log_of
+from wscheck.detect.ledger import Ledger
 from wscheck.detect.replacement_inference import ReplacementInference
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, SERVER_NAMESPACE_DISCONNECT
 from wscheck.model.events import SOURCE_CLIENT, SOURCE_SERVER_LOG, Connected, Disconnected
@@ -54,3 +58,32 @@ def test_openings_that_are_not_known_show_no_order(known: tuple[str, ...]) -> No
 @pytest.mark.parametrize("times", [(None, 1.1, 1.2), (1.0, None, 1.2), (1.0, 1.1, None)])
 def test_events_without_a_time_show_no_order(times: tuple[float | None, float | None, float | None]) -> None:
     assert replaced_by(end(times[2]), times[:2]) is None
+
+
+def ended_soon_after(delay: float, *, times: int, reason: str | None = None, **where: Any) -> Ledger:
+    """Return the ledger after `times` connections, each followed after `delay` by the end of the one before."""
+    said = log_of("A", **where).connects("s0", at=0.5)
+    for n in range(1, times + 1):
+        said.connects(f"s{n}", at=10 * n + 0.5).disconnects(f"s{n - 1}", at=10 * n + 0.5 + delay, reason=reason)
+    ledger = Ledger()
+    for event in said.events:
+        ledger.apply(event)
+    return ledger
+
+
+def test_ends_within_milliseconds_of_a_newer_connection_are_replacements_whatever_the_reason() -> None:
+    assert ended_soon_after(0.004, times=6).counts_for("A").replacements == 6
+    assert ended_soon_after(0.004, times=6, reason="closed by policy").counts_for("A").replacements == 6
+
+
+def test_two_such_ends_are_no_replacements() -> None:
+    assert ended_soon_after(0.004, times=2).counts_for("A").replacements == 0
+
+
+def test_pages_that_close_their_old_connections_replace_nothing() -> None:
+    assert ended_soon_after(0.12, times=6).counts_for("A").replacements == 0
+    assert ended_soon_after(0.004, times=6, reason="transport close").counts_for("A").replacements == 0
+
+
+def test_whole_seconds_do_not_show_that_an_end_followed_at_once() -> None:
+    assert ended_soon_after(0, times=6, resolution=1.0).counts_for("A").replacements == 0

@@ -63,4 +63,19 @@ class ClosedChange(msgspec.Struct, frozen=True, gc=False):
     opening: Connected | None
 
 
-LedgerChange = OpenedChange | ReplacedChange | ClosedChange
+class SurvivedChange(msgspec.Struct, frozen=True, gc=False):
+    """A connection that counted as ended with its server process ended later by itself: it was open until then.
+
+    newer    the event that opened the user's first later connection, None if the user opened none
+    until    end of the time for which both were open (epoch seconds), None without a newer connection
+    """
+
+    user: str
+    sid: str
+    event: Event
+    opening: Connected | None
+    newer: Connected | None
+    until: float | None
+
+
+LedgerChange = OpenedChange | ReplacedChange | ClosedChange | SurvivedChange

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from wscheck.detect.causes import UserHistories, UserHistory, probable_cause
-from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange
+from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.rule import EventHandler
@@ -53,6 +53,7 @@ class Judge:
             OpenedChange: [self._histories.opened],
             ReplacedChange: [self._histories.replaced],
             ClosedChange: [self._histories.closed],
+            SurvivedChange: [],
             Connecting: [self._histories.connecting],
             Refused: [self._histories.refused],
             HandlersRegistered: [self._histories.registered],
@@ -170,7 +171,7 @@ class Judge:
     @property
     def gaps(self) -> list[Gap]:
         """Evidence that the rules needed and did not get. Complete after `finish`."""
-        return [rule.gap for rule in self._rules if rule.gap is not None]
+        return list(dict.fromkeys(gap for rule in self._rules for gap in rule.gaps))
 
     def findings(self) -> list[Finding]:
         """Return the findings, the worst first, each with its probable cause. Further events may add findings."""

@@ -8,15 +8,18 @@ stored only for users with further events. The number of stored events is limite
 complete.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, UserCounts
 from wscheck.detect.engine_sessions import EngineSessions
 from wscheck.detect.replacement_inference import ReplacementInference
+from wscheck.detect.restarts import PresumedEnds
+from wscheck.detect.user_only_lines import UserOnlyLines, are_of_same_moment, is_logged
 from wscheck.model.disconnect_reasons import (
     DISCONNECT_SENT,
+    EXPIRED_LIKELY_RESTART,
     EXPIRED_SERVER_RESTART,
     EXPIRED_STALE,
     EXPIRED_UNANNOUNCED,
@@ -72,6 +75,9 @@ class Ledger:
         self._replaced_users, self._ended = BoundedDict[str, str | None](memory), EndedConnections(memory)
         self.engine_sessions, self._unannounced = EngineSessions(), set[str]()
         self._inference, self._has_announcements, self.unattributed = ReplacementInference(), False, 0
+        self.presumed_ends, self.user_only_lines = PresumedEnds(memory), UserOnlyLines()
+        self._has_sids = self._has_ended_sids = False
+        self._latest_close: ClosedChange | None = None
         self._node, self._node_names = dict[str, str](), dict[str, str]()
         self.change_handlers: dict[type, Callable[[Any], Changes]] = {
             Connected: self._connected,
@@ -104,13 +110,17 @@ class Ledger:
         return (self._user.get(sid) or self._replaced_users.get(sid)) if sid is not None else None
 
     def opening_events(self) -> Iterator[Connected]:
-        """Yield the opening event of each open connection.
+        """Yield the opening event of each open connection, as `open_items` does."""
+        return (opening for _, opening in self.open_items())
+
+    def open_items(self) -> Iterator[tuple[str, Connected]]:
+        """Yield the socket id (or its substitute) and the opening event of each open connection.
 
         If the event is no longer stored, yield one that contains only the user and the socket id.
         """
         for user, sids in self._open.items():
             for sid in (sids,) if isinstance(sids, str) else sids:
-                yield self.opening_event(sid) or Connected(source=SOURCE_SERVER_LOG, user=user, sid=sid)
+                yield sid, self.opening_event(sid) or Connected(source=SOURCE_SERVER_LOG, user=user, sid=sid)
 
     def users(self) -> Iterator[str]:
         """Yield every observed user, those with an open connection first."""
@@ -120,6 +130,20 @@ class Ledger:
     def counts_for(self, user: str) -> UserCounts:
         """Return the counts of `user` so far."""
         return self._counts.get(user) or (UserCounts(connects=1, max_open=1) if user in self._open else UserCounts())
+
+    def has_returned(self, user: str) -> bool:
+        """Return whether more than one event about the user was observed, so that this is not the first connection."""
+        return user in self._counts
+
+    @property
+    def most_users(self) -> int:
+        """An estimate of the number of observed users, never too high."""
+        return max(len(self._open), len(self._counts))
+
+    @property
+    def user_count(self) -> int:
+        """Number of users with an open connection."""
+        return len(self._open)
 
     @property
     def most_open_per_user(self) -> int:
@@ -137,10 +161,8 @@ class Ledger:
         sid, user = event.sid, event.user
         self._has_announcements = True
         if sid is None:
-            self.unattributed += 1
-            if user is not None:
-                self._stored_counts(user).connects += 1
-            return ()
+            return self._connected_without_sid(event)
+        self._has_sids = True
         if sid in self._user:
             return self._reported_again(sid, event)
         if (sid in self._ended and not self._ended.recover(sid, event)) or sid in self._replaced_users:
@@ -150,6 +172,29 @@ class Ledger:
         if (event.eio is not None or event.namespace is not None) and self.engine_sessions.join(event, sid):
             return ()
         return self._add(sid, user, event, event)
+
+    def _connected_without_sid(self, event: Connected) -> Changes:
+        """Open a connection with a substitute id, if no line of the log names a socket.
+
+        If other lines name sockets, this line may be a second one about one of their connections.
+        """
+        user = event.user
+        if user is None:
+            self.unattributed += 1
+            return ()
+        newest = self.opening_event(next(reversed(self.open_connections(user)), None))
+        if newest is not None and newest.sid is not None and are_of_same_moment(newest, event):
+            return ()
+        if self._has_sids or event.source != SOURCE_SERVER_LOG:
+            self.unattributed += 1
+            self._stored_counts(user).connects += 1
+            return ()
+        return self._add(self.user_only_lines.new_id(), user, event, event)
+
+    @property
+    def counts_user_only_lines(self) -> bool:
+        """True if the log names no sockets, but reports openings and ends by user: connections can then be counted."""
+        return self.user_only_lines.names_ends and not self._has_sids
 
     def _reported_again(self, sid: str, event: Connected) -> Changes:
         """Add the data of a second report of an open connection, such as its user."""
@@ -185,6 +230,8 @@ class Ledger:
                 counts.connects += 1
                 counts.max_open = counts.max_open or 1
             first = OpenedChange(user, sid, event, ())
+            if self.presumed_ends:
+                self.presumed_ends.user_opened(first)
             return (first,) if not self._inference.unexplained_ends else self._with_inferred_replacement(first)
         others = (sids,) if isinstance(sids, str) else sids
         counts = counts or self._stored_counts(user)
@@ -192,18 +239,24 @@ class Ledger:
         self.users_over_one.setdefault(user, event.at)
         counts.connects += 1
         counts.max_open = max(counts.max_open, len(others) + 1)
-        return (OpenedChange(user, sid, event, others),)
+        opened = OpenedChange(user, sid, event, others)
+        if self.presumed_ends:
+            self.presumed_ends.user_opened(opened)
+        return (opened,)
 
     def _with_inferred_replacement(self, opened: OpenedChange) -> Changes:
         if (replaced := self._inference.on_connect(opened)) is None or replaced.old_sid is None:
             return (opened,)
         self._ended[replaced.old_sid] = EndedConnections.INFERRED
+        self._stored_counts(opened.user).replacements += 1
         return (opened, replaced)
 
     def _replaced(self, event: Replaced) -> Changes:
         self._inference.on_logged_replacement()
         old, new = event.old_sid, event.new_sid
         user = event.user if event.user is not None else self.user_for(new) or self.user_for(old)
+        if old is None and new is None and user is not None and event.source == SOURCE_SERVER_LOG:
+            old = self._replaced_without_sid(user, event)
         if old is not None and (old in self._replaced_users or old in self._ended) and self._is_known(old, user):
             return ()
         old_opening = self.opening_event(old)
@@ -220,10 +273,22 @@ class Ledger:
         change = ReplacedChange(user, old, new, event, True, Confidence.HIGH, remaining, old_opening, new_opening)
         return (*changes, change)
 
+    def _replaced_without_sid(self, user: str, event: Replaced) -> str | None:
+        """Return the connection that a replacement without socket ids ended, None if it is not open or not known.
+
+        The line may precede or follow the opening of the newer connection.
+        """
+        sids = self.open_connections(user)
+        newest = self.opening_event(sids[-1]) if sids else None
+        older = sids[:-1] if newest is not None and are_of_same_moment(newest, event) else sids
+        if not older:
+            return None
+        self.user_only_lines.replaced(user, event)
+        return older[-1]
+
     def _is_known(self, old: str, user: str | None) -> bool:
         """Return whether the replacement of `old` was already reported, by another source or by inference."""
-        if self._ended.get(old) == EndedConnections.INFERRED and user is not None:
-            self._stored_counts(user).replacements += 1
+        if self._ended.get(old) == EndedConnections.INFERRED:
             self._ended[old] = EndedConnections.REPLACED
         known = (EndedConnections.REPLACED, EndedConnections.INFERRED)
         return old in self._replaced_users or self._ended[old] in known
@@ -245,11 +310,14 @@ class Ledger:
     def _disconnected(self, event: Disconnected) -> Changes:
         sid = event.sid
         if sid is None:
-            if event.user is not None:
-                self._stored_counts(event.user).disconnects += 1
-            return ()
+            return self._disconnected_without_sid(event, event.user) if event.user is not None else ()
+        self._has_ended_sids = True
+        if self.user_only_lines.names_ends:
+            self._compare_with_user_only_lines(sid, event)
         if sid in self._replaced_users:
             return self._close_replaced(sid, event)
+        if self.presumed_ends and sid in self.presumed_ends and sid not in self._user:
+            return self._end_presumed(sid, event)
         if sid in self._ended:
             return ()
         connection = self.engine_sessions.leave(sid) if self.engine_sessions.has_evidence else sid
@@ -259,6 +327,51 @@ class Ledger:
         if connection is not None and event.user is not None:
             self._stored_counts(event.user).disconnects += 1  # the connection opened before the observation started
         return ()
+
+    def _disconnected_without_sid(self, event: Disconnected, user: str) -> Changes:
+        """Close the user's only connection, or the oldest of several, unless another line reports the same end.
+
+        Which of several connections ended is unknown. If the log names the sockets of ends elsewhere, another line
+        will probably tell, so none is closed.
+        """
+        lines = self.user_only_lines
+        if event.source != SOURCE_SERVER_LOG or lines.is_second_report(user, event, self._latest_close):
+            self._stored_counts(user).disconnects += event.source != SOURCE_SERVER_LOG
+            return ()
+        lines.names_ends = True
+        sids = [sid for sid in self.open_connections(user) if is_logged(self._openings.get(sid))]
+        if not sids or lines.ends_replaced(user, event):
+            self._stored_counts(user).disconnects += 1
+            return ()
+        if len(sids) > 1 and self._has_ended_sids:
+            lines.assume_ended(user, None, event, None)
+            return ()
+        if len(sids) > 1 and not all(map(lines.is_substitute, sids)):
+            lines.assume_ended(user, sids[0], event, self._openings.get(sids[0]))
+        return self._close(sids[0], event)
+
+    def _compare_with_user_only_lines(self, sid: str, event: Disconnected) -> None:
+        """Open the connection again that was assumed to have ended, if this line about the same end names another."""
+        user = self._user.get(sid)
+        if user is None:
+            return
+        assumed = self.user_only_lines.ended_with_sid(user, event)
+        if assumed is not None and assumed.sid is not None:
+            self._ended.pop(assumed.sid, None)
+            self._add(assumed.sid, user, event, assumed.opening)
+            counts = self._stored_counts(user)
+            counts.connects, counts.disconnects = counts.connects - 1, counts.disconnects - 1
+
+    def _end_presumed(self, sid: str, event: Disconnected) -> Changes:
+        user = self.presumed_ends.user_of(sid)
+        self._stored_counts(user).disconnects += 1
+        survived = self.presumed_ends.end(sid, event)
+        if survived is None:
+            return ()
+        if survived.newer is not None:
+            counts = self._stored_counts(user)
+            counts.max_open = max(counts.max_open, 2)
+        return (survived,)
 
     def _close_replaced(self, sid: str, event: Disconnected) -> Changes:
         user = self._replaced_users.pop(sid)
@@ -270,27 +383,46 @@ class Ledger:
     def _close(self, sid: str, event: Disconnected) -> Changes:
         user, opening = self._user[sid], self._openings.get(sid)
         sids = self._open.get(user) if user is not None else None
-        replaced = None
+        replaced: tuple[ReplacedChange, ...] = ()
         if isinstance(sids, tuple) and user is not None:
-            replaced = self._inference.on_disconnect(event, sid, user, sids, self._openings)
+            explained = self._inference.on_disconnect(event, sid, user, sids, self._openings)
+            replaced = (
+                (explained,)
+                if explained is not None
+                else self._inference.on_unexplained_overlap_end(event, sid, user, sids, self._openings)
+            )
         opened_by = self._opening_source(sid, event) if event.reason not in DISCONNECT_SENT else None
         remaining, is_logged = self._remove(sid), event.source == SOURCE_SERVER_LOG
         inferred = EndedConnections.INFERRED if is_logged else EndedConnections.REPLACED
-        self._ended.put(sid, opened_by if replaced is None else inferred)
+        self._ended.put(sid, inferred if replaced else opened_by)
         if user is not None:
             counts = self._counts[user]  # `_remove` has stored the counts
             counts.disconnects += 1
-            if replaced is not None and not is_logged:
-                counts.replacements += 1
-        closed = ClosedChange(user, sid, event, event.reason, replaced is not None, remaining, opening)
+            counts.replacements += len(replaced)
+        if self.presumed_ends:
+            self.presumed_ends.newer_closed(sid, event)
+        closed = self._latest_close = ClosedChange(user, sid, event, event.reason, bool(replaced), remaining, opening)
         if is_logged and isinstance(sids, str):
             self._inference.remember(closed)
-        return (closed,) if replaced is None else (replaced, closed)
+        return (*replaced, closed)
 
     def _restarted(self, event: ServerRestarted) -> Changes:
         """Close the connections of the restarted process, or all connections if the log names no process."""
         expired = [sid for sid in self._user if event.node is None or self._node.get(sid) == event.node]
-        return tuple(change for sid in expired for change in self._expire(sid, event, EXPIRED_SERVER_RESTART))
+        return self._expire_restarted(expired, event, EXPIRED_SERVER_RESTART)
+
+    def presume_restart(self, sids: Sequence[str], event: Event) -> Changes:
+        """Expire connections of a process that probably restarted at `event`, although no log line says so."""
+        return self._expire_restarted([sid for sid in sids if sid in self._user], event, EXPIRED_LIKELY_RESTART)
+
+    def _expire_restarted(self, sids: Sequence[str], event: Event, reason: str) -> Changes:
+        restart, changes = self.presumed_ends.start_restart(event) if sids else None, list[LedgerChange]()
+        for sid in sids:
+            user, opening = self._user[sid], self._openings.get(sid)
+            changes += self._expire(sid, event, reason)
+            if user is not None and restart is not None:
+                self.presumed_ends.add(sid, user, opening, restart)
+        return tuple(changes)
 
     def expire(self, sid: str, event: Event) -> Changes:
         """Close a connection that counts as ended. `event`, which does not report the end, becomes its evidence."""
@@ -323,6 +455,8 @@ class Ledger:
             self.engine_sessions.forget(sid)
         self._unannounced.discard(sid)
         self._node.pop(sid, None)
+        if self.user_only_lines.open_count:
+            self.user_only_lines.forget(sid)
         if user is None:
             return ()
         sids = self._open[user]

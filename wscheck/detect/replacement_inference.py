@@ -6,7 +6,7 @@ from typing import cast
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
-from wscheck.model.disconnect_reasons import SERVER_ENDED
+from wscheck.model.disconnect_reasons import CLIENT_OR_NETWORK_ENDED, SERVER_ENDED
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event
 from wscheck.model.findings import Confidence
 from wscheck.model.replacement import CROSSING_S, replacement_confidence
@@ -17,6 +17,15 @@ SAME_MOMENT_S = 0.01
 A client that reconnects after a disconnect needs longer.
 """
 
+PROMPT_S = 0.025
+"""Longest time from an opening to the logged end of the user's older connection that the opening caused (seconds).
+
+A page that closes its own old connection, for example on a reload, takes longer.
+"""
+
+MIN_PROMPT_ENDS = 3
+"""Number of consecutive overlaps of a user that end within `PROMPT_S`, from which on they count as replacements."""
+
 MAX_UNEXPLAINED_ENDS = 1_000
 
 
@@ -25,17 +34,22 @@ class ReplacementInference:
 
     has_logged_replacements  the server logs its replacements, so none need be inferred from its log
     unexplained_ends         user to the end of the user's only connection, if the log reports that the server ended it
+
+    The end of an older connection within milliseconds of the opening of a newer one, several times in a row, is a
+    replacement too, whatever the reason in the log: see `on_unexplained_overlap_end`.
     """
 
     def __init__(self) -> None:
         self.has_logged_replacements = False
         self.unexplained_ends = BoundedDict[str, ClosedChange](MAX_UNEXPLAINED_ENDS)
+        self._prompt_ends = BoundedDict[str, list[ReplacedChange]](MAX_UNEXPLAINED_ENDS)
 
     def on_logged_replacement(self) -> None:
         """Stop the inference for the server's log, because the log reports replacements."""
         if not self.has_logged_replacements:
             self.has_logged_replacements = True
             self.unexplained_ends.clear()
+            self._prompt_ends.clear()
 
     def on_disconnect(
         self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
@@ -67,6 +81,32 @@ class ReplacementInference:
             return None
         return ReplacedChange(user, sid, new_sid, event, False, confidence, remaining, ended, newest)
 
+    def on_unexplained_overlap_end(
+        self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
+    ) -> tuple[ReplacedChange, ...]:
+        """Return the replacements that the end of one of several connections shows, if no reason explains the end.
+
+        The first `MIN_PROMPT_ENDS` are returned together. The arguments are those of `on_disconnect`.
+        """
+        if self.has_logged_replacements or event.source != SOURCE_SERVER_LOG:
+            return ()
+        newest = openings.get(open_sids[-1])
+        if sid == open_sids[-1] or newest is None or not _ended_promptly(event, newest):
+            self._prompt_ends.pop(user, None)
+            return ()
+        remaining = tuple(other for other in open_sids if other != sid)
+        change = ReplacedChange(
+            user, sid, open_sids[-1], event, False, Confidence.MEDIUM, remaining, openings.get(sid), newest
+        )
+        earlier = self._prompt_ends.get(user)
+        if earlier is None:
+            earlier = []
+            self._prompt_ends.put(user, earlier)
+        if len(earlier) >= MIN_PROMPT_ENDS:
+            return (change,)
+        earlier.append(change)
+        return tuple(earlier) if len(earlier) == MIN_PROMPT_ENDS else ()
+
     def remember(self, closed: ClosedChange) -> None:
         """Store the end of a user's only connection: a server may log this end before the opening that caused it."""
         if closed.user is not None and closed.reason in SERVER_ENDED and not self.has_logged_replacements:
@@ -96,6 +136,13 @@ def _replacing_sid(ended: Connected | None, newer: tuple[str, ...], openings: Ma
     return next(same_node, newer[-1])
 
 
+def _ended_promptly(end: Disconnected, newest: Connected) -> bool:
+    """Return whether `end` followed the opening of the newest connection within `PROMPT_S`, for an unknown reason."""
+    if end.reason in CLIENT_OR_NETWORK_ENDED or end.at is None or newest.at is None or end.resolution:
+        return False
+    return 0 <= end.at - newest.at <= PROMPT_S
+
+
 def _at_the_same_moment(end: Event, opening: Event) -> bool:
     """Return whether the same log reports both, and the opening at most `SAME_MOMENT_S` seconds after the end.
 
@@ -103,7 +150,7 @@ def _at_the_same_moment(end: Event, opening: Event) -> bool:
     """
     if end.at is None or opening.at is None or opening.source != end.source or opening.node != end.node:
         return False
-    return 0 <= opening.at - end.at <= SAME_MOMENT_S and not end.at.is_integer()
+    return 0 <= opening.at - end.at <= SAME_MOMENT_S and not end.at.is_integer() and not end.resolution
 
 
 def _acknowledgements_crossed(event: Disconnected, ended: Connected | None, other: Connected | None) -> bool:

@@ -27,6 +27,7 @@ CLIENT_DISCONNECT = "client disconnect"
 
 # Reasons of the ledger, for a connection that it closed although no event reports its end.
 EXPIRED_SERVER_RESTART = "expired: the server restarted"
+EXPIRED_LIKELY_RESTART = "expired: the server probably restarted"
 EXPIRED_STALE = "expired: nothing heard of it for too long"
 EXPIRED_UNANNOUNCED = "expired: the server speaks of another one as the user's, and tells of no connection's beginning"
 
@@ -38,6 +39,19 @@ TRANSPORT_ENDED = frozenset({TRANSPORT_CLOSE, TRANSPORT_ERROR, FORCED_CLOSE})
 
 DISCONNECT_SENT = SERVER_ENDED | {IO_CLIENT_DISCONNECT, CLIENT_NAMESPACE_DISCONNECT}
 """Reasons that mean that a side sent a DISCONNECT packet. The server cannot recover such a connection."""
+
+CLIENT_OR_NETWORK_ENDED = frozenset(
+    {
+        IO_CLIENT_DISCONNECT,
+        CLIENT_NAMESPACE_DISCONNECT,
+        CLIENT_DISCONNECT,
+        TRANSPORT_CLOSE,
+        TRANSPORT_ERROR,
+        PING_TIMEOUT,
+        PARSE_ERROR,
+    }
+)
+"""Reasons that mean that the client or the network ended the connection."""
 
 SERVER_SPELLINGS = frozenset(
     {

@@ -63,6 +63,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     user        the user as whom the connection authenticates, None if unknown
     node        the server process that logged the event, if the log names the process
     path, line  log file and 1-based line that contain the evidence
+    resolution  seconds by which the event may have been later than `at`: 1 if the log prints whole seconds
     """
 
     at: float | None = None
@@ -71,6 +72,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     node: str | None = None
     path: str | None = None
     line: int | None = None
+    resolution: float = 0.0
 
 
 class ConnectionEvent(Event, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ import pytest
 from tests.conversation import START, Conversation, judged, log_of, one, user
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import RuleOptions
-from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
+from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts, format_minutes
 from wscheck.model.events import Connected
 from wscheck.model.findings import Confidence, Severity
 
@@ -28,7 +28,34 @@ def test_five_attempts_are_allowed() -> None:
 
 
 def test_any_number_of_attempts_is_allowed_when_they_are_far_apart() -> None:
-    assert judged(ExcessiveAttempts, logged(200, every=2.5)) == []
+    assert judged(ExcessiveAttempts, logged(200, every=120)) == []
+
+
+@pytest.mark.parametrize("every", [2.5, 8, 60])
+def test_a_slow_loop_that_continues_for_minutes_is_a_warning(every: float) -> None:
+    found = one(judged(ExcessiveAttempts, logged(60, every=every) & log_of("B").connects("b", at=0)))
+    assert (found.user, found.severity, found.confidence) == ("A", Severity.WARNING, Confidence.MEDIUM)
+    duration = format_minutes(58 * every)
+    assert found.message == (
+        f"59 connection attempts within {duration}, one every {every:.1f} s (each of the other users: "
+        f"{60 / (58 * every):.1f} per minute on average)"
+    )
+
+
+def test_reconnects_for_less_than_minutes_are_no_loop() -> None:
+    assert judged(ExcessiveAttempts, logged(30, every=4)) == []
+
+
+def test_irregular_reconnects_are_no_loop() -> None:
+    conversation, at = log_of("A"), 0.0
+    for n in range(60):
+        at += 3.0 if n % 4 else 70.0
+        conversation.connects(f"s{n}", at=at)
+    assert judged(ExcessiveAttempts, conversation) == []
+
+
+def test_a_fast_loop_is_not_reported_as_a_slow_one_too() -> None:
+    assert {found.severity for found in judged(ExcessiveAttempts, logged(300, every=1))} == {Severity.ERROR}
 
 
 def test_the_limit_and_the_window_can_be_tuned() -> None:

@@ -169,3 +169,11 @@ def test_each_opener_is_named_once_with_its_count() -> None:
     assert one(judged(MultipleConnections, conversation.watched(until=2))).message == (
         "holds 7 connections at once: Dashboard 3 times, Wizard, Chat and 2 more"
     )
+
+
+@pytest.mark.parametrize(("end", "count"), [(1, 0), (2, 1), (46, 1)])
+def test_whole_seconds_show_an_overlap_only_from_two_seconds_on(end: float, count: int) -> None:
+    said = log_of("A", resolution=1.0).connects("s1", at=0).connects("s2", at=60).disconnects("s1", at=60 + end)
+    found = judged(MultipleConnections, said.watched(until=300))
+    assert len(found) == count
+    assert all(each.first_at == START + 60 for each in found)

@@ -161,7 +161,7 @@ def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
     replace only its own connections.
     """
     replaced = len(history.replacements)
-    late = [interval for interval in map(_interval, _kept_pairs(history)) if interval > RACE_S]
+    late = [interval for pair in _kept_pairs(history) if (interval := _interval(pair)) > RACE_S + _resolution(pair)]
     if not replaced or not late:
         return None
     kept = f"kept others, one of them {_format_seconds(max(late))} after another"
@@ -179,7 +179,7 @@ def lookup_race(history: UserHistory) -> Clue | None:
         old, new = pair
         if not history.replacements and old.source != SOURCE_CLIENT and old.page != new.page:
             continue
-        if 0 <= _interval(pair) <= RACE_S and old.node == new.node:
+        if 0 <= _interval(pair) <= RACE_S - _resolution(pair) and old.node == new.node:
             opened = f"two connections opened {_interval(pair) * 1000:.0f} ms apart"
             is_certain = bool(history.replacements) and old.node is not None and are_separate_connections(old, new)
             others = ", although it replaced others" if history.replacements else ""
@@ -198,6 +198,11 @@ def _interval(pair: tuple[Connected, Connected]) -> float:
     """Return the seconds between the openings of a pair, -1 if a time is unknown."""
     old, new = pair
     return new.at - old.at if old.at is not None and new.at is not None else -1.0
+
+
+def _resolution(pair: tuple[Connected, Connected]) -> float:
+    """Return the seconds by which the interval of a pair may be longer or shorter than the times show."""
+    return max(one.resolution for one in pair)
 
 
 def zombie(history: UserHistory) -> Clue | None:

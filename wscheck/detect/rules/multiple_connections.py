@@ -1,13 +1,15 @@
 """Rule: a user has more than one connection, or one page opened more than one (documented alert 1)."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import pairwise, starmap
 
-from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
+from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
+from wscheck.detect.restarts import MIN_RETURNED, ReturnWave, is_older
 from wscheck.detect.rules.rule import EventHandler, Rule, are_separate_connections, distinct_openers, opener_label
 from wscheck.model.disconnect_reasons import (
+    EXPIRED_LIKELY_RESTART,
     EXPIRED_SERVER_RESTART,
     EXPIRED_STALE,
     EXPIRED_UNANNOUNCED,
@@ -17,7 +19,9 @@ from wscheck.model.events import AttemptOutcome, Connected, Event, Refused
 from wscheck.model.findings import Confidence, Severity
 from wscheck.model.gaps import Gap
 
-NOT_USED_UNTIL_THE_END = frozenset({EXPIRED_SERVER_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED})
+NOT_USED_UNTIL_THE_END = frozenset(
+    {EXPIRED_SERVER_RESTART, EXPIRED_LIKELY_RESTART, SERVER_SHUTTING_DOWN, EXPIRED_STALE, EXPIRED_UNANNOUNCED}
+)
 """Disconnect reasons that do not prove that the connection was in use until its end."""
 
 HOW_TO_CLOSE = (
@@ -120,11 +124,14 @@ class MultipleConnections(Rule):
         self._overlap_since: OrderedDict[str, float] = OrderedDict()
         self._untimed_users: set[str] = set()
         self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
+        self._wave, self._uncounted = ReturnWave(), dict[str, float]()
+        self._is_coarse = False
         self.pending, self.on_node_event = self._overlap_since, self._node_event
         return {
             OpenedChange: self._opened,
             ClosedChange: self._closed,
             ReplacedChange: self._replaced,
+            SurvivedChange: self._survived,
             Refused: self._refused,
         }
 
@@ -133,8 +140,11 @@ class MultipleConnections(Rule):
             return
         if change.event.at is None:
             self._untimed_users.add(change.user)
-        elif change.user not in self._overlap_since and change.user not in self._nodes.suspects:
-            self._overlap_since[change.user] = change.event.at
+            return
+        self._is_coarse = self._is_coarse or change.event.resolution > 0
+        if change.user not in self._overlap_since and change.user not in self._nodes.suspects:
+            # A timestamp in whole seconds may be up to a second too early: the latest possible start counts.
+            self._overlap_since[change.user] = change.event.at + change.event.resolution
 
     def _refused(self, event: Refused) -> None:
         # Attempts with a `credential` are a scenario's, refused on purpose.
@@ -153,7 +163,76 @@ class MultipleConnections(Rule):
     def _closed(self, change: ClosedChange) -> None:
         if self._nodes.suspects:
             self._closed_while_suspect(change)
+        if self._wave:
+            self._closed_in_wave(change)
+        if self._uncounted and self.ledger.counts_user_only_lines:
+            self._count_user_only_lines(change)
         self._fewer(change)
+
+    def _survived(self, change: SurvivedChange) -> None:
+        """Report an overlap with a connection that had counted as ended with its server process."""
+        newer = change.newer
+        if newer is None or newer.at is None or change.until is None:
+            return
+        if change.until - newer.at - newer.resolution > self.options.grace_s:
+            message = _open_at_once(2, [change.opening, newer])
+            self.report(change.user, message, newer.at, change.opening, newer, change.event)
+
+    def _closed_in_wave(self, change: ClosedChange) -> None:
+        """End the wave of returning users if one of their earlier connections ended by itself: the server is alive."""
+        user, opening = change.user, change.opening
+        if opening is None or change.reason in NOT_USED_UNTIL_THE_END:
+            return
+        if user is not None and user in self._wave.held:
+            self._ended[user] = opening
+        if is_older(opening, self._wave.started_at):
+            self._report_held(self._wave.take())
+
+    def _report_held(self, held: Mapping[str, float]) -> None:
+        for user, since in held.items():
+            ended = self._ended.pop(user, None)
+            if ended is not None or len(self.ledger.open_connections(user)) > 1:
+                self._report_overlap(user, since, self._confidence(user), ended)
+
+    def _decide_wave(self) -> None:
+        """Report the overlaps of the users who returned, unless so many did that their server probably restarted."""
+        started, held = self._wave.started_at, self._wave.take()
+        earlier = self._opened_before(started, held) if len(held) >= MIN_RETURNED else {}
+        returned = {sid: opening for user in held for sid, opening in self._opened_since(started, user)}
+        if not returned or not earlier or 2 * len(held) < len(set(earlier.values())):
+            self._report_held(held)
+            return
+        for change in self.ledger.presume_restart(list(earlier), next(iter(returned.values()))):
+            if isinstance(change, ClosedChange):
+                self._fewer(change)
+        for sid, opening in returned.items():
+            self._ended.pop(opening.user or "", None)
+            self.ledger.presumed_ends.returned(opening.user or "", sid, opening)
+
+    def _opened_since(self, at: float, user: str) -> Iterator[tuple[str, Connected]]:
+        """Yield the socket id and the opening of each connection that a user opened at or after `at` and still has."""
+        for sid in self.ledger.open_connections(user):
+            opening = self.ledger.opening_event(sid)
+            if opening is not None and opening.at is not None and opening.at >= at:
+                yield sid, opening
+
+    def _opened_before(self, at: float, users: Container[str]) -> dict[str, str | None]:
+        """Return socket id and user of connections opened before `at` to the server processes that `users` used.
+
+        An opening that is no longer stored has no time and is older.
+        """
+        open_now = self.ledger.open_items()
+        earlier = {sid: one for sid, one in open_now if one.at is None or is_older(one, at)}
+        nodes = {one.node for one in earlier.values() if one.user in users}
+        return {sid: one.user for sid, one in earlier.items() if one.node in nodes}
+
+    def _count_user_only_lines(self, change: ClosedChange) -> None:
+        """Report the overlaps that were uncounted, because this change shows that the log reports ends by user."""
+        uncounted, self._uncounted = self._uncounted, {}
+        for user, since in uncounted.items():
+            ended = change.opening if user == change.user else None
+            if ended is not None or len(self.ledger.open_connections(user)) > 1:
+                self._report_overlap(user, since, Confidence.MEDIUM, ended)
 
     def _closed_while_suspect(self, change: ClosedChange) -> None:
         user, opening = change.user, change.opening
@@ -186,6 +265,8 @@ class MultipleConnections(Rule):
             )
         if self._nodes.suspects and change.user is not None:
             self._clear_suspicion(change.user)
+        if self._wave and change.user is not None:
+            self._wave.held.pop(change.user, None)
         self._fewer(change)
 
     def _fewer(self, change: ReplacedChange | ClosedChange) -> None:
@@ -205,10 +286,27 @@ class MultipleConnections(Rule):
             if at - since <= self.options.grace_s:
                 break
             del self._overlap_since[user]
-            if not self._nodes.mark_suspect(user, since, [_node_if_only_logged(one) for one in self._openings(user)]):
-                self._report_overlap(user, since, self._confidence(user))
+            if self._wave.is_over(since):
+                self._decide_wave()
+            self._judge_overlap(user, since)
+        if self._wave.is_over(at):
+            self._decide_wave()
         if self._nodes.suspects:
             self._report_sole_suspects(at)
+
+    def _judge_overlap(self, user: str, since: float) -> None:
+        """Report an overlap that exceeds the grace period, unless it may turn out to be none."""
+        openings = self._openings(user)
+        resolution = max((one.resolution for one in openings if one is not None), default=0.0)
+        if self._nodes.mark_suspect(user, since, [_node_if_only_logged(one) for one in openings]):
+            return
+        if not self.ledger.counts_user_only_lines and any(one is not None and one.sid is None for one in openings):
+            self._uncounted[user] = since - resolution
+            return
+        is_new = user not in self._reported_count
+        if is_new and self.ledger.user_count >= MIN_RETURNED and self._wave.hold(user, since - resolution, openings):
+            return
+        self._report_overlap(user, since - resolution, self._confidence(user))
 
     def _report_sole_suspects(self, at: float) -> None:
         for user in self._nodes.sole_suspects(at - RECONNECT_WITHIN_S):
@@ -238,17 +336,50 @@ class MultipleConnections(Rule):
         reported. If all users of a server process have since connected to other processes, that process may have
         stopped, and their old connections with it: that is a gap in the evidence and no finding.
         """
+        if self._wave:
+            self._decide_wave()
         for user in self._untimed_users:
-            if user not in self._reported_count:
+            if user not in self._reported_count and not self._has_uncounted(user):
                 self._report_overlap(user, None, Confidence.MEDIUM)
+        self._add_gaps()
         for node, users in self._nodes.silent().items():
             if self._has_lost_its_users(node, users):
                 elsewhere = f"its {len(users)} users connected to other processes"
                 reason = f"{node} logged nothing after {elsewhere}: {HOW_TO_CLOSE}"
-                self.gap = Gap(reason=reason, closes_with="--stale-after", rules=(self.id,))
+                self.gaps[Gap(reason=reason, closes_with="--stale-after", rules=(self.id,))] = None
                 continue
             for user, since in users.items():
                 self._report_overlap(user, since, Confidence.MEDIUM, self._ended.get(user))
+
+    def _has_uncounted(self, user: str) -> bool:
+        """Return whether lines without socket ids opened the user's connections, and none reports an end by user."""
+        if self.ledger.counts_user_only_lines or not any(o is not None and o.sid is None for o in self._openings(user)):
+            return False
+        self._uncounted[user] = 0.0
+        return True
+
+    def _add_gaps(self) -> None:
+        """Add the gaps of restarts, and of lines that name the user and not the socket."""
+        gaps = [restart.gap((self.id,)) for restart in self.ledger.presumed_ends.restarts]
+        if self._uncounted:
+            users = f"{len(self._uncounted)} users have" if len(self._uncounted) > 1 else "1 user has"
+            reason = (
+                f"{users} several openings without a socket id, and no line reports an end by user: how many are open "
+                "at once is unknown"
+            )
+            gaps.append(Gap(reason=reason, closes_with="--key sid=NAME", rules=(self.id,)))
+        if (unclear := self.ledger.user_only_lines.unclear_ends) > 0:
+            ends = f"{unclear} lines report the end of a connection" if unclear > 1 else "1 line reports an end"
+            reason = (
+                f"{ends} of a user with several and do not name the socket: which of them ended, and whether it was "
+                "replaced, is unknown"
+            )
+            gaps.append(Gap(reason=reason, closes_with="--key sid=NAME", rules=(self.id, "connection-replaced")))
+        if self._is_coarse:
+            shortest = self.options.grace_s + 1
+            reason = f"the log prints whole seconds: an overlap is certain only if it is longer than {shortest:g} s"
+            gaps.append(Gap(reason=reason, blocks=False, rules=(self.id,)))
+        self.gaps.update((gap, None) for gap in gaps if gap is not None)
 
     def _has_lost_its_users(self, node: str, users: Mapping[str, float]) -> bool:
         """Return whether a process had several users and all of them are now connected to other processes."""

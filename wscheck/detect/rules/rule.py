@@ -79,11 +79,10 @@ class Rule(RuleDoc):
     on_node_event: EventHandler | None = None
     """Handler of events that contain a server process (`node`). It runs after the handlers of changes and events."""
 
-    gap: Gap | None = None
-    """Evidence that the rule needed and did not get. Valid after `finish`."""
-
     def __init__(self, ledger: Ledger, options: RuleOptions, on_occurrence: Callable[[Occurrence], None]) -> None:
         self.ledger, self.options, self._on_occurrence = ledger, options, on_occurrence
+        self.gaps: dict[Gap, None] = {}
+        """Evidence that the rule needed and did not get, each once. Complete after `finish`."""
 
     def handlers(self) -> Mapping[type, EventHandler]:
         """Initialise the rule's state and return its handler for each type of event and ledger change."""

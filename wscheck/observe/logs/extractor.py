@@ -12,6 +12,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import stringzilla
+from msgspec.structs import replace
 from stringzilla import bytesum, count
 
 from wscheck.model.events import Event
@@ -26,7 +27,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, find_suggestions
-from wscheck.observe.logs.vocabulary import LogVocabulary
+from wscheck.observe.logs.vocabulary import START_NEEDLES, LogVocabulary
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 MAX_LINE = 1 << 20
@@ -64,6 +65,12 @@ are searched for instead.
 _MAX_VAIN_FINDS = 1_000
 """After this many finds that were no marker, the scanner searches for the longer needles instead."""
 
+_SEARCH_ALL_BYTES = 1 << 22
+"""Bytes at the start of a log in which the start lines of all frameworks are searched."""
+
+_MAX_STARTS = 20
+"""Finds in these bytes, beyond which a needle is too common to be that of start lines."""
+
 Found = tuple[int, int]
 """Position of a needle in the data, and the number of its line, from 1."""
 
@@ -95,6 +102,7 @@ class LogExtractor:
         self._needle = wording.needle_pattern()
         self._event_builder = EventBuilder(path, node, redactor)
         matcher, timestamps = RecordMatcher(wording), TimestampParser(path, wording.time_key_names())
+        self._timestamps = timestamps
         shared = (matcher, timestamps, self._event_builder, PrefixMemory() if prefix_memory is None else prefix_memory)
         self._general_reader = GeneralReader(path, *shared)
         self._fast_reader = FastReader(*shared, learns=not wording.markers)
@@ -160,7 +168,14 @@ class LogExtractor:
     def read(self) -> list[Event]:
         """Return the events of the records that were completed since the last call."""
         self._fast_reader.flush()
-        return self._event_builder.take_events()
+        return self._take_events()
+
+    def _take_events(self) -> list[Event]:
+        """Return the events that were built since the last call, with the resolution of the log's timestamps."""
+        events = self._event_builder.take_events()
+        if self._timestamps.has_fractions:
+            return events
+        return [replace(event, resolution=1.0) if event.at is not None else event for event in events]
 
     def _read_copy(self, data: Any) -> None:
         self.detach()
@@ -223,7 +238,7 @@ class LogExtractor:
         if len(self._data) == self._position:
             # A half-written last line may belong to an open record, so records are closed only if there is none.
             self._general_reader.finish()
-        return self._event_builder.take_events()
+        return self._take_events()
 
     @property
     def pending(self) -> bool:
@@ -309,7 +324,11 @@ class LogExtractor:
             return
         self._fast_reader.flush()
         raw = bytes(data[begin:end])
-        marked = self._scanner.journal or self._needle.search(raw) is not None
+        marked = (
+            self._scanner.journal
+            or self._needle.search(raw) is not None
+            or any(needle in raw for needle in self._scanner.start_needles)
+        )
         console = self._general_reader.console
         if not console.started and b"nified WebSocket" in raw and console.starts(LogMessage(decode_line(raw))):
             self._begin_console(begin)
@@ -354,6 +373,8 @@ class NeedleScanner:
 
     def __init__(self, wording: LogVocabulary) -> None:
         self._needles = wording.custom_needles()
+        self.start_needles, self._started = list(START_NEEDLES), Counter[bytes]()
+        self._searched = 0
         self._widely, self._in_vain = True, 0
         self._looked = False
         self.journal = False
@@ -394,10 +415,24 @@ class NeedleScanner:
         found = self._sentences(data, begin, end) if self._widely else []
         for needle in self._needles:
             found += _places(data, needle, begin, end)
+        for needle in self.start_needles:
+            starts = _places(data, needle, begin, end)
+            self._started[needle] += len(starts)
+            found += starts
+        if self._searched <= _SEARCH_ALL_BYTES:
+            self._searched += end - begin
+            if self._searched > _SEARCH_ALL_BYTES:
+                self._keep_useful_start_needles()
         if self._widely and self._in_vain > _MAX_VAIN_FINDS:
             self._widely = False
             self.add_needles(*(_WIDE_NEEDLE + after for after in _AFTER_WIDE_NEEDLE))
-        return sorted(found) if self._needles else found
+        return sorted(found) if self._needles or self.start_needles else found
+
+    def _keep_useful_start_needles(self) -> None:
+        """Keep the needle of the start lines that occurred, because each further needle makes a large log slower."""
+        rare = [needle for needle in self.start_needles if 0 < self._started[needle] <= _MAX_STARTS]
+        common = self.start_needles[-1]
+        self.start_needles = rare if rare or self._started[common] > _MAX_STARTS else [common]
 
     def _sentences(self, data: bytearray, begin: int, end: int) -> list[int]:
         """Return the positions of "ocket " that are followed by a text of `_AFTER_WIDE_NEEDLE`."""

@@ -124,11 +124,38 @@ _KEYS = {
     REASON: ("reason", "disconnectreason", "closereason"),
 }
 
+_PORT = r"(?:(?:TCP )?[Pp]ort:? ?\d+|:\d+|[a-z]+:/|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*|\[::|\d{2,5})"
+_START_LINE = "|".join(
+    (
+        # Node.js, Go, Puma, gunicorn, ASP.NET Core
+        rf"(?:[\w.-]+ )?(?:is |[Nn]ow )?[Ll]istening (?:now )?(?:on|at):? {_PORT}",
+        # Flask, uvicorn, Express tutorials, Phoenix
+        rf"[Rr]unning (?:now )?(?:on|at):? {_PORT}",
+        r"Running [\w.]+\.Endpoint with \w+",
+        r"[Ss]erver (?:is |has )?(?:now )?(?:started|running|listening|ready|up)(?: and running)?(?: on| at)?:? "
+        rf"{_PORT}",
+        # NestJS, uvicorn and Starlette, ASP.NET Core, Spring, Laravel Reverb
+        r"Nest application successfully started",
+        r"Application startup complete",
+        r"Application started\. Press Ctrl",
+        r"Started [\w$]+ in [\d.]+ seconds(?= \()",
+        rf"Starting server on {_PORT}",
+    )
+)
+"""Sentences with which common frameworks report that the server started."""
+
+START_NEEDLES = (
+    *(b"unning on", b"unning at", b".Endpoint with", b"erver start", b"erver is ", b"erver has ", b"erver ready"),
+    *(b"erver up ", b"pplication s", b" seconds (", b"tarting server", b"istening "),
+)
+"""Short texts, one of which is in every such sentence; the most common one is the last."""
+
 _SENTENCES = {
     CONNECTED: r"[Ww]eb[Ss]ocket client connected",
     DISCONNECTED: r"[Ww]eb[Ss]ocket client disconnected",
     REPLACED: r"[Rr]eplacing existing socket for user(?:[ _]?[iI][dD])?",
-    RESTARTED: r"(?:[Ww]eb[Ss]|[Ss])ocket server (?:is )?(?:now )?(?:started|listening|running|ready)",
+    RESTARTED: r"(?:[Ww]eb[Ss]|[Ss])ocket server (?:is )?(?:now )?(?:started|listening|running|ready)|"
+    rf"{_START_LINE}",
 }
 
 # The pattern leaves out letters that a log may write in upper or lower case.

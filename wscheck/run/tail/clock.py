@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from wscheck.config.settings import parse_duration
-from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange
+from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange
 from wscheck.model.events import Event
 
 
@@ -86,7 +86,7 @@ class ConnectionAges:
                 self._opened[change.sid] = event.at
             elif isinstance(change, ClosedChange):
                 self._opened.pop(change.sid, None)
-            elif change.old_sid is not None:
+            elif isinstance(change, ReplacedChange) and change.old_sid is not None:
                 self._opened.pop(change.old_sid, None)
 
     def pop_stale(self, now: float | None) -> Iterator[str]:

@@ -55,6 +55,12 @@ AMBIGUOUS_S = 3600.0 + OUT_OF_ORDER_S
 TimeReader = Callable[[bytes], float | None]
 """Function that converts a time in a log to seconds since the epoch, None if it is not a time."""
 
+_FRACTION = lazy_pattern(r"\d[:.]\d\d[:.]\d\d[.,]\d")
+"""Seconds with a fraction."""
+
+MIN_MILLISECONDS = 1e11
+"""Numbers from this on are epoch times in milliseconds or a smaller unit."""
+
 MILLISECONDS = rb"[1-9]\d{12}"
 """Milliseconds since the epoch, as pino and Date.now() write them, for every year from 2001 to 2286."""
 
@@ -65,6 +71,8 @@ class TimestampParser:
     The date is the date of the log's last change, or today. A time of day that is half a day earlier than the line
     before belongs to the next day. A local time that occurs twice in autumn means the later time if the log has passed
     the earlier time.
+
+    has_fractions  at least one timestamp was more precise than a second
     """
 
     def __init__(self, path: str, keys: Sequence[str] = ()) -> None:
@@ -76,6 +84,7 @@ class TimestampParser:
         self._log_date = datetime.fromtimestamp(changed)
         self._last: float | None = None
         self._latest = 0.0
+        self.has_fractions = False
 
     def find(self, text: str) -> float | None:
         """Return the most precise time in a prefix, None if there is no time."""
@@ -93,6 +102,8 @@ class TimestampParser:
 
     def parse(self, kind: str, text: str) -> float | None:
         """Return the time of a timestamp. `kind` is the name of its form in `STAMP_SOURCE`."""
+        if not self.has_fractions and (_FRACTION.search(text) or (kind == "epoch" and len(text) > 10)):
+            self.has_fractions = True
         try:
             return self._seconds(kind, text.replace(",", ".") if kind in {"iso", "clock"} else text)
         except (ValueError, OverflowError, OSError):
@@ -166,20 +177,27 @@ class TimestampParser:
             value = fields.get(key)
             if value is None or isinstance(value, bool):
                 continue  # not a time in any record of this shape
-            return key, _milliseconds if is_milliseconds(value) else lambda raw: self._from_value(json.decode(raw))
+            if is_milliseconds(value):
+                self.has_fractions = True
+                return key, _milliseconds
+            return key, lambda raw: self._from_value(json.decode(raw))
         return "", None
 
     def _from_value(self, value: Any) -> float | None:
         if isinstance(value, bool):
             return None
         if isinstance(value, int | float):
-            return epoch_seconds(float(value))
+            return self._from_number(float(value))
         if not isinstance(value, str):
             return None
         if value.isdigit() and len(value) >= 10:
-            return epoch_seconds(float(value))
+            return self._from_number(float(value))
         match = STAMP.match(value.lstrip("["))
         return self.parse(match.lastgroup or "", match[0]) if match is not None else None
+
+    def _from_number(self, number: float) -> float | None:
+        self.has_fractions = self.has_fractions or number >= MIN_MILLISECONDS or not number.is_integer()
+        return epoch_seconds(number)
 
 
 def is_milliseconds(value: Any) -> bool:
