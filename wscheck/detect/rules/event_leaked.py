@@ -90,13 +90,14 @@ class EventLeaked(Rule):
             for name in shared:
                 self._report_possible(name)
         if shared:
-            self.gap = Gap(
+            gap = Gap(
                 reason=f"{', '.join(shared)} also reached the user who had not requested it, and its payload names "
                 'nobody: write `audience = "all"` in its [[event]] if that is intended, `private = true` if it is not, '
                 "or `user` with the path of the user's id",
                 closes_with='audience = "all" or private = true',
                 rules=(self.id,),
             )
+            self.gaps[gap] = None
 
     def _report_certain(self, name: str, tries: list[_Try], leaks: list[list[Delivered]]) -> bool:
         """Report `name` if its payload or the contract shows that it is another user's. False if not."""

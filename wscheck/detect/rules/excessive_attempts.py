@@ -97,8 +97,6 @@ class ExcessiveAttempts(Rule):
         return {Connecting: self._attempt, Connected: self._attempt, Refused: self._attempt}
 
     def _attempt(self, event: Connecting | Connected | Refused) -> None:
-        if event.credential in OTHER_TRIES:
-            return
         if isinstance(event, Connecting):
             self._observes_starts = True
         elif self._observes_starts:
@@ -111,7 +109,7 @@ class ExcessiveAttempts(Rule):
         ):
             return  # a further namespace of a connection
         at = event.at
-        if event.user is None or at is None:
+        if event.user is None or at is None or event.credential in OTHER_TRIES:
             return
         document = event.document
         owner: AttemptOwner = event.user if document is None else (event.user, event.page, document)

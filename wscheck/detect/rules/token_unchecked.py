@@ -157,7 +157,8 @@ class TokenUnchecked(Rule):
         )
 
     def _set_gap(self, reason: str) -> None:
-        self.gap = self.gap or Gap(reason=reason, rules=(self.id,))
+        if not self.gaps:
+            self.gaps[Gap(reason=reason, rules=(self.id,))] = None
 
 
 def _first(names: set[str]) -> str:
