@@ -20,7 +20,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     verify: ("target", "identity", "connect", "verify", "rules"),
     browser: ("browser", "verify", "rules"),
     har: ("browser", "verify", "rules"),
-    load: ("target", "identity", "load", "verify.fail_on"),
+    load: ("target", "identity", "connect", "load", "verify.fail_on"),
     tail_logs: ("watch", "verify", "rules"),
 }
 """Each command, and the tables (or the one setting of a table) that it takes."""

@@ -298,6 +298,7 @@ def test_the_starter_file_lists_every_setting_with_its_default(tmp_path: Path) -
     assert shown == {name for name, setting in SETTINGS.items() if not setting.secret}
     config = configured(tmp_path, toml=uncommented(text))
     examples = {"target.url", "identity.second_user_id", "verify.server_log"}
+    examples |= {"connect.auth", "connect.headers", "connect.cookies", "connect.query"}
     for name, setting in SETTINGS.items():
         if setting.default is not None and name not in examples:
             assert config[name] == setting.default, name

@@ -68,8 +68,10 @@ def _shown(setting: "Setting", value: Any) -> str:
     """Return the value as it is written in flags, variables and files."""
     from wscheck.config.settings import parse_attempt_limit, parse_duration, redact_url
 
-    if value is None or value == ():
+    if value is None or value in ((), {}):
         return "-"
+    if isinstance(value, dict):
+        return ",".join(value)  # only the names: a value may be secret
     if setting.parse is parse_duration:
         return _span(value)
     if setting.parse is parse_attempt_limit:

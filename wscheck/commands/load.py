@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wscheck.commands.options import Endpoint, FailOn, Insecure, Namespace, Strict, Timeout, TokenIn, UserIn
+from wscheck.commands.options import (
+    Auth,
+    Cookie,
+    Endpoint,
+    FailOn,
+    Header,
+    Insecure,
+    Namespace,
+    Query,
+    Strict,
+    Timeout,
+    TokenIn,
+    UserIn,
+)
 from wscheck.commands.secret_file import read_secret
 
 if TYPE_CHECKING:
@@ -82,7 +95,14 @@ def load(
         str | None, typer.Option(metavar="DURATION", help="Time between a user's events, 0 for no events [1s].")
     ] = None,
     emit_event: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Event that each user emits [request_bot_status].")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Event that each user emits [the first of the contract, or request_bot_status]."
+        ),
+    ] = None,
+    emit_payload: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="Its payload, in which {user} stands for the user id [the contract's]."),
     ] = None,
     token_file: Annotated[
         Path | None,
@@ -92,6 +112,10 @@ def load(
     ] = None,
     user_in: UserIn = None,
     token_in: TokenIn = None,
+    auth: Auth = None,
+    header: Header = None,
+    cookie: Cookie = None,
+    query: Query = None,
     namespace: Namespace = None,
     path: Endpoint = None,
     transports: Annotated[
@@ -159,6 +183,10 @@ def load(
         "identity.token": read_secret(token_file),
         "identity.user_in": user_in,
         "identity.token_in": token_in,
+        "connect.auth": auth,
+        "connect.headers": header,
+        "connect.cookies": cookie,
+        "connect.query": query,
         "load.profile": profile,
         "load.users": users,
         "load.spawn_rate": spawn_rate,
@@ -181,6 +209,7 @@ def load(
         "backoff": _seconds("--backoff", backoff),
         "emit_every": _seconds("--emit-every", emit_every),
         "emit_event": emit_event,
+        "emit_payload": _checked_json(emit_payload),
         "ca_file": _readable_path(ca_file),
     }
     locust_outputs = {name: path for name, path in (("csv", locust_csv), ("html", locust_html)) if path is not None}
@@ -275,6 +304,18 @@ def _readable_path(path: Path | None) -> str | None:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
     return str(path.absolute())
+
+
+def _checked_json(text: str | None) -> str | None:
+    import json
+
+    from wscheck.model.errors import UsageError
+
+    try:
+        json.loads(text or "null")
+    except ValueError:
+        raise UsageError("`--emit-payload` is not JSON.", """Write '"text"', 7 or '{"room": "lobby"}'.""") from None
+    return text
 
 
 def _seconds(flag: str, raw: str | None) -> float | None:

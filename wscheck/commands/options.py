@@ -19,6 +19,26 @@ TokenIn = Annotated[
     str | None,
     typer.Option(metavar="PLACE", help="Part of the handshake that contains the token, in the same form [auth.token]."),
 ]
+Auth = Annotated[
+    list[str] | None,
+    typer.Option("--auth", metavar="NAME=VALUE", help="Further field of the auth object (repeatable)."),
+]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header",
+        metavar="NAME:VALUE",
+        help="HTTP header of the handshake, e.g. 'Authorization: Bearer {token}' (repeatable).",
+    ),
+]
+Cookie = Annotated[
+    list[str] | None,
+    typer.Option("--cookie", metavar="NAME=VALUE", help="Cookie, sent exactly as given (repeatable)."),
+]
+Query = Annotated[
+    list[str] | None,
+    typer.Option("--query", metavar="NAME=VALUE", help="Further query parameter of the URL (repeatable)."),
+]
 Anonymous = Annotated[
     bool | None, typer.Option("--anonymous", help="The server may accept a connection without a token.")
 ]

@@ -44,6 +44,7 @@ LOAD_OPTIONS = (
     LoadOption("ca_file", str, None, "PEM file of a certificate authority to trust in addition"),
     LoadOption("query", str, None, "query of the handshake, as a=1&b=2", secret=True),
     LoadOption("headers", str, None, "headers of the handshake, one Name: value per line", secret=True),
+    LoadOption("connect", str, None, "JSON of [connect], as `wscheck load` passes it", secret=True),
     LoadOption(
         "user_in",
         str,
@@ -80,6 +81,9 @@ LOAD_OPTIONS = (
         "seconds between a user's events, 0 for no events; by default 30 for soak, else 0",
     ),
     LoadOption("emit_event", str, "request_bot_status", "event that the users emit"),
+    LoadOption(
+        "emit_payload", str, None, "payload of that event, as JSON; {user} is replaced by the user id", secret=True
+    ),
     LoadOption("no_acks", bool, False, "do not request acknowledgements of the users' events"),
 )
 """Options of a load run, in the order of --help."""

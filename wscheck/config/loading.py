@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wscheck.config.browser_steps import BrowserStep, read_steps
+from wscheck.config.connect import ConnectOptions, read_connect_options
 from wscheck.config.event_contract import Contract, read_contract
 from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.config.settings import SETTINGS, Setting
@@ -31,7 +32,7 @@ DEFAULT_ORIGIN = "default"
 
 # Tables and keys with nested content. The functions that read them also check the content.
 NESTED_TABLES = ("event",)
-NESTED_KEYS = ("browser.step", "logs.markers", "logs.keys")
+NESTED_KEYS = ("browser.step", "connect.step", "logs.markers", "logs.keys")
 
 OTHER_VARIABLES = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
 """Environment variables of wscheck that are not settings."""
@@ -62,6 +63,7 @@ class Config(msgspec.Struct, frozen=True):
     tables       the tables of the file, as the TOML parser returns them
     location_of  function that returns the file and line of a table or key, as "wscheck.toml:7"
     steps        the browser steps ([[browser.step]])
+    connect      how a client connects ([connect])
     """
 
     values: dict[str, SettingValue]
@@ -69,6 +71,7 @@ class Config(msgspec.Struct, frozen=True):
     tables: dict[str, Any]
     location_of: Callable[..., str]
     steps: tuple[BrowserStep, ...] = ()
+    connect: ConnectOptions = ConnectOptions()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -125,8 +128,10 @@ def load_config(
     file = _read_file(directory) if directory is not None else _ConfigFile(CONFIG_FILE, "", {})
     values = {name: _resolve(name, given, environ, file) for name in SETTINGS}
     steps = read_steps(file.tables.get("browser"), file.location_of, environ)
+    handshake = {part: values[f"connect.{part}"].value for part in ("auth", "headers", "cookies", "query")}
+    connect = read_connect_options(handshake, file.tables.get("connect"), file.location_of, environ)
     return Config(
-        values, read_contract(file.tables.get("event"), file.location_of), file.tables, file.location_of, steps
+        values, read_contract(file.tables.get("event"), file.location_of), file.tables, file.location_of, steps, connect
     )
 
 

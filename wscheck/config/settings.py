@@ -91,6 +91,44 @@ def parse_list(raw: Any) -> tuple[str, ...]:
     return tuple(parse_text(item) for item in items)
 
 
+def parse_fields(raw: Any) -> dict[str, Any]:
+    """Return the named values in `raw`: a table, or NAME=VALUE in each item of a list or each line of a text."""
+    return _parse_named_values(raw, "=")
+
+
+def parse_text_fields(raw: Any) -> dict[str, str]:
+    """Return named texts in the forms that `parse_fields` accepts."""
+    return _require_texts(_parse_named_values(raw, "="))
+
+
+def parse_headers(raw: Any) -> dict[str, str]:
+    """Return the headers in `raw`: a table, or NAME: VALUE in each item of a list or each line of a text."""
+    return _require_texts(_parse_named_values(raw, ":"))
+
+
+def _parse_named_values(raw: Any, separator: str) -> dict[str, Any]:
+    if isinstance(raw, dict):
+        return dict(raw)
+    items = raw.splitlines() if isinstance(raw, str) else raw
+    if not isinstance(items, list | tuple):
+        raise ValueError('this is not a table: write { name = "value" }')  # noqa: TRY004
+    fields = {}
+    for item in filter(str.strip, map(str, items)):
+        name, found, value = item.partition(separator)
+        if not found or not name.strip():
+            # The text may contain a secret, so the error does not repeat it.
+            raise ValueError(f"a value has no {separator!r}: write NAME{separator}VALUE")
+        fields[name.strip()] = value.strip() if separator == ":" else value
+    return fields
+
+
+def _require_texts(fields: dict[str, Any]) -> dict[str, str]:
+    for name, value in fields.items():
+        if not isinstance(value, str):
+            raise ValueError(f"`{name}` is not text")  # noqa: TRY004
+    return fields
+
+
 def parse_transports(raw: Any) -> tuple[str, ...]:
     """Return the names of the transports, in the order in which a client tries them."""
     chosen = parse_list(raw)
@@ -163,6 +201,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     parse           converts the text of a value; raises ValueError with the expected form
     other_variable  a second environment variable that sets the value
+    flag_name       the flag, if it has another name than the key
     """
 
     name: str
@@ -171,10 +210,13 @@ class Setting(msgspec.Struct, frozen=True):
     help: str
     secret: bool = False
     other_variable: str | None = None
+    flag_name: str | None = None
 
     @property
     def flag(self) -> str:
         """The command-line flag. A token has the flag --NAME-file, because a command line must not contain secrets."""
+        if self.flag_name is not None:
+            return self.flag_name
         name = self.name.partition(".")[2].replace("_", "-")
         return "URL" if name == "url" else f"--{name}-file" if name.endswith("token") else f"--{name}"
 
@@ -231,6 +273,10 @@ SETTINGS = {
             "auth.token",
             "part of the handshake that contains the token",
         ),
+        Setting("connect.auth", parse_fields, {}, "further fields of the `auth` object", flag_name="--auth"),
+        Setting("connect.headers", parse_headers, {}, "HTTP headers of the handshake", flag_name="--header"),
+        Setting("connect.cookies", parse_text_fields, {}, "cookies, sent exactly as given", flag_name="--cookie"),
+        Setting("connect.query", parse_text_fields, {}, "further query parameters of the URL", flag_name="--query"),
         Setting("connect.anonymous", parse_flag, False, "the server may accept a connection without a token"),
         Setting("verify.client", one_of("unified", "per-component"), "unified", "the client under test"),
         Setting(

@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from wscheck.config.connect import ConnectOptions
 from wscheck.config.settings import NEXT_PUBLIC_VARIABLE
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
 
 if TYPE_CHECKING:
-    from wscheck.config.loading import Config
+    from wscheck.config.loading import Config, SettingValue
 
 
 def default_url(environ: Mapping[str, str] = os.environ) -> str:
@@ -35,7 +36,8 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s          seconds that a connection may take
     insecure           untrusted TLS certificates are accepted
     user_in, token_in  where a handshake contains the user id and the token, such as "auth.token"
-                       (docs/configuration.md, "Identity")
+                       (docs/configuration.md, "Identity"); "" if only `connect` contains it
+    connect            additional parts of the handshake, and steps after it
     """
 
     url: str = msgspec.field(default_factory=default_url)
@@ -46,6 +48,11 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False
     user_in: str = "auth.userId"
     token_in: str = "auth.token"
+    connect: ConnectOptions = ConnectOptions()
+
+    def fill(self, template: Any, credentials: Credentials) -> Any:
+        """Return `template` with its placeholders replaced, for example by the user's token."""
+        return self.connect.fill(template, credentials.user, credentials.token)
 
     @property
     def display_url(self) -> str:
@@ -58,9 +65,18 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
 def configured_target(config: "Config") -> ServerTarget:
     """Return the configured server. Its `url` is "" if no server is configured.
 
+    [connect] does not apply to the embedded backend.
+
     Raises:
-        UsageError: The URL has a path. Socket.IO clients take a path for the namespace, so its meaning is ambiguous.
+        UsageError: The URL has a path. Socket.IO clients take a path for the namespace, so its meaning is ambiguous. Or
+            a variable that [connect] names is not set.
     """
+    connect = config.connect if config.server_url else ConnectOptions()
+    if missing := connect.missing_variables:
+        raise UsageError(
+            f"{config.location_of('connect')}: the variable {missing[0]} is not set.",
+            "Set it. The value of {env:NAME} comes from the environment.",
+        )
     if path := urlsplit(config.server_url or "").path.strip("/"):
         raise UsageError(
             f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
@@ -74,15 +90,21 @@ def configured_target(config: "Config") -> ServerTarget:
         transports=config["target.transports"],
         timeout_s=config["target.timeout"],
         insecure=config["target.insecure"],
-        user_in=config["identity.user_in"],
-        token_in=config["identity.token_in"],
+        user_in=_location(config.values["identity.user_in"], is_in_connect=connect.contains("user")),
+        token_in=_location(config.values["identity.token_in"], is_in_connect=connect.contains("token")),
+        connect=connect,
     )
+
+
+def _location(setting: "SettingValue", *, is_in_connect: bool) -> str:
+    """Return where the user or the token is sent, "" if only [connect] says where."""
+    return "" if setting.origin == "default" and is_in_connect else str(setting.value)
 
 
 class HandshakeCredentials(msgspec.Struct, frozen=True):
     """Credentials of one handshake: the `auth` object of CONNECT, the query string and the HTTP headers."""
 
-    auth: dict[str, str]
+    auth: dict[str, Any]
     query: str
     headers: dict[str, str]
 
@@ -93,22 +115,26 @@ def build_handshake_credentials(target: ServerTarget, credentials: Credentials) 
     Raises:
         UsageError: A header cannot contain the value.
     """
-    placed: dict[str, dict[str, str]] = {"auth": {}, "query": {}, "header": {}, "cookie": {}}
+    connect = target.connect
+    parts = {"auth": connect.auth, "query": connect.query, "header": connect.headers, "cookie": connect.cookies}
+    placed = {part: target.fill(fields, credentials) for part, fields in parts.items()}
     for location, value in _located_values(target, credentials):
         part, _, name = location.partition(".")
         placed[part][name] = value
     headers = placed["header"]
     if placed["cookie"]:
-        headers["Cookie"] = "; ".join(f"{name}={quote(value)}" for name, value in placed["cookie"].items())
+        cookies = [f"{name}={value}" for name, value in placed["cookie"].items()]
+        headers["Cookie"] = "; ".join([*filter(None, [headers.get("Cookie")]), *cookies])
     if any(set(value) & set("\r\n\0") for value in headers.values()):
         raise UsageError(
-            "The token or the user id contains a line break, which an HTTP header cannot carry.",
-            "Check `identity.token`, or choose another location with `identity.token_in`.",
+            "The token, the user id or a header contains a line break, which an HTTP header cannot carry.",
+            "Check `identity.token` and `connect.headers`, or choose another location with `identity.token_in`.",
         )
     return HandshakeCredentials(placed["auth"], urlencode(placed["query"]), headers)
 
 
 def _located_values(target: ServerTarget, credentials: Credentials) -> Iterable[tuple[str, str]]:
-    if credentials.token is not None:
+    if credentials.token is not None and target.token_in:
         yield target.token_in, credentials.token.reveal()
-    yield target.user_in, credentials.user
+    if target.user_in:
+        yield target.user_in, credentials.user

@@ -1,6 +1,6 @@
 """One Socket.IO connection of the load generator: Socket.IO over Engine.IO over a WebSocket.
 
-    CONNECTING -> CONNECT_SENT -> OPEN -> CLOSING -> ENDED -> CLOSED
+    CONNECTING -> CONNECT_SENT -> STEPS -> OPEN -> CLOSING -> ENDED -> CLOSED
 
 Every connection reports exactly one end to its observer: `refused`, `ended` or `abandoned`.
 """
@@ -25,6 +25,7 @@ from wscheck.protocols.engine_io import PacketError, decode_handshake
 from wscheck.protocols.socket_io import SocketPacket, SocketPacketType, decode_socket_packet, encode_frame, event_packet
 
 if TYPE_CHECKING:
+    from wscheck.config.connect import ConnectStep
     from wscheck.loadgen.endpoint import UserIdentity
     from wscheck.loadgen.generator import LoadGenerator
     from wscheck.loadgen.handshake import WebSocketHandshake
@@ -50,12 +51,14 @@ class ConnectionState(IntEnum):
 
     CONNECTING = 0
     CONNECT_SENT = 1
-    OPEN = 2
-    CLOSING = 3
+    STEPS = 2
+    """The server acknowledged CONNECT, and the steps after it are not done, for example a login."""
+    OPEN = 3
+    CLOSING = 4
     """We sent DISCONNECT and wait until the server has read it."""
-    ENDED = 4
+    ENDED = 5
     """The end was reported, and the transport is still open: the server should close the transport first."""
-    CLOSED = 5
+    CLOSED = 6
 
 
 # These states are looked up for every packet, and attribute access on an enum is slow.
@@ -69,7 +72,7 @@ class ConnectionObserver(Protocol):
         """Handle the sending of CONNECT. From now on the server may count the connection."""
 
     def opened(self, connection: "Connection") -> None:
-        """Handle the server's acknowledgement of CONNECT."""
+        """Handle the server's acknowledgement of CONNECT and of the steps after it."""
 
     def refused(self, connection: "Connection", kind: str) -> None:
         """Handle a connection that did not open. `kind` is the key under which the failure is counted."""
@@ -147,6 +150,7 @@ class Connection:
         "_sent_websocket_close",
         "_silence_deadline",
         "_silence_limit_s",
+        "_steps",
         "_transport",
         "connect_sent_at",
         "deadline_tick",
@@ -171,6 +175,7 @@ class Connection:
         self._frames = FrameReader()
         self._attachments_expected = 0
         self._pending_acks: PendingAcks | None = None
+        self._steps: _StepRun | None = None
         self._close_requested = self._sent_websocket_close = False
         self._silence_limit_s = self._ping_timeout_s = self._silence_deadline = 0.0
 
@@ -203,17 +208,21 @@ class Connection:
         if self.state is not ConnectionState.OPEN:
             return False
         ack_id = self._add_pending_ack(on_ack) if ack or on_ack is not None else None
+        self.send_event(name, *arguments, ack_id=ack_id)
+        return True
+
+    def send_event(self, name: str, *arguments: object, ack_id: int | None) -> None:
+        """Send an event and count it, whether or not the connection is open."""
         self.generator.counters.current.sent += 1
         namespace = self.generator.endpoint.namespace
         self.send_packet(encode_frame(event_packet(name, *arguments, namespace=namespace, ack_id=ack_id)))
-        return True
 
     def close(self) -> None:
         """Close the connection with a DISCONNECT. Events that the server sends before it reads the DISCONNECT count."""
         if self.state is ConnectionState.CONNECTING:
             self._release(abort=True)
             self._observer.abandoned(self)
-        elif self.state is ConnectionState.CONNECT_SENT or self._handshake is not None:
+        elif self.state < ConnectionState.OPEN or self._handshake is not None:
             self._close_requested = True
         elif self.state is ConnectionState.OPEN:
             self._send_disconnect()
@@ -406,8 +415,12 @@ class Connection:
                 ack = SocketPacket(SocketPacketType.ACK, packet.namespace, [], packet.ack_id)
                 self.send_packet(encode_frame(ack))
             self._observer.event_received(self, packet, text)
+            if self._steps is not None:
+                self._steps.event_received(packet.data)
         elif packet_type is SocketPacketType.ACK or packet_type is SocketPacketType.BINARY_ACK:
-            if self._pending_acks is not None:
+            if self._steps is not None:
+                self._steps.acknowledged(packet.ack_id, packet.data)
+            elif self._pending_acks is not None:
                 self._pending_acks.acknowledge(packet.ack_id, packet.data, self.generator.counters.current)
         elif packet_type is SocketPacketType.CONNECT:
             self._connect_acknowledged(packet.data)
@@ -423,6 +436,16 @@ class Connection:
         if not isinstance(sid, str):
             raise PacketError("CONNECT without a sid, as before Socket.IO 3")
         self.sid = sid
+        if self.identity.steps:
+            self.state = ConnectionState.STEPS
+            self._steps = _StepRun(self)
+            self._steps.start()
+        else:
+            self.steps_done()
+
+    def steps_done(self) -> None:
+        """Open the connection, because the server has acknowledged it and accepted every step after it."""
+        self._steps = None
         self.state = ConnectionState.OPEN
         self.opened_at = time.monotonic()
         self._silence_deadline = self.opened_at + self._silence_limit_s
@@ -521,8 +544,13 @@ class Connection:
 
     def _refuse(self, kind: str) -> None:
         if self.state < ConnectionState.OPEN:
+            steps, self._steps = self._steps, None
             self._release(abort=True)
-            self._observer.refused(self, kind)
+            self._observer.refused(self, kind if steps is None else f"{steps.label}: {kind}")
+
+    def step_refused(self, reason: str) -> None:
+        """End the connection, because the server refused a step after connecting."""
+        self._refuse(self.generator.shown_message(reason, self.identity.token))
 
     def _end(self, reason: str, *, abort: bool = False, transport_closed: bool = False) -> None:
         """Report the end of an open connection.
@@ -551,3 +579,74 @@ class Connection:
         if self._transport is not None:
             self._transport.close(abort=abort)
             self._transport = None
+
+
+class _StepRun:
+    """Steps of one connection after its acknowledgement, and the server's answers to them."""
+
+    __slots__ = ("_acknowledgement", "_connection", "_event", "_position", "_unread_events")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._position = 0
+        self._unread_events: list[list[Any]] = []
+        self._acknowledgement: list[Any] | None = None
+        self._event: list[Any] | None = None
+
+    @property
+    def label(self) -> str:
+        """Name of the current step in the kind of a refusal."""
+        return f"step {self._position + 1} after connecting, {self._step.label}"
+
+    @property
+    def _step(self) -> "ConnectStep":
+        return self._connection.identity.steps[self._position][0]
+
+    def start(self) -> None:
+        """Perform the current step. Its answer may have arrived already, unless it is an answer to a request."""
+        connection = self._connection
+        step, payload = connection.identity.steps[self._position]
+        self._acknowledgement = self._event = None
+        target = connection.generator.endpoint.target
+        deadline = min(time.monotonic() + step.within, connection.started_at + target.timeout_s)
+        connection.generator.reactor.set_deadline(connection, deadline)
+        if step.emit is not None:
+            self._unread_events.clear()
+            arguments = () if payload is None else (payload,)
+            connection.send_event(step.emit, *arguments, ack_id=self._position if step.ack else None)
+        self._advance()
+
+    def event_received(self, data: list[Any]) -> None:
+        """Handle an event that arrived before the end of the steps."""
+        self._unread_events.append(data)
+        self._advance()
+
+    def acknowledged(self, ack_id: int | None, arguments: list[Any]) -> None:
+        """Handle an acknowledgement."""
+        if ack_id == self._position:
+            self._acknowledgement = arguments
+            self._advance()
+
+    def _advance(self) -> None:
+        """Go to the next step if the server has answered the current one."""
+        step = self._step
+        if self._event is None and step.wait_for is not None:
+            self._event = self._take_event(step.wait_for)
+        if (step.wait_for is not None and self._event is None) or (step.ack and self._acknowledgement is None):
+            return
+        answer = self._acknowledgement if step.ack else (self._event or [])[1:]
+        if refusal := step.refusal_in(answer[0] if answer else None):
+            self._connection.step_refused(refusal)
+        elif self._position + 1 == len(self._connection.identity.steps):
+            self._connection.steps_done()
+        else:
+            self._position += 1
+            self.start()
+
+    def _take_event(self, name: str) -> list[Any] | None:
+        """Return the first unread event with this name, after which later events are unread, or None."""
+        for position, event in enumerate(self._unread_events):
+            if event[0] == name:
+                del self._unread_events[: position + 1]
+                return event
+        return None

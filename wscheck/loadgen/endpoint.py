@@ -2,11 +2,13 @@
 
 import itertools
 import ssl
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent.socket
 import msgspec
 
+from wscheck.config.connect import ConnectStep
 from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, build_handshake_credentials
 from wscheck.model.secrets import Secret
 
@@ -28,12 +30,14 @@ class UserIdentity(msgspec.Struct, frozen=True):
     header_lines    complete header lines, including Host
     connect_packet  Engine.IO packet with the Socket.IO CONNECT
     token           the user's token, which is redacted where the server repeats it
+    steps           steps after connecting, each with its payload for this user
     """
 
     path_prefix: str
     header_lines: str
     connect_packet: str
     token: Secret | None = None
+    steps: tuple[tuple[ConnectStep, Any], ...] = ()
 
 
 class Endpoint:
@@ -90,7 +94,9 @@ class Endpoint:
             path_prefix = self._path_prefix_with("&".join(part for part in (self._query, presented.query) if part))
         if presented.headers:
             header_lines += "".join(f"{name}: {value}\r\n" for name, value in presented.headers.items())
-        return UserIdentity(path_prefix, header_lines, _connect_packet(self.namespace, presented), credentials.token)
+        steps = tuple((step, self.target.fill(step.payload, credentials)) for step in self.target.connect.steps)
+        packet = _connect_packet(self.namespace, presented)
+        return UserIdentity(path_prefix, header_lines, packet, credentials.token, steps)
 
     def _path_prefix_with(self, query: str) -> str:
         return f"/{self.target.path.strip('/')}/?EIO=4{'&' if query else ''}{query}&transport="

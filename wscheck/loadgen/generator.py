@@ -111,6 +111,7 @@ class LoadGenerator:
         self.is_closing = False
         self.users: dict[UserConnections, list[PageComponent]] = {}
         self._refusal_kinds: set[str] = set()
+        self._secrets = tuple(endpoint.target.connect.secrets)
 
     def new_handshake(self, connection: Connection) -> WebSocketHandshake:
         """Return the handshake for a new connection."""
@@ -121,12 +122,16 @@ class LoadGenerator:
 
         A server may repeat the credentials that it received, so secrets are redacted, including `token`.
         """
-        message = _redacted(str((data.get("message") if isinstance(data, dict) else data) or ""), token)
+        message = self.shown_message(str((data.get("message") if isinstance(data, dict) else data) or ""), token)
         kind = f"connect_error: {message}" if message else "connect_error"
         if kind not in self._refusal_kinds and len(self._refusal_kinds) >= MAX_REFUSAL_KINDS:
             return "connect_error: (others)"
         self._refusal_kinds.add(kind)
         return kind
+
+    def shown_message(self, message: str, token: Secret | None) -> str:
+        """Return a message of the server without secrets, shortened."""
+        return _redacted(message, (token, *self._secrets))
 
     def add_user(self, connections: UserConnections, components: list[PageComponent]) -> None:
         """Start a user: open the connection of each component."""
@@ -158,6 +163,6 @@ class LoadGenerator:
 
 
 @lru_cache(maxsize=1024)
-def _redacted(message: str, token: Secret | None) -> str:
+def _redacted(message: str, secrets: tuple[Secret | None, ...]) -> str:
     """Return a message of the server without secrets. A user that reconnects often receives the same message."""
-    return Redactor([token]).redact(message)[:_MAX_REFUSAL_LENGTH]
+    return Redactor(secrets).redact(message)[:_MAX_REFUSAL_LENGTH]

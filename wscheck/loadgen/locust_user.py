@@ -12,6 +12,7 @@ from gevent.event import AsyncResult, Event
 from locust import User, events, task
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+from wscheck.config.target import Credentials
 from wscheck.loadgen import web
 from wscheck.loadgen.aggregator import RunAggregator, decode_report, encode_report
 from wscheck.loadgen.connection import AckCallback
@@ -22,6 +23,7 @@ from wscheck.loadgen.options import (
     UserPool,
     add_arguments,
     behaviour_from,
+    emit_payload_from,
     endpoint_from,
     reportable_options,
     user_pool_from,
@@ -54,6 +56,7 @@ class LocustProcess:
         self.environment, self.runner = environment, environment.runner
         self.generator: LoadGenerator | None = None
         self.user_pool = UserPool()
+        self.emit_payload: Any = None
         self.aggregator = RunAggregator(os.environ.get("WSCHECK_LOAD_STREAM"))
         self._behaviours: dict[str, PageBehaviour] = {}
         self._share = (0, 1)
@@ -96,6 +99,7 @@ class LocustProcess:
         try:
             endpoint = endpoint_from(self.environment.host, options)
             self.user_pool = user_pool_from(options)
+            self.emit_payload = emit_payload_from(options)
         except SetupError as problem:
             self.generator = None
             self._quit(str(problem))
@@ -338,7 +342,16 @@ class SocketUser(User):
         """Emit the event that --emit-event names."""
         if self._emit_every_s:
             options = self.environment.parsed_options
-            self.emit(options.emit_event, ack=not options.no_acks)
+            self.emit(options.emit_event, *self._emit_arguments(), ack=not options.no_acks)
+
+    def _emit_arguments(self) -> tuple[Any, ...]:
+        """Return the payload of --emit-payload for this user, as the only argument; no argument without a payload."""
+        process = process_of(self.environment)
+        if process.emit_payload is None or process.generator is None or self.user_connections is None:
+            return ()
+        connections = self.user_connections
+        credentials = Credentials(connections.user, connections.identity.token)
+        return (process.generator.endpoint.target.fill(process.emit_payload, credentials),)
 
     @property
     def _emit_every_s(self) -> float:

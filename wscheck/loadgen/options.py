@@ -1,12 +1,14 @@
 """Options of a run inside Locust, and the endpoint, users and page behaviour that result from them."""
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from wscheck.config.connect import ConnectOptions, decode_connect_options
 from wscheck.config.load_profiles import LOAD_OPTIONS, LoadOption, is_users_file_header
 from wscheck.config.settings import parse_credential_location
 from wscheck.config.target import Credentials, ServerTarget
@@ -138,6 +140,7 @@ def endpoint_from(host: str | None, options: Any) -> Endpoint:
         insecure=bool(options.insecure),
         user_in=options.user_in,
         token_in=options.token_in,
+        connect=_connect_options(options),
     )
     return Endpoint(
         target,
@@ -149,6 +152,32 @@ def endpoint_from(host: str | None, options: Any) -> Endpoint:
         close_timeout_s=options.close_timeout,
         upgrades=options.transport == "polling-upgrade",
     )
+
+
+def _connect_options(options: Any) -> ConnectOptions:
+    if not options.connect:
+        return ConnectOptions()
+    try:
+        connect = decode_connect_options(options.connect)
+    except ValueError as error:
+        raise SetupError(f"--connect is not valid: {error}") from None
+    if missing := connect.missing_variables:
+        raise SetupError(f"the variable {missing[0]} is not set")
+    return connect
+
+
+def emit_payload_from(options: Any) -> Any:
+    """Return the template of the payload of the users' events, None for none.
+
+    Raises:
+        SetupError: The payload is not JSON.
+    """
+    if not options.emit_payload:
+        return None
+    try:
+        return json.loads(options.emit_payload)
+    except ValueError:
+        raise SetupError("--emit-payload is not JSON") from None
 
 
 def user_pool_from(options: Any) -> UserPool:
@@ -192,8 +221,10 @@ def _check_options(options: Any) -> None:
         raise SetupError(f"--emit-event {options.emit_event}: Socket.IO reserves that name")
     if options.tabs < 1 or options.reconnect_delay < 0 or not 0 <= options.jitter <= 1:
         raise SetupError("--tabs is at least 1, --reconnect-delay at least 0, and --jitter between 0 and 1")
+    emit_payload_from(options)
     try:
-        parse_credential_location(options.user_in), parse_credential_location(options.token_in)
+        for location in filter(None, (options.user_in, options.token_in)):
+            parse_credential_location(location)
     except ValueError as problem:
         raise SetupError(str(problem)) from None
 

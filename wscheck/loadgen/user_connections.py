@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 DUPLICATE_WITHIN_S = 2.0
 """Seconds between two deliveries of a payload, up to which they count as deliveries of one event."""
 
+_UNANSWERED = (ConnectionState.CONNECT_SENT, ConnectionState.STEPS)
+
 MAX_PAYLOADS = 64
 """Largest number of payloads per user that are compared, to limit the memory."""
 
@@ -167,7 +169,7 @@ class UserConnections:
         A newer connection could have replaced them only if its CONNECT was sent before they ended and is unanswered.
         """
         if self._unexplained_ends:
-            sent = [each.connect_sent_at for each in self.active if each.state is ConnectionState.CONNECT_SENT]
+            sent = [each.connect_sent_at for each in self.active if each.state in _UNANSWERED]
             self._unexplained_ends = [end for end in self._unexplained_ends if any(at <= end[1] for at in sent)]
 
     # --- events ---------------------------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def redactor(self) -> Redactor:
         """Redactor of both users' tokens."""
-        return Redactor([self.user.token, self.second_user.token if self.second_user is not None else None])
+        second = self.second_user.token if self.second_user is not None else None
+        return Redactor([self.user.token, second, *self.target.connect.secrets])
 
 
 class ScenarioContext:

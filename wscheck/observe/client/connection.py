@@ -7,10 +7,16 @@ import aiohttp
 import engineio
 import socketio
 
+from wscheck.config.connect import ConnectStep
 from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.observe.client.cancellation import is_current_task_cancelled
-from wscheck.observe.client.instrumented_client import MAX_MESSAGE_BYTES, InstrumentedClient, http_refusal
+from wscheck.observe.client.instrumented_client import (
+    MAX_MESSAGE_BYTES,
+    InstrumentedClient,
+    RequestWithExactCookies,
+    http_refusal,
+)
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 MAX_EARLY_EVENTS = 100
@@ -59,6 +65,8 @@ class ClientConnection:
         self._client: Any = None
         self._closed_by_us = self._session_unknown = False
         self._early_events: list[list[Any]] = []
+        self._acknowledged_sid: str | None = None
+        self._steps = _StepRun(self)
         self._answered, self._ended = asyncio.Event(), asyncio.Event()
 
     @property
@@ -81,13 +89,20 @@ class ClientConnection:
         return float(self._client.eio.ping_timeout)
 
     async def open(self) -> bool:
-        """Connect, and return True if the server acknowledged the namespace.
+        """Connect, and return True if the server acknowledged the namespace and every step after it succeeded.
 
         A problem of the server does not raise an exception: it is reported to the listener's `refused`.
         """
         self._listener.connecting(self)
         placed = build_handshake_credentials(self.target, self.credentials)
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=not self.target.insecure))
+        # Headers of the session are in every request, as with the JavaScript client.
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=not self.target.insecure),
+            headers=placed.headers,
+            # Like a browser, keep the cookies of a server that is named by its IP address.
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+            request_class=RequestWithExactCookies,
+        )
         self._client = InstrumentedClient(
             self,
             reconnection=False,
@@ -101,7 +116,6 @@ class ClientConnection:
             async with asyncio.timeout(self.target.timeout_s):
                 await self._client.connect(
                     url,
-                    headers=placed.headers,
                     auth=placed.auth,
                     transports=list(self.target.transports),
                     namespaces=[self.target.namespace],
@@ -110,6 +124,8 @@ class ClientConnection:
                 )
                 # The library's own wait would miss a DISCONNECT that arrives together with the acknowledgement.
                 await self._answered.wait()
+                if self._acknowledged_sid is not None and self.sid is None:
+                    await self._run_steps()
             if self.sid is None:
                 await self._fail(*self._missing_acknowledgement())
         except TimeoutError:
@@ -133,6 +149,20 @@ class ClientConnection:
         if self._session_unknown:
             return "protocol", SESSION_ID_UNKNOWN
         return "unreachable", "the connection ended before the server acknowledged it"
+
+    async def _run_steps(self) -> None:
+        """Perform the steps after the acknowledgement. The connection counts as connected only after the last one."""
+        self.rejection = await self._steps.run(self._client)
+        if self.rejection is None:
+            self._become_connected()
+
+    def _become_connected(self) -> None:
+        """Report the connection, then the events that arrived before."""
+        self.sid, self.eio = self._acknowledged_sid, self._client.eio.sid
+        self._listener.connected(self)
+        early_events, self._early_events = self._early_events, []
+        for event in early_events:
+            self.on_event(event)
 
     async def _fail(self, reason: str, message: str) -> None:
         self.timed_out = reason == "timeout" and self.failure is None
@@ -173,7 +203,8 @@ class ClientConnection:
         if not self.is_connected:
             return
         self._listener.emitted(self, name)
-        await _ignore_connection_errors(self._client.emit(name, data, namespace=self.target.namespace))
+        payload = self.target.fill(data, self.credentials)
+        await _ignore_connection_errors(self._client.emit(name, payload, namespace=self.target.namespace))
 
     async def _release(self) -> None:
         self._ended.set()
@@ -186,13 +217,10 @@ class ClientConnection:
     # --- PacketListener ------------------------------------------------------------------------------------------
 
     def on_acknowledged(self, data: object) -> None:
-        self.sid = str(data["sid"]) if isinstance(data, dict) and "sid" in data else self._client.eio.sid
-        self.eio = self._client.eio.sid
-        self._listener.connected(self)
+        self._acknowledged_sid = str(data["sid"]) if isinstance(data, dict) and "sid" in data else self._client.eio.sid
+        if not self.target.connect.steps:
+            self._become_connected()
         self._answered.set()
-        early_events, self._early_events = self._early_events, []
-        for event in early_events:
-            self.on_event(event)
 
     def on_rejected(self, data: object) -> None:
         message = data.get("message") if isinstance(data, dict) else data
@@ -206,6 +234,7 @@ class ClientConnection:
 
     def on_ended(self, reason: str) -> None:
         self._answered.set()
+        self._steps.ended(reason)
         if self.sid is not None and not self._ended.is_set():
             self._ended.set()
             self._listener.disconnected(self, IO_CLIENT_DISCONNECT if self._closed_by_us else reason)
@@ -215,12 +244,86 @@ class ClientConnection:
             # A python-socketio server sends the events of its connect handler before the acknowledgement.
             # A browser buffers them too.
             self._early_events.append(data)
+            self._steps.received(data)
         else:
             self._listener.delivered(self, data[0], data[1] if len(data) == 2 else data[1:])
 
     def on_malformed(self, problem: str) -> None:
         self.failure = f"it sent {problem}"
         self._listener.unreadable(self, f"the server sent {problem}")
+
+
+class _StepRun:
+    """Steps of one connection after its acknowledgement, and the server's answers to them."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._unread_events: list[list[Any]] = []
+        self._acknowledgement: tuple[Any, ...] | None = None
+        self._end_reason: str | None = None
+        self._progress = asyncio.Event()
+
+    def received(self, event: list[Any]) -> None:
+        """Handle an event that arrived before the end of the steps."""
+        self._unread_events.append(event)
+        self._progress.set()
+
+    def ended(self, reason: str) -> None:
+        """Handle the end of the connection."""
+        self._end_reason = self._end_reason or reason
+        self._progress.set()
+
+    async def run(self, client: Any) -> str | None:
+        """Perform the steps, and return why the server refused one of them, or None if it accepted all."""
+        for number, step in enumerate(self._connection.target.connect.steps, start=1):
+            try:
+                async with asyncio.timeout(step.within):
+                    problem = await self._perform(step, client)
+            except TimeoutError:
+                missing = step.wait_for if self._acknowledgement or not step.ack else "acknowledgement"
+                problem = f"no {missing} within {step.within:g} s"
+            except (socketio.exceptions.SocketIOError, engineio.exceptions.EngineIOError):
+                problem = f"the connection ended ({self._end_reason or 'transport close'})"
+            if problem is not None:
+                return f"step {number} after connecting, {step.label}: {problem}"
+        return None
+
+    async def _perform(self, step: ConnectStep, client: Any) -> str | None:
+        """Perform one step, and return why the server refused it, or None."""
+        self._acknowledgement = event = None
+        if step.emit is not None:
+            self._unread_events.clear()  # the answer to a request comes after it
+            await self._emit(step, client)
+        while True:
+            event = event or self._take_event(step.wait_for)
+            if (event or step.wait_for is None) and (self._acknowledgement is not None or not step.ack):
+                break
+            if self._end_reason is not None:
+                return f"the server ended the connection ({self._end_reason})"
+            self._progress.clear()
+            await self._progress.wait()
+        answer = self._acknowledgement if step.ack else (event or [])[1:]
+        return step.refusal_in(answer[0] if answer else None)
+
+    async def _emit(self, step: ConnectStep, client: Any) -> None:
+        connection = self._connection
+        payload = connection.target.connect.fill(
+            step.payload, connection.credentials.user, connection.credentials.token
+        )
+        acknowledged = self._acknowledged if step.ack else None
+        await client.emit(step.emit, payload, namespace=connection.target.namespace, callback=acknowledged)
+
+    def _acknowledged(self, *arguments: Any) -> None:
+        self._acknowledgement = arguments
+        self._progress.set()
+
+    def _take_event(self, name: str | None) -> list[Any] | None:
+        """Return the first unread event with this name, after which later events are unread, or None."""
+        for position, event in enumerate(self._unread_events):
+            if event[0] == name:
+                del self._unread_events[: position + 1]
+                return event
+        return None
 
 
 async def _ignore_connection_errors(awaitable: Any) -> None:

@@ -173,6 +173,21 @@ class InstrumentedClient(socketio.AsyncClient):  # type: ignore[misc]
         await super()._handle_eio_disconnect(reason)
 
 
+class RequestWithExactCookies(aiohttp.ClientRequest):
+    """A request with its given Cookie header unchanged, followed by the cookies that the server has set.
+
+    aiohttp would parse the given cookies and put some of their values in quotes.
+    """
+
+    def update_cookies(self, cookies: Any) -> None:
+        given = self.headers.get("Cookie")
+        super().update_cookies(cookies)
+        if given is None or not cookies:
+            return
+        stored = [f"{name}={getattr(each, 'coded_value', each)}" for name, each in dict(cookies).items()]
+        self.headers["Cookie"] = "; ".join([given, *stored])
+
+
 async def _checked_response(response: Any, listener: PacketListener) -> Any:
     """Return a polling response whose body was read and checked, or the problem as text.
 

@@ -1,6 +1,7 @@
 """Plan of a load run from the configuration and the flags, and its check against the limits of this machine."""
 
 import ipaddress
+import json
 import math
 import resource
 import socket
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from wscheck.config.connect import ConnectOptions
 from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES, is_users_file_header
 from wscheck.config.loading import Config, SettingValue, load_config
 from wscheck.config.target import ServerTarget, configured_target
@@ -73,7 +75,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         For a token with {user}, redact the parts that the tokens of all users share.
         """
         parts = self.token.reveal().split("{user}") if self.token is not None else []
-        return Redactor(Secret(part) for part in parts if len(part) >= SHORTEST_SECRET)
+        shared = [Secret(part) for part in parts if len(part) >= SHORTEST_SECRET]
+        return Redactor([*shared, *self.target.connect.secrets])
 
     @property
     def has_shared_token(self) -> bool:
@@ -128,6 +131,8 @@ def configured_plan(
     if target.url and not allow_other_machines:
         _check_is_this_machine(target)
     given_options = {name: value for name, value in options.items() if value is not None}
+    if target.url:
+        given_options = {**_contract_options(config, given_options), **given_options}
     return LoadPlan(
         target=target,
         embedded=not target.url,
@@ -136,7 +141,7 @@ def configured_plan(
         spawn_rate=spawn_rate,
         run_time_s=run_time_s,
         processes=config["load.processes"],
-        options={**_target_options(config), **_emit_options(config), **given_options},
+        options={**_target_options(config, target), **_emit_options(config), **given_options},
         token=config["identity.token"],
         limits=_limits(config),
         max_attempts=config["rules.max_attempts"],
@@ -178,15 +183,28 @@ def _checked_profile(setting: SettingValue) -> str:
     return name
 
 
-def _target_options(config: Config) -> dict[str, Any]:
+def _contract_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event that users emit and its payload, as far as the event contract describes them."""
+    contract = config.contract
+    requests = () if contract.is_default else (event.emit for event in contract.events if event.emit is not None)
+    emitted = given.get("emit_event") or next(iter(requests), None)
+    if emitted is None:
+        return {}
+    reply = contract.reply_to(emitted)
+    payload = reply.payload if reply is not None else None
+    return {"emit_event": emitted} | ({"emit_payload": json.dumps(payload)} if payload is not None else {})
+
+
+def _target_options(config: Config, target: ServerTarget) -> dict[str, Any]:
     """Return the settings of the target, keyed by the names of the Locust process's options."""
     return {
         "namespace": config["target.namespace"],
         "socketio_path": config["target.path"],
         "transport": _transport(config),
         "insecure": config["target.insecure"],
-        "user_in": config["identity.user_in"],
-        "token_in": config["identity.token_in"],
+        "user_in": target.user_in,
+        "token_in": target.token_in,
+        "connect": None if target.connect == ConnectOptions() else target.connect.encode(),
         "connect_timeout": config["target.timeout"],
     }
 
