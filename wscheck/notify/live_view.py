@@ -1,14 +1,13 @@
 """The live view on a terminal: users with several connections, rates, and open incidents."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.measure import Measurement
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -27,9 +26,15 @@ SPARKS = " ▁▂▃▄▅▆▇█"
 SPARKLINE_S = 30
 HISTORY_S = 60
 MEAN_S = 10
-MAX_USERS, MAX_INCIDENTS, MAX_MESSAGES = 6, 8, 5
-MAX_EXPLAINED = 4
-"""Maximum number of open incidents that are shown with cause and fix. If there are more, each has one line."""
+MAX_MESSAGES, MESSAGES_SHARE = 5, 6
+"""Largest number of messages, and the share of the height that they may take (one sixth)."""
+FULL_HEIGHT = 20
+"""Height of a terminal from which on the rates are shown with their history."""
+RATE_S = 10.0
+"""Time over which the current rate of incidents is measured (seconds)."""
+LOWEST_RATE = 0.1
+MIN_USER_LINES = 3
+"""Lines with the worst users of the first group, as long as there is room."""
 _RULE_ORDER = {rule.id: number for number, rule in enumerate(DOCUMENTED)}
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
@@ -41,6 +46,7 @@ class LiveView:
         self._watch = watch
         self._messages: deque[str] = deque(maxlen=MAX_MESSAGES)
         self._rates, self._unreadable = ConnectionRates(), UnreadableMessages()
+        self._incident_rates, self._console = IncidentRates(), console
         self._drawn_at = 0.0
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
@@ -76,7 +82,17 @@ class LiveView:
     def _draw(self, now: float | None) -> None:
         self._drawn_at = time.monotonic()
         self._live.start()
-        self._live.update(render(self._watch, self._rates, now, self._messages), refresh=True)
+        if now is not None:
+            self._incident_rates.observe(self._watch.open_incidents, now)
+        view = render(
+            self._watch,
+            self._rates,
+            now,
+            self._messages,
+            current=self._incident_rates,
+            height=self._console.size.height,
+        )
+        self._live.update(view, refresh=True)
 
     def close(self) -> None:
         """Restore the previous screen."""
@@ -144,14 +160,33 @@ class ConnectionRates:
         self.replacements.advance_to(at)
 
 
-def render(watch: WatchView, rates: ConnectionRates, now: float | None, messages: Iterable[str] = ()) -> RenderableType:
-    """Return the whole view at the log time `now`."""
-    parts = [_title(watch, now), Text(), _figures(watch, rates)]
-    if watch.users_over_one:
-        parts += [Text(), _users_table(watch, now)]
-    parts += [Text(), _incidents(watch, now)]
-    lines = [Text(message, "dim") for message in messages]
-    return Group(*parts, *([Text(), *lines] if lines else []))
+def render(
+    watch: WatchView,
+    rates: ConnectionRates,
+    now: float | None,
+    messages: Iterable[str] = (),
+    *,
+    current: "IncidentRates | None" = None,
+    height: int = 24,
+) -> RenderableType:
+    """Return the whole view at the log time `now`, with at most `height` lines.
+
+    Incidents come first, because they are the reason to look. Each part takes the lines that it needs, and the worst
+    users of the incidents take those that are left.
+    """
+    messages = list(messages)[-max(1, height // MESSAGES_SHARE) :]
+    figures = _figures(watch, rates, compact=height < FULL_HEIGHT)
+    below = [Text(), *figures, *([Text()] if messages else []), *(_line(message, "dim") for message in messages)]
+    room = max(3, height - 2 - len(below))
+    over = len(watch.users_over_one)
+    users_room = min(over + 2, max(3, room // 3)) if over else 0
+    incidents = _incidents(watch, current or IncidentRates(), now, room - users_room)
+    users = _users(watch, now, room - len(incidents)) if over else []
+    return Group(_title(watch, now), Text(), *incidents, *users, *below)
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
 def _title(watch: WatchView, now: float | None) -> RenderableType:
@@ -169,17 +204,38 @@ def _title(watch: WatchView, now: float | None) -> RenderableType:
     return line
 
 
-def _figures(watch: WatchView, rates: ConnectionRates) -> RenderableType:
+def _figures(watch: WatchView, rates: ConnectionRates, *, compact: bool) -> list[RenderableType]:
+    """Return lines with the numbers of users and connections and the rates; `compact` without their history."""
     over = len(watch.users_over_one)
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column()
-    grid.add_row("users over one", Text(f"{over:,}", "bold red" if over else "bold green"), "")
-    grid.add_row("connections", Text(f"{watch.connection_count:,}", "bold"), "")
-    for label, rate in (("replacements", rates.replacements), ("attempts", rates.attempts)):
+    numbers = (
+        ("users over one", Text(f"{over:,}", "bold red" if over else "bold green")),
+        ("connections", Text(f"{watch.connection_count:,}", "bold")),
+    )
+    named = (("replacements", rates.replacements), ("attempts", rates.attempts))
+    if compact:
+        rows = (numbers, tuple((label, Text(_rate_text(rate.per_second), "bold")) for label, rate in named))
+        return [
+            Text(", ", "dim", no_wrap=True, overflow="ellipsis").join(
+                Text.assemble((f"{label} ", "dim"), value) for label, value in row
+            )
+            for row in rows
+        ]
+    lines: list[RenderableType] = []
+    for label, value in numbers:
+        lines.append(Text.assemble((f"{label:<14}  ", "dim"), Text(f"{value.plain:>5}", value.style)))
+    for label, rate in named:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for width in (14, 5):
+            grid.add_column(
+                style="dim" if width == 14 else "",
+                min_width=width,
+                justify="left" if width == 14 else "right",
+                no_wrap=True,
+            )
+        grid.add_column()
         grid.add_row(label, Text(_rate_text(rate.per_second), "bold"), _Sparkline(rate.history[-SPARKLINE_S:]))
-    return grid
+        lines.append(grid)
+    return lines
 
 
 def _rate_text(per_second: float) -> str:
@@ -206,59 +262,164 @@ def sparkline(counts: Sequence[int]) -> str:
     return "".join(SPARKS[-(-count * steps // most)] if count else "·" for count in counts)
 
 
-def _users_table(watch: WatchView, now: float | None) -> RenderableType:
-    table = _table("user", "holds", "for", title="Users over one connection")
+# Users over one connection
+
+
+def _users(watch: WatchView, now: float | None, room: int) -> list[RenderableType]:
+    """Return a heading and a line for each user with several connections, in at most `room` lines."""
     over = watch.users_over_one
-    for user, since in islice(over.items(), MAX_USERS):
+    if room < 3:
+        return [_line(f"Users over one connection: {len(over):,}", "bold")] if room > 0 else []
+    shown = len(over) if len(over) <= room - 2 else room - 3
+    lines: list[RenderableType] = [Text(), _line("Users over one connection", "bold")]
+    for user, since in islice(over.items(), shown):
         sids = watch.connections_for(user)
         sockets = f"{len(sids)}: {', '.join(sids[-3:])}" + (", ..." if len(sids) > 3 else "")
-        table.add_row(_shortened(user), one_line(sockets), _age(since, now))
-    return _with_rest(table, len(over) - MAX_USERS)
+        age = f"  for {_age(since, now)}" if since is not None and now is not None else ""
+        lines.append(_line(f"{_shortened(user, 20)}  {one_line(sockets)}{age}"))
+    return lines + _rest(len(over) - shown, "user")
 
 
-def _incidents(watch: WatchView, now: float | None) -> RenderableType:
-    # The order must not change while a person reads: the oldest incident of each rule comes first.
-    incidents = sorted(
-        watch.open_incidents, key=lambda i: (-i.severity.rank, _RULE_ORDER.get(i.rule, 99), i.first_at or 0.0)
-    )
-    if not incidents:
+# Incidents
+
+
+class IncidentRates:
+    """Occurrences per second of each group of incidents in the last `RATE_S` seconds, from counts at several times."""
+
+    def __init__(self) -> None:
+        self._counts: dict[GroupKey, deque[tuple[float, int]]] = {}
+
+    def observe(self, incidents: Iterable[Incident], now: float) -> None:
+        """Record the counts of the open incidents at the log time `now`."""
+        totals = Counter[GroupKey]()
+        for incident in incidents:
+            totals[_group_key(incident)] += incident.count
+        self._counts = {key: self._counts.get(key, deque()) for key in totals}
+        for key, counts in self._counts.items():
+            counts.append((now, totals[key]))
+            while len(counts) > 2 and now - counts[1][0] >= RATE_S:
+                counts.popleft()
+
+    def per_second(self, key: "GroupKey") -> float | None:
+        """Return the rate of a group, None if it was not observed for at least a second."""
+        counts = self._counts.get(key)
+        if not counts or (span := counts[-1][0] - counts[0][0]) < 1:
+            return None
+        return max(0, counts[-1][1] - counts[0][1]) / span
+
+
+GroupKey = tuple[str, str]
+"""Rule, and id of the probable cause, "" if it is unknown."""
+
+
+def _group_key(incident: Incident) -> GroupKey:
+    return incident.rule, incident.cause.id if incident.cause else ""
+
+
+class IncidentGroup:
+    """Open incidents of one rule with one cause, the worst user first.
+
+    rate  occurrences per second now
+    """
+
+    def __init__(self, key: GroupKey, incidents: Sequence[Incident], rate: float | None, now: float | None) -> None:
+        self.incidents = sorted(incidents, key=lambda incident: (-_current_rate(incident, now), -incident.count))
+        self.rule, self.worst = key[0], self.incidents[0]
+        self.rate = rate if rate is not None else sum(_current_rate(incident, now) for incident in incidents)
+        self.severity = max((incident.severity for incident in incidents), key=lambda severity: severity.rank)
+
+    @property
+    def problem(self) -> str:
+        """Identifier of the explanation: groups with the same cause have the same one."""
+        return self.worst.cause.id if self.worst.cause else self.rule
+
+    @property
+    def order(self) -> tuple[float, int, int, int]:
+        """Sort key: the highest rate comes first, among equal ones the most severe, the rule and the most users."""
+        rank = _RULE_ORDER.get(self.rule, len(_RULE_ORDER))
+        return -round(self.rate, 1), -self.severity.rank, rank, -len(self.incidents)
+
+    def heading(self, now: float | None) -> Text:
+        """Return for example `connection-replaced  40 users, 80/s, since 12:03, last 2 s ago`."""
+        count = len(self.incidents)
+        who = _shortened(self.worst.user or "?", 20) if count == 1 else plural(count, "user")
+        times = "once" if self.worst.count == 1 else plural(self.worst.count, "time")
+        first = [at for incident in self.incidents if (at := incident.first_at) is not None]
+        last = [at for incident in self.incidents if (at := incident.last_at) is not None]
+        parts = (
+            format_rate(self.rate) if self.rate >= LOWEST_RATE else "",
+            times if count == 1 else "",
+            f"since {format_clock_time(min(first))[:5]}" if first else "",
+            _last_seen(max(last), now) if last and now is not None else "",
+        )
+        return Text.assemble(
+            (f"{self.rule}  ", _COLOUR[self.severity]),
+            (who, "bold"),
+            "".join(f", {part}" for part in parts if part),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+
+    def explanation(self) -> list[Text]:
+        """Return the cause, or the message of the rule without a known cause, and the fix."""
+        cause = self.worst.cause
+        text = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
+        return [
+            _line(f"  {text or one_line(self.worst.message)}", "dim"),
+            _line(f"  {one_line(fix_text(self.worst))}", "green"),
+        ]
+
+    def users(self, shown: int, now: float | None) -> list[Text]:
+        """Return a line for each of the worst users, and the number of the others."""
+        lines = [
+            _line(f"  {_shortened(incident.user or '?', 20)}  {_frequency(incident, now)}")
+            for incident in self.incidents[:shown]
+        ]
+        return lines + _rest(len(self.incidents) - shown, "user", "  ")
+
+
+def _current_rate(incident: Incident, now: float | None) -> float:
+    """Return the occurrences per second of an incident, 0 if the latest is older than `RATE_S`."""
+    is_current = incident.last_at is not None and now is not None and now - incident.last_at <= RATE_S
+    return incident.rate or 0.0 if is_current else 0.0
+
+
+def _incidents(watch: WatchView, rates: IncidentRates, now: float | None, room: int) -> list[RenderableType]:
+    """Return a heading and the groups of open incidents, in at most `room` lines.
+
+    First each group has one line. Then, from the highest rate on, each has its cause and fix and its worst users, as
+    long as there is room.
+    """
+    by_key: dict[GroupKey, list[Incident]] = {}
+    for incident in watch.open_incidents:
+        by_key.setdefault(_group_key(incident), []).append(incident)
+    if not by_key:
         waiting = Text("Waiting for the first connection event.", "dim")
-        return Text("No incident is open.", "green") if watch.event_count else waiting
-    shown = incidents[:MAX_INCIDENTS]
-    rows: list[RenderableType] = [Text("Open incidents", "bold")]
-    # With many incidents there is room for one line each.
-    explained: set[tuple[str | None, str]] = set()
-    for incident in shown:
-        rows.append(_incident_line(incident, now, shown))
-        explanation = (incident.user, incident.cause.id if incident.cause else incident.rule)
-        if len(shown) <= MAX_EXPLAINED and explanation not in explained:
-            explained.add(explanation)
-            rows.append(Padding(_cause_and_fix(incident), (0, 0, 0, 2)))
-    return _with_rest(Group(*rows), len(incidents) - MAX_INCIDENTS)
-
-
-def _incident_line(incident: Incident, now: float | None, shown: Sequence[Incident]) -> RenderableType:
-    """Return rule, user, count and duration, aligned with the other incidents `shown`."""
-    rule = max(len(other.rule) for other in shown)
-    user = max(len(_user(other)) for other in shown)
-    return Text.assemble(
-        (f"{incident.rule:<{rule}}  ", _COLOUR[incident.severity]),
-        (f"{_user(incident):<{user}}  ", "bold"),
-        _frequency(incident, now),
-        overflow="ellipsis",
-        no_wrap=True,
-    )
-
-
-def _cause_and_fix(incident: Incident) -> RenderableType:
-    """Return the cause and the fix of an incident. Without a known cause, return the message of the finding instead."""
-    cause = incident.cause
-    text = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
-    return Group(Text(text or one_line(incident.message), "dim"), Text(fix_text(incident), "green"))
-
-
-def _user(incident: Incident) -> str:
-    return _shortened(incident.user or "?", 20)
+        return [Text("No incident is open.", "green") if watch.event_count else waiting]
+    groups = [IncidentGroup(key, incidents, rates.per_second(key), now) for key, incidents in by_key.items()]
+    groups.sort(key=lambda group: group.order)
+    room -= 1
+    shown = groups if len(groups) <= room else groups[: max(1, room - 1)]
+    spare = room - len(shown) - (len(shown) < len(groups))
+    lines: list[RenderableType] = [_line("Open incidents", "bold")]
+    explained = set[str]()
+    for number, group in enumerate(shown):
+        lines.append(group.heading(now))
+        details: list[Text] = []
+        if spare >= 2 and group.problem not in explained:
+            explained.add(group.problem)
+            details += group.explanation()
+        # The first group shows its worst users; then the groups that follow have room for their explanations.
+        later = {other.problem for other in shown[number + 1 :]} - explained
+        for_users = spare - len(details) - 2 * len(later)
+        if number == 0:
+            for_users = max(for_users, min(spare - len(details), MIN_USER_LINES))
+        if len(group.incidents) > 1 and for_users >= 2:
+            count = len(group.incidents)
+            details += group.users(count if count <= for_users else for_users - 1, now)
+        spare -= len(details)
+        lines += details
+    return lines + _rest(len(groups) - len(shown), "incident")
 
 
 def _frequency(incident: Incident, now: float | None) -> str:
@@ -272,23 +433,16 @@ def _frequency(incident: Incident, now: float | None) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _table(*columns: str, title: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold", expand=True)
-    for number, name in enumerate(columns):
-        widest = number == len(columns) - 1 or name == "holds"
-        table.add_column(
-            name,
-            header_style="dim",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if widest else None,
-            justify="right" if name == "for" else "left",
-        )
-    return table
+def _last_seen(at: float, now: float) -> str:
+    """Return for example `last 2 s ago`, and `now` within the last second."""
+    return (
+        f"last {now - at:.0f} s ago" if 1 <= now - at < 60 else f"last {_age(at, now)} ago" if now > at + 1 else "now"
+    )
 
 
-def _with_rest(table: RenderableType, rest: int) -> RenderableType:
-    return Group(table, Text(f"and {rest:,} more", "dim")) if rest > 0 else table
+def _rest(rest: int, what: str, indent: str = "") -> list[Text]:
+    """Return a line with the number of what is not shown, nothing if everything is."""
+    return [_line(f"{indent}and {plural(rest, f'more {what}')}", "dim")] if rest > 0 else []
 
 
 def _shortened(text: str, most: int = 28) -> str:

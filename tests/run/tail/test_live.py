@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -16,7 +17,7 @@ from rich.console import Console
 from tests.run.tail.process import LoggingServer, TailProcess, wait_until
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, Replaced
-from wscheck.notify.live_view import ConnectionRates, RateHistory, render, sparkline
+from wscheck.notify.live_view import ConnectionRates, IncidentRates, RateHistory, render, sparkline
 from wscheck.run.tail.loop import IDLE_S
 from wscheck.run.tail.watch import LogWatch
 
@@ -30,10 +31,11 @@ def watch_with(*events: Connected | Replaced) -> LogWatch:
     return watch
 
 
-def draw(watch: LogWatch, width: int = 80, pulse: ConnectionRates | None = None) -> list[str]:
-    console = Console(width=width, height=24, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+def draw(watch: LogWatch, width: int = 80, pulse: ConnectionRates | None = None, height: int = 24) -> list[str]:
+    console = Console(width=width, height=height, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     with console, console.capture() as captured:
-        console.print(render(watch, pulse or ConnectionRates(), watch.clock.last, ["12:00:00 resolved"]))
+        messages = ["12:00:00 resolved"]
+        console.print(render(watch, pulse or ConnectionRates(), watch.clock.last, messages, height=height))
     console.file.close()
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -48,8 +50,8 @@ def test_users_with_several_connections_and_incidents_are_shown(width: int) -> N
     lines = draw(watch, width)
     text = "\n".join(lines)
     assert any(line.split()[:4] == ["users", "over", "one", "1"] for line in lines)
-    assert any(line.split() == ["ada", "2:", "a1,", "a2", "3.0", "s"] for line in lines), text
-    assert "multiple-connections  ada  once" in text
+    assert any(line.split() == ["ada", "2:", "a1,", "a2", "for", "3.0", "s"] for line in lines), text
+    assert "multiple-connections  ada, once, since " in text
     assert max(map(len, lines)) <= width
     assert lines[-1] == "12:00:00 resolved"
 
@@ -68,8 +70,51 @@ def test_rates_are_shown(width: int) -> None:
     [attempts] = [line for line in lines if line.startswith("attempts")]
     assert attempts.split()[1] == "4.0/s"
     assert attempts.endswith("█" * min(10, width - 23)), "the latest seconds are kept"
-    assert any("connection-replaced  ada  39 times, 4.0/s, for 9.5 s"[: width - 1] in line for line in lines)
+    assert any("connection-replaced  ada, 4.0/s, 39 times, since "[: width - 1] in line for line in lines)
     assert any(line.startswith("  probably ") for line in lines)
+
+
+def storm() -> LogWatch:
+    """Return a watch of 40 users whose connections replace each other, beside 3 users with two silent connections."""
+    events: list[Connected | Replaced] = []
+    for n in range(3):
+        events += [connected(f"silent-{n}", f"one-{n}", 0), connected(f"silent-{n}", f"two-{n}", 1)]
+    for n in range(800):
+        user, at = f"storm-{n % 40}", 2 + n / 80
+        events.append(connected(user, f"s{n}", at))
+        if n >= 40:
+            events.append(Replaced(at=T + at, source="server-log", user=user, old_sid=f"s{n - 40}", new_sid=f"s{n}"))
+    return watch_with(*events)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 15)])
+def test_a_storm_is_the_first_incident_and_everything_fits(width: int, height: int) -> None:
+    lines = draw(storm(), width, height=height)
+    assert len(lines) <= height and max(map(len, lines)) <= width
+    incidents = lines[lines.index("Open incidents") + 1 :]
+    assert incidents[0].startswith("connection-replaced  40 users, 8")
+    assert sum(line.startswith(("connection-", "multiple-", "excessive-")) for line in incidents) == 3
+
+
+def test_what_is_not_shown_is_counted() -> None:
+    text = "\n".join(draw(storm(), height=24))
+    assert re.search(r"and 3\d more users", text)
+    many = [connected(f"user-{n}", f"{kind}{n}", at) for n in range(30) for kind, at in (("a", 0), ("b", 1))]
+    lines = draw(watch_with(*many, connected("other", "o", 5)), height=15)
+    assert len(lines) <= 15
+    assert any(line.startswith("Users over one connection") for line in lines)
+    assert any(line.endswith("more users") for line in lines)
+
+
+def test_incidents_are_ordered_by_their_current_rate() -> None:
+    watch, current = storm(), IncidentRates()
+    now = watch.clock.last or 0.0
+    current.observe(watch.open_incidents, now)
+    current.observe(watch.open_incidents, now + 5)  # nothing happened since
+    console = Console(width=80, height=24, color_system=None)
+    with console.capture() as captured:
+        console.print(render(watch, ConnectionRates(), now + 5, current=current))
+    assert "/s, since" not in captured.get()
 
 
 def test_the_rate_is_the_mean_of_the_last_ten_complete_seconds() -> None:
