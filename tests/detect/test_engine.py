@@ -8,7 +8,7 @@ from wscheck.detect.changes import ClosedChange
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import DOCUMENTED, REGISTRY, RuleOptions
 from wscheck.detect.rules.multiple_connections import MultipleConnections
-from wscheck.model.events import Connected, NotEvaluated
+from wscheck.model.events import Connected, ConnectionExpired, NotEvaluated
 from wscheck.model.findings import Confidence, Finding, Severity
 
 
@@ -174,15 +174,14 @@ def test_only_rules_with_pending_state_get_the_time() -> None:
 
 def test_an_expired_connection_is_evaluated_like_any_other_end() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
-    ended = NotEvaluated(at=START + 1.1, source="wscheck", reason="old")
-    (closed,) = judge.expire("s1", ended)
+    (closed,) = judge.feed(ConnectionExpired(at=START + 1.1, source="wscheck", sid="s1"))
     assert isinstance(closed, ClosedChange) and closed.remaining == ("s2",)
     assert judge.finish(START + 9) == []
 
 
 def test_an_overlap_that_ends_by_expiring_is_found_as_it_was_before_that() -> None:
     judge = fed(Judge(), log_of("A").connects("s1", at=0).connects("s2", at=1))
-    judge.expire("s1", NotEvaluated(at=START + 9, source="wscheck", reason="old"))
+    judge.feed(ConnectionExpired(at=START + 9, source="wscheck", sid="s1"))
     assert [f.message for f in judge.findings()] == ["holds 2 connections at once"]
 
 

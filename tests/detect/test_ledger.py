@@ -9,7 +9,7 @@ from tests.conversation import KICKED_CLIENT, KICKED_SERVER, Conversation, log_o
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.engine import Judge
 from wscheck.detect.ledger import Ledger
-from wscheck.model.events import AnyEvent, Connected, Disconnected, NotEvaluated, Replaced, ServerRestarted
+from wscheck.model.events import AnyEvent, Connected, ConnectionExpired, Disconnected, Replaced, ServerRestarted
 
 # --- the order of two sources --------------------------------------------------------------------------------------
 
@@ -81,10 +81,10 @@ def test_a_restart_ends_the_connections_of_that_process_only() -> None:
 def test_an_expired_connection_is_reported_and_a_late_opening_does_not_reopen_it() -> None:
     ledger = Ledger()
     ledger.apply(Connected(sid="s1", user="A", source="client"))
-    (closed,) = ledger.expire("s1", NotEvaluated(reason="old"))
+    (closed,) = ledger.apply(ConnectionExpired(sid="s1"))
     assert isinstance(closed, ClosedChange)
     assert closed.reason == "expired: nothing heard of it for too long"
-    assert ledger.expire("s1", NotEvaluated()) == ()
+    assert ledger.apply(ConnectionExpired(sid="s1")) == ()
     assert ledger.apply(Connected(sid="s1", user="A", source="server-log")) == ()
     assert ledger.open_count == 0
 

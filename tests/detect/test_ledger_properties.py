@@ -12,7 +12,7 @@ from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, Rep
 from wscheck.detect.engine import Judge
 from wscheck.detect.ledger import Ledger
 from wscheck.model.disconnect_reasons import DISCONNECT_SENT
-from wscheck.model.events import AnyEvent, Connected, Disconnected, Event, NotEvaluated, Replaced, ServerRestarted
+from wscheck.model.events import AnyEvent, Connected, ConnectionExpired, Disconnected, Event, Replaced, ServerRestarted
 from wscheck.model.findings import Finding
 
 USERS = ("A", "B", "C")
@@ -48,7 +48,7 @@ def event_for(step: Step, number: int) -> Event:
         case "restart":
             return ServerRestarted(**fields)
         case _:
-            return NotEvaluated(**fields, reason="expired")
+            return ConnectionExpired(**fields, sid=step[1])
 
 
 class ReferenceModel:
@@ -114,7 +114,7 @@ def run_steps(steps: Iterable[Step]) -> tuple[Ledger, list[LedgerChange], Refere
 
 def apply_step(ledger: Ledger, step: Step, number: int) -> tuple[LedgerChange, ...]:
     event = event_for(step, number)
-    return ledger.expire(step[1], event) if step[0] == "expire" else ledger.apply(event)
+    return ledger.apply(event)
 
 
 @given(conversations)

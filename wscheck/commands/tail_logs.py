@@ -55,6 +55,10 @@ def tail_logs(
             metavar="DURATION", help="Time without another occurrence after which an incident counts as resolved [30s]."
         ),
     ] = None,
+    reorder: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="While following several logs or a pipe, wait for late lines [1s]."),
+    ] = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
@@ -98,6 +102,7 @@ def tail_logs(
         "rules.max_attempts": max_attempts,
         "watch.stale_after": stale_after,
         "watch.quiet_after": quiet_after,
+        "watch.reorder": reorder,
         "watch.webhook": webhook,
         "watch.webhook_format": webhook_format,
         "watch.metrics": metrics,
@@ -150,6 +155,7 @@ def _request(
         options=config.judge_options,
         bar=config.bar,
         quiet_after=config["watch.quiet_after"],
+        reorder=config["watch.reorder"],
         stale_after=config["watch.stale_after"],
         window=TimeWindow(since, until),
         seconds=_parsed("--for", times["--for"], parse_duration),

@@ -299,6 +299,12 @@ SETTINGS = {
             "watch.quiet_after", parse_duration, 30.0, "an incident ends after this time without another occurrence"
         ),
         Setting(
+            "watch.reorder",
+            parse_duration,
+            1.0,
+            "time for which the lines of several followed logs, or of a pipe, wait for earlier ones",
+        ),
+        Setting(
             "watch.stale_after",
             parse_duration,
             None,

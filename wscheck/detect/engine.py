@@ -104,15 +104,6 @@ class Judge:
         """
         return self._handle_changes(self.ledger.apply(event))
 
-    def expire(self, sid: str, event: Event) -> tuple[LedgerChange, ...]:
-        """Close a connection that counts as ended although no event reports its end. Return the changes of the ledger.
-
-        `event` becomes the evidence for the end of the connection.
-        """
-        if event.at is not None:
-            self.advance_to(event.at)
-        return self._handle_changes(self.ledger.expire(sid, event))
-
     def _handle_changes(self, changes: tuple[LedgerChange, ...]) -> tuple[LedgerChange, ...]:
         for change in changes:
             for handler in self._handlers[type(change)]:

@@ -24,7 +24,15 @@ from wscheck.model.disconnect_reasons import (
     EXPIRED_STALE,
     EXPIRED_UNANNOUNCED,
 )
-from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced, ServerRestarted
+from wscheck.model.events import (
+    SOURCE_SERVER_LOG,
+    Connected,
+    ConnectionExpired,
+    Disconnected,
+    Event,
+    Replaced,
+    ServerRestarted,
+)
 from wscheck.model.findings import Confidence
 
 Changes = tuple[LedgerChange, ...]
@@ -84,6 +92,7 @@ class Ledger:
             Replaced: self._replaced,
             Disconnected: self._disconnected,
             ServerRestarted: self._restarted,
+            ConnectionExpired: self._expired,
         }
         """Event type to its handler. Events of other types change nothing."""
 
@@ -424,9 +433,10 @@ class Ledger:
                 self.presumed_ends.add(sid, user, opening, restart)
         return tuple(changes)
 
-    def expire(self, sid: str, event: Event) -> Changes:
-        """Close a connection that counts as ended. `event`, which does not report the end, becomes its evidence."""
-        return self._expire(sid, event, EXPIRED_STALE) if sid in self._user else ()
+    def _expired(self, event: ConnectionExpired) -> Changes:
+        """Close a connection that counts as ended, although no event reports its end."""
+        sid = event.sid
+        return self._expire(sid, event, EXPIRED_STALE) if sid is not None and sid in self._user else ()
 
     def _expire(self, sid: str, event: Event, reason: str) -> Changes:
         user, opening, opened_by = self._user[sid], self._openings.get(sid), self._opening_source(sid, event)

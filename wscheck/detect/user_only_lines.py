@@ -51,6 +51,11 @@ class UserOnlyLines:
         return sid in self._substitutes
 
     @property
+    def has_openings(self) -> bool:
+        """True if a line without a socket id reported an opening."""
+        return self._opened > 0
+
+    @property
     def open_count(self) -> int:
         """Number of open connections with a substitute id."""
         return len(self._substitutes)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
 
 from wscheck.model.events import Event, Unreadable
 
@@ -22,18 +21,15 @@ class EventCounter:
         self.untimed = 0
         self.unreadable: list[Unreadable] = []
 
-    def add(self, events: Sequence[Event]) -> float | None:
-        """Count `events` and return the latest time among them, None if they have no time."""
+    def add(self, events: Sequence[Event], times: Sequence[float]) -> float | None:
+        """Count `events` and return the latest of their `times`, None if they have no time."""
         self._kinds.update(map(type, events))
         if len(self.unreadable) < min(self._kinds[Unreadable], MAX_SHOWN_UNREADABLE):
             self.unreadable += [event for event in events if isinstance(event, Unreadable)]
             del self.unreadable[MAX_SHOWN_UNREADABLE:]
-        times = [event.at for event in events]
-        if None in times:
+        if len(times) < len(events):
             self.untimed += sum(not isinstance(event, Unreadable) for event in events if event.at is None)
-        return max(
-            (at for at in times if at is not None) if None in times else cast("list[float]", times), default=None
-        )
+        return max(times, default=None)
 
     @property
     def total(self) -> int:

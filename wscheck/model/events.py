@@ -248,6 +248,10 @@ class ServerRestarted(Event, frozen=True, kw_only=True, tag="restarted"):
     """A server process started again: its earlier connections have ended, whether or not their ends were logged."""
 
 
+class ConnectionExpired(ConnectionEvent, frozen=True, kw_only=True, tag="expired"):
+    """The connection counts as ended, because it was open for longer than `--stale-after`."""
+
+
 class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
     """A further source, such as the server's log, started to report. Events that it does not report did not happen."""
 
@@ -299,6 +303,7 @@ AnyEvent = (
     | Expected
     | Unreadable
     | ServerRestarted
+    | ConnectionExpired
     | SourceStarted
     | ProcessStalled
     | PhaseStarted

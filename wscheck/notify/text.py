@@ -5,8 +5,9 @@ from typing import TextIO
 
 from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident, IncidentState
+from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import MAX_SHOWN_UNREADABLE
-from wscheck.model.events import Event, NotEvaluated, ServerRestarted, Unreadable
+from wscheck.model.events import ConnectionExpired, Event, ServerRestarted, Unreadable
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
 
@@ -42,8 +43,8 @@ def expiry_message(event: Event, changes: Sequence[LedgerChange]) -> str:
         node = f" {event.node}" if event.node else ""
         expired = plural(len(changes), "open connection")
         return f"the server{node} restarted: {expired} expired ({log_location(event)})"
-    if isinstance(event, NotEvaluated):
-        return f"{event.user or 'unknown user'}: connection {event.reason}"
+    if isinstance(event, ConnectionExpired):
+        return f"{event.user or 'unknown user'}: connection {event.sid} {EXPIRED_STALE}"
     return ""
 
 

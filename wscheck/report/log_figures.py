@@ -50,7 +50,7 @@ def _key_hint(level: str, report: LogsReport) -> str:
     `level` is the id that the records contain: "user" or "socket". The hint says how to read the other one.
     """
     key = {"user": "sid", "socket": "user"}.get(level)
-    if key is None or report.most_open:
+    if key is None or (report.levels.get("full") if level == "user" else report.most_open):
         return ""
     return f": log both, or name its key with --key {key}=NAME"
 

@@ -77,6 +77,7 @@ PUBLISHED_NAMES = {
     "ComparedMeasure": "Measured",
     "ComparedRun": "Side",
     "ConnectionEvent": "OnConnection",
+    "ConnectionExpired": "Expired",
     "ConnectionSummary": "SeenConnection",
     "EventSummary": "SeenEvent",
     "HandlerSummary": "SeenHandlers",

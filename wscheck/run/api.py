@@ -107,6 +107,7 @@ def _read_log_file(path: Path, markers: Sequence[str], keys: Sequence[str], conf
         from_start=True,
         users=None,
         quiet_after=loaded["watch.quiet_after"],
+        reorder=loaded["watch.reorder"],
         stale_after=loaded["watch.stale_after"],
         window=TimeWindow(),
         seconds=None,

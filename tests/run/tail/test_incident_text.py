@@ -25,8 +25,8 @@ INCIDENT = Incident(
 def test_the_first_unreadable_lines_are_stored_and_not_untimed() -> None:
     seen = EventCounter()
     broken = [Unreadable(at=None, source="server-log", reason=str(n)) for n in range(MAX_SHOWN_UNREADABLE + 2)]
-    assert seen.add([*broken, Connected(at=None, source="server-log", sid="a", user="ada")]) is None
-    assert seen.add([*broken, Connected(at=T, source="server-log", sid="b", user="ada")]) == T
+    assert seen.add([*broken, Connected(at=None, source="server-log", sid="a", user="ada")], []) is None
+    assert seen.add([*broken, Connected(at=T, source="server-log", sid="b", user="ada")], [T]) == T
     assert ([event.reason for event in seen.unreadable], seen.untimed) == (["0", "1", "2", "3", "4"], 1)
     assert seen.by_type == {"unreadable": 2 * (MAX_SHOWN_UNREADABLE + 2), "connected": 2}
 

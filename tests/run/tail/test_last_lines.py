@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli import wscheck
 from tests.run.tail.process import lines, record, run_for_report, run_to_end
+from wscheck.detect.engine import Judge
+from wscheck.observe.recording import load_recording
 
 BEGAN = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 
@@ -83,3 +85,18 @@ def test_an_ended_pipe_is_a_finished_log(tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(f"{OVERLAP}{REST['plain']()}\n")
     with (tmp_path / "app.log").open("rb") as log:
         assert run_to_end("-", directory=tmp_path, stdin=log).returncode == 1
+
+
+def test_a_recording_replays_the_expiry_of_a_stale_connection(tmp_path: Path) -> None:
+    log = [
+        "2026-11-18T07:00:00Z WebSocket client connected userId=ada socketId=one",
+        "2026-11-18T07:10:00Z WebSocket client connected userId=ada socketId=two",
+        "2026-11-18T07:10:09Z WebSocket client connected userId=bob socketId=three",
+    ]
+    (tmp_path / "app.log").write_text("\n".join(log) + "\n")
+    run_to_end("app.log", "--no-follow", "--stale-after", "5m", "--format", "ndjson=run.ndjson", directory=tmp_path)
+    _, events = load_recording(tmp_path / "run.ndjson")
+    judge = Judge()
+    for event in events:
+        judge.feed(event)
+    assert judge.ledger.open_connections("ada") == ("two",)

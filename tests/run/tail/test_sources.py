@@ -64,7 +64,7 @@ def test_gzip_data_on_stdin_is_unpacked(tmp_path: Path, cut: int, code: int, rea
 
 
 def test_stdin_is_followed_until_its_writer_closes_it(tmp_path: Path) -> None:
-    with TailProcess("-", *NDJSON, directory=tmp_path, stdin=subprocess.PIPE) as tail:
+    with TailProcess("-", "--reorder", "0s", *NDJSON, directory=tmp_path, stdin=subprocess.PIPE) as tail:
         assert tail.process.stdin is not None
         for n in range(3):
             tail.process.stdin.write(connected("ada", f"s{n}"))

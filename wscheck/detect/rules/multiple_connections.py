@@ -361,11 +361,10 @@ class MultipleConnections(Rule):
     def _add_gaps(self) -> None:
         """Add the gaps of restarts, and of lines that name the user and not the socket."""
         gaps = [restart.gap((self.id,)) for restart in self.ledger.presumed_ends.restarts]
-        if self._uncounted:
-            users = f"{len(self._uncounted)} users have" if len(self._uncounted) > 1 else "1 user has"
+        if self.ledger.user_only_lines.has_openings and not self.ledger.counts_user_only_lines:
             reason = (
-                f"{users} several openings without a socket id, and no line reports an end by user: how many are open "
-                "at once is unknown"
+                "connections could not be counted for any user: lines report openings without a socket id, and no line "
+                "reports an end with the user"
             )
             gaps.append(Gap(reason=reason, closes_with="--key sid=NAME", rules=(self.id,)))
         if (unclear := self.ledger.user_only_lines.unclear_ends) > 0:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.model.events import Event
+from wscheck.observe.logs.ordering import with_times
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, file_pieces, suggestions_from_start
 from wscheck.observe.tailing.follower import INCOMPLETE_GZIP, LogFollower, ResumePoint
@@ -309,13 +310,7 @@ def merge_by_time(logs: Iterable[Batches]) -> Batches:
     if len(each) == 1:
         yield from each[0]
         return
-    events = (event for _, event in heapq.merge(*map(_timed, each), key=lambda timed: timed[0]))
+    timed = (with_times(chain.from_iterable(batches)) for batches in each)
+    events = (event for _, event in heapq.merge(*timed, key=lambda timed: timed[0]))
     while batch := list(islice(events, BATCH)):
         yield batch
-
-
-def _timed(batches: Batches) -> Iterator[tuple[float, Event]]:
-    last = 0.0
-    for event in chain.from_iterable(batches):
-        last = event.at if event.at is not None else last
-        yield last, event

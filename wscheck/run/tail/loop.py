@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from wscheck.model.errors import UsageError
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.run.tail.watch import LogWatch
 
@@ -194,6 +195,11 @@ class TailLoop:
         path, progress, now = self._plan.checkpoint, self._watch.progress, time.monotonic()
         if path is None or (progress == self._saved_progress and not force):
             return
+        if self._watch.is_waiting:
+            # A checkpoint contains the state after everything that was read.
+            if not force and now - self._saved_at < SAVE_INTERVAL_S:
+                return
+            self._watch.evaluate_waiting()
         if not force and self._watch.connection_count > MANY_CONNECTIONS and now - self._saved_at < SAVE_INTERVAL_S:
             return
         from wscheck.observe.tailing.checkpoint import save_checkpoint
@@ -248,6 +254,11 @@ class ChangeMonitor:
     """
 
     def __init__(self, inputs: Iterable[int], output: int | None) -> None:
+        if not hasattr(select, "poll"):
+            raise UsageError(
+                "`wscheck tail-logs` does not run on Windows: it waits for pipes and signals that Windows lacks.",
+                "Run it in WSL or in a container; wscheck.read_log() in Python evaluates a finished log.",
+            )
         self._output, self.output_closed = output, False
         self._watching = False
         self._inotify: _Inotify | None = None

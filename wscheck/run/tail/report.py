@@ -66,13 +66,14 @@ def build_logs_report(
 
 def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
     gaps = [Gap(reason="the run was interrupted before the logs were read to their end")] if partial else []
-    return [*gaps, *(Gap(reason=f"{path} {why}") for log in watch.logs for path, why in log.read_errors.items())]
+    gaps += [Gap(reason=f"{path} {why}") for log in watch.logs for path, why in log.read_errors.items()]
+    return [*gaps, *watch.gaps]
 
 
 def _evidence(watch: LogWatch) -> Evidence:
     kinds = watch.counts.by_type
     return Evidence(
-        connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted")),
+        connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted", "expired")),
         unreadable=sum(log.unreadable for log in watch.logs),
         ledger=watch.judge.ledger,
         timed=watch.counts.untimed < kinds.total(),

@@ -17,6 +17,7 @@ from wscheck.model.events import RECORDING_SCHEMA, RecordingHeader
 from wscheck.model.findings import Bar
 from wscheck.model.secrets import Secret
 from wscheck.observe.logs.options import ReaderFactory
+from wscheck.observe.logs.ordering import MAX_SORTED_LINES
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing.log_paths import STDIN, LogPaths, check_names, node_names
 from wscheck.observe.tailing.read_buffer import ReadBuffer
@@ -56,6 +57,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
     from_start: bool
     users: int | None
     quiet_after: float
+    reorder: float
     stale_after: float | None
     window: TimeWindow
     seconds: float | None
@@ -91,6 +93,8 @@ def open_session(request: TailRequest, note: Note) -> Iterator[TailSession]:
             window=request.window,
             stale_after=request.stale_after,
             complete=not request.follow,
+            sort_all=not request.follow and logs.can_sort_all,
+            reorder=request.reorder,
             max_events=MAX_TIMELINE_EVENTS if any(output.format == "html" for output in request.outputs) else 0,
         )
         stack.callback(lambda: [log.close() for log in watch.logs])
@@ -145,6 +149,15 @@ class LogOpener:
         return logs
 
     @property
+    def can_sort_all(self) -> bool:
+        """True if the logs may have few enough lines to be sorted. Those of pipes and of gzip files are unknown."""
+        remaining = MAX_SORTED_LINES
+        for path in self._paths:
+            if path.is_file() and path.suffix != ".gz":
+                remaining -= _count_lines(path, remaining)
+        return remaining >= 0
+
+    @property
     def directories(self) -> list[Path]:
         """The directories where further logs may appear while the logs are followed."""
         return self._log_paths.directories if self._request.follow else []
@@ -187,6 +200,15 @@ class LogOpener:
         """Return the server process that writes the log, None if there is only one process."""
         several = len(set(self._nodes.values())) > 1 or len(self._request.names) > 1 or bool(self.directories)
         return self._nodes.get(path, str(path)) if several else None
+
+
+def _count_lines(path: Path, limit: int) -> int:
+    """Return the number of lines of a file, or a number above `limit` if it has more."""
+    lines = 0
+    with path.open("rb") as file:
+        while lines <= limit and (piece := file.read(1 << 18)):
+            lines += piece.count(b"\n")
+    return lines
 
 
 def _open_pipe(path: Path) -> int:

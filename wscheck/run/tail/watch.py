@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -10,10 +11,11 @@ from wscheck.detect.changes import LedgerChange
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.incidents import GROWTH, Incident, IncidentTracker
 from wscheck.detect.ledger import Ledger
-from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import EventCounter
-from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, Event, NotEvaluated, PhaseEnded
+from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, ConnectionExpired, Event, PhaseEnded
 from wscheck.model.findings import Finding
+from wscheck.model.gaps import Gap
+from wscheck.observe.logs.ordering import MAX_SORTED_LINES, LateEvents, ReorderBuffer, order_logs
 from wscheck.observe.logs.sources import FollowedLog, PipedLog, StopReading, merge_by_time, with_node
 from wscheck.run.tail.clock import ConnectionAges, LogClock, TimeWindow
 
@@ -44,10 +46,14 @@ class LogWatch:
         stale_after: float | None = None,
         max_events: int = 0,
         complete: bool = False,
+        sort_all: bool = False,
+        reorder: float = 0.0,
     ) -> None:
         """Create a watch. Durations are in seconds.
 
         complete  no process writes to the logs any more
+        sort_all  evaluate the logs only after all of them were read, in the order of time, up to `MAX_SORTED_LINES`
+        reorder   time for which the events of several followed logs, or of a pipe, wait for earlier ones
         """
         self.logs, self.options = list(logs), options
         self.judge = Judge(options, on_finding=self._on_finding)
@@ -59,6 +65,9 @@ class LogWatch:
         self._complete, self._listener_is_waiting = complete, False
         self._window, self._max_events = window or TimeWindow(), max_events
         self._ledger_before_window = Ledger() if self._window.since is not None else None
+        self._collected: dict[int, list[Event]] | None = {} if sort_all else None
+        self._reorder = ReorderBuffer(reorder) if reorder and not complete else None
+        self._late, self.order_gaps = LateEvents(), list[Gap]()
         self._unreported: list[Incident] = []
         self._next_resolve_at = float("-inf")
         self.started_at = time.time()
@@ -73,19 +82,22 @@ class LogWatch:
     def read_new(self, halt: StopReading = lambda _: False, *, final: bool = False) -> None:
         """Read and evaluate everything new: the first half of a poll."""
         now = time.monotonic()
-        evaluate = self._evaluate_in_window if self.live or self._window.bounded else self._evaluate
-        for events in merge_by_time(with_node(log.node, log.read(now, halt)) for log in self.logs):
-            evaluate(events)
-        for log in self.logs:
-            for events in with_node(log.node, log.flush_idle(now, at_once=final, at_end=final and self._complete)):
-                evaluate(events)
+        if self._collected is not None:
+            self._collect(self._collected, now, halt, final=final)
+        else:
+            for events in merge_by_time(with_node(log.node, log.read(now, halt)) for log in self.logs):
+                self._evaluate_later(events, now)
+            for log in self.logs:
+                for events in with_node(log.node, log.flush_idle(now, at_once=final, at_end=final and self._complete)):
+                    self._evaluate_later(events, now)
+            self._evaluate_waiting(now, everything=final)
         if final and not self.live:
             self._evaluate_log_end()
         self.clock.mark_current()
 
     def finish_poll(self) -> None:
         """Evaluate the time that has passed, report incidents and end the poll: the second half of a poll."""
-        if self._ledger_before_window is not None and not self.catching_up:
+        if self._ledger_before_window is not None and not self.catching_up and self._collected is None:
             self._start_window(self._ledger_before_window)
         now = self.clock.now() if self.live else self.clock.last
         self._expire_stale(now)
@@ -102,6 +114,45 @@ class LogWatch:
             self.ages.observe(event, self.judge.restore(event))
         for incident in incidents:
             self.incidents.restore(incident)
+
+    def _collect(self, collected: dict[int, list[Event]], now: float, halt: StopReading, *, final: bool) -> None:
+        """Read everything new. Evaluate the events once all logs were read, or once they have too many lines."""
+        for number, log in enumerate(self.logs):
+            events = collected.setdefault(number, [])
+            for batch in chain(log.read(now, halt), log.flush_idle(now, at_once=final, at_end=final)):
+                events += next(with_node(log.node, iter([batch])))
+        if final or sum(log.lines for log in self.logs) > MAX_SORTED_LINES:
+            self._collected, ordered = None, order_logs(collected.values())
+            self.order_gaps += ordered.gaps
+            self._evaluate_batch(ordered.events)
+
+    def _evaluate_later(self, events: Sequence[Event], now: float) -> None:
+        """Evaluate events, after earlier ones of other sources had the time to arrive."""
+        if self._reorder is not None and self.reads_several_sources:
+            events = self._reorder.add(events, now)
+        self._evaluate_batch(events)
+
+    def _evaluate_waiting(self, now: float, *, everything: bool = False) -> None:
+        if self._reorder is not None and self._reorder:
+            self._evaluate_batch(self._reorder.flush() if everything else self._reorder.add((), now))
+
+    def evaluate_waiting(self) -> None:
+        """Evaluate the events that wait for earlier ones, so that the state contains everything that was read."""
+        self._evaluate_waiting(time.monotonic(), everything=True)
+
+    @property
+    def reads_several_sources(self) -> bool:
+        """True if the lines may be out of order: there are several logs, or a pipe that may merge several."""
+        return len(self.logs) > 1 or any(isinstance(log, PipedLog) for log in self.logs)
+
+    @property
+    def is_waiting(self) -> bool:
+        """True if events wait for earlier ones."""
+        return bool(self._reorder)
+
+    def _evaluate_batch(self, events: Sequence[Event]) -> None:
+        evaluate = self._evaluate_in_window if self.live or self._window.bounded else self._evaluate
+        evaluate(events)
 
     def _evaluate_log_end(self) -> None:
         """Evaluate the time from the last event to the last log line: the log shows that no event happened then."""
@@ -149,7 +200,9 @@ class LogWatch:
                 self._report_incidents()
 
     def _count(self, events: Sequence[Event]) -> None:
-        self.clock.observe(self.counts.add(events))
+        times = [event.at for event in events if event.at is not None]
+        self._late.observe(times)
+        self.clock.observe(self.counts.add(events, times))
         self.events += cast("Sequence[AnyEvent]", events[: max(0, self._max_events - len(self.events))])
 
     def _notify_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
@@ -160,9 +213,9 @@ class LogWatch:
     def _expire_stale(self, now: float | None) -> None:
         for sid in self.ages.pop_stale(now):
             user = self.judge.ledger.user_for(sid)
-            expired = NotEvaluated(at=now, source=SOURCE_WSCHECK, user=user, reason=f"{sid} {EXPIRED_STALE}")
+            expired = ConnectionExpired(at=now, source=SOURCE_WSCHECK, user=user, sid=sid)
             self._count([expired])
-            self._notify_event(expired, self.judge.expire(sid, expired))
+            self._notify_event(expired, self.judge.feed(expired))
 
     def _resolve_quiet(self, now: float) -> None:
         self._unreported.extend(self.incidents.resolve_quiet(now))
@@ -222,4 +275,11 @@ class LogWatch:
         """True if the next poll should be soon: a record is not complete, or an overlap is within the grace period."""
         newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
         overlapping = newest is not None and self.clock.elapsed_since(newest) <= 2 * self.options.grace_s
-        return self._listener_is_waiting or overlapping or any(log.pending for log in self.logs)
+        is_waiting = self._listener_is_waiting or self.is_waiting
+        return is_waiting or overlapping or any(log.pending for log in self.logs)
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Gaps in the evidence because of the order of the lines."""
+        late = self._late.gap()
+        return [*self.order_gaps, *([late] if late is not None else [])]
