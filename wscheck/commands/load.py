@@ -18,6 +18,7 @@ from wscheck.commands.options import (
     Timeout,
     TokenIn,
     UserIn,
+    WaitFor,
 )
 from wscheck.commands.secret_file import read_secret
 
@@ -125,6 +126,7 @@ def load(
         ),
     ] = None,
     timeout: Timeout = None,
+    wait_for: WaitFor = None,
     insecure: Insecure = None,
     ca_file: Annotated[
         Path | None,
@@ -179,6 +181,7 @@ def load(
         "target.path": path,
         "target.transports": transports,
         "target.timeout": timeout,
+        "target.wait_for": wait_for,
         "target.insecure": insecure,
         "identity.token": read_secret(token_file),
         "identity.user_in": user_in,

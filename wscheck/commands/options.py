@@ -8,6 +8,9 @@ Namespace = Annotated[str | None, typer.Option(metavar="NAME", help="Socket.IO n
 Endpoint = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the Socket.IO endpoint [/socket.io].")]
 Insecure = Annotated[bool | None, typer.Option("--insecure", help="Do not verify the server's TLS certificate.")]
 Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Time that a connection may take to open [20s].")]
+WaitFor = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="Time to wait for the server to start, e.g. 30s [never].")
+]
 UserIn = Annotated[
     str | None,
     typer.Option(

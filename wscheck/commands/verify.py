@@ -24,6 +24,7 @@ from wscheck.commands.options import (
     Timeout,
     TokenIn,
     UserIn,
+    WaitFor,
 )
 from wscheck.commands.secret_file import read_secret
 
@@ -92,6 +93,7 @@ def verify(
     ] = None,
     insecure: Insecure = None,
     timeout: Timeout = None,
+    wait_for: WaitFor = None,
     window: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Time to watch for events that must not happen [2s].")
     ] = None,
@@ -133,6 +135,7 @@ def verify(
         "target.path": path,
         "target.transports": transports,
         "target.timeout": timeout,
+        "target.wait_for": wait_for,
         "target.insecure": insecure,
         "identity.user_id": user_id,
         "identity.second_user_id": second_user_id,

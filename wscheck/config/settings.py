@@ -247,6 +247,7 @@ SETTINGS = {
             "transports, in the order in which they are tried",
         ),
         Setting("target.timeout", parse_duration, 20.0, "time that a connection may take to open"),
+        Setting("target.wait_for", parse_duration, None, "time to wait for the server to start, before the run"),
         Setting("target.insecure", parse_flag, False, "do not verify the server's TLS certificate"),
         Setting("identity.user_id", parse_text, "user_123", "the user to connect as"),
         Setting("identity.second_user_id", parse_text, None, "another user, for isolation and identity-binding"),

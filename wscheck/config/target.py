@@ -34,6 +34,7 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     transports         in the order in which a client tries them
     timeout_s          seconds that a connection may take
+    wait_s             seconds to wait for the server to start
     insecure           untrusted TLS certificates are accepted
     user_in, token_in  where a handshake contains the user id and the token, such as "auth.token"
                        (docs/configuration.md, "Identity"); "" if only `connect` contains it
@@ -45,6 +46,7 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "/socket.io"
     transports: tuple[str, ...] = ("polling", "websocket")
     timeout_s: float = 20.0
+    wait_s: float = 0.0
     insecure: bool = False
     user_in: str = "auth.userId"
     token_in: str = "auth.token"
@@ -89,6 +91,7 @@ def configured_target(config: "Config") -> ServerTarget:
         path=config["target.path"],
         transports=config["target.transports"],
         timeout_s=config["target.timeout"],
+        wait_s=config["target.wait_for"] or 0.0,
         insecure=config["target.insecure"],
         user_in=_location(config.values["identity.user_in"], is_in_connect=connect.contains("user")),
         token_in=_location(config.values["identity.token_in"], is_in_connect=connect.contains("token")),

@@ -3,10 +3,12 @@
 Each obstacle raises one error with the problem and the next step (Engine.IO protocol v4, "Handshake").
 """
 
+import asyncio
 import json
 import os
 import re
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 MAX_HANDSHAKE_BYTES = 64 * 1024
 """Largest number of bytes that are read of a handshake response. A usual response has a few hundred bytes."""
+
+WAIT_INTERVAL_S = 0.2
+"""Seconds between two attempts while a server starts."""
+
+_GATEWAY_STATUSES = (502, 503, 504)
+"""Statuses with which a proxy answers while its server does not run."""
 
 # Statuses with which HTTP refuses credentials. Other client errors concern the request.
 _CREDENTIAL_STATUSES = ("401", "403", "429")
@@ -36,13 +44,21 @@ _NO_POLLING = b"Invalid transport"
 """Answer of python-engineio if polling is switched off. engine.io (Node.js) answers with error code 0."""
 
 
+class _NotStarted(Unreachable):
+    """Nothing listens at the address, or the server closes connections without an answer."""
+
+
+class _GatewayError(NotSocketIO):
+    """A proxy answers that the server behind it does not."""
+
+
 async def preflight(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> None:
     """Check that `credentials` can connect to `target` within the target's timeout.
 
     Raises:
         CannotCheck: The credentials cannot connect; the message states the obstacle.
     """
-    offers_polling = await polling_handshake(target, credentials, redactor)
+    offers_polling = await first_handshake(target, credentials, redactor)
     if not offers_polling and target.transports[0] == "polling":
         raise Unreachable(
             f"{target.display_url} does not offer long-polling, which the client tries first.",
@@ -54,6 +70,23 @@ async def preflight(target: ServerTarget, credentials: Credentials, redactor: Re
             raise _connection_error(target, connection, redactor)
     finally:
         await connection.close()
+
+
+async def first_handshake(
+    target: ServerTarget, credentials: Credentials, redactor: Redactor, ca_file: Path | None = None
+) -> bool:
+    """Make the first handshake of a run, and repeat it for `target.wait_s` seconds while the server starts.
+
+    Arguments, result and errors are those of `polling_handshake`.
+    """
+    deadline = time.monotonic() + target.wait_s
+    while True:
+        try:
+            return await polling_handshake(target, credentials, redactor, ca_file)
+        except (_NotStarted, _GatewayError):
+            if time.monotonic() + WAIT_INTERVAL_S >= deadline:
+                raise
+        await asyncio.sleep(WAIT_INTERVAL_S)
 
 
 async def server_problem(
@@ -130,12 +163,12 @@ def _request_error(target: ServerTarget, error: Exception) -> CannotCheck:
             "Check that the server is not stuck, or allow more time with `target.timeout=60s`.",
         )
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Unreachable(
+        return _NotStarted(
             f"Nothing answers at {url}: {_connector_reason(error)}.",
             "Start the server, or check the URL's host and port.",
         )
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
-        return Unreachable(
+        return _NotStarted(
             f"{url} closed the connection without an answer.",
             "Check that it is an HTTP server (https:// or wss:// for TLS), and its log.",
         )
@@ -176,11 +209,12 @@ def _check_handshake(target: ServerTarget, status: int, body: bytes, redactor: R
     if status in (401, 403):
         raise Rejected(
             f"{url} answers HTTP {status} before Socket.IO is reached.",
-            "Check `identity.token`, and `identity.token_in` (auth.token, query.NAME, header.NAME, cookie.NAME).",
+            "Check `identity.token`, `identity.token_in` (auth.token, query.NAME, header.NAME, cookie.NAME), and "
+            "whether the server expects an Origin or another header: `connect.headers`.",
         )
     # Truncated after redaction: a truncated secret would not be recognised.
     excerpt = redactor.redact(body.decode("utf-8", "replace")).strip()[:60]
-    raise NotSocketIO(
+    raise (_GatewayError if status in _GATEWAY_STATUSES else NotSocketIO)(
         f"{url} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {excerpt!r}." if excerpt else "."),
         "Check the URL and `target.path` (Socket.IO's default is /socket.io).",
     )
