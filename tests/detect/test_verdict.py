@@ -200,13 +200,6 @@ def test_missing_times_precede_the_gaps_of_the_source() -> None:
     ]
 
 
-def test_gaps_of_the_source_precede_an_unsettled_overlap() -> None:
-    assert gaps_of(connected("s1", "s2"), gaps=(GAP,)) == [
-        GAP.reason,
-        "the evidence ends while A holds 2 connections, too early to decide whether one of them is being replaced",
-    ]
-
-
 def test_connections_without_user_or_sid_are_the_last_gap() -> None:
     (only,) = gaps_of(connected("s1", sid_known=False))
     assert only.startswith("1 connection is not known with both user and socket id")

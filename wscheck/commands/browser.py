@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
+from wscheck.commands.options import Connections, FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
 
 if TYPE_CHECKING:
     from wscheck.run.browser.run import BrowserPlan
@@ -46,6 +46,7 @@ def browser(
     source_root: SourceRoot = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
+    connections: Connections = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
@@ -75,6 +76,7 @@ def browser(
         "target.insecure": insecure,
         "browser.identity": identity,
         "browser.source_root": source_root,
+        "policy.connections": connections,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,

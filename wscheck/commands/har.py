@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
+from wscheck.commands.options import Connections, FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
 
 
 def har(
@@ -22,6 +22,7 @@ def har(
     source_root: SourceRoot = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
+    connections: Connections = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
@@ -44,6 +45,7 @@ def har(
     flags = {
         "browser.identity": identity,
         "browser.source_root": source_root,
+        "policy.connections": connections,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,

@@ -7,6 +7,7 @@ import typer
 
 from wscheck.commands.options import (
     Auth,
+    Connections,
     Cookie,
     Endpoint,
     FailOn,
@@ -154,6 +155,7 @@ def load(
         str | None,
         typer.Option(metavar="DURATION", help="Threshold: time to connect, 95th percentile, e.g. 200ms."),
     ] = None,
+    connections: Connections = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Annotated[
@@ -199,6 +201,7 @@ def load(
         "load.max_replaced": max_replaced,
         "load.max_churn": max_churn,
         "load.max_connect_p95": max_connect_p95,
+        "policy.connections": connections,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
     }

@@ -76,6 +76,13 @@ Key = Annotated[
         metavar="FIELD=NAME", help="Key under which the log contains an id, for example user=uid (repeatable)."
     ),
 ]
+Connections = Annotated[
+    str | None,
+    typer.Option(
+        metavar="per-user|per-tab|N",
+        help="Connections that a user may have: one, one per page, or N. See `wscheck docs policy`.",
+    ),
+]
 FailOn = Annotated[
     str | None, typer.Option(metavar="error|warning|note", help="Lowest severity that fails the run [error].")
 ]

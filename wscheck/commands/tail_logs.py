@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Grace, Key, Marker, MaxAttempts, Strict
+from wscheck.commands.options import Connections, FailOn, Formats, Grace, Key, Marker, MaxAttempts, Strict
 
 if TYPE_CHECKING:
     from wscheck.model.events import AnyEvent
@@ -59,6 +59,7 @@ def tail_logs(
         str | None,
         typer.Option(metavar="DURATION", help="While following several logs or a pipe, wait for late lines [1s]."),
     ] = None,
+    connections: Connections = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
@@ -96,6 +97,7 @@ def tail_logs(
     from wscheck.report import formats
 
     flags = {
+        "policy.connections": connections,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,

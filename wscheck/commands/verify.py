@@ -8,6 +8,7 @@ import typer
 from wscheck.commands.options import (
     Anonymous,
     Auth,
+    Connections,
     Cookie,
     Endpoint,
     FailOn,
@@ -109,6 +110,7 @@ def verify(
         str | None,
         typer.Option(metavar="URL", help="Real page, on which a browser performs the three documented scenarios."),
     ] = None,
+    connections: Connections = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     recording: Annotated[
@@ -154,6 +156,7 @@ def verify(
         "verify.window": window,
         "verify.server_log": server_log,
         "verify.page": page,
+        "policy.connections": connections,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,

@@ -98,7 +98,12 @@ class Config(msgspec.Struct, frozen=True):
         from wscheck.detect.engine import RuleOptions
 
         attempts, window = self["rules.max_attempts"]
-        return RuleOptions(grace_s=self["rules.grace"], max_attempts=attempts, attempts_window_s=window)
+        return RuleOptions(
+            grace_s=self["rules.grace"],
+            max_attempts=attempts,
+            attempts_window_s=window,
+            connections=self["policy.connections"],
+        )
 
     @property
     def bar(self) -> Bar:

@@ -8,6 +8,7 @@ from urllib.parse import urldefrag, urlsplit
 
 import msgspec
 
+from wscheck.model.policy import PER_TAB, PER_USER, Connections
 from wscheck.model.secrets import Secret
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$")
@@ -42,6 +43,16 @@ def parse_positive_int(raw: Any) -> int:
     if isinstance(raw, bool) or not re.match(r"^\d+$", str(raw)) or int(str(raw)) < 1:
         raise ValueError(f"{raw!r} is not a whole number of at least 1")
     return int(str(raw))
+
+
+def parse_connections(raw: Any) -> Connections:
+    """Return "per-user", "per-tab", or a number of connections per user."""
+    if raw in (PER_USER, PER_TAB):
+        return PER_USER if raw == PER_USER else PER_TAB
+    try:
+        return parse_positive_int(raw)
+    except ValueError:
+        raise ValueError(f"{raw!r} is not a policy: write per-user, per-tab or a number") from None
 
 
 def parse_number(raw: Any) -> float:
@@ -296,6 +307,12 @@ SETTINGS = {
         ),
         Setting("verify.fail_on", one_of("error", "warning", "note"), "error", "lowest severity that fails the run"),
         Setting("verify.strict", parse_flag, False, "an inconclusive result fails the run"),
+        Setting(
+            "policy.connections",
+            parse_connections,
+            None,
+            "connections that a user may have: per-user (one), per-tab (one per page or device), or a number",
+        ),
         Setting(
             "watch.quiet_after", parse_duration, 30.0, "an incident ends after this time without another occurrence"
         ),

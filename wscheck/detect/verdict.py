@@ -150,7 +150,7 @@ def evidence_gaps(evidence: Evidence) -> list[Gap]:
                 rules=(*_OVERLAPS, "excessive-attempts"),
             )
         )
-    return [*gaps, *evidence.gaps, *unsettled_overlap(evidence.ledger), *_unattributed(evidence.ledger.unattributed)]
+    return [*gaps, *evidence.gaps, *_unattributed(evidence.ledger.unattributed)]
 
 
 def _unattributed(connections: int) -> list[Gap]:
@@ -160,16 +160,3 @@ def _unattributed(connections: int) -> list[Gap]:
     closes_with = "log both with each, or name their keys (--key)"
     reason = f"{count} not known with both user and socket id, and may be a user's second one: {closes_with}"
     return [Gap(reason=reason, closes_with=closes_with, rules=_OVERLAPS)]
-
-
-def unsettled_overlap(ledger: Ledger) -> list[Gap]:
-    """Return a gap if a user has several connections at the end, for shorter than the grace period."""
-    user = next(iter(ledger.users_over_one), None)
-    if user is None:
-        return []
-    count = len(ledger.open_connections(user))
-    reason = (
-        f"the evidence ends while {user} holds {count} connections, too early to decide whether one of them is being "
-        "replaced"
-    )
-    return [Gap(reason=reason, rules=_OVERLAPS)]

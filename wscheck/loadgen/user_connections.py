@@ -130,6 +130,9 @@ class UserConnections:
         counts = self._generator.counters.current
         counts.sum_of_user_peaks += most - self._most_at_once
         counts.users_multiple += (most > 1) - (self._most_at_once > 1)
+        for peak, change in ((self._most_at_once, -1), (most, 1)):
+            if peak:
+                counts.user_peaks[peak] = counts.user_peaks.get(peak, 0) + change
         self._most_at_once = most
 
     def _confirm_peak(self, connection: Connection) -> None:

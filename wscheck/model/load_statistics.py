@@ -83,6 +83,7 @@ class LoadStatistics(msgspec.Struct):
 
     users                                users that have sent a CONNECT packet; each user belongs to one worker only
     users_multiple                       users that had more than one connection at once
+    user_peaks                           number of users, keyed by the most connections that such a user had at once
     sum_of_user_peaks                    most connections of a user at once, summed over the users (`held` in the
                                          stream); a connection counts from its CONNECT packet until it ended or the page
                                          dropped it
@@ -108,6 +109,7 @@ class LoadStatistics(msgspec.Struct):
 
     users: int = 0
     users_multiple: int = 0
+    user_peaks: dict[int, int] = {}
     sum_of_user_peaks: int = msgspec.field(default=0, name="held")
     attempts: int = 0
     connects: int = 0
@@ -138,6 +140,7 @@ class LoadStatistics(msgspec.Struct):
             getattr(self, name).merge(getattr(other, name))
         _add(self.refused, other.refused)
         _add(self.disconnects, other.disconnects)
+        _add(self.user_peaks, other.user_peaks)
         self.first_replaced_at = min(_without_none(self.first_replaced_at, other.first_replaced_at), default=None)
         self.last_replaced_at = max(_without_none(self.last_replaced_at, other.last_replaced_at), default=None)
 
@@ -154,6 +157,12 @@ class LoadStatistics(msgspec.Struct):
     def connections_per_user(self) -> float | None:
         """Most connections of a user at once, averaged over the users. None without users."""
         return self.sum_of_user_peaks / self.users if self.users else None
+
+    def users_above(self, limit: int) -> int:
+        """Return the number of users that had more than `limit` connections at once."""
+        if limit == 1:
+            return self.users_multiple
+        return sum(users for peak, users in self.user_peaks.items() if peak > limit)
 
     @property
     def churn_per_user_s(self) -> float | None:

@@ -11,7 +11,7 @@ from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
 from wscheck.detect.rules import BROWSER
 from wscheck.detect.rules.rule import opener_label
-from wscheck.detect.verdict import unsettled_overlap, verdict
+from wscheck.detect.verdict import verdict
 from wscheck.model.events import (
     AnyEvent,
     AttemptOutcome,
@@ -71,7 +71,7 @@ def evaluate_pages(
         judge.feed(event)
     times = [event.at for event in events if event.at is not None]
     findings = judge.finish(max(times, default=None))
-    gaps = [*page_gaps(events), *unsettled_overlap(judge.ledger), *([INTERRUPTED] if interrupted else [])]
+    gaps = [*page_gaps(events), *judge.gaps, *([INTERRUPTED] if interrupted else [])]
     decision = verdict(findings, gaps, bar, describe=lambda failing: summarize(events, failing))
     return BrowserReport(
         schema=SCHEMA,

@@ -23,6 +23,7 @@ from wscheck.model.events import (
     Refused,
     Unreadable,
 )
+from wscheck.model.policy import ConnectionPolicy
 from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.client.console_messages import ConsoleLog, discard_line
 from wscheck.observe.client.simulated_page import (
@@ -59,6 +60,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     disconnect_event   event that the second component emits to end this action; None for never
     anonymous          the server may accept a connection without a token
     expired_token      a token of the user that has expired; None if there is none
+    policy             policy for the connections of a user
     """
 
     target: ServerTarget
@@ -78,6 +80,8 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     def users(self) -> tuple[str, ...]:
         """Ids of the run's users."""
         return (self.user.user, self.second_user.user) if self.second_user is not None else (self.user.user,)
+
+    policy: ConnectionPolicy = ConnectionPolicy()
 
     @property
     def redactor(self) -> Redactor:

@@ -5,8 +5,13 @@ A server overlooks some of them if it awaits between looking up the user's conne
 
 import asyncio
 
+import msgspec
+
+from wscheck.detect.rules import RuleOptions
 from wscheck.detect.rules.connection_missing import ConnectionMissing
 from wscheck.detect.rules.multiple_connections import MultipleConnections
+from wscheck.model.gaps import Gap
+from wscheck.model.policy import PER_USER, POLICY_LINE
 from wscheck.model.report import Control
 from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
@@ -18,7 +23,7 @@ class Race(Scenario):
     """Simultaneous connections of one user, each from another page, so that only the server can reduce them to one."""
 
     id = "race"
-    claim = f"Of {PAGE_COUNT} connections that one user opens simultaneously, one stays open."
+    claim = f"Of {PAGE_COUNT} connections that one user opens simultaneously, as many stay open as the policy permits."
     rules = (MultipleConnections, ConnectionMissing)
 
     async def run(self, context: ScenarioContext) -> None:
@@ -26,13 +31,14 @@ class Race(Scenario):
         components = [page.add_component(DASHBOARD) for page in pages]
         await asyncio.gather(*(mounted.page.attach(mounted) for mounted in components))
         await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))
-        context.expect("connected", pages[0])
+        for page in pages if context.settings.policy.is_per_page else pages[:1]:
+            context.expect("connected", page)
 
     async def run_control(self, context: ScenarioContext) -> None:
         """Open two connections of one user, the second well after the first.
 
-        If both stay open, and all simultaneous connections too, the server allows a user several connections, and the
-        scenario is skipped.
+        If both stay open, and all simultaneous connections too, the server allows a user several connections, and only
+        a policy can decide.
         """
         page = context.new_page(fault=True)
         await page.mount(DASHBOARD)
@@ -40,8 +46,11 @@ class Race(Scenario):
         await page.mount(WIZARD)
         await context.wait_for_reaction()
 
-    def not_applicable_reason(self, control: Control, replacements: int) -> str | None:
-        """Return why the scenario does not apply if the server allows a user several connections, otherwise None.
+    def rule_options(self, options: RuleOptions) -> RuleOptions:
+        return options if options.policy.is_set else msgspec.structs.replace(options, connections=PER_USER)
+
+    def policy_gap(self, control: Control, replacements: int) -> Gap | None:
+        """Return a gap if the server lets a user have several connections, also one after the other.
 
         A server that kept both connections of the control but replaced some of the simultaneous ones does not allow
         several: the two connections of the control reached different server processes, each of which knows only its
@@ -49,4 +58,8 @@ class Race(Scenario):
         """
         if control.connections_opened < 2 or control.replacements or replacements:
             return None
-        return "the server lets a user have several connections, also when they are not opened simultaneously"
+        reason = (
+            "the server lets a user have several connections, also when they are not opened simultaneously: if that is "
+            f"intended, write {POLICY_LINE}"
+        )
+        return Gap(reason=reason, closes_with=POLICY_LINE, rules=("multiple-connections",))

@@ -3,11 +3,15 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from wscheck.detect.rules import DOCUMENTED, Rule
+import msgspec
+
+from wscheck.detect.rules import DOCUMENTED, Rule, RuleOptions
 from wscheck.detect.rules.connection_leaked import ConnectionLeaked
 from wscheck.detect.rules.connection_missing import ConnectionMissing
 from wscheck.detect.rules.event_missing import EventMissing
 from wscheck.detect.rules.log_silent import LogSilent
+from wscheck.model.gaps import Gap
+from wscheck.model.policy import PER_USER
 from wscheck.model.report import Control
 from wscheck.scenarios.context import ScenarioContext
 
@@ -58,8 +62,15 @@ class Scenario(ABC):
         await page.mount(WIZARD)
         await context.wait_for_reaction()
 
-    def not_applicable_reason(self, control: Control, replacements: int) -> str | None:
-        """Return why the scenario does not apply to this server, or None if it applies.
+    def rule_options(self, options: RuleOptions) -> RuleOptions:
+        """Return the options of the scenario's rules.
+
+        The user of most scenarios has one page, so that the policy for several pages does not affect them.
+        """
+        return msgspec.structs.replace(options, connections=PER_USER)
+
+    def policy_gap(self, control: Control, replacements: int) -> Gap | None:
+        """Return the gap if only a policy can decide the scenario, None if the server's own behaviour decides it.
 
         Args:
             control: What the server did in the control.

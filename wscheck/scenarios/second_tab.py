@@ -1,5 +1,6 @@
 """A second tab of the same user: it may end the first tab's connection, but must not start a loop of replacements."""
 
+from wscheck.detect.rules import RuleOptions
 from wscheck.detect.rules.event_leaked import EventLeaked
 from wscheck.detect.rules.tab_displaced import TabDisplaced
 from wscheck.scenarios.context import ScenarioContext
@@ -15,3 +16,6 @@ class SecondTab(Scenario):
         for name in ("tab-1", "tab-2"):
             await context.new_page(name).mount(DASHBOARD)
         await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))
+
+    def rule_options(self, options: RuleOptions) -> RuleOptions:
+        return options

@@ -167,7 +167,7 @@ def test_each_opener_is_named_once_with_its_count() -> None:
     for n, by in enumerate(("Dashboard", "Dashboard", "Dashboard", "Wizard", "Chat", "Board", "Board")):
         conversation.connects(f"s{n}", at=n / 1000, by=by)
     assert one(judged(MultipleConnections, conversation.watched(until=2))).message == (
-        "holds 7 connections at once: Dashboard 3 times, Wizard, Chat and 2 more"
+        "holds 7 connections at once: Board 2 times, Chat, Dashboard 3 times and 1 more"
     )
 
 
@@ -177,3 +177,41 @@ def test_whole_seconds_show_an_overlap_only_from_two_seconds_on(end: float, coun
     found = judged(MultipleConnections, said.watched(until=300))
     assert len(found) == count
     assert all(each.first_at == START + 60 for each in found)
+
+
+def test_an_overlap_that_has_just_begun_at_the_end_is_a_gap() -> None:
+    judge = Judge(rules=[MultipleConnections])
+    for event in user("A").connects("s1", at=0).connects("s2", at=1).events:
+        judge.feed(event)
+    assert judge.finish() == []
+    assert [gap.reason for gap in judge.gaps if gap.blocks] == [
+        "the evidence ends while A holds 2 connections, too early to decide whether one of them is being replaced"
+    ]
+
+
+def test_an_overlap_that_the_policy_permits_is_neither_a_finding_nor_a_gap() -> None:
+    for end in (1.1, 9):
+        judge = Judge(RuleOptions(connections=2), [MultipleConnections])
+        for event in user("A").connects("s1", at=0).connects("s2", at=1).watched(until=end).events:
+            judge.feed(event)
+        assert (judge.finish(), judge.gaps) == ([], [])
+
+
+def test_the_third_connection_of_a_user_is_found_if_the_policy_permits_two() -> None:
+    conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).connects("s3", at=5).watched(until=9)
+    found = one(judged(MultipleConnections, conversation, RuleOptions(connections=2)))
+    assert (found.severity, found.count, found.message) == (Severity.ERROR, 1, "holds 3 connections at once")
+
+
+def test_two_pages_of_a_user_are_a_warning_with_the_line_for_the_configuration_until_a_policy_is_set() -> None:
+    pages = (("tab 1", "s1"), ("tab 2", "s2"))
+    events = [
+        Connected(at=START + n, source="browser", user="A", sid=sid, page=page) for n, (page, sid) in enumerate(pages)
+    ]
+    judge = Judge(rules=[MultipleConnections])
+    for event in events:
+        judge.feed(event)
+    (found,) = judge.finish(START + 9)
+    assert (found.severity, found.message) == (Severity.WARNING, "holds 2 connections at once on 2 pages")
+    (gap,) = judge.gaps
+    assert not gap.blocks and gap.closes_with.startswith('connections = "per-tab"')

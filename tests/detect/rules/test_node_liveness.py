@@ -12,7 +12,7 @@ def judged(*conversation: Conversation, until: float | None = None) -> tuple[lis
     judge = Judge(None, [MultipleConnections])
     for event in sorted((event for each in conversation for event in each.events), key=lambda event: event.at or 0.0):
         judge.feed(event)
-    return judge.finish(until), "; ".join(gap.reason for gap in judge.gaps)
+    return judge.finish(until), "; ".join(gap.reason for gap in judge.gaps if gap.blocks)
 
 
 def moves(name: str, at: float) -> Conversation:

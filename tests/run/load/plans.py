@@ -14,6 +14,7 @@ from wscheck.model.load_statistics import (
     WorkerLost,
     encode_record,
 )
+from wscheck.model.policy import ConnectionPolicy
 from wscheck.run.load.plan import LoadPlan
 from wscheck.run.load.progress_stream import RunProgress
 from wscheck.run.load.report import Ending
@@ -30,6 +31,7 @@ def load_plan(**changes: Any) -> LoadPlan:
         "users": 10,
         "spawn_rate": 10.0,
         "run_time_s": 5.0,
+        "policy": ConnectionPolicy("per-user"),
     }
     return LoadPlan(**(fields | changes))
 

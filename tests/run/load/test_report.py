@@ -17,6 +17,7 @@ from wscheck.detect.verdict import Ground
 from wscheck.model.findings import Bar, Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
+from wscheck.model.policy import UNDECIDED, ConnectionPolicy
 from wscheck.model.secrets import Secret
 from wscheck.run.load.plan import LoadPlan
 from wscheck.run.load.progress_stream import RunProgress
@@ -223,7 +224,7 @@ def test_the_options_describe_the_profile_and_contain_no_secret() -> None:
     plan = load_plan(profile="tabs", options={"tabs": 4, "headers": "Cookie: secret", "ca_file": None})
     told = report(plan, run_progress(healthy_statistics()), run_ending()).options
     assert told == {
-        **{"users": 10, "spawn_rate": 10.0, "run_time_s": 5.0, "processes": 1},
+        **{"users": 10, "spawn_rate": 10.0, "run_time_s": 5.0, "processes": 1, "connections": "per-user"},
         **{"tabs": 4, "reconnect_delay": 0.3},
     }
 
@@ -307,3 +308,31 @@ def test_unreadable_lines_are_counted_and_change_nothing() -> None:
     progress.add_line(b'{"type":"totals"')
     progress.add_line(b"nonsense")
     assert progress.unreadable_lines == 2 and progress.statistics == LoadStatistics()
+
+
+def test_without_a_policy_only_the_thresholds_fail_the_run() -> None:
+    plan = load_plan(policy=ConnectionPolicy(), limits={"max-replaced": 0.0})
+    decision = outcome(loop_statistics(), plan).decision
+    assert (decision.verdict, decision.ground) == (Verdict.FAILED, Ground.LIMIT)
+    unlimited = outcome(loop_statistics(), load_plan(policy=ConnectionPolicy())).report
+    assert unlimited.verdict is Verdict.PASSED
+    assert {finding.severity for finding in unlimited.findings} == {Severity.NOTE}
+    assert UNDECIDED in unlimited.gaps
+
+
+def test_each_simulated_page_may_have_one_connection_with_the_policy_per_tab() -> None:
+    three_tabs = healthy_statistics(users_multiple=10, user_peaks={3: 10}, sum_of_user_peaks=30)
+    tabs = {"profile": "tabs", "options": {"tabs": 3}, "policy": ConnectionPolicy("per-tab")}
+    assert load_findings(load_plan(**tabs), three_tabs) == []
+    four = healthy_statistics(users_multiple=10, user_peaks={3: 9, 4: 1}, sum_of_user_peaks=31)
+    (found,) = load_findings(load_plan(**tabs), four)
+    assert (found.severity, found.count) == (Severity.ERROR, 1)
+    (one_page, *_) = load_findings(load_plan(policy=ConnectionPolicy("per-tab")), three_tabs)
+    assert (one_page.rule, one_page.count) == ("multiple-connections", 10)
+
+
+def test_users_above_the_number_of_the_policy_are_found() -> None:
+    statistics = healthy_statistics(users_multiple=10, user_peaks={2: 8, 3: 2}, sum_of_user_peaks=22)
+    (found,) = load_findings(load_plan(policy=ConnectionPolicy(2)), statistics)
+    assert found.count == 2 and found.message.startswith("2 of 10 users had more than 2 connections at once")
+    assert load_findings(load_plan(policy=ConnectionPolicy(3)), statistics) == []

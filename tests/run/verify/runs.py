@@ -45,9 +45,10 @@ async def run_embedded(
     faults: tuple[Fault, ...] = (),
     policy: SecondConnectionPolicy = SecondConnectionPolicy.REPLACE,
     contract: Contract = DOCUMENTED_CONTRACT,
+    **configured: Any,
 ) -> VerifyOutcome:
     """Run `scenarios` against an embedded backend with these faults, this policy or this contract."""
-    verify_run = plan_run(*scenarios)
+    verify_run = plan_run(*scenarios, **configured)
     assert isinstance(verify_run.servers, EmbeddedServers)
     settings = msgspec.structs.replace(verify_run.servers._settings, contract=contract)
     servers = EmbeddedServers(settings, policy=policy, faults=faults)

@@ -55,13 +55,34 @@ async def test_a_server_that_rejects_the_second_connection_passes() -> None:
     assert control is not None and "refused" in control.did
 
 
-async def test_race_is_skipped_if_the_server_allows_several_connections() -> None:
+async def test_race_is_inconclusive_without_a_policy_if_the_server_allows_several_connections() -> None:
     outcome = await run_embedded("single-connection", "race", policy=SecondConnectionPolicy.ALLOW)
     single, race = outcome.report.scenarios
     assert single.verdict is Verdict.PASSED and single.control is not None
     assert "kept them all" in single.control.did
-    assert race.verdict is Verdict.SKIPPED and not race.findings, describe_outcome(outcome)
+    assert race.verdict is Verdict.INCONCLUSIVE and not race.findings, describe_outcome(outcome)
     assert "lets a user have several connections" in race.reason
+    assert 'connections = "per-tab"' in race.reason and "[policy] in wscheck.toml" in race.reason
+    assert results_from_recording(outcome) == outcome.report.scenarios
+
+
+@pytest.mark.parametrize(
+    ("server", "connections", "second_tab", "race"),
+    [
+        (SecondConnectionPolicy.ALLOW, "per-user", Verdict.FAILED, Verdict.FAILED),
+        (SecondConnectionPolicy.ALLOW, "per-tab", Verdict.PASSED, Verdict.PASSED),
+        (SecondConnectionPolicy.ALLOW, 2, Verdict.PASSED, Verdict.FAILED),
+        (SecondConnectionPolicy.ALLOW, 5, Verdict.PASSED, Verdict.PASSED),
+        (SecondConnectionPolicy.REPLACE, "per-user", Verdict.PASSED, Verdict.PASSED),
+        (SecondConnectionPolicy.REPLACE, "per-tab", Verdict.PASSED, Verdict.FAILED),
+        (SecondConnectionPolicy.REJECT, 3, Verdict.PASSED, Verdict.PASSED),
+    ],
+)
+async def test_the_policy_decides_about_several_tabs(
+    server: SecondConnectionPolicy, connections: str | int, second_tab: Verdict, race: Verdict
+) -> None:
+    outcome = await run_embedded("second-tab", "race", policy=server, policy__connections=connections)
+    assert [scenario.verdict for scenario in outcome.report.scenarios] == [second_tab, race], describe_outcome(outcome)
     assert results_from_recording(outcome) == outcome.report.scenarios
 
 

@@ -8,7 +8,10 @@ from wscheck.model.findings import Severity
 
 
 class ConnectionMissing(Rule):
-    """Rule: the user has no open connection at the moment at which a scenario expects one."""
+    """Rule: the user has no open connection at the moment at which a scenario expects one.
+
+    With the policy of one connection per page, the page of the expectation must have it.
+    """
 
     id = "connection-missing"
     severity = Severity.ERROR
@@ -23,6 +26,15 @@ class ConnectionMissing(Rule):
         return {Expected: self._expected}
 
     def _expected(self, event: Expected) -> None:
-        if event.what == "connected" and not self.ledger.open_connections(event.user):
+        if event.what == "connected" and not self._is_connected(event):
             needed_by = f"{event.component} needs one" if event.component else "the page needs one"
             self.report(event.user, f"has no connection although {needed_by}", event.at, event)
+
+    def _is_connected(self, event: Expected) -> bool:
+        connections = self.ledger.open_connections(event.user)
+        if not self.options.policy.is_per_page:
+            return bool(connections)
+        return any(
+            opening is not None and opening.page == event.page
+            for opening in map(self.ledger.opening_event, connections)
+        )

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import pairwise, starmap
 
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange, SurvivedChange
+from wscheck.detect.connection_policy import apply_policy
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.restarts import MIN_RETURNED, ReturnWave, is_older
 from wscheck.detect.rules.rule import EventHandler, Rule, are_separate_connections, distinct_openers, opener_label
@@ -103,7 +104,7 @@ class MultipleConnections(Rule):
 
     A page's second connection may make the server close the first one, or may be refused because of the first one. The
     two then never overlap for long, so each such attempt is reported by itself. Each further connection of a user is
-    another occurrence.
+    another occurrence. Whether a user may have several connections on several pages is decided by the policy.
 
     Two sockets in a log may be namespaces of one connection. The confidence is therefore high only if the log contains
     the namespaces, or if the sockets belong to different processes.
@@ -175,8 +176,7 @@ class MultipleConnections(Rule):
         if newer is None or newer.at is None or change.until is None:
             return
         if change.until - newer.at - newer.resolution > self.options.grace_s:
-            message = _open_at_once(2, [change.opening, newer])
-            self.report(change.user, message, newer.at, change.opening, newer, change.event)
+            self._apply_policy(change.user, [change.opening, newer], newer.at, Confidence.HIGH, change.event)
 
     def _closed_in_wave(self, change: ClosedChange) -> None:
         """End the wave of returning users if one of their earlier connections ended by itself: the server is alive."""
@@ -324,13 +324,32 @@ class MultipleConnections(Rule):
     def _report_overlap(
         self, user: str, at: float | None, confidence: Confidence, ended: Connected | None = None
     ) -> None:
-        """Report the open connections of the user, and `ended` if it was open until now."""
+        """Report the open connections of the user, and `ended` if it was open until now, if they violate the policy."""
         openings = [*([ended] if ended is not None else []), *self._openings(user)]
-        self._reported_count[user] = len(openings)
-        self.report(user, _open_at_once(len(openings), openings), at, *openings, confidence=confidence)
+        if violating := self._apply_policy(user, openings, at, confidence):
+            self._reported_count[user] = violating
+
+    def _apply_policy(
+        self,
+        user: str | None,
+        openings: Sequence[Connected | None],
+        at: float | None,
+        confidence: Confidence,
+        *evidence: Event,
+    ) -> int:
+        """Report the connections that violate the policy, and return their number."""
+        result = apply_policy(openings, self.options.policy)
+        if result.gap is not None:
+            self.gaps[result.gap] = None
+        if result.severity is None:
+            return 0
+        violating = result.connections
+        message = _open_at_once(len(violating), violating)
+        self.report(user, message, at, *violating, *evidence, confidence=confidence, severity=result.severity)
+        return len(violating)
 
     def finish(self, at: float | None) -> None:
-        """Report overlaps that exist at the end of the evidence.
+        """Report overlaps that exist at the end of the evidence, and add a gap for one within the grace period.
 
         If no event has a time, an overlap that ended may have been short, so only overlaps that did not end are
         reported. If all users of a server process have since connected to other processes, that process may have
@@ -350,6 +369,18 @@ class MultipleConnections(Rule):
                 continue
             for user, since in users.items():
                 self._report_overlap(user, since, Confidence.MEDIUM, self._ended.get(user))
+        for user in self._overlap_since:
+            self._add_unsettled(user)
+
+    def _add_unsettled(self, user: str) -> None:
+        """Add a gap for the connections of a user, if a longer overlap would violate the policy."""
+        openings = self._openings(user)
+        if apply_policy(openings, self.options.policy).severity is not None:
+            reason = (
+                f"the evidence ends while {user} holds {len(openings)} connections, too early to decide whether one of "
+                "them is being replaced"
+            )
+            self.gaps[Gap(reason=reason, rules=(self.id,))] = None
 
     def _has_uncounted(self, user: str) -> bool:
         """Return whether lines without socket ids opened the user's connections, and none reports an end by user."""
@@ -404,7 +435,7 @@ def _are_of_one_page(old: Connected, new: Connected) -> bool:
 
 
 def _opened_by_one_page(old: Connected, new: AttemptOutcome) -> str:
-    openers = [opener for opener in distinct_openers(old, new) if opener]
+    openers = sorted(filter(None, distinct_openers(old, new)))  # the order of the two may differ from run to run
     if len(openers) == 2 and openers[0] != openers[1]:
         return f"one page opened 2 connections: one by {openers[0]}, one by {openers[1]}"
     if openers:
@@ -412,21 +443,22 @@ def _opened_by_one_page(old: Connected, new: AttemptOutcome) -> str:
     return "one page opened 2 connections"
 
 
-def _open_at_once(count: int, openings: list[Connected | None]) -> str:
+def _open_at_once(count: int, openings: Sequence[Connected | None]) -> str:
     times = Counter(opener for event in openings if (opener := opener_label(event)))
     if len(times) == 1 and times.total() == count > 1:
         every = "both" if count == 2 else "all"
         return f"holds {count} connections at once, {every} opened by {next(iter(times))}{_on_pages(openings)}"
-    named = list(times.items())[:MAX_NAMED_OPENERS]
+    named = sorted(times.items())[:MAX_NAMED_OPENERS]
     openers = ", ".join(opener if n == 1 else f"{opener} {n} times" for opener, n in named)
     rest = count - sum(n for _, n in named)
     return (
         f"holds {count} connections at once"
         + (f": {openers}" if openers else "")
         + (f" and {rest} more" if openers and rest else "")
+        + _on_pages(openings)
     )
 
 
-def _on_pages(openings: list[Connected | None]) -> str:
+def _on_pages(openings: Sequence[Connected | None]) -> str:
     pages = {event.page for event in openings if event is not None and event.page is not None}
     return f" on {len(pages)} pages" if len(pages) > 1 else ""

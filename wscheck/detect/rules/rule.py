@@ -10,6 +10,7 @@ from wscheck.detect.ledger import Ledger
 from wscheck.model.events import SOURCE_SERVER_LOG, AnyEvent, AttemptOutcome, Connected, Event
 from wscheck.model.findings import Bar, Confidence, Severity
 from wscheck.model.gaps import Gap
+from wscheck.model.policy import ConnectionPolicy, Connections
 
 
 class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,12 +20,19 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
                   ms)
     max_attempts  connection attempts of one user allowed within `attempts_window_s` seconds
     duplicate_s   seconds within which a second event with the same payload counts as a duplicate
+    connections   policy for the connections of a user to one endpoint, None if it is not set
     """
 
     grace_s: float = 0.25
     max_attempts: int = 5
     attempts_window_s: float = 10.0
     duplicate_s: float = 2.0
+    connections: Connections | None = None
+
+    @property
+    def policy(self) -> ConnectionPolicy:
+        """The policy for the connections of a user to one endpoint."""
+        return ConnectionPolicy(self.connections)
 
     def to_dict(self, bar: Bar) -> dict[str, Any]:
         """Return these options and the fields of `bar` as one dict, as reports and recordings store them."""

@@ -7,10 +7,13 @@ from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import TRANSPORT_ENDED
 from wscheck.model.events import Refused
 from wscheck.model.findings import Severity
+from wscheck.model.policy import UNDECIDED
 
 
 class TabDisplaced(Rule):
-    """Rule that reports how the server treats a second tab of a user. Most of these policies are a matter of choice.
+    """Rule that reports how the server treats a second tab of a user.
+
+    Whether both tabs may stay connected is decided by the policy. Without a policy, it is a note.
 
     A policy is an error only if it cannot work: if the server closes the transport instead of the namespace, every
     client takes this for a lost network and reconnects, so the two tabs replace each other for ever.
@@ -54,7 +57,16 @@ class TabDisplaced(Rule):
         for user, since in list(self._both_open_since.items()):
             if at - since > self.options.grace_s:
                 del self._both_open_since[user]
-                self.report(user, "each tab has a connection of its own", at, severity=Severity.NOTE, key="each")
+                self._report_both_open(user, at)
+
+    def _report_both_open(self, user: str, at: float) -> None:
+        policy, message = self.options.policy, "each tab has a connection of its own"
+        if not policy.is_set:
+            self.gaps[UNDECIDED] = None
+            self.report(user, message, at, severity=Severity.NOTE, key="each")
+        elif policy.limit is not None and len(self.ledger.open_connections(user)) > policy.limit:
+            message = f"{message}, and the policy permits {policy.limit} for each user"
+            self.report(user, message, at, severity=Severity.ERROR, key="each")
 
     def _closed(self, change: ClosedChange) -> None:
         self._fewer(change)

@@ -121,7 +121,8 @@ class EventBuilder:
         """Add an event of `kind`. `ids` is a dict of role (user, sid, ...) to value."""
         self.builders[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
 
-    def _connected(self, line: int, at: float | None, user: str, sid: str, namespace: str) -> None:
+    def _connected(self, line: int, at: float | None, *ids: str) -> None:
+        user, sid, namespace, page = ids
         path, node, known = self._path, self._node, sid or None
         # A Socket.IO namespace starts with a slash. A value without a slash may be a Kubernetes namespace.
         space = namespace if namespace[:1] == "/" else None
@@ -135,6 +136,7 @@ class EventBuilder:
                 line=line,
                 sid=known,
                 namespace=space,
+                page=page or None,
             )
         )
 

@@ -29,6 +29,7 @@ from wscheck.observe.logs.vocabulary import (
     NAMESPACE,
     NEW,
     OLD,
+    PAGE,
     REASON,
     REPLACED,
     REQUIRED_ROLES,
@@ -417,7 +418,7 @@ class RecordMatcher:
             return None
         ids = {**{role: value for role, value in text_ids.items() if role not in unclear}, **inline, **marker_ids}
         opens = _opens_object(rest)
-        closed = not opens and (bool(ids.keys() - {NAMESPACE}) or "}" in rest)
+        closed = not opens and (bool(ids.keys() - {NAMESPACE, PAGE}) or "}" in rest)
         return RecordStart(
             kind,
             ids,

@@ -88,8 +88,8 @@ RESTARTED = "restarted"
 KINDS = (CONNECTED, REPLACED, DISCONNECTED, RESTARTED)
 
 USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time"
-NAMESPACE = "namespace"
-ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE)
+NAMESPACE, PAGE = "namespace", "page"
+ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE, PAGE)
 
 REQUIRED_ROLES = {
     CONNECTED: (SID, USER),
@@ -100,14 +100,14 @@ REQUIRED_ROLES = {
 """Roles (user, sid, ...) that complete a record of each kind. Further ids are read until the record ends."""
 
 ALLOWED_ROLES = {
-    CONNECTED: frozenset((SID, USER, NAMESPACE)),
+    CONNECTED: frozenset((SID, USER, NAMESPACE, PAGE)),
     REPLACED: frozenset((USER, OLD, NEW)),
     DISCONNECTED: frozenset((SID, USER, REASON)),
     RESTARTED: frozenset[str](),
 }
 
 EVENT_ROLES = {
-    CONNECTED: (USER, SID, NAMESPACE),
+    CONNECTED: (USER, SID, NAMESPACE, PAGE),
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (USER, SID, REASON),
     RESTARTED: (),
@@ -121,6 +121,7 @@ _KEYS = {
     OLD: ("oldsocketid", "oldsid", "oldsocket", "oldid", "old", "existingsocketid", "previoussocketid", "replaced"),
     NEW: ("newsocketid", "newsid", "newsocket", "newid", "new", "replacement"),
     NAMESPACE: ("nsp", "namespace", "nspname"),
+    PAGE: ("tabid", "tab", "deviceid", "pageid"),
     REASON: ("reason", "disconnectreason", "closereason"),
 }
 

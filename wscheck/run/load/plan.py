@@ -19,6 +19,7 @@ from wscheck.config.target import ServerTarget, configured_target
 from wscheck.model.errors import CannotCheck, UnknownName, UsageError
 from wscheck.model.findings import Bar
 from wscheck.model.load_report import THRESHOLD_MEASURES
+from wscheck.model.policy import ConnectionPolicy
 from wscheck.model.secrets import SHORTEST_SECRET, Redactor, Secret
 
 EMBEDDED_BACKEND = "embedded backend"
@@ -46,6 +47,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     options         dict of option name to value, for the options in `LOAD_OPTIONS`
     limits          dict of threshold id to the highest permitted value (docs/load.md, Thresholds)
     max_attempts    (number, seconds): connection attempts that a user may make within so many seconds
+    policy          policy for the connections of a user; without one, only the thresholds can fail the run
     locust_outputs  dict of argument name to path, for each of Locust's own outputs
     """
 
@@ -60,6 +62,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     token: Secret | None = None
     limits: dict[str, float] = {}
     max_attempts: tuple[int, float] = (5, 10.0)
+    policy: ConnectionPolicy = ConnectionPolicy()
     bar: Bar = Bar()
     locust_outputs: dict[str, Path] = {}
 
@@ -90,6 +93,11 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         if self.profile == "tabs":
             return int(self.options.get("tabs", _default("tabs")))
         return CONNECTIONS_PER_USER.get(self.profile, 1)
+
+    @property
+    def pages_per_user(self) -> int:
+        """Number of pages that a user opens."""
+        return self.connections_per_user if self.profile == "tabs" else 1
 
     def with_profile(self, profile: str) -> "LoadPlan":
         """Return the same plan with another profile.
@@ -145,6 +153,7 @@ def configured_plan(
         token=config["identity.token"],
         limits=_limits(config),
         max_attempts=config["rules.max_attempts"],
+        policy=config.judge_options.policy,
         bar=config.bar,
         locust_outputs={name: path.absolute() for name, path in locust_outputs.items()},
     )

@@ -15,10 +15,11 @@ from wscheck.model.disconnect_reasons import (
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
 )
-from wscheck.model.findings import Cause, Confidence, Finding, Verdict
+from wscheck.model.findings import Cause, Confidence, Finding, Severity, Verdict
 from wscheck.model.gaps import INTERRUPTED, Gap
 from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, check_thresholds
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
+from wscheck.model.policy import UNDECIDED
 from wscheck.report.formatting import plural
 from wscheck.report.load_figures import format_counts, format_threshold
 from wscheck.run.load.plan import LoadPlan
@@ -130,11 +131,17 @@ def _open_at_end(progress: RunProgress) -> int:
 def _options(plan: LoadPlan, progress: RunProgress) -> dict[str, Any]:
     """Return the options of the run without credentials, with the defaults of the profile."""
     secret = {option.name for option in LOAD_OPTIONS if option.secret}
-    size = {"users": plan.users, "spawn_rate": plan.spawn_rate, "run_time_s": plan.run_time_s}
+    size = {
+        "users": plan.users,
+        "connections": plan.policy.connections,
+        "spawn_rate": plan.spawn_rate,
+        "run_time_s": plan.run_time_s,
+    }
     effective = progress.run.options if progress.run else {}
     defaults = {name: effective[name] for name in PROFILE_OPTIONS.get(plan.profile, ()) if name in effective}
     public = {name: value for name, value in plan.options.items() if name not in secret and value is not None}
-    return {**size, "processes": plan.processes, **defaults, **public}
+    policy = {"connections": plan.policy.connections} if plan.policy.is_set else {}
+    return {**size, "processes": plan.processes, **policy, **defaults, **public}
 
 
 def _series(seconds: list[SecondCounts]) -> list[Second]:
@@ -224,6 +231,8 @@ def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
     away = s.users - report.connections_open
     if away > 0 and s.disconnected > s.disconnects.get(IO_CLIENT_DISCONNECT, 0):
         gaps.append(_away(plan, away, s.users))
+    if report.findings and not plan.policy.is_set:
+        gaps.append(UNDECIDED)
     return gaps
 
 
@@ -236,7 +245,10 @@ def _away(plan: LoadPlan, away: int, users: int) -> Gap:
 
 
 def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
-    """Return the findings, the worst first. If the load generator was late, they have a lower confidence."""
+    """Return the findings, the worst first. If the load generator was late, they have a lower confidence.
+
+    Without a policy they are notes: the profile, and not the server, determines how many connections a user opens.
+    """
     findings = [
         *_multiple_connections(plan, statistics),
         *_replaced_connections(plan, statistics),
@@ -247,6 +259,8 @@ def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
     for finding in findings if delay else ():
         finding.confidence = Confidence.LOW if finding.confidence is Confidence.LOW else Confidence.MEDIUM
         finding.message = f"{finding.message}; {delay}, which may have caused some of it"
+    for finding in findings if not plan.policy.is_set else ():
+        finding.severity = Severity.NOTE
     return findings
 
 
@@ -261,11 +275,14 @@ def generator_delay(statistics: LoadStatistics) -> str:
 
 
 def _multiple_connections(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:
-    if not s.users_multiple:
+    limit = plan.policy.limit or (plan.pages_per_user if plan.policy.is_per_page else 1)
+    above = s.users_above(limit)
+    if not above:
         return []
     each = f"{s.connections_per_user or 0:.2f}"
-    message = f"{s.users_multiple:,} of {s.users:,} users had more than one connection at once, {each} on average"
-    return [_finding("multiple-connections", message, s.users_multiple, _profile_cause(plan, s))]
+    most = "one connection" if limit == 1 else f"{limit} connections"
+    message = f"{above:,} of {s.users:,} users had more than {most} at once, {each} on average"
+    return [_finding("multiple-connections", message, above, _profile_cause(plan, s))]
 
 
 def _replaced_connections(plan: LoadPlan, s: LoadStatistics) -> list[Finding]:

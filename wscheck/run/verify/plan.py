@@ -129,6 +129,7 @@ def _settings(config: Config) -> ScenarioSettings:
         disconnect_event=config["actions.disconnect"],
         anonymous=config["connect.anonymous"],
         expired_token=config["identity.expired_token"],
+        policy=config.judge_options.policy,
     )
 
 

@@ -18,7 +18,6 @@ from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import (
     SOURCE_BROWSER,
     SOURCE_HAR,
-    SOURCE_SCENARIO,
     SOURCE_SERVER_LOG,
     AnyEvent,
     Connected,
@@ -139,14 +138,15 @@ def _result(
     if scenario is None:
         unknown = verdict([], [UNKNOWN_SCENARIO], bar)
         return ScenarioResult(id=subject.scenario, verdict=unknown.verdict, reason=unknown.reason)
-    outcome = _evaluate(subject, scenario.rules, options)
+    outcome = _evaluate(subject, scenario.rules, scenario.rule_options(options))
     control_events = control.events if control is not None else ()
     discounted = discounted_rules(subject.events, control_events)
     outcome.findings = [finding for finding in outcome.findings if finding.rule not in discounted]
     shown = _control(scenario, control, options) if control is not None else None
-    if shown is not None and (moot := scenario.not_applicable_reason(shown, outcome.replacements)) is not None:
-        outcome.findings, outcome.gaps = [], []
-        outcome.unjudged = [NotEvaluated(at=None, source=SOURCE_SCENARIO, reason=moot, skipped=True)]
+    if shown is not None and not options.policy.is_set:
+        undecided = scenario.policy_gap(shown, outcome.replacements)
+        if undecided is not None:
+            outcome.findings, outcome.gaps = [], [undecided]
     for finding in outcome.findings:
         finding.scenario = subject.scenario
         _mention_stall(finding, subject.events)
@@ -175,8 +175,7 @@ def _gaps(
     gaps = []
     if not server_unavailable(subject.events):
         gaps += [(NotTried if event.skipped else Gap)(reason=event.reason) for event in outcome.unjudged]
-    gaps += outcome.gaps
-    gaps += scenario_gaps(subject.events, control_events)
+    gaps += [*outcome.gaps, *scenario_gaps(subject.events, control_events)]
     gaps += unknown_owners(list(correlate_log_with_client(subject.events)))
     if not subject.ended:
         gaps.append(CUT_SHORT)
@@ -202,7 +201,7 @@ def _with_example(gap: Gap, examples: dict[Gap, str]) -> Gap:
 
 
 def _control(scenario: Scenario, phase: Phase, options: RuleOptions) -> Control:
-    outcome = _evaluate(phase, scenario.control_rules, options)
+    outcome = _evaluate(phase, scenario.control_rules, scenario.rule_options(options))
     # A target that refuses the second connection allows one per user. The refusal is the effect of the fault.
     shows_fault = bool(outcome.findings) or bool(outcome.refusals)
     return Control(

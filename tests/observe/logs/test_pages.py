@@ -1,0 +1,46 @@
+"""Ids of tabs and devices in server logs, which the policy of one connection per page needs."""
+
+import json
+
+import pytest
+
+import wscheck
+
+
+def opened(number: int, **ids: str) -> str:
+    record = {"time": 1_795_000_000_000 + number * 1000, "msg": "WebSocket client connected", "userId": "ann"}
+    return json.dumps({**record, "socketId": f"s{number}", **ids})
+
+
+def judged(*lines: str, keys: tuple[str, ...] = (), connections: str | int | None = None) -> wscheck.LogsReport:
+    end = json.dumps({"time": 1_795_000_090_000, "msg": "still alive"})
+    return wscheck.read_log([*lines, end], keys=keys, config={"policy.connections": connections})
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"), [("tabId", ()), ("device_id", ()), ("browserInstance", ("page=browserInstance",))]
+)
+def test_several_pages_of_a_user_pass_with_the_policy_per_tab(name: str, keys: tuple[str, ...]) -> None:
+    two_pages = [opened(1, **{name: "t-1"}), opened(2, **{name: "t-2"})]
+    assert judged(*two_pages, keys=keys, connections="per-tab").verdict is wscheck.Verdict.PASSED
+    assert judged(*two_pages, keys=keys).verdict is wscheck.Verdict.FAILED
+    assert judged(*two_pages, keys=keys, connections=2).verdict is wscheck.Verdict.PASSED
+    assert judged(*two_pages, keys=keys, connections="per-user").verdict is wscheck.Verdict.FAILED
+
+
+def test_two_connections_of_one_tab_fail_with_the_policy_per_tab() -> None:
+    report = judged(opened(1, tabId="t-1"), opened(2, tabId="t-1"), connections="per-tab")
+    assert [finding.rule for finding in report.findings] == ["multiple-connections"]
+
+
+def test_a_log_without_tabs_is_inconclusive_with_the_policy_per_tab() -> None:
+    report = judged(opened(1), opened(2), connections="per-tab")
+    assert (report.verdict, report.findings) == (wscheck.Verdict.INCONCLUSIVE, [])
+    assert "--key page=NAME" in " ".join(gap.closes_with for gap in report.gaps)
+    assert judged(opened(1), connections="per-tab").verdict is wscheck.Verdict.PASSED
+
+
+def test_several_connections_in_a_log_are_an_error_with_the_line_for_the_configuration() -> None:
+    report = judged(opened(1), opened(2))
+    assert report.verdict is wscheck.Verdict.FAILED
+    assert any(gap.closes_with.startswith('connections = "per-tab"') for gap in report.gaps)
