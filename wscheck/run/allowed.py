@@ -50,5 +50,5 @@ def _concerns_only(gap: Gap, rules: Collection[str]) -> bool:
 
 
 def _without_blocks(gaps: Iterable[Gap], rules: Collection[str]) -> list[Gap]:
-    """Return `gaps`; those that only concern `rules` do not block."""
+    """Return `gaps` (missing evidence). Those that only concern `rules` no longer prevent a verdict of passed."""
     return [msgspec.structs.replace(gap, blocks=False) if _concerns_only(gap, rules) else gap for gap in gaps]

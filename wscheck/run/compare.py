@@ -47,7 +47,8 @@ class Measure(Generic[ReportKind]):
 
     read     function that returns the number, None if the report does not contain it
     divisor  function that returns the size of the run, by which the number is divided before the comparison
-    floor    smallest value in the comparison: a user without a connection is no improvement over one with a connection
+    floor    smallest value in the comparison; smaller numbers count as this value, because for example a user without
+             a connection is no improvement over a user with one
     """
 
     id: str
@@ -155,7 +156,7 @@ VERIFY_MEASURES: tuple[Measure[VerifyReport], ...] = (
     Measure("missing", EXPERIENCE, "events that did not arrive", _findings_of("event-missing")),
     Measure("passed", EXPERIENCE, "scenarios passed", _scenarios_passed, "", True),
 )  # fmt: skip
-"""Only the scenarios that both runs contain are counted."""
+"""Measures of two reports of `wscheck verify`. They count only the scenarios that both runs contain."""
 
 
 def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareReport:
@@ -304,7 +305,7 @@ def _decide(measures: Sequence[ComparedMeasure], before: Report, after: Report, 
 
 
 def _run_gaps(report: Report, label: str) -> list[Gap]:
-    """Return a gap if a run proved nothing."""
+    """Return a gap (missing evidence) in a list if the run proved nothing, otherwise an empty list."""
     if report.verdict in (Verdict.INCONCLUSIVE, Verdict.SKIPPED):
         return [Gap(reason=f"the run {label} showed nothing: it is {report.verdict}")]
     if report.verdict is Verdict.FAILED and _lacks_evidence(report):
@@ -313,7 +314,7 @@ def _run_gaps(report: Report, label: str) -> list[Gap]:
 
 
 def _lacks_evidence(report: Report) -> bool:
-    """Return whether a run can have failed only because of a blocking gap (missing evidence)."""
+    """Return whether a run failed only because of missing evidence, which --strict does not permit."""
     if isinstance(report, LoadReport):
         crossed = any(threshold.crossed for threshold in report.thresholds)
         return not report.connects or not (report.findings or crossed)

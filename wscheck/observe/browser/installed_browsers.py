@@ -56,7 +56,7 @@ _PLAYWRIGHT_FOLDER = re.compile(r"(chromium|chromium_headless_shell)-(\d+)")
 
 
 class BrowserSearch(msgspec.Struct, frozen=True):
-    """Search on a system.
+    """Search for browsers based on Chromium on one system.
 
     platform  as in `sys.platform`
     root      folder that absolute paths start from

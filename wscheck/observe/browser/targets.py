@@ -1,4 +1,4 @@
-"""DevTools targets that can open connections: tabs, frames and workers, including those that open later."""
+"""Targets (the DevTools term for tabs, frames and workers), of which each can open connections."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ _AUTO_ATTACH = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": T
 
 
 class DevToolsTarget(msgspec.Struct):
-    """An attached tab, frame or worker.
+    """An attached target: a tab, frame or worker.
 
     session   the DevTools session id
     tab       label of the tab that contains the target

@@ -18,7 +18,7 @@ _RECEIVED_LINES = {
 
 
 def received_line(name: str, payload: object) -> str | None:
-    """Return the line for a received event and its payload, or None if the document has no line for the event."""
+    """Return the console line for a received event, or None if docs/origin.md documents no line for it."""
     line = _RECEIVED_LINES.get(name)
     return f"{line}: {json.dumps(payload, ensure_ascii=False, default=str)}" if line else None
 

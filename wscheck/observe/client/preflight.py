@@ -1,4 +1,4 @@
-"""Preflight check: is there a Socket.IO server that supports our protocol version and accepts the credentials?
+"""Check before a run that a Socket.IO server answers, speaks Engine.IO 4 and accepts the credentials.
 
 Each obstacle raises one error with the problem and the next step (Engine.IO protocol v4, "Handshake").
 """

@@ -130,8 +130,8 @@ class SimulatedPage(ABC):
     """One browser tab. Subclasses decide which component opens which connection.
 
     console           function that receives the documented console lines
-    trigger_event     event that the wizard emits to connect WhatsApp
-    disconnect_event  event that the wizard emits to disconnect WhatsApp
+    trigger_event     event that a component emits to start an action (`actions.trigger`)
+    disconnect_event  event that a component emits to end this action (`actions.disconnect`)
     components        mounted components, oldest first
     """
 
@@ -344,8 +344,8 @@ class PerComponentPage(SimulatedPage):
 class ClientRecorder:
     """A `PageListener` that records events. Payloads are recorded only as keyed digests.
 
-    Texts and ids are recorded as the server sent them, because rules compare them. `redactor` only keeps a text that is
-    cut from ending within a secret.
+    Texts and ids are recorded as the server sent them, because rules compare them. `redactor` only prevents that a long
+    text is cut within a secret.
     """
 
     def __init__(

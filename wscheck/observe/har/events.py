@@ -202,9 +202,9 @@ def _notes(readers: Sequence["_HarReader"], scripts: HarScripts) -> list[str]:
 
 
 class _HarReader:
-    """Converter of one HAR file to traffic steps.
+    """Converter of one HAR file to traffic steps (calls of `TrafficDemux` with their times).
 
-    The file's number is part of all keys, so that several files stay separate.
+    The file's number is part of every key of a request, so that requests of several files stay separate.
     """
 
     def __init__(self, har: HarFile, traffic: TrafficDemux, scripts: HarScripts, number: int) -> None:

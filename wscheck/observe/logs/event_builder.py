@@ -42,9 +42,8 @@ MAX_SOURCES = 4_096
 class PrefixMemory:
     """Kinds of records that had a line prefix (time, level), per writer.
 
-    A later record of such a kind without a prefix may be text that a user sent. At most MAX_SOURCES writers are stored.
-    If there are more, a kind with a prefix counts for all writers, because a forgotten writer would make records in
-    user text acceptable.
+    If a kind of record had a prefix before, a record of this kind without a prefix may be text that a user sent. At
+    most MAX_SOURCES pairs of kind and writer are stored. Any further kind with a prefix counts for all writers.
     """
 
     def __init__(self) -> None:

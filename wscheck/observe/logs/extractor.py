@@ -37,7 +37,7 @@ RETAINED = 1 << 16
 """Number of bytes before the current position that stay available, because a record may start before its marker."""
 
 OVERLAP = 128
-"""Number of bytes of a skipped line that are searched again together with the next piece. No marker is longer."""
+"""Number of bytes at the end of a skipped piece that are searched again with the next piece. No marker is longer."""
 
 NEWLINE = ord("\n")
 
@@ -48,7 +48,7 @@ _DETECTION_BYTES = 8
 """Bytes at the start of a log by which UTF-16 is detected."""
 
 _MIN_ZEROS = 2
-"""Zeros among them, all at even or all at odd positions, that show UTF-16 without a byte order mark."""
+"""Number of zeros in these bytes, all at even or all at odd positions, that show UTF-16 without a byte order mark."""
 
 _JOURNAL_KEY = lazy_pattern(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
 _NUMBER_LIST_NEEDLES = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,")
@@ -63,7 +63,7 @@ are searched for instead.
 """
 
 _MAX_VAIN_FINDS = 1_000
-"""After this many finds that were no marker, the scanner searches for the longer needles instead."""
+"""Number of finds of "ocket " that were no marker, after which the scanner searches for longer needles instead."""
 
 _SEARCH_ALL_BYTES = 1 << 22
 """Bytes at the start of a log in which the start lines of all frameworks are searched."""
@@ -125,9 +125,9 @@ class LogExtractor:
         return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
-        """Return suggested options that would make the last lines readable as events of `kinds`.
+        """Return options (--marker, --key) with which the last lines could be read as events of `kinds`.
 
-        `about` restricts the suggestions to connections with these ids.
+        If `about` is given, only lines that contain one of its ids are considered.
         """
         return find_suggestions(self._recent(), self._wording, kinds, _events_in, about)
 
@@ -369,7 +369,9 @@ def _events_in(log: bytes, wording: LogVocabulary) -> list[Event]:
 
 
 class NeedleScanner:
-    """Search for all needles in a piece of a log, with their line numbers, before any record in the piece is read."""
+    """Search for all needles (short texts, one of which is in every marker) in a piece of a log.
+
+    The search finds the needles and their line numbers before any record in the piece is read."""
 
     def __init__(self, wording: LogVocabulary) -> None:
         self._needles = wording.custom_needles()
@@ -412,7 +414,7 @@ class NeedleScanner:
         return list(zip(places, numbers, strict=True)), after - 1
 
     def _places(self, data: bytearray, begin: int, end: int) -> list[int]:
-        found = self._sentences(data, begin, end) if self._widely else []
+        found = self._documented_markers(data, begin, end) if self._widely else []
         for needle in self._needles:
             found += _places(data, needle, begin, end)
         for needle in self.start_needles:
@@ -434,7 +436,7 @@ class NeedleScanner:
         common = self.start_needles[-1]
         self.start_needles = rare if rare or self._started[common] > _MAX_STARTS else [common]
 
-    def _sentences(self, data: bytearray, begin: int, end: int) -> list[int]:
+    def _documented_markers(self, data: bytearray, begin: int, end: int) -> list[int]:
         """Return the positions of "ocket " that are followed by a text of `_AFTER_WIDE_NEEDLE`."""
         found, find, vain = list[int](), stringzilla.find, 0
         while (at := find(data, _WIDE_NEEDLE, begin, end)) >= 0:

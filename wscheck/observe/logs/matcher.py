@@ -104,14 +104,17 @@ _RECORD_CONTINUES = lazy_pattern(r"\s*(?:$|[:;,.|({\[]|[–—-]\s|\w+\s*[:=]\s*
 _HAS_WORD = lazy_pattern(r"\w")
 _KEY = lazy_pattern(rf"{KEY_NAME}=")
 REMOVED_ID = "\0"
-"""Character that replaces an id with its key after they were removed from a sentence."""
+"""Character that stands for an id and its key after they were removed from a message."""
 LEADING_SIGNS = lazy_pattern(r"^[\s:,;.!|=>–—-]+")
 _ALLOWED = lazy_pattern(r"(?i)(?:successfully|for|from|of|with|by|user|userid|socket|socketid|id|sid|as|via)\b")
 _KEYED = lazy_pattern(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
 
 
 def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) -> bool:
-    """Return whether `rest`, the text after a marker, can belong to a record. Other words make it another sentence."""
+    """Return whether `rest`, the text after a marker, can belong to a record.
+
+    If other words follow the marker, the message reports something else.
+    """
     if kind == RESTARTED:
         return True  # "... on port 8000", "... at http://localhost:8000"
     if not body[0].isalnum() or rest[0] not in " \t" or rest.lstrip()[0] in ":-–—|,(=":
@@ -149,7 +152,7 @@ def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
 
 
 def _named_user(match: re.Match[str]) -> tuple[str | None, bool]:
-    """Return the user in a sentence (None if there is no user), and whether the end of the user id is unambiguous."""
+    """Return the user id in "for user X: ..." (None if there is none), and whether its end is unambiguous."""
     if match["quoted"] is not None:
         return value_or_none(match["quoted"]), True
     word = match["bare"]

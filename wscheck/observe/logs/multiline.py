@@ -271,7 +271,7 @@ class OpenRecords:
             yield self._open.popleft()
 
     def close(self) -> None:
-        """Complete all records: no more lines follow."""
+        """Mark all records as complete, because no more lines follow."""
         for record in self._open:
             if not record.complete:
                 record.close()

@@ -24,7 +24,10 @@ _TABLES = {"markers": KINDS, "keys": ROLES}
 
 
 class ReaderFactory:
-    """Factory of readers, one per file. The readers of one log, also of its rotated files, share one prefix memory."""
+    """Factory of log readers, one per file.
+
+    The readers of a log and of its rotated files share one `PrefixMemory` (which records had a time or level).
+    """
 
     def __init__(self, wording: LogVocabulary, redactor: Redactor | None) -> None:
         self._wording, self._redactor = wording, redactor
@@ -77,7 +80,7 @@ def reader_factory(
 
 
 def placeholder_hint(kind: str) -> str:
-    """Return sentences about the placeholders that a marker of `kind` may contain."""
+    """Return a hint for an error message: the placeholders that a marker of `kind` may contain."""
     order = [role for role in EVENT_ROLES[kind] if role in ALLOWED_ROLES[kind]]
     named = f"{', '.join(f'{{{role}}}' for role in order)}, and {{}} for any other words" if order else "{}"
     return f"The placeholders of {kind} are {named}. Text must separate them. Write a literal brace as {{{{ or }}}}."

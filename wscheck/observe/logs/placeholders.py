@@ -33,7 +33,7 @@ _WORD = lazy_pattern(r"\w+")
 
 
 class PlaceholderMatch(NamedTuple):
-    """Ids in the sentence at line[begin:end].
+    """Ids in the text line[begin:end], which matches a marker with placeholders.
 
     ids      dict of role (user, sid, ...) to id
     unclear  roles of ids that were left out because their start or end is ambiguous
@@ -65,14 +65,17 @@ class PlaceholderMarker:
             at = line.find(self.needle, at + 1)
 
     def match(self, line: str, at: int) -> PlaceholderMatch | None:
-        """Return the ids of the sentence whose needle is at `at`, None if the line contains another sentence there."""
+        """Return the ids in the text around `at` that matches the marker, None if no text matches there.
+
+        The marker's needle (its longest fixed text) is at the position `at`.
+        """
         for begin in self._starts(line, at):
             if self._shortest.match(line, begin) is not None:
                 return self._read_ids(line[:begin] + without_enclosing_bracket(line[:begin], line[begin:]), begin)
         return None
 
     def _starts(self, line: str, at: int) -> Iterator[int]:
-        """Yield the positions at which the sentence may start, the nearest to `at` first."""
+        """Yield the positions at which a matching text may start, the nearest to `at` first."""
         lowest, first = max(0, at - self._reach), self._texts[0].rstrip()
         if not first:
             yield from (begin for begin in range(at, lowest - 1, -1) if not line[begin - 1 : begin].strip())
@@ -119,7 +122,7 @@ class PlaceholderMarker:
         return bool(before.strip() and behind.strip()) or _UNCLEAR_SIGNS.search(value) is None
 
     def _starts_cleanly(self, before: str, match: re.Match[str]) -> bool:
-        """Return whether the text in front of the sentence cannot be part of its first id."""
+        """Return whether `before`, the text in front of the match, cannot be part of the first id."""
         first = self._texts[0]
         if not first:
             odd = is_level(match[1]) or (STAMP.fullmatch(match[1]) and not STAMP.search(before))

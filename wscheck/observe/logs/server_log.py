@@ -24,7 +24,7 @@ from wscheck.observe.logs.suggest.suggestions import NO_IDS, PIECE_SIZE, MarkerP
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 WINDOW_SIZE = 8 << 20
-"""Maximum bytes of text that are stored of a phase, which lasts seconds. Of more text, the newest part is stored."""
+"""Maximum bytes of log text that are stored for one phase of a scenario. Of more text, the newest part is stored."""
 
 MAX_LINES_ABOVE = 6
 """Number of lines above an id that are searched for the start of its record."""
@@ -37,7 +37,7 @@ _PART = lazy_pattern(r"[\s•*|-]")
 
 
 class RawLogWindow:
-    """Newest raw text of one log, collected from all its readers.
+    """Newest raw text of one log, collected from the readers of its current and rotated files.
 
     If no event was read, the text shows whether the log is silent or has an unknown wording. Reports quote from it.
     """
@@ -146,7 +146,7 @@ class _RecordingReader:
 
 POLL_INTERVAL_S = 0.02
 IDLE_POLLS = 3
-"""Number of polls without new bytes after which an open record counts as complete."""
+"""Number of polls without new bytes after which a record that further lines could continue counts as complete."""
 
 MAX_QUOTE = 200
 """Maximum length of a quote from the log in characters."""

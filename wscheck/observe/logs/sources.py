@@ -38,7 +38,8 @@ class LogReader(Protocol):
     scan         reads from a buffer and returns how many events `read` would return
     flush        completes the records that wait for further lines; with `at_end` also a last line without a line end
     latest       time of the last line that contains a time
-    suggestions  suggested options that would make events of these kinds readable; `about` restricts them to these ids
+    suggestions  returns options (--marker, --key) with which events of these kinds could be read; with `about`, only
+                 from lines that contain one of these ids
     """
 
     @property
@@ -104,7 +105,7 @@ class LogInput:
         return total
 
     def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
-        """Return suggested options that would make the last lines readable as events of these kinds."""
+        """Return options (--marker, --key) with which the last lines could be read as events of these kinds."""
         return self._readers[-1].suggestions(kinds) if self._readers else []
 
     @property

@@ -13,7 +13,7 @@ import msgspec
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 SHORTEST = 4
-"""Minimum size of a needle in bytes: four letters, or two of a script like Chinese. A shorter needle is in any line."""
+"""Minimum size of a needle in bytes: four letters, or two Chinese ones. A shorter text would be in too many lines."""
 
 _PART = lazy_pattern(r"\{\{|\}\}|\{(?P<place>[^{}]*)\}|[{}]")
 _ODD = lazy_pattern(r"""["'`\\<>&]""")
@@ -43,7 +43,7 @@ def has_placeholders(text: str) -> bool:
 
 
 def needle_for(text: str) -> str:
-    """Return the needle of a marker: its longest fixed text that every logger writes unchanged."""
+    """Return the needle of a marker: its longest fixed text that every logger writes unchanged, for a fast search."""
     texts, roles = split_placeholders(text)
     if not roles:
         return texts[0]

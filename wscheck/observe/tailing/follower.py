@@ -68,8 +68,8 @@ class LateFile(msgspec.Struct):
 class LogFollower:
     """A log followed by its name.
 
-    `read` yields each new byte once and in order, and an empty chunk when a file has no more bytes for now. `note`
-    receives a sentence about lost lines and about each file that cannot be opened.
+    `read` yields each new byte once and in order, and an empty chunk when a file has no more bytes for now. `note` is
+    called with a message about lost lines and about each file that cannot be opened.
 
     damaged  dict of each file that could not be read to its end to the reason
     """

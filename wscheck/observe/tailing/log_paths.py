@@ -117,7 +117,7 @@ def node_names(paths: Iterable[Path]) -> dict[Path, str]:
 def _find_files(
     names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()
 ) -> tuple[list[Path], list[DuplicateLog]]:
-    """Return each file of `names` and `followed` under one name, and its other names as duplicates."""
+    """Return the files that `names` and `followed` stand for, each under one name, and their other names."""
     found = [*followed, *(path for name in names for path in _expand(name))]
     named = {Path(name) for name in names}
     aliases = find_aliases(found, named, followed)
@@ -245,7 +245,10 @@ def find_aliases(paths: Iterable[Path], named: Container[Path], followed: Contai
 
 
 def _packed_twins(paths: Sequence[Path]) -> Iterator[DuplicateLog]:
-    """Yield `app.log.1.gz` if `app.log.1` exists too, also while it is being packed."""
+    """Yield each packed file whose unpacked original is in `paths` too: `app.log.1.gz` beside `app.log.1`.
+
+    The packed file may still be incomplete.
+    """
     existing = set(paths)
     for path in paths:
         original = path.with_suffix("") if path.suffix == ".gz" else None

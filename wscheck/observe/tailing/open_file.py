@@ -184,7 +184,8 @@ class OpenLog:
     def _read_verified(self, buffer: memoryview) -> int | None:
         """Read new bytes after checking the old ones.
 
-        One call reads the old tail and the new bytes, so no truncation fits between the check and the read.
+        A single read returns the last old bytes, which are compared, and the new ones. The file can therefore not be
+        truncated between the check and the read.
         """
         if not self._has_more:  # after a full buffer there is more to read, and the next read checks the file
             status = self.reader.status

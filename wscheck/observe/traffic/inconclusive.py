@@ -77,7 +77,10 @@ def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
 
 
 def unknown_users(events: Iterable[Event]) -> list[Gap]:
-    """Return a gap if users are unknown. The gap does not block a verdict, because connections are counted per page."""
+    """Return a gap (missing evidence) if users are unknown.
+
+    It does not prevent a verdict of passed, because connections are counted per page then.
+    """
     unknown = {event.page for event in events if isinstance(event, Connected) and _has_unknown_user(event)}
     if not unknown:
         return []
@@ -86,9 +89,9 @@ def unknown_users(events: Iterable[Event]) -> list[Gap]:
 
 
 def refused_pages(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap for each page that the server refused although it accepted another page.
+    """Return a gap (missing evidence) for each page that the server refused although it accepted another page.
 
-    These gaps do not block a verdict.
+    These gaps do not prevent a verdict of passed.
     """
     connected = {event.page for event in events if isinstance(event, Connected)}
     outside = (event for event in events if isinstance(event, Refused) and event.page not in connected)

@@ -50,7 +50,9 @@ class TrafficRedactor:
         return digest.hexdigest()
 
     def identify(self, payload: object, at: float | None, *attachments: bytes) -> dict[str, Any]:
-        """Return the fields of `Delivered` that identify a payload: its digest, and its core and stamps if any."""
+        """Return the fields of `Delivered` that identify a payload: its digest and, if it contains stamps (such as a
+        time or a sequence number), the stamps and the digest of the rest.
+        """
         core, stamps = split_stamps(payload, at)
         fields: dict[str, Any] = {"digest": self.digest(payload, *attachments)}
         if stamps:

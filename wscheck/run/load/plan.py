@@ -219,7 +219,7 @@ def _target_options(config: Config, target: ServerTarget) -> dict[str, Any]:
 
 
 def _emit_options(config: Config) -> dict[str, Any]:
-    """Return the default of --emit-every. The profile `soak` has a default of its own."""
+    """Return the default of --emit-every. For the profile `soak`, the Locust process has another default."""
     return {"emit_every": EMIT_EVERY_S} if config["load.profile"] != "soak" else {}
 
 

@@ -195,7 +195,10 @@ def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: E
 
 
 def _void(report: LoadReport, s: LoadStatistics, ending: Ending) -> list[Gap]:
-    """Return the reason why the figures prove nothing: nothing connected, the run broke off, or the server was lost."""
+    """Return a gap (missing evidence) if the figures prove nothing.
+
+    This is so if no user connected, the run broke off, or the server was lost.
+    """
     if ending.broken:
         return [Gap(reason=ending.broken)]
     if not s.connects:

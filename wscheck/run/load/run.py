@@ -130,9 +130,9 @@ async def _start_target(plan: LoadPlan, folder: Path) -> AsyncIterator[tuple[Loa
 
 
 def _probe_user(plan: LoadPlan) -> Credentials:
-    """Return the user of the probes before and after the run.
+    """Return the user with whom the server is tested before and after the run.
 
-    A probe is an Engine.IO handshake. It contains the user only if the target expects the user in the URL or a header.
+    Each test is an Engine.IO handshake. It contains the user only if the server expects the user there.
     """
     user = f"{plan.options.get('user_prefix') or 'load-user-'}1"
     return Credentials(user, Secret(plan.token.reveal().replace("{user}", user)) if plan.token is not None else None)
@@ -197,7 +197,7 @@ async def _finish_despite_cancellation(run: _RunningLoad, ending: Coroutine[Any,
 
 
 async def _end(run: _RunningLoad, launched_at: float) -> Ending:
-    """Stop Locust if it still runs, and probe the server.
+    """Stop Locust if it still runs, test whether the server still answers, and return how the run ended.
 
     Raises:
         WscheckError: The run never started.

@@ -35,7 +35,7 @@ FINAL_POLL_S = 1.0
 MANY_CONNECTIONS = 2000
 SAVE_INTERVAL_S = 1.0
 UNNOTIFIED_S = 0.1
-"""Longest wait for a change without notifications of the system."""
+"""Longest wait between two polls if the operating system does not report changes of files (seconds)."""
 
 
 class StopReason(Enum):
@@ -115,7 +115,7 @@ class TailLoop:
         self._save(force=True)
 
     def _catch_up(self) -> None:
-        """Read the content that existed at the start. Its times are in the past; only later content is written now."""
+        """Read and evaluate the content that existed at the start. Only later content counts as written now."""
         # Several logs are merged by their times, so reading them must not pause in the middle.
         may_pause = len(self._watch.logs) == 1
         while True:

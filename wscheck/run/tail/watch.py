@@ -75,12 +75,12 @@ class LogWatch:
     # --- polling ---------------------------------------------------------------------------------------------------
 
     def poll(self, halt: StopReading = lambda _: False, *, final: bool = False) -> None:
-        """Read, evaluate and report everything new. `final`: this is the last poll."""
+        """Read, evaluate and report everything new. `final`: this is the last poll. `halt`: see `StopReading`."""
         self.read_new(halt, final=final)
         self.finish_poll()
 
     def read_new(self, halt: StopReading = lambda _: False, *, final: bool = False) -> None:
-        """Read and evaluate everything new: the first half of a poll."""
+        """Read and evaluate everything new, until `halt` returns True: the first half of a poll."""
         now = time.monotonic()
         if self._collected is not None:
             self._collect(self._collected, now, halt, final=final)

@@ -50,7 +50,7 @@ def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap
 
     Args:
         events: events of the client under test.
-        control: events of the scenario's control.
+        control: events of the scenario's control (the run with the documented fault).
     """
     gaps = server_unavailable(events)
     if _kept_foreign_sids(events) and opened_as_other_user(events) is None:
@@ -109,9 +109,9 @@ def credentials_refused(events: Sequence[Event]) -> list[Gap]:
 
 
 def sent_no_documented_event(events: Sequence[Event]) -> bool:
-    """Return whether the server sent none of the requested events, although the documentation lists them.
+    """Return whether the server answered none of the client's requests for the documented events.
 
-    This applies only to requests that are not from a configured contract.
+    Return False if wscheck.toml configures other events.
     """
     requested = {event.name for event in events if isinstance(event, Expected) and event.assumed}
     received = {event.name for event in events if isinstance(event, Delivered)}
@@ -192,7 +192,9 @@ UserBySid = dict[str | None, str | None]
 
 
 def _users_named_by_server(events: Sequence[Event], foreign: UserBySid, own: UserBySid) -> Iterator[str]:
-    """Yield the users for whom the server opened the foreign connections, as far as the server shows them.
+    """Yield the users for whom the server opened the `foreign` connections, as far as the server shows them.
+
+    A foreign connection sent the token of one user with the id of another user.
 
     The server shows the user in its log, in the events that it sends, or by closing the user's other connection.
     """

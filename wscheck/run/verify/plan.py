@@ -31,7 +31,7 @@ def plan_verify_run(
         chosen: Ids of the scenarios, empty for all.
         markers: Markers (text that identifies an event in a line of the server's log), each as KIND=TEXT.
         keys: Names of fields that contain ids in the server's log, each as FIELD=NAME.
-        console: Receives the console lines of the simulated client.
+        console: Function that is called with each console line of the simulated client.
 
     Raises:
         UsageError: Options contradict each other.

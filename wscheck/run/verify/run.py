@@ -84,8 +84,8 @@ class VerifyRun(msgspec.Struct):
     scenarios  ids, in the order of the registry
     client     "unified" or "per-component"
     options    options of the rules
-    bar        which findings fail the run
-    console    receives the console lines of the simulated client
+    bar        criteria by which the run fails
+    console    function that is called with each console line of the simulated client
     page       page that replaces the simulated client in the documented scenarios
     """
 
@@ -176,7 +176,7 @@ def _report(
 
 
 class _RecordedPhases:
-    """Contexts of the phases of each scenario. They are complete as far as the run came, for an interrupted run."""
+    """Recorded phases of each scenario. An interrupted run is reported from the phases recorded until then."""
 
     def __init__(self) -> None:
         self._contexts: dict[str, list[ScenarioContext]] = {}
@@ -375,7 +375,7 @@ def _options_to_read(log: ServerLog, events: Sequence[Event]) -> str:
 
 
 def own_events(events: Sequence[Event]) -> list[Event]:
-    """Return `events` without log events of other connections.
+    """Return `events` without those that the server's log reports about connections of other clients.
 
     A shared server has other clients, and a log may still report connections of an earlier phase.
     """

@@ -40,7 +40,7 @@ from wscheck.observe.logs.vocabulary import (
 )
 
 MAX_RECORD_BYTES = 1 << 16
-"""Maximum size of a record for this reader."""
+"""Maximum size of a record that the fast reader reads, in bytes."""
 
 MAX_SHAPES = 500
 MAX_FAILURES = 3
@@ -98,7 +98,9 @@ class RecordShape(msgspec.Struct):
 
 
 class FastReader:
-    """Reader of whole records of known shapes. `note` stores a record; `flush` builds the events of the stored records.
+    """Reader of whole records of known shapes (the same text with other ids and times).
+
+    `note` stores a record; `flush` builds the events of the stored records.
 
     floor        position at which the retained bytes of the log start
     event_count  number of events built; their records have all ids
@@ -289,7 +291,7 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Return whether the line `below` may start another record or comes from another writer."""
+    """Return whether the line `below` the record `of` may start another record, or is from another writer."""
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
@@ -355,7 +357,10 @@ class TemplateLearner:
         return None
 
     def _shape(self, skeleton: bytes) -> LearnedShape | None:
-        """Return the shape with this `skeleton` (a first line without its words), None if there are too many shapes."""
+        """Return the shape of records whose first line has this `skeleton` (the line without its words).
+
+        Return None if too many shapes are stored already.
+        """
         if skeleton not in self._shapes and len(self._shapes) >= MAX_LEARNED_SHAPES:
             # User text can have any shape. The server's own records have few shapes, all with candidate templates.
             self._shapes = {known: shape for known, shape in self._shapes.items() if shape.trials}

@@ -121,7 +121,10 @@ def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
 
 
 def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
-    """Return the pattern of a timestamp like this one. The first digits of an epoch time are fixed to identify it."""
+    """Return a regular expression for timestamps in the form of `like`.
+
+    The first two digits of an epoch time are fixed, so that no other number matches.
+    """
     fixed = 2 if like.lastgroup == "epoch" else 0
     digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][fixed:].encode("latin-1")))
     pattern = like[0][:fixed].encode() + digits

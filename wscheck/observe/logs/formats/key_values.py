@@ -158,7 +158,7 @@ def is_person_name(words: list[str]) -> bool:
 
 
 def _closes(text: str, at: int, around: list[str]) -> bool:
-    """Return whether the brackets at position `at` close the brackets `around` the value and end the text."""
+    """Return whether the brackets at position `at` close those `around` the value, and no further word is attached."""
     closing = _CLOSED.match(text, at)
     return closing is not None and list(closing[0]) == around[: -len(closing[0]) - 1 : -1]
 

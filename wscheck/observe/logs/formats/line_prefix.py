@@ -39,14 +39,14 @@ class PrefixKind(Enum):
 
     SURE = "sure"
     DOUBTFUL = "doubtful"
-    """One or two names: a logger's, or the start of a sentence. The marker counts only if ids follow."""
+    """One or two names: of a logger, or the start of a message. The marker after them counts only if ids follow."""
     PROSE = "prose"
 
 
 def classify_prefix(prefix: str) -> PrefixKind:
     """Return how likely it is that a logger wrote `prefix`.
 
-    A logger writes timestamps, levels and names with punctuation. Plain words are the start of a sentence.
+    A logger writes timestamps, levels and names with punctuation. Plain words are the start of a message.
     """
     tokens = _prefix_tokens(prefix)
     words = [token for token in tokens if _WORD.match(token) and not _LEVEL.match(token)]
@@ -96,7 +96,7 @@ def _prefix_tokens(prefix: str) -> list[str]:
 
 
 def indentation(before: str) -> int:
-    """Return the number of blanks at the end of `before`."""
+    """Return the number of blanks at the end of `before`, the text in front of a line's content."""
     return len(before) - len(before.rstrip())
 
 

@@ -22,8 +22,8 @@ Fields = dict[str, Any]
 class Export(NamedTuple):
     """Export format with the logged record under the key `inner`.
 
-    beside  further keys that are required
-    also    further keys that are allowed, None if any key is allowed
+    beside  keys that the format must have in addition to `inner`
+    also    keys that the format may have in addition, None if any key is allowed
     stream  key whose value must be "stdout" or "stderr", None if the format has no such key
     """
 
@@ -119,7 +119,7 @@ def _fluent_bit(line: str) -> PrintedRecord | None:
 
 
 def is_unescaped(line: str, sentence: int) -> bool:
-    """Return whether line[sentence] is the message of a record that Fluent Bit printed field by field."""
+    """Return whether the text at offset `sentence` starts the message of a record that Fluent Bit printed unescaped."""
     return _FIELDS.match(line) is not None and line[:sentence].endswith(('"msg"=>"', '"message"=>"'))
 
 
@@ -182,7 +182,7 @@ def _batch_records(value: Any) -> list[Fields]:
 
 
 def _objects_with(items: Any, *keys: str) -> list[Fields]:
-    """Return the objects of a list if all of them have these keys, otherwise an empty list."""
+    """Return `items` if all of them are objects with these keys, otherwise an empty list."""
     whole = isinstance(items, list) and all(isinstance(each, dict) and all(k in each for k in keys) for each in items)
     return items if whole else []
 

@@ -29,7 +29,7 @@ class CandidateRecord(NamedTuple):
     """Line that may describe an event.
 
     kind    kind of event
-    text    fixed words of the sentence
+    text    fixed words of the message
     line    the whole line
     values  dict of key to value
     """
@@ -51,7 +51,7 @@ class ConnectionIds(NamedTuple):
 
 
 Columns = Mapping[str, Sequence[str | None]]
-"""Dict of key to its value in each record of one sentence, None for a record without the key."""
+"""Dict of key to its value in each record with the same words, None for a record without the key."""
 
 
 def infer_ids(records: Sequence[CandidateRecord], known: Mapping[str, str]) -> ConnectionIds:
@@ -139,7 +139,10 @@ def _sockets(columns: Columns, known: Mapping[str, str]) -> list[str]:
 
 
 def _users(columns: Columns, known: Mapping[str, str]) -> str:
-    """Return the known or user-like key with the most distinct values, "" if no key stands out."""
+    """Return the key with the most distinct values, among known keys of users or keys named after a person.
+
+    Return "" if no key has more distinct values than all others.
+    """
     named = [key for key in columns if known.get(normalize_key(key)) == USER]
     if named:
         return named[0]

@@ -1,4 +1,4 @@
-"""Search for sentences that may contain ids without keys.
+"""Search for log messages that may contain ids without keys, such as `user 42 connected`.
 
 Words that differ between similar lines may be ids. For such lines, markers with placeholders are created.
 """
@@ -30,7 +30,7 @@ _VERBS = {
     DISCONNECTED: word_set("disconnect disconnected disconnection closed left offline gone lost dropped terminated"),
     CONNECTED: word_set("connect connected connection joined opened online established accepted attached"),
 }
-"""Verbs for each kind of event. The first verb of a sentence determines its kind."""
+"""Verbs for each kind of event. The first verb of a message determines its kind."""
 _NOUNS = word_set(
     "socket sockets websocket ws io client user peer session connection channel player member device login sid new"
 )
@@ -41,7 +41,7 @@ _FILLER_WORDS = word_set(
     "keep keeping kept namespace normal page ping polling port reason server side ssl stale tab tabs timeout tls "
     "transport version logged signed"
 )
-"""Further words that may occur in a sentence that is only about a connection."""
+"""Further words that may occur in a message that is only about a connection."""
 
 LIKELY_VERBS = lazy_pattern(
     rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|offline|gone|lost|drop|terminat|end|remov|"
@@ -87,7 +87,7 @@ def _lower_words(words: Iterable[str]) -> set[str]:
 
 
 MAX_WORDS = 16
-"""Maximum number of words in a sentence of the server; a longer sentence was written by a user."""
+"""Maximum number of words in a message of the server; a longer one is assumed to contain text from a user."""
 
 LEVEL_POSITIONS = 3
 """Number of words at the start of a line that may be a log level. Later, "out" and "start" are ordinary words."""
@@ -136,7 +136,7 @@ class CandidateLine(NamedTuple):
 
 
 class Phrase:
-    """Lines with the same number of words about the same kind of event.
+    """Group of similar lines: they have the same number of words and report the same kind of event.
 
     known  known ids; a position with such an id is not a fixed word of the phrase
     """
@@ -251,7 +251,7 @@ def records_in_order(phrases: Iterable[Phrase]) -> list[CandidateRecord]:
 
 
 def sentence_words(tokens: Iterable[PhraseToken]) -> list[str]:
-    """Return the tokens that may be words of a sentence."""
+    """Return the tokens that may be ordinary words, without ids."""
     return [token.core for token in tokens if _is_word(token)]
 
 

@@ -82,7 +82,7 @@ class MarkerProposal(NamedTuple):
 
 
 class SuggestionTrial(NamedTuple):
-    """Test of suggestions on a log. `others` are numbers of lines about something else."""
+    """Test of suggested markers on a log. `others` are the numbers of lines that a marker must not read."""
 
     log: bytes
     wording: LogVocabulary
@@ -120,7 +120,10 @@ class TrialResult(NamedTuple):
 
 
 def best_suggestions(proposed: Iterable[MarkerProposal], trial: SuggestionTrial) -> list[MarkerProposal]:
-    """Return the suggestions that find most ids, sorted by number of lines. Each reads lines that no other reads."""
+    """Return the suggestions that find the most ids, sorted by the number of lines that they read.
+
+    Each suggestion reads some lines that no other suggestion reads.
+    """
     tried = filter(None, map(trial.run, proposed))
     chosen, read = list[MarkerProposal](), frozenset[int]()
     for each in sorted(tried, key=lambda each: (-each.ids, -len(each.lines))):
@@ -135,12 +138,12 @@ def _ids(event: Event) -> tuple[str | None, ...]:
 
 
 MAX_TRIED = 4
-"""Maximum number of sentences that are tried for one kind of event; the most frequent sentences come first."""
+"""Maximum number of messages that are tried for one kind of event; the most frequent messages come first."""
 PIECE_SIZE, START_SIZE = 1 << 16, 1 << 20
 """Size of the pieces in which a file is read, and size of the part at the file's start that is read, in bytes."""
 MAX_LINE = 1 << 12
 MAX_LINES_BELOW = 6
-"""Maximum number of lines below a sentence that may belong to its record."""
+"""Maximum number of lines below a message that may belong to its record."""
 EXCERPT = 120
 
 NO_IDS = ConnectionIds()
