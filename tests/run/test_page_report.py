@@ -3,7 +3,9 @@
 import time
 from typing import Any
 
-from wscheck.model.events import CodeLocation, Connected, Event
+import pytest
+
+from wscheck.model.events import CodeLocation, Connected, Disconnected, Event
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 from wscheck.run.page_report import summarize, summarize_connections
 
@@ -34,8 +36,8 @@ def test_no_finding_has_no_summary() -> None:
 
 def test_only_the_user_with_the_worst_finding_is_summarized() -> None:
     events: list[Event] = [opened("a", "ann", ONE), opened("b", "ann", TWO), opened("c", "bob", SHARED)]
-    summary = summarize(events, [finding("ann"), finding("bob", "connection-replaced", count=9)])
-    assert summary == "ann: holds 2 connections, one opened by src/one.tsx:5:3, another by src/two.tsx:9:3"
+    summary = summarize(events, [finding("ann", connections=2), finding("bob", "connection-replaced", count=9)])
+    assert summary == "ann: holds 2 connections at once, one opened by src/one.tsx:5:3, another by src/two.tsx:9:3"
 
 
 def test_callers_of_shared_code_are_named() -> None:
@@ -71,3 +73,35 @@ def test_callers_in_a_bundle_without_a_map_are_named_only_for_two_openers() -> N
     remounted, two = (Cause(id, "", "", Confidence.HIGH, "", "") for id in ("unmount-without-cleanup", "two-openers"))
     assert "all by http://h/main.js:4:138632" in summarize(events, [finding("ann", cause=remounted)])
     assert "through http://h/main.js:4:138632" in summarize(events, [finding("ann", cause=two)])
+
+
+@pytest.mark.parametrize(
+    ("openers", "closed", "summary"),
+    [
+        ((ONE, ONE, TWO), "", "ann: holds 3 connections at once, opened by src/one.tsx:5:3, src/two.tsx:9:3"),
+        ((ONE, ONE, ONE), "", "ann: holds 3 connections at once, all opened by src/one.tsx:5:3"),
+        ((SHARED, ONE, TWO), "0", "one opened by src/one.tsx:5:3, another by src/two.tsx:9:3"),
+    ],
+)
+def test_the_summary_counts_the_connections_that_were_open_at_once(
+    openers: tuple[CodeLocation, ...], closed: str, summary: str
+) -> None:
+    events: list[Event] = []
+    for n, opener in enumerate(openers):
+        events.append(opened(str(n), "ann", opener))
+        if str(n) in closed:
+            events.append(Disconnected(at=1.0, sid=str(n), user="ann"))
+    count = len(openers) - len(closed)
+    assert summary in summarize(events, [finding("ann", connections=count)])
+
+
+def test_namespaces_of_one_session_are_one_connection_that_ends_with_the_last() -> None:
+    events: list[Event] = []
+    for sid, namespace in (("a", "/"), ("b", "/chat")):
+        events.append(Connected(at=1.0, sid=sid, eio="E", user="ann", namespace=namespace))
+    events.append(Disconnected(at=2.0, sid="a", eio="E", user="ann", reason="io client disconnect"))
+    (one,) = summarize_connections(events)
+    assert (one.namespaces, one.closed_at) == (["/", "/chat"], None)
+    events.append(Disconnected(at=3.0, sid="b", eio="E", user="ann", reason="transport close"))
+    (one,) = summarize_connections(events)
+    assert (one.closed_at, one.reason) == (3.0, "transport close")

@@ -205,13 +205,15 @@ def _new_finding(occurrence: Occurrence) -> Finding:
         message=occurrence.message,
         first_at=occurrence.at,
         last_at=occurrence.at,
+        connections=occurrence.connections,
         evidence=list(cast("tuple[AnyEvent, ...]", occurrence.evidence)),
     )
 
 
 def _grow(finding: Finding, occurrence: Occurrence) -> None:
     finding.count += 1
-    finding.message = occurrence.message
+    if (finding.connections or 0) <= (occurrence.connections or 0):
+        finding.message, finding.connections = occurrence.message, occurrence.connections
     if occurrence.severity is not finding.severity and occurrence.severity.rank > finding.severity.rank:
         finding.severity = occurrence.severity
     if occurrence.confidence is not finding.confidence and occurrence.confidence.rank > finding.confidence.rank:

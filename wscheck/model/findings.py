@@ -69,6 +69,7 @@ class Finding(msgspec.Struct, kw_only=True):
 
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
     rate               occurrences per second from the first to the last, None for too few occurrences
+    connections        the most connections that were open at once, None for a finding that does not count them
     evidence           the first and the latest events that show the problem, limited in number
     locations          places in the source code that show the problem, for a finding without events
     """
@@ -84,6 +85,7 @@ class Finding(msgspec.Struct, kw_only=True):
     rate: float | None = None
     scenario: str | None = None
     cause: Cause | None = None
+    connections: int | None = None
     evidence: list[AnyEvent] = msgspec.field(default_factory=list)
     locations: list[CodeLocation] = msgspec.field(default_factory=list)
 

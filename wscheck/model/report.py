@@ -211,6 +211,8 @@ class PageSummary(BrowserTarget, kw_only=True):
 class ConnectionSummary(msgspec.Struct, kw_only=True):
     """Connection of a browser.
 
+    sid, namespace  socket id and name of the namespace that was connected first
+    namespaces      all namespaces of the connection
     opener       call site of `io()` in the application, None if the source contains no stack
     diverges_at  first frame at which the stack differs from those of the user's other connections, None if none does
     stack        frames of the application, the innermost first
@@ -220,6 +222,7 @@ class ConnectionSummary(msgspec.Struct, kw_only=True):
     sid: str | None = None
     user: str | None = None
     namespace: str | None = None
+    namespaces: list[str] = msgspec.field(default_factory=list)
     transport: str | None = None
     opened_at: float | None = None
     closed_at: float | None = None

@@ -1,7 +1,7 @@
 """Report on pages, computed from the events of a live browser, a HAR file or a recording."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -17,6 +17,7 @@ from wscheck.model.events import (
     AttemptOutcome,
     CodeLocation,
     Connected,
+    ConnectionEvent,
     Delivered,
     Disconnected,
     Event,
@@ -101,17 +102,28 @@ def in_evaluation_order(events: Iterable[Event]) -> list[AnyEvent]:
 
 
 def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
-    """Return a summary of every acknowledged connection and its end, in the order in which they opened."""
-    summaries: dict[tuple[str | None, str | None], ConnectionSummary] = {}
-    stacks: dict[tuple[str | None, str | None], tuple[CodeLocation, ...]] = {}
+    """Return a summary of every acknowledged connection and its end, in the order in which they opened.
+
+    All namespaces of an Engine.IO session are one connection.
+    """
+    summaries: dict[str | None, ConnectionSummary] = {}
+    stacks: dict[str | None, tuple[CodeLocation, ...]] = {}
+    open_sids: dict[str | None, set[str | None]] = {}
     for event in events:
+        if not isinstance(event, ConnectionEvent):
+            continue
+        key = event.eio or event.sid
         if isinstance(event, Connected):
-            summaries.setdefault((event.eio, event.sid), _connection(event))
-            stacks.setdefault((event.eio, event.sid), event.stack)
-        elif isinstance(event, Upgraded | Disconnected):
-            for (eio, sid), one in summaries.items():
-                if (event.sid is not None and event.sid == sid) or (event.sid is None and event.eio == eio):
-                    _update(one, event)
+            one = summaries.setdefault(key, _connection(event))
+            stacks.setdefault(key, event.stack)
+            open_sids.setdefault(key, set()).add(event.sid)
+            one.closed_at = one.reason = None
+            if event.namespace is not None and event.namespace not in one.namespaces:
+                one.namespaces.append(event.namespace)
+        elif key in summaries and isinstance(event, Upgraded):
+            summaries[key].transport = event.transport
+        elif key in summaries and isinstance(event, Disconnected):
+            _close(summaries[key], event, open_sids[key])
     for user in {one.user for one in summaries.values()}:
         of_user = {key: one for key, one in summaries.items() if one.user == user}
         divergences = stack_frames.divergences(stacks[key] for key in of_user)
@@ -136,10 +148,10 @@ def _connection(event: Connected) -> ConnectionSummary:
     )
 
 
-def _update(one: ConnectionSummary, event: Upgraded | Disconnected) -> None:
-    if isinstance(event, Upgraded):
-        one.transport = event.transport
-    elif one.closed_at is None and one.reason is None:
+def _close(one: ConnectionSummary, event: Disconnected, open_sids: set[str | None]) -> None:
+    """Record the end of a namespace; the connection ends with its last one."""
+    open_sids.discard(event.sid)
+    if one.closed_at is None and one.reason is None and not open_sids:
         one.closed_at, one.reason = event.at, event.reason
 
 
@@ -185,8 +197,8 @@ def summarize(events: Sequence[Event], findings: Sequence[Finding]) -> str:
     user = findings[0].user
     own = [finding for finding in findings if finding.user == user]
     refused = _refused_connections(events, own)
-    opened: list[AttemptOutcome] = [event for event in events if isinstance(event, Connected) and event.user == user]
-    connections = list({event.sid or event.eio: event for event in (*opened, *refused)}.values())
+    opened = {event.eio or event.sid: event for event in events if isinstance(event, Connected) and event.user == user}
+    connections: list[AttemptOutcome] = [*_overlapping(events, opened, own), *refused]
     parts = [
         _summarize_openers(connections, own),
         _summarize_refusals(refused),
@@ -203,14 +215,41 @@ def _summarize_openers(connections: Sequence[AttemptOutcome], findings: Sequence
         return ""
     two_openers = any(finding.cause is not None and finding.cause.id == "two-openers" for finding in findings)
     openers = list(count_by_opener(connections, two_openers_found=two_openers))
+    at_once = max((finding.connections for finding in findings if finding.connections is not None), default=None)
+    count = at_once if at_once is not None else len(connections)
+    if at_once is None and len(openers) < 2:
+        return f"{count} connections were opened" + (f", all by {openers[0]}" if openers else "")
+    if at_once is not None:
+        held, by = f"holds {count} connections at once", "opened by"
+    else:
+        verb = "requested" if any(isinstance(one, Refused) for one in connections) else "opened"
+        held, by = f"{verb} {count} connections", "by"
     if len(openers) < 2:
-        by = f", all by {openers[0]}" if openers else ""
-        return f"{len(connections)} connections were opened{by}"
+        return held + (f", all {by} {openers[0]}" if openers else "")
     first, *others = openers[:MAX_ITEMS]
-    listed = ", ".join([f"one opened by {first}", *(f"another by {opener}" for opener in others)])
     more = f" and {len(openers) - MAX_ITEMS} more" if len(openers) > MAX_ITEMS else ""
-    verb = "requested" if any(isinstance(one, Refused) for one in connections) else "holds"
-    return f"{verb} {len(openers)} connections, {listed}{more}"
+    if len(openers) == count:
+        return f"{held}, one {by} {first}" + "".join(f", another by {opener}" for opener in others) + more
+    return f"{held}, {by} {', '.join([first, *others])}{more}"
+
+
+def _overlapping(
+    events: Iterable[Event], opened: Mapping[str | None, Connected], findings: Iterable[Finding]
+) -> list[Connected]:
+    """Return the connections that were open at the same time as another, or all if no finding counts these."""
+    if all(finding.connections is None for finding in findings):
+        return list(opened.values())
+    now: set[str | None] = set()
+    overlapping: dict[str | None, None] = {}
+    for event in events:
+        key = event.eio or event.sid if isinstance(event, ConnectionEvent) else None
+        if isinstance(event, Connected) and key in opened:
+            now.add(key)
+            if len(now) > 1:
+                overlapping |= dict.fromkeys(each for each in opened if each in now)
+        elif isinstance(event, Disconnected):
+            now.discard(key)
+    return [opened[key] for key in overlapping]
 
 
 def _refused_connections(events: Iterable[Event], findings: Iterable[Finding]) -> list[Refused]:

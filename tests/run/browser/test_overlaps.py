@@ -67,7 +67,7 @@ def run_page(backend: Backend, page: str, record: Path) -> tuple[int, dict[str, 
 def test_two_idle_connections_are_found(backend: Backend, page: str, tmp_path: Path) -> None:
     code, result = run_page(backend, page, tmp_path / "run.ndjson")
     assert (code, result["verdict"]) == (1, "failed")
-    assert str(result["reason"]).startswith("user_1: holds 2 connections, one opened by")
+    assert str(result["reason"]).startswith("user_1: holds 2 connections at once, one opened by")
     again = wscheck("verify", "--from", str(tmp_path / "run.ndjson"), "--format", "json")
     assert (again.code, json.loads(again.out)["findings"][0]["rule"]) == (1, "multiple-connections")
 
@@ -90,7 +90,7 @@ async def test_a_refused_second_connection_is_found_with_its_opener() -> None:
     assert (found.rule, found.user, found.cause and found.cause.id) == ("multiple-connections", "ann", "two-openers")
     assert "src/hooks/useBotWebSocket.ts" in found.message and "src/hooks/useWhatsAppConnection.ts" in found.message
     assert found.message.endswith("the server refused the second")
-    assert result.reason.startswith("ann: requested 2 connections, one opened by")
+    assert result.reason.startswith("ann: requested 2 connections, one by")
     assert result.reason.endswith("the server kept one and refused one (already connected)")
     assert any(note.endswith("was refused its connection: already connected.") for note in result.notes), (
         "bob's other tab"

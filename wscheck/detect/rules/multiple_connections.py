@@ -344,9 +344,18 @@ class MultipleConnections(Rule):
         if result.severity is None:
             return 0
         violating = result.connections
-        message = _open_at_once(len(violating), violating)
-        self.report(user, message, at, *violating, *evidence, confidence=confidence, severity=result.severity)
-        return len(violating)
+        count, message = len(violating), _open_at_once(len(violating), violating)
+        self.report(
+            user,
+            message,
+            at,
+            *violating,
+            *evidence,
+            confidence=confidence,
+            severity=result.severity,
+            connections=count,
+        )
+        return count
 
     def finish(self, at: float | None) -> None:
         """Report overlaps that exist at the end of the evidence, and add a gap for one within the grace period.

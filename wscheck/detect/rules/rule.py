@@ -42,8 +42,10 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     """One occurrence of a problem.
 
-    Occurrences with the same rule, user and key become one finding, which has the latest message. The key separates
-    different problems of one user, for example two events.
+    Occurrences with the same rule, user and key become one finding. It has the latest message, or the message with the
+    most connections. The key separates different problems of one user, for example two events.
+
+    connections  the number of connections that are open at once, None if the rule does not count them
     """
 
     rule: str
@@ -53,6 +55,7 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     at: float | None
     key: str = ""
     confidence: Confidence = Confidence.HIGH
+    connections: int | None = None
     evidence: tuple[Event, ...] = ()
 
 
@@ -111,6 +114,7 @@ class Rule(RuleDoc):
         key: str = "",
         confidence: Confidence = Confidence.HIGH,
         severity: Severity | None = None,
+        connections: int | None = None,
     ) -> None:
         """Report one occurrence."""
         self._on_occurrence(
@@ -122,6 +126,7 @@ class Rule(RuleDoc):
                 at=at,
                 key=key,
                 confidence=confidence,
+                connections=connections,
                 evidence=tuple(filter(None, evidence)),
             )
         )

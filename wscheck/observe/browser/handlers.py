@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from wscheck.model.events import Connected, Event, HandlersRegistered
 from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.scripts import PageScripts
+from wscheck.observe.browser.source_text import removes_handler
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import TrafficDemux
 from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
@@ -87,6 +89,7 @@ class HandlerSnapshot(msgspec.Struct, frozen=True):
     sid     socket id, or the last one if the socket is disconnected
     lost    handlers that one call of off(event) removed
     inside  "connect" if the "connect" handler registers all of the handlers
+    removes whether the code around every repeated handler removes it again, None if that is unknown
     """
 
     at: float
@@ -96,6 +99,7 @@ class HandlerSnapshot(msgspec.Struct, frozen=True):
     handlers: tuple[ScriptPosition, ...]
     lost: tuple[ScriptPosition, ...]
     inside: str | None
+    removes: bool | None = None
 
 
 class SocketHandlers:
@@ -111,6 +115,7 @@ class SocketHandlers:
         self._state: str | None = None
         self._positions: dict[tuple[int, str], tuple[ScriptPosition, ...]] = {}
         self._snapshots: list[HandlerSnapshot] = []
+        self._removal: dict[tuple[ScriptPosition, str], bool | None] = {}
         self._lock = asyncio.Lock()
         self.sids_by_socket: dict[int, list[str]] = {}
 
@@ -152,6 +157,7 @@ class SocketHandlers:
                 handlers=tuple(self._scripts.resolve_position(self._session, *at) for at in each.handlers),
                 lost=tuple(self._scripts.resolve_position(self._session, *at) for at in each.lost),
                 inside=each.inside,
+                removes=each.removes,
             )
             for each in self._snapshots
         ]
@@ -193,8 +199,23 @@ class SocketHandlers:
             # off(event) removed several handlers, so it also removed those of other components.
             lost = before if change["lost"] > 1 and not now else ()
             if name not in RESERVED_EVENT_NAMES:
-                last_sid = sids[-1] if sids else None
-                self._snapshots.append(HandlerSnapshot(at, last_sid, socket["nsp"], name, now, lost, inside))
+                last_sid, removes = sids[-1] if sids else None, await self._remove_handlers(now, name)
+                self._snapshots.append(HandlerSnapshot(at, last_sid, socket["nsp"], name, now, lost, inside, removes))
+
+    async def _remove_handlers(self, handlers: Sequence[ScriptPosition], event: str) -> bool | None:
+        """Return whether the code around every handler that is registered repeatedly removes it again."""
+        repeated = [position for position, count in Counter(handlers).items() if count > 1]
+        facts = [await self._removes(position, event) for position in repeated]
+        return None if not facts or None in facts else all(facts)
+
+    async def _removes(self, position: ScriptPosition, event: str) -> bool | None:
+        key = (position, event)
+        if key not in self._removal:
+            script_id, line, column = position
+            arguments = {"scriptId": script_id}
+            source = (await self._devtools.call("Debugger.getScriptSource", arguments, self._session))["scriptSource"]
+            self._removal[key] = removes_handler(source, line, column, event)
+        return self._removal[key]
 
     async def _locate_handlers(self, index: int, name: str) -> tuple[tuple[ScriptPosition, ...], str | None]:
         """Return the positions of an event's handlers, and "connect" if the connect handler registers all of them."""
