@@ -6,6 +6,7 @@ Rules report occurrences. Occurrences of the same problem of the same user becom
 from collections.abc import Callable, Iterable
 from typing import cast
 
+from wscheck.detect.benign_overlaps import MIN_BUNDLES, may_be_namespaces, namespace_gap, outlived_lost_network
 from wscheck.detect.causes import UserHistories, UserHistory, probable_cause
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
@@ -13,11 +14,13 @@ from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, rank
 from wscheck.detect.rules.rule import EventHandler
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.events import AnyEvent, Connecting, Event, HandlersRegistered, Refused, Unreadable
-from wscheck.model.findings import Bar, Cause, Finding
+from wscheck.model.findings import Bar, Cause, Finding, Severity
 from wscheck.model.gaps import Gap
 from wscheck.model.report import Report
 
 __all__ = ["Judge", "RuleOptions"]
+
+MULTIPLE_CONNECTIONS = "multiple-connections"
 
 NEVER = float("-inf")
 NOT_HANDLED: tuple[None, tuple[EventHandler, ...]] = (None, ())
@@ -70,6 +73,7 @@ class Judge:
         }
         self._now = NEVER
         self._unreadable = 0
+        self._namespace_gap: Gap | None = None
 
     def feed(self, event: Event) -> tuple[LedgerChange, ...]:
         """Evaluate one event and return the changes that it makes to the ledger.
@@ -162,13 +166,31 @@ class Judge:
     @property
     def gaps(self) -> list[Gap]:
         """Evidence that the rules needed and did not get. Complete after `finish`."""
-        return list(dict.fromkeys(gap for rule in self._rules for gap in rule.gaps))
+        gaps = [gap for rule in self._rules for gap in rule.gaps]
+        return list(dict.fromkeys([*gaps, *([self._namespace_gap] if self._namespace_gap is not None else [])]))
 
     def findings(self) -> list[Finding]:
         """Return the findings, the worst first, each with its probable cause. Further events may add findings."""
         for finding in self._findings.values():
             self.update_cause(finding)
-        return ranked(self._findings.values())
+        return ranked(self._without_namespaces())
+
+    def _without_namespaces(self) -> list[Finding]:
+        """Return the findings without overlaps that may be namespaces, and with benign overlaps as warnings.
+
+        Only if all users with several sockets in a log look like that, the sockets may be namespaces.
+        """
+        overlaps = [finding for finding in self._findings.values() if finding.rule == MULTIPLE_CONNECTIONS]
+        histories = [self._histories.history(finding.user) for finding in overlaps]
+        count = sum(finding.count for finding in overlaps)
+        self._namespace_gap = None
+        if count >= MIN_BUNDLES and all(map(may_be_namespaces, histories)):
+            self._namespace_gap = namespace_gap(len(overlaps))
+            return [finding for finding in self._findings.values() if finding.rule != MULTIPLE_CONNECTIONS]
+        for finding, history in zip(overlaps, histories, strict=True):
+            if finding.severity is Severity.ERROR and outlived_lost_network(history):
+                finding.severity = Severity.WARNING
+        return list(self._findings.values())
 
     def update_cause(self, finding: Finding) -> Cause | None:
         """Set the probable cause of `finding` from the events so far, and return the cause, None if it is unknown."""

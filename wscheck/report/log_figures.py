@@ -41,6 +41,7 @@ def _limits(report: LogsReport) -> Iterator[str]:
     if report.unreadable:
         lines = f"{plural(report.unreadable, 'line')} {'looks' if report.unreadable == 1 else 'look'}"
         yield f"{lines} like an event but could not be read"
+    yield from (one_line(gap.reason) for gap in report.gaps if not gap.blocks)
     yield from marker_hints(report)
 
 

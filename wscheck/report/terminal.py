@@ -133,9 +133,13 @@ def _facts(problem: Sequence[FindingGroup], openers: OpenerIndex) -> RenderableT
 
 
 def _minor_finding(group: FindingGroup) -> RenderableType:
-    """Return one paragraph about a finding that does not fail the run."""
+    """Return one paragraph about a finding that does not fail the run: its users, messages, cause and fix."""
     finding = group.finding
     messages = "; ".join(message for message, _ in finding_text.group_messages(group))
+    names = list(dict.fromkeys(each.user for each in (finding, *group.others) if each.user is not None))
+    users = f"{names[0] if len(names) == 1 else plural(len(names), 'user')}: " if names else ""
+    cause = f" ({finding.cause.because})" if finding.cause is not None and finding.cause.because else ""
+    messages = f"{users}{messages}{cause}"
     fix = f" Fix: {text}" if (text := finding_text.fix_text(finding)) else ""
     head = Text(f"! {finding.severity}: {finding.rule}", _SEVERITY_STYLE[finding.severity])
     return Group(head, Padding(Text(one_line(f"{messages}.{fix}")), (0, 0, 0, 2), expand=False))

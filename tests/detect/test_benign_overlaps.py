@@ -1,0 +1,66 @@
+"""Overlaps in a log that are no second opener: namespaces, and connections that a lost network left behind."""
+
+import pytest
+
+from tests.conversation import Conversation, log_of
+from wscheck.detect.engine import Judge
+from wscheck.model.findings import Severity
+
+OVERLAPS = "multiple-connections"
+
+
+def evaluated(*conversations: Conversation) -> tuple[dict[str | None, Severity], str]:
+    """Return user to severity of the overlaps that were found, and the reasons of the gaps."""
+    judge = Judge()
+    events = (event for each in conversations for event in each.events)
+    for event in sorted(events, key=lambda event: event.at or 0.0):
+        judge.feed(event)
+    found = {each.user: each.severity for each in judge.finish() if each.rule == OVERLAPS}
+    return found, "; ".join(gap.reason for gap in judge.gaps if gap.blocks)
+
+
+def bundle(user: str, at: float, *, ended: float = 60.0, apart: float = 0.0005) -> Conversation:
+    """Three sockets that open within a tenth of a second and end together."""
+    said = log_of(user)
+    for n in range(3):
+        said.connects(f"{user}{n}", at=at + n / 20)
+    for n in range(3):
+        said.disconnects(f"{user}{n}", at=at + ended + n * apart, reason="transport close")
+    return said
+
+
+def test_sockets_that_open_and_end_together_may_be_namespaces() -> None:
+    found, gap = evaluated(bundle("A", 0), bundle("B", 9))
+    assert found == {}
+    assert gap.startswith("the simultaneous sockets of 2 users opened together and ended together")
+
+
+def test_sockets_that_end_one_after_the_other_are_connections() -> None:
+    found, gap = evaluated(bundle("A", 0), bundle("B", 9, apart=0.5))
+    assert (set(found), gap) == ({"A", "B"}, "")
+
+
+def test_one_bundle_alone_may_be_a_coincidence() -> None:
+    assert set(evaluated(bundle("A", 0))[0]) == {"A"}
+
+
+def lost(user: str, at: float, timeout: float = 22.0) -> Conversation:
+    """A client that returns, and whose earlier connection ends with a ping timeout later."""
+    said = log_of(user).connects(f"{user}1", at=0).connects(f"{user}2", at=at)
+    return said.disconnects(f"{user}1", at=at + timeout, reason="ping timeout")
+
+
+@pytest.mark.parametrize("users", ["A", "ABCDEF"])
+def test_a_connection_that_a_lost_network_left_behind_is_a_warning(users: str) -> None:
+    found, _ = evaluated(*(lost(user, 100 + 3 * n) for n, user in enumerate(users)))
+    assert found == dict.fromkeys(users, Severity.WARNING)
+
+
+def test_two_connections_that_both_time_out_later_were_two() -> None:
+    found, _ = evaluated(lost("A", at=100, timeout=600))
+    assert found == {"A": Severity.ERROR}
+
+
+def test_a_second_connection_beside_a_lost_one_is_an_error() -> None:
+    found, _ = evaluated(lost("A", at=100).connects("A3", at=200).connects("A4", at=260))
+    assert found == {"A": Severity.ERROR}
