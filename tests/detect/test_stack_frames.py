@@ -180,6 +180,14 @@ def test_bundler_frames_are_recognised_by_function(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "function", ["./src/a.ts", "(app-pages-browser)/./src/a.ts", "./node_modules/x!./src/a.ts?vue"]
+)
+def test_the_code_of_a_module_is_not_the_bundlers_although_its_function_has_the_modules_name(function: str) -> None:
+    assert not is_library_frame(CodeLocation("src/a.ts", 5, 1, function))
+    assert is_library_frame(CodeLocation("webpack/bootstrap", 5, 1, function))
+
+
+@pytest.mark.parametrize(
     "file",
     ["libs/react/src/useSocket.ts", "src/vue/socket.ts", "http://h/react/app.js", "src/scheduler.js", "src/react.ts"],
 )

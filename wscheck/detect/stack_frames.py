@@ -73,7 +73,18 @@ def location_label(frame: CodeLocation) -> str:
 
 def is_library_frame(frame: CodeLocation) -> bool:
     """Return whether a frame belongs to a library rather than to the application."""
-    return _LIBRARY.search(frame.file) is not None or _BUNDLER.match(frame.function) is not None
+    return _LIBRARY.search(frame.file) is not None or _is_bundler_frame(frame)
+
+
+def _is_bundler_frame(frame: CodeLocation) -> bool:
+    """Return whether a frame belongs to the bundler: a function of its own, or one that evaluates a module.
+
+    A function with the name of a module may also contain the module's code. Its position is then in the module's file.
+    """
+    if _BUNDLER.match(frame.function) is None:
+        return False
+    module = frame.function.rpartition("!")[2].partition("?")[0].partition("./")[2]
+    return not (module and not is_unmapped(frame) and frame.file.endswith(module))
 
 
 def is_client_frame(frame: CodeLocation) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.opener import attribute_reconnects
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficRedactor
@@ -55,6 +57,19 @@ def test_a_recovered_connection_has_the_same_opener() -> None:
 def test_a_reconnect_in_a_handler_continues_the_connection_of_its_file() -> None:
     sessions = [session("a", 0), session("b", 1), session("a2", 2)]
     assert opener_locations(sessions, [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [ONE, TWO, ONE]
+
+
+def test_a_reconnect_in_a_handler_is_one_although_the_library_called_the_handler() -> None:
+    emitter = CodeLocation("http://h/lib/socket.io.js", 627, 0, "Emitter.emit")
+    sessions = [session("a", 0), session("b", 1), session("a2", 2)]
+    stacks = [(IO, ONE), (IO, TWO), (MANAGER, RETRY, emitter)]
+    assert opener_locations(sessions, stacks, []) == [ONE, TWO, ONE]
+
+
+def test_a_connection_of_another_document_is_not_continued() -> None:
+    before, after = session("a", 0), session("b", 1)
+    after.initiator = msgspec.structs.replace(after.initiator, document=2)
+    assert opener_locations([before, after], [(IO, ONE), (MANAGER, RETRY)], []) == [ONE, RETRY]
 
 
 def test_a_reconnect_of_the_library_continues_an_ended_connection() -> None:

@@ -87,6 +87,11 @@ def test_a_broken_map_is_refused(mappings: str) -> None:
         ("../../src/a.ts", "src/a.ts"),
         ("webpack://my-app/./src/a.ts?1f3d", "src/a.ts"),
         ("webpack-internal:///./src/a.ts", "src/a.ts"),
+        (
+            "webpack-internal:///./node_modules/babel-loader/index.js??ref!./src/App.vue?vue&type=js",
+            "src/App.vue",
+        ),
+        ("webpack:///./node_modules/ts-loader/index.js!/srv/app/src/b.ts", "/srv/app/src/b.ts"),
         ("webpack-internal:///(app-pages-browser)/./src/app/(dashboard)/page.tsx", "src/app/(dashboard)/page.tsx"),
         ("webpack://_N_E/(pages-dir-browser)/./src/a.ts", "src/a.ts"),
         ("webpack:///(dashboard)/page.tsx", "(dashboard)/page.tsx"),

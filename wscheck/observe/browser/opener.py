@@ -6,7 +6,7 @@ called io() for the first connection.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, Protocol
 
 import msgspec
@@ -155,8 +155,12 @@ def _predecessors_by_socket(
 
 
 def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
-    """Report whether the client library opened the connection by itself (a reconnection), not in a call of io()."""
-    client_frames = [place for place in origin.stack if stack_frames.is_client_frame(place)]
+    """Report whether the client library opened the connection without a call of io(): a reconnection.
+
+    Frames of the library beyond the application's code do not open the connection. They emit the event in whose handler
+    the application connects again.
+    """
+    client_frames = list(takewhile(stack_frames.is_client_frame, origin.stack))
     return bool(client_frames) and not any(_IO_FUNCTION_FILE.search(place.file) for place in client_frames)
 
 

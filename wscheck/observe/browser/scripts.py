@@ -15,6 +15,7 @@ from wscheck.observe.browser.source_map import (
     InvalidSourceMap,
     SourceMap,
     decode_data_uri,
+    module_name,
     relative_to_vite_root,
     vite_base,
 )
@@ -123,7 +124,8 @@ class PageScripts:
         source_map = self._maps.get(script) if script is not None else None
         mapped = source_map.find(line, column) if source_map is not None else None
         if mapped is None:
-            in_bundle = CodeLocation(self._urls.script(url).partition("?")[0], line + 1, column + 1, function)
+            file = module_name(url) or self._urls.script(url).partition("?")[0]
+            in_bundle = CodeLocation(file, line + 1, column + 1, function)
             if not stack_frames.is_library_frame(in_bundle):
                 self._urls_without_map.add(script.url if script is not None else url)
             return in_bundle, ""

@@ -21,6 +21,8 @@ _SCHEME = re.compile(r"^(webpack(-internal)?|turbopack|vite|rollup|ng|https?)://
 # Next.js, which is also in parentheses, follows "./" and is not removed.
 _ROOT = re.compile(r"^/?(\[project\]/|\([\w-]+\)/(?=\./))")
 
+_WEBPACK_MODULES = ("webpack-internal:", "webpack:")
+
 MAX_ARGUMENT_DISTANCE = 3
 """Largest number of columns from the start of a minified function name to its first argument (`ab(c`).
 
@@ -108,15 +110,20 @@ def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple
 def source_name(source: str) -> str:
     """Return a source's path from the project root.
 
-    The bundler's scheme and leading "../" are removed. An absolute path below the working directory becomes relative to
-    the working directory.
+    The bundler's scheme, the loaders before the last "!" and leading "../" are removed. An absolute path below the
+    working directory becomes relative to the working directory.
     """
-    path = _ROOT.sub("", _SCHEME.sub("", source).partition("?")[0])
+    path = _ROOT.sub("", _SCHEME.sub("", source).rpartition("!")[2].partition("?")[0])
     path = posixpath.normpath(path) if path else ""
     while path.startswith("../"):
         path = path[3:]
     here = Path.cwd().as_posix().rstrip("/")
     return path.removeprefix(f"{here}/") if path.startswith("/") else path
+
+
+def module_name(url: str) -> str:
+    """Return the path of a module that webpack evaluates by itself, "" for the URL of any other script."""
+    return source_name(url) if url.startswith(_WEBPACK_MODULES) else ""
 
 
 def vite_base(url: str) -> str | None:

@@ -21,6 +21,7 @@ from wscheck.observe.browser.source_map import (
     InvalidSourceMap,
     SourceMap,
     decode_data_uri,
+    module_name,
     relative_to_vite_root,
     vite_base,
 )
@@ -96,7 +97,7 @@ class HarScripts:
         source_map = self._maps[url]
         mapped = source_map.find(line, column) if source_map is not None else None
         if mapped is None:
-            return CodeLocation(self._display_url(url), line + 1, column + 1, function), ""
+            return CodeLocation(module_name(url) or self._display_url(url), line + 1, column + 1, function), ""
         place, called_name = mapped
         named = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
         return stack_frames.resolve_root(named, self._root), called_name
