@@ -22,7 +22,7 @@ from wscheck.model.events import Connected
 from wscheck.model.findings import Verdict
 from wscheck.observe.browser import Browser, launched
 from wscheck.observe.browser.page import BrowserTab
-from wscheck.observe.traffic.inconclusive import NO_TRAFFIC
+from wscheck.observe.traffic.inconclusive import NOTHING_SEEN
 from wscheck.run.browser.run import BrowserPlan, run_browser
 
 FORMATS = ("terminal", "json", "ndjson", "junit", "github", "sarif", "html")
@@ -131,7 +131,7 @@ def test_a_page_without_socket_io_is_inconclusive_and_noted(site: Backend) -> No
     ran = wscheck("browser", *pages, "--for", "500ms", "--format", "json")
     assert ran.code == 3, ran.said
     result = json.loads(ran.out)
-    assert result["reason"] == NO_TRAFFIC
+    assert result["reason"] == f"{NOTHING_SEEN}: tab 2 got HTTP 404 for {pages[1]}"
     missing, redirected = result["notes"]
     assert missing == f"tab 2 got HTTP 404 for {pages[1]}."
     assert redirected.startswith(f"tab 3 was sent to {pages[2]} and shows {pages[0]}: is a login missing")

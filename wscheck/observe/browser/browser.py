@@ -19,6 +19,7 @@ from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
 from wscheck.observe.browser.handlers import HandlerPoller
 from wscheck.observe.browser.network import NetworkFeed
+from wscheck.observe.browser.obstacles import PageObstacles
 from wscheck.observe.browser.opener import DevToolsStack, attribute_reconnects, resolve_origin
 from wscheck.observe.browser.page import BrowserTab, PageLoads
 from wscheck.observe.browser.scripts import PageScripts
@@ -29,11 +30,16 @@ TAB_TIMEOUT_S = 10
 
 
 class BrowserObservation(msgspec.Struct):
-    """Events and pages of a browser. `notes` are sentences for the report about what was observed only in part."""
+    """Events and pages of a browser.
+
+    notes      sentences for the report about what was observed only in part
+    obstacles  sentences about what may have prevented the pages from connecting, the most likely first
+    """
 
     events: list[Event]
     pages: list[PageSummary]
     notes: list[str]
+    obstacles: list[str] = msgspec.field(default_factory=list)
 
 
 class Browser:
@@ -63,6 +69,7 @@ class Browser:
         self._scripts = PageScripts(self.traffic.urls, root)
         self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
         self._page_loads = PageLoads(self.traffic.urls)
+        self._obstacles = PageObstacles(self.traffic.urls, self._scripts)
         self._handlers = HandlerPoller(self._devtools, self.traffic, self._scripts, self._targets)
         self._tabs: dict[str, BrowserTab] = {}
         self._tab_arrivals: dict[str, asyncio.Future[BrowserTab]] = {}
@@ -194,6 +201,8 @@ class Browser:
             self._tabs[session].on_event(method)
             if self._tabs[session].crashed:
                 self._on_crash(session)
+        elif method == "Runtime.exceptionThrown":
+            self._obstacles.on_exception(session, self._tab_label(session), params["exceptionDetails"])
         elif method == "Page.frameNavigated":
             self._on_navigated(params["frame"], session)
         elif method == "Page.javascriptDialogOpening" and self._is_own:
@@ -204,8 +213,13 @@ class Browser:
     def _on_network_event(self, method: str, params: dict[str, Any], session: str) -> None:
         if (initiator := self._targets.initiator(session)) is not None:
             self._network.feed(method, params, session, initiator)
+        self._obstacles.on_network_event(session, self._tab_label(session), method, params)
         if method == "Network.responseReceived":
             self._page_loads.on_response(self._targets.by_session.get(session), params)
+
+    def _tab_label(self, session: str) -> str:
+        target = self._targets.by_session.get(session)
+        return target.tab if target is not None else "a page"
 
     def _on_crash(self, session: str) -> None:
         self._devtools.abandon_session(session)
@@ -256,9 +270,11 @@ class Browser:
         tabs = self._targets.tabs
         pages = [PageSummary(type="page", url=self.traffic.urls.page(target.url)) for target in tabs.values()]
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
-        notes = [*self._page_loads.notes(tabs, connected), *self._handlers.notes, *self._scripts.notes]
+        loads, obstacles = list(self._page_loads.notes(tabs, connected)), self._obstacles.reasons()
+        notes = [*loads, *self._handlers.notes, *self._scripts.notes]
         notes += filter(None, [self.traffic.server_note])
-        return BrowserObservation(events, [page for page in pages if page.url != "about:blank"], notes)
+        shown = [page for page in pages if page.url != "about:blank"]
+        return BrowserObservation(events, shown, notes, [*loads, *obstacles])
 
     def _resolve_origin(self, session: EngineSession) -> ConnectionOrigin:
         stack = session.initiator.raw_stack

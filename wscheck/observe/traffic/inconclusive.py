@@ -8,7 +8,8 @@ from wscheck.model.gaps import Gap
 from wscheck.observe.traffic.redaction import UNKNOWN_USER
 from wscheck.observe.traffic.server_split import ServerEndpoint
 
-NO_TRAFFIC = "no Socket.IO traffic was seen: no request or websocket with EIO= in its address"
+NOTHING_SEEN = "no Socket.IO traffic was seen"
+NO_TRAFFIC = f"{NOTHING_SEEN}: no request or websocket with EIO= in its address"
 
 IDENTITY = "say where the traffic names the user, as in --identity 'auth.token|jwt:sub'"
 

@@ -16,12 +16,21 @@ from wscheck.config.loading import Config
 from wscheck.config.settings import redact_url
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import CannotCheck, UsageError
-from wscheck.model.events import SOURCE_BROWSER, Event, NotEvaluated, PhaseEnded
+from wscheck.model.events import SOURCE_BROWSER, Connecting, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Bar
 from wscheck.model.report import PageSummary
-from wscheck.observe.browser import Browser, StorageState, apply_storage, attached, launched, run_steps
+from wscheck.observe.browser import (
+    Browser,
+    BrowserObservation,
+    StorageState,
+    apply_storage,
+    attached,
+    launched,
+    run_steps,
+)
 from wscheck.observe.browser.storage import load_storage_state
 from wscheck.observe.traffic import IdentityRule
+from wscheck.observe.traffic.inconclusive import NO_TRAFFIC, NOTHING_SEEN
 from wscheck.run import page_report
 from wscheck.run.page_report import PageOutcome
 
@@ -133,6 +142,7 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
         ended_at = time.time()
         observation = await browser.observation()
         session.record_pending_connections()
+        session.record_missing_traffic(observation)
         pages = observation.pages
         if plan.thumbnails:
             await _add_thumbnails(browser, pages)
@@ -277,6 +287,18 @@ class _BrowserRun:
         if count and not self.gaps:
             subject = "a connection was" if count == 1 else f"{count} connections were"
             self._add_gap(f"{subject} still being opened when the check ended: watch longer (--for)")
+
+    def record_missing_traffic(self, observation: BrowserObservation) -> None:
+        """Record why the pages may have made no connection: one gap per obstacle, or the time that was watched."""
+        if self.gaps or any(isinstance(event, Connecting) for event in observation.events):
+            return
+        for obstacle in observation.obstacles:
+            self._add_gap(f"{NOTHING_SEEN}: {obstacle.removesuffix('.')}")
+        if not self.gaps and self._plan.urls and not self._plan.command:
+            later = (
+                "if the page connects later, watch longer (--for) or perform the action that connects (browser.step)"
+            )
+            self._add_gap(f"{NO_TRAFFIC}, within {self._plan.for_s:g} s; {later}")
 
     def _add_gap(self, reason: str) -> None:
         self.gaps.append(NotEvaluated(at=time.time(), source=SOURCE_BROWSER, reason=reason))
