@@ -74,7 +74,7 @@ def test_flags_and_variables_give_the_same_as_the_table(tmp_path: Path) -> None:
         ("headers = { X = 5 }", "`X` is not text"),
         ('cookies = ["a"]', "a value has no '='"),
         ("step = 1", "`step` must be a list of tables"),
-        ('[[connect.step]]\nwith = "x"', "wscheck.toml:2: a step has no key `with`"),
+        ('[[connect.step]]\nwith = "x"', "wscheck.toml:2: `with` is not a key of a step"),
         ("[[connect.step]]\nack = true", "a step needs `emit` or `wait_for`"),
         ('[[connect.step]]\nwait_for = "x"\nack = true', "`ack` needs `emit`"),
         ('[[connect.step]]\nemit = "x"\nexpect = { ok = true }', "`expect` needs `ack` or `wait_for`"),

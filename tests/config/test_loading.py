@@ -159,7 +159,7 @@ def test_values_are_parsed(tmp_path: Path, name: str, raw: str, value: object) -
         ("a\n", "wscheck.toml:1 is not valid TOML", "Correct that line"),
         (b"[target]\nurl = '\xff'\n", "wscheck.toml:2 is not UTF-8 text", "Save the file as UTF-8"),
         ("[tarqet]\n", "wscheck.toml:1: unknown key `tarqet`", "Did you mean `target`?"),
-        ("[target]\n\n[verify]\nurl = 1\n", "wscheck.toml:4: unknown key `url`", "Known here: client, "),
+        ("[target]\n\n[verify]\nurl = 1\n", "wscheck.toml:4: unknown key `url`", "Known names here: client, "),
         ("[verify]\nwindw = 1\n", "wscheck.toml:2: unknown key `windw`", "Did you mean `window`?"),
         ("verify.windw = 1\n", "wscheck.toml:1: unknown key `windw`", "Did you mean `window`?"),
         ("# verify\nverify = 3\n", "wscheck.toml:2: `verify` must be a table", "Write [verify]"),

@@ -251,7 +251,7 @@ class _ServerWithoutReaping:
 def disable_reaping(engine: Any, session: str) -> None:
     """Keep `session` open even if its client stops answering pings (fault `never-reap`).
 
-    The client was told the usual ping timeout in the handshake.
+    The handshake announced the usual ping timeout to the client.
     """
     engine_socket = engine.sockets[session]
     engine_socket.server = _ServerWithoutReaping(engine_socket.server)

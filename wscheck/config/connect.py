@@ -1,4 +1,4 @@
-"""How a client connects: additional parts of the handshake, and steps after it, from the [connect] table.
+"""Options of a client's connection, from the [connect] table: further parts of the handshake, and steps after it.
 
 Values are templates: `{user}` and `{token}` stand for the credentials of the connection, `{env:NAME}` for a variable of
 the environment, which is a secret.
@@ -92,7 +92,7 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> list[Secret]:
-        """Secrets in the templates: variables, cookies, and values whose name says that they are secret."""
+        """Secrets in the templates: variables, cookies, and values that are secret according to their name."""
         named = [*self.cookies.values()]
         for table in (self.auth, self.headers, self.query, *(step.payload for step in self.steps)):
             named += _secret_texts(table)
@@ -181,7 +181,7 @@ def _parse_step(table: Any, location: str) -> ConnectStep:
         raise UsageError(f"{location}: a step must be a table.", help)
     unknown = next((key for key in table if key not in known), None)
     if unknown is not None:
-        raise UnknownName(f"{location}: a step has no key `{unknown}`.", unknown, known, help)
+        raise UnknownName(f"{location}: `{unknown}` is not a key of a step.", unknown, known, help)
     try:
         parsed: dict[str, Any] = {key: parse_text(table[key]) for key in ("emit", "wait_for") if key in table}
         if not parsed:
@@ -222,7 +222,7 @@ def _texts(template: Any) -> Iterator[str]:
 
 
 def _secret_texts(template: Any) -> Iterator[str]:
-    """Yield the texts in a template whose key says that they are secret."""
+    """Yield the texts in a template that are secret according to their key."""
     if not isinstance(template, dict):
         return
     for key, value in template.items():

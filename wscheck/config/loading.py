@@ -252,7 +252,7 @@ def _reject_unknown_keys(file: _ConfigFile) -> _ConfigFile:
 
 def _unknown_key(file: _ConfigFile, name: str, key: str, known: list[str]) -> UsageError:
     return UnknownName(
-        f"{file.location_of(name)}: unknown key `{key}`.", key, known, f"Known here: {', '.join(known)}."
+        f"{file.location_of(name)}: unknown key `{key}`.", key, known, f"Known names here: {', '.join(known)}."
     )
 
 

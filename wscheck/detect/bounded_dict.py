@@ -10,7 +10,7 @@ V = TypeVar("V")
 class BoundedDict(dict[K, V]):
     """Dict that evicts its oldest entries when it has more than `max_size` entries.
 
-    Only `put` evicts. An entry that is set with `[]` is stored whatever the size.
+    Only `put` evicts. Setting an entry with `[]` may exceed the size.
     """
 
     def __init__(self, max_size: int) -> None:

@@ -1,7 +1,7 @@
 """Ledger: the open connections per user.
 
 The ledger receives events and returns changes. If both a client and the server's log report a connection, it counts
-once. If the evidence contains Engine.IO sessions, each session is one connection, whatever its number of namespaces.
+once. If the evidence contains Engine.IO sessions, each session is one connection, even if it has several namespaces.
 
 The ledger is designed for a million users. A user who connected once costs one string in each of two dicts; more is
 stored only for users with further events. The number of stored events is limited, but the open connections are always
@@ -340,8 +340,8 @@ class Ledger:
     def _disconnected_without_sid(self, event: Disconnected, user: str) -> Changes:
         """Close the user's only connection, or the oldest of several, unless another line reports the same end.
 
-        Which of several connections ended is unknown. If the log names the sockets of ends elsewhere, another line
-        will probably tell, so none is closed.
+        Which of several connections ended is unknown. If other ends in the log name their socket, no connection is
+        closed, because another line probably names this one too.
         """
         lines = self.user_only_lines
         if event.source != SOURCE_SERVER_LOG or lines.is_second_report(user, event, self._latest_close):
@@ -421,7 +421,7 @@ class Ledger:
         return self._expire_restarted(expired, event, EXPIRED_SERVER_RESTART)
 
     def presume_restart(self, sids: Sequence[str], event: Event) -> Changes:
-        """Expire connections of a process that probably restarted at `event`, although no log line says so."""
+        """Close connections of a process that probably restarted at `event`, although the log does not report this."""
         return self._expire_restarted([sid for sid in sids if sid in self._user], event, EXPIRED_LIKELY_RESTART)
 
     def _expire_restarted(self, sids: Sequence[str], event: Event, reason: str) -> Changes:

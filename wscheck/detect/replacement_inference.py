@@ -35,8 +35,8 @@ class ReplacementInference:
     has_logged_replacements  the server logs its replacements, so none need be inferred from its log
     unexplained_ends         user to the end of the user's only connection, if the log reports that the server ended it
 
-    The end of an older connection within milliseconds of the opening of a newer one, several times in a row, is a
-    replacement too, whatever the reason in the log: see `on_unexplained_overlap_end`.
+    If several times in a row an older connection ends within milliseconds of the opening of a newer one, this is a
+    replacement too, even if the log gives another reason: see `on_unexplained_overlap_end`.
     """
 
     def __init__(self) -> None:

@@ -198,7 +198,7 @@ class ReturnWave:
         return min(self.held.values())
 
     def hold(self, user: str, since: float, openings: Iterable[Connected | None]) -> bool:
-        """Add the overlap of a user, who has connections with these `openings`; return False if it is not part of it.
+        """Add the overlap of a user who has connections with these `openings`. Return False if it is not of this wave.
 
         At the start of the wave, the user must have had connections for longer than `MIN_AGE_S`, and since then have
         opened one.

@@ -22,7 +22,7 @@ class AssumedEnd(msgspec.Struct, frozen=True):
 
 
 class UserOnlyLines:
-    """Lines that name the user and not the socket.
+    """State of connections in a log with lines that name the user and not the socket.
 
     Openings without a socket id get a substitute id. An end without a socket id closes the user's only connection, or
     the oldest of several: the number of open connections is then right, and only which one ended is unknown.

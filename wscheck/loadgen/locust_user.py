@@ -132,7 +132,7 @@ class LocustProcess:
             gevent.spawn(self.runner.quit)
 
     def _share_users(self) -> None:
-        """Tell each worker its position among the workers and their number, which select the users it simulates."""
+        """Send each worker its position among the workers and their number, which select the users it simulates."""
         clients = self.runner.clients
         workers = [client.id for client in (*clients.ready, *clients.running, *clients.spawning)]
         for position, worker in enumerate(workers):

@@ -43,7 +43,7 @@ class CallContext(StrEnum):
 
 
 class Cleanup(StrEnum):
-    """Whether the code closes the connection when its component unmounts or its effect runs again.
+    """Closing of the connection when its component unmounts or its effect runs again.
 
     CLOSES   the cleanup closes it
     MISSING  nothing in the component closes it, and it does not leave the component

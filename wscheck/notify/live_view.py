@@ -51,7 +51,7 @@ class LiveView:
         self._live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Count the event. Add a message if the event is unreadable, or ends connections of which no line says so."""
+        """Count the event. Add a message if it is unreadable, or if connections count as ended without a logged end."""
         self._rates.observe(event)
         if text := expiry_message(event, changes) or self._unreadable.message_for(event):
             self._messages.append(_with_time(event.at, text))

@@ -38,7 +38,7 @@ def _time_span(incident: Incident) -> str:
 
 
 def expiry_message(event: Event, changes: Sequence[LedgerChange]) -> str:
-    """Return a sentence about connections that count as ended although no log line says so, "" for any other event."""
+    """Return a sentence about connections that count as ended without a logged end, "" for any other event."""
     if isinstance(event, ServerRestarted):
         node = f" {event.node}" if event.node else ""
         expired = plural(len(changes), "open connection")
@@ -71,7 +71,7 @@ class IncidentPrinter:
         self._unreadable = UnreadableMessages()
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Print a line if the event is unreadable, or ends connections of which no log line says so."""
+        """Print a line if the event is unreadable, or if connections count as ended without a logged end."""
         if text := expiry_message(event, changes) or self._unreadable.message_for(event):
             self._print(event.at, text)
 

@@ -198,7 +198,7 @@ def _append_summary(path: Path, report: Report, events: Sequence[AnyEvent]) -> N
 
 
 def _print(raw: bytes, stdout: TextIO) -> None:
-    """Write UTF-8 to `stdout`, whatever its encoding is."""
+    """Write UTF-8 to `stdout`, even if its encoding is another one."""
     if (buffer := getattr(stdout, "buffer", None)) is not None:
         stdout.flush()
         buffer.write(raw)

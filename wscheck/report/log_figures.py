@@ -46,9 +46,9 @@ def _limits(report: LogsReport) -> Iterator[str]:
 
 
 def _key_hint(level: str, report: LogsReport) -> str:
-    """Return a hint for logs in which no record contains both a user id and a socket id; "" if it does not apply.
+    """Return a hint for logs without any record that contains both a user id and a socket id, "" for other logs.
 
-    `level` is the id that the records contain: "user" or "socket". The hint says how to read the other one.
+    `level` is the id that the records contain: "user" or "socket". The hint explains how to read the other one.
     """
     key = {"user": "sid", "socket": "user"}.get(level)
     if key is None or (report.levels.get("full") if level == "user" else report.most_open):

@@ -392,7 +392,7 @@ def _inconclusive_reasons(report: Report) -> list[str]:
 
 
 def _counts(report: Report) -> str:
-    """Return the counts to show beside the verdict, for example `3 passed, 1 failed`.
+    """Return the counts to show with the verdict, for example `3 passed, 1 failed`.
 
     Return "" if nothing was checked, because "0 findings" would mislead then.
     """

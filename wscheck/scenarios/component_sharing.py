@@ -29,7 +29,9 @@ class ComponentSharing(Scenario):
         if (last := other or trigger_reply) is not None:
             await context.request(last, wizard, [wizard])
         elif disconnect_reply is None:
-            context.mark_not_evaluated("the contract has no event with `emit`: add it to one [[event]] in wscheck.toml")
+            context.mark_not_evaluated(
+                "no event of the contract has an `emit` that requests it: add one to an [[event]] in wscheck.toml"
+            )
         if settings.disconnect_event is not None:
             await _disconnect_whatsapp(wizard, context, disconnect_reply)
         await wizard.unmount()

@@ -98,7 +98,7 @@ class ScenarioContext:
     settings          server, users and client
     events            events recorded so far
     window_s          `window_s` of the settings
-    no_answer_reason  why the server answers none of the contract's events, known from an earlier phase; "" if it may
+    no_answer_reason  why the server answers no request of the contract, known from an earlier phase; "" if it may
                       answer
     recorder          listener that records the actions and connections of the pages
     """

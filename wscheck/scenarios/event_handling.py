@@ -25,6 +25,8 @@ class EventHandling(Scenario):
         )
         for event in unrequested:
             if not context.has_received(event.name, page):
-                context.mark_not_evaluated(f"{event.name} did not arrive, and the contract has no `emit` to request it")
+                context.mark_not_evaluated(
+                    f"{event.name} did not arrive, and its [[event]] in wscheck.toml has no `emit` that requests it"
+                )
         await context.wait_for_duplicates()
         await context.request_possible_copies_again(requested, components[0])

@@ -48,7 +48,7 @@ class Isolation(Scenario):
 async def _request_alone(
     context: ScenarioContext, events: Sequence[ContractEvent], requester: MountedComponent
 ) -> None:
-    """Request the events on one page, and wait for the answers and for what else they cause."""
+    """Request the events on one page, and wait for the answers and for their further effects."""
     for event in events:
         context.expect("private", requester.page, name=event.name, within=event.within, required=event.private)
         await requester.emit(event.emit or "", event.payload)

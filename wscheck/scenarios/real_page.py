@@ -109,7 +109,7 @@ def record_page_expectations(
     received = {event.name for event in events if isinstance(event, Delivered)}
     if not received & {event.name for event in context.contract.events}:
         context.mark_not_evaluated(
-            "the page received no event of the contract: add a [[browser.step]] that clicks what requests one"
+            "the page received no [[event]] of wscheck.toml: add a [[browser.step]] that clicks what requests one"
         )
         return  # one reason is enough: a finding for each missing event would add nothing
     # Nothing is expected of a connection without a known user, for example that of a chat widget.

@@ -28,7 +28,7 @@ class Reconnect(Scenario):
         event = next((e for e in context.contract.events if e.emit is not None), None)
         if event is None:
             context.mark_not_evaluated(
-                "the contract has no event with `emit`, so duplicate handlers cannot be observed"
+                "no [[event]] in wscheck.toml has an `emit` that requests it, so duplicate handlers cannot be observed"
             )
         else:
             await context.request(event, components[0], components)

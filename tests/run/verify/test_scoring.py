@@ -93,7 +93,8 @@ UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
     ),
     "control silent": (
         lambda: phase(healthy()) + phase(_and(user("A"), SILENCE), "control"),
-        "the control did not show the fault, so this check could not have failed: nothing was observed",
+        "the control run (a client with the known fault) did not show the fault, "
+        "so this check could not have failed: nothing was observed",
     ),
     "nonsense": (
         with_(Unreadable(at=START + 2, source="client", reason="a packet of type 9")),
@@ -102,7 +103,8 @@ UNSURE: dict[str, tuple[Callable[[], list[AnyEvent]], str]] = {
     "cut short": (lambda: phase(healthy())[:-1], "the run was interrupted before this scenario ended"),
     "blind": (
         lambda: phase(healthy()) + phase(user("A").connects("c1", at=0), "control"),
-        "the control did not show the fault, so this check could not have failed: it opened 1 connection",
+        "the control run (a client with the known fault) did not show the fault, "
+        "so this check could not have failed: it opened 1 connection",
     ),
     "unknown": (
         lambda: phase(healthy(), scenario="of-tomorrow"),

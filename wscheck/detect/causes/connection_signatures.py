@@ -122,7 +122,7 @@ def reconnect_on_kick(history: UserHistory) -> Clue | None:
 
 
 def map_per_process(history: UserHistory) -> Clue | None:
-    """Detect connections to two server processes, neither of which replaced the other.
+    """Detect connections to two server processes that did not replace each other.
 
     If the log reports a replacement across processes, the processes share their map of users, so this cause is
     excluded.

@@ -1,1 +1,1 @@
-"""Facts about source code that opens connections: where, in which context, and whether they are closed."""
+"""Facts about source code that opens connections: the place, the context, and whether something closes them."""

@@ -35,7 +35,7 @@ _GLOBAL_NAMES = frozenset({"io", "WebSocket", "EventSource"})
 
 
 class Binding(NamedTuple):
-    """What a local name stands for: an export of a module. `export` is "*" for the module as a whole."""
+    """Meaning of a local name: an export of a module. `export` is "*" for the module as a whole."""
 
     module: str
     export: str

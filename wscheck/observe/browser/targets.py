@@ -1,4 +1,4 @@
-"""Targets (the DevTools term for tabs, frames and workers), of which each can open connections."""
+"""Targets (the DevTools term for tabs, frames and workers). Each target can open connections."""
 
 import asyncio
 import itertools

@@ -369,7 +369,7 @@ def _events_in(log: bytes, wording: LogVocabulary) -> list[Event]:
 
 
 class NeedleScanner:
-    """Search for all needles (short texts, one of which is in every marker) in a piece of a log.
+    """Search for all needles (short texts; every marker contains one) in a piece of a log.
 
     The search finds the needles and their line numbers before any record in the piece is read."""
 

@@ -80,7 +80,7 @@ def _contradictions(events: Sequence[Event]) -> int:
 
 
 def _without_jumps(events: Sequence[Event], why: str, *, blocks: bool) -> OrderedEvents:
-    """Return `events` in their order, with later times after each step back, so that no time span is negative."""
+    """Return `events` in their order. Where the time steps back, increase the times of all later events."""
     shifted, offset, last, places = list[Event](), 0.0, None, list[str]()
     for event in events:
         if event.at is not None:
@@ -119,7 +119,7 @@ class ReorderBuffer:
         return self._release(due)
 
     def flush(self) -> list[Event]:
-        """Return all events."""
+        """Return all events that were still held back."""
         return self._release(len(self._waiting))
 
     def _release(self, due: int) -> list[Event]:

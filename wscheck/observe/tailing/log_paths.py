@@ -39,7 +39,7 @@ Note = Callable[[str], None]
 
 
 class DuplicateLog(NamedTuple):
-    """A file whose content is all in `original`. `relation` says how, for example "a copy of"."""
+    """A file whose content is all in `original`. `relation` describes it, for example "a copy of"."""
 
     path: Path
     original: Path
@@ -245,7 +245,7 @@ def find_aliases(paths: Iterable[Path], named: Container[Path], followed: Contai
 
 
 def _packed_twins(paths: Sequence[Path]) -> Iterator[DuplicateLog]:
-    """Yield each packed file whose unpacked original is in `paths` too: `app.log.1.gz` beside `app.log.1`.
+    """Yield each packed file whose unpacked original is in `paths` too: `app.log.1.gz` if there is `app.log.1`.
 
     The packed file may still be incomplete.
     """

@@ -36,7 +36,7 @@ class IdentityRule(msgspec.Struct, frozen=True):
         """Parse a rule as written in docs/browser.md.
 
         Raises:
-            UsageError: `rule` has none of the documented forms.
+            UsageError: `rule` has another form.
         """
         if match := _EVENT_RULE.match(rule):
             keys = tuple(int(index) if index else key for index, key in _KEY.findall(match[2]))

@@ -1,7 +1,7 @@
 """Users of a page: the connections that one page has to one server at the same time belong to one user.
 
 A page may name its user on one connection and not on another, or keep the connection of a guest or of the previous user
-beside that of the present one. It holds several connections all the same.
+in addition to that of the present user. In both cases, the page has several connections.
 """
 
 from collections.abc import Iterable, Sequence

@@ -243,7 +243,7 @@ def _away(plan: LoadPlan, away: int, users: int) -> Gap:
     reason = f"{away:,} of {users:,} users had no connection when the run ended"
     if not plan.has_shared_token:
         return Gap(reason=reason)
-    closes_with = "write {user} in it, or give each their own (--users-file)"
+    closes_with = "write {user} in the token, or give each user a token (--users-file)"
     return Gap(reason=f"{reason}: they share one token; {closes_with}", closes_with=closes_with)
 
 

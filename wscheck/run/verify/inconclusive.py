@@ -109,7 +109,7 @@ def credentials_refused(events: Sequence[Event]) -> list[Gap]:
 
 
 def sent_no_documented_event(events: Sequence[Event]) -> bool:
-    """Return whether the server answered none of the client's requests for the documented events.
+    """Return whether the server never answered the client's requests for the documented events.
 
     Return False if wscheck.toml configures other events.
     """

@@ -184,7 +184,10 @@ def _gaps(
         gaps.append(Gap(reason=f"no connection was observed{next(messages, '')}"))
     if control is not None and control.verdict is Verdict.INCONCLUSIVE:
         gaps.append(
-            Gap(reason=f"the control did not show the fault, so this check could not have failed: {control.did}")
+            Gap(
+                reason="the control run (a client with the known fault) did not show the fault, "
+                f"so this check could not have failed: {control.did}"
+            )
         )
     return gaps
 

@@ -82,7 +82,7 @@ def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
 
 
 def writer_labels(fields: Fields) -> str:
-    """Return the labels that name the writer of a record, "" if the format contains none of them."""
+    """Return the labels that name the writer of a record, "" if the format has no such labels."""
     return "".join(f"|{fields[name]}" for name in _WRITERS if fields.get(name))
 
 
