@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 MARKER = "wscheck"
 MARKER_HELP = (
-    "wscheck(fail_on='error', allow=[], config={}): lowest severity that fails the test, ids of rules whose findings "
-    "are allowed, and settings by dotted name or the folder with wscheck.toml."
+    "wscheck(fail_on='error', connections=None, allow=[], config={}): lowest severity that fails the test, connections "
+    "that a user may have ('per-user', 'per-tab' or a number), ids of rules whose findings are allowed, and settings "
+    "by dotted name or the folder with wscheck.toml."
 )
 ALLOWED_TITLE = "wscheck: allowed findings"
 PORT_OPTION = "--remote-debugging-port"
@@ -200,14 +201,16 @@ def _marker_options(item: pytest.Item) -> dict[str, Any]:
     from wscheck.model.errors import UsageError
     from wscheck.run.allowed import check_rule_ids
 
-    options: dict[str, Any] = {"fail_on": None, "config": None, "allow": []}
+    options: dict[str, Any] = {"fail_on": None, "connections": None, "config": None, "allow": []}
     for marker in item.iter_markers(MARKER):
         if marker.args or not marker.kwargs.keys() <= options.keys():
             unknown = ", ".join(sorted(marker.kwargs.keys() - options.keys())) or repr(marker.args[0])
-            raise UsageError(f"@pytest.mark.wscheck does not take {unknown}.", "Use fail_on=, allow= and config=.")
+            raise UsageError(
+                f"@pytest.mark.wscheck does not take {unknown}.", "Use fail_on=, connections=, allow= and config=."
+            )
         allowed = marker.kwargs.get("allow", [])
         options["allow"] += [allowed] if isinstance(allowed, str) else allowed
-        for name in ("fail_on", "config"):
+        for name in ("fail_on", "connections", "config"):
             if options[name] is None:
                 options[name] = marker.kwargs.get(name)
     check_rule_ids(options["allow"])
@@ -222,7 +225,8 @@ def _load(item: pytest.Item, given: dict[str, Any], config: "ConfigSource | None
     from wscheck.config.loading import load_config
 
     options = _marker_options(item)
-    settings, folder = {"verify.fail_on": options["fail_on"]}, None
+    settings = {"verify.fail_on": options["fail_on"], "policy.connections": options["connections"]}
+    folder = None
     for source in (options["config"], config):
         if isinstance(source, str | Path):
             folder = item.config.rootpath / source

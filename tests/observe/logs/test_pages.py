@@ -5,6 +5,7 @@ import json
 import pytest
 
 import wscheck
+from wscheck.model.policy import Connections
 
 
 def opened(number: int, **ids: str) -> str:
@@ -12,9 +13,9 @@ def opened(number: int, **ids: str) -> str:
     return json.dumps({**record, "socketId": f"s{number}", **ids})
 
 
-def judged(*lines: str, keys: tuple[str, ...] = (), connections: str | int | None = None) -> wscheck.LogsReport:
+def judged(*lines: str, keys: tuple[str, ...] = (), connections: Connections | None = None) -> wscheck.LogsReport:
     end = json.dumps({"time": 1_795_000_090_000, "msg": "still alive"})
-    return wscheck.read_log([*lines, end], keys=keys, config={"policy.connections": connections})
+    return wscheck.read_log([*lines, end], keys=keys, connections=connections)
 
 
 @pytest.mark.parametrize(
