@@ -57,7 +57,7 @@ def test_a_failure_contains_every_fact_of_its_findings() -> None:
     assert failure.get("type") == "multiple-connections"
     for words in (
         "Requirement: One user holds exactly one connection",
-        "connection-replaced (error, high confidence): the server replaced the connection of Dashboard",
+        "connection-replaced (error, high confidence): the server replaced one of the connections of BotCreationWizard",
         "multiple-connections (error",
         "who        user_123",
         "opened by  BotCreationWizard at src/components/dashboard/bot-creation-wizard.tsx:118:5 (Qm8ZtR4vYc1e)",

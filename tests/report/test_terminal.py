@@ -52,7 +52,7 @@ def test_a_failed_run_prints_findings_first_and_the_next_command_last() -> None:
     order = [
         "multiple-connections  error",
         "connection-replaced  error, high confidence",
-        "the server replaced the connection of Dashboard",
+        "the server replaced one of the connections of BotCreationWizard",
         "who        user_123",
         "opened by  Dashboard at src/app/(dashboard)/dashboard/page.tsx:42:9 (Xb3k9aPq7Lw2)",
         "BotCreationWizard at src/components/dashboard/bot-creation-wizard.tsx:118:5",

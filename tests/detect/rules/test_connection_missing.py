@@ -43,3 +43,13 @@ def test_500_times_missing_is_one_finding_and_needs_no_clock() -> None:
         conversation.expects("connected", at=None)
     found = one(judged(Rule, conversation))
     assert (found.count, found.rate) == (500, None)
+
+
+def test_a_page_in_a_loop_of_replacements_is_not_reported_as_missing_its_connection() -> None:
+    for times in (1, 2, 3):
+        conversation = user("A", page="tab-1")
+        for n in range(times):
+            conversation.connects(f"s{n}", at=n).connects(f"t{n}", at=n + 0.3).is_replaced(f"s{n}", f"t{n}", at=n + 0.3)
+            conversation.disconnects(f"t{n}", at=n + 0.6)
+        conversation.expects("connected", at=times)
+        assert len(judged(Rule, conversation)) == (times < 2)

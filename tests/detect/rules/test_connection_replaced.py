@@ -21,7 +21,7 @@ def test_both_components_are_named_where_they_are_known() -> None:
         user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard").is_replaced("s1", "s2", at=1)
     )
     assert one(judged(ConnectionReplaced, conversation)).message == (
-        "the server replaced the connection of Dashboard by that of Wizard"
+        "the server replaced one of the connections of Dashboard and Wizard by the other"
     )
 
 
@@ -42,7 +42,7 @@ def test_two_callers_of_shared_code_are_named_by_the_frames_at_which_their_stack
     conversation = user("A").connects("s1", at=0, opener=shared, stack=(shared, one_caller))
     conversation.connects("s2", at=1, opener=shared, stack=(shared, other)).is_replaced("s1", "s2", at=1)
     assert one(judged(ConnectionReplaced, conversation)).message == (
-        "the server replaced the connection of one (src/one.tsx:5:3) by that of two (src/two.tsx:9:3)"
+        "the server replaced one of the connections of one (src/one.tsx:5:3) and two (src/two.tsx:9:3) by the other"
     )
 
 

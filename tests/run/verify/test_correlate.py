@@ -82,5 +82,8 @@ def test_a_replacement_logged_before_the_new_connection_names_both_openers() -> 
     old, *rest = ENDED_THEN_CONNECTED
     result = judged(broken_page(old, Replaced(at=T0 + 0.084, old_sid="a", new_sid="b", line=2, **LOG), *rest))
     found = {finding.rule: finding for finding in result.findings}
-    assert found["connection-replaced"].message == "the server replaced the connection of useBoard by that of useChat"
+    assert (
+        found["connection-replaced"].message
+        == "the server replaced one of the connections of useBoard and useChat by the other"
+    )
     assert found["connection-replaced"].count == 1 and "multiple-connections" in found

@@ -65,7 +65,8 @@ def two_callers(history: UserHistory) -> Clue | None:
                 continue  # the stacks may diverge within the framework, which created one component twice
             through = f", both through {old.opener}" if same_opener else ""
             confidence = Confidence.MEDIUM if is_doubtful else Confidence.HIGH
-            return confidence, f"one page opened one connection in {first} and one in {second}{through}"
+            one, other = sorted((str(first), str(second)))
+            return confidence, f"one page opened one connection in {one} and one in {other}{through}"
     return None
 
 

@@ -45,7 +45,7 @@ def two_openers(history: UserHistory) -> Clue | None:
     for old, new in _met_pairs(history):
         if old.page is None or old.page != new.page:
             continue
-        first, second = opener_label(old), opener_label(new)
+        first, second = sorted((opener_label(old), opener_label(new)))
         if first and second and first != second:
             return Confidence.HIGH, f"one page opened one connection in {first} and one in {second}"
     return None

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from wscheck.detect.changes import ReplacedChange
+from wscheck.detect.replacement_loops import ReplacementLoops
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Expected
 from wscheck.model.findings import Severity
@@ -10,7 +12,8 @@ from wscheck.model.findings import Severity
 class ConnectionMissing(Rule):
     """Rule: the user has no open connection at the moment at which a scenario expects one.
 
-    With the policy of one connection per page, the page of the expectation must have it.
+    A page in a loop of replacements is not reported. With the policy of one connection per page, the page of the
+    expectation must have the connection.
     """
 
     id = "connection-missing"
@@ -23,9 +26,12 @@ class ConnectionMissing(Rule):
     )
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        return {Expected: self._expected}
+        self._loops = ReplacementLoops()
+        return {Expected: self._expected, ReplacedChange: self._loops.observe}
 
     def _expected(self, event: Expected) -> None:
+        if self._loops.contains(event.user, event.page):
+            return
         if event.what == "connected" and not self._is_connected(event):
             needed_by = f"{event.component} needs one" if event.component else "the page needs one"
             self.report(event.user, f"has no connection although {needed_by}", event.at, event)

@@ -38,7 +38,8 @@ class ConnectionReplaced(Rule):
 def _message(change: ReplacedChange) -> str:
     old, new = distinct_openers(change.old, change.new)
     if old and new and old != new:
-        return f"the server replaced the connection of {old} by that of {new}"
+        first, second = sorted((old, new))  # which of the two is replaced may differ from run to run
+        return f"the server replaced one of the connections of {first} and {second} by the other"
     if old or new:
         return f"the server replaced a connection of {old or new} by another"
     return "the server replaced the user's connection by a newer one"

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 
+from wscheck.detect.changes import ReplacedChange
+from wscheck.detect.replacement_loops import ReplacementLoops
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Delivered, Expected, Handled
 from wscheck.model.findings import Severity
 
 
 class EventMissing(Rule):
-    """Rule: an event of the contract was not delivered, or not handled, within the expected time."""
+    """Rule: an event of the contract was not delivered, or not handled, within the expected time.
+
+    A page in a loop of replacements is not reported.
+    """
 
     id = "event-missing"
     severity = Severity.ERROR
@@ -22,7 +27,13 @@ class EventMissing(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._awaited: list[Expected] = []
-        return {Expected: self._expected, Delivered: self._arrived, Handled: self._arrived}
+        self._loops = ReplacementLoops()
+        return {
+            ReplacedChange: self._loops.observe,
+            Expected: self._expected,
+            Delivered: self._arrived,
+            Handled: self._arrived,
+        }
 
     def _expected(self, event: Expected) -> None:
         if event.what in ("delivered", "handled"):
@@ -36,6 +47,8 @@ class EventMissing(Rule):
         undelivered = {(e.name, e.page) for e in self._awaited if e.what == "delivered"}
         for event in self._awaited:
             if event.at is None or at is None or at - event.at < event.within:
+                continue
+            if self._loops.contains(event.user, event.page):
                 continue
             if event.what == "handled" and (event.name, event.page) in undelivered:
                 continue  # an event that did not arrive cannot be handled either: it is reported only as not delivered
