@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test lint bench clean
+.PHONY: verify test lint bench field field-pages clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,6 +21,17 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Cases modelled on public reports, with their expected results (tests/field).
+field: field-pages
+
+# Pages with their expected results; the first run builds them.
+field-pages: $(STAMP) tests/field/pages/public/dev
+	$(PYTHON) tests/field/pages/score.py $(BIN)/wscheck --kind socketio -j 2
+
+tests/field/pages/public/dev: tests/field/pages/package-lock.json
+	cd tests/field/pages && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

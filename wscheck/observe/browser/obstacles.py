@@ -18,7 +18,6 @@ HTTP_ERROR = 400
 # Websockets of development servers, for hot and live reload.
 _RELOAD_PATHS = (
     "/_next/webpack-hmr",
-    "/ws",
     "/sockjs-node",
     "/livereload",
     "/_nuxt/",
