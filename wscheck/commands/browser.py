@@ -51,7 +51,7 @@ def browser(
     strict: Strict = None,
     format: Formats = None,
 ) -> None:
-    """Watch a real page: which line opened each connection.
+    """Watch a real page, and find the line of code that opened each connection.
 
     Reports how many connections each user has, the file and line that opened each, why, and what to change.
 

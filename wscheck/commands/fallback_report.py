@@ -41,7 +41,7 @@ def write_on_abort(
 
 
 def target_label(flags: Mapping[str, Any]) -> str:
-    """Return the target for the report, as far as flags and configuration are valid."""
+    """Return the server for the report: from the configuration, or from the flags if the configuration is not valid."""
     from wscheck.config.loading import load_config
     from wscheck.config.settings import redact_url
     from wscheck.model.errors import UsageError

@@ -258,7 +258,10 @@ def _run_once(plan: "LoadPlan") -> "tuple[Report, int]":
 
 
 def _run_before_after(plan: "LoadPlan", profile: str | None) -> "tuple[Report, int]":
-    """Run the documented fault, then its fix, and compare. If the first run is interrupted, return its report."""
+    """Run the profile of the documented fault, then that of its fix, and compare them.
+
+    If the first run is interrupted, return its report.
+    """
     from wscheck.model.errors import UsageError
     from wscheck.run.load.run import PROFILE_AFTER, PROFILE_BEFORE, before_after_plans, compare_before_after
 

@@ -107,7 +107,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def bar(self) -> Bar:
-        """Criteria by which the run fails: the lowest severity of a finding that fails it, and the effect of gaps."""
+        """Criteria by which the run fails: the lowest severity that fails it, and whether missing evidence does."""
         return Bar(Severity(self["verify.fail_on"]), self["verify.strict"])
 
 

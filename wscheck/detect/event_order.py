@@ -65,7 +65,7 @@ def _time(event: Event) -> float:
 
 
 def _release(deferred: list[Deferrable], ready: list[Deferrable]) -> list[Deferrable]:
-    """Remove `ready` from `deferred` and return it."""
+    """Remove the events in `ready` from `deferred`, and return `ready`."""
     for event in ready:
         deferred.remove(event)
     return ready

@@ -360,7 +360,7 @@ class Ledger:
         return self._close(sids[0], event)
 
     def _compare_with_user_only_lines(self, sid: str, event: Disconnected) -> None:
-        """Open the connection again that was assumed to have ended, if this line about the same end names another."""
+        """Reopen the connection that was assumed to have ended, if this line names another one for the same end."""
         user = self._user.get(sid)
         if user is None:
             return

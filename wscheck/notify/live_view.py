@@ -361,7 +361,7 @@ class IncidentGroup:
         )
 
     def explanation(self) -> list[Text]:
-        """Return the cause, or the message of the rule without a known cause, and the fix."""
+        """Return the cause and the fix. If the cause is unknown, return the message of the worst incident instead."""
         cause = self.worst.cause
         text = cause and f"probably {one_line(cause.name)} ({cause.confidence} confidence)"
         return [

@@ -50,7 +50,7 @@ class PrometheusMetrics:
         self._create_series()
 
     def _create_series(self) -> None:
-        """Create the series of each rule at 0: then a missing series is an error, and the first increase is visible."""
+        """Create the time series of each rule with the value 0, so that Prometheus sees the first increase too."""
         for rule in DOCUMENTED:
             self._open.labels(rule.id)
             self._findings.labels(rule.id, str(rule.severity))

@@ -26,7 +26,7 @@ def check_rule_ids(rules: Iterable[str]) -> None:
 def remove_allowed(report: VerifyReport | BrowserReport, rules: Collection[str], bar: Bar) -> list[Finding]:
     """Remove the findings of `rules` from `report` and decide its verdict again. Return the removed findings.
 
-    Missing evidence that only concerns `rules` does not block the verdict any more.
+    Missing evidence that only concerns `rules` no longer prevents a verdict of passed.
     """
     allowed = [finding for finding in report.findings if finding.rule in rules]
     if not allowed and not any(_concerns_only(gap, rules) for gap in report.gaps):

@@ -172,8 +172,8 @@ def lookup_race(history: UserHistory) -> Clue | None:
     """Detect two connections that opened at nearly the same time, and of which the server replaced neither.
 
     If the server replaced other connections, it allows one per user, and a race is the likely cause. If it replaced
-    none, it may allow several on purpose, so two real pages of one user are no race. Two processes with a map of users
-    each look the same, unless one process is known to have both connections.
+    none, it may allow several on purpose, so two real pages of one user are no race. Two server processes that each
+    have their own map of users cause the same evidence, unless one process is known to have both connections.
     """
     for pair in _kept_pairs(history):
         old, new = pair

@@ -122,7 +122,7 @@ def _required_by(declarator: Node) -> Iterator[tuple[str, Binding]]:
 
 
 def _declared_names(source: SourceCode) -> frozenset[str]:
-    """Return the global names of the interfaces that the file declares itself, and that are therefore not global."""
+    """Return the names (`WebSocket`, `io`, ...) that the file declares itself, so that they are not the global ones."""
     return frozenset(text_of(node) for node in source.find(*_DECLARATIONS)) & _GLOBAL_NAMES
 
 

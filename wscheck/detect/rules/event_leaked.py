@@ -26,7 +26,10 @@ class _Try:
             self.others.append(event)
 
     def leaks(self, unrequested: set[str]) -> list[Delivered]:
-        """Return the arrivals at other users that belong to this request. `unrequested` are digests of other events."""
+        """Return the events that other users received because of this request.
+
+        `unrequested` contains the digests of events that arrive without a request.
+        """
         return [
             event
             for event in self.others

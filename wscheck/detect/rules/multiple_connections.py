@@ -155,7 +155,10 @@ class MultipleConnections(Rule):
             self.report(event.user, message, event.at, first, event)
 
     def _node_event(self, event: Event) -> None:
-        """Report the overlaps for which the process of `event` was suspect: it is alive, and so are its connections."""
+        """Report the overlaps with connections of the process that logged `event`.
+
+        It was suspected of having stopped. The event shows that it runs, so its connections are open.
+        """
         for user, since in self._nodes.observe(event).items():
             self._report_overlap(user, since, Confidence.HIGH, self._ended.pop(user, None))
         if self._nodes.suspects and event.at is not None:
@@ -227,7 +230,10 @@ class MultipleConnections(Rule):
         return {sid: one.user for sid, one in earlier.items() if one.node in nodes}
 
     def _count_user_only_lines(self, change: ClosedChange) -> None:
-        """Report the overlaps that were uncounted, because this change shows that the log reports ends by user."""
+        """Report the overlaps that were not counted until now.
+
+        `change` shows that the log reports ends by user, so connections without a socket id can be counted.
+        """
         uncounted, self._uncounted = self._uncounted, {}
         for user, since in uncounted.items():
             ended = change.opening if user == change.user else None
@@ -382,7 +388,10 @@ class MultipleConnections(Rule):
             self._add_unsettled(user)
 
     def _add_unsettled(self, user: str) -> None:
-        """Add a gap for the connections of a user, if a longer overlap would violate the policy."""
+        """Add a gap (missing evidence) for a user whose connections overlap at the end of the evidence.
+
+        The overlap is shorter than the grace period, and would violate the policy if it lasted longer.
+        """
         openings = self._openings(user)
         if apply_policy(openings, self.options.policy).severity is not None:
             reason = (

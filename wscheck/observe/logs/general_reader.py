@@ -127,7 +127,7 @@ class GeneralReader:
         return None
 
     def skip_line(self) -> None:
-        """Handle a line that is too long to be read: count it for the open records, without reading it."""
+        """Treat a line that is too long to be read as an empty line."""
         self.records.add_line(LogMessage(""))
         self.flush_complete()
 

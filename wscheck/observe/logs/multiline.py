@@ -430,7 +430,7 @@ def _may_be_inside(text: str) -> bool:
 
 
 def join_parts_above(message: LogMessage, above: LinesAbove, timestamps: TimestampParser) -> tuple[str, int | None]:
-    """Return the text of a line with its earlier parts in front, and the offset of the first part."""
+    """Return the text of a line that a container runtime split, with its earlier parts, and the first part's offset."""
     text, begin = message.text, None
     for count, (raw, start) in enumerate(above()):
         part = unwrap(decode_line(raw), timestamps)

@@ -22,7 +22,7 @@ UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".ch
 
 
 class DirectoryUnstable(Exception):
-    """The files of a log are renamed faster than they can be listed. A later scan will find all of them."""
+    """Error: the files of a log are renamed faster than they can be listed. A later scan will find all of them."""
 
 
 class Continuation(NamedTuple):

@@ -221,9 +221,9 @@ def find_copies(paths: Sequence[Path], *, growing: bool) -> list[DuplicateLog]:
 
 
 def find_aliases(paths: Iterable[Path], named: Container[Path], followed: Container[Path]) -> list[DuplicateLog]:
-    """Return the superfluous names of files: links, and further ways in which a file is named.
+    """Return the other names of files that have several: links, and names such as `a.log` and `./a.log`.
 
-    One name of each file is chosen. A name in `followed` comes first, then a name to which names of rotated files
+    One name of each file is kept. A name in `followed` comes first, then a name to which names of rotated files
     belong, then a link on the command line (`named`), which may later lead to another file. A link found in a directory
     comes last, because its next target will be found in the directory too.
     """

@@ -72,7 +72,10 @@ class ServerSplit:
         return self._server_by_session[id(session)]
 
     def label_events(self, sessions: SessionEvents) -> Iterator[Event]:
-        """Yield all events. At each server other than the home server, a user has another label."""
+        """Yield all events. At each server other than the home server, a user gets another label.
+
+        The connections of a user to different servers are therefore counted separately.
+        """
         home: dict[str | None, ServerEndpoint] = {}
         for session, events in sessions:
             server = self._server_by_session[id(session)]

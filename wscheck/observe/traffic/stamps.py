@@ -23,7 +23,7 @@ _EVENT_NAMES = frozenset({"event", "message", "msg", "packet", "frame", "trace",
 
 
 def split_stamps(payload: object, at: float | None) -> tuple[object, dict[str, object]]:
-    """Return `payload` without its stamps, and the stamps by their dotted path.
+    """Return `payload` without its stamps (time, sequence number, event id), and the stamps by their dotted path.
 
     Stamps are found by their name and value. A payload with too many of them is returned as it is. `at` is the time of
     the event in epoch seconds: a number near it is a time.

@@ -81,7 +81,10 @@ def run_scan(plan: ScanPlan) -> ScanReport:
 
 
 def _uses(sources: "SourceFiles", facts: list[FileFacts]) -> list[Use]:
-    """Return the uses of the functions that open connections to a shared URL. Without such a URL, read nothing."""
+    """Return the uses of the functions that open connections to a URL that several calls share.
+
+    If no URL is shared, no file is read.
+    """
     names = frozenset(call.owner for group in source_tree.shared_urls(facts) for call in group if call.owner)
     if not names:
         return []
