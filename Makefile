@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test lint bench field field-pages clean
+.PHONY: verify test lint bench field field-pages field-servers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,7 +23,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # Cases modelled on public reports, with their expected results (tests/field).
-field: field-pages
+field: field-pages field-servers
 
 # Pages with their expected results; the first run builds them.
 field-pages: $(STAMP) tests/field/pages/public/dev
@@ -32,6 +32,10 @@ field-pages: $(STAMP) tests/field/pages/public/dev
 tests/field/pages/public/dev: tests/field/pages/package-lock.json
 	cd tests/field/pages && npm ci --silent --no-audit --no-fund && npm run --silent build
 	@touch $@
+
+# Servers on foreign stacks, with their expected results; the first run installs what they need.
+field-servers: $(STAMP)
+	$(PYTHON) tests/field/servers/score.py $(BIN)/wscheck
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

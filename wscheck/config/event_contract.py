@@ -42,11 +42,6 @@ class Contract(msgspec.Struct, frozen=True):
 
     events: tuple[ContractEvent, ...]
 
-    @property
-    def is_default(self) -> bool:
-        """True if no events are configured, so that wscheck assumes the documented events."""
-        return self.events == DOCUMENTED_CONTRACT.events
-
     def event_named(self, name: str) -> ContractEvent | None:
         """Return the event with this name, or None."""
         return next((event for event in self.events if event.name == name), None)

@@ -155,6 +155,7 @@ class Connection:
         "connect_sent_at",
         "deadline_tick",
         "generator",
+        "has_emitted",
         "identity",
         "opened_at",
         "sid",
@@ -167,6 +168,7 @@ class Connection:
         self.identity = identity
         self.state = ConnectionState.CONNECTING
         self.sid: str | None = None
+        self.has_emitted = False
         self.started_at = self.connect_sent_at = self.opened_at = 0.0
         self.deadline_tick = 0
         self._observer = observer
@@ -214,6 +216,7 @@ class Connection:
     def send_event(self, name: str, *arguments: object, ack_id: int | None) -> None:
         """Send an event and count it, whether or not the connection is open."""
         self.generator.counters.current.sent += 1
+        self.has_emitted = True
         namespace = self.generator.endpoint.namespace
         self.send_packet(encode_frame(event_packet(name, *arguments, namespace=namespace, ack_id=ack_id)))
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from wscheck.loadgen.endpoint import UserIdentity
     from wscheck.loadgen.generator import LoadGenerator
 
+GREETING_S = 1.0
+"""Seconds after the opening of a connection within which an unrequested event is a greeting."""
+
 DUPLICATE_WITHIN_S = 2.0
 """Seconds between two deliveries of a payload, up to which they count as deliveries of one event."""
 
@@ -178,10 +181,15 @@ class UserConnections:
     # --- events ---------------------------------------------------------------------------------------------------
 
     def event_received(self, connection: Connection, text: str) -> None:
-        """Count the event as duplicated if another connection of the user received the same packet."""
+        """Count the event as duplicated if another connection of the user received the same packet.
+
+        Otherwise count it as a greeting if the connection has just opened and has not requested anything.
+        """
+        at = time.monotonic()
+        if not connection.has_emitted and at - connection.opened_at < GREETING_S:
+            self._generator.counters.current.greetings += 1
         if len(self.active) < 2 and self._recent_payloads is None:
             return
-        at = time.monotonic()
         payloads = self._recent_payloads = self._payloads_since(at - DUPLICATE_WITHIN_S)
         payload = payloads.get(text)
         if payload is None:
@@ -192,6 +200,8 @@ class UserConnections:
         count = deliveries[connection.sid] = deliveries.get(connection.sid, 0) + 1
         if any(other_count >= count for sid, other_count in deliveries.items() if sid != connection.sid):
             self._generator.counters.current.duplicated += 1
+            if not connection.has_emitted and at - connection.opened_at < GREETING_S:
+                self._generator.counters.current.greetings -= 1
         if len(self.active) < 2 and at - next(iter(payloads.values())).first_at > DUPLICATE_WITHIN_S:
             self._recent_payloads = None
 

@@ -11,10 +11,15 @@ SCHEMA = "wscheck.load/1"
 
 
 class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Event counts of a run. An event is `duplicated` if another connection of the same user already received it."""
+    """Event counts of a run.
+
+    duplicated  events that another connection of the same user had already received
+    greetings   other events that arrived on a new connection before it sent one
+    """
 
     received: int = 0
     duplicated: int = 0
+    greetings: int = 0
 
 
 class Second(msgspec.Struct, frozen=True, kw_only=True):

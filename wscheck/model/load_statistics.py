@@ -95,6 +95,7 @@ class LoadStatistics(msgspec.Struct):
     replaced                             connections that the server ended in favour of a newer one of the same user
     received, sent                       events
     duplicated                           events that another connection of the user had already received
+    greetings                            other events that arrived on a new connection before it sent one
     acks, ack_timeouts                   sent events that were acknowledged, and sent events that were not acknowledged
                                          in time
     unanswered                           sent events whose connection ended before the acknowledgement
@@ -118,6 +119,7 @@ class LoadStatistics(msgspec.Struct):
     replaced: int = 0
     received: int = 0
     duplicated: int = 0
+    greetings: int = 0
     sent: int = 0
     acks: int = 0
     ack_timeouts: int = 0

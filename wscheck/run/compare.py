@@ -80,10 +80,14 @@ def _mean_open(report: LoadReport) -> float | None:
 
 
 def _received_per_user(report: LoadReport) -> float | None:
-    """Return the events received per user, without duplicates; None if no event arrived."""
-    if not report.users or not report.events.received:
+    """Return the events received per user, without duplicates and greetings; None if no event arrived.
+
+    Each connection may begin with greetings, so more connections receive more of them.
+    """
+    events = report.events
+    if not report.users or not events.received:
         return None
-    return (report.events.received - report.events.duplicated) / report.users
+    return (events.received - events.duplicated - events.greetings) / report.users
 
 
 def _opened_per_user(report: LoadReport) -> float | None:

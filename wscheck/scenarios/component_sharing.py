@@ -34,6 +34,7 @@ class ComponentSharing(Scenario):
             )
         if settings.disconnect_event is not None:
             await _disconnect_whatsapp(wizard, context, disconnect_reply)
+        context.expect("connected", page)
         await wizard.unmount()
         await context.observe(settings.grace_s * 2)
 

@@ -52,6 +52,7 @@ MAX_EVENTS = 20_000
 class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Server, users and client of a scenario. Times are in seconds.
 
+    contract_is_assumed  no contract is configured, so the server may send other events
     client             "unified" or "per-component"
     reconnect_delay_s  delay after which the per-component client reconnects after a disconnect; None for never
     window_s           time to observe that unwanted events do not occur
@@ -67,6 +68,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     user: Credentials
     second_user: Credentials | None
     contract: Contract
+    contract_is_assumed: bool = False
     client: str = "unified"
     reconnect_delay_s: float | None = None
     window_s: float = 2.0
@@ -164,8 +166,13 @@ class ScenarioContext:
             page = UnifiedPage(name, target, user, self.recorder)
         page.console, page.trigger_event = self._console, self.settings.trigger_event
         page.disconnect_event = self.settings.disconnect_event or page.disconnect_event
+        page.is_sole_page = lambda: user.kind == "own" and not self._has_connection(user.user)
         self._pages.append(page)
         return page
+
+    def _has_connection(self, user: str) -> bool:
+        connections = (c for page in self._pages if page.credentials.user == user for c in page.connections)
+        return any(connection.is_connected for connection in connections)
 
     async def close_pages(self) -> None:
         """Close every page, so that the next phase starts without connections of this one."""
@@ -196,7 +203,7 @@ class ScenarioContext:
                 component=component,
                 within=within,
                 required=required,
-                assumed=name is not None and self.contract.is_default,
+                assumed=name is not None and self.settings.contract_is_assumed,
             )
         )
 
@@ -321,6 +328,10 @@ class ScenarioContext:
     def has_received(self, name: str, page: SimulatedPage) -> bool:
         """Return True if `page` has received an event of this name."""
         return any(isinstance(e, Delivered) and e.name == name and e.page == page.name for e in self.events)
+
+    def has_received_anything(self, page: SimulatedPage) -> bool:
+        """Return True if `page` has received an event."""
+        return any(isinstance(e, Delivered) and e.page == page.name for e in self.events)
 
     def have_arrived(self, names: Sequence[str], page: SimulatedPage, first_index: int) -> bool:
         """Return True if `page` has received an event of each name since `events[first_index]`."""

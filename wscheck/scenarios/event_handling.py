@@ -3,8 +3,10 @@
 import asyncio
 from functools import partial
 
+import msgspec
+
 from wscheck.detect.rules.event_unheard import EventUnheard
-from wscheck.scenarios.context import ScenarioContext
+from wscheck.scenarios.context import SHORT_WAIT_S, WRONG_TOKEN, ScenarioContext
 from wscheck.scenarios.scenario import CONNECTION_RULES, DASHBOARD, WIZARD, Scenario
 
 
@@ -20,6 +22,8 @@ class EventHandling(Scenario):
         requested = [e for e in context.contract.events if e.emit is not None]
         await context.request_all(requested, components[0], components)
         unrequested = [e for e in context.contract.events if e.emit is None]
+        for event in unrequested:
+            context.expect("unrequested", page, name=event.name)
         await asyncio.gather(
             *(context.wait_until(partial(context.has_received, e.name, page), e.within) for e in unrequested)
         )
@@ -30,3 +34,19 @@ class EventHandling(Scenario):
                 )
         await context.wait_for_duplicates()
         await context.request_possible_copies_again(requested, components[0])
+        context.expect("connected", page)
+        if requested and not context.has_received_anything(page) and components[0].is_connected:
+            for mounted in components:
+                await mounted.unmount()
+            await _connect_as_stranger(context)
+
+
+async def _connect_as_stranger(context: ScenarioContext) -> None:
+    """Connect with a wrong token.
+
+    A server that accepts it and sends nothing may serve the application in another namespace.
+    """
+    stranger = msgspec.structs.replace(context.settings.user, token=WRONG_TOKEN, kind="invalid")
+    mounted = await context.new_page("tab-2", credentials=stranger, timeout_s=SHORT_WAIT_S * 8).mount(DASHBOARD)
+    await context.observe(SHORT_WAIT_S)
+    await mounted.unmount()

@@ -1,8 +1,10 @@
 """Long-polling, then websocket: two transports, one connection."""
 
-from wscheck.model.events import SOURCE_CLIENT, Connected
+from wscheck.model.events import Connected, Upgraded
 from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+
+UPGRADE_TIMEOUT_S = 2.0
 
 POLLING_FIRST = ("polling", "websocket")
 
@@ -17,12 +19,13 @@ class PollingUpgrade(Scenario):
         page = context.new_page(transports=POLLING_FIRST)
         components = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
         context.expect("connected", page)
+        await context.wait_until(lambda: _is_upgraded(context), UPGRADE_TIMEOUT_S)
         await context.observe(context.window_s / 2)
-        transports = [e.transport for e in context.events if isinstance(e, Connected) and e.source == SOURCE_CLIENT]
-        if transports and "websocket" not in transports:
+        if any(isinstance(event, Connected) for event in context.events) and not _is_upgraded(context):
             context.mark_not_evaluated(
                 "the transport was not upgraded: the server does not offer it, or a proxy drops the Upgrade header"
             )
+        context.expect("connected", page)
         for mounted in components:
             await mounted.unmount()
         return None
@@ -39,6 +42,13 @@ class PollingUpgrade(Scenario):
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
         await context.wait_for_reaction()
+
+
+def _is_upgraded(context: ScenarioContext) -> bool:
+    return any(
+        isinstance(event, Upgraded) or (isinstance(event, Connected) and event.transport == "websocket")
+        for event in context.events
+    )
 
 
 def _no_upgrade_reason(context: ScenarioContext) -> str:

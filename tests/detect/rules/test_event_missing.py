@@ -1,6 +1,7 @@
 """event-missing: an event of the contract did not arrive, or reached no handler."""
 
 from tests.conversation import Conversation, judged, one, user
+from wscheck.detect.engine import Judge
 from wscheck.detect.rules import REGISTRY
 from wscheck.model.findings import Severity
 
@@ -60,3 +61,32 @@ def test_500_absences_are_one_finding_for_each_event_name() -> None:
 
 def test_without_times_nothing_is_late() -> None:
     assert judged(Rule, asked(at=None)) == []
+
+
+def gap_of(conversation: Conversation) -> str:
+    judge = Judge(rules=[Rule])
+    for event in conversation.events:
+        judge.feed(event)
+    assert judge.finish() == []
+    return "; ".join(gap.reason for gap in judge.gaps)
+
+
+def test_an_event_that_arrived_before_its_request_is_not_missing() -> None:
+    conversation = user("A").receives("sync", at=0).expects("delivered", at=1, name="sync", within=2.0)
+    assert "arrives unrequested when the client connects" in gap_of(conversation.watched(until=9))
+
+
+def test_a_component_that_mounted_after_a_greeting_did_not_miss_it() -> None:
+    conversation = user("A").mounts("Header", at=0).receives("sync", at=0.1).handles("sync", at=0.1, by="Header")
+    conversation.mounts("Chat", at=0.2).expects("handled", at=1, name="sync", within=2.0, component="Chat")
+    assert gap_of(conversation.watched(until=9)).startswith("Chat mounted after sync had arrived unrequested")
+
+
+def test_an_answer_that_stops_after_the_first_request_is_missing() -> None:
+    conversation = asked().receives("sync", at=0.1).expects("delivered", at=3, name="sync", within=1.0)
+    assert one(judged(Rule, conversation.watched(until=9))).message == "sync did not arrive within 1 s"
+
+
+def test_an_event_that_only_the_default_contract_expects_is_a_gap() -> None:
+    assert "wscheck init --observe" in gap_of(asked(assumed=True).watched(until=3))
+    assert gap_of(asked(assumed=True).receives("sync", at=1).watched(until=3)) == ""

@@ -20,6 +20,24 @@ def test_a_first_tab_that_is_disconnected_is_a_warning() -> None:
     assert found.message == "the second tab disconnected the first, which gets neither a reason nor any more events"
 
 
+def test_a_first_tab_that_is_told_why_is_a_note() -> None:
+    conversation = user("A").connects("s1", at=0, page="tab-1").receives("welcome", at=0.1)
+    conversation.attempts(at=1).connects("s2", at=1.1, page="tab-2").receives("session:taken", at=1.2)
+    conversation.is_replaced("s1", "s2", at=1.2).disconnects("s1", at=1.2, reason=KICKED_CLIENT)
+    found = one(judged(Rule, conversation.watched(until=3)))
+    assert (found.severity, found.message) == (
+        Severity.NOTE,
+        "the second tab disconnected the first, which received session:taken just before",
+    )
+
+
+def test_an_event_that_the_first_tab_knew_already_is_no_reason() -> None:
+    conversation = user("A").connects("s1", at=0, page="tab-1").receives("sync", at=0.1)
+    conversation.attempts(at=1).connects("s2", at=1.1, page="tab-2").receives("sync", at=1.2)
+    conversation.is_replaced("s1", "s2", at=1.2).disconnects("s1", at=1.2, reason=KICKED_CLIENT)
+    assert one(judged(Rule, conversation.watched(until=3))).severity is Severity.WARNING
+
+
 @pytest.mark.parametrize("reason", ["transport close", "forced close"])
 def test_a_first_tab_whose_transport_is_closed_is_an_error(reason: str) -> None:
     conversation = two_tabs().is_replaced("s1", "s2", at=1).disconnects("s1", at=1, reason=reason)

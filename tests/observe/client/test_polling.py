@@ -32,7 +32,7 @@ ACKNOWLEDGED = '40{"sid":"s1"}'
 def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNOWLEDGED) -> web.Application:
     """Return a server that accepts a client by long-polling, then answers with `body`, and after that with `then`."""
     acknowledged = asyncio.Event()
-    answers = itertools.chain([body], itertools.repeat(body if then is None else then))
+    answers = itertools.chain([first.encode(), body], itertools.repeat(body if then is None else then))
 
     async def answer(request: web.Request) -> web.Response:
         if request.method == "POST":
@@ -40,9 +40,7 @@ def answering_with(body: bytes, *, then: bytes | None = None, first: str = ACKNO
             return web.Response(text="ok")
         if "sid" not in request.query:
             return web.Response(text=HANDSHAKE)
-        if not acknowledged.is_set():
-            await acknowledged.wait()
-            return web.Response(text=first)
+        await acknowledged.wait()
         return web.Response(body=next(answers))
 
     app = web.Application()

@@ -29,7 +29,9 @@ async def run_component_sharing(
     async with serve_backend(backend) as url:
         verify_run = plan_run("component-sharing", url=url, **actions)
         assert isinstance(verify_run.servers, RemoteServer)
-        verify_run.servers._settings = msgspec.structs.replace(verify_run.servers._settings, contract=contract)
+        verify_run.servers._settings = msgspec.structs.replace(
+            verify_run.servers._settings, contract=contract, contract_is_assumed=False
+        )
         return await run_verify(verify_run)
 
 

@@ -1,14 +1,16 @@
 """Tests that every fault makes a scenario fail, on both backends (docs/reference-backend.md)."""
 
+import msgspec
 import pytest
 
 from tests.node_backend import node_backend
-from tests.run.verify.runs import describe_outcome, results_from_recording, run, run_embedded
+from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording, run_embedded
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
 from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Severity, Verdict
-from wscheck.run.verify.run import VerifyOutcome
+from wscheck.run.verify.run import VerifyOutcome, run_verify
+from wscheck.run.verify.targets import RemoteServer
 
 # fault, scenario that fails, rule that reports it
 FAULTS = [
@@ -44,7 +46,11 @@ async def test_the_embedded_backend_fails(fault: Fault, scenario: str, rule: str
 @pytest.mark.parametrize(("fault", "scenario", "rule"), FAULTS)
 async def test_the_node_backend_fails(fault: Fault, scenario: str, rule: str) -> None:
     with node_backend("--fault", fault, *PING) as backend:
-        outcome = await run(scenario, url=backend.url, verify__server_log=[str(backend.log)])
+        verify_run = plan_run(scenario, url=backend.url, verify__server_log=[str(backend.log)])
+        assert isinstance(verify_run.servers, RemoteServer)
+        configured = msgspec.structs.replace(verify_run.servers._settings, contract_is_assumed=False)
+        verify_run.servers._settings = configured
+        outcome = await run_verify(verify_run)
     assert_fails(outcome, scenario, rule)
 
 

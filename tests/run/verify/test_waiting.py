@@ -9,7 +9,6 @@ import pytest
 from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording
 from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import REPLIES, ReferenceBackend, serve_backend
-from wscheck.config import event_contract as contracts
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT, Contract
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Verdict
@@ -29,13 +28,13 @@ def within(seconds: float, *names: str) -> Contract:
 
 
 async def run_at(
-    backend: ReferenceBackend, contract: Contract, *scenarios: str, client: str = "unified"
+    backend: ReferenceBackend, contract: Contract, *scenarios: str, client: str = "unified", assumed: bool = True
 ) -> VerifyOutcome:
     async with serve_backend(backend) as url:
         verify_run = plan_run(*scenarios, url=url, verify__window="100ms", verify__client=client)
         assert isinstance(verify_run.servers, RemoteServer)
         verify_run.servers._settings = msgspec.structs.replace(
-            verify_run.servers._settings, contract=contract, grace_s=0.1
+            verify_run.servers._settings, contract=contract, contract_is_assumed=assumed, grace_s=0.1
         )
         return await run_verify(verify_run)
 
@@ -77,7 +76,7 @@ async def test_a_server_that_handles_one_request_at_a_time_gets_enough_time() ->
 
 
 async def test_missing_events_do_not_delay_others_and_are_all_reported() -> None:
-    outcome = await run_at(backend_without(*REQUESTS[1:]), within(0.6), "event-handling")
+    outcome = await run_at(backend_without(*REQUESTS[1:]), within(0.6), "event-handling", assumed=False)
     requested_at = [
         event.at or 0.0 for event in outcome.events if isinstance(event, Emitted) and event.name in REQUESTS
     ]
@@ -103,9 +102,8 @@ def no_answer_reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_server_that_answered_nothing_is_not_awaited_again(
-    no_answer_reasons: list[str], monkeypatch: pytest.MonkeyPatch
+    no_answer_reasons: list[str],
 ) -> None:
-    monkeypatch.setattr(contracts, "DOCUMENTED_CONTRACT", within(0.3))
     outcome = await run_at(backend_without(), within(0.3), "event-handling", "component-sharing")
     assert no_answer_reasons == ["", *[OTHER_EVENTS] * 3]
     assert {result.reason for result in outcome.report.scenarios} == {OTHER_EVENTS}, describe_outcome(outcome)
@@ -120,10 +118,9 @@ async def test_after_one_answer_the_others_are_awaited(no_answer_reasons: list[s
 
 
 async def test_a_client_that_could_not_send_requests_does_not_prove_silence(
-    no_answer_reasons: list[str], monkeypatch: pytest.MonkeyPatch
+    no_answer_reasons: list[str],
 ) -> None:
     """The wizard's connection replaced the dashboard's, which therefore sends no request."""
-    monkeypatch.setattr(contracts, "DOCUMENTED_CONTRACT", within(0.2))
     await run_at(ReferenceBackend(ServerLogWriter(None)), within(0.2), "event-handling", client="per-component")
     assert no_answer_reasons == ["", ""]
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.replacement_loops import ReplacementLoops
 from wscheck.detect.rules.rule import EventHandler, Rule
-from wscheck.model.events import Delivered, Expected, Handled
+from wscheck.model.events import Delivered, Expected, Handled, Mounted
 from wscheck.model.findings import Severity
+from wscheck.model.gaps import Gap
 
 
 class EventMissing(Rule):
@@ -28,16 +29,30 @@ class EventMissing(Rule):
     def handlers(self) -> Mapping[type, EventHandler]:
         self._awaited: list[Expected] = []
         self._loops = ReplacementLoops()
+        self._requested: set[tuple[str | None, str | None]] = set()
+        self._greetings: dict[tuple[str | None, str | None], Delivered] = {}
+        self._mounted: dict[tuple[str | None, str | None], float] = {}
         return {
             ReplacedChange: self._loops.observe,
             Expected: self._expected,
-            Delivered: self._arrived,
+            Delivered: self._delivered,
             Handled: self._arrived,
+            Mounted: self._component_mounted,
         }
 
     def _expected(self, event: Expected) -> None:
         if event.what in ("delivered", "handled"):
             self._awaited.append(event)
+            self._requested.add((event.page, event.name))
+
+    def _delivered(self, event: Delivered) -> None:
+        if (event.page, event.name) not in self._requested:
+            self._greetings.setdefault((event.page, event.name), event)
+        self._arrived(event)
+
+    def _component_mounted(self, event: Mounted) -> None:
+        if event.at is not None:
+            self._mounted[event.page, event.component] = event.at
 
     def _arrived(self, event: Delivered | Handled) -> None:
         what = "handled" if isinstance(event, Handled) else "delivered"
@@ -50,10 +65,34 @@ class EventMissing(Rule):
                 continue
             if self._loops.contains(event.user, event.page):
                 continue
+            if (reason := self._gap_reason(event)) is not None:
+                self.gaps[Gap(reason=reason, closes_with="wscheck init --observe URL", rules=(self.id,))] = None
+                continue
             if event.what == "handled" and (event.name, event.page) in undelivered:
                 continue  # an event that did not arrive cannot be handled either: it is reported only as not delivered
             severity = Severity.ERROR if event.required else Severity.NOTE
             self.report(event.user, _message(event), event.at, event, key=event.name or "", severity=severity)
+
+    def _gap_reason(self, event: Expected) -> str | None:
+        """Return why the absence of an event proves nothing, None if it does."""
+        greeting = self._greetings.get((event.page, event.name))
+        if greeting is not None and greeting.at is not None:
+            mounted_at = self._mounted.get((event.page, event.component))
+            if mounted_at is not None and mounted_at > greeting.at:
+                return (
+                    f"{event.component} mounted after {event.name} had arrived unrequested, so it did not receive it: "
+                    "let the server send the event on request too, or keep its latest value in the page"
+                )
+            return (
+                f"{event.name} arrives unrequested when the client connects, and not on request: correct `emit` in its "
+                "[[event]], or leave it out"
+            )
+        if event.assumed:
+            return (
+                f"the server did not send {event.name}, which only the default contract expects: list its events in "
+                "wscheck.toml (`wscheck init --observe URL` does)"
+            )
+        return None
 
 
 def _is_met(expected: Expected, what: str, event: Delivered | Handled) -> bool:

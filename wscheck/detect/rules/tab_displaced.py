@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
+from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import TRANSPORT_ENDED
-from wscheck.model.events import Refused
+from wscheck.model.events import Connecting, Delivered, Refused
 from wscheck.model.findings import Severity
 from wscheck.model.policy import UNDECIDED
+
+MAX_HEARD = 2_000
+"""Pairs of connection and event name that are stored."""
 
 
 class TabDisplaced(Rule):
@@ -37,13 +41,26 @@ class TabDisplaced(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._both_open_since: dict[str, float] = {}
+        self._heard = BoundedDict[tuple[str | None, str], None](MAX_HEARD)
+        self._told: dict[str | None, Delivered] = {}
         self.pending = self._both_open_since
         return {
             OpenedChange: self._opened,
             ReplacedChange: self._fewer,
             ClosedChange: self._closed,
             Refused: self._refused,
+            Connecting: self._connecting,
+            Delivered: self._delivered,
         }
+
+    def _connecting(self, event: Connecting) -> None:
+        self._told.clear()
+
+    def _delivered(self, event: Delivered) -> None:
+        """Store an event that a connection receives for the first time. It may be the reason for its end."""
+        if (event.sid, event.name) not in self._heard:
+            self._heard.put((event.sid, event.name), None)
+            self._told[event.sid] = event
 
     def _opened(self, change: OpenedChange) -> None:
         if change.others and change.event.at is not None:
@@ -75,6 +92,11 @@ class TabDisplaced(Rule):
         if change.reason in TRANSPORT_ENDED:
             message = "the second tab's connection closed the first one's transport: a standard client will reconnect"
             self.report(change.user, message, change.event.at, change.event, severity=Severity.ERROR, key="loop")
+        elif (told := self._told.get(change.sid)) is not None:
+            message = f"the second tab disconnected the first, which received {told.name} just before"
+            self.report(
+                change.user, message, change.event.at, told, change.event, severity=Severity.NOTE, key="displaced"
+            )
         else:
             message = "the second tab disconnected the first, which gets neither a reason nor any more events"
             self.report(change.user, message, change.event.at, change.event, key="displaced")

@@ -29,6 +29,7 @@ class ConnectionListener(Protocol):
     def connecting(self, connection: "ClientConnection") -> None: ...
     def connected(self, connection: "ClientConnection") -> None: ...
     def refused(self, connection: "ClientConnection", reason: str, message: str) -> None: ...
+    def upgraded(self, connection: "ClientConnection") -> None: ...
     def disconnected(self, connection: "ClientConnection", reason: str) -> None: ...
     def delivered(self, connection: "ClientConnection", name: str, payload: object) -> None: ...
     def emitted(self, connection: "ClientConnection", name: str) -> None: ...
@@ -89,7 +90,7 @@ class ClientConnection:
         return float(self._client.eio.ping_timeout)
 
     async def open(self) -> bool:
-        """Connect, and return True if the server acknowledged the namespace and every step after it succeeded.
+        """Connect and upgrade the transport. Return True if the server acknowledged it and every step succeeded.
 
         A problem of the server does not raise an exception: it is reported to the listener's `refused`.
         """
@@ -126,6 +127,8 @@ class ClientConnection:
                 await self._answered.wait()
                 if self._acknowledged_sid is not None and self.sid is None:
                     await self._run_steps()
+            if self.is_connected:
+                await self._client.eio.wait_for_upgrade()
             if self.sid is None:
                 await self._fail(*self._missing_acknowledgement())
         except TimeoutError:
@@ -226,6 +229,10 @@ class ClientConnection:
         message = data.get("message") if isinstance(data, dict) else data
         self.rejection = str(message) if message else "refused without a reason"
         self._answered.set()
+
+    def on_upgraded(self) -> None:
+        if self.is_connected:
+            self._listener.upgraded(self)
 
     def on_unknown_session(self) -> None:
         # No acknowledgement will arrive: end the wait now, not after the timeout.

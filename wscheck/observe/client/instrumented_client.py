@@ -1,11 +1,14 @@
 """python-socketio's AsyncClient, with a callback for every packet.
 
-The library's client has four limits that a check of connections cannot accept:
+The library's client has five limits that a check of connections cannot accept:
 
 - It ignores a DISCONNECT that arrives before its own `connect()` returned.
 - It cannot stop answering pings.
 - It closes the connection if one polling response carries more than 16 packets.
 - It reports malformed and oversized messages only as a transport error.
+- It upgrades to websocket before it polls or sends anything, so that every poll uses one TCP connection. The stock
+  JavaScript client sends CONNECT, polls and probes the websocket at the same time, on several TCP connections. A server
+  of several processes without sticky sessions accepts the former and not the latter.
 
 This module therefore overrides private methods of python-socketio 5.x and python-engineio 4.x.
 """
@@ -20,10 +23,14 @@ import engineio
 import socketio
 
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
+from wscheck.observe.client.cancellation import cancel_all
 
 # More than any event of a usual application needs, and less than what exhausts the memory of a CI machine.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_PACKETS_PER_RESPONSE = 20_000
+
+UPGRADE_LIMIT_S = 1.0
+"""Seconds for which a caller waits for an upgrade in progress."""
 
 _TOO_LARGE = f"a message larger than {MAX_MESSAGE_BYTES >> 20} MiB"
 _TOO_MANY_PACKETS = f"more than {MAX_PACKETS_PER_RESPONSE:,} packets in one response"
@@ -50,6 +57,7 @@ class PacketListener(Protocol):
     on_rejected         the server answered CONNECT with CONNECT_ERROR and `data`
     on_event            an event arrived; `data` is its name, then its arguments
     on_ended            the connection ended; `reason` is "io server disconnect" or "transport close"
+    on_upgraded         the connection was upgraded to websocket
     on_unknown_session  a request of the session reached a process that does not know the session
     on_malformed        the server sent something that is not a packet; `problem` completes "the server sent ..."
     """
@@ -58,6 +66,7 @@ class PacketListener(Protocol):
     def on_rejected(self, data: object) -> None: ...
     def on_event(self, data: list[Any]) -> None: ...
     def on_ended(self, reason: str) -> None: ...
+    def on_upgraded(self) -> None: ...
     def on_unknown_session(self) -> None: ...
     def on_malformed(self, problem: str) -> None: ...
 
@@ -87,11 +96,127 @@ def _frame_problem(error: object) -> str:
 
 
 class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
-    """An Engine.IO client that can stop answering pings and reports what it receives."""
+    """An Engine.IO client that can stop answering pings and reports what it receives.
+
+    It upgrades like engine.io-client (`probe` in its socket.js): while it polls, it probes a websocket; then it stops
+    polling, sends UPGRADE on the websocket and, from then on, everything else.
+    """
 
     answers_pings = True
     listener: PacketListener
+    transports: list[str]
     ws: Any
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._upgrade_task: asyncio.Task[None] | None = None
+        self._held_packets: list[Any] | None = None
+        """Packets to send after the upgrade, None unless polling is being stopped for it."""
+        self._polling_ended, self._writing = asyncio.Event(), asyncio.Event()
+
+    async def _connect_polling(self, url: str, headers: Any, engineio_path: str) -> None:
+        transports, self.transports = self.transports, ["polling"]  # so that the library does not upgrade
+        try:
+            await super()._connect_polling(url, headers, engineio_path)
+        finally:
+            self.transports = transports
+        if "websocket" in transports and "websocket" in self.upgrades:
+            self._upgrade_task = asyncio.create_task(self._upgrade(url, engineio_path))
+
+    async def _upgrade(self, url: str, engineio_path: str) -> None:
+        """Probe a websocket, and continue on it if the server answers. Otherwise continue polling."""
+        await self._writing.wait()
+        ws = await self._probe(url, engineio_path)
+        if ws is None:
+            return
+        self._held_packets = []
+        try:
+            await self.queue.join()  # what was sent before must arrive before UPGRADE
+            await self._polling_ended.wait()
+            if self.state == "connected":
+                await ws.send_str(engineio.packet.Packet(engineio.packet.UPGRADE).encode())
+                self.ws, self.current_transport = _InstrumentedWebSocket(ws, self.listener), "websocket"
+                self.read_loop_task = self.start_background_task(self._read_loop_websocket)
+                self.listener.on_upgraded()
+        except (aiohttp.ClientError, OSError):
+            await self._end_with_error()
+        finally:
+            held, self._held_packets = self._held_packets, None
+            for packet in held:
+                await self.queue.put(packet)
+            if self.current_transport != "websocket":
+                await ws.close()
+
+    async def wait_for_upgrade(self) -> None:
+        """Wait until the upgrade in progress has ended, at most `UPGRADE_LIMIT_S` seconds."""
+        if self._upgrade_task is not None:
+            await asyncio.wait([self._upgrade_task], timeout=UPGRADE_LIMIT_S)
+
+    async def _probe(self, url: str, engineio_path: str) -> Any:
+        """Return a websocket on which the server answered the probe, None if it did not."""
+        address = f"{self._get_engineio_url(url, engineio_path, 'websocket')}&sid={self.sid}{self._get_url_timestamp()}"
+        timeout = aiohttp.ClientWSTimeout(ws_close=self.request_timeout)
+        ws = None
+        try:
+            async with asyncio.timeout(self.request_timeout):
+                ws = await self.http.ws_connect(address, timeout=timeout, **self.websocket_extra_options)
+                await ws.send_str(engineio.packet.Packet(engineio.packet.PING, data="probe").encode())
+                answer = await ws.receive()
+        except (aiohttp.ClientError, OSError, TimeoutError, RuntimeError):  # RuntimeError: the session was closed
+            answer = None
+        if answer is not None and answer.data == "3probe" and self.state == "connected":
+            return ws
+        if ws is not None:
+            await ws.close()
+        return None
+
+    async def _read_loop_polling(self) -> None:
+        """Poll until the connection ends or the upgrade takes over.
+
+        The CONNECT packet is sent first, on the TCP connection of the handshake. The poll therefore needs another one.
+        """
+        await self._writing.wait()
+        packets: list[Any] | None = []
+        while packets is not None and self.state == "connected" and self._held_packets is None:
+            packets = await self._poll()
+            for packet in packets or ():
+                await self._receive_packet(packet)
+        self._polling_ended.set()
+        if packets is not None and self._held_packets is not None:
+            return
+        if packets is None:
+            await self.queue.put(None)
+        if self.write_loop_task:
+            await self.write_loop_task
+        if self.state == "connected":
+            await self._end_with_error()
+
+    async def _poll(self) -> list[Any] | None:
+        """Return the packets of one poll, None if it failed."""
+        address = self.base_url + self._get_url_timestamp()
+        response = await self._send_request("GET", address, timeout=max(self.ping_interval, self.ping_timeout) + 5)
+        if not isinstance(response, aiohttp.ClientResponse) or not response.ok:
+            return None
+        try:
+            return list(engineio.payload.Payload(encoded_payload=(await response.read()).decode("utf-8")).packets)
+        except ValueError:
+            return None
+
+    async def _end_with_error(self) -> None:
+        """Report the end of the transport, as the library does at the end of its loops."""
+        await self._trigger_event("disconnect", self.reason.TRANSPORT_ERROR, run_async=False)
+        if self in engineio.base_client.connected_clients:
+            engineio.base_client.connected_clients.remove(self)
+        await self._reset()
+
+    async def disconnect(self, abort: bool = False, reason: str | None = None) -> None:
+        """Disconnect, after an upgrade in progress has ended."""
+        task = self._upgrade_task
+        if task is not None and not task.done() and task is not asyncio.current_task():
+            if not abort:
+                await self.wait_for_upgrade()
+            await cancel_all([task])
+        await super().disconnect(abort, reason)
 
     async def _connect_websocket(self, url: str, headers: Any, engineio_path: str) -> bool:
         connected = bool(await super()._connect_websocket(url, headers, engineio_path))
@@ -101,6 +226,8 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
         return connected
 
     async def _send_request(self, method: str, *arguments: Any, **options: Any) -> Any:
+        if method == "POST":
+            self._writing.set()
         response = await super()._send_request(method, *arguments, **options)
         if method == "GET":
             response = await _checked_response(response, self.listener)
@@ -114,11 +241,16 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
         await super()._receive_packet(pkt)
 
     async def _send_packet(self, pkt: Any) -> None:
-        if self.answers_pings or pkt.packet_type != engineio.packet.PONG:
+        if not self.answers_pings and pkt.packet_type == engineio.packet.PONG:
+            return
+        if self._held_packets is not None and self.state == "connected":
+            self._held_packets.append(pkt)
+        else:
             await super()._send_packet(pkt)
 
     async def _write_loop(self) -> None:
         await super()._write_loop()
+        self._writing.set()
         if self.state == "disconnecting" and self.current_transport == "polling":
             # DISCONNECT has been sent. A server may leave the open poll unanswered until its next ping is due.
             await self.http.close()

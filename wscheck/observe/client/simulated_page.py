@@ -28,6 +28,7 @@ from wscheck.model.events import (
     Refused,
     Unmounted,
     Unreadable,
+    Upgraded,
 )
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client import console_messages
@@ -126,6 +127,10 @@ class MountedComponent:
         await self.page.unmount(self)
 
 
+RETRY_S = 1.0
+"""Seconds after a refusal until the retry. Servers free the place of a user's last connection with a delay."""
+
+
 class SimulatedPage(ABC):
     """One browser tab. Subclasses decide which component opens which connection.
 
@@ -133,6 +138,7 @@ class SimulatedPage(ABC):
     trigger_event     event that a component emits to start an action (`actions.trigger`)
     disconnect_event  event that a component emits to end this action (`actions.disconnect`)
     components        mounted components, oldest first
+    is_sole_page      function that returns True if the user has no open connection, so the server should accept one
     """
 
     def __init__(self, name: str, target: ServerTarget, credentials: Credentials, listener: PageListener) -> None:
@@ -140,6 +146,7 @@ class SimulatedPage(ABC):
         self.console: ConsoleLog = console_messages.discard_line
         self.trigger_event, self.disconnect_event = "trigger_whatsapp_connection", "disconnect_whatsapp"
         self.components: list[MountedComponent] = []
+        self.is_sole_page: Callable[[], bool] = lambda: False
         self._connections: list[ClientConnection] = []
 
     async def mount(self, component: str, handlers: EventHandlers | None = None) -> MountedComponent:
@@ -173,6 +180,19 @@ class SimulatedPage(ABC):
         connection = ClientConnection(self.target, self.credentials, self, page=self.name, component=mounted.component)
         self._connections.append(connection)
         return connection
+
+    async def open_connection(self, mounted: MountedComponent) -> None:
+        """Open the component's connection, and try once more if it was refused although the user has no other."""
+        connection = self.connect_component(mounted)
+        if await connection.open() or connection.rejection is None or not self.is_sole_page():
+            return
+        await asyncio.sleep(RETRY_S)
+        if mounted in self.components and self.is_sole_page():
+            await self.connect_component(mounted).open()
+
+    @abstractmethod
+    def connect_component(self, mounted: MountedComponent) -> ClientConnection:
+        """Return a new connection, after making it the one that the component uses."""
 
     @abstractmethod
     async def attach(self, mounted: MountedComponent) -> None:
@@ -215,6 +235,9 @@ class SimulatedPage(ABC):
             if mounted.handlers.on_connection_error is not None:
                 mounted.handlers.on_connection_error({"reason": reason, "message": message})
 
+    def upgraded(self, connection: ClientConnection) -> None:
+        self.listener.upgraded(connection)
+
     def disconnected(self, connection: ClientConnection, reason: str) -> None:
         self.listener.disconnected(connection, reason)
 
@@ -251,8 +274,11 @@ class UnifiedPage(SimulatedPage):
         self._opening = self._opening or asyncio.Lock()
         async with self._opening:
             if mounted in self.components and (self._shared is None or not self._shared.is_connected):
-                self._shared = self.new_connection(mounted)
-                await self._shared.open()
+                await self.open_connection(mounted)
+
+    def connect_component(self, mounted: MountedComponent) -> ClientConnection:
+        self._shared = self.new_connection(mounted)
+        return self._shared
 
     async def detach(self, mounted: MountedComponent) -> None:
         if not self.components and self._shared is not None:
@@ -262,8 +288,8 @@ class UnifiedPage(SimulatedPage):
     async def reconnect(self) -> None:
         if not self.components or self._shared is None or self._shared.is_connected:
             return
-        self._shared = self.new_connection(self.components[0])
-        if await self._shared.open():
+        await self.open_connection(self.components[0])
+        if self._shared.is_connected:
             for mounted in self.components:
                 if mounted.handlers.on_reconnect is not None:
                     mounted.handlers.on_reconnect()
@@ -298,8 +324,11 @@ class PerComponentPage(SimulatedPage):
         self._reconnect_tasks: set[asyncio.Task[None]] = set()
 
     async def attach(self, mounted: MountedComponent) -> None:
+        await self.open_connection(mounted)
+
+    def connect_component(self, mounted: MountedComponent) -> ClientConnection:
         self._connection_by_component[mounted] = self.new_connection(mounted)
-        await self._connection_by_component[mounted].open()
+        return self._connection_by_component[mounted]
 
     async def detach(self, mounted: MountedComponent) -> None:
         connection = self._connection_by_component.pop(mounted, None)
@@ -379,6 +408,9 @@ class ClientRecorder:
                 credential=connection.credentials.kind,
             )
         )
+
+    def upgraded(self, connection: ClientConnection) -> None:
+        self._record(Upgraded(**self._connection_fields(connection)))
 
     def disconnected(self, connection: ClientConnection, reason: str) -> None:
         self._record(Disconnected(**self._connection_fields(connection), reason=reason))

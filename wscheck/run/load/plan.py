@@ -195,7 +195,11 @@ def _checked_profile(setting: SettingValue) -> str:
 def _contract_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event that users emit and its payload, as far as the event contract describes them."""
     contract = config.contract
-    requests = () if contract.is_default else (event.emit for event in contract.events if event.emit is not None)
+    requests = (
+        ()
+        if config.tables.get("event") is None
+        else (event.emit for event in contract.events if event.emit is not None)
+    )
     emitted = given.get("emit_event") or next(iter(requests), None)
     if emitted is None:
         return {}

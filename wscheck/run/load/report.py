@@ -103,7 +103,7 @@ def _figures(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadRepor
         connect_ms=s.connect.percentiles,
         ack_ms=s.ack.percentiles,
         ack_timeouts=s.ack_timeouts,
-        events=EventCounts(received=s.received, duplicated=s.duplicated),
+        events=EventCounts(received=s.received, duplicated=s.duplicated, greetings=s.greetings),
         heartbeat_lag_ms=s.lag.percentiles,
         series=_series(progress.seconds),
         server=ending.server,

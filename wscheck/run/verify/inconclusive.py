@@ -32,9 +32,16 @@ UNKNOWN_IDENTITY = Gap(
 )
 OTHER_EVENTS = (
     "the server sent none of the documented events that the client requested: list its events in wscheck.toml "
-    "(`wscheck init`)"
+    "(`wscheck init --observe URL` does)"
 )
-KICKED_WITHOUT_EVENTS = "the server ended the connection, and sent none of the events that the client requested"
+WRONG_NAMESPACE = (
+    "the default namespace / accepts every client and sends nothing: name the application's namespace with "
+    "--namespace, or the login after connecting in [connect]"
+)
+KICKED_WITHOUT_EVENTS = (
+    "the server ended the connection, and sent none of the events that the client requested: it may expect a login "
+    "after connecting ([connect] in wscheck.toml)"
+)
 
 UNKNOWN_WORDING = "it names a connection in words that are not known"
 """Value of `reason` in an `Unreadable` event about a log with an unknown wording."""
@@ -55,10 +62,8 @@ def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap
     gaps = server_unavailable(events)
     if _kept_foreign_sids(events) and opened_as_other_user(events) is None:
         gaps.append(UNKNOWN_IDENTITY)
-    if sent_no_documented_event(events):
-        kicked = any(isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT for event in events)
-        reason = KICKED_WITHOUT_EVENTS if kicked else OTHER_EVENTS
-        gaps.append(Gap(reason=reason, closes_with=CONFIGURATION, rules=("event-missing",)))
+    if (reason := unanswered_reason(events)) is not None:
+        gaps.append(Gap(reason=reason, closes_with=CONFIGURATION, rules=_ABSENCE_RULES))
     if not _logs_replacements(control):
         gaps += _log_gaps(events)
     return gaps
@@ -116,6 +121,28 @@ def sent_no_documented_event(events: Sequence[Event]) -> bool:
     requested = {event.name for event in events if isinstance(event, Expected) and event.assumed}
     received = {event.name for event in events if isinstance(event, Delivered)}
     return bool(requested) and requested.isdisjoint(received)
+
+
+def unanswered_reason(events: Sequence[Event]) -> str | None:
+    """Return why the server sent no event of the contract, if that may be due to the configuration, else None."""
+    expected = [event for event in events if isinstance(event, Expected) and event.name is not None]
+    received = {event.name: None for event in events if isinstance(event, Delivered)}
+    if not any(event.what == "delivered" for event in expected) or not received.keys().isdisjoint(
+        event.name for event in expected
+    ):
+        return None
+    kicked = any(isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT for event in events)
+    if received:
+        names = ", ".join(list(received)[:3])
+        return (
+            f"the server sent {names} and no event of the contract: it may expect a login or a subscription after "
+            "connecting ([connect] in wscheck.toml)"
+        )
+    if any(event.credential == "invalid" and event.namespace == "/" for event in _observed(events)):
+        return WRONG_NAMESPACE
+    if any(event.assumed for event in expected):
+        return KICKED_WITHOUT_EVENTS if kicked else OTHER_EVENTS
+    return KICKED_WITHOUT_EVENTS if kicked else None
 
 
 def _log_gaps(events: Sequence[Event]) -> list[Gap]:

@@ -121,6 +121,7 @@ def _settings(config: Config) -> ScenarioSettings:
         user=Credentials(config["identity.user_id"], config["identity.token"]),
         second_user=_second_user(config),
         contract=config.contract,
+        contract_is_assumed=config.server_url is not None and config.tables.get("event") is None,
         client=config["verify.client"],
         reconnect_delay_s=config["verify.reconnect_on_kick"],
         window_s=config["verify.window"],

@@ -12,7 +12,7 @@ import msgspec
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
-from wscheck.detect.rules import BROWSER, Rule, ranked
+from wscheck.detect.rules import BROWSER, DOCUMENTED, Rule, ranked
 from wscheck.detect.verdict import Decision, Evidence, evidence_gaps, first_message, run_verdict, verdict
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import (
@@ -38,7 +38,13 @@ from wscheck.model.report import Control, ScenarioResult
 from wscheck.observe.traffic.inconclusive import page_gaps, unknown_owners
 from wscheck.observe.traffic.redaction import is_stand_in
 from wscheck.report.formatting import plural
-from wscheck.run.verify.inconclusive import discounted_rules, scenario_gaps, server_lost, server_unavailable
+from wscheck.run.verify.inconclusive import (
+    discounted_rules,
+    scenario_gaps,
+    server_lost,
+    server_unavailable,
+    unanswered_reason,
+)
 from wscheck.scenarios import SCENARIOS
 from wscheck.scenarios.scenario import Scenario
 
@@ -51,6 +57,8 @@ UNKNOWN_SCENARIO = Gap(
 CUT_SHORT = Gap(reason="the run was interrupted before this scenario ended")
 
 ConnectionEdge = TypeVar("ConnectionEdge", Connected, Disconnected)
+
+_DOCUMENTED_IDS = frozenset(rule.id for rule in DOCUMENTED)
 
 PAGE_SOURCES = frozenset({SOURCE_BROWSER, SOURCE_HAR})
 
@@ -116,7 +124,8 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
         refusals=[event for event in ordered if isinstance(event, Refused) and event.reason == "refused"],
         received=dict(Counter(event.name for event in ordered if isinstance(event, Delivered))),
         unjudged=[event for event in ordered if isinstance(event, NotEvaluated)],
-        gaps=judge.gaps,
+        # The client observes its own connections. What a log lacks about them is no gap.
+        gaps=[gap for gap in judge.gaps if not _DOCUMENTED_IDS.issuperset(gap.rules)],
         duration_s=max(times) - min(times) if times else 0.0,
     )
 
@@ -173,9 +182,14 @@ def _gaps(
 ) -> list[Gap]:
     """Return the gaps (missing evidence) that prevent a verdict on a scenario, the most important first."""
     gaps = []
+    evidence_gaps_first = unanswered_reason(subject.events) is not None or bool(server_unavailable(subject.events))
+    if evidence_gaps_first:
+        gaps += scenario_gaps(subject.events, control_events)
     if not server_unavailable(subject.events):
         gaps += [(NotTried if event.skipped else Gap)(reason=event.reason) for event in outcome.unjudged]
-    gaps += [*outcome.gaps, *scenario_gaps(subject.events, control_events)]
+    gaps += outcome.gaps
+    if not evidence_gaps_first:
+        gaps += scenario_gaps(subject.events, control_events)
     gaps += unknown_owners(list(correlate_log_with_client(subject.events)))
     if not subject.ended:
         gaps.append(CUT_SHORT)
