@@ -253,7 +253,7 @@ def test_a_page_with_duplicate_connections_fails_its_test(pytester: pytest.Pytes
             "  who        user_123",
             "  opened by  useBotWebSocket at src/hooks/useBotWebSocket.ts:12:20*",
             "  cause      two components each open a connection*",
-            "  fix        Open it in one module or provider*",
+            "  fix        Open the connection in one module or provider*",
             "next  wscheck explain two-openers",
             "*_ test_duplicate_in_another_tab?chromium? _*",
             "ben: opened * connections*",

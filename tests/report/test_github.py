@@ -47,7 +47,7 @@ def test_a_finding_is_an_annotation_on_the_line_that_opened_the_connection() -> 
     assert properties["file"] == "src/app/(dashboard)/dashboard/page.tsx"
     assert properties["line"] == "42"
     assert properties["title"] == "wscheck: multiple-connections"
-    assert "fix: Open it in one module or provider" in message
+    assert "fix: Open the connection in one module or provider" in message
 
 
 def test_the_most_severe_come_first_and_an_inconclusive_scenario_is_a_warning() -> None:
@@ -96,7 +96,7 @@ def test_the_summary_contains_the_verdict_the_findings_and_every_scenario() -> N
     output = step_summary(*runs.failing())
     assert output.startswith("## ❌ wscheck: failed\n")
     assert "### error: multiple-connections, connection-replaced" in output
-    assert "- **fix**: Open it in one module or provider" in output
+    assert "- **fix**: Open the connection in one module or provider" in output
     for scenario in ("single-connection", "race", "zombie", "isolation"):
         assert f"| `{scenario}` |" in output
 

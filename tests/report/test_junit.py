@@ -62,7 +62,7 @@ def test_a_failure_contains_every_fact_of_its_findings() -> None:
         "who        user_123",
         "opened by  BotCreationWizard at src/components/dashboard/bot-creation-wizard.tsx:118:5 (Qm8ZtR4vYc1e)",
         "cause      two components each open a connection",
-        "fix        Open it in one module or provider",
+        "fix        Open the connection in one module or provider",
     ):
         assert words in (failure.text or "")
 

@@ -89,7 +89,7 @@ def test_a_failed_run_names_both_components_the_cause_the_fix_and_the_rate(faile
         for words in ("multiple-connections", "connection-replaced", "Dashboard", "BotCreationWizard"):
             assert words.replace("-", r"\-") in output or words in output, (name, words)
         assert "two components each open a connection" in output, name
-        assert "Open it in one module or provider" in output, name
+        assert "Open the connection in one module or provider" in output, name
     assert "/s" in failed.files["terminal"].read_text().split("FAILED")[1]
     loops = [f for f in json.loads(failed.files["json"].read_bytes())["findings"] if f["rule"] == "connection-replaced"]
     assert len(loops) == 1 and loops[0]["count"] > 2 and loops[0]["rate"] > 1

@@ -81,7 +81,7 @@ def test_a_result_is_on_the_line_that_opened_the_connection_and_names_the_other(
         assert other["physicalLocation"]["artifactLocation"]["uri"].endswith("bot-creation-wizard.tsx")
         assert other["physicalLocation"]["region"] == {"startLine": 118, "startColumn": 5}
         assert "BotCreationWizard opens a connection here" in other["message"]["text"]
-        assert "fix: Open it in one module or provider" in result["message"]["text"]
+        assert "fix: Open the connection in one module or provider" in result["message"]["text"]
 
 
 def test_every_rule_has_its_help_and_the_fixes_of_its_causes() -> None:
@@ -90,7 +90,7 @@ def test_every_rule_has_its_help_and_the_fixes_of_its_causes() -> None:
         assert rule["shortDescription"]["text"] == REGISTRY[name].title
         assert REGISTRY[name].fix in rule["help"]["text"]
         assert (
-            "If the cause is two-openers (two components each open a connection): Open it in one"
+            "If the cause is two-openers (two components each open a connection): Open the connection in one"
             in rule["help"]["text"]
         )
 

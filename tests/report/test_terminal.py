@@ -57,7 +57,7 @@ def test_a_failed_run_prints_findings_first_and_the_next_command_last() -> None:
         "opened by  Dashboard at src/app/(dashboard)/dashboard/page.tsx:42:9 (Xb3k9aPq7Lw2)",
         "BotCreationWizard at src/components/dashboard/bot-creation-wizard.tsx:118:5",
         "cause      two components each open a connection",
-        "fix        Open it in one module or provider",
+        "fix        Open the connection in one module or provider",
         "✗ single-connection",
         "? zombie",
         "The server did not say how long it waits for a pong.",

@@ -65,7 +65,7 @@ def _page(title: str, told: dict[str, str]) -> None:
     typer.secho(title, bold=True)
     for label, text in told.items():
         if text:
-            typer.echo(_wrapped(f"  {label + ':':<12}", text))
+            typer.echo(_wrapped(f"  {label + ':':<14}", text))
 
 
 def _wrapped(label: str, text: str) -> str:

@@ -77,7 +77,7 @@ def test_a_failed_run_shows_user_problem_cause_and_fix(failed: str) -> None:
         "src/app/(dashboard)/dashboard/page.tsx:42:9",
         "src/components/dashboard/bot-creation-wizard.tsx:118:5",
         "two components each open a connection (high confidence)",
-        "Open it in one module or provider",
+        "Open the connection in one module or provider",
         "wscheck explain two-openers",
         "The server did not say how long it waits for a pong.",
         "No second credentials",

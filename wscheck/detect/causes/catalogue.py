@@ -28,7 +28,7 @@ CATALOGUE: dict[str, CauseDoc] = {
             "two-openers",
             "two components each open a connection",
             "one page, one user, two connections opened by different components",
-            "Open it in one module or provider, count its users, and share it.",
+            "Open the connection in one module or provider, count the components that use it, and share it.",
             CONFIRM_IN_BROWSER,
         ),
         CauseDoc(
@@ -181,7 +181,10 @@ CATALOGUE: dict[str, CauseDoc] = {
 
 FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
     "vue": {
-        "two-openers": "Open it in one module, composable or Pinia store, count its users, and share it.",
+        "two-openers": (
+            "Open the connection in one module, composable or Pinia store, "
+            "count the components that use it, and share it."
+        ),
         "io-in-render": "Move io() out of the template and of computed values: to onMounted, a store or a module.",
         "unstable-dependency": "Watch a primitive value (`() => user.id`), and read no other reactive value with io().",
         "hot-reload": "Disconnect in onUnmounted; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
@@ -190,7 +193,9 @@ FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
         "handler-without-off": "`onUnmounted(() => socket.off(event, handler))`.",
     },
     "svelte": {
-        "two-openers": "Open it in one module (.svelte.js) or store, count its users, and share it.",
+        "two-openers": (
+            "Open the connection in one module (.svelte.js) or store, count the components that use it, and share it."
+        ),
         "io-in-render": "Move io() out of the template and of $derived: to onMount or a module.",
         "unstable-dependency": "Let the $effect read primitive values (user.id, not user), and `untrack` the rest.",
         "hot-reload": "Disconnect in onDestroy; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
@@ -199,7 +204,9 @@ FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
         "handler-without-off": "Return `() => socket.off(event, handler)` from onMount or $effect.",
     },
     "solid": {
-        "two-openers": "Open it in one module or context provider, count its users, and share it.",
+        "two-openers": (
+            "Open the connection in one module or context provider, count the components that use it, and share it."
+        ),
         "io-in-render": "Move io() out of the JSX: to onMount, a context provider or a module.",
         "unstable-dependency": "Let the effect read primitive signals (a memo of the id), and `untrack` the rest.",
         "hot-reload": "Disconnect in onCleanup; in a module: `import.meta.hot?.dispose(() => socket.disconnect())`.",
@@ -207,7 +214,7 @@ FRAMEWORK_FIXES: dict[str, dict[str, str]] = {
         "handler-without-off": "`onCleanup(() => socket.off(event, handler))`.",
     },
     "angular": {
-        "two-openers": "Open it in one service with `providedIn: 'root'` that no component provides again.",
+        "two-openers": "Open the connection in one service with `providedIn: 'root'` that no component provides again.",
         "io-in-render": "Move io() out of the template and the code that it calls: to ngOnInit or a root service.",
         "unstable-dependency": "Let the effect read primitive signals (a computed id), and `untracked` the rest.",
         "hot-reload": "Open it in a root service and disconnect in its ngOnDestroy.",

@@ -45,7 +45,7 @@ class OpenedInSeveralPlaces(RuleDoc):
         "If two of the components that use these places are mounted at the same time, the page has two connections. "
         "It is an error if one component uses both places, because then it always has two."
     )
-    fix = "Open it in one module or provider, count its users, and share it."
+    fix = "Open the connection in one module or provider, count the components that use it, and share it."
     source = 'origin document (`wscheck docs origin`), "Root cause": two separate hooks connect to the same backend'
 
 
