@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +63,16 @@ class LoadCommand:
         """Return the ids of its child processes, and of theirs."""
         return descendants(self.process.pid)
 
+    def open_connections(self) -> int:
+        """Return the connections that were open at the end of the latest complete second."""
+        records = (decode_record(line) for line in self.stream_lines() if line.startswith(b'{"type":"totals"'))
+        return ([0] + [record.open for record in records if isinstance(record, RunTotals)])[-1]
+
+    def end_locust(self) -> None:
+        """End Locust in order, as at the end of its run time."""
+        is_locust = (pid for pid in self.children() if b"locust" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(next(is_locust), signal.SIGTERM)
+
     def finish(self) -> tuple[int, dict[str, Any]]:
         """Wait for the end. Return the exit code and the report."""
         out, _ = self.process.communicate(timeout=MAX_WAIT_S)
@@ -95,6 +106,22 @@ def start_load(folder: Path, *arguments: str, token: str = TOKEN) -> Iterator[Lo
 def run_load(folder: Path, *arguments: str, token: str = TOKEN) -> tuple[int, dict[str, Any], str]:
     """Run `wscheck load ARGUMENTS`. Return the exit code, the report, and stdout with stderr."""
     with start_load(folder, *arguments, token=token) as run:
+        out, _ = run.process.communicate(timeout=MAX_WAIT_S)
+        output = out + run.stderr
+        assert "Traceback" not in output, output
+        return run.process.returncode, json.loads(run.report.read_bytes()) if run.report.exists() else {}, output
+
+
+def run_load_until(
+    folder: Path, condition: Callable[[LoadCommand], Any], *arguments: str, token: str = TOKEN
+) -> tuple[int, dict[str, Any], str]:
+    """Run `wscheck load ARGUMENTS` until the condition is true, however slow the machine is, and end it in order.
+
+    Return the same as `run_load`.
+    """
+    with start_load(folder, *arguments, "--run-time", f"{2 * MAX_WAIT_S:g}s", token=token) as run:
+        run.wait_for_start().wait_until(lambda: condition(run), "the condition did not become true")
+        run.end_locust()
         out, _ = run.process.communicate(timeout=MAX_WAIT_S)
         output = out + run.stderr
         assert "Traceback" not in output, output

@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema
 
 from tests.node_backend import node_backend
-from tests.run.load.load_command import run_load
+from tests.run.load.load_command import LoadCommand, run_load, run_load_until
 
 SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
-ARGUMENTS = ("--users", "10", "--run-time", "2s", "--emit-every", "200ms")
+ARGUMENTS = ("--users", "10", "--emit-every", "200ms")
 
 
 def measures(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -20,7 +20,9 @@ def measures(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_before_and_after_on_the_node_server(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     with node_backend() as server:
-        code, report, output = run_load(tmp_path, server.url, "--before-after", *ARGUMENTS, "--format", f"html={page}")
+        code, report, output = run_load(
+            tmp_path, server.url, "--before-after", *ARGUMENTS, "--run-time", "2s", "--format", f"html={page}"
+        )
         counted = server.counters()
     jsonschema.validate(report, json.loads((SCHEMAS / "wscheck.compare-1.json").read_bytes()))
     by_id = measures(report)
@@ -46,7 +48,8 @@ def test_the_embedded_backend_counts_the_same_and_findings_precede_the_crossed_t
         (tmp_path / name).write_text("master = true\n")
     limits = ("--max-connections-per-user", "1.05", "--max-replaced", "0", "--max-connect-p95", "30s")
     outputs = ("--locust-csv", str(csv), "--locust-html", str(html))
-    code, report, output = run_load(tmp_path, "--profile", "duplicated", *ARGUMENTS, *limits, *outputs)
+    profile = ("--profile", "duplicated")
+    code, report, output = run_load_until(tmp_path, has_loop_and_events, *profile, *ARGUMENTS, *limits, *outputs)
     assert code == 1, output
     jsonschema.validate(report, json.loads((SCHEMAS / "wscheck.load-1.json").read_bytes()))
     assert_agrees(report, report["server"] | {"disconnects": {}})
@@ -60,6 +63,12 @@ def test_the_embedded_backend_counts_the_same_and_findings_precede_the_crossed_t
         "excessive-attempts": "reconnect-on-kick",
     }
     assert (tmp_path / "own_stats.csv").exists() and "<html" in html.read_text()
+
+
+def has_loop_and_events(run: LoadCommand) -> bool:
+    """Report whether all ten users replaced their own connections and received events."""
+    statistics = run.statistics()
+    return statistics.users_multiple == 10 and statistics.replaced >= 60 and statistics.received > 20
 
 
 def assert_received(report: dict[str, Any], counted: dict[str, Any]) -> None:
@@ -85,10 +94,14 @@ def assert_agrees(report: dict[str, Any], counted: dict[str, Any]) -> None:
 
 
 def test_a_server_that_allows_several_connections_shows_them_and_the_duplicates(tmp_path: Path) -> None:
-    """The counts of two workers add up to the server's, in a run that ends by itself."""
-    arguments = ("--profile", "tabs", "--tabs", "4", "--users", "5", "--run-time", "2s", "--processes", "2")
+    """The counts of two workers add up to the server's, in a run that Locust ends."""
+    arguments = ("--profile", "tabs", "--tabs", "4", "--users", "5", "--processes", "2", "--emit-every", "500ms")
     with node_backend("--policy", "allow") as server:
-        code, report, output = run_load(tmp_path, server.url, *arguments)
+        code, report, output = run_load_until(
+            tmp_path,
+            lambda run: run.open_connections() == 20 and server.counters()["emitted"] >= 200,
+            *(server.url, *arguments),
+        )
         counted = server.counters()
     assert code == 1, output
     assert (report["workers"], report["workers_lost"], report["users"]) == (2, 0, 5)

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tests.bad_servers import serving, talking
 from tests.node_backend import node_backend
-from tests.run.load.load_command import is_running, run_load, start_load
+from tests.run.load.load_command import is_running, run_load, run_load_until, start_load
 from tests.run.load.test_agreement import assert_agrees
 from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import ReferenceBackend
@@ -78,11 +78,13 @@ async def test_ctrl_c_after_the_run_loses_no_figures() -> None:
 def test_a_server_that_dies_during_the_run_is_no_pass(tmp_path: Path) -> None:
     with (
         node_backend() as server,
-        start_load(tmp_path, server.url, "--users", "5", "--run-time", "3s") as run,
+        start_load(tmp_path, server.url, "--users", "5", "--run-time", "120s") as run,
     ):
         run.wait_for_start()
-        run.wait_until(lambda: server.counters()["open"] == 5, "they did not connect")
+        run.wait_until(lambda: run.statistics().connects == 5, "they did not connect")
         os.kill(server.pid, signal.SIGKILL)
+        run.wait_until(lambda: sum(run.statistics().disconnects.values()) >= 5, "they did not notice")
+        run.end_locust()
         code, report = run.finish()
     assert code == 3, run.stderr
     assert report["verdict"] == "inconclusive"
@@ -108,7 +110,11 @@ def test_a_server_that_never_acknowledges_is_no_pass(tmp_path: Path) -> None:
         return None
 
     with serve_in_thread(talking(never)) as url:
-        code, report, output = run_load(tmp_path, url, "--users", "3", "--run-time", "3s", "--timeout", "2s")
+        code, report, output = run_load_until(
+            tmp_path,
+            lambda run: run.statistics().refused.get("timeout", 0) >= 3,
+            *(url, "--users", "3", "--timeout", "1s"),
+        )
     assert code == 3, output
     assert report["connects"] == 0 and report["refused"]["timeout"] >= 3
     assert report["reason"].startswith("nothing connected: ") and "timeout" in report["reason"]
@@ -156,11 +162,14 @@ def test_tls_with_a_ca_file_and_users_from_a_file(tmp_path: Path) -> None:
     authority.issue_cert("localhost").configure_cert(context)
     users.write_text("".join(f"user-{n},token-of-user-{n}\n" for n in range(4)))
     backend = ReferenceBackend(ServerLogWriter(None), ping_interval_s=1.0)
-    arguments = ("--users", "4", "--run-time", "1s", "--users-file", str(users))
+    arguments = ("--users", "4", "--users-file", str(users))
     with serve_in_thread(backend.app, context) as url:
-        code, _, output = run_load(tmp_path, url, *arguments)
+        code, _, output = run_load(tmp_path, url, *arguments, "--run-time", "1s")
         assert code == 3 and "cannot be trusted" in output and not backend.counters()["connects"]
-        code, report, output = run_load(tmp_path, url, *arguments, "--ca-file", str(pem), token="unknown-token")
+        trusted = (*arguments, "--ca-file", str(pem))
+        code, report, output = run_load_until(
+            tmp_path, lambda run: run.open_connections() == 4, url, *trusted, token="unknown-token"
+        )
     assert code == 0, output
     assert (report["connects"], report["users"], report["verdict"]) == (4, 4, "passed")
     assert backend.counters()["connects"] == 4 and backend.counters()["refused"] == 0
