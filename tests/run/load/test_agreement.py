@@ -48,7 +48,7 @@ def test_the_embedded_backend_counts_the_same_and_findings_precede_the_crossed_t
         (tmp_path / name).write_text("master = true\n")
     limits = ("--max-connections-per-user", "1.05", "--max-replaced", "0", "--max-connect-p95", "30s")
     outputs = ("--locust-csv", str(csv), "--locust-html", str(html))
-    profile = ("--profile", "duplicated")
+    profile = ("--profile", "duplicated", "--connections", "per-user")
     code, report, output = run_load_until(tmp_path, has_loop_and_events, *profile, *ARGUMENTS, *limits, *outputs)
     assert code == 1, output
     jsonschema.validate(report, json.loads((SCHEMAS / "wscheck.load-1.json").read_bytes()))
@@ -96,6 +96,7 @@ def assert_agrees(report: dict[str, Any], counted: dict[str, Any]) -> None:
 def test_a_server_that_allows_several_connections_shows_them_and_the_duplicates(tmp_path: Path) -> None:
     """The counts of two workers add up to the server's, in a run that Locust ends."""
     arguments = ("--profile", "tabs", "--tabs", "4", "--users", "5", "--processes", "2", "--emit-every", "500ms")
+    arguments = (*arguments, "--connections", "per-user")
     with node_backend("--policy", "allow") as server:
         code, report, output = run_load_until(
             tmp_path,
