@@ -216,7 +216,7 @@ class Connection:
     def send_event(self, name: str, *arguments: object, ack_id: int | None) -> None:
         """Send an event and count it, whether or not the connection is open."""
         self.generator.counters.current.sent += 1
-        self.has_emitted = True
+        self.has_emitted = self.state is ConnectionState.OPEN
         namespace = self.generator.endpoint.namespace
         self.send_packet(encode_frame(event_packet(name, *arguments, namespace=namespace, ack_id=ack_id)))
 

@@ -186,7 +186,7 @@ class UserConnections:
         Otherwise count it as a greeting if the connection has just opened and has not requested anything.
         """
         at = time.monotonic()
-        if not connection.has_emitted and at - connection.opened_at < GREETING_S:
+        if _is_greeted(connection, at):
             self._generator.counters.current.greetings += 1
         if len(self.active) < 2 and self._recent_payloads is None:
             return
@@ -200,7 +200,7 @@ class UserConnections:
         count = deliveries[connection.sid] = deliveries.get(connection.sid, 0) + 1
         if any(other_count >= count for sid, other_count in deliveries.items() if sid != connection.sid):
             self._generator.counters.current.duplicated += 1
-            if not connection.has_emitted and at - connection.opened_at < GREETING_S:
+            if _is_greeted(connection, at):
                 self._generator.counters.current.greetings -= 1
         if len(self.active) < 2 and at - next(iter(payloads.values())).first_at > DUPLICATE_WITHIN_S:
             self._recent_payloads = None
@@ -214,3 +214,8 @@ class UserConnections:
                 break
             del payloads[text]
         return payloads
+
+
+def _is_greeted(connection: Connection, at: float) -> bool:
+    """Return whether an event that arrives now belongs to the opening of the connection, or to the steps before it."""
+    return not connection.has_emitted and (not connection.opened_at or at - connection.opened_at < GREETING_S)

@@ -18,10 +18,13 @@ def measures(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_before_and_after_on_the_node_server(tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
+    page, csv, html = tmp_path / "page.html", tmp_path / "own", tmp_path / "own.html"
+    for name in ("locust.conf", ".locust.conf"):  # the user's own load tests
+        (tmp_path / name).write_text("master = true\n")
+    outputs = ("--format", f"html={page}", "--locust-csv", str(csv), "--locust-html", str(html))
     with node_backend() as server:
         code, report, output = run_load(
-            tmp_path, server.url, "--before-after", *ARGUMENTS, "--run-time", "2s", "--format", f"html={page}"
+            tmp_path, server.url, "--before-after", *ARGUMENTS, "--run-time", "2s", *outputs
         )
         counted = server.counters()
     jsonschema.validate(report, json.loads((SCHEMAS / "wscheck.compare-1.json").read_bytes()))
@@ -39,17 +42,14 @@ def test_before_and_after_on_the_node_server(tmp_path: Path) -> None:
     assert by_id["lifetime_p50_ms"]["change"] == by_id["churn_per_user_s"]["change"] == "better"
     # The number of charts depends on how soon the machine starts the run.
     assert page.read_text().count('class="course"') >= 2
+    assert (tmp_path / "own-unified_stats.csv").exists() and "<html" in (tmp_path / "own-unified.html").read_text()
     assert "token-of-" not in output + page.read_text() + json.dumps(report)
 
 
 def test_the_embedded_backend_counts_the_same_and_findings_precede_the_crossed_threshold(tmp_path: Path) -> None:
-    csv, html = tmp_path / "own", tmp_path / "own.html"
-    for name in ("locust.conf", ".locust.conf"):  # the user's own load tests
-        (tmp_path / name).write_text("master = true\n")
     limits = ("--max-connections-per-user", "1.05", "--max-replaced", "0", "--max-connect-p95", "30s")
-    outputs = ("--locust-csv", str(csv), "--locust-html", str(html))
     profile = ("--profile", "duplicated", "--connections", "per-user")
-    code, report, output = run_load_until(tmp_path, has_loop_and_events, *profile, *ARGUMENTS, *limits, *outputs)
+    code, report, output = run_load_until(tmp_path, has_loop_and_events, *profile, *ARGUMENTS, *limits)
     assert code == 1, output
     jsonschema.validate(report, json.loads((SCHEMAS / "wscheck.load-1.json").read_bytes()))
     assert_agrees(report, report["server"] | {"disconnects": {}})
@@ -62,7 +62,6 @@ def test_the_embedded_backend_counts_the_same_and_findings_precede_the_crossed_t
         "connection-replaced": "reconnect-on-kick",
         "excessive-attempts": "reconnect-on-kick",
     }
-    assert (tmp_path / "own_stats.csv").exists() and "<html" in html.read_text()
 
 
 def has_loop_and_events(run: LoadCommand) -> bool:
@@ -96,12 +95,12 @@ def assert_agrees(report: dict[str, Any], counted: dict[str, Any]) -> None:
 def test_a_server_that_allows_several_connections_shows_them_and_the_duplicates(tmp_path: Path) -> None:
     """The counts of two workers add up to the server's, in a run that Locust ends."""
     arguments = ("--profile", "tabs", "--tabs", "4", "--users", "5", "--processes", "2", "--emit-every", "500ms")
-    arguments = (*arguments, "--connections", "per-user")
+    policy = ("--connections", "per-user")
     with node_backend("--policy", "allow") as server:
         code, report, output = run_load_until(
             tmp_path,
             lambda run: run.open_connections() == 20 and server.counters()["emitted"] >= 200,
-            *(server.url, *arguments),
+            *(server.url, *arguments, *policy),
         )
         counted = server.counters()
     assert code == 1, output

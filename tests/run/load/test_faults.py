@@ -39,6 +39,8 @@ def test_ctrl_c_reports_what_was_counted_and_leaves_no_process(tmp_path: Path) -
         "60s",
         "--processes",
         "2",
+        "--connections",
+        "per-user",
     )
     with node_backend() as server, start_load(tmp_path, server.url, *arguments) as run:
         run.wait_for_start().wait_until(
