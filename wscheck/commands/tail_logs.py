@@ -40,6 +40,14 @@ def tail_logs(
     ] = None,
     marker: Marker = None,
     key: Key = None,
+    guess: Annotated[
+        bool | None,
+        typer.Option(
+            "--guess/--no-guess",
+            help="Read all lines that may report connections, or only known markers [those without doubt].",
+            show_default=False,
+        ),
+    ] = None,
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     stale_after: Annotated[
@@ -116,7 +124,7 @@ def tail_logs(
     times = {"--for": for_, "--since": since, "--until": until}
     with ExitStack() as stack:
         with write_on_abort(reports, lambda: _empty_report(paths or [])):
-            request = _request(load_config(flags), options, times, checkpoint, marker or [], key or [], outputs)
+            request = _request(load_config(flags), options, times, checkpoint, marker or [], key or [], guess, outputs)
             report, events, interrupted = _run(request, stack)
         formats.write_outputs(reports, report, events)
     for recording in (output for output in outputs if output.format == "ndjson"):
@@ -139,6 +147,7 @@ def _request(
     checkpoint: Path | None,
     markers: list[str],
     keys: list[str],
+    guess: bool | None,
     outputs: "list[ReportOutput]",
 ) -> "TailRequest":
     from wscheck.config.settings import parse_duration
@@ -153,7 +162,7 @@ def _request(
     return TailRequest(
         **{**options, "from_start": options["from_start"] or since is not None},
         outputs=outputs,
-        new_reader=reader_factory(markers, keys, config.tables.get("logs", {}), config.location_of),
+        new_reader=reader_factory(markers, keys, config.tables.get("logs", {}), config.location_of, guess=guess),
         options=config.judge_options,
         bar=config.bar,
         quiet_after=config["watch.quiet_after"],

@@ -153,6 +153,50 @@ class MarkerSuggestion(msgspec.Struct, kw_only=True):
     example: str = ""
 
 
+class AccessClient(msgspec.Struct, kw_only=True):
+    """Requests of one Socket.IO client in an access log.
+
+    client            user in the query of the requests, otherwise the address
+    handshakes        new Engine.IO sessions that were requested
+    upgrades          WebSocket connections that were accepted (101), or requested if the log has no status
+    polls             requests of sessions over HTTP long-polling
+    unknown_sessions  requests that were answered with 400, because the process did not know the session
+    first, last       time of the first and of the last handshake, None without times
+    """
+
+    client: str
+    handshakes: int = 0
+    upgrades: int = 0
+    polls: int = 0
+    unknown_sessions: int = 0
+    first: float | None = None
+    last: float | None = None
+
+    @property
+    def per_second(self) -> float:
+        """Return the handshakes per second, 0 if the log does not show them."""
+        if self.first is None or self.last is None or self.last <= self.first:
+            return 0.0
+        return (self.handshakes - 1) / (self.last - self.first)
+
+
+class AssumedSentence(msgspec.Struct, kw_only=True):
+    """Sentence in a wording of the log's own, and the event that it is taken for.
+
+    kind      kind of event: "connected", "replaced" or "disconnected"
+    sentence  its fixed words, with placeholders for the ids: `{user}`, `{sid}`, `{old}`, `{new}`, `{}` for other values
+    lines     number of such lines among those from which the wording was learned
+    example   one of the lines, without credentials, possibly truncated
+    ids       dict of placeholder to the id in the example
+    """
+
+    kind: str
+    sentence: str
+    lines: int = 0
+    example: str = ""
+    ids: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 def suggested_options(suggestions: Iterable[MarkerSuggestion]) -> str:
     """Return the command line options that apply the suggestions, quoted for a shell. "" without suggestions."""
     options: list[str] = []
@@ -175,6 +219,10 @@ class LogsReport(Report, kw_only=True):
     most_open   the most connections that one user had at once, also for shorter than the grace period
     users       dict of user id to summary, with at most as many users as the option `--users` allows
     suggested   markers for lines that seem to report connections in an unknown wording
+    assumed     sentences in an unknown wording that were read, because their words and ids leave no doubt
+    guessable   sentences that were not read, because their words or ids leave doubt; `--guess` reads them
+    access      clients with their HTTP requests, if the logs are access logs, those with the most handshakes first
+    polling_share  share of the sessions in access logs that have no WebSocket connection
     """
 
     sources: list[str] = msgspec.field(default_factory=list)
@@ -188,6 +236,10 @@ class LogsReport(Report, kw_only=True):
     most_open: int = 0
     users: dict[str, LogUserSummary] = msgspec.field(default_factory=dict)
     suggested: list[MarkerSuggestion] = msgspec.field(default_factory=list)
+    assumed: list[AssumedSentence] = msgspec.field(default_factory=list)
+    guessable: list[AssumedSentence] = msgspec.field(default_factory=list)
+    access: list[AccessClient] = msgspec.field(default_factory=list)
+    polling_share: float = 0.0
 
     @property
     def has_results(self) -> bool:

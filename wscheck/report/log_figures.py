@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
-from wscheck.model.report import LogsReport, LogUserSummary, suggested_options
+from wscheck.model.report import AssumedSentence, LogsReport, LogUserSummary, suggested_options
 from wscheck.report.formatting import format_bytes, one_line, plural
 
 USERS_SHOWN = 10
 """Largest number of users in the table. `--format json` contains all users."""
 
 USER_COLUMNS = ("user", "connects", "replaced", "most at once", "open at end")
+
+CLIENTS_SHOWN = 10
+SENTENCES_SHOWN, EXAMPLES_SHOWN = 6, 3
+"""Largest numbers of sentences in an unknown wording, and of examples of them, in a report for people."""
 
 _DEFAULT_SENTENCE = "WebSocket client connected"
 _EXAMPLE_OPTION = "--marker connected='YOUR WORDS'"
@@ -28,7 +32,44 @@ def log_facts(report: LogsReport) -> list[str]:
     kinds = [kind for kind in (*_ALWAYS_SHOWN, "restarted") if kind in _ALWAYS_SHOWN or report.events.get(kind)]
     counts = ", ".join(f"{report.events.get(kind, 0):,} {kind}" for kind in kinds)
     read = f"read {plural(report.lines, 'line')} ({format_bytes(report.bytes)}): {counts}"
-    return [read, *_limits(report)]
+    return [read, *_requests(report), *_assumptions(report), *_limits(report)]
+
+
+def _requests(report: LogsReport) -> Iterator[str]:
+    """Yield the requests of the clients in an access log."""
+    for client in report.access[:CLIENTS_SHOWN]:
+        rate = f" ({client.per_second:.2f}/s)" if client.per_second else ""
+        unknown = f", {client.unknown_sessions:,} answered with 400: unknown session" if client.unknown_sessions else ""
+        yield (
+            f"{one_line(client.client)}: {plural(client.handshakes, 'handshake')}{rate}, "
+            f"{client.upgrades:,} upgrades to WebSocket, {client.polls:,} polls{unknown}"
+        )
+    if len(report.access) > CLIENTS_SHOWN:
+        yield f"and {len(report.access) - CLIENTS_SHOWN:,} more clients"
+    if any(client.unknown_sessions > 1 for client in report.access):
+        yield (
+            "sessions are unknown to the process that answers: possibly several processes without sticky sessions, "
+            "or a server that restarted"
+        )
+    if report.access:
+        yield f"{report.polling_share:.0%} of the sessions have no WebSocket connection in the log"
+
+
+def _assumptions(report: LogsReport) -> Iterator[str]:
+    """Yield the sentences in an unknown wording that were read, and how some of their lines were read."""
+    for each in report.assumed[:SENTENCES_SHOWN]:
+        lines = f"{plural(each.lines, 'line')} like '{one_line(each.sentence)}'"
+        yield f"assumed: {lines} report {_ADJECTIVES[each.kind]} connections (--no-guess reads only known wording)"
+    for each in report.assumed[:EXAMPLES_SHOWN]:
+        yield f"for example: {_ids_read(each)}: {one_line(each.example)}"
+    for each in report.guessable[:SENTENCES_SHOWN]:
+        lines = f"{plural(each.lines, 'line')} like '{one_line(each.sentence)}'"
+        yield f"{lines} may report {_ADJECTIVES[each.kind]} connections: --guess reads them"
+
+
+def _ids_read(sentence: AssumedSentence) -> str:
+    ids = ", ".join(f"{role} {one_line(value)}" for role, value in sentence.ids.items())
+    return f"{sentence.kind} {ids}".strip()
 
 
 def _limits(report: LogsReport) -> Iterator[str]:
@@ -66,7 +107,7 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
         options = suggested_options([suggestion])
         yield f"{lines} in an unknown wording; to read them, add {options}: {one_line(suggestion.example)}"
     opened = any(each.kind == "connected" for each in report.suggested) or report.events.get("connected")
-    if not opened and (report.events.get("replaced") or _has_no_connection_event(report)):
+    if not opened and not report.access and (report.events.get("replaced") or _has_no_connection_event(report)):
         yield (
             f"no line reports an opened connection: none contains '{_DEFAULT_SENTENCE}' or a configured marker; "
             f"if your server uses another wording, add {_EXAMPLE_OPTION}"
@@ -84,11 +125,12 @@ def command_with_markers(report: LogsReport) -> str:
 
     Return "" if events about connections were read, so that no marker is missing.
     """
-    if not _has_no_connection_event(report):
+    if not _has_no_connection_event(report) or report.access:
         return ""
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
     paths = " ".join(names) if len(names) < 4 else "..."
-    return f"wscheck tail-logs --no-follow {suggested_options(report.suggested) or _EXAMPLE_OPTION} {paths}"
+    options = "--guess" if report.guessable else suggested_options(report.suggested) or _EXAMPLE_OPTION
+    return f"wscheck tail-logs --no-follow {options} {paths}"
 
 
 def _has_no_connection_event(report: LogsReport) -> bool:

@@ -19,6 +19,8 @@ from wscheck.model.gaps import Gap
 from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import (
+    AccessClient,
+    AssumedSentence,
     BrowserReport,
     BrowserTarget,
     ConnectionSummary,
@@ -58,6 +60,8 @@ _ALWAYS_COMPLETE = (
     BrowserTarget,
     LogsReport,
     LogUserSummary,
+    AccessClient,
+    AssumedSentence,
     MarkerSuggestion,
     ScanReport,
     OpeningCall,

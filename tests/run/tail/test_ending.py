@@ -103,13 +103,22 @@ def test_a_connection_without_user_or_sid_is_inconclusive(server: LoggingServer,
 UNKNOWN_SENTENCES = b"INFO Socket opened uid=ada socketId=%s", b"INFO Socket gone socketId=%s"
 
 
+def test_sentences_without_doubt_are_read_and_reported(server: LoggingServer, tmp_path: Path) -> None:
+    for sid in (b"one", b"two"):
+        for line in UNKNOWN_SENTENCES:
+            server.line(line % sid)
+    report = run_for_report("app.log", directory=tmp_path)
+    assert (report["events"]["connected"], report["events"]["disconnected"], report["suggested"]) == (2, 2, [])
+    assert [(one["kind"], one["lines"]) for one in report["assumed"]] == [("connected", 2), ("disconnected", 2)]
+
+
 def test_markers_are_suggested_for_unknown_sentences(server: LoggingServer, tmp_path: Path) -> None:
     """The sentences are only at the start of a long log."""
     for sid in (b"one", b"two"):
         for line in UNKNOWN_SENTENCES:
             server.line(line % sid)
     server.raw(b"tick\n" * 40_000)
-    report = run_for_report("app.log", directory=tmp_path)
+    report = run_for_report("--no-guess", "app.log", directory=tmp_path)
     assert (report["verdict"], report["events"]["connected"]) == ("inconclusive", 0)
     opened = {"marker": "Socket opened", "keys": ["user=uid"], "example": (UNKNOWN_SENTENCES[0] % b"one").decode()}
     gone = {"marker": "Socket gone", "keys": [], "example": (UNKNOWN_SENTENCES[1] % b"one").decode()}
@@ -117,20 +126,20 @@ def test_markers_are_suggested_for_unknown_sentences(server: LoggingServer, tmp_
         {"kind": "connected", "lines": 2, **opened},
         {"kind": "disconnected", "lines": 2, **gone},
     ]
-    output = run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
+    output = run_to_end("--no-follow", "--no-guess", "app.log", directory=tmp_path).stdout
     options = "--marker connected='Socket opened' --key user=uid --marker disconnected='Socket gone'"
     assert f"wscheck tail-logs --no-follow {options} app.log" in " ".join(output.split())
-    again = run_for_report(*shlex.split(options), "app.log", directory=tmp_path)
+    again = run_for_report("--no-guess", *shlex.split(options), "app.log", directory=tmp_path)
     assert (again["events"]["connected"], again["events"]["disconnected"], again["suggested"]) == (2, 2, [])
 
 
 def test_a_log_without_known_openings_gets_a_hint(server: LoggingServer, tmp_path: Path) -> None:
     server.record("Replacing existing socket for user", userId="ada", oldSocketId="a", newSocketId="b")
-    output = run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
+    output = run_to_end("--no-follow", "--no-guess", "app.log", directory=tmp_path).stdout
     assert "no line reports an opened connection" in output
     assert "--marker connected='YOUR WORDS'" in " ".join(output.split())
     server.line(UNKNOWN_SENTENCES[0] % b"b")
-    output = run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
+    output = run_to_end("--no-follow", "--no-guess", "app.log", directory=tmp_path).stdout
     hint = "1 line may report opened connections in an unknown wording; to read them, add --marker connected="
     assert f"{hint}'Socket opened'" in " ".join(output.split())
     assert "no line reports" not in output

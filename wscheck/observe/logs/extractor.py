@@ -17,6 +17,8 @@ from stringzilla import bytesum, count
 
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.access_log import NEEDLE as REQUEST
+from wscheck.observe.logs.access_log import AccessLog
 from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
@@ -28,6 +30,7 @@ from wscheck.observe.logs.matcher import RecordMatcher
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, find_suggestions
 from wscheck.observe.logs.vocabulary import START_NEEDLES, LogVocabulary
+from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 MAX_LINE = 1 << 20
@@ -87,6 +90,7 @@ class LogExtractor:
     path, node     path of the log, and server process that writes it
     redactor       removes the secrets of this run
     prefix_memory  record kinds that had a prefix; shared by the readers of the current and rotated files of the log
+    scout          searches the log for statements in an unknown wording, which are read too
     """
 
     def __init__(
@@ -97,17 +101,20 @@ class LogExtractor:
         node: str | None = None,
         redactor: Redactor | None = None,
         prefix_memory: PrefixMemory | None = None,
+        scout: WordingScout | None = None,
     ) -> None:
         self._wording = wording = wording or LogVocabulary()
         self._needle = wording.needle_pattern()
         self._event_builder = EventBuilder(path, node, redactor)
-        matcher, timestamps = RecordMatcher(wording), TimestampParser(path, wording.time_key_names())
-        self._timestamps = timestamps
+        self._matcher = matcher = RecordMatcher(wording)
+        self._timestamps = timestamps = TimestampParser(path, wording.time_key_names())
         shared = (matcher, timestamps, self._event_builder, PrefixMemory() if prefix_memory is None else prefix_memory)
         self._general_reader = GeneralReader(path, *shared)
         self._fast_reader = FastReader(*shared, learns=not wording.markers)
         self._scanner, self._encoding = NeedleScanner(wording), Encoding()
+        self._scout, self._learned_needles, self._learned_markers = scout, set[bytes](), 0
         self._data = bytearray()
+        self.access_log: AccessLog | None = None
         self._buffer: ReadBuffer | None = None
         self._dropped = self._position = self._retained_from = 0
         self._places: Iterator[Found] | None = None
@@ -130,6 +137,11 @@ class LogExtractor:
         If `about` is given, only lines that contain one of its ids are considered.
         """
         return find_suggestions(self._recent(), self._wording, kinds, _events_in, about)
+
+    @property
+    def scout(self) -> WordingScout | None:
+        """Return the search for an unknown wording, None if only known markers are read."""
+        return self._scout
 
     @property
     def latest(self) -> float | None:
@@ -259,6 +271,11 @@ class LogExtractor:
         if end <= self._position:
             return
         self._scanner.detect_journal(self._data, self._position, end)
+        if not self.lines:
+            self._timestamps.look_ahead(bytes(self._data[self._position : min(end, self._position + RETAINED)]))
+        if self._scout is not None:
+            self._learn(self._scout, end)
+            self._read_requests(end)
         found, counted = self._scanner.scan(self._data, self._position, end, self.lines, marks)
         data, lines, position = self._data, self._general_reader, self._position
         if self._skipping:
@@ -273,6 +290,36 @@ class LogExtractor:
             self._line(begin, position)
             self.lines += data[position - 1] == NEWLINE
         self._position, self.lines = end, counted
+
+    def _read_requests(self, end: int) -> None:
+        """Count the requests of Engine.IO if this is an access log."""
+        begin = self._position
+        if (
+            self.access_log is None
+            and not self.lines
+            and self._data.find(REQUEST, begin, min(end, begin + RETAINED)) >= 0
+        ):
+            self.access_log = AccessLog(self._timestamps)
+        if self.access_log is not None:
+            self.access_log.read(self._data, begin, end)
+
+    def _learn(self, scout: WordingScout, end: int) -> None:
+        """Learn the wording of the lines before `end`, and read the earlier lines that it explains."""
+        rows = scout.search(self._data, self._position, end, self.lines + 1)
+        wording = scout.wording
+        self._matcher.learned = wording if wording else None
+        if len(scout.markers) > self._learned_markers:
+            self._learned_markers = len(scout.markers)
+            added = tuple((kind, text) for text, kind in scout.markers.items())
+            self._matcher.use_markers(LogVocabulary((*self._wording.markers, *added), self._wording.keys))
+        found = (*wording.needles(), *map(str.encode, scout.markers))
+        needles = [each for each in found if each not in self._learned_needles]
+        if needles:
+            self._learned_needles.update(needles)
+            self._needle = re.compile(b"|".join([self._needle.pattern, *map(re.escape, needles)]))
+            self._scanner.add_needles(*needles)
+        for row in rows:
+            self._general_reader.reread_learned(row.text, row.line)
 
     def _read_fast(self, position: int, end: int) -> int:
         """Store the records that the fast reader can read; return the start of the first line that it cannot read."""

@@ -18,7 +18,9 @@ from wscheck.observe.logs.formats.envelopes import (
     unwrap,
     unwrap_joined,
 )
+from wscheck.observe.logs.formats.key_values import find_key_values
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix
+from wscheck.observe.logs.formats.timestamps import KEYS as TIME_KEYS
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.formats.vendor_exports import is_unescaped
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
@@ -99,6 +101,11 @@ class GeneralReader:
         message = unwrap(decode_line(raw), self._timestamps)
         if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
+
+    def reread_learned(self, text: str, line: int) -> None:
+        """Read an earlier line whose wording was learned from later lines."""
+        self._read_marker(unwrap(text, self._timestamps), line, 0, lambda: iter(()))
+        self.flush_complete()
 
     def read_line(self, raw: bytes, line: int, begin: int, marked: bool, above: LinesAboveOffset) -> None:
         """Read one line.
@@ -198,7 +205,7 @@ class GeneralReader:
                 return False
             begin = start
         if message.at is None:
-            message.at = self._timestamps.find(f"{record_start.prefix} {record_start.trailing_time}")
+            message.at = record_time(record_start, message, self._timestamps)
         if self._is_quoted_text(record_start, message, line, above):
             return True
         self.records.start_record(record_start, message, line, begin)
@@ -236,6 +243,15 @@ class GeneralReader:
             self._event_builder.add_unreadable(line, BARE_RECORD, message.text)
             return True
         return False
+
+
+def record_time(record_start: RecordStart, message: LogMessage, timestamps: TimestampParser) -> float | None:
+    """Return the time on the line of a marker: in its prefix or at its end, or under a key such as "time" (logfmt)."""
+    at = timestamps.find(f"{record_start.prefix} {record_start.trailing_time}")
+    if at is not None or message.fields is not None or not any(key in message.text for key in TIME_KEYS):
+        return at
+    pairs = (pair for pair in find_key_values(message.text) if pair.depth <= 1)
+    return timestamps.from_fields({pair.key: pair.value for pair in pairs})
 
 
 def _is_cut(text: str, marker: int) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -56,6 +56,7 @@ class RecordStart(msgspec.Struct):
     in_object       the marker is a value in an object over several lines
     maybe_prose     the line may be an ordinary sentence, so it counts only if ids are found
     has_unclear_id  an id was left out because its end is ambiguous
+    is_learned      no marker identifies the record, but the wording that was learned from the log
     """
 
     kind: str
@@ -68,6 +69,13 @@ class RecordStart(msgspec.Struct):
     in_object: bool = False
     maybe_prose: bool = False
     has_unclear_id: bool = False
+    is_learned: bool = False
+
+
+class LearnedWording(Protocol):
+    """Statements of a log that report events without a marker."""
+
+    def match(self, message: LogMessage) -> RecordStart | None: ...
 
 
 class DetailLine(NamedTuple):
@@ -182,6 +190,9 @@ def structured_ids(fields: dict[str, Any], kind: str, role_of: RoleOfKey) -> dic
         if all(role in found for role in REQUIRED_ROLES[kind]):
             break
         level = deeper[:50]
+    own = fields.get("id")
+    if SID not in found and kind != REPLACED and isinstance(own, str) and _SOCKET_ID.fullmatch(own) is not None:
+        found[SID] = own
     return found
 
 
@@ -215,6 +226,12 @@ def id_text(value: Any) -> str | None:
     return value_or_none(value) if isinstance(value, str) else None
 
 
+def _own_socket_id(pair: KeyValue) -> str:
+    """Return the id of the logged object itself if it has the form of a Socket.IO id, else "": { id: '...' }."""
+    is_own = pair.key == "id" and not any(pair.parents) and pair.is_certain
+    return pair.value if is_own and _SOCKET_ID.fullmatch(pair.value) is not None else ""
+
+
 _ONLY_SIGNS = lazy_pattern(r"^\W*$")
 
 
@@ -222,12 +239,21 @@ MAX_KEYS = 5_000
 
 
 class RecordMatcher:
-    """Matcher for the records of a log. `wording` contains the markers and keys of the log."""
+    """Matcher for the records of a log. `wording` contains the markers and keys of the log.
+
+    learned  the wording that was learned from the log; it matches where no marker does
+    """
 
     def __init__(self, wording: LogVocabulary) -> None:
-        self._marker_pattern, self._key_roles = wording.marker_pattern(), wording.key_roles()
-        self._placeholder_markers = placeholder_markers(wording.markers)
+        self._key_roles = wording.key_roles()
+        self.use_markers(wording)
         self._role_cache: dict[str, str | None] = {}
+        self.learned: LearnedWording | None = None
+
+    def use_markers(self, wording: LogVocabulary) -> None:
+        """Replace the markers of the log by those of `wording`."""
+        self._marker_pattern = wording.marker_pattern()
+        self._placeholder_markers = placeholder_markers(wording.markers)
 
     def key_role(self, key: str) -> str | None:
         """Return the role (user, sid, ...) of a key, None for an unknown key."""
@@ -267,13 +293,17 @@ class RecordMatcher:
         """Return the position of the first marker, whether it belongs to a record or not."""
         match = self._marker_pattern.search(text)
         places = [match.start()] if match is not None else []
-        return min(
+        place = min(
             [*places, *(at for form in self._placeholder_markers for at in form.needle_positions(text))], default=None
         )
+        if place is None and self.learned is not None and self.learned.match(LogMessage(text)) is not None:
+            return 0
+        return place
 
     def match(self, message: LogMessage) -> RecordStart | None:
         """Return the start of a record in a message, None if no record starts there."""
-        return self._match_text(message.text) if message.fields is None else self._match_structured(message)
+        found = self._match_text(message.text) if message.fields is None else self._match_structured(message)
+        return self.learned.match(message) if found is None and self.learned is not None else found
 
     # --- structured ---------------------------------------------------------------------------------------------------
 
@@ -439,7 +469,8 @@ class RecordMatcher:
         found: dict[str, str] = {}
         best: dict[str, int] = {}
         unclear: set[str] = set()
-        for pair in found_pairs:
+        pairs = list(found_pairs)
+        for pair in pairs:
             role = self._pair_role(pair)
             if role is None or role not in ALLOWED_ROLES[kind] or (value := value_or_none(pair.value)) is None:
                 continue
@@ -447,6 +478,9 @@ class RecordMatcher:
                 unclear.add(role)
             elif role not in found or pair.depth < best[role]:
                 found[role], best[role] = value, pair.depth
+        if SID not in found and SID not in unclear and kind != REPLACED:
+            own = next(filter(None, map(_own_socket_id, pairs)), "")
+            found |= {SID: own} if own else {}
         return {role: value for role, value in found.items() if role not in unclear}, unclear
 
     def _without_keyed_values(self, rest: str, found_pairs: Iterable[KeyValue]) -> str:

@@ -17,6 +17,7 @@ from wscheck.observe.logs.vocabulary import (
     key_name_error,
     marker_error,
 )
+from wscheck.observe.logs.wording.scout import WordingScout
 
 AS_IT_STANDS = "Write only the name, as in the log"
 
@@ -29,9 +30,11 @@ class ReaderFactory:
     The readers of a log and of its rotated files share one `PrefixMemory` (which records had a time or level).
     """
 
-    def __init__(self, wording: LogVocabulary, redactor: Redactor | None) -> None:
-        self._wording, self._redactor = wording, redactor
+    def __init__(self, wording: LogVocabulary, redactor: Redactor | None, guess: bool | None = None) -> None:
+        """Create the factory. `guess`: read also statements in an unknown wording: None for the certain ones only."""
+        self._wording, self._redactor, self._guess = wording, redactor, guess
         self._prefix_memory: dict[str, PrefixMemory] = {}
+        self._scouts: dict[str, WordingScout] = {}
 
     def __call__(self, path: str) -> LogExtractor:
         return self.for_log(path)(path)
@@ -39,9 +42,18 @@ class ReaderFactory:
     def for_log(self, log: str) -> Callable[[str], LogExtractor]:
         """Return a factory for the readers of one log: of its current file and its rotated files."""
         prefix_memory = self._prefix_memory.setdefault(log, PrefixMemory())
+        scout = self.scout_for(log)
         return lambda path: LogExtractor(
-            path, wording=self._wording, redactor=self._redactor, prefix_memory=prefix_memory
+            path, wording=self._wording, redactor=self._redactor, prefix_memory=prefix_memory, scout=scout
         )
+
+    def scout_for(self, log: str) -> WordingScout | None:
+        """Return the scout of a log, None if only known markers are read."""
+        if self._guess is False:
+            return None
+        if log not in self._scouts:
+            self._scouts[log] = WordingScout(self._wording, guesses=bool(self._guess))
+        return self._scouts[log]
 
 
 def _somewhere(name: str) -> str:
@@ -54,6 +66,8 @@ def reader_factory(
     table: Mapping[str, Any],
     at: Callable[[str], str] = _somewhere,
     redactor: Redactor | None = None,
+    *,
+    guess: bool | None = False,
 ) -> ReaderFactory:
     """Return a factory of readers.
 
@@ -62,6 +76,7 @@ def reader_factory(
     table     [logs] of wscheck.toml, with [logs.markers] and [logs.keys]: one text or a list of texts per key
     at        function that returns the position of a key in wscheck.toml
     redactor  removes the secrets of this run
+    guess     read statements in an unknown wording: True for all, None for those without doubt, False for none
 
     Raises:
         UsageError: An option or a table is wrong.
@@ -76,7 +91,7 @@ def reader_factory(
             *(_pair(raw, "logs.keys", "FIELD=NAME", ROLES, "uid") for raw in keys),
         ),
     )
-    return ReaderFactory(wording, redactor)
+    return ReaderFactory(wording, redactor, guess)
 
 
 def placeholder_hint(kind: str) -> str:

@@ -69,10 +69,21 @@ class PlaceholderMarker:
 
         The marker's needle (its longest fixed text) is at the position `at`.
         """
-        for begin in self._starts(line, at):
-            if self._shortest.match(line, begin) is not None:
-                return self._read_ids(line[:begin] + without_enclosing_bracket(line[:begin], line[begin:]), begin)
-        return None
+        starts = (begin for begin in self._starts(line, at) if self._shortest.match(line, begin) is not None)
+        begin = next(starts, None)
+        if begin is None:
+            return None
+        found = self._read_ids(line[:begin] + without_enclosing_bracket(line[:begin], line[begin:]), begin)
+        if found is None or not self._texts[0].strip() or not any(self._includes(line, each, begin) for each in starts):
+            return found
+        first = self._roles[0]
+        ids = {role: value for role, value in found.ids.items() if role != first}
+        return found._replace(ids=ids, unclear=(found.unclear | {first}) - {""})
+
+    def _includes(self, line: str, earlier: int, begin: int) -> bool:
+        """Return whether the sentence may start at `earlier`, so that its first id contains the text at `begin`."""
+        match = self._shortest.match(line, earlier)
+        return match is not None and match.start(1) <= begin < match.end(1) and not any(map(str.isspace, match[1]))
 
     def _starts(self, line: str, at: int) -> Iterator[int]:
         """Yield the positions at which a matching text may start, the nearest to `at` first."""

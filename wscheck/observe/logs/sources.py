@@ -13,9 +13,11 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.model.events import Event
+from wscheck.observe.logs.access_log import AccessLog
 from wscheck.observe.logs.ordering import with_times
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
 from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, file_pieces, suggestions_from_start
+from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.tailing.follower import INCOMPLETE_GZIP, LogFollower, ResumePoint
 from wscheck.observe.tailing.gzip_log import GZIP_MAGIC, GzipReader
 from wscheck.observe.tailing.read_buffer import ReadBuffer
@@ -107,6 +109,18 @@ class LogInput:
     def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
         """Return options (--marker, --key) with which the last lines could be read as events of these kinds."""
         return self._readers[-1].suggestions(kinds) if self._readers else []
+
+    @property
+    def access_logs(self) -> list[AccessLog]:
+        """Return the requests in this log and in its rotated files, as far as they are access logs."""
+        found = (getattr(reader, "access_log", None) for reader in self._readers)
+        return [each for each in found if isinstance(each, AccessLog)]
+
+    @property
+    def scouts(self) -> list[WordingScout]:
+        """Return the searches of this log for an unknown wording."""
+        found = (getattr(reader, "scout", None) for reader in self._readers)
+        return list({id(scout): scout for scout in found if isinstance(scout, WordingScout)}.values())
 
     @property
     def latest(self) -> float | None:

@@ -2,14 +2,18 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from wscheck.detect.engine import Judge
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap
-from wscheck.model.report import LogsReport, LogUserSummary, MarkerSuggestion
+from wscheck.model.report import AccessClient, AssumedSentence, LogsReport, LogUserSummary, MarkerSuggestion
+from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.suggest.suggestions import EXCERPT
+from wscheck.observe.logs.wording.learner import Reading
 from wscheck.run.tail.watch import AnyLog, LogWatch
 
 SCHEMA = "wscheck.logs/1"
@@ -31,7 +35,10 @@ def build_logs_report(
         partial: the logs were not read to their end, although they should have been.
     """
     findings = watch.judge.finish()
-    decision = verdict(findings, [*_unread(watch, partial=partial), *evidence_gaps(_evidence(watch))], bar)
+    requests = _requests(watch)
+    decision = verdict(
+        findings, [*_unread(watch, partial=partial), *_access_gaps(requests), *evidence_gaps(_evidence(watch))], bar
+    )
     ledger = watch.judge.ledger
     everyone = list(ledger.users())
     listed = everyone if users is None else _busiest_first(watch.judge)[:users]
@@ -39,6 +46,7 @@ def build_logs_report(
     levels = Counter[str]()
     for log in watch.logs:
         levels.update(log.levels)
+    scouts = list({id(scout): scout for log in watch.logs for scout in log.scouts}.values())
     return LogsReport(
         schema=SCHEMA,
         target=", ".join(log.name for log in watch.logs),
@@ -61,7 +69,53 @@ def build_logs_report(
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in listed},
         suggested=propose_markers(watch.logs, watch.counts.by_type, most_open),
+        assumed=_sentences(scout.wording.readings.values() for scout in scouts),
+        guessable=_sentences(scout.likely.values() for scout in scouts),
+        access=sorted(requests.clients, key=lambda client: -client.handshakes)[:users],
+        polling_share=round(requests.polling_share, 3),
     )
+
+
+class Requests(NamedTuple):
+    """Clients of all access logs, and the share of the sessions without a WebSocket connection."""
+
+    clients: list[AccessClient]
+    polling_share: float
+
+
+def _requests(watch: LogWatch) -> Requests:
+    """Return the requests in access logs. Logs that report connections themselves are no access logs."""
+    logs = [log for each in watch.logs for log in each.access_logs]
+    if any(watch.counts.by_type.get(kind) for kind in ("connected", "replaced", "disconnected")):
+        return Requests([], 0.0)
+    clients = [client for log in logs for client in log.clients.values()]
+    return Requests(clients, max((log.polling_share for log in logs), default=0.0))
+
+
+def _access_gaps(requests: Requests) -> list[Gap]:
+    if not requests.clients:
+        return []
+    handshakes = sum(client.handshakes for client in requests.clients)
+    told = f"this is an access log with {handshakes} handshakes of {len(requests.clients)} clients"
+    return [
+        Gap(
+            reason=f"{told}: it shows HTTP requests per client, not which connections are open at the same time",
+            closes_with="the log of the application, with a line for each connect and disconnect",
+        )
+    ]
+
+
+def _sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
+    """Return the sentences of several logs, each once, the most frequent first."""
+    found: dict[tuple[str, str], AssumedSentence] = {}
+    for reading in chain.from_iterable(readings):
+        example = Redactor().redact(reading.example.strip())[:EXCERPT]
+        each = AssumedSentence(
+            kind=reading.kind, sentence=reading.sentence, lines=reading.lines, example=example, ids=dict(reading.ids)
+        )
+        known = found.setdefault((reading.kind, reading.sentence), each)
+        known.lines += reading.lines if known is not each else 0
+    return sorted(found.values(), key=lambda each: -each.lines)
 
 
 def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:

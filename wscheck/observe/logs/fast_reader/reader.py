@@ -26,6 +26,7 @@ from wscheck.observe.logs.formats.envelopes import (
 )
 from wscheck.observe.logs.formats.line_prefix import strip_bullet
 from wscheck.observe.logs.formats.timestamps import STAMP, TimeReader, TimestampParser
+from wscheck.observe.logs.general_reader import record_time
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher, RecordStart
 from wscheck.observe.logs.multiline import MAX_QUOTATION_BYTES, OpenRecords, ends_in_quotation
@@ -280,13 +281,14 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
     if (
         record_start is None
         or record_start.kind == RESTARTED
+        or record_start.is_learned
         or record_start.has_unclear_id
         or record_start.trailing_time
         or record_start.in_object
     ):
         return None
     if message.at is None:
-        message.at = timestamps.find(record_start.prefix)
+        message.at = record_time(record_start, message, timestamps)
     return record_start
 
 

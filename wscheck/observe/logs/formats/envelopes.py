@@ -20,7 +20,20 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 ANSI = lazy_pattern(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00\x07\x1b]")
 
-MESSAGE_KEYS = ("MESSAGE", "log", "msg", "message", "@message", "event", "body", "short_message", "textPayload", "_msg")
+MESSAGE_KEYS = (
+    "MESSAGE",
+    "log",
+    "msg",
+    "message",
+    "@message",
+    "event",
+    "body",
+    "short_message",
+    "textPayload",
+    "_msg",
+    "@m",
+    "@mt",
+)
 """Keys that contain the message of a structured record, the most important first."""
 
 _NESTED = ("jsonPayload", "log", "log_processed", "message", "msg", "fields")

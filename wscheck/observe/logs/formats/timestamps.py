@@ -4,7 +4,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?:[  ]?[AaPp]\.?[Mm]\b\.?)?"
 
 STAMP_SOURCE = rf"""(?P<iso>\d{{4}}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC)|\s?[+-]\d\d:?\d\d)?)
-    |(?P<clf>\d{{1,2}}/(?:{_MONTHS})/\d{{4}}:\d\d:\d\d:\d\d(?:\s[+-]\d{{4}})?)
+    |(?P<clf>\d{{1,2}}/(?:{_MONTHS})/\d{{4}}[: ]\d\d:\d\d:\d\d(?:\s[+-]\d{{4}})?)
     |(?P<ymd>\d{{4}}/\d\d/\d\d[ ,]\s?{_CLOCK})
-    |(?P<mdy>\d{{1,2}}/\d{{1,2}}/\d{{4}},?\s{_CLOCK})
+    |(?P<mdy>(?<![\d/.-])\d{{1,2}}(?P<between>[/.-])\d{{1,2}}(?P=between)\d{{4}},?\s{_CLOCK})
     |(?P<dmy>\d{{1,2}}\s(?:{_MONTHS})\s(?:\d{{4}}\s)?{_CLOCK})
-    |(?P<syslog>(?:{_MONTHS})\s+\d{{1,2}}\s(?:\d{{4}}\s)?{_CLOCK})
+    |(?P<syslog>(?:{_MONTHS})\s+\d{{1,2}},?\s(?:\d{{4}},?\s(?:@\s)?)?{_CLOCK}(?:\s(?:GMT[+-]\d{{4}}|\d{{4}}\b(?!:)))?)
     |(?P<klog>(?<!\w)[IWEF](?:\d{{4}})?\d{{4}}\s{_CLOCK})
     |(?P<clock>(?<![\d:.]){_CLOCK})
     |(?P<epoch>(?<![\w.-])1[5-9]\d{{8}}(?:\.\d{{1,9}}|\d{{3}})?(?![\w-]))
@@ -28,6 +28,10 @@ STAMP_SOURCE = rf"""(?P<iso>\d{{4}}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d(?:[.,]\d+)
 """The forms of timestamps, as the source of a verbose pattern; each group is named after its form."""
 
 STAMP = lazy_pattern(STAMP_SOURCE, re.VERBOSE)
+
+_DATE_SIGN = lazy_pattern(r"[/.-]")
+_NUMERIC_DATE = lazy_pattern(rb"(?<![\d/.-])(\d\d?)[/.-](\d\d?)[/.-]\d{4},?\s\d\d?:\d\d:\d\d")
+LAST_MONTH = 12
 
 _TAIL = lazy_pattern(rf"\s\[?{_CLOCK}\]?\s*$")
 
@@ -44,6 +48,7 @@ KEYS = (
     "__REALTIME_TIMESTAMP",
     "TimeGenerated",
     "_time",
+    "@t",
 )
 
 _DAY_S = 86_400.0
@@ -85,6 +90,7 @@ class TimestampParser:
         self._last: float | None = None
         self._latest = 0.0
         self.has_fractions = False
+        self._day_first: bool | None = None
 
     def find(self, text: str) -> float | None:
         """Return the most precise time in a prefix, None if there is no time."""
@@ -132,24 +138,46 @@ class TimestampParser:
 
     def _with_date(self, kind: str, text: str) -> datetime:
         if kind == "clf":
+            text = text.replace(" ", ":", 1) if text[11] == " " else text
             form = "%d/%b/%Y:%H:%M:%S" + (" %z" if " " in text else "")
             return datetime.strptime(text, form)
         if kind == "klog":
             date, clock = text[1:].split()
             year = int(date[:-4] or self._log_date.year)
             return datetime(year, int(date[-4:-2]), int(date[-2:])) + timedelta(seconds=_clock(clock))
-        if kind == "syslog":
-            month, day, *rest = text.split()
-        elif kind == "dmy":
-            day, month, *rest = text.split()
-        else:
+        if kind == "mdy":
             date, _, clock = text.replace(", ", " ").replace(",", " ").partition(" ")
-            numbers = [int(number) for number in date.split("/")]
-            year, m, d = numbers if kind == "ymd" else (numbers[2], numbers[0], numbers[1])
-            return datetime(year, m, d) + timedelta(seconds=_clock(clock.strip()))
-        year = int(rest.pop(0)) if rest[0].isdigit() else self._log_date.year
-        number = _MONTHS.split("|").index(month) + 1
-        return datetime(year, number, int(day)) + timedelta(seconds=_clock(" ".join(rest)))
+            first, second, year = (int(number) for number in _DATE_SIGN.split(date))
+            day, number = (first, second) if self._is_day_first(first, second, year) else (second, first)
+            return datetime(year, number, day) + timedelta(seconds=_clock(clock.strip()))
+        if kind == "ymd":
+            date, _, clock = text.replace(", ", " ").replace(",", " ").partition(" ")
+            year, number, day = (int(each) for each in date.split("/"))
+            return datetime(year, number, day) + timedelta(seconds=_clock(clock.strip()))
+        first_word, second_word, *rest = text.replace("@ ", "").replace(", ", " ").split()
+        month, day_text = (second_word, first_word) if kind == "dmy" else (first_word, second_word)
+        zone = timezone(_offset(rest.pop())) if rest[-1].startswith("GMT") else None
+        years = [rest.pop(at) for at in (0, -1) if len(rest) > 1 and rest[at].isdigit()]
+        year = int(years[0]) if years else self._log_date.year
+        moment = datetime(year, _MONTHS.split("|").index(month) + 1, int(day_text), tzinfo=zone)
+        return moment + timedelta(seconds=_clock(" ".join(rest)))
+
+    def _is_day_first(self, first: int, second: int, year: int) -> bool:
+        """Return whether the day is in front of the month: as other dates of the log show, or the likelier order."""
+        if first > LAST_MONTH or second > LAST_MONTH:
+            self._day_first = first > LAST_MONTH
+        if self._day_first is not None:
+            return self._day_first
+        latest = self._log_date + timedelta(days=1)
+        return datetime(year, first, second) > latest >= datetime(year, second, first)
+
+    def look_ahead(self, log: bytes) -> None:
+        """Find out from the first lines of a log whether its dates start with the day or with the month."""
+        for match in _NUMERIC_DATE.finditer(log):
+            first, second = int(match[1]), int(match[2])
+            if max(first, second) > LAST_MONTH >= min(first, second):
+                self._day_first = first > LAST_MONTH
+                return
 
     def _clock_time(self, seconds: float) -> float:
         moment = datetime(self._log_date.year, self._log_date.month, self._log_date.day) + timedelta(seconds=seconds)
@@ -224,6 +252,12 @@ def split_trailing_time(text: str) -> tuple[str, str]:
     """Return a line without the time of day that some loggers print at its end, and this time ("" if there is none)."""
     tail = _TAIL.search(text) if text[-1:].isalnum() or text[-1:] in "]." else None
     return (text[: tail.start()], tail[0]) if tail is not None else (text, "")
+
+
+def _offset(text: str) -> timedelta:
+    """Return the offset of a zone such as "GMT+0100"."""
+    minutes = int(text[4:6]) * 60 + int(text[6:8])
+    return timedelta(minutes=-minutes if text[3] == "-" else minutes)
 
 
 def _iso(text: str) -> datetime:

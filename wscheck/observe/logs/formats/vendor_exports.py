@@ -25,17 +25,20 @@ class Export(NamedTuple):
     beside  keys that the format must have in addition to `inner`
     also    keys that the format may have in addition, None if any key is allowed
     stream  key whose value must be "stdout" or "stderr", None if the format has no such key
+    within  keys that the logged record must have
     """
 
     inner: str
     beside: frozenset[str]
     also: frozenset[str] | None = None
     stream: str | None = None
+    within: frozenset[str] = frozenset()
 
     def fits(self, fields: Fields) -> bool:
-        keys = fields.keys()
+        keys, inner = fields.keys(), fields.get(self.inner)
         return (
-            self.beside <= keys
+            (not self.within or (isinstance(inner, dict) and self.within <= inner.keys()))
+            and self.beside <= keys
             and (self.also is None or keys <= self.beside | self.also | {self.inner})
             and (self.stream is None or fields.get(self.stream) in ("stdout", "stderr"))
         )
@@ -54,6 +57,7 @@ _EXPORT_SHAPES = (
     Export("line", _key_set("date fields timestamp"), frozenset()),
     Export("resultDescription", _key_set("category resourceId time")),
     Export("properties", _key_set("category resourceId time")),
+    Export("attributes", _key_set("id type"), frozenset(), within=_key_set("message service timestamp")),
     Export("Log", _key_set("Stream"), stream="Stream"),
     *(Export(column, _key_set("TimeGenerated")) for column in ("LogMessage", "LogEntry", "Log_s", "ResultDescription")),
 )

@@ -1,0 +1,220 @@
+"""Tests of logs in a wording of their own: what is read without options, and what is not."""
+
+import random
+import string
+
+import pytest
+
+from wscheck.model.events import Connected, Disconnected, Event, Replaced
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.vocabulary import LogVocabulary
+from wscheck.observe.logs.wording.scout import WordingScout
+
+USERS = ("mia", "noor", "will")
+_CHARACTERS = string.ascii_letters + string.digits + "-_"
+
+
+def sid(number: int) -> str:
+    chosen = random.Random(number)
+    return "".join(chosen.choices(_CHARACTERS, k=16)) + f"AA{number:02}"
+
+
+def read(log: str, *pieces: int, guesses: bool = False) -> list[Event]:
+    data, begin = log.encode(), 0
+    extractor = LogExtractor("app.log", scout=WordingScout(LogVocabulary(), guesses=guesses))
+    events = list[Event]()
+    for size in (*pieces, len(data)):
+        events += extractor.feed(data[begin : begin + size])
+        begin += size
+    return events + extractor.flush(at_end=True)
+
+
+def told(events: list[Event]) -> list[tuple[str, ...]]:
+    """Kind and ids of each event."""
+    found = list[tuple[str, ...]]()
+    for event in events:
+        if isinstance(event, Connected):
+            found.append(("+", event.user or "", event.sid or ""))
+        elif isinstance(event, Disconnected):
+            found.append(("-", event.user or "", event.sid or ""))
+        elif isinstance(event, Replaced):
+            found.append(("!", event.user or "", event.old_sid or "", event.new_sid or ""))
+    return found
+
+
+PREFIXES = {
+    "none": "",
+    "iso": "2026-04-02T10:11:{s:02}.250Z ",
+    "winston": "2026-04-02T10:11:{s:02}.250Z [info]: ",
+    "winston with a dash": "2026-04-02T10:11:{s:02}.250Z - info: ",
+    "log4js": "[2026-04-02T10:11:{s:02}.250] [INFO] realtime - ",
+    "bunyan": "[2026-04-02T10:11:{s:02}.250Z]  INFO: realtime/812 on node-3: ",
+    "NestJS": "[Nest] 812  - 04/02/2026, 10:11:{s:02} AM     LOG [EventsGateway] ",
+    "Python with dashes": "2026-04-02 10:11:{s:02},250 - app.realtime - INFO - ",
+    "Python's default": "INFO:app.realtime:",
+    "uvicorn": "INFO:     ",
+    "gunicorn": "[2026-04-02 10:11:{s:02} +0000] [812] [INFO] ",
+    "Spring": "2026-04-02 10:11:{s:02}.250  INFO 812 --- [nio-8080-exec-{s}] c.acme.RealtimeHandler   : ",
+    "logback": "10:11:{s:02}.250 [http-nio-{s}] INFO  com.acme.RealtimeHandler - ",
+    "Monolog": "[2026-04-02T10:11:{s:02}.250000+00:00] realtime.INFO: ",
+    "Serilog": "[10:11:{s:02} INF] ",
+    "Ruby": "I, [2026-04-02T10:11:{s:02}.250000 #812]  INFO -- : ",
+    "Go": "2026/04/02 10:11:{s:02} ",
+    "syslog": "Apr  2 10:11:{s:02} node-3 realtime[812]: ",
+    "compose": "api-1  | 2026-04-02T10:11:{s:02}.250Z ",
+    "PM2": "0|api  | 2026-04-02 10:11:{s:02} ",
+    "JavaScript's Date": "Thu Apr 02 2026 10:11:{s:02} GMT+0000 (Coordinated Universal Time): ",
+    "an emoji": "🔌 ",
+}
+SENTENCES = {
+    "user and socket": ("User {u} connected with socket id {i}", "User {u} disconnected (socket {i}): transport close"),
+    "brackets": ("Client connected: {i} (user: {u})", "Client disconnected: {i} (user: {u})"),
+    "the user first": ("{u} joined ({i})", "{u} left ({i})"),
+    "arrow and a number": ("connected {u} -> {i} (total {s})", "disconnected {u} -> {i} (ping timeout)"),
+    "bars": ("Socket opened | id={i} | member={u}", "Socket closed | id={i} | member={u} | reason=transport close"),
+    "keys": ("ws open uid:{u} sid:{i}", "ws close uid:{u} sid:{i}"),
+    "square brackets": ("User[{u}] authenticated. Created session[{i}].", "User[{u}] left. Closed session[{i}]."),
+    "JSON at the end": (
+        'connection established {{"userId":"{u}","connId":"{i}"}}',
+        'connection lost {{"connId":"{i}"}}',
+    ),
+    "an inspected object": ("New client {{ id: '{i}', userId: '{u}' }}", "Client gone {{ id: '{i}' }}"),
+}
+
+
+def conversation(prefix: str, sentences: tuple[str, str]) -> tuple[str, list[tuple[str, ...]]]:
+    """Return a log in which each user comes, goes and comes again, and its events."""
+    lines, events, number = list[str](), list[tuple[str, ...]](), 0
+    opened, closed = sentences
+    for round_number in range(2):
+        for user in USERS:
+            number += 1
+            for sign, sentence in (("+", opened), ("-", closed))[: 2 - round_number]:
+                second = 2 * number + (sign == "-")
+                lines.append(prefix.format(s=second) + sentence.format(u=user, i=sid(number), s=number))
+                named = user if sign == "+" or "{u}" in sentence else ""
+                events.append((sign, named, sid(number)))
+    return "\n".join(lines) + "\n", events
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_is_read_behind_every_prefix(prefix: str, sentence: str) -> None:
+    log, expected = conversation(PREFIXES[prefix], SENTENCES[sentence])
+    events = read(log)
+    assert told(events) == expected
+    timed = "{s" in PREFIXES[prefix]
+    assert all((event.at is not None) == timed for event in events)
+
+
+@pytest.mark.parametrize("sentence", ["user and socket", "JSON at the end"])
+def test_pieces_of_a_log_give_the_same_events(sentence: str) -> None:
+    log, expected = conversation(PREFIXES["iso"], SENTENCES[sentence])
+    for size in (1, 40, 97, 400):
+        pieces = [size] * (len(log) // size)
+        assert sorted(told(read(log, *pieces))) == sorted(expected)
+
+
+STRUCTURED = {
+    "pino": '{{"level":30,"time":17{s:02}000000123,"pid":7,"userId":"{u}","socketId":"{i}","msg":"socket {v}"}}',
+    "nested": '{{"time":"2026-04-02 10:11:{s:02}","message":"peer {v}","user":{{"id":"{u}"}},"client":{{"id":"{i}"}}}}',
+    "winston": '{{"message":"member {v}","memberId":"{u}","connectionId":"{i}","timestamp":"2026-04-02 10:11:{s:02}"}}',
+    "Serilog": '{{"@t":"2026-04-02T10:11:{s:02}Z","@mt":"Client {{Id}} {v}","Id":"{i}","UserId":"{u}"}}',
+    "logfmt": 'time=2026-04-02T10:11:{s:02}Z level=info msg="client {v}" account={u} conn_id={i}',
+    "Logger metadata": "10:11:{s:02}.123 user_id={u} pid=<0.{s}.0> [info] channel {v} {i}",
+    "CSV": '2026-04-02T10:11:{s:02}Z,node-3,"[api] User {u} {v}, socket {i}"',
+}
+
+
+@pytest.mark.parametrize("shape", STRUCTURED)
+def test_keys_of_structured_records_are_read(shape: str) -> None:
+    sentences = (STRUCTURED[shape].replace("{v}", "connected"), STRUCTURED[shape].replace("{v}", "disconnected"))
+    log, expected = conversation("", sentences)
+    assert told(read(log)) == expected
+
+
+REPLACED = {
+    "the user": ("Closing existing connection for user {u}", ("{u}", "", "")),
+    "the old socket": ("User {u} already connected, dropping old socket {o}", ("{u}", "{o}", "")),
+    "both": ("Replacing socket {o} of {u} with {n}", ("{u}", "{o}", "{n}")),
+    "keys": ("Kicking previous session of {u} old={o} new={n}", ("{u}", "{o}", "{n}")),
+    "in favour": ("Dropped connection {o} in favour of new connection {n}", ("", "{o}", "{n}")),
+    "key of the user": ("Disconnecting previous socket for member_id: {u}", ("{u}", "", "")),
+}
+
+
+@pytest.mark.parametrize("words", REPLACED)
+@pytest.mark.parametrize("documented", [True, False])
+def test_replacements_are_read_whether_or_not_the_other_words_are_known(words: str, *, documented: bool) -> None:
+    sentence, ids = REPLACED[words]
+    opened = "WebSocket client connected userId={u} socketId={i}" if documented else "User {u} connected ({i})"
+    closed = "WebSocket client disconnected socketId={i}" if documented else "User {u} disconnected ({i})"
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number in range(6):
+        lines.append(f"2026-04-02T10:11:{number:02}.000Z " + opened.format(u="mia", i=sid(number)))
+        if number:
+            told_ids = {"u": "mia", "o": sid(number - 1), "n": sid(number)}
+            lines.append(f"2026-04-02T10:11:{number:02}.004Z " + sentence.format(**told_ids))
+            lines.append(f"2026-04-02T10:11:{number:02}.009Z " + closed.format(u="mia", i=sid(number - 1)))
+            expected.append(("!", *(each.format(**told_ids) for each in ids)))
+    assert [each for each in told(read("\n".join(lines) + "\n")) if each[0] == "!"] == expected
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "MongoDB connected",
+        "Redis client connected",
+        "User mia joined room 7",
+        "User mia left room 7",
+        "Order 4711 closed",
+        "Database connection established host=db-1",
+        "message from noor: hello, are you connected?",
+        "Replacing cached profile for user mia",
+        "closing old log file app.log.3",
+        "Existing config found for tenant 7: keeping it",
+        "Connection to upstream failed, retrying",
+        "worker 3 started",
+        "WebSocket connection attempt from 192.0.2.7 rejected",
+    ],
+)
+def test_other_things_that_open_and_close_are_no_connections(noise: str) -> None:
+    log, expected = conversation(PREFIXES["winston"], SENTENCES["user and socket"])
+    lines = [line for each in log.splitlines() for line in (each, f"2026-04-02T10:11:00.250Z [info]: {noise}")]
+    assert told(read("\n".join(lines) + "\n")) == expected
+
+
+@pytest.mark.parametrize("guesses", [False, True])
+def test_an_ordinary_word_is_never_a_user(*, guesses: bool) -> None:
+    lines = [
+        *(f"Disconnecting previous socket for player_id: {user}" for user in USERS),
+        *(f"New socket connection from {user}" for user in USERS),
+        "Closing old connection for this user",
+        "New client connected",
+    ]
+    users = {event.user for event in read("\n".join(lines) + "\n", guesses=guesses)}
+    assert users <= {*USERS, None}
+
+
+def test_words_of_other_languages_are_not_read() -> None:
+    log, _ = conversation(PREFIXES["iso"], ("Utilisateur {u} connecté ({i})", "Utilisateur {u} déconnecté ({i})"))
+    assert read(log) == []
+
+
+def test_sockets_without_users_stay_sockets() -> None:
+    log, _ = conversation(PREFIXES["none"], ("User connected: {i}", "User disconnected: {i}"))
+    assert {event.user for event in read(log)} == {None}
+
+
+def test_a_second_line_about_the_same_end_counts_once() -> None:
+    log, expected = conversation(
+        "", ("User {u} connected with socket {i}", "Client disconnected: {i}\nUser {u} disconnected")
+    )
+    assert told(read(log)) == [(sign, user if sign == "+" else "", each) for sign, user, each in expected]
+
+
+def test_a_message_of_a_user_in_the_words_of_the_server_is_not_read() -> None:
+    log, expected = conversation(PREFIXES["winston"], SENTENCES["user and socket"])
+    forged = f"User will connected with socket id {sid(99)}"
+    lines = [*log.splitlines(), f"2026-04-02T10:11:00.250Z [info]: chat: {forged}", forged]
+    assert told(read("\n".join(lines) + "\n")) == expected

@@ -1,0 +1,570 @@
+"""Sentences of log lines: fixed words and slots for values.
+
+A sentence is the message of a line without the prefix of the logger and without the fields of a structured record. Two
+lines that one statement of the server wrote have the same pattern.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from wscheck.model.disconnect_reasons import (
+    CLIENT_DISCONNECT,
+    IO_CLIENT_DISCONNECT,
+    IO_SERVER_DISCONNECT,
+    SERVER_DISCONNECT,
+    SERVER_SPELLINGS,
+)
+from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS, LogMessage, parse_json_object
+from wscheck.observe.logs.formats.key_values import find_key_values, value_or_none
+from wscheck.observe.logs.formats.line_prefix import is_level
+from wscheck.observe.logs.formats.timestamps import KEYS as TIME_KEYS
+from wscheck.observe.logs.formats.timestamps import STAMP, STAMP_SOURCE
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.matcher import FOREIGN_KEYS, id_text
+from wscheck.observe.logs.vocabulary import DISCONNECTED, normalize_key
+from wscheck.observe.logs.wording.words import (
+    CONNECTION_NOUNS,
+    COUNT_WORDS,
+    EVENT_VERBS,
+    HOLDER_NOUNS,
+    NO_MEANING,
+    VOCABULARY,
+    Meaning,
+    is_ordinary,
+    meaning_of,
+    reports_event,
+    word_parts,
+)
+
+MAX_LENGTH = 2_000
+"""Length in characters beyond which a message is no sentence of the server."""
+MAX_PIECES = 60
+MAX_REASON = 120
+
+SLOT = "\0"
+"""The place of a value in a pattern."""
+
+
+class Slot(NamedTuple):
+    """Value in a sentence.
+
+    label  name in front of the value, in the form of `normalize_key`, "" if there is none
+    keyed  ":" or "=" is between the label and the value
+    """
+
+    label: str
+    value: str
+    keyed: bool = False
+
+
+class Sentence(NamedTuple):
+    """Message of a log line.
+
+    prefix   form of the text that the logger wrote in front of the message
+    pattern  words and signs in lower case, with SLOT for each value
+    slots    the values, in order
+    meaning  the event that the words report
+    fields   dict of key to value of the structured record, with dots in nested keys
+    reason   reason of a disconnect
+    tags     dict of position to value in the prefix that may identify a request or a process
+    stamp    text that contains the time
+    pieces   the texts behind `pattern`
+    text     the message
+    spans    position of each piece in the text
+    """
+
+    prefix: str
+    pattern: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    meaning: Meaning
+    fields: Mapping[str, str]
+    reason: str
+    tags: Mapping[str, str]
+    stamp: str
+    pieces: tuple[str, ...]
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def statement(self) -> tuple[str, tuple[str, ...]]:
+        """Return what the lines of one statement of the server have in common."""
+        return self.prefix, self.pattern
+
+    @property
+    def values(self) -> Iterator[tuple[str, Slot]]:
+        """Yield each value with the name of its place."""
+        for at, slot in enumerate(self.slots):
+            yield str(at), slot
+        for key, value in self.fields.items():
+            yield f".{key}", Slot(normalize_key(key), value, keyed=True)
+        for position, value in self.tags.items():
+            yield f"#{position}", Slot("", value)
+
+
+class Piece(NamedTuple):
+    """Word, sign or value of a message, with its position."""
+
+    text: str
+    kind: str
+    begin: int
+    end: int
+
+
+_WORD, _VALUE, _SIGN = "word", "value", "sign"
+
+_REASONS = (*SERVER_SPELLINGS, IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, CLIENT_DISCONNECT, SERVER_DISCONNECT)
+_KNOWN_REASON = lazy_pattern(
+    rf"(?i)(?<![\w-])(?:{'|'.join(sorted(map(re.escape, _REASONS), key=len, reverse=True))}|going away)(?![\w-])"
+)
+_KEYED_REASON = lazy_pattern(
+    r"""(?ix)[\s,|]*\b(?:disconnect|close)?_?(?:reason|cause)["']?\s*[:=]\s*
+    (?P<reason>"[^"\n]*"|'[^'\n]*'|[^|,;(){}\[\]=\n]*?)(?=\s*$|\s*[|,;)}\]]|\s+[\w.-]+=)"""
+)
+
+_PREFIX = lazy_pattern(
+    rf"""\s*(?:
+    (?P<bracket>\[[^\[\]\n]{{0,80}}\]:?)
+    |(?P<stamp>\(?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?\s)?(?:{STAMP_SOURCE})(?:\s?GMT[+-]\d{{4}})?(?:\s\([\w ]+\))?
+        \)?[,:]?(?=\s|[A-Z]|$))
+    |(?P<python>(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL):[\w.]+:)
+    |(?P<ruby>[DIWEFA],(?=\s\[))
+    |(?P<priority><\d{{1,3}}>)
+    |(?P<process>(?:[\w.-]+\s)?[\w./-]+\[[\w.-]+\]:)
+    |(?P<bunyan>[\w.-]+/\d+\son\s[\w.-]+:)
+    |(?P<column>[\w.|-]+\s+\|(?=\s))
+    |(?P<pid>\#?\d+\]?(?=\s+(?:[-–—]|[\[(]|[A-Z]{{3,8}}\b)))
+    |(?P<pair>[A-Za-z_]\w*=(?:<[^<>\s]*>|[^\s\[\]"']+)(?=\s))
+    |(?P<sid>(?:[\w-]{{20}}|[0-9a-f]{{32}}):(?=\s))
+    |(?P<logger>[A-Za-z_$][\w.$/-]*(?:\[\d+\])?(?::[A-Za-z_$][\w.$/-]*)*(?:\s*:{{1,2}}(?=\s|[A-Z✅-➿])|\s+[-–—](?=\s)))
+    |(?P<dotted>(?!(?i:user|users|client|socket|session|connection|player|member|sid|id):)[A-Za-z_][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)+(?=\s))
+    |(?P<path>[\w.-]+(?:/[\w.-]+)+(?=\s))
+    |(?P<level>[A-Za-z]{{3,11}}:?(?=\s))
+    |(?P<sign>[^\w\s\[\](){{}}"'`<\#/\\]+(?=\s|\w))
+    )""",
+    re.VERBOSE,
+)
+_TAG = lazy_pattern(r"(?=[\w<>.-]*\d)[\w<>.-]{8,40}|<[\d.]+>")
+_VIEWER = lazy_pattern(r"\A(?:[^\t\n]+\t){2}(?=\d{4}-)|\A[a-z0-9][\w.]*-[\w.-]+ [\w.-]+ (?=\[|\d{4}-|[A-Z]+\b)")
+"""Names that `gh run view --log` and stern print in front of a line."""
+_COLUMNS = lazy_pattern(r"""(?:[^,"\n]*,)+"(?:[^"]|"")*"(?:,(?:"(?:[^"]|"")*"|[^,"\n]*))*\s*$""")
+
+_PIECES = lazy_pattern(
+    r"""(?P<quoted>(?<!\w)(?:"[^"\n]{1,128}"|'[^'\n]{1,128}'|`[^`\n]{1,128}`))
+    |(?P<arrow>[-=]{1,2}>|[→➜])
+    |(?P<label>[A-Za-z_][\w-]*):(?=[^\s:/\\])
+    |(?P<bare>[^\s"`()\[\]{}<>|,;=]+)
+    |(?P<sign>\S)""",
+    re.VERBOSE,
+)
+_TEMPLATE = lazy_pattern(r"\{[@$]?[A-Za-z_]\w*(?:[:,][^{}]*)?\}")
+_LETTERS = lazy_pattern(r"[^\W\d_]+(?:[-_'’][^\W\d_]+)*")
+_NO_ID = lazy_pattern(
+    r"""(?ix)(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]+\]?(?::\d+)?|[a-z]+://.*|/.*(?<!\#[\w-]{20})
+    |localhost(?::\d+)?|:?\d{2,5}/\w*|true|false|null|none|undefined
+    |[\d.,]+\s?(?:ms|µs|us|s|sec|secs|m|min|h|%|b|kb|mb|gb|kib|mib)|v?\d+(?:\.\d+)+|mozilla/.*|\w+/\d[\d.]*|[a-z]+\s/.*"""
+)
+_LOGGER_KEYS = frozenset(
+    [
+        "level",
+        "severity",
+        "lvl",
+        "pid",
+        "tid",
+        "thread",
+        "threadname",
+        "hostname",
+        "host",
+        "logger",
+        "loggername",
+        "logfmt",
+        "context",
+        "service",
+        "servicename",
+        "app",
+        "name",
+        "v",
+        "module",
+        "file",
+        "line",
+        "lineno",
+        "function",
+        "env",
+        "environment",
+        "version",
+        "caller",
+        "filename",
+        "levelname",
+        "levelno",
+        "process",
+        "processname",
+        "sourcecontext",
+        "severitytext",
+        "traceid",
+        "spanid",
+        "dd",
+        "tags",
+        "label",
+        "labels",
+        "source",
+        "stream",
+        "type",
+        "class",
+        "method",
+        "channel",
+        "insertid",
+        "ecs",
+        "eventdataset",
+    ]
+)
+"""Keys, in the form of `normalize_key`, under which loggers write their own data."""
+
+
+def parse(message: LogMessage) -> Sentence | None:
+    """Return the sentence of an unwrapped message, None if it reports no event in known words."""
+    text, fields, stamp = message.text, dict[str, str](), ""
+    if len(text) > MAX_LENGTH or not reports_event(text):
+        return None
+    if message.fields is not None:
+        fields = dict(_flatten(message.fields))
+        text = _TEMPLATE.sub(" ", text) if "{" in text else text
+    elif '"' in text and (columns := _csv_columns(text)) is not None:
+        text, stamp = columns
+        if (record := parse_json_object(text)) is not None:
+            fields, text = dict(_flatten(record)), _message_in(record)
+    if message.fields is None and not fields:
+        text, fields = _split_pairs(text)
+    stamp = f"{stamp} {_time_in(fields)}".strip()
+    return _sentence(text, fields, stamp, structured=message.fields is not None)
+
+
+def _sentence(text: str, fields: dict[str, str], stamp: str, *, structured: bool) -> Sentence | None:
+    begin, form, tags = split_prefix(text)
+    head = text[:begin]
+    body, reason = _without_reason(text[begin:].rstrip())
+    reason = reason or next((value for key, value in fields.items() if _is_reason(key)), "")
+    pieces = list(_with_whole_names(_pieces(body), body))[:MAX_PIECES]
+    core = _core_end(pieces)
+    tail = pieces[core:]
+    counted = bool(tail) and _is_count(tail)
+    meaning = meaning_of(_words(_without_own_room(pieces[:core] if counted else pieces)))
+    if meaning is NO_MEANING:
+        return None
+    if tail and meaning.kind == DISCONNECTED:
+        rest = body[tail[0].begin :].strip(" \t-–—:;,.|()[]")
+        reason = reason or (rest if len(rest) <= MAX_REASON else "")
+        pieces = pieces[:core]
+    elif counted:
+        pieces = pieces[:core]
+    pattern = tuple(SLOT if piece.kind == _VALUE else piece.text.lower() for piece in pieces)
+    slots = tuple(_slot(pieces, at) for at, piece in enumerate(pieces) if piece.kind == _VALUE)
+    fields = {key: value for key, value in fields.items() if not _is_logger_key(key) and not _is_reason(key)}
+    form = f"{'{} ' if structured else ''}{form}".strip()
+    pairs = {key: value for key, value in tags.items() if not key.isdigit()}
+    tags = {key: value for key, value in tags.items() if key.isdigit()}
+    return Sentence(
+        form,
+        pattern,
+        slots,
+        meaning,
+        {**pairs, **fields},
+        reason,
+        tags,
+        f"{stamp} {head}".strip(),
+        tuple(piece.text for piece in pieces),
+        body,
+        tuple((piece.begin, piece.end) for piece in pieces),
+    )
+
+
+def split_prefix(text: str) -> tuple[int, str, dict[str, str]]:
+    """Return where the message starts, the form of the text in front of it, and its pairs by key and tags by place."""
+    at, forms, tags = 0, list[str](), dict[str, str]()
+    viewer = _VIEWER.match(text)
+    at = viewer.end() if viewer is not None else 0
+    while (match := _PREFIX.match(text, at)) is not None and match.end() > at:
+        kind, piece = match.lastgroup or "", match[0].strip()
+        kind = next(name for name in _FORMS if match[name] is not None)
+        if kind == "level" and not is_level(piece):
+            break
+        if kind == "logger" and _is_own_word(piece.rstrip(" :-–—"), text[match.end() :]):
+            break
+        if kind == "bracket" and is_sentence_start(forms, piece):
+            break
+        if kind == "pair":
+            key, _, value = piece.partition("=")
+            tags[key] = value
+        elif (tag := _TAG.fullmatch(piece.strip("[]:#"))) is not None and kind in {"bracket", "sid", "logger"}:
+            tags[str(len(forms))] = tag[0]
+        forms.append("T" if kind == "bracket" and STAMP.search(piece) is not None else _FORMS[kind])
+        at = match.end()
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at, " ".join(forms), tags
+
+
+_FORMS = {
+    "stamp": "T",
+    "python": "L:n:",
+    "ruby": "L",
+    "bracket": "[]",
+    "priority": "<>",
+    "process": "p[]:",
+    "bunyan": "p/h:",
+    "column": "c|",
+    "pid": "0",
+    "pair": "k=",
+    "logger": "n:",
+    "sid": "i:",
+    "dotted": "n",
+    "path": "n",
+    "level": "L",
+    "sign": "-",
+}
+
+
+def is_sentence_start(forms: Sequence[str], piece: str) -> bool:
+    """Return whether a text in brackets belongs to the message: it is empty or starts the line with words."""
+    return piece in {"[]", "[]:"} and bool(forms)
+
+
+def _is_own_word(name: str, behind: str) -> bool:
+    """Return whether a name in front of ":" or "-" belongs to the sentence: "User: ann", "Connected - ann"."""
+    parts = word_parts(name)
+    if not parts or any(sign in name for sign in "./:[") or is_level(name):
+        return False
+    last = parts[-1] if parts[-1] not in {"id", "name"} or len(parts) == 1 else parts[-2]
+    if last in HOLDER_NOUNS or last in EVENT_VERBS:
+        return all(part in VOCABULARY for part in parts)
+    value = _PIECES.match(behind.lstrip())
+    return last in CONNECTION_NOUNS and value is not None and any(map(str.isdigit, value[0]))
+
+
+# --- pieces -----------------------------------------------------------------------------------------------------------
+
+
+def _pieces(text: str) -> Iterator[Piece]:
+    """Yield the words, values and signs of a message."""
+    certain = False
+    at = 0
+    while (match := _PIECES.search(text, at)) is not None:
+        begin, end = match.span()
+        at = end
+        if match["quoted"]:
+            yield Piece(match[0][1:-1], _VALUE, begin, end)
+        elif match["arrow"]:
+            yield Piece("->", _SIGN, begin, end)
+        elif match["sign"]:
+            yield Piece(match[0], _SIGN, begin, end)
+        elif match["label"]:
+            at = match.end("label")
+            yield Piece(match["label"], _WORD, begin, at)
+            yield Piece(":", _SIGN, at, at + 1)
+            at += 1
+        else:
+            bare = match[0].rstrip(":.!?…")
+            at = begin + len(bare)
+            if bare:
+                yield _bare_piece(bare, begin, certain)
+            for sign in match[0][len(bare) :]:
+                yield Piece(sign, _SIGN, at, at + 1)
+                at += 1
+        certain = match[0] == "="
+
+
+def _bare_piece(bare: str, begin: int, certain: bool) -> Piece:
+    """Return a word, value or sign. `certain`: the piece follows "=", so that it is a value."""
+    end = begin + len(bare)
+    if not any(map(str.isalnum, bare)):
+        return Piece(bare, _SIGN, begin, end)
+    if bare[0] == "#" and len(bare) > 1:
+        return Piece(bare[1:], _VALUE, begin + 1, end)
+    if not certain and _LETTERS.fullmatch(bare) is not None and is_ordinary(bare):
+        return Piece(bare, _WORD, begin, end)
+    return Piece(bare, _VALUE, begin, end)
+
+
+def _with_whole_names(pieces: Iterable[Piece], text: str) -> Iterator[Piece]:
+    """Yield the pieces with the parts of a person's name joined: "Ann Example"."""
+    name: Piece | None = None
+    for piece in pieces:
+        is_part = (
+            piece.kind == _VALUE and _NAME_PART.fullmatch(piece.text) is not None and text[piece.begin] not in "\"'`"
+        )
+        if name is not None and is_part and text[name.end : piece.begin] == " ":
+            name = Piece(text[name.begin : piece.end], _VALUE, name.begin, piece.end)
+            continue
+        if name is not None:
+            yield name
+        name = piece if is_part else None
+        if name is None:
+            yield piece
+    if name is not None:
+        yield name
+
+
+_NAME_PART = lazy_pattern(r"[A-ZÀ-Þ][^\W\d_]{0,15}\d{0,2}")
+
+
+def _words(pieces: Sequence[Piece]) -> list[str]:
+    return [part for piece in pieces if piece.kind == _WORD for part in word_parts(piece.text)]
+
+
+def _without_own_room(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces without the word "room" if the room has the name of a socket id: each socket joins its own."""
+    return [
+        piece
+        for piece, behind in zip(pieces, [*pieces[1:], None], strict=False)
+        if not (piece.text == "room" and behind is not None and _OWN_ROOM.fullmatch(behind.text) is not None)
+    ]
+
+
+_OWN_ROOM = lazy_pattern(r"(?=[\w-]*[A-Z\d_-])[\w-]{20}")
+
+
+def _slot(pieces: Sequence[Piece], at: int) -> Slot:
+    """Return the value at a position with its label: the word in front of it, or the word in front of ":" or "="."""
+    keyed, before = False, at - 1
+    if before >= 0 and pieces[before].text in {":", "="}:
+        keyed, before = True, before - 1
+    elif before >= 1 and pieces[before].text in {"[", "(", "<"} and pieces[before - 1].end == pieces[before].begin:
+        before -= 1
+    if before < 0 or pieces[before].kind != _WORD:
+        return Slot("", pieces[at].text, keyed)
+    label = pieces[before].text
+    if label.lower() in {"id", "ids"} and before and pieces[before - 1].kind == _WORD:
+        label = f"{pieces[before - 1].text} {label}"
+    return Slot(normalize_key(label), pieces[at].text, keyed)
+
+
+def may_be_id(slot: Slot) -> bool:
+    """Return whether a value may identify a user or a connection: it is no address, number of things or time."""
+    return (
+        slot.label not in COUNT_LABELS
+        and not (slot.label in _OWN_NUMBERS and slot.value.isdigit())
+        and value_or_none(slot.value) is not None
+        and len(slot.value) <= 128
+        and _NO_ID.fullmatch(slot.value) is None
+        and STAMP.fullmatch(slot.value) is None
+    )
+
+
+_OWN_NUMBERS = frozenset(["pid", "tid", "port", "line", "code", "status", "attempt", "retry", "version", "room"])
+COUNT_LABELS = frozenset(
+    [
+        "total",
+        "count",
+        "counts",
+        "size",
+        "online",
+        "active",
+        "current",
+        "currently",
+        "now",
+        "num",
+        "sockets",
+        "clients",
+        "connections",
+        "users",
+        "sessions",
+    ]
+)
+
+
+def _core_end(pieces: Sequence[Piece]) -> int:
+    """Return the number of pieces up to the last one that may be an id, or up to the verb."""
+    end, spoken = 0, False
+    for at, piece in enumerate(pieces):
+        counted = at + 1 < len(pieces) and pieces[at + 1].text.lower() in COUNT_WORDS and piece.text.isdigit()
+        if piece.kind == _VALUE and may_be_id(_slot(pieces, at)) and not counted:
+            end = at + 1
+        elif piece.kind == _WORD and not EVENT_VERBS.isdisjoint(word_parts(piece.text)):
+            end = end if spoken and _is_count(pieces[end : at + 1]) else at + 1
+            spoken = True
+    while end < len(pieces) and pieces[end].text in {")", "]", ">", "}"}:
+        end += 1
+    return end
+
+
+def _is_count(pieces: Sequence[Piece]) -> bool:
+    """Return whether pieces report a number of connections: ", total: 3", "(3 clients)", ". Total connections: 3"."""
+    words = [piece.text.lower() for piece in pieces if piece.kind == _WORD]
+    numbers = [piece for piece in pieces if piece.kind == _VALUE]
+    return all(word in COUNT_WORDS for word in words) and all(piece.text.isdigit() for piece in numbers)
+
+
+def _without_reason(text: str) -> tuple[str, str]:
+    """Return a message without the reason of a disconnect, and the reason."""
+    if (keyed := _KEYED_REASON.search(text)) is not None:
+        return f"{text[: keyed.start()]}{text[keyed.end() :]}", keyed["reason"].strip("\"'")
+    if (known := _KNOWN_REASON.search(text)) is not None and known.start():
+        return f"{text[: known.start()].rstrip(' -–—:;,.(')}{text[known.end() :].lstrip(')')}", known[0]
+    return text, ""
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+def _flatten(fields: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield the scalar values of a structured record, with dots in the names of nested keys."""
+    for key, value in fields.items():
+        name = f"{path}{key}"
+        if isinstance(value, dict) and depth < 3 and key.lower() not in FOREIGN_KEYS:
+            yield from _flatten(value, f"{name}.", depth + 1)
+        elif (text := id_text(value)) is not None and len(text) <= 512:
+            yield name, text
+
+
+def _split_pairs(text: str) -> tuple[str, dict[str, str]]:
+    """Return the message and the fields of a line of text: logfmt, or with an object at its end."""
+    if "=" in text and _LOGFMT.search(text) is not None:
+        pairs = [pair for pair in find_key_values(text) if not pair.depth]
+        message = next((pair.value for pair in pairs if pair.key in MESSAGE_KEYS), "")
+        if message:
+            return message, {pair.key: pair.value for pair in pairs if pair.key not in MESSAGE_KEYS}
+    object_at = _OBJECT.search(text)
+    if object_at is None:
+        return text, {}
+    found = find_key_values(text[object_at.start("object") :])
+    fields = {
+        ".".join([*filter(None, pair.parents), pair.key]): pair.value
+        for pair in found
+        if FOREIGN_KEYS.isdisjoint(pair.parents)
+    }
+    return (text[: object_at.start("object")].rstrip(), fields) if fields else (text, {})
+
+
+_LOGFMT = lazy_pattern(r"(?:^|\s)(?:msg|message|event)=")
+_OBJECT = lazy_pattern(r"""(?<=\s)(?P<object>\{\s*["']?[A-Za-z_$@][\w$.@-]*["']?\s*[:=].*\})\s*(?:\[\]|\{\})?\s*$""")
+
+
+def _csv_columns(text: str) -> tuple[str, str] | None:
+    """Return the message of a line of CSV, and its other columns; None for other lines."""
+    if _COLUMNS.fullmatch(text) is None:
+        return None
+    try:
+        columns = next(csv.reader([text], strict=True), [])
+    except csv.Error:
+        return None
+    told = [column for column in columns if reports_event(column)]
+    if len(told) != 1:
+        return None
+    return told[0], " ".join(column for column in columns if column is not told[0])
+
+
+def _message_in(record: Mapping[str, Any]) -> str:
+    return next((value for key in MESSAGE_KEYS if isinstance(value := record.get(key), str)), "")
+
+
+def _time_in(fields: Mapping[str, str]) -> str:
+    return next((fields[key] for key in TIME_KEYS if key in fields), "")
+
+
+def _is_reason(key: str) -> bool:
+    return normalize_key(key.rpartition(".")[2]) in {"reason", "disconnectreason", "closereason", "cause"}
+
+
+def _is_logger_key(key: str) -> bool:
+    name = normalize_key(key)
+    return key in TIME_KEYS or key in MESSAGE_KEYS or name in _LOGGER_KEYS

@@ -1,0 +1,213 @@
+"""English words of connection logs, and the kind of event that a sentence of such words reports."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+CONNECT_VERBS = _words(
+    "connected connects connect reconnected join joined joins opened opens open online established accepted attached"
+)
+END_VERBS = _words(
+    "disconnected disconnects disconnect disconnecting closed closes close closing left leave leaves offline gone lost "
+    "dropped drops terminated terminating ended detached exited quit"
+)
+ARRIVALS = _words(
+    "registered registers created added authenticated authorized identified subscribed started up arrived entered "
+    "new incoming logged signed mapped associated bound assigned handshake ready hello back online"
+)
+"""Words that report a new connection if the ids on their lines confirm it."""
+DEPARTURES = _words(
+    "unregistered deregistered removed destroyed deleted finished down unsubscribed stopped expired released "
+    "cleanup evicted bye logout unmapped unbound purged"
+)
+"""Words that report the end of a connection if the ids on their lines confirm it."""
+CONNECTION_NOUNS = _words(
+    "socket sockets websocket websockets ws wss io connection connections session sessions conn channel stream "
+    "transport peer tab tabs login logins"
+)
+HOLDER_NOUNS = _words(
+    "user users client clients member player customer account device host viewer agent operator visitor subscriber "
+    "participant guest worker terminal browser person employee driver"
+)
+"""Nouns for whoever has a connection."""
+
+_REPLACE_VERBS = _words(
+    "replace replaced replaces replacing supersede superseded supersedes superseding kick kicked kicks kicking "
+    "evict evicting displaced displacing displaces bumped bumping ousted takeover overrides overriding overridden "
+    "override"
+)
+_CLOSING = END_VERBS | _words(
+    "disconnection terminate dropping drop removing remove ending end logging force forced forcing invalidating"
+)
+OLDER_WORDS = _words("old older previous prior existing earlier duplicate other stale another former first")
+NEWER_WORDS = _words("new newer latest replacement by favor favour")
+_FAVOUR = _words("favor favour")
+
+USER_NOUNS = HOLDER_NOUNS - _words("client clients device host agent worker terminal browser viewer")
+"""Nouns for persons."""
+
+NEGATIONS = _words(
+    "failed fails failing failure error errors refused rejected denied unable cannot could not never no attempt "
+    "attempting attempts trying try retry retrying waiting would should must if when whether are please "
+    "invalid unauthorized forbidden timeout aborted"
+)
+"""Words with which a sentence does not report that a connection opened."""
+
+FOREIGN_NOUNS = _words(
+    "room rooms order orders ticket tickets file files database db mongodb mongo mongoose redis postgres postgresql "
+    "mysql mariadb sqlite kafka rabbitmq amqp mqtt nats memcached elasticsearch queue cache cached profile config "
+    "configuration printer game games document documents lock broker message messages topic invoice cart door "
+    "window lobby group team project issue pull upstream backend pool cluster replica shard store bucket ldap smtp "
+    "imap"
+)
+"""Nouns of other things that open, close, connect, or are joined and left."""
+
+COUNT_WORDS = _words(
+    "total count counts number num size active online current currently clients connections sockets users sessions "
+    "now open connected remaining left all members peers players viewers in"
+)
+
+FUNCTION_WORDS = _words(
+    "a an and as at be because been being by due for from had has have he her him his i in into is it its of off on "
+    "out over own she so than that the their them then there they this those through to too via was we were which "
+    "while who with within without you your or but do does did done also again already just once only still yet "
+    "successfully success ok called here after before until since during per about against between both each every "
+    "same new id ids uid uuid user"
+)
+
+OTHER_WORDS = _words(
+    "address async auth authentication authenticated away backend bot browser cable called came channel client code "
+    "connecting cookie count data debug default desktop detail details device dropped duration email endpoint "
+    "engine event events existing expired explicit exit first followed following forced found gateway got guest "
+    "handle handled handler handling has header hub hubs id info initial initialized ip joining keep kept key "
+    "kicked language last later leaving level likely listener listening local log login logged manager mobile mode "
+    "name namespace namespaces network normal notification notifications off on opening origin packet page pid ping "
+    "pinged polling pong process protocol ready reason received reconnect reconnecting reconnection refresh "
+    "refreshed region remote removing replaced request requested res resource result role route running safari "
+    "secure sending sent server session shutdown shutting sid signed since size slow ssl stale started state status "
+    "stopped store success tab tenant terminating time timed timeout timestamp tls token total transport type "
+    "unexpected unknown unload upgrade upgraded url using version visitor window with worker reload navigated "
+    "service system admin anonymous dashboard closed close closing error going abnormal clean peer reset heartbeat "
+    "idle inactivity inactive missed switch mid policy violation overload normally gracefully immediately manually "
+    "remotely"
+)
+
+VOCABULARY = (
+    CONNECT_VERBS
+    | END_VERBS
+    | ARRIVALS
+    | DEPARTURES
+    | CONNECTION_NOUNS
+    | HOLDER_NOUNS
+    | _REPLACE_VERBS
+    | _CLOSING
+    | OLDER_WORDS
+    | _FAVOUR
+    | NEGATIONS
+    | FUNCTION_WORDS
+    | COUNT_WORDS
+    | FOREIGN_NOUNS
+    | OTHER_WORDS
+)
+"""Words that are part of a sentence and never an id."""
+
+_PART = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def word_parts(word: str) -> list[str]:
+    """Return the lower-case parts of a word: `handleDisconnect` has two."""
+    if not word.isascii():
+        return [word.lower()]
+    return [
+        part.lower() for part in _PART.findall(word.replace("WebSocket", "Websocket").replace("webSocket", "websocket"))
+    ]
+
+
+def is_ordinary(word: str) -> bool:
+    """Return whether all parts of a word are in the vocabulary."""
+    parts = word_parts(word)
+    return bool(parts) and all(part in VOCABULARY for part in parts)
+
+
+class Meaning(NamedTuple):
+    """Kind of event that a sentence reports, "" for none. `is_plain`: its words alone show it."""
+
+    kind: str
+    is_plain: bool
+
+
+NO_MEANING = Meaning("", is_plain=False)
+
+
+def meaning_of(words: Sequence[str]) -> Meaning:
+    """Return the meaning of the lower-case words of a sentence, in order."""
+    known = frozenset(words)
+    if not known.isdisjoint(FOREIGN_NOUNS):
+        return NO_MEANING
+    if _is_replacement(words, known):
+        return Meaning(REPLACED, is_plain=True)
+    found = (
+        _first_kind(words, END_VERBS, CONNECT_VERBS, is_plain=True)
+        or _first_kind(words, DEPARTURES, ARRIVALS, is_plain=False)
+        or _first_kind(words, frozenset({"disconnection"}), frozenset({"connection"}), is_plain=False)
+    )
+    negated = found is not None and found.kind == CONNECTED and not known.isdisjoint(NEGATIONS)
+    return found if found is not None and not negated else NO_MEANING
+
+
+def _first_kind(
+    words: Sequence[str], ends: frozenset[str], starts: frozenset[str], *, is_plain: bool
+) -> Meaning | None:
+    """Return the meaning of the first word that is in `ends` or `starts`."""
+    for word in words:
+        if word in ends or word in starts:
+            return Meaning(DISCONNECTED if word in ends else CONNECTED, is_plain=is_plain)
+    return None
+
+
+def _is_replacement(words: Sequence[str], known: frozenset[str]) -> bool:
+    """Return whether the words report that one connection ended because of another one of the same user."""
+    about = not known.isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
+    if not about:
+        return False
+    if not known.isdisjoint(_REPLACE_VERBS):
+        return True
+    if "already" in known and not known.isdisjoint(CONNECT_VERBS | {"has", "exists"}):
+        return True
+    if not known.isdisjoint(_CLOSING) and not known.isdisjoint(OLDER_WORDS) and _qualifies_connection(words):
+        return True
+    if not known.isdisjoint(_CLOSING) and not known.isdisjoint(_FAVOUR):
+        return True
+    taken = "over" in known and not known.isdisjoint({"take", "takes", "taken", "taking", "took"})
+    return taken and not known.isdisjoint(CONNECTION_NOUNS)
+
+
+def _qualifies_connection(words: Sequence[str]) -> bool:
+    """Return whether a word such as "old" or "existing" stands in front of a noun for a connection or its holder."""
+    for at, word in enumerate(words):
+        if word in OLDER_WORDS and any(
+            near in CONNECTION_NOUNS or near in HOLDER_NOUNS for near in words[at + 1 : at + 4]
+        ):
+            return True
+    return False
+
+
+EVENT_VERBS = CONNECT_VERBS | END_VERBS | ARRIVALS | DEPARTURES | _REPLACE_VERBS | {"disconnection"}
+_REPORTS = lazy_pattern(
+    r"(?i)connect|join|open|online|establish|accept|attach|clos|left|leave|offline|gone|lost|drop|terminat|ended|detach|"
+    r"exited|quit|regist|creat|added|auth|identif|subscri|start|\bup\b|arriv|enter|new |incoming|logged|signed|mapp|"
+    r"associat|bound|assign|handshak|ready|hello|back|remov|destroy|delet|finish|down|stopp|expir|releas|cleanup|bye|logout|"
+    r"replac|supersed|kick|evict|displac|bump|oust|take|took|duplic|overr|already|favou?r"
+)
+
+
+def reports_event(text: str) -> bool:
+    """Return whether a text may contain a word for an event."""
+    return _REPORTS.search(text) is not None
