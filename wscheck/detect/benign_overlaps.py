@@ -16,7 +16,7 @@ MIN_BUNDLES = 2
 
 
 def outlived_lost_network(history: UserHistory) -> bool:
-    """Return whether each overlap is one of a lost connection and the one with which the client returned.
+    """Return whether in each overlap the older connection was lost and the newer one is the client's reconnection.
 
     The older connection ends with a ping timeout soon after the newer one opened: the client had lost it before.
     """
@@ -48,7 +48,7 @@ def may_be_namespaces(history: UserHistory) -> bool:
 
 
 def namespace_gap(users: int) -> Gap:
-    """Return the gap of sockets of `users` that may be namespaces of one connection each."""
+    """Return the gap (missing evidence) for `users` whose sockets may be namespaces of one connection per user."""
     whose = "1 user" if users == 1 else f"{users} users"
     reason = (
         f"the simultaneous sockets of {whose} opened together and ended together: they may be namespaces of one "

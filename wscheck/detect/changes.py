@@ -64,7 +64,7 @@ class ClosedChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class SurvivedChange(msgspec.Struct, frozen=True, gc=False):
-    """A connection that counted as ended with its server process ended later by itself: it was open until then.
+    """A connection was believed to have ended with its server process, but its end is logged now: it was still open.
 
     newer    the event that opened the user's first later connection, None if the user opened none
     until    end of the time for which both were open (epoch seconds), None without a newer connection

@@ -176,9 +176,10 @@ class Judge:
         return ranked(self._without_namespaces())
 
     def _without_namespaces(self) -> list[Finding]:
-        """Return the findings without overlaps that may be namespaces, and with benign overlaps as warnings.
+        """Return the findings, without those about sockets that may be namespaces of one connection.
 
-        Only if all users with several sockets in a log look like that, the sockets may be namespaces.
+        This is assumed only if the sockets of all users with several sockets in the log look like namespaces. Overlaps
+        with a harmless explanation become warnings.
         """
         overlaps = [finding for finding in self._findings.values() if finding.rule == MULTIPLE_CONNECTIONS]
         histories = [self._histories.history(finding.user) for finding in overlaps]

@@ -146,7 +146,7 @@ class Ledger:
 
     @property
     def most_users(self) -> int:
-        """An estimate of the number of observed users, never too high."""
+        """Estimated number of observed users. It may be too low, and is never too high."""
         return max(len(self._open), len(self._counts))
 
     @property

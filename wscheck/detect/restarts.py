@@ -213,7 +213,7 @@ class ReturnWave:
         return True
 
     def is_over(self, at: float) -> bool:
-        """Return whether the wave can be decided at `at`."""
+        """Return whether it can be decided at the time `at` if the wave was caused by a restart."""
         return bool(self.held) and at - self.started_at > RETURN_WAVE_S
 
     def take(self) -> Mapping[str, float]:

@@ -65,7 +65,7 @@ class UserOnlyLines:
         self._substitutes.discard(sid)
 
     def assume_ended(self, user: str, sid: str | None, event: Disconnected, opening: Connected | None) -> None:
-        """Record that `sid` was assumed to be the one of several connections that ended; None if none was."""
+        """Record which of the user's connections was assumed to have ended: `sid`, or None if it is unknown."""
         self.unclear_ends += 1
         self._assumed.put(user, AssumedEnd(sid, event, opening))
 

@@ -199,7 +199,7 @@ def _without_scheme(value: str) -> str:
 
 
 def _stand_ins_for(secrets: tuple[str, ...]) -> dict[str, str]:
-    """Return the stand-in of each secret. No stand-in contains a secret."""
+    """Return a dict of each secret to its stand-in (the text that replaces it). No stand-in contains a secret."""
     prefixes = [each for each in _STAND_INS if not any(secret in each for secret in secrets)] or ["*"]
     return {secret: f"{prefixes[0]}-{number}" for number, secret in enumerate(secrets, start=1)}
 

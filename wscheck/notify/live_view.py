@@ -441,7 +441,7 @@ def _last_seen(at: float, now: float) -> str:
 
 
 def _rest(rest: int, what: str, indent: str = "") -> list[Text]:
-    """Return a line with the number of what is not shown, nothing if everything is."""
+    """Return a line such as `and 3 more users` with the number of items left out, nothing if there are none."""
     return [_line(f"{indent}and {plural(rest, f'more {what}')}", "dim")] if rest > 0 else []
 
 

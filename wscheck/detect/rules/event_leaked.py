@@ -103,7 +103,10 @@ class EventLeaked(Rule):
             self.gaps[gap] = None
 
     def _report_certain(self, name: str, tries: list[_Try], leaks: list[list[Delivered]]) -> bool:
-        """Report `name` if its payload or the contract shows that it is another user's. False if not."""
+        """Report the event `name` if its payload or the contract shows that it is another user's.
+
+        Return False if neither shows it.
+        """
         named = [
             (one, event) for one, events in zip(tries, leaks, strict=True) for event in events if one.is_named_in(event)
         ]
@@ -146,7 +149,7 @@ class EventLeaked(Rule):
 
 
 def _are_enough(tries: list[_Try]) -> bool:
-    """Report whether each of two users requested the event often enough."""
+    """Report whether each of two users requested the event often enough to show a leak."""
     requesters = [one.request.user for one in tries]
     return len(set(requesters)) > 1 and min(requesters.count(user) for user in set(requesters)) >= MIN_TRIES
 

@@ -74,7 +74,7 @@ class EventMissing(Rule):
             self.report(event.user, _message(event), event.at, event, key=event.name or "", severity=severity)
 
     def _gap_reason(self, event: Expected) -> str | None:
-        """Return why the absence of an event proves nothing, None if it does."""
+        """Return why the absence of an event proves nothing, None if the absence is a fault."""
         greeting = self._greetings.get((event.page, event.name))
         if greeting is not None and greeting.at is not None:
             mounted_at = self._mounted.get((event.page, event.component))

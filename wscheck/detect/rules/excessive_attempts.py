@@ -164,7 +164,7 @@ class ExcessiveAttempts(Rule):
             )
 
     def _others(self, user: str, loop: ReconnectLoop) -> str:
-        """Return the rate of the other users, for comparison."""
+        """Return a text about the connection attempts of the other users, for comparison with this user."""
         others, own = self.ledger.most_users - 1, self.ledger.counts_for(user).connects
         if others < 1:
             return ""

@@ -174,7 +174,7 @@ class MultipleConnections(Rule):
         self._fewer(change)
 
     def _survived(self, change: SurvivedChange) -> None:
-        """Report an overlap with a connection that had counted as ended with its server process."""
+        """Report the overlap with a connection that was believed to have ended with its server process, but had not."""
         newer = change.newer
         if newer is None or newer.at is None or change.until is None:
             return
@@ -182,7 +182,7 @@ class MultipleConnections(Rule):
             self._apply_policy(change.user, [change.opening, newer], newer.at, Confidence.HIGH, change.event)
 
     def _closed_in_wave(self, change: ClosedChange) -> None:
-        """End the wave of returning users if one of their earlier connections ended by itself: the server is alive."""
+        """End the wave of returning users if one of their earlier connections ended by itself: no restart caused it."""
         user, opening = change.user, change.opening
         if opening is None or change.reason in NOT_USED_UNTIL_THE_END:
             return
@@ -301,7 +301,7 @@ class MultipleConnections(Rule):
             self._report_sole_suspects(at)
 
     def _judge_overlap(self, user: str, since: float) -> None:
-        """Report an overlap that exceeds the grace period, unless it may turn out to be none."""
+        """Report an overlap that exceeds the grace period, unless later evidence may show that there was no overlap."""
         openings = self._openings(user)
         resolution = max((one.resolution for one in openings if one is not None), default=0.0)
         if self._nodes.mark_suspect(user, since, [_node_if_only_logged(one) for one in openings]):

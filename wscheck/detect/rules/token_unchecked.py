@@ -117,7 +117,7 @@ class TokenUnchecked(Rule):
                     self._evaluate(intruder)
 
     def _evaluate(self, intruder: _Intruder) -> None:
-        """Report an accepted connection, or set the gap that prevents it."""
+        """Report an accepted connection, or set the gap (missing evidence) because of which it cannot be reported."""
         is_anonymous = intruder.opened.credential in ANONYMOUS
         if intruder.is_user:
             self._report_intruder(intruder, f"connected {intruder.how}, as this user")

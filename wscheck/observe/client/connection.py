@@ -325,7 +325,10 @@ class _StepRun:
         self._progress.set()
 
     def _take_event(self, name: str | None) -> list[Any] | None:
-        """Return the first unread event with this name, after which later events are unread, or None."""
+        """Return the next event with this name that no step has used yet, None if there is none.
+
+        Events before it count as used then.
+        """
         for position, event in enumerate(self._unread_events):
             if event[0] == name:
                 del self._unread_events[: position + 1]

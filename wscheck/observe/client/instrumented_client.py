@@ -8,7 +8,7 @@ The library's client has five limits that a check of connections cannot accept:
 - It reports malformed and oversized messages only as a transport error.
 - It upgrades to websocket before it polls or sends anything, so that every poll uses one TCP connection. The stock
   JavaScript client sends CONNECT, polls and probes the websocket at the same time, on several TCP connections. A server
-  of several processes without sticky sessions accepts the former and not the latter.
+  of several processes without sticky sessions would accept this library, and refuse the JavaScript client.
 
 This module therefore overrides private methods of python-socketio 5.x and python-engineio 4.x.
 """

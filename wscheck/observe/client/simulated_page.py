@@ -56,7 +56,7 @@ _HANDLER_BY_WHATSAPP_TYPE = {
 class EventHandlers:
     """Handlers of one component (docs/origin.md, "Solution").
 
-    `on_event` is called with every event that has no documented handler, for event contracts with other events.
+    `on_event` is called with every event that has no documented handler, so that a contract can have other events.
     """
 
     on_bot_status_update: EventHandler | None = None

@@ -137,7 +137,7 @@ class LogWatch:
             self._evaluate_batch(self._reorder.flush() if everything else self._reorder.add((), now))
 
     def evaluate_waiting(self) -> None:
-        """Evaluate the events that wait for earlier ones, so that the state contains everything that was read."""
+        """Evaluate the events that were held back, so that the state contains everything that was read."""
         self._evaluate_waiting(time.monotonic(), everything=True)
 
     @property
@@ -147,7 +147,7 @@ class LogWatch:
 
     @property
     def is_waiting(self) -> bool:
-        """True if events wait for earlier ones."""
+        """True if events are held back until earlier events of other logs may have arrived."""
         return bool(self._reorder)
 
     def _evaluate_batch(self, events: Sequence[Event]) -> None:
