@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import socketio
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from wscheck.backend.demo_tokens import token_owner
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
@@ -48,6 +48,14 @@ REPLIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "disconnect_whatsapp": (("whatsapp_connection_event", {"type": "whatsapp_disconnected"}),),
 }
 """Dict of the event that a client emits to the events (name, payload) that all sockets of its user receive."""
+
+
+_http_log = logging.getLogger("aiohttp.server")
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """Return whether an error of the HTTP server is worth a line: a client that closes during its upgrade is not."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ClientConnectionResetError))
 
 
 class ReferenceBackend:
@@ -208,6 +216,7 @@ async def serve_backend(backend: ReferenceBackend, host: str = LOOPBACK, port: i
     """
     listener = _bind(host, port)
     # An abandoned connection must not delay the end: the sockets close with the server.
+    _http_log.addFilter(_is_unexpected)
     runner = web.AppRunner(backend.app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.SockSite(runner, listener).start()
