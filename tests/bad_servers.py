@@ -25,7 +25,7 @@ async def serving(app: web.Application, tls: ssl.SSLContext | None = None) -> As
         yield f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
-        await asyncio.sleep(0.01)  # transports close their sockets in a later iteration of the loop
+        await asyncio.sleep(0.03)  # transports close their sockets in a later iteration of the loop
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import pytest
 
 from tests.conversation import KICKED_CLIENT, Conversation, judged, one, user
 from wscheck.detect.rules import REGISTRY
-from wscheck.model.findings import Severity
+from wscheck.model.findings import Confidence, Severity
 
 Rule = REGISTRY["tab-displaced"]
 
@@ -44,6 +44,20 @@ def test_a_first_tab_whose_transport_is_closed_is_an_error(reason: str) -> None:
     found = one(judged(Rule, conversation.watched(until=3)))
     assert found.severity is Severity.ERROR
     assert "a standard client will reconnect" in found.message
+
+
+def test_a_transport_closed_before_the_second_tab_is_acknowledged_is_an_error() -> None:
+    conversation = user("A").attempts(at=0).connects("s1", at=0.1, page="tab-1").attempts(at=1)
+    conversation.disconnects("s1", at=1.1, reason="transport close")
+    assert judged(Rule, conversation) == []
+    found = one(judged(Rule, conversation.connects("s2", at=1.2, page="tab-2")))
+    assert (found.severity, found.confidence) == (Severity.ERROR, Confidence.MEDIUM)
+
+
+def test_a_transport_lost_before_the_second_tab_connects_is_no_finding() -> None:
+    conversation = user("A").attempts(at=0).connects("s1", at=0.1, page="tab-1")
+    conversation.disconnects("s1", at=0.5, reason="transport close").attempts(at=1).connects("s2", at=1.2, page="tab-2")
+    assert judged(Rule, conversation) == []
 
 
 def test_a_second_tab_refused_with_a_reason_is_a_note() -> None:

@@ -88,15 +88,21 @@ async def test_a_step_that_fails_is_a_refusal(
 
 async def test_cookies_and_headers_are_sent_exactly_as_given_with_every_request(recorder: ClientRecorder) -> None:
     seen: list[tuple[str, str | None, str | None]] = []
+    probed = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         seen.append((request.query["transport"], request.headers.get("Cookie"), request.headers.get("Origin")))
+        if request.query["transport"] == "websocket":
+            probed.set()
+        elif "sid" in request.query:
+            await probed.wait()
+            return web.Response(status=500)
         response = web.Response(text='0{"sid":"e1","upgrades":["websocket"],"pingInterval":9000,"pingTimeout":9000}')
         response.set_cookie("route", "a1")
         return response
 
     app = web.Application()
-    app.router.add_get("/socket.io/", answer)
+    app.router.add_route("*", "/socket.io/", answer)
     connect = ConnectOptions(cookies={"s": "YWZn/Q2V+c=="}, headers={"Origin": "https://app.example"})
     async with serving(app) as url:
         page = UnifiedPage("tab-1", ServerTarget(url=url, timeout_s=1.0, connect=connect), ANN, recorder)

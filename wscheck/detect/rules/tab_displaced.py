@@ -7,8 +7,10 @@ from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import TRANSPORT_ENDED
 from wscheck.model.events import Connecting, Delivered, Refused
-from wscheck.model.findings import Severity
+from wscheck.model.findings import Confidence, Severity
 from wscheck.model.policy import UNDECIDED
+
+CLOSED_TRANSPORT = "the second tab's connection closed the first one's transport: a standard client will reconnect"
 
 MAX_HEARD = 2_000
 """Pairs of connection and event name that are stored."""
@@ -43,6 +45,8 @@ class TabDisplaced(Rule):
         self._both_open_since: dict[str, float] = {}
         self._heard = BoundedDict[tuple[str | None, str], None](MAX_HEARD)
         self._told: dict[str | None, Delivered] = {}
+        self._attempt_at: dict[str | None, float] = {}
+        self._lost_while_attempting: dict[str | None, ClosedChange] = {}
         self.pending = self._both_open_since
         return {
             OpenedChange: self._opened,
@@ -55,6 +59,8 @@ class TabDisplaced(Rule):
 
     def _connecting(self, event: Connecting) -> None:
         self._told.clear()
+        if event.at is not None:
+            self._attempt_at[event.user] = event.at
 
     def _delivered(self, event: Delivered) -> None:
         """Store an event that a connection receives for the first time. It may be the reason for its end."""
@@ -63,6 +69,22 @@ class TabDisplaced(Rule):
             self._told[event.sid] = event
 
     def _opened(self, change: OpenedChange) -> None:
+        """Report that the first tab's transport was lost between the attempt of the second and its acknowledgement.
+
+        A server may close the older connection before it acknowledges the newer one.
+        """
+        self._attempt_at.pop(change.user, None)
+        if (lost := self._lost_while_attempting.pop(change.user, None)) is not None:
+            self.report(
+                change.user,
+                CLOSED_TRANSPORT,
+                lost.event.at,
+                lost.event,
+                change.event,
+                severity=Severity.ERROR,
+                key="loop",
+                confidence=Confidence.MEDIUM,
+            )
         if change.others and change.event.at is not None:
             self._both_open_since.setdefault(change.user, change.event.at)
 
@@ -88,10 +110,13 @@ class TabDisplaced(Rule):
     def _closed(self, change: ClosedChange) -> None:
         self._fewer(change)
         if not change.replaced:
+            if change.reason in TRANSPORT_ENDED and change.user in self._attempt_at:
+                self._lost_while_attempting[change.user] = change
             return
         if change.reason in TRANSPORT_ENDED:
-            message = "the second tab's connection closed the first one's transport: a standard client will reconnect"
-            self.report(change.user, message, change.event.at, change.event, severity=Severity.ERROR, key="loop")
+            self.report(
+                change.user, CLOSED_TRANSPORT, change.event.at, change.event, severity=Severity.ERROR, key="loop"
+            )
         elif (told := self._told.get(change.sid)) is not None:
             message = f"the second tab disconnected the first, which received {told.name} just before"
             self.report(
@@ -102,6 +127,8 @@ class TabDisplaced(Rule):
             self.report(change.user, message, change.event.at, change.event, key="displaced")
 
     def _refused(self, event: Refused) -> None:
+        self._attempt_at.pop(event.user, None)
+        self._lost_while_attempting.pop(event.user, None)
         if event.reason != "refused" or not self.ledger.open_connections(event.user):
             return  # the server did not answer, or there is no other tab
         reason = f'with the reason "{event.message}"' if event.message else "without a reason"

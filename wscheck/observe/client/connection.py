@@ -214,6 +214,8 @@ class ClientConnection:
         self._answered.set()
         if self._client is not None and self._client.eio.state == "connected":
             await _ignore_connection_errors(self._client.eio.disconnect(abort=True))
+        if self._client is not None:
+            await self._client.eio.cancel_upgrade()
         if self._http is not None:
             await self._http.close()
 

@@ -152,6 +152,11 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
         if self._upgrade_task is not None:
             await asyncio.wait([self._upgrade_task], timeout=UPGRADE_LIMIT_S)
 
+    async def cancel_upgrade(self) -> None:
+        """End an upgrade in progress, with its TCP connection."""
+        if self._upgrade_task is not None:
+            await cancel_all([self._upgrade_task])
+
     async def _probe(self, url: str, engineio_path: str) -> Any:
         """Return a websocket on which the server answered the probe, None if it did not."""
         address = f"{self._get_engineio_url(url, engineio_path, 'websocket')}&sid={self.sid}{self._get_url_timestamp()}"
@@ -215,7 +220,7 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
         if task is not None and not task.done() and task is not asyncio.current_task():
             if not abort:
                 await self.wait_for_upgrade()
-            await cancel_all([task])
+            await self.cancel_upgrade()
         await super().disconnect(abort, reason)
 
     async def _connect_websocket(self, url: str, headers: Any, engineio_path: str) -> bool:
