@@ -1,5 +1,7 @@
 """A client that stops answering pings, like a suspended laptop."""
 
+import math
+
 from wscheck.detect.rules.zombie_held import ZombieHeld
 from wscheck.scenarios.context import ScenarioContext
 from wscheck.scenarios.scenario import DASHBOARD, Scenario
@@ -24,7 +26,10 @@ class Zombie(Scenario):
         allowed_s = connection.ping_deadline_s + max(1.0, connection.ping_timeout_s)
         if allowed_s > context.settings.target.timeout_s:
             limit = f"--timeout {context.settings.target.timeout_s:g}s"
-            return context.skip(f"the server may take {allowed_s:g} s to close the connection, longer than {limit}")
+            return context.skip(
+                f"the server may take {allowed_s:g} s to close the connection, longer than {limit}: pass --timeout "
+                f"{math.ceil(allowed_s)}s"
+            )
         connection.stop_answering_pings()
         context.recorder.silenced(connection, allowed_s)
         await connection.wait_until_ended(allowed_s + 0.1)

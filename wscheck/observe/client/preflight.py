@@ -64,7 +64,7 @@ async def preflight(target: ServerTarget, credentials: Credentials, redactor: Re
             f"{target.display_url} does not offer long-polling, which the client tries first.",
             "Pass `target.transports=websocket`. The application must set `transports` accordingly.",
         )
-    connection = ClientConnection(target, credentials, _IgnoreEvents(), page="preflight", component="preflight")
+    connection = ClientConnection(target, credentials, IgnoreEvents(), page="preflight", component="preflight")
     try:
         if not await connection.open():
             raise _connection_error(target, connection, redactor)
@@ -265,7 +265,7 @@ def _connection_error(target: ServerTarget, connection: ClientConnection, redact
     )
 
 
-class _IgnoreEvents(ConnectionListener):
+class IgnoreEvents(ConnectionListener):
     """A listener that records nothing: the preflight is not evidence."""
 
     def connecting(self, connection: ClientConnection) -> None: ...
