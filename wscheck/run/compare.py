@@ -82,7 +82,7 @@ def _mean_open(report: LoadReport) -> float | None:
 def _received_per_user(report: LoadReport) -> float | None:
     """Return the events received per user, without duplicates and greetings; None if no event arrived.
 
-    Each connection may begin with greetings, so more connections receive more of them.
+    Greetings are events that the server sends to each new connection, so more connections receive more of them.
     """
     events = report.events
     if not report.users or not events.received:

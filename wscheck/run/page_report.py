@@ -236,7 +236,10 @@ def _summarize_openers(connections: Sequence[AttemptOutcome], findings: Sequence
 def _overlapping(
     events: Iterable[Event], opened: Mapping[str | None, Connected], findings: Iterable[Finding]
 ) -> list[Connected]:
-    """Return the connections that were open at the same time as another, or all if no finding counts these."""
+    """Return the connections that were open at the same time as another one.
+
+    Return all connections if no finding counts simultaneous ones.
+    """
     if all(finding.connections is None for finding in findings):
         return list(opened.values())
     now: set[str | None] = set()

@@ -37,8 +37,8 @@ class Race(Scenario):
     async def run_control(self, context: ScenarioContext) -> None:
         """Open two connections of one user, the second well after the first.
 
-        If both stay open, and all simultaneous connections too, the server allows a user several connections, and only
-        a policy can decide.
+        If both stay open, and all simultaneous connections too, the server allows a user several connections. Without
+        a `[policy]` in wscheck.toml, the scenario is then inconclusive.
         """
         page = context.new_page(fault=True)
         await page.mount(DASHBOARD)

@@ -478,7 +478,10 @@ class NeedleScanner:
         return sorted(found) if self._needles or self.start_needles else found
 
     def _keep_useful_start_needles(self) -> None:
-        """Keep the needle of the start lines that occurred, because each further needle makes a large log slower."""
+        """Keep searching only for those messages about a server start that occurred in this log.
+
+        Each further needle (searched text) makes reading a large log slower.
+        """
         rare = [needle for needle in self.start_needles if 0 < self._started[needle] <= _MAX_STARTS]
         common = self.start_needles[-1]
         self.start_needles = rare if rare or self._started[common] > _MAX_STARTS else [common]

@@ -150,7 +150,7 @@ class LogOpener:
 
     @property
     def can_sort_all(self) -> bool:
-        """True if the logs may have few enough lines to be sorted. Those of pipes and of gzip files are unknown."""
+        """True if the logs may have few enough lines to be sorted. For pipes and gzip files, the number is unknown."""
         remaining = MAX_SORTED_LINES
         for path in self._paths:
             if path.is_file() and path.suffix != ".gz":
