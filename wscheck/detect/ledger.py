@@ -66,6 +66,7 @@ class Ledger:
 
     users_over_one  dict of each user with more than one open connection to the time at which the second one opened,
                     None where the evidence has no time
+    stored_counts   counts of the users with more than one event
     unattributed    number of connections that were opened without a known user or socket id
     """
 
@@ -77,14 +78,14 @@ class Ledger:
         """
         self._open: dict[str, str | tuple[str, ...]] = {}
         self._user: dict[str, str | None] = {}
-        self._counts: dict[str, UserCounts] = {}
+        self.stored_counts: dict[str, UserCounts] = {}
         self.users_over_one: dict[str, float | None] = {}
         self._openings = BoundedDict[str, Connected](memory)
         self._replaced_users, self._ended = BoundedDict[str, str | None](memory), EndedConnections(memory)
         self.engine_sessions, self._unannounced = EngineSessions(), set[str]()
         self._inference, self._has_announcements, self.unattributed = ReplacementInference(), False, 0
         self.presumed_ends, self.user_only_lines = PresumedEnds(memory), UserOnlyLines()
-        self._has_sids = self._has_ended_sids = False
+        self._has_sids = self._has_ended_sids = self._has_restarted = False
         self._latest_close: ClosedChange | None = None
         self._node, self._node_names = dict[str, str](), dict[str, str]()
         self.change_handlers: dict[type, Callable[[Any], Changes]] = {
@@ -134,20 +135,18 @@ class Ledger:
     def users(self) -> Iterator[str]:
         """Yield every observed user, those with an open connection first."""
         yield from self._open
-        yield from (user for user in self._counts if user not in self._open)
+        yield from (user for user in self.stored_counts if user not in self._open)
 
     def counts_for(self, user: str) -> UserCounts:
         """Return the counts of `user` so far."""
-        return self._counts.get(user) or (UserCounts(connects=1, max_open=1) if user in self._open else UserCounts())
-
-    def has_returned(self, user: str) -> bool:
-        """Return whether more than one event about the user was observed, so that this is not the first connection."""
-        return user in self._counts
+        if (counts := self.stored_counts.get(user)) is not None:
+            return counts
+        return UserCounts(connects=1, max_open=1) if user in self._open else UserCounts()
 
     @property
     def most_users(self) -> int:
         """Estimated number of observed users. It may be too low, and is never too high."""
-        return max(len(self._open), len(self._counts))
+        return max(len(self._open), len(self.stored_counts))
 
     @property
     def user_count(self) -> int:
@@ -231,7 +230,7 @@ class Ledger:
         if user is None:
             self.unattributed += 1
             return ()
-        sids, counts = self._open.get(user), self._counts.get(user)
+        sids, counts = self._open.get(user), self.stored_counts.get(user)
         if sids is None:
             # The first connection of a new user is the common case, for which no counts are stored.
             self._open[user] = sid
@@ -239,7 +238,7 @@ class Ledger:
                 counts.connects += 1
                 counts.max_open = counts.max_open or 1
             first = OpenedChange(user, sid, event, ())
-            if self.presumed_ends:
+            if self._has_restarted:
                 self.presumed_ends.user_opened(first)
             return (first,) if not self._inference.unexplained_ends else self._with_inferred_replacement(first)
         others = (sids,) if isinstance(sids, str) else sids
@@ -249,7 +248,7 @@ class Ledger:
         counts.connects += 1
         counts.max_open = max(counts.max_open, len(others) + 1)
         opened = OpenedChange(user, sid, event, others)
-        if self.presumed_ends:
+        if self._has_restarted:
             self.presumed_ends.user_opened(opened)
         return (opened,)
 
@@ -325,7 +324,7 @@ class Ledger:
             self._compare_with_user_only_lines(sid, event)
         if sid in self._replaced_users:
             return self._close_replaced(sid, event)
-        if self.presumed_ends and sid in self.presumed_ends and sid not in self._user:
+        if self._has_restarted and sid in self.presumed_ends and sid not in self._user:
             return self._end_presumed(sid, event)
         if sid in self._ended:
             return ()
@@ -405,15 +404,16 @@ class Ledger:
         inferred = EndedConnections.INFERRED if is_logged else EndedConnections.REPLACED
         self._ended.put(sid, inferred if replaced else opened_by)
         if user is not None:
-            counts = self._counts[user]  # `_remove` has stored the counts
+            counts = self.stored_counts[user]  # `_remove` has stored the counts
             counts.disconnects += 1
-            counts.replacements += len(replaced)
-        if self.presumed_ends:
+            if replaced:
+                counts.replacements += len(replaced)
+        if self._has_restarted:
             self.presumed_ends.newer_closed(sid, event)
         closed = self._latest_close = ClosedChange(user, sid, event, event.reason, bool(replaced), remaining, opening)
         if is_logged and isinstance(sids, str):
             self._inference.remember(closed)
-        return (*replaced, closed)
+        return (*replaced, closed) if replaced else (closed,)
 
     def _restarted(self, event: ServerRestarted) -> Changes:
         """Close the connections of the restarted process, or all connections if the log names no process."""
@@ -426,6 +426,7 @@ class Ledger:
 
     def _expire_restarted(self, sids: Sequence[str], event: Event, reason: str) -> Changes:
         restart, changes = self.presumed_ends.start_restart(event) if sids else None, list[LedgerChange]()
+        self._has_restarted = self._has_restarted or restart is not None
         for sid in sids:
             user, opening = self._user[sid], self._openings.get(sid)
             changes += self._expire(sid, event, reason)
@@ -452,9 +453,9 @@ class Ledger:
     # --- bookkeeping -------------------------------------------------------------------------------------------
 
     def _stored_counts(self, user: str) -> UserCounts:
-        counts = self._counts.get(user)
+        counts = self.stored_counts.get(user)
         if counts is None:
-            counts = self._counts[user] = self.counts_for(user)
+            counts = self.stored_counts[user] = self.counts_for(user)
         return counts
 
     def _remove(self, sid: str) -> tuple[str, ...]:
@@ -465,7 +466,7 @@ class Ledger:
             self.engine_sessions.forget(sid)
         self._unannounced.discard(sid)
         self._node.pop(sid, None)
-        if self.user_only_lines.open_count:
+        if self.user_only_lines.substitutes:
             self.user_only_lines.forget(sid)
         if user is None:
             return ()

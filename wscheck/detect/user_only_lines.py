@@ -27,6 +27,7 @@ class UserOnlyLines:
     Openings without a socket id get a substitute id. An end without a socket id closes the user's only connection, or
     the oldest of several: the number of open connections is then right, and only which one ended is unknown.
 
+    substitutes   substitute ids of open connections
     names_ends    a line without a socket id reported the end of a connection
     unclear_ends  number of ends for which it is unknown which of the user's connections ended
     """
@@ -34,7 +35,7 @@ class UserOnlyLines:
     def __init__(self) -> None:
         self._opened = 0
         self.names_ends, self.unclear_ends = False, 0
-        self._substitutes: set[str] = set()
+        self.substitutes: set[str] = set()
         self._assumed = BoundedDict[str, AssumedEnd](MAX_USERS)
         self._replaced = BoundedDict[str, Replaced](MAX_USERS)
         self._ended = BoundedDict[str, Disconnected](MAX_USERS)
@@ -43,26 +44,21 @@ class UserOnlyLines:
         """Return an id for a connection without a socket id."""
         self._opened += 1
         sid = f"#{self._opened} (no socket id)"
-        self._substitutes.add(sid)
+        self.substitutes.add(sid)
         return sid
 
     def is_substitute(self, sid: str) -> bool:
         """Return whether `sid` was made by `new_id`, and its connection is open."""
-        return sid in self._substitutes
+        return sid in self.substitutes
 
     @property
     def has_openings(self) -> bool:
         """True if a line without a socket id reported an opening."""
         return self._opened > 0
 
-    @property
-    def open_count(self) -> int:
-        """Number of open connections with a substitute id."""
-        return len(self._substitutes)
-
     def forget(self, sid: str) -> None:
         """Record that a connection with a substitute id ended."""
-        self._substitutes.discard(sid)
+        self.substitutes.discard(sid)
 
     def assume_ended(self, user: str, sid: str | None, event: Disconnected, opening: Connected | None) -> None:
         """Record which of the user's connections was assumed to have ended: `sid`, or None if it is unknown."""

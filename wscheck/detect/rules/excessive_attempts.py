@@ -96,7 +96,7 @@ class ExcessiveAttempts(Rule):
         self._total = 0
         return {Connecting: self._attempt, Connected: self._attempt, Refused: self._attempt}
 
-    def _attempt(self, event: Connecting | Connected | Refused) -> None:
+    def _attempt(self, event: Connecting | Connected | Refused) -> None:  # noqa: PLR0912 - a call costs too much here
         if isinstance(event, Connecting):
             self._observes_starts = True
         elif self._observes_starts:
@@ -122,8 +122,12 @@ class ExcessiveAttempts(Rule):
             if not 0 <= at - self._shared_time < SHARED_TIME_S:
                 self._shared_time = at
             self._attempts[owner] = self._shared_time
-            if self._observes_starts or self.ledger.has_returned(event.user):
-                self._watch_loop(owner, event.user, at, event)
+            if self._observes_starts or event.user in self.ledger.stored_counts:
+                last = self._loops.get(owner)
+                if last is None or (isinstance(last, float) and at - last > MAX_PAUSE_S):
+                    self._loops[owner] = at
+                else:
+                    self._watch_loop(owner, event.user, at, event)
             return
         if isinstance(recent, float):
             recent = self._attempts[owner] = [recent]
@@ -144,7 +148,7 @@ class ExcessiveAttempts(Rule):
     def _watch_loop(self, owner: AttemptOwner, user: str, at: float, event: Event) -> None:
         """Add the attempt to the user's loop, and report a loop that is slower than the limit and continues."""
         loop = self._loops.get(owner)
-        if loop is None:
+        if loop is None or (isinstance(loop, float) and not 0 <= at - loop <= MAX_PAUSE_S):
             self._loops[owner] = at
             return
         if isinstance(loop, float):

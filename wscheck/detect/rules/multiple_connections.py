@@ -167,7 +167,7 @@ class MultipleConnections(Rule):
     def _closed(self, change: ClosedChange) -> None:
         if self._nodes.suspects:
             self._closed_while_suspect(change)
-        if self._wave:
+        if self._wave.held:
             self._closed_in_wave(change)
         if self._uncounted and self.ledger.counts_user_only_lines:
             self._count_user_only_lines(change)
