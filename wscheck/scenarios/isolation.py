@@ -15,7 +15,7 @@ QUIET_S = 0.5
 class Isolation(Scenario):
     """Two users who request the same events in turn, several times each.
 
-    If an event reaches the other user after each request of one user, and at no other time, both users get the event.
+    If an event reaches the other user after each request of one user, and at no other time, the requests cause it.
     """
 
     id = "isolation"

@@ -1,5 +1,7 @@
 """Wording of a log, learned from its lines: which statements of the server report connections, and where the ids are.
 
+A statement is a logging call of the server: all its lines have the same fixed words.
+
 A statement is read if its words report an event and its ids are certain: by their names, by their form, or because the
 values of one statement return in another. Everything else is at most a suggestion.
 """
@@ -82,7 +84,7 @@ class Wording:
         return bool(self.readings)
 
     def needles(self) -> list[bytes]:
-        """Return texts of which each line of a statement contains one."""
+        """Return the texts to search for: every line of a known statement contains one of them."""
         return list(dict.fromkeys(needle for reading in self.readings.values() for needle in reading.needles))
 
     def match(self, message: LogMessage) -> RecordStart | None:
@@ -490,9 +492,9 @@ def learn(rows: Sequence[Row], read_kinds: Collection[str] = ()) -> dict[Stateme
 
 
 def _without_impostors(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups without those that repeat another statement behind a name, or without its prefix.
+    """Return the groups without those whose lines may be text from a user.
 
-    A user may have sent such lines.
+    Such lines repeat another statement after a name, or lack the line prefix (time, level) of that statement.
     """
     prefixes: dict[tuple[str, ...], list[str]] = {}
     for group in groups:
@@ -575,7 +577,7 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
 
 
 def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:
-    """Return whether the ids of a statement with faint words return in other statements."""
+    """Return whether the ids of a statement also occur in other statements, which confirms its ambiguous words."""
     sids, users = group.values(reading.places.get(SID)), group.values(reading.places.get(USER))
     told = {sid for other, one in plain for sid in other.values(one.places.get(SID))}
     if sids:
@@ -697,7 +699,7 @@ def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict
 
 
 def _held_back(found: dict[Statement, Reading], opened: _Read) -> dict[Statement, Reading]:
-    """Return the readings, with the openings as a guess if users return and nothing tells that connections end.
+    """Return the readings. Those of openings are only guesses if users connect again and no statement reports an end.
 
     The words for the ends are unknown then, and all connections would seem to stay open.
     """

@@ -17,7 +17,7 @@ SAMPLE = 1 << 15
 MAX_LINE = 1 << 12
 MAX_ROWS = 4_000
 MAX_KNOWN = 100
-"""Lines with a known marker that are searched for ids."""
+"""Largest number of lines with a known marker that are searched for ids."""
 
 _LIKELY = lazy_pattern(
     rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|leave|offline|gone|lost|drop|terminat|ended|regist|"

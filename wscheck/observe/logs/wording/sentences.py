@@ -89,7 +89,7 @@ class Sentence(NamedTuple):
 
     @property
     def statement(self) -> tuple[str, tuple[str, ...]]:
-        """Return what the lines of one statement of the server have in common."""
+        """Return a key that is equal for all lines that one logging call of the server wrote."""
         return self.prefix, self.pattern
 
     @property

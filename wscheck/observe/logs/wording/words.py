@@ -36,7 +36,7 @@ HOLDER_NOUNS = _words(
     "user users client clients member player customer account device host viewer agent operator visitor subscriber "
     "participant guest worker terminal browser person employee driver"
 )
-"""Nouns for whoever has a connection."""
+"""Nouns for users and clients that have a connection."""
 
 _REPLACE_VERBS = _words(
     "replace replaced replaces replacing supersede superseded supersedes superseding kick kicked kicks kicking "
@@ -137,7 +137,7 @@ def is_ordinary(word: str) -> bool:
 
 
 class Meaning(NamedTuple):
-    """Kind of event that a sentence reports, "" for none. `is_plain`: its words alone show it."""
+    """Kind of event that a log message reports, "" for none. `is_plain`: its words show it without the ids."""
 
     kind: str
     is_plain: bool
