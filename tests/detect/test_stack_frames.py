@@ -11,6 +11,8 @@ from wscheck.detect.stack_frames import (
     is_library_frame,
     location_label,
     resolve_root,
+    runs_while_rendering_on_server,
+    server_framework,
     tag_bundled_client,
 )
 from wscheck.model.events import CodeLocation
@@ -230,3 +232,41 @@ def test_a_location_has_a_short_label(place: CodeLocation, called: str) -> None:
 def test_a_frontend_in_a_folder_is_named_from_the_root_of_the_checkout(file: str, expected: str) -> None:
     assert resolve_root(CodeLocation(file, 3, 4, "f"), "web/app") == CodeLocation(expected, 3, 4, "f")
     assert resolve_root(CodeLocation(file, 3, 4, "f"), "") == CodeLocation(file, 3, 4, "f")
+
+
+REACT = CodeLocation("node_modules/react-dom/client.js", 1, 1, "renderWithHooks")
+EFFECT = CodeLocation("node_modules/react-dom/client.js", 1, 1, "commitHookEffectListMount")
+PAGE = CodeLocation("src/app/page.tsx", 7, 3, "Page")
+
+
+@pytest.mark.parametrize(
+    ("stack", "runs"),
+    [
+        ((CodeLocation("src/socket.ts", 3, 1, ""),), True),
+        ((CodeLocation("src/socket.ts", 3, 1, "./src/socket.ts"),), True),
+        ((CodeLocation("src/socket.ts", 3, 1, "open"), CodeLocation("src/main.ts", 9, 1, "start")), False),
+        ((PAGE, REACT), True),
+        ((PAGE, EFFECT, REACT), False),
+        ((CodeLocation("src/a.vue", 2, 1, "setup"), CodeLocation("vue/x.js", 1, 1, "setupStatefulComponent")), True),
+        ((CodeLocation("src/a.vue", 2, 1, ""), CodeLocation("vue/x.js", 1, 1, "callWithErrorHandling")), False),
+        ((), False),
+    ],
+)
+def test_code_that_a_server_runs_too_is_at_module_level_or_in_render(
+    stack: tuple[CodeLocation, ...], runs: bool
+) -> None:
+    assert runs_while_rendering_on_server(stack) is runs
+
+
+@pytest.mark.parametrize(
+    ("file", "framework"),
+    [
+        ("http://h/_next/static/chunks/app/page.js", "Next.js"),
+        ("webpack-internal:///(app-pages-browser)/./src/a.ts", "Next.js"),
+        ("http://h/_nuxt/entry.js", "Nuxt"),
+        ("http://h/_app/immutable/nodes/2.js", "SvelteKit"),
+        ("http://h/assets/main.js", ""),
+    ],
+)
+def test_a_framework_that_renders_on_the_server_is_known_by_its_files(file: str, framework: str) -> None:
+    assert server_framework([file]) == framework

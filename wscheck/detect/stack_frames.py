@@ -303,3 +303,31 @@ def _is_in_react_render(stack: Sequence[CodeLocation]) -> bool:
 
 def _any_contains(names: Sequence[str], parts: tuple[str, ...]) -> bool:
     return any(part in name for name in names for part in parts)
+
+
+# Files of frameworks that render pages on the server, and the URL paths of their bundles.
+_SERVER_RENDERED = (
+    ("Next.js", re.compile(r"/_next/static/|\((app-pages|pages-dir)-browser\)|node_modules/next/")),
+    ("Nuxt", re.compile(r"/_nuxt/|node_modules/nuxt/")),
+    ("SvelteKit", re.compile(r"/_app/immutable/|(^|/)\.svelte-kit/|@sveltejs/kit/")),
+)
+_VUE_SETUP = "setupStatefulComponent"
+
+
+def server_framework(files: Iterable[str]) -> str:
+    """Return the framework that renders the page on a server too, from files or script URLs; "" if none is seen."""
+    names = list(files)
+    return next((name for name, path in _SERVER_RENDERED if any(path.search(each) for each in names)), "")
+
+
+def runs_while_rendering_on_server(stack: Sequence[CodeLocation]) -> bool:
+    """Return whether a server that renders the page runs the code of `stack`, too.
+
+    It runs modules, the rendering of components, and Vue's setup(), but no effects, hooks after mounting and handlers.
+    """
+    names = [frame.function for frame in stack if is_framework_frame(frame)]
+    if names:
+        in_render = _any_contains(names, _REACT_RENDERS) and not _any_contains(names, _REACT_EFFECTS)
+        return in_render or _VUE_SETUP in names or _is_in_template(stack)
+    own = app_frames(stack)
+    return bool(own) and (own[-1].function in {"", *_MODULE_FUNCTIONS} or "./" in own[-1].function)

@@ -35,7 +35,7 @@ from wscheck.model.report import (
     HandlerSummary,
     PageSummary,
 )
-from wscheck.observe.traffic.inconclusive import page_gaps, refused_pages, unknown_users
+from wscheck.observe.traffic.inconclusive import all_closed, page_gaps, refused_pages, unknown_users
 
 SCHEMA = "wscheck.browser/1"
 
@@ -84,11 +84,31 @@ def evaluate_pages(
         options=options.to_dict(bar),
         findings=findings,
         pages=list(pages),
-        notes=[*notes, *(gap.reason for gap in [*unknown_users(events), *refused_pages(events)])],
+        notes=[*notes, *_notes(events)],
         connections=summarize_connections(events),
         handlers=_handlers(events),
         events=_received(events),
     )
+
+
+def _notes(events: Sequence[Event]) -> list[str]:
+    """Return a sentence for each piece of missing evidence that does not prevent a verdict."""
+    gaps = [*unknown_users(events), *refused_pages(events), *all_closed(events)]
+    return [*(gap.reason for gap in gaps if not gap.blocks), *_server_notes(events)]
+
+
+def _server_notes(events: Iterable[Event]) -> list[str]:
+    """Return a sentence for each opener that the web server runs too, because it renders the page."""
+    notes: dict[str, None] = {}
+    for event in events:
+        if isinstance(event, Connected) and event.opener is not None:
+            files = [*(frame.file for frame in event.stack), event.script or "", event.client or ""]
+            framework = stack_frames.server_framework(files)
+            if framework and stack_frames.runs_while_rendering_on_server(event.stack):
+                connects = f"{event.opener} connects at module level or while rendering"
+                server = f"{framework} may run this code in the web server too, where it opens another connection"
+                notes[f"{connects}: {server}. Connect in an effect or after mounting."] = None
+    return list(notes)
 
 
 def empty_page_report(target: str) -> BrowserReport:
@@ -109,11 +129,13 @@ def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
     summaries: dict[str | None, ConnectionSummary] = {}
     stacks: dict[str | None, tuple[CodeLocation, ...]] = {}
     open_sids: dict[str | None, set[str | None]] = {}
+    keys: dict[str | None, str | None] = {None: None}
     for event in events:
         if not isinstance(event, ConnectionEvent):
             continue
-        key = event.eio or event.sid
+        key = event.eio or keys.get(event.sid) or event.sid
         if isinstance(event, Connected):
+            keys[event.sid] = key
             one = summaries.setdefault(key, _connection(event))
             stacks.setdefault(key, event.stack)
             open_sids.setdefault(key, set()).add(event.sid)

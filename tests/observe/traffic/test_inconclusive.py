@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wscheck.detect.engine import RuleOptions
-from wscheck.model.events import AnyEvent, Connected, Disconnected, PhaseEnded, Refused
+from wscheck.model.events import AnyEvent, Connected, Delivered, Disconnected, PhaseEnded, Refused
 from wscheck.model.findings import Bar, Verdict
 from wscheck.run.page_report import evaluate_pages
 from wscheck.run.verify.scoring import evaluate_observed
@@ -85,3 +85,20 @@ def test_a_page_whose_connection_was_refused_is_noted() -> None:
     refused = Refused(at=2.0, source="browser", user="ann", page="tab 2", eio="e2", reason="refused", message="full")
     notes = evaluate_pages([opened(1, "s1", "ann"), refused], RuleOptions(), Bar(), target="page").notes
     assert notes == ["tab 2 was refused its connection: full."]
+
+
+def test_a_single_connection_that_closed_before_any_event_proves_nothing() -> None:
+    told, reason = verdict(opened(1, "a", "ann"), ended(2, "a", "ann", LEFT))
+    assert told is Verdict.INCONCLUSIVE and "before any event arrived" in reason and "--for" in reason
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["an event arrived", "another connection"])
+def test_a_page_whose_connections_all_closed_passes_with_a_note(used: bool) -> None:
+    first: list[AnyEvent] = [opened(1, "a", "ann"), ended(3, "a", "ann", LEFT)]
+    more: list[AnyEvent] = [opened(4, "b", "ann"), ended(5, "b", "ann", LEFT)]
+    if used:
+        more = [Delivered(at=2.0, source="browser", sid="a", user="ann", page="tab 1", name="moved", digest="d")]
+    events: list[AnyEvent] = [first[0], *more, first[1]] if used else [*first, *more]
+    assert verdict(*events)[0] is Verdict.PASSED
+    report = evaluate_pages([*events, PhaseEnded(at=9.0, source="browser")], RuleOptions(), Bar(), target="page")
+    assert any(note.startswith("No connection was open at the end") for note in report.notes)

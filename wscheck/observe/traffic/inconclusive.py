@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Sequence
 
 from wscheck.model.disconnect_reasons import SERVER_ENDED
-from wscheck.model.events import Connected, Connecting, Disconnected, Event, NotEvaluated, Refused
+from wscheck.model.events import (
+    Connected,
+    Connecting,
+    Delivered,
+    Disconnected,
+    Emitted,
+    Event,
+    NotEvaluated,
+    Refused,
+)
 from wscheck.model.gaps import Gap
 from wscheck.observe.traffic.redaction import UNKNOWN_USER
 from wscheck.observe.traffic.server_split import ServerEndpoint
@@ -13,6 +22,11 @@ NO_TRAFFIC = f"{NOTHING_SEEN}: no request or websocket with EIO= in its address"
 
 IDENTITY = "say where the traffic names the user, as in --identity 'auth.token|jwt:sub'"
 
+PERFORM = "watch longer (--for), or perform what connects the page (browser.step)"
+
+AT_ONCE_S = 1.0
+"""Longest life of a connection that closed at once (seconds)."""
+
 STORAGE_STATE = "--storage-state"
 
 
@@ -21,7 +35,8 @@ def page_gaps(events: Sequence[Event]) -> list[Gap]:
     unjudged = [Gap(reason=event.reason) for event in events if isinstance(event, NotEvaluated)]
     if not any(isinstance(event, Connected) for event in events):
         return _without_connection(events, unjudged)
-    return [*unjudged, *unknown_owners(events), *_unexplained_disconnect(events)]
+    closed = [gap for gap in all_closed(events) if gap.blocks]
+    return [*unjudged, *unknown_owners(events), *_unexplained_disconnect(events), *closed]
 
 
 def _without_connection(events: Sequence[Event], unjudged: list[Gap]) -> list[Gap]:
@@ -75,6 +90,36 @@ def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
             )
             return [Gap(reason=reason, rules=("multiple-connections", "connection-replaced"))]
     return []
+
+
+def all_closed(events: Iterable[Event]) -> list[Gap]:
+    """Return a gap (missing evidence) if no connection of the pages was open at the end.
+
+    It prevents a verdict of passed only if the pages made a single connection, which closed at once, before any event.
+    """
+    connections: set[str | None] = set()
+    open_sids: set[str | None] = set()
+    is_used = False
+    latest: Disconnected | None = None
+    opened_at: float | None = None
+    for event in events:
+        if isinstance(event, Connected):
+            connections.add(event.eio or event.sid)
+            open_sids.add(event.sid)
+            opened_at = event.at
+        elif isinstance(event, Delivered | Emitted):
+            is_used = True
+        elif isinstance(event, Disconnected) and event.sid in open_sids:
+            open_sids.discard(event.sid)
+            latest = event
+    if latest is None or open_sids:
+        return []
+    end = f"closed ({latest.reason})"
+    lived_s = (latest.at or 0.0) - (opened_at or 0.0)
+    if len(connections) == 1 and not is_used and lived_s <= AT_ONCE_S:
+        reason = f"the only connection {end} at once, before any event arrived, and none was opened again: {PERFORM}"
+        return [Gap(reason=reason, closes_with="--for")]
+    return [Gap(reason=f"No connection was open at the end: the last one {end}.", blocks=False)]
 
 
 def unknown_users(events: Iterable[Event]) -> list[Gap]:
