@@ -29,7 +29,7 @@ from wscheck.observe.browser import (
     run_steps,
 )
 from wscheck.observe.browser.storage import load_storage_state
-from wscheck.observe.traffic import IdentityRule
+from wscheck.observe.traffic import EngineSession, IdentityRule
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC, NOTHING_SEEN
 from wscheck.run import page_report
 from wscheck.run.page_report import PageOutcome
@@ -39,6 +39,9 @@ CDP_URL_VARIABLE = "WSCHECK_CDP_URL"
 
 SETTLE_S = 0.3
 """Time in which the last action of a command has effects after the command has ended (seconds)."""
+
+OPENING_TIMEOUT_S, OPENING_POLL_S = 3.0, 0.1
+"""Longest time to wait for connections that are being opened when the watch ends, on a busy machine (seconds)."""
 
 TERMINATE_TIMEOUT_S = 3.0
 THUMBNAIL_TIMEOUT_S = 5
@@ -259,6 +262,17 @@ class _BrowserRun:
         while (remaining := deadline - time.monotonic()) > 0:
             self._progress("the page", total - round(remaining), total)
             await asyncio.sleep(min(remaining, 1.0))
+        await self._wait_for_openings()
+
+    async def _wait_for_openings(self) -> None:
+        """Wait until each connection is acknowledged or refused, and has been open for longer than the grace period."""
+        deadline = time.monotonic() + OPENING_TIMEOUT_S
+        while time.monotonic() < deadline and any(map(self._is_unsettled, self._browser.traffic.sessions)):
+            await asyncio.sleep(OPENING_POLL_S)
+
+    def _is_unsettled(self, session: EngineSession) -> bool:
+        is_new = time.time() - session.opened_at <= self._plan.options.grace_s + OPENING_POLL_S
+        return session.opening or (is_new and not session.ended)
 
     async def _run_command(self) -> None:
         """Run the command. Its output goes to stderr, because stdout contains the report."""
