@@ -198,8 +198,8 @@ def _marker_options(item: pytest.Item) -> dict[str, Any]:
     Raises:
         UsageError: A marker has an unknown argument, or allows an unknown rule.
     """
+    from wscheck.config.allow_list import check_rule_ids
     from wscheck.model.errors import UsageError
-    from wscheck.run.allowed import check_rule_ids
 
     options: dict[str, Any] = {"fail_on": None, "connections": None, "config": None, "allow": []}
     for marker in item.iter_markers(MARKER):
@@ -222,7 +222,10 @@ def _load(item: pytest.Item, given: dict[str, Any], config: "ConfigSource | None
 
     A `config` that is a folder is relative to pytest's rootdir.
     """
+    import msgspec
+
     from wscheck.config.loading import load_config
+    from wscheck.model.allow_list import AllowEntry
 
     options = _marker_options(item)
     settings = {"verify.fail_on": options["fail_on"], "policy.connections": options["connections"]}
@@ -233,7 +236,10 @@ def _load(item: pytest.Item, given: dict[str, Any], config: "ConfigSource | None
         else:
             settings.update(source or {})
     settings.update({name: value for name, value in given.items() if value is not None})
-    return load_config(settings, directory=folder, environ={})
+    loaded = load_config(settings, directory=folder, environ={})
+    entries = tuple(AllowEntry(rule=rule, reason="allowed by the marker of the test") for rule in options["allow"])
+    allow = msgspec.structs.replace(loaded.allow, entries=(*entries, *loaded.allow.entries))
+    return msgspec.structs.replace(loaded, allow=allow)
 
 
 # Runs
@@ -248,7 +254,7 @@ def _run_verify(
 
     plan = plan_verify_run(_load(item, given, config), scenarios)
     outcome = run_in_thread(run_verify(plan))
-    _remove_allowed(item, outcome.report, outcome.events)
+    _store_allowed(item, outcome.report, outcome.events)
     return outcome.report, outcome.events
 
 
@@ -261,18 +267,15 @@ def _page_report(
         outcome = watch.finish(settle=settle)
     except WscheckError as error:
         _fail(error)
-    _remove_allowed(item, outcome.report, outcome.events)
+    _store_allowed(item, outcome.report, outcome.events)
     return outcome.report, outcome.events
 
 
-def _remove_allowed(item: pytest.Item, report: "VerifyReport | BrowserReport", events: "Sequence[AnyEvent]") -> None:
-    """Move the findings of allowed rules from `report` to a section of the test's report."""
-    from wscheck.model.findings import Bar, Severity
-    from wscheck.run.allowed import remove_allowed
-
-    bar = Bar(Severity(report.options["fail_on"]), bool(report.options["strict"]))
-    if allowed := remove_allowed(report, _marker_options(item)["allow"], bar):
-        item.stash[_ALLOWED] = "\n".join(filter(None, [item.stash.get(_ALLOWED, ""), _findings_text(allowed, events)]))
+def _store_allowed(item: pytest.Item, report: "VerifyReport | BrowserReport", events: "Sequence[AnyEvent]") -> None:
+    """Store the allowed findings of `report` for a section of the test's report."""
+    if report.allowed:
+        text = _findings_text(report.allowed, events)
+        item.stash[_ALLOWED] = "\n".join(filter(None, [item.stash.get(_ALLOWED, ""), text]))
 
 
 def _taken_watch(item: pytest.Item) -> "BackgroundWatch | None":

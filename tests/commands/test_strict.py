@@ -112,8 +112,10 @@ NEVER_CONNECTED = healthy_statistics(users=11)
         (healthy_statistics(), ["--max-connect-p95", "1ms"], 99),
         (NEVER_CONNECTED, ["--max-connect-p95", "1ms"], 99),
         (NEVER_CONNECTED, ["--max-connect-p95", "1ms", "--strict"], 99),
-        (loop_statistics(), [], 1),
-        (loop_statistics(), ["--max-replaced", "0"], 1),
+        (loop_statistics(), [], 0),
+        (loop_statistics(), ["--max-replaced", "0"], 99),
+        (loop_statistics(), ["--connections", "per-user"], 1),
+        (loop_statistics(), ["--connections", "per-user", "--max-replaced", "0"], 1),
     ],
 )
 def test_load(monkeypatch: pytest.MonkeyPatch, statistics: LoadStatistics, flags: list[str], code: int) -> None:

@@ -284,7 +284,8 @@ def test_an_error_in_an_event_is_reported_with_its_line(tmp_path: Path, toml: st
 
 def uncommented(text: str) -> str:
     """Every setting that is commented out, in force."""
-    lines = (line.removeprefix("# ") if line.startswith("# ") and " = " in line else line for line in text.splitlines())
+    shown = (line.startswith("# ") and (" = " in line or "# [[allow]]" in line) for line in text.splitlines())
+    lines = (line.removeprefix("# ") if each else line for line, each in zip(text.splitlines(), shown, strict=True))
     return "\n".join(lines)
 
 
@@ -294,10 +295,12 @@ def test_the_starter_file_lists_every_setting_with_its_default(tmp_path: Path) -
     tables = tomllib.loads(uncommented(text))
     logs = tables.pop("logs")
     assert reader_factory([], [], logs, str) and set(logs) == {"markers", "keys"}
-    shown = {f"{table}.{key}" for table, keys in tables.items() if table != "event" for key in keys}
+    shown = {f"{table}.{key}" for table, keys in tables.items() if table not in ("event", "allow") for key in keys}
     assert shown == {name for name, setting in SETTINGS.items() if not setting.secret}
+    (tmp_path / "wscheck-baseline.json").write_text('{"schema": "wscheck.verify/1", "findings": []}')
     config = configured(tmp_path, toml=uncommented(text))
-    examples = {"target.url", "identity.second_user_id", "verify.server_log"}
+    assert [entry.rule for entry in config.bar.allow.entries] == ["multiple-connections"]
+    examples = {"policy.baseline", "target.url", "identity.second_user_id", "verify.server_log"}
     examples |= {"connect.auth", "connect.headers", "connect.cookies", "connect.query"}
     for name, setting in SETTINGS.items():
         if setting.default is not None and name not in examples:

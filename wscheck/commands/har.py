@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from wscheck.commands.options import Connections, FailOn, Formats, Grace, IdentityRule, MaxAttempts, SourceRoot, Strict
+from wscheck.commands.options import (
+    Baseline,
+    Connections,
+    FailOn,
+    Formats,
+    Grace,
+    IdentityRule,
+    MaxAttempts,
+    SourceRoot,
+    Strict,
+)
 
 
 def har(
@@ -23,6 +33,7 @@ def har(
     grace: Grace = None,
     max_attempts: MaxAttempts = None,
     connections: Connections = None,
+    baseline: Baseline = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
@@ -46,6 +57,7 @@ def har(
         "browser.identity": identity,
         "browser.source_root": source_root,
         "policy.connections": connections,
+        "policy.baseline": baseline,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,

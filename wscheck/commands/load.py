@@ -7,6 +7,7 @@ import typer
 
 from wscheck.commands.options import (
     Auth,
+    Baseline,
     Connections,
     Cookie,
     Endpoint,
@@ -156,6 +157,7 @@ def load(
         typer.Option(metavar="DURATION", help="Threshold: time to connect, 95th percentile, e.g. 200ms."),
     ] = None,
     connections: Connections = None,
+    baseline: Baseline = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Annotated[
@@ -202,6 +204,7 @@ def load(
         "load.max_churn": max_churn,
         "load.max_connect_p95": max_connect_p95,
         "policy.connections": connections,
+        "policy.baseline": baseline,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
     }

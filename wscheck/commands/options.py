@@ -83,6 +83,10 @@ Connections = Annotated[
         help="Connections that a user may have: one, one per page, or N. See `wscheck docs policy`.",
     ),
 ]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="REPORT.json", help="Report of an earlier run, whose findings do not fail this one."),
+]
 FailOn = Annotated[
     str | None, typer.Option(metavar="error|warning|note", help="Lowest severity that fails the run [error].")
 ]

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from wscheck.commands.options import FailOn, Formats, Strict
+from wscheck.commands.options import Baseline, FailOn, Formats, Strict
 
 
 def scan(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of the frontend's source code, or a file.")
     ] = Path(),
+    baseline: Baseline = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
@@ -33,7 +34,7 @@ def scan(
     from wscheck.run.scan.run import plan_scan, run_scan
 
     outputs = formats.prepare_outputs(format)
-    flags = {"verify.fail_on": fail_on, "verify.strict": strict}
+    flags = {"policy.baseline": baseline, "verify.fail_on": fail_on, "verify.strict": strict}
     empty = ScanReport(schema="wscheck.scan/1", target=str(folder), verdict=Verdict.INCONCLUSIVE)
     with write_on_abort(outputs, lambda: empty):
         report = run_scan(plan_scan(load_config(flags), folder))

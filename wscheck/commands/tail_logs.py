@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wscheck.commands.options import Connections, FailOn, Formats, Grace, Key, Marker, MaxAttempts, Strict
+from wscheck.commands.options import Baseline, Connections, FailOn, Formats, Grace, Key, Marker, MaxAttempts, Strict
 
 if TYPE_CHECKING:
     from wscheck.model.events import AnyEvent
@@ -68,6 +68,7 @@ def tail_logs(
         typer.Option(metavar="DURATION", help="While following several logs or a pipe, wait for late lines [1s]."),
     ] = None,
     connections: Connections = None,
+    baseline: Baseline = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
@@ -106,6 +107,7 @@ def tail_logs(
 
     flags = {
         "policy.connections": connections,
+        "policy.baseline": baseline,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,

@@ -8,6 +8,7 @@ import typer
 from wscheck.commands.options import (
     Anonymous,
     Auth,
+    Baseline,
     Connections,
     Cookie,
     Endpoint,
@@ -29,7 +30,7 @@ from wscheck.commands.options import (
 )
 from wscheck.commands.secret_file import read_secret
 
-SETTINGS_FOR_RECORDINGS = ("verify.fail_on", "verify.strict")
+SETTINGS_FOR_RECORDINGS = ("verify.fail_on", "verify.strict", "policy.baseline")
 """Settings that may differ from those of the recorded run. All others are taken from the recording."""
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def verify(
         typer.Option(metavar="URL", help="Real page, on which a browser performs the three documented scenarios."),
     ] = None,
     connections: Connections = None,
+    baseline: Baseline = None,
     fail_on: FailOn = None,
     strict: Strict = None,
     recording: Annotated[
@@ -157,6 +159,7 @@ def verify(
         "verify.server_log": server_log,
         "verify.page": page,
         "policy.connections": connections,
+        "policy.baseline": baseline,
         "verify.fail_on": fail_on,
         "verify.strict": strict,
         "rules.grace": grace,
@@ -229,4 +232,4 @@ def _evaluate_recording(recording: Path, config: "Config", flags: dict[str, Any]
     from wscheck.run.verify.run import evaluate_recording
 
     bar_given = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
-    return evaluate_recording(recording, config.bar if bar_given else None)
+    return evaluate_recording(recording, config.bar if bar_given else None, config.bar.allow)

@@ -4,6 +4,7 @@ Precedence: flags, WSCHECK_* variables, wscheck.toml, [tool.wscheck] in pyprojec
 (docs/configuration.md). Secrets are never flags and never shown.
 """
 
+import datetime
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from wscheck.config.connect import ConnectOptions, read_connect_options
 from wscheck.config.event_contract import Contract, read_contract
 from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.config.settings import SETTINGS, Setting
+from wscheck.model.allow_list import AllowList
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.findings import Bar, Severity
 
@@ -31,7 +33,7 @@ PYPROJECT = "pyproject.toml"
 DEFAULT_ORIGIN = "default"
 
 # Tables and keys with nested content. The functions that read them also check the content.
-NESTED_TABLES = ("event",)
+NESTED_TABLES = ("event", "allow")
 NESTED_KEYS = ("browser.step", "connect.step", "logs.markers", "logs.keys")
 
 OTHER_VARIABLES = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
@@ -64,6 +66,7 @@ class Config(msgspec.Struct, frozen=True):
     location_of  function that returns the file and line of a table or key, as "wscheck.toml:7"
     steps        the browser steps ([[browser.step]])
     connect      how a client connects ([connect])
+    allow        findings that do not count ([[allow]] and the baseline)
     """
 
     values: dict[str, SettingValue]
@@ -72,6 +75,7 @@ class Config(msgspec.Struct, frozen=True):
     location_of: Callable[..., str]
     steps: tuple[BrowserStep, ...] = ()
     connect: ConnectOptions = ConnectOptions()
+    allow: AllowList = AllowList()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -108,7 +112,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def bar(self) -> Bar:
         """Criteria by which the run fails: the lowest severity that fails it, and whether missing evidence does."""
-        return Bar(Severity(self["verify.fail_on"]), self["verify.strict"])
+        return Bar(Severity(self["verify.fail_on"]), self["verify.strict"], self.allow)
 
 
 def load_config(
@@ -136,7 +140,27 @@ def load_config(
     handshake = {part: values[f"connect.{part}"].value for part in ("auth", "headers", "cookies", "query")}
     connect = read_connect_options(handshake, file.tables.get("connect"), file.location_of, environ)
     return Config(
-        values, read_contract(file.tables.get("event"), file.location_of), file.tables, file.location_of, steps, connect
+        values,
+        read_contract(file.tables.get("event"), file.location_of),
+        file.tables,
+        file.location_of,
+        steps,
+        connect,
+        _read_allow_list(file, values["policy.baseline"], directory),
+    )
+
+
+def _read_allow_list(file: "_ConfigFile", baseline: SettingValue, directory: Path | None) -> AllowList:
+    if "allow" not in file.tables and baseline.value is None:
+        return AllowList()
+    from wscheck.config.allow_list import read_allow_entries, read_baseline
+
+    # A path in the configuration file is relative to this file.
+    folder = Path() if baseline.given or directory is None else directory
+    return AllowList(
+        entries=read_allow_entries(file.tables.get("allow"), file.location_of),
+        baseline=read_baseline(folder / baseline.value) if baseline.value is not None else frozenset(),
+        today=datetime.datetime.now(tz=datetime.UTC).date(),
     )
 
 

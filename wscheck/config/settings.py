@@ -314,6 +314,12 @@ SETTINGS = {
             "connections that a user may have: per-user (one), per-tab (one per page or device), or a number",
         ),
         Setting(
+            "policy.baseline",
+            parse_text,
+            None,
+            "JSON report whose findings are known and do not fail the run",
+        ),
+        Setting(
             "watch.quiet_after", parse_duration, 30.0, "an incident ends after this time without another occurrence"
         ),
         Setting(

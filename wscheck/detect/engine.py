@@ -156,7 +156,8 @@ class Judge:
             target="events",
             verdict=decision.verdict,
             reason=decision.reason,
-            findings=findings,
+            findings=list(decision.findings),
+            allowed=list(decision.allowed),
             gaps=list(decision.gaps),
         )
 

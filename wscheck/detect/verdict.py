@@ -1,10 +1,12 @@
 """Verdict of a run: the only module that decides whether a run passed, failed or is inconclusive."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
+from wscheck.detect.allowed_findings import split_findings
 from wscheck.detect.ledger import Ledger
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.model.gaps import Gap, NotTried
@@ -21,12 +23,18 @@ class Ground(StrEnum):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict with its reason ("" if PASSED), the kind of evidence that decided it, and the missing evidence."""
+    """A verdict with its reason ("" if PASSED), the kind of evidence that decided it, and the missing evidence.
+
+    findings  the findings that count
+    allowed   the findings that the allow-list or the baseline permits
+    """
 
     verdict: Verdict
     reason: str = ""
     ground: Ground = Ground.NOTHING_WRONG
     gaps: tuple[Gap, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    allowed: tuple[Finding, ...] = ()
 
 
 NOTHING_TRIED = Gap(reason="no scenario could be tried")
@@ -56,10 +64,11 @@ def verdict(
 
     The first condition that applies decides:
 
-    1. A finding has the severity that fails the run: failed.
+    1. A finding that is not allowed has the severity that fails the run: failed.
     2. A measurement is beyond its limit: failed.
     3. A blocking gap (missing evidence that could have produced a finding): skipped if the first one is a check that
-       was not tried, otherwise inconclusive. With a strict bar: failed.
+       was not tried, otherwise inconclusive. With a strict bar: failed. A gap that concerns only allowed rules does
+       not block.
     4. None of these: passed.
 
     Args:
@@ -69,15 +78,28 @@ def verdict(
         limits: measurements beyond their limit, as sentences.
         describe: function that composes the reason from the findings that fail the run.
     """
-    gaps = tuple(gaps)
-    if failing := bar.failing(findings):
-        return Decision(verdict=Verdict.FAILED, reason=describe(failing), ground=Ground.FINDING, gaps=gaps)
+    counted, allowed = split_findings(findings, bar.allow)
+    decision = Decision(
+        verdict=Verdict.PASSED,
+        gaps=tuple(_unblocked(gap, bar.allow.whole_rules) for gap in gaps),
+        findings=tuple(counted),
+        allowed=tuple(allowed),
+    )
+    if failing := bar.failing(counted):
+        return replace(decision, verdict=Verdict.FAILED, reason=describe(failing), ground=Ground.FINDING)
     if limits:
-        return Decision(verdict=Verdict.FAILED, reason="; ".join(limits), ground=Ground.LIMIT, gaps=gaps)
-    gap = next((gap for gap in gaps if gap.blocks), None)
+        return replace(decision, verdict=Verdict.FAILED, reason="; ".join(limits), ground=Ground.LIMIT)
+    gap = next((gap for gap in decision.gaps if gap.blocks), None)
     if gap is None:
-        return Decision(verdict=Verdict.PASSED, gaps=gaps)
-    return Decision(verdict=_without_evidence(gap, bar), reason=gap.reason, ground=Ground.GAP, gaps=gaps)
+        return decision
+    return replace(decision, verdict=_without_evidence(gap, bar), reason=gap.reason, ground=Ground.GAP)
+
+
+def _unblocked(gap: Gap, allowed_rules: Collection[str]) -> Gap:
+    """Return `gap`, which does not block if it concerns only allowed rules."""
+    if gap.blocks and gap.rules and set(gap.rules) <= set(allowed_rules):
+        return replace(gap, blocks=False)
+    return gap
 
 
 def _without_evidence(gap: Gap, bar: Bar) -> Verdict:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
+from wscheck.model.allow_list import AllowList
 from wscheck.model.events import AnyEvent, CodeLocation
 
 
@@ -72,6 +74,7 @@ class Finding(msgspec.Struct, kw_only=True):
     connections        the most connections that were open at once, None for a finding that does not count them
     evidence           the first and the latest events that show the problem, limited in number
     locations          places in the source code that show the problem, for a finding without events
+    allowed            reason why the finding does not count, None for a finding that counts
     """
 
     rule: str
@@ -88,6 +91,14 @@ class Finding(msgspec.Struct, kw_only=True):
     connections: int | None = None
     evidence: list[AnyEvent] = msgspec.field(default_factory=list)
     locations: list[CodeLocation] = msgspec.field(default_factory=list)
+    allowed: str | None = None
+
+
+class AllowNote(msgspec.Struct, frozen=True, kw_only=True):
+    """A remark about an entry of the allow-list: a warning if it expired, a note if it matched nothing."""
+
+    severity: Severity
+    text: str
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -95,10 +106,16 @@ class Bar(msgspec.Struct, frozen=True):
 
     fail_on  lowest severity of a finding that fails the run
     strict   missing evidence fails the run, instead of making it inconclusive
+    allow    findings that do not count
     """
 
     fail_on: Severity = Severity.ERROR
     strict: bool = False
+    allow: AllowList = AllowList()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return severity and strictness, as reports and recordings store them."""
+        return {"fail_on": self.fail_on, "strict": self.strict}
 
     def failing(self, findings: Iterable[Finding]) -> list[Finding]:
         """Return the findings that fail the run."""

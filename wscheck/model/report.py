@@ -12,7 +12,7 @@ import msgspec
 
 from wscheck.model.code_facts import OpeningCall
 from wscheck.model.events import CodeLocation
-from wscheck.model.findings import Finding, Verdict
+from wscheck.model.findings import AllowNote, Finding, Verdict
 from wscheck.model.gaps import Gap
 
 
@@ -52,6 +52,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     control: Control | None = None
     findings: list[Finding] = msgspec.field(default_factory=list)
     gaps: list[Gap] = msgspec.field(default_factory=list)
+    allowed: list[Finding] = msgspec.field(default_factory=list)
 
 
 class NotPassed(AssertionError):
@@ -73,7 +74,9 @@ class Report(msgspec.Struct, kw_only=True):
     reason       reason why the verdict is not PASSED, in a sentence
     interrupted  the run was stopped before its end, so the report is partial
     options      options of the run, without credentials
-    findings     all findings, including those of the scenarios
+    findings     all findings that count, including those of the scenarios
+    allowed      findings that the allow-list or the baseline permits
+    allow_notes  remarks about entries of the allow-list that expired or matched nothing
     gaps         missing evidence, including that of the scenarios
     """
 
@@ -87,6 +90,8 @@ class Report(msgspec.Struct, kw_only=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     findings: list[Finding] = msgspec.field(default_factory=list)
     gaps: list[Gap] = msgspec.field(default_factory=list)
+    allowed: list[Finding] = msgspec.field(default_factory=list)
+    allow_notes: list[AllowNote] = msgspec.field(default_factory=list)
 
     def assert_passed(self) -> None:
         """Raise an error that describes the findings unless the verdict is PASSED.

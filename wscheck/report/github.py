@@ -11,6 +11,7 @@ from wscheck.model.findings import Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import Report, VerifyReport
 from wscheck.report import load_figures
+from wscheck.report.allowed_text import allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_findings, group_lines
 from wscheck.report.formatting import one_line, plural
 from wscheck.report.locations import FindingLocation, group_by_location, is_in_checkout
@@ -42,6 +43,13 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
             commands += _failures_without_finding(report)
         if severity is Severity.WARNING:
             commands += [_inconclusive(name, reason) for name, reason in _inconclusive_checks(report)]
+        if severity is Severity.NOTE:
+            commands += [_command("notice", line, {"title": "wscheck: allowed"}) for line in allowed_lines(report)]
+        commands += [
+            _command(_COMMAND[severity], one_line(note.text), {"title": "wscheck: allow-list"})
+            for note in report.allow_notes
+            if note.severity is severity
+        ]
         lines += _limit(commands, _COMMAND[severity])
     return "".join(f"{line}\n" for line in lines)
 

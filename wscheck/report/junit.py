@@ -14,6 +14,7 @@ from wscheck.model.findings import Finding, Verdict
 from wscheck.model.load_report import LoadReport, Threshold
 from wscheck.model.report import Report, ScenarioResult, VerifyReport
 from wscheck.report import load_figures
+from wscheck.report.allowed_text import allowed_lines
 from wscheck.report.finding_text import OpenerIndex, by_severity, full_text
 from wscheck.report.formatting import escape_control, one_line
 from wscheck.report.summary import DEFAULT_REASONS
@@ -55,6 +56,15 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
 
 
 def _test_cases(report: Report) -> list[_TestCase]:
+    """Return the checks, then one skipped case per kind of allowed finding."""
+    allowed = [
+        _TestCase(f"allowed finding {number}", Verdict.SKIPPED, line, 0.0)
+        for number, line in enumerate(allowed_lines(report), 1)
+    ]
+    return [*_checks(report), *allowed]
+
+
+def _checks(report: Report) -> list[_TestCase]:
     if isinstance(report, VerifyReport) and report.scenarios:
         return [_scenario_case(scenario) for scenario in report.scenarios]
     thresholds = [_threshold_case(each) for each in report.thresholds] if isinstance(report, LoadReport) else []

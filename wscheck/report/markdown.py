@@ -8,6 +8,7 @@ from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import LogsReport, Report, ScanReport, ScenarioResult, VerifyReport
 from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
+from wscheck.report.allowed_text import allow_note_lines, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import escape_markdown, format_duration, one_line, plural
 
@@ -42,7 +43,12 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
             parts.append(f"_{plural(len(problems) - number, 'more problem')} not shown: GitHub's limit is 1 MiB._")
             break
         parts.append(section)
-    return "\n\n".join([*parts, tables]).strip() + "\n"
+    return "\n\n".join([*parts, *_allowed(report), tables]).strip() + "\n"
+
+
+def _allowed(report: Report) -> list[str]:
+    lines = [*allowed_lines(report), *allow_note_lines(report)]
+    return ["\n".join(["### Allowed", "", *(f"- {escape_markdown(line)}" for line in lines)])] if lines else []
 
 
 def _run_facts(report: Report) -> str:

@@ -42,9 +42,16 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     """Return the findings as one SARIF document, as indented JSON."""
     openers = OpenerIndex(events)
     groups = group_by_location(report.findings, openers, is_file_location)
-    rules = list(dict.fromkeys(finding.rule for finding in report.findings))
+    allowed = [
+        (location, group)
+        for location, findings in group_by_location(report.allowed, openers, is_file_location)
+        for group in _by_reason(findings)
+    ]
+    rules = list(dict.fromkeys(finding.rule for finding in (*report.findings, *report.allowed)))
     results = [_result(location, group, rules, openers) for location, group in groups if location is not None]
-    notifications = [_notification(group, openers) for location, group in groups if location is None]
+    results += [_result(location, group, rules, openers) for location, group in allowed if location is not None]
+    notifications = [_notification(group, openers) for location, group in (*groups, *allowed) if location is None]
+    notifications += [{"level": note.severity.value, "message": {"text": note.text}} for note in report.allow_notes]
     run = {
         "tool": {"driver": {**_DRIVER, "rules": [_rule_descriptor(rule) for rule in rules]}},
         "invocations": [_invocation(report, notifications)],
@@ -67,6 +74,8 @@ def _result(location: FindingLocation, group: Sequence[Finding], rules: Sequence
         "occurrenceCount": sum(each.count for each in group),
         "properties": _properties(group),
     }
+    if finding.allowed is not None:
+        result["suppressions"] = [{"kind": "external", "justification": one_line(finding.allowed)}]
     others = [each for each in finding_locations(finding, openers.openers_for(finding)) if each != location]
     if others:
         result["relatedLocations"] = [
@@ -75,6 +84,14 @@ def _result(location: FindingLocation, group: Sequence[Finding], rules: Sequence
     if (flow := _code_flow(finding)) is not None:
         result["codeFlows"] = [flow]
     return result
+
+
+def _by_reason(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Group allowed findings by the reason why they are allowed."""
+    groups: dict[str | None, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.allowed, []).append(finding)
+    return list(groups.values())
 
 
 def _message(group: Sequence[Finding], openers: OpenerIndex) -> str:
@@ -169,7 +186,10 @@ def _invocation(report: Report, notifications: list[Json]) -> Json:
 def _notification(group: Sequence[Finding], openers: OpenerIndex) -> Json:
     finding = group[0]
     text = f"{finding.rule}: {_message(group, openers)}"
-    return {"level": finding.severity.value, "message": {"text": text}, "associatedRule": {"id": finding.rule}}
+    if finding.allowed is not None:
+        text = f"allowed ({one_line(finding.allowed)}): {text}"
+    level = "note" if finding.allowed is not None else finding.severity.value
+    return {"level": level, "message": {"text": text}, "associatedRule": {"id": finding.rule}}
 
 
 def _format_utc(at: float) -> str:

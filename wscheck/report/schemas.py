@@ -14,7 +14,7 @@ from wscheck.model import comparison, load_report
 from wscheck.model.code_facts import OpeningCall
 from wscheck.model.comparison import ComparedMeasure, ComparedRun, CompareReport
 from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader
-from wscheck.model.findings import Cause, Finding
+from wscheck.model.findings import AllowNote, Cause, Finding
 from wscheck.model.gaps import Gap
 from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
 from wscheck.model.load_statistics import Percentiles
@@ -68,6 +68,7 @@ _ALWAYS_COMPLETE = (
     Incident,
     Gap,
     Finding,
+    AllowNote,
     Cause,
     RecordingHeader,
     *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, ComparedRun, ComparedMeasure),

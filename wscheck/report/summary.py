@@ -7,6 +7,7 @@ from wscheck.model.findings import Severity, Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, VerifyReport
 from wscheck.report import log_figures
+from wscheck.report.allowed_text import allowed_count
 from wscheck.report.finding_text import fix_text, group_by_problem, total_frequency
 from wscheck.report.formatting import escape_control, one_line, plural
 from wscheck.report.load_figures import format_amount
@@ -103,6 +104,7 @@ def _finding_counts(report: Report) -> str:
     """Return for example `, with 1 warning and 2 notes`, "" without findings."""
     counts = Counter(finding.severity for finding in report.findings)
     parts = [plural(counts[severity], severity) for severity in reversed(Severity) if counts[severity]]
+    parts += [text] if (text := allowed_count(report)) else []
     return f", with {' and '.join(parts)}" if parts else ""
 
 

@@ -24,6 +24,7 @@ from wscheck.model.report import (
     VerifyReport,
 )
 from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
+from wscheck.report.allowed_text import allow_note_lines, allowed_count, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import format_duration, one_line, plural
 
@@ -86,6 +87,8 @@ def _print_to_console(report: Report, events: Sequence[AnyEvent], console: Conso
         console.print(part, "", sep="\n")
     if minor:
         console.print(*(_minor_finding(group) for group in minor), "", sep="\n")
+    if allowed := [*allowed_lines(report), *allow_note_lines(report)]:
+        console.print(*(Text(f"! {line}", "dim") for line in allowed), "", sep="\n")
     console.print(_verdict(report))
     if (command := summary.next_command(report)) is not None:
         # The command is never wrapped, so that it can be copied from a narrow terminal.
@@ -371,7 +374,8 @@ def _verdict(report: Report) -> RenderableType:
     """Return the last lines: verdict, headline or reasons, and the first fix."""
     style = _STYLE[report.verdict]
     head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
-    counts, duration = _counts(report), format_duration(report.duration_s)
+    counts = ", ".join(filter(None, [_counts(report), allowed_count(report)]))
+    duration = format_duration(report.duration_s)
     head.append(f"  {counts} in {duration}" if counts else f"  after {duration}")
     reasons = _inconclusive_reasons(report) or [summary.headline(report)]
     lines = [Text(one_line(reason)) for reason in reasons] if report.verdict is not Verdict.PASSED else []

@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from wscheck.detect import stack_frames
+from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
 from wscheck.detect.rules import BROWSER
@@ -82,7 +83,9 @@ def evaluate_pages(
         gaps=list(decision.gaps),
         interrupted=interrupted,
         options=options.to_dict(bar),
-        findings=findings,
+        findings=list(decision.findings),
+        allowed=list(decision.allowed),
+        allow_notes=allow_notes(findings, bar.allow),
         pages=list(pages),
         notes=[*notes, *_notes(events)],
         connections=summarize_connections(events),

@@ -36,7 +36,7 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self, bar: Bar) -> dict[str, Any]:
         """Return these options and the fields of `bar` as one dict, as reports and recordings store them."""
-        return {**msgspec.structs.asdict(self), **msgspec.structs.asdict(bar)}
+        return {**msgspec.structs.asdict(self), **bar.to_dict()}
 
 
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from wscheck.model.report import (
     VerifyReport,
 )
 from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
+from wscheck.report.allowed_text import allow_note_lines, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import (
     escape_control,
@@ -94,6 +95,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         if scenarios
         else draw_timeline(events, _involved_connections(report.findings), _diverging(report)),
         screenshots=_screenshots(report),
+        allowed=[*allowed_lines(report), *allow_note_lines(report)],
         notes=report.notes if isinstance(report, BrowserReport) else [],
         next_command=summary.next_command(report),
         version=__version__,

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES
+from wscheck.detect.allowed_findings import allow_notes, split_findings
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import REGISTRY
 from wscheck.detect.verdict import Decision, first_message, verdict
@@ -74,6 +75,8 @@ def evaluate_load_run(plan: LoadPlan, progress: RunProgress, ending: Ending) -> 
     report.notes = _notes(progress, ending)
     decision = _decide(plan, report, progress, ending)
     report.verdict, report.reason, report.gaps = decision.verdict, decision.reason, list(decision.gaps)
+    report.allow_notes = allow_notes(report.findings, plan.bar.allow)
+    report.findings, report.allowed = split_findings(report.findings, plan.bar.allow)
     return LoadOutcome(report, decision)
 
 

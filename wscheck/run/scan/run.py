@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from wscheck.config.loading import Config
+from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.code import source_tree
 from wscheck.detect.code.source_tree import FileFacts, Use
 from wscheck.detect.code.syntax import SUFFIXES
@@ -72,8 +73,10 @@ def run_scan(plan: ScanPlan) -> ScanReport:
         reason=decision.reason,
         started_at=started_at,
         duration_s=round(time.perf_counter() - begin, 3),
-        options=msgspec.to_builtins(plan.bar),
-        findings=findings,
+        options=plan.bar.to_dict(),
+        findings=list(decision.findings),
+        allowed=list(decision.allowed),
+        allow_notes=allow_notes(findings, plan.bar.allow),
         gaps=gaps,
         files=sources.files,
         openings=openings,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.engine import Judge
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
@@ -57,7 +58,9 @@ def build_logs_report(
         duration_s=round(time.time() - watch.started_at, 3),
         interrupted=interrupted,
         options=watch.options.to_dict(bar),
-        findings=findings,
+        findings=list(decision.findings),
+        allowed=list(decision.allowed),
+        allow_notes=allow_notes(findings, bar.allow),
         sources=[log.name for log in watch.logs],
         lines=sum(log.lines for log in watch.logs),
         bytes=watch.bytes,

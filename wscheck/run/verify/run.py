@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.config.settings import redact_url
+from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.engine import RuleOptions
 from wscheck.detect.rules.log_silent import unlogged
+from wscheck.model.allow_list import AllowList
 from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE
 from wscheck.model.events import (
     SOURCE_CLIENT,
@@ -46,7 +48,7 @@ from wscheck.run.verify.inconclusive import (
     credentials_refused,
     sent_no_documented_event,
 )
-from wscheck.run.verify.scoring import all_findings, evaluate_observed, score_run, score_scenarios
+from wscheck.run.verify.scoring import all_allowed, all_findings, evaluate_observed, score_run, score_scenarios
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS, Scenario
 from wscheck.scenarios.context import ScenarioContext, ScenarioSettings
@@ -130,10 +132,11 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
     return redactor.redact_data(VerifyOutcome(report, events))
 
 
-def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
+def evaluate_recording(path: Path, bar: Bar | None = None, allow: AllowList | None = None) -> VerifyOutcome:
     """Evaluate a recording with the options of the run that made it.
 
     `bar` contains the criteria that fail a run (--fail-on, --strict); None takes them from the recording too.
+    `allow` contains the findings that do not count.
 
     Raises:
         BadEvidence: The file is not a recording, or is damaged.
@@ -143,11 +146,14 @@ def evaluate_recording(path: Path, bar: Bar | None = None) -> VerifyOutcome:
         {k: v for k, v in header.options.items() if k in RuleOptions.__struct_fields__}, RuleOptions
     )
     recorded = Bar(Severity(header.options.get("fail_on", "error")), bool(header.options.get("strict", False)))
+    applied = msgspec.structs.replace(bar or recorded, allow=allow or AllowList())
     gaps = [INTERRUPTED] if header.interrupted else []
-    report = _report(events, options, bar or recorded, gaps, target=header.target, client=header.client)
+    report = _report(events, options, applied, gaps, target=header.target, client=header.client)
     if not report.scenarios:
-        report.findings, decision = evaluate_observed(events, options, bar or recorded, gaps)
+        findings, decision = evaluate_observed(events, options, applied, gaps)
         report.verdict, report.reason, report.gaps = decision.verdict, decision.reason, list(decision.gaps)
+        report.findings, report.allowed = list(decision.findings), list(decision.allowed)
+        report.allow_notes = allow_notes(findings, applied.allow)
     if (page := header.options.get("page")) is not None:
         report.options["page"] = page
     report.started_at = header.started_at
@@ -162,6 +168,7 @@ def _report(
 ) -> VerifyReport:
     results = score_scenarios(events, options, bar)
     decision = score_run(results, bar, gaps)
+    findings, allowed = all_findings(results), all_allowed(results)
     return VerifyReport(
         schema=SCHEMA,
         target=target,
@@ -171,7 +178,9 @@ def _report(
         gaps=list(decision.gaps),
         options=options.to_dict(bar),
         scenarios=results,
-        findings=all_findings(results),
+        findings=findings,
+        allowed=allowed,
+        allow_notes=allow_notes([*findings, *allowed], bar.allow),
     )
 
 

@@ -172,7 +172,8 @@ def _result(
         replacements=outcome.replacements,
         events_received=outcome.received,
         control=shown,
-        findings=outcome.findings,
+        findings=list(decision.findings),
+        allowed=list(decision.allowed),
         gaps=list(decision.gaps),
     )
 
@@ -268,6 +269,11 @@ def all_findings(results: Sequence[ScenarioResult]) -> list[Finding]:
     return ranked(finding for result in results for finding in result.findings)
 
 
+def all_allowed(results: Sequence[ScenarioResult]) -> list[Finding]:
+    """Return the allowed findings of all scenarios, the worst first."""
+    return ranked(finding for result in results for finding in result.allowed)
+
+
 def correlate_log_with_client(events: Sequence[Event]) -> Iterator[Event]:
     """Yield `events` in the same order, after combining what the client and the server's log report of a connection.
 
@@ -328,7 +334,7 @@ def _user_names(events: Iterable[Event], connects: Mapping[str | None, Connected
 def evaluate_observed(
     events: Sequence[AnyEvent], options: RuleOptions, bar: Bar, gaps: Sequence[Gap] = ()
 ) -> tuple[list[Finding], Decision]:
-    """Return the findings and the verdict for a recording of logs or pages, without scenarios.
+    """Return all findings, including the allowed ones, and the verdict for a recording of logs or pages.
 
     The rules, and the order of evaluation, are those of the recorded run. Rules about pages find nothing in logs.
     `gaps` are the gaps (missing evidence) of the recording itself.
