@@ -86,9 +86,10 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
         filled = _fill(template, {**values, "user": user, "token": token.reveal() if token is not None else None})
         return None if filled is _LEFT_OUT else filled
 
-    def contains(self, placeholder: str) -> bool:
-        """Return whether a template contains the placeholder."""
-        return any(f"{{{placeholder}}}" in text for text in _texts(self._templates))
+    def places(self, placeholder: str) -> bool:
+        """Return whether a part of the handshake contains the placeholder."""
+        parts = [self.auth, self.headers, self.cookies, self.query]
+        return any(f"{{{placeholder}}}" in text for text in _texts(parts))
 
     @property
     def secrets(self) -> list[Secret]:

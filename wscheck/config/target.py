@@ -93,8 +93,8 @@ def configured_target(config: "Config") -> ServerTarget:
         timeout_s=config["target.timeout"],
         wait_s=config["target.wait_for"] or 0.0,
         insecure=config["target.insecure"],
-        user_in=_location(config.values["identity.user_in"], is_in_connect=connect.contains("user")),
-        token_in=_location(config.values["identity.token_in"], is_in_connect=connect.contains("token")),
+        user_in=_location(config.values["identity.user_in"], is_in_connect=connect.places("user")),
+        token_in=_location(config.values["identity.token_in"], is_in_connect=connect.places("token")),
         connect=connect,
     )
 

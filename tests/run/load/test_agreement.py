@@ -112,3 +112,36 @@ def test_a_server_that_allows_several_connections_shows_them_and_the_duplicates(
     assert abs(report["events"]["duplicated"] / report["events"]["received"] - 3 / 4) < 0.05
     (finding,) = report["findings"]
     assert (finding["rule"], finding["cause"]["id"]) == ("multiple-connections", "several-tabs")
+
+
+STEPS_AND_PAYLOADS = """
+[[connect.step]]
+emit = "echo"
+payload = { user = "{user}", key = "{token}" }
+ack = true
+
+[[connect.step]]
+emit = "request_message_sync"
+wait_for = "message_sync"
+
+[[event]]
+name = "bot_status_update"
+emit = "request_bot_status"
+payload = { bot = "bot of {user}" }
+"""
+
+
+def test_the_counts_agree_with_steps_after_connecting_and_payloads(tmp_path: Path) -> None:
+    (tmp_path / "wscheck.toml").write_text(STEPS_AND_PAYLOADS)
+    arguments = ("--users", "6", "--processes", "2", "--emit-every", "500ms")
+    with node_backend() as server:
+        code, report, output = run_load_until(
+            tmp_path,
+            lambda run: run.open_connections() == 6 and run.statistics().acks >= 12,
+            *(server.url, *arguments),
+        )
+        counted = server.counters()
+    assert code == 0, output
+    assert report["connects"] == counted["connects"] == 6 and not report["refused"] and not counted["refused"]
+    assert_received(report, counted)
+    assert report["notes"] == [] and "token-of-" not in output + json.dumps(report)
