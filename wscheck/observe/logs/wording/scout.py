@@ -1,12 +1,13 @@
 """Search of a log's first lines, and of samples of its later lines, for the wording in which it reports connections."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import stringzilla
 
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, LogVocabulary
+from wscheck.observe.logs.vocabulary import CONNECTED, LogVocabulary
 from wscheck.observe.logs.wording.learner import Reading, Row, Statement, Wording, is_bare, learn
 from wscheck.observe.logs.wording.sentences import parse
 
@@ -16,23 +17,26 @@ SAMPLE = 1 << 15
 """Bytes that are searched of each later sample. The distance between two samples doubles each time."""
 MAX_LINE = 1 << 12
 MAX_ROWS = 4_000
-MAX_KNOWN = 100
-"""Largest number of lines with a known marker that are searched for ids."""
+MAX_VAIN = 100
+"""Lines with a word for a replacement and without a report of one, after which a log with known markers is left alone."""
+MAX_KNOWN = 50
+"""Lines with a known marker that are searched for ids."""
 
-_LIKELY = lazy_pattern(
-    rb"(?i)connect|join|open|online|establish|accept|attach|clos|left|leave|offline|gone|lost|drop|terminat|ended|regist|"
-    rb"creat|added|auth|subscri|start|\bup\b|new |logged|remov|destroy|finish|down|replac|supersed|kick|evict|displac|"
-    rb"bump|oust|already|duplic|favou?r"
-)
+_LIKELY = (
+    b"onnect", b"oin", b"pen", b"nline", b"stablish", b"ccept", b"ttach", b"los", b"eft", b"eav", b"ffline",
+    b"gone", b"lost", b"Lost", b"rop", b"erminat", b"nded", b"egist", b"reat", b"dded", b"uth", b"ubscri", b"tart", b" up", b"ew ",
+    b"ogged", b"emov", b"estroy", b"inish", b"own", b"CONNECT", b"JOIN", b"OPEN", b"CLOSE",
+)  # fmt: skip
+"""Parts of words that report events, without their first letter, which may be a capital."""
 _MESSAGE_LINE = lazy_pattern(
     r"""\s+["']?(?:msg|message|event)["']?:\s(?P<mark>["'])(?P<message>[\w .:-]{4,80})(?P=mark),?\s*"""
 )
 """Message in an object over several lines."""
 
-_UNUSUAL = lazy_pattern(
-    rb"(?i)replac|supersed|kick|evict|displac|bump|oust|already |duplic|favou?r|(?:old|previous|existing|other) "
-    rb"(?:web)?(?:socket|connection|session|client)|take|took"
-)
+_UNUSUAL = (
+    b"eplac", b"upersed", b"icking", b"icked", b"vict", b"isplac", b"umped", b"usted", b"lready ", b"uplic",
+    b"favo", b"xisting", b"revious ", b" old ", b"verrid", b"taken over", b"took over", b"akeover",
+)  # fmt: skip
 """Words for replacements, for which a log is searched even if its other events are known."""
 
 
@@ -56,7 +60,7 @@ class WordingScout:
         self._rows: list[Row] = []
         self._evaluated = set[Statement]()
         self._kinds = set[str]()
-        self._known_lines = 0
+        self._known_lines = self._vain = 0
         self._searched, self._next_sample = 0, 2 * HEAD
 
     def search(self, data: bytearray, begin: int, end: int, line: int) -> list[Row]:
@@ -74,8 +78,13 @@ class WordingScout:
         if len(self._rows) >= MAX_ROWS:
             return []
         piece = bytes(data[begin : min(end, begin + HEAD)])
-        pattern = _UNUSUAL if self._is_known(piece) else _LIKELY
-        new = list(self._rows_in(piece, line, pattern))
+        is_known = self._is_known(piece)
+        found = self._candidates(piece, line, _UNUSUAL if is_known else (*_LIKELY, *_UNUSUAL))
+        unknown = sum(is_unknown for _, _, is_unknown in found)
+        if not unknown or (is_known and self._vain > MAX_VAIN):
+            return []
+        new = list(self._rows_in(found[:MAX_VAIN] if is_known else found))
+        self._vain = self._vain + unknown if all(row.is_read for row in new) else 0
         earlier = len(self._rows)
         self._rows += new
         if {row.sentence.statement for row in new} <= self._evaluated:
@@ -83,32 +92,37 @@ class WordingScout:
         return self._learn(earlier)
 
     def _is_known(self, piece: bytes) -> bool:
-        """Return whether known markers report openings and ends of connections in this log."""
-        if not {CONNECTED, DISCONNECTED} <= self._kinds:
-            for match in self._known.finditer(piece):
-                end = piece.find(b"\n", match.start())
-                begin = piece.rfind(b"\n", 0, match.start()) + 1
-                found = self._markers.search(decode_line(piece[begin : end if end >= 0 else None]))
-                if found is not None and found.lastgroup is not None:
-                    self._kinds.add(found.lastgroup)
-                if {CONNECTED, DISCONNECTED} <= self._kinds:
-                    break
-        return {CONNECTED, DISCONNECTED} <= self._kinds
-
-    def _rows_in(self, piece: bytes, line: int, pattern: re.Pattern[bytes]) -> Iterator[Row]:
-        """Yield the lines with a sentence about an event."""
-        at = 0
-        while len(self._rows) < MAX_ROWS and (match := pattern.search(piece, at)) is not None:
+        """Return whether known markers report the openings of connections in this log."""
+        for match in self._known.finditer(piece) if CONNECTED not in self._kinds else ():
+            end = piece.find(b"\n", match.start())
             begin = piece.rfind(b"\n", 0, match.start()) + 1
-            end = piece.find(b"\n", match.end())
-            end = len(piece) if end < 0 else end
-            line += piece.count(b"\n", at, begin)
-            raw, at = piece[begin:end], end
-            if len(raw) > MAX_LINE:
+            found = self._markers.search(decode_line(piece[begin : end if end >= 0 else None]))
+            if found is not None and found.lastgroup is not None:
+                self._kinds.add(found.lastgroup)
+            if CONNECTED in self._kinds:
+                break
+        return CONNECTED in self._kinds
+
+    def _candidates(self, piece: bytes, line: int, words: Sequence[bytes]) -> list[tuple[int, bytes, bool]]:
+        """Return the lines with one of `words`: number, text, and whether no known marker reads the line."""
+        places = sorted(at for word in words for at in _places(piece, word))
+        found, end, counted = list[tuple[int, bytes, bool]](), 0, 0
+        for at in places:
+            if at < end:
                 continue
-            is_known = self._known.search(raw) is not None
-            self._known_lines += is_known
-            if is_known and self._known_lines > MAX_KNOWN:
+            begin = piece.rfind(b"\n", 0, at) + 1
+            end = piece.find(b"\n", at) + 1 or len(piece)
+            line, counted = line + piece.count(b"\n", counted, begin), begin
+            raw = piece[begin:end].rstrip(b"\n")
+            if len(raw) <= MAX_LINE and len(found) < MAX_ROWS:
+                found.append((line, raw, self._known.search(raw) is None))
+        return found
+
+    def _rows_in(self, candidates: Sequence[tuple[int, bytes, bool]]) -> Iterator[Row]:
+        """Yield the candidates with a sentence about an event."""
+        for line, raw, unknown in candidates:
+            self._known_lines += not unknown
+            if len(self._rows) >= MAX_ROWS or (not unknown and self._known_lines > MAX_KNOWN):
                 continue
             text = decode_line(raw)
             if (below := _MESSAGE_LINE.fullmatch(text)) is not None:
@@ -116,7 +130,7 @@ class WordingScout:
                 continue
             sentence = parse(unwrap(text, self._timestamps))
             if sentence is not None:
-                yield Row(line, sentence, text, is_known)
+                yield Row(line, sentence, text, not unknown)
 
     def _add_marker(self, message: str) -> None:
         """Add the message of an object over several lines as a marker if it reports an event without ids."""
@@ -136,3 +150,11 @@ class WordingScout:
             {**chosen, **{each: self.wording.readings[each] for each in self.wording.readings if each in chosen}}
         )
         return [row for row in self._rows[:earlier] if row.sentence.statement in new and not row.is_read]
+
+
+def _places(piece: bytes, word: bytes) -> Iterator[int]:
+    """Yield one position of a word for each line that contains it."""
+    at = 0
+    while (at := stringzilla.find(piece, word, at)) >= 0:
+        yield at
+        at = piece.find(b"\n", at) + 1 or len(piece)
