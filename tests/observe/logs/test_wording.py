@@ -172,6 +172,7 @@ def test_replacements_are_read_whether_or_not_the_other_words_are_known(words: s
         "message from noor: hello, are you connected?",
         "Replacing cached profile for user mia",
         "closing old log file app.log.3",
+        "closing old keep-alive connection 5",
         "Existing config found for tenant 7: keeping it",
         "Connection to upstream failed, retrying",
         "worker 3 started",

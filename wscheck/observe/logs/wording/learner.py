@@ -656,7 +656,9 @@ def _replacements(groups: Sequence[Group], ids: Ids, rows: Sequence[Row]) -> _Re
         user = user if user not in sids else None
         roles = _old_and_new(group, sids[:2], rows)
         places = {USER: user if named else None, **roles}
-        certain = bool(roles) or (user is not None and named)
+        values = {*group.values(user), *(value for place in sids for value in group.values(place))}
+        strange = bool(ids.users or ids.sids) and values.isdisjoint(ids.users | ids.sids)
+        certain = (bool(roles) or (user is not None and named)) and not strange
         if certain or user is not None:
             found.append((group, _reading(group, places, certain=certain)))
     return found
@@ -667,7 +669,8 @@ def _is_sid_column(group: Group, place: str, ids: Ids) -> bool:
     if is_user_label(group.label(place)):
         return False
     known = bool(ids.sids) and _share(values, ids.sids) > 0
-    labelled = is_sid_label(group.label(place)) or group.label(place).startswith(("old", "new"))
+    keyed = group.is_keyed(place) and group.label(place).startswith(("old", "new"))
+    labelled = is_sid_label(group.label(place)) or keyed
     return known or _has_form(values, _SOCKET_FORM) or (labelled and _context(group, place) != "")
 
 
