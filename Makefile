@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: verify test lint bench field field-pages field-servers clean
+.PHONY: verify test lint bench field field-logs field-pages field-servers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,7 +23,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # Cases modelled on public reports, with their expected results (tests/field).
-field: field-pages field-servers
+field: field-logs field-pages field-servers
+
+# Logs of backends, collectors and frameworks with their expected results.
+field-logs: $(STAMP)
+	$(PYTHON) tests/field/logs/score.py $(BIN)/wscheck
 
 # Pages with their expected results; the first run builds them.
 field-pages: $(STAMP) tests/field/pages/public/dev

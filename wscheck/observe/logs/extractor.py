@@ -42,6 +42,9 @@ RETAINED = 1 << 16
 OVERLAP = 128
 """Number of bytes at the end of a skipped piece that are searched again with the next piece. No marker is longer."""
 
+MAX_OPENING = 64
+"""Bytes at the start of a log by which JSON over several lines is recognised."""
+
 NEWLINE = ord("\n")
 
 TOO_LONG = "the line is longer than 1 MiB"
@@ -115,6 +118,7 @@ class LogExtractor:
         self._scout, self._learned_needles, self._learned_markers = scout, set[bytes](), 0
         self._data = bytearray()
         self.access_log: AccessLog | None = None
+        self.is_printed_json = False
         self._buffer: ReadBuffer | None = None
         self._dropped = self._position = self._retained_from = 0
         self._places: Iterator[Found] | None = None
@@ -272,6 +276,8 @@ class LogExtractor:
             return
         self._scanner.detect_journal(self._data, self._position, end)
         if not self.lines:
+            opening = bytes(self._data[self._position : min(end, self._position + MAX_OPENING)])
+            self.is_printed_json = opening.lstrip().partition(b"\n")[0].rstrip() in {b"[", b"{"}
             self._timestamps.look_ahead(bytes(self._data[self._position : min(end, self._position + RETAINED)]))
         if self._scout is not None:
             self._learn(self._scout, end)

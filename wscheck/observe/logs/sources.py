@@ -117,6 +117,11 @@ class LogInput:
         return [each for each in found if isinstance(each, AccessLog)]
 
     @property
+    def is_printed_json(self) -> bool:
+        """Return whether a file of this log is one JSON document over several lines."""
+        return any(getattr(reader, "is_printed_json", False) for reader in self._readers)
+
+    @property
     def scouts(self) -> list[WordingScout]:
         """Return the searches of this log for an unknown wording."""
         found = (getattr(reader, "scout", None) for reader in self._readers)

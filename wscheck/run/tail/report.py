@@ -38,7 +38,14 @@ def build_logs_report(
     findings = watch.judge.finish()
     requests = _requests(watch)
     decision = verdict(
-        findings, [*_unread(watch, partial=partial), *_access_gaps(requests), *evidence_gaps(_evidence(watch))], bar
+        findings,
+        [
+            *_unread(watch, partial=partial),
+            *_access_gaps(requests),
+            *_format_gaps(watch),
+            *evidence_gaps(_evidence(watch)),
+        ],
+        bar,
     )
     ledger = watch.judge.ledger
     everyone = list(ledger.users())
@@ -93,6 +100,21 @@ def _requests(watch: LogWatch) -> Requests:
         return Requests([], 0.0)
     clients = [client for log in logs for client in log.clients.values()]
     return Requests(clients, max((log.polling_share for log in logs), default=0.0))
+
+
+def _format_gaps(watch: LogWatch) -> list[Gap]:
+    """Return the gap of logs that are one JSON document over several lines, from which nothing was read."""
+    if any(watch.counts.by_type.get(kind) for kind in ("connected", "replaced", "disconnected")):
+        return []
+    return [
+        Gap(
+            reason=f"{log.name} is JSON over several lines: print each record on a line with `jq -c`"
+            " (see the recipes in `wscheck docs logs`)",
+            closes_with="jq -c",
+        )
+        for log in watch.logs
+        if log.is_printed_json
+    ]
 
 
 def _access_gaps(requests: Requests) -> list[Gap]:

@@ -20,13 +20,13 @@ MAX_ROWS = 4_000
 MAX_VAIN = 100
 """Lines with words for a replacement that report none, after which a log with known markers is left alone."""
 MAX_KNOWN = 50
-"""Lines with a known marker that are searched for ids."""
+"""Largest number of lines with a known marker that are searched for ids."""
 
 _LIKELY = (
-    b"onnect", b"oin", b"pen", b"nline", b"stablish", b"ccept", b"ttach", b"los", b"eft", b"eav",
-    b"ffline",
-    b"gone", b"lost", b"Lost", b"rop", b"erminat", b"nded", b"egist", b"reat", b"dded", b"uth", b"ubscri", b"tart", b" up",
-    b"ew ", b"ogged", b"emov", b"estroy", b"inish", b"own", b"CONNECT", b"JOIN", b"OPEN", b"CLOSE",
+    b"onnect", b"oin", b"pen", b"nline", b"stablish", b"ccept", b"ttach", b"los", b"eft", b"eav", b"ffline",
+    b"gone", b"lost", b"Lost", b"rop", b"erminat", b"nded", b"egist", b"reat", b"dded", b"uth", b"ubscri",
+    b"tart", b" up", b"ew ", b"ogged", b"emov", b"estroy", b"inish", b"own", b"CONNECT", b"JOIN", b"OPEN",
+    b"CLOSE",
 )  # fmt: skip
 """Parts of words that report events, without their first letter, which may be a capital."""
 _MESSAGE_LINE = lazy_pattern(
