@@ -384,6 +384,7 @@ SETTINGS = {
         Setting(
             "browser.cdp", parse_text, None, "DevTools address of a running browser to watch; none is started then"
         ),
+        Setting("actions.components", parse_list, (), "names of the two simulated components in reports"),
         Setting(
             "actions.trigger",
             parse_text,

@@ -102,7 +102,8 @@ class ConnectionEvent(Event, frozen=True, kw_only=True):
 class Connecting(ConnectionEvent, frozen=True, kw_only=True):
     """A connection attempt started.
 
-    credential   kind of token that the client sent: "own", "foreign" (another user's) or "invalid"
+    credential   kind of token that the client sent: "own", "foreign" (another user's), "invalid", "absent", "empty",
+                 "altered" (with a wrong signature), "unsigned" or "expired"
     fingerprint  keyed hash of the token, so that a change of the token is detected; the key changes with each run
     """
 
@@ -220,7 +221,8 @@ class Expected(ConnectionEvent, frozen=True, kw_only=True):
     """An expectation of a scenario, to be met within `within` seconds.
 
     what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
-              "disconnected", "upgraded"
+              "disconnected", "upgraded"; "private" (event `name`, which `user` requested, must not reach another user;
+              `required` if the contract says so) and "unrequested" (event `name` may arrive without a request)
     required  True if an unmet expectation is an error, False if it is a note
     assumed   the event comes from the documented contract because no contract is configured: the server may not know it
     """

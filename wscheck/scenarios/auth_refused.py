@@ -11,8 +11,8 @@ from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
 from wscheck.detect.rules.token_unchecked import TokenUnchecked
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.simulated_page import MountedComponent
-from wscheck.scenarios.context import WRONG_TOKEN, ScenarioContext, ScenarioSettings
-from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, WIZARD, WRONG_TOKEN, ScenarioContext, ScenarioSettings
+from wscheck.scenarios.scenario import Scenario
 
 CONTROL_ATTEMPTS = 8
 

@@ -4,8 +4,8 @@ import msgspec
 
 from wscheck.config.event_contract import ContractEvent
 from wscheck.observe.client.simulated_page import MountedComponent
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 
 class ComponentSharing(Scenario):

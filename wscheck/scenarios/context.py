@@ -34,6 +34,12 @@ from wscheck.observe.client.simulated_page import (
     UnifiedPage,
 )
 
+DASHBOARD, WIZARD = "Dashboard", "BotCreationWizard"
+"""Names of the simulated components, which are those of the reference application."""
+
+NEUTRAL_COMPONENTS = ("component 1", "component 2")
+"""Names of the simulated components at another server than the embedded backend."""
+
 WRONG_TOKEN = Secret("wscheck-this-is-not-a-token")
 
 SHORT_WAIT_S = 0.25
@@ -52,6 +58,7 @@ MAX_EVENTS = 20_000
 class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Server, users and client of a scenario. Times are in seconds.
 
+    components         names of the first and the second simulated component
     contract_is_assumed  no contract is configured, so the server may send other events
     client             "unified" or "per-component"
     reconnect_delay_s  delay after which the per-component client reconnects after a disconnect; None for never
@@ -69,6 +76,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     second_user: Credentials | None
     contract: Contract
     contract_is_assumed: bool = False
+    components: tuple[str, str] = (DASHBOARD, WIZARD)
     client: str = "unified"
     reconnect_delay_s: float | None = None
     window_s: float = 2.0
@@ -166,6 +174,7 @@ class ScenarioContext:
             page = UnifiedPage(name, target, user, self.recorder)
         page.console, page.trigger_event = self._console, self.settings.trigger_event
         page.disconnect_event = self.settings.disconnect_event or page.disconnect_event
+        page.component_names = dict(zip((DASHBOARD, WIZARD), self.settings.components, strict=True))
         page.is_sole_page = lambda: user.kind == "own" and not self._has_connection(user.user)
         self._pages.append(page)
         return page

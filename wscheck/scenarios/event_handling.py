@@ -6,8 +6,8 @@ from functools import partial
 import msgspec
 
 from wscheck.detect.rules.event_unheard import EventUnheard
-from wscheck.scenarios.context import SHORT_WAIT_S, WRONG_TOKEN, ScenarioContext
-from wscheck.scenarios.scenario import CONNECTION_RULES, DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, SHORT_WAIT_S, WIZARD, WRONG_TOKEN, ScenarioContext
+from wscheck.scenarios.scenario import CONNECTION_RULES, Scenario
 
 
 class EventHandling(Scenario):

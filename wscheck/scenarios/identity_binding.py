@@ -3,8 +3,8 @@
 from wscheck.config.target import Credentials
 from wscheck.detect.rules.identity_unverified import IdentityUnverified
 from wscheck.observe.client.simulated_page import MountedComponent
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 
 class IdentityBinding(Scenario):

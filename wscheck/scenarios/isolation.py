@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from wscheck.config.event_contract import ContractEvent
 from wscheck.detect.rules.event_leaked import MIN_TRIES, EventLeaked
 from wscheck.observe.client.simulated_page import MountedComponent
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 QUIET_S = 0.5
 """Seconds in which neither user requests an event, to observe what the server sends unrequested."""

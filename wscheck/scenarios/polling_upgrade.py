@@ -1,8 +1,8 @@
 """Long-polling, then websocket: two transports, one connection."""
 
 from wscheck.model.events import Connected, Upgraded
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 UPGRADE_TIMEOUT_S = 2.0
 

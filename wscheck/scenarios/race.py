@@ -13,8 +13,8 @@ from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.gaps import Gap
 from wscheck.model.policy import PER_USER, POLICY_LINE
 from wscheck.model.report import Control
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 PAGE_COUNT = 5
 

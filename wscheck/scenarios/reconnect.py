@@ -4,8 +4,8 @@ from wscheck.detect.rules import DOCUMENTED
 from wscheck.detect.rules.connection_missing import ConnectionMissing
 from wscheck.detect.rules.connection_replaced import ConnectionReplaced
 from wscheck.detect.rules.event_missing import EventMissing
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 
 class Reconnect(Scenario):

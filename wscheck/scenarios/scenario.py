@@ -13,10 +13,7 @@ from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.model.gaps import Gap
 from wscheck.model.policy import PER_USER
 from wscheck.model.report import Control
-from wscheck.scenarios.context import ScenarioContext
-
-DASHBOARD, WIZARD = "Dashboard", "BotCreationWizard"
-"""Names of the simulated components."""
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
 
 CONNECTION_RULES: tuple[type[Rule], ...] = (
     *DOCUMENTED,

@@ -3,8 +3,8 @@
 from wscheck.detect.rules import RuleOptions
 from wscheck.detect.rules.event_leaked import EventLeaked
 from wscheck.detect.rules.tab_displaced import TabDisplaced
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 
 class SecondTab(Scenario):

@@ -1,7 +1,7 @@
 """First documented test: two components of one page, one connection."""
 
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, WIZARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 
 class SingleConnection(Scenario):

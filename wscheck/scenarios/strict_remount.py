@@ -2,8 +2,8 @@
 
 import asyncio
 
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 
 class StrictRemount(Scenario):

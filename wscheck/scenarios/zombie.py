@@ -3,8 +3,8 @@
 import math
 
 from wscheck.detect.rules.zombie_held import ZombieHeld
-from wscheck.scenarios.context import ScenarioContext
-from wscheck.scenarios.scenario import DASHBOARD, Scenario
+from wscheck.scenarios.context import DASHBOARD, ScenarioContext
+from wscheck.scenarios.scenario import Scenario
 
 
 class Zombie(Scenario):

@@ -7,7 +7,7 @@ the fault that the hook repairs: each component opens a connection.
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -138,6 +138,7 @@ class SimulatedPage(ABC):
     trigger_event     event that a component emits to start an action (`actions.trigger`)
     disconnect_event  event that a component emits to end this action (`actions.disconnect`)
     components        mounted components, oldest first
+    component_names   names for reports in place of those with which components mount
     is_sole_page      function that returns True if the user has no open connection, so the server should accept one
     """
 
@@ -146,6 +147,7 @@ class SimulatedPage(ABC):
         self.console: ConsoleLog = console_messages.discard_line
         self.trigger_event, self.disconnect_event = "trigger_whatsapp_connection", "disconnect_whatsapp"
         self.components: list[MountedComponent] = []
+        self.component_names: Mapping[str, str] = {}
         self.is_sole_page: Callable[[], bool] = lambda: False
         self._connections: list[ClientConnection] = []
 
@@ -157,6 +159,7 @@ class SimulatedPage(ABC):
 
     def add_component(self, component: str, handlers: EventHandlers | None = None) -> MountedComponent:
         """Mount a component without a connection. `attach` connects it."""
+        component = self.component_names.get(component, component)
         mounted = MountedComponent(self, component, handlers or EventHandlers.for_all_events())
         self.components.append(mounted)
         self.listener.mounted(self.name, component, self.credentials.user)

@@ -12,7 +12,7 @@ from wscheck.observe.logs.options import reader_factory as log_reader_factory
 from wscheck.run.verify.run import VerifyRun
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
 from wscheck.scenarios import DOCUMENTED_SCENARIOS, SCENARIOS
-from wscheck.scenarios.context import ScenarioSettings
+from wscheck.scenarios.context import DASHBOARD, NEUTRAL_COMPONENTS, WIZARD, ScenarioSettings
 from wscheck.scenarios.real_page import RealPage
 
 
@@ -121,6 +121,7 @@ def _settings(config: Config) -> ScenarioSettings:
         user=Credentials(config["identity.user_id"], config["identity.token"]),
         second_user=_second_user(config),
         contract=config.contract,
+        components=_components(config),
         contract_is_assumed=config.server_url is not None and config.tables.get("event") is None,
         client=config["verify.client"],
         reconnect_delay_s=config["verify.reconnect_on_kick"],
@@ -132,6 +133,18 @@ def _settings(config: Config) -> ScenarioSettings:
         expired_token=config["identity.expired_token"],
         policy=config.judge_options.policy,
     )
+
+
+def _components(config: Config) -> tuple[str, str]:
+    """Return the names of the two simulated components."""
+    if not (given := config["actions.components"]):
+        return (DASHBOARD, WIZARD) if config.server_url is None else NEUTRAL_COMPONENTS
+    if len(set(given)) != 2:
+        raise UsageError(
+            f"{config.values['actions.components'].origin}: two different components are needed.",
+            'Write components = ["Header", "Chat"].',
+        )
+    return given[0], given[1]
 
 
 def _second_user(config: Config) -> Credentials | None:
