@@ -67,6 +67,7 @@ class OpeningCall(msgspec.Struct, frozen=True, kw_only=True):
     after_await   an `await` or a callback precedes the call, so it may run after the cleanup
     guarded       a condition around the call checks whether the connection exists already
     forces_new    the options contain `forceNew: true` or `multiplex: false`
+    reconnects    the client reconnects by itself: False for `reconnection: false`, None if the code does not show it
     """
 
     location: CodeLocation
@@ -80,3 +81,4 @@ class OpeningCall(msgspec.Struct, frozen=True, kw_only=True):
     after_await: bool = False
     guarded: bool = False
     forces_new: bool = False
+    reconnects: bool | None = None

@@ -100,7 +100,6 @@ def labelled_facts(finding: Finding, openers: Sequence[ConnectionOpener]) -> lis
     facts = [
         ("who", finding.user or ""),
         *(("opened by", str(opener)) for opener in openers),
-        *(("at", str(location)) for location in finding.locations),
         ("cause", f"{cause.name} ({cause.confidence} confidence)" if cause else ""),
         ("because", cause.because if cause else ""),
         ("fix", fix_text(finding)),

@@ -40,7 +40,9 @@ def _context(call: OpeningCall) -> str:
 
 def scan_facts(report: ScanReport) -> list[str]:
     """Return what was read, and what was not checked, in sentences."""
-    read = f"read {plural(report.files, 'source file')}: {plural(len(report.openings), 'place')} open connections"
+    places = len(report.openings)
+    verb = "opens" if places == 1 else "open"
+    read = f"read {plural(report.files, 'source file')}: {plural(places, 'place')} {verb} connections"
     return [
         read,
         *(f"{gap.reason}{f': {gap.closes_with}' if gap.closes_with else ''}" for gap in report.gaps if not gap.blocks),

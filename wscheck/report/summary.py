@@ -75,8 +75,7 @@ def _totals(report: Report) -> str:
         users = plural(len({connection.user for connection in report.connections}), "user")
         return f"{users} had {plural(len(report.connections), 'connection')}"
     if isinstance(report, ScanReport):
-        places = plural(len(report.openings), "place")
-        return f"{places} open connections in {plural(report.files, 'source file')}, none is certainly wrong"
+        return f"{plural(len(report.openings), 'call')} to open a connection in {plural(report.files, 'source file')}"
     if not isinstance(report, VerifyReport) or not report.scenarios:
         return ""
     counts = Counter(scenario.verdict for scenario in report.scenarios)

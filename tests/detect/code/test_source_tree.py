@@ -97,6 +97,12 @@ RIGHT = {
     "listener of its own socket": (
         "function A() { useEffect(() => { const socket = io('/a'); socket.on('x', f); return () => socket.close() }) }"
     ),
+    "listener of a component's own socket": (
+        "function Chat() { const socket = useFeed(); useEffect(() => { socket.on('x', f) }, [socket]); return <p/> }"
+    ),
+    "disconnect handler without reconnection": (
+        "function dial() { const s = io('/a', { reconnection: false }); s.on('disconnect', dial) } dial()"
+    ),
     "listener at module level": "socket.on('x', f)",
     "useState": "function A() { const [s] = useState(() => io('/a')); return <p/> }",
 }  # fmt: skip
@@ -105,6 +111,43 @@ RIGHT = {
 @pytest.mark.parametrize("code", RIGHT.values(), ids=RIGHT)
 def test_correct_code_has_no_finding(code: str) -> None:
     assert found_in(app_tsx=IMPORT + code) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (
+            "a.vue",
+            "<script setup>\nIMPORTonMounted(() => socket.on('x', f)); onUnmounted(() => socket.off('x'))\n</script>",
+        ),
+        ("a.vue", "<script setup>\nconst socket = useFeed(); onMounted(() => { socket.on('x', f) })\n</script>"),
+        (
+            "a.svelte",
+            "<script>\nIMPORTonMount(() => { socket.on('x', f) }); onDestroy(() => socket.off())\n</script>",
+        ),
+    ],
+)
+def test_scripts_of_vue_and_svelte_remove_listeners_in_a_hook_of_their_own(path: str, code: str) -> None:
+    assert findings_in(facts_of({path: code.replace("IMPORT", IMPORT)})) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("one/a.js", "two/a.js"), ("src/pages/a.js", "src/pages/b.js"), ("src/a/+page.svelte", "src/b/+page.svelte")],
+    ids=["two packages", "two routes", "two routes of SvelteKit"],
+)
+def test_files_that_no_page_loads_together_are_no_finding(first: str, second: str) -> None:
+    code = IMPORT + "export function open() { return io('/a') }"
+    facts = []
+    for path in (first, second):
+        text = f"<script>\n{code}\n</script>" if path.endswith(".svelte") else code
+        package = path.partition("/")[0] if path.endswith("/a.js") and "src" not in path else "."
+        facts.append(file_facts(path, text.encode(), package))
+    assert findings_in(facts) == []
+
+
+def test_scripts_without_imports_belong_to_pages_of_their_own() -> None:
+    assert found_in(a_js="function chat() { return io('/a') }", b_js="function stock() { return io('/a') }") == []
 
 
 def test_only_files_that_mention_a_connection_are_parsed() -> None:

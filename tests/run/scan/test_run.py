@@ -37,12 +37,12 @@ def test_a_fault_fails_and_a_folder_without_connections_is_inconclusive(tmp_path
     report = run_scan(ScanPlan(root=write(tmp_path / "a", {"chat.jsx": LEAK})))
     assert (report.verdict, report.reason) == (
         Verdict.FAILED,
-        "an effect of Chat opens a connection to /, and nothing closes it",
+        f"an effect of Chat opens a connection to /, and nothing closes it ({tmp_path}/a/chat.jsx:2:47)",
     )
     empty = run_scan(ScanPlan(root=write(tmp_path / "b", {"chat.jsx": "const a = 1"})))
     assert (empty.verdict, empty.reason) == (
         Verdict.INCONCLUSIVE,
-        "no call that opens a connection was found in 1 source files",
+        "no call that opens a connection was found in 1 source file",
     )
     assert run_scan(ScanPlan(root=tmp_path / "b", bar=Bar(strict=True))).verdict is Verdict.FAILED
 
@@ -61,7 +61,7 @@ def test_installed_built_ignored_and_test_files_are_left_out(tmp_path: Path) -> 
     )
     report = run_scan(ScanPlan(root=root))
     assert (report.verdict, report.files) == (Verdict.PASSED, 1)
-    assert "4 files were not checked: tests, type declarations, minified or large files" in [
+    assert "not checked: 4 source files (tests, type declarations, minified or large files)" in [
         g.reason for g in report.gaps
     ]
 
@@ -78,7 +78,7 @@ def test_unreadable_and_broken_files_end_nothing(tmp_path: Path) -> None:
     (root / "e.js").write_bytes(b"\xff\xfe\x00io(\x00")
     report = run_scan(ScanPlan(root=root))
     assert report.verdict is Verdict.PASSED
-    assert "1 source files could not be read" in [gap.reason for gap in report.gaps]
+    assert "1 source file could not be read" in [gap.reason for gap in report.gaps]
 
 
 def test_a_folder_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:

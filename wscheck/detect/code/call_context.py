@@ -105,6 +105,11 @@ def contexts_of(source: SourceCode, call: Node) -> list[Context]:
 
 
 def _contexts(source: SourceCode, node: Node, via: tuple[str, ...], after_await: bool) -> Iterator[Context]:
+    handler = _handler_that_receives(node)
+    if handler is not None:
+        kind, effect = handler
+        yield Context(kind, enclosing_function(node), _owner_around(node), via, effect, after_await)
+        return
     function = enclosing_function(node)
     if function is None:
         yield Context(_module_context(source, node), None, _enclosing_class(node), via, None, after_await)
@@ -120,11 +125,23 @@ def _contexts(source: SourceCode, node: Node, via: tuple[str, ...], after_await:
         yield from _contexts(source, function, via, after_await or deferred)
         return
     name = function_name(function)
-    callers = _calls_of(source, name, function) if name and len(via) < MAX_CALLERS else []
+    callers = _calls_of(source, name, function) if name and name not in via and len(via) < MAX_CALLERS else []
     if not callers:
         yield Context(CallContext.FUNCTION, function, owner_of(function), via, None, after_await)
     for caller in callers:
         yield from _contexts(source, caller, (name, *via), after_await)
+
+
+def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None:
+    """Return the role of a function that a call receives by its name: `socket.on("disconnect", connect)`."""
+    if node.type != "identifier" or _receiver(node) is None:
+        return None
+    return _role_as_argument(node, _receiver(node))
+
+
+def _owner_around(node: Node) -> Node | None:
+    function = enclosing_function(node)
+    return owner_of(function) if function is not None else _enclosing_class(node)
 
 
 def _module_context(source: SourceCode, node: Node) -> CallContext:
@@ -168,7 +185,9 @@ def _role_of_property(source: SourceCode, function: Node) -> tuple[CallContext, 
     return (CallContext.EFFECT, None) if key in _VUE_HOOKS else None
 
 
-def _role_as_argument(function: Node, receiver: Node) -> tuple[CallContext, Node | None] | None:
+def _role_as_argument(function: Node, receiver: Node | None) -> tuple[CallContext, Node | None] | None:
+    if receiver is None:
+        return None
     name, last = text_of(receiver.child_by_field_name("function")), _receiver_name(function)
     if name.removeprefix("React.") in _EFFECTS or last in ("useEffect", "useLayoutEffect"):
         return CallContext.EFFECT, receiver
@@ -282,19 +301,19 @@ def _follows_await(node: Node, function: Node) -> bool:
 
 
 def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
-    """Return the calls of `name` in the file, outside of the function itself, also as `this.name()`."""
-    pattern = "(call_expression function: [(identifier) @f (member_expression property: (property_identifier) @f)])"
-    found = []
-    for node in source.find(pattern):
-        holder = node.parent
-        is_member = holder is not None and holder.type == "member_expression"
-        if text_of(node) != name or (function.start_byte <= node.start_byte < function.end_byte):
-            continue
-        if is_member and text_of(holder.child_by_field_name("object") if holder else None) != "this":
-            continue
-        if is_member == (function.type == "method_definition"):
-            found.append(node)
-    return found
+    """Return the places of the file that run the function `name`: its calls, and the calls that receive it.
+
+    Examples: `name()`, `this.name()`, `setTimeout(name)`, `socket.on("disconnect", name)`. A place directly in the
+    function itself is left out, a place in a handler that it registers is not.
+    """
+    is_method = function.type == "method_definition"
+    places = source.find(_CALLED_METHOD) if is_method else source.find(_CALLED_NAME, _PASSED_NAME)
+    return [node for node in places if text_of(node) == name and enclosing_function(node) != function]
+
+
+_CALLED_METHOD = "(call_expression function: (member_expression object: (this) property: (property_identifier) @f))"
+_CALLED_NAME = "(call_expression function: (identifier) @f)"
+_PASSED_NAME = "(arguments (identifier) @f)"
 
 
 def owner_of(function: Node) -> Node | None:
@@ -333,7 +352,7 @@ def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
     if context.kind is not CallContext.EFFECT or context.function is None:
         return Cleanup.UNKNOWN
     returned = _returned_cleanup(context.function)
-    if returned is not None and _CLOSES.search(text_of(returned)):
+    if returned is not None and _CLOSES.search(_identifiers(returned)):
         return Cleanup.CLOSES
     target = target_of(call)
     owner = context.owner
@@ -421,34 +440,50 @@ def _returned_cleanup(function: Node) -> Node | None:
     return None
 
 
-def is_guarded(call: Node, target: str) -> bool:
-    """Return whether the code checks `target`, the variable of the connection, before it opens one."""
-    if not target:
-        return False
-    name = re.escape(target.split("?", maxsplit=1)[0])
-    check = re.compile(rf"(?<![\w.]){name}(?!\w)")
+def is_guarded(call: Node) -> bool:
+    """Return whether the code checks, before it opens a connection, something that it sets when it has opened one.
+
+    That is the variable of the connection, a variable or state that receives it, or a flag.
+    """
+    names = _set_with(call)
     inner = call
     for outer in ancestors(call):
-        if outer.type in ("if_statement", "ternary_expression"):
-            condition = outer.child_by_field_name("condition")
-            if condition is not None and condition != inner and check.search(text_of(condition)):
-                return True
-        if outer.type in ("binary_expression", "augmented_assignment_expression") and check.search(
-            text_of(outer.child_by_field_name("left"))
-        ):
-            return True
-        if outer.type == "statement_block" and any(
-            each.type == "if_statement"
-            and each.end_byte <= inner.start_byte
-            and check.search(text_of(each.child_by_field_name("condition")))
-            and "return" in text_of(each.child_by_field_name("consequence"))
-            for each in outer.named_children
-        ):
-            return True
         if outer.type in FUNCTIONS:
             return False
+        if any(_mentions(condition, names) for condition in _conditions(outer, inner)):
+            return True
         inner = outer
     return False
+
+
+def _conditions(outer: Node, inner: Node) -> Iterator[Node | None]:
+    """Yield the conditions in `outer` that decide whether `inner`, a node in it, is evaluated."""
+    if outer.type in ("if_statement", "ternary_expression") and outer.child_by_field_name("condition") != inner:
+        yield outer.child_by_field_name("condition")
+    if outer.type in ("binary_expression", "augmented_assignment_expression"):
+        yield outer.child_by_field_name("left")
+    if outer.type == "statement_block":
+        for statement in outer.named_children:
+            ends = "return" in text_of(statement.child_by_field_name("consequence"))
+            if statement.type == "if_statement" and statement.end_byte <= inner.start_byte and ends:
+                yield statement.child_by_field_name("condition")
+
+
+def _mentions(condition: Node | None, names: frozenset[str]) -> bool:
+    text = text_of(condition)
+    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in names)
+
+
+def _set_with(call: Node) -> frozenset[str]:
+    """Return the variables, properties and states that the function around `call` sets."""
+    function = enclosing_function(call)
+    names = {target_of(call)}
+    for node in descendants(function) if function is not None else ():
+        if node.type in ("assignment_expression", "augmented_assignment_expression"):
+            names.add(text_of(node.child_by_field_name("left")))
+        elif node.type == "call_expression" and _SETTER.match(name := text_of(node.child_by_field_name("function"))):
+            names.add(name[3].lower() + name[4:])
+    return frozenset(names - {""})
 
 
 def target_of(call: Node) -> str:

@@ -10,11 +10,12 @@ from wscheck.detect.code.syntax import SourceCode, descendants, string_value, te
 from wscheck.model.code_facts import Api
 
 CANDIDATE = re.compile(
-    rb"\bio\s*(?:\.connect\s*)?\(|socket\.io-client|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b"
+    rb"\bio\s*(?:\.connect\s*)?\(|(?i:socket\.io-client)|socket\.io(?:\.esm)?(?:\.min)?\.js"
+    rb"|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b"
 )
 """Text that a file with an opening call contains. Other files need not be parsed."""
 
-_SOCKET_IO_MODULE = re.compile(r"^socket\.io-client(?:$|[-/])")
+_SOCKET_IO_MODULE = re.compile(r"^socket\.io-client(?:$|[-/])|/socket\.io(?:\.esm)?(?:\.min)?\.js$", re.I)
 """Also a second version under another name (`socket.io-client-v2`), and the bundles of the package."""
 _SOCKET_IO_EXPORTS = frozenset({"default", "io", "connect", "lookup"})
 _WEBSOCKET_MODULES = frozenset(
@@ -103,11 +104,7 @@ def _required_by(declarator: Node) -> Iterator[tuple[str, Binding]]:
         value = value.child_by_field_name("object")
     if value is None or pattern is None or value.type != "call_expression":
         return
-    if text_of(value.child_by_field_name("function")) not in ("require", "import"):
-        return
-    arguments = value.child_by_field_name("arguments")
-    given = [each for each in arguments.named_children if each.type != "comment"] if arguments is not None else []
-    module = string_value(given[0]) if given else None
+    module = _required_module(value)
     if module is None:
         return
     if pattern.type == "identifier":
@@ -121,24 +118,39 @@ def _required_by(declarator: Node) -> Iterator[tuple[str, Binding]]:
             yield text_of(local), Binding(module, text_of(key))
 
 
+def _required_module(call: Node) -> str | None:
+    """Return the module that `require("m")` or `import("m")` loads, None for any other call."""
+    if text_of(call.child_by_field_name("function")) not in ("require", "import"):
+        return None
+    arguments = call.child_by_field_name("arguments")
+    given = [each for each in arguments.named_children if each.type != "comment"] if arguments is not None else []
+    return string_value(given[0]) if given else None
+
+
 def _declared_names(source: SourceCode) -> frozenset[str]:
     """Return the names (`WebSocket`, `io`, ...) that the file declares itself, so that they are not the global ones."""
     return frozenset(text_of(node) for node in source.find(*_DECLARATIONS)) & _GLOBAL_NAMES
 
 
 def _called_api(call: Node, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
-    function = call.child_by_field_name("function")
-    if function is None:
+    owner, member = call.child_by_field_name("function"), ""
+    if owner is not None and owner.type == "member_expression":
+        member = text_of(owner.child_by_field_name("property"))
+        owner = owner.child_by_field_name("object")
+    if owner is None:
         return None
-    if function.type == "identifier":
-        return _socket_io_by_name(text_of(function), "", bindings, declared)
-    if function.type == "member_expression":
-        owner, member = function.child_by_field_name("object"), text_of(function.child_by_field_name("property"))
-        if owner is not None and owner.type == "identifier":
-            return _socket_io_by_name(text_of(owner), member, bindings, declared)
-        if owner is not None and member in ("io", "connect") and text_of(owner) in ("window.io", *_GLOBALS):
-            return Api.SOCKET_IO
-    return None
+    if owner.type == "identifier":
+        return _socket_io_by_name(text_of(owner), member, bindings, declared)
+    if owner.type == "call_expression":
+        return _required_api(owner, member)
+    return Api.SOCKET_IO if member == "connect" and text_of(owner) == "window.io" else None
+
+
+def _required_api(call: Node, member: str) -> Api | None:
+    """Return Socket.IO for `require("socket.io-client")(...)` and `require("socket.io-client").connect(...)`."""
+    module = _required_module(call)
+    connects = module is not None and _SOCKET_IO_MODULE.search(module) and member in ("", *_SOCKET_IO_EXPORTS)
+    return Api.SOCKET_IO if connects else None
 
 
 def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
@@ -147,10 +159,10 @@ def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], dec
     if binding is None:
         is_global = name == "io" and "io" not in declared and member in ("", "connect")
         return Api.SOCKET_IO if is_global or (name in _GLOBALS and member == "io") else None
-    if not _SOCKET_IO_MODULE.match(binding.module):
+    if not _SOCKET_IO_MODULE.search(binding.module):
         return None
     if binding.export in ("*", "default"):
-        connects = member in _SOCKET_IO_EXPORTS or (not member and binding.export == "default")
+        connects = member in ("", *_SOCKET_IO_EXPORTS)  # also of a CommonJS module imported as a namespace
     else:
         connects = binding.export in _SOCKET_IO_EXPORTS and member in ("", "connect")
     return Api.SOCKET_IO if connects else None
@@ -160,13 +172,16 @@ def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozens
     constructor = call.child_by_field_name("constructor")
     if constructor is None:
         return None
+    while constructor.type in ("parenthesized_expression", "as_expression") and constructor.named_children:
+        constructor = constructor.named_children[0]
     name = text_of(constructor)
     if constructor.type == "member_expression" and text_of(constructor.child_by_field_name("object")) in _GLOBALS:
         name = text_of(constructor.child_by_field_name("property"))
     binding = bindings.get(name)
     if binding is not None:
-        if _SOCKET_IO_MODULE.match(binding.module) and binding.export == "Manager":
-            return Api.SOCKET_IO
+        if _SOCKET_IO_MODULE.search(binding.module):
+            # A function may be called with new: `new (io as any)(url)`.
+            return Api.SOCKET_IO if binding.export in ("Manager", *_SOCKET_IO_EXPORTS) else None
         return Api.WEBSOCKET if binding.module in _WEBSOCKET_MODULES else None
     if name in declared:
         return None

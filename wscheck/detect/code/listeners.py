@@ -53,7 +53,7 @@ def _unremoved(source: SourceCode, call: Node, openings: list[ConnectionCall]) -
     for context in contexts_of(source, call):
         if context.kind is not CallContext.EFFECT or context.function is None or context.via:
             return None
-        if not _is_shared(source, socket, context, openings) or _removes_listeners(context):
+        if not _is_shared(source, socket, context, openings) or _removes_listeners(source, context):
             return None
         row, column = call.start_point
         owner = owner_name(context.owner)
@@ -68,19 +68,28 @@ def _is_shared(source: SourceCode, socket: str, context: Context, openings: list
     assert function is not None
     if any(function.start_byte <= each.node.start_byte < function.end_byte for each in openings):
         return False
+    if context.owner is not None and _declares(context.owner, name):
+        return False
     if name in imported_names(source):
         return True
+    if source.suffix in (".vue", ".svelte"):
+        return False  # a variable of the script belongs to one instance
+    return _declares(source.root, name, into_functions=False)
+
+
+def _declares(around: Node, name: str, into_functions: bool = True) -> bool:
+    """Return whether a variable or parameter `name`, also one of a pattern, is declared in a node."""
+    declared = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
     return any(
-        text_of(declarator.child_by_field_name("name")) == name
-        for statement in source.root.named_children
-        for declarator in descendants(statement, into_functions=False)
-        if declarator.type == "variable_declarator"
+        node.type in ("variable_declarator", "formal_parameters")
+        and declared.search(text_of(node.child_by_field_name("name") or node))
+        for node in descendants(around, into_functions)
     )
 
 
-def _removes_listeners(context: Context) -> bool:
+def _removes_listeners(source: SourceCode, context: Context) -> bool:
     """Return whether the component removes listeners anywhere, or the effect returns something."""
-    around = context.owner or context.function
+    around = source.root if source.suffix in (".vue", ".svelte") else context.owner or context.function
     assert around is not None and context.function is not None
     names = " ".join(
         text_of(node) for node in descendants(around) if node.type in ("property_identifier", "identifier")

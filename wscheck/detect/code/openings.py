@@ -8,7 +8,6 @@ from wscheck.detect.code.call_context import (
     dependencies_of,
     is_guarded,
     owner_name,
-    target_of,
 )
 from wscheck.detect.code.connection_calls import ConnectionCall, connection_calls
 from wscheck.detect.code.syntax import SourceCode, parse_source, string_value, text_of
@@ -63,9 +62,21 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
         dependencies=dependencies_of(context.effect),
         cleanup=cleanup_of(source, call.node, context),
         after_await=context.after_await,
-        guarded=is_guarded(call.node, target_of(call.node)),
+        guarded=is_guarded(call.node),
         forces_new=_FORCES_NEW.search(options) is not None,
+        reconnects=_reconnects(call),
     )
+
+
+def _reconnects(call: ConnectionCall) -> bool | None:
+    """Return whether the client reconnects by itself, None if the options are not in the call."""
+    if call.api is not Api.SOCKET_IO:
+        return call.api is Api.EVENT_SOURCE
+    options = [argument for argument in call.arguments if argument.type == "object"]
+    if any(re.search(r"\breconnection\s*:\s*false", text_of(each)) for each in options):
+        return False
+    unknown = len(call.arguments) > 1 and not options
+    return None if unknown or any("..." in text_of(each) for each in options) else True
 
 
 def _url(call: ConnectionCall) -> str:

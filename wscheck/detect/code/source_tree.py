@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+from posixpath import normpath
 from typing import NamedTuple
 
 import msgspec
@@ -21,6 +22,8 @@ from wscheck.model.findings import Cause, Confidence, Finding, Severity
 _LISTENER = re.compile(rb"socket[\w.?!]*\.on\(", re.I)
 _CONSTANT_URL = re.compile(r"^(?:[a-z]+://|//|/|process\.env\.|import\.meta\.env\.|\$env|\w+\(\)$|$)")
 _PLACES_NAMED = 6
+_ROUTE = re.compile(r"(?:^|/)(?:\+(?:page|layout)|page)\.\w+$|(?:^|/)(?:pages|routes|views)/")
+"""Files of routes, of which a browser shows one at a time."""
 _CALLED = "(call_expression function: (identifier) @name)"
 _RENDERED = (
     "(jsx_self_closing_element name: (identifier) @name)",
@@ -34,9 +37,13 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     openings   calls that open a connection
     listeners  listeners that no cleanup removes
     origins    local name to the module that it is imported from
+    package    folder of the package (with a package.json) that contains the file
+    is_module  the file imports something; a script without imports belongs to the one page that includes it
     """
 
     path: str
+    package: str = ""
+    is_module: bool = True
     openings: tuple[OpeningCall, ...] = ()
     listeners: tuple[UnremovedListener, ...] = ()
     origins: dict[str, str] = {}
@@ -59,13 +66,15 @@ class Use(NamedTuple):
         """Return whether the used function is the owner of `call`: defined in its file, or imported from it."""
         if self.name != call.owner:
             return False
-        defined_in = PurePosixPath(call.location.file)
         if not self.module:
             return self.location.file == call.location.file
-        imported = PurePosixPath(self.module)
-        return imported.name in (defined_in.stem, defined_in.name) or (
-            defined_in.stem == "index" and imported.name == defined_in.parent.name
-        )
+        defined_in = PurePosixPath(call.location.file)
+        names = {str(defined_in), str(defined_in.with_suffix(""))}
+        names |= {str(defined_in.parent)} if defined_in.stem == "index" else set()
+        if self.module.startswith("."):
+            return normpath(PurePosixPath(self.location.file).parent / self.module) in names
+        alias = self.module.lstrip("@~/").partition("/")[2] or self.module  # @/hooks/feed, src/hooks/feed
+        return any(name == self.module or name.endswith(f"/{alias}") for name in names)
 
 
 def may_have_facts(content: bytes) -> bool:
@@ -73,15 +82,18 @@ def may_have_facts(content: bytes) -> bool:
     return CANDIDATE.search(content) is not None or _LISTENER.search(content) is not None
 
 
-def file_facts(path: str, content: bytes) -> FileFacts:
-    """Return the facts about one file. `path` is relative to the root of the tree, with slashes."""
+def file_facts(path: str, content: bytes, package: str = "") -> FileFacts:
+    """Return the facts about one file of a package. `path` has slashes."""
     source = parse_source(path, content)
     calls = connection_calls(source)
+    origins = {name: binding.module for name, binding in imported_names(source).items()}
     return FileFacts(
         path=path,
+        package=package,
+        is_module=bool(origins) and source.suffix not in (".html", ".htm"),
         openings=tuple(opening_call(source, call) for call in calls),
         listeners=tuple(unremoved_listeners(source, calls)),
-        origins={name: binding.module for name, binding in imported_names(source).items()},
+        origins=origins,
     )
 
 
@@ -104,18 +116,18 @@ def uses_of(names: frozenset[str], path: str, content: bytes) -> list[Use]:
 
 def shared_urls(files: Iterable[FileFacts]) -> list[list[OpeningCall]]:
     """Return the groups of opening calls that certainly have the same URL and may be open at the same time."""
-    groups: dict[tuple[str, str, str], list[OpeningCall]] = {}
+    groups: dict[tuple[str, str, str, str], list[OpeningCall]] = {}
     for file in files:
-        for call in file.openings:
+        for call in file.openings if file.is_module else ():
             origin = _url_origin(call, file)
-            if origin is not None and not call.guarded and not _is_own_page(call):
-                groups.setdefault((call.api, call.url, origin), []).append(call)
-    return [calls for calls in groups.values() if len({(call.location.file, call.owner) for call in calls}) > 1]
-
-
-def _is_own_page(call: OpeningCall) -> bool:
-    """Return whether the call is in an HTML page: two pages are not open in one document."""
-    return call.location.file.endswith((".html", ".htm"))
+            if origin is not None and not call.guarded:
+                groups.setdefault((file.package, call.api, call.url, origin), []).append(call)
+    return [
+        calls
+        for calls in groups.values()
+        if len({(call.location.file, call.owner) for call in calls}) > 1
+        and not all(_ROUTE.search(call.location.file) for call in calls)
+    ]
 
 
 def _url_origin(call: OpeningCall, file: FileFacts) -> str | None:
@@ -142,18 +154,19 @@ def findings_in(files: Sequence[FileFacts], uses: Sequence[Use] = ()) -> list[Fi
 
 
 def _adds_to_reconnection(call: OpeningCall) -> bool:
-    return call.api is Api.SOCKET_IO and call.context is CallContext.DISCONNECT_HANDLER and not call.guarded
+    in_handler = call.context is CallContext.DISCONNECT_HANDLER and not call.guarded
+    return call.api is Api.SOCKET_IO and in_handler and call.reconnects is True
 
 
 def _opened_in_render(call: OpeningCall) -> Finding:
-    message = f"{_owner(call)} opens a connection to {_url(call)} each time it renders"
+    message = f"{_owner(call)} opens a connection to {_url(call)} each time it renders ({call.location})"
     return _finding(
         "opened-in-render", message, [call.location], "io-in-render", "the call is in the body of the function"
     )
 
 
 def _not_closed(call: OpeningCall) -> Finding:
-    message = f"an effect of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it"
+    message = f"an effect of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it ({call.location})"
     because = "the effect returns no cleanup, and the component calls nothing that closes a connection"
     return _finding("opening-not-closed", message, [call.location], "effect-without-cleanup", because)
 
@@ -194,13 +207,14 @@ def _user_of_several(uses_by_call: Sequence[tuple[OpeningCall, Sequence[Use]]]) 
 
 
 def _opened_on_disconnect(call: OpeningCall) -> Finding:
-    message = f"{_owner(call)} opens another connection to {_url(call)} in a disconnect handler"
+    message = f"{_owner(call)} opens another connection to {_url(call)} in a disconnect handler ({call.location})"
     return _finding("opened-on-disconnect", message, [call.location])
 
 
 def _listener_not_removed(listener: UnremovedListener) -> Finding:
-    owner = listener.owner or "a component"
-    message = f"an effect of {owner} adds a listener for {listener.event} to {listener.socket}, and nothing removes it"
+    owner = _component(listener.owner, listener.location)
+    added = f"an effect of {owner} adds a listener for {listener.event} to {listener.socket}"
+    message = f"{added}, and nothing removes it ({listener.location})"
     return _finding("listener-not-removed", message, [listener.location])
 
 
@@ -226,7 +240,12 @@ def _finding(
 
 
 def _owner(call: OpeningCall) -> str:
-    return call.owner or PurePosixPath(call.location.file).name
+    return _component(call.owner, call.location)
+
+
+def _component(name: str, location: CodeLocation) -> str:
+    """Return the name of a component, or its file for a method of Vue's options such as `mounted`."""
+    return name if name and name not in ("created", "mounted", "setup", "data") else PurePosixPath(location.file).name
 
 
 def _url(call: OpeningCall) -> str:

@@ -60,7 +60,9 @@ def run_scan(plan: ScanPlan) -> ScanReport:
     started_at, begin = time.time(), time.perf_counter()
     sources = SourceFiles(plan.root)
     facts = [
-        source_tree.file_facts(path, content) for path, content in sources.read() if source_tree.may_have_facts(content)
+        source_tree.file_facts(path, content, sources.package_of(path))
+        for path, content in sources.read()
+        if source_tree.may_have_facts(content)
     ]
     findings = ranked(source_tree.findings_in(facts, _uses(sources, facts)))
     openings = [call for file in facts for call in file.openings]
@@ -103,21 +105,25 @@ def _uses(sources: "SourceFiles", facts: list[FileFacts]) -> list[Use]:
 def _gaps(sources: "SourceFiles", found_any: bool) -> Iterator[Gap]:
     if not found_any:
         yield Gap(
-            reason=f"no call that opens a connection was found in {sources.files} source files",
+            reason=f"no call that opens a connection was found in {_files(sources.files)}",
             closes_with="wscheck scan DIR",
         )
     if sources.unreadable:
-        yield Gap(reason=f"{sources.unreadable} source files could not be read", blocks=False)
+        yield Gap(reason=f"{_files(sources.unreadable)} could not be read", blocks=False)
     if sources.skipped:
         yield NotTried(
-            reason=f"{sources.skipped} files were not checked: tests, type declarations, minified or large files",
+            reason=f"not checked: {_files(sources.skipped)} (tests, type declarations, minified or large files)",
             blocks=False,
         )
     yield NotTried(
-        reason="which components are mounted at the same time was not checked",
+        reason="not checked: which components are mounted at the same time",
         closes_with="wscheck browser URL",
         blocks=False,
     )
+
+
+def _files(count: int) -> str:
+    return "1 source file" if count == 1 else f"{count:,} source files"
 
 
 class SourceFiles:
@@ -135,6 +141,8 @@ class SourceFiles:
         self._paths = [path for path in sources if root.is_file() or not _is_excluded(path)]
         self.files, self.skipped, self.unreadable = len(self._paths), len(sources) - len(self._paths), 0
         self._readable: list[str] | None = None
+        manifests = [path for path in listed if PurePosixPath(path).name == "package.json"]
+        self._packages = {str(PurePosixPath(self._shown(path)).parent) for path in manifests}
 
     def read(self) -> Iterator[tuple[str, bytes]]:
         """Yield path and content of each file, in the order of the paths. The first call counts the skipped files."""
@@ -157,6 +165,10 @@ class SourceFiles:
         if whole.is_absolute() and whole.is_relative_to(Path.cwd()):
             whole = whole.relative_to(Path.cwd())
         return whole.as_posix()
+
+    def package_of(self, shown: str) -> str:
+        """Return the innermost folder with a package.json around a file, "" if there is none."""
+        return next((str(each) for each in PurePosixPath(shown).parents if str(each) in self._packages), "")
 
     def _content(self, path: str) -> bytes | None:
         try:
