@@ -9,6 +9,7 @@ import pytest
 from tests.report import runs
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import AllowNote, Severity, Verdict
+from wscheck.model.policy import UNDECIDED
 from wscheck.model.report import VerifyReport
 from wscheck.report import REPORTERS
 
@@ -55,3 +56,12 @@ def test_sarif_suppresses_allowed_results() -> None:
 def test_the_terminal_counts_allowed_findings_with_the_verdict() -> None:
     report, events = allowed_run()
     assert f"{len(report.allowed)} allowed findings in" in str(REPORTERS["terminal"]()(report, events))
+
+
+@pytest.mark.parametrize("name", ["terminal", "json", "html", "markdown"])
+def test_a_report_prints_the_line_for_the_configuration_if_no_policy_is_set(name: str) -> None:
+    report, events = runs.failing()
+    report = msgspec.structs.replace(report, gaps=[UNDECIDED])
+    rendered = REPORTERS[name]()(report, events)
+    text = " ".join((rendered.decode() if isinstance(rendered, bytes) else rendered).split())
+    assert "under [policy] in wscheck.toml" in text.replace("\\[", "[").replace("\\]", "]")

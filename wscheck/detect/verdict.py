@@ -127,7 +127,8 @@ def run_verdict(parts: Sequence[tuple[str, Decision]], gaps: Sequence[Gap], bar:
                     verdict=worst, reason=f"{name}: {part.reason}", ground=Ground.PART, gaps=(*missing, *gaps)
                 )
     nothing_passed = [] if any(part.verdict is Verdict.PASSED for _, part in parts) else [NOTHING_TRIED]
-    return verdict([], [*nothing_passed, *gaps], bar)
+    limits_of_scope = [gap for gap in dict.fromkeys(missing) if not gap.blocks]
+    return verdict([], [*nothing_passed, *gaps, *limits_of_scope], bar)
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

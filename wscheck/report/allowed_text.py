@@ -1,6 +1,7 @@
-"""Text about allowed findings, for every report format."""
+"""Text about allowed findings and the policy, for every report format."""
 
 from wscheck.model.findings import Finding
+from wscheck.model.policy import UNDECIDED
 from wscheck.model.report import Report
 from wscheck.report.finding_text import total_frequency
 from wscheck.report.formatting import one_line, plural
@@ -19,8 +20,11 @@ def allowed_lines(report: Report) -> list[str]:
 
 
 def allow_note_lines(report: Report) -> list[str]:
-    """Return the remarks about the allow-list, each with its severity."""
-    return [f"{note.severity}: {one_line(note.text)}" for note in report.allow_notes]
+    """Return the remarks about the allow-list, and about a policy that is not set, each with its severity."""
+    lines = [f"{note.severity}: {one_line(note.text)}" for note in report.allow_notes]
+    if UNDECIDED in report.gaps:
+        lines.append(f"note: {UNDECIDED.reason}: write {UNDECIDED.closes_with}")
+    return lines
 
 
 def allowed_count(report: Report) -> str:

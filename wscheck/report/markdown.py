@@ -48,7 +48,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
 
 def _allowed(report: Report) -> list[str]:
     lines = [*allowed_lines(report), *allow_note_lines(report)]
-    return ["\n".join(["### Allowed", "", *(f"- {escape_markdown(line)}" for line in lines)])] if lines else []
+    return ["\n".join(["### Policy", "", *(f"- {escape_markdown(line)}" for line in lines)])] if lines else []
 
 
 def _run_facts(report: Report) -> str:
