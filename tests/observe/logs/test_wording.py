@@ -219,3 +219,10 @@ def test_a_message_of_a_user_in_the_words_of_the_server_is_not_read() -> None:
     forged = f"User will connected with socket id {sid(99)}"
     lines = [*log.splitlines(), f"2026-04-02T10:11:00.250Z [info]: chat: {forged}", forged]
     assert told(read("\n".join(lines) + "\n")) == expected
+
+
+def test_openings_without_ends_are_only_a_guess() -> None:
+    """The words for the ends are unknown, so all connections would seem to stay open."""
+    log, _ = conversation(PREFIXES["iso"], ("User {u} connected ({i})", "Au revoir {u} ({i})"))
+    assert read(log) == []
+    assert {user for _, user, _ in told(read(log, guesses=True))} == set(USERS)

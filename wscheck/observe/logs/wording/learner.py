@@ -6,6 +6,7 @@ A statement is read if its words report an event and its ids are certain: by the
 values of one statement return in another. Everything else is at most a suggestion.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -488,7 +489,7 @@ def learn(rows: Sequence[Row], read_kinds: Collection[str] = ()) -> dict[Stateme
             for group, reading in each
             if not group.is_read and (reading.kind not in read_kinds or reading.kind == REPLACED)
         }
-    return _held_back(found, opened)
+    return _held_back(found, opened, read_kinds)
 
 
 def _without_impostors(groups: Sequence[Group]) -> list[Group]:
@@ -701,9 +702,13 @@ def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict
     return {}
 
 
-def _held_back(found: dict[Statement, Reading], opened: _Read) -> dict[Statement, Reading]:
-    """Return the readings. Those of openings are only guesses if users connect again and no statement reports an end.
+def _held_back(found: dict[Statement, Reading], opened: _Read, read_kinds: Collection[str]) -> dict[Statement, Reading]:
+    """Return the readings, with the openings as a guess if users return and nothing tells that connections end.
 
     The words for the ends are unknown then, and all connections would seem to stay open.
     """
-    return found
+    told = {*read_kinds, *(reading.kind for reading in found.values())}
+    users = Counter(user for group, reading in opened for user in group.values(reading.places.get(USER)))
+    if told != {CONNECTED} or not users or max(users.values()) < 2:
+        return found
+    return {statement: reading._replace(certain=False) for statement, reading in found.items()}
