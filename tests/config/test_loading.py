@@ -300,7 +300,7 @@ def test_the_starter_file_lists_every_setting_with_its_default(tmp_path: Path) -
     (tmp_path / "wscheck-baseline.json").write_text('{"schema": "wscheck.verify/1", "findings": []}')
     config = configured(tmp_path, toml=uncommented(text))
     assert [entry.rule for entry in config.bar.allow.entries] == ["multiple-connections"]
-    examples = {"policy.baseline", "target.url", "identity.second_user_id", "verify.server_log"}
+    examples = {"policy.baseline", "target.url", "identity.second_user_id", "verify.server_log", "actions.components"}
     examples |= {"connect.auth", "connect.headers", "connect.cookies", "connect.query"}
     for name, setting in SETTINGS.items():
         if setting.default is not None and name not in examples:

@@ -98,3 +98,9 @@ def test_pages_that_open_two_connections_each_are_no_restart() -> None:
     pages = (log_of(name).connects(f"{name}1", at=n).connects(f"{name}2", at=n + 0.1) for n, name in enumerate(USERS))
     found, gap, _ = evaluated(*pages)
     assert ({each.user for each in found}, gap) == (set(USERS), "")
+
+
+def test_a_server_that_replaces_an_earlier_connection_has_not_restarted() -> None:
+    replaced = log_of("G").connects("G1", at=0).connects("G2", at=60.1).is_replaced("G1", "G2", at=60.1)
+    found, gap, _ = evaluated(*everybody(), replaced)
+    assert ({each.user for each in found}, gap) == (set(USERS), "")

@@ -1,6 +1,7 @@
 """Steps after connecting: a connection opens after the last one, and a step that fails is a refusal."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,7 +44,8 @@ def test_a_connection_opens_after_the_last_step() -> None:
     with generator_at('42["tick",1]', '430[{"ok":true}]', '42["welcome"]', received=received) as generator:
         (component,) = add_user(generator, "ada", token="key-7")
         wait_until(lambda: is_open(component))
-        counts = generator.counters.current
+        generator.counters.finish(time.time())
+        counts = generator.counters.take_report().statistics
         assert received == ['420["login",{"as":"ada","key":"key-7"}]']
         assert (counts.connects, counts.received, counts.sent, counts.refused) == (1, 2, 1, {})
 

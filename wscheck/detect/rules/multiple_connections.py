@@ -1,7 +1,7 @@
 """Rule: a user has more than one connection, or one page opened more than one (documented alert 1)."""
 
-from collections import Counter, OrderedDict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, starmap
 
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange, SurvivedChange
@@ -16,7 +16,7 @@ from wscheck.model.disconnect_reasons import (
     EXPIRED_UNANNOUNCED,
     SERVER_SHUTTING_DOWN,
 )
-from wscheck.model.events import AttemptOutcome, Connected, Event, Refused
+from wscheck.model.events import AttemptOutcome, Connected, Event, Refused, Replaced
 from wscheck.model.findings import Confidence, Severity
 from wscheck.model.gaps import Gap
 
@@ -126,6 +126,7 @@ class MultipleConnections(Rule):
         self._untimed_users: set[str] = set()
         self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
         self._wave, self._uncounted = ReturnWave(), dict[str, float]()
+        self._recently_ended = deque[tuple[Event, Connected]](maxlen=16)
         self._is_coarse = False
         self.pending, self.on_node_event = self._overlap_since, self._node_event
         return {
@@ -165,6 +166,8 @@ class MultipleConnections(Rule):
             self._report_sole_suspects(event.at)
 
     def _closed(self, change: ClosedChange) -> None:
+        if change.reason not in NOT_USED_UNTIL_THE_END:
+            self._remember_end(change.event, change.opening)
         if self._nodes.suspects:
             self._closed_while_suspect(change)
         if self._wave.held:
@@ -191,6 +194,30 @@ class MultipleConnections(Rule):
         if is_older(opening, self._wave.started_at):
             self._report_held(self._wave.take())
 
+    def _replaced_in_wave(self, change: ReplacedChange) -> None:
+        """Settle the user's overlap: the server ended the older connection."""
+        if change.user is not None:
+            self._wave.held.pop(change.user, None)
+
+    def _remember_end(self, event: Event, opening: Connected | None) -> None:
+        """Store the end of a connection: a server that ends it at `event.at` has not restarted since its opening."""
+        if event.at is not None and opening is not None:
+            self._recently_ended.append((event, opening))
+
+    def _is_alive_since(self, started: float, returned: Iterable[Connected]) -> bool:
+        """Return whether the process of the users who `returned` ended a connection from before the wave, during it.
+
+        The order of the lines decides where the times are equal, as in a log with whole seconds.
+        """
+        first = min(returned, key=lambda one: (one.at or started, one.line or 0))
+        nodes = {one.node for one in returned}
+        return any(
+            opening.node in nodes
+            and is_older(opening, started)
+            and (event.at or 0.0, event.line or 0) > (first.at, first.line)
+            for event, opening in self._recently_ended
+        )
+
     def _report_held(self, held: Mapping[str, float]) -> None:
         for user, since in held.items():
             ended = self._ended.pop(user, None)
@@ -202,7 +229,8 @@ class MultipleConnections(Rule):
         started, held = self._wave.started_at, self._wave.take()
         earlier = self._opened_before(started, held) if len(held) >= MIN_RETURNED else {}
         returned = {sid: opening for user in held for sid, opening in self._opened_since(started, user)}
-        if not returned or not earlier or 2 * len(held) < len(set(earlier.values())):
+        is_minority = 2 * len(held) < len(set(earlier.values()))
+        if not returned or not earlier or is_minority or self._is_alive_since(started, list(returned.values())):
             self._report_held(held)
             return
         for change in self.ledger.presume_restart(list(earlier), next(iter(returned.values()))):
@@ -259,6 +287,8 @@ class MultipleConnections(Rule):
         return self._nodes.clear(user)
 
     def _replaced(self, change: ReplacedChange) -> None:
+        if isinstance(change.event, Replaced):
+            self._remember_end(change.event, change.old)
         if change.user is not None and change.old and change.new and _are_of_one_page(change.old, change.new):
             self.report(
                 change.user,
@@ -271,8 +301,8 @@ class MultipleConnections(Rule):
             )
         if self._nodes.suspects and change.user is not None:
             self._clear_suspicion(change.user)
-        if self._wave and change.user is not None:
-            self._wave.held.pop(change.user, None)
+        if self._wave:
+            self._replaced_in_wave(change)
         self._fewer(change)
 
     def _fewer(self, change: ReplacedChange | ClosedChange) -> None:

@@ -83,7 +83,10 @@ class PlaceholderMarker:
     def _includes(self, line: str, earlier: int, begin: int) -> bool:
         """Return whether the sentence may start at `earlier`, so that its first id contains the text at `begin`."""
         match = self._shortest.match(line, earlier)
-        return match is not None and match.start(1) <= begin < match.end(1) and not any(map(str.isspace, match[1]))
+        if match is None or not match.start(1) <= begin < match.end(1) or any(map(str.isspace, match[1])):
+            return False
+        # A time and a level in brackets are the line's prefix, and no part of an id.
+        return not all(map(is_level, _WORD.findall(STAMP.sub("", line[match.start(1) : begin]))))
 
     def _starts(self, line: str, at: int) -> Iterator[int]:
         """Yield the positions at which a matching text may start, the nearest to `at` first."""

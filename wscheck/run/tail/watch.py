@@ -127,7 +127,13 @@ class LogWatch:
             self._evaluate_batch(ordered.events)
 
     def _evaluate_later(self, events: Sequence[Event], now: float) -> None:
-        """Evaluate events, after earlier ones of other sources had the time to arrive."""
+        """Evaluate events, after earlier ones of other sources had the time to arrive.
+
+        While the logs are live, an event without a time gets the time at which it was read.
+        """
+        if self.live:
+            at = time.time()
+            events = [each if each.at is not None else msgspec.structs.replace(each, at=at) for each in events]
         if self._reorder is not None and self.reads_several_sources:
             events = self._reorder.add(events, now)
         self._evaluate_batch(events)
@@ -166,13 +172,8 @@ class LogWatch:
         self.clock.observe(at)
 
     def _evaluate_in_window(self, events: Sequence[Event]) -> None:
-        """Evaluate those of `events` that are in the time window (--since, --until).
-
-        While the logs are live, an event without a time gets the current time.
-        """
-        for original in events:
-            untimed = self.live and original.at is None
-            event = msgspec.structs.replace(original, at=time.time()) if untimed else original
+        """Evaluate those of `events` that are in the time window (--since, --until)."""
+        for event in events:
             if self._ledger_before_window is not None and self._window.starts_after(event.at):
                 self._ledger_before_window.apply(event)
             elif self._window.contains(event.at):
