@@ -77,7 +77,8 @@ def verify(
     expired_token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="File with a token of the user that has expired; or set WSCHECK_EXPIRED_TOKEN."
+            metavar="PATH",
+            help="File that contains an expired token of the user; or set WSCHECK_EXPIRED_TOKEN to the token.",
         ),
     ] = None,
     user_in: UserIn = None,

@@ -125,9 +125,9 @@ class ReplacementInference:
 
 
 def _replacing_sid(ended: Connected | None, newer: tuple[str, ...], openings: Mapping[str, Connected]) -> str:
-    """Return the newest sid of `newer`, preferably one of the same server process.
+    """Return the sid that replaced the connection `ended`: the newest of `newer`, preferably of the same process.
 
-    A process may not know the connections of other processes.
+    A server process may not know the connections of other processes.
     """
     node = ended.node if ended is not None else None
     if node is None:

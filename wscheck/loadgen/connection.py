@@ -598,7 +598,7 @@ class _StepRun:
 
     @property
     def label(self) -> str:
-        """Name of the current step in the kind of a refusal."""
+        """Name of the current step, which begins the kind of a refusal: "step 1 after connecting, ...: no answer"."""
         return f"step {self._position + 1} after connecting, {self._step.label}"
 
     @property

@@ -129,7 +129,7 @@ class RateHistory:
 
     @property
     def history(self) -> list[int]:
-        """The counts of the last seconds, the current one last."""
+        """Number of events in each of the last seconds, the current second last."""
         return [*self._earlier, self._current]
 
     @property

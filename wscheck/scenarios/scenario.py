@@ -62,7 +62,7 @@ class Scenario(ABC):
     def rule_options(self, options: RuleOptions) -> RuleOptions:
         """Return the options of the scenario's rules.
 
-        The user of most scenarios has one page, so that the policy for several pages does not affect them.
+        In most scenarios the user has one page. The policy for several pages does not apply to these.
         """
         return msgspec.structs.replace(options, connections=PER_USER)
 

@@ -146,7 +146,7 @@ class ExcessiveAttempts(Rule):
         self.report(event.user, message, event.at, event)
 
     def _watch_loop(self, owner: AttemptOwner, user: str, at: float, event: Event) -> None:
-        """Add the attempt to the user's loop, and report a loop that is slower than the limit and continues."""
+        """Add the attempt to the user's loop. Report a loop that stays below the rate limit but goes on for minutes."""
         loop = self._loops.get(owner)
         if loop is None or (isinstance(loop, float) and not 0 <= at - loop <= MAX_PAUSE_S):
             self._loops[owner] = at

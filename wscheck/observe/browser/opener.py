@@ -57,8 +57,8 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
     """Return the call site that opened a connection.
 
-    Once it contains application code, the stack ends at a segment that a framework's scheduler started. The code that
-    called the scheduler is unrelated to the code that the scheduler runs.
+    An asynchronous stack has several parts, the innermost first. After a part with application code, parts that a
+    framework's scheduler started are left out: the code that called the scheduler is unrelated to what it runs.
     """
     if raw_stack is None:
         return ConnectionOrigin()

@@ -95,10 +95,10 @@ class _Section:
 
 
 def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple[int, int] | None:
-    """Return line and column of a call's first argument, if the argument precedes the function in the source.
+    """Return the original line and column of a call that a minifier moved, None if it was not moved.
 
-    `column` is the start of the call. A minifier that inlines a variable moves the call (`o(t,r()).on(e)`) to the place
-    where the variable was used, and maps the call to that place.
+    `const s = io(url); s.on(e)` becomes `io(url).on(e)`, and the source map maps its start (`column`) to `s.on(e)`. The
+    call's first argument still maps to the original place, which is earlier in the source.
     """
     function, following = segments[index], segments[index + 1 : index + 2]
     if function[0] != column or not following or following[0][0] - column > MAX_ARGUMENT_DISTANCE:

@@ -132,7 +132,7 @@ class LogExtractor:
 
     @property
     def levels(self) -> Mapping[str, int]:
-        """Return the number of events for each level of completeness of their records (docs/logs.md)."""
+        """Return the number of events by the ids that their records contain (docs/logs.md)."""
         return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:

@@ -36,7 +36,7 @@ class LogReader(Protocol):
     pending      whether a record that has started may continue
     offset       number of bytes up to the end of the last complete record
     lines, bytes, unreadable  number of lines and bytes that were read, and of lines that could not be read
-    levels       number of events for each level of completeness of their records
+    levels       number of events by the ids that their records contain
     scan         reads from a buffer and returns how many events `read` would return
     flush        completes the records that wait for further lines; with `at_end` also a last line without a line end
     latest       time of the last line that contains a time
@@ -100,7 +100,7 @@ class LogInput:
 
     @property
     def levels(self) -> Counter[str]:
-        """Return the number of events for each level of completeness of their records (docs/logs.md)."""
+        """Return the number of events by the ids that their records contain (docs/logs.md)."""
         total = Counter[str]()
         for reader in self._readers:
             total.update({str(level): count for level, count in reader.levels.items()})

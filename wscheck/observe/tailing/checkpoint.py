@@ -59,7 +59,10 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
     except msgspec.DecodeError as error:
         raise BadEvidence(f"{path} is not a checkpoint: {error}.", "Name another file, or delete this one.") from error
     if checkpoint.schema != SCHEMA:
-        raise BadEvidence(f"{path} has the schema `{checkpoint.schema}` instead of `{SCHEMA}`.", "Name another file.")
+        raise BadEvidence(
+            f"{path} is no checkpoint of this version: its schema is `{checkpoint.schema}` instead of `{SCHEMA}`.",
+            "Delete it, or name another file: wscheck creates it.",
+        )
     return checkpoint
 
 

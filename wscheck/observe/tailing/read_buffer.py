@@ -15,7 +15,7 @@ class BufferUser(Protocol):
     """A log reader with unprocessed bytes in the buffer between two chunks."""
 
     def detach(self) -> None:
-        """Copy those bytes elsewhere, because another reader needs the buffer."""
+        """Copy this reader's unprocessed bytes out of the buffer, so that another reader can use it."""
 
 
 class ReadBuffer:

@@ -415,7 +415,7 @@ class TemplateLearner:
         return [stamp for stamp, at in first if at == facts.at]
 
     def _id_part(self, text: str, role: str, value: str) -> Iterator[VariablePart]:
-        """Yield the variable part for an id, if the id occurs exactly once and follows its key."""
+        """Yield the part of the line's template for an id. Yield nothing unless the id occurs once, after its key."""
         found = list(re.finditer(rf"{_BEGINS}{re.escape(value)}(?![\w-])", text))
         if len(found) != 1:
             return

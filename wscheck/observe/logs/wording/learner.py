@@ -676,7 +676,7 @@ def _is_sid_column(group: Group, place: str, ids: Ids) -> bool:
 
 
 def _context(group: Group, place: str) -> str:
-    """Return whether the words in front of a place, or its label, speak of the old or of the new connection."""
+    """Return OLD or NEW, the connection that the words before an id or its label refer to, "" if neither."""
     words = set(word_parts(group.label(place)))
     label = group.label(place)
     if place.isdigit():
