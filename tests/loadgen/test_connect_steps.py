@@ -1,7 +1,6 @@
 """Steps after connecting: a connection opens after the last one, and a step that fails is a refusal."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,9 +42,9 @@ def test_a_connection_opens_after_the_last_step() -> None:
     received: list[str] = []
     with generator_at('42["tick",1]', '430[{"ok":true}]', '42["welcome"]', received=received) as generator:
         (component,) = add_user(generator, "ada", token="key-7")
-        wait_until(lambda: is_open(component))
-        generator.counters.finish(time.time())
-        counts = generator.counters.take_report().statistics
+        counts = generator.counters.current
+        wait_until(lambda: counts.connects)
+        assert is_open(component)
         assert received == ['420["login",{"as":"ada","key":"key-7"}]']
         assert (counts.connects, counts.received, counts.sent, counts.refused) == (1, 2, 1, {})
 
