@@ -20,7 +20,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Bar, Severity, Verdict
 from wscheck.model.report import ScenarioResult
-from wscheck.run.verify.inconclusive import KICKED_WITHOUT_EVENTS
+from wscheck.run.verify.inconclusive import KICKED_WITHOUT_EVENTS, unanswered_reason
 from wscheck.run.verify.scoring import all_findings, score_run, score_scenarios, split_phases
 
 SCENARIO = "single-connection"
@@ -320,3 +320,10 @@ def test_an_unknown_owner_of_the_connection_is_inconclusive(told: tuple[AnyEvent
     unsure = result(borrowed(*told))
     assert unsure.verdict is Verdict.INCONCLUSIVE and not unsure.findings
     assert "--server-log" in unsure.reason
+
+
+@pytest.mark.parametrize(("credential", "asks_for_login"), [("own", True), ("invalid", False)])
+def test_only_what_a_server_tells_the_user_is_a_sign_of_a_login(credential: str, asks_for_login: bool) -> None:
+    said = user("A").connects("s1", at=0, credential=credential, namespace="/desk").expects("delivered", 0, name="job")
+    reason = unanswered_reason(said.receives("sorry", at=0.1).disconnects("s1", at=0.2, reason=KICKED_CLIENT).events)
+    assert (reason is not None and "login" in reason) is asks_for_login

@@ -132,6 +132,8 @@ def unanswered_reason(events: Sequence[Event]) -> str | None:
     ):
         return None
     kicked = any(isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT for event in events)
+    if received and all(event.credential != "own" for event in _observed(events)):
+        return None  # it told a stranger why it ends the connection, which says nothing about the user's events
     if received:
         names = ", ".join(list(received)[:3])
         return (
