@@ -2,7 +2,9 @@
 
 import pytest
 
+from wscheck.detect.code.listeners import MAX_LISTENERS
 from wscheck.detect.code.openings import opening_call_at, opening_calls
+from wscheck.detect.code.source_tree import MAX_CALLS, file_facts
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
 
 IMPORT = 'import { io } from "socket.io-client";\n'
@@ -217,3 +219,26 @@ def test_the_call_at_a_line_is_the_nearest_to_the_column() -> None:
 def test_broken_code_raises_nothing(code: str) -> None:
     for path in ("a.tsx", "a.ts", "a.vue", "a.html"):
         opening_calls(path, code.encode("utf-8", "surrogatepass"))
+
+
+def test_functions_that_only_call_each_other_have_no_other_context() -> None:
+    assert opened(IMPORT + "function a() { io(URL); b() } function b() { a() }").context is CallContext.FUNCTION
+
+
+EXTREME = {
+    "unclosed brackets": "io(URL);" + "[" * 60_000,
+    "nested functions": "io(URL);" + "(() => {" * 20_000 + "io(URL)",
+    "functions that all call each other": "".join(
+        f"function f{i}() {{ {' '.join(f'f{j}();' for j in range(12))} io(URL) }}\n" for i in range(12)
+    ),
+    "many calls": "function a() { io(URL) }\n" * 3000,
+    "many listeners": "import { socket } from './s';\n" + "useEffect(() => { socket.on('x', f) });\n" * 3000,
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("code", EXTREME.values(), ids=EXTREME)
+def test_extreme_files_end(code: str) -> None:
+    facts = file_facts("a.js", code.encode())
+    assert len(facts.openings) <= MAX_CALLS and len(facts.listeners) <= MAX_LISTENERS
+    assert facts.openings or facts.listeners

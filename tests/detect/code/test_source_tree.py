@@ -146,6 +146,12 @@ def test_files_that_no_page_loads_together_are_no_finding(first: str, second: st
     assert findings_in(facts) == []
 
 
+def test_a_layout_and_its_page_are_open_together() -> None:
+    code = f"<script>\n{IMPORT}export function open() {{ return io('/a') }}\n</script>"
+    (finding,) = findings_in(facts_of({"src/+layout.svelte": code, "src/a/+page.svelte": code}))
+    assert finding.rule == "opened-in-several-places"
+
+
 def test_scripts_without_imports_belong_to_pages_of_their_own() -> None:
     assert found_in(a_js="function chat() { return io('/a') }", b_js="function stock() { return io('/a') }") == []
 

@@ -104,3 +104,10 @@ def test_the_command_writes_every_format_and_exits_with_1(tmp_path: Path) -> Non
     assert (root / "out.github").read_text().startswith("::error file=src/chat.jsx,line=2,title=")
     for name in names:
         assert "src/chat.jsx" in (root / f"out.{name}").read_text().replace("<wbr>", "")
+
+
+def test_a_file_with_too_many_calls_is_no_pass(tmp_path: Path) -> None:
+    calls = "".join(f"export const socket{n} = io('/{n}');\n" for n in range(60))
+    report = run_scan(ScanPlan(root=write(tmp_path, {"made.js": 'import { io } from "socket.io-client";\n' + calls})))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reason.endswith("made.js opens connections in too many places: 10 were not checked")

@@ -13,9 +13,11 @@ from tree_sitter import Node
 
 from wscheck.detect.code.syntax import (
     FUNCTIONS,
+    MARKUP_SUFFIXES,
     WRAPPERS,
     SourceCode,
     ancestors,
+    declares,
     descendants,
     enclosing_function,
     function_name,
@@ -41,23 +43,13 @@ _EFFECTS = frozenset(
         *("effect", "afterNextRender", "useVisibleTask$", "useFocusEffect"),
     }
 )
-_RETURNS_CLEANUP = frozenset({name for name in _EFFECTS if name.startswith("use") or name in ("onMount", "$effect")})
-"""Effects whose function returns the cleanup."""
-
-_MOUNTING_METHODS = {
-    "componentDidMount": "componentWillUnmount",
-    "componentDidUpdate": "componentWillUnmount",
-    "connectedCallback": "disconnectedCallback",
-    "firstUpdated": "disconnectedCallback",
-    "ngOnInit": "ngOnDestroy",
-    "ngAfterViewInit": "ngOnDestroy",
-    "ngOnChanges": "ngOnDestroy",
-    "mounted": "unmounted",
-    "created": "unmounted",
-    "beforeMount": "unmounted",
-    "activated": "unmounted",
-}
-"""Method that runs when an instance is mounted, to the method that runs when it is removed."""
+_MOUNTING_METHODS = frozenset(
+    {
+        *("componentDidMount", "componentDidUpdate", "connectedCallback", "firstUpdated"),
+        *("ngOnInit", "ngAfterViewInit", "ngOnChanges"),
+    }
+)
+"""Methods of a class that run when an instance is mounted."""
 
 _VUE_HOOKS = frozenset({"mounted", "created", "beforeMount", "activated"})
 _EVENT_LISTENERS = frozenset({"addEventListener", "addListener", "on", "once", "subscribe"})
@@ -66,18 +58,12 @@ _DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", 
 _LATER = frozenset({*_DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
 _ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
 _CLOSES = re.compile(
-    r"\b(?:disconnect|close|destroy|terminate|dispose|shutdown|teardown|tearDown|cleanup|cleanUp|unsubscribe|stop|leave|release)\w*\b|\bdisconnect|\bclose",
-    re.I,
+    r"disconnect|close|\b(?:destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release)", re.I
 )
+"""Names of functions that may close a connection."""
+
 _COMPONENT = re.compile(r"^[A-Z]")
 _HOOK = re.compile(r"^use[A-Z0-9]")
-
-
-class Frame(NamedTuple):
-    """Function on the way from a call to its context. `node` is the function or the call that leads to it."""
-
-    function: Node
-    name: str
 
 
 class Context(NamedTuple):
@@ -101,10 +87,17 @@ class Context(NamedTuple):
 
 def contexts_of(source: SourceCode, call: Node) -> list[Context]:
     """Return the contexts that run `call`: one, or several if functions with different roles call its function."""
-    return list(_contexts(source, call, (), False))
+    found = list(_contexts(source, call, (), False, set()))
+    if found:
+        return found
+    function = enclosing_function(call)  # only functions that call each other lead to it
+    return [Context(CallContext.FUNCTION, function, owner_of(function) if function is not None else None)]
 
 
-def _contexts(source: SourceCode, node: Node, via: tuple[str, ...], after_await: bool) -> Iterator[Context]:
+def _contexts(
+    source: SourceCode, node: Node, via: tuple[str, ...], after_await: bool, visited: set[tuple[int, int]]
+) -> Iterator[Context]:
+    """Yield the contexts that run `node`. `visited` contains the positions of the functions that were followed."""
     handler = _handler_that_receives(node)
     if handler is not None:
         kind, effect = handler
@@ -122,19 +115,23 @@ def _contexts(source: SourceCode, node: Node, via: tuple[str, ...], after_await:
         return
     if _runs_in_place(function):
         deferred = _receiver_name(function) in _DEFERRED
-        yield from _contexts(source, function, via, after_await or deferred)
+        yield from _contexts(source, function, via, after_await or deferred, visited)
         return
     name = function_name(function)
-    callers = _calls_of(source, name, function) if name and name not in via and len(via) < MAX_CALLERS else []
+    position = (function.start_byte, function.end_byte)
+    if position in visited:
+        return  # its callers were followed already
+    visited.add(position)
+    callers = _calls_of(source, name, function) if name and len(via) < MAX_CALLERS else []
     if not callers:
         yield Context(CallContext.FUNCTION, function, owner_of(function), via, None, after_await)
     for caller in callers:
-        yield from _contexts(source, caller, (name, *via), after_await)
+        yield from _contexts(source, caller, (name, *via), after_await, visited)
 
 
 def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None:
     """Return the role of a function that a call receives by its name: `socket.on("disconnect", connect)`."""
-    if node.type != "identifier" or _receiver(node) is None:
+    if node.type not in ("identifier", "member_expression") or _receiver(node) is None:
         return None
     return _role_as_argument(node, _receiver(node))
 
@@ -212,7 +209,7 @@ def _role_of_method(source: SourceCode, method: Node) -> tuple[CallContext, Node
         return (CallContext.EFFECT, None) if name in _VUE_HOOKS and _looks_like_vue(source, holder) else None
     if name == "render" and holder is not None and "extends" in text_of(holder.parent)[:200]:
         return CallContext.RENDER, None
-    return (CallContext.EFFECT, None) if name in _MOUNTING_METHODS and name not in _VUE_HOOKS else None
+    return (CallContext.EFFECT, None) if name in _MOUNTING_METHODS else None
 
 
 def _looks_like_vue(source: SourceCode, options: Node) -> bool:
@@ -247,8 +244,8 @@ def renders_elements(function: Node) -> bool:
 
 
 def _imports_from(source: SourceCode, modules: tuple[str, ...]) -> bool:
-    pattern = "(import_statement source: (string (string_fragment) @module))"
-    names = [text_of(node) for node in source.find(pattern)]
+    origins = (statement.child_by_field_name("source") for statement in source.nodes("import_statement"))
+    names = [text_of(origin)[1:-1] for origin in origins]
     return any(name == module or name.startswith(f"{module}/") for name in names for module in modules)
 
 
@@ -301,19 +298,12 @@ def _follows_await(node: Node, function: Node) -> bool:
 
 
 def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
-    """Return the places of the file that run the function `name`: its calls, and the calls that receive it.
+    """Return the places of the file that run the function or method `name`.
 
-    Examples: `name()`, `this.name()`, `setTimeout(name)`, `socket.on("disconnect", name)`. A place directly in the
-    function itself is left out, a place in a handler that it registers is not.
+    A place directly in the function itself is left out, a place in a handler that it registers is not.
     """
-    is_method = function.type == "method_definition"
-    places = source.find(_CALLED_METHOD) if is_method else source.find(_CALLED_NAME, _PASSED_NAME)
-    return [node for node in places if text_of(node) == name and enclosing_function(node) != function]
-
-
-_CALLED_METHOD = "(call_expression function: (member_expression object: (this) property: (property_identifier) @f))"
-_CALLED_NAME = "(call_expression function: (identifier) @f)"
-_PASSED_NAME = "(arguments (identifier) @f)"
+    runners = source.runners_of(f"this.{name}" if function.type == "method_definition" else name)
+    return [node for node in runners if enclosing_function(node) != function]
 
 
 def owner_of(function: Node) -> Node | None:
@@ -356,22 +346,12 @@ def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
         return Cleanup.CLOSES
     target = target_of(call)
     owner = context.owner
-    is_local = owner is not None and (
-        target.startswith("this.") or _declares(owner, target.split(".")[0]) or not target
-    )
-    if owner is None or source.suffix in MARKUP or not is_local:
+    is_local = owner is not None and (target.startswith("this.") or declares(owner, target.split(".")[0]) or not target)
+    if owner is None or source.suffix in MARKUP_SUFFIXES or not is_local:
         owner = source.root
     if returned is not None or _CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
         return Cleanup.UNKNOWN
     return Cleanup.MISSING
-
-
-def _declares(owner: Node, name: str) -> bool:
-    return any(
-        node.type == "variable_declarator"
-        and re.search(rf"\b{re.escape(name)}\b", text_of(node.child_by_field_name("name")))
-        for node in descendants(owner)
-    )
 
 
 def _leaves(owner: Node, call: Node, target: str) -> bool:
@@ -411,9 +391,6 @@ def _gives_away(node: Node) -> bool:
 
 
 _SETTER = re.compile(r"^set[A-Z]\w*$")
-
-
-MARKUP = frozenset({".vue", ".svelte", ".html", ".htm"})
 
 
 def _identifiers(node: Node) -> str:

@@ -23,15 +23,14 @@ _WEBSOCKET_MODULES = frozenset(
 )
 _GLOBALS = frozenset({"window", "globalThis", "self"})
 
-_IMPORTS = "(import_statement) @import"
-_DECLARATORS = "(variable_declarator) @declarator"
-_CALLS = "[(call_expression) (new_expression)] @call"
-_DECLARATIONS = (
-    "(variable_declarator name: (identifier) @name)",
-    "(required_parameter pattern: (identifier) @name)",
-    "(class_declaration name: (_) @name)",
-    "(function_declaration name: (_) @name)",
-)
+_DECLARATIONS = {
+    "variable_declarator": "name",
+    "required_parameter": "pattern",
+    "class_declaration": "name",
+    "function_declaration": "name",
+}
+"""Type of a node that declares a name to the field with the name."""
+
 _GLOBAL_NAMES = frozenset({"io", "WebSocket", "EventSource"})
 
 
@@ -55,7 +54,7 @@ def connection_calls(source: SourceCode) -> list[ConnectionCall]:
     bindings = imported_names(source)
     declared = _declared_names(source)
     calls = []
-    for node in source.find(_CALLS):
+    for node in source.nodes("call_expression", "new_expression"):
         api = (
             _constructed_api(node, bindings, declared)
             if node.type == "new_expression"
@@ -71,9 +70,9 @@ def connection_calls(source: SourceCode) -> list[ConnectionCall]:
 def imported_names(source: SourceCode) -> dict[str, Binding]:
     """Return the local names of all imports, also of `require` and `await import`."""
     names: dict[str, Binding] = {}
-    for statement in source.find(_IMPORTS):
+    for statement in source.nodes("import_statement"):
         names.update(_imported_by(statement))
-    for declarator in source.find(_DECLARATORS):
+    for declarator in source.nodes("variable_declarator"):
         names.update(_required_by(declarator))
     return names
 
@@ -129,7 +128,8 @@ def _required_module(call: Node) -> str | None:
 
 def _declared_names(source: SourceCode) -> frozenset[str]:
     """Return the names (`WebSocket`, `io`, ...) that the file declares itself, so that they are not the global ones."""
-    return frozenset(text_of(node) for node in source.find(*_DECLARATIONS)) & _GLOBAL_NAMES
+    declared = (node.child_by_field_name(_DECLARATIONS[node.type]) for node in source.nodes(*_DECLARATIONS))
+    return frozenset(map(text_of, declared)) & _GLOBAL_NAMES
 
 
 def _called_api(call: Node, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:

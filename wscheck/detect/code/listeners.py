@@ -1,21 +1,25 @@
 """Listeners that an effect registers on a socket that outlives it, and never removes."""
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from tree_sitter import Node
 
 from wscheck.detect.code.call_context import Context, contexts_of, owner_name
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
-from wscheck.detect.code.syntax import SourceCode, descendants, string_value, text_of
+from wscheck.detect.code.syntax import SourceCode, declares, descendants, string_value, text_of
 from wscheck.model.code_facts import CallContext
 from wscheck.model.events import CodeLocation
 
-_REGISTRATIONS = "(call_expression function: (member_expression property: (property_identifier) @m))"
 _SOCKET = re.compile(r"^(?:\w+\.)*_?\w*socket\w*(?:\.current)?[?!]?$", re.I)
 _REMOVES = re.compile(
     r"\b(?:off|offAny|removeListener|removeAllListeners|disconnect|close|destroy|unsubscribe|abort)\b"
 )
+
+
+MAX_LISTENERS = 200
+"""Largest number of registrations that are examined per file. A file with more was not written by hand."""
 
 
 class UnremovedListener(NamedTuple):
@@ -33,17 +37,27 @@ def unremoved_listeners(source: SourceCode, openings: list[ConnectionCall]) -> l
     Only an effect without any cleanup counts, on a socket that the file imports or opens outside of the effect.
     """
     found = []
-    for member in source.find(_REGISTRATIONS):
-        call = member.parent.parent if member.parent is not None else None
-        if text_of(member) != "on" or call is None:
-            continue
-        listener = _unremoved(source, call, openings)
+    imported = frozenset(imported_names(source))
+    registrations = (call for call in source.nodes("call_expression") if _registers(call))
+    for call in islice(registrations, MAX_LISTENERS):
+        listener = _unremoved(source, call, openings, imported)
         if listener is not None:
             found.append(listener)
     return found
 
 
-def _unremoved(source: SourceCode, call: Node, openings: list[ConnectionCall]) -> UnremovedListener | None:
+def _registers(call: Node) -> bool:
+    function = call.child_by_field_name("function")
+    return (
+        function is not None
+        and function.type == "member_expression"
+        and (text_of(function.child_by_field_name("property")) == "on")
+    )
+
+
+def _unremoved(
+    source: SourceCode, call: Node, openings: list[ConnectionCall], imported: frozenset[str]
+) -> UnremovedListener | None:
     function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
     given = arguments.named_children if arguments is not None else []
     event = string_value(given[0]) if given else None
@@ -53,7 +67,7 @@ def _unremoved(source: SourceCode, call: Node, openings: list[ConnectionCall]) -
     for context in contexts_of(source, call):
         if context.kind is not CallContext.EFFECT or context.function is None or context.via:
             return None
-        if not _is_shared(source, socket, context, openings) or _removes_listeners(source, context):
+        if not _is_shared(source, socket, context, openings, imported) or _removes_listeners(source, context):
             return None
         row, column = call.start_point
         owner = owner_name(context.owner)
@@ -61,30 +75,22 @@ def _unremoved(source: SourceCode, call: Node, openings: list[ConnectionCall]) -
     return None
 
 
-def _is_shared(source: SourceCode, socket: str, context: Context, openings: list[ConnectionCall]) -> bool:
+def _is_shared(
+    source: SourceCode, socket: str, context: Context, openings: list[ConnectionCall], imported: frozenset[str]
+) -> bool:
     """Return whether `socket` is imported, or declared at module level and opened outside of the effect."""
     name = socket.split(".", maxsplit=1)[0].rstrip("?!")
     function = context.function
     assert function is not None
     if any(function.start_byte <= each.node.start_byte < function.end_byte for each in openings):
         return False
-    if context.owner is not None and _declares(context.owner, name):
+    if context.owner is not None and declares(context.owner, name):
         return False
-    if name in imported_names(source):
+    if name in imported:
         return True
     if source.suffix in (".vue", ".svelte"):
         return False  # a variable of the script belongs to one instance
-    return _declares(source.root, name, into_functions=False)
-
-
-def _declares(around: Node, name: str, into_functions: bool = True) -> bool:
-    """Return whether a variable or parameter `name`, also one of a pattern, is declared in a node."""
-    declared = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
-    return any(
-        node.type in ("variable_declarator", "formal_parameters")
-        and declared.search(text_of(node.child_by_field_name("name") or node))
-        for node in descendants(around, into_functions)
-    )
+    return declares(source.root, name, into_functions=False)
 
 
 def _removes_listeners(source: SourceCode, context: Context) -> bool:

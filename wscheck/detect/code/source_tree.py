@@ -22,13 +22,14 @@ from wscheck.model.findings import Cause, Confidence, Finding, Severity
 _LISTENER = re.compile(rb"socket[\w.?!]*\.on\(", re.I)
 _CONSTANT_URL = re.compile(r"^(?:[a-z]+://|//|/|process\.env\.|import\.meta\.env\.|\$env|\w+\(\)$|$)")
 _PLACES_NAMED = 6
-_ROUTE = re.compile(r"(?:^|/)(?:\+(?:page|layout)|page)\.\w+$|(?:^|/)(?:pages|routes|views)/")
+_ROUTE = re.compile(r"(?:^|/)\+?page\.\w+$|(?:^|/)(?:pages|routes|views)/")
 """Files of routes, of which a browser shows one at a time."""
-_CALLED = "(call_expression function: (identifier) @name)"
-_RENDERED = (
-    "(jsx_self_closing_element name: (identifier) @name)",
-    "(jsx_opening_element name: (identifier) @name)",
-)
+_USING = {"call_expression": "function", "jsx_self_closing_element": "name", "jsx_opening_element": "name"}
+"""Type of a node that calls or renders a function to the field with the function's name."""
+
+
+MAX_CALLS = 50
+"""Largest number of opening calls that are examined per file. A file with more was not written by hand."""
 
 
 class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     openings   calls that open a connection
     listeners  listeners that no cleanup removes
     origins    local name to the module that it is imported from
+    unchecked  number of further calls, in a file with more than `MAX_CALLS`
     package    folder of the package (with a package.json) that contains the file
     is_module  the file imports something; a script without imports belongs to the one page that includes it
     """
@@ -46,6 +48,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     is_module: bool = True
     openings: tuple[OpeningCall, ...] = ()
     listeners: tuple[UnremovedListener, ...] = ()
+    unchecked: int = 0
     origins: dict[str, str] = {}
 
 
@@ -91,7 +94,8 @@ def file_facts(path: str, content: bytes, package: str = "") -> FileFacts:
         path=path,
         package=package,
         is_module=bool(origins) and source.suffix not in (".html", ".htm"),
-        openings=tuple(opening_call(source, call) for call in calls),
+        openings=tuple(opening_call(source, call) for call in calls[:MAX_CALLS]),
+        unchecked=max(len(calls) - MAX_CALLS, 0),
         listeners=tuple(unremoved_listeners(source, calls)),
         origins=origins,
     )
@@ -102,13 +106,13 @@ def uses_of(names: frozenset[str], path: str, content: bytes) -> list[Use]:
     source = parse_source(path, content)
     origins = imported_names(source)
     found = []
-    for node in source.find(_CALLED, *(() if source.typescript else _RENDERED)):
-        name, function = text_of(node), enclosing_function(node)
+    for node in source.nodes(*_USING):
+        name, function = text_of(node.child_by_field_name(_USING[node.type])), enclosing_function(node)
         user = owner_name(owner_of(function)) if function is not None else PurePosixPath(path).name
         if name not in names or not user or user == name:
             continue
         row, column = node.start_point
-        is_call = node.parent is not None and node.parent.type == "call_expression"
+        is_call = node.type == "call_expression"
         module = origins[name].module if name in origins else ""
         found.append(Use(name, user, CodeLocation(path, row + 1, column + 1, user), module, is_call))
     return found

@@ -6,12 +6,13 @@ has a tree too: the parser skips what it cannot read.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import PurePath
-from typing import NamedTuple
 
 import tree_sitter_typescript
-from tree_sitter import Language, Node, Parser, Query, QueryCursor
+from tree_sitter import Language, Node, Parser
 
 TYPESCRIPT_SUFFIXES = frozenset({".ts", ".mts", ".cts"})
 SCRIPT_SUFFIXES = frozenset({".js", ".mjs", ".cjs", ".jsx", ".tsx"}) | TYPESCRIPT_SUFFIXES
@@ -35,7 +36,8 @@ _SCRIPT_TYPES = frozenset({b"module", b"text/javascript", b"application/javascri
 _NOT_A_LINE_END = re.compile(rb"[^\r\n]")
 
 
-class SourceCode(NamedTuple):
+@dataclass(frozen=True)
+class SourceCode:
     """Parsed source file.
 
     path            path of the file, as reports show it
@@ -51,11 +53,37 @@ class SourceCode(NamedTuple):
     typescript: bool = False
     module_script: tuple[int, int] | None = None
 
-    def find(self, *patterns: str) -> list[Node]:
-        """Return the nodes that the tree-sitter queries find, each with one capture, in their order."""
-        cursor = QueryCursor(_query(f"[{' '.join(patterns)}]" if len(patterns) > 1 else patterns[0], self.typescript))
-        nodes = (node for found in cursor.captures(self.root).values() for node in found)
-        return sorted(nodes, key=lambda node: node.start_byte)
+    _by_type: dict[str, list[Node]] = field(default_factory=dict)
+    _callers: dict[str, list[Node]] = field(default_factory=dict)
+
+    def nodes(self, *types: str) -> list[Node]:
+        """Return the named nodes of these types, in their order."""
+        if not self._by_type:
+            self._by_type[self.root.type] = [self.root]
+            for node in descendants(self.root):
+                self._by_type.setdefault(node.type, []).append(node)
+        found = [node for each in types for node in self._by_type.get(each, ())]
+        return found if len(types) == 1 else sorted(found, key=lambda node: node.start_byte)
+
+    def runners_of(self, name: str) -> list[Node]:
+        """Return the places that run the function `name`: in its calls, and in the calls that receive it.
+
+        Examples: `name()`, `setTimeout(name)`, `socket.on("disconnect", name)`. A method is `this.name`.
+        """
+        if not self._callers:
+            for call in self.nodes("call_expression"):
+                for runner in _run_by(call):
+                    self._callers.setdefault(text_of(runner), []).append(runner)
+        return self._callers.get(name, [])
+
+
+def _run_by(call: Node) -> Iterator[Node]:
+    """Yield the names and the methods of `this` that a call runs or receives."""
+    arguments = call.child_by_field_name("arguments")
+    for node in (call.child_by_field_name("function"), *(arguments.named_children if arguments is not None else ())):
+        is_own_method = node is not None and node.type == "member_expression" and text_of(node).startswith("this.")
+        if node is not None and (node.type == "identifier" or is_own_method):
+            yield node
 
 
 def parse_source(path: str, content: bytes) -> SourceCode:
@@ -99,11 +127,6 @@ def _parser(typescript: bool) -> Parser:
     return Parser(_language(typescript))
 
 
-@cache
-def _query(pattern: str, typescript: bool) -> Query:
-    return Query(_language(typescript), pattern)
-
-
 def text_of(node: Node | None) -> str:
     """Return the source text of a node, "" for None."""
     if node is None or node.text is None:
@@ -111,8 +134,16 @@ def text_of(node: Node | None) -> str:
     return node.text.decode("utf-8", "replace")
 
 
+MAX_DEPTH = 400
+"""Largest number of nodes around a node that are looked at. Code that people write is less deep."""
+
+
 def ancestors(node: Node) -> Iterator[Node]:
-    """Yield the parents of a node, the innermost first."""
+    """Yield the parents of a node, the innermost first, at most `MAX_DEPTH` of them."""
+    return islice(_all_ancestors(node), MAX_DEPTH)
+
+
+def _all_ancestors(node: Node) -> Iterator[Node]:
     parent = node.parent
     while parent is not None:
         yield parent
@@ -126,10 +157,22 @@ def enclosing_function(node: Node) -> Node | None:
 
 def descendants(node: Node, into_functions: bool = True) -> Iterator[Node]:
     """Yield all named nodes inside `node`, in their order, optionally without those of nested functions."""
-    for child in node.named_children:
+    waiting = node.named_children[::-1]
+    while waiting:
+        child = waiting.pop()
         yield child
         if into_functions or child.type not in FUNCTIONS:
-            yield from descendants(child, into_functions)
+            waiting += child.named_children[::-1]
+
+
+def declares(around: Node, name: str, into_functions: bool = True) -> bool:
+    """Return whether a variable or parameter `name`, also one of a pattern, is declared in a node."""
+    declared = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
+    return any(
+        node.type in ("variable_declarator", "formal_parameters")
+        and declared.search(text_of(node.child_by_field_name("name") or node))
+        for node in descendants(around, into_functions)
+    )
 
 
 def string_value(node: Node) -> str | None:
@@ -154,8 +197,8 @@ def function_name(function: Node) -> str:
         holder = holder.parent
     if holder is None:
         return ""
-    for field in ("name", "key", "left"):
-        named = holder.child_by_field_name(field) if holder.type in _NAMING else None
+    for role in ("name", "key", "left"):
+        named = holder.child_by_field_name(role) if holder.type in _NAMING else None
         if named is not None and named.type in ("identifier", "property_identifier", "private_property_identifier"):
             return text_of(named)
     return ""

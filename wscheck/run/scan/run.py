@@ -21,7 +21,7 @@ from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap, NotTried
 from wscheck.model.report import ScanReport
 
-MAX_FILE_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 18
 """Larger files are bundles, which nobody wrote by hand."""
 
 MAX_FILES = 200_000
@@ -66,7 +66,7 @@ def run_scan(plan: ScanPlan) -> ScanReport:
     ]
     findings = ranked(source_tree.findings_in(facts, _uses(sources, facts)))
     openings = [call for file in facts for call in file.openings]
-    gaps = list(_gaps(sources, bool(openings)))
+    gaps = list(_gaps(sources, facts))
     decision = verdict(findings, gaps, plan.bar, describe=first_message)
     return ScanReport(
         schema="wscheck.scan/1",
@@ -102,12 +102,15 @@ def _uses(sources: "SourceFiles", facts: list[FileFacts]) -> list[Use]:
     ]
 
 
-def _gaps(sources: "SourceFiles", found_any: bool) -> Iterator[Gap]:
-    if not found_any:
+def _gaps(sources: "SourceFiles", facts: list[FileFacts]) -> Iterator[Gap]:
+    if not any(file.openings for file in facts):
         yield Gap(
             reason=f"no call that opens a connection was found in {_files(sources.files)}",
             closes_with="wscheck scan DIR",
         )
+    for file in facts:
+        if file.unchecked:
+            yield Gap(reason=f"{file.path} opens connections in too many places: {file.unchecked:,} were not checked")
     if sources.unreadable:
         yield Gap(reason=f"{_files(sources.unreadable)} could not be read", blocks=False)
     if sources.skipped:
