@@ -58,7 +58,7 @@ _DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", 
 _LATER = frozenset({*_DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
 _ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
 _CLOSES = re.compile(
-    r"disconnect|close|\b(?:destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release)", re.I
+    r"\b(?:disconnect|close|destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release)", re.I
 )
 """Names of functions that may close a connection."""
 
