@@ -14,7 +14,7 @@ from wscheck.model.gaps import Gap
 from wscheck.model.report import AccessClient, AssumedSentence, LogsReport, LogUserSummary, MarkerSuggestion
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.suggest.suggestions import EXCERPT
-from wscheck.observe.logs.wording.learner import Reading
+from wscheck.observe.logs.wording.statements import Reading
 from wscheck.run.tail.watch import AnyLog, LogWatch
 
 SCHEMA = "wscheck.logs/1"
@@ -136,9 +136,9 @@ def _sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
     for reading in chain.from_iterable(readings):
         example = Redactor().redact(reading.example.strip())[:EXCERPT]
         each = AssumedSentence(
-            kind=reading.kind, sentence=reading.sentence, lines=reading.lines, example=example, ids=dict(reading.ids)
+            kind=reading.kind, sentence=reading.template, lines=reading.lines, example=example, ids=dict(reading.ids)
         )
-        known = found.setdefault((reading.kind, reading.sentence), each)
+        known = found.setdefault((reading.kind, reading.template), each)
         known.lines += reading.lines if known is not each else 0
     return sorted(found.values(), key=lambda each: -each.lines)
 

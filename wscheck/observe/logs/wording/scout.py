@@ -8,8 +8,9 @@ from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwr
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, LogVocabulary
-from wscheck.observe.logs.wording.learner import Reading, Row, Statement, Wording, is_bare, learn
-from wscheck.observe.logs.wording.sentences import parse
+from wscheck.observe.logs.wording.learner import is_bare, learn
+from wscheck.observe.logs.wording.messages import parse
+from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording
 
 HEAD = 1 << 20
 """Bytes at the start of a log that are searched completely."""
@@ -88,7 +89,7 @@ class WordingScout:
         self._vain = self._vain + unknown if all(row.is_read for row in new) else 0
         earlier = len(self._rows)
         self._rows += new
-        if {row.sentence.statement for row in new} <= self._evaluated:
+        if {row.message.statement for row in new} <= self._evaluated:
             return []
         return self._learn(earlier)
 
@@ -120,7 +121,7 @@ class WordingScout:
         return found
 
     def _rows_in(self, candidates: Sequence[tuple[int, bytes, bool]]) -> Iterator[Row]:
-        """Yield the candidates with a sentence about an event."""
+        """Yield the candidates with a message about an event."""
         for line, raw, unknown in candidates:
             self._known_lines += not unknown
             if len(self._rows) >= MAX_ROWS or (not unknown and self._known_lines > MAX_KNOWN):
@@ -129,28 +130,28 @@ class WordingScout:
             if (below := _MESSAGE_LINE.fullmatch(text)) is not None:
                 self._add_marker(below["message"])
                 continue
-            sentence = parse(unwrap(text, self._timestamps))
-            if sentence is not None:
-                yield Row(line, sentence, text, not unknown)
+            parsed = parse(unwrap(text, self._timestamps))
+            if parsed is not None:
+                yield Row(line, parsed, text, not unknown)
 
     def _add_marker(self, message: str) -> None:
         """Add the message of an object over several lines as a marker if it reports an event without ids."""
-        sentence = parse(LogMessage(message))
-        if sentence is None or not sentence.meaning.is_plain or not is_bare(sentence.pattern):
+        parsed = parse(LogMessage(message))
+        if parsed is None or not parsed.meaning.is_plain or not is_bare(parsed.pattern):
             return
-        if sentence.meaning.kind not in self._kinds and message == sentence.text:
-            self.markers.setdefault(message, sentence.meaning.kind)
+        if parsed.meaning.kind not in self._kinds and message == parsed.text:
+            self.markers.setdefault(message, parsed.meaning.kind)
 
     def _learn(self, earlier: int) -> list[Row]:
         found = learn(self._rows, self._kinds | self._own_kinds)
-        self._evaluated = {row.sentence.statement for row in self._rows}
+        self._evaluated = {row.message.statement for row in self._rows}
         chosen = {each: reading for each, reading in found.items() if reading.certain or self.guesses}
         self.likely = {each: reading for each, reading in found.items() if each not in chosen}
         new = chosen.keys() - self.wording.readings.keys()
         self.wording = Wording(
             {**chosen, **{each: self.wording.readings[each] for each in self.wording.readings if each in chosen}}
         )
-        return [row for row in self._rows[:earlier] if row.sentence.statement in new and not row.is_read]
+        return [row for row in self._rows[:earlier] if row.message.statement in new and not row.is_read]
 
 
 def _places(piece: bytes, word: bytes) -> Iterator[int]:

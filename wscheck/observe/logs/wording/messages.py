@@ -1,6 +1,6 @@
-"""Sentences of log lines: fixed words and slots for values.
+"""Messages of log lines: fixed words and slots for values.
 
-A sentence is the message of a line without the prefix of the logger and without the fields of a structured record. Two
+A message is the text of a line without the prefix of the logger and without the fields of a structured record. Two
 lines that one statement of the server wrote have the same pattern.
 """
 
@@ -39,7 +39,7 @@ from wscheck.observe.logs.wording.words import (
 )
 
 MAX_LENGTH = 2_000
-"""Length in characters beyond which a message is no sentence of the server."""
+"""Length in characters beyond which a text is no message of the server."""
 MAX_PIECES = 60
 MAX_REASON = 120
 
@@ -48,7 +48,7 @@ SLOT = "\0"
 
 
 class Slot(NamedTuple):
-    """Value in a sentence.
+    """Value in a message.
 
     label  name in front of the value, in the form of `normalize_key`, "" if there is none
     keyed  ":" or "=" is between the label and the value
@@ -59,7 +59,7 @@ class Slot(NamedTuple):
     keyed: bool = False
 
 
-class Sentence(NamedTuple):
+class ParsedMessage(NamedTuple):
     """Message of a log line.
 
     prefix   form of the text that the logger wrote in front of the message
@@ -221,8 +221,8 @@ _LOGGER_KEYS = frozenset(
 """Keys, in the form of `normalize_key`, under which loggers write their own data."""
 
 
-def parse(message: LogMessage) -> Sentence | None:
-    """Return the sentence of an unwrapped message, None if it reports no event in known words."""
+def parse(message: LogMessage) -> ParsedMessage | None:
+    """Return the message of an unwrapped line, None if it reports no event in known words."""
     text, fields, stamp = message.text, dict[str, str](), ""
     if len(text) > MAX_LENGTH or not reports_event(text):
         return None
@@ -236,10 +236,10 @@ def parse(message: LogMessage) -> Sentence | None:
     if message.fields is None and not fields:
         text, fields = _split_pairs(text)
     stamp = f"{stamp} {_time_in(fields)}".strip()
-    return _sentence(text, fields, stamp, structured=message.fields is not None)
+    return _parsed(text, fields, stamp, structured=message.fields is not None)
 
 
-def _sentence(text: str, fields: dict[str, str], stamp: str, *, structured: bool) -> Sentence | None:
+def _parsed(text: str, fields: dict[str, str], stamp: str, *, structured: bool) -> ParsedMessage | None:
     begin, form, tags = split_prefix(text)
     head = text[:begin]
     body, reason = _without_reason(text[begin:].rstrip())
@@ -263,7 +263,7 @@ def _sentence(text: str, fields: dict[str, str], stamp: str, *, structured: bool
     form = f"{'{} ' if structured else ''}{form}".strip()
     pairs = {key: value for key, value in tags.items() if not key.isdigit()}
     tags = {key: value for key, value in tags.items() if key.isdigit()}
-    return Sentence(
+    return ParsedMessage(
         form,
         pattern,
         slots,
@@ -290,7 +290,7 @@ def split_prefix(text: str) -> tuple[int, str, dict[str, str]]:
             break
         if kind == "logger" and _is_own_word(piece.rstrip(" :-–—"), text[match.end() :]):
             break
-        if kind == "bracket" and is_sentence_start(forms, piece):
+        if kind == "bracket" and is_message_start(forms, piece):
             break
         if kind == "pair":
             key, _, value = piece.partition("=")
@@ -324,13 +324,13 @@ _FORMS = {
 }
 
 
-def is_sentence_start(forms: Sequence[str], piece: str) -> bool:
+def is_message_start(forms: Sequence[str], piece: str) -> bool:
     """Return whether a text in brackets belongs to the message: it is empty or starts the line with words."""
     return piece in {"[]", "[]:"} and bool(forms)
 
 
 def _is_own_word(name: str, behind: str) -> bool:
-    """Return whether a name in front of ":" or "-" belongs to the sentence: "User: ann", "Connected - ann"."""
+    """Return whether a name in front of ":" or "-" belongs to the message: "User: ann", "Connected - ann"."""
     parts = word_parts(name)
     if not parts or any(sign in name for sign in "./:[") or is_level(name):
         return False

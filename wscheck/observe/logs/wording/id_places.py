@@ -1,0 +1,243 @@
+"""Ids in statements: which value identifies the connection, and which the user.
+
+The name in front of a value, its form, and whether it returns in other statements tell.
+"""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.vocabulary import CONNECTED
+from wscheck.observe.logs.wording.statements import Group, user_in
+from wscheck.observe.logs.wording.words import EVENT_VERBS, USER_NOUNS, word_parts
+
+_SOCKET_FORM = lazy_pattern(r"(?:/[\w/-]*#)?(?=[\w-]*[\dA-Z_-])[A-Za-z0-9_-]{20}|(?=[\w-]*\d)[A-Za-z0-9_-]{22}")
+_LONG_FORM = lazy_pattern(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SID_LABELS = frozenset(
+    [
+        "sid",
+        "socketid",
+        "socket",
+        "socketids",
+        "connectionid",
+        "connid",
+        "connection",
+        "conn",
+        "sessionid",
+        "session",
+        "sockid",
+        "wsid",
+        "ws",
+        "websocket",
+        "websocketid",
+        "io",
+        "ioid",
+    ]
+)
+_WEAK_SID_LABELS = frozenset(
+    [
+        "client",
+        "clientid",
+        "id",
+        "peer",
+        "peerid",
+        "via",
+        "with",
+        "resourceid",
+        "resource",
+        "fd",
+        "handle",
+        "pid",
+        "channel",
+        "channelid",
+        "token",
+        "cid",
+        "rid",
+        "stream",
+        "tab",
+        "tabid",
+    ]
+)
+_USER_STEMS = frozenset(
+    [
+        "user",
+        "users",
+        "account",
+        "member",
+        "customer",
+        "player",
+        "owner",
+        "sub",
+        "subject",
+        "username",
+        "login",
+        "email",
+        "mail",
+        "clerkuser",
+        "employee",
+        "driver",
+        "patient",
+        "student",
+        "teacher",
+        "person",
+        "participant",
+        "subscriber",
+        "viewer",
+        "visitor",
+        "guest",
+        "operator",
+        "uid",
+        "principal",
+        "identity",
+        "who",
+        "nick",
+        "nickname",
+        "handle",
+    ]
+)
+_WEAK_USER_STEMS = frozenset(["client", "device", "host", "agent", "worker", "terminal", "browser", "peer"])
+_PREPOSITIONS = frozenset(["as", "for", "by", "of", "from"])
+_PART = lazy_pattern(r"[\w$]+")
+
+
+def _stem(label: str) -> str:
+    """Return the noun of a label, without a final "id": the one of "userid" and "user.id" is "user"."""
+    *path, last = label.split(".")
+    if last in {"id", "_id", "uuid", "key", "name", "sid"} and path:
+        return path[-1]
+    for ending in ("uuid", "id", "key", "name", "number", "no"):
+        if last.endswith(ending) and len(last) > len(ending) and last not in {"sid", "uid", "cid", "rid"}:
+            return last.removesuffix(ending)
+    return last
+
+
+def is_sid_label(label: str) -> bool:
+    *path, last = label.split(".")
+    return (
+        last in _SID_LABELS
+        or (last in {"id", "_id"} and bool(path) and path[-1] in _SID_LABELS)
+        or label.endswith(("socketid", "connectionid"))
+    )
+
+
+def is_weak_sid_label(label: str) -> bool:
+    return label in _WEAK_SID_LABELS or _stem(label) in _WEAK_SID_LABELS
+
+
+def is_user_label(label: str) -> bool:
+    return _stem(label) in _USER_STEMS or (label.startswith("user") and not label.startswith("useragent"))
+
+
+def has_socket_form(values: Sequence[str]) -> bool:
+    """Return whether all values look like socket ids of Socket.IO or connection ids of SignalR."""
+    return _has_form(values, _SOCKET_FORM)
+
+
+def _has_form(values: Sequence[str], form: object) -> bool:
+    return bool(values) and all(form.fullmatch(value) is not None for value in values)  # type: ignore[attr-defined]
+
+
+class Ids(msgspec.Struct):
+    """Ids that are known from statements so far."""
+
+    sids: set[str] = msgspec.field(default_factory=set)
+    users: set[str] = msgspec.field(default_factory=set)
+
+
+def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) -> tuple[str | None, bool]:
+    """Return the place of the socket id, None if there is none, and whether it is certain.
+
+    ends, openings  values in statements about the end and about the start of connections
+    """
+    best: list[tuple[int, str]] = []
+    for place in group.places():
+        values, label = group.values(place), group.label(place)
+        form, several = has_socket_form(values), len(values) > 1
+        distinct = len(set(values)) == len(values)
+        again = sum(value in (ends if group.kind == CONNECTED else openings) for value in set(values))
+        if is_user_label(label) and group.is_keyed(place):
+            continue
+        if not form and several and len(set(values)) == 1 and len(values) > 2:
+            continue
+        points = 4 * form + 3 * is_sid_label(label) + 2 * _has_form(values, _LONG_FORM)
+        points += 1 * is_weak_sid_label(label) + 2 * (again > 0) + (several and distinct and again > 0)
+        points -= (
+            3 * (is_user_label(label) and not form) + 2 * (label in _PREPOSITIONS and not form) + (place[0] == "#")
+        )
+        if group.kind == CONNECTED and several and not form and not distinct and not is_sid_label(label):
+            points -= 3  # a user returns, a socket does not
+        best.append((points, place))
+    best.sort(key=lambda pair: -pair[0])
+    if not best or best[0][0] < 2:
+        return None, True
+    alone = len(best) == 1 or best[0][0] > best[1][0]
+    return best[0][1], alone and best[0][0] >= 3
+
+
+def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[str | None, bool]:
+    """Return the place of the user, None if there is none, and whether it is certain."""
+    open_places = [
+        place for place in group.places() if place != sid and place[0] != "#" and not _is_constant(group, place)
+    ]
+    open_places = [
+        place for place in open_places if not has_socket_form(group.values(place)) or is_user_label(group.label(place))
+    ]
+    labelled = [place for place in open_places if is_user_label(group.label(place)) or _names_user(group.values(place))]
+    if labelled:
+        return _preferred(labelled, group), True
+    again = [place for place in open_places if known and share(group.values(place), known) >= 0.5]
+    if len(again) == 1:
+        return again[0], True
+    told = [place for place in open_places if group.label(place) in _PREPOSITIONS]
+    if told:
+        return told[0], len(told) == 1
+    named = [place for place in open_places if _stem(group.label(place)) in _WEAK_USER_STEMS]
+    others = [place for place in open_places if not is_weak_sid_label(group.label(place)) or place in named]
+    held = sid is not None or not USER_NOUNS.isdisjoint(group.words)
+    if len(named) == 1:
+        returns = len(set(group.values(named[0]))) < len(group.values(named[0]))
+        return named[0], held or returns
+    others = _without_other_names(others, group)
+    if len(others) == 1:
+        return others[0], held and (
+            not group.is_keyed(others[0]) or not EVENT_VERBS.isdisjoint(word_parts(group.label(others[0])))
+        )
+    return (others[0], False) if others else (None, True)
+
+
+def _is_constant(group: Group, place: str) -> bool:
+    """Return whether a value is the same in all of several lines and has no name, so that it belongs to the text."""
+    values, label = group.values(place), group.label(place)
+    named = is_user_label(label) or is_sid_label(label) or label in _PREPOSITIONS or _stem(label) in _WEAK_USER_STEMS
+    return len(values) > 2 and len(set(values)) == 1 and not (named and place.isdigit())
+
+
+def _names_user(values: Sequence[str]) -> bool:
+    """Return whether the values are names of rooms or channels of users."""
+    return bool(values) and all(user_in(value) != value for value in values)
+
+
+def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
+    """Return the places without those that give the same users another name: "Ann Example (4101)"."""
+    if len(places) != 2:
+        return list(places)
+    one, other = (group.values(place) for place in places)
+    pairs = set(zip(one, other, strict=False))
+    if len(one) != len(other) or not 1 < len(pairs) == len(set(one)) == len(set(other)):
+        return list(places)
+    return [
+        min(
+            places, key=lambda place: (" " in group.values(place)[0], not any(map(str.isdigit, group.values(place)[0])))
+        )
+    ]
+
+
+def _preferred(places: Sequence[str], group: Group) -> str:
+    """Return the place of the user's id rather than of the user's name or address."""
+    order = ("userid", "uid", "user.id", "user", "username", "name", "email")
+    return min(places, key=lambda place: order.index(group.label(place)) if group.label(place) in order else 3)
+
+
+def share(values: Sequence[str], known: Collection[str]) -> float:
+    return sum(value in known for value in values) / max(1, len(values))

@@ -1,0 +1,211 @@
+"""Statements of a log: the lines that one logging call of the server wrote, and what they mean.
+
+All lines of a statement have the same fixed words.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from wscheck.observe.logs.formats.envelopes import LogMessage
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.matcher import RecordStart
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NAMESPACE, REASON, USER
+from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage, Slot, may_be_id, parse
+from wscheck.observe.logs.wording.words import VOCABULARY, word_parts
+
+Statement = tuple[str, tuple[str, ...]]
+
+
+class Reading(NamedTuple):
+    """Meaning of a statement: the kind of event, and the place of each id (names of `ParsedMessage.values`).
+
+    certain  the words and ids leave no doubt; otherwise the reading is a guess
+    lines    number of lines from which it was learned
+    example  one of these lines
+    template  the statement with placeholders, as a marker contains them
+    ids       the ids in the example, by role
+    needles  the spellings of a word that is in each of these lines
+    """
+
+    kind: str
+    places: Mapping[str, str]
+    certain: bool = True
+    lines: int = 0
+    example: str = ""
+    template: str = ""
+    ids: tuple[tuple[str, str], ...] = ()
+    needles: tuple[bytes, ...] = ()
+
+
+class Row(NamedTuple):
+    """Line with its message. `is_read`: a known marker reads it, so that it only proves ids."""
+
+    line: int
+    message: ParsedMessage
+    text: str
+    is_read: bool = False
+
+
+class Wording:
+    """Statements of a log that report connections, by the form of their lines."""
+
+    def __init__(self, readings: Mapping[Statement, Reading]) -> None:
+        self.readings = dict(readings)
+        self._by_size: dict[tuple[str, int], list[tuple[str, ...]]] = {}
+        for prefix, pattern in self.readings:
+            self._by_size.setdefault((prefix, len(pattern)), []).append(pattern)
+
+    def __bool__(self) -> bool:
+        return bool(self.readings)
+
+    def needles(self) -> list[bytes]:
+        """Return the texts to search for: every line of a known statement contains one of them."""
+        return list(dict.fromkeys(needle for reading in self.readings.values() for needle in reading.needles))
+
+    def match(self, message: LogMessage) -> RecordStart | None:
+        """Return the record of a message, None if it is no known statement."""
+        parsed = parse(message)
+        if parsed is None:
+            return None
+        parsed, reading = self._reading(parsed)
+        if reading is None:
+            return None
+        return RecordStart(
+            reading.kind,
+            dict(ids_in(parsed, reading)),
+            prefix=parsed.stamp,
+            unprefixed=not parsed.prefix,
+            complete=True,
+            is_learned=True,
+        )
+
+    def _reading(self, parsed: ParsedMessage) -> tuple[ParsedMessage, Reading | None]:
+        reading = self.readings.get(parsed.statement)
+        if reading is not None:
+            return parsed, reading if reading.kind == parsed.meaning.kind else None
+        for pattern in self._by_size.get((parsed.prefix, len(parsed.pattern)), ()):
+            if (fitted := fit(parsed, pattern)) is not None:
+                reading = self.readings[fitted.statement]
+                return fitted, reading if reading.kind == parsed.meaning.kind else None
+        return parsed, None
+
+
+def fit(parsed: ParsedMessage, pattern: tuple[str, ...]) -> ParsedMessage | None:
+    """Return the message with the slots of `pattern`, None if it does not fit: a name may also be a word ("Will")."""
+    for own, other in zip(parsed.pattern, pattern, strict=True):
+        if own != other and (other != SLOT or own in _NO_NAMES or not own.isalpha()):
+            return None
+    values = [piece for piece, place in zip(parsed.pieces, pattern, strict=True) if place == SLOT]
+    old = iter(parsed.slots)
+    slots = tuple(
+        next(old) if own == SLOT else Slot(parsed.pieces[at - 1].lower() if at else "", parsed.pieces[at])
+        for at, (own, place) in enumerate(zip(parsed.pattern, pattern, strict=True))
+        if place == SLOT
+    )
+    return parsed._replace(pattern=pattern, slots=slots) if len(values) == len(slots) else None
+
+
+_NO_NAMES = VOCABULARY
+
+
+def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]:
+    values = dict(parsed.values)
+    for role, place in reading.places.items():
+        if place in values and may_be_id(values[place]):
+            value = values[place].value
+            yield role, user_in(value) if role == USER else value
+    if reading.kind == DISCONNECTED and parsed.reason:
+        yield REASON, parsed.reason
+    if reading.kind == CONNECTED:
+        yield from (
+            (NAMESPACE, slot.value) for slot in values.values() if slot.label in _NAMESPACES and slot.value[:1] == "/"
+        )
+
+
+_NAMESPACES = frozenset(("nsp", "namespace", "nspname", "socket.nsp"))
+_CHANNEL = lazy_pattern(r"(?i)(?:.*[.:/_-])?users?[.:/_-]([\w@-][\w.@-]*)")
+
+
+def user_in(value: str) -> str:
+    """Return the user whom the name of a room or a channel contains ("private-App.User.7"), or the value itself."""
+    channel = _CHANNEL.fullmatch(value)
+    return channel[1] if channel is not None and any(map(str.isdigit, channel[1])) else value
+
+
+class Group(msgspec.Struct):
+    """Lines of one statement.
+
+    columns  dict of place to the slot of each line, None for a line without it
+    """
+
+    statement: Statement
+    rows: list[Row]
+    columns: dict[str, list[Slot | None]]
+
+    @property
+    def kind(self) -> str:
+        return self.rows[0].message.meaning.kind
+
+    @property
+    def is_plain(self) -> bool:
+        return self.rows[0].message.meaning.is_plain
+
+    @property
+    def is_read(self) -> bool:
+        return self.rows[0].is_read
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Return the parts of the fixed words."""
+        return frozenset(part for piece in self.statement[1] if piece != SLOT for part in word_parts(piece))
+
+    def values(self, place: str | None) -> list[str]:
+        """Return the values at a place."""
+        return [slot.value for slot in self.columns.get(place or "", ()) if slot is not None]
+
+    def label(self, place: str) -> str:
+        return next((slot.label for slot in self.columns[place] if slot is not None), "")
+
+    def is_keyed(self, place: str) -> bool:
+        return any(slot.keyed for slot in self.columns[place] if slot is not None)
+
+    def places(self) -> list[str]:
+        """Return the places with values that may be ids, in most of the lines."""
+        return [
+            place
+            for place, slots in self.columns.items()
+            if 2 * sum(slot is not None for slot in slots) >= len(slots)
+            and all(may_be_id(slot) for slot in slots if slot is not None)
+        ]
+
+
+def group_rows(rows: Iterable[Row]) -> list[Group]:
+    by_statement: dict[Statement, list[Row]] = {}
+    for row in rows:
+        by_statement.setdefault(row.message.statement, []).append(row)
+    _join_names(by_statement)
+    return [Group(statement, lines, _columns(lines)) for statement, lines in by_statement.items()]
+
+
+def _join_names(by_statement: dict[Statement, list[Row]]) -> None:
+    """Move lines whose user has the name of an ordinary word to the statement that they belong to."""
+    for statement in [each for each in by_statement if SLOT in each[1]]:
+        prefix, pattern = statement
+        alike = [s for s in by_statement if s != statement and s[0] == prefix and len(s[1]) == len(pattern)]
+        for other in alike:
+            if len(by_statement[other]) > len(by_statement[statement]):
+                continue
+            fitted = [(row, fit(row.message, pattern)) for row in by_statement[other]]
+            if all(one is not None for _, one in fitted):
+                del by_statement[other]
+                by_statement[statement] += [row._replace(message=one) for row, one in fitted if one is not None]
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[Slot | None]]:
+    columns: dict[str, list[Slot | None]] = {}
+    for at, row in enumerate(rows):
+        for place, slot in row.message.values:
+            columns.setdefault(place, [None] * len(rows))[at] = slot
+    return columns
