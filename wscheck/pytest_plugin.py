@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wscheck.model.report import BrowserReport, VerifyReport
     from wscheck.model.secrets import Secret
     from wscheck.run.api import ConfigSource
-    from wscheck.run.browser.background_watch import BackgroundWatch
+    from wscheck.run.browser.run import BackgroundWatch
 
 MARKER = "wscheck"
 MARKER_HELP = (
@@ -108,7 +108,7 @@ def _wscheck_watch(request: pytest.FixtureRequest, browser: "Browser") -> "Gener
     if browser.browser_type.name != "chromium":
         pytest.skip(f"wscheck_page watches Chromium only, not {browser.browser_type.name}")
     try:
-        from wscheck.run.browser.background_watch import BackgroundWatch
+        from wscheck.run.browser.run import BackgroundWatch
 
         watch = BackgroundWatch(_load(item, {"browser.cdp": _devtools_url(browser)}))
     except WscheckError as error:

@@ -1,19 +1,29 @@
 """Rule engine: it passes events to the ledger and the rules, and collects findings.
 
-Rules report occurrences. Occurrences of the same problem of the same user become one finding.
+Rules report occurrences. Occurrences of the same problem of the same user become one finding. Overlapping connections
+in a server's log that have an explanation other than a second opener become a gap.
 """
 
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from wscheck.detect.benign_overlaps import MIN_BUNDLES, may_be_namespaces, namespace_gap, outlived_lost_network
 from wscheck.detect.causes import UserHistories, UserHistory, probable_cause
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.rule import EventHandler
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
-from wscheck.model.events import AnyEvent, Connecting, Event, HandlersRegistered, Refused, Unreadable
+from wscheck.model.disconnect_reasons import PING_TIMEOUT
+from wscheck.model.events import (
+    SOURCE_SERVER_LOG,
+    AnyEvent,
+    Connected,
+    Connecting,
+    Event,
+    HandlersRegistered,
+    Refused,
+    Unreadable,
+)
 from wscheck.model.findings import Bar, Cause, Finding, Severity
 from wscheck.model.gaps import Gap
 from wscheck.model.report import Report
@@ -30,6 +40,15 @@ FIRST_EVIDENCE, LATEST_EVIDENCE = 4, 4
 
 # A rate from two occurrences, or from a very short time, would mislead.
 MIN_COUNT_FOR_RATE, MIN_SPAN_FOR_RATE_S = 3, 0.1
+
+OPENED_TOGETHER_S, ENDED_TOGETHER_S = 0.25, 0.002
+"""Longest time between the openings, and between the ends, of sockets that may be namespaces of one connection."""
+
+MAX_PING_TIMEOUT_S = 60.0
+"""Longest time for a server to notice that a client lost its network (seconds): 45 s with Socket.IO's defaults."""
+
+MIN_BUNDLES = 2
+"""Number of overlaps that must look like namespaces. A single one may be a coincidence."""
 
 
 class Judge:
@@ -255,3 +274,55 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
             evidence.append(event)
     if len(evidence) > FIRST_EVIDENCE + LATEST_EVIDENCE:
         del evidence[FIRST_EVIDENCE:-LATEST_EVIDENCE]
+
+
+def outlived_lost_network(history: UserHistory) -> bool:
+    """Return whether in each overlap the older connection was lost and the newer one is the client's reconnection.
+
+    The older connection ends with a ping timeout soon after the newer one opened: the client had lost it before.
+    """
+    timed_out = {c.sid: c.event.at for c in history.closings if c.reason == PING_TIMEOUT}
+    return bool(history.met) and all(
+        _is_logged(old)
+        and _is_logged(new)
+        and new.at is not None
+        and (ended_at := timed_out.get(old.sid or "")) is not None
+        and ended_at - new.at <= MAX_PING_TIMEOUT_S
+        for old, new in history.met
+    )
+
+
+def may_be_namespaces(history: UserHistory) -> bool:
+    """Return whether all overlapping sockets opened together and ended together, as namespaces of one connection do."""
+    ends = {closing.sid: closing for closing in history.closings}
+    for old, new in history.met:
+        if not _is_alike(old, new) or old.at is None or new.at is None or new.at - old.at > OPENED_TOGETHER_S:
+            return False
+        first, second = ends.get(old.sid or ""), ends.get(new.sid or "")
+        if first is None or second is None or first.reason != second.reason:
+            return False
+        if first.event.at is None or second.event.at is None or first.event.resolution or second.event.resolution:
+            return False
+        if abs(second.event.at - first.event.at) > ENDED_TOGETHER_S:
+            return False
+    return bool(history.met)
+
+
+def namespace_gap(users: int) -> Gap:
+    """Return the gap (missing evidence) for `users` whose sockets may be namespaces of one connection per user."""
+    whose = "1 user" if users == 1 else f"{users} users"
+    reason = (
+        f"the simultaneous sockets of {whose} opened together and ended together: they may be namespaces of one "
+        "connection. Log the namespace (`nsp`) with each socket"
+    )
+    return Gap(reason=reason, closes_with="--key namespace=NAME", rules=("multiple-connections",))
+
+
+def _is_alike(old: Connected, new: Connected) -> bool:
+    """Return whether nothing but the socket id distinguishes two connections in a log."""
+    unnamed = all(one.namespace is None and one.eio is None for one in (old, new))
+    return unnamed and _is_logged(old) and _is_logged(new) and old.node == new.node
+
+
+def _is_logged(opening: Connected) -> bool:
+    return opening.source == SOURCE_SERVER_LOG and opening.page is None

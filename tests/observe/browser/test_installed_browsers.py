@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from wscheck.model.errors import CannotCheck, UsageError
-from wscheck.observe.browser.installed_browsers import BrowserSearch
-from wscheck.observe.browser.launch import find_browser
+from wscheck.observe.browser.launch import BrowserSearch, find_browser
 
 
 def program(*parts: str | Path) -> Path:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wscheck.observe.browser.obstacles import PageObstacles
+from wscheck.observe.browser.page import PageObstacles
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wscheck.observe.traffic.stamps import MAX_STAMPS, split_stamps
+from wscheck.observe.traffic.redaction import MAX_STAMPS, split_stamps
 
 NOW = 1_795_000_000.0
 

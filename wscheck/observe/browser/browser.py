@@ -19,9 +19,8 @@ from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
 from wscheck.observe.browser.handlers import HandlerPoller
 from wscheck.observe.browser.network import NetworkFeed
-from wscheck.observe.browser.obstacles import PageObstacles
 from wscheck.observe.browser.opener import DevToolsStack, attribute_reconnects, resolve_origin
-from wscheck.observe.browser.page import BrowserTab, PageLoads
+from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, TrafficDemux, TrafficRedactor

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wscheck.observe.browser.source_text import removes_handler
+from wscheck.observe.browser.handlers import removes_handler
 
 CASES = {
     "hook": (
