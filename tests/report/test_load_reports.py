@@ -90,7 +90,7 @@ def test_a_comparison_that_got_worse_is_annotated() -> None:
     assert github.render(compared(unified(), duplicated()), []).startswith(
         "::error title=wscheck%3A compare::worse than before: connections per user"
     )
-    assert github.render(compared(), []) == ""
+    assert "::" not in github.render(compared(), [])
 
 
 def test_rare_kinds_are_summed_and_a_sparkline_of_zeros_is_visible() -> None:

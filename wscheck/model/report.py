@@ -55,6 +55,19 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     allowed: list[Finding] = msgspec.field(default_factory=list)
 
 
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of a run.
+
+    checked      what the run checked, as a noun phrase
+    not_checked  what it did not check, as a noun phrase
+    closes_with  the command that checks the rest, "" if there is none
+    """
+
+    checked: str
+    not_checked: str
+    closes_with: str = ""
+
+
 class NotPassed(AssertionError):
     """Error for a report whose verdict is not PASSED. `text` describes the report, by default `str(report)`."""
 
@@ -78,6 +91,7 @@ class Report(msgspec.Struct, kw_only=True):
     allowed      findings that the allow-list or the baseline permits
     allow_notes  remarks about entries of the allow-list that expired or matched nothing
     gaps         missing evidence, including that of the scenarios
+    scope        what was checked and what was not, None if the run ended before it checked anything
     """
 
     schema: str
@@ -92,6 +106,7 @@ class Report(msgspec.Struct, kw_only=True):
     gaps: list[Gap] = msgspec.field(default_factory=list)
     allowed: list[Finding] = msgspec.field(default_factory=list)
     allow_notes: list[AllowNote] = msgspec.field(default_factory=list)
+    scope: Scope | None = None
 
     def assert_passed(self) -> None:
         """Raise an error that describes the findings unless the verdict is PASSED.

@@ -15,7 +15,7 @@ from wscheck.report.allowed_text import allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_findings, group_lines
 from wscheck.report.formatting import one_line, plural
 from wscheck.report.locations import FindingLocation, group_by_location, is_in_checkout
-from wscheck.report.summary import DEFAULT_REASONS
+from wscheck.report.summary import DEFAULT_REASONS, scope_sentence
 
 ANNOTATIONS = 10
 """Largest number of annotations of one kind per step. GitHub drops further annotations silently."""
@@ -27,7 +27,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
     """Return the findings as workflow commands, one per line, the most severe first.
 
     There are at most ten errors, ten warnings and ten notices. If there were more, the tenth line contains the number
-    of those left out.
+    of those left out. The scope of the run follows as plain text.
     """
     openers = OpenerIndex(events)
     groups = [
@@ -51,6 +51,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
             if note.severity is severity
         ]
         lines += _limit(commands, _COMMAND[severity])
+    lines += [scope] if (scope := scope_sentence(report)) else []  # a line of the job's log, no annotation
     return "".join(f"{line}\n" for line in lines)
 
 

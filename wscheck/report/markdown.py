@@ -43,7 +43,8 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
             parts.append(f"_{plural(len(problems) - number, 'more problem')} not shown: GitHub's limit is 1 MiB._")
             break
         parts.append(section)
-    return "\n\n".join([*parts, *_allowed(report), tables]).strip() + "\n"
+    scope = escape_markdown(summary.scope_sentence(report))
+    return "\n\n".join(filter(None, [*parts, *_allowed(report), tables, scope])).strip() + "\n"
 
 
 def _allowed(report: Report) -> list[str]:

@@ -33,6 +33,7 @@ from wscheck.model.report import (
     PageSummary,
     ScanReport,
     ScenarioResult,
+    Scope,
     VerifyReport,
 )
 
@@ -67,6 +68,7 @@ _ALWAYS_COMPLETE = (
     OpeningCall,
     Incident,
     Gap,
+    Scope,
     Finding,
     AllowNote,
     Cause,

@@ -107,6 +107,14 @@ def _finding_counts(report: Report) -> str:
     return f", with {' and '.join(parts)}" if parts else ""
 
 
+def scope_sentence(report: Report) -> str:
+    """Return what was checked, what was not, and the command that checks the rest. "" if nothing was checked."""
+    if (scope := report.scope) is None:
+        return ""
+    command = f"; run `{one_line(scope.closes_with)}`" if scope.closes_with else ""
+    return f"Checked: {one_line(scope.checked)}. Not checked: {one_line(scope.not_checked)}{command}."
+
+
 def first_fix(report: Report) -> str:
     """Return the fix of the most severe problem of a failed run, "" otherwise."""
     if report.verdict is not Verdict.FAILED or not report.findings:

@@ -380,6 +380,7 @@ def _verdict(report: Report) -> RenderableType:
     reasons = _inconclusive_reasons(report) or [summary.headline(report)]
     lines = [Text(one_line(reason)) for reason in reasons] if report.verdict is not Verdict.PASSED else []
     lines += [Text(fix, "green")] if (fix := summary.first_fix(report)) else []
+    lines += [Text(scope, "dim")] if (scope := summary.scope_sentence(report)) else []
     lines += [Text("Interrupted: this report is partial.", "yellow")] if report.interrupted else []
     return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines))
 

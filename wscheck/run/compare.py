@@ -21,7 +21,7 @@ from wscheck.model.errors import BadEvidence, UsageError
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.gaps import Gap
 from wscheck.model.load_report import LoadReport
-from wscheck.model.report import Report, VerifyReport
+from wscheck.model.report import Report, Scope, VerifyReport
 
 # Relative differences between two equal runs by chance. On a busy machine, times vary more than counts.
 COUNT_TOLERANCE = 0.05
@@ -183,6 +183,9 @@ def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareRep
         started_at=before.started_at,
         duration_s=round(before.duration_s + after.duration_s, 3),
         interrupted=before.interrupted or after.interrupted,
+        scope=Scope(
+            checked="whether the second run got worse", not_checked="whether either is free of faults, see its report"
+        ),
         before=runs[0],
         after=runs[1],
         measures=measures,

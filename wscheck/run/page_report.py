@@ -35,6 +35,7 @@ from wscheck.model.report import (
     EventSummary,
     HandlerSummary,
     PageSummary,
+    Scope,
 )
 from wscheck.observe.traffic.inconclusive import all_closed, page_gaps, refused_pages, unknown_users
 
@@ -62,6 +63,7 @@ def evaluate_pages(
     bar: Bar,
     *,
     target: str,
+    scope: Scope | None = None,
     pages: Sequence[PageSummary] = (),
     notes: Sequence[str] = (),
     interrupted: bool = False,
@@ -78,6 +80,7 @@ def evaluate_pages(
     return BrowserReport(
         schema=SCHEMA,
         target=target,
+        scope=scope,
         verdict=decision.verdict,
         reason=decision.reason,
         gaps=list(decision.gaps),

@@ -98,6 +98,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         allowed=[*allowed_lines(report), *allow_note_lines(report)],
         notes=report.notes if isinstance(report, BrowserReport) else [],
         next_command=summary.next_command(report),
+        scope=summary.scope_sentence(report),
         version=__version__,
     )
 

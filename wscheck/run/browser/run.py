@@ -19,7 +19,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import CannotCheck, UsageError
 from wscheck.model.events import SOURCE_BROWSER, Connecting, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Bar, Verdict
-from wscheck.model.report import PageSummary
+from wscheck.model.report import PageSummary, Scope
 from wscheck.observe.browser import (
     Browser,
     BrowserObservation,
@@ -50,6 +50,12 @@ THUMBNAIL_TIMEOUT_S = 5
 
 ReportProgress = Callable[[str, int, int], None]
 """Function that is called with a description of the current action, the number of steps done, and the total number."""
+
+SCOPE = Scope(
+    checked="the pages that were open, during the watch",
+    not_checked="other pages and actions (`--visit`, `[[browser.step]]`), and the server",
+    closes_with="wscheck verify URL",
+)
 
 _SCHEMES = ("http://", "https://", "file://")
 
@@ -169,6 +175,7 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
         plan.options,
         plan.bar,
         target=target,
+        scope=SCOPE,
         pages=pages,
         notes=observation.notes,
         interrupted=session.interrupted,

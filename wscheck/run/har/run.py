@@ -9,10 +9,17 @@ from wscheck.config.loading import Config
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar
+from wscheck.model.report import Scope
 from wscheck.observe.har import read_har_files
 from wscheck.observe.traffic import IdentityRule
 from wscheck.run import page_report
 from wscheck.run.page_report import PageOutcome
+
+SCOPE = Scope(
+    checked="the traffic that the browser recorded",
+    not_checked="what the pages do outside of the recording",
+    closes_with="wscheck browser URL",
+)
 
 
 class HarPlan(msgspec.Struct, kw_only=True):
@@ -62,6 +69,7 @@ def run_har(plan: HarPlan) -> PageOutcome:
         plan.options,
         plan.bar,
         target=", ".join(map(str, plan.files)),
+        scope=SCOPE,
         pages=contents.pages,
         notes=contents.notes,
     )

@@ -21,6 +21,7 @@ from wscheck.model.gaps import INTERRUPTED, Gap
 from wscheck.model.load_report import SCHEMA, EventCounts, LoadReport, Second, ServerSide, check_thresholds
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts
 from wscheck.model.policy import UNDECIDED
+from wscheck.model.report import Scope
 from wscheck.report.formatting import plural
 from wscheck.report.load_figures import format_counts, format_threshold
 from wscheck.run.load.plan import LoadPlan
@@ -85,6 +86,7 @@ def _figures(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadRepor
     return LoadReport(
         schema=SCHEMA,
         target=plan.target_name,
+        scope=_scope(plan),
         verdict=Verdict.INCONCLUSIVE,
         started_at=ending.started_at,
         duration_s=round(ended.duration_s if ended else ending.duration_s, 3),
@@ -110,6 +112,17 @@ def _figures(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadRepor
         heartbeat_lag_ms=s.lag.percentiles,
         series=_series(progress.seconds),
         server=ending.server,
+    )
+
+
+def _scope(plan: LoadPlan) -> Scope:
+    server = f"the {plan.target_name}" if plan.embedded else "the server"
+    return Scope(
+        checked=f"{server}, with simulated users",
+        not_checked="your server and your frontend"
+        if plan.embedded
+        else "tabs, reconnects and logins of one user, and your frontend",
+        closes_with="wscheck verify URL",
     )
 
 

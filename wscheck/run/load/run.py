@@ -101,7 +101,7 @@ def compare_before_after(before: LoadOutcome, after: LoadOutcome, bar: Bar) -> t
     """
     comparison = compare(before.report, after.report, bar)
     comparison.findings = after.report.findings
-    comparison.options = after.report.options
+    comparison.options, comparison.scope = after.report.options, after.report.scope
     if after.decision.verdict is Verdict.PASSED:
         return comparison, Decision(verdict=comparison.verdict, reason=comparison.reason, ground=Ground.PART)
     comparison.verdict = after.decision.verdict

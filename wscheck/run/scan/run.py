@@ -19,12 +19,18 @@ from wscheck.detect.verdict import first_message, verdict
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap, NotTried
-from wscheck.model.report import ScanReport
+from wscheck.model.report import ScanReport, Scope
 
 MAX_FILE_BYTES = 1 << 18
 """Larger files are bundles, which nobody wrote by hand."""
 
 MAX_FILES = 200_000
+SCOPE = Scope(
+    checked="the source code",
+    not_checked="which components are mounted at the same time",
+    closes_with="wscheck browser URL",
+)
+
 LONGEST_LINE = 5_000
 """A file with a longer line is minified."""
 
@@ -80,6 +86,7 @@ def run_scan(plan: ScanPlan) -> ScanReport:
         allowed=list(decision.allowed),
         allow_notes=allow_notes(findings, plan.bar.allow),
         gaps=gaps,
+        scope=SCOPE,
         files=sources.files,
         openings=openings,
     )
@@ -118,11 +125,6 @@ def _gaps(sources: "SourceFiles", facts: list[FileFacts]) -> Iterator[Gap]:
             reason=f"not checked: {_files(sources.skipped)} (tests, type declarations, minified or large files)",
             blocks=False,
         )
-    yield NotTried(
-        reason="not checked: which components are mounted at the same time",
-        closes_with="wscheck browser URL",
-        blocks=False,
-    )
 
 
 def _files(count: int) -> str:

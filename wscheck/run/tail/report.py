@@ -11,13 +11,19 @@ from wscheck.detect.engine import Judge
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap
-from wscheck.model.report import AccessClient, AssumedSentence, LogsReport, LogUserSummary, MarkerSuggestion
+from wscheck.model.report import AccessClient, AssumedSentence, LogsReport, LogUserSummary, MarkerSuggestion, Scope
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.suggest.suggestions import EXCERPT
 from wscheck.observe.logs.wording.statements import Reading
 from wscheck.run.tail.watch import AnyLog, LogWatch
 
 SCHEMA = "wscheck.logs/1"
+
+SCOPE = Scope(
+    checked="the connections that the logs report",
+    not_checked="the code that opens them",
+    closes_with="wscheck browser URL",
+)
 
 MOST_LOGS = 10
 """The most logs that are searched for markers: the logs of one application use the same wording."""
@@ -60,6 +66,7 @@ def build_logs_report(
         target=", ".join(log.name for log in watch.logs),
         verdict=decision.verdict,
         reason=decision.reason,
+        scope=SCOPE,
         gaps=list(decision.gaps),
         started_at=watch.started_at,
         duration_s=round(time.time() - watch.started_at, 3),

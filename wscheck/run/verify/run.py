@@ -35,7 +35,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.gaps import INTERRUPTED, Gap
-from wscheck.model.report import VerifyReport, suggested_options
+from wscheck.model.report import Scope, VerifyReport, suggested_options
 from wscheck.observe.client.cancellation import cancel_all
 from wscheck.observe.client.console_messages import ConsoleLog, discard_line
 from wscheck.observe.logs.server_log import ServerLog
@@ -128,6 +128,7 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
     report.started_at, report.duration_s = started_at, round(time.time() - started_at, 3)
     if run.page is not None:
         report.options["page"] = redact_url(run.page.url)
+    report.scope = _scope(report)
     report.interrupted = interrupted
     return redactor.redact_data(VerifyOutcome(report, events))
 
@@ -149,13 +150,15 @@ def evaluate_recording(path: Path, bar: Bar | None = None, allow: AllowList | No
     applied = msgspec.structs.replace(bar or recorded, allow=allow or AllowList())
     gaps = [INTERRUPTED] if header.interrupted else []
     report = _report(events, options, applied, gaps, target=header.target, client=header.client)
+    if (page := header.options.get("page")) is not None:
+        report.options["page"] = page
+    report.scope = _scope(report)
     if not report.scenarios:
+        report.scope = Scope(checked="the events of the recording", not_checked="anything that happened later")
         findings, decision = evaluate_observed(events, options, applied, gaps)
         report.verdict, report.reason, report.gaps = decision.verdict, decision.reason, list(decision.gaps)
         report.findings, report.allowed = list(decision.findings), list(decision.allowed)
         report.allow_notes = allow_notes(findings, applied.allow)
-    if (page := header.options.get("page")) is not None:
-        report.options["page"] = page
     report.started_at = header.started_at
     times = [event.at for event in events if event.at is not None]
     report.duration_s = round(max(times) - min(times), 3) if times else 0.0
@@ -182,6 +185,21 @@ def _report(
         allowed=allowed,
         allow_notes=allow_notes([*findings, *allowed], bar.allow),
     )
+
+
+def _scope(report: VerifyReport) -> Scope:
+    """Return the scope of a run of scenarios: the server and the client, and how many of the scenarios were chosen."""
+    embedded = report.target == EmbeddedServers.display_name
+    server = f"the {report.target}" if embedded else "the server"
+    page = report.options.get("page")
+    client = "the page and wscheck's own client" if page else "wscheck's own client"
+    chosen, known = len(report.scenarios), len(SCENARIOS)
+    part = f" ({chosen} of {known} scenarios)" if chosen < known else ""
+    if embedded:
+        rest, command = "your server and your frontend", "wscheck verify URL"
+    else:
+        rest, command = "your other pages" if page else "your frontend", "wscheck browser URL"
+    return Scope(checked=f"{server}, with {client}{part}", not_checked=rest, closes_with=command)
 
 
 class _RecordedPhases:
