@@ -41,7 +41,7 @@ class TailScreen:
             return self
         self._view = self._start_view(session.watch, out) if out.isatty() else None
         if self._view is None:
-            from wscheck.notify.text import IncidentPrinter
+            from wscheck.notify.lines import IncidentPrinter
 
             session.watch.listeners.append(IncidentPrinter(out))
         return self
@@ -81,7 +81,7 @@ class TailScreen:
         """Print the first unreadable lines of finished logs. Those of followed logs were printed on reading."""
         if self._finished_watch is None or not self._finished_watch.counts.unreadable:
             return
-        from wscheck.notify.text import UnreadableMessages
+        from wscheck.notify.lines import UnreadableMessages
 
         messages = UnreadableMessages()
         for event in self._finished_watch.counts.unreadable:

@@ -1,4 +1,4 @@
-"""Application of the connection policy to the open connections of a user: the only module that does this."""
+"""Application of the connection policy to the open connections of a user at each endpoint."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,33 @@ from wscheck.model.policy import UNDECIDED, ConnectionPolicy
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+class ServerEndpoint(msgspec.Struct, frozen=True):
+    """Host and path at which Engine.IO is served; `host` includes a port other than the scheme's default."""
+
+    host: str
+    path: str
+
+    @classmethod
+    def from_url(cls, url: str) -> "ServerEndpoint":
+        """Return the endpoint of a URL.
+
+        HTTP and WebSocket URLs of one endpoint are equal, as are the names of this machine.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return cls(url, "")
+        if host in LOOPBACK_HOSTS:
+            host = "localhost"
+        is_default = port is None or port == DEFAULT_PORTS.get(parts.scheme)
+        return cls(host if is_default else f"{host}:{port}", parts.path.rstrip("/"))
+
+    def __str__(self) -> str:
+        return f"{self.host}{self.path}"
+
 
 PAGES_UNKNOWN = Gap(
     reason="a user has several connections at once, and the log does not show which page or device opened each, so "
@@ -72,22 +99,9 @@ def _shared_page(pages: Iterable[str | None]) -> str | None:
 
 def _by_endpoint(connections: OpenConnections) -> list[OpenConnections]:
     """Group connections by endpoint. If the endpoint of one is unknown, they may all have the same endpoint."""
-    groups: dict[tuple[str, int | None, str], list[Connected | None]] = {}
+    groups: dict[ServerEndpoint, list[Connected | None]] = {}
     for connection in connections:
         if connection is None or connection.url is None:
             return [connections]
-        groups.setdefault(endpoint(connection.url), []).append(connection)
+        groups.setdefault(ServerEndpoint.from_url(connection.url), []).append(connection)
     return list(groups.values())
-
-
-def endpoint(url: str) -> tuple[str, int | None, str]:
-    """Return host, port and path of a URL.
-
-    HTTP and WebSocket URLs of one endpoint are equal, as are the names of this machine.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return url, None, ""
-    return "localhost" if host in LOOPBACK_HOSTS else host, port, parts.path.rstrip("/")

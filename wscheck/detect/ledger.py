@@ -13,10 +13,9 @@ from typing import Any
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, UserCounts
-from wscheck.detect.engine_sessions import EngineSessions
-from wscheck.detect.replacement_inference import ReplacementInference
+from wscheck.detect.replacements import ReplacementInference
 from wscheck.detect.restarts import PresumedEnds
-from wscheck.detect.user_only_lines import UserOnlyLines, are_of_same_moment, is_logged
+from wscheck.detect.socket_ids import EngineSessions, UserOnlyLines, are_of_same_moment, is_logged
 from wscheck.model.disconnect_reasons import (
     DISCONNECT_SENT,
     EXPIRED_LIKELY_RESTART,

@@ -3,8 +3,7 @@
 An incident is a finding in a log that is still growing: it opens, grows and is resolved.
 
 listener   the interfaces
-ndjson     a growing recording: one line per event and per change of an incident
-text       one line per change of an incident
+lines      one text line per change of an incident, or NDJSON: one line per event and per change of an incident
 live_view  the live view on a terminal
 delivery   an HTTP POST or a program run per change of an incident, by a separate thread
 metrics    Prometheus metrics and /healthz

@@ -28,7 +28,7 @@ from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.errors import UsageError
 from wscheck.model.events import Event
-from wscheck.notify.text import incident_summary
+from wscheck.notify.lines import incident_summary
 from wscheck.report.finding_text import fix_text
 
 MAX_QUEUED = 1000

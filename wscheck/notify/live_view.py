@@ -16,8 +16,8 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.events import Connected, Event, Replaced
 from wscheck.model.findings import Severity
+from wscheck.notify.lines import UnreadableMessages, expiry_message, incident_summary
 from wscheck.notify.listener import WatchView
-from wscheck.notify.text import UnreadableMessages, expiry_message, incident_summary
 from wscheck.report.finding_text import fix_text
 from wscheck.report.formatting import format_bytes, format_clock_time, format_duration, format_rate, one_line, plural
 

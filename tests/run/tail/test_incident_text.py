@@ -7,7 +7,7 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.event_counts import MAX_SHOWN_UNREADABLE, EventCounter
 from wscheck.model.events import Connected, Unreadable
 from wscheck.model.findings import Confidence, Severity
-from wscheck.notify.text import incident_summary
+from wscheck.notify.lines import incident_summary
 
 T = 1_795_000_000.0
 INCIDENT = Incident(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wscheck.detect.changes import ReplacedChange
-from wscheck.detect.replacement_loops import ReplacementLoops
+from wscheck.detect.replacements import ReplacementLoops
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.events import Delivered, Expected, Handled, Mounted
 from wscheck.model.findings import Severity

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from wscheck.detect.connection_policy import ServerEndpoint
 from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import (
     Connected,
@@ -15,7 +16,6 @@ from wscheck.model.events import (
 )
 from wscheck.model.gaps import Gap
 from wscheck.observe.traffic.redaction import UNKNOWN_USER
-from wscheck.observe.traffic.server_split import ServerEndpoint
 
 NOTHING_SEEN = "no Socket.IO traffic was seen"
 NO_TRAFFIC = f"{NOTHING_SEEN}: no request or websocket with EIO= in its address"

@@ -1,10 +1,10 @@
 """Separation of the sessions by server: a page may have one connection to each of several servers."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import urlsplit
 
 import msgspec
 
+from wscheck.detect.connection_policy import ServerEndpoint
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Disconnected, Event
 from wscheck.model.replacement import may_have_replaced
@@ -13,30 +13,8 @@ from wscheck.observe.traffic.engine_session import EngineSession
 USER_AT_SERVER = "{} at {}"
 """Label of a user at a server other than the user's home server."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_PORTS = {"http": 80, "https": 443}
-
 SessionEvents = Sequence[tuple[EngineSession, Sequence[Event]]]
 """Each session with its events."""
-
-
-class ServerEndpoint(msgspec.Struct, frozen=True):
-    """Host and path at which Engine.IO is served; `host` includes a port other than the scheme's default."""
-
-    host: str
-    path: str
-
-    @classmethod
-    def from_url(cls, url: str) -> "ServerEndpoint":
-        """Return the endpoint of a URL; all loopback names are the host "localhost"."""
-        parts = urlsplit(url)
-        name = "localhost" if parts.hostname in _LOOPBACK else parts.hostname or ""
-        port = parts.netloc.rpartition(":")[2] if parts.netloc[-1:].isdigit() and ":" in parts.netloc else ""
-        default = port == str(_PORTS.get(parts.scheme.replace("ws", "http"), ""))
-        return cls(f"{name}:{port}" if port and not default else name, parts.path.rstrip("/"))
-
-    def __str__(self) -> str:
-        return f"{self.host}{self.path}"
 
 
 class ServerSplit:

@@ -250,7 +250,7 @@ def _attach_recording(
     request: TailRequest, path: Path | None, watch: LogWatch, resumed: "Checkpoint | None", stack: ExitStack
 ) -> int:
     """Start the recording, or continue it from the state that the checkpoint contains. Return its descriptor."""
-    from wscheck.notify.ndjson import NdjsonStream
+    from wscheck.notify.lines import NdjsonStream
     from wscheck.observe.tailing.checkpoint import output_state, truncate_output
 
     out: BinaryIO = sys.stdout.buffer

@@ -1,14 +1,18 @@
-"""One line per change of an incident, for a pipe, a file or a terminal without a live view."""
+"""Output line by line: text for a terminal without a live view, and NDJSON for a recording that grows."""
 
 from collections.abc import Sequence
-from typing import TextIO
+from typing import BinaryIO, TextIO
+
+import msgspec
 
 from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import MAX_SHOWN_UNREADABLE
-from wscheck.model.events import ConnectionExpired, Event, ServerRestarted, Unreadable
+from wscheck.model.events import ConnectionExpired, Event, RecordingHeader, ServerRestarted, Unreadable
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
+
+BATCH_BYTES = 1 << 16
 
 
 def incident_summary(incident: Incident) -> str:
@@ -91,3 +95,38 @@ class IncidentPrinter:
 def log_location(event: Event) -> str:
     """Return the path and line of the event in its log."""
     return f"{event.path}:{event.line}" if event.line else event.path or "the log"
+
+
+class NdjsonStream:
+    """A recording written to `out`. Without a `header`, the stream continues an existing recording."""
+
+    def __init__(self, out: BinaryIO, header: RecordingHeader | None) -> None:
+        self._out, self._encoder = out, msgspec.json.Encoder()
+        self._unwritten = bytearray()
+        if header is not None:
+            self._add(header)
+            self._flush()
+
+    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        """Add the event as one line."""
+        self._add(event)
+
+    def on_incident(self, incident: Incident) -> None:
+        """Add the incident as one line of type "finding"."""
+        self._add(incident)
+
+    def on_poll_end(self, now: float | None) -> bool:
+        """Write the collected lines."""
+        self._flush()
+        return False
+
+    def _add(self, value: msgspec.Struct) -> None:
+        self._unwritten += self._encoder.encode(value) + b"\n"
+        if len(self._unwritten) > BATCH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unwritten:
+            self._out.write(self._unwritten)
+            self._out.flush()
+            self._unwritten.clear()

@@ -1,5 +1,6 @@
-"""Inference of replacements that no event reports, from the order in which connections end and open."""
+"""Replacements: inference of those that no event reports, and pages whose connections are replaced in a loop."""
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import cast
@@ -27,6 +28,9 @@ MIN_PROMPT_ENDS = 3
 """Number of consecutive overlaps of a user that end within `PROMPT_S`, from which on they count as replacements."""
 
 MAX_UNEXPLAINED_ENDS = 1_000
+
+MIN_REPLACEMENTS = 2
+"""Replacements of connections of one page from which on the page is in a loop."""
 
 
 class ReplacementInference:
@@ -165,3 +169,23 @@ def _acknowledgements_crossed(event: Disconnected, ended: Connected | None, othe
     if None in times:
         return False
     return all(later - earlier <= CROSSING_S for earlier, later in pairwise(cast("tuple[float, ...]", times)))
+
+
+class ReplacementLoops:
+    """Replacements per user and page, to recognise pages that reconnect and are replaced again and again.
+
+    In a loop, chance decides which connection is open at a moment and which one receives an event. A missing connection
+    or event is then a consequence of the loop, which has a finding of its own.
+    """
+
+    def __init__(self) -> None:
+        self._replacements = Counter[tuple[str | None, str | None]]()
+
+    def observe(self, change: ReplacedChange) -> None:
+        """Count a replacement."""
+        if change.old is not None and change.old.page is not None:
+            self._replacements[change.user, change.old.page] += 1
+
+    def contains(self, user: str | None, page: str | None) -> bool:
+        """Return whether the page is in a loop."""
+        return self._replacements[user, page] >= MIN_REPLACEMENTS

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conversation import log_of
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.replacement_inference import ReplacementInference
+from wscheck.detect.replacements import ReplacementInference
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, SERVER_NAMESPACE_DISCONNECT
 from wscheck.model.events import SOURCE_CLIENT, SOURCE_SERVER_LOG, Connected, Disconnected
 from wscheck.model.replacement import CROSSING_S
