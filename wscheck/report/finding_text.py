@@ -202,11 +202,12 @@ def _scope(findings: Sequence[Finding], name_users: bool) -> str:
     """Return frequency and scope: `14 times in 3.9 s (3.6/s), in race, second-tab, for user_2, user_3 and 997 more`."""
     scenarios = list(dict.fromkeys(finding.scenario for finding in findings if finding.scenario))
     users = list(dict.fromkeys(finding.user for finding in findings if finding.user)) if name_users else []
+    unnamed = "" if all(finding.user for finding in findings) else " and users without a name"
     is_about_code = all(finding.locations for finding in findings)
     parts = [
         "" if is_about_code else total_frequency(findings),
         f"in {join_limited(scenarios, 12)}" if scenarios else "",
-        f"for {join_limited(users)}" if users else "",
+        f"for {join_limited(users)}{unnamed}" if users else "",
     ]
     return ", ".join(part for part in parts if part)
 
