@@ -53,6 +53,8 @@ PREFIXES = {
     "Python with dashes": "2026-04-02 10:11:{s:02},250 - app.realtime - INFO - ",
     "Python's default": "INFO:app.realtime:",
     "uvicorn": "INFO:     ",
+    "Sanic": "Main  2026-04-02 10:11:{s:02} +0000 INFO: ",
+    "Sanic's request": "Main |2026-04-02 10:11:{s:02} +0000 INFO: ",
     "gunicorn": "[2026-04-02 10:11:{s:02} +0000] [812] [INFO] ",
     "Spring": "2026-04-02 10:11:{s:02}.250  INFO 812 --- [nio-8080-exec-{s}] c.acme.RealtimeHandler   : ",
     "logback": "10:11:{s:02}.250 [http-nio-{s}] INFO  com.acme.RealtimeHandler - ",
@@ -139,6 +141,9 @@ REPLACED = {
     "both": ("Replacing socket {o} of {u} with {n}", ("{u}", "{o}", "{n}")),
     "keys": ("Kicking previous session of {u} old={o} new={n}", ("{u}", "{o}", "{n}")),
     "in favour": ("Dropped connection {o} in favour of new connection {n}", ("", "{o}", "{n}")),
+    "a new session": ("User {u} opened a new session, disconnecting socket {o}", ("{u}", "{o}", "")),
+    "another login": ("User {u} logged in again: closing connection {o}", ("{u}", "{o}", "")),
+    "a second tab": ("Second tab opened by user {u}, closing socket {o}", ("{u}", "{o}", "")),
     "key of the user": ("Disconnecting previous socket for member_id: {u}", ("{u}", "", "")),
 }
 
@@ -176,6 +181,7 @@ def test_replacements_are_read_whether_or_not_the_other_words_are_known(words: s
         "Existing config found for tenant 7: keeping it",
         "Connection to upstream failed, retrying",
         "worker 3 started",
+        "New connection to upstream opened, closing idle stream",
         "WebSocket connection attempt from 192.0.2.7 rejected",
     ],
 )
@@ -200,6 +206,12 @@ def test_an_ordinary_word_is_never_a_user(*, guesses: bool) -> None:
 def test_words_of_other_languages_are_not_read() -> None:
     log, _ = conversation(PREFIXES["iso"], ("Utilisateur {u} connecté ({i})", "Utilisateur {u} déconnecté ({i})"))
     assert read(log) == []
+
+
+def test_a_name_in_brackets_is_a_guess_for_openings_and_for_ends() -> None:
+    log, expected = conversation(PREFIXES["gunicorn"], ("[{u}] connected", "[{u}] disconnected"))
+    assert read(log) == []
+    assert told(read(log, guesses=True)) == [(sign, user, "") for sign, user, _ in expected]
 
 
 def test_sockets_without_users_stay_sockets() -> None:

@@ -178,7 +178,11 @@ def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) ->
 def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[str | None, bool]:
     """Return the place of the user, None if there is none, and whether it is certain."""
     open_places = [
-        place for place in group.places() if place != sid and place[0] != "#" and not _is_constant(group, place)
+        place
+        for place in group.places()
+        if place != sid
+        and place[0] != "#"
+        and (not _is_constant(group, place) or (known and share(group.values(place), known) == 1))
     ]
     open_places = [
         place for place in open_places if not has_socket_form(group.values(place)) or is_user_label(group.label(place))

@@ -20,6 +20,7 @@ from wscheck.observe.logs.wording.id_places import (
 from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage
 from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, ids_in, user_in
 from wscheck.observe.logs.wording.words import (
+    CLOSING_ANOTHER,
     CONNECTION_NOUNS,
     EVENT_VERBS,
     HOLDER_NOUNS,
@@ -153,6 +154,7 @@ def is_bare(pattern: Sequence[str]) -> bool:
 def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
     """Return the readings of the statements that report the end of connections."""
     found = _Read()
+    likely = {user for group, reading in opened for user in group.values(reading.places.get(USER))}
     for group in departures:
         known = [place for place in group.places() if ids.sids and share(group.values(place), ids.sids) > 0]
         sid, sure = (known[0], True) if len(known) == 1 else sid_place(group, (), ids.sids)
@@ -165,7 +167,8 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
         )
         if not certain and sid is not None and group.is_plain and not known and named:
             certain = sure  # these connections opened before the log started
-        places = {SID: sid, USER: user if named else None}
+        is_likely = user is not None and share(group.values(user), likely) >= 0.5  # only with --guess
+        places = {SID: sid, USER: user if named or is_likely else None}
         found.append((group, _reading(group, places, certain=certain and (group.is_plain or confirmed))))
     found = _without_repeats(found, opened)
     if any(reading.certain for _, reading in found):
@@ -228,6 +231,8 @@ def _is_sid_column(group: Group, place: str, ids: Ids) -> bool:
     if is_user_label(group.label(place)):
         return False
     known = bool(ids.sids) and share(values, ids.sids) > 0
+    if not known and values and share(values, ids.users) == 1:
+        return False
     keyed = group.is_keyed(place) and group.label(place).startswith(("old", "new"))
     labelled = is_sid_label(group.label(place)) or keyed
     return known or has_socket_form(values) or (labelled and _context(group, place) != "")
@@ -241,11 +246,19 @@ def _context(group: Group, place: str) -> str:
         pattern, at = group.statement[1], -1
         for _ in range(int(place) + 1):
             before, at = at, pattern.index(SLOT, at + 1)
-        words |= {part for piece in pattern[before + 1 : at] for part in word_parts(piece)}
+        words |= set(_last_clause([part for piece in pattern[before + 1 : at] for part in word_parts(piece)]))
         words |= {"new"} if "->" in pattern[before + 1 : at] else set()
+    if words <= CLOSING_ANOTHER | CONNECTION_NOUNS and not words.isdisjoint(CLOSING_ANOTHER):
+        return OLD
     newer = not words.isdisjoint(NEWER_WORDS) or label.startswith("new")
     older = not words.isdisjoint(OLDER_WORDS) or label.startswith(("old", "prev", "exist"))
     return NEW if newer and not (older and "with" in words) else OLD if older else ""
+
+
+def _last_clause(words: Sequence[str]) -> Sequence[str]:
+    """Return the words from the last verb about closing on: "opened a new tab, closing socket" ends a socket."""
+    closing = [at for at, word in enumerate(words) if word in CLOSING_ANOTHER]
+    return words[closing[-1] :] if closing else words
 
 
 def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:

@@ -137,7 +137,7 @@ _PREFIX = lazy_pattern(
     |(?P<pid>\#?\d+\]?(?=\s+(?:[-–—]|[\[(]|[A-Z]{{3,8}}\b)))
     |(?P<pair>[A-Za-z_]\w*=(?:<[^<>\s]*>|[^\s\[\]"']+)(?=\s))
     |(?P<sid>(?:[\w-]{{20}}|[0-9a-f]{{32}}):(?=\s))
-    |(?P<logger>[A-Za-z_$][\w.$/-]*(?:\[\d+\])?(?::[A-Za-z_$][\w.$/-]*)*(?:\s*:{{1,2}}(?=\s|[A-Z✅-➿])|\s+[-–—](?=\s)))
+    |(?P<logger>[A-Za-z_$][\w.$/-]*(?:\[\d+\])?(?::[A-Za-z_$<][\w.$/>-]*)*(?::\d+(?=\s+[-–—]\s))?(?:\s*:{{1,2}}(?=\s|[A-Z✅-➿])|\s+[-–—](?=\s)))
     |(?P<dotted>(?!(?i:user|users|client|socket|session|connection|player|member|sid|id):)[A-Za-z_][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)+(?=\s))
     |(?P<path>[\w.-]+(?:/[\w.-]+)+(?=\s))
     |(?P<level>[A-Za-z]{{3,11}}:?(?=\s))
@@ -146,8 +146,11 @@ _PREFIX = lazy_pattern(
     re.VERBOSE,
 )
 _TAG = lazy_pattern(r"(?=[\w<>.-]*\d)[\w<>.-]{8,40}|<[\d.]+>")
-_VIEWER = lazy_pattern(r"\A(?:[^\t\n]+\t){2}(?=\d{4}-)|\A[a-z0-9][\w.]*-[\w.-]+ [\w.-]+ (?=\[|\d{4}-|[A-Z]+\b)")
-"""Names that `gh run view --log` and stern print in front of a line."""
+_VIEWER = lazy_pattern(
+    r"\A(?:[^\t\n]+\t){2}(?=\d{4}-)|\A[a-z0-9][\w.]*-[\w.-]+ [\w.-]+ (?=\[|\d{4}-|[A-Z]+\b)"
+    r"|\A[A-Za-z][\w.-]*(?: {1,4}| \|)(?=\d{4}-\d\d-\d\d[ T]\d)"
+)
+"""Names that `gh run view --log`, stern and servers with several processes (Sanic) print in front of a line."""
 _COLUMNS = lazy_pattern(r"""(?:[^,"\n]*,)+"(?:[^"]|"")*"(?:,(?:"(?:[^"]|"")*"|[^,"\n]*))*\s*$""")
 
 _PIECES = lazy_pattern(
@@ -241,6 +244,10 @@ def parse(message: LogMessage) -> ParsedMessage | None:
 
 def _parsed(text: str, fields: dict[str, str], stamp: str, *, structured: bool) -> ParsedMessage | None:
     begin, form, tags = split_prefix(text)
+    if not structured and not fields and (named := _name_in_brackets(text[:begin], text[begin:])):
+        begin -= len(named)
+        form = form.removesuffix("[]").rstrip()
+        tags.pop(str(len(form.split())), None)
     head = text[:begin]
     body, reason = _without_reason(text[begin:].rstrip())
     reason = reason or next((value for key, value in fields.items() if _is_reason(key)), "")
@@ -276,6 +283,19 @@ def _parsed(text: str, fields: dict[str, str], stamp: str, *, structured: bool) 
         body,
         tuple((piece.begin, piece.end) for piece in pieces),
     )
+
+
+_ONLY_WORDS = lazy_pattern(r"[^\W\d_]+(?:[ -][^\W\d_]+){0,3}[.!]?\s*")
+_LAST_BRACKETS = lazy_pattern(r"\[[^\[\]\s]{1,64}\]:?\s+\Z")
+
+
+def _name_in_brackets(head: str, body: str) -> str:
+    """Return the end of a prefix if it may be the user of a message without any id: "[ann] connected", "" otherwise."""
+    last = _LAST_BRACKETS.search(head)
+    if last is None or _ONLY_WORDS.fullmatch(body) is None or not all(map(is_ordinary, body.strip(" .!").split())):
+        return ""
+    name = last[0].strip("[]: \t")
+    return "" if is_level(name) or STAMP.search(name) is not None or not last.start() else last[0]
 
 
 def split_prefix(text: str) -> tuple[int, str, dict[str, str]]:

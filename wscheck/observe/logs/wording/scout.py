@@ -38,6 +38,7 @@ _MESSAGE_LINE = lazy_pattern(
 _UNUSUAL = (
     b"eplac", b"upersed", b"icking", b"icked", b"vict", b"isplac", b"umped", b"usted", b"lready ", b"uplic",
     b"favo", b"xisting", b"revious ", b" old ", b"verrid", b"taken over", b"took over", b"akeover",
+    b"isconnecting ", b"losing ", b"nother ", b"econd ",
 )  # fmt: skip
 """Words for replacements, for which a log is searched even if its other events are known."""
 

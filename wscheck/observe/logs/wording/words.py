@@ -96,7 +96,7 @@ OTHER_WORDS = _words(
     "unexpected unknown unload upgrade upgraded url using version visitor window with worker reload navigated "
     "service system admin anonymous dashboard closed close closing error going abnormal clean peer reset heartbeat "
     "idle inactivity inactive missed switch mid policy violation overload normally gracefully immediately manually "
-    "remotely"
+    "remotely second third twice elsewhere"
 )
 
 VOCABULARY = (
@@ -174,19 +174,39 @@ def _first_kind(
 
 def _is_replacement(words: Sequence[str], known: frozenset[str]) -> bool:
     """Return whether the words report that one connection ended because of another one of the same user."""
-    about = not known.isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
-    if not about:
+    if known.isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS):
         return False
-    if not known.isdisjoint(_REPLACE_VERBS):
-        return True
-    if "already" in known and not known.isdisjoint(CONNECT_VERBS | {"has", "exists"}):
-        return True
-    if not known.isdisjoint(_CLOSING) and not known.isdisjoint(OLDER_WORDS) and _qualifies_connection(words):
-        return True
-    if not known.isdisjoint(_CLOSING) and not known.isdisjoint(_FAVOUR):
-        return True
+    is_closing = not known.isdisjoint(_CLOSING)
+    was_there = "already" in known and not known.isdisjoint(CONNECT_VERBS | {"has", "exists"})
     taken = "over" in known and not known.isdisjoint({"take", "takes", "taken", "taking", "took"})
-    return taken and not known.isdisjoint(CONNECTION_NOUNS)
+    return (
+        not known.isdisjoint(_REPLACE_VERBS)
+        or was_there
+        or (is_closing and not known.isdisjoint(OLDER_WORDS) and _qualifies_connection(words))
+        or (is_closing and not known.isdisjoint(_FAVOUR))
+        or _opens_and_closes(words)
+        or (taken and not known.isdisjoint(CONNECTION_NOUNS))
+    )
+
+
+CLOSING_ANOTHER = _words(
+    "disconnecting closing terminating dropping removing ending kicking closed disconnected terminated dropped"
+)
+"""Verbs behind which the connection that ended is named."""
+_OPENING = CONNECT_VERBS | _words("login logged signed started reconnecting")
+
+
+def _opens_and_closes(words: Sequence[str]) -> bool:
+    """Return whether a clause about a new connection is followed by one about closing: "opened a new tab, closing ...".
+
+    A noun must follow the verb, because "new connection opened and closed" reports one connection.
+    """
+    opening = next((at for at, word in enumerate(words) if word in _OPENING), None)
+    if opening is None or not {"new", "another", "again", "elsewhere", "second", "twice"} & set(words):
+        return False
+    later = words[opening + 1 :]
+    closing = next((at for at, word in enumerate(later) if word in CLOSING_ANOTHER), None)
+    return closing is not None and any(word in CONNECTION_NOUNS for word in later[closing + 1 :])
 
 
 def _qualifies_connection(words: Sequence[str]) -> bool:
