@@ -1,16 +1,23 @@
 # Two commands do everything on a fresh machine: make verify, make test.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# What `make verify` needs, and what the tests and the linters need in addition.
+VERIFY_STAMP := .venv/.installed-for-verify
 STAMP := .venv/.installed
 
 .PHONY: verify test lint bench field field-logs field-pages field-servers clean
 
-$(STAMP): pyproject.toml
+$(VERIFY_STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[load,prometheus,test,playwright,dev]'
+	$(PIP) --editable .
 	@touch $@
 
-verify: $(STAMP)
+$(STAMP): $(VERIFY_STAMP)
+	$(PIP) --editable '.[load,prometheus,test,playwright,dev]'
+	@touch $@
+
+verify: $(VERIFY_STAMP)
 	$(BIN)/wscheck verify --format terminal --format html=reports/verify.html
 
 # More workers than two cores: most tests wait. What is compiled is kept, whatever the environment says.

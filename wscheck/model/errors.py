@@ -2,7 +2,8 @@
 
     WscheckError
     ├── UsageError          the command line or the configuration is wrong      exit 2
-    │   └── UnknownName     an unknown name; similar names are suggested
+    │   ├── UnknownName     an unknown name; similar names are suggested
+    │   └── MissingExtra    a library that only this feature needs is not installed
     └── CannotCheck         the target or the evidence is not available         exit 3
         ├── Unreachable     nothing listens at the address, or it does not answer in time
         ├── NotSocketIO     the server does not speak Socket.IO v3+ (Engine.IO 4)
@@ -14,6 +15,9 @@ Every error states the problem and the next step.
 
 from collections.abc import Iterable
 from enum import IntEnum
+
+DISTRIBUTION = "wscheck-cli"
+"""Name of the installable package. `wscheck` without suffix is a package of others on the Python package index."""
 
 
 class ExitCode(IntEnum):
@@ -65,6 +69,15 @@ class UnknownName(UsageError):
 
         near = " or ".join(f"`{match}`" for match in get_close_matches(name, dict.fromkeys(known), n=2))
         super().__init__(problem, f"Did you mean {near}? {otherwise}" if near else otherwise)
+
+
+class MissingExtra(UsageError):
+    """A library is not installed, because the extra that contains it is not."""
+
+    def __init__(self, problem: str, extra: str) -> None:
+        super().__init__(
+            problem, f"Install it: pip install '{DISTRIBUTION}[{extra}]' (in a checkout: pip install '.[{extra}]')."
+        )
 
 
 class CannotCheck(WscheckError):

@@ -198,7 +198,7 @@ def test_without_locust_the_error_names_the_extra(tmp_path: Path) -> None:
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 2 and "pip install 'wscheck[load]'" in done.stderr, done.stderr
+    assert done.returncode == 2 and "pip install 'wscheck-cli[load]'" in done.stderr, done.stderr
 
 
 def test_the_command_imports_no_locust(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from wscheck.config.load_profiles import LOAD_OPTIONS
 from wscheck.config.target import Credentials
 from wscheck.detect.verdict import Decision, Ground
 from wscheck.model.comparison import CompareReport
-from wscheck.model.errors import CannotCheck, UsageError, WscheckError
+from wscheck.model.errors import CannotCheck, MissingExtra, UsageError, WscheckError
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.preflight import first_handshake, server_problem
@@ -110,11 +110,9 @@ def compare_before_after(before: LoadOutcome, after: LoadOutcome, bar: Bar) -> t
 
 
 def require_locust() -> None:
-    """Raise UsageError if Locust is not installed. The error contains the command that installs it."""
+    """Raise MissingExtra if Locust is not installed. The error contains the command that installs it."""
     if importlib.util.find_spec("locust") is None:
-        raise UsageError(
-            "`wscheck load` runs Locust, which is not installed here.", "Install it: pip install 'wscheck[load]'."
-        )
+        raise MissingExtra("`wscheck load` runs Locust, which is not installed here.", "load")
 
 
 @asynccontextmanager

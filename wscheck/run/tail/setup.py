@@ -12,7 +12,7 @@ import msgspec
 
 from wscheck import __version__
 from wscheck.detect.engine import RuleOptions
-from wscheck.model.errors import BadEvidence, UsageError
+from wscheck.model.errors import BadEvidence, MissingExtra, UsageError
 from wscheck.model.events import RECORDING_SCHEMA, RecordingHeader
 from wscheck.model.findings import Bar
 from wscheck.model.secrets import Secret
@@ -297,7 +297,9 @@ def _attach_metrics(address: str, watch: LogWatch, note: Note, stack: ExitStack)
     try:
         from wscheck.notify.metrics import PrometheusMetrics, serve
     except ImportError:
-        raise UsageError("`watch.metrics` needs the extra `prometheus`.", "pip install 'wscheck[prometheus]'") from None
+        raise MissingExtra(
+            "`watch.metrics` serves metrics with prometheus-client, which is not installed here.", "prometheus"
+        ) from None
     metrics = PrometheusMetrics(watch)
     server = serve(metrics, address)
     stack.callback(server.server_close)
