@@ -115,7 +115,7 @@ def _wscheck_watch(request: pytest.FixtureRequest, browser: "Browser") -> "Gener
         _fail(error)
     item.stash[_WATCH] = watch
     yield watch
-    if _taken_watch(item) is not None:
+    if _detach_watch(item) is not None:
         watch.finish(settle=False)
 
 
@@ -150,12 +150,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         result = yield
     except BaseException:
-        if (watch := _taken_watch(item)) is not None:
+        if (watch := _detach_watch(item)) is not None:
             report, events = _page_report(item, watch, settle=False)
             if report.findings:
                 item.add_report_section("call", MARKER, _failure_text(report, events))
         raise
-    if (watch := _taken_watch(item)) is not None and (text := _failure_text(*_page_report(item, watch, settle=True))):
+    if (watch := _detach_watch(item)) is not None and (text := _failure_text(*_page_report(item, watch, settle=True))):
         pytest.fail(text, pytrace=False)
     return result
 
@@ -278,7 +278,7 @@ def _store_allowed(item: pytest.Item, report: "VerifyReport | BrowserReport", ev
         item.stash[_ALLOWED] = "\n".join(filter(None, [item.stash.get(_ALLOWED, ""), text]))
 
 
-def _taken_watch(item: pytest.Item) -> "BackgroundWatch | None":
+def _detach_watch(item: pytest.Item) -> "BackgroundWatch | None":
     """Return the observation of the test's pages and forget it, so that only one caller evaluates it.
 
     Return None if there is none, or if it was returned before.

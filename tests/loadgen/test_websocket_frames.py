@@ -157,7 +157,7 @@ def test_a_response_split_at_every_byte(data: bytes, status: int, body: bytes) -
 def test_the_end_of_the_data_completes_only_a_response_without_a_length(data: bytes, whole: bool) -> None:
     response = HttpResponse()
     assert not response.feed(data)
-    assert response.end_of_data() is whole
+    assert response.data_ended() is whole
 
 
 @pytest.mark.parametrize("status", [204, 304])

@@ -209,7 +209,7 @@ class _ConfigFile(msgspec.Struct, frozen=True):
         `occurrence` selects one of several tables with the same name ([[event]]), counted from 0.
         """
         root = "tool.wscheck." if self.name == PYPROJECT else ""
-        return f"{self.name}:{_line_of(self.text, root + name, occurrence)}"
+        return f"{self.name}:{_line_number(self.text, root + name, occurrence)}"
 
 
 def _read_file(directory: Path) -> _ConfigFile:
@@ -320,7 +320,7 @@ _HEADER = re.compile(r"^\s*\[\[?\s*([^\[\]#]+?)\s*\]")
 _KEY = re.compile(r"""^\s*([\w."' -]+?)\s*=""")
 
 
-def _line_of(text: str, name: str, occurrence: int = 0) -> int:
+def _line_number(text: str, name: str, occurrence: int = 0) -> int:
     """Return the 1-based line of the table or key with the dotted name `name`, 1 if the line is not found."""
     table, tables, hits = "", Counter[str](), []
     for number, line in enumerate(text.splitlines(), start=1):

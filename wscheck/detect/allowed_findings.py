@@ -73,7 +73,10 @@ def _code_locations(finding: Finding) -> Iterator[CodeLocation]:
 
 
 def finding_key(finding: Finding) -> FindingKey:
-    """Return the identity of the finding. The function identifies a call site, or its line if it has no name."""
+    """Return the identity of the finding.
+
+    A call site is identified by its function, or by its line if the function has no name.
+    """
     places = {f"{each.file}:{each.function or each.line}" for each in _code_locations(finding)}
     if not places:
         attempts = (event for event in finding.evidence if isinstance(event, AttemptOutcome))

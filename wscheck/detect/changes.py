@@ -9,7 +9,7 @@ from wscheck.model.findings import Confidence
 class UserCounts(msgspec.Struct, gc=False):
     """Counts of the events of one user.
 
-    `max_open` is the most connections that were open at once, also for shorter than the grace period.
+    `max_open` is the most connections that were open at once, even if for less than the grace period.
     """
 
     connects: int = 0

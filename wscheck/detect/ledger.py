@@ -15,7 +15,7 @@ from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, UserCounts
 from wscheck.detect.replacements import ReplacementInference
 from wscheck.detect.restarts import PresumedEnds
-from wscheck.detect.socket_ids import EngineSessions, UserOnlyLines, are_of_same_moment, is_logged
+from wscheck.detect.socket_ids import EngineSessions, UserOnlyLines, is_logged, may_be_same_moment
 from wscheck.model.disconnect_reasons import (
     DISCONNECT_SENT,
     EXPIRED_LIKELY_RESTART,
@@ -190,7 +190,7 @@ class Ledger:
             self.unattributed += 1
             return ()
         newest = self.opening_event(next(reversed(self.open_connections(user)), None))
-        if newest is not None and newest.sid is not None and are_of_same_moment(newest, event):
+        if newest is not None and newest.sid is not None and may_be_same_moment(newest, event):
             return ()
         if self._has_sids or event.source != SOURCE_SERVER_LOG:
             self.unattributed += 1
@@ -264,7 +264,11 @@ class Ledger:
         user = event.user if event.user is not None else self.user_for(new) or self.user_for(old)
         if old is None and new is None and user is not None and event.source == SOURCE_SERVER_LOG:
             old = self._replaced_without_sid(user, event)
-        if old is not None and (old in self._replaced_users or old in self._ended) and self._is_known(old, user):
+        if (
+            old is not None
+            and (old in self._replaced_users or old in self._ended)
+            and self._is_already_reported(old, user)
+        ):
             return ()
         old_opening = self.opening_event(old)
         if old is not None and old in self._ended:
@@ -287,13 +291,13 @@ class Ledger:
         """
         sids = self.open_connections(user)
         newest = self.opening_event(sids[-1]) if sids else None
-        older = sids[:-1] if newest is not None and are_of_same_moment(newest, event) else sids
+        older = sids[:-1] if newest is not None and may_be_same_moment(newest, event) else sids
         if not older:
             return None
         self.user_only_lines.replaced(user, event)
         return older[-1]
 
-    def _is_known(self, old: str, user: str | None) -> bool:
+    def _is_already_reported(self, old: str, user: str | None) -> bool:
         """Return whether the replacement of `old` was already reported, by another source or by inference."""
         if self._ended.get(old) == EndedConnections.INFERRED:
             self._ended[old] = EndedConnections.REPLACED
@@ -370,7 +374,7 @@ class Ledger:
             counts.connects, counts.disconnects = counts.connects - 1, counts.disconnects - 1
 
     def _end_presumed(self, sid: str, event: Disconnected) -> Changes:
-        user = self.presumed_ends.user_of(sid)
+        user = self.presumed_ends.user_for(sid)
         self._stored_counts(user).disconnects += 1
         survived = self.presumed_ends.end(sid, event)
         if survived is None:

@@ -37,7 +37,7 @@ class ReplacementInference:
     """Inference of replacements: a server that ends a connection while the user has a newer one replaced the older one.
 
     has_logged_replacements  the server logs its replacements, so none need be inferred from its log
-    unexplained_ends         user to the end of the user's only connection, if the log reports that the server ended it
+    unexplained_ends         dict of user to the end of the user's only connection, if the server ended it in the log
 
     If several times in a row an older connection ends within milliseconds of the opening of a newer one, this is a
     replacement too, even if the log gives another reason: see `on_unexplained_overlap_end`.
@@ -88,9 +88,11 @@ class ReplacementInference:
     def on_unexplained_overlap_end(
         self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
     ) -> tuple[ReplacedChange, ...]:
-        """Return the replacements that the end of one of several connections shows, if no reason explains the end.
+        """Return the replacements to report when one of a user's connections ended, and its reason explains nothing.
 
-        The first `MIN_PROMPT_ENDS` are returned together. The arguments are those of `on_disconnect`.
+        A single such end proves nothing. After `MIN_PROMPT_ENDS` ends in a row, each directly after the opening of a
+        newer connection, all of them are returned together, and then each further one. The arguments are those of
+        `on_disconnect`.
         """
         if self.has_logged_replacements or event.source != SOURCE_SERVER_LOG:
             return ()

@@ -112,7 +112,7 @@ class PresumedEnds:
     def __contains__(self, sid: str) -> bool:
         return sid in self._by_sid
 
-    def user_of(self, sid: str) -> str:
+    def user_for(self, sid: str) -> str:
         """Return the user of a connection that counts as ended."""
         return self._by_sid[sid].user
 
@@ -183,45 +183,45 @@ class ReturnWave:
     Whether a wave is a restart is decided `RETURN_WAVE_S` after its start, or as soon as an earlier connection ends by
     itself, because then the server is alive. Until then, the overlaps of these users are not reported.
 
-    held  user to the start of the overlap (epoch seconds)
+    overlaps  dict of user to the start of the overlap (epoch seconds)
     """
 
     def __init__(self) -> None:
-        self.held: dict[str, float] = {}
+        self.overlaps: dict[str, float] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.held)
+        return bool(self.overlaps)
 
     @property
     def started_at(self) -> float:
         """Start of the first overlap (epoch seconds)."""
-        return min(self.held.values())
+        return min(self.overlaps.values())
 
-    def hold(self, user: str, since: float, openings: Iterable[Connected | None]) -> bool:
+    def add_overlap(self, user: str, since: float, openings: Iterable[Connected | None]) -> bool:
         """Add the overlap of a user who has connections with these `openings`. Return False if it is not of this wave.
 
         At the start of the wave, the user must have had connections for longer than `MIN_AGE_S`, and since then have
         opened one.
         """
-        started = min(since, self.started_at) if self.held else since
+        started = min(since, self.started_at) if self.overlaps else since
         *earlier, newest = openings
         if newest is None or newest.at is None or not earlier or newest.at < started:
             return False
         if not all(one is None or is_older(one, started - MIN_AGE_S) for one in earlier):
             return False
-        self.held[user] = since
+        self.overlaps[user] = since
         return True
 
     def is_over(self, at: float) -> bool:
-        """Return whether it can be decided at the time `at` if the wave was caused by a restart."""
-        return bool(self.held) and at - self.started_at > RETURN_WAVE_S
+        """Return whether at the time `at` enough time has passed to decide if a restart caused the wave."""
+        return bool(self.overlaps) and at - self.started_at > RETURN_WAVE_S
 
     def take(self) -> Mapping[str, float]:
         """End the wave and return its overlaps."""
-        held, self.held = self.held, {}
-        return held
+        overlaps, self.overlaps = self.overlaps, {}
+        return overlaps
 
 
 def is_older(opening: Connected, than: float) -> bool:
-    """Return whether a log reported the opening before `than`."""
+    """Return whether a log reported `opening` before the time `than` (epoch seconds)."""
     return opening.page is None and opening.at is not None and opening.at < than

@@ -140,7 +140,7 @@ def _owner(user: str, node: str | None) -> SessionOwner:
 
 
 class AssumedEnd(msgspec.Struct, frozen=True):
-    """An end without a socket id, and the connection that was assumed to have ended, None if none was."""
+    """End without a socket id, and `sid`, the connection that was assumed to have ended, None if that is unknown."""
 
     sid: str | None
     event: Disconnected
@@ -192,17 +192,20 @@ class UserOnlyLines:
         self._assumed.put(user, AssumedEnd(sid, event, opening))
 
     def is_second_report(self, user: str, event: Disconnected, latest: ClosedChange | None) -> bool:
-        """Return whether a line with the socket id has just reported the same end. `latest` is the latest end."""
+        """Return whether `event`, an end without a socket id, repeats an end that a line with a socket id reported.
+
+        `latest` is the latest end of any connection.
+        """
         ended = self._ended.pop(user, None)
         if ended is None and latest is not None and latest.user == user and latest.event.source == SOURCE_SERVER_LOG:
             ended = latest.event if isinstance(latest.event, Disconnected) and latest.event.sid is not None else None
-        return ended is not None and are_of_same_moment(ended, event)
+        return ended is not None and may_be_same_moment(ended, event)
 
     def ended_with_sid(self, user: str, event: Disconnected) -> AssumedEnd | None:
         """Record an end with a socket id. Return the assumed end of the same moment which the socket id corrects."""
         self._ended.put(user, event)
         assumed = self._assumed.pop(user, None)
-        if assumed is None or not are_of_same_moment(assumed.event, event) or assumed.sid == event.sid:
+        if assumed is None or not may_be_same_moment(assumed.event, event) or assumed.sid == event.sid:
             return None
         self.unclear_ends -= 1
         return assumed
@@ -214,10 +217,10 @@ class UserOnlyLines:
     def ends_replaced(self, user: str, event: Disconnected) -> bool:
         """Return whether an end without a socket id is that of the connection that was replaced just before."""
         replaced = self._replaced.pop(user, None)
-        return replaced is not None and are_of_same_moment(replaced, event)
+        return replaced is not None and may_be_same_moment(replaced, event)
 
 
-def are_of_same_moment(first: Event, second: Event) -> bool:
+def may_be_same_moment(first: Event, second: Event) -> bool:
     """Return whether two log lines may be about the same opening or end."""
     if first.at is None or second.at is None:
         return first.at is second.at and abs((second.line or 0) - (first.line or 0)) == 1

@@ -207,7 +207,7 @@ def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
             break
         own += [frame for frame in rest[len(called) : len(called) + 1] if not is_library_frame(frame)]
         del rest[: len(called) + 1]
-    return tuple(own[: _index_of_framework_script(own)])
+    return tuple(own[: _framework_script_index(own)])
 
 
 def is_unmapped(frame: CodeLocation) -> bool:
@@ -223,7 +223,7 @@ def may_be_framework_code(frame: CodeLocation, *stacks: Sequence[CodeLocation]) 
     return is_unmapped(frame) and any(len(app_frames(stack)) >= FRAMEWORK_DEPTH for stack in stacks)
 
 
-def _index_of_framework_script(own: Sequence[CodeLocation]) -> int:
+def _framework_script_index(own: Sequence[CodeLocation]) -> int:
     """Return the index of the first frame in the script of the framework, or `len(own)` if there is no such script.
 
     A script counts as the framework's if it is not the script of the innermost frame, has no source map, and contains

@@ -66,7 +66,7 @@ class RunAggregator:
         self.workers.setdefault(worker, WorkerStatistics(index))
 
     def add_report(self, worker: str, report: WorkerReport, at: float) -> None:
-        """Add a report. The worker reports nothing more about the seconds in it."""
+        """Add a report. The seconds in it are complete: no later report of the worker contains them."""
         reporter = self.workers.setdefault(worker, WorkerStatistics(len(self.workers)))
         reporter.last_report_at = at
         if reporter.state == "lost":

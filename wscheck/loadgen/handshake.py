@@ -70,7 +70,7 @@ class HttpResponse:
             raise HttpError("response body too large")
         return self.is_complete
 
-    def end_of_data(self) -> bool:
+    def data_ended(self) -> bool:
         """Handle that the server closed the connection, which completes a response without a length.
 
         Return True if the response is complete.
@@ -236,7 +236,7 @@ class WebSocketHandshake:
         Return True if the close completed a response (one without a length), which is then processed. Return False if
         the connection has failed.
         """
-        if self._response.end_of_data():
+        if self._response.data_ended():
             self.received(b"")
             return True
         return False
@@ -314,7 +314,7 @@ class PollingHandshake(WebSocketHandshake):
 
     def hung_up(self) -> bool:
         """Handle that the server closed its side of the transport. Return what WebSocketHandshake.hung_up returns."""
-        if self._stage in (_POLL, _POST) and self._response.end_of_data():
+        if self._stage in (_POLL, _POST) and self._response.data_ended():
             try:
                 self._response_complete()
             except ValueError:

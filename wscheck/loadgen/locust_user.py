@@ -287,7 +287,7 @@ class LocustProcess:
 _processes: dict[int, LocustProcess] = {}
 
 
-def process_of(environment: Any) -> LocustProcess:
+def locust_process_for(environment: Any) -> LocustProcess:
     """Return the state of the process for this Locust environment, which must have a runner."""
     if id(environment) not in _processes:
         _processes[id(environment)] = LocustProcess(environment)
@@ -299,7 +299,7 @@ def _on_command_line_parser(parser: Any, **_: Any) -> None:
 
 
 def _on_init(environment: Any, **_: Any) -> None:
-    process_of(environment)
+    locust_process_for(environment)
 
 
 _hooks: Any = events
@@ -323,13 +323,13 @@ class SocketUser(User):
     components: tuple[PageComponent, ...] | list[PageComponent] = ()
 
     def on_start(self) -> None:
-        started = process_of(self.environment).add_user(self.profile)
+        started = locust_process_for(self.environment).add_user(self.profile)
         if started is not None:
             self._number, self.user_connections, self.components = started
 
     def on_stop(self) -> None:
         if self.user_connections is not None:
-            process_of(self.environment).remove_user(self._number, self.user_connections)
+            locust_process_for(self.environment).remove_user(self._number, self.user_connections)
 
     def wait_time(self) -> float:
         if not self._emit_every_s:
@@ -346,7 +346,7 @@ class SocketUser(User):
 
     def _emit_arguments(self) -> tuple[Any, ...]:
         """Return the payload of --emit-payload for this user, as the only argument; no argument without a payload."""
-        process = process_of(self.environment)
+        process = locust_process_for(self.environment)
         if process.emit_payload is None or process.generator is None or self.user_connections is None:
             return ()
         connections = self.user_connections
@@ -355,7 +355,7 @@ class SocketUser(User):
 
     @property
     def _emit_every_s(self) -> float:
-        return process_of(self.environment).behaviour(self.profile).emit_every_s
+        return locust_process_for(self.environment).behaviour(self.profile).emit_every_s
 
     def emit(self, name: str, *arguments: object, ack: bool = True) -> bool:
         """Send an event on the connection of the first component and return at once.

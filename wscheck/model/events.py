@@ -255,7 +255,13 @@ class ConnectionExpired(ConnectionEvent, frozen=True, kw_only=True, tag="expired
 
 
 class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
-    """A further source, such as the server's log, started to report. Later events missing from it did not happen."""
+    (
+        """A further source, such as the server's log, started to report.
+
+    A later event that it does not report did not happen.
+    """
+        ""
+    )
 
 
 class ProcessStalled(Event, frozen=True, kw_only=True, tag="lagged"):

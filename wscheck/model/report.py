@@ -144,7 +144,7 @@ class LogUserSummary(msgspec.Struct, kw_only=True):
     """Connections of one user in the logs.
 
     open      socket ids that are open at the end
-    max_open  the most connections open at once, also for shorter than the grace period
+    max_open  the most connections open at once, even if for less than the grace period
     """
 
     connects: int = 0
@@ -236,7 +236,7 @@ class LogsReport(Report, kw_only=True):
     levels      dict of the ids that an event contains ("full", "user", "socket", "count", "ambiguous") to number of
                 events
     users_seen  number of users
-    most_open   the most connections that one user had at once, also for shorter than the grace period
+    most_open   the most connections that one user had at once, even if for less than the grace period
     users       dict of user id to summary, with at most as many users as the option `--users` allows
     suggested   markers for lines that seem to report connections in an unknown wording
     assumed     sentences in an unknown wording that were read, because their words and ids leave no doubt

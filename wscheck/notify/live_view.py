@@ -40,7 +40,7 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "bl
 
 
 class LiveView:
-    """The state of `watch`, drawn on the alternate screen at most four times a second."""
+    """Live view of the logs in `watch`, drawn on the alternate screen of the terminal at most four times a second."""
 
     def __init__(self, watch: WatchView, console: Console) -> None:
         self._watch = watch
@@ -330,12 +330,12 @@ class IncidentGroup:
 
     @property
     def problem(self) -> str:
-        """Identifier of the explanation: groups with the same cause have the same one."""
+        """Id of the cause, or of the rule if the cause is unknown. Groups with the same id need the same fix."""
         return self.worst.cause.id if self.worst.cause else self.rule
 
     @property
     def order(self) -> tuple[float, int, int, int]:
-        """Sort key: the highest rate comes first, among equal ones the most severe, the rule and the most users."""
+        """Sort key: the highest rate first, then the highest severity, the order of the rules, and the most users."""
         rank = _RULE_ORDER.get(self.rule, len(_RULE_ORDER))
         return -round(self.rate, 1), -self.severity.rank, rank, -len(self.incidents)
 
@@ -350,7 +350,7 @@ class IncidentGroup:
             format_rate(self.rate) if self.rate >= LOWEST_RATE else "",
             times if count == 1 else "",
             f"since {format_clock_time(min(first))[:5]}" if first else "",
-            _last_seen(max(last), now) if last and now is not None else "",
+            _format_last_time(max(last), now) if last and now is not None else "",
         )
         return Text.assemble(
             (f"{self.rule}  ", _COLOUR[self.severity]),
@@ -433,7 +433,7 @@ def _frequency(incident: Incident, now: float | None) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _last_seen(at: float, now: float) -> str:
+def _format_last_time(at: float, now: float) -> str:
     """Return for example `last 2 s ago`, and `now` within the last second."""
     return (
         f"last {now - at:.0f} s ago" if 1 <= now - at < 60 else f"last {_age(at, now)} ago" if now > at + 1 else "now"

@@ -113,14 +113,14 @@ def _figures(report: Report) -> list[str]:
         return [facts, *_user_table(report)]
     if isinstance(report, ScanReport):
         return [
-            *_place_table(report),
+            *_opening_call_table(report),
             "\n".join(f"- {escape_markdown(fact)}" for fact in scan_figures.scan_facts(report)),
         ]
     return []
 
 
-def _place_table(report: ScanReport) -> list[str]:
-    rows = scan_figures.place_rows(report)[: scan_figures.PLACES_SHOWN]
+def _opening_call_table(report: ScanReport) -> list[str]:
+    rows = scan_figures.opening_call_rows(report)[: scan_figures.PLACES_SHOWN]
     head = [scan_figures.PLACE_COLUMNS, ("---",) * len(scan_figures.PLACE_COLUMNS)]
     return ["\n".join(map(_row, [*head, *(map(escape_markdown, row) for row in rows)]))] if rows else []
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from wscheck import __version__
-from wscheck.detect.causes import causes_of_rule
+from wscheck.detect.causes import causes_for_rule
 from wscheck.detect.rules import RULE_DOCS, RuleDoc
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
@@ -166,7 +166,7 @@ def _rule_descriptor(name: str) -> Json:
 
 def _help(rule: type[RuleDoc], template: str) -> str:
     rows = [("Meaning", rule.meaning), ("Fix", rule.fix), ("Source", rule.source)]
-    rows += [(f"If the cause is {cause.id} ({cause.name})", cause.fix) for cause in causes_of_rule(rule.id)]
+    rows += [(f"If the cause is {cause.id} ({cause.name})", cause.fix) for cause in causes_for_rule(rule.id)]
     return "\n\n".join(template.format(label, text) for label, text in rows)
 
 

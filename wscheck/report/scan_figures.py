@@ -23,7 +23,7 @@ _CONTEXT_NAMES = {
 _CLEANUP_NAMES = {Cleanup.CLOSES: "by the cleanup", Cleanup.MISSING: "never", Cleanup.UNKNOWN: ""}
 
 
-def place_rows(report: ScanReport) -> list[tuple[str, str, str, str]]:
+def opening_call_rows(report: ScanReport) -> list[tuple[str, str, str, str]]:
     """Return (place, what it opens, context, what closes it) of each opening call, in the order of the files."""
     return [
         (str(call.location), f"{_API_NAMES[call.api]} {call.url}".strip(), _context(call), _CLEANUP_NAMES[call.cleanup])

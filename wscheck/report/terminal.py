@@ -313,7 +313,7 @@ def _log_figures(report: LogsReport) -> Iterator[RenderableType]:
 
 
 def _scan_figures(report: ScanReport) -> Iterator[RenderableType]:
-    rows = scan_figures.place_rows(report)
+    rows = scan_figures.opening_call_rows(report)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in scan_figures.PLACE_COLUMNS:
         table.add_column(name, header_style="dim", overflow="fold")

@@ -133,7 +133,7 @@ def _peak(report: VerifyReport) -> float | None:
     return max((scenario.connections_peak for scenario in report.scenarios), default=None)
 
 
-def _findings_of(rule: str) -> Callable[[VerifyReport], float | None]:
+def _finding_count(rule: str) -> Callable[[VerifyReport], float | None]:
     return lambda report: sum(finding.count for finding in report.findings if finding.rule == rule)
 
 
@@ -149,15 +149,15 @@ VERIFY_MEASURES: tuple[Measure[VerifyReport], ...] = (
     Measure("connections_peak", PERFORMANCE, "connections of one user, most at once", _peak),
     Measure(
         "multiple_connections", PERFORMANCE, "times a user had several connections",
-        _findings_of("multiple-connections"),
+        _finding_count("multiple-connections"),
     ),
     Measure("connects", SERVER_LOAD, "connections opened", _total("connections_opened")),
     Measure("replaced", SERVER_LOAD, "connections replaced", _total("replacements")),
     Measure("excessive_attempts", SERVER_LOAD, "times the limit of attempts was exceeded",
-            _findings_of("excessive-attempts")),
-    Measure("connection_leaked", RESOURCES, "connections leaked", _findings_of("connection-leaked")),
-    Measure("duplicated", EXPERIENCE, "events delivered or handled twice", _findings_of("event-duplicated")),
-    Measure("missing", EXPERIENCE, "events that did not arrive", _findings_of("event-missing")),
+            _finding_count("excessive-attempts")),
+    Measure("connection_leaked", RESOURCES, "connections leaked", _finding_count("connection-leaked")),
+    Measure("duplicated", EXPERIENCE, "events delivered or handled twice", _finding_count("event-duplicated")),
+    Measure("missing", EXPERIENCE, "events that did not arrive", _finding_count("event-missing")),
     Measure("passed", EXPERIENCE, "scenarios passed", _scenarios_passed, "", True),
 )  # fmt: skip
 """Measures of two reports of `wscheck verify`. They count only the scenarios that both runs contain."""

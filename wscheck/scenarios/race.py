@@ -50,7 +50,7 @@ class Race(Scenario):
         return options if options.policy.is_set else msgspec.structs.replace(options, connections=PER_USER)
 
     def policy_gap(self, control: Control, replacements: int) -> Gap | None:
-        """Return a gap if the server lets a user have several connections, also one after the other.
+        """Return a gap if the server lets a user have several connections, even if they open one after the other.
 
         A server that kept both connections of the control but replaced some of the simultaneous ones does not allow
         several: the two connections of the control reached different server processes, each of which knows only its

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conversation import KICKED_CLIENT, Conversation, judged, log_of, ping_pong, user
-from wscheck.detect.causes import _NEED_PAGE_DATA, UserHistory, causes_of_rule, probable_cause
+from wscheck.detect.causes import _NEED_PAGE_DATA, UserHistory, causes_for_rule, probable_cause
 from wscheck.detect.causes.history import Signature
 from wscheck.detect.changes import ClosedChange, ReplacedChange
 from wscheck.detect.engine import Judge
@@ -293,7 +293,7 @@ def test_zombie_is_not_an_older_one_that_disconnected() -> None:
 
 def test_every_signature_has_its_test() -> None:
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
-    recognised = {doc.id for rule in REGISTRY for doc in causes_of_rule(rule)}
+    recognised = {doc.id for rule in REGISTRY for doc in causes_for_rule(rule)}
     assert {id for id in recognised if f"def test_{id.replace('-', '_')}(" not in tests} == set()
 
 

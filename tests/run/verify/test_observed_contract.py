@@ -56,4 +56,4 @@ def test_the_tables_are_valid_configuration() -> None:
     ],
 )
 def test_the_path_of_the_user(payload: object, path: str | None) -> None:
-    assert observed.path_of(payload, "ann") == path
+    assert observed.user_path(payload, "ann") == path

@@ -79,7 +79,7 @@ def probable_cause(rule: str, history: UserHistory, confidence: Confidence = Con
     return None
 
 
-def causes_of_rule(rule: str) -> list[CauseDoc]:
+def causes_for_rule(rule: str) -> list[CauseDoc]:
     """Return every cause that can explain findings of `rule`, the most specific first."""
     return [CATALOGUE[cause] for cause in dict(_BY_RULE.get(rule, ()))]
 
@@ -103,6 +103,6 @@ __all__ = [
     "CauseDoc",
     "UserHistories",
     "UserHistory",
-    "causes_of_rule",
+    "causes_for_rule",
     "probable_cause",
 ]

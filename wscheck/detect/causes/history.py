@@ -9,7 +9,7 @@ from typing import TypeVar
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
-from wscheck.detect.rules.multiple_connections import connection_of_same_page
+from wscheck.detect.rules.multiple_connections import same_page_connection
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
 from wscheck.model.findings import Confidence
@@ -29,7 +29,7 @@ class UserHistory:
     registrations  registrations of event handlers, which only a page reports
     requested      Engine.IO session id to the time of its first request (epoch seconds)
     has_page_data  some event contained a page, a token or an opener, which no server log does
-    on_eviction    function that is called before entries are evicted that were added after its last call
+    on_eviction    function that is called before entries are evicted, unless it was called since they were added
     """
 
     __slots__ = (
@@ -166,7 +166,7 @@ class UserHistories:
             return
         history = self._ensure(event.user)
         history.refused(event)
-        if (first := connection_of_same_page(event, self._ledger)) is not None:
+        if (first := same_page_connection(event, self._ledger)) is not None:
             history.met.append((first, _as_opening(event)))
 
     def registered(self, event: HandlersRegistered) -> None:

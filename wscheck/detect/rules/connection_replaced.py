@@ -1,4 +1,4 @@
-"""Rule: the server closed a user's connection in favour of a newer one (documented alert 2)."""
+"""Rule: the server closed a user's connection in favour of a newer one."""
 
 from collections.abc import Mapping
 

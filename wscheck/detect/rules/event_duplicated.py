@@ -1,4 +1,4 @@
-"""Rule: the same event reached one page, or one handler, more than once (documented alert 3)."""
+"""Rule: the same event reached one page, or one handler, more than once."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -162,7 +162,7 @@ class EventDuplicated(Rule):
             key = (*place, event.digest)
             if (arrivals := self._copies.get(key)) is None:
                 self._copies.put(key, arrivals := _Arrivals())
-                self._payloads_of(event).total += 1
+                self._payloads_for(event).total += 1
             elif at - arrivals.times[-1] <= COPY_S:
                 self._repeated[key] = at
             arrivals.add(event, at)
@@ -194,7 +194,7 @@ class EventDuplicated(Rule):
         if (arrivals := self._copies.pop(key, None)) is None or _is_periodic(arrivals.times):
             return
         bursts = arrivals.bursts(COPY_S)
-        payloads = self._payloads_of(arrivals.events[0])
+        payloads = self._payloads_for(arrivals.events[0])
         payloads.copied += any(len(burst) > 1 for burst in bursts)
         pushed_alone = any(len(burst) == 1 for burst in bursts)
         for burst in bursts:
@@ -204,7 +204,7 @@ class EventDuplicated(Rule):
                 is_likely = event.source not in PAGE_SOURCES or payloads.are_copied
                 self._report_copy(event, times, is_likely=is_likely)
 
-    def _payloads_of(self, event: Delivered) -> _Payloads:
+    def _payloads_for(self, event: Delivered) -> _Payloads:
         payloads = self._payloads_by_event.get((event.sid, event.name))
         if payloads is None:
             self._payloads_by_event.put((event.sid, event.name), payloads := _Payloads())

@@ -1,4 +1,4 @@
-"""Rule: a user attempts to connect far more often than one page needs (documented alert 4)."""
+"""Rule: a user attempts to connect far more often than one page needs."""
 
 from collections.abc import Mapping
 
@@ -33,7 +33,7 @@ A delay with jitter of 50 % deviates by 0.29, a person who reloads a page by abo
 
 
 class ReconnectLoop(msgspec.Struct):
-    """Attempts of a user without a longer pause: their times, and mean and spread of the intervals (Welford)."""
+    """Connection attempts of a user without a long pause: their times, and the mean and variance of the intervals."""
 
     first: float
     last: float

@@ -1,4 +1,4 @@
-"""Rule: a user has more than one connection, or one page opened more than one (documented alert 1)."""
+"""Rule: a user has more than one connection, or one page opened more than one."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class NodeLiveness:
     A process that was killed logs no ends, so its connections look open. A process is suspect while it logs nothing,
     and no longer suspect as soon as it logs anything.
 
-    suspects  user to the process that has logged nothing since the user opened a newer connection
+    suspects  dict of user to the process that has logged nothing since the user opened a newer connection
     """
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class MultipleConnections(Rule):
 
     def _refused(self, event: Refused) -> None:
         # Attempts with a `credential` are a scenario's, refused on purpose.
-        first = connection_of_same_page(event, self.ledger) if event.credential is None else None
+        first = same_page_connection(event, self.ledger) if event.credential is None else None
         if first is not None:
             message = f"{_opened_by_one_page(first, event)}; the server refused the second"
             self.report(event.user, message, event.at, first, event)
@@ -170,7 +170,7 @@ class MultipleConnections(Rule):
             self._remember_end(change.event, change.opening)
         if self._nodes.suspects:
             self._closed_while_suspect(change)
-        if self._wave.held:
+        if self._wave.overlaps:
             self._closed_in_wave(change)
         if self._uncounted and self.ledger.counts_user_only_lines:
             self._count_user_only_lines(change)
@@ -189,15 +189,15 @@ class MultipleConnections(Rule):
         user, opening = change.user, change.opening
         if opening is None or change.reason in NOT_USED_UNTIL_THE_END:
             return
-        if user is not None and user in self._wave.held:
+        if user is not None and user in self._wave.overlaps:
             self._ended[user] = opening
         if is_older(opening, self._wave.started_at):
-            self._report_held(self._wave.take())
+            self._report_delayed(self._wave.take())
 
     def _replaced_in_wave(self, change: ReplacedChange) -> None:
         """Settle the user's overlap: the server ended the older connection."""
         if change.user is not None:
-            self._wave.held.pop(change.user, None)
+            self._wave.overlaps.pop(change.user, None)
 
     def _remember_end(self, event: Event, opening: Connected | None) -> None:
         """Store the end of a connection: a server that ends it at `event.at` has not restarted since its opening."""
@@ -218,20 +218,20 @@ class MultipleConnections(Rule):
             for event, opening in self._recently_ended
         )
 
-    def _report_held(self, held: Mapping[str, float]) -> None:
-        for user, since in held.items():
+    def _report_delayed(self, overlaps: Mapping[str, float]) -> None:
+        for user, since in overlaps.items():
             ended = self._ended.pop(user, None)
             if ended is not None or len(self.ledger.open_connections(user)) > 1:
                 self._report_overlap(user, since, self._confidence(user), ended)
 
     def _decide_wave(self) -> None:
         """Report the overlaps of the users who returned, unless so many did that their server probably restarted."""
-        started, held = self._wave.started_at, self._wave.take()
-        earlier = self._opened_before(started, held) if len(held) >= MIN_RETURNED else {}
-        returned = {sid: opening for user in held for sid, opening in self._opened_since(started, user)}
-        is_minority = 2 * len(held) < len(set(earlier.values()))
+        started, overlaps = self._wave.started_at, self._wave.take()
+        earlier = self._opened_before(started, overlaps) if len(overlaps) >= MIN_RETURNED else {}
+        returned = {sid: opening for user in overlaps for sid, opening in self._opened_since(started, user)}
+        is_minority = 2 * len(overlaps) < len(set(earlier.values()))
         if not returned or not earlier or is_minority or self._is_alive_since(started, list(returned.values())):
-            self._report_held(held)
+            self._report_delayed(overlaps)
             return
         for change in self.ledger.presume_restart(list(earlier), next(iter(returned.values()))):
             if isinstance(change, ClosedChange):
@@ -289,7 +289,7 @@ class MultipleConnections(Rule):
     def _replaced(self, change: ReplacedChange) -> None:
         if isinstance(change.event, Replaced):
             self._remember_end(change.event, change.old)
-        if change.user is not None and change.old and change.new and _are_of_one_page(change.old, change.new):
+        if change.user is not None and change.old and change.new and _belong_to_one_page(change.old, change.new):
             self.report(
                 change.user,
                 _opened_by_one_page(change.old, change.new),
@@ -340,7 +340,11 @@ class MultipleConnections(Rule):
             self._uncounted[user] = since - resolution
             return
         is_new = user not in self._reported_count
-        if is_new and self.ledger.user_count >= MIN_RETURNED and self._wave.hold(user, since - resolution, openings):
+        if (
+            is_new
+            and self.ledger.user_count >= MIN_RETURNED
+            and self._wave.add_overlap(user, since - resolution, openings)
+        ):
             return
         self._report_overlap(user, since - resolution, self._confidence(user))
 
@@ -470,7 +474,7 @@ def _node_if_only_logged(opening: Connected | None) -> str | None:
     return opening.node if opening is not None and opening.page is None else None
 
 
-def connection_of_same_page(event: Refused, ledger: Ledger) -> Connected | None:
+def same_page_connection(event: Refused, ledger: Ledger) -> Connected | None:
     """Return the open connection of the page whose next connection the server refused, None if there is none."""
     if event.reason != "refused" or event.page is None:
         return None
@@ -478,7 +482,7 @@ def connection_of_same_page(event: Refused, ledger: Ledger) -> Connected | None:
     return next((one for one in openings if one.page == event.page and one.eio != event.eio), None)
 
 
-def _are_of_one_page(old: Connected, new: Connected) -> bool:
+def _belong_to_one_page(old: Connected, new: Connected) -> bool:
     return old.page is not None and old.page == new.page
 
 

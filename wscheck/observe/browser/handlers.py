@@ -160,7 +160,7 @@ class SocketHandlers:
             return
 
     def events(self) -> list[HandlersRegistered]:
-        """Return an event for each record of handlers, with source positions. Its user and page are not set yet."""
+        """Return an event for each record of handlers, with source positions, but without the user and the page."""
         return [
             HandlersRegistered(
                 at=each.at,

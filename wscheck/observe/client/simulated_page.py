@@ -185,7 +185,7 @@ class SimulatedPage(ABC):
         return connection
 
     async def open_connection(self, mounted: MountedComponent) -> None:
-        """Open the component's connection, and try once more if it was refused although the user has no other."""
+        """Open the component's connection. Try once more if the server refused the user's only connection."""
         connection = self.connect_component(mounted)
         if await connection.open() or connection.rejection is None or not self.is_sole_page():
             return
@@ -195,7 +195,7 @@ class SimulatedPage(ABC):
 
     @abstractmethod
     def connect_component(self, mounted: MountedComponent) -> ClientConnection:
-        """Return a new connection, after making it the one that the component uses."""
+        """Give the component a new connection in place of its former one, and return it. It is not open yet."""
 
     @abstractmethod
     async def attach(self, mounted: MountedComponent) -> None:

@@ -7,6 +7,5 @@ open_file       one open file, its position, and the check that it is unchanged
 gzip_log        unpacked content of a gzip file
 stream          one writer's output over several files
 read_buffer     the reusable buffer for chunks
-change_monitor  waiting for changes
 checkpoint      the state from which a later run continues
 """

@@ -266,7 +266,7 @@ def _copies_by_content(paths: Sequence[Path], growing: bool) -> Iterator[Duplica
     for position, (head, index) in enumerate(heads):
         for other in _starting_with(head, heads, position + 1):
             pair = paths[index], paths[other]
-            duplicate = _copy_of_pair(*pair, growing) if excluded.isdisjoint(pair) else None
+            duplicate = _redundant_file(*pair, growing) if excluded.isdisjoint(pair) else None
             if duplicate is not None:
                 excluded.add(duplicate.path)
                 yield duplicate
@@ -279,7 +279,7 @@ def _starting_with(head: bytes, heads: Sequence[tuple[bytes, int]], position: in
         position += 1
 
 
-def _copy_of_pair(one: Path, other: Path, growing: bool) -> DuplicateLog | None:
+def _redundant_file(one: Path, other: Path, growing: bool) -> DuplicateLog | None:
     """Return the file that repeats the other, None if neither does.
 
     Of two equal files, the packed file is the duplicate, else the rotated file, else the second file.

@@ -404,7 +404,7 @@ def _spans_by_page(sessions: SessionEvents, servers: ServerSplit) -> Iterable[li
         if session.initiator.page and answered:
             ended_at = session.unused_from if session.unused_from is not None else inf
             span = _Span(index, answered[0], max(ended_at, answered[0]))
-            pages.setdefault((session.initiator.page, servers.of(session)), []).append(span)
+            pages.setdefault((session.initiator.page, servers.server_for(session)), []).append(span)
     return pages.values()
 
 

@@ -45,7 +45,7 @@ class ServerSplit:
         names = ", ".join(str(server) for server in (self.main, *others))
         return f"Connections went to {1 + len(others)} servers, each evaluated separately: {names}."
 
-    def of(self, session: EngineSession) -> ServerEndpoint:
+    def server_for(self, session: EngineSession) -> ServerEndpoint:
         """Return the server of a session."""
         return self._server_by_session[id(session)]
 

@@ -75,7 +75,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     def redactor(self) -> Redactor:
         """Redactor of the token.
 
-        For a token with {user}, redact the parts that the tokens of all users share.
+        If the token is a template with `{user}`, redact the parts that the tokens of all users share.
         """
         parts = self.token.reveal().split("{user}") if self.token is not None else []
         shared = [Secret(part) for part in parts if len(part) >= SHORTEST_SECRET]

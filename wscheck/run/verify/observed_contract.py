@@ -57,13 +57,13 @@ async def observe_contract(target: ServerTarget, user: Credentials) -> list[Cont
     finally:
         await connection.close()
     return [
-        ContractEvent(name=name, emit=emit, user=path_of(collector.payloads[name], user.user))
+        ContractEvent(name=name, emit=emit, user=user_path(collector.payloads[name], user.user))
         for name, emit in requests.items()
         if redactor.redact(name) == name
     ]
 
 
-def path_of(payload: object, user: str) -> str | None:
+def user_path(payload: object, user: str) -> str | None:
     """Return the dotted path at which a payload contains the user's id, None if it contains none."""
     return next((path for path in _paths(payload, user, "", MAX_DEPTH) if path), None)
 
