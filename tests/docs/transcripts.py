@@ -10,7 +10,7 @@ _BLOCK = re.compile(r"^```console(?P<kind>[ \w]*)\n(?P<text>.*?)^```", re.MULTIL
 
 # What differs from run to run, and says nothing: ids, numbers, and where a line was folded because of them.
 _SID = r"(?<![\w-])(?=[\w-]*[A-Z\d])[\w-]{20}(?![\w-])"
-_SIDS = re.compile(rf"{_SID}(, {_SID})*( and [\d,]+ more)?")
+_SIDS = re.compile(rf"{_SID}(, {_SID})*( and others)?")
 _OFTEN = re.compile(r"(?:once|twice|[\d,]+ times)(?: in [\d.]+ m?s)?(?: \([\d.]+/s\))?")
 _STALLED = re.compile(r" \(this machine stalled for [\d.]+ s meanwhile\)")
 _NUMBER = re.compile(r"\d[\d,]*(\.\d+)?")

@@ -16,6 +16,9 @@ from wscheck.report.formatting import format_clock_time, format_duration, format
 MESSAGES = 6
 """Largest number of messages that are shown per rule and cause."""
 
+SIDS = 3
+"""Largest number of socket ids that are shown per opener."""
+
 
 @dataclass(frozen=True)
 class ConnectionOpener:
@@ -35,7 +38,9 @@ class ConnectionOpener:
         opener = " at ".join(part for part in (name, location) if part)
         if self.caller is not None:
             opener = f"{stack_frames.location_label(self.caller)} at {self.caller}, through {opener}"
-        return f"{one_line(opener)} ({join_limited(self.sids)})"
+        # The evidence of a loop contains only its first and its latest connections, so their number means nothing.
+        others = " and others" if len(self.sids) > SIDS else ""
+        return f"{one_line(opener)} ({', '.join(map(one_line, self.sids[:SIDS]))}{others})"
 
 
 class OpenerIndex:

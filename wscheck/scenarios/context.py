@@ -12,6 +12,7 @@ from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.events import (
     SOURCE_SCENARIO,
     SOURCE_SERVER_LOG,
+    Connecting,
     Delivered,
     Disconnected,
     Emitted,
@@ -45,6 +46,9 @@ WRONG_TOKEN = Secret("wscheck-this-is-not-a-token")
 SHORT_WAIT_S = 0.25
 """Seconds within which a healthy server answers a healthy client. Slower answers overlap with the next request."""
 
+LOOP_WAIT_S = 1.0
+"""Seconds after the delay of the client within which the next attempt of a loop starts, also on a busy machine."""
+
 DUPLICATE_WAIT_S = 0.3
 """Seconds within which a server that sends an event twice sends the second copy."""
 
@@ -66,6 +70,7 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace_s            grace period: time that two connections of a user may overlap
     trigger_event      event that the second component emits to start an action (`actions.trigger`)
     disconnect_event   event that the second component emits to end this action; None for never
+    max_attempts       connection attempts of one user that the rules allow within `attempts_window_s` seconds
     anonymous          the server may accept a connection without a token
     expired_token      a token of the user that has expired; None if there is none
     policy             policy for the connections of a user
@@ -81,6 +86,8 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
     reconnect_delay_s: float | None = None
     window_s: float = 2.0
     grace_s: float = 0.25
+    max_attempts: int = 5
+    attempts_window_s: float = 10.0
     trigger_event: str = "trigger_whatsapp_connection"
     disconnect_event: str | None = None
     anonymous: bool = False
@@ -168,13 +175,15 @@ class ScenarioContext:
         user = credentials or self.settings.user
         page: SimulatedPage
         if fault or self.settings.client == "per-component":
-            delay_s = self.settings.reconnect_delay_s
+            # A control shows the fault with its first two connections. How often it loops would depend on chance.
+            delay_s = None if fault else self.settings.reconnect_delay_s
             page = PerComponentPage(name, target, user, self.recorder, reconnect_delay_s=delay_s)
         else:
             page = UnifiedPage(name, target, user, self.recorder)
         page.console, page.trigger_event = self._console, self.settings.trigger_event
         page.disconnect_event = self.settings.disconnect_event or page.disconnect_event
         page.component_names = dict(zip((DASHBOARD, WIZARD), self.settings.components, strict=True))
+        page.before_unmount = self.observe_loop
         page.is_sole_page = lambda: user.kind == "own" and not self._has_connection(user.user)
         self._pages.append(page)
         return page
@@ -321,6 +330,35 @@ class ScenarioContext:
     async def observe(self, seconds: float | None = None) -> None:
         """Wait for `seconds` (default: `window_s`): long enough for an unwanted event to occur."""
         await self.wait_until(lambda: self._event_count >= MAX_EVENTS, self.window_s if seconds is None else seconds)
+
+    async def observe_loop(self) -> None:
+        """While components of a page replace each other's connections, watch until the limit of attempts is exceeded.
+
+        Otherwise the speed of this machine would decide whether the loop exceeds the limit before the scenario ends.
+        End after `attempts_window_s`, or when the loop ends, or at once if its delay keeps it below the limit.
+        """
+        settings = self.settings
+        delay_s, window_s = settings.reconnect_delay_s, settings.attempts_window_s
+        if settings.client != "per-component" or delay_s is None or delay_s * settings.max_attempts > window_s:
+            return
+        if not any(len(page.components) > 1 for page in self._pages) or len(self._attempt_times()) < 2:
+            return
+        await self.wait_until(self._has_reaction, settings.grace_s * 2)
+        deadline = time.monotonic() + window_s
+        while self._has_reaction() and not self._exceeds_attempts() and (left := deadline - time.monotonic()) > 0:
+            seen = len(self._attempt_times())
+            if not await self.wait_until(lambda: len(self._attempt_times()) > seen, min(delay_s + LOOP_WAIT_S, left)):  # noqa: B023
+                return
+
+    def _attempt_times(self) -> list[float]:
+        user = self.settings.user.user
+        return [e.at for e in self.events if isinstance(e, Connecting) and e.user == user and e.at is not None]
+
+    def _exceeds_attempts(self) -> bool:
+        """Return whether the user made more attempts than allowed, as the rule `excessive-attempts` counts them."""
+        times, allowed = self._attempt_times(), self.settings.max_attempts
+        window_s = self.settings.attempts_window_s
+        return any(last - first <= window_s for first, last in zip(times, times[allowed:], strict=False))
 
     async def wait_for_duplicates(self) -> None:
         """Wait long enough for a duplicate of the last event to arrive."""

@@ -49,14 +49,14 @@ class Race(Scenario):
     def rule_options(self, options: RuleOptions) -> RuleOptions:
         return options if options.policy.is_set else msgspec.structs.replace(options, connections=PER_USER)
 
-    def policy_gap(self, control: Control, replacements: int) -> Gap | None:
+    def policy_gap(self, control: Control, ended: int) -> Gap | None:
         """Return a gap if the server lets a user have several connections, even if they open one after the other.
 
         A server that kept both connections of the control but replaced some of the simultaneous ones does not allow
         several: the two connections of the control reached different server processes, each of which knows only its
         own connections.
         """
-        if control.connections_opened < 2 or control.replacements or replacements:
+        if control.connections_opened < 2 or control.replacements or ended:
             return None
         reason = (
             "the server lets a user have several connections, also when they are not opened simultaneously: if that is "

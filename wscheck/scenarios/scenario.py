@@ -66,11 +66,12 @@ class Scenario(ABC):
         """
         return msgspec.structs.replace(options, connections=PER_USER)
 
-    def policy_gap(self, control: Control, replacements: int) -> Gap | None:
+    def policy_gap(self, control: Control, ended: int) -> Gap | None:
         """Return the gap if only a policy can decide the scenario, None if the server's own behaviour decides it.
 
         Args:
             control: What the server did in the control.
-            replacements: Number of connections that the server replaced in the scenario itself.
+            ended: Number of connections that the server replaced or ended in the scenario itself, or accepted and ended
+                in the control.
         """
         return None

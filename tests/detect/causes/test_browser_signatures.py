@@ -7,7 +7,16 @@ import pytest
 from tests.conversation import START
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import BROWSER
-from wscheck.model.events import CodeLocation, Connected, Connecting, Disconnected, Event, HandlersRegistered, Refused
+from wscheck.model.events import (
+    CodeLocation,
+    Connected,
+    Connecting,
+    Disconnected,
+    Event,
+    HandlersRegistered,
+    Refused,
+    Replaced,
+)
 from wscheck.model.findings import Finding
 
 IO = CodeLocation("node_modules/socket.io-client/build/esm/index.js", 29, 25, "lookup")
@@ -152,6 +161,22 @@ def test_a_loop_is_recognised_at_any_intervals() -> None:
         ]
     attempts = next(finding for finding in judged(*events) if finding.rule == "excessive-attempts")
     assert attempts.cause is not None and attempts.cause.id == "reconnect-on-kick"
+
+
+def test_a_loop_of_components_without_a_call_site_is_recognised_at_any_intervals() -> None:
+    """The simulated client knows its components, and the server's log tells each replacement."""
+    events: list[Event] = []
+    for n, at in enumerate((0.0, 0.3, 1.9, 2.2, 5.0, 5.1, 7.7)):
+        component = ("Header", "Chat")[n % 2]
+        events.append(Connected(at=at, source="client", user="A", sid=f"s{n}", page="tab-1", component=component))
+        if n:
+            ids: dict[str, Any] = {"old_sid": f"s{n - 1}", "new_sid": f"s{n}"}
+            events.append(Replaced(at=at + 0.01, source="server-log", user="A", **ids))
+            reason = "io server disconnect"
+            events.append(Disconnected(at=at + 0.02, source="client", user="A", sid=f"s{n - 1}", reason=reason))
+    attempts = next(finding for finding in judged(*events) if finding.rule == "excessive-attempts")
+    assert attempts.cause is not None and attempts.cause.id == "reconnect-on-kick"
+    assert attempts.cause.because.startswith("5 times the server ended a connection and its opener connected again")
 
 
 def test_a_connection_requested_before_the_servers_end_is_no_reconnection() -> None:

@@ -146,7 +146,7 @@ def test_reconnect_on_kick_is_certain_after_more_replacements_and_explains_the_a
     found = cause(ping_pong(30, every=1.5), "excessive-attempts")
     assert found is not None
     assert (found.id, found.confidence, found.settle_by) == ("reconnect-on-kick", Confidence.HIGH, "")
-    assert found.because == "30 replacements, one every 1.5 s"
+    assert found.because == "29 times the server ended a connection and its opener connected again, 1500 ms later"
 
 
 def test_reconnect_on_kick_is_not_a_few_tabs_that_connect_at_one_moment() -> None:

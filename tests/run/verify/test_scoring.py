@@ -209,6 +209,47 @@ def test_phases_are_evaluated_separately_in_the_order_of_the_run() -> None:
     ]
 
 
+def raced(*ended: tuple[str, float, str]) -> list[AnyEvent]:
+    """Five pages connect at once, and the server ends some of the connections (sid, time, reason)."""
+    events: list[AnyEvent] = []
+    for n in range(1, 6):
+        events += user("A", page=f"tab-{n}").connects(f"r{n}", at=0.01 * n, by="Header").events
+    events += [Disconnected(at=START + at, source="client", user="A", sid=sid, reason=why) for sid, at, why in ended]
+    said = user("A")
+    said.events += sorted(events, key=lambda event: event.at or 0.0)
+    return phase(said, scenario="race")
+
+
+def each_newer(why: str) -> list[tuple[str, float, str]]:
+    return [(f"r{n}", 0.1, why) for n in range(2, 6)]
+
+
+def second(*ended: tuple[str, float, str]) -> list[AnyEvent]:
+    """A page opens a second connection after 0.6 s, and the server ends some of the connections."""
+    said = user("A", page="tab-1").connects("c1", at=0, by="Header").connects("c2", at=0.6, by="Chat")
+    for sid, at, why in ended:
+        said.disconnects(sid, at=at, reason=why)
+    return phase(said, "control", "race")
+
+
+@pytest.mark.parametrize(
+    ("events", "verdict"),
+    [
+        (raced(*each_newer(KICKED_CLIENT)) + second(("c2", 0.61, KICKED_CLIENT)), "passed"),
+        (raced(*each_newer("transport close")) + second(("c2", 0.7, "transport close")), "passed"),
+        (raced() + second(("c2", 0.61, KICKED_CLIENT)), "failed"),
+        (raced() + second(), "inconclusive"),
+        (raced() + second(("c2", 2.0, "transport close")), "inconclusive"),
+    ],
+    ids=["turned away", "by the transport", "but not when simultaneous", "never", "lost its network later"],
+)  # fmt: skip
+def test_a_server_that_admits_a_second_connection_and_ends_it_allows_one(events: list[AnyEvent], verdict: str) -> None:
+    told = result(events)
+    assert told.verdict == verdict, told.reason
+    if verdict != "inconclusive":
+        assert told.control is not None and told.control.did.endswith("the server accepted and ended 1")
+
+
 def scenario(verdict: Verdict, reason: str = "") -> ScenarioResult:
     return ScenarioResult(id=verdict.value, verdict=verdict, reason=reason)
 

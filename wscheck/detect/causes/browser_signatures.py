@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from wscheck.detect import stack_frames
 from wscheck.detect.causes.history import Clue, Signature, UserHistory
 from wscheck.detect.changes import ClosedChange
+from wscheck.detect.rules.rule import opener_label
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, SERVER_ENDED
 from wscheck.model.events import CodeLocation, Connected, HandlersRegistered
 from wscheck.model.findings import Confidence
@@ -223,7 +224,7 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
     If the next connection was requested before the end, it is no reconnection: the server may have ended the old
     connection because of it.
     """
-    old, at = closed.opening, closed.event.at
+    old, at = closed.opening or history.opening_of(closed.sid), closed.event.at
     if closed.reason not in SERVER_ENDED or old is None or old.at is None or at is None:
         return None
     newer = [new for new in history.openings if new.at is not None and new.at > old.at and _have_same_opener(old, new)]
@@ -234,7 +235,7 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
 
 
 def _have_same_opener(old: Connected, new: Connected) -> bool:
-    return old.page == new.page and old.opener is not None and old.opener == new.opener
+    return old.page == new.page and bool(opener_label(old)) and opener_label(old) == opener_label(new)
 
 
 def no_sticky_session(history: UserHistory) -> Clue | None:

@@ -93,7 +93,8 @@ def token_refresh(history: UserHistory) -> Clue | None:
 def several_tabs(history: UserHistory) -> Clue | None:
     for old, new in _met_pairs(history):
         if old.page is not None and new.page is not None and old.page != new.page:
-            return Confidence.HIGH, f"the connections belong to different pages ({old.page}, {new.page})"
+            pages = ", ".join(sorted((old.page, new.page)))  # which of the two is older may differ from run to run
+            return Confidence.HIGH, f"the connections belong to different pages ({pages})"
     return None
 
 

@@ -52,6 +52,10 @@ class UserHistory:
         self.refusals: deque[Refused] = deque(maxlen=MAX_ENTRIES)
         self.registrations: deque[HandlersRegistered] = deque(maxlen=MAX_ENTRIES)
 
+    def opening_of(self, sid: str | None) -> Connected | None:
+        """Return the opening of a connection that the ledger does not contain any more, such as a replaced one."""
+        return next((opening for opening in reversed(self.openings) if sid and opening.sid == sid), None)
+
     def requested_at(self, opening: Connected) -> float | None:
         """Return the time at which the connection was requested, or if that is unknown, acknowledged."""
         return self.requested.get(opening.eio or "", opening.at)

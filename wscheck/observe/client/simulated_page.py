@@ -7,7 +7,7 @@ the fault that the hook repairs: each component opens a connection.
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -131,6 +131,10 @@ RETRY_S = 1.0
 """Seconds after a refusal until the retry. Servers free the place of a user's last connection with a delay."""
 
 
+async def _do_nothing() -> None:
+    pass
+
+
 class SimulatedPage(ABC):
     """One browser tab. Subclasses decide which component opens which connection.
 
@@ -139,6 +143,7 @@ class SimulatedPage(ABC):
     disconnect_event  event that a component emits to end this action (`actions.disconnect`)
     components        mounted components, oldest first
     component_names   names for reports in place of those with which components mount
+    before_unmount    function that is awaited before a component unmounts
     is_sole_page      function that returns True if the user has no open connection, so the server should accept one
     """
 
@@ -149,6 +154,7 @@ class SimulatedPage(ABC):
         self.components: list[MountedComponent] = []
         self.component_names: Mapping[str, str] = {}
         self.is_sole_page: Callable[[], bool] = lambda: False
+        self.before_unmount: Callable[[], Awaitable[None]] = _do_nothing
         self._connections: list[ClientConnection] = []
 
     async def mount(self, component: str, handlers: EventHandlers | None = None) -> MountedComponent:
@@ -169,6 +175,7 @@ class SimulatedPage(ABC):
         """Unmount a component. Like the cleanup of a hook, a second call does nothing."""
         if mounted not in self.components:
             return
+        await self.before_unmount()
         self.components.remove(mounted)
         self.listener.unmounted(self.name, mounted.component, self.credentials.user)
         await self.detach(mounted)

@@ -127,6 +127,8 @@ def _settings(config: Config) -> ScenarioSettings:
         reconnect_delay_s=config["verify.reconnect_on_kick"],
         window_s=config["verify.window"],
         grace_s=config["rules.grace"],
+        max_attempts=config.judge_options.max_attempts,
+        attempts_window_s=config.judge_options.attempts_window_s,
         trigger_event=config["actions.trigger"],
         disconnect_event=config["actions.disconnect"],
         anonymous=config["connect.anonymous"],

@@ -300,6 +300,7 @@ async def _run_phase(
             try:
                 async with asyncio.timeout(_phase_timeout_s(settings)):
                     await act(context)
+                    await context.observe_loop()
             except TimeoutError:
                 context.mark_not_evaluated(f"the scenario did not end within {_phase_timeout_s(settings):g} s")
             if any(map(_may_be_server_loss, context.events)) and await _record_server_loss(context, servers):
@@ -318,7 +319,13 @@ async def _run_phase(
 
 def _phase_timeout_s(settings: ScenarioSettings) -> float:
     """Return the seconds after which a phase is aborted: about twice the sum of its longest waits."""
-    return 2 * settings.target.timeout_s + 10 * settings.window_s + sum(e.within for e in settings.contract.events)
+    watched_s = settings.attempts_window_s if settings.reconnect_delay_s is not None else 0.0
+    return (
+        2 * settings.target.timeout_s
+        + 10 * settings.window_s
+        + watched_s
+        + sum(e.within for e in settings.contract.events)
+    )
 
 
 def _may_be_server_loss(event: Event) -> bool:

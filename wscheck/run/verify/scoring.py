@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import msgspec
 
-from wscheck.detect.changes import ReplacedChange
+from wscheck.detect.changes import ClosedChange, ReplacedChange
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
 from wscheck.detect.rules import BROWSER, DOCUMENTED, Rule, ranked
 from wscheck.detect.verdict import Decision, Evidence, evidence_gaps, first_message, run_verdict, verdict
-from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, SERVER_ENDED, TRANSPORT_ENDED
 from wscheck.model.events import (
     SOURCE_BROWSER,
     SOURCE_HAR,
@@ -46,7 +46,6 @@ from wscheck.run.verify.inconclusive import (
     unanswered_reason,
 )
 from wscheck.scenarios import SCENARIOS
-from wscheck.scenarios.scenario import Scenario
 
 STALL_S = 0.25
 
@@ -91,12 +90,17 @@ def split_phases(events: Iterable[AnyEvent | Event]) -> Iterator[Phase]:
 
 
 class _PhaseOutcome(msgspec.Struct):
-    """Findings and figures of one phase. `peak` is the most connections open at once, over all users of the phase."""
+    """Findings and figures of one phase.
+
+    peak         the most connections open at once, over all users of the phase
+    turned_away  number of connections that the server accepted and ended, while another one of the user stayed open
+    """
 
     findings: list[Finding]
     opened: int
     peak: int
     replacements: int
+    turned_away: int
     refusals: list[Refused]
     received: dict[str, int]
     unjudged: list[NotEvaluated]
@@ -106,11 +110,12 @@ class _PhaseOutcome(msgspec.Struct):
 
 def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -> _PhaseOutcome:
     judge, opened = Judge(options, rules), set[str]()
-    replacements = peak = 0
+    replacements = turned_away = peak = 0
     ordered = list(merge_causally(correlate_log_with_client(phase.events)))
     for event in ordered:
         for change in judge.feed(event):
             replacements += isinstance(change, ReplacedChange)
+            turned_away += isinstance(change, ClosedChange) and _is_turned_away(change, options)
         peak = max(peak, judge.ledger.open_count)
         if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.engine_sessions:
             opened.add(event.sid)
@@ -121,6 +126,7 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
         opened=len(opened),
         peak=peak,
         replacements=replacements,
+        turned_away=turned_away,
         refusals=[event for event in ordered if isinstance(event, Refused) and event.reason == "refused"],
         received=dict(Counter(event.name for event in ordered if isinstance(event, Delivered))),
         unjudged=[event for event in ordered if isinstance(event, NotEvaluated)],
@@ -128,6 +134,18 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
         gaps=[gap for gap in judge.gaps if not _DOCUMENTED_IDS.issuperset(gap.rules)],
         duration_s=max(times) - min(times) if times else 0.0,
     )
+
+
+def _is_turned_away(closed: ClosedChange, options: RuleOptions) -> bool:
+    """Return whether the server ended a connection because of another one of the user that stays open.
+
+    A transport that ended later may be a fault of the network.
+    """
+    if closed.replaced or not closed.remaining:
+        return False
+    opened_at, at = closed.opening.at if closed.opening is not None else None, closed.event.at
+    is_short = opened_at is not None and at is not None and at - opened_at <= options.grace_s
+    return closed.reason in SERVER_ENDED or (is_short and closed.reason in TRANSPORT_ENDED)
 
 
 def score_scenarios(events: Iterable[AnyEvent | Event], options: RuleOptions, bar: Bar) -> list[ScenarioResult]:
@@ -151,9 +169,10 @@ def _result(
     control_events = control.events if control is not None else ()
     discounted = discounted_rules(subject.events, control_events)
     outcome.findings = [finding for finding in outcome.findings if finding.rule not in discounted]
-    shown = _control(scenario, control, options) if control is not None else None
-    if shown is not None and not options.policy.is_set:
-        undecided = scenario.policy_gap(shown, outcome.replacements)
+    faulty = _evaluate(control, scenario.control_rules, scenario.rule_options(options)) if control is not None else None
+    shown = _control(faulty, control) if faulty is not None and control is not None else None
+    if faulty is not None and shown is not None and not options.policy.is_set:
+        undecided = scenario.policy_gap(shown, outcome.replacements + outcome.turned_away + faulty.turned_away)
         if undecided is not None:
             outcome.findings, outcome.gaps = [], [undecided]
     for finding in outcome.findings:
@@ -218,10 +237,9 @@ def _with_example(gap: Gap, examples: dict[Gap, str]) -> Gap:
     return msgspec.structs.replace(gap, reason=f"{gap.reason}. For example: {example}")
 
 
-def _control(scenario: Scenario, phase: Phase, options: RuleOptions) -> Control:
-    outcome = _evaluate(phase, scenario.control_rules, scenario.rule_options(options))
-    # A target that refuses the second connection allows one per user. The refusal is the effect of the fault.
-    shows_fault = bool(outcome.findings) or bool(outcome.refusals)
+def _control(outcome: _PhaseOutcome, phase: Phase) -> Control:
+    # A target that refuses or ends the second connection allows one per user. That is the effect of the fault.
+    shows_fault = bool(outcome.findings) or bool(outcome.refusals) or bool(outcome.turned_away)
     return Control(
         client="per-component",
         did=_control_summary(outcome, phase),
@@ -241,6 +259,8 @@ def _control_summary(outcome: _PhaseOutcome, phase: Phase) -> str:
     if outcome.refusals:
         message = next((event.message for event in outcome.refusals if event.message), None)
         clauses.append(f"the server refused {len(outcome.refusals)}" + (f' ("{message}")' if message else ""))
+    elif outcome.turned_away and not outcome.replacements:
+        clauses.append(f"the server accepted and ended {outcome.turned_away}")
     elif outcome.opened > 1 and not outcome.replacements:
         clauses.append("the server kept them all")
     clauses.extend(gap.reason for gap in server_lost(phase.events))

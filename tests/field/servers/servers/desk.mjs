@@ -1,5 +1,5 @@
 // A helpdesk on socket.io 4 and node:http. One connection per agent, kept in a Map.
-//   node desk.mjs PORT [policy=replace|keep|reject] [fault=a,b] [auth=...] [key=userId] [ns=/] [path=/socket.io] ...
+//   node desk.mjs PORT [policy=replace|keep|reject|turnaway] [fault=a,b] [auth=...] [key=userId] [ns=/] [path=/socket.io] ...
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 
@@ -91,6 +91,10 @@ async function arrive(socket, user) {
   socket.data.user = user;
   const old = held.get(user);
   if (fault.has('race')) await sleep(60);
+  if (policy === 'turnaway' && old) { // admitted first, and sent away at once
+    say(`WebSocket client turned away userId=${user} socketId=${socket.id}`);
+    return socket.disconnect(true);
+  }
   if (policy === 'replace' && old && old !== socket) {
     say(`Replacing existing socket for user userId=${user} oldSocketId=${old.id} newSocketId=${socket.id}`);
     if (fault.has('closetransport')) old.conn.close(); else old.disconnect();
