@@ -11,6 +11,7 @@ from typing import Any
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import Rule, RuleOptions
 from wscheck.model.events import (
+    ActionPerformed,
     AnyEvent,
     CodeLocation,
     Connected,
@@ -27,6 +28,7 @@ from wscheck.model.events import (
     PhaseEnded,
     Refused,
     Replaced,
+    RoundCounted,
     SourceStarted,
     Unmounted,
 )
@@ -103,6 +105,17 @@ class Conversation:
 
     def unmounts(self, component: str, at: float | None, page: str = "tab-1") -> "Conversation":
         return self._saw(Unmounted, at, component=component, page=page)
+
+    # --- loops of wscheck over the page ------------------------------------------------------------------------------
+
+    def acts(self, at: float | None, action: str = "visit", page: str = "tab-1") -> "Conversation":
+        return self._saw(ActionPerformed, at, action=action, page=page)
+
+    def counts(self, *counts: int, place: str = "/ramp", at: float = 0, **more: Any) -> "Conversation":
+        """So many were open before the first round of `place`, and after each."""
+        for number, count in enumerate(counts):
+            self._saw(RoundCounted, at + number, place=place, round=number, count=count, page="tab-1", **more)
+        return self
 
     # --- those who look ---------------------------------------------------------------------------------------------
 

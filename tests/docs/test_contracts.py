@@ -15,6 +15,7 @@ from wscheck.model.findings import Cause, Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSide, Threshold
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import (
+    ActionSummary,
     BrowserReport,
     ConnectionSummary,
     Control,
@@ -22,6 +23,7 @@ from wscheck.model.report import (
     HandlerSummary,
     LogsReport,
     LogUserSummary,
+    RoundCounts,
     ScanReport,
     ScenarioResult,
     VerifyReport,
@@ -54,6 +56,8 @@ def first_cells(text: str) -> set[str]:
         ("json.md", "A connection", ConnectionSummary),
         ("json.md", "Handlers of an event", HandlerSummary),
         ("json.md", "An event of the browser", EventSummary),
+        ("json.md", "Counts of a loop", RoundCounts),
+        ("json.md", "An action", ActionSummary),
         ("json.md", "The logs report", LogsReport),
         ("json.md", "A user in the logs", LogUserSummary),
         ("json.md", "A finding", Finding),

@@ -264,6 +264,41 @@ class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
     )
 
 
+class ActionPerformed(Event, frozen=True, kw_only=True, tag="acted"):
+    """wscheck performed an action on a page, for example followed a link; the page's next attempts are its effect.
+
+    before, after  connections that were open before the action, and after it when the page was at rest; None for a
+                   round of a loop, whose counts are events of their own
+    """
+
+    page: str | None = None
+    action: str = ""
+    before: int | None = None
+    after: int | None = None
+
+
+class RoundCounted(Event, frozen=True, kw_only=True, tag="counted"):
+    """What was open after a round of a loop: a visit of a place and the return from it.
+
+    place      the place that was visited: the path of a link, or the line of a step
+    round      number of the round; 0 before the first one
+    at_rest    the count was repeated some seconds after the last round, when delayed closes have happened
+    what       "connections", or "handlers" (of the event `name`, on the connection that has most of them)
+    opener     call site of io(), or the location of the handler
+    component  component that contains the call site
+    """
+
+    page: str | None = None
+    place: str = ""
+    round: int = 0
+    at_rest: bool = False
+    what: str = "connections"
+    name: str = ""
+    opener: CodeLocation | None = None
+    component: str | None = None
+    count: int = 0
+
+
 class ProcessStalled(Event, frozen=True, kw_only=True, tag="lagged"):
     """The process of wscheck stalled for `seconds`, which may have caused the server's actions during that time."""
 
@@ -313,6 +348,8 @@ AnyEvent = (
     | ServerRestarted
     | ConnectionExpired
     | SourceStarted
+    | ActionPerformed
+    | RoundCounted
     | ProcessStalled
     | PhaseStarted
     | NotEvaluated

@@ -324,10 +324,41 @@ class EventSummary(msgspec.Struct, kw_only=True):
     handled: int | None = None
 
 
+class RoundCounts(msgspec.Struct, kw_only=True):
+    """Connections of one opener, or handlers of one event, that were open after each round of a loop.
+
+    place    the place that was visited in each round: the path of a link, or the line of a step
+    what     "connections" or "handlers"
+    event    the event that the handlers handle, None for connections
+    opener   call site of `io()`, or the location of the handlers; None if unknown
+    counts   the number before the first round, and after each round
+    at_rest  the number some seconds after the last round, None if it was not counted again
+    growth   "constant" (a leak), "none" or "unclear"
+    """
+
+    place: str
+    what: str = "connections"
+    event: str | None = None
+    opener: CodeLocation | None = None
+    counts: list[int] = msgspec.field(default_factory=list)
+    at_rest: int | None = None
+    growth: str = "none"
+
+
+class ActionSummary(msgspec.Struct, kw_only=True):
+    """Action of wscheck on a page, with the number of open connections before it, and after it when the page rested."""
+
+    action: str
+    before: int = 0
+    after: int = 0
+
+
 class BrowserReport(Report, kw_only=True):
     """Report of `wscheck browser` and `wscheck har` (schema `wscheck.browser/1`).
 
-    notes  limits of the observation, in sentences: for example a script without a source map
+    notes    limits of the observation, in sentences: for example a script without a source map
+    rounds   counts after each round of the loops (`--loop`, `repeat`)
+    actions  actions that were tried with `--loop`
     """
 
     notes: list[str] = msgspec.field(default_factory=list)
@@ -335,6 +366,8 @@ class BrowserReport(Report, kw_only=True):
     connections: list[ConnectionSummary] = msgspec.field(default_factory=list)
     handlers: list[HandlerSummary] = msgspec.field(default_factory=list)
     events: dict[str, EventSummary] = msgspec.field(default_factory=dict)
+    rounds: list[RoundCounts] = msgspec.field(default_factory=list)
+    actions: list[ActionSummary] = msgspec.field(default_factory=list)
 
 
 class ScanReport(Report, kw_only=True):

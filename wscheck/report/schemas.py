@@ -20,6 +20,7 @@ from wscheck.model.load_report import EventCounts, LoadReport, Second, ServerSid
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import (
     AccessClient,
+    ActionSummary,
     AssumedSentence,
     BrowserReport,
     BrowserTarget,
@@ -31,6 +32,7 @@ from wscheck.model.report import (
     LogUserSummary,
     MarkerSuggestion,
     PageSummary,
+    RoundCounts,
     ScanReport,
     ScenarioResult,
     Scope,
@@ -59,6 +61,8 @@ _ALWAYS_COMPLETE = (
     HandlerSummary,
     PageSummary,
     BrowserTarget,
+    RoundCounts,
+    ActionSummary,
     LogsReport,
     LogUserSummary,
     AccessClient,

@@ -10,10 +10,12 @@ from wscheck.detect import stack_frames
 from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
+from wscheck.detect.rounds import round_series
 from wscheck.detect.rules import BROWSER
 from wscheck.detect.rules.rule import opener_label
 from wscheck.detect.verdict import verdict
 from wscheck.model.events import (
+    ActionPerformed,
     AnyEvent,
     AttemptOutcome,
     CodeLocation,
@@ -24,17 +26,20 @@ from wscheck.model.events import (
     Event,
     HandlersRegistered,
     Refused,
+    RoundCounted,
     Upgraded,
 )
 from wscheck.model.findings import Bar, Finding, Verdict
 from wscheck.model.gaps import INTERRUPTED
 from wscheck.model.report import (
+    ActionSummary,
     BrowserReport,
     BrowserTarget,
     ConnectionSummary,
     EventSummary,
     HandlerSummary,
     PageSummary,
+    RoundCounts,
     Scope,
 )
 from wscheck.observe.traffic.inconclusive import all_closed, page_gaps, refused_pages, unknown_users
@@ -94,6 +99,12 @@ def evaluate_pages(
         connections=summarize_connections(events),
         handlers=_handlers(events),
         events=_received(events),
+        rounds=_rounds(events),
+        actions=[
+            ActionSummary(action=event.action, before=event.before, after=event.after)
+            for event in events
+            if isinstance(event, ActionPerformed) and event.before is not None and event.after is not None
+        ],
     )
 
 
@@ -196,6 +207,21 @@ def _handlers(events: Iterable[Event]) -> list[HandlerSummary]:
     ]
 
 
+def _rounds(events: Iterable[Event]) -> list[RoundCounts]:
+    return [
+        RoundCounts(
+            place=series.place,
+            what=series.what,
+            event=series.name or None,
+            opener=series.opener,
+            counts=list(series.counts),
+            at_rest=series.at_rest,
+            growth=series.growth.kind,
+        )
+        for series in round_series(event for event in events if isinstance(event, RoundCounted))
+    ]
+
+
 def _received(events: Sequence[Event]) -> dict[str, EventSummary]:
     """Return a dict of event name to the number of deliveries and of handler runs.
 
@@ -231,6 +257,7 @@ def summarize(events: Sequence[Event], findings: Sequence[Finding]) -> str:
         _summarize_openers(connections, own),
         _summarize_refusals(refused),
         _summarize_replacements(own),
+        *_leak_messages(own),
         *_handler_messages(own),
         *_attempt_messages(own),
     ]
@@ -329,6 +356,10 @@ def _summarize_replacements(findings: Iterable[Finding]) -> str:
             times = "once" if finding.count == 1 else f"{finding.count} times"
             return f"the server replaced one by another {times}"
     return ""
+
+
+def _leak_messages(findings: Iterable[Finding]) -> list[str]:
+    return [f.message for f in findings if f.rule in ("connection-leaked", "handler-leaked")][:MAX_ITEMS]
 
 
 def _handler_messages(findings: Iterable[Finding]) -> list[str]:

@@ -1,8 +1,12 @@
 """connection-leaked: a connection outlives the last component of its page."""
 
 from tests.conversation import Conversation, judged, one, user
+from wscheck.detect.engine import Judge
 from wscheck.detect.rules.connection_leaked import ConnectionLeaked
-from wscheck.model.findings import Severity
+from wscheck.model.events import CodeLocation
+from wscheck.model.findings import Severity, Verdict
+
+RAMP = CodeLocation("src/ramp.ts", 9)
 
 
 def used(until: float, source: str = "client") -> Conversation:
@@ -56,3 +60,45 @@ def test_500_connections_left_behind_are_one_finding() -> None:
 def test_without_times_the_connection_may_be_about_to_close() -> None:
     conversation = user("A", page="tab-1").mounts("Dashboard", at=None).connects("s1", at=None)
     assert judged(ConnectionLeaked, conversation.unmounts("Dashboard", at=None)) == []
+
+
+def visited(*counts: int, opener: CodeLocation | None = RAMP) -> Conversation:
+    """The page is visited repeatedly; each visit opens a connection, and so many are open afterwards."""
+    conversation = user("A", "browser", page="tab-1").counts(*counts, opener=opener)
+    for number in range(1, len(counts)):
+        conversation.connects(f"s{number}", at=number - 0.5, by="src/ramp.ts:9")
+    return conversation
+
+
+def test_a_connection_that_each_visit_of_a_view_leaves_behind() -> None:
+    found = one(judged(ConnectionLeaked, visited(0, 1, 2, 3, 4)))
+    assert (found.user, found.severity) == ("A", Severity.ERROR)
+    assert found.message == (
+        "1 more connection stays open after each of 4 rounds of /ramp, opened by src/ramp.ts:9 (open: 0, 1, 2, 3, 4)"
+    )
+    assert [type(event).__name__ for event in found.evidence] == ["Connected", "RoundCounted"]
+
+
+def test_a_leak_whose_opener_is_unknown() -> None:
+    found = one(judged(ConnectionLeaked, visited(1, 3, 5, 7, opener=None)))
+    assert found.message == "2 more connections stay open after each of 3 rounds of /ramp (open: 1, 3, 5, 7)"
+
+
+def test_two_openers_of_one_view_are_two_leaks() -> None:
+    both = visited(0, 1, 2, 3) & user("A").counts(0, 1, 2, 3, opener=CodeLocation("src/gate.ts", 2))
+    assert len(judged(ConnectionLeaked, both)) == 2
+
+
+def test_a_view_that_never_keeps_a_connection_is_healthy() -> None:
+    for counts in ((0, 0, 0, 0), (0, 1, 1, 1), (2, 1, 1, 1)):
+        assert judged(ConnectionLeaked, visited(*counts)) == []
+
+
+def test_a_growth_in_some_rounds_only_is_a_gap_with_the_counts() -> None:
+    judge = Judge(None, [ConnectionLeaked])
+    for event in visited(0, 1, 1, 2, 2).events:
+        judge.feed(event)
+    report = judge.report()
+    assert (report.verdict, report.findings) == (Verdict.INCONCLUSIVE, [])
+    assert "some rounds of /ramp leave connections open, opened by src/ramp.ts:9" in report.reason
+    assert "(open: 0, 1, 1, 2, 2)" in report.reason

@@ -131,3 +131,24 @@ def test_each_document_of_a_page_counts_by_itself(per_document: int, documents: 
         for n in range(per_document):
             conversation.connects(f"{document}.{n}", at=document + n / 10, document=document + 1)
     assert sum(f.count for f in judged(ExcessiveAttempts, conversation)) == found
+
+
+def test_attempts_after_each_action_of_wscheck_are_counted_anew() -> None:
+    conversation = user("A", "browser", page="tab-1", document=1)
+    for number in range(40):  # a socket per view: wscheck visits a view every 4 s, for longer than a slow loop lasts
+        conversation.acts(at=4 * number).attempts(at=4 * number + 0.1)
+    assert judged(ExcessiveAttempts, conversation) == []
+
+
+def test_a_loop_of_the_page_within_one_visit_is_still_found() -> None:
+    conversation = user("A", "browser", page="tab-1", document=1).acts(at=0)
+    for number in range(6):
+        conversation.attempts(at=0.3 * number)
+    assert one(judged(ExcessiveAttempts, conversation)).message.startswith("6 connection attempts")
+
+
+def test_an_action_on_one_page_does_not_excuse_another() -> None:
+    conversation = user("A", "browser", page="tab-2", document=1)
+    for number in range(6):
+        conversation.acts(at=0.3 * number, page="tab-1").attempts(at=0.3 * number)
+    assert one(judged(ExcessiveAttempts, conversation)).message.startswith("6 connection attempts")

@@ -53,6 +53,7 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
     "connection-missing": (("no-sticky-session", no_sticky_session), ("newcomer-ended", newcomer_ended)),
     "event-missing": (("two-openers", two_openers_one_kept),),
     "event-duplicated": (*HANDLER_SIGNATURES.items(), *_CAUSES_IN_PAGE),
+    "handler-leaked": tuple(HANDLER_SIGNATURES.items()),
     "event-unheard": (("off-without-handler", off_without_handler),),
     "connection-leaked": _CAUSES_IN_PAGE,
     "tab-displaced": (_LOOPS[0], _SEVERAL_TABS),

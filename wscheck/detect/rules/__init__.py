@@ -11,6 +11,7 @@ from wscheck.detect.rules.event_leaked import EventLeaked
 from wscheck.detect.rules.event_missing import EventMissing
 from wscheck.detect.rules.event_unheard import EventUnheard
 from wscheck.detect.rules.excessive_attempts import ExcessiveAttempts
+from wscheck.detect.rules.handler_leaked import HandlerLeaked
 from wscheck.detect.rules.identity_unverified import IdentityUnverified
 from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.detect.rules.multiple_connections import MultipleConnections
@@ -34,10 +35,11 @@ BEYOND: tuple[type[Rule], ...] = (
     LogSilent,
     TabDisplaced,
     EventUnheard,
+    HandlerLeaked,
 )
 """Rules that need more evidence: a scenario, or the handlers of a page."""
 
-BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, EventUnheard)
+BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, ConnectionLeaked, EventUnheard, HandlerLeaked)
 """Rules for a page that is observed without a scenario."""
 
 REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND}

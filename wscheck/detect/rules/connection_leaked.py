@@ -1,22 +1,27 @@
-"""Rule: a connection outlives the last component that used it."""
+"""Rule: a connection outlives the last component that used it, or each visit of a place leaves one behind."""
 
 from collections.abc import Mapping
 
 from wscheck.detect.changes import ClosedChange, OpenedChange
+from wscheck.detect.rounds import GrowthKind, RoundSeries, round_series
 from wscheck.detect.rules.rule import EventHandler, Rule, opener_label
-from wscheck.model.events import Event, Mounted, Unmounted
+from wscheck.model.events import CodeLocation, Connected, Event, Mounted, RoundCounted, Unmounted
 from wscheck.model.findings import Severity
+from wscheck.model.gaps import Gap
 
 
 class ConnectionLeaked(Rule):
-    """Rule: a connection stays open for longer than the grace period after the page's last component unmounted."""
+    """Rule: a connection stays open for longer than the grace period after the page's last component unmounted.
+
+    If wscheck visited a place repeatedly, the rule compares the numbers of open connections after each round.
+    """
 
     id = "connection-leaked"
     severity = Severity.ERROR
     title = "A connection stays open although nothing uses it any more"
     meaning = (
-        "The last component that used the connection unmounted, and the connection stayed open. Each visit leaves "
-        "another one behind, and each continues to receive events."
+        "The last component that used the connection unmounted, or the user left the view that opened it, and the "
+        "connection stayed open. Each visit leaves another one behind, and each continues to receive events."
     )
     fix = "Count the components that use the connection and disconnect with the last one: return () => release()."
     source = (
@@ -28,7 +33,9 @@ class ConnectionLeaked(Rule):
         self._components: dict[str, set[str | None]] = {}
         self._open: dict[str, dict[str, str]] = {}
         self._last_unmount: dict[str, Event] = {}
+        self._rounds, self._latest_by_opener = list[RoundCounted](), dict[CodeLocation, Connected]()
         return {
+            RoundCounted: self._rounds.append,
             Mounted: self._mounted,
             Unmounted: self._unmounted,
             OpenedChange: self._opened,
@@ -52,6 +59,8 @@ class ConnectionLeaked(Rule):
         opening = self.ledger.opening_event(change.sid)
         if opening is not None and opening.page is not None:
             self._open.setdefault(opening.page, {})[change.sid] = change.user
+            if opening.opener is not None:
+                self._latest_by_opener[opening.opener] = opening
 
     def _closed(self, change: ClosedChange) -> None:
         for sids in self._open.values():
@@ -64,8 +73,29 @@ class ConnectionLeaked(Rule):
             for sid, user in self._open.get(page, {}).items():
                 if sid in self.ledger.open_connections(user):
                     self._report_leak(user, sid, event, at)
+        for series in round_series(event for event in self._rounds if event.what == "connections"):
+            self._evaluate_series(series)
 
     def _report_leak(self, user: str, sid: str, event: Event, at: float) -> None:
         opening = self.ledger.opening_event(sid)
         opener = f" of {label}" if (label := opener_label(opening)) else ""
         self.report(user, f"a connection{opener} stayed open after the last component unmounted", at, opening, event)
+
+    def _evaluate_series(self, series: RoundSeries) -> None:
+        """Report a leak of a place if each round leaves a connection open, or a gap if only some rounds do."""
+        opening = self._latest_by_opener.get(series.opener) if series.opener is not None else None
+        label = opener_label(opening or series.last)
+        opened_by = f", opened by {label}" if label else ""
+        growth = series.growth
+        if growth.kind is GrowthKind.CONSTANT:
+            stay = "1 more connection stays" if growth.per_round == 1 else f"{growth.per_round} more connections stay"
+            message = f"{stay} open after each of {growth.rounds} rounds of {series.place}{opened_by}"
+            message += f" (open: {series.describe()})"
+            key = f"{series.place} {label}"
+            self.report(series.last.user, message, series.last.at, opening, series.last, key=key)
+        elif growth.kind is GrowthKind.UNCLEAR:
+            reason = (
+                f"some rounds of {series.place} leave connections open{opened_by}, and others do not (open: "
+                f"{series.describe()}): are more rounds alike (--loop)?"
+            )
+            self.gaps[Gap(reason=reason, closes_with="--loop", rules=(self.id,))] = None

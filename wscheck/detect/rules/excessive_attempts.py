@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from wscheck.detect.rules.rule import EventHandler, Rule
-from wscheck.model.events import Connected, Connecting, Event, Refused
+from wscheck.model.events import ActionPerformed, Connected, Connecting, Event, Refused
 from wscheck.model.findings import Confidence, Severity
 
 MAX_STORED_ATTEMPTS = 1_000
@@ -68,7 +68,8 @@ class ReconnectLoop(msgspec.Struct):
 class ExcessiveAttempts(Rule):
     """Rule: a user makes more than `max_attempts` connection attempts within `attempts_window_s` seconds.
 
-    Each document of a page counts by itself: a site of several pages, or a test suite, opens one per document.
+    Each document of a page counts by itself: a site of several pages, or a test suite, opens one per document. So do
+    the attempts after each action that wscheck performs on the page.
 
     A slower loop that continues for minutes is a warning. It starts with the user's second attempt, because nothing is
     stored about users who connected once.
@@ -94,7 +95,18 @@ class ExcessiveAttempts(Rule):
         self._window = self.options.attempts_window_s
         self._loops, self._excessive = dict[AttemptOwner, float | ReconnectLoop](), set[AttemptOwner]()
         self._total = 0
-        return {Connecting: self._attempt, Connected: self._attempt, Refused: self._attempt}
+        return {
+            Connecting: self._attempt,
+            Connected: self._attempt,
+            Refused: self._attempt,
+            ActionPerformed: self._performed,
+        }
+
+    def _performed(self, event: ActionPerformed) -> None:
+        """Count the attempts of the page anew: wscheck's own visits must not look like a loop of the page."""
+        for owners in (self._attempts, self._loops):
+            for owner in [each for each in owners if isinstance(each, tuple) and each[1] == event.page]:
+                del owners[owner]
 
     def _attempt(self, event: Connecting | Connected | Refused) -> None:  # noqa: PLR0912 - a call costs too much here
         if isinstance(event, Connecting):

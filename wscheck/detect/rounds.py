@@ -1,0 +1,106 @@
+"""Counts after each round of a loop (a visit of a place, and the return from it), and how they grow.
+
+A count that grows by a constant on every round is a leak of the place. One that never grows is none.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from itertools import pairwise
+
+import msgspec
+
+from wscheck.model.events import CodeLocation, RoundCounted
+
+MIN_ROUNDS = 3
+"""Smallest number of rounds that tells a leak from a connection that the first visit opens and later ones share."""
+
+
+class GrowthKind(StrEnum):
+    """Kind of change of a count over the rounds."""
+
+    CONSTANT = "constant"
+    NONE = "none"
+    UNCLEAR = "unclear"
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """Change of a count over the rounds.
+
+    per_round  number by which the count grows in each of `rounds` rounds; 0 unless the growth is constant
+    """
+
+    kind: GrowthKind
+    per_round: int = 0
+    rounds: int = 0
+
+
+def growth(counts: Sequence[int], at_rest: int | None = None) -> Growth:
+    """Return how a count changes from round to round.
+
+    The first round may differ from the others, because it may open what all later rounds share.
+
+    Args:
+        counts: the count before the first round, and after each round.
+        at_rest: the count some seconds after the last round, when delayed closes have happened; None if not counted.
+    """
+    steps = [after - before for before, after in pairwise(counts)]
+    later = steps[1:]
+    if max(steps, default=0) <= 0 or (later and max(later) <= 0):
+        return Growth(GrowthKind.NONE)
+    if at_rest is not None and at_rest <= counts[0]:
+        return Growth(GrowthKind.NONE)
+    if len(steps) >= MIN_ROUNDS and len(set(later)) == 1 and (at_rest is None or at_rest >= counts[-1]):
+        return Growth(GrowthKind.CONSTANT, later[0], len(later) + (steps[0] == later[0]))
+    return Growth(GrowthKind.UNCLEAR)
+
+
+class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of one opener, or of one handler, at one place. Fields as in `RoundCounted`.
+
+    counts   the count before the first round, and after each round
+    at_rest  the count some seconds after the last round, None if not counted
+    last     the latest count as an event
+    """
+
+    page: str | None
+    place: str
+    what: str
+    name: str
+    opener: CodeLocation | None
+    counts: tuple[int, ...]
+    at_rest: int | None
+    last: RoundCounted
+
+    @property
+    def growth(self) -> Growth:
+        """How the count changes from round to round."""
+        return growth(self.counts, self.at_rest)
+
+    def describe(self) -> str:
+        """Return the counts as text: "0, 1, 2, 3", or "0, 1, 2, 3, and 1 some seconds later"."""
+        shown = ", ".join(map(str, self.counts))
+        is_same = self.at_rest is None or not self.counts or self.at_rest == self.counts[-1]
+        return shown if is_same else f"{shown}, and {self.at_rest} some seconds later"
+
+
+def round_series(events: Iterable[RoundCounted]) -> list[RoundSeries]:
+    """Return the series of counts, in the order in which they begin."""
+    groups: dict[tuple[str | None, str, str, str, CodeLocation | None, str | None], list[RoundCounted]] = {}
+    for event in events:
+        key = (event.page, event.place, event.what, event.name, event.opener, event.user)
+        groups.setdefault(key, []).append(event)
+    return [_series(group) for group in groups.values()]
+
+
+def _series(group: Sequence[RoundCounted]) -> RoundSeries:
+    first = group[0]
+    return RoundSeries(
+        page=first.page,
+        place=first.place,
+        what=first.what,
+        name=first.name,
+        opener=first.opener,
+        counts=tuple(each.count for each in group if not each.at_rest),
+        at_rest=next((each.count for each in group if each.at_rest), None),
+        last=group[-1],
+    )
