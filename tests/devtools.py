@@ -38,6 +38,10 @@ SAVE = """(async () => {
   return out })()"""
 
 
+class _Refused(Exception):
+    """The browser answered a command with an error."""
+
+
 class _Tab:
     """One target with its own websocket."""
 
@@ -50,11 +54,16 @@ class _Tab:
         async with asyncio.timeout(TIMEOUT_S):
             while (answer := json.loads((await self._socket.receive()).data)).get("id") != number:
                 pass
-        assert "error" not in answer, answer
+        if "error" in answer:
+            raise _Refused(answer)
         return dict(answer["result"])
 
     async def value(self, expression: str) -> Any:
-        answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        """Return the value of `expression`, or None if it failed, or if the page was replaced meanwhile."""
+        try:
+            answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        except _Refused:
+            return None
         return None if "exceptionDetails" in answer else answer["result"].get("value")
 
     async def until(self, expression: str, holds: Any) -> None:

@@ -3,11 +3,14 @@
 `python -m bench causes` runs each page five times, in both builds, and prints the matrix of docs/browser.md.
 """
 
+import pytest
+
 from tests.node_backend import node_backend
 from tests.pages import served
 from tests.run.browser.cause_matrix import run_cases, table
 
 
+@pytest.mark.timeout(300)
 async def test_every_finding_names_the_true_cause() -> None:
     with served("dev") as pages, node_backend("--fault", "accept-any-token") as lenient:
         results = await run_cases("dev", pages.url, lenient.url)
