@@ -44,16 +44,32 @@ def test_one_bundle_alone_may_be_a_coincidence() -> None:
     assert set(evaluated(bundle("A", 0))[0]) == {"A"}
 
 
-def lost(user: str, at: float, timeout: float = 22.0) -> Conversation:
+def lost(user: str, at: float, timeout: float = 22.0, reason: str = "ping timeout") -> Conversation:
     """A client that returns, and whose earlier connection ends with a ping timeout later."""
     said = log_of(user).connects(f"{user}1", at=0).connects(f"{user}2", at=at)
-    return said.disconnects(f"{user}1", at=at + timeout, reason="ping timeout")
+    return said.disconnects(f"{user}1", at=at + timeout, reason=reason)
 
 
 @pytest.mark.parametrize("users", ["A", "ABCDEF"])
 def test_a_connection_that_a_lost_network_left_behind_is_a_warning(users: str) -> None:
     found, _ = evaluated(*(lost(user, 100 + 3 * n) for n, user in enumerate(users)))
     assert found == dict.fromkeys(users, Severity.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("reason", "severity"),
+    [
+        ("no pong within 45s", Severity.WARNING),
+        ("missed 3 heartbeats", Severity.WARNING),
+        ("keepalive timeout", Severity.WARNING),
+        ("idle timed out", Severity.WARNING),
+        ("no such room", Severity.ERROR),
+        ("session timeout", Severity.ERROR),
+    ],
+)
+def test_a_lost_network_is_recognised_in_the_words_of_any_server(reason: str, severity: Severity) -> None:
+    found, _ = evaluated(lost("A", at=100, reason=reason))
+    assert found == {"A": severity}
 
 
 def test_two_connections_that_both_time_out_later_were_two() -> None:

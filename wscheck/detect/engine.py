@@ -13,7 +13,7 @@ from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.rule import EventHandler
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
-from wscheck.model.disconnect_reasons import PING_TIMEOUT
+from wscheck.model.disconnect_reasons import reports_silent_client
 from wscheck.model.events import (
     SOURCE_SERVER_LOG,
     AnyEvent,
@@ -281,7 +281,7 @@ def outlived_lost_network(history: UserHistory) -> bool:
 
     The older connection ends with a ping timeout soon after the newer one opened: the client had lost it before.
     """
-    timed_out = {c.sid: c.event.at for c in history.closings if c.reason == PING_TIMEOUT}
+    timed_out = {c.sid: c.event.at for c in history.closings if reports_silent_client(c.reason)}
     return bool(history.met) and all(
         _is_logged(old)
         and _is_logged(new)

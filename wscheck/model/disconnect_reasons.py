@@ -4,6 +4,8 @@ Sources: Socket.IO documentation, "The Socket instance" (client and server), eve
 `disconnect` handler.
 """
 
+import re
+
 # Reasons that a client reports.
 IO_SERVER_DISCONNECT = "io server disconnect"
 IO_CLIENT_DISCONNECT = "io client disconnect"
@@ -67,3 +69,14 @@ SERVER_SPELLINGS = frozenset(
     }
 )
 """Every reason that a Socket.IO server (Node.js) gives."""
+
+_SILENCE = re.compile(
+    r"(?i)\b(?:no|missed|missing|lost|without)\b.*\b(?:ping|pong|heart-?beats?|keep-?alives?)\b"
+    r"|\b(?:idle|inactivity|read|receive|i/o)\b.*\btime(?:d[ -]?)?[ -]?out\b"
+    r"|\b(?:ping|pong|heart-?beat|keep-?alive)s?\b.*\b(?:time(?:d[ -]?)?[ -]?out|missed|missing|expired|failed|lost)\b"
+)
+
+
+def reports_silent_client(reason: str | None) -> bool:
+    """Return whether the reason means that the client did not answer for too long, in the words of any server."""
+    return reason is not None and (reason == PING_TIMEOUT or _SILENCE.search(reason) is not None)

@@ -8,7 +8,8 @@ import pytest
 from wscheck.model.events import Connected, Disconnected, Event, Replaced
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.vocabulary import LogVocabulary
-from wscheck.observe.logs.wording.scout import WordingScout
+from wscheck.observe.logs.wording.scout import _LIKELY, _UNUSUAL, WordingScout
+from wscheck.observe.logs.wording.words import EVENT_VERBS, reports_event
 
 USERS = ("mia", "noor", "will")
 _CHARACTERS = string.ascii_letters + string.digits + "-_"
@@ -65,6 +66,10 @@ PREFIXES = {
     "syslog": "Apr  2 10:11:{s:02} node-3 realtime[812]: ",
     "compose": "api-1  | 2026-04-02T10:11:{s:02}.250Z ",
     "PM2": "0|api  | 2026-04-02 10:11:{s:02} ",
+    "NLog": "2026-04-02 10:11:{s:02}.2500|INFO|Acme.Realtime.Hub|",
+    "NLog with a short name": "2026-04-02 10:11:{s:02}.2500|INFO|Hub|",
+    "klog": "I20260402 10:11:{s:02}.250123       1 hub.go:88] ",
+    "a thread in parentheses": "[INFO ] 2026-04-02 10:11:{s:02},250 com.acme.ws.Endpoint (qtp14841-55) - ",
     "JavaScript's Date": "Thu Apr 02 2026 10:11:{s:02} GMT+0000 (Coordinated Universal Time): ",
     "an emoji": "🔌 ",
 }
@@ -76,6 +81,15 @@ SENTENCES = {
     "bars": ("Socket opened | id={i} | member={u}", "Socket closed | id={i} | member={u} | reason=transport close"),
     "keys": ("ws open uid:{u} sid:{i}", "ws close uid:{u} sid:{i}"),
     "square brackets": ("User[{u}] authenticated. Created session[{i}].", "User[{u}] left. Closed session[{i}]."),
+    "a reason in words": (
+        "driver {u} attached on stream {i}",
+        "driver {u} detached from stream {i}: app in background",
+    ),
+    "a reason in parentheses": (
+        "Agent {u} connected, session={i}",
+        "Agent {u} disconnected, session={i} (no pong within 45s)",
+    ),
+    "a code and a reason": ("{u} connected, session={i}", "{u} disconnected, session={i} (1001 going away)"),
     "JSON at the end": (
         'connection established {{"userId":"{u}","connId":"{i}"}}',
         'connection lost {{"connId":"{i}"}}',
@@ -124,6 +138,7 @@ STRUCTURED = {
     "Serilog": '{{"@t":"2026-04-02T10:11:{s:02}Z","@mt":"Client {{Id}} {v}","Id":"{i}","UserId":"{u}"}}',
     "logfmt": 'time=2026-04-02T10:11:{s:02}Z level=info msg="client {v}" account={u} conn_id={i}',
     "Logger metadata": "10:11:{s:02}.123 user_id={u} pid=<0.{s}.0> [info] channel {v} {i}",
+    "context in brackets": "2026-04-02 10:11:{s:02} INFO [userId={u}, wsSession={i}] Connection was {v}",
     "CSV": '2026-04-02T10:11:{s:02}Z,node-3,"[api] User {u} {v}, socket {i}"',
 }
 
@@ -238,3 +253,10 @@ def test_openings_without_ends_are_only_a_guess() -> None:
     log, _ = conversation(PREFIXES["iso"], ("User {u} connected ({i})", "Au revoir {u} ({i})"))
     assert read(log) == []
     assert {user for _, user, _ in told(read(log, guesses=True))} == set(USERS)
+
+
+def test_the_search_finds_a_line_with_any_word_for_an_event() -> None:
+    needles = [needle.decode() for needle in (*_LIKELY, *_UNUSUAL)]
+    missed = {verb for verb in EVENT_VERBS if not any(needle in f" {verb} " for needle in needles)}
+    assert missed <= {"back"}  # in too many words, such as "background"
+    assert all(reports_event(f"{verb} ") for verb in EVENT_VERBS)

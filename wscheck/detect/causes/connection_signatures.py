@@ -9,7 +9,7 @@ from math import dist, fsum, sqrt
 from wscheck.detect.causes.history import Clue, Signature, UserHistory
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.rules.rule import are_separate_connections, opener_label
-from wscheck.model.disconnect_reasons import FORCED_CLOSE, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_ENDED
+from wscheck.model.disconnect_reasons import FORCED_CLOSE, IO_SERVER_DISCONNECT, TRANSPORT_ENDED, reports_silent_client
 from wscheck.model.events import SOURCE_CLIENT, Connected
 from wscheck.model.findings import Confidence
 
@@ -207,7 +207,7 @@ def _resolution(pair: tuple[Connected, Connected]) -> float:
 
 
 def zombie(history: UserHistory) -> Clue | None:
-    timed_out = [c for c in history.closings if c.reason == PING_TIMEOUT]
+    timed_out = [c for c in history.closings if reports_silent_client(c.reason)]
     for old, new in history.met if timed_out else ():
         if any(c.sid == old.sid and new.sid in c.remaining for c in timed_out):
             return Confidence.HIGH, "the older connection ended with a ping timeout after the newer one opened"

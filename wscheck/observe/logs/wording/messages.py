@@ -127,13 +127,15 @@ _PREFIX = lazy_pattern(
     rf"""\s*(?:
     (?P<bracket>\[[^\[\]\n]{{0,80}}\]:?)
     |(?P<stamp>\(?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?\s)?(?:{STAMP_SOURCE})(?:\s?GMT[+-]\d{{4}})?(?:\s\([\w ]+\))?
-        \)?[,:]?(?=\s|[A-Z]|$))
+        \)?[,:]?(?=\s|[A-Z|]|$))
     |(?P<python>(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL):[\w.]+:)
     |(?P<ruby>[DIWEFA],(?=\s\[))
     |(?P<priority><\d{{1,3}}>)
     |(?P<process>(?:[\w.-]+\s)?[\w./-]+\[[\w.-]+\]:)
     |(?P<bunyan>[\w.-]+/\d+\son\s[\w.-]+:)
     |(?P<column>[\w.|-]+\s+\|(?=\s))
+    |(?P<piped>(?<=\|)[\w.$/-]+(?=\|))
+    |(?P<thread>\d+\s+[\w./-]+:\d+\](?=\s)|\([\w.:\#/-]{{1,60}}\)(?=\s+-\s))
     |(?P<pid>\#?\d+\]?(?=\s+(?:[-–—]|[\[(]|[A-Z]{{3,8}}\b)))
     |(?P<pair>[A-Za-z_]\w*=(?:<[^<>\s]*>|[^\s\[\]"']+)(?=\s))
     |(?P<sid>(?:[\w-]{{20}}|[0-9a-f]{{32}}):(?=\s))
@@ -146,6 +148,9 @@ _PREFIX = lazy_pattern(
     re.VERBOSE,
 )
 _TAG = lazy_pattern(r"(?=[\w<>.-]*\d)[\w<>.-]{8,40}|<[\d.]+>")
+_CONTEXT = lazy_pattern(r"\[((?:[A-Za-z_][\w.-]*=[^\s,;=\[\]]*(?:[,;]\s*|\s+|(?=\])))+)\]:?")
+_CONTEXT_PAIR = lazy_pattern(r"([A-Za-z_][\w.-]*)=([^\s,;=\[\]]+)")
+"""Context of the logger in brackets: "[user=ann, conn=c7]"."""
 _VIEWER = lazy_pattern(
     r"\A(?:[^\t\n]+\t){2}(?=\d{4}-)|\A[a-z0-9][\w.]*-[\w.-]+ [\w.-]+ (?=\[|\d{4}-|[A-Z]+\b)"
     r"|\A[A-Za-z][\w.-]*(?: {1,4}| \|)(?=\d{4}-\d\d-\d\d[ T]\d)"
@@ -222,6 +227,8 @@ _LOGGER_KEYS = frozenset(
     ]
 )
 """Keys, in the form of `normalize_key`, under which loggers write their own data."""
+_OWN_OR_LOGGER_KEYS = frozenset(["stream", "channel"])
+"""Keys of loggers ("stdout", "app") that servers use too, for the id of a connection."""
 
 
 def parse(message: LogMessage) -> ParsedMessage | None:
@@ -253,11 +260,13 @@ def _parsed(text: str, fields: dict[str, str], stamp: str, *, structured: bool) 
     reason = reason or next((value for key, value in fields.items() if _is_reason(key)), "")
     pieces = list(_with_whole_names(_pieces(body), body))[:MAX_PIECES]
     core = _core_end(pieces)
-    tail = pieces[core:]
-    counted = bool(tail) and _is_count(tail)
+    counted = core < len(pieces) and _is_count(pieces[core:])
     meaning = meaning_of(_words(_without_own_room(pieces[:core] if counted else pieces)))
     if meaning is NO_MEANING:
         return None
+    if meaning.kind == DISCONNECTED and not counted:
+        core = min(core, _reason_begin(pieces))
+    tail = pieces[core:]
     if tail and meaning.kind == DISCONNECTED:
         rest = body[tail[0].begin :].strip(" \t-–—:;,.|()[]")
         reason = reason or (rest if len(rest) <= MAX_REASON else "")
@@ -266,7 +275,7 @@ def _parsed(text: str, fields: dict[str, str], stamp: str, *, structured: bool) 
         pieces = pieces[:core]
     pattern = tuple(SLOT if piece.kind == _VALUE else piece.text.lower() for piece in pieces)
     slots = tuple(_slot(pieces, at) for at, piece in enumerate(pieces) if piece.kind == _VALUE)
-    fields = {key: value for key, value in fields.items() if not _is_logger_key(key) and not _is_reason(key)}
+    fields = {key: value for key, value in fields.items() if not _is_logger_key(key, value) and not _is_reason(key)}
     form = f"{'{} ' if structured else ''}{form}".strip()
     pairs = {key: value for key, value in tags.items() if not key.isdigit()}
     tags = {key: value for key, value in tags.items() if key.isdigit()}
@@ -315,6 +324,8 @@ def split_prefix(text: str) -> tuple[int, str, dict[str, str]]:
         if kind == "pair":
             key, _, value = piece.partition("=")
             tags[key] = value
+        elif kind == "bracket" and (pairs := _CONTEXT.fullmatch(piece)) is not None:
+            tags |= {pair[1]: pair[2] for pair in _CONTEXT_PAIR.finditer(pairs[1])}
         elif (tag := _TAG.fullmatch(piece.strip("[]:#"))) is not None and kind in {"bracket", "sid", "logger"}:
             tags[str(len(forms))] = tag[0]
         forms.append("T" if kind == "bracket" and STAMP.search(piece) is not None else _FORMS[kind])
@@ -333,6 +344,8 @@ _FORMS = {
     "process": "p[]:",
     "bunyan": "p/h:",
     "column": "c|",
+    "piped": "c|",
+    "thread": "0",
     "pid": "0",
     "pair": "k=",
     "logger": "n:",
@@ -507,6 +520,43 @@ def _core_end(pieces: Sequence[Piece]) -> int:
     return end
 
 
+def _reason_begin(pieces: Sequence[Piece]) -> int:
+    """Return the number of pieces in front of the reason of a disconnect, all if there is none.
+
+    A reason is behind an id and a sign: "ann left stream s_17: app in background", "s_17 closed (no pong within 45s)".
+    """
+    spoken = named = False
+    for at, piece in enumerate(pieces):
+        if spoken and named and piece.text in _REASON_SIGNS and _is_reason_text(pieces[at + 1 :]):
+            return at
+        spoken |= piece.kind == _WORD and not EVENT_VERBS.isdisjoint(word_parts(piece.text))
+        named |= piece.kind == _VALUE and any(map(str.isdigit, piece.text)) and may_be_id(_slot(pieces, at))
+    return len(pieces)
+
+
+_CODE_IN_FRONT = lazy_pattern(r"(?<=[\s(])[1-4]\d{3}\W*$")
+_REASON_SIGNS = frozenset([":", "(", "-", "–", "—"])
+_CLOSE_CODE = lazy_pattern(r"[1-4]\d{3}")
+_NAMING_WORDS = HOLDER_NOUNS | CONNECTION_NOUNS | frozenset(["for", "by", "as", "of", "from"])
+"""Words in front of a name."""
+
+
+def _is_reason_text(pieces: Sequence[Piece]) -> bool:
+    """Return whether pieces are a phrase that contains no id: words, numbers with a unit, or a close code."""
+    words = 0
+    for at, piece in enumerate(pieces):
+        if piece.kind == _WORD:
+            words += 1
+        elif piece.text in {"=", ":"}:
+            return False
+        elif piece.kind == _VALUE:
+            is_number = _CLOSE_CODE.fullmatch(piece.text) is not None or _NO_ID.fullmatch(piece.text) is not None
+            is_name = at > 0 and pieces[at - 1].text.lower() in _NAMING_WORDS
+            if not is_number and (is_name or not piece.text.replace("-", "").isalpha()):
+                return False
+    return words > 0 and len(pieces) > 1
+
+
 def _is_count(pieces: Sequence[Piece]) -> bool:
     """Return whether pieces report a number of connections: ", total: 3", "(3 clients)", ". Total connections: 3"."""
     words = [piece.text.lower() for piece in pieces if piece.kind == _WORD]
@@ -519,7 +569,8 @@ def _without_reason(text: str) -> tuple[str, str]:
     if (keyed := _KEYED_REASON.search(text)) is not None:
         return f"{text[: keyed.start()]}{text[keyed.end() :]}", keyed["reason"].strip("\"'")
     if (known := _KNOWN_REASON.search(text)) is not None and known.start():
-        return f"{text[: known.start()].rstrip(' -–—:;,.(')}{text[known.end() :].lstrip(')')}", known[0]
+        before = _CODE_IN_FRONT.sub("", text[: known.start()]).rstrip(" -–—:;,.(")
+        return f"{before}{text[known.end() :].lstrip(')')}", known[0]
     return text, ""
 
 
@@ -585,6 +636,8 @@ def _is_reason(key: str) -> bool:
     return normalize_key(key.rpartition(".")[2]) in {"reason", "disconnectreason", "closereason", "cause"}
 
 
-def _is_logger_key(key: str) -> bool:
+def _is_logger_key(key: str, value: str) -> bool:
     name = normalize_key(key)
+    if name in _OWN_OR_LOGGER_KEYS and any(map(str.isdigit, value)):
+        return False
     return key in TIME_KEYS or key in MESSAGE_KEYS or name in _LOGGER_KEYS

@@ -27,7 +27,9 @@ _LIKELY = (
     b"onnect", b"oin", b"pen", b"nline", b"stablish", b"ccept", b"ttach", b"los", b"eft", b"eav", b"ffline",
     b"gone", b"lost", b"Lost", b"rop", b"erminat", b"nded", b"egist", b"reat", b"dded", b"uth", b"ubscri",
     b"tart", b" up", b"ew ", b"ogged", b"emov", b"estroy", b"inish", b"own", b"CONNECT", b"JOIN", b"OPEN",
-    b"CLOSE",
+    b"CLOSE", b"etach", b"xit", b"uit", b"ssign", b"ssoci", b"ound", b"apped", b"nter", b"rriv", b"ncoming",
+    b"igned", b"dentif", b"andshak", b"ello", b"eady", b"bye", b"ogout", b"xpir", b"eleas", b"top", b"elet",
+    b"urg", b"leanup", b"bort", b"omplet",
 )  # fmt: skip
 """Parts of words that report events, without their first letter, which may be a capital."""
 _MESSAGE_LINE = lazy_pattern(
@@ -37,7 +39,7 @@ _MESSAGE_LINE = lazy_pattern(
 
 _UNUSUAL = (
     b"eplac", b"upersed", b"icking", b"icked", b"vict", b"isplac", b"umped", b"usted", b"lready ", b"uplic",
-    b"favo", b"xisting", b"revious ", b" old ", b"verrid", b"taken over", b"took over", b"akeover",
+    b"favo", b"umping", b"kick", b"xisting", b"revious ", b" old ", b"verrid", b"taken over", b"took over", b"akeover",
     b"isconnecting ", b"losing ", b"nother ", b"econd ",
 )  # fmt: skip
 """Words for replacements, for which a log is searched even if its other events are known."""

@@ -25,7 +25,7 @@ ARRIVALS = _words(
 """Words that report a new connection if the ids on their lines confirm it."""
 DEPARTURES = _words(
     "unregistered deregistered removed destroyed deleted finished down unsubscribed stopped expired released "
-    "cleanup evicted bye logout unmapped unbound purged"
+    "cleanup evicted bye logout unmapped unbound purged aborted"
 )
 """Words that report the end of a connection if the ids on their lines confirm it."""
 CONNECTION_NOUNS = _words(
@@ -222,7 +222,8 @@ def _qualifies_connection(words: Sequence[str]) -> bool:
 EVENT_VERBS = CONNECT_VERBS | END_VERBS | ARRIVALS | DEPARTURES | _REPLACE_VERBS | {"disconnection"}
 _REPORTS = lazy_pattern(
     r"(?i)connect|join|open|online|establish|accept|attach|clos|left|leave|offline|gone|lost|drop|terminat|ended|detach|"
-    r"exited|quit|regist|creat|added|auth|identif|subscri|start|\bup\b|arriv|enter|new |incoming|logged|signed|mapp|"
+    r"exited|quit|abort|complet|purg|regist|creat|added|auth|identif|subscri|start|\bup\b|arriv|enter|new |incoming|"
+    r"logged|signed|mapp|"
     r"associat|bound|assign|handshak|ready|hello|back|remov|destroy|delet|finish|down|stopp|expir|releas|cleanup|bye|logout|"
     r"replac|supersed|kick|evict|displac|bump|oust|take|took|duplic|overr|already|favou?r"
 )
