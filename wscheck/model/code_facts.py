@@ -82,3 +82,31 @@ class OpeningCall(msgspec.Struct, frozen=True, kw_only=True):
     guarded: bool = False
     forces_new: bool = False
     reconnects: bool | None = None
+
+
+class Replacement(msgspec.Struct, frozen=True, kw_only=True):
+    """Text that replaces a part of a file, which is empty for an insertion.
+
+    line, column          1-based start of the replaced part; columns count UTF-16 code units, as in SARIF
+    end_line, end_column  1-based end, the column after the last one
+    start, end            the same part, in bytes
+    """
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    start: int
+    end: int
+    text: str
+
+
+class Patch(msgspec.Struct, frozen=True, kw_only=True):
+    """Change of one file that removes a finding.
+
+    diff  the change as a unified diff
+    """
+
+    file: str
+    replacements: list[Replacement]
+    diff: str

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from wscheck.model.allow_list import AllowList
+from wscheck.model.code_facts import Patch
 from wscheck.model.events import AnyEvent, CodeLocation
 
 
@@ -74,6 +75,7 @@ class Finding(msgspec.Struct, kw_only=True):
     connections        the most connections that were open at once, None for a finding that does not count them
     evidence           the first and the latest events that show the problem, limited in number
     locations          places in the source code that show the problem, for a finding without events
+    patch              change of the source code that removes the problem, None if it is not certain
     allowed            reason why the finding does not count, None for a finding that counts
     """
 
@@ -91,6 +93,7 @@ class Finding(msgspec.Struct, kw_only=True):
     connections: int | None = None
     evidence: list[AnyEvent] = msgspec.field(default_factory=list)
     locations: list[CodeLocation] = msgspec.field(default_factory=list)
+    patch: Patch | None = None
     allowed: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from wscheck.detect.code.packages import Package, parse_manifest
 from wscheck.detect.code.source_tree import FileFacts, file_facts, findings_in, may_have_facts, shared_urls, uses_of
 from wscheck.model.findings import Confidence, Finding, Severity
 
@@ -142,7 +143,7 @@ def test_files_that_no_page_loads_together_are_no_finding(first: str, second: st
     for path in (first, second):
         text = f"<script>\n{code}\n</script>" if path.endswith(".svelte") else code
         package = path.partition("/")[0] if path.endswith("/a.js") and "src" not in path else "."
-        facts.append(file_facts(path, text.encode(), package))
+        facts.append(file_facts(path, text.encode(), Package(package)))
     assert findings_in(facts) == []
 
 
@@ -159,3 +160,21 @@ def test_scripts_without_imports_belong_to_pages_of_their_own() -> None:
 def test_only_files_that_mention_a_connection_are_parsed() -> None:
     assert not may_have_facts(b"export const audio = radio(1)")
     assert may_have_facts(b"io(URL)") and may_have_facts(b"this.socket?.on('x', f)")
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "rules"),
+    [('{"vue": "3"}', []), ('{"nuxt": "^3.8"}', []), ('{"react": "18", "vue": "3"}', ["opened-in-render"])],
+)
+def test_a_composable_of_a_package_with_vue_runs_once_per_instance(dependencies: str, rules: list[str]) -> None:
+    package = parse_manifest(".", f'{{"dependencies": {dependencies}}}'.encode())
+    code = IMPORT + "export const useLive = () => { const live = io('/live'); return { live } }"
+    assert [finding.rule for finding in findings_in([file_facts("live.ts", code.encode(), package)])] == rules
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"dependencies": ["vue"]}', "\xff", '{"dependencies": {"vue": null}}']
+)
+def test_a_manifest_that_is_none_names_no_version(text: str) -> None:
+    package = parse_manifest("a", text.encode("latin-1"))
+    assert (package.folder, package.vue_version, package.server_rendering) == ("a", None, "")

@@ -228,7 +228,8 @@ def _role_by_name(source: SourceCode, function: Node) -> tuple[CallContext, Node
         return None
     name = function_name(function)
     if _HOOK.match(name):
-        return (CallContext.SETUP if _imports_from(source, ("vue", "@vue", "pinia")) else CallContext.RENDER), None
+        is_composable = source.package.is_vue or _imports_from(source, ("vue", "@vue", "pinia"))
+        return (CallContext.SETUP if is_composable else CallContext.RENDER), None
     is_default_export = not name and function.parent is not None and function.parent.type == "export_statement"
     if (_COMPONENT.match(name) or is_default_export) and renders_elements(function):
         framework_runs_once = _imports_from(source, ("solid-js",))

@@ -13,6 +13,7 @@ from wscheck.detect.code.call_context import owner_name, owner_of
 from wscheck.detect.code.connection_calls import CANDIDATE, connection_calls, imported_names
 from wscheck.detect.code.listeners import UnremovedListener, unremoved_listeners
 from wscheck.detect.code.openings import opening_call
+from wscheck.detect.code.packages import Package
 from wscheck.detect.code.syntax import enclosing_function, parse_source, text_of
 from wscheck.detect.rules.code_rules import CODE_RULES
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
@@ -39,12 +40,12 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     listeners  listeners that no cleanup removes
     origins    local name to the module that it is imported from
     unchecked  number of further calls, in a file with more than `MAX_CALLS`
-    package    folder of the package (with a package.json) that contains the file
+    package    package that contains the file
     is_module  the file imports something; a script without imports belongs to the one page that includes it
     """
 
     path: str
-    package: str = ""
+    package: Package = Package()
     is_module: bool = True
     openings: tuple[OpeningCall, ...] = ()
     listeners: tuple[UnremovedListener, ...] = ()
@@ -85,14 +86,14 @@ def may_have_facts(content: bytes) -> bool:
     return CANDIDATE.search(content) is not None or _LISTENER.search(content) is not None
 
 
-def file_facts(path: str, content: bytes, package: str = "") -> FileFacts:
+def file_facts(path: str, content: bytes, package: Package | None = None) -> FileFacts:
     """Return the facts about one file of a package. `path` has slashes."""
-    source = parse_source(path, content)
+    source = parse_source(path, content, package)
     calls = connection_calls(source)
     origins = {name: binding.module for name, binding in imported_names(source).items()}
     return FileFacts(
         path=path,
-        package=package,
+        package=source.package,
         is_module=bool(origins) and source.suffix not in (".html", ".htm"),
         openings=tuple(opening_call(source, call) for call in calls[:MAX_CALLS]),
         unchecked=max(len(calls) - MAX_CALLS, 0),
@@ -125,7 +126,7 @@ def shared_urls(files: Iterable[FileFacts]) -> list[list[OpeningCall]]:
         for call in file.openings if file.is_module else ():
             origin = _url_origin(call, file)
             if origin is not None and not call.guarded:
-                groups.setdefault((file.package, call.api, call.url, origin), []).append(call)
+                groups.setdefault((file.package.folder, call.api, call.url, origin), []).append(call)
     return [
         calls
         for calls in groups.values()

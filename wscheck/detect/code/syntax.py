@@ -14,6 +14,8 @@ from pathlib import PurePath
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
+from wscheck.detect.code.packages import Package
+
 TYPESCRIPT_SUFFIXES = frozenset({".ts", ".mts", ".cts"})
 SCRIPT_SUFFIXES = frozenset({".js", ".mjs", ".cjs", ".jsx", ".tsx"}) | TYPESCRIPT_SUFFIXES
 MARKUP_SUFFIXES = frozenset({".vue", ".svelte", ".html", ".htm"})
@@ -44,6 +46,7 @@ class SourceCode:
     suffix          suffix of the file: ".tsx"
     root            root of the syntax tree; positions are those of the whole file
     typescript      the tree has the grammar of TypeScript, which has no JSX
+    package         package that contains the file
     module_script   (first byte, last byte) of Svelte's module script, which runs once for all components
     """
 
@@ -51,6 +54,7 @@ class SourceCode:
     suffix: str
     root: Node
     typescript: bool = False
+    package: Package = field(default_factory=Package)
     module_script: tuple[int, int] | None = None
 
     _by_type: dict[str, list[Node]] = field(default_factory=dict)
@@ -86,13 +90,14 @@ def _run_by(call: Node) -> Iterator[Node]:
             yield node
 
 
-def parse_source(path: str, content: bytes) -> SourceCode:
+def parse_source(path: str, content: bytes, package: Package | None = None) -> SourceCode:
     """Parse the scripts of a file. Text outside of scripts is replaced by spaces, so that positions stay correct."""
     suffix = PurePath(path).suffix.lower()
     typescript, module_script = suffix in TYPESCRIPT_SUFFIXES, None
     if suffix in MARKUP_SUFFIXES:
         content, typescript, module_script = _scripts_only(content)
-    return SourceCode(path, suffix, _parser(typescript).parse(content).root_node, typescript, module_script)
+    root = _parser(typescript).parse(content).root_node
+    return SourceCode(path, suffix, root, typescript, package or Package(), module_script)
 
 
 def _scripts_only(content: bytes) -> tuple[bytes, bool, tuple[int, int] | None]:

@@ -12,6 +12,7 @@ import msgspec
 from wscheck.config.loading import Config
 from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.code import source_tree
+from wscheck.detect.code.packages import Package, parse_manifest
 from wscheck.detect.code.source_tree import FileFacts, Use
 from wscheck.detect.code.syntax import SUFFIXES
 from wscheck.detect.rules import ranked
@@ -147,7 +148,8 @@ class SourceFiles:
         self.files, self.skipped, self.unreadable = len(self._paths), len(sources) - len(self._paths), 0
         self._readable: list[str] | None = None
         manifests = [path for path in listed if PurePosixPath(path).name == "package.json"]
-        self._packages = {str(PurePosixPath(self._shown(path)).parent) for path in manifests}
+        self._manifests = {str(PurePosixPath(self._shown(path)).parent): path for path in manifests}
+        self._packages: dict[str, Package] = {}
 
     def read(self) -> Iterator[tuple[str, bytes]]:
         """Yield path and content of each file, in the order of the paths. The first call counts the skipped files."""
@@ -171,9 +173,12 @@ class SourceFiles:
             whole = whole.relative_to(Path.cwd())
         return whole.as_posix()
 
-    def package_of(self, shown: str) -> str:
-        """Return the innermost folder with a package.json around a file, "" if there is none."""
-        return next((str(each) for each in PurePosixPath(shown).parents if str(each) in self._packages), "")
+    def package_of(self, shown: str) -> Package:
+        """Return the package of the innermost folder with a package.json around a file."""
+        folder = next((str(each) for each in PurePosixPath(shown).parents if str(each) in self._manifests), "")
+        if folder and folder not in self._packages:
+            self._packages[folder] = parse_manifest(folder, self._content(self._manifests[folder]) or b"")
+        return self._packages.get(folder, Package())
 
     def _content(self, path: str) -> bytes | None:
         try:

@@ -1,0 +1,63 @@
+"""The npm package around a source file: its folder, and the frameworks that its manifest names."""
+
+import json
+import re
+
+import msgspec
+
+_MAJOR = re.compile(r"\d+")
+_SERVER_RENDERING = {
+    "next": "Next.js",
+    "nuxt": "Nuxt",
+    "nuxt3": "Nuxt",
+    "@sveltejs/kit": "SvelteKit",
+    "@remix-run/react": "Remix",
+    "@solidjs/start": "SolidStart",
+    "gatsby": "Gatsby",
+}
+
+
+class Package(msgspec.Struct, frozen=True):
+    """Package that contains a source file.
+
+    folder        folder of its package.json, "" if there is none
+    dependencies  name of each package that it names to the version range
+    """
+
+    folder: str = ""
+    dependencies: dict[str, str] = {}
+
+    @property
+    def is_vue(self) -> bool:
+        """Return whether functions named `use...` are Vue's composables, not React's hooks."""
+        return not self.dependencies.keys().isdisjoint(("vue", "nuxt", "nuxt3")) and "react" not in self.dependencies
+
+    @property
+    def vue_version(self) -> int | None:
+        """Return Vue's major version, None if the package does not state it."""
+        stated = _MAJOR.search(self.dependencies.get("vue", ""))
+        return int(stated.group()) if stated is not None else None
+
+    @property
+    def server_rendering(self) -> str:
+        """Return the name of the framework that renders its pages on the web server too, "" if there is none."""
+        return next((name for package, name in _SERVER_RENDERING.items() if package in self.dependencies), "")
+
+
+def parse_manifest(folder: str, content: bytes) -> Package:
+    """Return the package that the text of a package.json describes. Text that is not a manifest names nothing."""
+    try:
+        manifest = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return Package(folder)
+    sections = [manifest.get(name) for name in _SECTIONS] if isinstance(manifest, dict) else []
+    stated = {
+        str(name): str(version)
+        for section in sections
+        if isinstance(section, dict)
+        for name, version in section.items()
+    }
+    return Package(folder, stated)
+
+
+_SECTIONS = ("peerDependencies", "devDependencies", "dependencies")
