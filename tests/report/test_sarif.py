@@ -11,6 +11,7 @@ import pytest
 
 from tests.report import runs
 from wscheck.detect.rules import REGISTRY
+from wscheck.model.code_facts import Patch, Replacement
 from wscheck.model.events import CodeLocation, Connected, HandlersRegistered, Replaced
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.report import Report
@@ -189,3 +190,23 @@ def test_callers_of_a_shared_opener_are_related_locations() -> None:
     related = [each["physicalLocation"] for each in result["relatedLocations"]]
     assert [each["artifactLocation"]["uri"] for each in related] == ["src/a.ts", "src/b.ts"]
     assert [each["region"]["startLine"] for each in related] == [10, 18]
+
+
+def test_a_patch_is_a_fix_of_its_result() -> None:
+    shown = finding()
+    shown.locations = [CodeLocation("src/a b.tsx", 4, 3, "Chat")]
+    inserted = Replacement(line=4, column=9, end_line=5, end_column=1, start=60, end=70, text="return;\r\n")
+    shown.patch = Patch(file="src/a b.tsx", replacements=[inserted], diff="")
+    (result,) = run_of(report_of(shown))["results"]
+    (fix,) = result["fixes"]
+    assert fix["artifactChanges"] == [
+        {
+            "artifactLocation": {"uri": "src/a%20b.tsx", "uriBaseId": "%SRCROOT%"},
+            "replacements": [
+                {
+                    "deletedRegion": {"startLine": 4, "startColumn": 9, "endLine": 5, "endColumn": 1},
+                    "insertedContent": {"text": "return;\r\n"},
+                }
+            ],
+        }
+    ]

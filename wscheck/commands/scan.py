@@ -1,11 +1,16 @@
 """`wscheck scan`: evaluate source code, without running it."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wscheck.commands.options import Baseline, FailOn, Formats, Strict
+
+if TYPE_CHECKING:
+    from wscheck.model.report import ScanReport
+    from wscheck.run.scan.run import ScanPlan
 
 
 def scan(
@@ -15,6 +20,12 @@ def scan(
     baseline: Baseline = None,
     fail_on: FailOn = None,
     strict: Strict = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Add the cleanups that are certain, shown as a diff, and scan again.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Print the changes that --fix would make as a diff, and write none.")
+    ] = False,
     format: Formats = None,
 ) -> None:
     """Find the places in source code that open connections, and what is certainly wrong with them.
@@ -28,15 +39,41 @@ def scan(
     from wscheck.commands import exit_codes
     from wscheck.commands.fallback_report import write_on_abort
     from wscheck.config.loading import load_config
+    from wscheck.model.errors import UsageError
     from wscheck.model.findings import Verdict
     from wscheck.model.report import ScanReport
     from wscheck.report import formats
     from wscheck.run.scan.run import plan_scan, run_scan
 
-    outputs = formats.prepare_outputs(format)
+    if diff and (fix or any("=" not in each for each in format or ())):
+        raise UsageError("--diff uses stdout.", "Leave out --fix, and give each --format a file: --format json=PATH.")
+    outputs = formats.prepare_outputs(format) if format or not diff else []
     flags = {"policy.baseline": baseline, "verify.fail_on": fail_on, "verify.strict": strict}
     empty = ScanReport(schema="wscheck.scan/1", target=str(folder), verdict=Verdict.INCONCLUSIVE)
     with write_on_abort(outputs, lambda: empty):
-        report = run_scan(plan_scan(load_config(flags), folder))
+        plan = plan_scan(load_config(flags), folder)
+        report = run_scan(plan)
+        if fix or diff:
+            report = _fix(plan, report, write=fix)
     formats.write_outputs(outputs, report, [])
     raise typer.Exit(exit_codes.exit_code(report.verdict))
+
+
+def _fix(plan: "ScanPlan", report: "ScanReport", write: bool) -> "ScanReport":
+    """Print the changes as a diff. With `write`, write them and return the report of the changed files."""
+    from wscheck.detect.code.cleanup_patches import unified_diff
+    from wscheck.report.formatting import plural
+    from wscheck.run.scan.run import proposed_changes, run_scan, write_change
+
+    changes = list(proposed_changes(plan, report))
+    output = sys.stderr.buffer if write else sys.stdout.buffer
+    for change in changes:
+        output.write(unified_diff(change.path, change.before, change.after).encode())
+    output.flush()
+    if not write or not changes:
+        return report
+    for change in changes:
+        write_change(plan, change)
+    effects = plural(sum(change.fixed for change in changes), "effect")
+    print(f"added a cleanup to {effects} in {plural(len(changes), 'file')}", file=sys.stderr)
+    return run_scan(plan)

@@ -104,7 +104,7 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """Change of one file that removes a finding.
 
-    diff  the change as a unified diff
+    diff  the change as a unified diff, with the credentials in its literals hidden
     """
 
     file: str

@@ -37,6 +37,12 @@ _NAMED = re.compile(
     r"""(?:(["'])(?:\\.|(?!\2)[^\\\n])+(?:\2|$)|[^\s"',;&}]{4,})"""
 )
 
+_USER_INFO = re.compile(r"""(?<=://)[^/\s@"'`]+(?=@)""")
+_QUERY_VALUE = re.compile(r"""([?&][\w.-]+=)[^&"'`\s#$<>{}]+""")
+_NAMED_LITERAL = re.compile(
+    r"""(?i)((?:token|password|secret|api[_-]?key|authorization)["']?\s*[:=]\s*)(["'`])[^"'`\n]+(?=\2)"""
+)
+
 _TEXT_FIELDS = frozenset({"message", "reason", "text", "example", "because", "did", "name"})
 """Fields with prose or text of a server, in which also apparent credentials are redacted. All other fields contain ids,
 which may look like a credential and must match those in the server's log.
@@ -80,6 +86,12 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+def redact_source_code(text: str) -> str:
+    """Return source code without the credentials in its literals: in URLs, and as the value of a name such as token."""
+    text = _QUERY_VALUE.sub(rf"\g<1>{HIDDEN}", _USER_INFO.sub(HIDDEN, text))
+    return _NAMED_LITERAL.sub(rf"\g<1>\g<2>{HIDDEN}", text)
 
 
 class Redactor:

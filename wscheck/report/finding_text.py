@@ -11,7 +11,10 @@ from wscheck.detect.incidents import Incident
 from wscheck.detect.rules import RULE_DOCS as RULES
 from wscheck.model.events import AnyEvent, AttemptOutcome, CodeLocation, Connecting, ConnectionEvent, Refused, Replaced
 from wscheck.model.findings import Finding
-from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
+from wscheck.report.formatting import escape_control, format_clock_time, format_duration, format_rate, one_line, plural
+
+PATCHES = 3
+"""Largest number of diffs that are shown per problem."""
 
 MESSAGES = 6
 """Largest number of messages that are shown per rule and cause."""
@@ -160,6 +163,18 @@ class FindingGroup:
 
     finding: Finding
     others: tuple[Finding, ...] = ()
+
+
+def patch_texts(groups: Iterable[FindingGroup]) -> tuple[list[str], int]:
+    """Return the diffs that remove the findings, each once, and the number of further ones that are not shown."""
+    findings = (finding for group in groups for finding in (group.finding, *group.others))
+    diffs = list(dict.fromkeys(finding.patch.diff for finding in findings if finding.patch is not None))
+    shown = ["\n".join(map(_code_line, diff.rstrip("\n").split("\n"))) for diff in diffs[:PATCHES]]
+    return shown, len(diffs) - len(shown)
+
+
+def _code_line(line: str) -> str:
+    return "\t".join(map(escape_control, line.removesuffix("\r").split("\t")))
 
 
 def group_findings(findings: Iterable[Finding]) -> FindingGroup:

@@ -1,5 +1,6 @@
 """Report as Markdown, for a pull request, a wiki or GitHub's step summary."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from wscheck.model.comparison import CompareReport, MeasureChange
@@ -70,7 +71,15 @@ def _problem_section(problem: Sequence[FindingGroup], openers: OpenerIndex) -> s
         f"- **{label}**: {escape_markdown(text)}"
         for label, text in finding_text.labelled_facts(finding, openers.openers_for(finding))
     )
-    return f"### {finding.severity}: {escape_markdown(rules)}\n\n{messages}\n\n{facts}"
+    diffs, _ = finding_text.patch_texts(problem)
+    patches = "".join(f"\n\n{_code_block(diff, 'diff')}" for diff in diffs)
+    return f"### {finding.severity}: {escape_markdown(rules)}\n\n{messages}\n\n{facts}{patches}"
+
+
+def _code_block(text: str, language: str) -> str:
+    """Return a fenced block whose fence is longer than each run of backticks in the text."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _scenario_table(scenarios: Iterable[ScenarioResult]) -> str:

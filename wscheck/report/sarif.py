@@ -18,6 +18,7 @@ import msgspec
 from wscheck import __version__
 from wscheck.detect.causes import causes_for_rule
 from wscheck.detect.rules import RULE_DOCS, RuleDoc
+from wscheck.model.code_facts import Patch
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
@@ -81,9 +82,29 @@ def _result(location: FindingLocation, group: Sequence[Finding], rules: Sequence
         result["relatedLocations"] = [
             _location(other, number) for number, other in enumerate(others[:RELATED_LOCATIONS], 1)
         ]
+    patches = [finding.patch for finding in group if finding.patch is not None]
+    if fixes := [_fix(patch) for number, patch in enumerate(patches) if patch not in patches[:number]]:
+        result["fixes"] = fixes
     if (flow := _code_flow(finding)) is not None:
         result["codeFlows"] = [flow]
     return result
+
+
+def _fix(patch: Patch) -> Json:
+    replacements = [
+        {
+            "deletedRegion": {
+                "startLine": each.line,
+                "startColumn": each.column,
+                "endLine": each.end_line,
+                "endColumn": each.end_column,
+            },
+            "insertedContent": {"text": each.text},
+        }
+        for each in patch.replacements
+    ]
+    change = {"artifactLocation": _artifact(patch.file), "replacements": replacements}
+    return {"description": {"text": "Add the missing cleanup"}, "artifactChanges": [change]}
 
 
 def _by_reason(findings: Sequence[Finding]) -> list[list[Finding]]:

@@ -132,7 +132,21 @@ def _facts(problem: Sequence[FindingGroup], openers: OpenerIndex) -> RenderableT
     for label, text in finding_text.labelled_facts(finding, openers.openers_for(finding)):
         table.add_row("" if label == previous else label, Text(text, "bold green" if label == "fix" else ""))
         previous = label
-    return Padding(table, (0, 0, 0, 2), expand=False)
+    return Padding(Group(table, *_patches(problem)), (0, 0, 0, 2), expand=False)
+
+
+def _patches(problem: Sequence[FindingGroup]) -> Iterator[RenderableType]:
+    """Yield the diffs that remove the findings of a problem."""
+    diffs, more = finding_text.patch_texts(problem)
+    for diff in diffs:
+        lines = (Text(line, _DIFF_STYLE.get(line[:1], "dim")) for line in diff.split("\n"))
+        yield Padding(Text("\n").join(lines), (1, 0, 0, 0), expand=False)
+    if diffs:
+        others = f"and {plural(more, 'more change')}; " if more else ""
+        yield Text(f"{others}`wscheck scan --fix` writes {'them' if more or len(diffs) > 1 else 'it'}", "dim")
+
+
+_DIFF_STYLE = {"+": "green", "-": "red"}
 
 
 def _minor_finding(group: FindingGroup) -> RenderableType:

@@ -8,9 +8,10 @@ import pytest
 
 from tests.cli import wscheck
 from wscheck.config.loading import load_config
+from wscheck.model.allow_list import AllowEntry, AllowList
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar, Verdict
-from wscheck.run.scan.run import ScanPlan, plan_scan, run_scan
+from wscheck.run.scan.run import ScanPlan, plan_scan, proposed_changes, run_scan, write_change
 
 LEAK = (
     'import { io } from "socket.io-client";\n'
@@ -111,3 +112,73 @@ def test_a_file_with_too_many_calls_is_no_pass(tmp_path: Path) -> None:
     report = run_scan(ScanPlan(root=write(tmp_path, {"made.js": 'import { io } from "socket.io-client";\n' + calls})))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reason.endswith("made.js opens connections in too many places: 10 were not checked")
+
+
+FIXED = LEAK.replace(' s.on("x", f) }', ' s.on("x", f); return () => { s.disconnect(); }; }')
+
+
+def test_fix_shows_the_diff_writes_it_and_scans_again(tmp_path: Path) -> None:
+    path = write(tmp_path, {"src/chat.jsx": LEAK.replace("\n", "\r\n")}) / "src" / "chat.jsx"
+    path.chmod(0o750)
+    ran = wscheck("scan", "--fix", "--format", "json", cwd=tmp_path)
+    assert (ran.code, json.loads(ran.out)["findings"]) == (0, [])
+    assert path.read_bytes() == FIXED.replace("\n", "\r\n").encode() and path.stat().st_mode & 0o777 == 0o750
+    assert "+function Chat() { useEffect(" in ran.err and "added a cleanup to 1 effect in 1 file" in ran.err
+    again = wscheck("scan", "--fix", cwd=tmp_path)
+    assert again.err == "" and path.read_bytes() == FIXED.replace("\n", "\r\n").encode()
+
+
+def test_diff_is_applied_by_git_and_writes_nothing(tmp_path: Path) -> None:
+    root = write(tmp_path, {"src/chat.jsx": LEAK})
+    ran = wscheck("scan", "--diff", "--format", "json=out.json", cwd=tmp_path)
+    assert (ran.code, (root / "src/chat.jsx").read_text()) == (1, LEAK)
+    subprocess.run(["git", "apply", "-"], input=ran.out.encode(), cwd=root, check=True)
+    assert (root / "src/chat.jsx").read_text() == FIXED
+    assert wscheck("scan", "--diff", "--format", "json", cwd=tmp_path).code == 2
+
+
+def test_effects_of_one_file_are_patched_one_after_the_other(tmp_path: Path) -> None:
+    effect = "onMounted(() => {\n  socket.on('NAME', show)\n})\n"
+    code = (
+        "<script setup>\nimport { onMounted } from 'vue'\nimport { socket } from './s'\n"
+        + effect.replace("NAME", "a")
+        + effect.replace("NAME", "b")
+        + "</script>\n"
+    )
+    plan = ScanPlan(root=write(tmp_path, {"a.vue": code}))
+    (change,) = proposed_changes(plan, run_scan(plan))
+    assert change.after.count(b"{ onMounted, onUnmounted } from 'vue'") == 1
+    assert (change.fixed, change.after.count(b"onUnmounted(() => {")) == (2, 2)
+
+
+def test_an_allowed_finding_stays(tmp_path: Path) -> None:
+    write(tmp_path, {"chat.jsx": LEAK, "news.jsx": LEAK.replace("Chat", "News")})
+    entry = AllowEntry(rule="opening-not-closed", file="*chat.jsx")
+    plan = ScanPlan(root=tmp_path, bar=Bar(allow=AllowList(entries=(entry,))))
+    assert [Path(change.path).name for change in proposed_changes(plan, run_scan(plan))] == ["news.jsx"]
+
+
+def test_a_file_that_changed_or_is_read_only_is_not_written(tmp_path: Path) -> None:
+    path = write(tmp_path, {"chat.jsx": LEAK}) / "chat.jsx"
+    plan = ScanPlan(root=tmp_path)
+    (change,) = proposed_changes(plan, run_scan(plan))
+    path.write_text(LEAK + "// more\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="changed since the scan"):
+        write_change(plan, change)
+    outside = ScanPlan(root=write(tmp_path / "other", {"a.js": SHARED}))
+    path.write_text(LEAK, encoding="utf-8")
+    with pytest.raises(UsageError, match="outside of"):
+        write_change(outside, change)
+    assert [each.name for each in sorted(tmp_path.iterdir())] == ["chat.jsx", "other"]
+
+
+def test_reports_show_the_change_without_the_secrets_of_the_file(tmp_path: Path) -> None:
+    secret = LEAK.replace('io("/")', 'io("https://me:hunter2@h.example/?key=abcdef", { auth: { token: "s3cr3t" } })')
+    root = write(tmp_path, {"chat.jsx": secret})
+    names = ["json", "sarif", "markdown", "html", "terminal"]
+    ran = wscheck("scan", *(part for name in names for part in ("--format", f"{name}=out.{name}")), cwd=root)
+    assert ran.code == 1
+    for name in names:
+        text = (root / f"out.{name}").read_text()
+        assert "return () =&gt; { s.disconnect(); };" in text.replace("=>", "=&gt;")
+        assert not any(each in text for each in ("hunter2", "abcdef", "s3cr3t"))

@@ -365,7 +365,7 @@ def _leaves(owner: Node, call: Node, target: str) -> bool:
     for setter in setters:
         name, arguments = text_of(setter.child_by_field_name("function")), setter.child_by_field_name("arguments")
         if (
-            _SETTER.match(name)
+            STATE_SETTER.match(name)
             and arguments is not None
             and (text_of(arguments) == f"({target})" or arguments.start_byte <= call.start_byte < arguments.end_byte)
         ):
@@ -385,13 +385,13 @@ def _gives_away(node: Node) -> bool:
         return node.type == "shorthand_property_identifier"
     if holder.type == "arguments" and holder.parent is not None:
         function = holder.parent.child_by_field_name("function")
-        return not (_SETTER.match(text_of(function)) or text_of(function).startswith("console."))
+        return not (STATE_SETTER.match(text_of(function)) or text_of(function).startswith("console."))
     if holder.type == "pair":
         return holder.child_by_field_name("value") == node
     return holder.type in ("return_statement", "jsx_expression", "spread_element")
 
 
-_SETTER = re.compile(r"^set[A-Z]\w*$")
+STATE_SETTER = re.compile(r"^set[A-Z]\w*$")
 
 
 def _identifiers(node: Node) -> str:
@@ -459,7 +459,9 @@ def _set_with(call: Node) -> frozenset[str]:
     for node in descendants(function) if function is not None else ():
         if node.type in ("assignment_expression", "augmented_assignment_expression"):
             names.add(text_of(node.child_by_field_name("left")))
-        elif node.type == "call_expression" and _SETTER.match(name := text_of(node.child_by_field_name("function"))):
+        elif node.type == "call_expression" and STATE_SETTER.match(
+            name := text_of(node.child_by_field_name("function"))
+        ):
             names.add(name[3].lower() + name[4:])
     return frozenset(names - {""})
 

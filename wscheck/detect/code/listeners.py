@@ -8,42 +8,65 @@ from tree_sitter import Node
 
 from wscheck.detect.code.call_context import Context, contexts_of, owner_name
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
-from wscheck.detect.code.syntax import SourceCode, declares, descendants, string_value, text_of
+from wscheck.detect.code.syntax import FUNCTIONS, SourceCode, declares, descendants, string_value, text_of
 from wscheck.model.code_facts import CallContext
 from wscheck.model.events import CodeLocation
 
 _SOCKET = re.compile(r"^(?:\w+\.)*_?\w*socket\w*(?:\.current)?[?!]?$", re.I)
-_REMOVES = re.compile(
-    r"\b(?:off|offAny|removeListener|removeAllListeners|disconnect|close|destroy|unsubscribe|abort)\b"
-)
+_REMOVES = re.compile(r"off|offAny|removeListener|removeAllListeners|disconnect|close|destroy|unsubscribe|abort")
 
 
 MAX_LISTENERS = 200
 """Largest number of registrations that are examined per file. A file with more was not written by hand."""
 
 
-class UnremovedListener(NamedTuple):
-    """Listener for `event` that an effect of `owner` registers on `socket` and never removes."""
+class UnremovedListeners(NamedTuple):
+    """Listeners for `events` that an effect of `owner` registers on `socket` and never removes.
+
+    location  place of the first registration
+    """
 
     location: CodeLocation
-    event: str
+    events: tuple[str, ...]
     socket: str
     owner: str
 
 
-def unremoved_listeners(source: SourceCode, openings: list[ConnectionCall]) -> list[UnremovedListener]:
-    """Return the listeners that pile up, because their effect runs again and never removes them.
+class Registration(NamedTuple):
+    """Call that registers a listener for `event` on `socket`, in an effect that never removes it."""
 
-    Only an effect without any cleanup counts, on a socket that the file imports or opens outside of the effect.
+    node: Node
+    event: str
+    socket: str
+    context: Context
+
+
+def unremoved_registrations(source: SourceCode, openings: list[ConnectionCall]) -> list[Registration]:
+    """Return the registrations that pile up, because their effect runs again and never removes the listener.
+
+    Only an effect that certainly removes no listener of the event counts, on a socket that the file imports or
+    opens outside of the effect.
     """
-    found = []
     imported = frozenset(imported_names(source))
     registrations = (call for call in source.nodes("call_expression") if _registers(call))
-    for call in islice(registrations, MAX_LISTENERS):
-        listener = _unremoved(source, call, openings, imported)
-        if listener is not None:
-            found.append(listener)
-    return found
+    found = (_unremoved(source, call, openings, imported) for call in islice(registrations, MAX_LISTENERS))
+    return [registration for registration in found if registration is not None]
+
+
+def unremoved_listeners(source: SourceCode, registrations: list[Registration]) -> list[UnremovedListeners]:
+    """Return the registrations of each effect and socket as one."""
+    groups: dict[tuple[Node | None, str], list[Registration]] = {}
+    for registration in registrations:
+        groups.setdefault((registration.context.function, registration.socket), []).append(registration)
+    return [_listeners(source, group) for group in groups.values()]
+
+
+def _listeners(source: SourceCode, group: list[Registration]) -> UnremovedListeners:
+    row, column = group[0].node.start_point
+    owner = owner_name(group[0].context.owner)
+    location = CodeLocation(source.path, row + 1, column + 1, owner)
+    events = tuple(dict.fromkeys(registration.event for registration in group))
+    return UnremovedListeners(location, events, group[0].socket, owner)
 
 
 def _registers(call: Node) -> bool:
@@ -57,7 +80,7 @@ def _registers(call: Node) -> bool:
 
 def _unremoved(
     source: SourceCode, call: Node, openings: list[ConnectionCall], imported: frozenset[str]
-) -> UnremovedListener | None:
+) -> Registration | None:
     function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
     given = arguments.named_children if arguments is not None else []
     event = string_value(given[0]) if given else None
@@ -67,11 +90,9 @@ def _unremoved(
     for context in contexts_of(source, call):
         if context.kind is not CallContext.EFFECT or context.function is None or context.via:
             return None
-        if not _is_shared(source, socket, context, openings, imported) or _removes_listeners(source, context):
+        if not _is_shared(source, socket, context, openings, imported) or _removes_listener(source, context, event):
             return None
-        row, column = call.start_point
-        owner = owner_name(context.owner)
-        return UnremovedListener(CodeLocation(source.path, row + 1, column + 1, owner), event, socket, owner)
+        return Registration(call, event, socket, context)
     return None
 
 
@@ -93,15 +114,39 @@ def _is_shared(
     return declares(source.root, name, into_functions=False)
 
 
-def _removes_listeners(source: SourceCode, context: Context) -> bool:
-    """Return whether the component removes listeners anywhere, or the effect returns something."""
+def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:
+    """Return whether the component may remove the listeners of an event.
+
+    It does not if it only removes those of other events, and if the cleanup of the effect calls nothing else.
+    """
     around = source.root if source.suffix in (".vue", ".svelte") else context.owner or context.function
     assert around is not None and context.function is not None
-    names = " ".join(
-        text_of(node) for node in descendants(around) if node.type in ("property_identifier", "identifier")
-    )
-    returns = any(
-        node.type == "return_statement" and node.named_children
+    for node in descendants(around):
+        is_name = node.type in ("property_identifier", "identifier", "shorthand_property_identifier_pattern")
+        if is_name and _REMOVES.fullmatch(text_of(node)) and _removed_event(node) in (None, event):
+            return True
+    returned = (
+        node.named_children[0]
         for node in descendants(context.function, into_functions=False)
+        if node.type == "return_statement" and node.named_children
     )
-    return returns or _REMOVES.search(names) is not None
+    return not all(each.type in FUNCTIONS and _only_harmless_calls(each) for each in returned)
+
+
+def _removed_event(name: Node) -> str | None:
+    """Return the event of `socket.off("event", ...)`, given the name of the method, None for anything else."""
+    call = name.parent.parent if name.parent is not None and name.parent.type == "member_expression" else None
+    arguments = call.child_by_field_name("arguments") if call is not None and call.type == "call_expression" else None
+    given = [each for each in arguments.named_children if each.type != "comment"] if arguments is not None else []
+    return string_value(given[0]) if given else None
+
+
+def _only_harmless_calls(cleanup: Node) -> bool:
+    """Return whether a cleanup calls only functions that remove no listener, or the listeners of a stated event."""
+    called = (node.child_by_field_name("function") for node in descendants(cleanup) if node.type == "call_expression")
+    return all(_HARMLESS.match(text_of(each)) for each in called)
+
+
+_HARMLESS = re.compile(
+    r"^(?:console\.\w+|clear(?:Timeout|Interval)|set[A-Z]\w*|[\w.?!]*\.(?:off|removeListener|emit|removeEventListener))$"
+)

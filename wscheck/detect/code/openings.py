@@ -13,6 +13,7 @@ from wscheck.detect.code.connection_calls import ConnectionCall, connection_call
 from wscheck.detect.code.syntax import SourceCode, parse_source, string_value, text_of
 from wscheck.model.code_facts import Api, CallContext, OpeningCall
 from wscheck.model.events import CodeLocation
+from wscheck.model.secrets import redact_source_code
 
 MAX_URL_LENGTH = 120
 _FORCES_NEW = re.compile(r"\bforceNew\s*:\s*true\b|\bmultiplex\s*:\s*false\b|\"force new connection\"\s*:\s*true")
@@ -87,4 +88,4 @@ def _url(call: ConnectionCall) -> str:
     text = re.sub(r"\s+", " ", text_of(first)) if literal is None else literal
     if call.api is Api.SOCKET_IO and text in ("undefined", "window.location.origin", "location.origin"):
         return ""
-    return text[:MAX_URL_LENGTH]
+    return redact_source_code(text)[:MAX_URL_LENGTH]

@@ -7,16 +7,23 @@ from posixpath import normpath
 from typing import NamedTuple
 
 import msgspec
+from tree_sitter import Node
 
 from wscheck.detect.causes import CATALOGUE
-from wscheck.detect.code.call_context import owner_name, owner_of
-from wscheck.detect.code.connection_calls import CANDIDATE, connection_calls, imported_names
-from wscheck.detect.code.listeners import UnremovedListener, unremoved_listeners
+from wscheck.detect.code.call_context import Context, contexts_of, owner_name, owner_of
+from wscheck.detect.code.cleanup_patches import cleanup_edits, patch_of, patched
+from wscheck.detect.code.connection_calls import CANDIDATE, ConnectionCall, connection_calls, imported_names
+from wscheck.detect.code.listeners import (
+    Registration,
+    UnremovedListeners,
+    unremoved_listeners,
+    unremoved_registrations,
+)
 from wscheck.detect.code.openings import opening_call
 from wscheck.detect.code.packages import Package
-from wscheck.detect.code.syntax import enclosing_function, parse_source, text_of
+from wscheck.detect.code.syntax import SourceCode, enclosing_function, parse_source, text_of
 from wscheck.detect.rules.code_rules import CODE_RULES
-from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
+from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall, Patch
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 
@@ -32,12 +39,16 @@ _USING = {"call_expression": "function", "jsx_self_closing_element": "name", "js
 MAX_CALLS = 50
 """Largest number of opening calls that are examined per file. A file with more was not written by hand."""
 
+MAX_PATCHES = 10
+"""Largest number of effects per file for which a patch is made."""
+
 
 class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about one file.
 
     openings   calls that open a connection
     listeners  listeners that no cleanup removes
+    patches    changes that add a cleanup, by line and column of the call or the listener
     origins    local name to the module that it is imported from
     unchecked  number of further calls, in a file with more than `MAX_CALLS`
     package    package that contains the file
@@ -48,7 +59,8 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     package: Package = Package()
     is_module: bool = True
     openings: tuple[OpeningCall, ...] = ()
-    listeners: tuple[UnremovedListener, ...] = ()
+    listeners: tuple[UnremovedListeners, ...] = ()
+    patches: dict[tuple[int, int], Patch] = {}
     unchecked: int = 0
     origins: dict[str, str] = {}
 
@@ -91,15 +103,63 @@ def file_facts(path: str, content: bytes, package: Package | None = None) -> Fil
     source = parse_source(path, content, package)
     calls = connection_calls(source)
     origins = {name: binding.module for name, binding in imported_names(source).items()}
+    openings = [opening_call(source, call) for call in calls[:MAX_CALLS]]
+    registrations = unremoved_registrations(source, calls)
+    unclosed = [call for call, opening in zip(calls, openings, strict=False) if _is_unclosed(opening)]
     return FileFacts(
         path=path,
         package=source.package,
         is_module=bool(origins) and source.suffix not in (".html", ".htm"),
-        openings=tuple(opening_call(source, call) for call in calls[:MAX_CALLS]),
+        openings=tuple(openings),
         unchecked=max(len(calls) - MAX_CALLS, 0),
-        listeners=tuple(unremoved_listeners(source, calls)),
+        listeners=tuple(unremoved_listeners(source, registrations)),
+        patches=_patches(source, content, unclosed, registrations),
         origins=origins,
     )
+
+
+def _is_unclosed(call: OpeningCall) -> bool:
+    return call.cleanup is Cleanup.MISSING and not call.guarded
+
+
+def _patches(
+    source: SourceCode, content: bytes, unclosed: Sequence[ConnectionCall], registrations: Sequence[Registration]
+) -> dict[tuple[int, int], Patch]:
+    """Return the changes that add the missing cleanups. Each one was checked: it parses and removes the faults."""
+    if source.root.has_error or not (unclosed or registrations):
+        return {}
+    effects: dict[Node | None, tuple[list[Context], list[ConnectionCall], list[Registration]]] = {}
+    for call in unclosed:
+        contexts = contexts_of(source, call.node)
+        known, calls, _ = effects.setdefault(contexts[0].function, ([], [], []))
+        known += contexts
+        calls.append(call)
+    for registration in registrations:
+        known, _, group = effects.setdefault(registration.context.function, ([], [], []))
+        known.append(registration.context)
+        group.append(registration)
+    patches: dict[tuple[int, int], Patch] = {}
+    faults = len(unclosed) + len(registrations)
+    for contexts, calls, group in list(effects.values())[:MAX_PATCHES]:
+        if len({context.function for context in contexts}) > 1:
+            continue
+        edits = cleanup_edits(source, content, contexts[0], calls, [each.node for each in group])
+        if edits is None or _faults_after(source, patched(content, edits)) != faults - len(calls) - len(group):
+            continue
+        patch = patch_of(source.path, content, edits)
+        nodes = [*(call.node for call in calls), *(registration.node for registration in group)]
+        patches |= {(node.start_point[0] + 1, node.start_point[1] + 1): patch for node in nodes}
+    return patches
+
+
+def _faults_after(source: SourceCode, content: bytes) -> int | None:
+    """Return the number of missing cleanups in a changed file, None if it has a syntax error."""
+    changed = parse_source(source.path, content, source.package)
+    if changed.root.has_error:
+        return None
+    calls = connection_calls(changed)
+    unclosed = sum(_is_unclosed(opening_call(changed, call)) for call in calls[:MAX_CALLS])
+    return unclosed + len(unremoved_registrations(changed, calls))
 
 
 def uses_of(names: frozenset[str], path: str, content: bytes) -> list[Use]:
@@ -151,10 +211,10 @@ def findings_in(files: Sequence[FileFacts], uses: Sequence[Use] = ()) -> list[Fi
     calls = [call for file in files for call in file.openings]
     return [
         *(_opened_in_render(call) for call in calls if call.context is CallContext.RENDER and not call.guarded),
-        *(_not_closed(call) for call in calls if call.cleanup is Cleanup.MISSING and not call.guarded),
+        *(_not_closed(call, file.patches) for file in files for call in file.openings if _is_unclosed(call)),
         *(_opened_in_several_places(group, uses) for group in shared_urls(files)),
         *(_opened_on_disconnect(call) for call in calls if _adds_to_reconnection(call)),
-        *(_listener_not_removed(listener) for file in files for listener in file.listeners),
+        *(_listeners_not_removed(each, file.patches) for file in files for each in file.listeners),
     ]
 
 
@@ -170,10 +230,12 @@ def _opened_in_render(call: OpeningCall) -> Finding:
     )
 
 
-def _not_closed(call: OpeningCall) -> Finding:
+def _not_closed(call: OpeningCall, patches: dict[tuple[int, int], Patch]) -> Finding:
     message = f"an effect of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it ({call.location})"
     because = "the effect returns no cleanup, and the component calls nothing that closes a connection"
-    return _finding("opening-not-closed", message, [call.location], "effect-without-cleanup", because)
+    finding = _finding("opening-not-closed", message, [call.location], "effect-without-cleanup", because)
+    finding.patch = patches.get((call.location.line, call.location.column))
+    return finding
 
 
 def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use]) -> Finding:
@@ -216,11 +278,14 @@ def _opened_on_disconnect(call: OpeningCall) -> Finding:
     return _finding("opened-on-disconnect", message, [call.location])
 
 
-def _listener_not_removed(listener: UnremovedListener) -> Finding:
-    owner = _component(listener.owner, listener.location)
-    added = f"an effect of {owner} adds a listener for {listener.event} to {listener.socket}"
-    message = f"{added}, and nothing removes it ({listener.location})"
-    return _finding("listener-not-removed", message, [listener.location])
+def _listeners_not_removed(listeners: UnremovedListeners, patches: dict[tuple[int, int], Patch]) -> Finding:
+    owner, several = _component(listeners.owner, listeners.location), len(listeners.events) > 1
+    added = f"an effect of {owner} adds {'listeners' if several else 'a listener'} for {_join(listeners.events)}"
+    removed = f"nothing removes {'them' if several else 'it'} ({listeners.location})"
+    message = f"{added} to {listeners.socket}, and {removed}"
+    finding = _finding("listener-not-removed", message, [listeners.location])
+    finding.patch = patches.get((listeners.location.line, listeners.location.column))
+    return finding
 
 
 def _finding(

@@ -60,6 +60,7 @@ class ProblemSection:
 
     groups: list[FindingGroup]
     facts: list[tuple[str, str]]
+    diffs: list[str]
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _problem_section(groups: list[FindingGroup], openers: OpenerIndex) -> Proble
     facts: list[tuple[str, str]] = []
     for label, text in finding_text.labelled_facts(finding, openers.openers_for(finding)):
         facts.append(("" if label in [known for known, _ in facts] else label, text))
-    return ProblemSection(groups, facts)
+    return ProblemSection(groups, facts, finding_text.patch_texts(groups)[0])
 
 
 def _scenario_sections(

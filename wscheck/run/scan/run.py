@@ -2,23 +2,26 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import msgspec
 
 from wscheck.config.loading import Config
 from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.code import source_tree
+from wscheck.detect.code.cleanup_patches import Edit, patched
 from wscheck.detect.code.packages import Package, parse_manifest
 from wscheck.detect.code.source_tree import FileFacts, Use
 from wscheck.detect.code.syntax import SUFFIXES
 from wscheck.detect.rules import ranked
 from wscheck.detect.verdict import first_message, verdict
 from wscheck.model.errors import UsageError
-from wscheck.model.findings import Bar
+from wscheck.model.findings import Bar, Finding
 from wscheck.model.gaps import Gap, NotTried
 from wscheck.model.report import ScanReport, Scope
 
@@ -91,6 +94,77 @@ def run_scan(plan: ScanPlan) -> ScanReport:
         files=sources.files,
         openings=openings,
     )
+
+
+class Change(NamedTuple):
+    """Change of one file that removes findings.
+
+    path    path of the file, as reports show it
+    fixed   number of effects that it adds a cleanup to
+    """
+
+    path: str
+    before: bytes
+    after: bytes
+    fixed: int
+
+
+def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
+    """Yield the changes that remove the findings of a report, one per file. Allowed findings stay."""
+    sources = SourceFiles(plan.root)
+    allowed = {_identity(finding) for finding in report.allowed}
+    for path in dict.fromkeys(finding.patch.file for finding in report.findings if finding.patch is not None):
+        before = sources.content_of(path)
+        if before is not None:
+            after, fixed = _without_faults(path, before, sources.package_of(path), allowed)
+            if fixed:
+                yield Change(path, before, after, fixed)
+
+
+def _without_faults(
+    path: str, content: bytes, package: Package, allowed: set[tuple[str, str, str | None]]
+) -> tuple[bytes, int]:
+    """Return the content of a file after its patches, and their number. Each patch is made for the changed file."""
+    fixed = 0
+    for _ in range(source_tree.MAX_CALLS):
+        findings = source_tree.findings_in([source_tree.file_facts(path, content, package)])
+        patches = [finding.patch for finding in findings if _identity(finding) not in allowed]
+        patch = next((each for each in patches if each is not None), None)
+        if patch is None:
+            break
+        content = patched(content, [Edit(each.start, each.end, each.text) for each in patch.replacements])
+        fixed += 1
+    return content, fixed
+
+
+def _identity(finding: Finding) -> tuple[str, str, str | None]:
+    """Return what a finding keeps while other lines of its file change."""
+    (place, *_) = finding.locations
+    return finding.rule, place.file, place.function
+
+
+def write_change(plan: ScanPlan, change: Change) -> None:
+    """Write a changed file in place of the old one, with its permissions.
+
+    Raises:
+        UsageError: The file has changed since the scan, is outside of the scanned folder, or cannot be written.
+    """
+    path = Path(change.path).resolve()
+    root = (plan.root if plan.root.is_dir() else plan.root.parent).resolve()
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if not path.is_relative_to(root) or path.read_bytes() != change.before or not os.access(path, os.W_OK):
+            raise UsageError(f"{change.path} is read-only, outside of {root}, or has changed since the scan.", _AGAIN)
+        partial.write_bytes(change.after)
+        shutil.copymode(path, partial)
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"{change.path} could not be written: {error.strerror}.", _AGAIN) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+_AGAIN = "Other files may be changed already. Make the file writable, and scan again."
 
 
 def _uses(sources: "SourceFiles", facts: list[FileFacts]) -> list[Use]:
@@ -179,6 +253,10 @@ class SourceFiles:
         if folder and folder not in self._packages:
             self._packages[folder] = parse_manifest(folder, self._content(self._manifests[folder]) or b"")
         return self._packages.get(folder, Package())
+
+    def content_of(self, shown: str) -> bytes | None:
+        """Return the content of a file by the path that reports show, None if it cannot be read."""
+        return self._content(str(Path(shown).absolute()))
 
     def _content(self, path: str) -> bytes | None:
         try:

@@ -1,0 +1,482 @@
+"""Patches that add the missing cleanup to an effect, in the form of its framework.
+
+A patch exists only for code whose shape leaves one way to add the cleanup. It inserts text and keeps the rest of the
+file byte for byte. Indentation, line ends and semicolons are those of the code around it.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from tree_sitter import Node
+
+from wscheck.detect.code.call_context import STATE_SETTER, Context
+from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
+from wscheck.detect.code.syntax import (
+    FUNCTIONS,
+    SourceCode,
+    ancestors,
+    declares,
+    descendants,
+    enclosing_function,
+    string_value,
+    text_of,
+)
+from wscheck.model.code_facts import Api, Patch, Replacement
+from wscheck.model.secrets import redact_source_code
+
+_CLEANUP_RETURNED = frozenset(
+    {
+        *("useEffect", "useLayoutEffect", "useInsertionEffect", "useIsomorphicLayoutEffect", "useEffectOnce"),
+        *("React.useEffect", "React.useLayoutEffect", "$effect", "$effect.pre"),
+    }
+)
+"""Functions that call, as the cleanup, what the function given to them returns. Svelte's `onMount` does so too."""
+
+_HOOKS = {
+    ("vue", "onMounted"): "onUnmounted",
+    ("vue", "onBeforeMount"): "onUnmounted",
+    ("svelte", "onMount"): "onDestroy",
+}
+"""(module, function for a component that mounts) to the function of the module for a component that unmounts."""
+
+_METHODS = {
+    "componentDidMount": ("componentWillUnmount",),
+    "connectedCallback": ("disconnectedCallback",),
+    "ngOnInit": ("ngOnDestroy",),
+    "ngAfterViewInit": ("ngOnDestroy",),
+}
+_OPTIONS = {2: ("beforeDestroy", "destroyed"), 3: ("unmounted", "beforeUnmount")}
+"""Vue's major version to the methods for a component that unmounts. The first one is added if none exists."""
+
+_MEMBER = re.compile(r"[\w$]+(?:\.[\w$]+)*")
+_WRAPPERS = frozenset({"as_expression", "satisfies_expression", "non_null_expression", "parenthesized_expression"})
+
+
+class Edit(NamedTuple):
+    """Replacement of the bytes from `start` to `end` by `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+class _Fault(NamedTuple):
+    """What a statement of the effect does without undoing it.
+
+    undo       expression that undoes it
+    name       variable in `undo`: the connection that the statement declares, or a handler that has no name yet
+    value      expression of which `name` becomes the name, None for a connection that has one
+    type       TypeScript type of the connection, "" if it is not known
+    """
+
+    statement: Node
+    undo: str
+    name: str = ""
+    value: Node | None = None
+    type: str = ""
+
+
+def patched(content: bytes, edits: Iterable[Edit]) -> bytes:
+    """Return the content of a file after edits that do not overlap."""
+    for edit in sorted(edits, key=lambda each: (each.start, each.end), reverse=True):
+        content = content[: edit.start] + edit.text.encode() + content[edit.end :]
+    return content
+
+
+def patch_of(path: str, content: bytes, edits: Sequence[Edit]) -> Patch:
+    """Return the edits of a file as a patch."""
+    replacements = [_replacement(content, edit) for edit in sorted(edits)]
+    diff = redact_source_code(unified_diff(path, content, patched(content, edits)))
+    return Patch(file=path, replacements=replacements, diff=diff)
+
+
+def _replacement(content: bytes, edit: Edit) -> Replacement:
+    (line, column), (end_line, end_column) = _position(content, edit.start), _position(content, edit.end)
+    return Replacement(
+        line=line,
+        column=column,
+        end_line=end_line,
+        end_column=end_column,
+        start=edit.start,
+        end=edit.end,
+        text=edit.text,
+    )
+
+
+def _position(content: bytes, offset: int) -> tuple[int, int]:
+    """Return the 1-based line and column of a byte, the column in UTF-16 code units."""
+    before = content[content.rfind(b"\n", 0, offset) + 1 : offset].decode("utf-8", "replace")
+    return content.count(b"\n", 0, offset) + 1, len(before.encode("utf-16-le")) // 2 + 1
+
+
+def unified_diff(path: str, before: bytes, after: bytes) -> str:
+    """Return the difference between two versions of a file, as `git apply` reads it."""
+    old, new = (re.findall(r"[^\n]*\n|[^\n]+\Z", version.decode("utf-8", "replace")) for version in (before, after))
+    names = (path, path) if PurePosixPath(path).is_absolute() else (f"a/{path}", f"b/{path}")
+    lines = difflib.unified_diff(old, new, *names)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def cleanup_edits(
+    source: SourceCode,
+    content: bytes,
+    context: Context,
+    openings: Sequence[ConnectionCall],
+    listeners: Sequence[Node],
+) -> list[Edit] | None:
+    """Return the edits that close the connections and remove the listeners of an effect, None for an unknown shape.
+
+    `openings` and `listeners` are the calls in the function of `context` that nothing undoes.
+    """
+    if context.function is None or context.via:
+        return None
+    effect = _Effect(source, content, context, context.function)
+    faults = [*map(effect.opening_fault, openings), *map(effect.listener_fault, listeners)]
+    known = sorted((fault for fault in faults if fault is not None), key=lambda fault: fault.statement.start_byte)
+    if not known or len(known) < len(faults) or len({fault.name or fault.undo for fault in known}) < len(known):
+        return None
+    return effect.edits(known)
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """The function of an effect in a file."""
+
+    source: SourceCode
+    content: bytes
+    context: Context
+    function: Node
+
+    def edits(self, faults: Sequence[_Fault]) -> list[Edit] | None:
+        """Return the edits that undo the faults in the way of the framework."""
+        if self.context.effect is None:
+            return self._edits_of_method(faults) if self.function.type == "method_definition" else None
+        module, name = self._registered_by()
+        returns = name in _CLEANUP_RETURNED or (module, name) == ("svelte", "onMount")
+        if returns and not _is_asynchronous(self.function):
+            return self._returned(faults)
+        return self._registered(faults, module, name) if (module, name) in _HOOKS else None
+
+    # Style of the code
+
+    def indent(self, node: Node) -> str:
+        """Return the white space in front of the line of a node."""
+        line = self.content[self.content.rfind(b"\n", 0, node.start_byte) + 1 : node.start_byte]
+        return line[: len(line) - len(line.lstrip(b" \t"))].decode()
+
+    def unit(self, statement: Node) -> str:
+        """Return the indentation of a statement relative to the block around it."""
+        block = statement.parent
+        outer, inner = self.indent(block) if block is not None else "", self.indent(statement)
+        return inner[len(outer) :] if inner.startswith(outer) and len(inner) > len(outer) else "  "
+
+    @property
+    def line_end(self) -> str:
+        return "\r\n" if b"\r\n" in self.content[: self.function.end_byte] else "\n"
+
+    @staticmethod
+    def semicolon(statement: Node) -> str:
+        return ";" if text_of(statement).endswith(";") else ""
+
+    # What the effect does
+
+    def opening_fault(self, call: ConnectionCall) -> _Fault | None:
+        """Return the fault of a call that opens a connection."""
+        statement = _statement_around(call.node, self.function)
+        if statement is None or (call.api is Api.SOCKET_IO and call.node.type == "new_expression"):
+            return None  # a Manager has no method that closes it
+        expression = call.node
+        while expression.parent is not None and expression.parent.type in _WRAPPERS:
+            expression = expression.parent
+        holder, close = expression.parent, "disconnect()" if call.api is Api.SOCKET_IO else "close()"
+        if holder is not None and holder.type == "variable_declarator" and len(statement.named_children) == 1:
+            name = text_of(holder.child_by_field_name("name"))
+            fault = _Fault(statement, f"{name}.{close}", name, None, _type_of(holder, call.node))
+            return fault if name.isidentifier() else None
+        if holder is not None and holder.type == "assignment_expression" and holder.parent == statement:
+            target = text_of(holder.child_by_field_name("left"))
+            dot = "." if statement.parent == self.function.child_by_field_name("body") and not self._is_typed else "?."
+            return _Fault(statement, f"{target}{dot}{close}") if _MEMBER.fullmatch(target) else None
+        name = self._free_name("socket", "connection")
+        if not name or not (holder == statement or _is_argument_of_setter(expression, statement)):
+            return None
+        return _Fault(statement, f"{name}.{close}", name, expression)
+
+    def listener_fault(self, listener: Node) -> _Fault | None:
+        """Return the fault of `socket.on("event", handler)`."""
+        statement = _statement_around(listener, self.function)
+        called, arguments = listener.child_by_field_name("function"), listener.child_by_field_name("arguments")
+        if statement is None or listener.parent != statement or called is None or arguments is None:
+            return None
+        given = [each for each in arguments.named_children if each.type != "comment"]
+        event = string_value(given[0]) if given else None
+        if event is None or len(given) != 2:
+            return None
+        off, handler = _registration(called, "off", given[0]), given[1]
+        if _MEMBER.fullmatch(text_of(handler)):
+            return _Fault(statement, f"{off}{text_of(handler)})")
+        words = [word for word in re.split(r"\W+|_", event) if word]
+        name = self._free_name("on" + "".join(word[0].upper() + word[1:] for word in words)) if words else ""
+        return _Fault(statement, f"{off}{name})", name, handler) if handler.type in FUNCTIONS and name else None
+
+    @property
+    def _is_typed(self) -> bool:
+        return self.source.typescript or self.source.suffix == ".tsx"
+
+    def _free_name(self, *names: str) -> str:
+        """Return the first of the names that the code around the effect does not use, "" if there is none."""
+        around = self.context.owner or self.source.root
+        used = {text_of(node) for node in descendants(around) if node.type.endswith(("identifier", "_pattern"))}
+        return next((name for name in names if name not in used), "")
+
+    def _registered_by(self) -> tuple[str, str]:
+        """Return the module and the name of the function that registers the effect, whatever the file calls it."""
+        assert self.context.effect is not None
+        name = text_of(self.context.effect.child_by_field_name("function"))
+        binding = imported_names(self.source).get(name)
+        if binding is not None:
+            return binding.module, binding.export
+        return "vue" if self.source.suffix == ".vue" or self.source.package.is_vue else "", name
+
+    # Cleanup that the effect returns
+
+    def _returned(self, faults: Sequence[_Fault]) -> list[Edit] | None:
+        block = faults[0].statement.parent
+        if block is None or any(fault.statement.parent != block for fault in faults):
+            return None
+        if (cleanup := self._cleanup_after(faults[-1].statement)) is not None:
+            return [*self._namings(faults), self._at_start(cleanup, faults)]
+        if self._ends_early(faults):
+            return None
+        if not _ends_function(block, self.function):
+            return None
+        return [*self._namings(faults), self._at_end(block, faults[0].statement, [fault.undo for fault in faults])]
+
+    def _cleanup_after(self, statement: Node) -> Node | None:
+        """Return the body of the cleanup that the block around a statement returns as its last statement."""
+        block = statement.parent
+        returned = block.named_children[-1] if block is not None else None
+        if returned is None or returned.type != "return_statement" or not returned.named_children:
+            return None
+        body = returned.named_children[0].child_by_field_name("body")
+        return body if body is not None and body.type == "statement_block" and body.named_children else None
+
+    def _at_start(self, cleanup: Node, faults: Sequence[_Fault]) -> Edit:
+        """Return the edit that adds the statements that undo the faults to a cleanup."""
+        first, at = cleanup.named_children[0], cleanup.start_byte + 1
+        if first.start_point[0] == cleanup.start_point[0]:
+            return Edit(at, at, "".join(f" {fault.undo};" for fault in faults))
+        lines = (
+            f"{self.line_end}{self.indent(first)}{fault.undo}{self.semicolon(fault.statement)}" for fault in faults
+        )
+        return Edit(at, at, "".join(lines))
+
+    def _namings(self, faults: Sequence[_Fault]) -> list[Edit]:
+        return [edit for fault in faults if fault.value is not None for edit in self._naming(fault, fault.value)]
+
+    def _naming(self, fault: _Fault, value: Node) -> list[Edit]:
+        """Return the edits that declare the name of an expression in front of its statement."""
+        statement, end = (
+            fault.statement,
+            f"{self.semicolon(fault.statement)}{self.line_end}{self.indent(fault.statement)}",
+        )
+        if value.parent == statement:
+            return [Edit(statement.start_byte, statement.start_byte, f"const {fault.name} = ")]
+        head, tail = self._text(statement.start_byte, value.start_byte), self._text(value.end_byte, statement.end_byte)
+        if value.type in FUNCTIONS:
+            call = value.parent.parent if value.parent is not None else None
+            assert call is not None
+            called, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
+            assert called is not None and arguments is not None
+            event = next(each for each in arguments.named_children if each.type != "comment")
+            head = _registration(called, "on", event)
+            tail = f"){self.semicolon(statement)}"
+        return [
+            Edit(statement.start_byte, value.start_byte, f"const {fault.name} = "),
+            Edit(value.end_byte, statement.end_byte, f"{end}{head}{fault.name}{tail}"),
+        ]
+
+    def _text(self, start: int, end: int) -> str:
+        return self.content[start:end].decode("utf-8", "replace")
+
+    def _ends_early(self, faults: Sequence[_Fault]) -> bool:
+        """Return whether the effect may return after its first fault, or returns something."""
+        first = faults[0].statement.start_byte
+        return any(
+            node.type == "return_statement" and (node.end_byte > first or node.named_children)
+            for node in descendants(self.function, into_functions=False)
+        )
+
+    def _at_end(self, block: Node, statement: Node, undone: Sequence[str]) -> Edit:
+        """Return the edit that lets a block return a function with the statements `undone`."""
+        end, semicolon = block.end_byte - 1, self.semicolon(statement)
+        closing = self._text(self.content.rfind(b"\n", 0, end) + 1, end)
+        if closing.strip():  # the last statement is in the line of the bracket
+            before = self.content[:end].rstrip()
+            start = "" if before.endswith((b";", b"}", b"{")) else ";"
+            at = len(before)
+            return Edit(at, at, f"{start} return () => {{ {'; '.join(undone)}; }};")
+        inner, unit = self.indent(statement), self.unit(statement)
+        body = [f"{inner}{unit}{each}{semicolon}" for each in undone]
+        lines = [f"{inner}return () => {{", *body, f"{inner}}}{semicolon}"]
+        at = end - len(closing.encode())
+        return Edit(at, at, "".join(f"{line}{self.line_end}" for line in lines))
+
+    # Cleanup in a hook of its own
+
+    def _registered(self, faults: Sequence[_Fault], module: str, name: str) -> list[Edit] | None:
+        effect = self.context.effect
+        registration, body = effect.parent if effect is not None else None, self.function.child_by_field_name("body")
+        scope = registration.parent if registration is not None else None
+        if registration is None or registration.type != "expression_statement" or scope is None or body is None:
+            return None
+        if any(fault.statement.parent != body for fault in faults) or self._ends_early(faults):
+            return None
+        hook = _HOOKS[module, name]
+        imports = self._import(name, hook)
+        if imports is None:
+            return None
+        edits, indent = list(imports), self.indent(registration)
+        undone: list[str] = []
+        semicolon, line_end = self.semicolon(registration), self.line_end
+        for fault in faults:
+            hoisted = self._hoisted(fault, scope, registration)
+            if hoisted is None:
+                return None
+            edits += hoisted
+            undo = fault.undo.replace(".", "?.", 1) if fault.name else fault.undo
+            undone.append(f"{undo}{self.semicolon(fault.statement)}")
+        unit = self.unit(faults[0].statement)
+        lines = [f"{hook}(() => {{", *(f"{unit}{each}" for each in undone), f"}}){semicolon}"]
+        after = "".join(f"{line_end}{indent}{line}" for line in lines)
+        return [*edits, Edit(registration.end_byte, registration.end_byte, after)]
+
+    def _hoisted(self, fault: _Fault, scope: Node, registration: Node) -> list[Edit] | None:
+        """Return the edits that declare the variable of a fault in front of the effect, None if it cannot be there."""
+        if not fault.name:
+            used = re.findall(r"(?<![\w.$])[A-Za-z_$][\w$]*", re.sub(r"(['\"`]).*?\1", "", fault.undo))
+            return None if any(declares(self.function, name) for name in used) else []
+        if fault.value is not None or declares(scope, fault.name, into_functions=False):
+            return None  # a function without a name may use variables of the effect
+        end, indent = f"{self.semicolon(fault.statement)}{self.line_end}", self.indent(registration)
+        if self._is_typed and not fault.type:
+            return None
+        of_type = f": {fault.type}" if self._is_typed else ""
+        declarator = fault.statement.named_children[0]
+        named = declarator.child_by_field_name("type") or declarator.child_by_field_name("name")
+        assert named is not None
+        return [
+            Edit(registration.start_byte, registration.start_byte, f"let {fault.name}{of_type}{end}{indent}"),
+            Edit(fault.statement.start_byte, named.end_byte, fault.name),
+        ]
+
+    def _import(self, beside: str, added: str) -> list[Edit] | None:
+        """Return the edit that imports `added` beside `beside`: none if it is there, None if there is no such place."""
+        names = imported_names(self.source)
+        if any(binding.export == added for binding in names.values()):
+            return [] if added in names else None
+        for specifier in self.source.nodes("import_specifier"):
+            if text_of(specifier.child_by_field_name("name")) == beside:
+                return [Edit(specifier.end_byte, specifier.end_byte, f", {added}")]
+        return [] if self.source.suffix == ".vue" or self.source.package.is_vue else None
+
+    # Cleanup in a method
+
+    def _edits_of_method(self, faults: Sequence[_Fault]) -> list[Edit] | None:
+        method, holder = self.function, self.function.parent
+        if holder is None or any(fault.name for fault in faults):
+            return None  # a variable of the method is not there in another one
+        name = text_of(method.child_by_field_name("name"))
+        counterparts = _METHODS.get(name, ()) if holder.type == "class_body" else self._option_methods(name)
+        used = {word for fault in faults for word in re.findall(r"(?<![\w.$])[A-Za-z_$][\w$]*", fault.undo)}
+        if not counterparts or any(declares(method, each) for each in used - {"this"}):
+            return None
+        undone = [f"{fault.undo}{self.semicolon(fault.statement)}" for fault in faults]
+        indent, unit, line_end = self.indent(method), self.unit(method), self.line_end
+        inner = f"{line_end}{indent}{unit}"
+        for member in holder.named_children:
+            if text_of(member.child_by_field_name("name") or member.child_by_field_name("key")) in counterparts:
+                body = member.child_by_field_name("body") if member.type == "method_definition" else None
+                if body is None:
+                    return None
+                at = body.start_byte + 1
+                return [Edit(at, at, "".join(f"{inner}{each}" for each in undone))]
+        if f"super.{name}(" in text_of(method):
+            undone = [f"super.{counterparts[0]}(){self.semicolon(faults[0].statement)}", *undone]
+        separator = f"{line_end}{line_end}" if holder.type == "class_body" else f",{line_end}"
+        body_text = "".join(f"{inner}{each}" for each in undone)
+        text = f"{separator}{indent}{counterparts[0]}() {{{body_text}{line_end}{indent}}}"
+        return [Edit(method.end_byte, method.end_byte, text)]
+
+    def _option_methods(self, name: str) -> tuple[str, ...]:
+        """Return the options of a Vue component for its end, () if the version of Vue is not known."""
+        is_option = name in ("mounted", "created", "beforeMount")
+        return _OPTIONS.get(self.source.package.vue_version or 0, ()) if is_option else ()
+
+
+def _is_asynchronous(function: Node) -> bool:
+    return any(child.type == "async" for child in function.children)
+
+
+def _statement_around(node: Node, function: Node) -> Node | None:
+    """Return the statement of `function` that contains `node`, None if it is in a nested function or no such block."""
+    if enclosing_function(node) != function:
+        return None
+    inner = node
+    for outer in ancestors(node):
+        if outer.type == "statement_block":
+            return (
+                inner if inner.type in ("expression_statement", "lexical_declaration", "variable_declaration") else None
+            )
+        if outer == function:
+            return None
+        inner = outer
+    return None
+
+
+def _ends_function(block: Node, function: Node) -> bool:
+    """Return whether nothing of `function` runs after a block, which may be in conditions."""
+    if block.parent == function:
+        return True
+    condition = block.parent
+    if condition is None or condition.type != "if_statement" or condition.child_by_field_name("consequence") != block:
+        return False
+    outer = condition.parent
+    if outer is None or outer.type != "statement_block":
+        return False
+    statements = [each for each in outer.named_children if each.type != "comment"]
+    return statements[-1] == condition and _ends_function(outer, function)
+
+
+def _type_of(declarator: Node, call: Node) -> str:
+    """Return the TypeScript type of a variable that receives the connection, "" if it is not known."""
+    stated = declarator.child_by_field_name("type")
+    if stated is not None:
+        return text_of(stated).removeprefix(":").strip()
+    if call.type == "new_expression":
+        return text_of(call.child_by_field_name("constructor"))
+    called = text_of(call.child_by_field_name("function"))
+    return f"ReturnType<typeof {called}>" if re.fullmatch(r"[\w.]+", called) else ""
+
+
+def _is_argument_of_setter(expression: Node, statement: Node) -> bool:
+    """Return whether a statement is `setSocket(io(url))`."""
+    arguments = expression.parent
+    setter = arguments.parent if arguments is not None and arguments.type == "arguments" else None
+    return (
+        setter is not None
+        and arguments is not None
+        and len(arguments.named_children) == 1
+        and setter.parent == statement
+        and STATE_SETTER.match(text_of(setter.child_by_field_name("function"))) is not None
+    )
+
+
+def _registration(called: Node, method: str, event: Node) -> str:
+    """Return the start of a call with the method `on` or `off`: `socket.on("event", `."""
+    operator = "?." if any(child.type == "optional_chain" for child in called.children) else "."
+    return f"{text_of(called.child_by_field_name('object'))}{operator}{method}({text_of(event)}, "
