@@ -4,7 +4,20 @@ from enum import StrEnum
 
 import msgspec
 
-from wscheck.model.events import CodeLocation
+
+class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A location in code. `line` and `column` count from 1; 0 means unknown.
+
+    `file` is the path in the source map, or the URL of the script if there is no source map.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+    function: str = ""
+
+    def __str__(self) -> str:
+        return ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
 
 
 class Api(StrEnum):
@@ -110,3 +123,42 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     replacements: list[Replacement]
     diff: str
+
+
+class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the source code says about one opened connection, and how much of the page uses that code.
+
+    The context is that of the innermost frame of the stack that has one. For example, a function `connect` of a service
+    opens the connection, and an effect calls it: the context is EFFECT.
+
+    context      part of the program that opened the connection
+    owner        component, hook, class or function with this context, "" at module level
+    holder       kind of the owner: "component", "hook", "class", "element" (custom element), "function", "" at module
+                 level
+    dependencies dependencies of the effect, None if it has no list
+    cleanup      whether the connection is closed
+    after_await  an `await` or a callback precedes the call, so it may run after the cleanup
+    guarded      a condition checks whether the connection exists already
+    overwrites   the variable of the connection outlives the function, which neither checks nor closes it before
+    forces_new   the options contain `forceNew: true` or `multiplex: false`
+    provides     the owner gives the connection to the components below it (a provider)
+    assigned_to  variable or property that receives the connection, "" if none does
+    frames       number of the application's frames from the opener to the context
+    mounted      number of mounted components whose code opened the connection, None if unknown; counted at the end
+    components   names of these components, without repetition
+    """
+
+    context: CallContext = CallContext.FUNCTION
+    owner: str = ""
+    holder: str = ""
+    dependencies: tuple[str, ...] | None = None
+    cleanup: Cleanup = Cleanup.UNKNOWN
+    after_await: bool = False
+    guarded: bool = False
+    overwrites: bool = False
+    forces_new: bool = False
+    provides: bool = False
+    assigned_to: str = ""
+    frames: int = 1
+    mounted: int | None = None
+    components: tuple[str, ...] = ()

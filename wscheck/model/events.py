@@ -9,6 +9,9 @@ from typing import Any
 
 import msgspec
 
+from wscheck.model.code_facts import CodeLocation as CodeLocation  # noqa: PLC0414  # a part of every event
+from wscheck.model.code_facts import OpenerCode
+
 RECORDING_SCHEMA = "wscheck.events/1"
 """The schema of a recording, named in its first line."""
 
@@ -38,21 +41,6 @@ class RecordingHeader(msgspec.Struct, kw_only=True):
     interrupted: bool = False
     events: int | None = None
     options: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A location in code. `line` and `column` count from 1; 0 means unknown.
-
-    `file` is the path in the source map, or the URL of the script if there is no source map.
-    """
-
-    file: str
-    line: int = 0
-    column: int = 0
-    function: str = ""
-
-    def __str__(self) -> str:
-        return ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=str.lower):
@@ -119,6 +107,8 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
     target  kind and URL of the page or worker that connected: "page http://...", "shared_worker http://..."
     script  URL of the script that contains the opener
     client  URL of the script that contains the code of the client library
+    run     number of the evaluation of `script` within its document, from 1; 0 means unknown
+    code    facts from the source code of the opener
     """
 
     credential: str | None = None
@@ -127,6 +117,8 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
     target: str | None = None
     script: str | None = None
     client: str | None = None
+    run: int = 0
+    code: OpenerCode | None = None
 
 
 class Connected(AttemptOutcome, frozen=True, kw_only=True):

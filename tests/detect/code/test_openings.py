@@ -177,7 +177,7 @@ def effect(body: str, rest: str = "return <p/>") -> str:
         (effect("setS(io(URL));", "return <Context.Provider value={s}/>"), Cleanup.UNKNOWN),
         (effect("setS(io(URL));", "return s"), Cleanup.UNKNOWN),
         (effect("setS(io(URL));", "useEffect(() => () => s?.disconnect(), [s]); return <p/>"), Cleanup.UNKNOWN),
-        (IMPORT + "class A { ngOnInit() { this.s = io(URL) } ngOnDestroy() { this.s.close() } }", Cleanup.UNKNOWN),
+        (IMPORT + "class A { ngOnInit() { this.s = io(URL) } ngOnDestroy() { this.s.close() } }", Cleanup.CLOSES),
         (IMPORT + "class A { ngOnInit() { this.s = io(URL) } }", Cleanup.MISSING),
     ],
 )

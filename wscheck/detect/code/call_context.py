@@ -51,13 +51,24 @@ _MOUNTING_METHODS = frozenset(
 )
 """Methods of a class that run when an instance is mounted."""
 
+_LEAVING_METHODS = frozenset(
+    {
+        *("componentWillUnmount", "disconnectedCallback", "ngOnDestroy"),
+        *("beforeUnmount", "unmounted", "beforeDestroy", "destroyed"),
+    }
+)
+_LEAVING_HOOKS = frozenset(
+    {"onUnmounted", "onBeforeUnmount", "onScopeDispose", "onWatcherCleanup", "onDestroy", "onCleanup", "onDeactivated"}
+)
+"""Functions that run what they receive when the component leaves."""
+
 _VUE_HOOKS = frozenset({"mounted", "created", "beforeMount", "activated"})
 _EVENT_LISTENERS = frozenset({"addEventListener", "addListener", "on", "once", "subscribe"})
 _ENDINGS = re.compile(r"^['\"`](?:disconnect|connect_error|close|error|reconnect_failed)['\"`]$")
 _DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", "requestAnimationFrame", "nextTick"})
 _LATER = frozenset({*_DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
 _ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
-_CLOSES = re.compile(
+CLOSES = re.compile(
     r"\b(?:disconnect|close|destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release)", re.I
 )
 """Names of functions that may close a connection."""
@@ -85,9 +96,12 @@ class Context(NamedTuple):
     after_await: bool = False
 
 
-def contexts_of(source: SourceCode, call: Node) -> list[Context]:
-    """Return the contexts that run `call`: one, or several if functions with different roles call its function."""
-    found = list(_contexts(source, call, (), False, set()))
+def contexts_of(source: SourceCode, call: Node, max_callers: int = MAX_CALLERS) -> list[Context]:
+    """Return the contexts that run `call`: one, or several if functions with different roles call its function.
+
+    `max_callers` is the largest number of functions between the call and its context.
+    """
+    found = list(_contexts(source, call, (), False, set(), max_callers=max_callers))
     if found:
         return found
     function = enclosing_function(call)  # only functions that call each other lead to it
@@ -95,7 +109,13 @@ def contexts_of(source: SourceCode, call: Node) -> list[Context]:
 
 
 def _contexts(
-    source: SourceCode, node: Node, via: tuple[str, ...], after_await: bool, visited: set[tuple[int, int]]
+    source: SourceCode,
+    node: Node,
+    via: tuple[str, ...],
+    after_await: bool,
+    visited: set[tuple[int, int]],
+    *,
+    max_callers: int,
 ) -> Iterator[Context]:
     """Yield the contexts that run `node`. `visited` contains the positions of the functions that were followed."""
     handler = _handler_that_receives(node)
@@ -115,18 +135,18 @@ def _contexts(
         return
     if _runs_in_place(function):
         deferred = _receiver_name(function) in _DEFERRED
-        yield from _contexts(source, function, via, after_await or deferred, visited)
+        yield from _contexts(source, function, via, after_await or deferred, visited, max_callers=max_callers)
         return
     name = function_name(function)
     position = (function.start_byte, function.end_byte)
     if position in visited:
         return  # its callers were followed already
     visited.add(position)
-    callers = _calls_of(source, name, function) if name and len(via) < MAX_CALLERS else []
+    callers = _calls_of(source, name, function) if name and len(via) < max_callers else []
     if not callers:
         yield Context(CallContext.FUNCTION, function, owner_of(function), via, None, after_await)
     for caller in callers:
-        yield from _contexts(source, caller, (name, *via), after_await, visited)
+        yield from _contexts(source, caller, (name, *via), after_await, visited, max_callers=max_callers)
 
 
 def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None:
@@ -343,16 +363,32 @@ def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
     if context.kind is not CallContext.EFFECT or context.function is None:
         return Cleanup.UNKNOWN
     returned = _returned_cleanup(context.function)
-    if returned is not None and _CLOSES.search(_identifiers(returned)):
+    if returned is not None and CLOSES.search(_identifiers(returned)):
+        return Cleanup.CLOSES
+    if _closes_when_it_leaves(source.root if source.suffix in MARKUP_SUFFIXES else context.owner):
         return Cleanup.CLOSES
     target = target_of(call)
     owner = context.owner
     is_local = owner is not None and (target.startswith("this.") or declares(owner, target.split(".")[0]) or not target)
     if owner is None or source.suffix in MARKUP_SUFFIXES or not is_local:
         owner = source.root
-    if returned is not None or _CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
+    if returned is not None or CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
         return Cleanup.UNKNOWN
     return Cleanup.MISSING
+
+
+def _closes_when_it_leaves(owner: Node | None) -> bool:
+    """Return whether a function that runs when the component leaves, such as `onUnmounted`, closes something."""
+    for node in descendants(owner) if owner is not None else ():
+        if node.type == "method_definition" and text_of(node.child_by_field_name("name")) in _LEAVING_METHODS:
+            leaving: Node | None = node
+        elif node.type == "call_expression" and text_of(node.child_by_field_name("function")) in _LEAVING_HOOKS:
+            leaving = node.child_by_field_name("arguments")
+        else:
+            continue
+        if leaving is not None and CLOSES.search(_identifiers(leaving)):
+            return True
+    return False
 
 
 def _leaves(owner: Node, call: Node, target: str) -> bool:

@@ -1,8 +1,10 @@
 """Opening calls of a source file, with their context."""
 
 import re
+from collections.abc import Iterable
 
 from wscheck.detect.code.call_context import (
+    Context,
     cleanup_of,
     contexts_of,
     dependencies_of,
@@ -50,7 +52,7 @@ def opening_call_at(path: str, content: bytes, line: int, column: int = 0) -> Op
 
 def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
     """Return the facts about one call of a parsed file."""
-    context = min(contexts_of(source, call.node), key=lambda each: _ORDER.index(each.kind))
+    context = most_telling(contexts_of(source, call.node))
     row, byte_column = call.node.start_point
     options = " ".join(text_of(argument) for argument in call.arguments[1:])
     return OpeningCall(
@@ -64,9 +66,19 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
         cleanup=cleanup_of(source, call.node, context),
         after_await=context.after_await,
         guarded=is_guarded(call.node),
-        forces_new=_FORCES_NEW.search(options) is not None,
+        forces_new=forces_new_connection(options),
         reconnects=_reconnects(call),
     )
+
+
+def most_telling(contexts: Iterable[Context]) -> Context:
+    """Return the context that explains most, of the contexts of one call."""
+    return min(contexts, key=lambda each: _ORDER.index(each.kind))
+
+
+def forces_new_connection(options: str) -> bool:
+    """Return whether options, as source text, prevent that the call shares a connection."""
+    return _FORCES_NEW.search(options) is not None
 
 
 def _reconnects(call: ConnectionCall) -> bool | None:

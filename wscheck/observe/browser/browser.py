@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,24 @@ from urllib.parse import urljoin
 import msgspec
 
 from wscheck.config.browser_steps import BrowserStep
+from wscheck.detect import stack_frames
+from wscheck.model.code_facts import OpenerCode
 from wscheck.model.errors import CannotCheck
 from wscheck.model.events import SOURCE_BROWSER, Connected, Event
 from wscheck.model.report import PageSummary
 from wscheck.model.secrets import Secret
 from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
-from wscheck.observe.browser.handlers import HandlerPoller
+from wscheck.observe.browser.handlers import MAX_CONTEXTS, HandlerPoller
+from wscheck.observe.browser.mounted_components import MountedComponents, read_mounted_components
 from wscheck.observe.browser.network import NetworkFeed
-from wscheck.observe.browser.opener import DevToolsStack, attribute_reconnects, resolve_origin
+from wscheck.observe.browser.opener import (
+    DevToolsStack,
+    OpenerCodeReader,
+    attribute_reconnects,
+    opener_frames,
+    resolve_origin,
+)
 from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
@@ -65,7 +74,8 @@ class Browser:
         self.startup_script = ""
         self._identity = identity
         self.traffic = TrafficDemux(identity, source=SOURCE_BROWSER, redactor=redactor, target=target)
-        self._scripts = PageScripts(self.traffic.urls, root)
+        self._scripts = PageScripts(self.traffic.urls, root, self._script_text)
+        self._code = OpenerCodeReader(self._scripts)
         self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
         self._page_loads = PageLoads(self.traffic.urls)
         self._obstacles = PageObstacles(self.traffic.urls, self._scripts)
@@ -78,6 +88,13 @@ class Browser:
         self._network = NetworkFeed(self._devtools, self.traffic, self._request_maps)
         await self._targets.attach()
         self._page_loads.set_open_before(self._targets.tabs.values())
+
+    async def _script_text(self, session: str, script_id: str) -> str:
+        try:
+            result = await self._devtools.call("Debugger.getScriptSource", {"scriptId": script_id}, session)
+        except (CommandFailed, CannotCheck):
+            return ""
+        return str(result.get("scriptSource", ""))
 
     def _request_maps(self, stack: DevToolsStack) -> None:
         self._scripts.request_maps(stack.session, stack.script_ids())
@@ -262,7 +279,8 @@ class Browser:
         if final:
             self.traffic.flush()
         sessions = list(self.traffic.sessions)
-        resolved = {id(session): self._resolve_origin(session) for session in sessions}
+        components = {} if self.ended else await self._read_components(sessions)
+        resolved = {id(session): self._resolve_origin(session, components) for session in sessions}
         origins = attribute_reconnects(sessions, resolved, self._handlers.sids_by_socket())
         connections = self.traffic.events(lambda session: origins[id(session)])
         events = sorted([*connections, *self._handlers.events(connections)], key=lambda event: event.at or 0.0)
@@ -275,14 +293,46 @@ class Browser:
         shown = [page for page in pages if page.url != "about:blank"]
         return BrowserObservation(events, shown, notes, [*loads, *obstacles])
 
-    def _resolve_origin(self, session: EngineSession) -> ConnectionOrigin:
+    async def _read_components(self, sessions: Sequence[EngineSession]) -> dict[str, MountedComponents]:
+        """Return the mounted components of each page that opened connections and responds, by its DevTools session."""
+        stacks = [session.initiator.raw_stack for session in sessions]
+        used = {stack.session for stack in stacks if isinstance(stack, DevToolsStack)}
+        targets = [self._targets.by_session[each] for each in sorted(used) if each in self._targets.by_session]
+        pages = [each for each in targets if each.type in ("page", "iframe") and not self._handlers.is_busy(each)]
+        found = await asyncio.gather(
+            *(
+                read_mounted_components(self._devtools, each.session, list(each.contexts)[:MAX_CONTEXTS])
+                for each in pages
+            )
+        )
+        return {page.session: components for page, components in zip(pages, found, strict=True)}
+
+    def _resolve_origin(self, session: EngineSession, components: Mapping[str, MountedComponents]) -> ConnectionOrigin:
         stack = session.initiator.raw_stack
         if not isinstance(stack, DevToolsStack):
             return ConnectionOrigin()
         origin = resolve_origin(stack, self._scripts)
         frames = filter(None, (self._scripts.frame_id(stack.session, script) for script in stack.script_ids()))
         frame_label = self._targets.frame_label(stack.session, next(frames, ""))
-        return msgspec.structs.replace(origin, target=frame_label)
+        target = self._targets.by_session.get(stack.session)
+        is_shown = target is not None and target.document == session.initiator.document
+        mounted = components.get(stack.session) if is_shown else None
+        code = self._code.read(stack, origin)
+        return msgspec.structs.replace(origin, target=frame_label, code=_with_components(code, stack, origin, mounted))
+
+
+def _with_components(
+    code: OpenerCode | None, stack: DevToolsStack, origin: ConnectionOrigin, mounted: MountedComponents | None
+) -> OpenerCode | None:
+    """Return `code` with the mounted components that run it, unchanged if they are unknown."""
+    if mounted is None:
+        return code
+    frames = opener_frames(stack, origin)
+    count, names = mounted.running((each["scriptId"], (each["lineNumber"], each["columnNumber"])) for each in frames)
+    framework = stack_frames.framework_name(origin.stack) or (code.holder if code is not None else "")
+    if not count and framework not in mounted.frameworks:
+        return code
+    return msgspec.structs.replace(code or OpenerCode(), mounted=count, components=names)
 
 
 @asynccontextmanager

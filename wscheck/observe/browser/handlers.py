@@ -280,6 +280,10 @@ class HandlerPoller:
             for page in self._busy.values()
         ]
 
+    def is_busy(self, target: DevToolsTarget) -> bool:
+        """Return whether the page did not answer lately."""
+        return target.session in self._busy
+
     def start(self, target: DevToolsTarget) -> None:
         """Poll a page or worker until it ends."""
         self._tasks.append(asyncio.create_task(self._poll(target)))

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.detect import stack_frames
+from wscheck.detect.code.opener_code import MAX_FRAMES, opener_code
+from wscheck.detect.code.syntax import SourceCode, parse_source
+from wscheck.model.code_facts import OpenerCode
 from wscheck.model.events import CodeLocation
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession
 
@@ -29,6 +32,14 @@ class ScriptResolver(Protocol):
 
     def script_url(self, session: str, script_id: str, url: str) -> str:
         """Return the URL of a script as reports show it: without user and password, its query replaced by a hash."""
+        ...
+
+    def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
+        """Return the source file of a DevTools call frame and the position in it, None if the text is not at hand."""
+        ...
+
+    def run_number(self, session: str, script_id: str) -> int:
+        """Return how often the script was evaluated in its document up to this evaluation, 0 if unknown."""
         ...
 
 
@@ -78,7 +89,49 @@ def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> 
         component=stack_frames.location_label(opener) if opener is not None else None,
         script=_script_url(raw_stack, frames, stack, scripts, opener),
         client=_script_url(raw_stack, frames, stack, scripts, client),
+        run=scripts.run_number(raw_stack.session, frames[stack.index(opener)]["scriptId"]) if opener is not None else 0,
     )
+
+
+def opener_frames(raw_stack: DevToolsStack, origin: ConnectionOrigin) -> list[dict[str, Any]]:
+    """Return the call frames of the application's functions that called each other, from the opener outwards.
+
+    They end where a library called the application: the frames beyond it show why the code ran at that time.
+    """
+    if origin.opener is None:
+        return []
+    frames = [frame for segment in raw_stack.segments() for frame in segment]
+    start = origin.stack.index(origin.opener) if origin.opener in origin.stack else len(origin.stack)
+    own = list(takewhile(lambda place: not stack_frames.is_library_frame(place), origin.stack[start:]))
+    return frames[start : start + len(own)]
+
+
+class OpenerCodeReader:
+    """Reader of the facts about the code of openers. Each source file is parsed once."""
+
+    def __init__(self, scripts: ScriptResolver) -> None:
+        self._scripts = scripts
+        self._parsed: dict[tuple[str, bytes], SourceCode] = {}
+        self._found: dict[tuple[CodeLocation, ...], OpenerCode | None] = {}
+
+    def read(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> OpenerCode | None:
+        """Return the facts about the code that opened a connection, None if its text is not at hand."""
+        sources: list[tuple[CodeLocation, bytes]] = []
+        for frame in opener_frames(raw_stack, origin)[:MAX_FRAMES]:
+            found = self._scripts.source_at(raw_stack.session, frame)
+            if found is None:
+                break
+            sources.append(found)
+        key = tuple(place for place, _ in sources)
+        if key not in self._found:
+            self._found[key] = opener_code([(place, self._parse(place.file, text)) for place, text in sources])
+        return self._found[key]
+
+    def _parse(self, file: str, content: bytes) -> SourceCode:
+        source = self._parsed.get((file, content))
+        if source is None:
+            source = self._parsed[file, content] = parse_source(file, content)
+        return source
 
 
 def _script_url(

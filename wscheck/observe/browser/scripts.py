@@ -2,7 +2,8 @@
 
 import asyncio
 import binascii
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import urljoin
 
@@ -15,6 +16,7 @@ from wscheck.observe.browser.source_map import (
     InvalidSourceMap,
     SourceMap,
     decode_data_uri,
+    mapped_source,
     module_name,
     relative_to_vite_root,
     vite_base,
@@ -24,6 +26,8 @@ from wscheck.observe.traffic import UrlFormatter
 FETCH_TIMEOUT_S = 5.0
 DECODE_DELAY_S = 0.7
 MAX_MAP_BYTES = 200_000_000
+MAX_SOURCE_CHARACTERS = 100_000
+"""Largest script without a source map that is read. A larger one is a bundle, whose names say little."""
 
 
 class PageScript(msgspec.Struct, frozen=True):
@@ -39,17 +43,26 @@ class PageScript(msgspec.Struct, frozen=True):
     map_url: str
 
 
+FetchSource = Callable[[str, str], Awaitable[str]]
+"""Async function that returns the text of a script: it is called with the DevTools session and the script id."""
+
+
 class PageScripts:
     """Scripts of all pages and workers, and a resolver of positions in these scripts.
 
     Call `request_maps` early, while the server still has the source maps. The source maps are decoded one after the
     other when the page had time to start, because decoding delays the observation. `wait_for_maps` decodes the rest.
 
-    root  folder of the frontend within the repository, empty if it is the repository's root
+    root          folder of the frontend within the repository, empty if it is the repository's root
+    fetch_source  returns the text of a script that has no source map, "" if the browser no longer has it
     """
 
-    def __init__(self, urls: UrlFormatter, root: str = "") -> None:
-        self._urls, self._root = urls, root
+    def __init__(self, urls: UrlFormatter, root: str = "", fetch_source: FetchSource | None = None) -> None:
+        self._urls, self._root, self._fetch_source = urls, root, fetch_source
+        self._starts: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._runs: dict[tuple[str, str], int] = {}
+        self._run_counts: Counter[tuple[str, object, str, int, int]] = Counter()
+        self._texts: dict[tuple[str, str], asyncio.Future[str]] = {}
         self._scripts: dict[tuple[str, str], PageScript] = {}
         self._frames: dict[tuple[str, str], str] = {}
         self._fetches: dict[PageScript, asyncio.Task[bytes | str]] = {}
@@ -65,7 +78,13 @@ class PageScripts:
         url = params.get("url", "")
         if (base := vite_base(url)) is not None:
             self._vite_bases.add(base)
-        self._scripts[session, params["scriptId"]] = PageScript(url, params.get("sourceMapURL", ""))
+        key, start = (session, params["scriptId"]), (params.get("startLine", 0), params.get("startColumn", 0))
+        self._scripts[key] = PageScript(url, params.get("sourceMapURL", ""))
+        self._starts[key] = (*start, params.get("length", 0))
+        if url:
+            script = (session, params.get("executionContextId"), url, *start)
+            self._run_counts[script] += 1
+            self._runs[key] = self._run_counts[script]
         self._frames[session, params["scriptId"]] = params.get("executionContextAuxData", {}).get("frameId", "")
 
     def request_maps(self, session: str, script_ids: Iterable[str]) -> None:
@@ -75,6 +94,15 @@ class PageScripts:
             if script is not None and script not in self._fetches:
                 self._fetches[script] = asyncio.create_task(_fetch_map(script))
                 self._delayed.add(asyncio.create_task(self._decode_later(script)))
+            key = session, script_id
+            if self._fetch_source is not None and script is not None and self._is_readable(key, script):
+                self._texts[key] = asyncio.ensure_future(self._fetch_source(session, script_id))
+
+    def _is_readable(self, key: tuple[str, str], script: PageScript) -> bool:
+        """Return whether a script without a source map is small enough to be the application's source."""
+        is_new = not script.map_url and key not in self._texts
+        is_small = self._starts[key][2] <= MAX_SOURCE_CHARACTERS
+        return is_new and is_small and not stack_frames.is_library_frame(CodeLocation(script.url or "inline"))
 
     async def _decode_later(self, script: PageScript) -> None:
         await asyncio.sleep(DECODE_DELAY_S)
@@ -90,6 +118,7 @@ class PageScripts:
         """Wait until every requested map is decoded or failed."""
         for script in list(self._fetches):
             await self._decode(script)
+        await asyncio.gather(*self._texts.values())
 
     @property
     def notes(self) -> list[str]:
@@ -100,6 +129,8 @@ class PageScripts:
         """Cancel all fetches."""
         for task in (*self._fetches.values(), *self._delayed):
             task.cancel()
+        for text in self._texts.values():
+            text.cancel()
 
     def script_url(self, session: str, script_id: str, url: str) -> str:
         """Return the URL of a script as reports show it: without user and password, its query replaced by a hash.
@@ -108,6 +139,27 @@ class PageScripts:
         """
         script = self._scripts.get((session, script_id))
         return self._urls.script(script.url if script is not None and script.url else url)
+
+    def run_number(self, session: str, script_id: str) -> int:
+        """Return how often the script was evaluated in its document up to this evaluation, 0 if unknown."""
+        return self._runs.get((session, script_id), 0)
+
+    def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
+        """Return the source file of a DevTools call frame and the position in it, None if the text is not at hand."""
+        line, column = frame["lineNumber"], frame["columnNumber"]
+        key = session, frame["scriptId"]
+        script = self._scripts.get(key)
+        source_map = self._maps.get(script) if script is not None else None
+        if source_map is not None:
+            mapped = source_map.find(line, column)
+            return mapped_source(source_map, mapped[0], self._root) if mapped is not None else None
+        task = self._texts.get(key)
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None or not task.result():
+            return None
+        start_line, start_column, _ = self._starts[key]
+        text = "\n" * start_line + " " * start_column + task.result()
+        name = f"{script.url if script is not None else ''}#{key[1]}.js"
+        return CodeLocation(name, line + 1, column + 1), text.encode("utf-8", "replace")
 
     def frame_id(self, session: str, script_id: str) -> str:
         """Return the DevTools id of the frame that runs the script, empty if unknown."""

@@ -29,6 +29,8 @@ MAX_ARGUMENT_DISTANCE = 3
 The distance to the argument of another call (`o(),c`) is greater.
 """
 
+MAX_SOURCE_BYTES = 1 << 20
+
 VITE_CLIENT = "/@vite/client"
 
 Segment = tuple[int, int, int, int, int]
@@ -59,6 +61,10 @@ class SourceMap:
             return None
         return section.find(line - section.line, column - (section.column if line == section.line else 0))
 
+    def content(self, file: str) -> str | None:
+        """Return the text of a source file (`CodeLocation.file` of a position), None if the map does not contain it."""
+        return next((text for each in self._sections if (text := each.content(file)) is not None), None)
+
 
 def _parse_section(raw: dict[str, Any]) -> "_Section":
     return _Section(raw["offset"]["line"], raw["offset"]["column"], raw["map"])
@@ -77,7 +83,15 @@ class _Section:
             [_single_source_name(sources[0], url)] if is_single else [source_name(source) for source in sources]
         )
         self._names = raw.get("names") or []
+        self._contents = raw.get("sourcesContent") or []
         self._lines = decode_mappings(raw["mappings"])
+
+    def content(self, file: str) -> str | None:
+        """Return the text of a source file, None if the section does not contain it."""
+        for name, text in zip(self._sources, self._contents, strict=False):
+            if name == file and isinstance(text, str):
+                return text
+        return None
 
     def find(self, line: int, column: int) -> tuple[CodeLocation, str] | None:
         """Return the same as `SourceMap.find`. Line and column are relative to the start of the section."""
@@ -105,6 +119,30 @@ def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple
         return None
     _, source, line, start, _ = following[0]
     return (line, start) if source == function[1] and (line, start) < function[2:4] else None
+
+
+def mapped_source(source_map: SourceMap, place: CodeLocation, root: str) -> tuple[CodeLocation, bytes] | None:
+    """Return a position of the source map with the text of its file, from the map or the checkout; None without text.
+
+    root  folder of the checkout that contains the frontend
+    """
+    text = source_map.content(place.file)
+    if text is not None:
+        return place, text.encode("utf-8", "replace")
+    content = _checkout_content(posixpath.join(root, place.file))
+    return None if content is None else (place, content)
+
+
+def _checkout_content(file: str) -> bytes | None:
+    """Return a file of the working directory. The name is from a page: it must not lead out of the directory."""
+    here = Path.cwd()
+    try:
+        path = (here / file).resolve()
+        if not path.is_relative_to(here) or not path.is_file() or path.stat().st_size > MAX_SOURCE_BYTES:
+            return None
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return None
 
 
 def source_name(source: str) -> str:

@@ -16,11 +16,12 @@ import msgspec
 from wscheck.detect import stack_frames
 from wscheck.model.events import SOURCE_HAR, CodeLocation, Event, NotEvaluated, PhaseEnded, Unreadable
 from wscheck.model.report import PageSummary
-from wscheck.observe.browser.opener import DevToolsStack, attribute_reconnects, resolve_origin
+from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, attribute_reconnects, resolve_origin
 from wscheck.observe.browser.source_map import (
     InvalidSourceMap,
     SourceMap,
     decode_data_uri,
+    mapped_source,
     module_name,
     relative_to_vite_root,
     vite_base,
@@ -102,6 +103,18 @@ class HarScripts:
         named = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
         return stack_frames.resolve_root(named, self._root), called_name
 
+    def run_number(self, session: str, script_id: str) -> int:
+        """Return 0: a HAR file does not contain the evaluations of a script."""
+        return 0
+
+    def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
+        """Return the source file of a DevTools call frame and the position in it, None if the text is not at hand."""
+        source_map = self._maps.get(str(frame.get("url", "")))
+        if source_map is None:
+            return None
+        mapped = source_map.find(frame.get("lineNumber", 0), frame.get("columnNumber", 0))
+        return mapped_source(source_map, mapped[0], self._root) if mapped is not None else None
+
     def script_url(self, session: str, script_id: str, url: str) -> str:
         """Return `url` as reports show it: without user and password, its query replaced by a hash."""
         return self._urls.script(url)
@@ -173,7 +186,8 @@ def read_har_files(
 
 def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarReader"]) -> list[Event]:
     traffic.flush()
-    resolved = {id(session): _resolve_origin(session, scripts) for session in traffic.sessions}
+    code = OpenerCodeReader(scripts)
+    resolved = {id(session): _resolve_origin(session, scripts, code) for session in traffic.sessions}
     origins = attribute_reconnects(traffic.sessions, resolved, ())
     events: list[Event] = traffic.events(lambda session: origins[id(session)])
     last_at = events[-1].at if events else None
@@ -182,9 +196,12 @@ def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarR
     return [*events, *gaps, *ended]
 
 
-def _resolve_origin(session: EngineSession, scripts: HarScripts) -> ConnectionOrigin:
+def _resolve_origin(session: EngineSession, scripts: HarScripts, code: OpenerCodeReader) -> ConnectionOrigin:
     stack = session.initiator.raw_stack
-    return resolve_origin(stack, scripts) if isinstance(stack, DevToolsStack) else ConnectionOrigin()
+    if not isinstance(stack, DevToolsStack):
+        return ConnectionOrigin()
+    origin = resolve_origin(stack, scripts)
+    return msgspec.structs.replace(origin, code=code.read(stack, origin))
 
 
 def _pages(readers: Sequence["_HarReader"], traffic: TrafficDemux) -> list[PageSummary]:

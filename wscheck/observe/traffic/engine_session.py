@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from wscheck.model.code_facts import OpenerCode
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE
 from wscheck.model.events import (
     AttemptOutcome,
@@ -65,6 +66,8 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     script  URL of the script that contains the opener
     client  URL of the script that contains the client library
     target  frame within the page that ran the scripts, empty for the main frame
+    run     number of the evaluation of `script` within its document, from 1; 0 means unknown
+    code    facts from the source code of the opener
     """
 
     opener: CodeLocation | None = None
@@ -73,6 +76,8 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     script: str | None = None
     client: str | None = None
     target: str = ""
+    run: int = 0
+    code: OpenerCode | None = None
 
 
 class _Namespace(msgspec.Struct):
@@ -350,7 +355,7 @@ class EngineSession:
             fields["stack"] = origin.stack
         if isinstance(event, AttemptOutcome):
             fields["target"] = origin.target or self.initiator.target or None
-            fields |= {"script": origin.script, "client": origin.client}
+            fields |= {"script": origin.script, "client": origin.client, "run": origin.run, "code": origin.code}
         if isinstance(event, Connecting | Upgraded):
             fields["transport"] = self.transport if isinstance(event, Upgraded) else event.transport
         if isinstance(event, Upgraded):

@@ -1,0 +1,106 @@
+"""Facts about the code that opened a connection, from the frames of its stack."""
+
+from textwrap import dedent
+
+import pytest
+
+from wscheck.detect.code.opener_code import opener_code
+from wscheck.detect.code.syntax import SourceCode, parse_source
+from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation, OpenerCode
+
+IMPORT = 'import { io } from "socket.io-client";\n'
+
+
+ELEMENT = "class A extends HTMLElement {"
+
+
+def frame(path: str, text: str, mark: str = "io(") -> tuple[CodeLocation, SourceCode]:
+    """Return the frame at the last occurrence of `mark`."""
+    content = IMPORT + dedent(text)
+    before = content[: content.rindex(mark)]
+    location = CodeLocation(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
+    return location, parse_source(path, content.encode())
+
+
+def facts(text: str, path: str = "a.jsx") -> OpenerCode:
+    code = opener_code([frame(path, text)])
+    assert code is not None
+    return code
+
+
+def test_an_effect_that_waits_and_closes() -> None:
+    code = facts("""
+        function useFeed(token) {
+          useEffect(() => {
+            let socket;
+            load().then(() => { socket = io("/", { forceNew: true }); });
+            return () => socket?.disconnect();
+          }, [token]);
+        }
+    """)
+    assert (code.context, code.owner, code.holder) == (CallContext.EFFECT, "useFeed", "hook")
+    assert (code.dependencies, code.cleanup, code.after_await) == (("token",), Cleanup.CLOSES, True)
+    assert code.forces_new and not code.overwrites and code.assigned_to == "socket"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "cleanup"),
+    [
+        ("function useDock() { let s; onMounted(() => { s = io(); }); onUnmounted(() => s.close()); }", "a.ts", 1),
+        (f"{ELEMENT} connectedCallback() {{ this.s=io() }} disconnectedCallback() {{ this.s.close() }} }}", "a.ts", 1),
+        (f"{ELEMENT} connectedCallback() {{ this.s = io(); }} }}", "a.ts", 0),
+        ("class A extends Component { componentDidMount() { this.s = io(); } render() { return <p/>; } }", "a.jsx", 0),
+    ],
+)  # fmt: skip
+def test_what_closes_when_the_component_leaves(text: str, path: str, cleanup: int) -> None:
+    assert facts(text, path).cleanup is (Cleanup.CLOSES if cleanup else Cleanup.MISSING)
+
+
+def test_the_stack_names_the_caller_of_a_service() -> None:
+    service = frame("socket.js", "export function connect() { return io('/'); }\nconst other = () => connect();")
+    effect = frame(
+        "board.jsx",
+        """
+        export function Board() {
+          useEffect(() => { const s = connect(); return () => s.disconnect(); }, []);
+          return <Feed.Provider value={1} />;
+        }
+        """,
+        "connect(); return",
+    )
+    code = opener_code([service, effect])
+    assert code is not None
+    assert (code.context, code.owner, code.holder, code.frames) == (CallContext.EFFECT, "Board", "component", 2)
+    assert code.cleanup is Cleanup.CLOSES and code.provides and code.assigned_to == "s"
+    alone = opener_code([service])
+    assert alone is not None and (alone.context, alone.frames) == (CallContext.FUNCTION, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "context", "overwrites"),
+    [
+        ("let s; function open() { s = io(); s.on('close', () => setTimeout(open, 9)); }", "disconnect-handler", True),
+        ("let s; addEventListener('focus', () => { s = io(); });", "event-handler", True),
+        ("let s; addEventListener('focus', () => { s?.disconnect(); s = io(); });", "event-handler", False),
+        ("let s; addEventListener('focus', () => { if (!s) s = io(); });", "event-handler", False),
+        ("addEventListener('focus', () => { const s = io(); });", "event-handler", False),
+        ("const relay = () => { let s; return (next) => (action) => { s = io(); }; };", "function", True),
+        ("class Service { open() { this.s = io(); } }", "function", True),
+        ("class Service { constructor() { this.s = io(); } }", "constructor", False),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_overwritten_without_a_close(text: str, context: str, overwrites: bool) -> None:
+    code = facts(text)
+    assert (code.context, code.overwrites) == (context, overwrites)
+
+
+def test_a_call_that_the_file_does_not_show_to_connect() -> None:
+    """A hook of a library, whose stack shows that it opens a connection."""
+    code = opener_code([frame("a.jsx", "function Chat() { const s = useSocket('/'); return <p/>; }", "useSocket(")])
+    assert code is not None and (code.context, code.owner) == (CallContext.RENDER, "Chat")
+
+
+def test_a_source_of_another_version_has_no_facts() -> None:
+    location, source = frame("a.js", "io();")
+    assert opener_code([(CodeLocation("a.js", location.line + 90, 1), source)]) is None
+    assert opener_code([]) is None
