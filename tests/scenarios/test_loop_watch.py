@@ -9,7 +9,7 @@ import pytest
 
 from wscheck.config.event_contract import Contract
 from wscheck.config.target import Credentials, ServerTarget
-from wscheck.model.events import Connecting, Disconnected
+from wscheck.model.events import Connected, Connecting, Disconnected
 from wscheck.scenarios import context as scenario_context
 from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext, ScenarioSettings
 
@@ -34,9 +34,14 @@ class Loop:
             page.add_component(name)
             self.attempts(1)
 
-    def attempts(self, number: int) -> None:
+    def attempts(self, number: int, *, answered: bool = True) -> None:
         for n in range(number):
             self.context.record(Connecting(at=1000.0 + n, source="client", user="ann", page="tab-1"))
+            if answered:
+                self.answers()
+
+    def answers(self) -> None:
+        self.context.record(Connected(at=1000.0, source="client", user="ann", sid=f"s{next(self._sids)}"))
 
     def ends(self) -> None:
         self.context.record(Disconnected(at=1000.0, source="client", user="ann", sid=f"s{next(self._sids)}"))
@@ -71,6 +76,18 @@ async def test_a_loop_is_watched_until_it_exceeds_the_limit() -> None:
     loop = Loop(SETTINGS)
     loop.ends()
     assert await loop.watched(50) == SETTINGS.max_attempts + 1
+
+
+async def test_the_watch_ends_after_the_answer_to_the_last_attempt() -> None:
+    loop = Loop(SETTINGS)
+    loop.ends()
+    loop.attempts(3)
+    loop.attempts(1, answered=False)
+    watching = asyncio.ensure_future(loop.context.observe_loop())
+    await asyncio.sleep(0.01)
+    assert not watching.done()
+    loop.answers()
+    await watching
 
 
 async def test_the_watch_ends_with_the_loop() -> None:

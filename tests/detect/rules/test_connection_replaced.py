@@ -33,6 +33,13 @@ def test_the_one_component_that_is_known_is_named() -> None:
     )
 
 
+def test_a_replacement_at_the_end_of_the_evidence_does_not_change_what_a_loop_is_called() -> None:
+    """The client was stopped before it knew the outcome of its last attempt, which only the server's log tells."""
+    conversation = ping_pong(4).connects("s9", at=9).is_replaced("s4", "s9", at=9)
+    whole, cut = (one(judged(ConnectionReplaced, each)).message for each in (ping_pong(4), conversation))
+    assert cut == whole and "one of the connections of" in cut
+
+
 def test_two_callers_of_shared_code_are_named_by_the_frames_at_which_their_stacks_diverge() -> None:
     shared, one_caller, other = (
         CodeLocation("src/open.ts", 7, 10),

@@ -21,12 +21,13 @@ class ConnectionReplaced(Rule):
     source = 'origin document (`wscheck docs origin`), "Alert If" item 2: "Replacing existing socket" messages'
 
     def handlers(self) -> Mapping[type, EventHandler]:
+        self._described: dict[str | None, str] = {}
         return {ReplacedChange: self._replaced}
 
     def _replaced(self, change: ReplacedChange) -> None:
         self.report(
             change.user,
-            _message(change),
+            self._message(change),
             change.event.at,
             change.old,
             change.new,
@@ -34,9 +35,15 @@ class ConnectionReplaced(Rule):
             confidence=change.confidence if change.user is not None else Confidence.MEDIUM,
         )
 
+    def _message(self, change: ReplacedChange) -> str:
+        """Return a message with both openers. A later replacement whose openers are not both known gets the same."""
+        old, new = distinct_openers(change.old, change.new)
+        if old and new:
+            self._described[change.user] = _describe(old, new)
+        return self._described.get(change.user) or _describe(old, new)
 
-def _message(change: ReplacedChange) -> str:
-    old, new = distinct_openers(change.old, change.new)
+
+def _describe(old: str, new: str) -> str:
     if old and new and old != new:
         first, second = sorted((old, new))  # which of the two is replaced may differ from run to run
         return f"the server replaced one of the connections of {first} and {second} by the other"
