@@ -6,9 +6,10 @@ from tests.report import runs
 from tests.report.load_runs import duplicated, unified
 from wscheck.model.comparison import ComparedMeasure, CompareReport, MeasureChange
 from wscheck.model.findings import Verdict
-from wscheck.model.load_report import Second, check_thresholds
+from wscheck.model.load_report import Second, ServerSide, check_thresholds
 from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import VerifyReport
+from wscheck.report.load_figures import format_change
 from wscheck.run.compare import compare
 
 
@@ -51,6 +52,41 @@ def test_differences_within_the_tolerance_count_as_the_same() -> None:
     assert measure(compare(unified(), unified(connect_ms=Percentiles(9.0, 160.0, 170.0))), "connect_p95_ms").change is (
         MeasureChange.WORSE
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change", "basis"),
+    [
+        (Percentiles(2, 9, 14, 400), Percentiles(2, 700, 800, 400), "worse", "values"),
+        (Percentiles(2, 9, 14, 400), Percentiles(2, 700, 800, 20), "same", "medians"),
+        (Percentiles(2, 9, 14, 20), Percentiles(600, 700, 800, 400), "worse", "medians"),
+        (Percentiles(2, 9, 14, 400), Percentiles(600, 700, 800, 9), "unknown", "none"),
+        (Percentiles(600, 700, 800, 99), Percentiles(2, 9, 14, 99), "better", "medians"),
+    ],
+)
+def test_a_high_percentile_of_few_durations_decides_nothing(
+    before: Percentiles, after: Percentiles, change: str, basis: str
+) -> None:
+    """One late packet is the p95 of 20 durations."""
+    report = compare(unified(ack_ms=before), unified(ack_ms=after))
+    acknowledgement = measure(report, "ack_p95_ms")
+    assert (acknowledgement.change, acknowledgement.basis) == (change, basis)
+    assert (report.verdict is Verdict.FAILED) == (change == "worse")
+    text = {"unknown": "too few to compare", "same": "medians about the same", "better": "median 300× less"}
+    assert format_change(acknowledgement) == text.get(change, format_change(acknowledgement))
+
+
+def test_a_difference_below_the_delay_of_the_generator_is_none() -> None:
+    slow, lag = Percentiles(300, 900, 950, 500), Percentiles(20, 300, 460, 900)
+    assert measure(compare(unified(), unified(ack_ms=slow)), "ack_p95_ms").change is MeasureChange.WORSE
+    for late in (unified(ack_ms=slow, heartbeat_lag_ms=lag), unified(ack_ms=slow)):
+        report = compare(unified(heartbeat_lag_ms=lag), late)
+        assert measure(report, "ack_p95_ms").change is MeasureChange.SAME
+
+
+def test_a_hundredth_of_a_second_of_cpu_time_is_no_difference() -> None:
+    idle, once = (ServerSide(connects=50, replaced=0, refused=0, peak=50, emitted=0, cpu_s=cpu) for cpu in (0.0, 0.01))
+    assert measure(compare(unified(server=idle), unified(server=once)), "server_cpu_s").change is MeasureChange.SAME
 
 
 def test_runs_of_different_size_are_compared_per_user_and_second_with_a_note() -> None:

@@ -11,10 +11,23 @@ from wscheck.model.report import Report
 SCHEMA = "wscheck.compare/1"
 
 TIME_TOLERANCE_MS = 100.0
-"""Largest difference between two times that count as the same (milliseconds).
+"""Largest difference between two times that count as the same (milliseconds), unless the runs show a longer delay.
 
 A busy machine adds that much, and users do not notice it.
 """
+
+
+class Basis(StrEnum):
+    """Numbers by which a measure was compared.
+
+    VALUES   the values themselves
+    MEDIANS  the medians, because there are too few durations for a higher percentile
+    NONE     none, because there are too few durations even for a median
+    """
+
+    VALUES = "values"
+    MEDIANS = "medians"
+    NONE = "none"
 
 
 class MeasureChange(StrEnum):
@@ -27,7 +40,7 @@ class MeasureChange(StrEnum):
 
 
 class ComparedMeasure(msgspec.Struct, frozen=True, kw_only=True):
-    """A measure (one number of a report) in both runs.
+    """A measure (one number of a report) in both runs. `basis` says by which numbers they were compared.
 
     benefit  heading under which the measure is reported: the advantage of one connection per user, such as "Server
              load"
@@ -43,6 +56,7 @@ class ComparedMeasure(msgspec.Struct, frozen=True, kw_only=True):
     after: float | None
     change: MeasureChange
     ratio: float | None = None
+    basis: Basis = Basis.VALUES
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,11 +20,15 @@ _SMALLEST_MS = 0.01
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """Percentiles in milliseconds, accurate to 1 %. None if nothing was measured."""
+    """Percentiles in milliseconds, accurate to 1 %. None if nothing was measured.
+
+    samples  number of durations, None in a report of an earlier version
+    """
 
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+    samples: int | None = None
 
 
 class Histogram(msgspec.Struct):
@@ -65,7 +69,7 @@ class Histogram(msgspec.Struct):
 
     @property
     def percentiles(self) -> Percentiles:
-        return Percentiles(self.percentile(50), self.percentile(95), self.percentile(99))
+        return Percentiles(self.percentile(50), self.percentile(95), self.percentile(99), self.count)
 
 
 def _bucket_middle(bucket: int) -> float:

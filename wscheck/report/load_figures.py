@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wscheck.model.comparison import TIME_TOLERANCE_MS, ComparedMeasure, CompareReport, MeasureChange
+from wscheck.model.comparison import TIME_TOLERANCE_MS, Basis, ComparedMeasure, CompareReport, MeasureChange
 from wscheck.model.load_report import LoadReport, Threshold
 from wscheck.model.load_statistics import Percentiles
 from wscheck.report.formatting import one_line, plural
@@ -128,8 +128,25 @@ def format_threshold(threshold: Threshold) -> str:
 def format_change(measure: ComparedMeasure) -> str:
     """Return for example `none left`, `20× less`, `35 % less` or `the same`, "" if the change is unknown."""
     before, after = measure.before, measure.after
-    if measure.change is MeasureChange.UNKNOWN or before is None or after is None:
+    if before is None or after is None:
         return ""
+    if measure.basis is not Basis.VALUES:
+        return _format_few(measure)
+    if measure.change is MeasureChange.UNKNOWN:
+        return ""
+    return _format_known_change(measure, before, after)
+
+
+def _format_few(measure: ComparedMeasure) -> str:
+    """Return the change of a time of which there are few durations."""
+    if measure.basis is Basis.NONE:
+        return "too few to compare"
+    if measure.change is MeasureChange.SAME or measure.ratio is None:
+        return "medians about the same"
+    return f"median {_format_ratio(measure.ratio)}"
+
+
+def _format_known_change(measure: ComparedMeasure, before: float, after: float) -> str:
     if measure.change is MeasureChange.SAME or before == after == 0:
         return _format_no_change(before, after, measure.unit)
     if after == 0:

@@ -12,6 +12,7 @@ from wscheck.model import load_report
 from wscheck.model.comparison import (
     SCHEMA,
     TIME_TOLERANCE_MS,
+    Basis,
     ComparedMeasure,
     ComparedRun,
     CompareReport,
@@ -21,11 +22,21 @@ from wscheck.model.errors import BadEvidence, UsageError
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.gaps import Gap
 from wscheck.model.load_report import LoadReport
+from wscheck.model.load_statistics import Percentiles
 from wscheck.model.report import Report, Scope, VerifyReport
 
 # Relative differences between two equal runs by chance. On a busy machine, times vary more than counts.
 COUNT_TOLERANCE = 0.05
 TIME_TOLERANCE = 0.5
+
+SAMPLES_ABOVE = 5
+"""Durations that must be above a percentile, so that it does not depend on a single one."""
+
+CPU_NOISE_S = 0.05
+"""Difference between the CPU times of two equal runs (seconds): the system counts them in hundredths of a second."""
+
+NOISE_FACTOR = 2
+"""Delay of a measured time relative to that of the load generator: it waits to send, and again to receive."""
 
 DEFAULT_BAR = Bar()
 
@@ -49,6 +60,8 @@ class Measure(Generic[ReportKind]):
     divisor  function that returns the size of the run, by which the number is divided before the comparison
     floor    smallest value in the comparison; smaller numbers count as this value, because for example a user without
              a connection is no improvement over a user with one
+    times    function that returns the percentiles of which the number is one, None if it is no percentile
+    percent  percentile that the number is
     """
 
     id: str
@@ -59,6 +72,8 @@ class Measure(Generic[ReportKind]):
     more_is_better: bool = False
     divisor: Callable[[ReportKind], float] = lambda report: 1.0
     floor: float = 0.0
+    times: Callable[[ReportKind], Percentiles] | None = None
+    percent: int = 95
 
 
 def _user_seconds(report: LoadReport) -> float:
@@ -115,11 +130,18 @@ LOAD_MEASURES: tuple[Measure[LoadReport], ...] = (
     ),
     Measure("open_per_user", RESOURCES, "open connections per user, mean", _mean_open, "/user", floor=1.0),
     Measure("server_cpu_s", RESOURCES, "CPU time of the server", _server_cpu, "s", divisor=_user_seconds),
-    Measure("connect_p95_ms", EXPERIENCE, "time to connect, p95", lambda report: report.connect_ms.p95, "ms"),
+    Measure(
+        "connect_p95_ms", EXPERIENCE, "time to connect, p95", lambda report: report.connect_ms.p95, "ms",
+        times=lambda report: report.connect_ms,
+    ),
     Measure(
         "lifetime_p50_ms", EXPERIENCE, "connection lifetime, median", lambda report: report.lifetime_ms.p50, "ms", True,
+        times=lambda report: report.lifetime_ms, percent=50,
     ),
-    Measure("ack_p95_ms", EXPERIENCE, "time to acknowledgement, p95", lambda report: report.ack_ms.p95, "ms"),
+    Measure(
+        "ack_p95_ms", EXPERIENCE, "time to acknowledgement, p95", lambda report: report.ack_ms.p95, "ms",
+        times=lambda report: report.ack_ms,
+    ),
     Measure(
         "received_per_user", EXPERIENCE, "events received per user", _received_per_user, "/user", True,
         divisor=_seconds,
@@ -216,10 +238,12 @@ def _compare_measures(before: Report, after: Report) -> tuple[list[ComparedMeasu
 def _compare_measure(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) -> ComparedMeasure:
     old, new = measure.read(before), measure.read(after)
     change, ratio = MeasureChange.UNKNOWN, None
-    if old is not None and new is not None:
-        old_scaled = max(old / measure.divisor(before), measure.floor)
-        new_scaled = max(new / measure.divisor(after), measure.floor)
-        change = _change(old_scaled, new_scaled, measure.unit, measure.more_is_better)
+    basis = _basis(measure, before, after)
+    compared = _compared_numbers(measure, basis, before, after)
+    if compared is not None:
+        old_scaled, new_scaled = compared
+        noise = _noise(measure, before, after)
+        change = _change(old_scaled, new_scaled, measure.unit, measure.more_is_better, noise)
         ratio = float(f"{new_scaled / old_scaled:.4g}") if old_scaled and new_scaled else None
     return ComparedMeasure(
         id=measure.id,
@@ -230,15 +254,56 @@ def _compare_measure(measure: Measure[ReportKind], before: ReportKind, after: Re
         after=_rounded(new),
         change=change,
         ratio=ratio,
+        basis=basis,
     )
 
 
-def _change(old: float, new: float, unit: str, more_is_better: bool) -> MeasureChange:
-    """Return the direction of the change: BETTER, WORSE, or SAME within the tolerance."""
-    is_time = unit in ("ms", "s")
-    tolerance = (
-        max(TIME_TOLERANCE * old, TIME_TOLERANCE_MS if unit == "ms" else 0.0) if is_time else COUNT_TOLERANCE * old
-    )
+def _basis(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) -> Basis:
+    """Return by which numbers to compare a measure. One late packet decides a high percentile of few durations."""
+    if measure.times is None:
+        return Basis.VALUES
+    samples = min((n for report in (before, after) if (n := measure.times(report).samples) is not None), default=None)
+    if samples is None or samples >= _samples_for(measure.percent):
+        return Basis.VALUES
+    return Basis.MEDIANS if samples >= _samples_for(50) else Basis.NONE
+
+
+def _samples_for(percent: int) -> int:
+    """Return the number of durations of which at least `SAMPLES_ABOVE` are above a percentile."""
+    return -(-SAMPLES_ABOVE * 100 // (100 - percent))
+
+
+def _compared_numbers(
+    measure: Measure[ReportKind], basis: Basis, before: ReportKind, after: ReportKind
+) -> tuple[float, float] | None:
+    """Return the two numbers to compare, scaled by the sizes of the runs; None if one is missing."""
+    if basis is Basis.NONE:
+        return None
+    if basis is Basis.MEDIANS and measure.times is not None:
+        old, new = measure.times(before).p50, measure.times(after).p50
+    else:
+        old, new = measure.read(before), measure.read(after)
+    if old is None or new is None:
+        return None
+    return max(old / measure.divisor(before), measure.floor), max(new / measure.divisor(after), measure.floor)
+
+
+def _noise(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) -> float:
+    """Return by how much a measure differs between two equal runs because of this machine, in its own unit.
+
+    The delay of the load generator is in every time that it measured.
+    """
+    if measure.unit == "s":
+        return CPU_NOISE_S / min(measure.divisor(before), measure.divisor(after))
+    lags = [report.heartbeat_lag_ms.p99 for report in (before, after) if isinstance(report, LoadReport)]
+    return NOISE_FACTOR * max((lag or 0.0 for lag in lags), default=0.0) if measure.unit == "ms" else 0.0
+
+
+def _change(old: float, new: float, unit: str, more_is_better: bool, noise: float) -> MeasureChange:
+    """Return the direction of the change: BETTER, WORSE, or SAME within the tolerance, which is at least `noise`."""
+    tolerance = max((TIME_TOLERANCE if unit in ("ms", "s") else COUNT_TOLERANCE) * old, noise)
+    if unit == "ms":
+        tolerance = max(tolerance, TIME_TOLERANCE_MS)
     if abs(new - old) <= tolerance:
         return MeasureChange.SAME
     return MeasureChange.BETTER if (new > old) is more_is_better else MeasureChange.WORSE
