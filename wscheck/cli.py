@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -104,7 +105,7 @@ class _CommandGroup(TyperGroup):
 
 app = typer.Typer(
     cls=_CommandGroup,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -122,14 +123,20 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Find duplicate, leaked and churning real-time connections.
 
-    Start with `wscheck verify`: it checks an embedded backend and needs nothing else.
+    Start with `wscheck verify`: it checks an embedded backend and needs nothing else. `wscheck` without arguments
+    suggests commands for the working folder.
     """
+    if context.invoked_subcommand is None:
+        from wscheck.commands.suggestions import describe, suggestions
+
+        typer.echo(describe(suggestions(Path.cwd())))
 
 
 def main() -> None:
