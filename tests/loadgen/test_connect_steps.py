@@ -1,6 +1,5 @@
 """Steps after connecting: a connection opens after the last one, and a step that fails is a refusal."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,8 +26,6 @@ def generator_at(*answers: str, closes: bool = False, received: list[str]) -> It
             await ws.send_str(answer)
         if closes:
             await ws.close()
-        else:
-            await asyncio.sleep(3600)
 
     connect = ConnectOptions(steps=(LOGIN, WELCOME))
     with (

@@ -132,7 +132,7 @@ def load(
     insecure: Insecure = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="PEM file of a certificate authority to trust in addition."),
+        typer.Option(metavar="PATH", help="PEM file of a certificate authority to trust, besides those of the system."),
     ] = None,
     permitted: Annotated[
         bool,

@@ -42,8 +42,6 @@ def script(*answers: str, closes: bool = False) -> web.Application:
             await ws.send_str(answer.replace("{id}", received[2:].partition("[")[0]))
         if closes:
             await ws.close()
-        else:
-            await asyncio.sleep(3600)
 
     return talking(talk)
 

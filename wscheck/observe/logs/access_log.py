@@ -1,6 +1,6 @@
 """Access logs of proxies and web servers: the HTTP requests of Socket.IO clients (Engine.IO protocol, "Transports").
 
-Read are nginx and Apache (combined), Traefik, AWS ALB, Cloudflare, Caddy, HAProxy, Fastify and werkzeug, text or JSON.
+The logs of nginx and Apache (combined), Traefik, AWS ALB, Cloudflare, Caddy, HAProxy, Fastify and werkzeug are read.
 An access log shows attempts and transports per client. It does not show which connections are open.
 """
 
