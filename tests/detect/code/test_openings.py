@@ -2,12 +2,19 @@
 
 import pytest
 
+from wscheck.detect.code.connection_calls import connection_calls
 from wscheck.detect.code.listeners import MAX_LISTENERS
-from wscheck.detect.code.openings import opening_call_at, opening_calls
+from wscheck.detect.code.openings import opening_call
 from wscheck.detect.code.source_tree import MAX_CALLS, file_facts
+from wscheck.detect.code.syntax import parse_source
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
 
 IMPORT = 'import { io } from "socket.io-client";\n'
+
+
+def opening_calls(path: str, content: bytes) -> list[OpeningCall]:
+    source = parse_source(path, content)
+    return [opening_call(source, call) for call in connection_calls(source)]
 
 
 def opened(code: str, path: str = "src/app.tsx") -> OpeningCall:
@@ -208,12 +215,6 @@ def test_the_facts_of_an_effect() -> None:
 def test_a_check_of_the_connection_guards_the_call(body: str) -> None:
     assert opened(f"{IMPORT}function A() {{ const ref = useRef(); {body} return <p/> }}").guarded
     assert not opened(f"{IMPORT}function A() {{ if (!user) return null; ref.current = io(URL); return <p/> }}").guarded
-
-
-def test_the_call_at_a_line_is_the_nearest_to_the_column() -> None:
-    code = (IMPORT + "const a = io(A), b = io(B);\n").encode()
-    assert [opening_call_at("a.js", code, 2, column).url for column in (11, 22)] == ["A", "B"]  # type: ignore[union-attr]
-    assert opening_call_at("a.js", code, 3) is None
 
 
 @pytest.mark.parametrize("code", ["", "io(", "<script>", "}}}} io(URL) {{{{", "\x00\xff io(", "function A() { " * 500])

@@ -1,19 +1,34 @@
-"""Opening calls of a source file, with their context."""
+"""Facts about the code that opens a connection: from a call in a source file, or from the frames of a stack.
+
+The frames of a stack show which callers ran the call. In a source file alone, its callers are those in the same file.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from tree_sitter import Node
 
 from wscheck.detect.code.call_context import (
+    CLOSES,
     Context,
     cleanup_of,
     contexts_of,
     dependencies_of,
     is_guarded,
     owner_name,
+    renders_elements,
+    target_of,
 )
 from wscheck.detect.code.connection_calls import ConnectionCall, connection_calls
-from wscheck.detect.code.syntax import SourceCode, parse_source, string_value, text_of
-from wscheck.model.code_facts import Api, CallContext, OpeningCall
+from wscheck.detect.code.syntax import (
+    SourceCode,
+    declares,
+    descendants,
+    enclosing_function,
+    string_value,
+    text_of,
+)
+from wscheck.model.code_facts import Api, CallContext, OpenerCode, OpeningCall
 from wscheck.model.events import CodeLocation
 from wscheck.model.secrets import redact_source_code
 
@@ -34,20 +49,23 @@ _ORDER = (
     CallContext.FUNCTION,
 )
 
+MAX_FRAMES = 12
+MAX_TEXT, MAX_DEPENDENCIES = 80, 20
+"""Longest name, and largest number of dependencies, that are taken over from the source."""
 
-def opening_calls(path: str, content: bytes) -> list[OpeningCall]:
-    """Return the facts about each call in a file that opens a connection, in the order of the file."""
-    source = parse_source(path, content)
-    return [opening_call(source, call) for call in connection_calls(source)]
+_CALLS = ("call_expression", "new_expression")
+_HOOK = re.compile(r"^use[A-Z0-9]")
+_PROVIDES = re.compile(r"(?:^|\.)(?:provide|setContext)$")
+_ELEMENT = re.compile(r"\b(?:HTMLElement|LitElement|ReactiveElement)\b")
 
-
-def opening_call_at(path: str, content: bytes, line: int, column: int = 0) -> OpeningCall | None:
-    """Return the facts about the opening call at a 1-based line and column, None if there is none at this line.
-
-    A stack frame may name the column of the callee or of its argument list, so the nearest call of the line is meant.
-    """
-    on_line = [call for call in opening_calls(path, content) if call.location.line == line]
-    return min(on_line, key=lambda call: abs(call.location.column - column), default=None)
+_NAMES = frozenset({"identifier", "property_identifier"})
+_OF_AN_INSTANCE = frozenset(
+    {
+        *(CallContext.EFFECT, CallContext.RENDER, CallContext.STATE_INITIALISER, CallContext.MEMO),
+        *(CallContext.SETUP, CallContext.CONSTRUCTOR),
+    }
+)
+"""Contexts that run for each instance of a component or class, which has variables of its own."""
 
 
 def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
@@ -101,3 +119,112 @@ def _url(call: ConnectionCall) -> str:
     if call.api is Api.SOCKET_IO and text in ("undefined", "window.location.origin", "location.origin"):
         return ""
     return redact_source_code(text)[:MAX_URL_LENGTH]
+
+
+def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode | None:
+    """Return the facts about the connection that the first frame opened, None if its source has no call there.
+
+    frames  the application's frames that called each other, the innermost first, each with its source
+    """
+    if not frames or (opening := call_at(frames[0][1], frames[0][0])) is None:
+        return None
+    source, node, context = frames[0][1], opening, _context_of_frame(frames[0][1], opening)
+    after_await, guarded = context.after_await, is_guarded(opening)
+    count = 1
+    for location, outer in frames[1:MAX_FRAMES]:
+        if context.kind is not CallContext.FUNCTION or (caller := call_at(outer, location)) is None:
+            break
+        source, node, context = outer, caller, _context_of_frame(outer, caller)
+        after_await, guarded = after_await or context.after_await, guarded or is_guarded(caller)
+        count += 1
+    if context.kind is CallContext.FUNCTION:
+        # Without further frames, the callers in the same file are the best evidence.
+        context = most_telling(contexts_of(source, node))
+        after_await = after_await or context.after_await
+    owner = context.owner
+    return OpenerCode(
+        context=context.kind,
+        owner=owner_name(owner)[:MAX_TEXT],
+        holder=_kind_of_owner(owner),
+        dependencies=_shortened(dependencies_of(context.effect)),
+        cleanup=cleanup_of(source, node, context),
+        after_await=after_await,
+        guarded=guarded,
+        overwrites=not guarded and context.kind not in _OF_AN_INSTANCE and _overwrites(opening),
+        forces_new=forces_new_connection(_arguments(opening)),
+        provides=owner is not None and _provides(owner),
+        assigned_to=(target_of(node) or target_of(opening))[:MAX_TEXT],
+        frames=count,
+    )
+
+
+def _shortened(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if texts is None else tuple(text[:MAX_TEXT] for text in texts[:MAX_DEPENDENCIES])
+
+
+def call_at(source: SourceCode, location: CodeLocation) -> Node | None:
+    """Return the call at a location, preferably one that opens a connection; None if the source has no such place.
+
+    A stack frame may name the column of the callee, of its last name or of the argument list.
+    """
+    row, column = location.line - 1, max(location.column - 1, 0)
+    openings = [call.node for call in connection_calls(source)]
+    for calls in (openings, source.nodes(*_CALLS)):
+        on_line = [(abs(at[1] - column), node) for node in calls if (at := _anchor(node))[0] == row]
+        if on_line:
+            return min(on_line, key=lambda each: each[0])[1]
+    if row > source.root.end_point[0]:
+        return None
+    return source.root.named_descendant_for_point_range((row, column), (row, column))
+
+
+def _anchor(call: Node) -> tuple[int, int]:
+    """Return row and column that a stack frame names: those of the last name of the callee."""
+    callee = call.child_by_field_name("function") or call
+    if callee.type == "member_expression":
+        callee = callee.child_by_field_name("property") or callee
+    return callee.start_point[0], callee.start_point[1]
+
+
+def _context_of_frame(source: SourceCode, node: Node) -> Context:
+    """Return the context of a frame without its callers: the stack names the one that ran it."""
+    return most_telling(contexts_of(source, node, max_callers=0))
+
+
+def _arguments(call: Node) -> str:
+    arguments = call.child_by_field_name("arguments")
+    return text_of(arguments)
+
+
+def _kind_of_owner(owner: Node | None) -> str:
+    if owner is None:
+        return ""
+    if owner.type.startswith("class"):
+        heritage = next((text_of(each) for each in owner.children if each.type == "class_heritage"), "")
+        if _ELEMENT.search(heritage) or "connectedCallback" in text_of(owner):
+            return "element"
+        return "component" if "Component" in heritage else "class"
+    if _HOOK.match(owner_name(owner)):
+        return "hook"
+    return "component" if renders_elements(owner) else "function"
+
+
+def _provides(owner: Node) -> bool:
+    """Return whether a component gives a value to the components below it."""
+    for node in descendants(owner):
+        if node.type in ("jsx_opening_element", "jsx_self_closing_element"):
+            if text_of(node.child_by_field_name("name")).endswith(".Provider"):
+                return True
+        elif node.type == "call_expression" and _PROVIDES.search(text_of(node.child_by_field_name("function"))):
+            return True
+    return False
+
+
+def _overwrites(call: Node) -> bool:
+    """Return whether the variable of the connection outlives the function, which closes nothing before the call."""
+    target, function = target_of(call), enclosing_function(call)
+    name = target.split(".")[0]
+    if not target or function is None or (name != "this" and declares(function, name, into_functions=False)):
+        return False
+    before = (node for node in descendants(function) if node.end_byte <= call.start_byte)
+    return not any(node.type in _NAMES and CLOSES.search(text_of(node)) for node in before)

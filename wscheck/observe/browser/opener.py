@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from wscheck.detect import stack_frames
-from wscheck.detect.code.opener_code import MAX_FRAMES, opener_code
+from wscheck.detect.code.openings import MAX_FRAMES, opener_code
 from wscheck.detect.code.syntax import SourceCode, parse_source
 from wscheck.model.code_facts import OpenerCode
 from wscheck.model.events import CodeLocation
