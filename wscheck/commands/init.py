@@ -49,10 +49,11 @@ def _with_observed_contract(starter: str, url: str) -> tuple[str, str]:
     """
     import asyncio
 
+    from wscheck.config.event_contract import contract_toml
     from wscheck.config.loading import load_config
     from wscheck.config.target import Credentials, configured_target
     from wscheck.model.errors import CannotCheck
-    from wscheck.run.verify.observed_contract import contract_toml, observe_contract
+    from wscheck.observe.client.preflight import observe_contract
 
     config = load_config({"target.url": url})
     user = Credentials(config["identity.user_id"], config["identity.token"])

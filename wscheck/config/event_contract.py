@@ -1,7 +1,8 @@
 """Event contract: the events that a server sends, the requests that cause them, and where they contain a user id."""
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -137,3 +138,20 @@ def _parse_value(read: Callable[[Any], Any], value: Any, place: str) -> Any:
         return read(value)
     except ValueError as error:
         raise UsageError(f"{place}: {error}.", "See `wscheck docs configuration`, The event contract.") from None
+
+
+def contract_toml(events: Sequence[ContractEvent]) -> str:
+    """Return the events as [[event]] tables. A basic string of TOML is written like one of JSON."""
+    tables = []
+    for event in events:
+        lines = ["[[event]]", f"name = {_quoted(event.name)}"]
+        if event.emit is not None:
+            lines.append(f"emit = {_quoted(event.emit)}")
+        if event.user is not None:
+            lines.append(f"user = {_quoted(event.user)}")
+        tables.append("\n".join(lines) + "\n")
+    return "\n".join(tables)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text).replace("\x7f", "\\u007f")

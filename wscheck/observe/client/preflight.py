@@ -1,6 +1,7 @@
-"""Check before a run that a Socket.IO server answers, speaks Engine.IO 4 and accepts the credentials.
+"""First contact with a server: a check before a run, and the events that the server sends to one client.
 
-Each obstacle raises one error with the problem and the next step (Engine.IO protocol v4, "Handshake").
+The check shows that a Socket.IO server answers, speaks Engine.IO 4 and accepts the credentials. Each obstacle raises
+one error with the problem and the next step (Engine.IO protocol v4, "Handshake").
 """
 
 import asyncio
@@ -9,11 +10,13 @@ import os
 import re
 import ssl
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from wscheck.config.event_contract import DOCUMENTED_CONTRACT, ContractEvent
 from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
 from wscheck.model.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
 from wscheck.model.secrets import Redactor
@@ -42,6 +45,15 @@ _UNTRUSTED = aiohttp.ClientConnectorCertificateError
 _ENGINE_IO_3_HANDSHAKE = re.compile(rb"^\d+:0\{")
 _NO_POLLING = b"Invalid transport"
 """Answer of python-engineio if polling is switched off. engine.io (Node.js) answers with error code 0."""
+
+GREETING_S = 2.0
+"""Seconds in which events arrive unrequested."""
+
+ANSWER_S = 1.0
+"""Seconds in which an answer to a request arrives."""
+
+MAX_OBSERVED_EVENTS = 50
+MAX_PAYLOAD_DEPTH = 6
 
 
 class _NotStarted(Unreachable):
@@ -276,3 +288,60 @@ class IgnoreEvents(ConnectionListener):
     def delivered(self, connection: ClientConnection, name: str, payload: object) -> None: ...
     def emitted(self, connection: ClientConnection, name: str) -> None: ...
     def unreadable(self, connection: ClientConnection, reason: str) -> None: ...
+
+
+class _PayloadCollector(IgnoreEvents):
+    """A listener that stores the first payload of each event."""
+
+    def __init__(self) -> None:
+        self.payloads: dict[str, object] = {}
+
+    def delivered(self, connection: ClientConnection, name: str, payload: object) -> None:
+        if len(self.payloads) < MAX_OBSERVED_EVENTS:
+            self.payloads.setdefault(name, payload)
+
+
+async def observe_contract(target: ServerTarget, user: Credentials) -> list[ContractEvent]:
+    """Return the events that the server sends to `user`.
+
+    The client first waits, and then emits each documented request (`request_*`). An event that first arrives after a
+    request is its answer.
+
+    Raises:
+        CannotCheck: The server is unreachable, or refuses the credentials.
+    """
+    redactor = Redactor([user.token])
+    await preflight(target, user, redactor)
+    collector = _PayloadCollector()
+    connection = ClientConnection(target, user, collector, page="observed", component="observed")
+    requests: dict[str, str | None] = {}
+    try:
+        if await connection.open():
+            await asyncio.sleep(GREETING_S)
+            requests = dict.fromkeys(collector.payloads)
+            for event in DOCUMENTED_CONTRACT.events:
+                if event.emit is not None and event.emit.startswith("request_"):
+                    await connection.emit(event.emit, event.payload)
+                    await asyncio.sleep(ANSWER_S)
+                    requests |= {name: event.emit for name in collector.payloads if name not in requests}
+    finally:
+        await connection.close()
+    return [
+        ContractEvent(name=name, emit=emit, user=user_path(collector.payloads[name], user.user))
+        for name, emit in requests.items()
+        if redactor.redact(name) == name
+    ]
+
+
+def user_path(payload: object, user: str) -> str | None:
+    """Return the dotted path at which a payload contains the user's id, None if it contains none."""
+    return next((path for path in _paths(payload, user, "", MAX_PAYLOAD_DEPTH) if path), None)
+
+
+def _paths(value: object, user: str, path: str, depth: int) -> Iterator[str]:
+    if isinstance(value, dict) and depth:
+        for key, each in value.items():
+            if isinstance(key, str) and "." not in key:
+                yield from _paths(each, user, f"{path}.{key}" if path else key, depth - 1)
+    elif isinstance(value, str | int) and not isinstance(value, bool) and str(value) == user:
+        yield path

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-import wscheck.run.verify.observed_contract as observed
+import wscheck.observe.client.preflight as observed
 from wscheck.backend.demo_tokens import token_for
 from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import ReferenceBackend, serve_backend
-from wscheck.config.event_contract import ContractEvent, read_contract
+from wscheck.config.event_contract import ContractEvent, contract_toml, read_contract
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.model.secrets import Secret
 
@@ -40,7 +40,7 @@ def test_the_tables_are_valid_configuration() -> None:
         ContractEvent(name='odd "name"\\\n\x7f', user=None),
         ContractEvent(name="sync", emit="get", user="data.owner.id"),
     ]
-    read = read_contract(tomllib.loads(observed.contract_toml(events))["event"], lambda *_: "wscheck.toml:1")
+    read = read_contract(tomllib.loads(contract_toml(events))["event"], lambda *_: "wscheck.toml:1")
     assert [event.name for event in read.events] == [event.name for event in events]
     assert (read.events[1].emit, read.events[1].user) == ("get", "data.owner.id")
 
