@@ -138,3 +138,20 @@ async def test_a_quote_contains_no_secret_and_is_of_the_current_phase(tmp_path: 
         assert TOKEN not in told and "hunter22" not in told
         log.start_phase(events.append)
         assert log.find_mention(["s1-A"]) == ""
+
+
+def test_a_log_catches_up_with_what_is_written_at_once(tmp_path: Path) -> None:
+    """The last record might continue on a further line. Nothing waits for one when a scenario ends."""
+    path = tmp_path / "server.log"
+    path.touch()
+    log, events = open_log(str(path)), list[Event]()
+    log.start_phase(events.append)
+    for end, told in (("s2'\n}\n", ["s1", "s2"]), ("s3'\n}\n", ["s1", "s2", "s3"])):
+        start = "" if events else "{\n  msg: 'WebSocket client connected',\n  userId: 'A',\n  socketId: 's1'\n}\n"
+        append(path, f"{start}{{\n  msg: 'WebSocket client connected',\n  userId: 'A',\n  socketId: '")
+        log.catch_up()
+        assert sids(events) == told[:-1]
+        append(path, end)
+        log.catch_up()
+        assert sids(events) == told
+    log.close()

@@ -3,6 +3,7 @@
 import pytest
 
 from wscheck.model.events import Connected
+from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.server_log import WINDOW_SIZE, RawLogWindow
 from wscheck.observe.logs.suggest.column_roles import ConnectionIds
@@ -55,6 +56,24 @@ def test_options_are_suggested_for_known_ids() -> None:
 def test_a_new_phase_clears_the_window() -> None:
     said = recorded("peer joined s1-A\n")
     said.clear()
+    assert said.find_mention(["s1-A"]) == ""
+
+
+@pytest.mark.parametrize("read", [17, 25, 29, 36, 42])
+def test_a_quote_does_not_depend_on_where_reading_stopped(read: int) -> None:
+    """The line repeats a token, which is recognised only if it is whole."""
+    redactor = Redactor([Secret("mira key 71f0")])
+    line = "peer joined s1-A session mira key 71f0 of ada\n"
+    stopped = redactor.redact(recorded("up\n", line[:read]).find_mention(["s1-A"]))
+    assert stopped == "peer joined s1-A"
+    said = recorded(line[:read])
+    said.clear()
+    said.append(line[read:].encode())
+    assert redactor.redact(said.find_mention(["s1-A"])) == "peer joined s1-A session hidden-1 of ada"
+
+
+def test_the_window_begins_with_a_whole_line() -> None:
+    said = recorded(f"{'x' * WINDOW_SIZE} s1-A\n")
     assert said.find_mention(["s1-A"]) == ""
 
 

@@ -332,6 +332,17 @@ class ScenarioContext:
             return condition()
         return True
 
+    async def wait_patiently(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait like `wait_until`, and longer while this machine is busy, because the server is late too.
+
+        A slice of the wait takes longer then than planned. Only the plan counts.
+        """
+        while timeout_s > 0 and not condition():
+            slice_s = min(SLICE_S, timeout_s)
+            await self.wait_until(condition, slice_s)
+            timeout_s -= slice_s
+        return condition()
+
     async def observe(self, seconds: float | None = None) -> None:
         """Wait for `seconds` (default: `window_s`): long enough for an unwanted event to occur."""
         await self.wait_until(lambda: self._event_count >= MAX_EVENTS, self.window_s if seconds is None else seconds)
@@ -377,12 +388,7 @@ class ScenarioContext:
 
     async def wait_for_reaction(self) -> None:
         """Wait until the server replaced or refused a connection, or left both open beyond the grace period."""
-        remaining_s = self.settings.grace_s * 2
-        while remaining_s > 0 and not self._has_reaction():
-            # On a busy machine a slice takes longer than planned. Only the plan counts, because the server is late too.
-            slice_s = min(SLICE_S, remaining_s)
-            await self.wait_until(self._has_reaction, slice_s)
-            remaining_s -= slice_s
+        await self.wait_patiently(self._has_reaction, self.settings.grace_s * 2)
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 
     def _has_reaction(self) -> bool:

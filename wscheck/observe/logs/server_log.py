@@ -52,13 +52,15 @@ class RawLogWindow:
         return lambda name: _RecordingReader(new_reader(name), self)
 
     def clear(self) -> None:
-        """Discard the stored text."""
-        self._text.clear()
+        """Discard the stored lines. The start of a line that is still being written stays, for a later quote."""
+        del self._text[: self._text.rfind(b"\n") + 1]
 
     def append(self, data: Any) -> None:
         self._text += data
         if len(self._text) > WINDOW_SIZE:
-            del self._text[:-WINDOW_SIZE]
+            # A secret that is cut in two would not be recognised, so no line is.
+            end_of_line = self._text.find(b"\n", len(self._text) - WINDOW_SIZE)
+            del self._text[: end_of_line + 1 if end_of_line >= 0 else len(self._text)]
 
     def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerProposal]:
         """Return options (--marker, --key) with which the reader would recognise events of `kinds` in this window.
@@ -74,14 +76,15 @@ class RawLogWindow:
     def find_mention(self, ids: Iterable[str]) -> str:
         """Return the first line that contains one of `ids`, together with the lines above from the start of its record.
 
-        Return "" if no line contains such an id.
+        Return "" if no line contains such an id. The quote of a line that is still being written ends with the id: the
+        rest may end within a secret.
         """
         wanted = [re.escape(each.encode()) for each in ids if len(each) >= MIN_ID_LENGTH]
         found = re.search(rb"(?<![\w-])(?:%s)(?![\w-])" % b"|".join(wanted), self._text) if wanted else None
         if found is None:
             return ""
         end = self._text.find(b"\n", found.end())
-        lines = bytes(self._text[: end if end >= 0 else None]).rsplit(b"\n", MAX_LINES_ABOVE)[-MAX_LINES_ABOVE:]
+        lines = bytes(self._text[: end if end >= 0 else found.end()]).rsplit(b"\n", MAX_LINES_ABOVE)[-MAX_LINES_ABOVE:]
         texts = [line.decode("utf-8", "replace").rstrip() for line in lines]
         first = next((at for at in range(len(texts) - 1, -1, -1) if not _PART.match(texts[at] or " ")), len(texts) - 1)
         return _shown(" ".join(line.strip() for line in texts[first:]))
@@ -148,6 +151,9 @@ POLL_INTERVAL_S = 0.02
 IDLE_POLLS = 3
 """Number of polls without new bytes after which a record that further lines could continue counts as complete."""
 
+CATCH_UP_S = 0.5
+"""Longest time to read lines that were written already, so that a log that grows faster than it is read ends too."""
+
 MAX_QUOTE = 200
 """Maximum length of a quote from the log in characters."""
 
@@ -195,6 +201,9 @@ class ServerLog:
                 # The log is read while it is written, so events happen now. The server's clock may be wrong.
                 self.sink(msgspec.structs.replace(event, at=time.time(), node=event.node or self.node))
 
+    def catch_up(self) -> None:
+        """Read all lines that were written until now, and complete the records that wait for further lines."""
+
     async def follow(self) -> None:
         """Read appended lines until cancelled. An in-process log has nothing to follow."""
 
@@ -234,6 +243,12 @@ class ExternalLog(ServerLog):
     @property
     def read_error(self) -> str:
         return next(iter(self._log.read_errors.values()), "")
+
+    def catch_up(self) -> None:
+        begin = time.monotonic()
+        batches = self._log.read(begin, stop=lambda size: time.monotonic() - begin > CATCH_UP_S)
+        self.emit(chain.from_iterable(batches))
+        self.emit(chain.from_iterable(self._log.flush_idle(time.monotonic(), at_once=True)))
 
     async def follow(self) -> None:
         idle = 0

@@ -374,7 +374,9 @@ async def wait_for_logs(logs: Sequence[ServerLog], context: ScenarioContext) -> 
     if not logs:
         return
     sids = {e.sid for e in context.events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG}
-    await context.wait_until(lambda: sids <= _logged_sids(context.events), MAX_LOG_DELAY_S if sids else 0.0)
+    await context.wait_patiently(lambda: sids <= _logged_sids(context.events), MAX_LOG_DELAY_S if sids else 0.0)
+    for log in logs:
+        log.catch_up()
     for log in (each for each in logs if each.read_error):
         context.record(
             Unreadable(at=time.time(), source=SOURCE_SERVER_LOG, path=log.name, reason=READ_ERROR, text=log.read_error)
