@@ -87,21 +87,25 @@ def test_a_server_with_the_fault_fails_the_test_with_the_finding(pytester: pytes
     assert not any(name in result.stdout.str() for name in INTERNALS), result.stdout.str()
 
 
-def test_a_healthy_server_passes_and_its_report_is_returned(pytester: pytest.Pytester) -> None:
+def test_a_healthy_server_passes_and_an_unreachable_one_is_an_error_of_its_own(pytester: pytest.Pytester) -> None:
     result = run_tests(
         pytester,
         """
-    import pytest
+    import pytest, wscheck
 
     pytestmark = pytest.mark.filterwarnings("error")
 
     @pytest.mark.wscheck(config={"verify.window": "100ms"})
-    def test_server(wscheck_server):
+    def test_healthy(wscheck_server):
         report = wscheck_server(scenarios=["single-connection"])
         assert [one.id for one in report.scenarios] == ["single-connection"]
+
+    def test_unreachable(wscheck_server):
+        with pytest.raises(wscheck.CannotCheck, match="127.0.0.1:9"):
+            wscheck_server("http://127.0.0.1:9")
 """,
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
 
 
 def test_allowed_findings_are_shown_and_do_not_fail(pytester: pytest.Pytester) -> None:
@@ -135,62 +139,31 @@ def test_allowed_findings_are_shown_and_do_not_fail(pytester: pytest.Pytester) -
     )
 
 
-@pytest.mark.parametrize(
-    ("marker", "message"),
-    [
-        (
-            'allow=["multiple-conections"]',
-            "There is no rule `multiple-conections`. Did you mean `multiple-connections`*",
-        ),
-        ('fail_on="eror"', "`verify.fail_on`: 'eror' is not one of error, warning, note*"),
-        ("allowed=[]", "@pytest.mark.wscheck does not take allowed*"),
-        ('config={"verify.windw": "1s"}', "There is no setting `verify.windw`. Did you mean `verify.window`*"),
-    ],
-)
-def test_a_wrong_marker_is_named(pytester: pytest.Pytester, marker: str, message: str) -> None:
-    result = run_tests(
-        pytester,
-        f"""
-    import pytest
-
-    @pytest.mark.wscheck({marker})
-    def test_server(wscheck_server):
-        wscheck_server(scenarios=["single-connection"])
-""",
-    )
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"E*{message}"])
-    assert not any(name in result.stdout.str() for name in INTERNALS), result.stdout.str()
+WRONG_MARKERS = {
+    'allow=["multiple-conections"]': "There is no rule `multiple-conections`. Did you mean `multiple-connections`*",
+    'fail_on="eror"': "`verify.fail_on`: 'eror' is not one of error, warning, note*",
+    "allowed=[]": "@pytest.mark.wscheck does not take allowed*",
+    'config={"verify.windw": "1s"}': "There is no setting `verify.windw`. Did you mean `verify.window`*",
+    'config="."': "*wscheck.toml:2: 'soon' is not a duration*",
+}
+"""Arguments of the marker, and the message about each. Settings of a folder are read on request."""
 
 
-def test_the_settings_of_a_folder_are_read_on_request(pytester: pytest.Pytester) -> None:
+def test_wrong_markers_and_settings_are_named(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("wscheck.toml").write_text("[verify]\nwindow = 'soon'\n")
-    result = run_tests(
-        pytester,
-        """
-    import pytest
-
-    @pytest.mark.wscheck(config=".")
-    def test_server(wscheck_server):
+    tests = [
+        f"""
+    @pytest.mark.wscheck({marker})
+    def test_{number}(wscheck_server):
         wscheck_server(scenarios=["single-connection"])
-""",
-    )
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E*wscheck.toml:2: 'soon' is not a duration*"])
-
-
-def test_an_unreachable_server_is_an_error_of_its_own(pytester: pytest.Pytester) -> None:
-    result = run_tests(
-        pytester,
-        """
-    import pytest, wscheck
-
-    def test_server(wscheck_server):
-        with pytest.raises(wscheck.CannotCheck, match="127.0.0.1:9"):
-            wscheck_server("http://127.0.0.1:9")
-""",
-    )
-    result.assert_outcomes(passed=1)
+"""
+        for number, marker in enumerate(WRONG_MARKERS)
+    ]
+    result = run_tests(pytester, "\n    import pytest\n" + "".join(tests))
+    result.assert_outcomes(failed=len(WRONG_MARKERS))
+    for number, message in enumerate(WRONG_MARKERS.values()):
+        result.stdout.fnmatch_lines([f"*_ test_{number} _*", f"E*{message}"])
+    assert not any(name in result.stdout.str() for name in INTERNALS), result.stdout.str()
 
 
 # Pages
