@@ -4,6 +4,7 @@ import signal
 
 
 def pytest_configure() -> None:
-    """A run in a shell's background ignores Ctrl-C, and so would every process that a test starts and interrupts."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Accept the signals that a shell's background (Ctrl-C) and nohup ignore, and so would every process of a test."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -78,13 +78,8 @@ def test_a_log_without_countable_connections_is_inconclusive(
     assert (report["verdict"], report["code"], report["findings"]) == ("inconclusive", 3, [])
     assert "connections could not be counted for any user" in report["reason"]
     assert hint in run_to_end("--no-follow", "app.log", directory=tmp_path).stdout
-    again = subprocess.run(
-        [sys.executable, "-m", "wscheck", "verify", "--from", "recorded", "--format", "json"],
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
-    assert (again.returncode, json.loads(again.stdout)["reason"]) == (3, report["reason"])
+    again = wscheck("verify", "--from", "recorded", "--format", "json", cwd=tmp_path)
+    assert (again.code, json.loads(again.out)["reason"]) == (3, report["reason"])
 
 
 @pytest.mark.parametrize("missing", ["socketId", "userId", ""], ids=["whose", "which", "none missing"])
