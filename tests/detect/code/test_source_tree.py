@@ -76,6 +76,10 @@ def test_openings_that_may_differ_are_no_finding(first: str, second: str) -> Non
 
 IMPORT = 'import { io } from "socket.io-client"; import { socket } from "./socket";\n'
 SINGLE = {
+    "listener-added-in-render": "function Chat() { if (socket) socket.on('x', f); return <p/> }",
+    "listener-added-in-render, of a hook's socket": (
+        "function Chat() { const socket = useSocket(); socket?.on('x', () => { load() }); return <p/> }"
+    ),
     "opened-in-render": "function Clock() { const s = io('/a'); return <p/> }",
     "opening-not-closed": "function Chat() { useEffect(() => { const s = io('/a'); s.on('x', f) }, []); return <p/> }",
     "opened-on-disconnect": "const s = io('/a'); s.on('disconnect', () => { io('/b') })",
@@ -114,6 +118,12 @@ RIGHT = {
     "off with a variable": (
         "function A() { useEffect(() => { socket.on('x', f); return () => all.forEach((e) => socket.off(e)) }, []) }"
     ),
+    "listener in render that is removed before": (
+        "function A() { socket.off('x'); socket.on('x', f); return <p/> }"
+    ),
+    "listener in render after a check": "function A() { if (!added) socket.on('x', f); return <p/> }",
+    "listener in an event handler": "function A() { return <b onClick={() => socket.on('x', f)}/> }",
+    "listener in a function": "function A() { const add = () => socket.on('x', f); return <B add={add}/> }",
     "listener at module level": "socket.on('x', f)",
     "useState": "function A() { const [s] = useState(() => io('/a')); return <p/> }",
 }  # fmt: skip

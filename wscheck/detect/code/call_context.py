@@ -470,6 +470,14 @@ def is_guarded(call: Node) -> bool:
     return False
 
 
+def conditions_around(node: Node) -> Iterator[Node]:
+    """Yield the conditions that decide whether `node` is evaluated, the innermost first."""
+    inner = node
+    for outer in ancestors(node):
+        yield from (condition for condition in _conditions(outer, inner) if condition is not None)
+        inner = outer
+
+
 def _conditions(outer: Node, inner: Node) -> Iterator[Node | None]:
     """Yield the conditions in `outer` that decide whether `inner`, a node in it, is evaluated."""
     if outer.type in ("if_statement", "ternary_expression") and outer.child_by_field_name("condition") != inner:

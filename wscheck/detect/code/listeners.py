@@ -1,4 +1,4 @@
-"""Listeners that an effect registers on a socket that outlives it, and never removes."""
+"""Listeners that pile up: an effect or a component's body registers them, and nothing removes them."""
 
 import re
 from itertools import islice
@@ -6,9 +6,17 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from wscheck.detect.code.call_context import Context, contexts_of, owner_name
+from wscheck.detect.code.call_context import Context, conditions_around, contexts_of, owner_name
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
-from wscheck.detect.code.syntax import FUNCTIONS, SourceCode, declares, descendants, string_value, text_of
+from wscheck.detect.code.syntax import (
+    FUNCTIONS,
+    SourceCode,
+    declares,
+    descendants,
+    enclosing_function,
+    string_value,
+    text_of,
+)
 from wscheck.model.code_facts import CallContext
 from wscheck.model.events import CodeLocation
 
@@ -21,19 +29,21 @@ MAX_LISTENERS = 200
 
 
 class UnremovedListeners(NamedTuple):
-    """Listeners for `events` that an effect of `owner` registers on `socket` and never removes.
+    """Listeners for `events` that an effect or the body of `owner` registers on `socket` and never removes.
 
-    location  place of the first registration
+    location   place of the first registration
+    in_render  the body of the component or hook registers them, at each render
     """
 
     location: CodeLocation
     events: tuple[str, ...]
     socket: str
     owner: str
+    in_render: bool = False
 
 
 class Registration(NamedTuple):
-    """Call that registers a listener for `event` on `socket`, in an effect that never removes it."""
+    """Call that registers a listener for `event` on `socket` in `context`, which never removes it."""
 
     node: Node
     event: str
@@ -42,9 +52,9 @@ class Registration(NamedTuple):
 
 
 def unremoved_registrations(source: SourceCode, openings: list[ConnectionCall]) -> list[Registration]:
-    """Return the registrations that pile up, because their effect runs again and never removes the listener.
+    """Return the registrations that pile up: their effect or component runs again and never removes the listener.
 
-    Only an effect that certainly removes no listener of the event counts, on a socket that the file imports or
+    Of effects, only one that certainly removes no listener of the event counts, on a socket that the file imports or
     opens outside of the effect.
     """
     imported = frozenset(imported_names(source))
@@ -66,7 +76,8 @@ def _listeners(source: SourceCode, group: list[Registration]) -> UnremovedListen
     owner = owner_name(group[0].context.owner)
     location = CodeLocation(source.path, row + 1, column + 1, owner)
     events = tuple(dict.fromkeys(registration.event for registration in group))
-    return UnremovedListeners(location, events, group[0].socket, owner)
+    in_render = group[0].context.kind is CallContext.RENDER
+    return UnremovedListeners(location, events, group[0].socket, owner, in_render)
 
 
 def _registers(call: Node) -> bool:
@@ -87,13 +98,27 @@ def _unremoved(
     socket = text_of(function.child_by_field_name("object")) if function is not None else ""
     if event is None or not _SOCKET.match(socket):
         return None
-    for context in contexts_of(source, call):
-        if context.kind is not CallContext.EFFECT or context.function is None or context.via:
-            return None
-        if not _is_shared(source, socket, context, openings, imported) or _removes_listener(source, context, event):
-            return None
-        return Registration(call, event, socket, context)
-    return None
+    context = contexts_of(source, call)[0]
+    if context.function is None or context.via or _removes_listener(source, context, event):
+        return None
+    if context.kind is CallContext.EFFECT:
+        piles_up = _is_shared(source, socket, context, openings, imported)
+    else:
+        piles_up = context.kind is CallContext.RENDER and _runs_at_each_render(call, socket, context, openings)
+    return Registration(call, event, socket, context) if piles_up else None
+
+
+def _runs_at_each_render(call: Node, socket: str, context: Context, openings: list[ConnectionCall]) -> bool:
+    """Return whether each render registers a listener again: at most the existence of the socket is checked before.
+
+    A socket that the body opens itself is another fault.
+    """
+    function = context.function
+    assert function is not None
+    if any(enclosing_function(each.node) == function for each in openings):
+        return False
+    checks = {text_of(each).strip("()!") for each in conditions_around(call)}
+    return checks <= {socket.rstrip("?!"), socket.rstrip("?!").removesuffix(".current")}
 
 
 def _is_shared(
@@ -128,7 +153,7 @@ def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:
     returned = (
         node.named_children[0]
         for node in descendants(context.function, into_functions=False)
-        if node.type == "return_statement" and node.named_children
+        if context.kind is CallContext.EFFECT and node.type == "return_statement" and node.named_children
     )
     return not all(each.type in FUNCTIONS and _only_harmless_calls(each) for each in returned)
 

@@ -21,6 +21,7 @@ from wscheck.detect.code.listeners import (
 )
 from wscheck.detect.code.openings import opening_call
 from wscheck.detect.code.packages import Package
+from wscheck.detect.code.server_rendering import may_open_on_server
 from wscheck.detect.code.syntax import SourceCode, enclosing_function, parse_source, text_of
 from wscheck.detect.rules.code_rules import CODE_RULES
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall, Patch
@@ -50,6 +51,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     listeners  listeners that no cleanup removes
     patches    changes that add a cleanup, by line and column of the call or the listener
     origins    local name to the module that it is imported from
+    on_server  calls that the web server runs too, if it loads the file
     unchecked  number of further calls, in a file with more than `MAX_CALLS`
     package    package that contains the file
     is_module  the file imports something; a script without imports belongs to the one page that includes it
@@ -61,6 +63,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     openings: tuple[OpeningCall, ...] = ()
     listeners: tuple[UnremovedListeners, ...] = ()
     patches: dict[tuple[int, int], Patch] = {}
+    on_server: tuple[OpeningCall, ...] = ()
     unchecked: int = 0
     origins: dict[str, str] = {}
 
@@ -111,6 +114,9 @@ def file_facts(path: str, content: bytes, package: Package | None = None) -> Fil
         package=source.package,
         is_module=bool(origins) and source.suffix not in (".html", ".htm"),
         openings=tuple(openings),
+        on_server=tuple(
+            opening for call, opening in zip(calls, openings, strict=False) if may_open_on_server(source, call, opening)
+        ),
         unchecked=max(len(calls) - MAX_CALLS, 0),
         listeners=tuple(unremoved_listeners(source, registrations)),
         patches=_patches(source, content, unclosed, registrations),
@@ -206,14 +212,21 @@ def _url_origin(call: OpeningCall, file: FileFacts) -> str | None:
     return "" if _CONSTANT_URL.match(call.url) and not call.url.endswith("()") else None
 
 
-def findings_in(files: Sequence[FileFacts], uses: Sequence[Use] = ()) -> list[Finding]:
-    """Return the findings about a tree, in the order of the rules. `uses` are those of the functions that open."""
+def findings_in(
+    files: Sequence[FileFacts], uses: Sequence[Use] = (), on_server: Sequence[OpeningCall] = ()
+) -> list[Finding]:
+    """Return the findings about a tree, in the order of the rules.
+
+    `uses` are those of the functions that open, `on_server` the calls that the web server certainly runs.
+    """
+    frameworks = {file.path: file.package.server_rendering for file in files}
     calls = [call for file in files for call in file.openings]
     return [
         *(_opened_in_render(call) for call in calls if call.context is CallContext.RENDER and not call.guarded),
         *(_not_closed(call, file.patches) for file in files for call in file.openings if _is_unclosed(call)),
         *(_opened_in_several_places(group, uses) for group in shared_urls(files)),
         *(_opened_on_disconnect(call) for call in calls if _adds_to_reconnection(call)),
+        *(_opened_on_server(call, frameworks[call.location.file]) for call in on_server),
         *(_listeners_not_removed(each, file.patches) for file in files for each in file.listeners),
     ]
 
@@ -278,10 +291,24 @@ def _opened_on_disconnect(call: OpeningCall) -> Finding:
     return _finding("opened-on-disconnect", message, [call.location])
 
 
+def _opened_on_server(call: OpeningCall, framework: str) -> Finding:
+    often = "once" if call.context is CallContext.MODULE else "for each request"
+    place = f"{_owner(call)} opens a connection to {_url(call)} in the web server too, {often}"
+    message = f"{place}: {framework} runs this code there ({call.location})"
+    finding = _finding("opened-on-server", message, [call.location])
+    if call.context is not CallContext.MODULE:
+        finding.severity = Severity.ERROR  # nothing closes them
+    return finding
+
+
 def _listeners_not_removed(listeners: UnremovedListeners, patches: dict[tuple[int, int], Patch]) -> Finding:
     owner, several = _component(listeners.owner, listeners.location), len(listeners.events) > 1
     added = f"an effect of {owner} adds {'listeners' if several else 'a listener'} for {_join(listeners.events)}"
     removed = f"nothing removes {'them' if several else 'it'} ({listeners.location})"
+    if listeners.in_render:
+        added = f"{owner} adds {'listeners' if several else 'a listener'} for {_join(listeners.events)}"
+        message = f"{added} to {listeners.socket} each time it renders ({listeners.location})"
+        return _finding("listener-added-in-render", message, [listeners.location])
     message = f"{added} to {listeners.socket}, and {removed}"
     finding = _finding("listener-not-removed", message, [listeners.location])
     finding.patch = patches.get((listeners.location.line, listeners.location.column))

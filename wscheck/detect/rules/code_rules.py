@@ -63,6 +63,40 @@ class OpenedOnDisconnect(RuleDoc):
     source = "socket.io documentation, Client: the disconnect event"
 
 
+class OpenedOnServer(RuleDoc):
+    """Rule: code that a framework runs in the web server opens a connection."""
+
+    id = "opened-on-server"
+    severity = Severity.WARNING
+    title = "A server-rendered page opens a connection in the web server too"
+    meaning = (
+        "Next.js, Nuxt and SvelteKit run modules, component bodies and set-up code in the server as well, also of "
+        'components with "use client". A module opens one connection per server process; a component or composable '
+        "opens one per request, which nothing closes: that is an error."
+    )
+    fix = (
+        "Open it where only the browser runs code: in an effect (useEffect, onMounted, onMount), in a plugin with "
+        '.client in its name, or after if (typeof window !== "undefined").'
+    )
+    source = "socket.io documentation, How to use with Next.js and Nuxt; react.dev, useEffect: only on the client"
+
+
+class ListenerAddedInRender(RuleDoc):
+    """Rule: the body of a component or hook registers a listener."""
+
+    id = "listener-added-in-render"
+    title = "A component adds a listener each time it renders"
+    meaning = (
+        "The body of a component or hook runs at every render, and each run adds the listener again, so one event is "
+        "handled once per render so far."
+    )
+    fix = (
+        "Add it in an effect that removes it: useEffect(() => { socket.on(event, listener); "
+        "return () => { socket.off(event, listener); }; }, [])."
+    )
+    source = "react.dev, Keeping Components Pure; socket.io documentation, How to use with React: cleanup"
+
+
 class ListenerNotRemoved(RuleDoc):
     """Rule: an effect registers a listener on a shared socket and never removes it."""
 
@@ -75,6 +109,9 @@ class ListenerNotRemoved(RuleDoc):
 
 CODE_RULES: dict[str, type[RuleDoc]] = {
     rule.id: rule
-    for rule in (OpenedInRender, OpeningNotClosed, OpenedInSeveralPlaces, OpenedOnDisconnect, ListenerNotRemoved)
+    for rule in (
+        *(OpenedInRender, OpeningNotClosed, OpenedInSeveralPlaces, OpenedOnDisconnect, OpenedOnServer),
+        *(ListenerAddedInRender, ListenerNotRemoved),
+    )
 }
 """Every rule about source code by its public id."""

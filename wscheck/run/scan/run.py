@@ -16,10 +16,12 @@ from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.code import source_tree
 from wscheck.detect.code.cleanup_patches import Edit, patched
 from wscheck.detect.code.packages import Package, parse_manifest
+from wscheck.detect.code.server_rendering import ServerOpenings
 from wscheck.detect.code.source_tree import FileFacts, Use
 from wscheck.detect.code.syntax import SUFFIXES
 from wscheck.detect.rules import ranked
 from wscheck.detect.verdict import first_message, verdict
+from wscheck.model.code_facts import OpeningCall
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar, Finding
 from wscheck.model.gaps import Gap, NotTried
@@ -74,7 +76,7 @@ def run_scan(plan: ScanPlan) -> ScanReport:
         for path, content in sources.read()
         if source_tree.may_have_facts(content)
     ]
-    findings = ranked(source_tree.findings_in(facts, _uses(sources, facts)))
+    findings = ranked(source_tree.findings_in(facts, _uses(sources, facts), _on_server(sources, facts)))
     openings = [call for file in facts for call in file.openings]
     gaps = list(_gaps(sources, facts))
     decision = verdict(findings, gaps, plan.bar, describe=first_message)
@@ -182,6 +184,16 @@ def _uses(sources: "SourceFiles", facts: list[FileFacts]) -> list[Use]:
         if mention.search(content)
         for use in source_tree.uses_of(names, path, content)
     ]
+
+
+def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCall]:
+    """Return the calls that the web server runs too. If there is no candidate, no file is read."""
+    candidates = [(call, file.package.folder) for file in facts for call in file.on_server]
+    openings = ServerOpenings(call for call, _ in candidates)
+    if candidates:
+        for path, content in sources.read():
+            openings.read(sources.package_of(path).folder, content)
+    return list(openings.certain([folder for _, folder in candidates]))
 
 
 def _gaps(sources: "SourceFiles", facts: list[FileFacts]) -> Iterator[Gap]:

@@ -1,0 +1,79 @@
+"""Calls that open a connection in the web server too, because a framework runs the code there to render pages.
+
+Next.js, Nuxt, SvelteKit and similar frameworks run modules, component bodies and set-up code in the server, and effects
+and event handlers only in the browser. `"use client"` does not prevent it: such components are rendered there as well.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+
+from wscheck.detect.code.call_context import conditions_around
+from wscheck.detect.code.connection_calls import ConnectionCall
+from wscheck.detect.code.syntax import SourceCode, ancestors, text_of
+from wscheck.model.code_facts import Api, CallContext, OpeningCall
+
+_RUNS_ON_SERVER = frozenset(
+    {CallContext.MODULE, CallContext.RENDER, CallContext.SETUP, CallContext.STATE_INITIALISER, CallContext.MEMO}
+)
+_NOT_RENDERED = re.compile(
+    r"(?:^|/)(?:server|api|scripts?|cron|workers?|middleware|electron)(?:/|\.\w+$)"
+    r"|(?:^|/)\+?route\.\w+$|\.(?:client|server)\."
+)
+"""Files of the server itself, and files that a framework only loads in the browser or only in the server."""
+
+_LOADED_BY_FRAMEWORK = re.compile(r"(?:^|/)(?:pages|app|routes|layouts|plugins|composables)/|\.(?:vue|svelte)$")
+_ONLY_BROWSER = re.compile(rb"\bssr\s*[:=]\s*false\b")
+"""A route, an application or a dynamic import without rendering in the server."""
+
+
+def may_open_on_server(source: SourceCode, call: ConnectionCall, opening: OpeningCall) -> bool:
+    """Return whether the server runs a call that no condition guards, if it loads the file."""
+    if not source.package.server_rendering or opening.api is not Api.SOCKET_IO:
+        return False  # a server may lack WebSocket and EventSource
+    if opening.context not in _RUNS_ON_SERVER or _NOT_RENDERED.search(source.path):
+        return False
+    if any(each.type in ("class_declaration", "class") for each in ancestors(call.node)):
+        return False
+    options = call.arguments[-1] if call.arguments else None
+    if options is not None and (len(call.arguments) > 1 or options.type == "object"):
+        stated = options.type == "object" and "..." not in text_of(options)
+        if not stated or re.search(r"\bautoConnect\s*:\s*(?!true)", text_of(options)):
+            return False
+    return next(conditions_around(call.node), None) is None
+
+
+class ServerOpenings:
+    """Evidence in the other files of a package about calls that `may_open_on_server`."""
+
+    def __init__(self, candidates: Iterable[OpeningCall]) -> None:
+        self._candidates = list(candidates)
+        self._stems = {_stem(call.location.file): set[str]() for call in self._candidates}
+        names = b"|".join(re.escape(stem.encode()) for stem in sorted(self._stems))
+        self._imports = re.compile(
+            rb"""(?:\bfrom\s*|\bimport\s*(\(\s*)?(?:/\*.*?\*/\s*)?)["'][^"'\n]*?(?:^|[/"'])(%b)(?:\.\w+)?["']""" % names
+        )
+        self._without_server: set[str] = set()
+
+    def read(self, package: str, content: bytes) -> None:
+        """Take the imports of a file of `package`, and whether it switches the rendering in the server off."""
+        if _ONLY_BROWSER.search(content):
+            self._without_server.add(package)
+        for found in self._imports.finditer(content):
+            self._stems[found.group(2).decode()].add("dynamic" if found.group(1) else "static")
+
+    def certain(self, packages: Sequence[str]) -> Iterator[OpeningCall]:
+        """Yield the calls that the server runs. `packages` are the folders of the packages of the candidates."""
+        for call, package in zip(self._candidates, packages, strict=True):
+            imports = self._stems[_stem(call.location.file)]
+            is_loaded = "static" in imports or _LOADED_BY_FRAMEWORK.search(call.location.file) is not None
+            if package not in self._without_server and "dynamic" not in imports and is_loaded:
+                yield call
+
+
+def _stem(file: str) -> str:
+    """Return the name by which other files import a file."""
+    path = PurePosixPath(file)
+    if path.suffix in (".vue", ".svelte"):
+        return path.name
+    return path.parent.name if path.stem == "index" else path.stem
